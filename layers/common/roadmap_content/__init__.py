@@ -1,0 +1,1 @@
+"""Saves generated learning content, records what happened, and finds what is missing."""

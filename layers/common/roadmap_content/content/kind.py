@@ -1,0 +1,111 @@
+"""What a content type is to the rest of the system.
+
+A content type differs from another in its contract, its table and its fields in `framework_data`, and in
+nothing else: planning, generating, saving and finalizing know it only as a `ContentKind`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from ..errors import InvalidContentError
+from ..items import ContentType
+from ..storable import unstorable
+
+MAX_INTEGER = 2**31 - 1
+"""The largest value of PostgreSQL's `integer`."""
+
+ContentId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Title = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class Content(BaseModel):
+    """One generated item as it is staged. Keys that this system does not know are kept as they are."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+
+
+class Draft(BaseModel):
+    """One item as a generator makes it: no id and no version yet, those are given when it is staged."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+Document = dict[str, Any]
+"""A JSON object as it was read: kept beside its model, so that what is stored is what was staged."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ContentKind:
+    """Everything that is particular to one content type."""
+
+    content_type: ContentType
+    content: type[Content]
+    draft: type[Draft]
+    id_field: str
+    """The key of the item's own id, in staged content and as the table's primary key."""
+
+    to_row: Callable[[str, str, Document], Row]
+    """`(roadmap_id, concept_id, content)` → the item's row, as `save_sql` takes it."""
+
+    save_sql: str
+    """Saves `:rows` (a JSON array of rows with an `ordinal`) of `:roadmap_id`; one verdict per row."""
+
+    saved_sql: str
+    """The `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
+
+    current_sql: str
+    """The current row of every completed item of `:roadmap_id`, as `project` takes it."""
+
+    project: Callable[[Row | None], Document]
+    """The concept's fields in `framework_data` that follow from its current row, or from having none."""
+
+    def parse(self, body: bytes) -> Document:
+        """Read one staged item.
+
+        Raises:
+            InvalidContentError: the body is not JSON, not of this type's shape, or cannot be stored; the
+                message names the first fault and its place.
+        """
+        try:
+            document = json.loads(body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise InvalidContentError(f"not JSON: {error}") from error
+        return self.check(document)
+
+    def check(self, document: object) -> Document:
+        """Hold an already decoded item against this type's contract; see `parse`."""
+        if fault := unstorable(document):
+            raise InvalidContentError(fault)
+        try:
+            self.content.model_validate(document)
+        except ValidationError as error:
+            raise InvalidContentError(first_fault(error)) from error
+        assert isinstance(document, dict)  # noqa: S101 - the model has just accepted it
+        return document
+
+
+def first_fault(error: ValidationError) -> str:
+    """Name the place of a validation error's first fault, and how many others there are."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in faults[0]["loc"])
+    others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{place.lstrip('.') or 'value'}: {faults[0]['msg']}{others}"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def status_field(row: Mapping[str, Any] | None) -> str:
+    """The status of an item in `framework_data`: the tables know only completed and missing."""
+    return "failed" if row is None else "completed"
+
+
+NonNegative = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]

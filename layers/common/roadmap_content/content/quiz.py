@@ -1,0 +1,147 @@
+"""Quizzes: the contract, the table `quiz_metadata`, and the fields of a concept."""
+
+from collections import Counter
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from ..items import ContentType
+from .kind import Content, ContentId, ContentKind, Document, Draft, NonNegative, Row, status_field
+
+NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+Difficulty = Literal["easy", "medium", "hard"]
+
+
+def _check_answers(options: list[str], correct_answer: list[int]) -> None:
+    for answer in correct_answer:
+        if not 0 <= answer < len(options):
+            raise ValueError(f"correct_answer {answer} is not an index of the {len(options)} options")
+
+
+class Question(Content):
+    """One question. `correct_answer` holds indexes into `options`."""
+
+    question: NonEmpty
+    options: Annotated[list[str], Field(min_length=1)]
+    correct_answer: Annotated[list[int], Field(min_length=1)]
+    difficulty: Difficulty
+
+    @model_validator(mode="after")
+    def _answers_index_options(self) -> Self:
+        _check_answers(self.options, self.correct_answer)
+        return self
+
+
+class Quiz(Content):
+    """A staged quiz for a concept."""
+
+    quiz_id: ContentId
+    questions: list[Question]
+    total_questions: NonNegative
+
+    @model_validator(mode="after")
+    def _total_is_the_number_of_questions(self) -> Self:
+        if self.total_questions != len(self.questions):
+            raise ValueError(
+                f"total_questions is {self.total_questions}, questions are {len(self.questions)}"
+            )
+        return self
+
+
+class QuestionDraft(Draft):
+    """One question as a generator makes it. `correct_answer` holds indexes into `options`."""
+
+    question_id: NonEmpty
+    question_type: Literal["single_choice", "multiple_choice", "true_false"]
+    question: NonEmpty
+    options: Annotated[list[str], Field(min_length=2)]
+    correct_answer: Annotated[list[int], Field(min_length=1)]
+    explanation: str
+    difficulty: Difficulty
+
+    @model_validator(mode="after")
+    def _answers_index_options(self) -> Self:
+        _check_answers(self.options, self.correct_answer)
+        return self
+
+
+class QuizDraft(Draft):
+    """A quiz as a generator makes it."""
+
+    questions: Annotated[list[QuestionDraft], Field(min_length=1)]
+
+
+# Promises: a concept that has its row keeps it; an id that is taken elsewhere is refused, not moved.
+SAVE = """
+WITH incoming AS (
+    SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS claimant
+    FROM json_to_recordset(CAST(:rows AS json)) AS r(
+        ordinal integer, concept_id text, quiz_id text, questions json, total_questions integer,
+        easy_count integer, medium_count integer, hard_count integer)
+), judged AS (
+    SELECT i.*, CASE
+        WHEN mine.quiz_id IS NOT NULL THEN 'kept'
+        WHEN i.claimant > 1 OR owner.quiz_id IS NOT NULL THEN 'id_taken'
+        ELSE 'new'
+    END AS verdict
+    FROM incoming i
+    LEFT JOIN quiz_metadata owner ON owner.quiz_id = i.quiz_id
+    LEFT JOIN quiz_metadata mine ON mine.roadmap_id = :roadmap_id AND mine.concept_id = i.concept_id
+), inserted AS (
+    INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions, total_questions,
+        easy_count, medium_count, hard_count, generated_at)
+    SELECT j.quiz_id, j.concept_id, :roadmap_id, j.questions, j.total_questions,
+        j.easy_count, j.medium_count, j.hard_count, timezone('utc', now())
+    FROM judged j WHERE j.verdict = 'new'
+    ON CONFLICT DO NOTHING
+    RETURNING concept_id
+)
+SELECT j.concept_id, CASE
+    WHEN i.concept_id IS NOT NULL THEN 'saved'
+    WHEN j.verdict = 'new' THEN 'id_taken'
+    ELSE j.verdict
+END AS verdict
+FROM judged j LEFT JOIN inserted i ON i.concept_id = j.concept_id
+"""
+
+SAVED = """
+SELECT concept_id FROM quiz_metadata WHERE roadmap_id = :roadmap_id
+"""
+
+CURRENT = """
+SELECT concept_id, quiz_id, total_questions FROM quiz_metadata WHERE roadmap_id = :roadmap_id
+"""
+
+
+def _to_row(_roadmap_id: str, concept_id: str, quiz: Document) -> Row:
+    difficulties = Counter(question["difficulty"] for question in quiz["questions"])
+    return {
+        "concept_id": concept_id,
+        "quiz_id": quiz["quiz_id"],
+        "questions": quiz["questions"],
+        "total_questions": quiz["total_questions"],
+        "easy_count": difficulties["easy"],
+        "medium_count": difficulties["medium"],
+        "hard_count": difficulties["hard"],
+    }
+
+
+def _project(row: Row | None) -> Document:
+    return {
+        "quiz_status": status_field(row),
+        "quiz_id": row and row["quiz_id"],
+        "quiz_questions_count": row["total_questions"] if row else 0,
+    }
+
+
+QUIZ = ContentKind(
+    content_type=ContentType.QUIZ,
+    content=Quiz,
+    draft=QuizDraft,
+    id_field="quiz_id",
+    to_row=_to_row,
+    save_sql=SAVE,
+    saved_sql=SAVED,
+    current_sql=CURRENT,
+    project=_project,
+)

@@ -1,0 +1,115 @@
+"""Resources: the contract, the table `resource_recommendation_metadata`, and the fields of a concept."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from ..items import ContentType
+from .kind import Content, ContentId, ContentKind, Document, Draft, Row, status_field
+
+
+class Resource(Content):
+    """One recommendation. A URL is checked for its scheme and never fetched."""
+
+    title: Annotated[str, StringConstraints(min_length=1)]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+
+
+class Resources(Content):
+    """A staged list of resources for a concept."""
+
+    id: ContentId
+    resources: list[Resource]
+    search_queries_used: list[str]
+
+
+class ResourceDraft(Draft):
+    """One recommendation as a generator makes it. `relevance_score` is between 0 and 1."""
+
+    title: Annotated[str, StringConstraints(min_length=1)]
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+    type: str
+    description: str
+    relevance_score: float
+    language: str
+
+
+class ResourcesDraft(Draft):
+    """A list of resources as a generator makes it."""
+
+    resources: list[ResourceDraft]
+    search_queries_used: list[str]
+
+
+# Promises: a concept that has its row keeps it; an id that is taken elsewhere is refused, not moved.
+SAVE = """
+WITH incoming AS (
+    SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS claimant
+    FROM json_to_recordset(CAST(:rows AS json)) AS r(
+        ordinal integer, concept_id text, id text, resources json, resources_count integer,
+        search_queries_used json)
+), judged AS (
+    SELECT i.*, CASE
+        WHEN mine.id IS NOT NULL THEN 'kept'
+        WHEN i.claimant > 1 OR owner.id IS NOT NULL THEN 'id_taken'
+        ELSE 'new'
+    END AS verdict
+    FROM incoming i
+    LEFT JOIN resource_recommendation_metadata owner ON owner.id = i.id
+    LEFT JOIN resource_recommendation_metadata mine
+        ON mine.roadmap_id = :roadmap_id AND mine.concept_id = i.concept_id
+), inserted AS (
+    INSERT INTO resource_recommendation_metadata
+        (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)
+    SELECT j.id, j.concept_id, :roadmap_id, j.resources, j.resources_count, j.search_queries_used,
+        timezone('utc', now())
+    FROM judged j WHERE j.verdict = 'new'
+    ON CONFLICT DO NOTHING
+    RETURNING concept_id
+)
+SELECT j.concept_id, CASE
+    WHEN i.concept_id IS NOT NULL THEN 'saved'
+    WHEN j.verdict = 'new' THEN 'id_taken'
+    ELSE j.verdict
+END AS verdict
+FROM judged j LEFT JOIN inserted i ON i.concept_id = j.concept_id
+"""
+
+SAVED = """
+SELECT concept_id FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
+"""
+
+CURRENT = """
+SELECT concept_id, id, resources_count FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
+"""
+
+
+def _to_row(_roadmap_id: str, concept_id: str, resources: Document) -> Row:
+    return {
+        "concept_id": concept_id,
+        "id": resources["id"],
+        "resources": resources["resources"],
+        "resources_count": len(resources["resources"]),
+        "search_queries_used": resources["search_queries_used"],
+    }
+
+
+def _project(row: Row | None) -> Document:
+    return {
+        "resources_status": status_field(row),
+        "resources_id": row and row["id"],
+        "resources_count": row["resources_count"] if row else 0,
+    }
+
+
+RESOURCES = ContentKind(
+    content_type=ContentType.RESOURCES,
+    content=Resources,
+    draft=ResourcesDraft,
+    id_field="id",
+    to_row=_to_row,
+    save_sql=SAVE,
+    saved_sql=SAVED,
+    current_sql=CURRENT,
+    project=_project,
+)

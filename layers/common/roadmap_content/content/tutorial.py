@@ -1,0 +1,158 @@
+"""Tutorials: the contract, the table `tutorial_metadata`, and the fields of a concept.
+
+The text itself is an object in S3 that is written once and never overwritten; the row points to it.
+"""
+
+from ..items import ContentType
+from ..keys import tutorial_key
+from .kind import (
+    Content,
+    ContentId,
+    ContentKind,
+    Document,
+    Draft,
+    NonNegative,
+    Positive,
+    Row,
+    Title,
+    status_field,
+)
+
+SUMMARY_LENGTH = 300
+"""Characters of the summary that `framework_data` carries."""
+
+
+class Tutorial(Content):
+    """A staged tutorial. `estimated_completion_time` is in minutes."""
+
+    tutorial_id: ContentId
+    title: Title
+    summary: str
+    content_version: Positive
+    estimated_completion_time: NonNegative
+    markdown: str
+
+
+class TutorialDraft(Draft):
+    """A tutorial as a generator makes it. `estimated_completion_time` is in minutes."""
+
+    title: Title
+    summary: str
+    estimated_completion_time: NonNegative
+    markdown: str
+
+
+# The roadmap's row is locked before this runs, so that nobody else saves its concepts meanwhile.
+# Promises: a completed row is never changed; a row is latest only if no version is higher; older versions
+# are demoted only for what this statement inserted; an id that is taken elsewhere is refused, not moved.
+# A row that the product prepared (not completed, same id) is completed in place.
+SAVE = """
+WITH incoming AS (
+    SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS claimant
+    FROM json_to_recordset(CAST(:rows AS json)) AS r(
+        ordinal integer, concept_id text, tutorial_id text, title text, summary text, content_url text,
+        content_version integer, estimated_completion_time integer, text_taken boolean)
+), judged AS (
+    SELECT i.*, CASE
+        WHEN mine.content_status = 'completed' THEN 'kept'
+        WHEN i.claimant > 1 THEN 'id_taken'
+        WHEN owner.tutorial_id IS NOT NULL
+            AND (owner.roadmap_id, owner.concept_id, owner.content_version)
+                IS DISTINCT FROM (:roadmap_id, i.concept_id, i.content_version) THEN 'id_taken'
+        WHEN i.text_taken OR mine.tutorial_id <> i.tutorial_id THEN 'version_taken'
+        WHEN mine.tutorial_id IS NOT NULL THEN 'prepared'
+        ELSE 'new'
+    END AS verdict
+    FROM incoming i
+    LEFT JOIN tutorial_metadata owner ON owner.tutorial_id = i.tutorial_id
+    LEFT JOIN tutorial_metadata mine ON mine.roadmap_id = :roadmap_id
+        AND mine.concept_id = i.concept_id AND mine.content_version = i.content_version
+), inserted AS (
+    INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
+        content_status, content_version, is_latest, estimated_completion_time, generated_at)
+    SELECT j.tutorial_id, j.concept_id, :roadmap_id, j.title, j.summary, j.content_url,
+        'completed', j.content_version,
+        NOT EXISTS (SELECT FROM tutorial_metadata higher WHERE higher.roadmap_id = :roadmap_id
+            AND higher.concept_id = j.concept_id AND higher.content_version > j.content_version),
+        j.estimated_completion_time, timezone('utc', now())
+    FROM judged j WHERE j.verdict = 'new'
+    ON CONFLICT DO NOTHING
+    RETURNING concept_id, content_version
+), completed AS (
+    UPDATE tutorial_metadata t SET title = j.title, summary = j.summary, content_url = j.content_url,
+        content_status = 'completed', estimated_completion_time = j.estimated_completion_time,
+        generated_at = timezone('utc', now())
+    FROM judged j WHERE j.verdict = 'prepared' AND t.tutorial_id = j.tutorial_id
+    RETURNING t.concept_id
+), demoted AS (
+    UPDATE tutorial_metadata t SET is_latest = false
+    FROM inserted i WHERE t.roadmap_id = :roadmap_id AND t.concept_id = i.concept_id
+        AND t.is_latest AND t.content_version < i.content_version
+)
+SELECT j.concept_id, CASE
+    WHEN j.verdict = 'kept' THEN 'kept'
+    WHEN i.concept_id IS NOT NULL OR c.concept_id IS NOT NULL THEN 'saved'
+    WHEN j.verdict IN ('new', 'prepared') THEN 'id_taken'
+    ELSE j.verdict
+END AS verdict
+FROM judged j
+LEFT JOIN inserted i ON i.concept_id = j.concept_id
+LEFT JOIN completed c ON c.concept_id = j.concept_id
+"""
+
+SAVED = """
+SELECT DISTINCT concept_id FROM tutorial_metadata
+WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
+"""
+
+# The highest completed version, whatever `is_latest` says: a version that is only prepared hides nothing.
+CURRENT = """
+SELECT DISTINCT ON (concept_id)
+    concept_id, tutorial_id, content_url, content_version, left(summary, 300) AS summary
+FROM tutorial_metadata
+WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
+ORDER BY concept_id, content_version DESC
+"""
+
+
+def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
+    version = tutorial["content_version"]
+    return {
+        "concept_id": concept_id,
+        "tutorial_id": tutorial["tutorial_id"],
+        "title": tutorial["title"],
+        "summary": tutorial["summary"],
+        "content_url": tutorial_key(roadmap_id, concept_id, version),
+        "content_version": version,
+        "estimated_completion_time": tutorial["estimated_completion_time"],
+    }
+
+
+def _project(row: Row | None) -> Document:
+    status = {"content_status": status_field(row)}
+    if row is None:
+        return status | {
+            "tutorial_id": None,
+            "content_ref": None,
+            "content_version": "v1",
+            "content_summary": None,
+        }
+    return status | {
+        "tutorial_id": row["tutorial_id"],
+        "content_ref": row["content_url"],
+        "content_version": f"v{row['content_version']}",
+        "content_summary": row["summary"],
+    }
+
+
+TUTORIAL = ContentKind(
+    content_type=ContentType.TUTORIAL,
+    content=Tutorial,
+    draft=TutorialDraft,
+    id_field="tutorial_id",
+    to_row=_to_row,
+    save_sql=SAVE,
+    saved_sql=SAVED,
+    current_sql=CURRENT,
+    project=_project,
+)

@@ -1,0 +1,138 @@
+"""A roadmap's framework: stages → modules → concepts, read, checked and projected. No I/O.
+
+`framework_data` belongs to the product: keys that are not ours, their order and the order of concepts
+survive whatever is done here. Only the fields that a content type maps are ever written.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .content import CONTENT_KINDS, Document, Row
+from .errors import InvalidFrameworkError
+from .items import ContentType, Item
+from .storable import unstorable
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One concept and its place: what a generator may know of it.
+
+    `estimated_hours` is in hours. Fields that the framework does not give are empty.
+    """
+
+    concept_id: str
+    name: str
+    description: str = ""
+    difficulty: str = ""
+    keywords: tuple[str, ...] = ()
+    prerequisites: tuple[str, ...] = ()
+    estimated_hours: float = 0.0
+    stage: str = ""
+    module: str = ""
+
+
+@dataclass(frozen=True)
+class Framework:
+    """A `framework_data` that has been found valid."""
+
+    document: Document
+    nodes: Mapping[str, Document] = field(repr=False)
+    """The concept objects inside `document`, by id, in framework order."""
+
+    places: Mapping[str, tuple[str, str]] = field(repr=False)
+    """The names of stage and module that a concept stands in, by id."""
+
+    def items(self) -> Iterator[Item]:
+        """Every item of the roadmap: concepts in framework order, each with every content type."""
+        for concept_id in self.nodes:
+            for content_type in ContentType:
+                yield Item(concept_id, content_type)
+
+    def missing(self, saved: Mapping[ContentType, frozenset[str]]) -> list[Item]:
+        """The items without a completed row, in framework order."""
+        return [item for item in self.items() if item.concept_id not in saved[item.content_type]]
+
+    def concept(self, concept_id: str) -> Concept:
+        """What is known of one concept, whatever the product left out or wrote otherwise."""
+        node = self.nodes[concept_id]
+        stage, module = self.places[concept_id]
+        return Concept(
+            concept_id=concept_id,
+            name=_text(node.get("name")) or concept_id,
+            description=_text(node.get("description")),
+            difficulty=_text(node.get("difficulty")),
+            keywords=_texts(node.get("keywords")),
+            prerequisites=_texts(node.get("prerequisites")),
+            estimated_hours=_number(node.get("estimated_hours")),
+            stage=stage,
+            module=module,
+        )
+
+    def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> bool:
+        """Write into the document what follows from the tables; say whether that changed anything."""
+        changed = False
+        for concept_id, node in self.nodes.items():
+            for content_type, kind in CONTENT_KINDS.items():
+                for key, value in kind.project(current[content_type].get(concept_id)).items():
+                    if key not in node or node[key] != value or type(node[key]) is not type(value):
+                        node[key] = value
+                        changed = True
+        return changed
+
+
+def read_framework(document: object) -> Framework:
+    """Find the concepts of a `framework_data`.
+
+    Raises:
+        InvalidFrameworkError: it is not stages[] → modules[] → concepts[], holds no concept, or one id
+            twice, or an id that cannot be stored; the message names the place.
+    """
+    root = _object(document, "framework_data")
+    nodes: dict[str, Document] = {}
+    places: dict[str, tuple[str, str]] = {}
+    found_at: dict[str, str] = {}
+    for stage, stage_path in _children(root, "framework_data", "stages"):
+        for module, module_path in _children(stage, stage_path, "modules"):
+            for node, path in _children(module, module_path, "concepts"):
+                concept_id = node.get("concept_id")
+                if not isinstance(concept_id, str) or not concept_id:
+                    raise InvalidFrameworkError(f"{path}.concept_id is not a text: {concept_id!r:.80}")
+                if fault := unstorable(concept_id, f"{path}.concept_id"):
+                    raise InvalidFrameworkError(fault)
+                if concept_id in nodes:
+                    raise InvalidFrameworkError(
+                        f"concept_id {concept_id!r:.80} stands twice: at {found_at[concept_id]} and at {path}"
+                    )
+                nodes[concept_id] = node
+                places[concept_id] = (_text(stage.get("name")), _text(module.get("name")))
+                found_at[concept_id] = path
+    if not nodes:
+        raise InvalidFrameworkError("framework_data holds no concept")
+    return Framework(root, nodes, places)
+
+
+def _children(parent: Document, path: str, key: str) -> Iterator[tuple[Document, str]]:
+    children = parent.get(key)
+    if not isinstance(children, list):
+        raise InvalidFrameworkError(f"{path}.{key} is not a list: {children!r:.80}")
+    for index, child in enumerate(children):
+        yield _object(child, f"{path}.{key}[{index}]"), f"{path}.{key}[{index}]"
+
+
+def _object(value: object, path: str) -> Document:
+    if not isinstance(value, dict):
+        raise InvalidFrameworkError(f"{path} is not an object: {value!r:.80}")
+    return value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(entry for entry in value if isinstance(entry, str)) if isinstance(value, list) else ()
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

@@ -1,0 +1,35 @@
+"""Which values PostgreSQL can store, and the driver can bind, at all.
+
+A NUL cannot be stored in `text`, a lone surrogate cannot be encoded as UTF-8, and a non-finite number is
+not JSON. Each of them fails a whole statement, and an error while binding leaves a pooled pg8000
+connection one answer behind: so they are looked for before a row goes near the driver.
+"""
+
+import math
+import re
+from typing import Any
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def unstorable(value: Any, path: str = "") -> str | None:
+    """Say where and why a JSON-like value cannot be stored; `None` when all of it can be."""
+    match value:
+        case str():
+            if found := _UNSTORABLE.search(value):
+                name = "a NUL character" if found[0] == "\x00" else "a lone surrogate"
+                return f"{path or 'value'} holds {name} at character {found.start()}"
+        case float():
+            if not math.isfinite(value):
+                return f"{path or 'value'} is not a finite number"
+        case dict():
+            for key, inner in value.items():
+                if fault := unstorable(key, f"a key of {path or 'value'}"):
+                    return fault
+                if fault := unstorable(inner, f"{path}.{key}" if path else str(key)):
+                    return fault
+        case list():
+            for index, inner in enumerate(value):
+                if fault := unstorable(inner, f"{path}[{index}]"):
+                    return fault
+    return None
