@@ -1,7 +1,7 @@
 """The errors of this system: one small tree, in which permanent and transient are types.
 
-A permanent error fails the same way again; a transient one may heal by itself. The class name is the
-error code that people read on the task, in `content_failures` and in the state machine's history.
+A permanent error fails the same way again; a transient one may heal by itself. The state machine's history
+shows the class name; the task and `content_failures` show it as a code, without the word Error.
 """
 
 
@@ -11,7 +11,7 @@ class ContentError(Exception):
     @property
     def code(self) -> str:
         """The name under which the error is recorded."""
-        return type(self).__name__
+        return type(self).__name__.removesuffix("Error")
 
 
 class PermanentError(ContentError):

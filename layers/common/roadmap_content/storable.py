@@ -7,12 +7,11 @@ connection one answer behind: so they are looked for before a row goes near the 
 
 import math
 import re
-from typing import Any
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def unstorable(value: Any, path: str = "") -> str | None:
+def unstorable(value: object, path: str = "") -> str | None:
     """Say where and why a JSON-like value cannot be stored; `None` when all of it can be."""
     match value:
         case str():

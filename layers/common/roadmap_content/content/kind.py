@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from ..bucket import Bucket
 from ..errors import InvalidContentError
 from ..items import ContentType
 from ..storable import unstorable
@@ -53,6 +54,12 @@ class ContentKind:
     to_row: Callable[[str, str, Document], Row]
     """`(roadmap_id, concept_id, content)` → the item's row, as `save_sql` takes it."""
 
+    complete: Callable[[Document, int], Document]
+    """`(draft, version)` → the fields that staged content has besides the draft's and its id."""
+
+    publish: Callable[[Bucket, Row, Document], Row]
+    """Stores what does not go into the row, before the row is saved; → the row, with what came of it."""
+
     save_sql: str
     """Saves `:rows` (a JSON array of rows with an `ordinal`) of `:roadmap_id`; one verdict per row."""
 
@@ -61,6 +68,9 @@ class ContentKind:
 
     current_sql: str
     """The current row of every completed item of `:roadmap_id`, as `project` takes it."""
+
+    versions_sql: str | None
+    """The highest `version` per `concept_id` of `:roadmap_id`, saved or not; of a type that has versions."""
 
     project: Callable[[Row | None], Document]
     """The concept's fields in `framework_data` that follow from its current row, or from having none."""
@@ -88,6 +98,11 @@ class ContentKind:
             raise InvalidContentError(first_fault(error)) from error
         assert isinstance(document, dict)  # noqa: S101 - the model has just accepted it
         return document
+
+
+def nothing_to_publish(_bucket: Bucket, row: Row, _content: Document) -> Row:
+    """The row is all there is."""
+    return row
 
 
 def first_fault(error: ValidationError) -> str:

@@ -6,7 +6,17 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from ..items import ContentType
-from .kind import Content, ContentId, ContentKind, Document, Draft, NonNegative, Row, status_field
+from .kind import (
+    Content,
+    ContentId,
+    ContentKind,
+    Document,
+    Draft,
+    NonNegative,
+    Row,
+    nothing_to_publish,
+    status_field,
+)
 
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 Difficulty = Literal["easy", "medium", "hard"]
@@ -140,8 +150,11 @@ QUIZ = ContentKind(
     draft=QuizDraft,
     id_field="quiz_id",
     to_row=_to_row,
+    complete=lambda draft, _version: {"total_questions": len(draft["questions"])},
+    publish=nothing_to_publish,
     save_sql=SAVE,
     saved_sql=SAVED,
     current_sql=CURRENT,
+    versions_sql=None,
     project=_project,
 )

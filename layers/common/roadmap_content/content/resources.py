@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 from ..items import ContentType
-from .kind import Content, ContentId, ContentKind, Document, Draft, Row, status_field
+from .kind import Content, ContentId, ContentKind, Document, Draft, Row, nothing_to_publish, status_field
 
 
 class Resource(Content):
@@ -108,8 +108,11 @@ RESOURCES = ContentKind(
     draft=ResourcesDraft,
     id_field="id",
     to_row=_to_row,
+    complete=lambda _draft, _version: {},
+    publish=nothing_to_publish,
     save_sql=SAVE,
     saved_sql=SAVED,
     current_sql=CURRENT,
+    versions_sql=None,
     project=_project,
 )

@@ -3,6 +3,7 @@
 The text itself is an object in S3 that is written once and never overwritten; the row points to it.
 """
 
+from ..bucket import Bucket
 from ..items import ContentType
 from ..keys import tutorial_key
 from .kind import (
@@ -17,9 +18,6 @@ from .kind import (
     Title,
     status_field,
 )
-
-SUMMARY_LENGTH = 300
-"""Characters of the summary that `framework_data` carries."""
 
 
 class Tutorial(Content):
@@ -106,12 +104,18 @@ WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 """
 
 # The highest completed version, whatever `is_latest` says: a version that is only prepared hides nothing.
+# `framework_data` carries 300 characters of the summary.
 CURRENT = """
 SELECT DISTINCT ON (concept_id)
     concept_id, tutorial_id, content_url, content_version, left(summary, 300) AS summary
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 ORDER BY concept_id, content_version DESC
+"""
+
+VERSIONS = """
+SELECT concept_id, max(content_version) AS version FROM tutorial_metadata
+WHERE roadmap_id = :roadmap_id GROUP BY concept_id
 """
 
 
@@ -126,6 +130,14 @@ def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
         "content_version": version,
         "estimated_completion_time": tutorial["estimated_completion_time"],
     }
+
+
+def _publish(bucket: Bucket, row: Row, tutorial: Document) -> Row:
+    """Store the text. Never over another: a row may already point to that one."""
+    stored = bucket.put_once(
+        row["content_url"], tutorial["markdown"].encode(), "text/markdown; charset=utf-8"
+    )
+    return row | {"text_taken": not stored}
 
 
 def _project(row: Row | None) -> Document:
@@ -151,8 +163,11 @@ TUTORIAL = ContentKind(
     draft=TutorialDraft,
     id_field="tutorial_id",
     to_row=_to_row,
+    complete=lambda _draft, version: {"content_version": version},
+    publish=_publish,
     save_sql=SAVE,
     saved_sql=SAVED,
     current_sql=CURRENT,
+    versions_sql=VERSIONS,
     project=_project,
 )

@@ -1,0 +1,159 @@
+"""Attempts, and the table that keeps them: `roadmap_tasks`.
+
+An attempt is a fencing token. It is claimed by one conditional UPDATE, it only grows, and a task's status is
+written only by the attempt that the row names.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from .connections import Connections
+from .deadline import Deadline
+from .errors import ClaimRefusedError, StaleAttemptError, TaskNotFoundError
+from .transactions import transact
+
+READ = text("""
+SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
+    CAST(failed_concepts AS text) AS failed_concepts,
+    CAST(execution_summary AS text) AS execution_summary, updated_at, completed_at
+FROM roadmap_tasks WHERE task_id = :task_id
+""")
+
+# Promises: of all that read the same attempt, one gets the next. The claimed attempt is the row's alone.
+CLAIM = text("""
+UPDATE roadmap_tasks SET
+    attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing', current_step = 'planning',
+    completed_at = NULL, error_message = NULL, updated_at = timezone('utc', now())
+WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+# Promises: only the row's own attempt writes; a cancelled task stays cancelled.
+RECORD = text("""
+UPDATE roadmap_tasks SET
+    status = CASE status WHEN 'cancelled' THEN status ELSE :status END,
+    current_step = :current_step,
+    failed_concepts = CAST(:failed_concepts AS json),
+    execution_summary = CAST(:execution_summary AS json),
+    error_message = :error_message,
+    completed_at = timezone('utc', now()),
+    updated_at = timezone('utc', now())
+WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+STEP = text("""
+UPDATE roadmap_tasks SET current_step = :current_step, updated_at = timezone('utc', now())
+WHERE task_id = :task_id AND attempt = :attempt AND status = 'processing'
+""")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of `roadmap_tasks`. Times are UTC without a zone, as the columns are."""
+
+    task_id: str
+    user_id: str
+    roadmap_id: str | None
+    status: str
+    current_step: str | None
+    attempt: int
+    execution_arn: str | None
+    error_message: str | None
+    failed_concepts: str | None
+    execution_summary: str | None
+    updated_at: datetime
+    completed_at: datetime | None
+
+
+def read_task(connection: Connection, task_id: str) -> Task:
+    """Read a task.
+
+    Raises:
+        TaskNotFoundError: there is none.
+    """
+    row = connection.execute(READ, {"task_id": task_id}).one_or_none()
+    if row is None:
+        raise TaskNotFoundError(f"there is no task {task_id!r}")
+    return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+
+
+def claim(connections: Connections, task_id: str, execution_arn: str, deadline: Deadline) -> Task:
+    """Claim the task's next attempt for an execution; asked again by the same execution, answer the same.
+
+    Raises:
+        TaskNotFoundError: there is no such task.
+        ClaimRefusedError: another execution is at work on it, or was quicker.
+    """
+    task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
+    if task.status == "processing" and task.execution_arn is not None:
+        if task.execution_arn == execution_arn:
+            return task
+        if connections.executions.is_running(task.execution_arn):
+            raise ClaimRefusedError(
+                f"task {task_id} is being worked on by attempt {task.attempt}, {task.execution_arn}"
+            )
+
+    def take(connection: Connection) -> Task:
+        taken = connection.execute(
+            CLAIM, {"task_id": task_id, "attempt": task.attempt, "execution_arn": execution_arn}
+        )
+        now = read_task(connection, task_id)
+        # Nothing taken, and yet ours: the COMMIT of an earlier try had worked after all.
+        if taken.rowcount == 0 and now.execution_arn != execution_arn:
+            raise ClaimRefusedError(
+                f"attempt {now.attempt} of task {task_id} was claimed by {now.execution_arn}"
+            )
+        return now
+
+    return transact(connections.engine, take, deadline)
+
+
+def confirm(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> Task:
+    """Read the task of an attempt that somebody claimed for this execution.
+
+    Raises:
+        TaskNotFoundError: there is no such task.
+        StaleAttemptError: the row names another attempt, or another execution for this one.
+    """
+    task = read_task(connection, task_id)
+    if (task.attempt, task.execution_arn) != (attempt, execution_arn):
+        raise StaleAttemptError(
+            f"attempt {attempt} of task {task_id} is not this execution's: "
+            f"the task is at attempt {task.attempt}, {task.execution_arn}"
+        )
+    return task
+
+
+def note_step(connection: Connection, task_id: str, attempt: int, current_step: str) -> None:
+    """Say in the task what its attempt is doing."""
+    connection.execute(STEP, {"task_id": task_id, "attempt": attempt, "current_step": current_step})
+
+
+def record_outcome(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    *,
+    status: str,
+    failed_concepts: Mapping[str, Any] | None,
+    execution_summary: Mapping[str, Any],
+    error_message: str | None,
+) -> bool:
+    """Write how an attempt ended; `False` if the task is a newer attempt's and nothing was written."""
+    written = connection.execute(
+        RECORD,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "status": status,
+            "current_step": status,
+            "failed_concepts": None if failed_concepts is None else json.dumps(failed_concepts),
+            "execution_summary": json.dumps(execution_summary),
+            "error_message": error_message,
+        },
+    )
+    return written.rowcount == 1

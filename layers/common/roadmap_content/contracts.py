@@ -1,0 +1,179 @@
+"""The payloads between the state machine and its functions. Each function has one file in `events/`.
+
+Unknown keys are ignored: the context object of Step Functions carries more than is used, and grows.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from .content.kind import first_fault
+from .errors import InvalidPayloadError
+from .items import ContentType
+
+TaskId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Attempt = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Payload(BaseModel):
+    """A payload. Immutable, so that a step cannot change what it was asked."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+PayloadT = TypeVar("PayloadT", bound=Payload)
+
+
+def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401 - whatever was sent
+    """Read a payload.
+
+    Raises:
+        InvalidPayloadError: it has not the agreed shape; the message names the first fault.
+    """
+    try:
+        return payload_type.model_validate(event)
+    except ValidationError as error:
+        raise InvalidPayloadError(f"{payload_type.__name__}: {first_fault(error)}") from error
+
+
+class Execution(Payload):
+    """The run, as the context object describes it. Some contexts lack the count of redrives."""
+
+    arn: Annotated[str, Field(alias="Id")]
+    start_time: Annotated[AwareDatetime | None, Field(alias="StartTime")] = None
+    redrive_count: Annotated[int, Field(alias="RedriveCount", ge=0)] = 0
+
+
+class RunInput(Payload):
+    """The input of the state machine. Without an attempt the run claims one itself."""
+
+    task_id: TaskId
+    attempt: Attempt | None = None
+
+
+class StateError(Payload):
+    """An error as the state machine caught it."""
+
+    error: Annotated[str, Field(alias="Error")]
+    cause: Annotated[str, Field(alias="Cause")] = ""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+
+class PlanRequest(Payload):
+    """Asks `plan_batches` to find out what is missing."""
+
+    input: RunInput
+    execution: Execution
+
+
+class BatchReference(Payload):
+    """One batch: items of one content type, standing in `length` bytes of the manifest from `offset` on."""
+
+    number: Count
+    content_type: ContentType
+    offset: Count
+    length: Attempt
+    items: Attempt
+
+
+class Plan(Payload):
+    """What an attempt is about to do; the items themselves stand in the manifest."""
+
+    task_id: TaskId
+    roadmap_id: str
+    attempt: Attempt
+    claimed_at: datetime
+    manifest: str
+    planned: Mapping[ContentType, Count]
+
+
+class PlanResult(Payload):
+    """The plan, and references to its batches."""
+
+    plan: Plan
+    batches: list[BatchReference]
+
+
+class BatchRequest(Payload):
+    """Asks `generate_content` and then `save_batch` to handle one batch."""
+
+    plan: Plan
+    batch: BatchReference
+    execution_arn: str
+    generate_error: StateError | None = None
+
+
+class GenerateReport(Payload):
+    """What became of a batch's items in `generate_content`: planned = staged + generated + failed."""
+
+    number: Count
+    content_type: ContentType
+    planned: Count
+    staged: Count
+    generated: Count
+    failed: Count
+
+
+class SaveReport(Payload):
+    """What became of a batch's items in `save_batch`: planned = saved + failed.
+
+    `error` is set where the failures could not be recorded in the database; Finalize then does it.
+    """
+
+    batch: BatchReference
+    saved: Count
+    failed: Count
+    error: StateError | None = None
+
+
+class LostBatch(Payload):
+    """A batch whose failures nobody has recorded yet."""
+
+    batch: BatchReference
+    error: StateError
+
+
+class FinalizeRequest(Payload):
+    """Asks `finalize_task` to record the outcome, whatever is known of the run."""
+
+    input: RunInput
+    execution: Execution
+    plan: Plan | None = None
+    lost: list[LostBatch] = []
+    error: StateError | None = None
+
+
+class FinalizeResult(Payload):
+    """The outcome, as it was recorded. `complete` means that nothing is missing."""
+
+    task_id: TaskId
+    attempt: int | None
+    status: str
+    complete: bool
+    missing: Mapping[ContentType, Count]
+    error: StateError | None = None
+
+
+class FinalizedOutcome(FinalizeResult):
+    """The outcome with the count of redrives that its plan was made for."""
+
+    planned_redrive_count: Count
+
+
+class AwaitRedriveRequest(Payload):
+    """Asks `await_redrive` what an incomplete run does next."""
+
+    outcome: FinalizedOutcome
+    execution: Execution
+
+
+class AwaitRedriveResult(Payload):
+    """What a redriven run does next: plan again for a new attempt, or end because nothing is missing."""
+
+    replan: bool
+    task_id: TaskId
+    attempt: int | None

@@ -1,0 +1,34 @@
+"""How much of an invocation is left: work that may be tried again stops early enough to report."""
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class LambdaContext(Protocol):
+    """The part of the Lambda context that this system uses."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Milliseconds until Lambda ends the invocation."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A point in time, on the monotonic clock."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """The deadline `seconds` from now."""
+        return cls(time.monotonic() + seconds)
+
+    @classmethod
+    def of(cls, context: LambdaContext) -> "Deadline":
+        """The end of the invocation that `context` belongs to."""
+        return cls.after(context.get_remaining_time_in_millis() / 1000)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left; negative when it has passed."""
+        return self.at - time.monotonic()

@@ -1,0 +1,115 @@
+"""Why items are missing, and the table that keeps it: `content_failures`."""
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from .items import ContentType, Failure, Item, Stage
+
+MAX_REASON = 500
+"""Characters of a reason: enough to see what happened, too few to carry content along."""
+
+_CHUNK = 10_000
+
+# Promises: one row per item and attempt. What is known of an item is replaced by what is said of it later,
+# except by a mere consequence (`:keep`), which only fills a gap.
+RECORD = text("""
+INSERT INTO content_failures AS known
+    (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient, occurred_at)
+SELECT :task_id, :attempt, f.concept_id, f.content_type, f.stage, f.error_code, f.reason, f.transient,
+    timezone('utc', now())
+FROM json_to_recordset(CAST(:failures AS json)) AS f(
+    concept_id text, content_type text, stage text, error_code text, reason text, transient boolean)
+ON CONFLICT (task_id, attempt, concept_id, content_type) DO UPDATE SET
+    stage = excluded.stage, error_code = excluded.error_code, reason = excluded.reason,
+    transient = excluded.transient, occurred_at = excluded.occurred_at
+WHERE NOT :keep
+""")
+
+# An item that was saved after all (by a second delivery, or a late saver) has not failed.
+WITHDRAW = text("""
+DELETE FROM content_failures f
+USING json_to_recordset(CAST(:items AS json)) AS i(concept_id text, content_type text)
+WHERE f.task_id = :task_id AND f.attempt = :attempt
+    AND f.concept_id = i.concept_id AND f.content_type = i.content_type
+""")
+
+LATEST = text("""
+SELECT DISTINCT ON (concept_id, content_type)
+    concept_id, content_type, stage, error_code, reason, transient, attempt
+FROM content_failures
+WHERE task_id = :task_id AND attempt <= :attempt
+ORDER BY concept_id, content_type, attempt DESC
+""")
+
+# What the database or the contracts had against content, as opposed to what happened around it.
+REFUSALS = text("""
+SELECT concept_id, content_type, stage, error_code, reason, transient, attempt
+FROM content_failures
+WHERE task_id = :task_id AND stage = 'save' AND NOT transient
+ORDER BY attempt DESC
+""")
+
+Seen = tuple[int, Failure]
+"""A failure, with the attempt that saw it."""
+
+
+def record_failures(
+    connection: Connection, task_id: str, attempt: int, failures: Iterable[Failure], *, keep: bool = False
+) -> None:
+    """Record why items failed in an attempt; with `keep`, only where nothing is known yet."""
+    rows = [
+        {
+            "concept_id": failure.item.concept_id,
+            "content_type": failure.item.content_type,
+            "stage": failure.stage,
+            "error_code": storable_text(failure.error_code),
+            "reason": storable_text(failure.reason),
+            "transient": failure.transient,
+        }
+        # Sorted, so that two recorders of the same items wait for each other and do not deadlock.
+        for failure in sorted(failures)
+    ]
+    for chunk in _chunks(rows):
+        connection.execute(
+            RECORD, {"task_id": task_id, "attempt": attempt, "failures": json.dumps(chunk), "keep": keep}
+        )
+
+
+def withdraw_failures(connection: Connection, task_id: str, attempt: int, items: Collection[Item]) -> None:
+    """Forget the failures of items that an attempt has saved after all."""
+    rows = [item._asdict() for item in items]
+    for chunk in _chunks(rows):
+        connection.execute(WITHDRAW, {"task_id": task_id, "attempt": attempt, "items": json.dumps(chunk)})
+
+
+def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, Seen]:
+    """Each item's last failure up to an attempt."""
+    rows = connection.execute(LATEST, {"task_id": task_id, "attempt": attempt})
+    return {seen[1].item: seen for seen in map(_seen, rows)}
+
+
+def refusals(connection: Connection, task_id: str) -> dict[Item, list[Seen]]:
+    """Every time that an item's staged content was refused for good, the latest first."""
+    found: dict[Item, list[Seen]] = {}
+    for seen in map(_seen, connection.execute(REFUSALS, {"task_id": task_id})):
+        found.setdefault(seen[1].item, []).append(seen)
+    return found
+
+
+def _seen(row: Any) -> Seen:  # noqa: ANN401 - a row of SQLAlchemy
+    item = Item(row.concept_id, ContentType(row.content_type))
+    return row.attempt, Failure(item, Stage(row.stage), row.error_code, row.reason, row.transient)
+
+
+def storable_text(value: str) -> str:
+    """A reason as it can be stored: without what PostgreSQL refuses, and short."""
+    return re.sub("[\x00\ud800-\udfff]", "\ufffd", value)[:MAX_REASON]
+
+
+def _chunks(rows: list[dict[str, object]]) -> Iterator[list[dict[str, object]]]:
+    for start in range(0, len(rows), _CHUNK):
+        yield rows[start : start + _CHUNK]

@@ -1,0 +1,164 @@
+"""Generate: stage what is not staged, and heal what an earlier attempt could not save for what it is."""
+
+import json
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from .bucket import in_parallel
+from .connections import Connections
+from .content import CONTENT_KINDS, Document
+from .contracts import BatchRequest, GenerateReport
+from .deadline import Deadline
+from .errors import ContentError, TransientError
+from .failures import Seen, record_failures, refusals
+from .framework import Concept
+from .items import Failure, Item, Stage
+from .log import logger
+from .manifest import read_batch
+from .remedies import Remedy, remedy_for
+from .staging import Staging
+from .transactions import RESERVE, transact
+
+_IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
+"""The namespace of ids that this system gives: the same item of the same attempt gets the same id twice."""
+
+
+class OutOfTimeError(TransientError):
+    """The invocation ended before the item's turn came."""
+
+
+class StagedContentGoneError(TransientError):
+    """Somebody took away what lay staged a moment ago."""
+
+
+class Known(NamedTuple):
+    """What the database knows of a batch's items before anything is staged."""
+
+    refusals: Mapping[Item, Sequence[Seen]]
+    """How the content of the task's items was refused so far, the latest first."""
+
+    versions: Mapping[str, int]
+    """The highest version of each concept that has one."""
+
+
+def generate_content(request: BatchRequest, connections: Connections, deadline: Deadline) -> GenerateReport:
+    """Bring every item of a batch to be staged and fit to be saved; record those that could not be.
+
+    Raises:
+        DatabaseUnavailableError, StorageUnavailableError: nothing is known of the batch. What is staged
+            can be saved all the same, and the state machine goes on to do so.
+    """
+    plan, batch = request.plan, request.batch
+    concepts = read_batch(connections.bucket, plan.manifest, batch)
+    known = transact(connections.engine, lambda connection: _recall(connection, request), deadline)
+    preparation = _Preparation(request, connections, deadline, known)
+    outcomes = in_parallel(preparation.prepare, concepts)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    if failures:
+        transact(
+            connections.engine,
+            lambda connection: record_failures(connection, plan.task_id, plan.attempt, failures),
+            deadline,
+        )
+    report = GenerateReport(
+        number=batch.number,
+        content_type=batch.content_type,
+        planned=len(concepts),
+        staged=outcomes.count(Remedy.KEEP),
+        generated=len(concepts) - outcomes.count(Remedy.KEEP) - len(failures),
+        failed=len(failures),
+    )
+    logger.info("batch_staged", task_id=plan.task_id, attempt=plan.attempt, **report.model_dump(mode="json"))
+    return report
+
+
+def _recall(connection: Connection, request: BatchRequest) -> Known:
+    plan = request.plan
+    versions_sql = CONTENT_KINDS[request.batch.content_type].versions_sql
+    versions = {}
+    if versions_sql is not None:
+        rows = connection.execute(text(versions_sql), {"roadmap_id": plan.roadmap_id})
+        versions = {row.concept_id: row.version for row in rows}
+    return Known(refusals(connection, plan.task_id), versions)
+
+
+class _Preparation:
+    """Prepares the items of one batch, several at once."""
+
+    def __init__(
+        self, request: BatchRequest, connections: Connections, deadline: Deadline, known: Known
+    ) -> None:
+        self._plan = request.plan
+        self._kind = CONTENT_KINDS[request.batch.content_type]
+        self._staging = Staging(connections.bucket, request.plan.roadmap_id)
+        self._generator = connections.generator
+        self._deadline = deadline
+        self._known = known
+
+    def prepare(self, concept: Concept) -> Remedy | Failure:
+        """Do what an item needs; an error that has a name stays with the item."""
+        item = Item(concept.concept_id, self._kind.content_type)
+        try:
+            if self._deadline.remaining < 2 * RESERVE:
+                raise OutOfTimeError("the invocation's time was up before the item's turn came")
+            return self._apply(item, concept)
+        except ContentError as error:
+            logger.warning("item_generation_failed", item=item, error_code=error.code, reason=str(error))
+            return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
+
+    def _apply(self, item: Item, concept: Concept) -> Remedy:
+        refusals_of_item = self._known.refusals.get(item, ())
+        remedy, refusal = remedy_for(self._staging.find(item), refusals_of_item, self._plan.task_id)
+        match remedy:
+            case Remedy.KEEP:
+                pass
+            case Remedy.GENERATE:
+                self._generate(item, concept)
+            case Remedy.REJECT:
+                assert refusal is not None  # noqa: S101 - nothing else is a reason to reject
+                self._reject(item, refusal)
+                self._generate(item, concept)
+            case Remedy.NEW_ID:
+                self._amend(item, lambda _: {self._kind.id_field: self._new_id(item)})
+            case Remedy.NEXT_VERSION:
+                # Above every row, and above what was refused: a text may lie there without a row.
+                highest = self._known.versions.get(item.concept_id, 0)
+                self._amend(
+                    item, lambda content: {"content_version": max(highest, content["content_version"]) + 1}
+                )
+        return remedy
+
+    def _generate(self, item: Item, concept: Concept) -> None:
+        draft = self._generator.generate(concept, item.content_type).model_dump(mode="json")
+        content = self._kind.check(
+            {self._kind.id_field: self._new_id(item)}
+            | draft
+            | self._kind.complete(draft, self._known.versions.get(item.concept_id, 0) + 1)
+        )
+        self._stage(item, content)
+
+    def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
+        """Stage the same content under another id or version: it is good, and it was paid for."""
+        body = self._staging.read(item)
+        if body is None:
+            raise StagedContentGoneError("what was staged is gone")
+        content = self._kind.parse(body)
+        self._stage(item, content | amend(content))
+
+    def _reject(self, item: Item, refusal: Seen) -> None:
+        attempt, failure = refusal
+        self._staging.reject(item, failure, attempt)
+        logger.warning(
+            "staged_content_rejected", item=item, error_code=failure.error_code, reason=failure.reason
+        )
+
+    def _stage(self, item: Item, content: Document) -> None:
+        self._staging.write(item, content, self._plan.task_id, self._plan.attempt)
+
+    def _new_id(self, item: Item) -> str:
+        """The same for the same item and attempt, so that a step that runs twice stages the same."""
+        name = json.dumps([self._plan.task_id, self._plan.attempt, self._plan.roadmap_id, *item])
+        return str(uuid.uuid5(_IDS, name))

@@ -1,0 +1,36 @@
+"""A Lambda handler around a step: parse the event, do the step, answer. Nothing else happens in a handler."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .connections import Connections
+from .contracts import Payload, PayloadT, parse
+from .deadline import Deadline, LambdaContext
+from .log import logger
+
+Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+
+def step_handler(
+    request_type: type[PayloadT], step: Callable[[PayloadT, Connections, Deadline], Payload]
+) -> Handler:
+    """Make the handler of a step of the state machine. What is opened is kept for the next invocation."""
+    connections = Connections()
+
+    @logger.inject_lambda_context(clear_state=True)
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        logger.set_correlation_id(_execution_arn(event))
+        request = parse(request_type, event)
+        result = step(request, connections, Deadline.of(context))
+        return result.model_dump(mode="json")
+
+    return handler
+
+
+def _execution_arn(event: dict[str, Any]) -> str | None:
+    """The execution that an event belongs to, also of an event that will not parse."""
+    match event:
+        case {"execution": {"Id": str(arn)}} | {"execution_arn": str(arn)}:
+            return arn
+        case _:
+            return None

@@ -1,0 +1,78 @@
+"""The manifest: what one attempt plans to do, in one object of S3, of which a batch is a range of bytes.
+
+The state machine's payload is limited to 256 KiB and its history to 25,000 events, so a batch travels as a
+reference, and batches grow with the roadmap. A line holds a group of concepts with what each of them misses;
+a batch is one content type of one line, so that a concept's description is stored once for all three.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import ceil
+from typing import Any, NamedTuple
+
+from .bucket import Bucket
+from .contracts import BatchReference
+from .errors import StorageUnavailableError
+from .framework import Concept, Framework
+from .items import ContentType, Item
+
+MAX_BATCHES = 1_000
+"""An iteration takes 12 history events and a reference 100 bytes: 1,000 keep well inside both limits."""
+
+
+class Manifest(NamedTuple):
+    """The object's body, and the references into it."""
+
+    body: bytes
+    batches: list[BatchReference]
+
+
+def make_manifest(framework: Framework, missing: Sequence[Item], batch_size: int) -> Manifest:
+    """Divide what is missing into batches of at most `batch_size` items, larger if there were too many."""
+    wanted: dict[str, list[ContentType]] = {}
+    for item in missing:
+        wanted.setdefault(item.concept_id, []).append(item.content_type)
+    concepts = list(wanted)
+    lines = MAX_BATCHES // len(ContentType)
+    size = max(batch_size, ceil(len(concepts) / lines))
+
+    body = bytearray()
+    batches: list[BatchReference] = []
+    for start in range(0, len(concepts), size):
+        group = concepts[start : start + size]
+        line = [
+            asdict(framework.concept(concept_id)) | {"missing": wanted[concept_id]} for concept_id in group
+        ]
+        encoded = json.dumps(line).encode() + b"\n"
+        for content_type in ContentType:
+            if items := sum(content_type in wanted[concept_id] for concept_id in group):
+                batches.append(
+                    BatchReference(
+                        number=len(batches),
+                        content_type=content_type,
+                        offset=len(body),
+                        length=len(encoded),
+                        items=items,
+                    )
+                )
+        body += encoded
+    return Manifest(bytes(body), batches)
+
+
+def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> list[Concept]:
+    """The concepts whose `batch.content_type` the batch is about.
+
+    Raises:
+        StorageUnavailableError: S3 did not give the manifest, or only a part of it.
+    """
+    line = bucket.get(manifest, start=batch.offset, length=batch.length)
+    if line is None or len(line.body) != batch.length:
+        raise StorageUnavailableError(f"{manifest}: not there, or cut off")
+    return [_concept(entry) for entry in json.loads(line.body) if batch.content_type in entry.pop("missing")]
+
+
+def _concept(fields: dict[str, Any]) -> Concept:
+    return Concept(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    )

@@ -1,0 +1,82 @@
+"""The outcome of a task, as it follows from the tables. Pure: anyone, at any time, gets the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .framework import Framework
+from .items import ContentType, Failure, Item, count_by_type
+
+COMPLETED, PARTIAL_FAILURE, FAILED = "completed", "partial_failure", "failed"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task stands: its status and what it misses, with the reasons."""
+
+    status: str
+    total: Mapping[ContentType, int]
+    missing: Mapping[ContentType, int]
+    failures: Sequence[Failure]
+    """One for each missing item, in framework order."""
+
+    @property
+    def failed_concepts(self) -> dict[str, Any] | None:
+        """The task's `failed_concepts`: concepts once each, items with their reasons; `None` if complete."""
+        if not self.failures:
+            return None
+        concept_ids = list(dict.fromkeys(failure.item.concept_id for failure in self.failures))
+        return {
+            "count": len(concept_ids),
+            "concept_ids": concept_ids,
+            "items": [
+                {
+                    "concept_id": failure.item.concept_id,
+                    "content_type": failure.item.content_type,
+                    "stage": failure.stage,
+                    "error_code": failure.error_code,
+                    "reason": failure.reason,
+                }
+                for failure in self.failures
+            ],
+        }
+
+    @property
+    def error_message(self) -> str | None:
+        """The task's `error_message`: what is missing, in one line; `None` if complete."""
+        if not self.failures:
+            return None
+        return f"{len(self.failures)} of {sum(self.total.values())} items are missing"
+
+    def execution_summary(self, attempt: int, duration_seconds: float) -> dict[str, Any]:
+        """The task's `execution_summary`."""
+        counts = {
+            content_type: {
+                "total": self.total[content_type],
+                "completed": self.total[content_type] - self.missing[content_type],
+                "failed": self.missing[content_type],
+            }
+            for content_type in ContentType
+        }
+        return counts | {"attempt": attempt, "duration_seconds": round(duration_seconds, 3)}
+
+
+def judge(
+    framework: Framework, saved: Mapping[ContentType, frozenset[str]], failures: Mapping[Item, Failure]
+) -> Outcome:
+    """Say how a task stands. `failures` must know each missing item."""
+    missing = framework.missing(saved)
+    total = dict.fromkeys(ContentType, len(framework.nodes))
+    if not missing:
+        status = COMPLETED
+    elif len(missing) < sum(total.values()):
+        status = PARTIAL_FAILURE
+    else:
+        status = FAILED
+    return Outcome(status, total, count_by_type(missing), [failures[item] for item in missing])
+
+
+def nothing_known() -> Outcome:
+    """The outcome where there is no framework to hold the tables against."""
+    nothing = dict.fromkeys(ContentType, 0)
+    return Outcome(FAILED, nothing, nothing, [])

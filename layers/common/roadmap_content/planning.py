@@ -1,0 +1,58 @@
+"""Plan: find out what is missing, and write it down for the batches."""
+
+from sqlalchemy import Connection
+
+from .attempts import Task, claim, confirm, note_step
+from .connections import Connections
+from .contracts import Plan, PlanRequest, PlanResult
+from .current import saved_concepts
+from .deadline import Deadline
+from .framework import Framework
+from .items import Item, count_by_type
+from .keys import manifest_key
+from .log import logger
+from .manifest import make_manifest
+from .roadmaps import load_framework
+from .transactions import transact
+
+
+def plan_batches(request: PlanRequest, connections: Connections, deadline: Deadline) -> PlanResult:
+    """Claim the attempt, unless whoever started the run did, and plan exactly what PostgreSQL misses.
+
+    Raises:
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to plan for.
+        ClaimRefusedError, StaleAttemptError: another execution is at work on the task.
+        DatabaseUnavailableError, StorageUnavailableError: trying again may help.
+    """
+    task_id, execution_arn = request.input.task_id, request.execution.arn
+    attempt = request.input.attempt
+    if attempt is None:
+        attempt = claim(connections, task_id, execution_arn, deadline).attempt
+
+    def read(connection: Connection) -> tuple[Task, Framework, list[Item]]:
+        task = confirm(connection, task_id, attempt, execution_arn)
+        framework = load_framework(connection, task.roadmap_id, task.user_id)
+        missing = framework.missing(saved_concepts(connection, task.roadmap_id or ""))
+        note_step(connection, task_id, attempt, "saving")
+        return task, framework, missing
+
+    task, framework, missing = transact(connections.engine, read, deadline)
+    manifest = make_manifest(framework, missing, connections.settings.batch_size)
+    key = manifest_key(task_id, attempt)
+    connections.bucket.put(key, manifest.body)
+    plan = Plan(
+        task_id=task_id,
+        roadmap_id=task.roadmap_id or "",
+        attempt=attempt,
+        claimed_at=task.updated_at,
+        manifest=key,
+        planned=count_by_type(missing),
+    )
+    logger.info(
+        "batches_planned",
+        task_id=task_id,
+        attempt=attempt,
+        planned=plan.planned,
+        batches=len(manifest.batches),
+    )
+    return PlanResult(plan=plan, batches=manifest.batches)

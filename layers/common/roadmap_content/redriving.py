@@ -1,0 +1,54 @@
+"""AwaitRedrive: end an incomplete run so that it shows, and can be redriven into exactly what is missing.
+
+Step Functions re-runs only a Task that failed uncaught, so this step raises. Redriven, the context's count of
+redrives is above the one that was planned for; it stays there for the rest of the redrive, so the count and
+not its being above 0 decides, or a run would replan for ever.
+"""
+
+from sqlalchemy import Connection
+
+from .attempts import claim, read_task
+from .connections import Connections
+from .contracts import AwaitRedriveRequest, AwaitRedriveResult, FinalizedOutcome
+from .current import saved_concepts
+from .deadline import Deadline
+from .errors import ContentIncomplete
+from .items import Item
+from .log import logger
+from .roadmaps import load_framework
+from .transactions import transact
+
+
+def await_redrive(
+    request: AwaitRedriveRequest, connections: Connections, deadline: Deadline
+) -> AwaitRedriveResult:
+    """Raise until the run is redriven; then claim a new attempt, or end if nothing is missing any more.
+
+    Raises:
+        ContentIncomplete: the run has not been redriven since it was planned; names what is missing.
+        ClaimRefusedError: another execution is at work on the task.
+        DatabaseUnavailableError: trying again may help.
+    """
+    outcome = request.outcome
+    if request.execution.redrive_count <= outcome.planned_redrive_count:
+        raise ContentIncomplete(_what_is_missing(outcome))
+
+    def missing(connection: Connection) -> list[Item]:
+        task = read_task(connection, outcome.task_id)
+        framework = load_framework(connection, task.roadmap_id, task.user_id)
+        return framework.missing(saved_concepts(connection, task.roadmap_id or ""))
+
+    if not transact(connections.engine, missing, deadline):
+        logger.info("redrive_found_nothing_missing", task_id=outcome.task_id)
+        return AwaitRedriveResult(replan=False, task_id=outcome.task_id, attempt=outcome.attempt)
+    task = claim(connections, outcome.task_id, request.execution.arn, deadline)
+    logger.info("redrive_claimed", task_id=task.task_id, attempt=task.attempt)
+    return AwaitRedriveResult(replan=True, task_id=task.task_id, attempt=task.attempt)
+
+
+def _what_is_missing(outcome: FinalizedOutcome) -> str:
+    counts = ", ".join(f"{count} {content_type}" for content_type, count in outcome.missing.items() if count)
+    parts = [f"task {outcome.task_id}", f"missing: {counts}" if counts else outcome.status]
+    if outcome.error is not None:
+        parts.append(f"{outcome.error.error}: {outcome.error.cause}")
+    return "; ".join(parts)

@@ -1,0 +1,64 @@
+"""What to do about staged content that an earlier attempt could not save: poison does not come back.
+
+Pure. Content that was refused for what it is fails every attempt the same way unless something is done;
+content that was refused for its surroundings stays staged and is simply saved.
+"""
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from .failures import Seen
+from .staging import StagedFor
+from .transactions import is_about_data
+
+_FOREIGN_KEY_VIOLATION = "23503"
+
+
+class Remedy(Enum):
+    """What `generate_content` does about an item before it is saved."""
+
+    GENERATE = auto()
+    """Nothing is staged."""
+
+    KEEP = auto()
+    """It is staged, and nothing is known against it."""
+
+    NEW_ID = auto()
+    """The content is good; its id belongs to another concept or roadmap."""
+
+    NEXT_VERSION = auto()
+    """The content is good; its version is another text's."""
+
+    REJECT = auto()
+    """The content itself was refused: quarantine it, and generate anew."""
+
+
+def remedy_for(
+    staged: StagedFor | None, refusals: Sequence[Seen], task_id: str
+) -> tuple[Remedy, Seen | None]:
+    """Decide about one item from what is staged and how its content was refused, the latest first.
+
+    The refusal that the remedy is for comes with it.
+    """
+    if staged is None:
+        return Remedy.GENERATE, None
+    for seen in refusals:
+        attempt, failure = seen
+        remedy = _remedy_of(failure.error_code)
+        if remedy is not Remedy.KEEP and staged.concerns(task_id, attempt):
+            return remedy, seen
+    return Remedy.KEEP, None
+
+
+def _remedy_of(error_code: str) -> Remedy:
+    match error_code:
+        case "IdTaken" | "23505":
+            return Remedy.NEW_ID
+        case "VersionTaken":
+            return Remedy.NEXT_VERSION
+        case "InvalidContent":
+            return Remedy.REJECT
+        case sqlstate if is_about_data(sqlstate) and sqlstate != _FOREIGN_KEY_VIOLATION:
+            return Remedy.REJECT
+        case _:
+            return Remedy.KEEP

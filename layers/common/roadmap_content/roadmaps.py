@@ -1,0 +1,49 @@
+"""Roadmaps, and the table that keeps them: `roadmap_metadata`."""
+
+import json
+
+from sqlalchemy import Connection, text
+
+from .content import Document
+from .errors import RoadmapNotFoundError
+from .framework import Framework, read_framework
+
+# NO KEY UPDATE, and not UPDATE: other savers' foreign keys need a KEY SHARE lock on the row meanwhile.
+# A statement of its own, so that what follows it in the transaction sees what the last holder committed.
+LOCK = text("SELECT FROM roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE")
+
+READ = text("""
+SELECT user_id, deleted_at IS NOT NULL AS deleted, CAST(framework_data AS text) AS framework_data
+FROM roadmap_metadata WHERE roadmap_id = :roadmap_id
+""")
+
+WRITE_FRAMEWORK = text("""
+UPDATE roadmap_metadata SET framework_data = CAST(:framework_data AS json) WHERE roadmap_id = :roadmap_id
+""")
+
+
+def lock_roadmap(connection: Connection, roadmap_id: str) -> bool:
+    """Make this transaction the only one that saves or projects the roadmap; `False` if there is none."""
+    return connection.execute(LOCK, {"roadmap_id": roadmap_id}).first() is not None
+
+
+def load_framework(connection: Connection, roadmap_id: str | None, user_id: str) -> Framework:
+    """Read and check the framework of a user's roadmap.
+
+    Raises:
+        RoadmapNotFoundError: it does not exist, is deleted, or belongs to another user.
+        InvalidFrameworkError: its framework cannot be read.
+    """
+    row = connection.execute(READ, {"roadmap_id": roadmap_id}).one_or_none()
+    if roadmap_id is None:
+        raise RoadmapNotFoundError("the task names no roadmap")
+    if row is None or row.user_id != user_id:
+        raise RoadmapNotFoundError(f"there is no roadmap {roadmap_id!r} of the task's user")
+    if row.deleted:
+        raise RoadmapNotFoundError(f"roadmap {roadmap_id!r} is deleted")
+    return read_framework(None if row.framework_data is None else json.loads(row.framework_data))
+
+
+def write_framework(connection: Connection, roadmap_id: str, document: Document) -> None:
+    """Write a framework back. The row must be locked since it was read."""
+    connection.execute(WRITE_FRAMEWORK, {"roadmap_id": roadmap_id, "framework_data": json.dumps(document)})

@@ -1,0 +1,191 @@
+"""Save: write what is staged, all rows of a batch in one transaction, and no row at another's expense.
+
+It never raises for what the data or the database did. A row that cannot be saved is reported alone and
+recorded with its reason; the others are saved. What it does raise for is a programming error.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from .bucket import in_parallel
+from .connections import Connections
+from .content import CONTENT_KINDS, Row
+from .contracts import BatchRequest, SaveReport, StateError
+from .deadline import Deadline
+from .errors import ContentError, PermanentError, RoadmapNotFoundError, TransientError
+from .failures import record_failures
+from .framework import Concept
+from .items import Failure, Item, Stage
+from .log import logger
+from .manifest import read_batch
+from .roadmaps import lock_roadmap
+from .staging import Staging
+from .transactions import DataRefusedError, diagnose, is_about_data, transact
+
+
+class NotStagedError(TransientError):
+    """Nothing is staged for the item."""
+
+
+class IdTakenError(PermanentError):
+    """The item's id belongs to another concept or roadmap, or to another item of the batch."""
+
+
+class VersionTakenError(PermanentError):
+    """The concept has another text of that version."""
+
+
+_REFUSALS: Mapping[str, PermanentError] = {
+    "id_taken": IdTakenError("the id belongs to another concept or roadmap"),
+    "version_taken": VersionTakenError("the concept has another text of this version"),
+}
+
+
+class Ready(NamedTuple):
+    """An item that can be given to the database."""
+
+    item: Item
+    row: Row
+
+
+def save_batch(request: BatchRequest, connections: Connections, deadline: Deadline) -> SaveReport:
+    """Save the staged items of a batch, once, and record why the others are not.
+
+    Delivered twice, or beside a batch that overlaps, it does no harm: a completed row stays as it is.
+    """
+    plan, batch = request.plan, request.batch
+    try:
+        saver = _Saver(request, connections)
+        prepared = in_parallel(saver.prepare, read_batch(connections.bucket, plan.manifest, batch))
+        ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
+        failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
+        try:
+            failures = transact(
+                connections.engine, lambda connection: saver.save(connection, ready, failed), deadline
+            )
+        except DataRefusedError as refusal:
+            # Unforeseen: the statement that judges its rows met one that it could not judge.
+            logger.warning(
+                "batch_bisected", batch=batch.number, sqlstate=refusal.sqlstate, reason=str(refusal)
+            )
+            failures = transact(
+                connections.engine,
+                lambda connection: saver.save(connection, ready, failed, bisect=True),
+                deadline,
+            )
+    except TransientError as error:
+        logger.error(
+            f"{batch.content_type}_batch_save_failed",
+            task_id=plan.task_id,
+            attempt=plan.attempt,
+            batch=batch.number,
+            error_code=error.code,
+            reason=str(error),
+        )
+        unsaved = StateError(error=error.code, cause=str(error)[:100])
+        return SaveReport(batch=batch, saved=0, failed=batch.items, error=unsaved)
+
+    report = SaveReport(batch=batch, saved=len(prepared) - len(failures), failed=len(failures))
+    for failure in failures:
+        logger.warning(
+            f"{batch.content_type}_save_failed",
+            concept_id=failure.item.concept_id,
+            stage=failure.stage,
+            error_code=failure.error_code,
+            reason=failure.reason,
+        )
+    logger.info(
+        f"{batch.content_type}_batch_saved",
+        task_id=plan.task_id,
+        attempt=plan.attempt,
+        batch=batch.number,
+        saved=report.saved,
+        failed=report.failed,
+    )
+    return report
+
+
+class _Saver:
+    """Saves the items of one batch."""
+
+    def __init__(self, request: BatchRequest, connections: Connections) -> None:
+        self._plan = request.plan
+        self._kind = CONTENT_KINDS[request.batch.content_type]
+        self._generate_error = request.generate_error
+        self._bucket = connections.bucket
+        self._staging = Staging(connections.bucket, request.plan.roadmap_id)
+
+    def prepare(self, concept: Concept) -> Ready | Failure:
+        """Read and check what is staged of an item, and store what does not go into its row."""
+        item = Item(concept.concept_id, self._kind.content_type)
+        try:
+            body = self._staging.read(item)
+            if body is None:
+                raise self._not_staged()
+            content = self._kind.parse(body)
+            row = self._kind.to_row(self._plan.roadmap_id, item.concept_id, content)
+            return Ready(item, self._kind.publish(self._bucket, row, content))
+        except ContentError as error:
+            return _failure(item, error)
+
+    def _not_staged(self) -> NotStagedError:
+        if self._generate_error is None:
+            return NotStagedError("nothing is staged for the item")
+        return NotStagedError(f"{self._generate_error.error}: {self._generate_error.cause}")
+
+    def save(
+        self,
+        connection: Connection,
+        ready: Sequence[Ready],
+        failed: Sequence[Failure],
+        *,
+        bisect: bool = False,
+    ) -> list[Failure]:
+        """Save rows and record failures, in the transaction of `connection`; all failures in the end."""
+        failures = list(failed)
+        if ready and not lock_roadmap(connection, self._plan.roadmap_id):
+            missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
+            failures += [_failure(entry.item, missing) for entry in ready]
+        elif ready:
+            failures += self._bisect(connection, ready) if bisect else self._write(connection, ready)
+        plan = self._plan
+        consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
+        causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
+        record_failures(connection, plan.task_id, plan.attempt, causes)
+        record_failures(connection, plan.task_id, plan.attempt, consequences, keep=True)
+        return failures
+
+    def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
+        """Save rows with one statement, which judges each of them; the refused ones."""
+        rows = [{"ordinal": ordinal, **entry.row} for ordinal, entry in enumerate(ready)]
+        verdicts = connection.execute(
+            text(self._kind.save_sql), {"roadmap_id": self._plan.roadmap_id, "rows": json.dumps(rows)}
+        )
+        return [
+            _failure(Item(verdict.concept_id, self._kind.content_type), _REFUSALS[verdict.verdict])
+            for verdict in verdicts
+            if verdict.verdict in _REFUSALS
+        ]
+
+    def _bisect(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
+        """Save rows, halving those that the server refuses until each culprit stands alone."""
+        try:
+            with connection.begin_nested():
+                return self._write(connection, ready)
+        except DBAPIError as error:
+            sqlstate, message = diagnose(error)
+            if not is_about_data(sqlstate):
+                raise
+            if len(ready) == 1:
+                return [Failure(ready[0].item, Stage.SAVE, sqlstate, message, transient=False)]
+        middle = len(ready) // 2
+        return self._bisect(connection, ready[:middle]) + self._bisect(connection, ready[middle:])
+
+
+def _failure(item: Item, error: ContentError) -> Failure:
+    stage = Stage.GENERATE if isinstance(error, NotStagedError) else Stage.SAVE
+    return Failure(item, stage, error.code, str(error), isinstance(error, TransientError))

