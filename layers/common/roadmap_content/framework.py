@@ -54,19 +54,8 @@ class Framework:
 
     def concept(self, concept_id: str) -> Concept:
         """What is known of one concept, whatever the product left out or wrote otherwise."""
-        node = self.nodes[concept_id]
         stage, module = self.places[concept_id]
-        return Concept(
-            concept_id=concept_id,
-            name=_text(node.get("name")) or concept_id,
-            description=_text(node.get("description")),
-            difficulty=_text(node.get("difficulty")),
-            keywords=_texts(node.get("keywords")),
-            prerequisites=_texts(node.get("prerequisites")),
-            estimated_hours=_number(node.get("estimated_hours")),
-            stage=stage,
-            module=module,
-        )
+        return concept_from(self.nodes[concept_id] | {"stage": stage, "module": module})
 
     def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> bool:
         """Write into the document what follows from the tables; say whether that changed anything."""
@@ -109,6 +98,21 @@ def read_framework(document: object) -> Framework:
     if not nodes:
         raise InvalidFrameworkError("framework_data holds no concept")
     return Framework(root, nodes, places)
+
+
+def concept_from(fields: Document) -> Concept:
+    """A concept from its node, or from what `asdict` made of a `Concept`."""
+    return Concept(
+        concept_id=fields["concept_id"],
+        name=_text(fields.get("name")) or fields["concept_id"],
+        description=_text(fields.get("description")),
+        difficulty=_text(fields.get("difficulty")),
+        keywords=_texts(fields.get("keywords")),
+        prerequisites=_texts(fields.get("prerequisites")),
+        estimated_hours=_number(fields.get("estimated_hours")),
+        stage=_text(fields.get("stage")),
+        module=_text(fields.get("module")),
+    )
 
 
 def _children(parent: Document, path: str, key: str) -> Iterator[tuple[Document, str]]:

@@ -9,12 +9,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from math import ceil
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .bucket import Bucket
 from .contracts import BatchReference
 from .errors import StorageUnavailableError
-from .framework import Concept, Framework
+from .framework import Concept, Framework, concept_from
 from .items import ContentType, Item
 
 MAX_BATCHES = 1_000
@@ -42,7 +42,8 @@ def make_manifest(framework: Framework, missing: Sequence[Item], batch_size: int
     for start in range(0, len(concepts), size):
         group = concepts[start : start + size]
         line = [
-            asdict(framework.concept(concept_id)) | {"missing": wanted[concept_id]} for concept_id in group
+            {"concept": asdict(framework.concept(concept_id)), "missing": wanted[concept_id]}
+            for concept_id in group
         ]
         encoded = json.dumps(line).encode() + b"\n"
         for content_type in ContentType:
@@ -69,10 +70,8 @@ def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> list[Con
     line = bucket.get(manifest, start=batch.offset, length=batch.length)
     if line is None or len(line.body) != batch.length:
         raise StorageUnavailableError(f"{manifest}: not there, or cut off")
-    return [_concept(entry) for entry in json.loads(line.body) if batch.content_type in entry.pop("missing")]
-
-
-def _concept(fields: dict[str, Any]) -> Concept:
-    return Concept(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-    )
+    return [
+        concept_from(entry["concept"])
+        for entry in json.loads(line.body)
+        if batch.content_type in entry["missing"]
+    ]
