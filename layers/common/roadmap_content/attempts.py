@@ -45,8 +45,9 @@ UPDATE roadmap_tasks SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
+# Leaves `updated_at` at the time of the claim, from which the attempt's duration is counted.
 STEP = text("""
-UPDATE roadmap_tasks SET current_step = :current_step, updated_at = timezone('utc', now())
+UPDATE roadmap_tasks SET current_step = :current_step
 WHERE task_id = :task_id AND attempt = :attempt AND status = 'processing'
 """)
 

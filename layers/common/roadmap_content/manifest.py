@@ -70,8 +70,5 @@ def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> list[Con
     line = bucket.get(manifest, start=batch.offset, length=batch.length)
     if line is None or len(line.body) != batch.length:
         raise StorageUnavailableError(f"{manifest}: not there, or cut off")
-    return [
-        concept_from(entry["concept"])
-        for entry in json.loads(line.body)
-        if batch.content_type in entry["missing"]
-    ]
+    entries = json.loads(line.body)
+    return [concept_from(entry["concept"]) for entry in entries if batch.content_type in entry["missing"]]

@@ -10,7 +10,7 @@ from .framework import Framework, read_framework
 
 # NO KEY UPDATE, and not UPDATE: other savers' foreign keys need a KEY SHARE lock on the row meanwhile.
 # A statement of its own, so that what follows it in the transaction sees what the last holder committed.
-LOCK = text("SELECT FROM roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE")
+LOCK = text("SELECT 1 FROM roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE")
 
 READ = text("""
 SELECT user_id, deleted_at IS NOT NULL AS deleted, CAST(framework_data AS text) AS framework_data

@@ -32,7 +32,9 @@ class KeysUnavailableError(TransientError):
 class KeySource(Protocol):
     """Gives the key for one token, by its header."""
 
-    algorithms: ClassVar[tuple[str, ...]]
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """What the keys are for: nothing else is accepted."""
 
     def key_for(self, header: Mapping[str, Any]) -> PyJWK | str | None:
         """The key, or `None` for a token that no key is known for."""
@@ -51,7 +53,7 @@ def key_source(settings: AuthorizationSettings) -> KeySource:
 class IssuerKeys(PyJWKClient):
     """The public keys of an issuer. A key id that is not known yet has them fetched anew: keys rotate."""
 
-    algorithms: ClassVar[tuple[str, ...]] = ("RS256", "ES256")
+    algorithms: ClassVar = ("RS256", "ES256")
 
     def __init__(self, url: str) -> None:
         super().__init__(
@@ -92,7 +94,7 @@ class IssuerKeys(PyJWKClient):
 class SharedSecret:
     """A secret in Secrets Manager that this system and the issuer of tokens share."""
 
-    algorithms: ClassVar[tuple[str, ...]] = ("HS256",)
+    algorithms: ClassVar = ("HS256",)
 
     def __init__(self, arn: str) -> None:
         self._arn = arn

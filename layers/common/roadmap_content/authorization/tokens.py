@@ -21,7 +21,7 @@ _BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECA
 class UnauthorizedError(PermanentError):
     """The request proves no user. API Gateway answers 401 to exactly this message, 500 to any other.
 
-    `reason` is for the log: it never holds text of the token.
+    `reason` is a code for the log: it never holds text of the token.
     """
 
     def __init__(self, reason: str) -> None:
@@ -36,11 +36,11 @@ def bearer_token(authorization: object) -> str:
         UnauthorizedError: there is none.
     """
     if not isinstance(authorization, str):
-        raise UnauthorizedError("no_bearer_token")
+        raise UnauthorizedError("NoBearerToken")
     if len(authorization) > MAX_TOKEN_LENGTH:
-        raise UnauthorizedError("token_too_long")
+        raise UnauthorizedError("TokenTooLong")
     if not (match := _BEARER.fullmatch(authorization)):
-        raise UnauthorizedError("no_bearer_token")
+        raise UnauthorizedError("NoBearerToken")
     return match[1]
 
 
@@ -55,9 +55,9 @@ def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
         header = jwt.get_unverified_header(token)
         # Before the key is looked for: what is refused anyway must not make anybody fetch keys.
         if header.get("alg") not in keys.algorithms:
-            raise UnauthorizedError("algorithm_not_allowed")
+            raise UnauthorizedError("AlgorithmNotAllowed")
         if (key := keys.key_for(header)) is None:
-            raise UnauthorizedError("unknown_key")
+            raise UnauthorizedError("UnknownKey")
         claims = jwt.decode(
             token,
             key,
@@ -69,10 +69,10 @@ def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
         )
     except jwt.InvalidTokenError as error:
         # The name alone: PyJWT's message may quote the token.
-        raise UnauthorizedError(type(error).__name__) from None
+        raise UnauthorizedError(type(error).__name__.removesuffix("Error")) from None
     except jwt.InvalidKeyError as error:
         raise KeysUnavailableError(f"JWT_JWKS_URL or JWT_SECRET_ARN: {error}") from error
     subject: str = claims["sub"]
     if not subject.strip() or unstorable(subject):
-        raise UnauthorizedError("subject_not_usable")
+        raise UnauthorizedError("UnusableSubject")
     return subject

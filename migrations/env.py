@@ -1,0 +1,8 @@
+"""What Alembic runs: `migrations.migrate` gives it the connection, in a transaction and locked."""
+
+from alembic import context
+
+from migrations import VERSION_TABLE
+
+context.configure(connection=context.config.attributes["connection"], version_table=VERSION_TABLE)
+context.run_migrations()

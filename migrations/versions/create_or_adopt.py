@@ -1,0 +1,278 @@
+"""Creates the tables, or adopts a database in which the product has had its five for long.
+
+What is adopted keeps its columns, its types and its own constraints, whatever they are called; what is
+missing is added. Where rows stand in the way of a unique constraint, they are repaired and nothing is lost:
+- tutorials that share a version take the following free one, in the order in which they were generated;
+- of a concept's tutorials, the highest version alone is the latest;
+- of a concept's rows of resources, or of quizzes, the newest stays and the others move to
+  `content_archive`, whole. To bring one back:
+  `INSERT INTO quiz_metadata SELECT r.* FROM content_archive, json_populate_record(NULL::quiz_metadata,
+  source_row) r WHERE archive_id = …`
+
+Downgrading removes what was added for this system alone: its tables, its two columns of `roadmap_tasks`, its
+constraints and indexes. The product's tables stay, with every row, whoever created them: that nobody else
+uses one cannot be seen from here. So does `content_archive` where it holds anything.
+"""
+
+import logging
+
+from alembic import op
+from sqlalchemy import Connection, text
+
+revision = "0001"
+down_revision = None
+
+log = logging.getLogger(__name__)
+
+
+class CannotAdoptError(Exception):
+    """The product's schema has something that a person has to decide about; nothing has been changed."""
+
+
+# Every column by itself, so that the same statements complete a table that is there already.
+PRODUCT_TABLES = """
+CREATE TABLE IF NOT EXISTS roadmap_metadata (roadmap_id text PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS roadmap_tasks (task_id varchar(64) PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS tutorial_metadata (tutorial_id varchar(64) PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS resource_recommendation_metadata (id varchar(64) PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS quiz_metadata (quiz_id varchar(64) PRIMARY KEY);
+
+LOCK TABLE roadmap_metadata, roadmap_tasks,
+    tutorial_metadata, resource_recommendation_metadata, quiz_metadata;
+
+ALTER TABLE roadmap_metadata
+    ADD COLUMN IF NOT EXISTS user_id varchar(64) NOT NULL,
+    ADD COLUMN IF NOT EXISTS title varchar(500) NOT NULL,
+    ADD COLUMN IF NOT EXISTS total_estimated_hours double precision,
+    ADD COLUMN IF NOT EXISTS recommended_completion_weeks integer,
+    ADD COLUMN IF NOT EXISTS framework_data json,
+    ADD COLUMN IF NOT EXISTS created_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    ADD COLUMN IF NOT EXISTS deleted_at timestamp,
+    ADD COLUMN IF NOT EXISTS deleted_by varchar(64);
+
+ALTER TABLE roadmap_tasks
+    ADD COLUMN IF NOT EXISTS user_id varchar(64) NOT NULL,
+    ADD COLUMN IF NOT EXISTS status varchar(32) NOT NULL DEFAULT 'pending',
+    ADD COLUMN IF NOT EXISTS current_step varchar(64),
+    ADD COLUMN IF NOT EXISTS user_request json,
+    ADD COLUMN IF NOT EXISTS roadmap_id text,
+    ADD COLUMN IF NOT EXISTS created_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    ADD COLUMN IF NOT EXISTS updated_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    ADD COLUMN IF NOT EXISTS completed_at timestamp,
+    ADD COLUMN IF NOT EXISTS error_message text,
+    ADD COLUMN IF NOT EXISTS failed_concepts json,
+    ADD COLUMN IF NOT EXISTS execution_summary json,
+    ADD COLUMN IF NOT EXISTS attempt integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS execution_arn text;
+
+ALTER TABLE tutorial_metadata
+    ADD COLUMN IF NOT EXISTS concept_id text NOT NULL,
+    ADD COLUMN IF NOT EXISTS roadmap_id text NOT NULL REFERENCES roadmap_metadata,
+    ADD COLUMN IF NOT EXISTS title varchar(500) NOT NULL,
+    ADD COLUMN IF NOT EXISTS summary text,
+    ADD COLUMN IF NOT EXISTS content_url text,
+    ADD COLUMN IF NOT EXISTS content_status varchar(32) NOT NULL DEFAULT 'completed',
+    ADD COLUMN IF NOT EXISTS content_version integer NOT NULL DEFAULT 1,
+    ADD COLUMN IF NOT EXISTS is_latest boolean NOT NULL DEFAULT true,
+    ADD COLUMN IF NOT EXISTS estimated_completion_time integer,
+    ADD COLUMN IF NOT EXISTS generated_at timestamp NOT NULL DEFAULT timezone('utc', now());
+
+ALTER TABLE resource_recommendation_metadata
+    ADD COLUMN IF NOT EXISTS concept_id text NOT NULL,
+    ADD COLUMN IF NOT EXISTS roadmap_id text NOT NULL REFERENCES roadmap_metadata,
+    ADD COLUMN IF NOT EXISTS resources json NOT NULL,
+    ADD COLUMN IF NOT EXISTS resources_count integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS search_queries_used json,
+    ADD COLUMN IF NOT EXISTS generated_at timestamp NOT NULL DEFAULT timezone('utc', now());
+
+ALTER TABLE quiz_metadata
+    ADD COLUMN IF NOT EXISTS concept_id text NOT NULL,
+    ADD COLUMN IF NOT EXISTS roadmap_id text NOT NULL REFERENCES roadmap_metadata,
+    ADD COLUMN IF NOT EXISTS questions json NOT NULL,
+    ADD COLUMN IF NOT EXISTS total_questions integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS easy_count integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS medium_count integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS hard_count integer NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS generated_at timestamp NOT NULL DEFAULT timezone('utc', now());
+"""
+
+OWN_TABLES = """
+CREATE TABLE content_failures (
+    task_id varchar(64) NOT NULL,
+    attempt integer NOT NULL,
+    concept_id text NOT NULL,
+    content_type varchar(16) NOT NULL,
+    stage varchar(16) NOT NULL,
+    error_code text NOT NULL,
+    reason text NOT NULL,
+    transient boolean NOT NULL,
+    occurred_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    PRIMARY KEY (task_id, attempt, concept_id, content_type)
+);
+
+CREATE TABLE IF NOT EXISTS content_archive (
+    archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_table text NOT NULL,
+    source_row json NOT NULL,
+    reason text NOT NULL,
+    archived_at timestamp NOT NULL DEFAULT timezone('utc', now())
+);
+"""
+
+# A version stays what it is unless the one before it has taken it. Of rows that share one, what readers
+# see now comes last, so that it stays the highest.
+RENUMBER_TUTORIALS = """
+WITH placed AS (
+    SELECT tutorial_id, roadmap_id, concept_id, content_version, row_number() OVER (
+        PARTITION BY roadmap_id, concept_id
+        ORDER BY content_version, content_status IS NOT DISTINCT FROM 'completed', is_latest IS TRUE,
+            generated_at NULLS FIRST, tutorial_id) AS place
+    FROM tutorial_metadata
+    WHERE roadmap_id IS NOT NULL AND concept_id IS NOT NULL AND content_version IS NOT NULL
+), renumbered AS (
+    SELECT tutorial_id, place + max(content_version - place) OVER (
+        PARTITION BY roadmap_id, concept_id ORDER BY place) AS free_version
+    FROM placed
+)
+UPDATE tutorial_metadata t SET content_version = r.free_version
+FROM renumbered r
+WHERE t.tutorial_id = r.tutorial_id AND t.content_version <> r.free_version
+"""
+
+# A version above that is only prepared does not become the latest, unless it is marked so already.
+REPAIR_LATEST = """
+WITH latest AS (
+    SELECT roadmap_id, concept_id, max(content_version) AS content_version
+    FROM tutorial_metadata
+    WHERE is_latest OR content_status = 'completed'
+    GROUP BY roadmap_id, concept_id
+    HAVING bool_or(is_latest)
+)
+UPDATE tutorial_metadata t SET is_latest = (t.content_version = l.content_version)
+FROM latest l
+WHERE t.roadmap_id = l.roadmap_id AND t.concept_id = l.concept_id
+    AND t.is_latest IS DISTINCT FROM (t.content_version = l.content_version)
+"""
+
+ARCHIVE_DUPLICATES = """
+WITH ranked AS (
+    SELECT {key}, row_number() OVER (
+        PARTITION BY roadmap_id, concept_id ORDER BY generated_at DESC NULLS LAST, {key} DESC) AS place
+    FROM {table}
+    WHERE roadmap_id IS NOT NULL AND concept_id IS NOT NULL
+), removed AS (
+    DELETE FROM {table} t USING ranked r
+    WHERE t.{key} = r.{key} AND r.place > 1
+    RETURNING to_json(t) AS source_row
+)
+INSERT INTO content_archive (source_table, source_row, reason)
+SELECT '{table}', source_row, 'a newer row has the same roadmap_id and concept_id' FROM removed
+"""
+
+# Deleting a row would silently delete or change what hangs on it.
+RIPPLING_FOREIGN_KEYS = """
+SELECT format('%s of %s', conname, CAST(conrelid AS regclass)) FROM pg_constraint
+WHERE contype = 'f' AND confrelid = to_regclass(:table) AND confdeltype IN ('c', 'n', 'd')
+"""
+
+# Every index of a table that refuses a second row at once: its key columns in order, and whether for all rows.
+UNIQUE_INDEXES = """
+SELECT CAST(i.indexrelid AS regclass) AS name, i.indpred IS NULL AS for_all_rows, ARRAY(
+    SELECT CAST(a.attname AS text)
+    FROM unnest(i.indkey) WITH ORDINALITY AS k (attnum, place)
+    JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+    WHERE k.place <= i.indnkeyatts
+    ORDER BY k.place) AS columns
+FROM pg_index i
+WHERE i.indrelid = to_regclass(:table) AND i.indexprs IS NULL
+    AND i.indisunique AND i.indisvalid AND i.indimmediate
+"""
+
+INDEXES = """
+SELECT CAST(i.indexrelid AS regclass) AS name, i.indpred IS NOT NULL AS partial, ARRAY(
+    SELECT CAST(a.attname AS text) FROM pg_attribute a
+    WHERE a.attrelid = i.indrelid
+        AND a.attnum = ANY ((CAST(i.indkey AS smallint[]))[0:i.indnkeyatts - 1])
+    ORDER BY a.attname) AS columns
+FROM pg_index i
+WHERE i.indrelid = to_regclass(:table) AND i.indisunique AND i.indisvalid AND i.indimmediate
+    AND i.indexprs IS NULL
+"""
+
+INDEXES = """
+CREATE INDEX content_task_by_status ON roadmap_tasks (status, updated_at);
+CREATE INDEX content_task_by_execution ON roadmap_tasks (execution_arn);
+CREATE INDEX content_tutorial_latest ON tutorial_metadata (roadmap_id, concept_id) WHERE is_latest;
+"""
+
+REMOVE = """
+DROP TABLE content_failures;
+DROP INDEX IF EXISTS
+    content_task_by_status, content_task_by_execution, content_tutorial_latest,
+    content_tutorial_by_roadmap, content_resources_by_roadmap, content_quiz_by_roadmap;
+ALTER TABLE roadmap_tasks DROP COLUMN attempt, DROP COLUMN execution_arn;
+ALTER TABLE tutorial_metadata DROP CONSTRAINT IF EXISTS content_tutorial_version_key;
+ALTER TABLE resource_recommendation_metadata DROP CONSTRAINT IF EXISTS content_resources_concept_key;
+ALTER TABLE quiz_metadata DROP CONSTRAINT IF EXISTS content_quiz_concept_key;
+"""
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    connection.execute(text(PRODUCT_TABLES))
+    connection.execute(text(OWN_TABLES))
+    _refuse_one_tutorial_per_concept(connection)
+    renumbered = connection.execute(text(RENUMBER_TUTORIALS)).rowcount
+    repaired = connection.execute(text(REPAIR_LATEST)).rowcount
+    log.info("tutorials_repaired", extra={"renumbered": renumbered, "latest_repaired": repaired})
+    _archive_duplicates(connection, "resource_recommendation_metadata", "id")
+    _archive_duplicates(connection, "quiz_metadata", "quiz_id")
+    version, concept = ["roadmap_id", "concept_id", "content_version"], ["roadmap_id", "concept_id"]
+    _keep_unique(connection, "tutorial_metadata", version, "content_tutorial", "version")
+    _keep_unique(connection, "resource_recommendation_metadata", concept, "content_resources", "concept")
+    _keep_unique(connection, "quiz_metadata", concept, "content_quiz", "concept")
+    connection.execute(text(INDEXES))
+
+
+def downgrade() -> None:
+    connection = op.get_bind()
+    connection.execute(text(REMOVE))
+    if not connection.scalar(text("SELECT EXISTS (SELECT FROM content_archive)")):
+        connection.execute(text("DROP TABLE content_archive"))
+
+
+def _refuse_one_tutorial_per_concept(connection: Connection) -> None:
+    for index in connection.execute(text(UNIQUE_INDEXES), {"table": "tutorial_metadata"}):
+        if set(index.columns) <= {"roadmap_id", "concept_id", "is_latest"}:
+            raise CannotAdoptError(
+                f"the unique index {index.name} of tutorial_metadata refuses a concept's next version, "
+                "which is inserted before the one below it is demoted; drop it first"
+            )
+
+
+def _archive_duplicates(connection: Connection, table: str, key: str) -> None:
+    archived = connection.execute(text(ARCHIVE_DUPLICATES.format(table=table, key=key))).rowcount
+    rippling = connection.scalars(text(RIPPLING_FOREIGN_KEYS), {"table": table}).all()
+    if archived and rippling:
+        raise CannotAdoptError(
+            f"{table} has {archived} rows beyond one per concept, and archiving them would change the rows "
+            f"that refer to them (by {', '.join(rippling)}); remove those duplicates first"
+        )
+    log.info("duplicates_archived", extra={"table": table, "rows": archived})
+
+
+def _keep_unique(connection: Connection, table: str, columns: list[str], prefix: str, noun: str) -> None:
+    """Add a unique constraint, unless the table has its like, of any name and in any order of columns."""
+    alike = [
+        index.columns
+        for index in connection.execute(text(UNIQUE_INDEXES), {"table": table})
+        if index.for_all_rows and sorted(index.columns) == sorted(columns)
+    ]
+    if not alike:
+        statement = f"ALTER TABLE {table} ADD CONSTRAINT {prefix}_{noun}_key UNIQUE ({', '.join(columns)})"
+    elif not any(found[0] == "roadmap_id" for found in alike):
+        # Most of what is asked names the roadmap alone.
+        statement = f"CREATE INDEX {prefix}_by_roadmap ON {table} (roadmap_id, concept_id)"
+    else:
+        return
+    connection.execute(text(statement))

@@ -1,0 +1,58 @@
+"""A database for every test that asks for one.
+
+One server a session (a worker's, under xdist): that of `DATABASE_URL`, or our own. It is migrated once, into
+a template; each test's database is a copy of that, and goes with the test.
+"""
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from local.postgres import Server, create_database, drop_database, given_or_embedded
+from migrations import migrate
+
+
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[Server]:
+    # Not pytest's own directory: that is root's alone where root runs the tests, and the server is not root.
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-postgres-") as data_dir,
+        given_or_embedded(Path(data_dir), fsync=False) as server,
+    ):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_template(database_server: Server) -> Iterator[str]:
+    """The name of a migrated database that nobody connects to."""
+    with _database(database_server, "template1") as (name, url):
+        migrate(url)
+        yield name
+
+
+@pytest.fixture
+def database_url(database_server: Server, migrated_template: str) -> Iterator[str]:
+    """The SQLAlchemy URL of a migrated database without rows."""
+    with _database(database_server, migrated_template) as (_, url):
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(database_server: Server) -> Iterator[str]:
+    """The SQLAlchemy URL of a database without anything."""
+    with _database(database_server, "template1") as (_, url):
+        yield url
+
+
+@contextmanager
+def _database(server: Server, template: str) -> Iterator[tuple[str, str]]:
+    name = f"test_{secrets.token_hex(8)}"
+    url = create_database(server.url, name, template=template)
+    try:
+        yield name, url
+    finally:
+        drop_database(server.url, name)

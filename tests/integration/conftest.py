@@ -1,0 +1,28 @@
+"""Fixtures of the integration tests: the steps on a database and a bucket of their own."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from .pipeline import Pipeline, connections_to
+
+
+@pytest.fixture
+def bucket_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """An empty bucket in an S3 of this process."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        boto3.client("s3").create_bucket(Bucket="content")
+        yield "content"
+
+
+@pytest.fixture
+def pipeline(database_url: str, bucket_name: str) -> Iterator[Pipeline]:
+    """The steps, on a migrated database and an empty bucket."""
+    connections = connections_to(database_url)
+    yield Pipeline(connections)
+    connections.engine.dispose()

@@ -1,0 +1,171 @@
+"""The steps one after the other on real PostgreSQL, without a state machine around them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Engine, make_url, text
+
+from local.loading import load_bundle
+from roadmap_content.bucket import Bucket
+from roadmap_content.bundle import read_bundle
+from roadmap_content.connections import Connections
+from roadmap_content.contracts import (
+    BatchRequest,
+    Execution,
+    FinalizeRequest,
+    FinalizeResult,
+    LostBatch,
+    PlanRequest,
+    PlanResult,
+    RunInput,
+    SaveReport,
+    StateError,
+)
+from roadmap_content.deadline import Deadline
+from roadmap_content.engine import Credentials, open_engine
+from roadmap_content.errors import ContentError
+from roadmap_content.executions import Executions
+from roadmap_content.finalizing import finalize_task
+from roadmap_content.generating import generate_content
+from roadmap_content.items import Item
+from roadmap_content.keys import staged_key
+from roadmap_content.planning import plan_batches
+from roadmap_content.saving import save_batch
+from roadmap_content.settings import Settings
+from roadmap_content.staging import Staging
+
+SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offline"}
+
+
+class RunningExecutions(Executions):
+    """Step Functions as far as the steps ask it: which executions are going on."""
+
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+
+    def is_running(self, execution_arn: str) -> bool:
+        """Whether the test said so."""
+        return execution_arn in self.running
+
+
+def connections_to(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Connections:
+    """Connections to the test's own database; the bucket is whatever boto3 reaches."""
+    connections = Connections(Settings(settings))
+    credentials = Credentials.from_url(make_url(database_url))
+    connections.engine = open_engine(lambda: credentials, tls=False)
+    connections.executions = RunningExecutions()
+    return connections
+
+
+class Pipeline:
+    """One task on its way through the steps."""
+
+    def __init__(self, connections: Connections, task_id: str = "t-1") -> None:
+        self.connections = connections
+        self.task_id = task_id
+        self.roadmap_id = ""
+        self.runs = 0
+
+    @property
+    def engine(self) -> Engine:
+        """The test's database."""
+        return self.connections.engine
+
+    @property
+    def bucket(self) -> Bucket:
+        """The test's bucket."""
+        return self.connections.bucket
+
+    def load(self, bundle: dict[str, Any]) -> None:
+        """Load a bundle."""
+        loaded = read_bundle(bundle)
+        self.roadmap_id = loaded.roadmap.roadmap_id
+        load_bundle(loaded, self.engine, self.bucket, Deadline.after(30))
+
+    def stage(self, item: Item, body: bytes) -> None:
+        """Stage whatever bytes, as the product's generator would."""
+        self.bucket.put(staged_key(self.roadmap_id, item), body)
+
+    def staging(self) -> Staging:
+        """The roadmap's staged content."""
+        return Staging(self.bucket, self.roadmap_id)
+
+    def execution(self) -> Execution:
+        """The run that is going on."""
+        return Execution(Id=f"arn:run-{self.runs}")
+
+    def plan(self) -> PlanResult:
+        """Start a run, and plan it."""
+        self.runs += 1
+        request = PlanRequest(input=RunInput(task_id=self.task_id), execution=self.execution())
+        return plan_batches(request, self.connections, Deadline.after(30))
+
+    def requests(self, planned: PlanResult) -> list[BatchRequest]:
+        """One request for each batch of a plan."""
+        return [
+            BatchRequest(plan=planned.plan, batch=batch, execution_arn=self.execution().arn)
+            for batch in planned.batches
+        ]
+
+    def save(self, request: BatchRequest) -> SaveReport:
+        """Save one batch."""
+        return save_batch(request, self.connections, Deadline.after(30))
+
+    def finalize(
+        self,
+        planned: PlanResult | None,
+        lost: list[LostBatch] | None = None,
+        error: StateError | None = None,
+    ) -> FinalizeResult:
+        """Record the outcome of the run."""
+        request = FinalizeRequest(
+            input=RunInput(task_id=self.task_id),
+            execution=self.execution(),
+            plan=planned and planned.plan,
+            lost=lost or [],
+            error=error,
+        )
+        return finalize_task(request, self.connections, Deadline.after(30))
+
+    def run(self) -> FinalizeResult:
+        """A whole run."""
+        try:
+            planned = self.plan()
+        except ContentError as error:
+            return self.finalize(None, error=StateError(error=type(error).__name__, cause=str(error)))
+        lost = []
+        for request in self.requests(planned):
+            generate_content(request, self.connections, Deadline.after(30))
+            report = self.save(request)
+            if report.error is not None:
+                lost.append(LostBatch(batch=report.batch, error=report.error))
+        return self.finalize(planned, lost)
+
+    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
+        """Ask the database."""
+        with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
+
+    def execute(self, sql: str, **parameters: object) -> None:
+        """Change the database, as the product would."""
+        with self.engine.begin() as connection:
+            connection.execute(text(sql), parameters)
+
+    def task(self) -> dict[str, Any]:
+        """The task's row."""
+        return self.rows("SELECT * FROM roadmap_tasks WHERE task_id = :id", id=self.task_id)[0]
+
+    def framework(self) -> dict[str, Any]:
+        """The roadmap's framework."""
+        sql = "SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :id"
+        framework: dict[str, Any] = self.rows(sql, id=self.roadmap_id)[0]["framework_data"]
+        return framework
+
+    def concepts(self) -> dict[str, dict[str, Any]]:
+        """The roadmap's concepts, by id."""
+        return {
+            concept["concept_id"]: concept
+            for stage in self.framework()["stages"]
+            for module in stage["modules"]
+            for concept in module["concepts"]
+        }

@@ -1,0 +1,490 @@
+"""The authorizer as API Gateway calls it, with an issuer's key server and a Secrets Manager (moto)."""
+
+import io
+import json
+import logging
+import runpy
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import jwt
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+from functions.authorize_request import app
+from local.tokens import sign_token
+from roadmap_content.authorization import KeysUnavailableError, UnauthorizedError
+from roadmap_content.authorization import keys as key_sources
+from roadmap_content.errors import InvalidPayloadError, MissingSettingError
+
+ROOT = Path(__file__).parents[2]
+EVENT = json.loads((ROOT / "events/authorize_request.json").read_text())
+ISSUER = "https://issuer.example"
+AUDIENCE = "roadmap-api"
+SECRET = "a secret of more than thirty-two bytes"
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+def public_jwk(key: Key, key_id: str) -> dict[str, Any]:
+    match key:
+        case rsa.RSAPrivateKey():
+            jwk = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+        case _:
+            jwk = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    return {**jwk, "kid": key_id, "use": "sig"}
+
+
+class KeyServer(ThreadingHTTPServer):
+    """An issuer's JWKS endpoint on this machine: what it answers can be set, its requests are counted."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), KeyRequest)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/jwks.json"
+        self.requests = 0
+        self.status = 200
+        self.body = b""
+        self.answers = threading.Event()
+        self.answers.set()
+        self.publish(rsa=RSA_KEY, ec=EC_KEY)
+
+    def publish(self, **keys: Key) -> None:
+        self.body = json.dumps({"keys": [public_jwk(key, key_id) for key_id, key in keys.items()]}).encode()
+
+
+class KeyRequest(BaseHTTPRequestHandler):
+    server: KeyServer
+
+    def do_GET(self) -> None:
+        self.server.requests += 1
+        self.server.answers.wait()
+        self.send_response(self.server.status)
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing: the requests are counted."""
+
+
+@pytest.fixture
+def key_server() -> Iterator[KeyServer]:
+    with KeyServer() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.answers.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A new execution environment, in which nothing of the authorizer is configured."""
+    for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL", "JWT_SECRET_ARN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    key_sources.key_source.cache_clear()
+    yield monkeypatch
+    key_sources.key_source.cache_clear()
+
+
+@pytest.fixture
+def public_keys(environment: pytest.MonkeyPatch, key_server: KeyServer) -> KeyServer:
+    """The issuer's public keys are configured."""
+    environment.setenv("JWT_ISSUER", ISSUER)
+    environment.setenv("JWT_AUDIENCE", AUDIENCE)
+    environment.setenv("JWT_JWKS_URL", key_server.url)
+    return key_server
+
+
+@pytest.fixture
+def shared_secret(environment: pytest.MonkeyPatch) -> Iterator[str]:
+    """A shared secret is configured; this is its ARN."""
+    with mock_aws():
+        client = boto3.client("secretsmanager")
+        arn = client.create_secret(Name="jwt", SecretString=SECRET)["ARN"]
+        environment.setenv("JWT_ISSUER", ISSUER)
+        environment.setenv("JWT_AUDIENCE", AUDIENCE)
+        environment.setenv("JWT_SECRET_ARN", arn)
+        yield arn
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self._real = time.monotonic
+
+    def __call__(self) -> float:
+        return self._real() + self.passed
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+class Logs:
+    """What the function has logged: its own lines, and the records of every library at INFO and above."""
+
+    def __init__(self, stream: io.StringIO, caplog: pytest.LogCaptureFixture) -> None:
+        self._stream = stream
+        self._caplog = caplog
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._stream.getvalue().splitlines()]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.lines[-1]
+
+    @property
+    def text(self) -> str:
+        return self._stream.getvalue() + self._caplog.text
+
+
+@pytest.fixture
+def logs(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Logs:
+    stream = io.StringIO()
+    monkeypatch.setattr(app.logger.registered_handler, "stream", stream)
+    caplog.set_level(logging.INFO)
+    return Logs(stream, caplog)
+
+
+class Context(LambdaContext):
+    """The context of an invocation."""
+
+    _function_name = "authorize-request"
+    _memory_limit_in_mb = 512
+    _invoked_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:authorize-request"
+    _aws_request_id = "request-1"
+
+
+def claims(**changes: object) -> dict[str, Any]:
+    now = int(time.time())
+    return {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "iat": now, "exp": now + 600, **changes}
+
+
+def rsa_token(key_id: str = "rsa", key: rsa.RSAPrivateKey = RSA_KEY, **changes: object) -> str:
+    return jwt.encode(claims(**changes), key, "RS256", headers={"kid": key_id})
+
+
+def ec_token() -> str:
+    return jwt.encode(claims(), EC_KEY, "ES256", headers={"kid": "ec"})
+
+
+def shared_token(secret: str = SECRET) -> str:
+    return sign_token(secret, user_id="user-1", issuer=ISSUER, audience=AUDIENCE)
+
+
+def call(authorization: str) -> dict[str, Any]:
+    return app.handler({**EVENT, "authorizationToken": authorization}, Context())
+
+
+def assert_allowed(token: str) -> None:
+    answer = call(f"Bearer {token}")
+    assert answer["principalId"] == "user-1"
+    assert answer["context"] == {"user_id": "user-1"}
+    (statement,) = answer["policyDocument"]["Statement"]
+    assert statement["Effect"] == "Allow"
+    assert statement["Resource"] == "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/*"
+
+
+def assert_unauthorized(token: str, reason: str, logs: Logs) -> None:
+    with pytest.raises(UnauthorizedError) as refused:
+        call(f"Bearer {token}")
+    assert str(refused.value) == "Unauthorized", "API Gateway answers 401 to nothing else"
+    assert (logs.last["level"], logs.last["message"], logs.last["reason"]) == (
+        "WARNING",
+        "request_refused",
+        reason,
+    )
+    assert_kept_quiet(token, logs)
+
+
+def assert_not_judged(token: str, setting: str, logs: Logs) -> None:
+    """Refused, but not as `Unauthorized`: API Gateway answers 500."""
+    with pytest.raises((KeysUnavailableError, MissingSettingError)) as refused:
+        call(f"Bearer {token}")
+    assert str(refused.value) != "Unauthorized"
+    assert (logs.last["level"], logs.last["message"]) == ("ERROR", "request_not_judged")
+    assert logs.last["error_code"] == refused.value.code
+    assert setting in logs.last["reason"]
+    assert_kept_quiet(token, logs)
+
+
+def assert_kept_quiet(token: str, logs: Logs) -> None:
+    """Nothing of the token is logged, and nothing of the secret."""
+    for part in filter(None, token.split(".")):
+        assert part not in logs.text
+    assert SECRET not in logs.text
+
+
+def test_valid_tokens_of_the_issuer_are_let_through_and_its_keys_fetched_once(public_keys: KeyServer) -> None:
+    for _ in range(3):
+        assert_allowed(rsa_token())
+        assert_allowed(ec_token())
+    assert public_keys.requests == 1
+
+
+def test_a_valid_token_of_the_shared_secret_is_let_through(shared_secret: str) -> None:
+    assert_allowed(shared_token())
+
+
+def test_the_event_of_the_repository_is_refused(shared_secret: str, logs: Logs) -> None:
+    assert_unauthorized(EVENT["authorizationToken"].removeprefix("Bearer "), "InvalidSignature", logs)
+
+
+@pytest.mark.parametrize(
+    "event", [{}, {"authorizationToken": None}, {"authorizationToken": ""}, {"headers": {}}]
+)
+def test_a_request_without_a_token_is_refused(shared_secret: str, event: Mapping[str, Any]) -> None:
+    with pytest.raises(UnauthorizedError):
+        app.handler({"type": "TOKEN", "methodArn": EVENT["methodArn"], **event}, Context())
+
+
+def test_a_valid_token_for_no_method_is_refused(shared_secret: str) -> None:
+    with pytest.raises(InvalidPayloadError):
+        app.handler({"authorizationToken": f"Bearer {shared_token()}"}, Context())
+
+
+def test_a_token_of_the_other_kind_is_refused_without_fetching_anything(
+    public_keys: KeyServer, logs: Logs
+) -> None:
+    assert_unauthorized(shared_token(), "AlgorithmNotAllowed", logs)
+    assert public_keys.requests == 0
+
+
+def test_a_token_of_an_issuer_is_refused_where_a_secret_is_shared(shared_secret: str, logs: Logs) -> None:
+    assert_unauthorized(rsa_token(), "AlgorithmNotAllowed", logs)
+
+
+def test_an_expired_token_is_refused(public_keys: KeyServer, logs: Logs) -> None:
+    assert_unauthorized(rsa_token(exp=int(time.time()) - 60), "ExpiredSignature", logs)
+
+
+def test_a_token_of_another_key_with_the_same_id_is_refused(public_keys: KeyServer, logs: Logs) -> None:
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    assert_unauthorized(rsa_token(key=stranger), "InvalidSignature", logs)
+
+
+def test_unknown_key_ids_make_nobody_fetch_keys_again_and_again(
+    public_keys: KeyServer, clock: Clock, logs: Logs
+) -> None:
+    for number in range(20):
+        assert_unauthorized(rsa_token(f"unknown-{number}"), "UnknownKey", logs)
+    assert public_keys.requests == 1
+    clock.passed += key_sources.REFETCH_SECONDS + 1
+    for number in range(20):
+        assert_unauthorized(rsa_token(f"unknown-{number}"), "UnknownKey", logs)
+    assert public_keys.requests == 2
+
+
+def test_a_token_without_a_key_id_makes_nobody_fetch_keys(public_keys: KeyServer, logs: Logs) -> None:
+    assert_unauthorized(jwt.encode(claims(), RSA_KEY, "RS256"), "UnknownKey", logs)
+    assert public_keys.requests == 0
+
+
+def test_a_rotated_key_is_found(public_keys: KeyServer, clock: Clock, logs: Logs) -> None:
+    assert_allowed(rsa_token())
+    successor = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public_keys.publish(rsa=RSA_KEY, successor=successor)
+    assert_unauthorized(rsa_token("successor", successor), "UnknownKey", logs)
+    clock.passed += key_sources.REFETCH_SECONDS + 1
+    assert_allowed(rsa_token("successor", successor))
+    assert_allowed(rsa_token())
+    assert public_keys.requests == 2
+
+
+def test_a_withdrawn_key_is_forgotten(public_keys: KeyServer, clock: Clock, logs: Logs) -> None:
+    assert_allowed(rsa_token())
+    public_keys.publish(ec=EC_KEY)
+    clock.passed += key_sources.LIFETIME_SECONDS + 1
+    assert_unauthorized(rsa_token(), "UnknownKey", logs)
+    assert_allowed(ec_token())
+
+
+def test_an_issuer_that_is_down_is_our_fault_and_not_the_tokens(
+    environment: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    environment.setenv("JWT_ISSUER", f"http://127.0.0.1:{port}")
+    environment.setenv("JWT_AUDIENCE", AUDIENCE)
+    assert_not_judged(rsa_token(), "JWT_JWKS_URL", logs)
+
+
+def test_an_issuer_that_does_not_answer_is_not_waited_for(
+    public_keys: KeyServer, monkeypatch: pytest.MonkeyPatch, clock: Clock, logs: Logs
+) -> None:
+    monkeypatch.setattr(key_sources, "TIMEOUT_SECONDS", 0.1)
+    public_keys.answers.clear()
+    for _ in range(5):
+        assert_not_judged(rsa_token(), "JWT_JWKS_URL", logs)
+    assert public_keys.requests == 1, "an issuer that hangs is asked once in a while, not at every request"
+    public_keys.answers.set()
+    clock.passed += key_sources.REFETCH_SECONDS + 1
+    assert_allowed(rsa_token())
+
+
+def test_known_keys_outlast_an_issuer_that_is_down_for_a_while(
+    public_keys: KeyServer, clock: Clock, logs: Logs
+) -> None:
+    assert_allowed(rsa_token())
+    public_keys.status = 503
+    clock.passed += key_sources.REFETCH_SECONDS + 1
+    assert_not_judged(rsa_token("unknown"), "JWT_JWKS_URL", logs)
+    assert_allowed(rsa_token())
+    clock.passed += key_sources.LIFETIME_SECONDS
+    assert_not_judged(rsa_token(), "JWT_JWKS_URL", logs)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(302, b"", id="redirect"),
+        pytest.param(404, b"{}", id="not found"),
+        pytest.param(500, b"", id="error"),
+        pytest.param(200, b"", id="empty"),
+        pytest.param(200, b"<html>", id="not json"),
+        pytest.param(200, b"\xff\xfe\xfa", id="not text"),
+        pytest.param(200, b"[" * 100_000, id="deep"),
+        pytest.param(200, b"[]", id="list"),
+        pytest.param(200, b"{}", id="no keys"),
+        pytest.param(200, b'{"keys": []}', id="empty keys"),
+        pytest.param(200, b'{"keys": {"a": 1}}', id="keys not a list"),
+        pytest.param(200, b'{"keys": [{"kty": "oct"}]}', id="key without its part"),
+        pytest.param(200, b'{"keys": [{"kty": "RSA", "alg": ["RS256"]}]}', id="algorithm not a text"),
+        pytest.param(200, b'{"keys": [{"kty": "RSA", "n": "AQ", "kid": "rsa"}]}', id="no usable key"),
+    ],
+)
+def test_an_answer_that_is_no_key_set_is_our_fault_and_not_the_tokens(
+    public_keys: KeyServer, status: int, body: bytes, logs: Logs
+) -> None:
+    public_keys.status, public_keys.body = status, body
+    assert_not_judged(rsa_token(), "JWT_JWKS_URL", logs)
+    assert public_keys.requests == 1, "redirects are not followed"
+
+
+def test_a_secret_among_the_public_keys_is_not_used(public_keys: KeyServer, logs: Logs) -> None:
+    shared = {"kty": "oct", "kid": "rsa", "k": jwt.utils.base64url_encode(SECRET.encode()).decode()}
+    public_keys.body = json.dumps({"keys": [shared]}).encode()
+    token = jwt.encode(claims(), SECRET, "HS256", headers={"kid": "rsa"})
+    assert_unauthorized(token, "AlgorithmNotAllowed", logs)
+    assert_unauthorized(rsa_token(), "InvalidAlgorithm", logs)
+
+
+def test_the_secret_is_read_once_and_again_after_its_time(
+    shared_secret: str, clock: Clock, logs: Logs
+) -> None:
+    assert_allowed(shared_token())
+    successor = SECRET.upper()
+    boto3.client("secretsmanager").put_secret_value(SecretId=shared_secret, SecretString=successor)
+    assert_allowed(shared_token())
+    assert_unauthorized(shared_token(successor), "InvalidSignature", logs)
+    clock.passed += key_sources.LIFETIME_SECONDS + 1
+    assert_allowed(shared_token(successor))
+    assert_unauthorized(shared_token(), "InvalidSignature", logs)
+    assert SECRET not in logs.text
+    assert successor not in logs.text
+
+
+def test_a_secret_that_is_gone_is_our_fault_and_not_the_tokens(
+    shared_secret: str, clock: Clock, logs: Logs
+) -> None:
+    assert_allowed(shared_token())
+    boto3.client("secretsmanager").delete_secret(SecretId=shared_secret, ForceDeleteWithoutRecovery=True)
+    assert_allowed(shared_token())
+    clock.passed += key_sources.LIFETIME_SECONDS + 1
+    assert_not_judged(shared_token(), "JWT_SECRET_ARN", logs)
+
+
+def test_a_secrets_manager_that_is_down_is_our_fault_and_not_the_tokens(
+    environment: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    environment.setenv("JWT_ISSUER", ISSUER)
+    environment.setenv("JWT_AUDIENCE", AUDIENCE)
+    environment.setenv("JWT_SECRET_ARN", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:jwt")
+    assert_not_judged(shared_token(), "JWT_SECRET_ARN", logs)
+
+
+@pytest.mark.parametrize(
+    "content", [{"SecretBinary": SECRET.encode()}, {"SecretString": "too short"}], ids=str
+)
+def test_a_secret_that_is_not_usable_is_our_fault_and_not_the_tokens(
+    shared_secret: str, content: dict[str, Any], logs: Logs
+) -> None:
+    boto3.client("secretsmanager").put_secret_value(SecretId=shared_secret, **content)
+    assert_not_judged(shared_token(), "JWT_SECRET_ARN", logs)
+    assert "too short" not in logs.text
+
+
+def test_where_nothing_is_configured_everything_is_refused(logs: Logs) -> None:
+    assert_not_judged(shared_token(), "JWT_ISSUER, JWT_AUDIENCE", logs)
+    assert_not_judged(rsa_token(), "JWT_ISSUER, JWT_AUDIENCE", logs)
+    assert_not_judged("", "JWT_ISSUER, JWT_AUDIENCE", logs)
+
+
+def test_where_both_kinds_of_key_are_configured_everything_is_refused(
+    public_keys: KeyServer, shared_secret: str, logs: Logs
+) -> None:
+    assert_not_judged(shared_token(), "JWT_JWKS_URL, JWT_SECRET_ARN", logs)
+    assert_not_judged(rsa_token(), "JWT_JWKS_URL, JWT_SECRET_ARN", logs)
+    assert public_keys.requests == 0
+
+
+def test_the_event_is_not_logged_even_where_the_environment_asks_for_it(
+    shared_secret: str, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("POWERTOOLS_LOGGER_LOG_EVENT", "true")
+    environment.setenv("POWERTOOLS_LOG_LEVEL", "DEBUG")
+    environment.setenv("POWERTOOLS_SERVICE_NAME", "a logger of its own")
+    loaded = runpy.run_path(str(ROOT / "functions/authorize_request/app.py"))
+    stream = io.StringIO()
+    loaded["logger"].registered_handler.stream = stream
+    token = shared_token()
+    loaded["handler"]({**EVENT, "authorizationToken": f"Bearer {token}"}, Context())
+    with pytest.raises(UnauthorizedError):
+        loaded["handler"]({**EVENT, "authorizationToken": f"Bearer {token}x"}, Context())
+    assert "request_refused" in stream.getvalue()
+    assert token.rsplit(".", 1)[-1] not in stream.getvalue()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    authorization=st.text(st.characters(exclude_categories=()))
+    | st.from_regex(r"Bearer [\w-]+\.[\w-]+\.[\w-]+", fullmatch=True)
+)
+def test_no_text_that_is_not_a_token_is_let_through(
+    shared_secret: str, logs: Logs, authorization: str
+) -> None:
+    with pytest.raises(UnauthorizedError):
+        call(authorization)

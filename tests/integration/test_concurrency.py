@@ -1,0 +1,143 @@
+"""Savers, claims and finalizers side by side: real threads, each with a connection of its own."""
+
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+
+from roadmap_content.attempts import claim
+from roadmap_content.contracts import FinalizeRequest, RunInput
+from roadmap_content.deadline import Deadline
+from roadmap_content.errors import ClaimRefusedError
+from roadmap_content.finalizing import finalize_task
+from roadmap_content.items import ContentType, Item
+from roadmap_content.saving import save_batch
+from roadmap_content.staging import Staging
+from tests.factories import bundle_of, concept_ids, tutorial
+
+from .pipeline import SETTINGS, Pipeline, connections_to
+
+IDS = concept_ids(40)
+
+
+def at_once(count: int, work: Callable[[int], object]) -> list[object]:
+    """Call `work(0)`, …, `work(count - 1)` at the same time."""
+    ready = threading.Barrier(count, timeout=30)
+
+    def start(number: int) -> object:
+        ready.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(start, range(count)))
+
+
+def test_many_savers_of_the_same_batches_save_each_item_once(pipeline: Pipeline, database_url: str) -> None:
+    pipeline.load(bundle_of(IDS))
+    requests = pipeline.requests(pipeline.plan())
+
+    def save_all(number: int) -> int:
+        connections = connections_to(database_url)
+        turned = requests[number:] + requests[:number]
+        saved = sum(save_batch(request, connections, Deadline.after(60)).saved for request in turned)
+        connections.engine.dispose()
+        return saved
+
+    assert at_once(8, save_all) == [120] * 8
+    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+        assert pipeline.rows(f"SELECT count(*) AS n FROM {table}") == [{"n": 40}]
+
+
+def test_versions_saved_side_by_side_leave_one_latest_and_the_highest(
+    pipeline: Pipeline, database_url: str
+) -> None:
+    pipeline.load(bundle_of(IDS))
+    planned = pipeline.plan()
+    requests = [r for r in pipeline.requests(planned) if r.batch.content_type is ContentType.TUTORIAL]
+    manifest = pipeline.bucket.get(planned.plan.manifest)
+    assert manifest is not None
+
+    def save(number: int) -> int:
+        # A bucket for each, so that each finds its own version staged.
+        bucket = f"version-{number + 1}"
+        boto3.client("s3").create_bucket(Bucket=bucket)
+        connections = connections_to(database_url, SETTINGS | {"CONTENT_BUCKET": bucket})
+        connections.bucket.put(planned.plan.manifest, manifest.body)
+        staging = Staging(connections.bucket, "r-1")
+        for concept_id in IDS:
+            content = tutorial(concept_id, version=number + 1)
+            staging.write(Item(concept_id, ContentType.TUTORIAL), content, "t-1", 1)
+        saved = sum(save_batch(request, connections, Deadline.after(60)).saved for request in requests)
+        connections.engine.dispose()
+        return saved
+
+    assert at_once(6, save) == [40] * 6
+    latest = pipeline.rows("SELECT concept_id, content_version FROM tutorial_metadata WHERE is_latest")
+    assert sorted(row["concept_id"] for row in latest) == sorted(IDS)
+    assert {row["content_version"] for row in latest} == {6}
+
+
+def test_an_id_that_two_roadmaps_want_goes_to_one_of_them(pipeline: Pipeline, database_url: str) -> None:
+    pipelines = []
+    for number in range(2):
+        each = Pipeline(connections_to(database_url), f"t-{number}")
+        each.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
+        content = tutorial(f"c-{number}", tutorial_id="wanted by both")
+        each.stage(Item(f"c-{number}", ContentType.TUTORIAL), json.dumps(content).encode())
+        pipelines.append(each)
+
+    at_once(2, lambda number: pipelines[number].run())
+    (owner,) = pipeline.rows("SELECT concept_id FROM tutorial_metadata WHERE tutorial_id = 'wanted by both'")
+    statuses = {each.task()["status"] for each in pipelines}
+    assert statuses == {"completed", "partial_failure"}
+
+    assert all(each.run().complete for each in pipelines)
+    (still,) = pipeline.rows("SELECT concept_id FROM tutorial_metadata WHERE tutorial_id = 'wanted by both'")
+    assert still == owner
+    for each in pipelines:
+        each.engine.dispose()
+
+
+def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
+    pipeline.load(bundle_of(IDS))
+
+    def claim_it(number: int) -> int | None:
+        connections = connections_to(database_url)
+        try:
+            return claim(connections, "t-1", f"arn:{number}", Deadline.after(30)).attempt
+        except ClaimRefusedError:
+            return None
+        finally:
+            connections.engine.dispose()
+
+    results = at_once(10, claim_it)
+    won = [attempt for attempt in results if attempt is not None]
+    # Nothing runs under the test's names, so a claim that comes after another's may win the next attempt.
+    assert won
+    assert len(set(won)) == len(won)
+    assert pipeline.task()["attempt"] == len(won)
+
+
+def test_finalizers_and_savers_side_by_side_converge(pipeline: Pipeline, database_url: str) -> None:
+    pipeline.load(bundle_of(IDS))
+    planned = pipeline.plan()
+    requests = pipeline.requests(planned)
+    request = FinalizeRequest(
+        input=RunInput(task_id="t-1"), execution=pipeline.execution(), plan=planned.plan
+    )
+
+    def work(number: int) -> None:
+        connections = connections_to(database_url)
+        if number % 2:
+            finalize_task(request, connections, Deadline.after(60))
+        else:
+            for batch in requests:
+                save_batch(batch, connections, Deadline.after(60))
+        connections.engine.dispose()
+
+    at_once(6, work)
+    assert pipeline.finalize(planned).complete
+    assert pipeline.task()["status"] == "completed"
+    assert pipeline.rows("SELECT * FROM content_failures") == []

@@ -1,0 +1,407 @@
+"""The steps on real PostgreSQL: what is saved equals what was staged, and the record equals the tables."""
+
+import json
+from typing import Any
+
+import pytest
+
+from roadmap_content.content import CONTENT_KINDS
+from roadmap_content.contracts import Execution, PlanRequest, RunInput
+from roadmap_content.deadline import Deadline
+from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
+from roadmap_content.items import ContentType, Item
+from roadmap_content.keys import rejected_key, tutorial_key
+from roadmap_content.planning import plan_batches
+from tests.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
+
+from .pipeline import Pipeline, RunningExecutions
+
+IDS = concept_ids(24)
+OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
+
+
+def without_ours(framework: dict[str, Any]) -> str:
+    """A framework as text, without the fields that a content type maps."""
+    framework = json.loads(json.dumps(framework))
+    for stage in framework["stages"]:
+        for module in stage["modules"]:
+            for concept in module["concepts"]:
+                for key in OURS:
+                    concept.pop(key, None)
+    return json.dumps(framework)
+
+
+def test_a_clean_run_saves_everything_as_it_was_staged(pipeline: Pipeline) -> None:
+    bundle = bundle_of(IDS)
+    pipeline.load(bundle)
+    result = pipeline.run()
+
+    assert (result.status, result.complete, set(result.missing.values())) == ("completed", True, {0})
+    for entry in bundle["content"]:
+        concept_id, expected = entry["concept_id"], entry["tutorial"]
+        (row,) = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = :id", id=concept_id)
+        url = tutorial_key("r-1", concept_id, 1)
+        assert {key: row[key] for key in expected if key != "markdown"} == {
+            key: value for key, value in expected.items() if key != "markdown"
+        }
+        assert (row["content_url"], row["is_latest"], row["content_status"]) == (url, True, "completed")
+        stored = pipeline.bucket.get(url)
+        assert stored is not None
+        assert stored.body.decode() == expected["markdown"]
+        (row,) = pipeline.rows(
+            "SELECT * FROM resource_recommendation_metadata WHERE concept_id = :id", id=concept_id
+        )
+        assert {key: row[key] for key in entry["resources"]} == entry["resources"]
+        assert row["resources_count"] == len(entry["resources"]["resources"])
+        (row,) = pipeline.rows("SELECT * FROM quiz_metadata WHERE concept_id = :id", id=concept_id)
+        assert {key: row[key] for key in entry["quiz"]} == entry["quiz"]
+        assert (row["easy_count"], row["medium_count"], row["hard_count"]) == (1, 1, 1)
+
+        concept = pipeline.concepts()[concept_id]
+        assert {key: concept[key] for key in OURS} == {
+            "content_status": "completed",
+            "tutorial_id": expected["tutorial_id"],
+            "content_ref": url,
+            "content_version": "v1",
+            "content_summary": expected["summary"][:300],
+            "resources_status": "completed",
+            "resources_id": entry["resources"]["id"],
+            "resources_count": 2,
+            "quiz_status": "completed",
+            "quiz_id": entry["quiz"]["quiz_id"],
+            "quiz_questions_count": 3,
+        }
+    assert without_ours(pipeline.framework()) == without_ours(bundle["roadmap"]["framework_data"])
+    task = pipeline.task()
+    assert (task["status"], task["attempt"], task["failed_concepts"], task["error_message"]) == (
+        "completed",
+        1,
+        None,
+        None,
+    )
+    assert task["completed_at"] is not None
+    assert task["execution_summary"]["quiz"] == {"total": 24, "completed": 24, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "a:b:c",
+        "a/b/../c",
+        "..",
+        "'; DROP TABLE quiz_metadata; --",
+        '"q"',
+        " ",
+        "x" * 300,
+        "漢" * 300,
+        "{%s}:x",
+        "a~b",
+    ],
+)
+def test_odd_but_legal_ids_are_simply_ids(pipeline: Pipeline, odd: str) -> None:
+    pipeline.load(bundle_of([odd, "plain"], roadmap_id=f"road {odd}"))
+    assert pipeline.run().status == "completed"
+    assert pipeline.concepts()[odd]["content_status"] == "completed"
+
+
+def test_what_is_not_staged_is_generated(pipeline: Pipeline) -> None:
+    bundle = bundle_of(IDS)
+    bundle["content"] = bundle["content"][:10]
+    del bundle["content"][0]["quiz"]
+    pipeline.load(bundle)
+    assert pipeline.run().status == "completed"
+    (row,) = pipeline.rows("SELECT questions FROM quiz_metadata WHERE concept_id = :id", id=IDS[0])
+    assert len(row["questions"]) == 5
+
+
+def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["elsewhere"], roadmap_id="r-0", task_id="t-0"))
+    other = Pipeline(pipeline.connections, "t-0")
+    other.roadmap_id = "r-0"
+    assert other.run().complete
+    taken = tutorial("elsewhere")["tutorial_id"]
+
+    pipeline.load(bundle_of(IDS))
+    duplicate = quiz(IDS[7])["quiz_id"]
+    poison = {
+        Item(IDS[0], ContentType.TUTORIAL): tutorial(IDS[0], tutorial_id=taken),
+        Item(IDS[1], ContentType.QUIZ): quiz(IDS[1], note="\x00"),
+        Item(IDS[2], ContentType.RESOURCES): resources(IDS[2], note="\ud800"),
+        Item(IDS[3], ContentType.TUTORIAL): tutorial(IDS[3], title="x" * 501),
+        Item(IDS[4], ContentType.TUTORIAL): tutorial(IDS[4], content_version="one"),
+        Item(IDS[8], ContentType.QUIZ): quiz(IDS[8], quiz_id=duplicate),
+    }
+    for item, content in poison.items():
+        pipeline.stage(item, json.dumps(content).encode())
+    broken = Item(IDS[5], ContentType.QUIZ)
+    pipeline.stage(broken, b'{"quiz_id": ')
+
+    first = pipeline.run()
+
+    failed = pipeline.task()["failed_concepts"]
+    found = {(item["concept_id"], item["content_type"]): item["error_code"] for item in failed["items"]}
+    assert found == dict.fromkeys([*poison, broken], "InvalidContent") | {
+        Item(IDS[0], ContentType.TUTORIAL): "IdTaken",
+        Item(IDS[8], ContentType.QUIZ): "IdTaken",
+    }
+    assert (first.status, failed["count"]) == ("partial_failure", 7)
+    assert failed["concept_ids"] == [IDS[number] for number in (0, 1, 2, 3, 4, 5, 8)]
+    assert all(item["stage"] == "save" and item["reason"] for item in failed["items"])
+    assert pipeline.concepts()[IDS[0]]["content_status"] == "failed"
+    assert pipeline.concepts()[IDS[0]]["quiz_status"] == "completed"
+    before = pipeline.rows("SELECT * FROM tutorial_metadata ORDER BY tutorial_id")
+
+    planned = pipeline.plan()
+    assert sum(planned.plan.planned.values()) == 7
+    pipeline.finalize(planned)
+    second = pipeline.run()
+
+    assert second.status == "completed"
+    (row,) = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = :id", id=IDS[0])
+    assert row["tutorial_id"] != taken
+    text = pipeline.bucket.get(row["content_url"])
+    assert text is not None
+    assert text.body.decode() == tutorial(IDS[0])["markdown"]  # the content is kept, only the id is new
+    rejected = pipeline.bucket.get(rejected_key("r-1", broken, 1))
+    assert rejected is not None
+    assert rejected.body == b'{"quiz_id": '
+    assert rejected.metadata["error-code"] == "InvalidContent"
+    after = pipeline.rows("SELECT * FROM tutorial_metadata ORDER BY tutorial_id")
+    assert all(row in after for row in before)
+    failures = pipeline.rows("SELECT * FROM content_failures WHERE task_id = 't-1' AND attempt = 3")
+    assert failures == []
+
+
+def test_a_second_delivery_changes_nothing(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    planned = pipeline.plan()
+    first = [pipeline.save(request) for request in pipeline.requests(planned)]
+    tables = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
+    before = [pipeline.rows(f"SELECT * FROM {table} ORDER BY concept_id") for table in tables]
+    second = [pipeline.save(request) for request in pipeline.requests(planned)]
+    assert first == second
+    assert [pipeline.rows(f"SELECT * FROM {table} ORDER BY concept_id") for table in tables] == before
+
+
+def test_a_newer_version_becomes_latest_and_an_older_never_does(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a", "b"]))
+    planned = pipeline.plan()
+    request = next(r for r in pipeline.requests(planned) if r.batch.content_type is ContentType.TUTORIAL)
+    versions = "SELECT content_version, is_latest FROM tutorial_metadata WHERE concept_id = 'a' ORDER BY 1"
+
+    for version in (2, 1, 3):
+        content = tutorial("a", version=version)
+        pipeline.stage(Item("a", ContentType.TUTORIAL), json.dumps(content).encode())
+        assert pipeline.save(request).saved == 2
+
+    assert [tuple(row.values()) for row in pipeline.rows(versions)] == [(1, False), (2, False), (3, True)]
+    pipeline.finalize(planned)
+    assert pipeline.concepts()["a"]["content_version"] == "v3"
+
+
+def test_a_text_is_never_written_over_another(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a", "b"]))
+    key = tutorial_key("r-1", "a", 1)
+    pipeline.bucket.put(key, b"somebody's text")
+    assert pipeline.run().missing[ContentType.TUTORIAL] == 1
+    assert pipeline.task()["failed_concepts"]["items"][0]["error_code"] == "VersionTaken"
+
+    assert pipeline.run().complete
+    (row,) = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'a'")
+    assert (row["content_version"], row["is_latest"]) == (2, True)
+    kept, written = pipeline.bucket.get(key), pipeline.bucket.get(row["content_url"])
+    assert kept is not None
+    assert kept.body == b"somebody's text"
+    assert written is not None
+    assert written.body.decode() == tutorial("a")["markdown"]
+
+
+def test_a_row_that_the_product_prepared_is_completed_in_place(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a", "b"]))
+    pipeline.execute(
+        "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,"
+        " content_status, content_version, is_latest, estimated_completion_time, generated_at)"
+        " VALUES (:id, 'a', 'r-1', 'soon', '', '', 'pending', 1, true, 0, now())",
+        id=tutorial("a")["tutorial_id"],
+    )
+    assert pipeline.run().complete
+    (row,) = pipeline.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'a'")
+    assert (row["title"], row["content_status"], row["is_latest"]) == ("About a", "completed", True)
+
+
+def test_an_unforeseen_refusal_is_found_by_halving(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.execute(
+        f"ALTER TABLE quiz_metadata ADD CONSTRAINT odd CHECK (concept_id NOT IN ('{IDS[3]}', '{IDS[17]}'))"
+    )
+    result = pipeline.run()
+    assert dict(result.missing) == {ContentType.TUTORIAL: 0, ContentType.RESOURCES: 0, ContentType.QUIZ: 2}
+    items = pipeline.task()["failed_concepts"]["items"]
+    assert [(item["concept_id"], item["error_code"]) for item in items] == [
+        (IDS[3], "23514"),
+        (IDS[17], "23514"),
+    ]
+    assert "odd" in items[0]["reason"]
+
+
+def test_columns_that_are_narrower_than_ours_refuse_their_item_alone(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.execute("ALTER TABLE tutorial_metadata ALTER COLUMN title TYPE varchar(40)")
+    content = tutorial(IDS[2], title="x" * 41)
+    pipeline.stage(Item(IDS[2], ContentType.TUTORIAL), json.dumps(content).encode())
+    assert pipeline.run().missing[ContentType.TUTORIAL] == 1
+    (item,) = pipeline.task()["failed_concepts"]["items"]
+    assert (item["concept_id"], item["error_code"]) == (IDS[2], "22001")
+
+
+def test_a_roadmap_that_disappears_meanwhile_leaves_its_content_staged(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    planned = pipeline.plan()
+    pipeline.execute("DELETE FROM roadmap_metadata")
+    reports = [pipeline.save(request) for request in pipeline.requests(planned)]
+    assert [(report.saved, report.failed) for report in reports] == [(0, 1)] * 3
+    assert {row["error_code"] for row in pipeline.rows("SELECT * FROM content_failures")} == {
+        "RoadmapNotFound"
+    }
+    assert pipeline.staging().read(Item("a", ContentType.QUIZ)) is not None
+    pipeline.finalize(planned)
+    assert pipeline.task()["error_message"].startswith("RoadmapNotFound: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "UPDATE roadmap_metadata SET framework_data = NULL",
+            "InvalidFramework: framework_data is not an object",
+        ),
+        (
+            "UPDATE roadmap_metadata SET framework_data = '[]'",
+            "InvalidFramework: framework_data is not an object",
+        ),
+        (
+            "UPDATE roadmap_metadata SET framework_data = '{\"stages\": null}'",
+            "InvalidFramework: framework_data.stages is not a list: None",
+        ),
+        (
+            "UPDATE roadmap_metadata SET framework_data = '{\"stages\": []}'",
+            "InvalidFramework: framework_data holds no concept",
+        ),
+        ("UPDATE roadmap_metadata SET deleted_at = now()", "RoadmapNotFound: roadmap 'r-1' is deleted"),
+        ("UPDATE roadmap_metadata SET user_id = 'somebody'", "RoadmapNotFound: there is no roadmap 'r-1' of"),
+        ("UPDATE roadmap_tasks SET roadmap_id = NULL", "RoadmapNotFound: the task names no roadmap"),
+        ("UPDATE roadmap_tasks SET roadmap_id = 'nowhere'", "RoadmapNotFound: there is no roadmap 'nowhere'"),
+    ],
+)
+def test_a_roadmap_that_cannot_be_worked_on_is_said_on_the_task(
+    pipeline: Pipeline, change: str, message: str
+) -> None:
+    pipeline.load(bundle_of(["a"]))
+    pipeline.execute("ALTER TABLE roadmap_tasks DROP CONSTRAINT IF EXISTS roadmap_tasks_roadmap_id_fkey")
+    pipeline.execute(change)
+    result = pipeline.run()
+    task = pipeline.task()
+    assert (result.status, result.complete, task["status"]) == ("failed", False, "failed")
+    assert task["error_message"].startswith(message)
+    assert task["completed_at"] is not None
+
+
+def test_a_concept_that_stands_twice_is_said_on_the_task(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    framework = json.dumps(framework_of(["a", "b", "a"]))
+    pipeline.execute("UPDATE roadmap_metadata SET framework_data = CAST(:f AS json)", f=framework)
+    assert pipeline.run().status == "failed"
+    assert "concept_id 'a' stands twice" in pipeline.task()["error_message"]
+
+
+def test_a_task_that_does_not_exist_ends_the_run_and_writes_nothing(pipeline: Pipeline) -> None:
+    result = pipeline.run()
+    assert (result.status, result.attempt, result.complete) == ("unrecorded", None, False)
+    assert result.error is not None
+    assert result.error.error == "TaskNotFoundError"
+
+
+def test_the_products_own_changes_of_the_framework_survive(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a", "b"]))
+    planned = pipeline.plan()
+    changed = framework_of(["b", "new", "a"], subtitle="changed meanwhile")
+    pipeline.execute("UPDATE roadmap_metadata SET framework_data = CAST(:f AS json)", f=json.dumps(changed))
+    for request in pipeline.requests(planned):
+        pipeline.save(request)
+    result = pipeline.finalize(planned)
+    assert without_ours(pipeline.framework()) == without_ours(changed)
+    assert set(result.missing.values()) == {1}
+    assert pipeline.task()["failed_concepts"]["concept_ids"] == ["new"]
+    assert pipeline.concepts()["a"]["content_status"] == "completed"
+
+
+def test_a_run_that_nothing_is_known_of_accounts_for_every_item(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    planned = pipeline.plan()
+    pipeline.save(pipeline.requests(planned)[0])
+    pipeline.finalize(planned)
+    failures = pipeline.rows("SELECT * FROM content_failures")
+    assert len(failures) == 72 - planned.batches[0].items
+    assert {(row["stage"], row["error_code"], row["transient"]) for row in failures} == {
+        ("workflow", "NotReported", True)
+    }
+
+
+def test_an_item_that_was_saved_after_all_has_not_failed(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    planned = pipeline.plan()
+    assert not pipeline.finalize(planned).complete
+    for request in pipeline.requests(planned):
+        pipeline.save(request)
+    assert pipeline.finalize(planned).complete
+    assert pipeline.rows("SELECT * FROM content_failures") == []
+    assert pipeline.task()["failed_concepts"] is None
+
+
+def test_an_older_attempt_writes_no_outcome_over_a_newer_one(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a", "b"]))
+    old = pipeline.plan()
+    pipeline.plan()
+    before = pipeline.task()
+    for request in pipeline.requests(old)[:1]:
+        assert pipeline.save(request).saved == 2  # valid content is kept, whoever saves it
+    pipeline.finalize(old)
+    assert pipeline.task() == before
+    assert pipeline.concepts()["a"]["content_status"] == "completed"
+
+
+def test_a_claim_is_refused_while_the_recorded_execution_runs(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    pipeline.plan()
+    executions = pipeline.connections.executions
+    assert isinstance(executions, RunningExecutions)
+    executions.running.add("arn:run-1")
+    with pytest.raises(ClaimRefusedError, match="attempt 1, arn:run-1"):
+        pipeline.plan()
+    assert pipeline.task()["attempt"] == 1
+    executions.running.clear()
+    assert pipeline.plan().plan.attempt == 2
+
+
+def test_a_step_that_runs_twice_claims_once(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    first = pipeline.plan()
+    pipeline.runs -= 1
+    assert pipeline.plan() == first
+
+
+def test_an_attempt_that_is_another_executions_is_stale(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    pipeline.plan()
+    request = PlanRequest(input=RunInput(task_id="t-1", attempt=1), execution=Execution(Id="arn:another"))
+    with pytest.raises(StaleAttemptError):
+        plan_batches(request, pipeline.connections, Deadline.after(10))
+
+
+def test_a_cancelled_task_stays_cancelled(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    planned = pipeline.plan()
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
+    pipeline.finalize(planned)
+    assert pipeline.task()["status"] == "cancelled"
+    assert pipeline.task()["failed_concepts"]["count"] == 1

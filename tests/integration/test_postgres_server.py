@@ -1,0 +1,274 @@
+"""The PostgreSQL that we run ourselves, and the one that we are given."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from local import postgres
+from local.postgres import PostgresServer, Server, ServerError, given_or_embedded
+
+START = """
+import signal, sys
+from pathlib import Path
+from local.postgres import PostgresServer
+
+print(PostgresServer.start(Path(sys.argv[1]), detached=sys.argv[2] == "detached", fsync=False).pid, flush=True)
+signal.pause()
+"""
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return tmp_path / "postgres"
+
+
+@pytest.fixture
+def server(data_dir: Path) -> Iterator[PostgresServer]:
+    with PostgresServer.start(data_dir, fsync=False) as server:
+        yield server
+
+
+def execute(url: str, statement: str) -> None:
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(statement))
+
+
+def scalars(url: str, query: str) -> list[object]:
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        return list(connection.scalars(text(query)))
+
+
+def wait_until(happened: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 60
+    while not happened():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_it_listens_on_loopback_alone(server: PostgresServer) -> None:
+    process = psutil.Process(server.pid)
+
+    assert [(at.laddr.ip, at.laddr.port) for at in process.net_connections()] == [("127.0.0.1", server.port)]
+    assert not [at.laddr for at in process.net_connections("unix") if at.laddr]
+
+
+def test_its_port_is_no_ephemeral_one(server: PostgresServer) -> None:
+    with socket.socket() as anybody:
+        anybody.bind(("127.0.0.1", 0))
+        assert server.port < anybody.getsockname()[1]
+
+
+def test_it_is_not_root(server: PostgresServer) -> None:
+    assert psutil.Process(server.pid).uids().effective != 0
+
+
+def test_it_asks_for_the_password(server: PostgresServer) -> None:
+    stranger = make_url(server.url).set(password="guessed").render_as_string(hide_password=False)
+
+    with pytest.raises(DBAPIError) as refused:
+        execute(stranger, "SELECT 1")
+
+    assert refused.value.orig is not None
+    assert refused.value.orig.args[0]["C"] == "28P01"
+    assert server.password not in repr(server)
+
+
+def test_text_is_unicode_and_time_is_utc(server: PostgresServer) -> None:
+    assert scalars(server.url, "SELECT pg_encoding_to_char(encoding) FROM pg_database") == ["UTF8"] * 4
+    assert scalars(server.url, "SELECT upper('école 路线图 🗺')") == ["ÉCOLE 路线图 🗺"]
+    assert scalars(server.url, "SHOW timezone") == ["UTC"]
+
+
+def test_it_holds_two_hundred_sessions_and_commits_to_disk(data_dir: Path) -> None:
+    with PostgresServer.start(data_dir) as server:
+        assert scalars(server.url, "SHOW max_connections") == ["200"]
+        assert scalars(server.url, "SHOW fsync") == ["on"]
+
+
+def test_nothing_is_left_after_stop(server: PostgresServer, data_dir: Path) -> None:
+    processes = [server.pid, *(child.pid for child in psutil.Process(server.pid).children(recursive=True))]
+    assert len(processes) > 1
+
+    server.stop()
+
+    assert all(has_ended(pid) for pid in processes)
+    assert PostgresServer.find(data_dir) is None
+    with socket.socket() as probe:
+        assert probe.connect_ex((server.host, server.port)) != 0
+    server.stop()
+    server.kill()
+
+
+def test_stop_does_not_wait_for_open_sessions(server: PostgresServer) -> None:
+    engine = create_engine(server.url, poolclass=NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("CREATE TABLE unfinished ()"))
+        server.stop()
+        with pytest.raises(DBAPIError):
+            connection.execute(text("SELECT 1"))
+        connection.invalidate()
+
+    assert has_ended(server.pid)
+
+
+def test_committed_rows_survive_a_kill_and_the_url_stays(server: PostgresServer) -> None:
+    url, killed = server.url, server.pid
+    execute(url, "CREATE TABLE kept AS SELECT 'committed' AS word")
+
+    server.kill()
+    with pytest.raises(DBAPIError):
+        scalars(url, "SELECT word FROM kept")
+    server.start_again()
+
+    assert server.pid != killed
+    assert server.url == url
+    assert scalars(url, "SELECT word FROM kept") == ["committed"]
+
+
+def test_a_kill_under_load_leaves_every_acknowledged_row(server: PostgresServer) -> None:
+    execute(server.url, "CREATE TABLE acknowledged (n integer)")
+    for round_ in range(3):
+        engine = create_engine(server.url, poolclass=NullPool)
+        with engine.connect() as bystander:
+            execute(server.url, f"INSERT INTO acknowledged VALUES ({round_})")
+            bystander.execute(text("INSERT INTO acknowledged VALUES (-1)"))
+            server.kill()
+            bystander.invalidate()
+        server.start_again()
+
+    assert scalars(server.url, "SELECT n FROM acknowledged ORDER BY n") == [0, 1, 2]
+
+
+def test_a_running_server_is_not_started_again(server: PostgresServer) -> None:
+    with pytest.raises(ServerError, match="is running"):
+        server.start_again()
+
+    assert scalars(server.url, "SELECT 1") == [1]
+
+
+def test_a_data_dir_outlives_its_server(data_dir: Path) -> None:
+    with PostgresServer.start(data_dir, fsync=False) as first:
+        execute(first.url, "CREATE TABLE kept AS SELECT 1 AS n")
+
+    with PostgresServer.start(data_dir, fsync=False) as second:
+        assert scalars(second.url, "SELECT n FROM kept") == [1]
+        assert second.password == first.password
+
+
+def test_a_cluster_that_was_not_finished_is_made_anew(data_dir: Path) -> None:
+    (data_dir / "cluster.unfinished/base").mkdir(parents=True)
+    (data_dir / "password").write_text("of the cluster that never was")
+
+    with PostgresServer.start(data_dir, fsync=False) as server:
+        assert scalars(server.url, "SELECT 1") == [1]
+
+
+def test_two_servers_do_not_share_a_data_dir(server: PostgresServer, data_dir: Path) -> None:
+    with pytest.raises(ServerError, match=r"postmaster\.pid"):
+        PostgresServer.start(data_dir)
+
+    assert scalars(server.url, "SELECT 1") == [1]
+
+
+def test_a_port_that_was_taken_meanwhile_is_not_used(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as somebody:
+        somebody.bind(("127.0.0.1", 0))
+        somebody.listen()
+        taken = somebody.getsockname()[1]
+        free_port = postgres._free_port  # noqa: SLF001 - the race cannot be had otherwise
+        ports = iter([taken, taken])
+        monkeypatch.setattr(postgres, "_free_port", lambda: next(ports, None) or free_port())
+
+        with PostgresServer.start(data_dir, fsync=False) as server:
+            assert server.port != taken
+            assert scalars(server.url, "SELECT 1") == [1]
+
+
+def test_a_detached_server_outlives_its_starter_and_is_found(data_dir: Path) -> None:
+    starter = subprocess.Popen(
+        [sys.executable, "-c", START, data_dir, "detached"], stdout=subprocess.PIPE, text=True
+    )
+    with starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        starter.kill()
+    found = PostgresServer.find(data_dir)
+
+    assert found is not None
+    with found:
+        assert found.pid == pid
+        assert scalars(found.url, "SELECT 1") == [1]
+        found.kill()
+        found.start_again()
+        assert scalars(found.url, "SHOW fsync") == ["off"]
+    assert has_ended(pid)
+    assert has_ended(found.pid)
+
+
+if sys.platform == "linux":  # elsewhere a parent's death goes unnoticed, and nothing else is promised
+
+    def test_a_server_does_not_outlive_its_starter(data_dir: Path) -> None:
+        starter = subprocess.Popen(
+            [sys.executable, "-c", START, data_dir, "tied"], stdout=subprocess.PIPE, text=True
+        )
+        with starter:
+            assert starter.stdout is not None
+            pid = int(starter.stdout.readline())
+            assert not has_ended(pid)
+            starter.send_signal(signal.SIGKILL)
+
+        assert wait_until(lambda: has_ended(pid))
+
+
+def test_a_process_id_that_is_now_another_s_is_left_alone(server: PostgresServer, data_dir: Path) -> None:
+    server.kill()
+    lock = data_dir / "cluster/postmaster.pid"
+    lines = lock.read_text().splitlines()
+    lock.write_text("\n".join([str(os.getpid()), *lines[1:]]))
+
+    assert PostgresServer.find(data_dir) is None
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_a_given_server_gets_a_database_and_gives_it_back(
+    server: PostgresServer, data_dir: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", server.url.replace("postgresql+pg8000", scheme))
+    databases = "SELECT datname FROM pg_database ORDER BY datname"
+    before = scalars(server.url, databases)
+
+    given: Server
+    with given_or_embedded(data_dir / "unused") as given, given_or_embedded(data_dir / "unused") as other:
+        assert given.url != other.url
+        execute(given.url, "CREATE TABLE ours ()")
+        assert len(scalars(server.url, databases)) == len(before) + 2
+
+    assert scalars(server.url, databases) == before
+    assert not (data_dir / "unused").exists()
+
+
+def test_without_a_given_server_one_is_started(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    with given_or_embedded(data_dir, fsync=False) as server:
+        assert isinstance(server, PostgresServer)
+        assert scalars(server.url, "SELECT current_database()") == ["roadmap"]

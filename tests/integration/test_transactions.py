@@ -1,0 +1,200 @@
+"""Units of work on a database that misbehaves: what may heal is tried again, what cannot is said once."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+from sqlalchemy import Connection, Engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from roadmap_content.deadline import Deadline
+from roadmap_content.engine import Credentials, open_engine
+from roadmap_content.errors import DatabaseUnavailableError
+from roadmap_content.transactions import RESERVE, DataRefusedError, transact
+
+APPEND = text("UPDATE box SET value = value || :me WHERE id = :id")
+
+
+def engine_of(database_url: str) -> Engine:
+    credentials = Credentials.from_url(make_url(database_url))
+    return open_engine(lambda: credentials, tls=False)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = engine_of(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE box (id int PRIMARY KEY, value text)"))
+        connection.execute(text("INSERT INTO box VALUES (1, 'a'), (2, 'b')"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[Engine]:
+    """A second client of the same database."""
+    engine = engine_of(database_url)
+    yield engine
+    engine.dispose()
+
+
+def values(connection: Connection) -> list[str]:
+    return list(connection.scalars(text("SELECT value FROM box ORDER BY id")))
+
+
+def backend(connection: Connection) -> int:
+    return int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
+
+
+def test_the_session_is_bounded_and_quick(engine: Engine) -> None:
+    with engine.connect() as connection:
+        settings = {
+            name: connection.scalar(text(f"SHOW {name}"))
+            for name in (
+                "statement_timeout",
+                "lock_timeout",
+                "idle_in_transaction_session_timeout",
+                "client_connection_check_interval",
+                "jit",
+            )
+        }
+    assert settings == {
+        "statement_timeout": "30s",
+        "lock_timeout": "10s",
+        "idle_in_transaction_session_timeout": "30s",
+        "client_connection_check_interval": "1s",
+        "jit": "off",
+    }
+
+
+def test_a_backend_that_is_killed_is_replaced_and_the_work_done_again(engine: Engine, other: Engine) -> None:
+    tries = []
+
+    def work(connection: Connection) -> list[str]:
+        tries.append(backend(connection))
+        connection.execute(text("UPDATE box SET value = value || '!'"))
+        if len(tries) == 1:
+            with other.connect() as killer:
+                killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": tries[0]})
+        return values(connection)
+
+    assert transact(engine, work, Deadline.after(30)) == ["a!", "b!"]
+    assert len(set(tries)) == 2
+
+
+def test_a_connection_that_died_while_nobody_used_it_costs_nothing(engine: Engine, other: Engine) -> None:
+    pid = transact(engine, backend, Deadline.after(30))
+    with other.connect() as killer:
+        killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    assert transact(engine, values, Deadline.after(RESERVE)) == ["a", "b"]
+
+
+def test_a_deadlock_is_tried_again(engine: Engine, other: Engine) -> None:
+    both = threading.Barrier(2, timeout=20)
+    tries = {1: 0, 2: 0}
+
+    def swap(first: int, second: int) -> None:
+        def work(connection: Connection) -> None:
+            tries[first] += 1
+            connection.execute(
+                text("UPDATE box SET value = value || :me WHERE id = :id"), {"id": first, "me": str(first)}
+            )
+            if tries[first] == 1:
+                both.wait()
+            connection.execute(
+                text("UPDATE box SET value = value || :me WHERE id = :id"), {"id": second, "me": str(first)}
+            )
+
+        transact(engine if first == 1 else other, work, Deadline.after(30))
+
+    rival = threading.Thread(target=swap, args=(2, 1))
+    rival.start()
+    swap(1, 2)
+    rival.join()
+    assert sorted(tries.values()) == [1, 2]
+    assert [sorted(value) for value in transact(engine, values, Deadline.after(30))] == [
+        ["1", "2", "a"],
+        ["1", "2", "b"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "sqlstate", ["40001", "40P01", "53300", "53100", "55P03", "57014", "57P01", "25006", "58030"]
+)
+def test_what_the_surroundings_refuse_is_transient(engine: Engine, sqlstate: str) -> None:
+    def work(connection: Connection) -> None:
+        connection.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$"))
+
+    with pytest.raises(DatabaseUnavailableError, match=sqlstate):
+        transact(engine, work, Deadline.after(RESERVE))
+    assert transact(engine, values, Deadline.after(30)) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "sqlstate"),
+    [
+        ("INSERT INTO box VALUES (1, 'again')", "23505"),
+        ("INSERT INTO box VALUES (NULL, 'x')", "23502"),
+        ("INSERT INTO box VALUES (99999999999, 'x')", "22003"),
+        ("SELECT CAST('[' AS json)", "22P02"),
+        ("DO $$ BEGIN RAISE EXCEPTION 'a trigger says no'; END $$", "P0001"),
+    ],
+)
+def test_what_is_refused_for_the_data_is_said_once(engine: Engine, statement: str, sqlstate: str) -> None:
+    tries = []
+
+    def work(connection: Connection) -> None:
+        tries.append(1)
+        connection.execute(text("UPDATE box SET value = 'lost'"))
+        connection.execute(text(statement))
+
+    with pytest.raises(DataRefusedError) as caught:
+        transact(engine, work, Deadline.after(30))
+    assert (caught.value.sqlstate, len(tries)) == (sqlstate, 1)
+    assert transact(engine, values, Deadline.after(30)) == ["a", "b"]
+
+
+def test_a_mistake_in_a_statement_is_a_programming_error(engine: Engine) -> None:
+    with pytest.raises(DBAPIError, match="42P01"):
+        transact(
+            engine, lambda connection: connection.execute(text("SELECT * FROM nowhere")), Deadline.after(30)
+        )
+
+
+class Unprintable:
+    """A value that cannot be bound."""
+
+    def __str__(self) -> str:
+        raise TypeError("cannot be bound")
+
+
+@pytest.mark.parametrize("poison", ["\ud800", Unprintable()], ids=["surrogate", "unprintable"])
+def test_an_error_while_binding_does_not_poison_the_next_user(engine: Engine, poison: object) -> None:
+    def ask(connection: Connection, value: object) -> object:
+        return connection.scalar(text("SELECT CAST(:value AS text)"), {"value": value})
+
+    with pytest.raises((UnicodeEncodeError, TypeError)):
+        transact(engine, partial(ask, value=poison), Deadline.after(30))
+    answers = [transact(engine, partial(ask, value=value), Deadline.after(30)) for value in "abc"]
+    assert answers == ["a", "b", "c"]
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    nowhere = Credentials("127.0.0.1", 1, "d", "u", "p")
+    with pytest.raises(DatabaseUnavailableError):
+        transact(open_engine(lambda: nowhere, tls=False), values, Deadline.after(RESERVE))
+
+
+def test_a_rotated_password_is_picked_up(database_url: str) -> None:
+    right = Credentials.from_url(make_url(database_url))
+    wrong = Credentials(right.host, right.port, right.database, right.user, "yesterday's")
+    given = iter([wrong, right])
+    engine = open_engine(lambda: next(given), tls=False)
+    assert transact(engine, lambda connection: connection.scalar(text("SELECT 1")), Deadline.after(30)) == 1
+    engine.dispose()
+
+
+def test_credentials_do_not_show_the_password() -> None:
+    shown = repr(Credentials("h", 5432, "d", "u", "secret"))
+    assert shown == "Credentials(u@h:5432/d)"

@@ -1,0 +1,454 @@
+"""What a token proves, what is configured, and what is answered: all without a network."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.tokens import sign_token
+from roadmap_content.authorization import AuthorizationSettings, KeysUnavailableError, allow
+from roadmap_content.authorization.keys import IssuerKeys, KeySource, SharedSecret, key_source
+from roadmap_content.authorization.tokens import (
+    CLOCK_SKEW_SECONDS,
+    MAX_TOKEN_LENGTH,
+    UnauthorizedError,
+    bearer_token,
+    verify,
+)
+from roadmap_content.errors import InvalidPayloadError, MissingSettingError
+
+ISSUER = "https://issuer.example"
+AUDIENCE = "roadmap-api"
+SETTINGS = AuthorizationSettings(ISSUER, AUDIENCE)
+SECRET = "a secret of more than thirty-two bytes"
+RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+RSA_PEM = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+@dataclass(frozen=True)
+class GivenKeys:
+    """A key source that holds its keys already."""
+
+    algorithms: tuple[str, ...]
+    by_id: Mapping[str | None, jwt.PyJWK | str]
+
+    def key_for(self, header: Mapping[str, Any]) -> jwt.PyJWK | str | None:
+        return self.by_id.get(header.get("kid"))
+
+
+RSA_JWK = jwt.algorithms.RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True)
+EC_JWK = jwt.algorithms.ECAlgorithm.to_jwk(EC_KEY.public_key(), as_dict=True)
+PUBLIC = GivenKeys(
+    IssuerKeys.algorithms,
+    {"rsa": jwt.PyJWK({**RSA_JWK, "kid": "rsa"}), "ec": jwt.PyJWK({**EC_JWK, "kid": "ec"})},
+)
+SHARED = GivenKeys(SharedSecret.algorithms, {None: SECRET, "rsa": SECRET})
+
+
+def claims(**changes: object) -> dict[str, Any]:
+    """The claims of a valid token; a change to `None` takes the claim out."""
+    now = int(time.time())
+    valid = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "iat": now, "nbf": now, "exp": now + 600}
+    return {name: value for name, value in {**valid, **changes}.items() if value is not None}
+
+
+def signed(kind: str, payload: Mapping[str, Any], **header: object) -> str:
+    """A token that is signed as its kind of key demands."""
+    match kind:
+        case "RS256":
+            return jwt.encode(dict(payload), RSA_KEY, "RS256", headers={"kid": "rsa", **header})
+        case "ES256":
+            return jwt.encode(dict(payload), EC_KEY, "ES256", headers={"kid": "ec", **header})
+    return jwt.encode(dict(payload), SECRET, "HS256", headers=header)
+
+
+def encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+
+def forged(header: object, payload: object, secret: bytes | None) -> str:
+    """A token as an attacker makes it: any header, signed with HMAC or with nothing."""
+    signing_input = f"{encoded(json.dumps(header).encode())}.{encoded(json.dumps(payload).encode())}"
+    signature = hmac.digest(secret, signing_input.encode(), hashlib.sha256) if secret is not None else b""
+    return f"{signing_input}.{encoded(signature)}"
+
+
+def refusal(token: str, keys: KeySource) -> str:
+    with pytest.raises(UnauthorizedError, match=r"^Unauthorized$") as refused:
+        verify(token, keys, SETTINGS)
+    return refused.value.reason
+
+
+KINDS = pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        pytest.param("RS256", PUBLIC, id="RS256"),
+        pytest.param("ES256", PUBLIC, id="ES256"),
+        pytest.param("HS256", SHARED, id="HS256"),
+    ],
+)
+
+
+@KINDS
+def test_a_valid_token_proves_its_subject(kind: str, keys: KeySource) -> None:
+    assert verify(signed(kind, claims()), keys, SETTINGS) == "user-1"
+    assert verify(signed(kind, claims(nbf=None, iat=None)), keys, SETTINGS) == "user-1"
+    assert verify(signed(kind, claims(aud=["another", AUDIENCE])), keys, SETTINGS) == "user-1"
+
+
+def test_the_local_stack_signs_tokens_that_are_accepted() -> None:
+    token = sign_token(SECRET, user_id="user-2", issuer=ISSUER, audience=AUDIENCE)
+    assert verify(token, SHARED, SETTINGS) == "user-2"
+    expired = sign_token(SECRET, user_id="user-2", issuer=ISSUER, audience=AUDIENCE, lifetime_seconds=-60)
+    assert refusal(expired, SHARED) == "ExpiredSignature"
+
+
+def from_now(seconds: int) -> int:
+    return int(time.time()) + seconds
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"exp": from_now(-CLOCK_SKEW_SECONDS - 1)}, "ExpiredSignature"),
+        ({"exp": True}, "ExpiredSignature"),
+        ({"exp": "soon"}, "Decode"),
+        ({"exp": float("inf")}, "Decode"),
+        ({"exp": None}, "MissingRequiredClaim"),
+        ({"nbf": from_now(600)}, "ImmatureSignature"),
+        ({"nbf": float("nan")}, "Decode"),
+        ({"iat": from_now(600)}, "ImmatureSignature"),
+        ({"aud": "another"}, "InvalidAudience"),
+        ({"aud": ["another", "a third"]}, "InvalidAudience"),
+        ({"aud": {AUDIENCE: True}}, "InvalidAudience"),
+        ({"aud": ""}, "MissingRequiredClaim"),
+        ({"aud": None}, "MissingRequiredClaim"),
+        ({"iss": f"{ISSUER}/"}, "InvalidIssuer"),
+        ({"iss": "https://another.example"}, "InvalidIssuer"),
+        ({"iss": None}, "MissingRequiredClaim"),
+        ({"sub": None}, "MissingRequiredClaim"),
+        ({"sub": 7}, "InvalidSubject"),
+        ({"sub": ["user-1"]}, "InvalidSubject"),
+        ({"sub": ""}, "UnusableSubject"),
+        ({"sub": " \t"}, "UnusableSubject"),
+        ({"sub": "user\x00"}, "UnusableSubject"),
+        ({"sub": "user\ud800"}, "UnusableSubject"),
+    ],
+    ids=str,
+)
+def test_a_well_signed_token_with_wrong_claims_is_refused(
+    kind: str, keys: KeySource, changes: dict[str, object], reason: str
+) -> None:
+    assert refusal(signed(kind, claims(**changes)), keys) == reason
+
+
+@KINDS
+def test_the_clock_of_the_issuer_may_be_a_little_off(kind: str, keys: KeySource) -> None:
+    ahead = claims(iat=from_now(CLOCK_SKEW_SECONDS - 1), nbf=from_now(CLOCK_SKEW_SECONDS - 1))
+    assert verify(signed(kind, ahead), keys, SETTINGS) == "user-1"
+
+
+@pytest.mark.parametrize("keys", [PUBLIC, SHARED], ids=["public", "shared"])
+@pytest.mark.parametrize(
+    "algorithm", ["none", "None", "NONE", "nOnE", "", None, [], {}, ["HS256"], 7, "HS512", "PS256"]
+)
+@pytest.mark.parametrize("secret", [None, b"", SECRET.encode()], ids=["unsigned", "empty key", "signed"])
+def test_an_algorithm_that_is_not_the_keys_own_is_refused(
+    keys: KeySource, algorithm: object, secret: bytes | None
+) -> None:
+    token = forged({"alg": algorithm, "typ": "JWT", "kid": "rsa"}, claims(), secret)
+    assert refusal(token, keys) == "AlgorithmNotAllowed"
+
+
+def test_an_unsigned_token_is_not_even_read() -> None:
+    with pytest.raises(UnauthorizedError) as refused:
+        bearer_token(f"Bearer {forged({'alg': 'none'}, claims(), None)}")
+    assert refused.value.reason == "NoBearerToken"
+
+
+def test_no_algorithm_at_all_is_refused() -> None:
+    assert refusal(forged({"kid": "rsa"}, claims(), SECRET.encode()), SHARED) == "AlgorithmNotAllowed"
+
+
+@pytest.mark.parametrize(
+    "secret", [RSA_PEM, RSA_PEM.strip(), json.dumps(RSA_JWK).encode()], ids=["pem", "stripped", "jwk"]
+)
+def test_a_public_key_is_never_a_shared_secret(secret: bytes) -> None:
+    confused = forged({"alg": "HS256", "typ": "JWT", "kid": "rsa"}, claims(), secret)
+    assert refusal(confused, PUBLIC) == "AlgorithmNotAllowed"
+
+
+def test_a_public_key_configured_as_the_shared_secret_verifies_nothing() -> None:
+    confused = forged({"alg": "HS256", "typ": "JWT"}, claims(), RSA_PEM)
+    with pytest.raises(KeysUnavailableError, match="JWT_SECRET_ARN"):
+        verify(confused, GivenKeys(("HS256",), {None: RSA_PEM.decode()}), SETTINGS)
+
+
+def test_a_short_shared_secret_verifies_nothing() -> None:
+    weak = forged({"alg": "HS256", "typ": "JWT"}, claims(), b"too short")
+    with pytest.raises(KeysUnavailableError, match="9 bytes"):
+        verify(weak, GivenKeys(("HS256",), {None: "too short"}), SETTINGS)
+
+
+def test_a_token_of_the_other_kind_is_refused() -> None:
+    assert refusal(signed("RS256", claims()), SHARED) == "AlgorithmNotAllowed"
+    assert refusal(signed("HS256", claims()), PUBLIC) == "AlgorithmNotAllowed"
+
+
+def test_a_key_verifies_only_with_its_own_algorithm() -> None:
+    crossed = jwt.encode(claims(), RSA_KEY, "RS256", headers={"kid": "ec"})
+    assert refusal(crossed, PUBLIC) == "InvalidAlgorithm"
+
+
+def test_a_token_of_another_key_with_the_same_id_is_refused() -> None:
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    token = jwt.encode(claims(), stranger, "RS256", headers={"kid": "rsa"})
+    assert refusal(token, PUBLIC) == "InvalidSignature"
+    assert refusal(jwt.encode(claims(), SECRET + "!", "HS256"), SHARED) == "InvalidSignature"
+
+
+@pytest.mark.parametrize("key_id", ["unknown", "", None], ids=["unknown", "empty", "none"])
+def test_an_unknown_key_id_is_refused(key_id: str | None) -> None:
+    token = jwt.encode(claims(), RSA_KEY, "RS256", headers={"kid": key_id} if key_id is not None else {})
+    assert refusal(token, PUBLIC) == "UnknownKey"
+
+
+def test_a_key_that_the_token_brings_is_ignored() -> None:
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    brought = {**jwt.algorithms.RSAAlgorithm.to_jwk(stranger.public_key(), as_dict=True), "kid": "rsa"}
+    header = {
+        "kid": "rsa",
+        "jwk": brought,
+        "jku": "https://attacker.example/jwks",
+        "x5u": "https://attacker.example",
+    }
+    assert refusal(jwt.encode(claims(), stranger, "RS256", headers=header), PUBLIC) == "InvalidSignature"
+    assert (
+        verify(signed("RS256", claims(), jwk=brought, jku="https://attacker.example"), PUBLIC, SETTINGS)
+        == "user-1"
+    )
+
+
+def test_a_critical_extension_is_refused() -> None:
+    assert refusal(signed("RS256", claims(), crit=["exp"]), PUBLIC) == "InvalidToken"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   "])
+def test_the_token_follows_the_scheme(scheme: str) -> None:
+    assert bearer_token(f"{scheme}aaa.bbb.c-_") == "aaa.bbb.c-_"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        7,
+        b"Bearer a.b.c",
+        ["Bearer a.b.c"],
+        "",
+        " ",
+        "Bearer",
+        "Bearer ",
+        "Bearer  ",
+        "a.b.c",
+        "Basic a.b.c",
+        "Bearera.b.c",
+        "Bearer\ta.b.c",
+        "Bearer garbage",
+        "Bearer a.b",
+        "Bearer a.b.",
+        "Bearer .b.c",
+        "Bearer a.b.c.d",
+        "Bearer a.b.c, Bearer a.b.c",
+        "Bearer a.b.c\n",
+        "Bearer a.b.c ",
+        "Bearer a.b.ü",
+        "Bearer a.b.\ud800",
+        "Bearer a.b.c=",
+        "Bearer null",
+        "Bearer undefined",
+    ],
+    ids=ascii,
+)
+def test_what_has_no_tokens_shape_is_refused(header: object) -> None:
+    with pytest.raises(UnauthorizedError) as refused:
+        bearer_token(header)
+    assert refused.value.reason == "NoBearerToken"
+
+
+def test_a_token_of_a_megabyte_is_refused_unread() -> None:
+    with pytest.raises(UnauthorizedError) as refused:
+        bearer_token(f"Bearer {signed('HS256', claims(padding='x' * 1_000_000))}")
+    assert refused.value.reason == "TokenTooLong"
+    longest = f"Bearer a.b.{'c' * (MAX_TOKEN_LENGTH - len('Bearer a.b.'))}"
+    assert bearer_token(longest) == longest.removeprefix("Bearer ")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+HEADERS = st.fixed_dictionaries(
+    {"alg": st.sampled_from(["RS256", "ES256", "HS256", "none"]) | JSON},
+    optional={
+        "kid": st.sampled_from(["rsa", "ec"]) | JSON,
+        "crit": JSON,
+        "b64": st.booleans() | JSON,
+        "typ": JSON,
+        "jwk": JSON,
+    },
+)
+SIGNED_PARTS = st.tuples(
+    HEADERS.map(lambda value: json.dumps(value).encode())
+    | JSON.map(lambda value: json.dumps(value).encode())
+    | st.binary(),
+    JSON.map(lambda value: json.dumps(value).encode()) | st.binary(),
+    st.binary(max_size=300),
+)
+AUTHORIZATIONS = st.one_of(
+    st.text(st.characters(exclude_categories=())),
+    st.text(st.characters(exclude_categories=())).map("Bearer {}".format),
+    st.from_regex(r"[Bb]earer [\w-]*(\.[\w-]*){1,4}", fullmatch=True),
+    SIGNED_PARTS.map(lambda parts: f"Bearer {'.'.join(encoded(part) for part in parts)}"),
+)
+
+
+@given(authorization=AUTHORIZATIONS, keys=st.sampled_from([PUBLIC, SHARED]))
+def test_whatever_is_not_signed_is_refused_and_nothing_else(authorization: str, keys: GivenKeys) -> None:
+    with pytest.raises(UnauthorizedError):
+        verify(bearer_token(authorization), keys, SETTINGS)
+
+
+@given(data=st.data())
+@KINDS
+def test_a_valid_token_with_one_character_changed_is_refused(
+    kind: str, keys: KeySource, data: st.DataObject
+) -> None:
+    token = signed(kind, claims())
+    place = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.characters(codec="ascii").filter(lambda character: character != token[place]))
+    with pytest.raises(UnauthorizedError):
+        verify(bearer_token(f"Bearer {token[:place]}{other}{token[place + 1 :]}"), keys, SETTINGS)
+
+
+ENVIRONMENT = {"JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE}
+
+
+@pytest.mark.parametrize(
+    ("given_too", "settings"),
+    [
+        ({}, AuthorizationSettings(ISSUER, AUDIENCE, jwks_url=f"{ISSUER}/.well-known/jwks.json")),
+        (
+            {"JWT_ISSUER": f"{ISSUER}/", "JWT_JWKS_URL": "", "JWT_SECRET_ARN": ""},
+            AuthorizationSettings(f"{ISSUER}/", AUDIENCE, jwks_url=f"{ISSUER}/.well-known/jwks.json"),
+        ),
+        (
+            {"JWT_JWKS_URL": "http://127.0.0.1:8080/jwks"},
+            AuthorizationSettings(ISSUER, AUDIENCE, jwks_url="http://127.0.0.1:8080/jwks"),
+        ),
+        (
+            {"JWT_ISSUER": "the local stack", "JWT_SECRET_ARN": "arn:secret"},
+            AuthorizationSettings("the local stack", AUDIENCE, secret_arn="arn:secret"),
+        ),
+    ],
+)
+def test_one_kind_of_key_is_configured(given_too: dict[str, str], settings: AuthorizationSettings) -> None:
+    assert AuthorizationSettings.from_environment({**ENVIRONMENT, **given_too}) == settings
+
+
+def test_the_algorithms_follow_from_what_is_configured() -> None:
+    assert key_source(AuthorizationSettings(ISSUER, AUDIENCE, secret_arn="arn")).algorithms == ("HS256",)
+    public = key_source(AuthorizationSettings(ISSUER, AUDIENCE, jwks_url=f"{ISSUER}/jwks"))
+    assert public.algorithms == ("RS256", "ES256")
+    with pytest.raises(KeysUnavailableError, match="JWT_JWKS_URL, JWT_SECRET_ARN"):
+        key_source(AuthorizationSettings(ISSUER, AUDIENCE))
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({}, "^JWT_ISSUER, JWT_AUDIENCE: not set"),
+        ({"JWT_ISSUER": "", "JWT_AUDIENCE": AUDIENCE, "JWT_SECRET_ARN": "arn"}, "^JWT_ISSUER: not set"),
+        ({"JWT_ISSUER": ISSUER, "JWT_SECRET_ARN": "arn"}, "^JWT_AUDIENCE: not set"),
+        (
+            {**ENVIRONMENT, "JWT_JWKS_URL": ISSUER, "JWT_SECRET_ARN": "arn"},
+            "^JWT_JWKS_URL, JWT_SECRET_ARN: both",
+        ),
+        ({**ENVIRONMENT, "JWT_ISSUER": "the local stack"}, "^JWT_JWKS_URL: .* not an https URL"),
+    ],
+)
+def test_settings_that_do_not_say_what_to_verify_are_refused(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(MissingSettingError, match=message):
+        AuthorizationSettings.from_environment(environ)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://issuer.example/jwks",
+        "http://127.0.0.1@issuer.example/jwks",
+        "http://127.0.0.1.issuer.example/jwks",
+        "http://localhost/jwks",
+        "file:///etc/jwks",
+        "ftp://127.0.0.1/jwks",
+        "data:application/json,{}",
+        "https:///jwks",
+        "https://[/jwks",
+        "issuer.example",
+    ],
+)
+def test_keys_are_not_fetched_from_where_they_could_be_replaced(url: str) -> None:
+    with pytest.raises(MissingSettingError, match="JWT_JWKS_URL"):
+        AuthorizationSettings.from_environment({**ENVIRONMENT, "JWT_JWKS_URL": url})
+
+
+STAGE = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod"
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["GET/api/v1/tasks/task-1", "POST/api/v1/tasks/prompt:c-1/retry", "GET/", "GET/a/b\nc", "GET/*"],
+)
+def test_the_whole_stage_and_nothing_else_is_allowed(method: str) -> None:
+    answer = allow("user-1", f"{STAGE}/{method}")
+    assert answer == {
+        "principalId": "user-1",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{STAGE}/*"},
+            ],
+        },
+        "context": {"user_id": "user-1"},
+    }
+
+
+@pytest.mark.parametrize(
+    "method_arn",
+    [
+        None,
+        "",
+        "*",
+        STAGE,
+        "arn:aws:execute-api:eu-central-1:123456789012:*/prod/GET/",
+        f"{STAGE}*/GET/",
+        "arn:aws:s3:::a/b/c",
+    ],
+)
+def test_a_method_that_is_none_allows_nothing(method_arn: object) -> None:
+    with pytest.raises(InvalidPayloadError, match="methodArn"):
+        allow("user-1", method_arn)

@@ -1,0 +1,91 @@
+"""The contracts of staged content: what is wrong is named with its place, and nothing is changed."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roadmap_content.content import CONTENT_KINDS, QUIZ, RESOURCES, TUTORIAL, ContentKind
+from roadmap_content.errors import InvalidContentError
+from roadmap_content.items import ContentType
+from tests.factories import quiz, resources, tutorial
+
+VALID: dict[ContentType, dict[str, Any]] = {
+    ContentType.TUTORIAL: tutorial("c"),
+    ContentType.RESOURCES: resources("c"),
+    ContentType.QUIZ: quiz("c"),
+}
+
+
+@pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=list(CONTENT_KINDS))
+def test_valid_content_comes_back_as_it_was(kind: ContentKind) -> None:
+    content = VALID[kind.content_type] | {"a key of tomorrow": [1.50, {"z": None, "a": "漢"}]}
+    assert json.dumps(kind.parse(json.dumps(content).encode())) == json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "fault"),
+    [
+        (TUTORIAL, {"tutorial_id": "x" * 65}, "tutorial_id: String should have at most 64 characters"),
+        (TUTORIAL, {"tutorial_id": ""}, "tutorial_id: String should have at least 1 character"),
+        (TUTORIAL, {"title": None}, "title: Input should be a valid string"),
+        (TUTORIAL, {"title": "x" * 501}, "title: String should have at most 500 characters"),
+        (TUTORIAL, {"content_version": "1"}, "content_version: Input should be a valid integer"),
+        (TUTORIAL, {"content_version": 0}, "content_version: Input should be greater than or equal to 1"),
+        (
+            TUTORIAL,
+            {"content_version": 2**31},
+            "content_version: Input should be less than or equal to 2147483647",
+        ),
+        (
+            TUTORIAL,
+            {"estimated_completion_time": -1},
+            "estimated_completion_time: Input should be greater than",
+        ),
+        (TUTORIAL, {"markdown": "a\x00"}, "markdown holds a NUL character at character 1"),
+        (TUTORIAL, {"summary": "\ud800"}, "summary holds a lone surrogate at character 0"),
+        (TUTORIAL, {"extra": {"deep": ["\x00"]}}, "extra.deep[0] holds a NUL character at character 0"),
+        (TUTORIAL, {"ex\x00tra": 1}, "a key of value holds a NUL character at character 2"),
+        (RESOURCES, {"resources": None}, "resources: Input should be a valid list"),
+        (
+            RESOURCES,
+            {"resources": [{"title": "t", "url": "javascript:x"}]},
+            "resources[0].url: String should match",
+        ),
+        (RESOURCES, {"search_queries_used": [1]}, "search_queries_used[0]: Input should be a valid string"),
+        (QUIZ, {"total_questions": 2}, "value: Value error, total_questions is 2, questions are 3"),
+        (
+            QUIZ,
+            {
+                "questions": [
+                    {"question": "?", "options": ["a"], "correct_answer": [1], "difficulty": "easy"}
+                ],
+                "total_questions": 1,
+            },
+            "questions[0]: Value error, correct_answer 1 is not an index of the 1 options",
+        ),
+    ],
+)
+def test_the_first_fault_is_named_with_its_place(
+    kind: ContentKind, changes: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(InvalidContentError) as caught:
+        kind.parse(json.dumps(VALID[kind.content_type] | changes).encode())
+    assert str(caught.value).startswith(fault)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"x"', b'{"a": NaN}', b"\xff\xfe", b"[" * 100_000]
+)
+@pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=list(CONTENT_KINDS))
+def test_what_is_not_an_object_of_json_is_refused(kind: ContentKind, body: bytes) -> None:
+    with pytest.raises(InvalidContentError):
+        kind.parse(body)
+
+
+@given(st.sampled_from(ContentType), st.binary())
+def test_no_body_is_anything_but_content_or_refused(content_type: ContentType, body: bytes) -> None:
+    with pytest.raises(InvalidContentError):
+        CONTENT_KINDS[content_type].parse(body)

@@ -1,0 +1,66 @@
+"""Batches hold every missing item once, and a run stays inside Step Functions' limits at any size."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roadmap_content.bucket import StoredObject
+from roadmap_content.contracts import BatchReference
+from roadmap_content.errors import StorageUnavailableError
+from roadmap_content.framework import read_framework
+from roadmap_content.items import ContentType, Item
+from roadmap_content.manifest import MAX_BATCHES, Manifest, make_manifest, read_batch
+from tests.factories import concept_ids, framework_of
+
+
+class OneObject:
+    """A bucket that holds one manifest."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body = body
+
+    def get(self, key: str, *, start: int, length: int) -> StoredObject | None:
+        return StoredObject(self.body[start : start + length], {})
+
+
+def items_of(manifest: Manifest, batch: BatchReference) -> list[Item]:
+    concepts = read_batch(OneObject(manifest.body), "m", batch)  # type: ignore[arg-type]
+    return [Item(concept.concept_id, batch.content_type) for concept in concepts]
+
+
+@given(st.sets(st.tuples(st.integers(0, 39), st.sampled_from(ContentType))), st.integers(1, 12))
+def test_every_missing_item_is_in_exactly_one_batch(missing: set[tuple[int, ContentType]], size: int) -> None:
+    ids = concept_ids(40)
+    framework = read_framework(framework_of(ids))
+    items = [item for item in framework.items() if (ids.index(item.concept_id), item.content_type) in missing]
+    manifest = make_manifest(framework, items, size)
+    planned = [items_of(manifest, batch) for batch in manifest.batches]
+    assert sorted(item for batch in planned for item in batch) == sorted(items)
+    assert [len(batch) for batch in planned] == [reference.items for reference in manifest.batches]
+    assert all(1 <= len(batch) <= size for batch in planned)
+    assert [batch.number for batch in manifest.batches] == list(range(len(manifest.batches)))
+
+
+def test_a_concept_travels_as_the_framework_describes_it() -> None:
+    framework = read_framework(framework_of(["a"]))
+    manifest = make_manifest(framework, list(framework.items()), 10)
+    (concept,) = read_batch(OneObject(manifest.body), "m", manifest.batches[0])  # type: ignore[arg-type]
+    assert concept == framework.concept("a")
+
+
+@pytest.mark.parametrize("concepts", [1, 24, 1_000, 100_000])
+def test_a_run_stays_inside_the_limits_at_any_size(concepts: int) -> None:
+    framework = read_framework(framework_of(concept_ids(concepts)))
+    batches = make_manifest(framework, list(framework.items()), 25).batches
+    assert len(batches) <= MAX_BATCHES
+    assert len(json.dumps([batch.model_dump(mode="json") for batch in batches])) < 128 * 1024
+
+
+def test_a_manifest_that_is_cut_off_is_not_read() -> None:
+    framework = read_framework(framework_of(["a"]))
+    manifest = make_manifest(framework, list(framework.items()), 10)
+    cut = Manifest(manifest.body[:-5], manifest.batches)
+    with pytest.raises(StorageUnavailableError):
+        items_of(cut, manifest.batches[0])

@@ -1,0 +1,61 @@
+"""Status and `failed_concepts` follow from the tables alone."""
+
+import pytest
+
+from roadmap_content.framework import read_framework
+from roadmap_content.items import ContentType, Failure, Stage
+from roadmap_content.outcome import judge
+from tests.factories import concept_ids, framework_of
+
+IDS = concept_ids(3)
+FRAMEWORK = read_framework(framework_of(IDS))
+ALL = {content_type: frozenset(IDS) for content_type in ContentType}
+FAILURES = {
+    item: Failure(item, Stage.SAVE, "IdTaken", "taken", transient=False) for item in FRAMEWORK.items()
+}
+
+
+@pytest.mark.parametrize(
+    ("saved", "status"),
+    [
+        (ALL, "completed"),
+        (ALL | {ContentType.QUIZ: frozenset(IDS[:2])}, "partial_failure"),
+        ({content_type: frozenset[str]() for content_type in ContentType}, "failed"),
+        ({content_type: frozenset(["of no concept"]) for content_type in ContentType}, "failed"),
+    ],
+)
+def test_status(saved: dict[ContentType, frozenset[str]], status: str) -> None:
+    assert judge(FRAMEWORK, saved, FAILURES).status == status
+
+
+def test_failed_concepts_counts_concepts_and_lists_items() -> None:
+    saved = ALL | {
+        ContentType.QUIZ: frozenset([IDS[1]]),
+        ContentType.TUTORIAL: frozenset(IDS[:2]),
+    }
+    outcome = judge(FRAMEWORK, saved, FAILURES)
+    failed = outcome.failed_concepts
+    assert failed is not None
+    assert failed["count"] == 2
+    assert failed["concept_ids"] == [IDS[0], IDS[2]]
+    assert [(item["concept_id"], item["content_type"]) for item in failed["items"]] == [
+        (IDS[0], "quiz"),
+        (IDS[2], "tutorial"),
+        (IDS[2], "quiz"),
+    ]
+    assert set(failed["items"][0]) == {"concept_id", "content_type", "stage", "error_code", "reason"}
+    assert outcome.error_message == "3 of 9 items are missing"
+
+
+def test_complete_has_no_failed_concepts_and_no_message() -> None:
+    outcome = judge(FRAMEWORK, ALL, {})
+    assert (outcome.failed_concepts, outcome.error_message) == (None, None)
+
+
+def test_the_summary_adds_up_per_content_type() -> None:
+    summary = judge(FRAMEWORK, ALL | {ContentType.QUIZ: frozenset(IDS[:1])}, FAILURES).execution_summary(
+        4, 1.23456
+    )
+    assert summary["quiz"] == {"total": 3, "completed": 1, "failed": 2}
+    assert summary["tutorial"] == {"total": 3, "completed": 3, "failed": 0}
+    assert (summary["attempt"], summary["duration_seconds"]) == (4, 1.235)

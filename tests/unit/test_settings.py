@@ -1,0 +1,31 @@
+"""A setting that is missing or wrong fails by name, where it is used."""
+
+import pytest
+
+from roadmap_content.errors import MissingSettingError
+from roadmap_content.settings import Settings
+
+
+def test_nothing_is_needed_until_it_is_used() -> None:
+    assert Settings({"CONTENT_BUCKET": "b"}).content_bucket == "b"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", ""),
+        ("batch_size", "0"),
+        ("batch_size", "-1"),
+        ("batch_size", "ten"),
+        ("database_tls", "yes"),
+    ],
+)
+def test_what_is_not_usable_is_named(name: str, value: str) -> None:
+    with pytest.raises(MissingSettingError, match=name.upper()):
+        getattr(Settings({name.upper(): value}), name)
+
+
+def test_the_environment_is_read_when_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings()
+    monkeypatch.setenv("BATCH_SIZE", "7")
+    assert settings.batch_size == 7
