@@ -5,9 +5,7 @@ import time
 import jwt
 
 
-def sign_token(
-    secret: str, *, user_id: str, issuer: str, audience: str, lifetime_seconds: int = 3600
-) -> str:
+def sign_token(secret: str, *, user_id: str, issuer: str, audience: str, lifetime_seconds: int = 3600) -> str:
     """A token (HS256) with which `user_id` may call the API from now on."""
     now = int(time.time())
     claims = {"iss": issuer, "aud": audience, "sub": user_id, "iat": now, "exp": now + lifetime_seconds}

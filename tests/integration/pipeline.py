@@ -92,7 +92,7 @@ class Pipeline:
 
     def execution(self) -> Execution:
         """The run that is going on."""
-        return Execution(Id=f"arn:run-{self.runs}")
+        return Execution(arn=f"arn:run-{self.runs}")
 
     def plan(self) -> PlanResult:
         """Start a run, and plan it."""

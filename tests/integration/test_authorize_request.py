@@ -71,7 +71,7 @@ class KeyRequest(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests += 1
-        self.server.answers.wait()
+        self.server.answers.wait(10)  # longer than anybody may wait for it
         self.send_response(self.server.status)
         self.send_header("Location", "/elsewhere")
         self.end_headers()

@@ -393,7 +393,7 @@ def test_a_step_that_runs_twice_claims_once(pipeline: Pipeline) -> None:
 def test_an_attempt_that_is_another_executions_is_stale(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     pipeline.plan()
-    request = PlanRequest(input=RunInput(task_id="t-1", attempt=1), execution=Execution(Id="arn:another"))
+    request = PlanRequest(input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn="arn:another"))
     with pytest.raises(StaleAttemptError):
         plan_batches(request, pipeline.connections, Deadline.after(10))
 

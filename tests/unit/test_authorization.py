@@ -295,6 +295,8 @@ def test_a_token_of_a_megabyte_is_refused_unread() -> None:
     assert refused.value.reason == "TokenTooLong"
     longest = f"Bearer a.b.{'c' * (MAX_TOKEN_LENGTH - len('Bearer a.b.'))}"
     assert bearer_token(longest) == longest.removeprefix("Bearer ")
+    with pytest.raises(UnauthorizedError):
+        bearer_token(f"{longest}c")
 
 
 JSON = st.recursive(

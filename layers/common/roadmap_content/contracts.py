@@ -21,7 +21,7 @@ Count = Annotated[int, Field(ge=0)]
 class Payload(BaseModel):
     """A payload. Immutable, so that a step cannot change what it was asked."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 PayloadT = TypeVar("PayloadT", bound=Payload)
@@ -59,9 +59,6 @@ class StateError(Payload):
 
     error: Annotated[str, Field(alias="Error")]
     cause: Annotated[str, Field(alias="Cause")] = ""
-
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
-
 
 class PlanRequest(Payload):
     """Asks `plan_batches` to find out what is missing."""

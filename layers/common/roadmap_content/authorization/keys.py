@@ -109,6 +109,7 @@ class SharedSecret:
         return self._secret
 
     def _read(self) -> str:
+        # Here, because it takes longer to import than everything else, and public keys need none of it.
         import boto3
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError

@@ -1,0 +1,47 @@
+# Each target sets up what it needs: on a machine with Python 3.11 or later, make and a package registry,
+# any of them works as the first command typed.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup demo test lint lock clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
+
+setup: $(INSTALLED) ## Make .venv from the lock file.
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name it: make PYTHON=python3.13")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: $(INSTALLED) ## Run a roadmap through the whole system, with three real faults, and heal it.
+	@$(RUN)/roadmap demo
+
+test: $(INSTALLED) ## Run the tests: unit, integration on PostgreSQL, workflow on the local cloud.
+	$(RUN)/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: $(INSTALLED) ## Check style and types.
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+	$(RUN)/mypy
+
+lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(RUN)/uv pip compile $(LOCK) --group dev --output-file requirements/dev.txt pyproject.toml
+	$(RUN)/uv pip compile $(LOCK) --group cloud --output-file requirements/cloud.txt
+	$(RUN)/uv pip compile $(LOCK) --group runtime --output-file requirements/runtime.txt
+	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --output-file layers/common/requirements.txt pyproject.toml
+
+LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
+
+clean: ## Remove everything that the other targets made.
+	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,54 @@
+"""Starts a run of the state machine and follows it to its end."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Engine
+
+from roadmap_content.attempts import read_task
+from roadmap_content.deadline import Deadline
+from roadmap_content.status import TaskStatus, read_status
+from roadmap_content.transactions import transact
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+POLL_SECONDS = 0.25
+
+
+def start_run(client: "SFNClient", state_machine_arn: str, task_id: str) -> str:
+    """Start a run by hand: without an attempt, so that it claims one itself; the execution's ARN.
+
+    A name cannot be used twice, and the attempt that would make it unique is not known yet.
+    """
+    return client.start_execution(
+        stateMachineArn=state_machine_arn,
+        name=f"{task_id}-by-hand-{uuid.uuid4().hex[:8]}",
+        input=json.dumps({"task_id": task_id}),
+    )["executionArn"]
+
+
+def follow_run(client: "SFNClient", execution_arn: str, on_progress: Callable[[], None]) -> str:
+    """Wait until an execution is over, calling `on_progress` now and then; its last status."""
+    while True:
+        status = client.describe_execution(executionArn=execution_arn)["status"]
+        on_progress()
+        if status != "RUNNING":
+            return status
+        time.sleep(POLL_SECONDS)
+
+
+def task_status(engine: Engine, task_id: str) -> TaskStatus:
+    """How a task stands.
+
+    Raises:
+        TaskNotFoundError: there is none.
+    """
+    return transact(
+        engine,
+        lambda connection: read_status(connection, read_task(connection, task_id)),
+        Deadline.after(30),
+    )

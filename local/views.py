@@ -1,0 +1,84 @@
+"""What a person sees of a task: bars while a run goes on, a table and the reasons when it is over."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from roadmap_content.items import ContentType
+from roadmap_content.status import FailedItem, TaskStatus
+
+_STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
+_MOST_REASONS = 20
+
+
+def outcome(status: TaskStatus) -> Group:
+    """The outcome of a task: counts per content type, and why items are missing."""
+    table = Table(title=_headline(status), title_justify="left", title_style="")
+    table.add_column("content")
+    for name in ("total", "saved", "missing"):
+        table.add_column(name, justify="right")
+    for content_type, progress in status.progress.items():
+        style = "yellow" if progress.missing else ""
+        counts = (progress.total, progress.saved, progress.missing)
+        table.add_row(content_type, *map(str, counts), style=style)
+    parts: list[Table | Text] = [table]
+    if status.error_message:
+        parts.append(Text(status.error_message, style="red"))
+    if status.failed_items:
+        parts.append(reasons(status.failed_items))
+    return Group(*parts)
+
+
+def _headline(status: TaskStatus) -> Text:
+    return Text.assemble(
+        f"task {status.task_id}  attempt {status.attempt}  ",
+        (status.status, _STYLES.get(status.status, "bold")),
+    )
+
+
+def reasons(items: Iterable[FailedItem]) -> Table:
+    """Why items are missing: one line for those of the same kind that failed for the same reason."""
+    groups: dict[tuple[str, str, str, str], list[str]] = {}
+    for item in items:
+        key = (item.content_type, item.stage, item.error_code, item.reason)
+        groups.setdefault(key, []).append(item.concept_id)
+    table = Table("missing", "stage", "error", "reason", "concepts", show_edge=False)
+    for (content_type, stage, error_code, reason), concepts in list(groups.items())[:_MOST_REASONS]:
+        others = f" and {len(concepts) - 1} more" if len(concepts) > 1 else ""
+        table.add_row(content_type, stage, error_code, escape(reason), escape(concepts[0]) + others)
+    if len(groups) > _MOST_REASONS:
+        table.add_row("…", "", "", f"{len(groups) - _MOST_REASONS} more reasons", "")
+    return table
+
+
+class Bars:
+    """One bar per content type: the items that are saved."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars = {
+            content_type: progress.add_task(content_type, total=None) for content_type in ContentType
+        }
+
+    def show(self, status: TaskStatus) -> None:
+        """Move the bars to where the task stands."""
+        for content_type, progress in status.progress.items():
+            self._progress.update(self._bars[content_type], total=progress.total, completed=progress.saved)
+
+
+@contextmanager
+def bars(console: Console) -> Iterator[Bars]:
+    """Show bars for the time of a run."""
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield Bars(progress)
