@@ -24,7 +24,7 @@ from roadmap_content.contracts import (
 from roadmap_content.deadline import Deadline
 from roadmap_content.engine import Credentials, open_engine
 from roadmap_content.errors import ContentError
-from roadmap_content.executions import Executions
+from roadmap_content.executions import Executions, ExecutionState
 from roadmap_content.finalizing import finalize_task
 from roadmap_content.generating import generate_content
 from roadmap_content.items import Item
@@ -37,15 +37,16 @@ from roadmap_content.staging import Staging
 SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offline"}
 
 
-class RunningExecutions(Executions):
-    """Step Functions as far as the steps ask it: which executions are going on."""
+class RecordedExecutions(Executions):
+    """Step Functions as far as the steps ask it: which executions there are, and what they do."""
 
     def __init__(self) -> None:
-        self.running: set[str] = set()
+        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
+        self.states: dict[str, ExecutionState] = {}
 
-    def is_running(self, execution_arn: str) -> bool:
-        """Whether the test said so."""
-        return execution_arn in self.running
+    def state(self, execution_arn: str) -> ExecutionState:
+        """What the test said."""
+        return self.states.get(execution_arn, ExecutionState.OVER)
 
 
 def connections_to(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Connections:
@@ -53,7 +54,7 @@ def connections_to(database_url: str, settings: Mapping[str, str] = SETTINGS) ->
     connections = Connections(Settings(settings))
     credentials = Credentials.from_url(make_url(database_url))
     connections.engine = open_engine(lambda: credentials, tls=False)
-    connections.executions = RunningExecutions()
+    connections.executions = RecordedExecutions()
     return connections
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 
-from roadmap_content.attempts import claim
+from roadmap_content.attempts import claim, read_task
 from roadmap_content.contracts import FinalizeRequest, RunInput
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError
@@ -106,7 +106,9 @@ def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
     def claim_it(number: int) -> int | None:
         connections = connections_to(database_url)
         try:
-            return claim(connections, "t-1", f"arn:{number}", Deadline.after(30)).attempt
+            with connections.engine.connect() as connection:
+                task = read_task(connection, "t-1")
+            return claim(connections, task, f"arn:{number}", Deadline.after(30)).attempt
         except ClaimRefusedError:
             return None
         finally:

@@ -9,12 +9,13 @@ from roadmap_content.content import CONTENT_KINDS
 from roadmap_content.contracts import Execution, PlanRequest, RunInput
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
+from roadmap_content.executions import ExecutionState
 from roadmap_content.items import ContentType, Item
 from roadmap_content.keys import rejected_key, tutorial_key
 from roadmap_content.planning import plan_batches
 from tests.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
 
-from .pipeline import Pipeline, RunningExecutions
+from .pipeline import Pipeline, RecordedExecutions
 
 IDS = concept_ids(24)
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
@@ -374,12 +375,12 @@ def test_a_claim_is_refused_while_the_recorded_execution_runs(pipeline: Pipeline
     pipeline.load(bundle_of(["a"]))
     pipeline.plan()
     executions = pipeline.connections.executions
-    assert isinstance(executions, RunningExecutions)
-    executions.running.add("arn:run-1")
+    assert isinstance(executions, RecordedExecutions)
+    executions.states["arn:run-1"] = ExecutionState.RUNNING
     with pytest.raises(ClaimRefusedError, match="attempt 1, arn:run-1"):
         pipeline.plan()
     assert pipeline.task()["attempt"] == 1
-    executions.running.clear()
+    executions.states.clear()
     assert pipeline.plan().plan.attempt == 2
 
 

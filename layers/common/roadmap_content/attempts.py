@@ -7,7 +7,7 @@ written only by the attempt that the row names.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -15,14 +15,18 @@ from sqlalchemy import Connection, text
 from .connections import Connections
 from .deadline import Deadline
 from .errors import ClaimRefusedError, StaleAttemptError, TaskNotFoundError
+from .executions import Executions, ExecutionState
 from .transactions import transact
 
-READ = text("""
+_READ = """
 SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
     CAST(failed_concepts AS text) AS failed_concepts,
     CAST(execution_summary AS text) AS execution_summary, updated_at, completed_at
 FROM roadmap_tasks WHERE task_id = :task_id
-""")
+"""
+READ = text(_READ)
+# Another user's task is not read at all: it cannot be told from one that does not exist.
+READ_OF_USER = text(f"{_READ} AND user_id = :user_id")
 
 # Promises: of all that read the same attempt, one gets the next. The claimed attempt is the row's alone.
 CLAIM = text("""
@@ -52,6 +56,10 @@ WHERE task_id = :task_id AND attempt = :attempt AND status = 'processing'
 """)
 
 
+STARTING = timedelta(seconds=60)
+"""How long an attempt may be claimed before its execution is there: then its starter has died."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One row of `roadmap_tasks`. Times are UTC without a zone, as the columns are."""
@@ -70,44 +78,57 @@ class Task:
     completed_at: datetime | None
 
 
-def read_task(connection: Connection, task_id: str) -> Task:
-    """Read a task.
+def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
+    """Read a task; with `user_id`, a task of that user.
 
     Raises:
         TaskNotFoundError: there is none.
     """
-    row = connection.execute(READ, {"task_id": task_id}).one_or_none()
+    statement = READ if user_id is None else READ_OF_USER
+    row = connection.execute(statement, {"task_id": task_id, "user_id": user_id}).one_or_none()
     if row is None:
         raise TaskNotFoundError(f"there is no task {task_id!r}")
     return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
 
 
-def claim(connections: Connections, task_id: str, execution_arn: str, deadline: Deadline) -> Task:
-    """Claim the task's next attempt for an execution; asked again by the same execution, answer the same.
+def is_at_work(executions: Executions, task: Task) -> bool:
+    """Whether the execution that the task's row names is going on, or about to be started."""
+    if task.execution_arn is None:
+        return False
+    match executions.state(task.execution_arn):
+        case ExecutionState.RUNNING:
+            return True
+        case ExecutionState.UNKNOWN:
+            age = datetime.now(UTC) - task.updated_at.replace(tzinfo=UTC)
+            return task.status == "processing" and age < STARTING
+        case ExecutionState.OVER:
+            return False
+
+
+def claim(
+    connections: Connections, task: Task, execution_arn: str, deadline: Deadline
+) -> Task:
+    """Claim the attempt after the one that `task` was read at, for an execution.
+
+    Asked again by the execution that has it already, the answer is the same.
 
     Raises:
-        TaskNotFoundError: there is no such task.
-        ClaimRefusedError: another execution is at work on it, or was quicker.
+        ClaimRefusedError: another execution is at work on the task, or was quicker.
+        DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
     """
-    task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
-    if task.status == "processing" and task.execution_arn is not None:
-        if task.execution_arn == execution_arn:
-            return task
-        if connections.executions.is_running(task.execution_arn):
-            raise ClaimRefusedError(
-                f"task {task_id} is being worked on by attempt {task.attempt}, {task.execution_arn}"
-            )
+    if task.execution_arn == execution_arn and task.status == "processing":
+        return task
+    if task.execution_arn != execution_arn and is_at_work(connections.executions, task):
+        raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
 
     def take(connection: Connection) -> Task:
         taken = connection.execute(
-            CLAIM, {"task_id": task_id, "attempt": task.attempt, "execution_arn": execution_arn}
+            CLAIM, {"task_id": task.task_id, "attempt": task.attempt, "execution_arn": execution_arn}
         )
-        now = read_task(connection, task_id)
+        now = read_task(connection, task.task_id)
         # Nothing taken, and yet ours: the COMMIT of an earlier try had worked after all.
         if taken.rowcount == 0 and now.execution_arn != execution_arn:
-            raise ClaimRefusedError(
-                f"attempt {now.attempt} of task {task_id} was claimed by {now.execution_arn}"
-            )
+            raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         return now
 
     return transact(connections.engine, take, deadline)

@@ -30,7 +30,7 @@ class Connections:
     @cached_property
     def executions(self) -> Executions:
         """The runs of the state machine."""
-        return Executions()
+        return Executions(self.settings.state_machine_arn)
 
     @cached_property
     def generator(self) -> Generator:

@@ -57,6 +57,11 @@ class StaleAttemptError(PermanentError):
 class ClaimRefusedError(PermanentError):
     """The task is already being worked on by another attempt."""
 
+    def __init__(self, task_id: str, attempt: int, execution_arn: str | None) -> None:
+        super().__init__(f"task {task_id} is being worked on by attempt {attempt}, {execution_arn}")
+        self.attempt = attempt
+        self.execution_arn = execution_arn
+
 
 class ContentIncomplete(PermanentError):  # noqa: N818 - the name that DESIGN gives it in the history
     """The run is over and items are missing. It can be redriven."""

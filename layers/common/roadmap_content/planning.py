@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from .attempts import Task, claim, confirm, note_step
+from .attempts import Task, claim, confirm, note_step, read_task
 from .connections import Connections
 from .contracts import Plan, PlanRequest, PlanResult
 from .current import saved_concepts
@@ -27,7 +27,8 @@ def plan_batches(request: PlanRequest, connections: Connections, deadline: Deadl
     task_id, execution_arn = request.input.task_id, request.execution.arn
     attempt = request.input.attempt
     if attempt is None:
-        attempt = claim(connections, task_id, execution_arn, deadline).attempt
+        task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
+        attempt = claim(connections, task, execution_arn, deadline).attempt
 
     def read(connection: Connection) -> tuple[Task, Framework, list[Item]]:
         task = confirm(connection, task_id, attempt, execution_arn)

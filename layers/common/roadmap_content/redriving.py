@@ -7,7 +7,7 @@ not its being above 0 decides, or a run would replan for ever.
 
 from sqlalchemy import Connection
 
-from .attempts import claim, read_task
+from .attempts import Task, claim, read_task
 from .connections import Connections
 from .contracts import AwaitRedriveRequest, AwaitRedriveResult, FinalizedOutcome
 from .current import saved_concepts
@@ -33,17 +33,18 @@ def await_redrive(
     if request.execution.redrive_count <= outcome.planned_redrive_count:
         raise ContentIncomplete(_what_is_missing(outcome))
 
-    def missing(connection: Connection) -> list[Item]:
+    def look(connection: Connection) -> tuple[Task, list[Item]]:
         task = read_task(connection, outcome.task_id)
         framework = load_framework(connection, task.roadmap_id, task.user_id)
-        return framework.missing(saved_concepts(connection, task.roadmap_id or ""))
+        return task, framework.missing(saved_concepts(connection, task.roadmap_id or ""))
 
-    if not transact(connections.engine, missing, deadline):
-        logger.info("redrive_found_nothing_missing", task_id=outcome.task_id)
-        return AwaitRedriveResult(replan=False, task_id=outcome.task_id, attempt=outcome.attempt)
-    task = claim(connections, outcome.task_id, request.execution.arn, deadline)
-    logger.info("redrive_claimed", task_id=task.task_id, attempt=task.attempt)
-    return AwaitRedriveResult(replan=True, task_id=task.task_id, attempt=task.attempt)
+    task, missing = transact(connections.engine, look, deadline)
+    if not missing:
+        logger.info("redrive_found_nothing_missing", task_id=task.task_id)
+        return AwaitRedriveResult(replan=False, task_id=task.task_id, attempt=outcome.attempt)
+    claimed = claim(connections, task, request.execution.arn, deadline)
+    logger.info("redrive_claimed", task_id=claimed.task_id, attempt=claimed.attempt)
+    return AwaitRedriveResult(replan=True, task_id=claimed.task_id, attempt=claimed.attempt)
 
 
 def _what_is_missing(outcome: FinalizedOutcome) -> str:

@@ -22,6 +22,11 @@ class Settings:
         return self._text("CONTENT_BUCKET")
 
     @property
+    def state_machine_arn(self) -> str:
+        """The state machine whose executions are started and asked for."""
+        return self._text("STATE_MACHINE_ARN")
+
+    @property
     def database_secret_arn(self) -> str:
         """The Secrets Manager secret that holds host, port, dbname, username and password."""
         return self._text("DATABASE_SECRET_ARN")

@@ -1,0 +1,129 @@
+"""Retry: find out from PostgreSQL what a task misses, and start the machine on exactly that.
+
+`framework_data` is no more than a hint: it once said that nothing had failed while thirty tutorials were
+missing, and the retry believed it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from sqlalchemy import Connection
+
+from .attempts import Task, claim, is_at_work, read_task
+from .connections import Connections
+from .content import CONTENT_KINDS
+from .contracts import Attempt, Count, Execution, FinalizeRequest, Payload, RunInput
+from .current import current_rows
+from .deadline import Deadline
+from .errors import ClaimRefusedError
+from .executions import NotRedrivableError
+from .finalizing import finalize_task
+from .framework import Framework
+from .items import ContentType, Item, count_by_type
+from .log import logger
+from .roadmaps import load_framework
+from .transactions import transact
+
+
+class RetryAnswer(Payload):
+    """The answer of `POST /api/v1/tasks/{task_id}/retry`."""
+
+    success: bool = True
+    recovery_type: Literal["content_retry", "checkpoint"]
+    task_id: str
+    roadmap_id: str | None
+    status: str
+    items_to_retry: Mapping[ContentType, Count]
+    total_items: Count
+    attempt: int
+    execution_arn: str | None
+    message: str
+
+
+class Standing(NamedTuple):
+    """A task and what it misses, read in one moment."""
+
+    task: Task
+    framework: Framework
+    missing: Sequence[Item]
+    told: bool
+    """Whether the task's row and `framework_data` say what the tables say."""
+
+
+def retry_task(connections: Connections, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
+    """Start the next attempt at what is missing; where nothing is, make the records say so.
+
+    Raises:
+        TaskNotFoundError: the user has no such task.
+        RoadmapNotFoundError, InvalidFrameworkError: there is nothing to hold the tables against.
+        ClaimRefusedError: an attempt is at work on the task.
+        DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
+    """
+    standing = _look(connections, task_id, user_id, deadline)
+    task = standing.task
+    if is_at_work(connections.executions, task):
+        raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
+    if not standing.missing:
+        return _nothing_missing(connections, standing, deadline)
+    claimed = claim(connections, task, connections.executions.arn(task_id, task.attempt + 1), deadline)
+    connections.executions.start(task_id, claimed.attempt)
+    logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(standing.missing))
+    return _answer(claimed, standing.missing, "processing", "the missing items are being made again")
+
+
+def redrive_task(connections: Connections, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
+    """Redrive the task's last execution from the state that failed.
+
+    Raises:
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: as for a retry.
+        ClaimRefusedError: an attempt is at work on the task.
+        NotRedrivableError: there is no execution, or Step Functions does not redrive it.
+    """
+    standing = _look(connections, task_id, user_id, deadline)
+    task = standing.task
+    if is_at_work(connections.executions, task):
+        raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
+    if task.execution_arn is None:
+        raise NotRedrivableError(f"task {task_id} has never been run")
+    connections.executions.redrive(task.execution_arn)
+    logger.info("redrive_started", task_id=task_id, execution_arn=task.execution_arn)
+    message = "the last execution goes on from the state that failed"
+    return _answer(task, standing.missing, "processing", message, recovery_type="checkpoint")
+
+
+def _look(connections: Connections, task_id: str, user_id: str, deadline: Deadline) -> Standing:
+    def look(connection: Connection) -> Standing:
+        task = read_task(connection, task_id, user_id)
+        framework = load_framework(connection, task.roadmap_id, task.user_id)
+        rows = current_rows(connection, task.roadmap_id or "")
+        missing = framework.missing({kind: frozenset(found) for kind, found in rows.items()})
+        hinted = _hinted(framework)
+        told = not framework.project(rows) and task.status == "completed" and task.failed_concepts is None
+        if not hinted:
+            logger.info("no_failed_items_in_framework_checking_database", task_id=task_id)
+            if missing:
+                concept_ids = list(dict.fromkeys(item.concept_id for item in missing))
+                logger.warning(
+                    "found_missing_concepts_in_database",
+                    task_id=task_id,
+                    count=len(concept_ids),
+                    concept_ids=concept_ids[:100],
+                )
+        return Standing(task, framework, missing, told)
+
+    return transact(connections.engine, look, deadline)
+
+
+def _hinted(framework: Framework) -> bool:
+    """Whether `framework_data` names an item as failed."""
+    statuses = [key for kind in CONTENT_KINDS.values() for key in kind.project(None) if key.endswith("_status")]
+    return any(node.get(status) == "failed" for node in framework.nodes.values() for status in statuses)
+
+
+def _nothing_missing(connections: Connections, standing: Standing, deadline: Deadline) -> RetryAnswer:
+    task = standing.task
+    if standing.told:
+        return _answer(task, (), "completed", "nothing is missing")
+    attempt = claim(connections, task, f"reconciled:{task.task_id}:{task.attempt + 1}", deadline)
+    finalize_task(_finalize_request(attempt), connections, deadline)
+    return _answer(attempt, (), "completed", "nothing is missing; the records said otherwise and were put right")
