@@ -22,7 +22,6 @@ from typing import Protocol, Self
 
 import psutil
 from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
 
 DRIVER = "postgresql+pg8000"
 
@@ -106,7 +105,7 @@ class PostgresServer:
         """The server that is running on `data_dir`, whoever started it."""
         data_dir = data_dir.resolve()
         try:
-            lines = (data_dir / "cluster/postmaster.pid").read_text().splitlines()
+            lines = _lock_file(data_dir).read_text().splitlines()
             process = psutil.Process(int(lines[0]))
             command = process.cmdline()
             port = int(lines[3])
@@ -154,8 +153,9 @@ class PostgresServer:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue  # it went with its postmaster
-        for process in processes:
-            _ends(process)
+        if all(_ends(process) for process in processes):
+            # Or a next server would wait for the id in it to be reaped, which not every process 1 does.
+            _lock_file(self.data_dir).unlink(missing_ok=True)
 
     def start_again(self) -> None:
         """Start the stopped or killed server on its port; when this returns, the same `url` answers again."""
@@ -189,7 +189,7 @@ class PostgresServer:
             "timezone": "UTC",
         }
         if not self.fsync:
-            settings |= {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         command = [
             *_launcher(self.data_dir, dies_with_parent=not self.detached),
             *(str(_binary("postgres")), "-D", str(self.data_dir / "cluster")),
@@ -208,21 +208,25 @@ class PostgresServer:
             setpgroup=0,  # a Ctrl-C in the terminal is for us to handle
         )
         self._process = psutil.Process(pid)
-        self._await_answer()
+        self._await_ready()
 
-    def _await_answer(self) -> None:
+    def _await_ready(self) -> None:
+        # By the server's own word, not by connecting: whoever took the port may accept and never answer.
         deadline = time.monotonic() + _DEADLINE
-        while True:
+        while not self._is_ready():
             if _has_ended(self._process):
                 raise ServerExitedError(self._last_words())
-            try:
-                with _administering(self._url("postgres")):
-                    return
-            except DBAPIError as error:
-                if time.monotonic() > deadline:
-                    self.kill()
-                    raise ServerError(f"no answer within {_DEADLINE:.0f} s; {self._last_words()}") from error
-                time.sleep(_POLL)
+            if time.monotonic() > deadline:
+                self.kill()
+                raise ServerError(f"not ready within {_DEADLINE:.0f} s; {self._last_words()}")
+            time.sleep(_POLL)
+
+    def _is_ready(self) -> bool:
+        try:
+            lines = _lock_file(self.data_dir).read_text().split()
+        except FileNotFoundError:
+            return False
+        return lines[:1] == [str(self.pid)] and lines[-1] == "ready"
 
     def _create_own_database(self) -> None:
         with _administering(self._url("postgres")) as connection:
@@ -317,6 +321,11 @@ def _create_cluster(data_dir: Path) -> str:
         raise ServerError(f"initdb: {made.stderr}")
     unfinished.rename(cluster)
     return password
+
+
+def _lock_file(data_dir: Path) -> Path:
+    """Written by the server: its process id in line 1, its port in line 4, and "ready" in the last."""
+    return data_dir / "cluster/postmaster.pid"
 
 
 def _launcher(data_dir: Path, *, dies_with_parent: bool) -> list[str]:

@@ -1,7 +1,6 @@
 """The PostgreSQL that we run ourselves, and the one that we are given."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +21,8 @@ import signal, sys
 from pathlib import Path
 from local.postgres import PostgresServer
 
-print(PostgresServer.start(Path(sys.argv[1]), detached=sys.argv[2] == "detached", fsync=False).pid, flush=True)
+server = PostgresServer.start(Path(sys.argv[1]), detached=sys.argv[2] == "detached", fsync=False)
+print(server.pid, flush=True)
 signal.pause()
 """
 
@@ -46,6 +46,11 @@ def execute(url: str, statement: str) -> None:
 def scalars(url: str, query: str) -> list[object]:
     with create_engine(url, poolclass=NullPool).connect() as connection:
         return list(connection.scalars(text(query)))
+
+
+def starter_of(data_dir: Path, bond: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", START, str(data_dir), bond]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def wait_until(happened: Callable[[], bool]) -> bool:
@@ -204,10 +209,7 @@ def test_a_port_that_was_taken_meanwhile_is_not_used(data_dir: Path, monkeypatch
 
 
 def test_a_detached_server_outlives_its_starter_and_is_found(data_dir: Path) -> None:
-    starter = subprocess.Popen(
-        [sys.executable, "-c", START, data_dir, "detached"], stdout=subprocess.PIPE, text=True
-    )
-    with starter:
+    with starter_of(data_dir, "detached") as starter:
         assert starter.stdout is not None
         pid = int(starter.stdout.readline())
         starter.kill()
@@ -227,14 +229,11 @@ def test_a_detached_server_outlives_its_starter_and_is_found(data_dir: Path) -> 
 if sys.platform == "linux":  # elsewhere a parent's death goes unnoticed, and nothing else is promised
 
     def test_a_server_does_not_outlive_its_starter(data_dir: Path) -> None:
-        starter = subprocess.Popen(
-            [sys.executable, "-c", START, data_dir, "tied"], stdout=subprocess.PIPE, text=True
-        )
-        with starter:
+        with starter_of(data_dir, "tied") as starter:
             assert starter.stdout is not None
             pid = int(starter.stdout.readline())
             assert not has_ended(pid)
-            starter.send_signal(signal.SIGKILL)
+            starter.kill()
 
         assert wait_until(lambda: has_ended(pid))
 

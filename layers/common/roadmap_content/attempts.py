@@ -44,7 +44,7 @@ UPDATE roadmap_tasks SET
     failed_concepts = CAST(:failed_concepts AS json),
     execution_summary = CAST(:execution_summary AS json),
     error_message = :error_message,
-    completed_at = timezone('utc', now()),
+    completed_at = coalesce(completed_at, timezone('utc', now())),
     updated_at = timezone('utc', now())
 WHERE task_id = :task_id AND attempt = :attempt
 """)
@@ -105,9 +105,7 @@ def is_at_work(executions: Executions, task: Task) -> bool:
             return False
 
 
-def claim(
-    connections: Connections, task: Task, execution_arn: str, deadline: Deadline
-) -> Task:
+def claim(connections: Connections, task: Task, execution_arn: str, deadline: Deadline) -> Task:
     """Claim the attempt after the one that `task` was read at, for an execution.
 
     Asked again by the execution that has it already, the answer is the same.

@@ -60,6 +60,7 @@ class StateError(Payload):
     error: Annotated[str, Field(alias="Error")]
     cause: Annotated[str, Field(alias="Cause")] = ""
 
+
 class PlanRequest(Payload):
     """Asks `plan_batches` to find out what is missing."""
 
@@ -145,13 +146,14 @@ class FinalizeRequest(Payload):
 
 
 class FinalizeResult(Payload):
-    """The outcome, as it was recorded. `complete` means that nothing is missing."""
+    """The outcome. `complete` means that nothing is missing; `changed` names what said otherwise before."""
 
     task_id: TaskId
     attempt: int | None
     status: str
     complete: bool
     missing: Mapping[ContentType, Count]
+    changed: list[str] = []
     error: StateError | None = None
 
 

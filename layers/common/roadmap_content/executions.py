@@ -45,7 +45,9 @@ class Executions:
 
         return boto3.client(
             "stepfunctions",
-            config=Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 3}),
+            config=Config(
+                connect_timeout=3, read_timeout=10, retries={"mode": "standard", "max_attempts": 3}
+            ),
         )
 
     def arn(self, task_id: str, attempt: int) -> str:

@@ -1,6 +1,8 @@
 """Finalize: whatever became of the run, the task and `framework_data` end up telling the truth."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -31,23 +33,73 @@ from .transactions import DataRefusedError, transact
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a word about this item")
 
 
+@dataclass(frozen=True)
+class Ending:
+    """What is known of how an attempt ended, beside what the tables say."""
+
+    error: StateError | None = None
+    """What ended the run before its time."""
+
+    explanations: Mapping[Item, StateError] = field(default_factory=dict)
+    """What happened to items that nobody could record."""
+
+    started_at: datetime | None = None
+    """When the attempt was claimed; without it, the row's last change."""
+
+
 def finalize_task(request: FinalizeRequest, connections: Connections, deadline: Deadline) -> FinalizeResult:
-    """Project `framework_data` from the tables, then write the task's status and what failed.
+    """Record how a run ended, for the attempt that it stands for.
 
     Raises:
         DatabaseUnavailableError: nothing could be written; trying again may help.
     """
-    explanations = (
-        _explain_lost(connections.bucket, request.plan.manifest, request.lost) if request.plan else {}
-    )
+    task_id, plan = request.input.task_id, request.plan
+    if plan is not None:
+        ending = Ending(
+            error=request.error,
+            explanations=_explain_lost(connections.bucket, plan.manifest, request.lost),
+            started_at=plan.claimed_at.replace(tzinfo=UTC),
+        )
+        return settle(connections, task_id, plan.attempt, ending, deadline)
+    try:
+        task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
+    except TaskNotFoundError as error:
+        return _nothing_to_record(request, error)
+    if task.execution_arn != request.execution.arn:
+        # Without a plan, only the row can say which attempt the run stands for: none.
+        owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"
+        return _nothing_to_record(request, StaleAttemptError(owner))
+    ending = Ending(error=request.error, started_at=request.execution.start_time)
+    return settle(connections, task_id, task.attempt, ending, deadline)
+
+
+def settle(
+    connections: Connections,
+    task_id: str,
+    attempt: int,
+    ending: Ending,
+    deadline: Deadline,
+    *,
+    dry_run: bool = False,
+) -> FinalizeResult:
+    """Make `framework_data`, the task's status and what failed say what the tables say.
+
+    Settled twice, or by whomever, it comes out the same: what says so already is not written, and a newer
+    attempt's task is not touched. With `dry_run`, nothing is written at all.
+
+    Raises:
+        TaskNotFoundError: there is no such task.
+        DatabaseUnavailableError: nothing could be written; trying again may help.
+    """
 
     def record(connection: Connection, *, project: bool = True) -> FinalizeResult:
-        return _record(connection, request, explanations, project=project)
+        result = _record(connection, task_id, attempt, ending, project=project)
+        if dry_run:
+            connection.rollback()
+        return result
 
     try:
         return transact(connections.engine, record, deadline)
-    except TaskNotFoundError as error:
-        return _nothing_to_record(request, error)
     except DataRefusedError as refusal:
         # The roadmap does not take its projection: the task is to tell the truth all the same.
         logger.exception("framework_data_refused", sqlstate=refusal.sqlstate)
@@ -55,70 +107,65 @@ def finalize_task(request: FinalizeRequest, connections: Connections, deadline: 
 
 
 def _record(
-    connection: Connection,
-    request: FinalizeRequest,
-    explanations: Mapping[Item, StateError],
-    *,
-    project: bool,
+    connection: Connection, task_id: str, attempt: int, ending: Ending, *, project: bool
 ) -> FinalizeResult:
-    task = read_task(connection, request.input.task_id)
-    attempt = _attempt_of(request, task)
-    if attempt is None:
-        return _nothing_to_record(
-            request,
-            StaleAttemptError(f"task {task.task_id} is at attempt {task.attempt}, {task.execution_arn}"),
-        )
-    error = request.error
+    task = read_task(connection, task_id)
+    error = ending.error
     try:
-        outcome = _outcome(connection, task, attempt, explanations, error, project=project)
+        outcome, changed = _stand(connection, task, attempt, ending, project=project)
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
-        outcome = nothing_known()
+        outcome, changed = nothing_known(), []
         error = StateError(error=unreadable.code, cause=str(unreadable))
-    message = (
-        f"{error.error}: {error.cause}" if error and outcome.status != COMPLETED else outcome.error_message
-    )
-    recorded = record_outcome(
-        connection,
-        task.task_id,
-        attempt,
-        status=outcome.status,
-        failed_concepts=outcome.failed_concepts,
-        execution_summary=outcome.execution_summary(attempt, _duration(request)),
-        error_message=message,
-    )
-    logger.info(
-        "task_finalized" if recorded else "stale_outcome_discarded",
-        task_id=task.task_id,
-        attempt=attempt,
-        status=outcome.status,
-        missing=outcome.missing,
-    )
+    changed += _differing(task, outcome)
+    if changed:
+        message = outcome.error_message
+        if error is not None and outcome.status != COMPLETED:
+            message = storable_text(f"{error.error}: {error.cause}")
+        recorded = record_outcome(
+            connection,
+            task_id,
+            attempt,
+            status=outcome.status,
+            failed_concepts=outcome.failed_concepts,
+            execution_summary=outcome.execution_summary(attempt, _duration(task, attempt, ending)),
+            error_message=message,
+        )
+        logger.info(
+            "task_finalized" if recorded else "stale_outcome_discarded",
+            task_id=task_id,
+            attempt=attempt,
+            status=outcome.status,
+            missing=outcome.missing,
+            changed=changed,
+        )
     return FinalizeResult(
-        task_id=task.task_id,
+        task_id=task_id,
         attempt=attempt,
         status=outcome.status,
         complete=outcome.status == COMPLETED,
         missing=outcome.missing,
+        changed=changed,
         error=error,
     )
 
 
-def _attempt_of(request: FinalizeRequest, task: Task) -> int | None:
-    """The attempt that the run stands for; without a plan, only the task's row can say so."""
-    if request.plan is not None:
-        return request.plan.attempt
-    return task.attempt if task.execution_arn == request.execution.arn else None
+def _differing(task: Task, outcome: Outcome) -> list[str]:
+    """What the task's row says otherwise than the tables. A cancelled task keeps its status."""
+    said = json.loads(task.failed_concepts) if task.failed_concepts is not None else None
+    return [
+        name
+        for name, differs in (
+            ("status", task.status not in (outcome.status, "cancelled")),
+            ("failed_concepts", said != outcome.failed_concepts),
+            ("completed_at", task.completed_at is None),
+        )
+        if differs
+    ]
 
 
-def _outcome(
-    connection: Connection,
-    task: Task,
-    attempt: int,
-    explanations: Mapping[Item, StateError],
-    error: StateError | None,
-    *,
-    project: bool,
-) -> Outcome:
+def _stand(
+    connection: Connection, task: Task, attempt: int, ending: Ending, *, project: bool
+) -> tuple[Outcome, list[str]]:
     """Find out how the task stands, account for every missing item, and project `framework_data`."""
     roadmap_id = task.roadmap_id or ""
     lock_roadmap(connection, roadmap_id)
@@ -126,11 +173,13 @@ def _outcome(
     rows = current_rows(connection, roadmap_id)
     saved = {content_type: frozenset(found) for content_type, found in rows.items()}
     missing = framework.missing(saved)
-    failures = _account(connection, task.task_id, attempt, missing, explanations, error or _UNEXPLAINED)
+    failures = _account(connection, task.task_id, attempt, missing, ending)
+    changed = []
     if framework.project(rows) and project:
         write_framework(connection, roadmap_id, framework.document)
         logger.info("framework_data_updated", roadmap_id=roadmap_id)
-    return judge(framework, saved, failures)
+        changed.append("framework_data")
+    return judge(framework, saved, failures), changed
 
 
 def _account(
@@ -138,8 +187,7 @@ def _account(
     task_id: str,
     attempt: int,
     missing: Sequence[Item],
-    explanations: Mapping[Item, StateError],
-    otherwise: StateError,
+    ending: Ending,
 ) -> dict[Item, Failure]:
     """Make every missing item a recorded failure of this attempt, and nothing else one."""
     known = latest_failures(connection, task_id, attempt)
@@ -149,7 +197,7 @@ def _account(
         item: Failure(item, Stage.WORKFLOW, cause.error, storable_text(cause.cause), transient=True)
         for item in missing
         if item not in recorded
-        for cause in [explanations.get(item, otherwise)]
+        for cause in [ending.explanations.get(item, ending.error or _UNEXPLAINED)]
     }
     record_failures(connection, task_id, attempt, unexplained.values(), keep=True)
     return recorded | unexplained
@@ -169,12 +217,13 @@ def _explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> d
     return explanations
 
 
-def _duration(request: FinalizeRequest) -> float:
-    """Seconds since the attempt was claimed; without a plan, since the execution started."""
-    now = datetime.now(UTC)
-    if request.plan is not None:
-        return (now - request.plan.claimed_at.replace(tzinfo=UTC)).total_seconds()
-    return (now - (request.execution.start_time or now)).total_seconds()
+def _duration(task: Task, attempt: int, ending: Ending) -> float:
+    """Seconds that the attempt took; once recorded, it stays."""
+    recorded = json.loads(task.execution_summary or "{}")
+    if task.completed_at is not None and recorded.get("attempt") == attempt:
+        return float(recorded["duration_seconds"])
+    started_at = ending.started_at or task.updated_at.replace(tzinfo=UTC)
+    return (datetime.now(UTC) - started_at).total_seconds()
 
 
 def _nothing_to_record(request: FinalizeRequest, reason: ContentError) -> FinalizeResult:

@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 from .attempts import Task, claim, is_at_work, read_task
 from .connections import Connections
 from .content import CONTENT_KINDS
-from .contracts import Attempt, Count, Execution, FinalizeRequest, Payload, RunInput
-from .current import current_rows
+from .contracts import Count, Payload
+from .current import saved_concepts
 from .deadline import Deadline
 from .errors import ClaimRefusedError
 from .executions import NotRedrivableError
-from .finalizing import finalize_task
+from .finalizing import Ending, settle
 from .framework import Framework
 from .items import ContentType, Item, count_by_type
 from .log import logger
@@ -44,10 +44,7 @@ class Standing(NamedTuple):
     """A task and what it misses, read in one moment."""
 
     task: Task
-    framework: Framework
     missing: Sequence[Item]
-    told: bool
-    """Whether the task's row and `framework_data` say what the tables say."""
 
 
 def retry_task(connections: Connections, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
@@ -64,7 +61,7 @@ def retry_task(connections: Connections, task_id: str, user_id: str, deadline: D
     if is_at_work(connections.executions, task):
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
     if not standing.missing:
-        return _nothing_missing(connections, standing, deadline)
+        return _nothing_missing(connections, task, deadline)
     claimed = claim(connections, task, connections.executions.arn(task_id, task.attempt + 1), deadline)
     connections.executions.start(task_id, claimed.attempt)
     logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(standing.missing))
@@ -95,11 +92,8 @@ def _look(connections: Connections, task_id: str, user_id: str, deadline: Deadli
     def look(connection: Connection) -> Standing:
         task = read_task(connection, task_id, user_id)
         framework = load_framework(connection, task.roadmap_id, task.user_id)
-        rows = current_rows(connection, task.roadmap_id or "")
-        missing = framework.missing({kind: frozenset(found) for kind, found in rows.items()})
-        hinted = _hinted(framework)
-        told = not framework.project(rows) and task.status == "completed" and task.failed_concepts is None
-        if not hinted:
+        missing = framework.missing(saved_concepts(connection, task.roadmap_id or ""))
+        if not _hinted(framework):
             logger.info("no_failed_items_in_framework_checking_database", task_id=task_id)
             if missing:
                 concept_ids = list(dict.fromkeys(item.concept_id for item in missing))
@@ -109,21 +103,41 @@ def _look(connections: Connections, task_id: str, user_id: str, deadline: Deadli
                     count=len(concept_ids),
                     concept_ids=concept_ids[:100],
                 )
-        return Standing(task, framework, missing, told)
+        return Standing(task, missing)
 
     return transact(connections.engine, look, deadline)
 
 
 def _hinted(framework: Framework) -> bool:
     """Whether `framework_data` names an item as failed."""
-    statuses = [key for kind in CONTENT_KINDS.values() for key in kind.project(None) if key.endswith("_status")]
+    statuses = [
+        key for kind in CONTENT_KINDS.values() for key in kind.project(None) if key.endswith("_status")
+    ]
     return any(node.get(status) == "failed" for node in framework.nodes.values() for status in statuses)
 
 
-def _nothing_missing(connections: Connections, standing: Standing, deadline: Deadline) -> RetryAnswer:
-    task = standing.task
-    if standing.told:
-        return _answer(task, (), "completed", "nothing is missing")
-    attempt = claim(connections, task, f"reconciled:{task.task_id}:{task.attempt + 1}", deadline)
-    finalize_task(_finalize_request(attempt), connections, deadline)
-    return _answer(attempt, (), "completed", "nothing is missing; the records said otherwise and were put right")
+def _nothing_missing(connections: Connections, task: Task, deadline: Deadline) -> RetryAnswer:
+    """Where the records say otherwise, they are put right on the spot: the case of the bug report."""
+    settled = settle(connections, task.task_id, task.attempt, Ending(), deadline)
+    message = f"; put right: {', '.join(settled.changed)}" if settled.changed else ""
+    return _answer(task, (), settled.status, f"nothing is missing{message}")
+
+
+def _answer(
+    task: Task,
+    missing: Sequence[Item],
+    status: str,
+    message: str,
+    recovery_type: Literal["content_retry", "checkpoint"] = "content_retry",
+) -> RetryAnswer:
+    return RetryAnswer(
+        recovery_type=recovery_type,
+        task_id=task.task_id,
+        roadmap_id=task.roadmap_id,
+        status=status,
+        items_to_retry=count_by_type(missing),
+        total_items=len(missing),
+        attempt=task.attempt,
+        execution_arn=task.execution_arn,
+        message=message,
+    )

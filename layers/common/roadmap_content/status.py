@@ -86,5 +86,3 @@ def read_status(connection: Connection, task: Task) -> TaskStatus:
         updated_at=task.updated_at.replace(tzinfo=UTC),
         completed_at=task.completed_at and task.completed_at.replace(tzinfo=UTC),
     )
-
-

@@ -1,0 +1,111 @@
+"""The API: how a task stands, and the next attempt at what it misses."""
+
+from http import HTTPStatus
+from typing import Annotated, Any, TypeVar
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import BaseModel
+
+from roadmap_content.api import TASK_ID, USER_ID, Refusal, refusal_of, require_user
+from roadmap_content.attempts import read_task
+from roadmap_content.connections import Connections
+from roadmap_content.deadline import Deadline
+from roadmap_content.errors import ContentError, TransientError
+from roadmap_content.log import logger
+from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
+from roadmap_content.status import TaskStatus, read_status
+from roadmap_content.transactions import transact
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
+
+connections = Connections()
+app = APIGatewayRestResolver(enable_validation=True)
+
+TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
+UserId = Annotated[str, Query(pattern=USER_ID, description="The task's user: must be the token's subject.")]
+Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the state that failed.")]
+
+
+def _refused(*statuses: int) -> dict[int, OpenAPIResponse]:
+    """What the document says of the answers to requests that are not done."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/json": {"model": Refusal}},
+        }
+        for status in statuses
+    }
+
+
+def _answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIResponse]:
+    """What the document says of the answers to requests that are done, by status (`s200="…"`)."""
+    return {
+        int(status.removeprefix("s")): {
+            "description": description,
+            "content": {"application/json": {"model": model}},
+        }
+        for status, description in descriptions.items()
+    }
+
+
+@app.get(
+    "/api/v1/tasks/<task_id>",
+    summary="How a task stands",
+    responses=_answered(TaskStatus, s200="Read from the tables") | _refused(403, 404, 503),
+)
+def get_task(task_id: TaskId, user_id: UserId) -> TaskStatus:
+    """Read from the tables what a task has and what it misses."""
+    require_user(app.current_event.raw_event, user_id)
+    return transact(
+        connections.engine,
+        lambda connection: read_status(connection, read_task(connection, task_id, user_id)),
+        _deadline(),
+    )
+
+
+@app.post(
+    "/api/v1/tasks/<task_id>/retry",
+    summary="Make again what a task misses",
+    responses=_answered(RetryAnswer, s200="Nothing is missing", s202="An attempt has been started")
+    | _refused(403, 404, 409, 503),
+)
+def post_retry(
+    task_id: TaskId, user_id: UserId, force_checkpoint: Checkpoint = False
+) -> Response[RetryAnswer]:
+    """Start the next attempt at exactly what PostgreSQL misses."""
+    require_user(app.current_event.raw_event, user_id)
+    recover = redrive_task if force_checkpoint else retry_task
+    answer = recover(connections, task_id, user_id, _deadline())
+    return _respond(202 if answer.status == "processing" else 200, answer)
+
+
+@app.exception_handler(ContentError)  # type: ignore[untyped-decorator]
+def refuse(error: ContentError) -> Response[Refusal]:
+    """Answer what could not be done."""
+    status, refusal = refusal_of(error)
+    log = logger.error if status >= 500 else logger.info
+    log("request_refused", status=status, error_code=error.code, reason=str(error))
+    headers = {"Retry-After": "5"} if isinstance(error, TransientError) else {}
+    return _respond(status, refusal, headers)
+
+
+def _respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> Response[BodyT]:
+    return Response(
+        status_code=status,
+        content_type=content_types.APPLICATION_JSON,
+        body=body,
+        headers=dict(headers or {}),
+    )
+
+
+def _deadline() -> Deadline:
+    return Deadline.of(app.lambda_context)
+
+
+@logger.inject_lambda_context(clear_state=True, log_event=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer a request of API Gateway."""
+    return app.resolve(event, context)

@@ -1,0 +1,75 @@
+"""What the API answers: domain errors become HTTP statuses here and nowhere else."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from .contracts import Payload
+from .errors import (
+    ClaimRefusedError,
+    ContentError,
+    InvalidFrameworkError,
+    PermanentError,
+    RoadmapNotFoundError,
+    TaskNotFoundError,
+    TransientError,
+)
+from .executions import NotRedrivableError
+
+TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
+"""A task's id in a request: what may stand in an execution's name."""
+
+USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
+"""A user's id in a request: whatever an issuer may call a subject, but nothing that cannot be stored."""
+
+
+class ForbiddenError(PermanentError):
+    """The request speaks for a user that its token does not prove."""
+
+
+class Refusal(Payload):
+    """The answer to a request that was not done."""
+
+    success: bool = False
+    error: str
+    message: str
+    attempt: int | None = None
+
+
+# The first type that an error is an instance of decides.
+_STATUSES: Mapping[type[ContentError], HTTPStatus] = {
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    TaskNotFoundError: HTTPStatus.NOT_FOUND,
+    ClaimRefusedError: HTTPStatus.CONFLICT,
+    NotRedrivableError: HTTPStatus.CONFLICT,
+    RoadmapNotFoundError: HTTPStatus.CONFLICT,
+    InvalidFrameworkError: HTTPStatus.CONFLICT,
+    TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ContentError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
+    """The status and the body that an error is answered with.
+
+    What is said of an error of ours (a 5xx) is no more than its name: its message is for the log.
+    """
+    status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
+    return status, Refusal(
+        error=error.code,
+        message=str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase,
+        attempt=error.attempt if isinstance(error, ClaimRefusedError) else None,
+    )
+
+
+def require_user(event: Mapping[str, Any], user_id: str) -> None:
+    """Hold the user that a request names against the one that the authorizer proved.
+
+    Raises:
+        ForbiddenError: they are not the same, or nobody was proved.
+    """
+    match event:
+        case {"requestContext": {"authorizer": {"user_id": str(proved)}}} if proved == user_id:
+            return
+        case _:
+            raise ForbiddenError("user_id is not the user of the token")

@@ -1,0 +1,143 @@
+"""Reconcile: finalize what is over but not recorded, and put right what no longer follows from the tables.
+
+A state machine cannot catch its own timeout, an abort or the loss of its finalizer; and between a claim and
+StartExecution a process may die, of which no event tells. So the end of an execution is acted on when it is
+told, and a sweep looks for what was never told. It also recomputes a share of the finished tasks each time.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field, field_validator
+from sqlalchemy import Connection, text
+
+from .attempts import STARTING, Task, is_at_work, read_task
+from .connections import Connections
+from .contracts import Count, Payload, StateError
+from .deadline import Deadline
+from .finalizing import Ending, settle
+from .log import logger
+from .transactions import RESERVE, transact
+
+SWEEP_INTERVAL = timedelta(minutes=5)
+"""How often the schedule sweeps: the clock decides which share of the finished tasks is next."""
+
+SWEEP_LIMIT = 100
+"""Tasks of each kind that one sweep looks at: it has an invocation's time, and the next sweep goes on."""
+
+BY_EXECUTION = text("SELECT task_id FROM roadmap_tasks WHERE execution_arn = :execution_arn")
+
+# Oldest first, so that whatever a sweep does not get to is not forgotten.
+PROCESSING = text("""
+SELECT task_id FROM roadmap_tasks
+WHERE status = 'processing' AND updated_at < timezone('utc', now()) - make_interval(secs => :starting)
+ORDER BY updated_at LIMIT :limit
+""")
+
+# The finished tasks fall into as many shares as there are sweeps' worth of them; each sweep takes the next.
+FINISHED = text("""
+WITH finished AS (
+    SELECT task_id, mod(abs(CAST(hashtext(task_id) AS bigint)),
+        greatest(1, (count(*) OVER () + :limit - 1) / :limit)) AS share,
+        greatest(1, (count(*) OVER () + :limit - 1) / :limit) AS shares
+    FROM roadmap_tasks WHERE status IN ('completed', 'partial_failure', 'failed')
+)
+SELECT task_id FROM finished WHERE share = mod(:sweep, shares) ORDER BY task_id LIMIT 2 * :limit
+""")
+
+
+class ExecutionEnd(Payload):
+    """The `detail` of EventBridge's "Step Functions Execution Status Change"."""
+
+    execution_arn: Annotated[str, Field(alias="executionArn")]
+    status: str
+    error: str | None = None
+    cause: str | None = None
+
+
+class ReconcileRequest(Payload):
+    """An execution's end, as EventBridge tells it; or a sweep, by schedule or by hand."""
+
+    detail: ExecutionEnd | None = None
+    dry_run: bool = False
+    time: AwareDatetime | None = None
+
+    @field_validator("detail", mode="before")
+    @classmethod
+    def _empty_is_none(cls, detail: object) -> object:
+        """A scheduled event carries an empty detail."""
+        return detail or None
+
+
+class Repair(Payload):
+    """A task whose records said otherwise than the tables, with what is so now (or would be)."""
+
+    task_id: str
+    status: str
+    changed: list[str]
+
+
+class ReconcileResult(Payload):
+    """What was looked at, and what was put right. Unfinished, the next sweep goes on."""
+
+    checked: Count
+    repairs: list[Repair]
+    finished: bool
+    dry_run: bool
+
+
+def reconcile(request: ReconcileRequest, connections: Connections, deadline: Deadline) -> ReconcileResult:
+    """Put right the task whose execution ended, or as many as a sweep gets to.
+
+    Raises:
+        DatabaseUnavailableError, ExecutionsUnavailableError: the next event or sweep does it.
+    """
+    now = request.time or datetime.now(UTC)
+    task_ids = transact(
+        connections.engine, lambda connection: _candidates(connection, request, now), deadline
+    )
+    repairs = []
+    checked = 0
+    for task_id in task_ids:
+        if deadline.remaining < 2 * RESERVE:
+            break
+        checked += 1
+        repair = _reconcile_task(connections, task_id, request, deadline)
+        if repair is not None:
+            repairs.append(repair)
+            logger.warning("task_reconciled", dry_run=request.dry_run, **repair.model_dump(mode="json"))
+    finished = checked == len(task_ids)
+    logger.info("tasks_reconciled", checked=checked, repairs=len(repairs), finished=finished)
+    return ReconcileResult(checked=checked, repairs=repairs, finished=finished, dry_run=request.dry_run)
+
+
+def _candidates(connection: Connection, request: ReconcileRequest, now: datetime) -> Sequence[str]:
+    if request.detail is not None:
+        return connection.scalars(BY_EXECUTION, {"execution_arn": request.detail.execution_arn}).all()
+    over = {"starting": STARTING.total_seconds(), "limit": SWEEP_LIMIT}
+    share = {"sweep": int(now.timestamp() / SWEEP_INTERVAL.total_seconds()), "limit": SWEEP_LIMIT}
+    return [*connection.scalars(PROCESSING, over), *connection.scalars(FINISHED, share)]
+
+
+def _reconcile_task(
+    connections: Connections, task_id: str, request: ReconcileRequest, deadline: Deadline
+) -> Repair | None:
+    task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
+    if is_at_work(connections.executions, task):
+        return None
+    ending = Ending(error=_what_ended(task, request.detail))
+    settled = settle(connections, task_id, task.attempt, ending, deadline, dry_run=request.dry_run)
+    if not settled.changed:
+        return None
+    return Repair(task_id=task_id, status=settled.status, changed=settled.changed)
+
+
+def _what_ended(task: Task, end: ExecutionEnd | None) -> StateError | None:
+    """What is known of why a run ended without recording its outcome; nothing of one that did record it."""
+    if task.status != "processing":
+        return None
+    if end is None:
+        return StateError(error="ExecutionOver", cause="the run ended, or never started, without a record")
+    return StateError(error=end.error or end.status, cause=end.cause or f"the execution ended {end.status}")

@@ -1,0 +1,141 @@
+"""The `roadmap` command: the local stack by default, a stack on AWS with `--stack`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from local import views
+from local.loading import load_bundle
+from local.runs import follow_run, start_run, task_status
+from local.target import Target, target_named
+from roadmap_content.bundle import parse_bundle
+from roadmap_content.deadline import Deadline
+from roadmap_content.errors import ContentError
+from roadmap_content.status import TaskStatus
+
+INCOMPLETE, REFUSED = 1, 2
+"""Exit codes: the task misses items; the command could not be done."""
+
+app = typer.Typer(
+    name="roadmap",
+    help="Saves a roadmap's generated content, and makes again exactly what is missing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+errors = Console(stderr=True)
+
+Stack = Annotated[str | None, typer.Option("--stack", help="A stack on AWS; without it, the local one.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task.")]
+
+
+@app.command()
+def up() -> None:
+    """Start the local stack, for the other commands."""
+    from local.stack import LocalStack
+
+    with errors.status("starting PostgreSQL and the local cloud"):
+        stack = LocalStack.up()
+    errors.print(f"The stack is up: PostgreSQL at {stack.database_host}, the cloud at {stack.endpoint_url}.")
+
+
+@app.command()
+def down() -> None:
+    """Stop the local stack and forget what it held."""
+    from local.stack import LocalStack
+
+    LocalStack.down()
+    errors.print("The stack is down.")
+
+
+@app.command()
+def load(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE.json", exists=True, dir_okay=False)],
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """Load a roadmap, its task and its generated content: staged, not yet saved."""
+    loaded = parse_bundle(bundle.read_bytes())
+    with errors.status(f"loading {bundle.name}"):
+        target = target_named(stack)
+        load_bundle(loaded, target.engine, target.bucket, Deadline.after(300))
+    if as_json:
+        _print_json({"task_id": loaded.task.task_id, "staged": len(loaded.content)})
+    else:
+        errors.print(f"{len(loaded.content)} items are staged for task {loaded.task.task_id}.")
+        errors.print(f"Save them with: roadmap run {loaded.task.task_id}")
+
+
+@app.command()
+def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
+    """Run the state machine for a task, and wait for its end."""
+    target = target_named(stack)
+    task_status(target.engine, task_id)  # a task that does not exist is said before a run is started for it
+    arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
+    _finish(target, task_id, arn, as_json=as_json)
+
+
+@app.command()
+def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
+    """Show how a task stands."""
+    _report(task_status(target_named(stack).engine, task_id), as_json=as_json)
+
+
+@app.command()
+def demo(
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", help="Another roadmap than the one of the project.", exists=True)
+    ] = None,
+) -> None:
+    """Run a roadmap through a stack of its own, with three real faults, and heal it."""
+    from local.demo import run_demo
+
+    run_demo(bundle)
+
+
+def _finish(target: Target, task_id: str, execution_arn: str, *, as_json: bool) -> None:
+    """Follow a run to its end, and report the task."""
+    with views.bars(errors) as bars:
+        follow_run(
+            target.stepfunctions,
+            execution_arn,
+            lambda: bars.show(task_status(target.engine, task_id)),
+        )
+    final = task_status(target.engine, task_id)
+    _report(final, as_json=as_json)
+    if final.status != "completed":
+        raise typer.Exit(INCOMPLETE)
+
+
+def _report(task: TaskStatus, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(task.model_dump(mode="json"))
+    else:
+        Console().print(views.outcome(task))
+
+
+def _print_json(document: object) -> None:
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """What the system can name is said in one line; anything else is a defect, with its traceback."""
+    try:
+        yield
+    except ContentError as error:
+        errors.print(f"[red]{error.code}[/red]: ", str(error), sep="", markup=True, highlight=False)
+        sys.exit(REFUSED)
+
+
+def main() -> None:
+    """The entry point."""
+    with _errors_in_one_line():
+        app()

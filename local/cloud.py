@@ -1,0 +1,168 @@
+"""The local cloud: ministack, in an environment of its own, on a port of its own of 127.0.0.1.
+
+It holds everything in memory and runs the functions as child processes; they find it through
+`AWS_ENDPOINT_URL`, and see nothing of the environment that started it.
+"""
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import psutil
+
+from .environment import environment_python
+from .processes import HOST, becomes_true, free_port, has_ended, kill_group, listens_on, spawn
+
+if TYPE_CHECKING:
+    import boto3
+
+REGION = "us-east-1"
+_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+_DEADLINE_SECONDS = 60.0
+
+
+class CloudError(Exception):
+    """The local cloud did not do as it was told; the message holds the end of its log."""
+
+
+class CloudExitedError(CloudError):
+    """The local cloud ended instead of starting."""
+
+
+@dataclass
+class Cloud:
+    """A local cloud; `directory` holds its log and its temporary files."""
+
+    directory: Path
+    wait_scale: float = 1.0
+    """What the state machine's waits between retries are multiplied by."""
+
+    detached: bool = False
+    port: int = field(init=False)
+    process: psutil.Process = field(init=False, repr=False)
+
+    @classmethod
+    def start(cls, directory: Path, *, wait_scale: float = 1.0, detached: bool = False) -> Self:
+        """Start a cloud, and wait until it answers; see `launch`."""
+        cloud = cls.launch(directory, wait_scale=wait_scale, detached=detached)
+        cloud.await_answer()
+        return cloud
+
+    @classmethod
+    def launch(cls, directory: Path, *, wait_scale: float = 1.0, detached: bool = False) -> Self:
+        """Start a cloud without waiting for it. Not detached, it ends with the thread that launched it."""
+        cloud = cls(directory.resolve(), wait_scale, detached)
+        cloud._launch()
+        return cloud
+
+    @classmethod
+    def find(cls, directory: Path, process: psutil.Process, port: int) -> Self:
+        """A cloud that somebody else has started."""
+        cloud = cls(directory.resolve(), detached=True)
+        cloud.process, cloud.port = process, port
+        return cloud
+
+    def await_answer(self) -> None:
+        """Wait until the cloud answers.
+
+        Raises:
+            CloudError: it does not.
+        """
+        for attempts_left in reversed(range(5)):
+            try:
+                return self._await_answer()
+            except CloudExitedError:
+                # Most likely somebody took the port since; whatever the reason, another try costs little.
+                if not attempts_left:
+                    raise
+                self._launch()
+        raise AssertionError("the last attempt returns or raises")
+
+    @property
+    def url(self) -> str:
+        """The endpoint of every service."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a process needs in its environment for boto3 to reach this cloud."""
+        return {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": REGION, **_CREDENTIALS}
+
+    @property
+    def log(self) -> Path:
+        """What the cloud says; what the functions say is in its CloudWatch Logs."""
+        return self.directory / "cloud.log"
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
+        """A boto3 client of this cloud."""
+        return self._session.client(service, endpoint_url=self.url)
+
+    def stop(self) -> None:
+        """Kill the cloud and the functions that it runs, and wait until they are gone; again: no harm."""
+        kill_group(self.process)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @cached_property
+    def _session(self) -> "boto3.Session":
+        import boto3
+
+        return boto3.Session(
+            aws_access_key_id=_CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+
+    def _launch(self) -> None:
+        self.port = free_port()
+        temporary, state = self.directory / "tmp", self.directory / "state"
+        for directory in (temporary, state):
+            directory.mkdir(parents=True, exist_ok=True)
+        environment = {
+            "PATH": os.defpath,
+            "LC_ALL": "C.UTF-8",
+            "TMPDIR": str(temporary),
+            "STATE_DIR": str(state),
+            "BIND_HOST": HOST,  # its default is every interface of the machine
+            "GATEWAY_PORT": str(self.port),
+            "MINISTACK_REGION": REGION,
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "DOCKER_HOST": f"unix://{temporary}/there-is-no-docker",
+            "SFN_WAIT_SCALE": str(self.wait_scale),
+            **self.environment,
+        }
+        command = (environment_python("cloud"), "-m", "ministack")
+        self.process = spawn(command, environment, self.log, detached=self.detached)
+
+    def _await_answer(self) -> None:
+        def answers_or_is_over() -> bool:
+            return self._answers() or has_ended(self.process)
+
+        if not becomes_true(answers_or_is_over, _DEADLINE_SECONDS):
+            self.stop()
+            raise CloudError(f"no answer within {_DEADLINE_SECONDS:.0f} s; {self._last_words()}")
+        if has_ended(self.process):
+            raise CloudExitedError(self._last_words())
+
+    def _answers(self) -> bool:
+        # Whoever took the port before us would answer, too.
+        if not listens_on(self.process, self.port):
+            return False
+        try:
+            with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=5) as answer:  # noqa: S310
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, TimeoutError):
+            return False
+
+    def _last_words(self) -> str:
+        return f"the end of {self.log}:\n" + "\n".join(self.log.read_text().splitlines()[-10:])

@@ -1,0 +1,190 @@
+"""Deploys `template.yaml` itself to the local cloud: what `aws cloudformation package` and `deploy` do.
+
+One thing differs from what AWS gets. A `python3.13` function becomes `provided.al2023` with a `bootstrap`
+that runs awslambdaric, the client of the real Python runtime, in an environment that holds what that runtime
+brings. For the cloud would run a Python function in its own interpreter, beside its own packages, and name
+whatever it raises `Runtime.HandlerError`; so a state machine's Retry and Catch by name would never be
+exercised. With the real client an error has the name that Lambda gives it, a process that dies is
+`Runtime.ExitError` and one that takes too long `Sandbox.Timedout`. The cloud does not unpack layers for such
+a function: the bootstrap names the folder of the built layer instead.
+"""
+
+import hashlib
+import io
+import json
+import shlex
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from .builds import source_files
+from .processes import becomes_true
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_s3 import S3Client
+
+Template = dict[str, Any]
+
+_LOCAL_PATHS = {
+    "AWS::Serverless::Api": "DefinitionUri",
+    "AWS::Serverless::Function": "CodeUri",
+    "AWS::Serverless::LayerVersion": "ContentUri",
+    "AWS::Serverless::StateMachine": "DefinitionUri",
+}
+"""The properties that name a file or folder beside the template."""
+
+_DEADLINE_SECONDS = 300.0
+
+
+class StackFailedError(Exception):
+    """CloudFormation did not create or delete a stack; the message names the resource and the reason."""
+
+
+@dataclass(frozen=True)
+class PythonRuntime:
+    """What a Python function runs on: an interpreter with the runtime's packages, and the built layer."""
+
+    interpreter: Path
+    layer: Path
+
+    def bootstrap(self) -> str:
+        """The file that Lambda executes in a custom runtime: it becomes the Python runtime's client."""
+        return (
+            "#!/bin/sh\n"
+            f"export PYTHONPATH={shlex.quote(str(self.layer / 'python'))}\n"
+            f'exec {shlex.quote(str(self.interpreter))} -m awslambdaric "$_HANDLER"\n'
+        )
+
+
+def read_template(path: Path) -> Template:
+    """Read a CloudFormation template, with the short forms of its functions (`!Ref`) as long ones."""
+    template: Template = yaml.load(path.read_text(), Loader=_TemplateLoader)  # noqa: S506 - a safe loader
+    return template
+
+
+def package(template: Template, base: Path, runtime: PythonRuntime, s3: "S3Client", bucket: str) -> Template:
+    """Upload what the template's resources name below `base`, and return the template that names the uploads."""
+
+    def upload(name: str, body: bytes) -> str:
+        key = f"{hashlib.sha256(body).hexdigest()}{Path(name).suffix}"
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+        return f"s3://{bucket}/{key}"
+
+    default_runtime = template.get("Globals", {}).get("Function", {}).get("Runtime", "")
+    resources = {}
+    for logical_id, resource in template["Resources"].items():
+        properties = dict(resource.get("Properties", {}))
+        match resource["Type"]:
+            case "AWS::Serverless::Function":
+                generated = {}
+                if properties.get("Runtime", default_runtime).startswith("python"):
+                    properties["Runtime"] = "provided.al2023"
+                    generated = {"bootstrap": runtime.bootstrap()}
+                body = _archive(base / properties["CodeUri"], generated)
+                properties["CodeUri"] = upload("code.zip", body)
+            case "AWS::Serverless::LayerVersion":
+                properties["ContentUri"] = upload("layer.zip", _archive(runtime.layer))
+            case kind if isinstance(path := properties.get(_LOCAL_PATHS.get(kind, "")), str):
+                properties[_LOCAL_PATHS[kind]] = upload(path, (base / path).read_bytes())
+        resources[logical_id] = resource | {"Properties": properties}
+    return template | {"Resources": resources}
+
+
+def create_stack(
+    cloudformation: "CloudFormationClient", name: str, template: Template, parameters: Mapping[str, str]
+) -> dict[str, str]:
+    """Create a stack, the SAM transform included, and return its outputs.
+
+    Raises:
+        StackFailedError: with the first resource that failed, and why.
+    """
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=json.dumps(template, default=str),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    stack = _settle(cloudformation, name)
+    if stack["StackStatus"] != "CREATE_COMPLETE":
+        raise StackFailedError(_first_failure(cloudformation, name) or stack.get("StackStatusReason", ""))
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def delete_stack(cloudformation: "CloudFormationClient", name: str) -> None:
+    """Delete a stack.
+
+    Raises:
+        StackFailedError: with the first resource that could not be deleted, and why.
+    """
+    stack_id = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
+    cloudformation.delete_stack(StackName=name)
+    if _settle(cloudformation, stack_id)["StackStatus"] != "DELETE_COMPLETE":
+        raise StackFailedError(_first_failure(cloudformation, stack_id) or "no reason given")
+
+
+def functions_of(cloudformation: "CloudFormationClient", name: str) -> dict[str, str]:
+    """The names of a stack's Lambda functions, by logical id."""
+    resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    return {
+        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        for resource in resources
+        if resource["ResourceType"] == "AWS::Lambda::Function"
+    }
+
+
+def _settle(cloudformation: "CloudFormationClient", name: str) -> Any:  # noqa: ANN401 - a stack's description
+    found: list[Any] = []
+
+    def has_settled() -> bool:
+        found[:] = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        return not found[0]["StackStatus"].endswith("_IN_PROGRESS")
+
+    if not becomes_true(has_settled, _DEADLINE_SECONDS):
+        raise StackFailedError(f"{name} is {found[0]['StackStatus']} after {_DEADLINE_SECONDS:.0f} s")
+    return found[0]
+
+
+def _first_failure(cloudformation: "CloudFormationClient", name: str) -> str | None:
+    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    for event in reversed(events):  # they come latest first
+        reason = event.get("ResourceStatusReason", "")
+        if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
+            return f"{event['LogicalResourceId']}: {reason}"
+    return None
+
+
+def _archive(folder: Path, generated: Mapping[str, str] | None = None) -> bytes:
+    """A folder, and files that are generated, as a ZIP that depends on their contents alone."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in source_files(folder):
+            archive.writestr(zipfile.ZipInfo(str(path.relative_to(folder))), path.read_bytes())
+        for name, content in (generated or {}).items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+class _TemplateLoader(yaml.SafeLoader):
+    """YAML with CloudFormation's tags."""
+
+
+def _long_form(loader: _TemplateLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    match node:
+        case yaml.ScalarNode():
+            value = loader.construct_scalar(node)
+        case yaml.SequenceNode():
+            value = loader.construct_sequence(node, deep=True)
+        case _:
+            value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_TemplateLoader.add_multi_constructor("!", _long_form)
