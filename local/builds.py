@@ -4,7 +4,8 @@ import fcntl
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -21,15 +22,22 @@ def build_once(directory: Path, build: Callable[[Path], None]) -> Path:
     """
     if directory.exists():
         return directory
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with directory.with_name(f"{directory.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(directory.with_name(f"{directory.name}.lock")):
         if not directory.exists():
             unfinished = directory.with_name(f"{directory.name}.unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             build(unfinished)
             unfinished.rename(directory)
     return directory
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out while this one holds `path`; a process that dies lets go of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def fingerprint(*parts: str | Path) -> str:
@@ -41,6 +49,6 @@ def fingerprint(*parts: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def source_files(directory: Path) -> Iterable[Path]:
+def source_files(directory: Path) -> list[Path]:
     """The files of a source tree in a fixed order, without what Python leaves beside them."""
     return sorted(path for path in directory.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

@@ -48,40 +48,37 @@ class Cloud:
 
     @classmethod
     def start(cls, directory: Path, *, wait_scale: float = 1.0, detached: bool = False) -> Self:
-        """Start a cloud, and wait until it answers; see `launch`."""
-        cloud = cls.launch(directory, wait_scale=wait_scale, detached=detached)
-        cloud.await_answer()
-        return cloud
-
-    @classmethod
-    def launch(cls, directory: Path, *, wait_scale: float = 1.0, detached: bool = False) -> Self:
-        """Start a cloud without waiting for it. Not detached, it ends with the thread that launched it."""
-        cloud = cls(directory.resolve(), wait_scale, detached)
-        cloud._launch()
-        return cloud
-
-    @classmethod
-    def find(cls, directory: Path, process: psutil.Process, port: int) -> Self:
-        """A cloud that somebody else has started."""
-        cloud = cls(directory.resolve(), detached=True)
-        cloud.process, cloud.port = process, port
-        return cloud
-
-    def await_answer(self) -> None:
-        """Wait until the cloud answers.
+        """Start a cloud, and wait until it answers. Not detached, it ends with the thread that started it.
 
         Raises:
-            CloudError: it does not.
+            CloudError: it does not start.
         """
+        cloud = cls(directory.resolve(), wait_scale, detached)
         for attempts_left in reversed(range(5)):
+            cloud._launch()
             try:
-                return self._await_answer()
+                cloud._await_answer()
             except CloudExitedError:
                 # Most likely somebody took the port since; whatever the reason, another try costs little.
                 if not attempts_left:
                     raise
-                self._launch()
-        raise AssertionError("the last attempt returns or raises")
+            else:
+                break
+        return cloud
+
+    @classmethod
+    def find(cls, directory: Path) -> Self | None:
+        """The cloud that is running in `directory`, whoever started it."""
+        cloud = cls(directory.resolve(), detached=True)
+        for pid_file in cloud._temporary.glob("ministack-*.pid"):
+            cloud.port = int(pid_file.stem.removeprefix("ministack-"))
+            try:
+                cloud.process = psutil.Process(int(pid_file.read_text()))
+            except psutil.NoSuchProcess:
+                continue
+            if listens_on(cloud.process, cloud.port):  # else its process id is another's by now
+                return cloud
+        return None
 
     @property
     def url(self) -> str:
@@ -122,22 +119,24 @@ class Cloud:
             region_name=REGION,
         )
 
+    @property
+    def _temporary(self) -> Path:
+        return self.directory / "tmp"
+
     def _launch(self) -> None:
         self.port = free_port()
-        temporary, state = self.directory / "tmp", self.directory / "state"
-        for directory in (temporary, state):
-            directory.mkdir(parents=True, exist_ok=True)
+        self._temporary.mkdir(parents=True, exist_ok=True)
         environment = {
             "PATH": os.defpath,
             "LC_ALL": "C.UTF-8",
-            "TMPDIR": str(temporary),
-            "STATE_DIR": str(state),
+            "TMPDIR": str(self._temporary),
+            "STATE_DIR": str(self._temporary / "state"),
             "BIND_HOST": HOST,  # its default is every interface of the machine
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_REGION": REGION,
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
-            "DOCKER_HOST": f"unix://{temporary}/there-is-no-docker",
+            "DOCKER_HOST": f"unix://{self._temporary}/there-is-no-docker",
             "SFN_WAIT_SCALE": str(self.wait_scale),
             **self.environment,
         }

@@ -27,7 +27,7 @@ def build_layer(source: Path = SOURCE) -> Path:
         shutil.copytree(packages, directory, copy_function=os.link)
         _make(source, "code", directory)
 
-    files = list(source_files(code))
+    files = source_files(code)
     names = "\n".join(str(file.relative_to(code)) for file in files)
     return build_once(LOCAL / "layer" / fingerprint(packages.name, names, *files), build)
 

@@ -17,6 +17,10 @@ VERSION_TABLE = "content_schema_version"
 _LOCK = 0x726F61646D6170  # "roadmap": any number will do that nobody else locks
 
 
+class CannotAdoptError(Exception):
+    """The product's schema holds something that a person has to decide about; nothing has been changed."""
+
+
 def migrate(url: str, revision: str = "head") -> None:
     """Bring the database at `url` up to `revision`, whether it is empty, the product's, or ours already."""
     with _locked(url) as config:

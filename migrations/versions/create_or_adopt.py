@@ -19,14 +19,12 @@ import logging
 from alembic import op
 from sqlalchemy import Connection, text
 
+from migrations import CannotAdoptError
+
 revision = "0001"
 down_revision = None
 
 log = logging.getLogger(__name__)
-
-
-class CannotAdoptError(Exception):
-    """The product's schema has something that a person has to decide about; nothing has been changed."""
 
 
 # Every column by itself, so that the same statements complete a table that is there already.
@@ -175,7 +173,7 @@ SELECT format('%s of %s', conname, CAST(conrelid AS regclass)) FROM pg_constrain
 WHERE contype = 'f' AND confrelid = to_regclass(:table) AND confdeltype IN ('c', 'n', 'd')
 """
 
-# Every index of a table that refuses a second row at once: its key columns in order, and whether for all rows.
+# Every index of a table that refuses a second row at once: its key columns in order, and if for all rows.
 UNIQUE_INDEXES = """
 SELECT CAST(i.indexrelid AS regclass) AS name, i.indpred IS NULL AS for_all_rows, ARRAY(
     SELECT CAST(a.attname AS text)

@@ -1,18 +1,553 @@
+"""What the migrations make of an empty database, and of one that the product has been using."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from secrets import token_hex
+from typing import Any
+
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import NullPool, create_engine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
+from local.postgres import Server, create_database, drop_database
+from migrations import VERSION_TABLE, CannotAdoptError, downgrade, migrate
+from roadmap_content.content import CONTENT_KINDS, ContentKind
+from roadmap_content.items import ContentType
 from roadmap_content.tables import metadata
 
+# The product's tables as it may have made them: shorter ids, columns that are none of ours, its own Alembic.
+PRODUCT = """
+CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
+INSERT INTO alembic_version VALUES ('product_revision_17');
+CREATE TABLE roadmap_metadata (
+    roadmap_id varchar(36) PRIMARY KEY, user_id varchar(36) NOT NULL, title varchar(255) NOT NULL,
+    total_estimated_hours double precision NOT NULL, recommended_completion_weeks integer NOT NULL,
+    framework_data json NOT NULL, created_at timestamp NOT NULL, deleted_at timestamp,
+    deleted_by varchar(36), cover_image text);
+CREATE TABLE roadmap_tasks (
+    task_id varchar(36) PRIMARY KEY, user_id varchar(36) NOT NULL, status varchar(20) NOT NULL,
+    current_step varchar(50) NOT NULL, user_request json NOT NULL, roadmap_id varchar(36),
+    created_at timestamp NOT NULL, updated_at timestamp NOT NULL, completed_at timestamp,
+    error_message text, failed_concepts json, execution_summary json,
+    celery_task_id varchar(255), task_type varchar(50) DEFAULT 'creation');
+CREATE TABLE tutorial_metadata (
+    tutorial_id varchar(36) PRIMARY KEY, concept_id varchar(255) NOT NULL,
+    roadmap_id varchar(36) NOT NULL REFERENCES roadmap_metadata, title varchar(255) NOT NULL,
+    summary text NOT NULL, content_url text NOT NULL, content_status varchar(20) NOT NULL,
+    content_version integer NOT NULL, is_latest boolean NOT NULL,
+    estimated_completion_time integer NOT NULL, generated_at timestamp NOT NULL, model varchar(40));
+CREATE TABLE resource_recommendation_metadata (
+    id varchar(36) PRIMARY KEY, concept_id varchar(255) NOT NULL,
+    roadmap_id varchar(36) NOT NULL REFERENCES roadmap_metadata, resources json NOT NULL,
+    resources_count integer NOT NULL, search_queries_used json, generated_at timestamp NOT NULL);
+CREATE TABLE quiz_metadata (
+    quiz_id varchar(36) PRIMARY KEY, concept_id varchar(255) NOT NULL,
+    roadmap_id varchar(36) NOT NULL REFERENCES roadmap_metadata, questions json NOT NULL,
+    total_questions integer NOT NULL, easy_count integer NOT NULL, medium_count integer NOT NULL,
+    hard_count integer NOT NULL, generated_at timestamp NOT NULL, shuffled boolean DEFAULT false);
+"""
 
-def test_head_equals_tables(database_url: str) -> None:
-    with create_engine(database_url, poolclass=NullPool).connect() as connection:
-        context = MigrationContext.configure(
-            connection,
-            opts={
-                "version_table": "content_schema_version",
-                "compare_type": True,
-                "compare_server_default": True,
-            },
+UNIQUE = {
+    "none": "",
+    "as_designed": """
+        ALTER TABLE tutorial_metadata
+            ADD CONSTRAINT uq_tutorial UNIQUE (roadmap_id, concept_id, content_version);
+        ALTER TABLE resource_recommendation_metadata
+            ADD CONSTRAINT uq_resources UNIQUE (roadmap_id, concept_id);
+        ALTER TABLE quiz_metadata ADD CONSTRAINT uq_quiz UNIQUE (roadmap_id, concept_id);
+    """,
+    "indexes_in_another_order": """
+        CREATE UNIQUE INDEX one_version ON tutorial_metadata (concept_id, content_version, roadmap_id);
+        CREATE UNIQUE INDEX one_resources ON resource_recommendation_metadata (concept_id, roadmap_id)
+            INCLUDE (resources_count);
+        CREATE UNIQUE INDEX one_quiz ON quiz_metadata (concept_id, roadmap_id);
+    """,
+    "some_that_do_not_suffice": """
+        CREATE UNIQUE INDEX one_completed ON tutorial_metadata (roadmap_id, concept_id, content_version)
+            WHERE content_status = 'completed';
+        CREATE UNIQUE INDEX one_of_a_user ON quiz_metadata (roadmap_id, concept_id, quiz_id);
+        CREATE UNIQUE INDEX one_in_lower_case ON quiz_metadata (roadmap_id, lower(concept_id));
+    """,
+}
+
+# Spaces, key order and repeated keys are what `json` keeps and `jsonb` would not.
+ROWS = """
+INSERT INTO roadmap_metadata VALUES ('r', 'u', 'T', 21.6, 12,
+    '{"stages":  [], "b": 1, "a": 2, "b": 3}', '2025-01-01', NULL, NULL, 'cover.png');
+INSERT INTO roadmap_tasks VALUES
+    ('t1', 'u', 'partial_failure', 'content', '{}', 'r', '2025-01-01', '2025-01-02', '2025-01-02',
+        'IntegrityError', '{"count":  1, "concept_ids": ["r:c-1"]}', NULL, 'celery-1', 'creation'),
+    ('t2', 'u', 'processing', 'content', '{}', 'r', '2025-01-01', '2025-01-02', NULL, NULL, NULL, NULL, NULL,
+        NULL);
+INSERT INTO tutorial_metadata VALUES
+    ('a1', 'r:c-1', 'r', 'T', 'S', 'r/c-1/v1.md', 'completed', 1, false, 10, '2025-01-01', 'm'),
+    ('a2', 'r:c-1', 'r', 'T', 'S', 'r/c-1/v2.md', 'completed', 2, true, 10, '2025-01-02', 'm'),
+    ('a3', 'r:c-1', 'r', 'T', 'S', 'r/c-1/v3.md', 'pending', 3, false, 10, '2025-01-03', 'm'),
+    ('b1', 'r:c-2', 'r', 'T', 'S', 'r/c-2/v1.md', 'completed', 1, true, 10, '2025-01-01', NULL);
+INSERT INTO resource_recommendation_metadata VALUES
+    ('e1', 'r:c-1', 'r', '[{"url":  "https://example.org"}]', 1, '["q"]', '2025-01-01'),
+    ('e2', 'r:c-2', 'r', '[]', 0, NULL, '2025-01-01');
+INSERT INTO quiz_metadata VALUES
+    ('q1', 'r:c-1', 'r', '[{"b":  1, "a": 2}]', 1, 1, 0, 0, '2025-01-01', true),
+    ('q2', 'r:c-2', 'r', '[]', 0, 0, 0, 0, '2025-01-01', false);
+"""
+
+DUPLICATES = """
+INSERT INTO tutorial_metadata VALUES
+    ('c1', 'r:c-3', 'r', 'T', 'old', 'r/c-3/1.md', 'completed', 1, true, 10, '2025-01-01', 'm'),
+    ('c2', 'r:c-3', 'r', 'T', 'new', 'r/c-3/2.md', 'completed', 1, true, 10, '2025-01-02', 'm'),
+    ('d1', 'r:c-4', 'r', 'T', 'old', 'r/c-4/1.md', 'completed', 1, true, 10, '2025-01-02', 'm'),
+    ('d2', 'r:c-4', 'r', 'T', 'new', 'r/c-4/2.md', 'completed', 2, true, 10, '2025-01-01', 'm');
+INSERT INTO resource_recommendation_metadata VALUES
+    ('e3', 'r:c-3', 'r', '[{"url":  "https://example.org/new"}]', 1, '["q"]', '2025-01-02'),
+    ('e4', 'r:c-3', 'r', '[{"url":  "https://example.org/old"}]', 1, '["q"]', '2025-01-01');
+INSERT INTO quiz_metadata VALUES
+    ('q3', 'r:c-3', 'r', '[{"a":  1}]', 1, 1, 0, 0, '2025-01-01', true),
+    ('q4', 'r:c-3', 'r', '[{"a":  2}]', 1, 1, 0, 0, '2025-01-03', NULL),
+    ('q5', 'r:c-3', 'r', '[{"a":  3}]', 1, 1, 0, 0, '2025-01-02', false);
+"""
+
+KEYS = {
+    "roadmap_metadata": "roadmap_id",
+    "roadmap_tasks": "task_id",
+    "tutorial_metadata": "tutorial_id",
+    "resource_recommendation_metadata": "id",
+    "quiz_metadata": "quiz_id",
+}
+
+SCHEMA = """
+SELECT table_name, column_name, data_type, character_maximum_length, is_nullable, column_default
+FROM information_schema.columns WHERE table_schema = current_schema()
+UNION ALL
+SELECT tablename, indexname, indexdef, NULL, NULL, NULL FROM pg_indexes WHERE schemaname = current_schema()
+UNION ALL
+SELECT CAST(CAST(conrelid AS regclass) AS text), conname, pg_get_constraintdef(oid), NULL, NULL, NULL
+FROM pg_constraint WHERE connamespace = CAST(current_schema() AS regnamespace)
+ORDER BY 1, 2, 3
+"""
+
+UNIQUE_COLUMNS = """
+SELECT CAST(CAST(i.indrelid AS regclass) AS text) AS table_name, ARRAY(
+    SELECT CAST(attname AS text) FROM pg_attribute
+    WHERE attrelid = i.indexrelid AND attnum <= i.indnkeyatts ORDER BY attname) AS columns
+FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+WHERE c.relnamespace = CAST(current_schema() AS regnamespace)
+    AND i.indisunique AND NOT i.indisprimary AND i.indpred IS NULL AND i.indexprs IS NULL
+"""
+
+Rows = dict[str, dict[str, str]]
+"""Per table, each row as PostgreSQL writes it as JSON, by its key: equal when every character is."""
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        yield connection
+
+
+def execute(url: str, *statements: str) -> None:
+    with connected(url) as connection:
+        for statement in filter(str.strip, statements):
+            connection.exec_driver_sql(statement)
+
+
+def schema(url: str) -> list[Any]:
+    with connected(url) as connection:
+        return list(connection.execute(text(SCHEMA)).all())
+
+
+def rows(url: str) -> Rows:
+    """Every row of the product's tables, without the columns that are ours."""
+    found: Rows = {}
+    with connected(url) as connection:
+        for table, key in KEYS.items():
+            columns = connection.scalars(
+                text(
+                    "SELECT column_name FROM information_schema.columns WHERE table_name = :table "
+                    "AND column_name NOT IN ('attempt', 'execution_arn') ORDER BY ordinal_position"
+                ),
+                {"table": table},
+            )
+            query = (
+                f"SELECT {key}, CAST(to_json(r) AS text) FROM (SELECT {', '.join(columns)} FROM {table}) r"
+            )
+            found[table] = {str(id_): row for id_, row in connection.execute(text(query))}
+    return found
+
+
+def archived(url: str) -> list[tuple[str, str]]:
+    with connected(url) as connection:
+        query = "SELECT source_table, CAST(source_row AS text) FROM content_archive ORDER BY archive_id"
+        return [(table, row) for table, row in connection.execute(text(query))]
+
+
+def tutorials(url: str) -> dict[str, tuple[int, bool]]:
+    with connected(url) as connection:
+        query = "SELECT tutorial_id, content_version, is_latest FROM tutorial_metadata"
+        return {id_: (version, latest) for id_, version, latest in connection.execute(text(query))}
+
+
+def uniques(url: str) -> list[tuple[str, list[str]]]:
+    with connected(url) as connection:
+        return sorted((table, columns) for table, columns in connection.execute(text(UNIQUE_COLUMNS)))
+
+
+def differences(url: str) -> list[Any]:
+    """How the database differs from `tables.py`."""
+    with connected(url) as connection:
+        options = {"version_table": VERSION_TABLE, "compare_server_default": True}
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
+
+
+DESIGNED_UNIQUES = [
+    ("quiz_metadata", ["concept_id", "roadmap_id"]),
+    ("resource_recommendation_metadata", ["concept_id", "roadmap_id"]),
+    ("tutorial_metadata", ["concept_id", "content_version", "roadmap_id"]),
+]
+
+
+def test_an_empty_database_gets_the_tables_as_they_are_written_down(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+
+    assert differences(empty_database_url) == []
+    assert uniques(empty_database_url) == DESIGNED_UNIQUES
+
+
+def test_a_difference_would_be_seen(database_url: str) -> None:
+    execute(
+        database_url,
+        "ALTER TABLE quiz_metadata ALTER COLUMN total_questions SET DEFAULT 7",
+        "ALTER TABLE quiz_metadata ALTER COLUMN quiz_id TYPE varchar(36)",
+        "ALTER TABLE tutorial_metadata DROP CONSTRAINT content_tutorial_version_key",
+    )
+
+    assert len(differences(database_url)) == 3
+
+
+@pytest.mark.parametrize("unique", UNIQUE)
+def test_the_product_s_rows_stay_as_they_are(empty_database_url: str, unique: str) -> None:
+    execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
+    before = rows(empty_database_url)
+
+    migrate(empty_database_url)
+
+    assert rows(empty_database_url) == before
+    assert archived(empty_database_url) == []
+    with connected(empty_database_url) as connection:
+        ours = connection.execute(text("SELECT attempt, execution_arn FROM roadmap_tasks")).all()
+        assert ours == [(0, None), (0, None)]
+        product_revision = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
+        assert product_revision == ["product_revision_17"]
+
+
+@pytest.mark.parametrize("unique", UNIQUE)
+def test_what_must_be_unique_is_so_exactly_once(empty_database_url: str, unique: str) -> None:
+    execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
+
+    migrate(empty_database_url)
+
+    assert [found for found in uniques(empty_database_url) if "quiz_id" not in found[1]] == DESIGNED_UNIQUES
+
+
+@pytest.mark.parametrize("unique", UNIQUE)
+def test_every_content_table_has_an_index_that_begins_with_the_roadmap(
+    empty_database_url: str, unique: str
+) -> None:
+    execute(empty_database_url, PRODUCT, UNIQUE[unique])
+
+    migrate(empty_database_url)
+
+    indexed = {row[0] for row in schema(empty_database_url) if "btree (roadmap_id, concept_id" in row[2]}
+    assert indexed == {"tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"}
+
+
+@pytest.mark.parametrize("unique", ["none", "as_designed", "indexes_in_another_order"])
+def test_downgrading_leaves_the_product_s_schema_as_it_was(empty_database_url: str, unique: str) -> None:
+    execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
+    before = schema(empty_database_url), rows(empty_database_url)
+
+    migrate(empty_database_url)
+    migrated = schema(empty_database_url), rows(empty_database_url)
+    downgrade(empty_database_url, "base")
+    assert (schema(empty_database_url), rows(empty_database_url)) == before
+
+    migrate(empty_database_url)
+    assert (schema(empty_database_url), rows(empty_database_url)) == migrated
+
+
+def test_what_the_product_lacks_is_added(empty_database_url: str) -> None:
+    execute(
+        empty_database_url,
+        PRODUCT,
+        "ALTER TABLE roadmap_tasks DROP COLUMN execution_summary",
+        "ALTER TABLE quiz_metadata DROP COLUMN hard_count, DROP COLUMN shuffled",
+        "DROP TABLE resource_recommendation_metadata",
+        "INSERT INTO roadmap_metadata VALUES ('r', 'u', 'T', 1, 1, '{}', '2025-01-01')",
+        "INSERT INTO quiz_metadata VALUES ('q', 'r:c', 'r', '[]', 2, 1, 1, '2025-01-01')",
+    )
+
+    migrate(empty_database_url)
+
+    with connected(empty_database_url) as connection:
+        assert connection.scalars(text("SELECT hard_count FROM quiz_metadata")).all() == [0]
+        assert connection.scalars(text("SELECT execution_summary FROM roadmap_tasks")).all() == []
+        assert connection.scalars(text("SELECT resources FROM resource_recommendation_metadata")).all() == []
+
+
+def test_duplicates_are_repaired_and_nothing_is_lost(empty_database_url: str) -> None:
+    execute(empty_database_url, PRODUCT, ROWS, DUPLICATES)
+    before = rows(empty_database_url)
+
+    migrate(empty_database_url)
+
+    after = rows(empty_database_url)
+    repaired = {"c1", "c2", "d1"}
+    assert tutorials(empty_database_url) == {
+        "a1": (1, False),
+        "a2": (2, True),
+        "a3": (3, False),
+        "b1": (1, True),
+        "c1": (1, False),
+        "c2": (2, True),
+        "d1": (1, False),
+        "d2": (2, True),
+    }
+    for id_, row in before["tutorial_metadata"].items():
+        repaired_row = json.loads(after["tutorial_metadata"][id_])
+        if id_ not in repaired:
+            assert after["tutorial_metadata"][id_] == row
+        assert repaired_row | {"content_version": 0, "is_latest": False} == (
+            json.loads(row) | {"content_version": 0, "is_latest": False}
         )
-        assert compare_metadata(context, metadata) == []
+    moved = {"resource_recommendation_metadata": ["e4"], "quiz_metadata": ["q3", "q5"]}
+    for table, ids in moved.items():
+        assert after[table] == {id_: row for id_, row in before[table].items() if id_ not in ids}
+    assert sorted(archived(empty_database_url)) == sorted(
+        (table, before[table][id_]) for table, ids in moved.items() for id_ in ids
+    )
+
+
+def test_an_archived_row_outlives_a_downgrade_and_can_be_brought_back(empty_database_url: str) -> None:
+    execute(empty_database_url, PRODUCT, ROWS, DUPLICATES)
+    before = rows(empty_database_url)
+    migrate(empty_database_url)
+    kept = archived(empty_database_url)
+
+    downgrade(empty_database_url, "base")
+
+    assert archived(empty_database_url) == kept
+    for table in ("resource_recommendation_metadata", "quiz_metadata"):
+        execute(
+            empty_database_url,
+            f"INSERT INTO {table} SELECT r.* FROM content_archive, "
+            f"json_populate_record(NULL::{table}, source_row) r WHERE source_table = '{table}'",
+        )
+        assert rows(empty_database_url)[table] == before[table]
+    migrate(empty_database_url)
+    assert archived(empty_database_url)[: len(kept)] == kept
+
+
+Tutorial = tuple[int, bool, str, int]
+"""Version, whether it is marked as the latest, status, and the day it was generated."""
+
+Concepts = list[list[Tutorial]]
+
+some_concepts: st.SearchStrategy[Concepts] = st.lists(
+    st.lists(
+        st.tuples(
+            st.integers(1, 4), st.booleans(), st.sampled_from(["completed", "pending"]), st.integers(1, 3)
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(concepts=some_concepts)
+def test_tutorials_in_any_disorder_come_out_in_order(database_server: Server, concepts: Concepts) -> None:
+    name = f"test_{token_hex(8)}"
+    url = create_database(database_server.url, name)
+    try:
+        execute(url, PRODUCT, ROWS, "DELETE FROM tutorial_metadata")
+        with connected(url) as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO tutorial_metadata VALUES (:id, :concept_id, 'r', 'T', 'S', 'U', :status, "
+                    ":version, :latest, 1, CAST('2025-01-01' AS timestamp) + CAST(:day AS integer) * "
+                    "CAST('1 day' AS interval))"
+                ),
+                [
+                    {
+                        "id": f"{number}-{place}",
+                        "concept_id": f"r:c-{number}",
+                        "status": status,
+                        "version": version,
+                        "latest": latest,
+                        "day": day,
+                    }
+                    for number, concept in enumerate(concepts)
+                    for place, (version, latest, status, day) in enumerate(concept)
+                ],
+            )
+
+        migrate(url)
+
+        after: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+        for id_, row in sorted(tutorials(url).items(), key=lambda entry: int(entry[0].split("-")[1])):
+            after[id_.split("-")[0]].append(row)
+        for number, concept in enumerate(concepts):
+            assert_in_order(concept, after[str(number)])
+    finally:
+        drop_database(database_server.url, name)
+
+
+def assert_in_order(before: list[Tutorial], after: list[tuple[int, bool]]) -> None:
+    assert len(after) == len(before)
+    old, new = [row[0] for row in before], [row[0] for row in after]
+    assert len(set(new)) == len(new)
+    if len(set(old)) == len(old):
+        assert new == old
+    for a in range(len(old)):
+        assert new[a] >= old[a]
+        for b in range(len(old)):
+            assert new[a] < new[b] or old[a] >= old[b]
+            if old[a] == old[b] and before[a][2] == "pending" and before[b][2] == "completed":
+                assert new[a] < new[b]
+    latest = [version for version, is_latest in after if is_latest]
+    if not any(row[1] for row in before):
+        assert latest == []
+        return
+    assert latest == [
+        max(version for version, (_, was_latest, status, _) in zip(new, before, strict=True)
+            if was_latest or status == "completed")
+    ]  # fmt: skip
+
+
+def test_migrating_twice_changes_nothing(empty_database_url: str) -> None:
+    execute(empty_database_url, PRODUCT, ROWS, DUPLICATES)
+    migrate(empty_database_url)
+    once = schema(empty_database_url), rows(empty_database_url), archived(empty_database_url)
+
+    migrate(empty_database_url)
+
+    assert (schema(empty_database_url), rows(empty_database_url), archived(empty_database_url)) == once
+
+
+def test_downgrading_keeps_the_product_s_tables_and_rows_also_where_it_made_them(database_url: str) -> None:
+    execute(
+        database_url,
+        "INSERT INTO roadmap_metadata (roadmap_id, user_id, title) VALUES ('r', 'u', 'T')",
+        "INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions) VALUES ('q', 'c', 'r', '[]')",
+        "INSERT INTO content_failures VALUES ('t', 1, 'c', 'quiz', 'save', 'E', 'why', false)",
+    )
+    before = rows(database_url)
+
+    downgrade(database_url, "base")
+
+    assert rows(database_url) == before
+    assert {row[0] for row in schema(database_url)} == set(KEYS)
+    migrate(database_url)
+    assert rows(database_url) == before
+    assert differences(database_url) == []
+
+
+@pytest.mark.parametrize("existing", ["", PRODUCT + ROWS + DUPLICATES])
+def test_migrations_at_the_same_time_follow_each_other(empty_database_url: str, existing: str) -> None:
+    execute(empty_database_url, existing)
+
+    with ThreadPoolExecutor(6) as pool:
+        for migration in [pool.submit(migrate, empty_database_url) for _ in range(6)]:
+            migration.result()
+
+    with connected(empty_database_url) as connection:
+        applied = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
+    assert applied == ["0001"]
+    assert uniques(empty_database_url) == DESIGNED_UNIQUES
+
+
+@pytest.mark.parametrize(
+    ("obstacle", "named"),
+    [
+        (
+            "CREATE UNIQUE INDEX one_latest ON tutorial_metadata (roadmap_id, concept_id) WHERE is_latest",
+            "one_latest",
+        ),
+        ("ALTER TABLE tutorial_metadata ADD CONSTRAINT one_each UNIQUE (concept_id)", "one_each"),
+        (
+            ROWS + DUPLICATES + "CREATE TABLE quiz_answers (quiz_id varchar(36) CONSTRAINT answer_to_quiz "
+            "REFERENCES quiz_metadata ON DELETE CASCADE)",
+            "answer_to_quiz of quiz_answers",
+        ),
+    ],
+)
+def test_what_a_person_must_decide_is_refused_and_nothing_changes(
+    empty_database_url: str, obstacle: str, named: str
+) -> None:
+    execute(empty_database_url, PRODUCT, obstacle)
+    before = schema(empty_database_url), rows(empty_database_url)
+
+    with pytest.raises(CannotAdoptError, match=named):
+        migrate(empty_database_url)
+
+    assert (schema(empty_database_url), rows(empty_database_url)) == before
+
+
+def test_a_duplicate_that_others_refer_to_is_not_taken_away(empty_database_url: str) -> None:
+    execute(
+        empty_database_url,
+        PRODUCT,
+        ROWS,
+        DUPLICATES,
+        "CREATE TABLE quiz_answers (quiz_id varchar(36) CONSTRAINT answer_to_quiz REFERENCES quiz_metadata)",
+        "INSERT INTO quiz_answers VALUES ('q3')",
+    )
+    before = schema(empty_database_url), rows(empty_database_url)
+
+    with pytest.raises(DBAPIError, match="answer_to_quiz"):
+        migrate(empty_database_url)
+
+    assert (schema(empty_database_url), rows(empty_database_url)) == before
+
+
+@pytest.mark.parametrize("unique", ["none", "as_designed", "indexes_in_another_order"])
+@pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=CONTENT_KINDS)
+def test_what_was_adopted_takes_content(empty_database_url: str, unique: str, kind: ContentKind) -> None:
+    execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
+    migrate(empty_database_url)
+    document = {
+        "tutorial_id": "new",
+        "id": "new",
+        "quiz_id": "new",
+        "title": "T",
+        "summary": "S",
+        "content_version": 4,
+        "estimated_completion_time": 1,
+        "resources": [],
+        "search_queries_used": [],
+        "questions": [],
+        "total_questions": 0,
+    }
+    incoming = [
+        kind.to_row("r", concept_id, document) | {"ordinal": ordinal, kind.id_field: f"new-{ordinal}"}
+        for ordinal, concept_id in enumerate(["r:c-1", "r:c-9"])
+    ]
+
+    with connected(empty_database_url) as connection:
+        parameters = {"rows": json.dumps(incoming), "roadmap_id": "r"}
+        verdicts = connection.execute(text(kind.save_sql), parameters).all()
+
+    of_known = "saved" if kind.content_type == ContentType.TUTORIAL else "kept"
+    assert sorted((row.concept_id, row.verdict) for row in verdicts) == [
+        ("r:c-1", of_known),
+        ("r:c-9", "saved"),
+    ]

@@ -147,11 +147,11 @@ def _readable(concept: Concept, prose: Prose) -> Concept:
 
 
 def _lines(texts: Sequence[str]) -> tuple[str, ...]:
-    by_sound: dict[str, str] = {}
+    distinct: dict[str, str] = {}
     for line in map(_line, texts):
         if line:
-            by_sound.setdefault(line.casefold(), line)
-    return tuple(by_sound.values())
+            distinct.setdefault(line.casefold(), line)
+    return tuple(distinct.values())
 
 
 def _line(text: str, limit: int = MAX_LINE) -> str:

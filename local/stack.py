@@ -1,0 +1,236 @@
+"""The whole stack on this machine: PostgreSQL, migrated; the local cloud; the template, deployed."""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import make_url
+
+from migrations import migrate
+
+from .builds import LOCAL, REPOSITORY, locked
+from .cloud import Cloud
+from .deploy import PythonRuntime, create_stack, functions_of, package, read_template
+from .environment import environment_python
+from .layer import build_layer
+from .postgres import GivenDatabase, PostgresServer, Server, given_or_embedded
+
+_NAME = "roadmap"
+_ARTIFACTS = "artifacts"
+
+
+class NoStackError(Exception):
+    """No local stack is running; start one with `roadmap up`."""
+
+
+class StackRunningError(Exception):
+    """A local stack is running already; stop it with `roadmap down`."""
+
+
+@dataclass
+class LocalStack:
+    """A running stack; `directory` holds all of it."""
+
+    directory: Path
+    database: Server
+    cloud: Cloud
+    outputs: Mapping[str, str]
+    functions: Mapping[str, str]
+    """The names of the Lambda functions, by logical id."""
+
+    @classmethod
+    def start(
+        cls,
+        directory: Path = LOCAL,
+        *,
+        parameters: Mapping[str, str] | None = None,
+        detached: bool = False,
+        wait_scale: float = 1.0,
+        fsync: bool = True,
+    ) -> Self:
+        """Start an empty stack; `parameters` are the template's, over those that a local stack needs.
+
+        Detached, it stays when this process ends, and other processes may `attach`. Otherwise it ends with
+        the thread that started it. `wait_scale` and `fsync` are those of `Cloud` and `PostgresServer`.
+
+        Raises:
+            StackRunningError: a detached stack is running in `directory`.
+            ServerError, CloudError, StackFailedError: a part does not start; the others are stopped again.
+        """
+        directory = directory.resolve()
+        with locked(directory / "stack.lock"):
+            if _is_running(directory):
+                raise StackRunningError(f"a local stack is running in {directory}")
+            cls.clear(directory)
+            with ExitStack() as undo, ThreadPoolExecutor() as pool:
+                preparing = [
+                    pool.submit(environment_python, "runtime"),
+                    pool.submit(build_layer),
+                    pool.submit(environment_python, "cloud"),
+                ]
+                # In this thread, because a server that is not detached ends with the thread that starts it.
+                database = undo.enter_context(_start_database(directory, detached=detached, fsync=fsync))
+                migrate(database.url)
+                interpreter, layer, _ = (future.result() for future in preparing)
+                cloud = undo.enter_context(
+                    Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached)
+                )
+                runtime = PythonRuntime(interpreter, layer)
+                outputs = _deploy(cloud, runtime, database.url, parameters or {})
+                functions = functions_of(cloud.client("cloudformation"), _NAME)
+                stack = cls(directory, database, cloud, outputs, functions)
+                if detached:
+                    stack._record()
+                undo.pop_all()
+        return stack
+
+    @classmethod
+    def attach(cls, directory: Path = LOCAL) -> Self:
+        """The detached stack that is running in `directory`.
+
+        Raises:
+            NoStackError: there is none, or a part of it is not running any more.
+        """
+        directory = directory.resolve()
+        record = _read_record(directory)
+        if record is None:
+            raise NoStackError("no local stack is running; start one with `roadmap up`")
+        database, cloud = _find_database(directory, record), Cloud.find(directory / "cloud")
+        for part, found in (("PostgreSQL", database), ("the local cloud", cloud)):
+            if found is None:
+                raise NoStackError(f"{part} of the local stack has ended; start anew with `roadmap up`")
+        assert database is not None and cloud is not None  # noqa: S101, PT018 - for the type checker
+        return cls(directory, database, cloud, record["outputs"], record["functions"])
+
+    @classmethod
+    def clear(cls, directory: Path = LOCAL) -> bool:
+        """Stop whatever runs of a detached stack, and remove its data; say whether there was any."""
+        directory = directory.resolve()
+        record = _read_record(directory)
+        parts = [Cloud.find(directory / "cloud"), _find_database(directory, record or {})]
+        running = [part for part in parts if part is not None]
+        for part in running:
+            part.stop()
+        _remove_data(directory)
+        return bool(running)
+
+    @property
+    def database_url(self) -> str:
+        """The SQLAlchemy URL of the database."""
+        return self.database.url
+
+    @property
+    def bucket(self) -> str:
+        """The name of the content bucket."""
+        return self.outputs["ContentBucket"]
+
+    @property
+    def state_machine_arn(self) -> str:
+        """The state machine that saves content."""
+        return self.outputs["StateMachineArn"]
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a process needs in its environment for boto3 to reach this stack."""
+        return self.cloud.environment
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
+        """A boto3 client of this stack's cloud."""
+        return self.cloud.client(service)
+
+    def stop(self) -> None:
+        """Stop everything, and remove its data; again: no harm."""
+        self.cloud.stop()
+        self.database.stop()
+        _remove_data(self.directory)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _record(self) -> None:
+        given = asdict(self.database) if isinstance(self.database, GivenDatabase) else None
+        record = {"given_database": given, "outputs": self.outputs, "functions": self.functions}
+        unfinished = self.directory / "stack.json.unfinished"
+        unfinished.touch(mode=0o600)  # it may hold a password
+        unfinished.write_text(json.dumps(record, indent=2))
+        unfinished.rename(_record_file(self.directory))
+
+
+def _start_database(directory: Path, *, detached: bool, fsync: bool) -> Server:
+    if os.environ.get("DATABASE_URL"):
+        return given_or_embedded(directory / "postgres")
+    return PostgresServer.start(directory / "postgres", detached=detached, fsync=fsync)
+
+
+def _deploy(
+    cloud: Cloud, runtime: PythonRuntime, database_url: str, parameters: Mapping[str, str]
+) -> dict[str, str]:
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=_ARTIFACTS)
+    template = read_template(REPOSITORY / "template.yaml")
+    packaged = package(template, REPOSITORY, runtime, s3, _ARTIFACTS)
+    secret = cloud.client("secretsmanager").create_secret(
+        Name=f"{_NAME}/database", SecretString=json.dumps(_secret(database_url))
+    )
+    local_parameters = {
+        "DatabaseSecretArn": secret["ARN"],
+        "DatabaseTls": "disable",
+        "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+    }
+    return create_stack(cloud.client("cloudformation"), _NAME, packaged, local_parameters | dict(parameters))
+
+
+def _secret(database_url: str) -> dict[str, object]:
+    """A database's coordinates as RDS writes them into a secret."""
+    url = make_url(database_url)
+    return {
+        "engine": "postgres",
+        "host": url.host,
+        "port": url.port or 5432,
+        "dbname": url.database,
+        "username": url.username,
+        "password": url.password,
+    }
+
+
+def _is_running(directory: Path) -> bool:
+    try:
+        LocalStack.attach(directory)
+    except NoStackError:
+        return False
+    return True
+
+
+def _find_database(directory: Path, record: Mapping[str, Any]) -> Server | None:
+    if given := record.get("given_database"):
+        return GivenDatabase(**given)
+    return PostgresServer.find(directory / "postgres")
+
+
+def _record_file(directory: Path) -> Path:
+    return directory / "stack.json"
+
+
+def _read_record(directory: Path) -> dict[str, Any] | None:
+    try:
+        record: dict[str, Any] = json.loads(_record_file(directory).read_text())
+    except FileNotFoundError:
+        return None
+    return record
+
+
+def _remove_data(directory: Path) -> None:
+    """Remove what a stack kept, but for the cloud's log: it says why a stack that failed did."""
+    _record_file(directory).unlink(missing_ok=True)
+    for data in (directory / "postgres", directory / "cloud/tmp"):
+        shutil.rmtree(data, ignore_errors=True)
