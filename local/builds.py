@@ -51,4 +51,6 @@ def fingerprint(*parts: str | Path) -> str:
 
 def source_files(directory: Path) -> list[Path]:
     """The files of a source tree in a fixed order, without what Python leaves beside them."""
+    if not directory.is_dir():
+        raise FileNotFoundError(f"there is no folder {directory}")
     return sorted(path for path in directory.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

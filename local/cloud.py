@@ -7,13 +7,15 @@ It holds everything in memory and runs the functions as child processes; they fi
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import psutil
+
+from roadmap_content.errors import PermanentError
 
 from .environment import environment_python
 from .processes import HOST, becomes_true, free_port, has_ended, kill_group, listens_on, spawn
@@ -26,7 +28,7 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 _DEADLINE_SECONDS = 60.0
 
 
-class CloudError(Exception):
+class CloudError(PermanentError):
     """The local cloud did not do as it was told; the message holds the end of its log."""
 
 
@@ -97,7 +99,8 @@ class Cloud:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
         """A boto3 client of this cloud."""
-        return self._session.client(service, endpoint_url=self.url)
+        client: Callable[..., Any] = self._session.client  # typed for literal names of services alone
+        return client(service, endpoint_url=self.url)
 
     def stop(self) -> None:
         """Kill the cloud and the functions that it runs, and wait until they are gone; again: no harm."""

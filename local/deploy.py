@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from roadmap_content.errors import PermanentError
+
 from .builds import source_files
 from .processes import becomes_true
 
@@ -41,7 +43,7 @@ _LOCAL_PATHS = {
 _DEADLINE_SECONDS = 300.0
 
 
-class StackFailedError(Exception):
+class StackFailedError(PermanentError):
     """CloudFormation did not create or delete a stack; the message names the resource and the reason."""
 
 
@@ -68,7 +70,11 @@ def read_template(path: Path) -> Template:
 
 
 def package(template: Template, base: Path, runtime: PythonRuntime, s3: "S3Client", bucket: str) -> Template:
-    """Upload what the template's resources name below `base`, and return the template that names the uploads."""
+    """Upload what the template names below `base`, and return the template that names the uploads.
+
+    Raises:
+        FileNotFoundError: the template names what is not there.
+    """
 
     def upload(name: str, body: bytes) -> str:
         key = f"{hashlib.sha256(body).hexdigest()}{Path(name).suffix}"
@@ -176,12 +182,12 @@ class _TemplateLoader(yaml.SafeLoader):
 def _long_form(loader: _TemplateLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     value: Any
     match node:
-        case yaml.ScalarNode():
-            value = loader.construct_scalar(node)
         case yaml.SequenceNode():
             value = loader.construct_sequence(node, deep=True)
-        case _:
+        case yaml.MappingNode():
             value = loader.construct_mapping(node, deep=True)
+        case _:
+            value = loader.construct_scalar(node)
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
     return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}

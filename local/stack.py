@@ -3,34 +3,39 @@
 import json
 import os
 import platform
+import re
+import secrets
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from sqlalchemy import make_url
 
 from migrations import migrate
+from roadmap_content.errors import PermanentError
 
 from .builds import LOCAL, REPOSITORY, locked
 from .cloud import Cloud
 from .deploy import PythonRuntime, create_stack, functions_of, package, read_template
 from .environment import environment_python
+from .errors import NoStackError
 from .layer import build_layer
 from .postgres import GivenDatabase, PostgresServer, Server, given_or_embedded
+from .tokens import sign_token
 
 _NAME = "roadmap"
 _ARTIFACTS = "artifacts"
 
 
-class NoStackError(Exception):
-    """No local stack is running; start one with `roadmap up`."""
+_ISSUER = "https://local.example"
+_AUDIENCE = "roadmap-content"
 
 
-class StackRunningError(Exception):
+class StackRunningError(PermanentError):
     """A local stack is running already; stop it with `roadmap down`."""
 
 
@@ -44,6 +49,9 @@ class LocalStack:
     outputs: Mapping[str, str]
     functions: Mapping[str, str]
     """The names of the Lambda functions, by logical id."""
+
+    token_secret: str = field(repr=False)
+    """What tokens for the API are signed with."""
 
     @classmethod
     def start(
@@ -68,7 +76,7 @@ class LocalStack:
         with locked(directory / "stack.lock"):
             if _is_running(directory):
                 raise StackRunningError(f"a local stack is running in {directory}")
-            cls.clear(directory)
+            cls.down(directory)
             with ExitStack() as undo, ThreadPoolExecutor() as pool:
                 preparing = [
                     pool.submit(environment_python, "runtime"),
@@ -83,13 +91,19 @@ class LocalStack:
                     Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached)
                 )
                 runtime = PythonRuntime(interpreter, layer)
-                outputs = _deploy(cloud, runtime, database.url, parameters or {})
+                token_secret = secrets.token_urlsafe(32)
+                outputs = _deploy(cloud, runtime, database.url, token_secret, parameters or {})
                 functions = functions_of(cloud.client("cloudformation"), _NAME)
-                stack = cls(directory, database, cloud, outputs, functions)
+                stack = cls(directory, database, cloud, outputs, functions, token_secret)
                 if detached:
                     stack._record()
                 undo.pop_all()
         return stack
+
+    @classmethod
+    def up(cls, directory: Path = LOCAL) -> Self:
+        """Start a detached stack; see `start`."""
+        return cls.start(directory, detached=True)
 
     @classmethod
     def attach(cls, directory: Path = LOCAL) -> Self:
@@ -107,10 +121,10 @@ class LocalStack:
             if found is None:
                 raise NoStackError(f"{part} of the local stack has ended; start anew with `roadmap up`")
         assert database is not None and cloud is not None  # noqa: S101, PT018 - for the type checker
-        return cls(directory, database, cloud, record["outputs"], record["functions"])
+        return cls(directory, database, cloud, record["outputs"], record["functions"], record["token_secret"])
 
     @classmethod
-    def clear(cls, directory: Path = LOCAL) -> bool:
+    def down(cls, directory: Path = LOCAL) -> bool:
         """Stop whatever runs of a detached stack, and remove its data; say whether there was any."""
         directory = directory.resolve()
         record = _read_record(directory)
@@ -141,6 +155,25 @@ class LocalStack:
         """What a process needs in its environment for boto3 to reach this stack."""
         return self.cloud.environment
 
+    @property
+    def endpoint_url(self) -> str:
+        """Where every service of the cloud answers."""
+        return self.cloud.url
+
+    @property
+    def api_url(self) -> str:
+        """What the paths of the API stand behind: `ApiUrl`, as this cloud is reached."""
+        found = re.fullmatch(
+            r"https://(?P<api>[^.]+)\.execute-api\.[^/]+/(?P<stage>.+)", self.outputs["ApiUrl"]
+        )
+        if found is None:
+            raise ValueError(f"not the URL of a REST API: {self.outputs['ApiUrl']}")
+        return f"{self.cloud.url}/_aws/execute-api/{found['api']}/{found['stage']}"
+
+    def token(self, user_id: str) -> str:
+        """A token with which `user_id` may call the API."""
+        return sign_token(self.token_secret, user_id=user_id, issuer=_ISSUER, audience=_AUDIENCE)
+
     def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
         """A boto3 client of this stack's cloud."""
         return self.cloud.client(service)
@@ -159,9 +192,14 @@ class LocalStack:
 
     def _record(self) -> None:
         given = asdict(self.database) if isinstance(self.database, GivenDatabase) else None
-        record = {"given_database": given, "outputs": self.outputs, "functions": self.functions}
+        record = {
+            "given_database": given,
+            "outputs": self.outputs,
+            "functions": self.functions,
+            "token_secret": self.token_secret,
+        }
         unfinished = self.directory / "stack.json.unfinished"
-        unfinished.touch(mode=0o600)  # it may hold a password
+        unfinished.touch(mode=0o600)  # it holds secrets
         unfinished.write_text(json.dumps(record, indent=2))
         unfinished.rename(_record_file(self.directory))
 
@@ -173,18 +211,27 @@ def _start_database(directory: Path, *, detached: bool, fsync: bool) -> Server:
 
 
 def _deploy(
-    cloud: Cloud, runtime: PythonRuntime, database_url: str, parameters: Mapping[str, str]
+    cloud: Cloud,
+    runtime: PythonRuntime,
+    database_url: str,
+    token_secret: str,
+    parameters: Mapping[str, str],
 ) -> dict[str, str]:
-    s3 = cloud.client("s3")
+    s3, secrets_manager = cloud.client("s3"), cloud.client("secretsmanager")
+
+    def store(name: str, value: str) -> str:
+        arn: str = secrets_manager.create_secret(Name=f"{_NAME}/{name}", SecretString=value)["ARN"]
+        return arn
+
     s3.create_bucket(Bucket=_ARTIFACTS)
     template = read_template(REPOSITORY / "template.yaml")
     packaged = package(template, REPOSITORY, runtime, s3, _ARTIFACTS)
-    secret = cloud.client("secretsmanager").create_secret(
-        Name=f"{_NAME}/database", SecretString=json.dumps(_secret(database_url))
-    )
     local_parameters = {
-        "DatabaseSecretArn": secret["ARN"],
+        "DatabaseSecretArn": store("database", json.dumps(_secret(database_url))),
         "DatabaseTls": "disable",
+        "JwtIssuer": _ISSUER,
+        "JwtAudience": _AUDIENCE,
+        "JwtSecretArn": store("token", token_secret),
         "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
     }
     return create_stack(cloud.client("cloudformation"), _NAME, packaged, local_parameters | dict(parameters))

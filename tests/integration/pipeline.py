@@ -43,10 +43,15 @@ class RecordedExecutions(Executions):
     def __init__(self) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
         self.states: dict[str, ExecutionState] = {}
+        self.started: list[tuple[str, int]] = []
 
     def state(self, execution_arn: str) -> ExecutionState:
         """What the test said."""
         return self.states.get(execution_arn, ExecutionState.OVER)
+
+    def start(self, task_id: str, attempt: int) -> None:
+        """Remember it."""
+        self.started.append((task_id, attempt))
 
 
 def connections_to(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Connections:

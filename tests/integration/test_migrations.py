@@ -1,6 +1,7 @@
 """What the migrations make of an empty database, and of one that the product has been using."""
 
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -241,8 +242,8 @@ def test_the_product_s_rows_stay_as_they_are(empty_database_url: str, unique: st
     assert rows(empty_database_url) == before
     assert archived(empty_database_url) == []
     with connected(empty_database_url) as connection:
-        ours = connection.execute(text("SELECT attempt, execution_arn FROM roadmap_tasks")).all()
-        assert ours == [(0, None), (0, None)]
+        ours = connection.execute(text("SELECT attempt, execution_arn FROM roadmap_tasks"))
+        assert [tuple(row) for row in ours] == [(0, None), (0, None)]
         product_revision = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
         assert product_revision == ["product_revision_17"]
 
@@ -473,6 +474,22 @@ def test_migrations_at_the_same_time_follow_each_other(empty_database_url: str, 
         applied = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
     assert applied == ["0001"]
     assert uniques(empty_database_url) == DESIGNED_UNIQUES
+
+
+def test_what_is_being_written_is_waited_for_and_repaired_too(empty_database_url: str) -> None:
+    execute(empty_database_url, PRODUCT, ROWS)
+    waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'relation')"
+    with ThreadPoolExecutor() as pool, connected(empty_database_url) as writer:
+        writer.exec_driver_sql(DUPLICATES)
+        migration = pool.submit(migrate, empty_database_url)
+        deadline = time.monotonic() + 60
+        while not migration.done() and not writer.scalar(text(waiting)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        writer.commit()
+        migration.result()
+
+    assert len(archived(empty_database_url)) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,255 @@
+"""Retry, redrive and reconcile, without a state machine: what they decide, and what they put right."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from roadmap_content.attempts import STARTING
+from roadmap_content.contracts import AwaitRedriveRequest, Execution, FinalizedOutcome, FinalizeResult
+from roadmap_content.deadline import Deadline
+from roadmap_content.errors import ClaimRefusedError, ContentIncomplete, TaskNotFoundError
+from roadmap_content.executions import ExecutionState, NotRedrivableError
+from roadmap_content.items import ContentType
+from roadmap_content.reconciling import ExecutionEnd, ReconcileRequest, ReconcileResult, reconcile
+from roadmap_content.redriving import await_redrive
+from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
+from tests.factories import USER, bundle_of, concept_ids
+
+from .pipeline import Pipeline, RecordedExecutions
+
+IDS = concept_ids(30)
+
+
+def executions(pipeline: Pipeline) -> RecordedExecutions:
+    recorded = pipeline.connections.executions
+    assert isinstance(recorded, RecordedExecutions)
+    return recorded
+
+
+def retry(pipeline: Pipeline, user_id: str = USER) -> RetryAnswer:
+    return retry_task(pipeline.connections, pipeline.task_id, user_id, Deadline.after(30))
+
+
+def sweep(pipeline: Pipeline, **request: Any) -> ReconcileResult:
+    return reconcile(ReconcileRequest(**request), pipeline.connections, Deadline.after(60))
+
+
+def the_report(pipeline: Pipeline) -> None:
+    """The state of the bug report: a duplicate key, nothing recorded, half of the rows there."""
+    pipeline.load(bundle_of(IDS))
+    planned = pipeline.plan()
+    for request in pipeline.requests(planned):
+        if request.batch.content_type is not ContentType.QUIZ:
+            pipeline.save(request)
+    pipeline.execute("DELETE FROM content_failures")
+    pipeline.execute("DELETE FROM tutorial_metadata WHERE concept_id > :id", id=IDS[14])
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'failed', attempt = 0, execution_arn = NULL, completed_at = now(),"
+        " failed_concepts = NULL, error_message = 'duplicate key value violates unique constraint'"
+    )
+
+
+def test_what_is_missing_is_asked_of_the_database_and_not_of_the_framework(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    the_report(pipeline)
+    saved = pipeline.rows("SELECT * FROM tutorial_metadata ORDER BY concept_id")
+    answer = retry(pipeline)
+    missing = sum(concept_id > IDS[14] for concept_id in IDS)
+    assert dict(answer.items_to_retry) == {"tutorial": missing, "resources": 0, "quiz": 30}
+    assert (answer.status, answer.attempt, answer.total_items) == ("processing", 1, 30 + missing)
+    assert executions(pipeline).started == [("t-1", 1)]
+    logged = {record.getMessage(): vars(record) for record in caplog.records}
+    assert "no_failed_items_in_framework_checking_database" in logged
+    found = logged["found_missing_concepts_in_database"]
+    assert (found["count"], found["concept_ids"]) == (30, IDS)
+    assert pipeline.rows("SELECT * FROM tutorial_metadata ORDER BY concept_id") == saved
+
+
+def test_nothing_missing_and_told_otherwise_is_put_right_on_the_spot(pipeline: Pipeline) -> None:
+    the_report(pipeline)
+    planned = pipeline.plan()
+    for request in pipeline.requests(planned):
+        pipeline.save(request)
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'failed', attempt = 0, execution_arn = NULL")
+    answer = retry(pipeline)
+    assert (answer.status, answer.total_items) == ("completed", 0)
+    task = pipeline.task()
+    assert (task["status"], task["failed_concepts"], task["error_message"]) == ("completed", None, None)
+    assert {concept["quiz_status"] for concept in pipeline.concepts().values()} == {"completed"}
+    assert executions(pipeline).started == []
+
+    before = pipeline.task()
+    assert retry(pipeline).message == "nothing is missing"
+    assert pipeline.task() == before
+
+
+def test_a_task_of_somebody_else_is_not_there(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    with pytest.raises(TaskNotFoundError):
+        retry(pipeline, "somebody else")
+
+
+@pytest.mark.parametrize("status", ["processing", "cancelled", "partial_failure"])
+def test_a_task_whose_execution_runs_is_not_retried(pipeline: Pipeline, status: str) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.plan()
+    pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
+    executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
+    with pytest.raises(ClaimRefusedError) as caught:
+        retry(pipeline)
+    assert caught.value.attempt == 1
+
+
+@pytest.mark.parametrize("status", ["processing", "cancelled", "failed", "pending"])
+def test_a_task_whose_execution_is_over_is_retried_whatever_it_says(pipeline: Pipeline, status: str) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.plan()
+    pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
+    assert retry(pipeline).attempt == 2
+
+
+def test_an_attempt_that_is_just_being_started_is_left_alone(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    answer = retry(pipeline)
+    assert answer.execution_arn is not None
+    executions(pipeline).states[answer.execution_arn] = ExecutionState.UNKNOWN
+    with pytest.raises(ClaimRefusedError):
+        retry(pipeline)
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET updated_at = updated_at - make_interval(secs => :s)",
+        s=STARTING.total_seconds(),
+    )
+    assert retry(pipeline).attempt == 2
+
+
+def test_a_task_that_was_never_run_has_nothing_to_redrive(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    with pytest.raises(NotRedrivableError):
+        redrive_task(pipeline.connections, "t-1", USER, Deadline.after(30))
+
+
+def incomplete(pipeline: Pipeline) -> FinalizeResult:
+    """A run that saved nothing and recorded that."""
+    pipeline.load(bundle_of(IDS))
+    return pipeline.finalize(pipeline.plan())
+
+
+def awaiting(
+    outcome: FinalizeResult, *, planned: int, seen: int, arn: str = "arn:run-1"
+) -> AwaitRedriveRequest:
+    return AwaitRedriveRequest(
+        outcome=FinalizedOutcome(**outcome.model_dump(), planned_redrive_count=planned),
+        execution=Execution(arn="arn:run-1", redrive_count=seen),
+    )
+
+
+@pytest.mark.parametrize(("planned", "seen"), [(0, 0), (1, 1), (3, 3), (3, 2)])
+def test_a_run_that_was_not_redriven_since_its_plan_ends(pipeline: Pipeline, planned: int, seen: int) -> None:
+    outcome = incomplete(pipeline)
+    with pytest.raises(ContentIncomplete, match="missing: 30 tutorial, 30 resources, 30 quiz"):
+        await_redrive(awaiting(outcome, planned=planned, seen=seen), pipeline.connections, Deadline.after(30))
+    assert pipeline.task()["attempt"] == 1
+
+
+def test_a_redriven_run_claims_the_next_attempt_once(pipeline: Pipeline) -> None:
+    request = awaiting(incomplete(pipeline), planned=0, seen=1)
+    first = await_redrive(request, pipeline.connections, Deadline.after(30))
+    assert (first.replan, first.attempt) == (True, 2)
+    assert await_redrive(request, pipeline.connections, Deadline.after(30)) == first
+
+
+def test_redriven_after_all_was_healed_it_writes_nothing(pipeline: Pipeline) -> None:
+    request = awaiting(incomplete(pipeline), planned=0, seen=1)
+    assert pipeline.run().complete
+    before = pipeline.task()
+    assert await_redrive(request, pipeline.connections, Deadline.after(30)).replan is False
+    assert pipeline.task() == before
+
+
+def test_redriven_while_a_retry_runs_it_loses_the_claim(pipeline: Pipeline) -> None:
+    request = awaiting(incomplete(pipeline), planned=0, seen=1)
+    answer = retry(pipeline)
+    assert answer.execution_arn is not None
+    executions(pipeline).states[answer.execution_arn] = ExecutionState.RUNNING
+    with pytest.raises(ClaimRefusedError, match="attempt 2"):
+        await_redrive(request, pipeline.connections, Deadline.after(30))
+
+
+def test_the_end_of_an_execution_that_recorded_nothing_is_recorded(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    for request in pipeline.requests(pipeline.plan())[:3]:
+        pipeline.save(request)
+    end = ExecutionEnd(execution_arn="arn:run-1", status="ABORTED")
+    result = sweep(pipeline, detail=end)
+    assert [(repair.task_id, repair.status) for repair in result.repairs] == [("t-1", "partial_failure")]
+    task = pipeline.task()
+    assert task["error_message"] == "ABORTED: the execution ended ABORTED"
+    assert {item["error_code"] for item in task["failed_concepts"]["items"]} == {"ABORTED"}
+    assert sweep(pipeline, detail=end).repairs == []
+
+
+def test_an_execution_that_goes_on_is_left_alone(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.plan()
+    executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
+    before = pipeline.task()
+    assert sweep(pipeline, detail=ExecutionEnd(execution_arn="arn:run-1", status="FAILED")).repairs == []
+    assert pipeline.task() == before
+
+
+def test_a_crash_between_claim_and_start_is_found_by_the_sweep(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    answer = retry(pipeline)
+    assert answer.execution_arn is not None
+    executions(pipeline).states[answer.execution_arn] = ExecutionState.UNKNOWN
+    assert sweep(pipeline).checked == 0
+    pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '2 minutes'")
+    assert [repair.status for repair in sweep(pipeline).repairs] == ["failed"]
+    assert pipeline.task()["error_message"].startswith("ExecutionOver: ")
+    assert retry(pipeline).attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("drift", "changed"),
+    [
+        ("UPDATE roadmap_tasks SET status = 'failed'", ["status"]),
+        ("UPDATE roadmap_tasks SET failed_concepts = '{\"count\": 1}'", ["failed_concepts"]),
+        (
+            """UPDATE roadmap_metadata SET framework_data =
+                CAST(replace(CAST(framework_data AS text), 'completed', 'generating') AS json)""",
+            ["framework_data"],
+        ),
+        ("DELETE FROM quiz_metadata", ["framework_data", "status", "failed_concepts"]),
+    ],
+)
+def test_drift_is_found_and_repaired_once(pipeline: Pipeline, drift: str, changed: list[str]) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.run()
+    assert sweep(pipeline).repairs == []
+    pipeline.execute(drift)
+    state = pipeline.task(), pipeline.framework()
+
+    dry = sweep(pipeline, dry_run=True)
+    assert [repair.changed for repair in dry.repairs] == [changed]
+    assert (pipeline.task(), pipeline.framework()) == state
+
+    assert sweep(pipeline).repairs == dry.repairs
+    assert sweep(pipeline).repairs == []
+
+
+def test_the_sweeps_take_turns_until_every_finished_task_was_looked_at(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadmap_content.reconciling.SWEEP_LIMIT", 5)
+    for number in range(23):
+        pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', completed_at = now()")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    found = [
+        repair.task_id
+        for turn in range(5)
+        for repair in sweep(pipeline, time=now + turn * timedelta(minutes=5)).repairs
+    ]
+    assert sorted(found) == sorted(f"t-{number}" for number in range(23))

@@ -1,0 +1,325 @@
+"""Content without a model: valid for any concept, the same every time, and right by the concept's own words."""
+
+import re
+from dataclasses import asdict, fields, replace
+from string import Formatter
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roadmap_content.content import CONTENT_KINDS, Document
+from roadmap_content.content.quiz import QuestionDraft, QuizDraft
+from roadmap_content.content.resources import ResourcesDraft
+from roadmap_content.content.tutorial import TutorialDraft
+from roadmap_content.errors import MissingSettingError
+from roadmap_content.framework import Concept
+from roadmap_content.generation import generator_named
+from roadmap_content.generation.offline import CHINESE, ENGLISH, Prose
+from roadmap_content.items import ContentType
+from roadmap_content.storable import unstorable
+
+GENERATOR = generator_named("offline")
+
+RETRIES = Concept(
+    concept_id="serverless-python:c-1-2-3",
+    name="Retries",
+    description="A retry repeats what may heal. It waits a little longer each time. It gives up at last.",
+    difficulty="hard",
+    keywords=("backoff", "jitter", "C# & F#/async"),
+    prerequisites=("Errors", "Timeouts"),
+    estimated_hours=1.5,
+    stage="Workflows",
+    module="Failure",
+)
+
+传感器 = Concept(
+    concept_id="物联网:c-1-1-1",
+    name="传感器",
+    description="传感器测量周围的世界。执行器改变它。",
+    difficulty="easy",
+    keywords=("温度", "湿度"),
+    prerequisites=("电压",),
+    estimated_hours=2.0,
+    stage="入门",
+    module="硬件",
+)
+
+# Words that options are made of, so that a concept is likely to use up what is wrong for others.
+OPTION_WORDS = [
+    word
+    for prose in (ENGLISH, CHINESE)
+    for asking in (prose.place, prose.keywords, prose.prerequisite)
+    for word in (*asking.wrong, *(other.upper() for other in asking.wrong), asking.otherwise)
+]
+
+any_text = st.text(st.characters()) | st.sampled_from(OPTION_WORDS)
+"""Any text of any script, NUL and lone surrogates included."""
+
+plain_text = st.sampled_from([*OPTION_WORDS, "alpha", "Alpha", "beta", "{gamma}", "δέλτα", "温度"])
+
+
+def concepts(texts: st.SearchStrategy[str], hours: st.SearchStrategy[float]) -> st.SearchStrategy[Concept]:
+    """Concepts whose every text is one of `texts`, or missing."""
+    optional = st.just("") | texts
+    lists = st.lists(texts, max_size=20).map(tuple)
+    return st.builds(
+        Concept,
+        concept_id=texts,
+        name=texts,
+        description=optional,
+        difficulty=st.sampled_from(["", "easy", "medium", "hard"]) | texts,
+        keywords=lists,
+        prerequisites=lists,
+        estimated_hours=hours,
+        stage=optional,
+        module=optional,
+    )
+
+
+any_concept = concepts(any_text, st.floats())
+plain_concept = concepts(plain_text, st.sampled_from([0.0, 0.5, 1.0, 2.75, 40.0]))
+
+
+def tutorial(concept: Concept) -> TutorialDraft:
+    draft = GENERATOR.generate(concept, ContentType.TUTORIAL)
+    assert isinstance(draft, TutorialDraft)
+    return draft
+
+
+def resources(concept: Concept) -> ResourcesDraft:
+    draft = GENERATOR.generate(concept, ContentType.RESOURCES)
+    assert isinstance(draft, ResourcesDraft)
+    return draft
+
+
+def questions(concept: Concept) -> list[QuestionDraft]:
+    draft = GENERATOR.generate(concept, ContentType.QUIZ)
+    assert isinstance(draft, QuizDraft)
+    return draft.questions
+
+
+def right(question: QuestionDraft) -> list[str]:
+    return [question.options[index] for index in question.correct_answer]
+
+
+def wrong(question: QuestionDraft) -> list[str]:
+    return [option for index, option in enumerate(question.options) if index not in question.correct_answer]
+
+
+def folded(texts: tuple[str, ...] | list[str]) -> set[str]:
+    return {text.casefold() for text in texts}
+
+
+def prose_of(concept: Concept) -> Prose:
+    return CHINESE if re.search("[\u4e00-\u9fff]", concept.name + concept.description) else ENGLISH
+
+
+def staged(concept: Concept, content_type: ContentType) -> Document:
+    """The draft as it is staged: with an id, and with what its content type completes it by."""
+    kind = CONTENT_KINDS[content_type]
+    draft = GENERATOR.generate(concept, content_type).model_dump(mode="json")
+    return {kind.id_field: "an-id"} | draft | kind.complete(draft, 1)
+
+
+def test_unknown_generator_names_the_setting_and_what_is_known() -> None:
+    with pytest.raises(MissingSettingError, match="GENERATOR is 'oracle', not one of: .*offline"):
+        generator_named("oracle")
+
+
+@given(any_concept, st.sampled_from(ContentType))
+def test_any_concept_gives_content_that_its_type_accepts(concept: Concept, content_type: ContentType) -> None:
+    document = staged(concept, content_type)
+    assert CONTENT_KINDS[content_type].check(document) == document
+    assert unstorable(document) is None
+
+
+@given(any_concept, st.sampled_from(ContentType))
+def test_same_concept_gives_same_content(concept: Concept, content_type: ContentType) -> None:
+    again = generator_named("offline").generate(Concept(**asdict(concept)), content_type)
+    assert GENERATOR.generate(concept, content_type) == again
+
+
+def test_answers_stand_where_they_stood_in_another_process() -> None:
+    assert [question.correct_answer for question in questions(RETRIES)] == PINNED
+
+
+@given(any_concept)
+def test_quiz_is_five_questions_of_every_type_and_difficulty_without_an_option_twice(
+    concept: Concept,
+) -> None:
+    quiz = questions(concept)
+    assert [question.question_id for question in quiz] == ["q-1", "q-2", "q-3", "q-4", "q-5"]
+    assert {question.question_type for question in quiz} == {"single_choice", "multiple_choice", "true_false"}
+    assert {question.difficulty for question in quiz} == {"easy", "medium", "hard"}
+    for question in quiz:
+        assert len(folded(question.options)) == len(question.options)
+        assert all(option.strip() for option in question.options)
+        assert wrong(question)
+        assert question.question_type == "multiple_choice" or len(right(question)) == 1
+
+
+@given(plain_concept)
+def test_place_is_right(concept: Concept) -> None:
+    place = " › ".join(dict.fromkeys(name for name in (concept.stage, concept.module) if name))
+    question = questions(concept)[0]
+    assert right(question) == [place or prose_of(concept).place.otherwise]
+    assert place.casefold() not in folded(wrong(question))
+
+
+@given(plain_concept)
+def test_claim_about_the_description_is_judged_rightly(concept: Concept) -> None:
+    prose, question = prose_of(concept), questions(concept)[1]
+    claims_none = question.question == prose.says_nothing.format(name=concept.name)
+    true, false = prose.truth
+    assert right(question) == [true if claims_none == (not concept.description) else false]
+
+
+@given(plain_concept)
+def test_keywords_are_right(concept: Concept) -> None:
+    question = questions(concept)[2]
+    if concept.keywords:
+        assert set(right(question)) <= set(concept.keywords)
+    else:
+        assert right(question) == [prose_of(concept).keywords.otherwise]
+    assert not folded(wrong(question)) & folded(concept.keywords)
+
+
+@given(plain_concept)
+def test_prerequisite_is_right(concept: Concept) -> None:
+    question = questions(concept)[3]
+    if concept.prerequisites:
+        assert set(right(question)) <= set(concept.prerequisites)
+    else:
+        assert right(question) == [prose_of(concept).prerequisite.otherwise]
+    assert not folded(wrong(question)) & folded(concept.prerequisites)
+
+
+@given(plain_concept)
+def test_difficulty_and_hours_are_right(concept: Concept) -> None:
+    prose, question = prose_of(concept), questions(concept)[4]
+    label = prose.levels[concept.difficulty][0] if concept.difficulty in prose.levels else concept.difficulty
+    hours = prose.time.format(hours=concept.estimated_hours) if concept.estimated_hours else prose.untimed
+    assert right(question) == [prose.level_and_time.format(level=label or prose.unrated[0], time=hours)]
+
+
+def test_right_options_move_with_the_concept() -> None:
+    concepts = [replace(RETRIES, concept_id=f"c-{number}") for number in range(40)]
+    for number, options in ((0, 4), (1, 2), (3, 4), (4, 4)):
+        positions = {questions(concept)[number].correct_answer[0] for concept in concepts}
+        assert positions == set(range(options))
+
+
+def test_tutorial_works_through_the_concepts_own_words() -> None:
+    draft = tutorial(RETRIES)
+    assert draft.title == "Retries"
+    assert draft.summary == "A retry repeats what may heal. It waits a little longer each time."
+    assert draft.estimated_completion_time == 90
+    assert draft.markdown.startswith("# Retries\n")
+    assert f"> {RETRIES.description}\n" in draft.markdown
+    assert all(f"### {keyword}: " in draft.markdown for keyword in RETRIES.keywords)
+    assert all(f"- {prerequisite}\n" in draft.markdown for prerequisite in RETRIES.prerequisites)
+    assert "Workflows › Failure" in draft.markdown
+    assert "without a language model" in draft.markdown
+
+
+@given(any_concept)
+def test_tutorial_keeps_its_headings_whatever_a_concept_holds(concept: Concept) -> None:
+    headings = [line for line in tutorial(concept).markdown.split("\n") if re.match(r"##? ", line)]
+    expected = [
+        line for line in tutorial(prose_sample(concept)).markdown.split("\n") if re.match("## ", line)
+    ]
+    assert headings[0] == f"# {tutorial(concept).title}"
+    assert headings[1:] == expected
+
+
+def prose_sample(concept: Concept) -> Concept:
+    return 传感器 if prose_of(concept) is CHINESE else RETRIES
+
+
+@pytest.mark.parametrize(
+    ("hours", "minutes"),
+    [(0.75, 45), (0.01, 10), (0.0, 30), (-1.0, 30), (float("nan"), 30), (float("inf"), 30), (1e300, 30)],
+)
+def test_minutes_follow_the_hours_where_they_make_sense(hours: float, minutes: int) -> None:
+    assert tutorial(replace(RETRIES, estimated_hours=hours)).estimated_completion_time == minutes
+
+
+def test_a_bare_concept_still_gets_a_whole_tutorial() -> None:
+    draft = tutorial(Concept(concept_id="c", name="Retries"))
+    assert 600 <= len(draft.markdown.split()) <= 1200
+    assert draft.summary.startswith("A guided way through Retries")
+    assert tutorial(Concept(concept_id="the-id", name=" \n")).title == "the-id"
+    assert tutorial(Concept(concept_id=" ", name="")).title == ENGLISH.untitled
+
+
+def test_resources_are_searches_best_first() -> None:
+    draft = resources(RETRIES)
+    assert 4 <= len(draft.resources) <= 6
+    assert draft.search_queries_used == ["Retries", "Retries backoff jitter"]
+    scores = [resource.relevance_score for resource in draft.resources]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score <= 1 for score in scores)
+    assert {resource.language for resource in draft.resources} == {"en"}
+
+
+@given(any_concept)
+def test_links_carry_the_queries_whatever_they_hold(concept: Concept) -> None:
+    draft = resources(concept)
+    used = set()
+    for resource in draft.resources:
+        link = urlsplit(resource.url)
+        assert resource.url.isascii()
+        assert link.scheme == "https"
+        assert not link.fragment
+        values = [value for _, value in parse_qsl(link.query, strict_parsing=True)]
+        used.add(next(query for query in draft.search_queries_used if query in values))
+    assert used == set(draft.search_queries_used)
+
+
+def test_chinese_in_chinese_out() -> None:
+    draft = tutorial(传感器)
+    assert not re.search("[A-Za-z]", draft.markdown + draft.summary)
+    assert draft.summary == 传感器.description
+    assert "### 温度：" in draft.markdown
+    for question in questions(传感器):
+        assert not re.search("[A-Za-z]", question.question + question.explanation + "".join(question.options))
+    recommended = resources(传感器).resources
+    assert {resource.language for resource in recommended} == {"zh"}
+    assert all("传感器" in resource.title and "传感器" in resource.description for resource in recommended)
+    assert recommended[0].url == ("https://zh.wikipedia.org/w/index.php?search=%E4%BC%A0%E6%84%9F%E5%99%A8")
+
+
+def test_a_chinese_description_is_enough_for_chinese_prose() -> None:
+    assert "## 导言" in tutorial(replace(RETRIES, description="重试会重复可能恢复的操作。")).markdown
+
+
+def test_what_cannot_be_stored_is_replaced_and_halves_are_joined() -> None:
+    assert tutorial(replace(RETRIES, name="a\x00b\ud800c\udc00")).title == "a\ufffdb\ufffdc\ufffd"
+    assert tutorial(replace(RETRIES, name="\ud83d\ude00 smile")).title == "😀 smile"
+
+
+def test_names_lose_their_heading_marks_and_braces_stay_as_they_are() -> None:
+    assert tutorial(replace(RETRIES, name="# {name} {0}")).title == "{name} {0}"
+    assert tutorial(replace(RETRIES, name="C#")).title == "C#"
+
+
+def test_languages_ask_concepts_for_the_same_words() -> None:
+    for field in fields(Prose):
+        english, chinese = (slots(getattr(prose, field.name)) for prose in (ENGLISH, CHINESE))
+        if field.name in ("sections", "sites"):
+            assert len(english) == len(chinese), field.name
+        assert english == chinese, field.name
+
+
+def slots(prose: object) -> object:
+    """The braces of every template inside; words without braces leave nothing but their place."""
+    match prose:
+        case str():
+            return {name for _, name, _, _ in Formatter().parse(prose) if name}
+        case dict():
+            return {key: slots(value) for key, value in prose.items()}
+        case tuple():
+            return [slots(value) for value in prose]
+    return prose
