@@ -13,7 +13,8 @@ from rich.console import Console
 from local import views
 from local.loading import load_bundle
 from local.runs import follow_run, start_run, task_status
-from local.target import Target, target_named
+from local.stack import LocalStack
+from local.target import Target
 from roadmap_content.bundle import parse_bundle
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ContentError
@@ -39,18 +40,14 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task.")]
 @app.command()
 def up() -> None:
     """Start the local stack, for the other commands."""
-    from local.stack import LocalStack
-
     with errors.status("starting PostgreSQL and the local cloud"):
         stack = LocalStack.up()
-    errors.print(f"The stack is up: PostgreSQL at {stack.database_host}, the cloud at {stack.endpoint_url}.")
+    errors.print(f"The stack is up: PostgreSQL at {stack.database.host}:{stack.database.port}, the cloud at {stack.endpoint_url}.")
 
 
 @app.command()
 def down() -> None:
     """Stop the local stack and forget what it held."""
-    from local.stack import LocalStack
-
     LocalStack.down()
     errors.print("The stack is down.")
 
@@ -64,7 +61,7 @@ def load(
     """Load a roadmap, its task and its generated content: staged, not yet saved."""
     loaded = parse_bundle(bundle.read_bytes())
     with errors.status(f"loading {bundle.name}"):
-        target = target_named(stack)
+        target = Target.named(stack)
         load_bundle(loaded, target.engine, target.bucket, Deadline.after(300))
     if as_json:
         _print_json({"task_id": loaded.task.task_id, "staged": len(loaded.content)})
@@ -76,7 +73,7 @@ def load(
 @app.command()
 def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Run the state machine for a task, and wait for its end."""
-    target = target_named(stack)
+    target = Target.named(stack)
     task_status(target.engine, task_id)  # a task that does not exist is said before a run is started for it
     arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
     _finish(target, task_id, arn, as_json=as_json)
@@ -85,7 +82,7 @@ def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
 @app.command()
 def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Show how a task stands."""
-    _report(task_status(target_named(stack).engine, task_id), as_json=as_json)
+    _report(task_status(Target.named(stack).engine, task_id), as_json=as_json)
 
 
 @app.command()

@@ -180,13 +180,13 @@ class _TemplateLoader(yaml.SafeLoader):
 
 
 def _long_form(loader: _TemplateLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
+    value: Any = None
     match node:
         case yaml.SequenceNode():
             value = loader.construct_sequence(node, deep=True)
         case yaml.MappingNode():
             value = loader.construct_mapping(node, deep=True)
-        case _:
+        case yaml.ScalarNode():
             value = loader.construct_scalar(node)
     if suffix == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)

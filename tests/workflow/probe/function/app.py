@@ -1,0 +1,50 @@
+"""Does what the event says, to see what becomes of it."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+class ProbeError(Exception):
+    """An error with a name of its own."""
+
+
+def handler(event: dict[str, Any], context: Any) -> Any:
+    """Do it."""
+    match event["do"]:
+        case "raise":
+            raise ProbeError("as told")
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hang":
+            signal.pause()
+        case "meet":
+            return _meet(Path(event["place"]), event["guests"], context.get_remaining_time_in_millis() / 1000)
+        case "look":
+            import boto3
+
+            import roadmap_content
+
+            return {
+                "pid": os.getpid(),
+                "greeting": os.environ["GREETING"],
+                "leaked": os.environ.get("PROBE_LEAK"),
+                "boto3": boto3.__file__,
+                "layer": roadmap_content.__file__,
+                "prefix": sys.prefix,
+                "buckets": len(boto3.client("s3").list_buckets()["Buckets"]),
+            }
+        case other:
+            raise ValueError(other)
+
+
+def _meet(place: Path, guests: int, seconds: float) -> int:
+    """Wait for the others; the number of those who came while this one was there."""
+    (place / str(os.getpid())).touch()
+    deadline = time.monotonic() + seconds - 1
+    while (present := len(list(place.iterdir()))) < guests and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return present
