@@ -42,7 +42,9 @@ def up() -> None:
     """Start the local stack, for the other commands."""
     with errors.status("starting PostgreSQL and the local cloud"):
         stack = LocalStack.up()
-    errors.print(f"The stack is up: PostgreSQL at {stack.database.host}:{stack.database.port}, the cloud at {stack.endpoint_url}.")
+    errors.print(
+        f"The stack is up: PostgreSQL at {stack.database.host}:{stack.database.port}, the cloud at {stack.endpoint_url}."
+    )
 
 
 @app.command()
@@ -88,7 +90,8 @@ def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
 @app.command()
 def demo(
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", help="Another roadmap than the one of the project.", exists=True)
+        Path | None,
+        typer.Option("--bundle", help="Another roadmap than the one of the project.", exists=True),
     ] = None,
 ) -> None:
     """Run a roadmap through a stack of its own, with three real faults, and heal it."""

@@ -145,7 +145,7 @@ def test_answers_stand_where_they_stood_in_another_process() -> None:
     assert [question.correct_answer for question in questions(RETRIES)] == [[0], [0], [2, 4, 5], [0], [1]]
 
 
-@given(any_concept)
+@given(any_concept | plain_concept)
 def test_quiz_is_five_questions_of_every_type_and_difficulty_without_an_option_twice(
     concept: Concept,
 ) -> None:
@@ -210,6 +210,15 @@ def test_a_concept_that_uses_up_all_wrong_options_still_has_some() -> None:
     assert folded(wrong(question)) == {f"{option} (2)" for option in ENGLISH.keywords.wrong[:3]}
 
 
+def test_a_keyword_that_is_written_twice_is_one() -> None:
+    concept = replace(RETRIES, keywords=("Backoff", " backoff\n", "", "jitter"))
+    assert set(right(questions(concept)[2])) == {"Backoff", "jitter"}
+
+
+def test_effort_is_asked_among_plausible_ones() -> None:
+    assert set(questions(RETRIES)[4].options) == {"hard, 1.5 h", "hard, 3 h", "easy, 1.5 h", "medium, 3 h"}
+
+
 def test_right_options_move_with_the_concept() -> None:
     concepts = [replace(RETRIES, concept_id=f"c-{number}") for number in range(40)]
     for number, options in ((0, 4), (1, 2), (3, 4), (4, 4)):
@@ -222,6 +231,7 @@ def test_tutorial_works_through_the_concepts_own_words() -> None:
     assert draft.title == "Retries"
     assert draft.summary == "A retry repeats what may heal. It waits a little longer each time."
     assert draft.estimated_completion_time == 90
+    assert "90 minutes: 30 for reading and notes, 45 for the exercise, and 15 for" in draft.markdown
     assert draft.markdown.startswith("# Retries\n")
     assert f"> {RETRIES.description}\n" in draft.markdown
     assert all(f"### {keyword}: " in draft.markdown for keyword in RETRIES.keywords)

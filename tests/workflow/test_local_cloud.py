@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,14 @@ signal.pause()
 
 def packaged_probe(cloud: Cloud) -> dict[str, Any]:
     runtime = PythonRuntime(environment_python("runtime"), build_layer())
-    return package(
-        read_template(PROBE / "template.yaml"), PROBE, runtime, cloud.client("s3"), "artifacts"
-    )
+    return package(read_template(PROBE / "template.yaml"), PROBE, runtime, cloud.client("s3"), "artifacts")
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory that PostgreSQL reaches, also where root runs the tests."""
+    with tempfile.TemporaryDirectory(prefix="roadmap-stack-") as directory:
+        yield Path(directory)
 
 
 class Probe:
@@ -122,21 +128,21 @@ def test_a_function_has_the_runtime_and_the_layer_and_nothing_else(probe: Probe)
     assert seen["prefix"] == environment
     assert seen["boto3"].startswith(environment)
     assert seen["layer"].startswith(str(build_layer()))
+    assert "HOME" not in seen["environment"], "what started the cloud keeps its environment for itself"
     assert seen["buckets"] > 0, "boto3 in a function reaches the cloud that runs it"
 
 
 def test_a_failed_creation_names_the_resource_and_the_reason(stack: LocalStack) -> None:
-    template = {
-        "Resources": {
-            "Logs": {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 30}},
-            "Machine": {
-                "Type": "AWS::StepFunctions::StateMachine",
-                "DependsOn": "Logs",
-                "Properties": {"RoleArn": "arn:aws:iam::000000000000:role/r", "DefinitionString": "no JSON"},
-            },
-        }
+    machine = {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "DependsOn": "Topic",
+        "Properties": {
+            "RoleArn": "arn:aws:iam::000000000000:role/any",
+            "DefinitionS3Location": {"Bucket": stack.bucket, "Key": "is-not-there"},
+        },
     }
-    with pytest.raises(StackFailedError, match="^Machine: "):
+    template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}, "Machine": machine}}
+    with pytest.raises(StackFailedError, match=r"^Machine: .*is-not-there"):
         create_stack(stack.client("cloudformation"), "broken", template, {})
 
 
@@ -152,9 +158,9 @@ def test_everything_listens_on_this_machine_alone(stack: LocalStack, probe: Prob
 
 
 def test_two_stacks_beside_each_other_share_nothing_and_leave_nothing(
-    stack: LocalStack, tmp_path_factory: pytest.TempPathFactory
+    stack: LocalStack, directory: Path
 ) -> None:
-    with LocalStack.start(tmp_path_factory.mktemp("other"), fsync=False) as other:
+    with LocalStack.start(directory, fsync=False) as other:
         probe = Probe(other.cloud)
         assert probe.invoke(do="look")["greeting"] == "hello"
         assert other.database_url != stack.database_url
@@ -175,10 +181,60 @@ def members(stack: LocalStack) -> list[psutil.Process]:
     return [process for root in roots for process in (root, *root.children(recursive=True))]
 
 
-def test_a_stack_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    starter = start_stack(tmp_path, "attached")
-    processes = [psutil.Process(pid) for pid in starter.pids]
-    starter.process.send_signal(signal.SIGKILL)
-    starter.process.communicate()
-    for process in processes:
-        assert becomes_true(lambda process=process: has_ended(process), 60)  # type: ignore[misc]
+def start_elsewhere(directory: Path, how: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
+    """Start a stack in another process; that process, and the stack's own."""
+    starter = subprocess.Popen(
+        [sys.executable, "-c", START, directory, how],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
+    )
+    assert starter.stdout is not None
+    pids = starter.stdout.readline().split()
+    return starter, [psutil.Process(int(pid)) for pid in pids]
+
+
+def kill(starter: subprocess.Popen[str]) -> None:
+    starter.send_signal(signal.SIGKILL)
+    starter.communicate()
+
+
+def test_a_stack_ends_with_the_process_that_started_it(directory: Path) -> None:
+    starter, processes = start_elsewhere(directory, "attached")
+    kill(starter)
+    assert len(processes) == 2
+    assert becomes_true(lambda: all(has_ended(process) for process in processes), 60)
+
+
+def test_a_detached_stack_is_there_for_other_processes_until_it_is_taken_down(directory: Path) -> None:
+    starter, processes = start_elsewhere(directory, "detached")
+    try:
+        kill(starter)
+        stack = LocalStack.attach(directory)
+        assert stack.bucket in [bucket["Name"] for bucket in stack.client("s3").list_buckets()["Buckets"]]
+        with pytest.raises(StackRunningError):
+            LocalStack.up(directory)
+    finally:
+        was_there = LocalStack.down(directory)
+    assert was_there
+    assert len(processes) == 2
+    assert all(has_ended(process) for process in processes)
+    assert not LocalStack.down(directory), "there is nothing left to take down"
+    with pytest.raises(NoStackError):
+        LocalStack.attach(directory)
+
+
+def test_a_stack_of_which_a_part_has_ended_is_named_and_replaced(directory: Path) -> None:
+    with LocalStack.up(directory) as stack:
+        stack.cloud.stop()
+        with pytest.raises(NoStackError, match="cloud"):
+            LocalStack.attach(directory)
+        with LocalStack.up(directory) as successor:
+            assert LocalStack.attach(directory).cloud.port == successor.cloud.port
+
+
+def test_a_process_that_merely_has_the_recorded_id_is_not_the_cloud(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp/ministack-15000.pid").write_text(str(os.getpid()))
+    assert Cloud.find(tmp_path) is None

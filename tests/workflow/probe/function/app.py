@@ -18,9 +18,9 @@ def handler(event: dict[str, Any], context: Any) -> Any:
         case "raise":
             raise ProbeError("as told")
         case "die":
-            os.kill(os.getpid(), signal.SIGKILL)
+            return os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
-            signal.pause()
+            return signal.pause()
         case "meet":
             return _meet(Path(event["place"]), event["guests"], context.get_remaining_time_in_millis() / 1000)
         case "look":
@@ -31,7 +31,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             return {
                 "pid": os.getpid(),
                 "greeting": os.environ["GREETING"],
-                "leaked": os.environ.get("PROBE_LEAK"),
+                "environment": sorted(os.environ),
                 "boto3": boto3.__file__,
                 "layer": roadmap_content.__file__,
                 "prefix": sys.prefix,

@@ -1,0 +1,198 @@
+"""The story of the bug report, on a stack of its own: three real faults, a truthful record, and a second run.
+
+Nothing here reaches into the product: the faults are a row that another roadmap owns, a file that is
+staged, and a function whose process is killed while the database makes it wait.
+"""
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from sqlalchemy import Connection, Engine, NullPool, create_engine, text
+
+from local import views
+from local.loading import load_bundle
+from local.runs import follow_run, start_run, task_status
+from local.stack import LocalStack
+from local.target import Target
+from roadmap_content.bundle import Bundle, read_bundle
+from roadmap_content.content import CONTENT_KINDS, Document
+from roadmap_content.deadline import Deadline
+from roadmap_content.framework import Framework, read_framework
+from roadmap_content.generation.generator import generator_named
+from roadmap_content.items import ContentType, Item
+from roadmap_content.keys import staged_key
+from roadmap_content.status import TaskStatus
+
+SAMPLE = Path(__file__).parent / "sample" / "roadmap.json"
+BATCH_SIZE = 8
+console = Console(stderr=True)
+
+# Somebody else's row, not committed yet: whoever inserts the same concept's resources waits for us.
+HOLD_RESOURCES = text("""
+INSERT INTO resource_recommendation_metadata
+    (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)
+VALUES ('held', :concept_id, :roadmap_id, '[]', 0, '[]', timezone('utc', now()))
+""")
+
+# Within a transaction, what the server says of its sessions would stay what it said first.
+LOOK_AGAIN = text("SELECT pg_stat_clear_snapshot()")
+WAITING_FOR_US = text("""
+SELECT client_port FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))
+""")
+
+# The same id that the first concept's tutorial has: the duplicate key of the report.
+OTHER_ROADMAP = text("""
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data, created_at)
+VALUES ('an-older-roadmap', 'another-user', 'An older roadmap', '{}', timezone('utc', now()))
+""")
+OTHER_TUTORIAL = text("""
+INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
+    content_status, content_version, is_latest, estimated_completion_time, generated_at)
+VALUES (:tutorial_id, 'an-older-roadmap:c-1-1-1', 'an-older-roadmap', 'An older tutorial', '', '',
+    'completed', 1, true, 10, timezone('utc', now()))
+""")
+
+
+def run_demo(bundle_file: Path | None) -> None:
+    """Tell the story, and print what came of it as one JSON object."""
+    document = json.loads((bundle_file or SAMPLE).read_bytes())
+    bundle = read_bundle(document if document.get("content") else with_offline_content(document))
+    with tempfile.TemporaryDirectory(prefix="roadmap-demo-") as directory:
+        console.rule("[bold]1. A stack of its own")
+        with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
+            stack = LocalStack.start(
+                Path(directory), parameters={"BatchSize": str(BATCH_SIZE)}, wait_scale=0.1
+            )
+        with stack:
+            told = _tell(Target.local(stack), stack.database_url, bundle)
+    sys.stdout.write(json.dumps(told) + "\n")
+
+
+def with_offline_content(document: Document) -> Document:
+    """A bundle without content, with all of it made by the offline generator."""
+    framework = read_framework(document["roadmap"]["framework_data"])
+    return document | {"content": [_content(framework, concept_id) for concept_id in framework.nodes]}
+
+
+def _content(framework: Framework, concept_id: str) -> Document:
+    generator = generator_named("offline")
+    entry: Document = {"concept_id": concept_id}
+    for content_type, kind in CONTENT_KINDS.items():
+        draft = generator.generate(framework.concept(concept_id), content_type).model_dump(mode="json")
+        own_id = f"{content_type}-{concept_id}"[-64:]
+        entry[content_type] = {kind.id_field: own_id} | draft | kind.complete(draft, 1)
+    return entry
+
+
+def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
+    task_id = bundle.task.task_id
+    concepts = list(read_framework(bundle.roadmap.framework_data).nodes)
+    items = len(concepts) * len(ContentType)
+
+    console.rule("[bold]2. Content is generated, paid for, and staged")
+    load_bundle(bundle, target.engine, target.bucket, Deadline.after(60))
+    _say(f"{items} items of {len(concepts)} concepts are staged in S3; nothing is saved yet.")
+
+    console.rule("[bold]3. Three things go wrong")
+    _take_id(target.engine, bundle.content[Item(concepts[0], ContentType.TUTORIAL)])
+    _say(f"The tutorial id of {concepts[0]} is another roadmap's already: the report's duplicate key.")
+    _poison(target, bundle, Item(concepts[1], ContentType.QUIZ))
+    _say(f"The quiz of {concepts[1]} holds a NUL character, which PostgreSQL cannot store.")
+    victim = concepts[-1]
+    _say(f"The function that saves the resources of {victim} will be killed, each time it is tried.")
+
+    console.rule("[bold]4. The first run")
+    with _killing_the_saver_of(database_url, bundle.roadmap.roadmap_id, victim) as kills:
+        first = _run(target, task_id)
+    _say(f"{len(kills)} processes were killed. What the others brought is saved, what is missing is known:")
+    console.print(views.outcome(first))
+
+    console.rule("[bold]5. The second run: nothing was mended by hand")
+    second = _run(target, task_id)
+    console.print(views.outcome(second))
+    _say("The taken id was replaced, the poisoned quiz quarantined and made anew, the lost batch saved.")
+    return {
+        "items": items,
+        "first_run": _counts(first, before=0),
+        "second_run": _counts(second, before=_saved(first)),
+        "missing": sum(progress.missing for progress in second.progress.values()),
+        "status": second.status,
+    }
+
+
+def _say(sentence: str) -> None:
+    console.print(sentence, highlight=False)
+
+
+def _run(target: Target, task_id: str) -> TaskStatus:
+    execution_arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
+    with views.bars(console) as bars:
+        follow_run(
+            target.stepfunctions, execution_arn, lambda: bars.show(task_status(target.engine, task_id))
+        )
+    return task_status(target.engine, task_id)
+
+
+def _saved(status: TaskStatus) -> int:
+    return sum(progress.saved for progress in status.progress.values())
+
+
+def _counts(status: TaskStatus, *, before: int) -> dict[str, int]:
+    return {"saved": _saved(status) - before, "failed": len(status.failed_items)}
+
+
+def _take_id(engine: Engine, tutorial: Document) -> None:
+    with engine.begin() as connection:
+        connection.execute(OTHER_ROADMAP)
+        connection.execute(OTHER_TUTORIAL, {"tutorial_id": tutorial["tutorial_id"]})
+
+
+def _poison(target: Target, bundle: Bundle, item: Item) -> None:
+    quiz = json.loads(json.dumps(bundle.content[item]))
+    quiz["questions"][0]["explanation"] += "\x00"
+    target.bucket.put(staged_key(bundle.roadmap.roadmap_id, item), json.dumps(quiz).encode())
+
+
+@contextmanager
+def _killing_the_saver_of(database_url: str, roadmap_id: str, concept_id: str) -> Iterator[list[int]]:
+    """Kill every process that tries to save a concept's resources, until the block is left; their ids."""
+    killed: list[int] = []
+    over = threading.Event()
+    with create_engine(database_url, poolclass=NullPool).connect() as connection:
+        connection.execute(HOLD_RESOURCES, {"roadmap_id": roadmap_id, "concept_id": concept_id})
+        killer = threading.Thread(target=_kill_whoever_waits, args=(connection, over, killed))
+        killer.start()
+        try:
+            yield killed
+        finally:
+            over.set()
+            killer.join()
+            connection.rollback()
+
+
+def _kill_whoever_waits(connection: Connection, over: threading.Event, killed: list[int]) -> None:
+    while not over.wait(0.05):
+        connection.execute(LOOK_AGAIN)
+        for port in connection.scalars(WAITING_FOR_US):
+            process = _client_at(port)
+            if process is not None and process.pid not in killed:
+                killed.append(process.pid)
+                process.send_signal(signal.SIGKILL)
+
+
+def _client_at(port: int) -> psutil.Process | None:
+    """The process whose connection to the database comes from a local port."""
+    for found in psutil.net_connections("tcp4"):
+        if found.laddr and found.laddr.port == port and found.pid not in (None, os.getpid()):
+            return psutil.Process(found.pid)
+    return None
