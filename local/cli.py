@@ -42,9 +42,7 @@ def up() -> None:
     """Start the local stack, for the other commands."""
     with errors.status("starting PostgreSQL and the local cloud"):
         stack = LocalStack.up()
-    errors.print(
-        f"The stack is up: PostgreSQL at {stack.database.host}:{stack.database.port}, the cloud at {stack.endpoint_url}."
-    )
+    errors.print(f"The stack is up: the cloud at {stack.endpoint_url}, PostgreSQL beside it.")
 
 
 @app.command()

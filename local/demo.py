@@ -34,8 +34,7 @@ from roadmap_content.keys import staged_key
 from roadmap_content.status import TaskStatus
 
 SAMPLE = Path(__file__).parent / "sample" / "roadmap.json"
-BATCH_SIZE = 8
-console = Console(stderr=True)
+console = Console(stderr=True, highlight=False)
 
 # Somebody else's row, not committed yet: whoever inserts the same concept's resources waits for us.
 HOLD_RESOURCES = text("""
@@ -71,7 +70,7 @@ def run_demo(bundle_file: Path | None) -> None:
         console.rule("[bold]1. A stack of its own")
         with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
             stack = LocalStack.start(
-                Path(directory), parameters={"BatchSize": str(BATCH_SIZE)}, wait_scale=0.1
+                Path(directory), parameters={"BatchSize": "8", "MaxConcurrency": "4"}, wait_scale=0.1
             )
         with stack:
             told = _tell(Target.local(stack), stack.database_url, bundle)
@@ -131,7 +130,7 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
 
 
 def _say(sentence: str) -> None:
-    console.print(sentence, highlight=False)
+    console.print(sentence)
 
 
 def _run(target: Target, task_id: str) -> TaskStatus:

@@ -1,20 +1,22 @@
 """RedriveExecution, emulated from documentation: no local engine has it.
 
-What is emulated ("Restarting state machine executions with redrive" in the Step Functions guide): an execution
-that failed, was aborted or timed out goes on at the state that was entered and never exited, with that state's
-own input, with its retry counters at zero, on the definition that it was started with, under its own ARN; the
-context's `RedriveCount` is one higher. What was exited, also by a Catch, does not run again.
+The rule (Step Functions guide, "Restarting state machine executions with redrive"): an execution that failed,
+was aborted or timed out goes on at the step that did not succeed, with that step's own input, its retry
+counters at zero, on the definition it was started with, under its own ARN; the context's `RedriveCount` is one
+higher. What was exited, also by a Catch, does not run again.
 
-How: a state machine that starts at that state, and whose `$states.context.Execution` is replaced by what the
-redriven execution would see. So the redriven run has another ARN here (`RedrivenExecution.emulation_arn`) and
-the execution itself stays FAILED in DescribeExecution; its end is not told to rules on the original state
-machine; and of a Map that was not exited every iteration runs again, not only those that did not succeed.
-Variables (Assign) are not restored: the product's state machine has none.
+How: a state machine that starts at that step, and in which `$states.context.Execution` is replaced by what the
+redriven execution would see. What cannot be emulated so: the redriven run has an ARN of its own
+(`RedrivenExecution.emulation_arn`), while DescribeExecution of the execution itself still says how it ended
+before; rules on the original state machine do not hear of its end; of a Map that was not exited every
+iteration runs again, not only those that did not succeed; and variables (Assign) are not restored, of which
+the product's state machine has none.
 """
 
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -25,12 +27,14 @@ from .stack import LocalStack
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
-    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef
+    from mypy_boto3_stepfunctions.type_defs import DescribeExecutionOutputTypeDef, HistoryEventTypeDef
+
+Definition = dict[str, Any]
 
 REDRIVABLE_STATUSES = frozenset({"FAILED", "ABORTED", "TIMED_OUT"})
 REDRIVABLE_PERIOD = timedelta(days=14)
+LONGEST_EXECUTION = timedelta(days=365)
 MOST_EVENTS = 24_999
-MOST_REDRIVES = 1_000
 
 
 @dataclass(frozen=True)
@@ -44,83 +48,94 @@ class RedrivenExecution:
 
 
 @dataclass(frozen=True)
-class OpenState:
-    """A state that was entered and never exited."""
+class Step:
+    """A state, and the input that it was entered with."""
 
-    name: str
-    input: Any
+    state: str
+    input: str
+    """JSON."""
 
 
 def redrive(stack: LocalStack, execution_arn: str) -> RedrivenExecution:
-    """Redrive an execution; see this module.
+    """Redrive an execution, also one that has been redriven before; see this module.
 
     Raises:
         NotRedrivableError: Step Functions would refuse it (ExecutionNotRedrivable); says why.
     """
     client: SFNClient = stack.client("stepfunctions")
-    original = client.describe_execution(executionArn=execution_arn)
-    definition = json.loads(
-        client.describe_state_machine_for_execution(executionArn=execution_arn)["definition"]
-    )
-    latest, redrives = _latest_run(client, original)
-    events = _history(client, latest["executionArn"])
+    runs = _runs(client, execution_arn)
+    original, latest = runs[0], runs[-1]
+    histories = [_history(client, run["executionArn"]) for run in runs]
     now = datetime.now(UTC)
-    if reason := refusal(latest["status"], latest.get("stopDate"), len(events), redrives, now):
+    if reason := refusal(
+        latest["status"],
+        started_at=original["startDate"],
+        stopped_at=latest.get("stopDate", now),
+        events=sum(map(len, histories)),
+        now=now,
+    ):
         raise NotRedrivableError(reason)
 
-    count = redrives + 1
-    open_state = state_to_redrive(events, definition, json.loads(latest["input"]))
+    machine = client.describe_state_machine_for_execution(executionArn=execution_arn)
+    definition = json.loads(machine["definition"])
+    step = unsuccessful_step(histories[-1], definition) or Step(definition["StartAt"], original["input"])
     context = {
         "Id": execution_arn,
         "Name": original["name"],
         "Input": json.loads(original["input"]),
+        "RoleArn": machine["roleArn"],
         "StartTime": _timestamp(original["startDate"]),
-        "RedriveCount": count,
+        "RedriveCount": len(runs),
         "RedriveTime": _timestamp(now),
     }
-    machine = client.create_state_machine(
-        name=_emulation_name(execution_arn, count),
-        definition=json.dumps(derive_definition(definition, open_state.name, context)),
-        roleArn=client.describe_state_machine(stateMachineArn=original["stateMachineArn"])["roleArn"],
+    name = _emulation_name(execution_arn, len(runs))
+    emulation = client.create_state_machine(
+        name=name,
+        definition=json.dumps(derive_definition(definition, step.state, context)),
+        roleArn=machine["roleArn"],
     )
     started = client.start_execution(
-        stateMachineArn=machine["stateMachineArn"],
-        name=_emulation_name(execution_arn, count),
-        input=json.dumps(open_state.input),
+        stateMachineArn=emulation["stateMachineArn"], name=name, input=step.input
     )
-    return RedrivenExecution(execution_arn, count, started["executionArn"])
+    return RedrivenExecution(execution_arn, len(runs), started["executionArn"])
 
 
 def refusal(
-    status: str, stopped_at: datetime | None, events: int, redrives: int, now: datetime
+    status: str, *, started_at: datetime, stopped_at: datetime, events: int, now: datetime
 ) -> str | None:
-    """Why Step Functions would not redrive a Standard execution, by its documentation; `None` if it would."""
+    """Why Step Functions would not redrive a Standard execution; `None` if it would.
+
+    Emulated from documentation: the conditions of RedriveExecution, the reasons of DescribeExecution.
+    """
     if status not in REDRIVABLE_STATUSES:
         return f"Execution is {status} and cannot be redriven"
-    if stopped_at is not None and now - stopped_at > REDRIVABLE_PERIOD:
-        return f"Execution was completed more than {REDRIVABLE_PERIOD.days} days ago and cannot be redriven"
+    if now - stopped_at > REDRIVABLE_PERIOD:
+        return "Execution redrivable period exceeded"
+    if now - started_at > LONGEST_EXECUTION:
+        return "Execution has exceeded the max execution time"
     if events >= MOST_EVENTS:
-        return f"Execution has {events} events in its history and cannot be redriven"
-    if redrives >= MOST_REDRIVES:
-        return f"Execution has been redriven {redrives} times and cannot be redriven"
+        return "Execution history event limit exceeded"
     return None
 
 
-def state_to_redrive(events: list[dict[str, Any]], definition: dict[str, Any], run_input: Any) -> OpenState:
-    """The top-level state that was entered and never exited; the first one, if none was entered."""
-    open_state = OpenState(definition["StartAt"], run_input)
-    for event in events:
+def unsuccessful_step(history: "Iterable[HistoryEventTypeDef]", definition: Definition) -> Step | None:
+    """The top-level state that was entered last: a run that is over has not exited it.
+
+    `None` where the run ended before it entered one.
+    """
+    step = None
+    for event in history:
         entered = event.get("stateEnteredEventDetails")
         if entered and entered["name"] in definition["States"]:
-            open_state = OpenState(entered["name"], json.loads(entered["input"]))
-    return open_state
+            step = Step(entered["name"], entered["input"])
+    return step
 
 
-def derive_definition(definition: dict[str, Any], start_at: str, execution: dict[str, Any]) -> dict[str, Any]:
-    """The definition that starts at a state and whose context's `Execution` is the given one."""
+def derive_definition(definition: Definition, start_at: str, execution: Mapping[str, Any]) -> Definition:
+    """The definition that starts at a state, and in whose context `Execution` is the given one."""
     literal = f"({json.dumps(execution)})"
 
-    def with_context(value: Any) -> Any:  # noqa: ANN401 - whatever ASL holds
+    def with_context(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
         match value:
             case str():
                 return re.sub(r"\$states\.context\.Execution\b", lambda _: literal, value)
@@ -131,37 +146,29 @@ def derive_definition(definition: dict[str, Any], start_at: str, execution: dict
             case _:
                 return value
 
-    derived: dict[str, Any] = with_context(definition) | {"StartAt": start_at}
+    derived: Definition = with_context(definition) | {"StartAt": start_at}
     return derived
 
 
-def _latest_run(
-    client: "SFNClient", original: "DescribeExecutionOutputTypeDef"
-) -> tuple["DescribeExecutionOutputTypeDef", int]:
-    """The run of an execution's latest redrive, or the execution itself, and how often it was redriven."""
-    latest, redrives = original, 0
-    while True:
-        arn = _emulation_arn(original["executionArn"], redrives + 1)
-        try:
-            latest = client.describe_execution(executionArn=arn)
-        except client.exceptions.ExecutionDoesNotExist:
-            return latest, redrives
-        redrives += 1
-
-
-def _emulation_name(execution_arn: str, count: int) -> str:
-    return f"redrive-{hashlib.sha256(execution_arn.encode()).hexdigest()[:16]}-{count}"
-
-
-def _emulation_arn(execution_arn: str, count: int) -> str:
+def _runs(client: "SFNClient", execution_arn: str) -> "list[DescribeExecutionOutputTypeDef]":
+    """The execution, then the runs that stand for its redrives."""
+    runs = [client.describe_execution(executionArn=execution_arn)]
     prefix = execution_arn.rsplit(":", 2)[0]
-    name = _emulation_name(execution_arn, count)
-    return f"{prefix}:{name}:{name}"
+    while True:
+        name = _emulation_name(execution_arn, len(runs))
+        try:
+            runs.append(client.describe_execution(executionArn=f"{prefix}:{name}:{name}"))
+        except client.exceptions.ExecutionDoesNotExist:
+            return runs
 
 
-def _history(client: "SFNClient", execution_arn: str) -> list[dict[str, Any]]:
+def _emulation_name(execution_arn: str, redrive_count: int) -> str:
+    return f"redrive-{hashlib.sha256(execution_arn.encode()).hexdigest()[:16]}-{redrive_count}"
+
+
+def _history(client: "SFNClient", execution_arn: str) -> "list[HistoryEventTypeDef]":
     pages = client.get_paginator("get_execution_history").paginate(executionArn=execution_arn)
-    return [dict(event) for page in pages for event in page["events"]]
+    return [event for page in pages for event in page["events"]]
 
 
 def _timestamp(moment: datetime) -> str:

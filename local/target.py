@@ -47,7 +47,7 @@ class Target:
 
     @classmethod
     def on_aws(cls, name: str) -> Self:
-        """A stack on AWS, with the credentials of the environment. Its database must be reachable from here."""
+        """A stack on AWS, with the environment's credentials. Its database must be reachable from here."""
         import boto3
         from botocore.exceptions import ClientError
 

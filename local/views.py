@@ -4,9 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, Group
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from roadmap_content.items import ContentType
@@ -18,42 +17,40 @@ _MOST_REASONS = 20
 
 def outcome(status: TaskStatus) -> Group:
     """The outcome of a task: counts per content type, and why items are missing."""
-    table = Table(title=_headline(status), title_justify="left", title_style="")
-    table.add_column("content")
-    for name in ("total", "saved", "missing"):
-        table.add_column(name, justify="right")
+    table = Table("content", *(Column(name, justify="right") for name in ("total", "saved", "missing")))
     for content_type, progress in status.progress.items():
         style = "yellow" if progress.missing else ""
         counts = (progress.total, progress.saved, progress.missing)
         table.add_row(content_type, *map(str, counts), style=style)
-    parts: list[Table | Text] = [table]
+    parts: list[Table | Text] = [_headline(status), table]
     if status.error_message:
         parts.append(Text(status.error_message, style="red"))
-    if status.failed_items:
-        parts.append(reasons(status.failed_items))
-    return Group(*parts)
+    return Group(*parts, *_reasons(status.failed_items))
 
 
 def _headline(status: TaskStatus) -> Text:
     return Text.assemble(
-        f"task {status.task_id}  attempt {status.attempt}  ",
+        f"task {status.task_id}, attempt {status.attempt}: ",
         (status.status, _STYLES.get(status.status, "bold")),
     )
 
 
-def reasons(items: Iterable[FailedItem]) -> Table:
-    """Why items are missing: one line for those of the same kind that failed for the same reason."""
+def _reasons(items: Iterable[FailedItem]) -> Iterator[Text]:
+    """Why items are missing: one line for those of a content type that failed for the same reason."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for item in items:
         key = (item.content_type, item.stage, item.error_code, item.reason)
         groups.setdefault(key, []).append(item.concept_id)
-    table = Table("missing", "stage", "error", "reason", "concepts", show_edge=False)
     for (content_type, stage, error_code, reason), concepts in list(groups.items())[:_MOST_REASONS]:
         others = f" and {len(concepts) - 1} more" if len(concepts) > 1 else ""
-        table.add_row(content_type, stage, error_code, escape(reason), escape(concepts[0]) + others)
+        yield Text.assemble(
+            (f"  {content_type}", "bold"),
+            f" of {concepts[0]}{others}\n    ",
+            (error_code, "red"),
+            f" ({stage}): {reason}",
+        )
     if len(groups) > _MOST_REASONS:
-        table.add_row("…", "", "", f"{len(groups) - _MOST_REASONS} more reasons", "")
-    return table
+        yield Text(f"  and {len(groups) - _MOST_REASONS} more reasons: roadmap status --json names all")
 
 
 class Bars:

@@ -43,57 +43,11 @@ signal.pause()
 """
 
 
-def packaged_probe(cloud: Cloud) -> dict[str, Any]:
-    runtime = PythonRuntime(environment_python("runtime"), build_layer())
-    return package(read_template(PROBE / "template.yaml"), PROBE, runtime, cloud.client("s3"), "artifacts")
-
-
 @pytest.fixture
 def directory() -> Iterator[Path]:
     """A directory that PostgreSQL reaches, also where root runs the tests."""
     with tempfile.TemporaryDirectory(prefix="roadmap-stack-") as directory:
         yield Path(directory)
-
-
-class Probe:
-    """The probe's stack, deployed."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self.cloud = cloud
-        cloudformation = cloud.client("cloudformation")
-        self.outputs = create_stack(cloudformation, "probe", packaged_probe(cloud), {"Greeting": "hello"})
-        self.functions = functions_of(cloudformation, "probe")
-
-    def invoke(self, **event: object) -> dict[str, Any]:
-        """Invoke the function."""
-        answer = self.cloud.client("lambda").invoke(
-            FunctionName=self.outputs["Probe"], Payload=json.dumps(event)
-        )
-        result: dict[str, Any] = json.load(answer["Payload"])
-        return result
-
-    def run(self, *events: dict[str, object]) -> list[Any]:
-        """Run the state machine over events; its output."""
-        client = self.cloud.client("stepfunctions")
-        arn = client.start_execution(
-            stateMachineArn=self.outputs["StateMachineArn"], input=json.dumps(events)
-        )["executionArn"]
-        found: dict[str, Any] = {}
-
-        def is_over() -> bool:
-            found.update(client.describe_execution(executionArn=arn))
-            return bool(found["status"] != "RUNNING")
-
-        assert becomes_true(is_over, 60)
-        assert found["status"] == "SUCCEEDED", found
-        output: list[Any] = json.loads(found["output"])
-        return output
-
-
-@pytest.fixture(scope="module")
-def probe(stack: LocalStack) -> Iterator[Probe]:
-    yield Probe(stack.cloud)
-    delete_stack(stack.client("cloudformation"), "probe")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 Unknown keys are ignored: the context object of Step Functions carries more than is used, and grows.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
@@ -54,11 +56,21 @@ class RunInput(Payload):
     attempt: Attempt | None = None
 
 
+# As much of the message as there is: whole characters and whole escapes.
+_ERROR_MESSAGE = re.compile(r'\{"errorMessage": *"((?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*)')
+
+
 class StateError(Payload):
     """An error as the state machine caught it."""
 
     error: Annotated[str, Field(alias="Error")]
     cause: Annotated[str, Field(alias="Cause")] = ""
+
+    @property
+    def reason(self) -> str:
+        """The cause for people: of a function's error, which is JSON and may be cut off, the message."""
+        message = _ERROR_MESSAGE.match(self.cause)
+        return self.cause if message is None else json.loads(f'"{message[1]}"', strict=False)
 
 
 class PlanRequest(Payload):

@@ -120,7 +120,7 @@ def _record(
     if changed:
         message = outcome.error_message
         if error is not None and outcome.status != COMPLETED:
-            message = storable_text(f"{error.error}: {error.cause}")
+            message = storable_text(f"{error.error}: {error.reason}")
         recorded = record_outcome(
             connection,
             task_id,
@@ -194,7 +194,7 @@ def _account(
     recorded = {item: failure for item, (seen_by, failure) in known.items() if seen_by == attempt}
     withdraw_failures(connection, task_id, attempt, recorded.keys() - set(missing))
     unexplained = {
-        item: Failure(item, Stage.WORKFLOW, cause.error, storable_text(cause.cause), transient=True)
+        item: Failure(item, Stage.WORKFLOW, cause.error, cause.reason, transient=True)
         for item in missing
         if item not in recorded
         for cause in [ending.explanations.get(item, ending.error or _UNEXPLAINED)]

@@ -101,7 +101,7 @@ def read_framework(document: object) -> Framework:
 
 
 def concept_from(fields: Document) -> Concept:
-    """A concept from its node, or from what `asdict` made of a `Concept`."""
+    """A concept from its node, or from what `asdict` made of a `Concept`, read back from JSON."""
     return Concept(
         concept_id=fields["concept_id"],
         name=_text(fields.get("name")) or fields["concept_id"],
@@ -138,4 +138,9 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    try:
+        return float(value)
+    except OverflowError:  # JSON's whole numbers have no end
+        return 0.0

@@ -7,7 +7,6 @@ told, and a sweep looks for what was never told. It also recomputes a share of t
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, field_validator

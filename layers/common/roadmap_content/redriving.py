@@ -51,5 +51,5 @@ def _what_is_missing(outcome: FinalizedOutcome) -> str:
     counts = ", ".join(f"{count} {content_type}" for content_type, count in outcome.missing.items() if count)
     parts = [f"task {outcome.task_id}", f"missing: {counts}" if counts else outcome.status]
     if outcome.error is not None:
-        parts.append(f"{outcome.error.error}: {outcome.error.cause}")
+        parts.append(f"{outcome.error.error}: {outcome.error.reason}")
     return "; ".join(parts)

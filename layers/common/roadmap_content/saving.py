@@ -135,7 +135,7 @@ class _Saver:
     def _not_staged(self) -> NotStagedError:
         if self._generate_error is None:
             return NotStagedError("nothing is staged for the item")
-        return NotStagedError(f"{self._generate_error.error}: {self._generate_error.cause}")
+        return NotStagedError(f"{self._generate_error.error}: {self._generate_error.reason}")
 
     def save(
         self,

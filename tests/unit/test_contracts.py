@@ -1,0 +1,30 @@
+"""Payloads between the steps: what is wrong is named, and an error's cause can be read by people."""
+
+import json
+
+import pytest
+
+from roadmap_content.contracts import PlanRequest, StateError, parse
+from roadmap_content.errors import InvalidPayloadError
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        ("plain", "plain"),
+        ("", ""),
+        (json.dumps({"errorMessage": 'it "broke" \\ here', "errorType": "X"}), 'it "broke" \\ here'),
+        ('{"errorMessage": "cut of', "cut of"),
+        ('{"errorMessage": "cut at a backslash \\', "cut at a backslash "),
+        ('{"errorMessage": "cut in \\u00', "cut in "),
+        ('{"other": 1}', '{"other": 1}'),
+    ],
+)
+def test_a_cause_is_read_as_far_as_it_goes(cause: str, reason: str) -> None:
+    assert StateError(error="E", cause=cause).reason == reason
+
+
+@pytest.mark.parametrize("event", [None, [], {}, {"input": {"task_id": ""}}, {"input": {"task_id": 1}}])
+def test_a_payload_of_another_shape_is_refused_by_name(event: object) -> None:
+    with pytest.raises(InvalidPayloadError, match="PlanRequest"):
+        parse(PlanRequest, event)
