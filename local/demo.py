@@ -5,8 +5,6 @@ staged, and a function whose process is killed while the database makes it wait.
 """
 
 import json
-import os
-import signal
 import sys
 import tempfile
 import threading
@@ -15,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
@@ -24,6 +21,7 @@ from local.loading import load_bundle
 from local.runs import follow_run, start_run, task_status
 from local.stack import LocalStack
 from local.target import Target
+from local.waiting import processes_waiting_for
 from roadmap_content.bundle import Bundle, read_bundle
 from roadmap_content.content import CONTENT_KINDS, Document
 from roadmap_content.deadline import Deadline
@@ -41,12 +39,6 @@ HOLD_RESOURCES = text("""
 INSERT INTO resource_recommendation_metadata
     (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)
 VALUES ('held', :concept_id, :roadmap_id, '[]', 0, '[]', timezone('utc', now()))
-""")
-
-# Within a transaction, what the server says of its sessions would stay what it said first.
-LOOK_AGAIN = text("SELECT pg_stat_clear_snapshot()")
-WAITING_FOR_US = text("""
-SELECT client_port FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))
 """)
 
 # The same id that the first concept's tutorial has: the duplicate key of the report.
@@ -181,17 +173,6 @@ def _killing_the_saver_of(database_url: str, roadmap_id: str, concept_id: str) -
 
 def _kill_whoever_waits(connection: Connection, over: threading.Event, killed: list[int]) -> None:
     while not over.wait(0.05):
-        connection.execute(LOOK_AGAIN)
-        for port in connection.scalars(WAITING_FOR_US):
-            process = _client_at(port)
-            if process is not None and process.pid not in killed:
-                killed.append(process.pid)
-                process.send_signal(signal.SIGKILL)
-
-
-def _client_at(port: int) -> psutil.Process | None:
-    """The process whose connection to the database comes from a local port."""
-    for found in psutil.net_connections("tcp4"):
-        if found.laddr and found.laddr.port == port and found.pid not in (None, os.getpid()):
-            return psutil.Process(found.pid)
-    return None
+        for process in processes_waiting_for(connection):
+            killed.append(process.pid)
+            process.kill()

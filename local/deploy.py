@@ -111,7 +111,7 @@ def create_stack(
     """
     cloudformation.create_stack(
         StackName=name,
-        TemplateBody=json.dumps(template, default=str),
+        TemplateBody=json.dumps(template),
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
@@ -194,3 +194,5 @@ def _long_form(loader: _TemplateLoader, suffix: str, node: yaml.Node) -> dict[st
 
 
 _TemplateLoader.add_multi_constructor("!", _long_form)
+# A policy's `Version: 2012-10-17` is a text, and JSON knows no dates.
+_TemplateLoader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)

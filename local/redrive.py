@@ -1,12 +1,12 @@
 """RedriveExecution, emulated from documentation: no local engine has it.
 
-The rule (Step Functions guide, "Restarting state machine executions with redrive"): an execution that failed,
-was aborted or timed out goes on at the step that did not succeed, with that step's own input, its retry
-counters at zero, on the definition it was started with, under its own ARN; the context's `RedriveCount` is one
-higher. What was exited, also by a Catch, does not run again.
+The rule (Step Functions guide, "Restarting state machine executions with redrive"): an execution that
+failed, was aborted or timed out goes on at the step that did not succeed, with that step's own input, its
+retry counters at zero, on the definition it was started with, under its own ARN; the context's `RedriveCount`
+is one higher. What was exited, also by a Catch, does not run again.
 
-How: a state machine that starts at that step, and in which `$states.context.Execution` is replaced by what the
-redriven execution would see. What cannot be emulated so: the redriven run has an ARN of its own
+How: a state machine that starts at that step, and in which `$states.context.Execution` is replaced by what
+the redriven execution would see. What cannot be emulated so: the redriven run has an ARN of its own
 (`RedrivenExecution.emulation_arn`), while DescribeExecution of the execution itself still says how it ended
 before; rules on the original state machine do not hear of its end; of a Map that was not exited every
 iteration runs again, not only those that did not succeed; and variables (Assign) are not restored, of which

@@ -1,6 +1,5 @@
 """What the `roadmap` command works on: the local stack, or a stack on AWS by its name."""
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
@@ -36,11 +35,10 @@ class Target:
     @classmethod
     def local(cls, stack: LocalStack) -> Self:
         """A local stack."""
-        os.environ.update(stack.environment)
         credentials = Credentials.from_url(make_url(stack.database_url))
         return cls(
             engine=open_engine(lambda: credentials, tls=False),
-            bucket=Bucket(stack.bucket),
+            bucket=Bucket(stack.bucket, stack.client("s3")),
             stepfunctions=stack.client("stepfunctions"),
             state_machine_arn=stack.state_machine_arn,
         )

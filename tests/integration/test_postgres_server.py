@@ -38,6 +38,13 @@ def server(data_dir: Path) -> Iterator[PostgresServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One for all the tests that only look at it."""
+    with PostgresServer.start(tmp_path_factory.mktemp("postgres"), fsync=False) as server:
+        yield server
+
+
 def execute(url: str, statement: str) -> None:
     with create_engine(url, poolclass=NullPool).begin() as connection:
         connection.execute(text(statement))
@@ -69,38 +76,38 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def test_it_listens_on_loopback_alone(server: PostgresServer) -> None:
-    process = psutil.Process(server.pid)
+def test_it_listens_on_loopback_alone(left_running: PostgresServer) -> None:
+    listening = [at.laddr for at in psutil.net_connections("tcp") if at.status == psutil.CONN_LISTEN]
 
-    assert [(at.laddr.ip, at.laddr.port) for at in process.net_connections()] == [("127.0.0.1", server.port)]
-    assert not [at.laddr for at in process.net_connections("unix") if at.laddr]
+    assert [at.ip for at in listening if at.port == left_running.port] == ["127.0.0.1"]
+    assert scalars(left_running.url, "SHOW unix_socket_directories") == [""]
 
 
-def test_its_port_is_no_ephemeral_one(server: PostgresServer) -> None:
+def test_its_port_is_no_ephemeral_one(left_running: PostgresServer) -> None:
     with socket.socket() as anybody:
         anybody.bind(("127.0.0.1", 0))
-        assert server.port < anybody.getsockname()[1]
+        assert left_running.port < anybody.getsockname()[1]
 
 
-def test_it_is_not_root(server: PostgresServer) -> None:
-    assert psutil.Process(server.pid).uids().effective != 0
+def test_it_is_not_root(left_running: PostgresServer) -> None:
+    assert psutil.Process(left_running.pid).uids().effective != 0
 
 
-def test_it_asks_for_the_password(server: PostgresServer) -> None:
-    stranger = make_url(server.url).set(password="guessed").render_as_string(hide_password=False)
+def test_it_asks_for_the_password(left_running: PostgresServer) -> None:
+    stranger = make_url(left_running.url).set(password="guessed").render_as_string(hide_password=False)
 
     with pytest.raises(DBAPIError) as refused:
         execute(stranger, "SELECT 1")
 
     assert refused.value.orig is not None
     assert refused.value.orig.args[0]["C"] == "28P01"
-    assert server.password not in repr(server)
+    assert left_running.password not in repr(left_running)
 
 
-def test_text_is_unicode_and_time_is_utc(server: PostgresServer) -> None:
-    assert scalars(server.url, "SELECT pg_encoding_to_char(encoding) FROM pg_database") == ["UTF8"] * 4
-    assert scalars(server.url, "SELECT upper('école 路线图 🗺')") == ["ÉCOLE 路线图 🗺"]
-    assert scalars(server.url, "SHOW timezone") == ["UTC"]
+def test_text_is_unicode_and_time_is_utc(left_running: PostgresServer) -> None:
+    assert scalars(left_running.url, "SELECT pg_encoding_to_char(encoding) FROM pg_database") == ["UTF8"] * 4
+    assert scalars(left_running.url, "SELECT upper('école 路线图 🗺')") == ["ÉCOLE 路线图 🗺"]
+    assert scalars(left_running.url, "SHOW timezone") == ["UTC"]
 
 
 def test_it_holds_two_hundred_sessions_and_commits_to_disk(data_dir: Path) -> None:
@@ -239,10 +246,10 @@ if sys.platform == "linux":  # elsewhere a parent's death goes unnoticed, and no
 
 
 def test_a_process_id_that_is_now_another_s_is_left_alone(server: PostgresServer, data_dir: Path) -> None:
-    server.kill()
-    lock = data_dir / "cluster/postmaster.pid"
-    lines = lock.read_text().splitlines()
-    lock.write_text("\n".join([str(os.getpid()), *lines[1:]]))
+    lock_file = data_dir / "cluster/postmaster.pid"
+    lines = lock_file.read_text().splitlines()
+    server.stop()
+    lock_file.write_text("\n".join([str(os.getpid()), *lines[1:]]))
 
     assert PostgresServer.find(data_dir) is None
 

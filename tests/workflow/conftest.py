@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from local.deploy import delete_stack
 from local.stack import LocalStack
+from local.target import Target
+
+from .machine import Machine
+from .probing import Probe
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +23,24 @@ def stack() -> Iterator[LocalStack]:
         LocalStack.start(Path(directory), wait_scale=0.01, fsync=False) as stack,
     ):
         yield stack
+
+
+@pytest.fixture(scope="session")
+def probe(stack: LocalStack) -> Iterator[Probe]:
+    """The probe, beside the system."""
+    yield Probe(stack.cloud)
+    delete_stack(stack.client("cloudformation"), "probe")
+
+
+@pytest.fixture(scope="session")
+def target(stack: LocalStack) -> Iterator[Target]:
+    """What the commands would work on."""
+    target = Target.local(stack)
+    yield target
+    target.engine.dispose()
+
+
+@pytest.fixture
+def machine(stack: LocalStack, target: Target) -> Machine:
+    """The state machine, for a task of the test's own."""
+    return Machine(stack, target)

@@ -1,6 +1,5 @@
 """The local cloud does what the tests on it rely on, and leaves nothing behind."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,29 +7,20 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from local.builds import REPOSITORY
 from local.cloud import Cloud
-from local.deploy import (
-    PythonRuntime,
-    StackFailedError,
-    create_stack,
-    delete_stack,
-    functions_of,
-    package,
-    read_template,
-)
+from local.deploy import StackFailedError, create_stack
 from local.environment import environment_python
 from local.errors import NoStackError
 from local.layer import build_layer
 from local.processes import HOST, becomes_true, has_ended
 from local.stack import LocalStack, StackRunningError
 
-PROBE = Path(__file__).parent / "probe"
+from .probing import Probe
 
 START = """
 import signal, sys
@@ -38,7 +28,9 @@ from pathlib import Path
 from local.stack import LocalStack
 
 stack = LocalStack.start(Path(sys.argv[1]), detached=sys.argv[2] == "detached")
-print(stack.cloud.process.pid, stack.database.pid, flush=True)
+stack.client("lambda").invoke(FunctionName=stack.functions["PlanBatchesFunction"], Payload="{}")
+cloud, function = stack.cloud.process, *stack.cloud.process.children(recursive=True)
+print(stack.database.pid, cloud.pid, function.pid, flush=True)
 signal.pause()
 """
 
@@ -157,7 +149,7 @@ def kill(starter: subprocess.Popen[str]) -> None:
 def test_a_stack_ends_with_the_process_that_started_it(directory: Path) -> None:
     starter, processes = start_elsewhere(directory, "attached")
     kill(starter)
-    assert len(processes) == 2
+    assert len(processes) == 3
     assert becomes_true(lambda: all(has_ended(process) for process in processes), 60)
 
 
@@ -172,7 +164,7 @@ def test_a_detached_stack_is_there_for_other_processes_until_it_is_taken_down(di
     finally:
         was_there = LocalStack.down(directory)
     assert was_there
-    assert len(processes) == 2
+    assert len(processes) == 3
     assert all(has_ended(process) for process in processes)
     assert not LocalStack.down(directory), "there is nothing left to take down"
     with pytest.raises(NoStackError):

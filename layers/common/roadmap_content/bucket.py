@@ -31,11 +31,14 @@ class Bucket:
     nothing that S3 answers says that the content itself is wrong, so all of it may heal.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, client: "S3Client | None" = None) -> None:
         self.name = name
+        self._given_client = client
 
     @cached_property
     def _client(self) -> "S3Client":
+        if self._given_client is not None:
+            return self._given_client
         import boto3
         from botocore.config import Config
 

@@ -21,6 +21,10 @@ def handler(event: dict[str, Any], context: Any) -> Any:
             return os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
             return signal.pause()
+        case "await redrive":
+            if event["execution"].get("RedriveCount", 0) < event["count"]:
+                raise ProbeError("not redriven often enough")
+            return event
         case "meet":
             return _meet(Path(event["place"]), event["guests"], context.get_remaining_time_in_millis() / 1000)
         case "look":

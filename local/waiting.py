@@ -1,0 +1,30 @@
+"""Finds the process of whoever waits in the database for what a session holds: to kill it, by real means."""
+
+import psutil
+from sqlalchemy import Connection, text
+
+# Within a transaction, what the server says of its sessions would stay what it said first.
+LOOK_AGAIN = text("SELECT pg_stat_clear_snapshot()")
+
+WAITING_FOR_US = text("""
+SELECT client_port FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))
+""")
+
+SERVER_PORT = text("SELECT inet_server_port()")
+
+
+def processes_waiting_for(connection: Connection) -> list[psutil.Process]:
+    """The processes of this machine that wait for what the transaction of `connection` holds."""
+    connection.execute(LOOK_AGAIN)
+    server_port = connection.scalar(SERVER_PORT)
+    client_ports = set(connection.scalars(WAITING_FOR_US))
+    # Both ends must fit: the port of a client that has died meanwhile may be anybody's by now.
+    return [
+        psutil.Process(found.pid)
+        for found in psutil.net_connections("tcp4")
+        if found.pid is not None
+        and found.laddr
+        and found.raddr
+        and found.laddr.port in client_ports
+        and found.raddr.port == server_port
+    ]

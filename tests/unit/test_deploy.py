@@ -1,0 +1,139 @@
+"""The template that the local cloud gets is the deployed one, but for what runs a Python function."""
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.builds import REPOSITORY
+from local.deploy import PythonRuntime, package, read_template
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TEMPLATE = """
+Transform: AWS::Serverless-2016-10-31
+Conditions:
+  Both: !And [!Condition A, !Not [!Equals [!Ref B, ""]]]
+Globals:
+  Function: { Runtime: python3.13 }
+Resources:
+  First:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: first
+      Timeout: 7
+      Policies: [{ Version: 2012-10-17, Resource: !GetAtt Bucket.Arn }]
+      Role: !If [Both, !Sub "${Bucket}/*", !Ref AWS::NoValue]
+  Node:
+    Type: AWS::Serverless::Function
+    Properties: { CodeUri: first, Runtime: nodejs22.x }
+  Layer:
+    Type: AWS::Serverless::LayerVersion
+    Properties: { ContentUri: not-built-here, CompatibleRuntimes: [python3.13] }
+  Machine:
+    Type: AWS::Serverless::StateMachine
+    Properties: { DefinitionUri: machine.asl.json }
+  Bucket:
+    Type: AWS::S3::Bucket
+"""
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator["S3Client"]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket="artifacts")
+        yield client
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A folder with a template and what it names."""
+    (tmp_path / "template.yaml").write_text(TEMPLATE)
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first/app.py").write_text("def handler(event, context): ...")
+    (tmp_path / "machine.asl.json").write_text('{"StartAt": "${Name}"}')
+    (tmp_path / "a layer/python").mkdir(parents=True)
+    (tmp_path / "a layer/python/common.py").touch()
+    return tmp_path
+
+
+def packaged(base: Path, s3: "S3Client") -> dict[str, Any]:
+    runtime = PythonRuntime(interpreter=Path("/environments/runtime/bin/python"), layer=base / "a layer")
+    return package(read_template(base / "template.yaml"), base, runtime, s3, "artifacts")
+
+
+def fetch(s3: "S3Client", uri: str) -> bytes:
+    bucket, key = uri.removeprefix("s3://").split("/", 1)
+    return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+def unzip(archive: bytes) -> dict[str, str]:
+    with zipfile.ZipFile(io.BytesIO(archive)) as files:
+        return {name: files.read(name).decode() for name in files.namelist()}
+
+
+def test_short_forms_become_long_ones(base: Path) -> None:
+    template = read_template(base / "template.yaml")
+    assert template["Conditions"]["Both"] == {
+        "Fn::And": [{"Condition": "A"}, {"Fn::Not": [{"Fn::Equals": [{"Ref": "B"}, ""]}]}]
+    }
+    properties = template["Resources"]["First"]["Properties"]
+    assert properties["Role"] == {"Fn::If": ["Both", {"Fn::Sub": "${Bucket}/*"}, {"Ref": "AWS::NoValue"}]}
+    assert properties["Policies"][0]["Resource"] == {"Fn::GetAtt": ["Bucket", "Arn"]}
+
+
+def test_a_date_that_is_not_quoted_stays_the_text_that_it_is(base: Path) -> None:
+    policy = read_template(base / "template.yaml")["Resources"]["First"]["Properties"]["Policies"][0]
+    assert policy["Version"] == "2012-10-17"
+
+
+def test_a_python_function_gets_a_bootstrap_and_nothing_else_is_changed(base: Path, s3: "S3Client") -> None:
+    before, after = read_template(base / "template.yaml"), packaged(base, s3)
+    first = after["Resources"]["First"]["Properties"]
+    files = unzip(fetch(s3, first["CodeUri"]))
+    assert files.keys() == {"app.py", "bootstrap"}
+    assert f"PYTHONPATH='{base}/a layer/python'" in files["bootstrap"]
+    assert 'exec /environments/runtime/bin/python -m awslambdaric "$_HANDLER"' in files["bootstrap"]
+    before["Resources"]["First"]["Properties"] |= {
+        "CodeUri": first["CodeUri"],
+        "Runtime": "provided.al2023",
+    }
+    for logical_id, key in (("Node", "CodeUri"), ("Layer", "ContentUri"), ("Machine", "DefinitionUri")):
+        before["Resources"][logical_id]["Properties"][key] = after["Resources"][logical_id]["Properties"][key]
+    before["Resources"]["Bucket"]["Properties"] = {}
+    assert after == before
+
+
+def test_what_is_named_is_uploaded(base: Path, s3: "S3Client") -> None:
+    resources = packaged(base, s3)["Resources"]
+    assert unzip(fetch(s3, resources["Node"]["Properties"]["CodeUri"])).keys() == {"app.py"}
+    assert unzip(fetch(s3, resources["Layer"]["Properties"]["ContentUri"])).keys() == {"python/common.py"}
+    machine = resources["Machine"]["Properties"]["DefinitionUri"]
+    assert fetch(s3, machine) == b'{"StartAt": "${Name}"}', "substitutions are CloudFormation's to make"
+
+
+def test_the_same_sources_are_the_same_upload(base: Path, s3: "S3Client") -> None:
+    assert packaged(base, s3) == packaged(base, s3)
+
+
+def test_code_that_is_not_there_is_refused(base: Path, s3: "S3Client") -> None:
+    (base / "first/app.py").unlink()
+    (base / "first").rmdir()
+    with pytest.raises(FileNotFoundError, match="first"):
+        packaged(base, s3)
+
+
+def test_the_template_of_this_project_is_read_whole() -> None:
+    text = json.dumps(read_template(REPOSITORY / "template.yaml"))
+    assert "Fn::GetAtt" in text
+    assert "!" not in text.replace("!=", "")

@@ -1,0 +1,118 @@
+"""A task on its way through the real state machine, and the means to make it fail."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, NullPool, create_engine, text
+
+from local.loading import load_bundle
+from local.processes import becomes_true
+from local.runs import start_run, task_status
+from local.stack import LocalStack
+from local.target import Target
+from roadmap_content.bundle import read_bundle
+from roadmap_content.deadline import Deadline
+from roadmap_content.items import Item
+from roadmap_content.keys import staged_key
+from roadmap_content.status import TaskStatus
+from tests.factories import bundle_of
+
+
+class Machine:
+    """The state machine of a stack, for one task of its own."""
+
+    def __init__(self, stack: LocalStack, target: Target) -> None:
+        self.stack = stack
+        self.target = target
+        self.client = stack.client("stepfunctions")
+        self.roadmap_id = f"r-{uuid.uuid4().hex[:8]}"
+        self.task_id = str(uuid.uuid4())
+
+    def another(self) -> "Machine":
+        """The same state machine, for another task."""
+        return Machine(self.stack, self.target)
+
+    def concept_ids(self, count: int) -> list[str]:
+        """Ids of this roadmap's own."""
+        return [f"{self.roadmap_id}:c-1-1-{number}" for number in range(1, count + 1)]
+
+    def load(self, count: int) -> list[str]:
+        """Load a roadmap with content for every concept; the ids of its concepts."""
+        ids = self.concept_ids(count)
+        self.load_bundle(bundle_of(ids, roadmap_id=self.roadmap_id, task_id=self.task_id))
+        return ids
+
+    def load_bundle(self, bundle: dict[str, Any]) -> None:
+        """Load a bundle."""
+        loaded = read_bundle(bundle)
+        self.roadmap_id, self.task_id = loaded.roadmap.roadmap_id, loaded.task.task_id
+        load_bundle(loaded, self.target.engine, self.target.bucket, Deadline.after(60))
+
+    def stage(self, item: Item, body: bytes) -> None:
+        """Stage whatever bytes, as the product's generator would."""
+        self.target.bucket.put(staged_key(self.roadmap_id, item), body)
+
+    def start(self) -> str:
+        """Start a run by hand; its ARN."""
+        return start_run(self.client, self.stack.state_machine_arn, self.task_id)
+
+    def wait(self, execution_arn: str) -> dict[str, Any]:
+        """Wait for a run's end; how Step Functions describes it."""
+        found: dict[str, Any] = {}
+
+        def is_over() -> bool:
+            found.update(self.client.describe_execution(executionArn=execution_arn))
+            return bool(found["status"] != "RUNNING")
+
+        assert becomes_true(is_over, 120), "the run does not end"
+        return found
+
+    def run(self) -> dict[str, Any]:
+        """A whole run; how Step Functions describes it."""
+        return self.wait(self.start())
+
+    def status(self) -> TaskStatus:
+        """How the task stands."""
+        return task_status(self.target.engine, self.task_id)
+
+    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
+        """Ask the database."""
+        with self.target.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
+
+    def execute(self, sql: str, **parameters: object) -> None:
+        """Change the database, as the product would."""
+        with self.target.engine.begin() as connection:
+            connection.execute(text(sql), parameters)
+
+    def framework(self) -> dict[str, Any]:
+        """The roadmap's framework."""
+        sql = "SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :id"
+        framework: dict[str, Any] = self.rows(sql, id=self.roadmap_id)[0]["framework_data"]
+        return framework
+
+    @contextmanager
+    def holding(self, concept_id: str) -> Iterator[Connection]:
+        """Make whoever inserts a concept's quiz wait, as long as the block lasts."""
+        with create_engine(self.stack.database_url, poolclass=NullPool).connect() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions)"
+                    " VALUES (:id, :concept_id, :roadmap_id, '[]')"
+                ),
+                {"id": uuid.uuid4().hex, "concept_id": concept_id, "roadmap_id": self.roadmap_id},
+            )
+            yield connection
+            connection.rollback()
+
+    @contextmanager
+    def function_changed(self, logical_id: str, **changes: Any) -> Iterator[None]:
+        """Change a function's configuration, as long as the block lasts."""
+        client = self.stack.client("lambda")
+        name = self.stack.functions[logical_id]
+        before = client.get_function_configuration(FunctionName=name)
+        client.update_function_configuration(FunctionName=name, **changes)
+        yield
+        client.update_function_configuration(FunctionName=name, **{key: before[key] for key in changes})

@@ -1,0 +1,56 @@
+"""A function that does what a test tells it, and a state machine around it: `probe/`, deployed."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from local.cloud import Cloud
+from local.deploy import PythonRuntime, create_stack, package, read_template
+from local.environment import environment_python
+from local.layer import build_layer
+from local.processes import becomes_true
+
+FOLDER = Path(__file__).parent / "probe"
+
+
+class Probe:
+    """The probe on a cloud."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
+        s3, runtime = cloud.client("s3"), PythonRuntime(environment_python("runtime"), build_layer())
+        template = package(read_template(FOLDER / "template.yaml"), FOLDER, runtime, s3, "artifacts")
+        cloudformation = cloud.client("cloudformation")
+        self.outputs = create_stack(cloudformation, "probe", template, {"Greeting": "hello"})
+
+    def invoke(self, **event: object) -> dict[str, Any]:
+        """Invoke the function."""
+        answer = self.cloud.client("lambda").invoke(
+            FunctionName=self.outputs["Probe"], Payload=json.dumps(event)
+        )
+        result: dict[str, Any] = json.load(answer["Payload"])
+        return result
+
+    def run(self, *events: Mapping[str, object]) -> list[Any]:
+        """Run the state machine over events; its output."""
+        started = self.cloud.client("stepfunctions").start_execution(
+            stateMachineArn=self.outputs["StateMachineArn"], input=json.dumps(events)
+        )
+        over = await_end(self.cloud, started["executionArn"])
+        assert over["status"] == "SUCCEEDED", over
+        output: list[Any] = json.loads(over["output"])
+        return output
+
+
+def await_end(cloud: Cloud, execution_arn: str) -> dict[str, Any]:
+    """Wait for an execution to be over; its description."""
+    client = cloud.client("stepfunctions")
+    description: dict[str, Any] = {}
+
+    def is_over() -> bool:
+        description.update(client.describe_execution(executionArn=execution_arn))
+        return bool(description["status"] != "RUNNING")
+
+    assert becomes_true(is_over, 120), description
+    return description

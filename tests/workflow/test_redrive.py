@@ -1,0 +1,118 @@
+"""A redrive goes on where the run ended: emulated from documentation, because no local engine has it.
+
+The rule is that of RedriveExecution: "it continues the failed execution from the unsuccessful step and uses
+the same input", and the results of the successful steps are preserved.
+"""
+
+import json
+from typing import Any
+
+import pytest
+
+from local.redrive import redrive
+from local.stack import LocalStack
+from roadmap_content.executions import NotRedrivableError
+
+from .probing import Probe, await_end
+
+
+def definition(probe: Probe, redrives: int) -> dict[str, Any]:
+    """A step that is not to run again, one whose error is caught, and one that fails until it is redriven."""
+    task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
+    function = probe.outputs["Probe"]
+    payload = (
+        "{% { 'do': 'await redrive', 'count': "
+        f"{redrives}"
+        ", 'drawn': $states.input.drawn, 'execution': $states.context.Execution } %}"
+    )
+    return {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Draw",
+        "States": {
+            "Draw": {"Type": "Pass", "Output": {"drawn": "{% $uuid() %}"}, "Next": "Caught"},
+            "Caught": {
+                **task,
+                "Arguments": {"FunctionName": function, "Payload": {"do": "raise"}},
+                "Catch": [
+                    {
+                        "ErrorEquals": ["ProbeError"],
+                        "Output": "{% $merge([$states.input, { 'caught': true }]) %}",
+                        "Next": "AwaitRedrive",
+                    }
+                ],
+                "Next": "NotToBeReached",
+            },
+            "NotToBeReached": {"Type": "Fail", "Error": "CaughtDidNotFail"},
+            "AwaitRedrive": {
+                **task,
+                "Arguments": {"FunctionName": function, "Payload": payload},
+                "Output": "{% $states.result.Payload %}",
+                "End": True,
+            },
+        },
+    }
+
+
+def start(stack: LocalStack, name: str, machine: dict[str, Any]) -> str:
+    client = stack.client("stepfunctions")
+    arn = client.create_state_machine(
+        name=name, definition=json.dumps(machine), roleArn="arn:aws:iam::000000000000:role/any"
+    )["stateMachineArn"]
+    started = client.start_execution(stateMachineArn=arn, name=f"{name}-1", input='{"task": "\\"a\\" %} 任"}')
+    execution_arn: str = started["executionArn"]
+    return execution_arn
+
+
+def test_each_redrive_goes_on_at_the_step_that_failed_with_its_own_input(
+    stack: LocalStack, probe: Probe
+) -> None:
+    execution_arn = start(stack, "fails-twice", definition(probe, redrives=2))
+    assert await_end(stack.cloud, execution_arn)["error"] == "ProbeError"
+
+    first = redrive(stack, execution_arn)
+    assert first.redrive_count == 1
+    ended = await_end(stack.cloud, first.emulation_arn)
+    assert ended["error"] == "ProbeError", "a redrive that fails again is over, and not an endless loop"
+    step_input = json.loads(ended["input"])
+
+    second = redrive(stack, execution_arn)
+    assert second.redrive_count == 2
+    output = json.loads(await_end(stack.cloud, second.emulation_arn)["output"])
+    assert output["drawn"] == step_input["drawn"], "what succeeded was not run again"
+    seen = output["execution"]
+    assert (seen["Id"], seen["Name"], seen["RedriveCount"]) == (execution_arn, "fails-twice-1", 2)
+    assert seen["Input"] == {"task": '"a" %} 任'}
+
+    with pytest.raises(NotRedrivableError, match="SUCCEEDED"):
+        redrive(stack, execution_arn)
+
+
+def test_a_running_execution_is_not_redriven_and_an_aborted_one_is(stack: LocalStack, probe: Probe) -> None:
+    machine = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Wait",
+        "States": {"Wait": {"Type": "Wait", "Seconds": 100_000, "End": True}},
+    }
+    execution_arn = start(stack, "waits", machine)
+    with pytest.raises(NotRedrivableError, match="RUNNING"):
+        redrive(stack, execution_arn)
+
+    client = stack.client("stepfunctions")
+    client.stop_execution(executionArn=execution_arn)
+    redriven = redrive(stack, execution_arn)
+    with pytest.raises(NotRedrivableError, match="RUNNING"):
+        redrive(stack, execution_arn)
+    client.stop_execution(executionArn=redriven.emulation_arn)
+    assert await_end(stack.cloud, redriven.emulation_arn)["status"] == "ABORTED"
+
+
+def test_a_run_that_only_a_new_definition_would_help_fails_again(stack: LocalStack) -> None:
+    machine = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Refuse",
+        "States": {"Refuse": {"Type": "Fail", "Error": "Refused", "Cause": "as written"}},
+    }
+    execution_arn = start(stack, "refuses", machine)
+    await_end(stack.cloud, execution_arn)
+    redriven = redrive(stack, execution_arn)
+    assert await_end(stack.cloud, redriven.emulation_arn)["error"] == "Refused", "a Fail state fails again"

@@ -1,0 +1,186 @@
+"""The real state machine with the real functions: whatever happens in it, the outcome is recorded."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.processes import becomes_true
+from local.waiting import processes_waiting_for
+from roadmap_content.content import CONTENT_KINDS
+from roadmap_content.items import ContentType, Item
+from tests.factories import quiz, tutorial
+
+from .machine import Machine
+
+CURRICULA = sorted((Path(__file__).parents[2].parent / "shared" / "data").glob("*.json"))
+OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
+
+
+def failed_items(machine: Machine) -> dict[Item, str]:
+    return {
+        Item(item.concept_id, item.content_type): item.error_code for item in machine.status().failed_items
+    }
+
+
+def without_ours(framework: dict[str, Any]) -> str:
+    copy = json.loads(json.dumps(framework))
+    for stage in copy["stages"]:
+        for module in stage["modules"]:
+            for concept in module["concepts"]:
+                for key in OURS:
+                    del concept[key]
+    return json.dumps(copy)
+
+
+def test_success(machine: Machine) -> None:
+    machine.load(12)
+    execution = machine.run()
+    status = machine.status()
+    assert (execution["status"], status.status) == ("SUCCEEDED", "completed")
+    assert {progress.saved for progress in status.progress.values()} == {12}
+    assert status.execution_arn == execution["executionArn"]
+
+
+@pytest.mark.parametrize("curriculum", CURRICULA, ids=lambda path: path.stem)
+def test_a_real_curriculum_is_saved_character_for_character(machine: Machine, curriculum: Path) -> None:
+    bundle = json.loads(curriculum.read_bytes())
+    machine.load_bundle(bundle)
+    assert machine.run()["status"] == "SUCCEEDED"
+
+    for entry in bundle["content"]:
+        where = {"roadmap_id": machine.roadmap_id, "concept_id": entry["concept_id"]}
+        condition = "roadmap_id = :roadmap_id AND concept_id = :concept_id"
+        (row,) = machine.rows(f"SELECT * FROM tutorial_metadata WHERE {condition}", **where)
+        text = machine.target.bucket.get(row["content_url"])
+        assert text is not None
+        assert {
+            **{key: row[key] for key in entry["tutorial"] if key in row},
+            "markdown": text.body.decode(),
+        } == (entry["tutorial"])
+        (row,) = machine.rows(f"SELECT * FROM resource_recommendation_metadata WHERE {condition}", **where)
+        assert {key: row[key] for key in entry["resources"]} == entry["resources"]
+        (row,) = machine.rows(f"SELECT * FROM quiz_metadata WHERE {condition}", **where)
+        assert {key: row[key] for key in entry["quiz"]} == entry["quiz"]
+    assert without_ours(machine.framework()) == without_ours(bundle["roadmap"]["framework_data"])
+
+
+def test_a_partial_failure_ends_failed_and_a_second_run_completes(machine: Machine) -> None:
+    ids = machine.load(12)
+    other = machine.another()
+    other.load(1)
+    assert other.run()["status"] == "SUCCEEDED"
+    taken = tutorial(other.concept_ids(1)[0])["tutorial_id"]
+    machine.stage(
+        Item(ids[0], ContentType.TUTORIAL), json.dumps(tutorial(ids[0], tutorial_id=taken)).encode()
+    )
+    machine.stage(Item(ids[5], ContentType.QUIZ), json.dumps(quiz(ids[5], note="\x00")).encode())
+
+    first = machine.run()
+    assert (first["status"], first["error"]) == ("FAILED", "ContentIncomplete")
+    assert "1 tutorial, 1 quiz" in first["cause"]
+    assert machine.status().status == "partial_failure"
+    assert failed_items(machine) == {
+        Item(ids[0], ContentType.TUTORIAL): "IdTaken",
+        Item(ids[5], ContentType.QUIZ): "InvalidContent",
+    }
+    (task,) = machine.rows("SELECT * FROM roadmap_tasks WHERE task_id = :id", id=machine.task_id)
+    assert task["failed_concepts"]["concept_ids"] == [ids[0], ids[5]]
+    assert task["execution_summary"]["tutorial"] == {"total": 12, "completed": 11, "failed": 1}
+
+    assert machine.run()["status"] == "SUCCEEDED"
+    assert (machine.status().status, machine.status().attempt) == ("completed", 2)
+
+
+def test_a_saver_that_dies_is_tried_again_and_then_its_batch_is_recorded(machine: Machine) -> None:
+    ids = machine.load(6)
+    killed: set[int] = set()
+    over = threading.Event()
+    with machine.holding(ids[2]) as held:
+
+        def kill_whoever_waits() -> None:
+            while not over.wait(0.02):
+                for process in processes_waiting_for(held):
+                    killed.add(process.pid)
+                    process.kill()
+
+        killer = threading.Thread(target=kill_whoever_waits)
+        killer.start()
+        execution = machine.run()
+        over.set()
+        killer.join()
+    assert (execution["status"], execution["error"]) == ("FAILED", "ContentIncomplete")
+    assert len(killed) == 3  # once, and twice again
+    assert failed_items(machine) == {Item(each, ContentType.QUIZ): "Runtime.ExitError" for each in ids}
+    assert machine.status().progress[ContentType.TUTORIAL].saved == 6
+    assert machine.run()["status"] == "SUCCEEDED"
+
+
+def test_a_saver_that_does_not_come_back_in_time_is_recorded(machine: Machine) -> None:
+    ids = machine.load(3)
+    with machine.holding(ids[0]), machine.function_changed("SaveBatchFunction", Timeout=4):
+        execution = machine.run()
+    assert execution["error"] == "ContentIncomplete"
+    missing = failed_items(machine)
+    assert set(missing) >= {Item(each, ContentType.QUIZ) for each in ids}
+    assert set(missing.values()) <= {"Sandbox.Timedout", "DatabaseUnavailable"}
+    assert machine.run()["status"] == "SUCCEEDED"
+
+
+def test_a_saver_that_raises_fails_its_batches_and_the_run_is_recorded(machine: Machine) -> None:
+    machine.load(3)
+    with machine.function_changed("SaveBatchFunction", Environment={"Variables": {}}):
+        execution = machine.run()
+    assert execution["error"] == "ContentIncomplete"
+    assert machine.status().status == "failed"
+    assert set(failed_items(machine).values()) == {"MissingSettingError"}
+    assert machine.run()["status"] == "SUCCEEDED"
+
+
+def test_what_is_staged_is_saved_although_generate_fails(machine: Machine) -> None:
+    machine.load(3)
+    with machine.function_changed("GenerateContentFunction", Environment={"Variables": {}}):
+        assert machine.run()["status"] == "SUCCEEDED"
+    assert machine.status().status == "completed"
+
+
+def test_a_plan_that_fails_is_recorded(machine: Machine) -> None:
+    machine.load(3)
+    machine.execute(
+        "UPDATE roadmap_metadata SET deleted_at = now() WHERE roadmap_id = :id", id=machine.roadmap_id
+    )
+    execution = machine.run()
+    assert (execution["status"], execution["error"]) == ("FAILED", "ContentIncomplete")
+    status = machine.status()
+    assert (status.status, status.error_message) == (
+        "failed",
+        f"RoadmapNotFound: roadmap '{machine.roadmap_id}' is deleted",
+    )
+
+
+def test_a_task_that_does_not_exist_ends_failed_and_says_so(machine: Machine) -> None:
+    execution = machine.run()
+    assert (execution["status"], execution["error"]) == ("FAILED", "ContentIncomplete")
+    assert "TaskNotFoundError" in execution["cause"]
+
+
+def test_a_finalizer_that_fails_leaves_the_execution_failed_at_finalize(machine: Machine) -> None:
+    machine.load(3)
+    with machine.function_changed("FinalizeTaskFunction", Environment={"Variables": {}}):
+        execution = machine.run()
+    assert (execution["status"], execution["error"]) == ("FAILED", "MissingSettingError")
+
+
+def test_two_runs_of_one_task_do_not_both_work_on_it(machine: Machine) -> None:
+    ids = machine.load(3)
+    with machine.holding(ids[0]) as held:
+        first = machine.start()
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        second = machine.run()
+        assert second["status"] == "FAILED"
+        assert "ClaimRefusedError" in second["cause"]
+        held.rollback()
+        assert machine.wait(first)["status"] == "SUCCEEDED"
+    assert (machine.status().status, machine.status().attempt) == ("completed", 1)
