@@ -1,0 +1,243 @@
+"""Retry and status over real HTTP, against the real machine."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode
+
+import pytest
+
+from local.processes import becomes_true
+from local.tokens import sign_token
+from local.waiting import processes_waiting_for
+from roadmap_content.items import ContentType, Item
+from tests.factories import USER, bundle_of, quiz
+
+from .machine import Machine
+
+
+class Answer(NamedTuple):
+    """An answer of the API."""
+
+    status: int
+    body: Any
+
+
+class Api:
+    """The API, for one user."""
+
+    def __init__(self, machine: Machine, user_id: str = USER) -> None:
+        self.url = machine.stack.api_url
+        self.user_id = user_id
+        self.token = machine.stack.token(user_id)
+
+    def request(
+        self, method: str, path: str, *, token: str | None = None, body: bytes | None = None, **query: str
+    ) -> Answer:
+        """Send a request, with this user's token or another."""
+        request = urllib.request.Request(f"{self.url}{path}?{urlencode(query)}", method=method, data=body)
+        request.add_header("Authorization", f"Bearer {self.token if token is None else token}")
+        request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return Answer(response.status, json.load(response))
+        except urllib.error.HTTPError as error:
+            with error:
+                text = error.read()
+            return Answer(error.code, json.loads(text) if text.startswith(b"{") else text.decode())
+
+    def retry(self, task_id: str, **query: str) -> Answer:
+        """Ask for a retry."""
+        return self.request(
+            "POST", f"/api/v1/tasks/{quote(task_id, safe='')}/retry", **{"user_id": self.user_id, **query}
+        )
+
+    def get(self, task_id: str, **query: str) -> Answer:
+        """Ask how a task stands."""
+        return self.request(
+            "GET", f"/api/v1/tasks/{quote(task_id, safe='')}", **{"user_id": self.user_id, **query}
+        )
+
+
+@pytest.fixture
+def api(machine: Machine) -> Api:
+    return Api(machine)
+
+
+def load_the_report(machine: Machine) -> tuple[list[str], list[dict[str, Any]]]:
+    """The state of the bug report; the concepts, and the tutorials that had been saved."""
+    ids = machine.concept_ids(30)
+    bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id)
+    for entry in bundle["content"][20:]:
+        del entry["quiz"]
+    machine.load_bundle(bundle)
+    machine.execute(
+        "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, content_status,"
+        " content_version, is_latest)"
+        " SELECT concept_id, concept_id, :roadmap_id, 'saved before', 'completed', 1, true"
+        " FROM json_array_elements_text(CAST(:ids AS json)) AS concept_id",
+        roadmap_id=machine.roadmap_id,
+        ids=json.dumps(ids[:15]),
+    )
+    machine.execute(
+        "UPDATE roadmap_tasks SET status = 'failed', failed_concepts = NULL,"
+        " error_message = 'duplicate key value violates unique constraint' WHERE task_id = :id",
+        id=machine.task_id,
+    )
+    return ids, saved_tutorials(machine, ids[:15])
+
+
+def saved_tutorials(machine: Machine, ids: list[str]) -> list[dict[str, Any]]:
+    rows = machine.rows(
+        "SELECT * FROM tutorial_metadata WHERE roadmap_id = :id ORDER BY concept_id", id=machine.roadmap_id
+    )
+    return [row for row in rows if row["concept_id"] in ids]
+
+
+def test_the_bug_report_is_healed_by_one_call(machine: Machine, api: Api) -> None:
+    ids, before = load_the_report(machine)
+    answer = api.retry(machine.task_id)
+    assert answer.status == 202
+    assert answer.body == {
+        "success": True,
+        "recovery_type": "content_retry",
+        "task_id": machine.task_id,
+        "roadmap_id": machine.roadmap_id,
+        "status": "processing",
+        "items_to_retry": {"tutorial": 15, "resources": 30, "quiz": 30},
+        "total_items": 75,
+        "attempt": 1,
+        "execution_arn": answer.body["execution_arn"],
+        "message": answer.body["message"],
+    }
+    assert answer.body["execution_arn"].endswith(f":{machine.task_id}-r1")
+    assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
+
+    assert saved_tutorials(machine, ids[:15]) == before
+    status = api.get(machine.task_id)
+    assert (status.status, status.body["status"]) == (200, "completed")
+    assert status.body["progress"] == {
+        content_type: {"total": 30, "saved": 30, "missing": 0} for content_type in ContentType
+    }
+    concepts = [
+        concept
+        for stage in machine.framework()["stages"]
+        for module in stage["modules"]
+        for concept in module["concepts"]
+    ]
+    assert all(concept[key] for concept in concepts for key in ("tutorial_id", "resources_id", "quiz_id"))
+    generated = machine.rows(
+        "SELECT concept_id FROM quiz_metadata WHERE roadmap_id = :id AND total_questions = 5",
+        id=machine.roadmap_id,
+    )
+    assert sorted(row["concept_id"] for row in generated) == sorted(ids[20:])  # only what was not staged
+    assert api.retry(machine.task_id).body["message"] == "nothing is missing"
+
+
+def test_a_double_click_starts_one_attempt(machine: Machine, api: Api) -> None:
+    ids = machine.load(6)
+    api.get(machine.task_id)  # so that both requests meet a function that is warm
+    with machine.holding(ids[0]) as held:
+        ready = threading.Barrier(2, timeout=30)
+
+        def click(_: int) -> Answer:
+            ready.wait()
+            return api.retry(machine.task_id)
+
+        with ThreadPoolExecutor(2) as pool:
+            won, lost = sorted(pool.map(click, range(2)))
+        assert (won.status, lost.status) == (202, 409)
+        assert (won.body["attempt"], lost.body["attempt"], lost.body["error"]) == (1, 1, "ClaimRefused")
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        while_running = api.retry(machine.task_id)
+        assert (while_running.status, while_running.body["attempt"]) == (409, 1)
+        assert api.get(machine.task_id).body["status"] == "processing"
+    assert machine.wait(won.body["execution_arn"])["status"] == "SUCCEEDED"
+
+
+def test_a_task_says_what_failed_and_why(machine: Machine, api: Api) -> None:
+    ids = machine.load(3)
+    machine.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1], note="\x00")).encode())
+    machine.run()
+    body = api.get(machine.task_id).body
+    assert set(body) == {
+        "task_id", "roadmap_id", "status", "current_step", "attempt", "execution_arn", "progress",
+        "failed_items", "error_message", "updated_at", "completed_at",
+    }  # fmt: skip
+    assert body["failed_items"] == [
+        {
+            "concept_id": ids[1],
+            "content_type": "quiz",
+            "stage": "save",
+            "error_code": "InvalidContent",
+            "reason": "note holds a NUL character at character 0",
+        }
+    ]
+    answer = api.retry(machine.task_id)
+    assert (answer.status, answer.body["items_to_retry"]) == (202, {"tutorial": 0, "resources": 0, "quiz": 1})
+    assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
+
+
+def test_a_run_that_is_stopped_is_recorded_by_its_event_and_completed_by_one_retry(
+    machine: Machine, api: Api
+) -> None:
+    ids = machine.load(3)
+    with machine.holding(ids[0]) as held:
+        arn = machine.start()
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        machine.client.stop_execution(executionArn=arn, error="Stopped", cause="by an operator")
+        assert becomes_true(lambda: machine.status().status != "processing", 60)
+        for process in processes_waiting_for(held):
+            process.kill()
+    stopped = machine.status()
+    assert (stopped.status, stopped.error_message) == ("partial_failure", "Stopped: by an operator")
+    answer = api.retry(machine.task_id)
+    assert (answer.status, answer.body["items_to_retry"]["quiz"]) == (202, 3)
+    assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
+
+
+def test_what_a_late_saver_saves_after_the_end_is_found_and_told(machine: Machine, api: Api) -> None:
+    ids = machine.load(3)
+    with machine.holding(ids[0]) as held:
+        arn = machine.start()
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        machine.client.stop_execution(executionArn=arn)
+        assert becomes_true(lambda: machine.status().status != "processing", 60)
+    assert becomes_true(lambda: machine.status().progress[ContentType.QUIZ].saved == 3, 60)
+    assert machine.status().status == "partial_failure"
+    answer = api.retry(machine.task_id)
+    assert (answer.status, answer.body["status"]) == (200, "completed")
+    assert (machine.status().status, machine.status().attempt) == ("completed", 1)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_intruders_are_refused_and_read_no_row(machine: Machine, method: str) -> None:
+    machine.load(1)
+    stack, owner, intruder = machine.stack, Api(machine), Api(machine, "intruder")
+    claims = {"user_id": USER, "issuer": "https://local.example", "audience": "roadmap-content"}
+    path = f"/api/v1/tasks/{machine.task_id}" + ("/retry" if method == "POST" else "")
+
+    def refused(status: int, api: Api = owner, path: str = path, **request: Any) -> None:
+        answer = api.request(method, path, **{"user_id": api.user_id, **request})
+        assert answer.status == status, (request, answer)
+        assert machine.roadmap_id not in str(answer.body)
+
+    refused(401, token="")
+    refused(401, token="no-token")
+    refused(401, token=sign_token(stack.token_secret, **claims, lifetime_seconds=-60))
+    refused(401, token=sign_token(stack.token_secret, **claims | {"audience": "another"}))
+    refused(401, token=sign_token(stack.token_secret, **claims | {"issuer": "https://another"}))
+    refused(401, token=sign_token("x" * 48, **claims))
+    refused(404, intruder)  # a known task, of somebody else
+    refused(403, intruder, user_id=USER)
+    refused(403, user_id="intruder")
+    refused(404, path=path.replace(machine.task_id, "8c5e2f1e-0000-4000-8000-000000000000"))
+    refused(422, path=path.replace(machine.task_id, quote("' OR '1'='1")))
+    refused(422, user_id="")
+    refused(403, user_id="' OR '1'='1")
+    refused(422, user_id="a\x00b")
+    refused(404, intruder, body=b"x" * 1_000_000)
+    assert machine.status().attempt == 0
