@@ -188,12 +188,15 @@ def test_a_run_that_is_stopped_is_recorded_by_its_event_and_completed_by_one_ret
     with machine.holding(ids[0]) as held:
         arn = machine.start()
         assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
-        machine.client.stop_execution(executionArn=arn, error="Stopped", cause="by an operator")
+        machine.client.stop_execution(executionArn=arn)
         assert becomes_true(lambda: machine.status().status != "processing", 60)
         for process in processes_waiting_for(held):
             process.kill()
     stopped = machine.status()
-    assert (stopped.status, stopped.error_message) == ("partial_failure", "Stopped: by an operator")
+    assert (stopped.status, stopped.error_message) == (
+        "partial_failure",
+        "ABORTED: the execution ended ABORTED",
+    )
     answer = api.retry(machine.task_id)
     assert (answer.status, answer.body["items_to_retry"]["quiz"]) == (202, 3)
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
