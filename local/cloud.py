@@ -17,6 +17,7 @@ import psutil
 
 from roadmap_content.errors import PermanentError
 
+from .builds import REPOSITORY
 from .environment import environment_python
 from .processes import HOST, becomes_true, free_port, has_ended, kill_group, listens_on, spawn
 
@@ -131,6 +132,7 @@ class Cloud:
         self._temporary.mkdir(parents=True, exist_ok=True)
         environment = {
             "PATH": os.defpath,
+            "PYTHONPATH": str(REPOSITORY),
             "LC_ALL": "C.UTF-8",
             "TMPDIR": str(self._temporary),
             "STATE_DIR": str(self._temporary / "state"),
@@ -143,7 +145,7 @@ class Cloud:
             "SFN_WAIT_SCALE": str(self.wait_scale),
             **self.environment,
         }
-        command = (environment_python("cloud"), "-m", "ministack")
+        command = (environment_python("cloud"), "-m", "local.engine")
         self.process = spawn(command, environment, self.log, detached=self.detached)
 
     def _await_answer(self) -> None:

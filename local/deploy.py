@@ -195,4 +195,4 @@ def _long_form(loader: _TemplateLoader, suffix: str, node: yaml.Node) -> dict[st
 
 _TemplateLoader.add_multi_constructor("!", _long_form)
 # A policy's `Version: 2012-10-17` is a text, and JSON knows no dates.
-_TemplateLoader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+_TemplateLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)

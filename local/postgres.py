@@ -315,7 +315,6 @@ def _create_cluster(data_dir: Path) -> str:
         env=_ENVIRONMENT,
         capture_output=True,
         text=True,
-        check=False,
     )
     if made.returncode:
         raise ServerError(f"initdb: {made.stderr}")
@@ -338,15 +337,19 @@ def _launcher(data_dir: Path, *, dies_with_parent: bool) -> list[str]:
         raise ServerError("PostgreSQL refuses to run as root; run this as another user")
     nobody = pwd.getpwnam("nobody")
     drop = [setpriv, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", *tied]
-    # Paths may lead through directories that only root may enter (its home, pytest's). Then the server keeps
-    # one capability of root's: to read there. Containers usually have but the wider one of the two.
-    enter = 'cd "$0" && exec "$1" --version'
-    for capability in (None, "dac_read_search", "dac_override"):
-        kept = [f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}"] if capability else []
-        trial = [*drop, *kept, "sh", "-c", enter, str(data_dir), str(_binary("initdb"))]
-        if subprocess.run(trial, env=_ENVIRONMENT, capture_output=True, check=False).returncode == 0:
+    # Paths may lead through directories that only root may enter: its home, pytest's. Then the server keeps
+    # one capability of root's, to read there, or in containers, which seldom have that, the next wider one.
+    for kept in ([], _keep("dac_read_search"), _keep("dac_override")):
+        trial = [*drop, *kept, "sh", "-c", 'cd "$0" && test -x "$1" && exec "$1" --version']
+        reached = [str(data_dir), str(_binary("initdb"))]
+        if subprocess.run([*trial, *reached], env=_ENVIRONMENT, capture_output=True).returncode == 0:
             return [*drop, *kept]
     raise ServerError(f"the user nobody cannot reach {data_dir} or {_binary('initdb')}")
+
+
+def _keep(capability: str) -> list[str]:
+    # PostgreSQL asks access(2) about its programs, which counts capabilities only under that securebit.
+    return [f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}", "--securebits=+no_setuid_fixup"]
 
 
 def _binary(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Creates the tables, or adopts a database in which the product has had its five for long.
+"""Creates the tables, or adopts the five that the product has, with the rows that are in them.
 
 What is adopted keeps its columns, its types and its own constraints, whatever they are called; what is
 missing is added. Where rows stand in the way of a unique constraint, they are repaired and nothing is lost:
@@ -25,7 +25,6 @@ revision = "0001"
 down_revision = None
 
 log = logging.getLogger(__name__)
-
 
 # Every column by itself, so that the same statements complete a table that is there already.
 PRODUCT_TABLES = """

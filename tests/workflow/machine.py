@@ -66,7 +66,7 @@ class Machine:
             found.update(self.client.describe_execution(executionArn=execution_arn))
             return bool(found["status"] != "RUNNING")
 
-        assert becomes_true(is_over, 120), "the run does not end"
+        assert becomes_true(is_over, 60), "the run does not end"
         return found
 
     def run(self) -> dict[str, Any]:
@@ -114,5 +114,8 @@ class Machine:
         name = self.stack.functions[logical_id]
         before = client.get_function_configuration(FunctionName=name)
         client.update_function_configuration(FunctionName=name, **changes)
-        yield
-        client.update_function_configuration(FunctionName=name, **{key: before[key] for key in changes})
+        try:
+            yield
+        finally:
+            restored = {key: before[key] for key in changes}
+            client.update_function_configuration(FunctionName=name, **restored)

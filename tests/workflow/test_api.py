@@ -2,11 +2,9 @@
 
 import json
 import threading
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -16,50 +14,8 @@ from local.waiting import processes_waiting_for
 from roadmap_content.items import ContentType, Item
 from tests.factories import USER, bundle_of, quiz
 
+from .api import Answer, Api
 from .machine import Machine
-
-
-class Answer(NamedTuple):
-    """An answer of the API."""
-
-    status: int
-    body: Any
-
-
-class Api:
-    """The API, for one user."""
-
-    def __init__(self, machine: Machine, user_id: str = USER) -> None:
-        self.url = machine.stack.api_url
-        self.user_id = user_id
-        self.token = machine.stack.token(user_id)
-
-    def request(
-        self, method: str, path: str, *, token: str | None = None, body: bytes | None = None, **query: str
-    ) -> Answer:
-        """Send a request, with this user's token or another."""
-        request = urllib.request.Request(f"{self.url}{path}?{urlencode(query)}", method=method, data=body)
-        request.add_header("Authorization", f"Bearer {self.token if token is None else token}")
-        request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:
-                return Answer(response.status, json.load(response))
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read()
-            return Answer(error.code, json.loads(text) if text.startswith(b"{") else text.decode())
-
-    def retry(self, task_id: str, **query: str) -> Answer:
-        """Ask for a retry."""
-        return self.request(
-            "POST", f"/api/v1/tasks/{quote(task_id, safe='')}/retry", **{"user_id": self.user_id, **query}
-        )
-
-    def get(self, task_id: str, **query: str) -> Answer:
-        """Ask how a task stands."""
-        return self.request(
-            "GET", f"/api/v1/tasks/{quote(task_id, safe='')}", **{"user_id": self.user_id, **query}
-        )
 
 
 @pytest.fixture

@@ -8,10 +8,9 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from local.redrive import redrive
 from local.stack import LocalStack
-from roadmap_content.executions import NotRedrivableError
 
 from .probing import Probe, await_end
 
@@ -63,47 +62,53 @@ def start(stack: LocalStack, name: str, machine: dict[str, Any]) -> str:
     return execution_arn
 
 
+def redrive(stack: LocalStack, execution_arn: str) -> None:
+    stack.client("stepfunctions").redrive_execution(executionArn=execution_arn)
+
+
 def test_each_redrive_goes_on_at_the_step_that_failed_with_its_own_input(
     stack: LocalStack, probe: Probe
 ) -> None:
     execution_arn = start(stack, "fails-twice", definition(probe, redrives=2))
     assert await_end(stack.cloud, execution_arn)["error"] == "ProbeError"
+    events = stack.client("stepfunctions").get_execution_history(executionArn=execution_arn)["events"]
+    (drawn,) = [
+        json.loads(event["stateExitedEventDetails"]["output"])["drawn"]
+        for event in events
+        if event.get("stateExitedEventDetails", {}).get("name") == "Draw"
+    ]
 
-    first = redrive(stack, execution_arn)
-    assert first.redrive_count == 1
-    ended = await_end(stack.cloud, first.emulation_arn)
-    assert ended["error"] == "ProbeError", "a redrive that fails again is over, and not an endless loop"
-    step_input = json.loads(ended["input"])
+    redrive(stack, execution_arn)
+    ended = await_end(stack.cloud, execution_arn)
+    assert (ended["error"], ended["redriveCount"]) == ("ProbeError", 1), "not an endless loop"
 
-    second = redrive(stack, execution_arn)
-    assert second.redrive_count == 2
-    output = json.loads(await_end(stack.cloud, second.emulation_arn)["output"])
-    assert output["drawn"] == step_input["drawn"], "what succeeded was not run again"
+    redrive(stack, execution_arn)
+    output = json.loads(await_end(stack.cloud, execution_arn)["output"])
+    assert output["drawn"] == drawn, "what succeeded was not run again"
     seen = output["execution"]
     assert (seen["Id"], seen["Name"], seen["RedriveCount"]) == (execution_arn, "fails-twice-1", 2)
     assert seen["Input"] == {"task": '"a" %} 任'}
 
-    with pytest.raises(NotRedrivableError, match="SUCCEEDED"):
+    with pytest.raises(ClientError, match="ExecutionNotRedrivable.*SUCCEEDED"):
         redrive(stack, execution_arn)
 
 
-def test_a_running_execution_is_not_redriven_and_an_aborted_one_is(stack: LocalStack, probe: Probe) -> None:
+def test_a_running_execution_is_not_redriven_and_an_aborted_one_is(stack: LocalStack) -> None:
     machine = {
         "QueryLanguage": "JSONata",
         "StartAt": "Wait",
         "States": {"Wait": {"Type": "Wait", "Seconds": 100_000, "End": True}},
     }
     execution_arn = start(stack, "waits", machine)
-    with pytest.raises(NotRedrivableError, match="RUNNING"):
+    with pytest.raises(ClientError, match="ExecutionNotRedrivable.*RUNNING"):
         redrive(stack, execution_arn)
 
     client = stack.client("stepfunctions")
     client.stop_execution(executionArn=execution_arn)
-    redriven = redrive(stack, execution_arn)
-    with pytest.raises(NotRedrivableError, match="RUNNING"):
-        redrive(stack, execution_arn)
-    client.stop_execution(executionArn=redriven.emulation_arn)
-    assert await_end(stack.cloud, redriven.emulation_arn)["status"] == "ABORTED"
+    redrive(stack, execution_arn)
+    assert client.describe_execution(executionArn=execution_arn)["status"] == "RUNNING"
+    client.stop_execution(executionArn=execution_arn)
+    assert await_end(stack.cloud, execution_arn)["status"] == "ABORTED"
 
 
 def test_a_run_that_only_a_new_definition_would_help_fails_again(stack: LocalStack) -> None:
@@ -114,5 +119,36 @@ def test_a_run_that_only_a_new_definition_would_help_fails_again(stack: LocalSta
     }
     execution_arn = start(stack, "refuses", machine)
     await_end(stack.cloud, execution_arn)
-    redriven = redrive(stack, execution_arn)
-    assert await_end(stack.cloud, redriven.emulation_arn)["error"] == "Refused", "a Fail state fails again"
+    redrive(stack, execution_arn)
+    assert await_end(stack.cloud, execution_arn)["error"] == "Refused", "a Fail state fails again"
+
+
+def test_an_execution_ends_in_time(stack: LocalStack) -> None:
+    machine = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Wait",
+        "TimeoutSeconds": 1,
+        "States": {"Wait": {"Type": "Wait", "Seconds": 100_000, "End": True}},
+    }
+    assert await_end(stack.cloud, start(stack, "late", machine))["status"] == "TIMED_OUT"
+
+
+def test_starting_the_same_run_again_is_the_same_run_while_it_goes_on(stack: LocalStack) -> None:
+    machine = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "Wait",
+        "States": {"Wait": {"Type": "Wait", "Seconds": 100_000, "End": True}},
+    }
+    execution_arn = start(stack, "twice", machine)
+    client = stack.client("stepfunctions")
+    again = {
+        "stateMachineArn": client.describe_execution(executionArn=execution_arn)["stateMachineArn"],
+        "name": execution_arn.rpartition(":")[2],
+        "input": client.describe_execution(executionArn=execution_arn)["input"],
+    }
+    assert client.start_execution(**again)["executionArn"] == execution_arn
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        client.start_execution(**{**again, "input": "{}"})
+    client.stop_execution(executionArn=execution_arn)
+    with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
+        client.start_execution(**again)

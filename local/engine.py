@@ -1,0 +1,180 @@
+"""The local cloud's process: ministack, with three things of Step Functions that it lacks.
+
+Emulated from documentation: RedriveExecution (`redrive_rules`), the time-out of a whole execution
+(`TimeoutSeconds` of the definition), and StartExecution being idempotent while the execution runs. All other
+calls are ministack's own.
+
+What cannot be emulated so: of a Map that was not exited, every iteration runs again, not only those that did
+not succeed; and variables (Assign) are not restored, of which the product's state machine has none.
+
+For the local cloud's own Python: standard library and ministack only.
+"""
+
+import contextvars
+import json
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from ministack import app
+from ministack.core.responses import error_response_json, json_response, now_iso
+from ministack.services import stepfunctions as engine
+
+from local.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
+
+Execution = dict[str, Any]
+
+
+class Resumed(dict[str, Any]):
+    """An execution as the engine sees it when it goes on: another definition and input, the same record."""
+
+    def __init__(self, execution: Execution, state_machine_arn: str, data: str) -> None:
+        super().__init__()
+        self.execution = execution
+        self._own = {"stateMachineArn": state_machine_arn, "input": data}
+
+    def __bool__(self) -> bool:
+        """The engine takes an execution that is empty for one that is not there."""
+        return True
+
+    def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - as of the record
+        return self._own[key] if key in self._own else self.execution[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:  # noqa: ANN401 - as of the record
+        self.execution[key] = value
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as of the record
+        """The value of a key, as of the record."""
+        return self._own.get(key, self.execution.get(key, default))
+
+
+def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
+    """Answer RedriveExecution."""
+    arn = data.get("executionArn", "")
+    execution = engine._executions.get(arn)
+    if execution is None:
+        return error_response_json("ExecutionDoesNotExist", f"Execution {arn} not found", 400)
+    machine = engine._state_machines[execution["stateMachineArn"]]
+    now = datetime.now(UTC)
+    reason = refusal(
+        execution["status"],
+        started_at=datetime.fromisoformat(execution["startDate"]),
+        stopped_at=datetime.fromisoformat(execution["stopDate"] or execution["startDate"]),
+        events=len(execution["events"]),
+        now=now,
+    )
+    if reason is not None:
+        return error_response_json("ExecutionNotRedrivable", reason, 400)
+
+    definition = json.loads(machine["definition"])
+    step = unsuccessful_step(execution["events"], definition) or Step(
+        definition["StartAt"], execution["input"]
+    )
+    count = execution.get("redriveCount", 0) + 1
+    date = now_iso()
+    context = {
+        "Id": arn,
+        "Name": execution["name"],
+        "Input": json.loads(execution["input"]),
+        "RoleArn": machine["roleArn"],
+        "StartTime": execution["startDate"],
+        "RedriveCount": count,
+        "RedriveTime": date,
+    }
+    derived_arn = f"{execution['stateMachineArn']}:redrive:{execution['name']}:{count}"
+    derived = derive_definition(definition, step.state, context)
+    engine._state_machines[derived_arn] = {**machine, "definition": json.dumps(derived)}
+    key = f"{arn}:redrive:{count}"
+    engine._executions[key] = Resumed(execution, derived_arn, step.input)
+
+    execution.update(status="RUNNING", stopDate=None, output=None, redriveCount=count, redriveDate=date)
+    execution.pop("error", None)
+    execution.pop("cause", None)
+    engine._add_event(
+        execution, "ExecutionRedriven", {"executionRedrivenEventDetails": {"redriveCount": count}}
+    )
+    engine._emit_execution_status_event(execution)
+    _in_background(engine._run_execution, key)
+    return json_response({"redriveDate": date})
+
+
+def _in_background(work: Callable[[str], None], argument: str) -> None:
+    context = contextvars.copy_context()  # ministack keeps the account and the region in there
+    threading.Thread(target=context.run, args=(work, argument), daemon=True).start()
+
+
+def _time_out(execution: Execution) -> None:
+    """End an execution that has taken longer than its definition allows."""
+    if execution["status"] != "RUNNING":
+        return
+    execution.update(status="TIMED_OUT", stopDate=now_iso())
+    engine._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {}})
+    engine._emit_execution_status_event(execution)
+
+
+def install() -> None:
+    """Put what is emulated in front of ministack's own."""
+    handle_request = engine.handle_request
+    describe_execution = engine._describe_execution
+    emit_status = engine._emit_execution_status_event
+    run_execution = engine._run_execution
+    start_execution = engine._start_execution
+
+    async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:  # noqa: ANN401
+        if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
+            return engine._finalize_response(redrive_execution(json.loads(body)))
+        return await handle_request(method, path, headers, body, query)
+
+    def describe(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
+        execution = engine._executions.get(data.get("executionArn"))
+        status, headers, body = describe_execution(data)
+        if execution is None:
+            return status, headers, body
+        count, date = execution.get("redriveCount", 0), execution.get("redriveDate")
+        described = {**json.loads(body), "redriveCount": count, **({"redriveDate": date} if date else {})}
+        return json_response(described)
+
+    def emit(execution: Execution) -> None:
+        emit_status(execution.execution if isinstance(execution, Resumed) else execution)
+
+    def run(key: str) -> None:
+        execution = engine._executions[key]
+        machine = engine._state_machines[execution["stateMachineArn"]]
+        seconds = json.loads(machine["definition"]).get("TimeoutSeconds")
+        timer = threading.Timer(
+            threading.TIMEOUT_MAX if seconds is None else seconds,
+            contextvars.copy_context().run,
+            (_time_out, execution),
+        )
+        timer.daemon = True
+        timer.start()
+        try:
+            run_execution(key)
+        finally:
+            timer.cancel()
+            if isinstance(execution, Resumed):
+                del engine._executions[key]
+
+    def start(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
+        machine = engine._state_machines.get(data.get("stateMachineArn"))
+        if machine is not None and "name" in data:
+            prefix = data["stateMachineArn"].replace(":stateMachine:", ":execution:")
+            running = engine._executions.get(f"{prefix}:{data['name']}")
+            same = running is not None and running["input"] == data.get("input", "{}")
+            if same and running["status"] == "RUNNING":
+                return json_response(
+                    {"executionArn": running["executionArn"], "startDate": running["startDate"]}
+                )
+        return start_execution(data)
+
+    engine.handle_request = handle
+    engine._describe_execution = describe
+    engine._emit_execution_status_event = emit
+    engine._run_execution = run
+    engine._start_execution = start
+
+
+if __name__ == "__main__":
+    install()
+    app.main()

@@ -1,0 +1,158 @@
+"""Redrive, through the engine's own API and the product's: the machine goes on at exactly what is missing.
+
+RedriveExecution is emulated from documentation (`local/redrive_rules.py`): what is tested is that the product does
+right by the documented rules, not that AWS follows them.
+"""
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.processes import becomes_true
+from local.waiting import processes_waiting_for
+from roadmap_content.items import ContentType, Item
+from tests.factories import quiz
+
+from .api import Api
+from .machine import Machine
+
+
+@pytest.fixture
+def api(machine: Machine) -> Api:
+    return Api(machine)
+
+
+def poison(machine: Machine, concept_id: str) -> None:
+    """Stage a quiz that cannot be saved."""
+    machine.stage(Item(concept_id, ContentType.QUIZ), json.dumps(quiz(concept_id, note="\x00")).encode())
+
+
+def test_a_redrive_plans_what_is_missing_and_completes(machine: Machine) -> None:
+    ids = machine.load(6)
+    poison(machine, ids[0])
+    first = machine.run()
+    assert first["error"] == "ContentIncomplete"
+    before = machine.rows("SELECT * FROM quiz_metadata WHERE roadmap_id = :id", id=machine.roadmap_id)
+
+    machine.client.redrive_execution(executionArn=first["executionArn"])
+    second = machine.wait(first["executionArn"])
+
+    assert (second["status"], second["redriveCount"]) == ("SUCCEEDED", 1)
+    status = machine.status()
+    assert (status.status, status.attempt, status.execution_arn) == ("completed", 2, first["executionArn"])
+    after = machine.rows("SELECT * FROM quiz_metadata WHERE roadmap_id = :id", id=machine.roadmap_id)
+    assert all(row in after for row in before)
+    assert len(after) == 6
+
+
+def test_redriven_again_and_again_it_ends_each_time(machine: Machine) -> None:
+    machine.load(2)
+    broken = {"Environment": {"Variables": {}}}
+    with machine.function_changed("SaveBatchFunction", **broken):
+        arn = machine.run()["executionArn"]
+        for count in (1, 2, 3):
+            machine.client.redrive_execution(executionArn=arn)
+            ended = machine.wait(arn)
+            assert (ended["status"], ended["error"]) == ("FAILED", "ContentIncomplete")
+            assert (machine.status().attempt, machine.status().status) == (count + 1, "failed")
+    machine.client.redrive_execution(executionArn=arn)
+    assert machine.wait(arn)["status"] == "SUCCEEDED"
+    with pytest.raises(ClientError, match="ExecutionNotRedrivable"):
+        machine.client.redrive_execution(executionArn=arn)
+
+
+def test_redriven_after_a_retry_healed_everything_it_succeeds_and_writes_nothing(
+    machine: Machine, api: Api
+) -> None:
+    ids = machine.load(3)
+    poison(machine, ids[0])
+    arn = machine.run()["executionArn"]
+    healed = api.retry(machine.task_id).body["execution_arn"]
+    assert machine.wait(healed)["status"] == "SUCCEEDED"
+    before = machine.status()
+    machine.client.redrive_execution(executionArn=arn)
+    assert machine.wait(arn)["status"] == "SUCCEEDED"
+    assert machine.status() == before
+
+
+def test_redriven_while_a_retry_runs_it_loses_the_claim_and_says_so(machine: Machine, api: Api) -> None:
+    ids = machine.load(3)
+    poison(machine, ids[0])
+    arn = machine.run()["executionArn"]
+    with machine.holding(ids[0]) as held:
+        retried = api.retry(machine.task_id).body["execution_arn"]
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        machine.client.redrive_execution(executionArn=arn)
+        ended = machine.wait(arn)
+        assert (ended["status"], ended["error"]) == ("FAILED", "ClaimRefusedError")
+        assert "attempt 2" in ended["cause"]
+    assert machine.wait(retried)["status"] == "SUCCEEDED"
+    assert (machine.status().status, machine.status().attempt) == ("completed", 2)
+
+
+def test_a_retry_while_a_redrive_runs_is_told_so(machine: Machine, api: Api) -> None:
+    ids = machine.load(3)
+    poison(machine, ids[0])
+    arn = machine.run()["executionArn"]
+    with machine.holding(ids[0]) as held:
+        machine.client.redrive_execution(executionArn=arn)
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        answer = api.retry(machine.task_id)
+        assert (answer.status, answer.body["attempt"]) == (409, 2)
+    assert machine.wait(arn)["status"] == "SUCCEEDED"
+
+
+def test_a_checkpoint_is_a_redrive_through_the_api(machine: Machine, api: Api) -> None:
+    ids = machine.load(3)
+    poison(machine, ids[0])
+    arn = machine.run()["executionArn"]
+    answer = api.retry(machine.task_id, force_checkpoint="true")
+    assert (answer.status, answer.body["recovery_type"], answer.body["execution_arn"]) == (
+        202,
+        "checkpoint",
+        arn,
+    )
+    assert machine.wait(arn)["status"] == "SUCCEEDED"
+    refused = api.retry(machine.task_id, force_checkpoint="true")
+    assert (refused.status, refused.body["error"]) == (409, "NotRedrivable")
+    assert refused.body["message"] == "Execution is SUCCEEDED and cannot be redriven"
+
+
+def test_a_finalizer_that_was_lost_is_made_up_for_by_its_event_and_by_a_redrive(machine: Machine) -> None:
+    ids = machine.load(3)
+    poison(machine, ids[0])
+    with machine.function_changed("FinalizeTaskFunction", Environment={"Variables": {}}):
+        arn = machine.run()["executionArn"]
+        assert becomes_true(lambda: machine.status().status == "partial_failure", 60)
+    assert machine.status().failed_items[0].error_code == "InvalidContent"
+    machine.client.redrive_execution(executionArn=arn)
+    assert machine.wait(arn)["status"] == "SUCCEEDED"
+    assert (machine.status().status, machine.status().attempt) == ("completed", 2)
+
+
+def test_a_run_that_takes_too_long_is_recorded_by_its_event_and_one_retry_completes_it(
+    machine: Machine, api: Api
+) -> None:
+    ids = machine.load(3)
+    described = machine.client.describe_state_machine(stateMachineArn=machine.stack.state_machine_arn)
+    bounded = json.dumps(json.loads(described["definition"]) | {"TimeoutSeconds": 8})
+    machine.client.update_state_machine(stateMachineArn=machine.stack.state_machine_arn, definition=bounded)
+    try:
+        with machine.holding(ids[0]) as held:
+            ended = machine.run()
+            assert becomes_true(lambda: machine.status().status != "processing", 60)
+            for process in processes_waiting_for(held):
+                process.kill()
+    finally:
+        machine.client.update_state_machine(
+            stateMachineArn=machine.stack.state_machine_arn, definition=described["definition"]
+        )
+    assert ended["status"] == "TIMED_OUT"
+    assert (machine.status().status, machine.status().error_message) == (
+        "partial_failure",
+        "TIMED_OUT: the execution ended TIMED_OUT",
+    )
+    answer = api.retry(machine.task_id)
+    assert answer.status == 202
+    assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
