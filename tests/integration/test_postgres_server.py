@@ -13,7 +13,7 @@ from pathlib import Path
 import pg8000.dbapi
 import psutil
 import pytest
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from local import postgres
@@ -71,7 +71,8 @@ def session(server: PostgresServer, password: str) -> Iterator[pg8000.dbapi.Curs
             ssl_context=False,
         ).cursor()
     finally:
-        os.close(connected.detach())
+        if connected.fileno() >= 0:
+            os.close(connected.detach())
 
 
 def starter_of(data_dir: Path, bond: str) -> subprocess.Popen[str]:

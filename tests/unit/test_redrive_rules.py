@@ -54,7 +54,7 @@ def test_the_step_is_the_top_level_state_that_was_entered_last() -> None:
     definition = {"StartAt": "Plan", "States": {"Plan": {}, "FanOut": {}}}
     exited = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Plan", "output": "2"}}
     history = [entered("Plan", "1"), exited, entered("FanOut", "2"), entered("Save", "3")]
-    assert unsuccessful_step(history, definition) == Step("FanOut", "2")  # type: ignore[arg-type]
+    assert unsuccessful_step(history, definition) == Step("FanOut", "2")
 
 
 def test_a_run_that_entered_nothing_has_no_such_step() -> None:

@@ -27,7 +27,13 @@ class Api:
         self.token = machine.stack.token(user_id)
 
     def request(
-        self, method: str, path: str, *, token: str | None = None, body: bytes | None = None, **query: str
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        *,
+        token: str | None = None,
+        body: bytes | None = None,
     ) -> Answer:
         """Send a request, with this user's token or another."""
         request = urllib.request.Request(f"{self.url}{path}?{urlencode(query)}", method=method, data=body)
@@ -43,12 +49,10 @@ class Api:
 
     def retry(self, task_id: str, **query: str) -> Answer:
         """Ask for a retry."""
-        return self.request(
-            "POST", f"/api/v1/tasks/{quote(task_id, safe='')}/retry", **{"user_id": self.user_id, **query}
-        )
+        path = f"/api/v1/tasks/{quote(task_id, safe='')}/retry"
+        return self.request("POST", path, {"user_id": self.user_id, **query})
 
     def get(self, task_id: str, **query: str) -> Answer:
         """Ask how a task stands."""
-        return self.request(
-            "GET", f"/api/v1/tasks/{quote(task_id, safe='')}", **{"user_id": self.user_id, **query}
-        )
+        path = f"/api/v1/tasks/{quote(task_id, safe='')}"
+        return self.request("GET", path, {"user_id": self.user_id, **query})

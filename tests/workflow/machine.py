@@ -108,6 +108,14 @@ class Machine:
             connection.rollback()
 
     @contextmanager
+    def locking(self, table: str) -> Iterator[None]:
+        """Make whoever reads or writes a table wait, as long as the block lasts."""
+        with create_engine(self.stack.database_url, poolclass=NullPool).connect() as connection:
+            connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+            yield
+            connection.rollback()
+
+    @contextmanager
     def function_changed(self, logical_id: str, **changes: Any) -> Iterator[None]:
         """Change a function's configuration, as long as the block lasts."""
         client = self.stack.client("lambda")

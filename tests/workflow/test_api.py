@@ -1,5 +1,7 @@
 """Retry and status over real HTTP, against the real machine."""
 
+import base64
+import hmac
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from local.processes import becomes_true
 from local.tokens import sign_token
@@ -141,20 +145,20 @@ def test_a_run_that_is_stopped_is_recorded_by_its_event_and_completed_by_one_ret
     machine: Machine, api: Api
 ) -> None:
     ids = machine.load(3)
+    machine.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1], note="\x00")).encode())
     with machine.holding(ids[0]) as held:
         arn = machine.start()
         assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
         machine.client.stop_execution(executionArn=arn)
         assert becomes_true(lambda: machine.status().status != "processing", 60)
-        for process in processes_waiting_for(held):
-            process.kill()
-    stopped = machine.status()
+        stopped = machine.status()
     assert (stopped.status, stopped.error_message) == (
         "partial_failure",
         "ABORTED: the execution ended ABORTED",
     )
     answer = api.retry(machine.task_id)
-    assert (answer.status, answer.body["items_to_retry"]["quiz"]) == (202, 3)
+    assert answer.status == 202
+    assert answer.body["items_to_retry"]["quiz"] >= 1
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
 
 
@@ -176,27 +180,53 @@ def test_what_a_late_saver_saves_after_the_end_is_found_and_told(machine: Machin
 def test_intruders_are_refused_and_read_no_row(machine: Machine, method: str) -> None:
     machine.load(1)
     stack, owner, intruder = machine.stack, Api(machine), Api(machine, "intruder")
-    claims = {"user_id": USER, "issuer": "https://local.example", "audience": "roadmap-content"}
     path = f"/api/v1/tasks/{machine.task_id}" + ("/retry" if method == "POST" else "")
 
-    def refused(status: int, api: Api = owner, path: str = path, **request: Any) -> None:
-        answer = api.request(method, path, **{"user_id": api.user_id, **request})
-        assert answer.status == status, (request, answer)
+    def signed(secret: str = stack.token_secret, **claims: Any) -> str:
+        valid = {"user_id": USER, "issuer": "https://local.example", "audience": "roadmap-content"}
+        return sign_token(secret, **valid | claims)
+
+    def refused(
+        status: int, api: Api = owner, *, path: str = path, user_id: str | None = None, **request: Any
+    ) -> None:
+        query = {"user_id": api.user_id if user_id is None else user_id}
+        answer = api.request(method, path, query, **request)
+        assert answer.status == status, (query, request, answer)
         assert machine.roadmap_id not in str(answer.body)
 
-    refused(401, token="")
-    refused(401, token="no-token")
-    refused(401, token=sign_token(stack.token_secret, **claims, lifetime_seconds=-60))
-    refused(401, token=sign_token(stack.token_secret, **claims | {"audience": "another"}))
-    refused(401, token=sign_token(stack.token_secret, **claims | {"issuer": "https://another"}))
-    refused(401, token=sign_token("x" * 48, **claims))
+    # Whoever reads a row of the task would wait for this lock, and not be answered so.
+    with machine.locking("roadmap_tasks"):
+        refused(401, token="")
+        refused(401, token="no-token")
+        refused(401, token=signed(lifetime_seconds=-60))
+        refused(401, token=signed(audience="another"))
+        refused(401, token=signed(issuer="https://another"))
+        refused(401, token=signed("x" * 48))
+        refused(401, token=unsigned(signed()))
+        refused(401, token=signed_with_a_public_key(signed()))
+        refused(403, intruder, user_id=USER)
+        refused(403, user_id="intruder")
+        refused(403, user_id="' OR '1'='1")
+        refused(422, user_id="")
+        refused(422, user_id="a\x00b")
+        refused(422, path=path.replace(machine.task_id, quote("' OR '1'='1")))
+        refused(422, path=path.replace(machine.task_id, "x" * 65))
     refused(404, intruder)  # a known task, of somebody else
-    refused(403, intruder, user_id=USER)
-    refused(403, user_id="intruder")
-    refused(404, path=path.replace(machine.task_id, "8c5e2f1e-0000-4000-8000-000000000000"))
-    refused(422, path=path.replace(machine.task_id, quote("' OR '1'='1")))
-    refused(422, user_id="")
-    refused(403, user_id="' OR '1'='1")
-    refused(422, user_id="a\x00b")
     refused(404, intruder, body=b"x" * 1_000_000)
+    refused(404, path=path.replace(machine.task_id, "8c5e2f1e-0000-4000-8000-000000000000"))
     assert machine.status().attempt == 0
+
+
+def unsigned(token: str) -> str:
+    """The token's claims, in a token that says it needs no signature."""
+    header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
+    return f"{header}.{token.split('.')[1]}."
+
+
+def signed_with_a_public_key(token: str) -> str:
+    """The token's claims, signed by what everybody may know: an issuer's public key, taken for a secret."""
+    public_key = ec.generate_private_key(ec.SECP256R1()).public_key()
+    pem = public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    signed = token.rpartition(".")[0]
+    signature = base64.urlsafe_b64encode(hmac.digest(pem, signed.encode(), "sha256")).rstrip(b"=").decode()
+    return f"{signed}.{signature}"

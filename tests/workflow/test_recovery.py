@@ -1,7 +1,7 @@
 """Redrive, through the engine's own API and the product's: the machine goes on at exactly what is missing.
 
-RedriveExecution is emulated from documentation (`local/redrive_rules.py`): what is tested is that the product does
-right by the documented rules, not that AWS follows them.
+RedriveExecution is emulated from documentation (`local/redrive_rules.py`): what is tested is that the product
+does right by the documented rules, not that AWS follows them.
 """
 
 import json
@@ -48,8 +48,7 @@ def test_a_redrive_plans_what_is_missing_and_completes(machine: Machine) -> None
 
 def test_redriven_again_and_again_it_ends_each_time(machine: Machine) -> None:
     machine.load(2)
-    broken = {"Environment": {"Variables": {}}}
-    with machine.function_changed("SaveBatchFunction", **broken):
+    with machine.function_changed("SaveBatchFunction", Environment={"Variables": {}}):
         arn = machine.run()["executionArn"]
         for count in (1, 2, 3):
             machine.client.redrive_execution(executionArn=arn)
@@ -135,15 +134,14 @@ def test_a_run_that_takes_too_long_is_recorded_by_its_event_and_one_retry_comple
     machine: Machine, api: Api
 ) -> None:
     ids = machine.load(3)
+    poison(machine, ids[1])
     described = machine.client.describe_state_machine(stateMachineArn=machine.stack.state_machine_arn)
     bounded = json.dumps(json.loads(described["definition"]) | {"TimeoutSeconds": 8})
     machine.client.update_state_machine(stateMachineArn=machine.stack.state_machine_arn, definition=bounded)
     try:
-        with machine.holding(ids[0]) as held:
+        with machine.holding(ids[0]):
             ended = machine.run()
             assert becomes_true(lambda: machine.status().status != "processing", 60)
-            for process in processes_waiting_for(held):
-                process.kill()
     finally:
         machine.client.update_state_machine(
             stateMachineArn=machine.stack.state_machine_arn, definition=described["definition"]

@@ -89,7 +89,7 @@ def test_each_redrive_goes_on_at_the_step_that_failed_with_its_own_input(
     assert (seen["Id"], seen["Name"], seen["RedriveCount"]) == (execution_arn, "fails-twice-1", 2)
     assert seen["Input"] == {"task": '"a" %} 任'}
 
-    with pytest.raises(ClientError, match="ExecutionNotRedrivable.*SUCCEEDED"):
+    with pytest.raises(ClientError, match=r"ExecutionNotRedrivable.*SUCCEEDED"):
         redrive(stack, execution_arn)
 
 
@@ -100,7 +100,7 @@ def test_a_running_execution_is_not_redriven_and_an_aborted_one_is(stack: LocalS
         "States": {"Wait": {"Type": "Wait", "Seconds": 100_000, "End": True}},
     }
     execution_arn = start(stack, "waits", machine)
-    with pytest.raises(ClientError, match="ExecutionNotRedrivable.*RUNNING"):
+    with pytest.raises(ClientError, match=r"ExecutionNotRedrivable.*RUNNING"):
         redrive(stack, execution_arn)
 
     client = stack.client("stepfunctions")
