@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,9 @@ import typer
 from rich.console import Console
 
 from local import views
+from local.errors import RefusedError
 from local.loading import load_bundle
-from local.runs import follow_run, start_run, task_status
+from local.runs import follow_run, owner_of, redrive_run, start_run, task_status
 from local.stack import LocalStack
 from local.target import Target
 from roadmap_content.bundle import parse_bundle
@@ -30,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-errors = Console(stderr=True)
+errors = Console(stderr=True, highlight=False)
 
 Stack = Annotated[str | None, typer.Option("--stack", help="A stack on AWS; without it, the local one.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -77,6 +79,50 @@ def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     task_status(target.engine, task_id)  # a task that does not exist is said before a run is started for it
     arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
     _finish(target, task_id, arn, as_json=as_json)
+
+
+@app.command()
+def retry(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
+    """Make again exactly what PostgreSQL misses, through the API, and wait for its end."""
+    target = Target.named(stack)
+    user_id = owner_of(target.engine, task_id)
+    answer = target.api(user_id).retry(task_id)
+    if answer.status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
+        reason = answer.body["message"] if isinstance(answer.body, dict) else answer.body
+        raise RefusedError(f"{answer.status}: {reason}")
+    errors.print(f"{answer.status}: {answer.body['message']} ({answer.body['total_items']} items)")
+    if answer.status == HTTPStatus.OK:
+        _report(task_status(target.engine, task_id), as_json=as_json)
+    else:
+        _finish(target, task_id, answer.body["execution_arn"], as_json=as_json)
+
+
+@app.command()
+def redrive(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
+    """Redrive the task's last execution, as the console does, and wait for its end."""
+    target = Target.named(stack)
+    arn = task_status(target.engine, task_id).execution_arn
+    if arn is None:
+        raise RefusedError(f"task {task_id} has never been run")
+    redrive_run(target.stepfunctions, arn)
+    _finish(target, task_id, arn, as_json=as_json)
+
+
+@app.command()
+def reconcile(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be put right.")] = False,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """Record what ended without a record, and put right what no longer follows from the tables."""
+    result = Target.named(stack).invoke("ReconcileTaskFunction", {"dry_run": dry_run})
+    if as_json:
+        _print_json(result)
+        return
+    for repair in result["repairs"]:
+        errors.print(f"task {repair['task_id']}: {', '.join(repair['changed'])} → {repair['status']}")
+    verb = "would be put right" if dry_run else "were put right"
+    errors.print(f"{result['checked']} tasks were looked at, {len(result['repairs'])} {verb}.")
 
 
 @app.command()

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,40 @@ from local.runs import follow_run, start_run, task_status
 from local.stack import LocalStack
 from local.target import Target
 from local.waiting import processes_waiting_for
-from roadmap_content.bundle import Bundle, read_bundle
+from roadmap_content.bundle import Bundle, BundleTask, read_bundle
 from roadmap_content.content import CONTENT_KINDS, Document
 from roadmap_content.deadline import Deadline
+from roadmap_content.errors import PermanentError
 from roadmap_content.framework import Framework, read_framework
 from roadmap_content.generation.generator import generator_named
 from roadmap_content.items import ContentType, Item
-from roadmap_content.keys import staged_key
+from roadmap_content.keys import rejected_key, staged_key
 from roadmap_content.status import TaskStatus
 
 SAMPLE = Path(__file__).parent / "sample" / "roadmap.json"
 console = Console(stderr=True, highlight=False)
+
+
+class DemoError(PermanentError):
+    """The demo does not show what it says: a defect."""
+
+
+TUTORIAL_ID = text("""
+SELECT tutorial_id FROM tutorial_metadata WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
+""")
+
+# What the design that this replaces left behind: rows that it had saved, and a task that knows nothing.
+SAVED_BEFORE = text("""
+INSERT INTO tutorial_metadata
+    (tutorial_id, concept_id, roadmap_id, title, content_status, content_version, is_latest)
+SELECT md5(concept_id), concept_id, :roadmap_id, 'Saved before', 'completed', 1, true
+FROM json_array_elements_text(CAST(:concept_ids AS json)) AS concept_id
+""")
+LEFT_FAILED = text("""
+UPDATE roadmap_tasks SET status = 'failed', failed_concepts = NULL,
+    error_message = 'duplicate key value violates unique constraint "tutorial_metadata_pkey"'
+WHERE task_id = :task_id
+""")
 
 # Somebody else's row, not committed yet: whoever inserts the same concept's resources waits for us.
 HOLD_RESOURCES = text("""
@@ -108,10 +132,19 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
     _say(f"{len(kills)} processes were killed. What the others brought is saved, what is missing is known:")
     console.print(views.outcome(first))
 
-    console.rule("[bold]5. The second run: nothing was mended by hand")
-    second = _run(target, task_id)
+    console.rule("[bold]5. One retry over HTTP: nothing was mended by hand")
+    second = _retry(target, bundle.task)
     console.print(views.outcome(second))
-    _say("The taken id was replaced, the poisoned quiz quarantined and made anew, the lost batch saved.")
+    _say(_what_became_of(target, bundle, concepts))
+
+    console.rule("[bold]6. The task of the bug report itself")
+    report = the_report(bundle)
+    saved = _load_the_report(target, report)
+    _say(f"It says failed, and nothing of what failed; {saved} tutorials are in the table, the rest is not.")
+    healed = _retry(target, report.task)
+    console.print(views.outcome(healed))
+    if healed.status != second.status:
+        raise DemoError(f"the bug report's task ended {healed.status}")
     return {
         "items": items,
         "first_run": _counts(first, before=0),
@@ -126,12 +159,64 @@ def _say(sentence: str) -> None:
 
 
 def _run(target: Target, task_id: str) -> TaskStatus:
-    execution_arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
+    return _follow(target, task_id, start_run(target.stepfunctions, target.state_machine_arn, task_id))
+
+
+def _follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:
     with views.bars(console) as bars:
         follow_run(
             target.stepfunctions, execution_arn, lambda: bars.show(task_status(target.engine, task_id))
         )
     return task_status(target.engine, task_id)
+
+
+def _retry(target: Target, task: BundleTask) -> TaskStatus:
+    answer = target.api(task.user_id).retry(task.task_id)
+    _say(f"POST /api/v1/tasks/{task.task_id}/retry")
+    _say(f"{answer.status} {json.dumps(answer.body)}")
+    if answer.status != HTTPStatus.ACCEPTED:
+        raise DemoError(f"the retry was answered {answer.status}")
+    return _follow(target, task.task_id, answer.body["execution_arn"])
+
+
+def _what_became_of(target: Target, bundle: Bundle, concepts: list[str]) -> str:
+    """What was done about the first two faults, as the tables and the bucket have it."""
+    roadmap_id = bundle.roadmap.roadmap_id
+    taken = bundle.content[Item(concepts[0], ContentType.TUTORIAL)]["tutorial_id"]
+    with target.engine.connect() as connection:
+        where = {"roadmap_id": roadmap_id, "concept_id": concepts[0]}
+        given = connection.execute(TUTORIAL_ID, where).scalar_one()
+    rejected = target.bucket.get(rejected_key(roadmap_id, Item(concepts[1], ContentType.QUIZ), 1))
+    if given == taken or rejected is None:
+        raise DemoError("the faults are not healed as they should be")
+    return (
+        f"The tutorial kept its text and got the id {given}; the quiz that could not be stored lies under"
+        f" rejected/ ({len(rejected.body)} bytes) and was made anew; the lost batch is saved as it was staged."
+    )
+
+
+def the_report(bundle: Bundle) -> Bundle:
+    """The roadmap again, under other ids, with content for every other concept."""
+    document = {
+        "roadmap": bundle.roadmap.model_dump(),
+        "task": bundle.task.model_dump() | {"task_id": "the-task-of-the-bug-report"},
+        "content": [],
+    }
+    renamed = json.loads(json.dumps(document).replace(bundle.roadmap.roadmap_id, "the-bug-report"))
+    complete = with_offline_content(renamed)
+    return read_bundle(complete | {"content": complete["content"][::2]})
+
+
+def _load_the_report(target: Target, report: Bundle) -> int:
+    """Load it, and leave it as the old design did after the duplicate key; how many tutorials are saved."""
+    load_bundle(report, target.engine, target.bucket, Deadline.after(60))
+    concepts = list(read_framework(report.roadmap.framework_data).nodes)
+    half = concepts[: len(concepts) // 2]
+    with target.engine.begin() as connection:
+        rows = {"roadmap_id": report.roadmap.roadmap_id, "concept_ids": json.dumps(half)}
+        connection.execute(SAVED_BEFORE, rows)
+        connection.execute(LEFT_FAILED, {"task_id": report.task.task_id})
+    return len(half)
 
 
 def _saved(status: TaskStatus) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from roadmap_content.attempts import read_task
 from roadmap_content.deadline import Deadline
+from roadmap_content.executions import NotRedrivableError
 from roadmap_content.status import TaskStatus, read_status
 from roadmap_content.transactions import transact
 
@@ -31,6 +32,19 @@ def start_run(client: "SFNClient", state_machine_arn: str, task_id: str) -> str:
     )["executionArn"]
 
 
+def redrive_run(client: "SFNClient", execution_arn: str) -> None:
+    """Redrive an execution from the state that failed.
+
+    Raises:
+        NotRedrivableError: Step Functions says that it cannot be.
+    """
+    exceptions = client.exceptions
+    try:
+        client.redrive_execution(executionArn=execution_arn)
+    except (exceptions.ExecutionNotRedrivable, exceptions.ExecutionDoesNotExist) as error:
+        raise NotRedrivableError(error.response["Error"]["Message"]) from error
+
+
 def follow_run(client: "SFNClient", execution_arn: str, on_progress: Callable[[], None]) -> str:
     """Wait until an execution is over, calling `on_progress` now and then; its last status."""
     while True:
@@ -39,6 +53,15 @@ def follow_run(client: "SFNClient", execution_arn: str, on_progress: Callable[[]
         if status != "RUNNING":
             return status
         time.sleep(POLL_SECONDS)
+
+
+def owner_of(engine: Engine, task_id: str) -> str:
+    """The user that a task belongs to.
+
+    Raises:
+        TaskNotFoundError: there is none.
+    """
+    return transact(engine, lambda connection: read_task(connection, task_id).user_id, Deadline.after(30))
 
 
 def task_status(engine: Engine, task_id: str) -> TaskStatus:

@@ -1,16 +1,24 @@
 """What the `roadmap` command works on: the local stack, or a stack on AWS by its name."""
 
+import json
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Engine, make_url
 
-from local.errors import NoStackError
+from local.api import Api
+from local.deploy import functions_of
+from local.errors import FunctionFailedError, NoStackError
 from local.stack import LocalStack
 from roadmap_content.bucket import Bucket
 from roadmap_content.engine import Credentials, open_engine
+from roadmap_content.errors import MissingSettingError
 
 if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_stepfunctions import SFNClient
 
 
@@ -22,6 +30,16 @@ class Target:
     bucket: Bucket
     stepfunctions: "SFNClient"
     state_machine_arn: str
+    api_url: str
+    token: Callable[[str], str]
+    """A token for the API, by the user that it is to prove."""
+
+    invoke: Callable[[str, dict[str, Any]], dict[str, Any]]
+    """Invokes a function, named by its logical id, with an event."""
+
+    def api(self, user_id: str) -> Api:
+        """The API, for a user."""
+        return Api(self.api_url, user_id, self.token(user_id))
 
     @classmethod
     def named(cls, stack: str | None) -> Self:
@@ -41,6 +59,9 @@ class Target:
             bucket=Bucket(stack.bucket, stack.client("s3")),
             stepfunctions=stack.client("stepfunctions"),
             state_machine_arn=stack.state_machine_arn,
+            api_url=stack.api_url,
+            token=stack.token,
+            invoke=partial(_invoke, stack.client("lambda"), stack.functions),
         )
 
     @classmethod
@@ -66,4 +87,26 @@ class Target:
             bucket=Bucket(outputs["ContentBucket"]),
             stepfunctions=boto3.client("stepfunctions"),
             state_machine_arn=outputs["StateMachineArn"],
+            api_url=outputs["ApiUrl"],
+            token=_token_of_the_environment,
+            invoke=partial(
+                _invoke, boto3.client("lambda"), functions_of(boto3.client("cloudformation"), name)
+            ),
         )
+
+
+def _token_of_the_environment(_user_id: str) -> str:
+    token = os.environ.get("ROADMAP_TOKEN")
+    if not token:
+        raise MissingSettingError("ROADMAP_TOKEN is not set: the token of the task's user, for the API")
+    return token
+
+
+def _invoke(
+    client: "LambdaClient", functions: Mapping[str, str], logical_id: str, event: dict[str, Any]
+) -> dict[str, Any]:
+    answer = client.invoke(FunctionName=functions[logical_id], Payload=json.dumps(event))
+    result: dict[str, Any] = json.load(answer["Payload"])
+    if "FunctionError" in answer:
+        raise FunctionFailedError(f"{logical_id}: {result.get('errorType')}: {result.get('errorMessage')}")
+    return result

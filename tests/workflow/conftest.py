@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from local.api import Api
 from local.deploy import delete_stack
 from local.stack import LocalStack
 from local.target import Target
@@ -44,3 +45,9 @@ def target(stack: LocalStack) -> Iterator[Target]:
 def machine(stack: LocalStack, target: Target) -> Machine:
     """The state machine, for a task of the test's own."""
     return Machine(stack, target)
+
+
+@pytest.fixture
+def api(machine: Machine) -> Api:
+    """The API, for the user that the test's task belongs to."""
+    return machine.api()

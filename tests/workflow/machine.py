@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
+from local.api import Api
 from local.loading import load_bundle
 from local.processes import becomes_true
 from local.runs import start_run, task_status
@@ -17,7 +18,7 @@ from roadmap_content.deadline import Deadline
 from roadmap_content.items import Item
 from roadmap_content.keys import staged_key
 from roadmap_content.status import TaskStatus
-from tests.factories import bundle_of
+from tests.factories import USER, bundle_of
 
 
 class Machine:
@@ -33,6 +34,10 @@ class Machine:
     def another(self) -> "Machine":
         """The same state machine, for another task."""
         return Machine(self.stack, self.target)
+
+    def api(self, user_id: str = USER) -> Api:
+        """The API of the stack, for a user."""
+        return self.target.api(user_id)
 
     def concept_ids(self, count: int) -> list[str]:
         """Ids of this roadmap's own."""

@@ -12,19 +12,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from local.api import Answer, Api
 from local.processes import becomes_true
 from local.tokens import sign_token
 from local.waiting import processes_waiting_for
 from roadmap_content.items import ContentType, Item
 from tests.factories import USER, bundle_of, quiz
 
-from .api import Answer, Api
 from .machine import Machine
-
-
-@pytest.fixture
-def api(machine: Machine) -> Api:
-    return Api(machine)
 
 
 def load_the_report(machine: Machine) -> tuple[list[str], list[dict[str, Any]]]:
@@ -179,7 +174,7 @@ def test_what_a_late_saver_saves_after_the_end_is_found_and_told(machine: Machin
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_intruders_are_refused_and_read_no_row(machine: Machine, method: str) -> None:
     machine.load(1)
-    stack, owner, intruder = machine.stack, Api(machine), Api(machine, "intruder")
+    stack, owner, intruder = machine.stack, machine.api(), machine.api("intruder")
     path = f"/api/v1/tasks/{machine.task_id}" + ("/retry" if method == "POST" else "")
 
     def signed(secret: str = stack.token_secret, **claims: Any) -> str:

@@ -9,18 +9,13 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+from local.api import Api
 from local.processes import becomes_true
 from local.waiting import processes_waiting_for
 from roadmap_content.items import ContentType, Item
 from tests.factories import quiz
 
-from .api import Api
 from .machine import Machine
-
-
-@pytest.fixture
-def api(machine: Machine) -> Api:
-    return Api(machine)
 
 
 def poison(machine: Machine, concept_id: str) -> None:
