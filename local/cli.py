@@ -90,7 +90,7 @@ def retry(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     if answer.status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
         reason = answer.body["message"] if isinstance(answer.body, dict) else answer.body
         raise RefusedError(f"{answer.status}: {reason}")
-    errors.print(f"{answer.status}: {answer.body['message']} ({answer.body['total_items']} items)")
+    errors.print(f"{answer.status}: {answer.body['message']} (items: {answer.body['total_items']})")
     if answer.status == HTTPStatus.OK:
         _report(task_status(target.engine, task_id), as_json=as_json)
     else:
@@ -121,8 +121,8 @@ def reconcile(
         return
     for repair in result["repairs"]:
         errors.print(f"task {repair['task_id']}: {', '.join(repair['changed'])} → {repair['status']}")
-    verb = "would be put right" if dry_run else "were put right"
-    errors.print(f"{result['checked']} tasks were looked at, {len(result['repairs'])} {verb}.")
+    verb = "to be put right" if dry_run else "put right"
+    errors.print(f"Tasks looked at: {result['checked']}; {verb}: {len(result['repairs'])}.")
 
 
 @app.command()

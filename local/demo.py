@@ -191,7 +191,7 @@ def _what_became_of(target: Target, bundle: Bundle, concepts: list[str]) -> str:
         raise DemoError("the faults are not healed as they should be")
     return (
         f"The tutorial kept its text and got the id {given}; the quiz that could not be stored lies under"
-        f" rejected/ ({len(rejected.body)} bytes) and was made anew; the lost batch is saved as it was staged."
+        f" rejected/ ({len(rejected.body)} bytes) and was made anew; the lost batch was saved as staged."
     )
 
 
