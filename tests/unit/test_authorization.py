@@ -119,6 +119,11 @@ def from_now(seconds: int) -> int:
     return int(time.time()) + seconds
 
 
+def claim_or_reason(value: dict[str, object] | str) -> str:
+    """A test's name: without the claim's value, which may be the time."""
+    return value if isinstance(value, str) else next(iter(value))
+
+
 @KINDS
 @pytest.mark.parametrize(
     ("changes", "reason"),
@@ -147,7 +152,7 @@ def from_now(seconds: int) -> int:
         ({"sub": "user\x00"}, "UnusableSubject"),
         ({"sub": "user\ud800"}, "UnusableSubject"),
     ],
-    ids=str,
+    ids=claim_or_reason,
 )
 def test_a_well_signed_token_with_wrong_claims_is_refused(
     kind: str, keys: KeySource, changes: dict[str, object], reason: str
