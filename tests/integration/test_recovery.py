@@ -9,7 +9,7 @@ from roadmap_content.attempts import STARTING
 from roadmap_content.contracts import AwaitRedriveRequest, Execution, FinalizedOutcome, FinalizeResult
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, ContentIncomplete, TaskNotFoundError
-from roadmap_content.executions import ExecutionState, NotRedrivableError
+from roadmap_content.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
 from roadmap_content.items import ContentType
 from roadmap_content.reconciling import ExecutionEnd, ReconcileRequest, ReconcileResult, reconcile
 from roadmap_content.redriving import await_redrive
@@ -253,3 +253,24 @@ def test_the_sweeps_take_turns_until_every_finished_task_was_looked_at(
         for repair in sweep(pipeline, time=now + turn * timedelta(minutes=5)).repairs
     ]
     assert sorted(found) == sorted(f"t-{number}" for number in range(23))
+
+
+class StartsWithoutAnAnswer(RecordedExecutions):
+    """StartExecution starts the run, and its answer is lost."""
+
+    def start(self, task_id: str, attempt: int) -> None:
+        """Start, and do not say so."""
+        super().start(task_id, attempt)
+        self.states[self.arn(task_id, attempt)] = ExecutionState.RUNNING
+        raise ExecutionsUnavailableError("StartExecution: no answer")
+
+
+def test_a_start_that_was_not_answered_is_not_started_again(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.connections.executions = StartsWithoutAnAnswer()
+    with pytest.raises(ExecutionsUnavailableError):
+        retry(pipeline)
+    with pytest.raises(ClaimRefusedError) as caught:
+        retry(pipeline)
+    assert caught.value.attempt == 1
+    assert executions(pipeline).started == [("t-1", 1)]

@@ -149,3 +149,64 @@ def test_a_run_that_takes_too_long_is_recorded_by_its_event_and_one_retry_comple
     answer = api.retry(machine.task_id)
     assert answer.status == 202
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("status", ["processing", "cancelled"])
+def test_a_task_whose_run_is_over_is_retried_whatever_its_row_says(
+    machine: Machine, api: Api, status: str
+) -> None:
+    ids = machine.load(2)
+    poison(machine, ids[0])
+    machine.run()
+    machine.execute(
+        "UPDATE roadmap_tasks SET status = :status WHERE task_id = :id", status=status, id=machine.task_id
+    )
+    answer = api.retry(machine.task_id)
+    assert (answer.status, answer.body["attempt"], answer.body["total_items"]) == (202, 2, 1)
+    assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
+
+
+def test_a_crash_between_claim_and_start_is_waited_for_and_then_made_up_for(
+    machine: Machine, api: Api
+) -> None:
+    machine.load(2)
+    never_started = machine.stack.state_machine_arn.replace(":stateMachine:", ":execution:")
+    machine.execute(
+        "UPDATE roadmap_tasks SET status = 'processing', attempt = 1, execution_arn = :arn,"
+        " updated_at = timezone('utc', now()) WHERE task_id = :id",
+        arn=f"{never_started}:{machine.task_id}-r1",
+        id=machine.task_id,
+    )
+    assert api.retry(machine.task_id).status == 409
+    machine.execute(
+        "UPDATE roadmap_tasks SET updated_at = updated_at - interval '2 minutes' WHERE task_id = :id",
+        id=machine.task_id,
+    )
+    answer = api.retry(machine.task_id)
+    assert (answer.status, answer.body["attempt"]) == (202, 2)
+    assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
+
+
+def test_drift_is_repaired_by_the_deployed_sweep(machine: Machine) -> None:
+    machine.load(2)
+    assert machine.run()["status"] == "SUCCEEDED"
+    before = machine.framework()
+    machine.execute(
+        "UPDATE roadmap_tasks SET status = 'failed', failed_concepts = '{\"count\": 9}' WHERE task_id = :id",
+        id=machine.task_id,
+    )
+    machine.execute(
+        "UPDATE roadmap_metadata SET framework_data ="
+        " CAST(replace(CAST(framework_data AS text), 'completed', 'pending') AS json) WHERE roadmap_id = :id",
+        id=machine.roadmap_id,
+    )
+    result = machine.target.invoke("ReconcileTaskFunction", {})
+    assert [repair for repair in result["repairs"] if repair["task_id"] == machine.task_id] == [
+        {
+            "task_id": machine.task_id,
+            "status": "completed",
+            "changed": ["framework_data", "status", "failed_concepts"],
+        }
+    ]
+    assert machine.framework() == before
+    assert machine.status().status == "completed"

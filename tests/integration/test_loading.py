@@ -1,0 +1,108 @@
+"""A bundle is loaded whole or not at all, and loading it again changes nothing that is there."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from roadmap_content.bundle import parse_bundle
+from roadmap_content.errors import InvalidBundleError
+from roadmap_content.items import ContentType, Item
+from tests.factories import bundle_of
+
+from .pipeline import Pipeline
+
+IDS = ["a", "b"]
+Damage = Callable[[dict[str, Any]], object]
+
+SCALARS = st.none() | st.booleans() | st.floats() | st.text()
+DOCUMENTS = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+
+
+def tutorial_of(bundle: dict[str, Any]) -> dict[str, Any]:
+    tutorial: dict[str, Any] = bundle["content"][0]["tutorial"]
+    return tutorial
+
+
+def question_of(bundle: dict[str, Any]) -> dict[str, Any]:
+    question: dict[str, Any] = bundle["content"][0]["quiz"]["questions"][2]
+    return question
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lambda b: b.pop("task"), "task: Field required"),
+        (lambda b: b["roadmap"].pop("title"), "roadmap.title: Field required"),
+        (lambda b: b["roadmap"].update(framework_data=[]), "roadmap.framework_data: Input should be"),
+        (lambda b: b["roadmap"].update(framework_data={}), "roadmap.framework_data.stages is not a list"),
+        (lambda b: b["task"].update(roadmap_id="r-2"), "task.roadmap_id is not roadmap.roadmap_id"),
+        (lambda b: b["task"].update(user_id="u-2"), "task.user_id is not roadmap.user_id"),
+        (lambda b: b["content"][1].update(concept_id="c"), "content[1].concept_id is not a concept"),
+        (lambda b: b["content"].append(b["content"][0]), "content[2].tutorial is given twice for 'a'"),
+        (lambda b: tutorial_of(b).update(content_version="1"), "content[0].tutorial.content_version: Input"),
+        (lambda b: question_of(b).update(options=[]), "content[0].quiz.questions[2].options:"),
+        (lambda b: tutorial_of(b).update(note="\x00"), "content[0].tutorial.note holds a NUL"),
+        (lambda b: b["content"][0].update(quiz=None), "content[0].quiz."),
+    ],
+)
+def test_a_fault_is_named_with_its_path_and_nothing_is_written(
+    pipeline: Pipeline, damage: Damage, fault: str
+) -> None:
+    bundle = bundle_of(IDS)
+    damage(bundle)
+    with pytest.raises(InvalidBundleError) as caught:
+        pipeline.load(bundle)
+    assert str(caught.value).startswith(fault)
+    assert_nothing_was_written(pipeline)
+
+
+def assert_nothing_was_written(pipeline: Pipeline) -> None:
+    for table in ("roadmap_metadata", "roadmap_tasks", "tutorial_metadata"):
+        assert pipeline.rows(f"SELECT * FROM {table}") == []
+    assert boto3.client("s3").list_objects_v2(Bucket="content")["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"null", b"[]", b"[" * 100_000])
+def test_what_is_not_json_or_no_object_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidBundleError):
+        parse_bundle(body)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(DOCUMENTS)
+def test_no_document_is_anything_but_a_bundle_or_refused(document: object) -> None:
+    with pytest.raises(InvalidBundleError):
+        parse_bundle(json.dumps(document).encode())
+
+
+def test_loaded_again_it_stages_for_the_next_attempt_and_changes_nothing_else(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    assert pipeline.run().complete
+    before = pipeline.task(), pipeline.framework()
+    pipeline.load(bundle_of(IDS))
+    assert (pipeline.task(), pipeline.framework()) == before
+    staged = pipeline.staging().find(Item("a", ContentType.QUIZ))
+    assert staged is not None
+    assert (staged.task, staged.attempt) == ("t-1", 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("UPDATE roadmap_metadata SET user_id = 'somebody'", "roadmap 'r-1' exists and is another user's"),
+        (
+            "UPDATE roadmap_tasks SET user_id = 'somebody'",
+            "task 't-1' exists and is for another",
+        ),
+    ],
+)
+def test_what_is_somebody_elses_is_not_loaded_over(pipeline: Pipeline, change: str, fault: str) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.execute(change)
+    with pytest.raises(InvalidBundleError, match=fault):
+        pipeline.load(bundle_of(IDS))
