@@ -28,6 +28,8 @@ READ = text(_READ)
 # Another user's task is not read at all: it cannot be told from one that does not exist.
 READ_OF_USER = text(f"{_READ} AND user_id = :user_id")
 
+REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
+
 # Promises: of all that read the same attempt, one gets the next. The claimed attempt is the row's alone.
 CLAIM = text("""
 UPDATE roadmap_tasks SET
@@ -89,6 +91,12 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
     if row is None:
         raise TaskNotFoundError(f"there is no task {task_id!r}")
     return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+
+
+def read_user_request(connection: Connection, task_id: str) -> object:
+    """What the user asked for, as the product wrote it; `None` where nothing is written."""
+    request = connection.scalar(REQUEST, {"task_id": task_id})
+    return None if request is None else json.loads(request)
 
 
 def is_at_work(executions: Executions, task: Task) -> bool:

@@ -5,7 +5,7 @@ from functools import cached_property
 from sqlalchemy import Engine
 
 from .bucket import Bucket
-from .engine import Credentials, open_engine
+from .engine import STATEMENT_TIMEOUT, Credentials, open_engine
 from .executions import Executions
 from .generation.generator import Generator, generator_named
 from .settings import Settings
@@ -20,7 +20,7 @@ class Connections:
     @cached_property
     def engine(self) -> Engine:
         """The database."""
-        return open_engine(self._credentials, tls=self.settings.database_tls)
+        return self.open_engine()
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -35,11 +35,32 @@ class Connections:
     @cached_property
     def generator(self) -> Generator:
         """What makes content that is not staged."""
-        return generator_named(self.settings.generator)
+        return generator_named(self.settings.generator, self.settings)
+
+    def open_engine(self, statement_timeout: int = STATEMENT_TIMEOUT) -> Engine:
+        """An engine of the database for statements that may take so many seconds."""
+        settings = self.settings
+        return open_engine(
+            self._credentials,
+            tls=settings.database_tls,
+            session=settings.database_session,
+            statement_timeout=statement_timeout,
+        )
 
     def _credentials(self) -> Credentials:
+        if self.settings.database_auth == "iam":
+            return self._iam_credentials()
         import boto3
 
         client = boto3.client("secretsmanager")
         secret = client.get_secret_value(SecretId=self.settings.database_secret_arn)
         return Credentials.from_secret(secret["SecretString"])
+
+    def _iam_credentials(self) -> Credentials:
+        """Credentials whose password is a token: signed here, good for 15 minutes to connect with."""
+        import boto3
+
+        settings = self.settings
+        host, port, user = settings.database_host, settings.database_port, settings.database_user
+        token = boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+        return Credentials(host, port, settings.database_name, user, token)

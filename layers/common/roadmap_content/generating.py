@@ -7,27 +7,27 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from .attempts import read_user_request
 from .bucket import in_parallel
 from .connections import Connections
-from .content import CONTENT_KINDS, Document
+from .content import CONTENT_KINDS, Document, Draft
 from .contracts import BatchRequest, GenerateReport
 from .deadline import Deadline
 from .errors import ContentError, TransientError
 from .failures import Seen, record_failures, refusals
 from .framework import Concept
+from .generation import Allowance, Learner, OutOfTimeError, Usage, learner_from
+from .generation.budget import TaskBudget
 from .items import Failure, Item, Stage
 from .log import logger
 from .manifest import read_batch
+from .metrics import Metric, emit
 from .remedies import Remedy, remedy_for
 from .staging import Staging
 from .transactions import RESERVE, transact
 
 _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
 """The namespace of ids that this system gives: the same item of the same attempt gets the same id twice."""
-
-
-class OutOfTimeError(TransientError):
-    """The invocation ended before the item's turn came."""
 
 
 class StagedContentGoneError(TransientError):
@@ -42,6 +42,9 @@ class Known(NamedTuple):
 
     versions: Mapping[str, int]
     """The highest version of each concept that has one."""
+
+    learner: Learner
+    """Who asked for the content."""
 
 
 def generate_content(request: BatchRequest, connections: Connections, deadline: Deadline) -> GenerateReport:
@@ -71,6 +74,12 @@ def generate_content(request: BatchRequest, connections: Connections, deadline: 
         generated=len(concepts) - outcomes.count(Remedy.KEEP) - len(failures),
         failed=len(failures),
     )
+    counts = {
+        Metric.ITEMS_STAGED: report.staged,
+        Metric.ITEMS_GENERATED: report.generated,
+        Metric.ITEMS_NOT_GENERATED: report.failed,
+    }
+    emit(counts, batch.content_type)
     logger.info("batch_staged", task_id=plan.task_id, attempt=plan.attempt, **report.model_dump(mode="json"))
     return report
 
@@ -82,7 +91,8 @@ def _recall(connection: Connection, request: BatchRequest) -> Known:
     if versions_sql is not None:
         rows = connection.execute(text(versions_sql), {"roadmap_id": plan.roadmap_id})
         versions = {row.concept_id: row.version for row in rows}
-    return Known(refusals(connection, plan.task_id), versions)
+    learner = learner_from(read_user_request(connection, plan.task_id))
+    return Known(refusals(connection, plan.task_id), versions, learner)
 
 
 class _Preparation:
@@ -95,6 +105,7 @@ class _Preparation:
         self._kind = CONTENT_KINDS[request.batch.content_type]
         self._staging = Staging(connections.bucket, request.plan.roadmap_id)
         self._generator = connections.generator
+        self._budget = TaskBudget(connections.engine, connections.settings, request.plan.task_id, deadline)
         self._deadline = deadline
         self._known = known
 
@@ -132,13 +143,27 @@ class _Preparation:
         return remedy
 
     def _generate(self, item: Item, concept: Concept) -> None:
-        draft = self._generator.generate(concept, item.content_type).model_dump(mode="json")
+        draft = self._draft(item, concept).model_dump(mode="json")
         content = self._kind.check(
             {self._kind.id_field: self._new_id(item)}
             | draft
             | self._kind.complete(draft, self._known.versions.get(item.concept_id, 0) + 1)
         )
         self._stage(item, content)
+
+    def _draft(self, item: Item, concept: Concept) -> Draft:
+        """Have the item made, and count what that took, whether or not anything came of it."""
+        allowance = Allowance(self._deadline, self._budget)
+        try:
+            return self._generator.generate(concept, item.content_type, self._known.learner, allowance)
+        finally:
+            usage = allowance.usage
+            if usage != Usage():
+                emit(
+                    {Metric.TOKENS_IN: usage.tokens_in, Metric.TOKENS_OUT: usage.tokens_out},
+                    item.content_type,
+                )
+                logger.info("tokens_counted", item=item, **usage._asdict())
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
         """Stage the same content under another id or version: it is good, and it was paid for."""

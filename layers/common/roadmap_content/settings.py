@@ -6,8 +6,12 @@ Nothing is read at import: a function needs only the settings that it uses, and 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from .errors import MissingSettingError
+
+DatabaseAuth = Literal["secret", "iam"]
+SessionSource = Literal["options", "role"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,48 @@ class Settings:
         return self._text("DATABASE_SECRET_ARN")
 
     @property
+    def database_auth(self) -> DatabaseAuth:
+        """How the database knows us: by a password in a secret, or by our IAM role."""
+        match self._text("DATABASE_AUTH"):
+            case "secret":
+                return "secret"
+            case "iam":
+                return "iam"
+            case other:
+                raise MissingSettingError(f"DATABASE_AUTH is {other!r}, not secret or iam")
+
+    @property
+    def database_host(self) -> str:
+        """The host, as IAM and the certificate know it."""
+        return self._text("DATABASE_HOST")
+
+    @property
+    def database_port(self) -> int:
+        """The port."""
+        return self._positive("DATABASE_PORT")
+
+    @property
+    def database_name(self) -> str:
+        """The database."""
+        return self._text("DATABASE_NAME")
+
+    @property
+    def database_user(self) -> str:
+        """The role of PostgreSQL that our IAM role may connect as."""
+        return self._text("DATABASE_USER")
+
+    @property
+    def database_session(self) -> SessionSource:
+        """Who sets a session's limits: we do as we connect; or, behind RDS Proxy, the role has them."""
+        match self._text("DATABASE_SESSION"):
+            case "options":
+                return "options"
+            case "role":
+                return "role"
+            case other:
+                raise MissingSettingError(f"DATABASE_SESSION is {other!r}, not options or role")
+
+    @property
     def database_tls(self) -> bool:
         """Whether the database's certificate and name are verified; otherwise the connection is plain."""
         match self._text("DATABASE_TLS"):
@@ -51,6 +97,45 @@ class Settings:
     def generator(self) -> str:
         """The name of what generates content that is not staged."""
         return self._text("GENERATOR")
+
+    @property
+    def model_id(self) -> str:
+        """The model that generates: its id, or the id or ARN of an inference profile."""
+        return self._text("MODEL_ID")
+
+    @property
+    def model_region(self) -> str:
+        """The region where the model is asked."""
+        return self._text("MODEL_REGION")
+
+    @property
+    def model_temperature(self) -> float | None:
+        """Between 0 and 1; `none` for a model that does not take one."""
+        text = self._text("MODEL_TEMPERATURE")
+        if text == "none":
+            return None
+        try:
+            temperature = float(text)
+        except ValueError:
+            temperature = -1
+        if not 0 <= temperature <= 1:
+            raise MissingSettingError(f"MODEL_TEMPERATURE is {text!r}, not between 0 and 1, nor none")
+        return temperature
+
+    @property
+    def model_max_output_tokens(self) -> int:
+        """Tokens of one answer, at most."""
+        return self._positive("MODEL_MAX_OUTPUT_TOKENS")
+
+    @property
+    def model_timeout(self) -> int:
+        """Seconds that an answer may take."""
+        return self._positive("MODEL_TIMEOUT")
+
+    @property
+    def task_token_budget(self) -> int:
+        """Tokens, read and written, that the generation of one task may take in all its attempts."""
+        return self._positive("TASK_TOKEN_BUDGET")
 
     def _text(self, name: str) -> str:
         value = self.environ.get(name, "")

@@ -130,6 +130,14 @@ content_failures = Table(
     PrimaryKeyConstraint("task_id", "attempt", "concept_id", "content_type"),
 )
 
+# What the generation of a task has taken. No foreign key: it was taken, whatever became of the task.
+generation_tokens = Table(
+    "generation_tokens",
+    metadata,
+    Column("task_id", String(64), primary_key=True),
+    Column("tokens", BigInteger, nullable=False),
+)
+
 # Rows that had to leave a table so that a unique constraint could be added to it, whole.
 content_archive = Table(
     "content_archive",

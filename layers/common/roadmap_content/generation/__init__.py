@@ -1,5 +1,15 @@
 """What makes the content that is not staged: an interface, and one module for each way to fill it."""
 
-from .generator import Generator, generator_named
+from .allowance import Allowance, Usage
+from .generator import Generator, OutOfTimeError, generator_named
+from .learner import Learner, learner_from
 
-__all__ = ["Generator", "generator_named"]
+__all__ = [
+    "Allowance",
+    "Generator",
+    "Learner",
+    "OutOfTimeError",
+    "Usage",
+    "generator_named",
+    "learner_from",
+]

@@ -19,7 +19,10 @@ from ..content.resources import ResourceDraft, ResourcesDraft
 from ..content.tutorial import TutorialDraft
 from ..framework import Concept
 from ..items import ContentType
+from ..settings import Settings
+from .allowance import Allowance
 from .generator import Generator
+from .learner import ANYONE, Learner
 
 MAX_LINE = 200
 """Characters of a name, a keyword, a prerequisite: of what stands in a heading or an option."""
@@ -110,7 +113,14 @@ class Prose:
 class OfflineGenerator:
     """A `Generator` that needs neither network nor clock nor chance."""
 
-    def generate(self, concept: Concept, content_type: ContentType) -> Draft:
+    def generate(
+        self,
+        concept: Concept,
+        content_type: ContentType,
+        _learner: Learner = ANYONE,
+        _allowance: Allowance | None = None,
+        /,
+    ) -> Draft:
         """Make an item of any concept, whatever its texts hold; this cannot fail."""
         prose = CHINESE if _CJK.search(concept.name + concept.description) else ENGLISH
         outline = _readable(concept, prose)
@@ -123,7 +133,7 @@ class OfflineGenerator:
                 return _quiz(outline, prose)
 
 
-def create() -> Generator:
+def create(_settings: Settings) -> Generator:
     """The generator of this module."""
     return OfflineGenerator()
 

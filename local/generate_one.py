@@ -1,0 +1,70 @@
+"""One item by a real model, and what it took: whether a model is reachable, fit and worth its price.
+
+Nothing is staged and nothing saved. It asks as a deployed function would, with this machine's credentials.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from local.builds import REPOSITORY
+from local.deploy import read_template
+from roadmap_content.deadline import Deadline
+from roadmap_content.framework import Concept
+from roadmap_content.generation import Allowance, Learner, Usage, generator_named
+from roadmap_content.items import ContentType
+from roadmap_content.settings import Settings
+
+_PARAMETERS = {
+    "MODEL_TEMPERATURE": "ModelTemperature",
+    "MODEL_MAX_OUTPUT_TOKENS": "ModelMaxOutputTokens",
+    "MODEL_TIMEOUT": "ModelTimeout",
+}
+"""The settings that have a default in the template."""
+
+
+class Generated(NamedTuple):
+    """An item as the model made it, and what it took, an answer that was sent back included."""
+
+    draft: dict[str, Any]
+    usage: Usage
+    seconds: float
+
+    def document(self) -> dict[str, Any]:
+        """As the command prints it."""
+        return {"draft": self.draft, **self.usage._asdict(), "seconds": round(self.seconds, 1)}
+
+
+def generate_one(
+    concept: Concept,
+    content_type: ContentType,
+    *,
+    language: str = "",
+    model_id: str | None = None,
+    region: str | None = None,
+    patience: float = 900,
+) -> Generated:
+    """Generate one item of a concept, for `patience` seconds at most.
+
+    Raises:
+        MissingSettingError: no model or region was given, neither here nor by MODEL_ID and MODEL_REGION.
+        ContentError: it could not be made; the message says why.
+    """
+    options = {"MODEL_ID": model_id, "MODEL_REGION": region}
+    settings = Settings(_defaults() | dict(os.environ) | _given(options))
+    allowance = Allowance(Deadline.after(patience))
+    started = time.monotonic()
+    generator = generator_named("bedrock", settings)
+    draft = generator.generate(concept, content_type, Learner(language), allowance)
+    return Generated(draft.model_dump(mode="json"), allowance.usage, time.monotonic() - started)
+
+
+def _defaults() -> dict[str, str]:
+    parameters = read_template(REPOSITORY / "template.yaml")["Parameters"]
+    defaults = {name: str(parameters[parameter]["Default"]) for name, parameter in _PARAMETERS.items()}
+    return defaults | _given({"MODEL_REGION": os.environ.get("AWS_REGION")})
+
+
+def _given(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}

@@ -1,0 +1,309 @@
+"""A server that speaks Converse: real HTTP on 127.0.0.1, every message held against botocore's own model.
+
+What botocore's model does not say and Bedrock's documentation does (turns alternate, a tool's use is followed
+by its result, the input of a tool is an object) is checked as well: emulated from documentation.
+"""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple, Self
+from urllib.parse import unquote, urlsplit
+
+from botocore.loaders import Loader
+from botocore.model import ServiceModel, Shape
+from botocore.validate import ParamValidator
+
+from local.processes import HOST
+from roadmap_content.content import Document
+from roadmap_content.errors import InvalidContentError
+from roadmap_content.framework import concept_from
+from roadmap_content.generation import generator_named
+from roadmap_content.generation.drafting import read_draft
+from roadmap_content.items import ContentType
+
+CONVERSE = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2")).operation_model(
+    "Converse"
+)
+_PREFIX, _SUFFIX = "/model/", "/converse"
+_OFFLINE = generator_named("offline")
+
+
+class Call(NamedTuple):
+    """One request, read: which item it asks for, and whether it shows an answer that was rejected."""
+
+    concept: str
+    """The concept's name."""
+
+    content_type: ContentType
+    number: int
+    """Of the calls for this item, from 1 on."""
+
+    request: Document
+
+    @property
+    def item(self) -> tuple[str, ContentType]:
+        """What the call is for."""
+        return self.concept, self.content_type
+
+    @property
+    def data(self) -> Document:
+        """What the prompt says of the concept and the learner."""
+        return data_of(self.request["messages"][0]["content"][0]["text"])
+
+    @property
+    def fault(self) -> str | None:
+        """What is said to be wrong with the answer before; `None` where there is none."""
+        if len(self.request["messages"]) == 1:
+            return None
+        block = self.request["messages"][-1]["content"][0]
+        text: str = block["toolResult"]["content"][0]["text"] if "toolResult" in block else block["text"]
+        return text
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer: an HTTP status and a body; `late` holds it back until the server stops."""
+
+    body: Document | bytes
+    status: int = 200
+    error: str = ""
+    late: bool = False
+
+
+Behaviour = Callable[[Call], Reply]
+
+
+def answers(call: Call) -> Reply:
+    """What a good model answers: content about the concept, in the concept's language."""
+    return fills_in(call, valid_output(call))
+
+
+def valid_output(call: Call) -> Document:
+    """A draft that is accepted."""
+    concept = concept_from({"concept_id": call.concept} | call.data["concept"])
+    return _OFFLINE.generate(concept, call.content_type).model_dump(mode="json")
+
+
+def fills_in(call: Call, output: object, stop: str = "tool_use") -> Reply:
+    """An answer that calls the tool with `output`."""
+    use = {
+        "toolUseId": f"tooluse_{call.number}",
+        "name": f"hand_in_{call.content_type}",
+        "input": output,
+    }
+    return _message(call, [{"toolUse": use}], stop)
+
+
+def says(call: Call, text: str, stop: str = "end_turn") -> Reply:
+    """An answer in words instead of the tool; without words, an empty one."""
+    return _message(call, [{"text": text}] if text else [], stop)
+
+
+def is_cut_off(call: Call) -> Reply:
+    """An answer that ran into the limit of tokens: what had been written of the tool's input until then."""
+    output = valid_output(call)
+    return fills_in(call, {key: output[key] for key in list(output)[:-1]}, "max_tokens")
+
+
+def fails(error: str, message: str = "") -> Reply:
+    """One of the errors of Bedrock, by its name in botocore's model."""
+    (shape,) = (shape for shape in CONVERSE.error_shapes if shape.name == error)
+    return Reply({"message": message or error}, shape.metadata["error"]["httpStatusCode"], error)
+
+
+def _message(call: Call, content: Sequence[Document], stop: str) -> Reply:
+    tokens_in = len(json.dumps(call.request)) // 4
+    tokens_out = len(json.dumps(content)) // 4 + 1
+    return Reply(
+        {
+            "output": {"message": {"role": "assistant", "content": list(content)}},
+            "stopReason": stop,
+            "usage": {
+                "inputTokens": tokens_in,
+                "outputTokens": tokens_out,
+                "totalTokens": tokens_in + tokens_out,
+            },
+            "metrics": {"latencyMs": 1},
+        }
+    )
+
+
+def data_of(user: str) -> Document:
+    """The data that a prompt carries. There must be one beginning and one end of it."""
+    _, rest = _only_split(user, "<roadmap_data>\n")
+    data, _ = _only_split(rest, "\n</roadmap_data>")
+    document: Document = json.loads(data)
+    return document
+
+
+def _only_split(text: str, mark: str) -> tuple[str, str]:
+    before, after = text.split(mark)
+    return before, after
+
+
+@dataclass
+class ConverseServer:
+    """A running server. `behaviour` may be changed at any time; what it saw stays."""
+
+    behaviour: Behaviour = answers
+    calls: list[Call] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    """What was wrong with requests or replies by the service's own rules: must stay empty."""
+
+    usages: list[Document] = field(default_factory=list)
+    """What the answers took that it sent."""
+
+    accepted: Counter[tuple[str, ContentType]] = field(default_factory=Counter)
+    """How often each item was answered with valid content."""
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._seen: Counter[tuple[str, ContentType]] = Counter()
+        self._http = ThreadingHTTPServer((HOST, 0), self._handler())
+        self._http.daemon_threads = False  # so that closing waits for them
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05})
+
+    @property
+    def url(self) -> str:
+        """The endpoint of `bedrock-runtime`."""
+        return f"http://{HOST}:{self._http.server_port}"
+
+    def settings(self, **changes: str) -> dict[str, str]:
+        """The settings of a generator that asks this server; `AWS_ENDPOINT_URL_…` included."""
+        return {
+            "GENERATOR": "bedrock",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
+            "MODEL_ID": "test.model-v1:0",
+            "MODEL_REGION": "eu-central-1",
+            "MODEL_TEMPERATURE": "0.5",
+            "MODEL_MAX_OUTPUT_TOKENS": "8000",
+            "MODEL_TIMEOUT": "20",
+            "TASK_TOKEN_BUDGET": "10000000",
+            **changes,
+        }
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                """Answer one call."""
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                reply, call = server._reply(self.path, body)
+                if reply.late:
+                    server._stopping.wait()
+                    return
+                server._count(call, reply)
+                raw = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+                self.send_response(reply.status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(raw)))
+                if reply.error:
+                    self.send_header("x-amzn-ErrorType", reply.error)
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        return Handler
+
+    def _reply(self, path: str, body: bytes) -> tuple[Reply, Call | None]:
+        request = json.loads(body)
+        model_id = unquote(urlsplit(path).path.removeprefix(_PREFIX).removesuffix(_SUFFIX))
+        parameters = {"modelId": model_id, **request}
+        faults = faults_of(parameters, CONVERSE.input_shape) or broken_rules(request)
+        if faults:
+            self.faults += [f"request: {fault}" for fault in faults]
+            return fails("ValidationException", "; ".join(faults)), None
+        name = request["toolConfig"]["tools"][0]["toolSpec"]["name"]
+        content_type = ContentType(name.removeprefix("hand_in_"))
+        concept = data_of(request["messages"][0]["content"][0]["text"])["concept"]["name"]
+        with self._lock:
+            self._seen[concept, content_type] += 1
+            call = Call(concept, content_type, self._seen[concept, content_type], parameters)
+            self.calls.append(call)
+        reply = self.behaviour(call)
+        if reply.status == 200 and isinstance(reply.body, dict):
+            self.faults += [f"reply: {fault}" for fault in faults_of(reply.body, CONVERSE.output_shape)]
+        return reply, call
+
+    def _count(self, call: Call | None, reply: Reply) -> None:
+        if call is None or not isinstance(reply.body, dict) or reply.status != 200:
+            return
+        with self._lock:
+            self.usages.append(reply.body["usage"])
+            self.accepted[call.item] += is_accepted(call, reply.body)
+            self.accepted += Counter()  # forget those with none
+
+
+def is_accepted(call: Call, body: Document) -> bool:
+    """Whether an answer is whole, and valid."""
+    if body["stopReason"] != "tool_use":
+        return False
+    (block,) = body["output"]["message"]["content"]
+    try:
+        read_draft(call.content_type, block["toolUse"]["input"])
+    except InvalidContentError:
+        return False
+    return True
+
+
+def faults_of(value: Mapping[str, Any], shape: Shape | None) -> list[str]:
+    """What botocore's model of the service has against a message."""
+    assert shape is not None
+    report = ParamValidator().validate(value, shape)
+    found = [report.generate_report()] if report.has_errors() else []
+    return found + _outside(value, shape, shape.name)
+
+
+def _outside(value: Any, shape: Any, path: str) -> list[str]:
+    """Values that are not among those that the model lists: botocore leaves that to the service."""
+    if shape.type_name == "structure" and not shape.is_document_type and isinstance(value, dict):
+        members = ((key, shape.members[key]) for key in value if key in shape.members)
+        return [fault for key, member in members for fault in _outside(value[key], member, f"{path}.{key}")]
+    if shape.type_name == "list" and isinstance(value, list):
+        return [fault for entry in value for fault in _outside(entry, shape.member, f"{path}[]")]
+    if shape.type_name == "string" and shape.enum and value not in shape.enum:
+        return [f"{path} is {value!r}"]
+    return []
+
+
+def broken_rules(request: Document) -> list[str]:
+    """What Bedrock documents of a conversation beyond the shapes of its messages."""
+    faults = []
+    roles = [message["role"] for message in request["messages"]]
+    if roles != [("user", "assistant")[index % 2] for index in range(len(roles))] or roles[-1] != "user":
+        faults.append(f"turns do not alternate: {roles}")
+    open_uses: list[str] = []
+    for message in request["messages"]:
+        blocks = message["content"]
+        results = [block["toolResult"]["toolUseId"] for block in blocks if "toolResult" in block]
+        if results != open_uses:
+            faults.append(f"tool uses {open_uses} are followed by results {results}")
+        uses = [block["toolUse"] for block in blocks if "toolUse" in block]
+        open_uses = [use["toolUseId"] for use in uses]
+        faults += [f"toolUse.input is {use['input']!r}" for use in uses if not isinstance(use["input"], dict)]
+        if not blocks or any(not block["text"].strip() for block in blocks if "text" in block):
+            faults.append("a message or a text is blank")
+    tools = [tool["toolSpec"] for tool in request["toolConfig"]["tools"]]
+    if request["toolConfig"]["toolChoice"]["tool"]["name"] not in [tool["name"] for tool in tools]:
+        faults.append("the chosen tool is none of the tools")
+    if any(tool["inputSchema"]["json"].get("type") != "object" for tool in tools):
+        faults.append("a tool's schema is not of an object")
+    return faults
