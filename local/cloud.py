@@ -46,17 +46,27 @@ class Cloud:
     """What the state machine's waits between retries are multiplied by."""
 
     detached: bool = False
+    python: Path | None = None
+    """What it and functions of the runtimes `python3.x` run on; without it, the Python that runs this."""
+
     port: int = field(init=False)
     process: psutil.Process = field(init=False, repr=False)
 
     @classmethod
-    def start(cls, directory: Path, *, wait_scale: float = 1.0, detached: bool = False) -> Self:
+    def start(
+        cls,
+        directory: Path,
+        *,
+        wait_scale: float = 1.0,
+        detached: bool = False,
+        python: Path | None = None,
+    ) -> Self:
         """Start a cloud, and wait until it answers. Not detached, it ends with the thread that started it.
 
         Raises:
             CloudError: it does not start.
         """
-        cloud = cls(directory.resolve(), wait_scale, detached)
+        cloud = cls(directory.resolve(), wait_scale, detached, python)
         for attempts_left in reversed(range(5)):
             cloud._launch()
             try:
@@ -145,7 +155,7 @@ class Cloud:
             "SFN_WAIT_SCALE": str(self.wait_scale),
             **self.environment,
         }
-        command = (environment_python("cloud"), "-m", "local.engine")
+        command = (environment_python("cloud", self.python), "-m", "local.engine")
         self.process = spawn(command, environment, self.log, detached=self.detached)
 
     def _await_answer(self) -> None:

@@ -6,7 +6,7 @@ brings. For the cloud would run a Python function in its own interpreter, beside
 whatever it raises `Runtime.HandlerError`; so a state machine's Retry and Catch by name would never be
 exercised. With the real client an error has the name that Lambda gives it, a process that dies is
 `Runtime.ExitError` and one that takes too long `Sandbox.Timedout`. The cloud does not unpack layers for such
-a function: the bootstrap names the folder of the built layer instead.
+a function: the bootstrap names the folders of its built layers instead. Nor has such a runtime SnapStart.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ import io
 import json
 import shlex
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,16 +49,18 @@ class StackFailedError(PermanentError):
 
 @dataclass(frozen=True)
 class PythonRuntime:
-    """What a Python function runs on: an interpreter with the runtime's packages, and the built layer."""
+    """What Python functions run on: an interpreter with the runtime's packages, and the built layers."""
 
     interpreter: Path
-    layer: Path
+    layers: Mapping[str, Path]
+    """The folder of each layer, by logical id."""
 
-    def bootstrap(self) -> str:
+    def bootstrap(self, layers: Sequence[str]) -> str:
         """The file that Lambda executes in a custom runtime: it becomes the Python runtime's client."""
+        path = ":".join(str(self.layers[layer] / "python") for layer in layers)
         return (
             "#!/bin/sh\n"
-            f"export PYTHONPATH={shlex.quote(str(self.layer / 'python'))}\n"
+            f"export PYTHONPATH={shlex.quote(path)}\n"
             f'exec {shlex.quote(str(self.interpreter))} -m awslambdaric "$_HANDLER"\n'
         )
 
@@ -81,28 +83,38 @@ def package(template: Template, base: Path, runtime: PythonRuntime, s3: "S3Clien
         s3.put_object(Bucket=bucket, Key=key, Body=body)
         return f"s3://{bucket}/{key}"
 
-    default_runtime = template.get("Globals", {}).get("Function", {}).get("Runtime", "")
+    defaults = template.get("Globals", {}).get("Function", {})
     resources = {}
     for logical_id, resource in template["Resources"].items():
         properties = dict(resource.get("Properties", {}))
         match resource["Type"]:
             case "AWS::Serverless::Function":
                 generated = {}
-                if properties.get("Runtime", default_runtime).startswith("python"):
+                if properties.get("Runtime", defaults.get("Runtime", "")).startswith("python"):
                     properties["Runtime"] = "provided.al2023"
-                    generated = {"bootstrap": runtime.bootstrap()}
+                    properties.pop("SnapStart", None)
+                    layers = [*defaults.get("Layers", []), *properties.get("Layers", [])]
+                    generated = {"bootstrap": runtime.bootstrap([layer["Ref"] for layer in layers])}
                 body = _archive(base / properties["CodeUri"], generated)
                 properties["CodeUri"] = upload("code.zip", body)
             case "AWS::Serverless::LayerVersion":
-                properties["ContentUri"] = upload("layer.zip", _archive(runtime.layer))
+                properties["ContentUri"] = upload("layer.zip", _archive(runtime.layers[logical_id]))
             case kind if isinstance(path := properties.get(_LOCAL_PATHS.get(kind, "")), str):
                 properties[_LOCAL_PATHS[kind]] = upload(path, (base / path).read_bytes())
         resources[logical_id] = resource | {"Properties": properties}
     return template | {"Resources": resources}
 
 
+def upload_template(template: Template, s3: "S3Client", bucket: str) -> str:
+    """Upload a template, for one that is larger than the 51,200 bytes of a request; its URL."""
+    body = json.dumps(template).encode()
+    key = f"{hashlib.sha256(body).hexdigest()}.template"
+    s3.put_object(Bucket=bucket, Key=key, Body=body)
+    return f"{s3.meta.endpoint_url}/{bucket}/{key}"
+
+
 def create_stack(
-    cloudformation: "CloudFormationClient", name: str, template: Template, parameters: Mapping[str, str]
+    cloudformation: "CloudFormationClient", name: str, template_url: str, parameters: Mapping[str, str]
 ) -> dict[str, str]:
     """Create a stack, the SAM transform included, and return its outputs.
 
@@ -111,7 +123,7 @@ def create_stack(
     """
     cloudformation.create_stack(
         StackName=name,
-        TemplateBody=json.dumps(template),
+        TemplateURL=template_url,
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )

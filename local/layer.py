@@ -1,37 +1,65 @@
-"""The layer, built by the very Makefile that `sam build` calls, for the Python that runs here.
+"""The layers, built by the very Makefile that `sam build` calls, for the Python that runs here.
 
-Its packages are kept apart from our own code: they change with the lock file alone, our code all the time.
+Their packages are kept apart from our own code: they change with the lock files alone, our code all the time.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from .builds import LOCAL, REPOSITORY, build_once, fingerprint, source_files
 
-SOURCE = REPOSITORY / "layers/common"
+MAKEFILE = REPOSITORY / "layers/common/Makefile"
+VARIABLES = (f"PYTHON={sys.executable}", "TARGET=host")
 
 
-def build_layer(source: Path = SOURCE) -> Path:
-    """The folder that holds the built layer, as Lambda would unpack it to `/opt`."""
-    makefile, lock, code = source / "Makefile", source / "requirements.txt", source / "roadmap_content"
+class Layer(NamedTuple):
+    """Where a layer's lock file is, and its code: the folder, and the Makefile's target that copies it."""
+
+    source: Path
+    code: Path | None = None
+    code_target: str = ""
+
+
+LAYERS: Mapping[str, Layer] = {
+    "CommonLayer": Layer(
+        REPOSITORY / "layers/common", REPOSITORY / "layers/common/roadmap_content", "code-common"
+    ),
+    "AuthorizationLayer": Layer(REPOSITORY / "layers/authorization"),
+    "MigrationLayer": Layer(REPOSITORY / "migrations", REPOSITORY / "migrations", "code-migration"),
+}
+"""The template's layers, by logical id."""
+
+
+def build_layers() -> dict[str, Path]:
+    """The folders that hold the built layers, as Lambda would unpack each to `/opt`; by logical id."""
+    return {logical_id: build_layer(layer) for logical_id, layer in LAYERS.items()}
+
+
+def build_layer(layer: Layer) -> Path:
+    """The folder that holds a built layer."""
+    lock = layer.source / "requirements.txt"
     packages = build_once(
-        LOCAL / "layer" / f"packages-{fingerprint(makefile, lock)}",
-        lambda directory: _make(source, "packages", directory),
+        LOCAL / "layer" / f"packages-{fingerprint(*VARIABLES, MAKEFILE, lock)}",
+        lambda directory: _make(layer.source, "packages", directory),
     )
+    if layer.code is None:
+        return packages
 
     def build(directory: Path) -> None:
         # Links, not copies: they take no space, and nobody writes to a built layer.
         shutil.copytree(packages, directory, copy_function=os.link)
-        _make(source, "code", directory)
+        _make(layer.source, layer.code_target, directory)
 
-    files = source_files(code)
-    names = "\n".join(str(file.relative_to(code)) for file in files)
+    files = source_files(layer.code)
+    names = "\n".join(str(file.relative_to(layer.code)) for file in files)
     return build_once(LOCAL / "layer" / fingerprint(packages.name, names, *files), build)
 
 
 def _make(source: Path, target: str, directory: Path) -> None:
-    variables = (f"ARTIFACTS_DIR={directory}", f"PYTHON={sys.executable}", "PIP_TARGET_ARGS=")
-    subprocess.run(["make", "--silent", "-C", source, target, *variables], check=True)
+    command = ("make", "--silent", "--directory", source, "--makefile", MAKEFILE, target)
+    subprocess.run([*command, f"ARTIFACTS_DIR={directory}", *VARIABLES], check=True)

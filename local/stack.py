@@ -20,15 +20,18 @@ from roadmap_content.errors import PermanentError
 
 from .builds import LOCAL, REPOSITORY, locked
 from .cloud import Cloud
-from .deploy import PythonRuntime, create_stack, functions_of, package, read_template
+from .deploy import PythonRuntime, create_stack, functions_of, package, read_template, upload_template
 from .environment import environment_python
 from .errors import NoStackError
-from .layer import build_layer
+from .layer import build_layers
 from .postgres import GivenDatabase, PostgresServer, Server, given_or_embedded
 from .tokens import sign_token
 
 _NAME = "roadmap"
 _ARTIFACTS = "artifacts"
+
+ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+"""This machine's, in Lambda's words."""
 
 
 _ISSUER = "https://local.example"
@@ -78,19 +81,16 @@ class LocalStack:
                 raise StackRunningError(f"a local stack is running in {directory}")
             cls.down(directory)
             with ExitStack() as undo, ThreadPoolExecutor() as pool:
-                preparing = [
-                    pool.submit(environment_python, "runtime"),
-                    pool.submit(build_layer),
-                    pool.submit(environment_python, "cloud"),
-                ]
+                interpreter = pool.submit(environment_python, "runtime")
+                layers = pool.submit(build_layers)
+                pool.submit(environment_python, "cloud")
                 # In this thread, because a server that is not detached ends with the thread that starts it.
                 database = undo.enter_context(_start_database(directory, detached=detached, fsync=fsync))
                 migrate(database.url)
-                interpreter, layer, _ = (future.result() for future in preparing)
+                runtime = PythonRuntime(interpreter.result(), layers.result())
                 cloud = undo.enter_context(
                     Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached)
                 )
-                runtime = PythonRuntime(interpreter, layer)
                 token_secret = secrets.token_urlsafe(32)
                 outputs = _deploy(cloud, runtime, database.url, token_secret, parameters or {})
                 functions = functions_of(cloud.client("cloudformation"), _NAME)
@@ -217,27 +217,33 @@ def _deploy(
     token_secret: str,
     parameters: Mapping[str, str],
 ) -> dict[str, str]:
-    s3, secrets_manager = cloud.client("s3"), cloud.client("secretsmanager")
+    s3 = cloud.client("s3")
+    s3.create_bucket(Bucket=_ARTIFACTS)
+    packaged = package(read_template(REPOSITORY / "template.yaml"), REPOSITORY, runtime, s3, _ARTIFACTS)
+    url = upload_template(packaged, s3, _ARTIFACTS)
+    needed = local_parameters(cloud, database_url, token_secret)
+    return create_stack(cloud.client("cloudformation"), _NAME, url, needed | dict(parameters))
+
+
+def local_parameters(cloud: Cloud, database_url: str, token_secret: str) -> dict[str, str]:
+    """The template's parameters that a stack on this machine needs; its secrets are stored in the cloud."""
+    secrets_manager = cloud.client("secretsmanager")
 
     def store(name: str, value: str) -> str:
         arn: str = secrets_manager.create_secret(Name=f"{_NAME}/{name}", SecretString=value)["ARN"]
         return arn
 
-    s3.create_bucket(Bucket=_ARTIFACTS)
-    template = read_template(REPOSITORY / "template.yaml")
-    packaged = package(template, REPOSITORY, runtime, s3, _ARTIFACTS)
-    local_parameters = {
-        "DatabaseSecretArn": store("database", json.dumps(_secret(database_url))),
+    return {
+        "DatabaseSecretArn": store("database", json.dumps(database_secret(database_url))),
         "DatabaseTls": "disable",
         "JwtIssuer": _ISSUER,
         "JwtAudience": _AUDIENCE,
         "JwtSecretArn": store("token", token_secret),
-        "Architecture": "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64",
+        "Architecture": ARCHITECTURE,
     }
-    return create_stack(cloud.client("cloudformation"), _NAME, packaged, local_parameters | dict(parameters))
 
 
-def _secret(database_url: str) -> dict[str, object]:
+def database_secret(database_url: str) -> dict[str, object]:
     """A database's coordinates as RDS writes them into a secret."""
     url = make_url(database_url)
     return {

@@ -14,8 +14,10 @@ from local.deploy import functions_of
 from local.errors import FunctionFailedError, NoStackError
 from local.stack import LocalStack
 from roadmap_content.bucket import Bucket
+from roadmap_content.connections import Connections
 from roadmap_content.engine import Credentials, open_engine
 from roadmap_content.errors import MissingSettingError
+from roadmap_content.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -75,23 +77,19 @@ class Target:
         except ClientError as error:
             raise NoStackError(f"{name}: {error.response['Error']['Message']}") from error
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
-        secrets = boto3.client("secretsmanager")
-
-        def credentials() -> Credentials:
-            secret = secrets.get_secret_value(SecretId=parameters["DatabaseSecretArn"])
-            return Credentials.from_secret(secret["SecretString"])
-
+        client = boto3.client("lambda")
+        functions = functions_of(boto3.client("cloudformation"), name)
+        # As one of the functions has it, so that the way into the database is theirs.
+        configuration = client.get_function_configuration(FunctionName=functions["PlanBatchesFunction"])
+        connections = Connections(Settings(configuration["Environment"]["Variables"]))
         return cls(
-            engine=open_engine(credentials, tls=parameters["DatabaseTls"] == "verify"),
-            bucket=Bucket(outputs["ContentBucket"]),
+            engine=connections.engine,
+            bucket=connections.bucket,
             stepfunctions=boto3.client("stepfunctions"),
             state_machine_arn=outputs["StateMachineArn"],
             api_url=outputs["ApiUrl"],
             token=_token_of_the_environment,
-            invoke=partial(
-                _invoke, boto3.client("lambda"), functions_of(boto3.client("cloudformation"), name)
-            ),
+            invoke=partial(_invoke, client, functions),
         )
 
 
@@ -105,7 +103,7 @@ def _token_of_the_environment(_user_id: str) -> str:
 def _invoke(
     client: "LambdaClient", functions: Mapping[str, str], logical_id: str, event: dict[str, Any]
 ) -> dict[str, Any]:
-    answer = client.invoke(FunctionName=functions[logical_id], Payload=json.dumps(event))
+    answer = client.invoke(FunctionName=functions[logical_id], Qualifier="live", Payload=json.dumps(event))
     result: dict[str, Any] = json.load(answer["Payload"])
     if "FunctionError" in answer:
         raise FunctionFailedError(f"{logical_id}: {result.get('errorType')}: {result.get('errorMessage')}")

@@ -10,15 +10,20 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import NullPool, create_engine, text
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, NullPool, create_engine, text
 
 VERSION_TABLE = "content_schema_version"
 
-_LOCK = 0x726F61646D6170  # "roadmap": any number will do that nobody else locks
+LOCK = 0x726F61646D6170  # "roadmap": any number will do that nobody else locks
 
 
 class CannotAdoptError(Exception):
     """The product's schema holds something that a person has to decide about; nothing has been changed."""
+
+
+class MigrationRunningError(Exception):
+    """Another migration of the database is running."""
 
 
 def migrate(url: str, revision: str = "head") -> None:
@@ -35,12 +40,33 @@ def downgrade(url: str, revision: str) -> None:
             config.attributes["connection"].execute(text(f"DROP TABLE {VERSION_TABLE}"))
 
 
+def migrate_at_once(connection: Connection, revision: str = "head") -> None:
+    """Like `migrate`, in the transaction of `connection`; but while another one is running, refuse.
+
+    Raises:
+        MigrationRunningError: another one is running.
+    """
+    if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}):
+        raise MigrationRunningError("another migration of this database is running")
+    command.upgrade(_configure(connection), revision)
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision that the database is at; `None` for one that has never been migrated."""
+    context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+    return context.get_current_revision()
+
+
 @contextmanager
 def _locked(url: str) -> Iterator[Config]:
     with create_engine(url, poolclass=NullPool).begin() as connection:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        # The product's tables are about to be locked. Waiting for it, everybody else would wait behind us.
-        connection.execute(text("SET LOCAL lock_timeout = '10s'"))
-        config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-        yield config
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        yield _configure(connection)
+
+
+def _configure(connection: Connection) -> Config:
+    # The product's tables are about to be locked. Waiting for it, everybody else would wait behind us.
+    connection.execute(text("SET LOCAL lock_timeout = '10s'"))
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return config

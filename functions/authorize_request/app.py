@@ -8,7 +8,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.authorization import AuthorizationSettings, UnauthorizedError, allow, authenticate
 from roadmap_content.errors import ContentError
+from roadmap_content.snapshot import fill_snapshot
 
+fill_snapshot()
 logger = Logger()
 
 

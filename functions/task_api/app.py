@@ -16,11 +16,13 @@ from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ContentError, TransientError
 from roadmap_content.log import logger
 from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
+from roadmap_content.snapshot import fill_snapshot
 from roadmap_content.status import TaskStatus, read_status
 from roadmap_content.transactions import transact
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
+fill_snapshot()
 connections = Connections()
 app = APIGatewayRestResolver(enable_validation=True)
 

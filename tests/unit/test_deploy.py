@@ -22,19 +22,24 @@ Transform: AWS::Serverless-2016-10-31
 Conditions:
   Both: !And [!Condition A, !Not [!Equals [!Ref B, ""]]]
 Globals:
-  Function: { Runtime: python3.13 }
+  Function: { Runtime: python3.13, Layers: [!Ref Layer] }
 Resources:
   First:
     Type: AWS::Serverless::Function
     Properties:
       CodeUri: first
       Timeout: 7
+      SnapStart: { ApplyOn: PublishedVersions }
+      Layers: [!Ref Own]
       Policies: [{ Version: 2012-10-17, Resource: !GetAtt Bucket.Arn }]
       Role: !If [Both, !Sub "${Bucket}/*", !Ref AWS::NoValue]
   Node:
     Type: AWS::Serverless::Function
     Properties: { CodeUri: first, Runtime: nodejs22.x }
   Layer:
+    Type: AWS::Serverless::LayerVersion
+    Properties: { ContentUri: not-built-here, CompatibleRuntimes: [python3.13] }
+  Own:
     Type: AWS::Serverless::LayerVersion
     Properties: { ContentUri: not-built-here, CompatibleRuntimes: [python3.13] }
   Machine:
@@ -62,13 +67,15 @@ def base(tmp_path: Path) -> Path:
     (tmp_path / "first").mkdir()
     (tmp_path / "first/app.py").write_text("def handler(event, context): ...")
     (tmp_path / "machine.asl.json").write_text('{"StartAt": "${Name}"}')
-    (tmp_path / "a layer/python").mkdir(parents=True)
-    (tmp_path / "a layer/python/common.py").touch()
+    for name in ("common", "own"):
+        (tmp_path / f"a layer/{name}/python").mkdir(parents=True)
+        (tmp_path / f"a layer/{name}/python/{name}.py").touch()
     return tmp_path
 
 
 def packaged(base: Path, s3: "S3Client") -> dict[str, Any]:
-    runtime = PythonRuntime(interpreter=Path("/environments/runtime/bin/python"), layer=base / "a layer")
+    layers = {"Layer": base / "a layer/common", "Own": base / "a layer/own"}
+    runtime = PythonRuntime(Path("/environments/runtime/bin/python"), layers)
     return package(read_template(base / "template.yaml"), base, runtime, s3, "artifacts")
 
 
@@ -102,13 +109,21 @@ def test_a_python_function_gets_a_bootstrap_and_nothing_else_is_changed(base: Pa
     first = after["Resources"]["First"]["Properties"]
     files = unzip(fetch(s3, first["CodeUri"]))
     assert files.keys() == {"app.py", "bootstrap"}
-    assert f"PYTHONPATH='{base}/a layer/python'" in files["bootstrap"]
+    path = f"{base}/a layer/common/python:{base}/a layer/own/python"
+    assert f"PYTHONPATH='{path}'\n" in files["bootstrap"]
     assert 'exec /environments/runtime/bin/python -m awslambdaric "$_HANDLER"' in files["bootstrap"]
     before["Resources"]["First"]["Properties"] |= {
         "CodeUri": first["CodeUri"],
         "Runtime": "provided.al2023",
     }
-    for logical_id, key in (("Node", "CodeUri"), ("Layer", "ContentUri"), ("Machine", "DefinitionUri")):
+    del before["Resources"]["First"]["Properties"]["SnapStart"]
+    uploads = (
+        ("Node", "CodeUri"),
+        ("Layer", "ContentUri"),
+        ("Own", "ContentUri"),
+        ("Machine", "DefinitionUri"),
+    )
+    for logical_id, key in uploads:
         before["Resources"][logical_id]["Properties"][key] = after["Resources"][logical_id]["Properties"][key]
     before["Resources"]["Bucket"]["Properties"] = {}
     assert after == before
@@ -117,7 +132,8 @@ def test_a_python_function_gets_a_bootstrap_and_nothing_else_is_changed(base: Pa
 def test_what_is_named_is_uploaded(base: Path, s3: "S3Client") -> None:
     resources = packaged(base, s3)["Resources"]
     assert unzip(fetch(s3, resources["Node"]["Properties"]["CodeUri"])).keys() == {"app.py"}
-    assert unzip(fetch(s3, resources["Layer"]["Properties"]["ContentUri"])).keys() == {"python/common.py"}
+    for layer, file in (("Layer", "python/common.py"), ("Own", "python/own.py")):
+        assert unzip(fetch(s3, resources[layer]["Properties"]["ContentUri"])).keys() == {file}
     machine = resources["Machine"]["Properties"]["DefinitionUri"]
     assert fetch(s3, machine) == b'{"StartAt": "${Name}"}', "substitutions are CloudFormation's to make"
 

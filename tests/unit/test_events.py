@@ -18,6 +18,7 @@ from roadmap_content.contracts import (
 )
 from roadmap_content.framework import read_framework
 from roadmap_content.manifest import make_manifest
+from roadmap_content.migrating import MigrateRequest
 from roadmap_content.reconciling import ReconcileRequest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ CONTRACTS: dict[str, type[Payload]] = {
     "finalize_task": FinalizeRequest,
     "await_redrive": AwaitRedriveRequest,
     "reconcile_task": ReconcileRequest,
+    "migrate_database": MigrateRequest,
 }
 
 

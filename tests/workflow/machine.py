@@ -122,13 +122,17 @@ class Machine:
 
     @contextmanager
     def function_changed(self, logical_id: str, **changes: Any) -> Iterator[None]:
-        """Change a function's configuration, as long as the block lasts."""
+        """Change the configuration of the version that runs, as long as the block lasts."""
         client = self.stack.client("lambda")
         name = self.stack.functions[logical_id]
         before = client.get_function_configuration(FunctionName=name)
+        live = client.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
         client.update_function_configuration(FunctionName=name, **changes)
+        changed = client.publish_version(FunctionName=name)["Version"]
+        client.update_alias(FunctionName=name, Name="live", FunctionVersion=changed)
         try:
             yield
         finally:
+            client.update_alias(FunctionName=name, Name="live", FunctionVersion=live)
             restored = {key: before[key] for key in changes}
             client.update_function_configuration(FunctionName=name, **restored)

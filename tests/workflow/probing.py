@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from local.cloud import Cloud
-from local.deploy import PythonRuntime, create_stack, package, read_template
+from local.deploy import PythonRuntime, create_stack, package, read_template, upload_template
 from local.environment import environment_python
-from local.layer import build_layer
+from local.layer import build_layers
 from local.processes import becomes_true
 
 FOLDER = Path(__file__).parent / "probe"
@@ -19,10 +19,12 @@ class Probe:
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
-        s3, runtime = cloud.client("s3"), PythonRuntime(environment_python("runtime"), build_layer())
+        s3, runtime = cloud.client("s3"), PythonRuntime(environment_python("runtime"), build_layers())
         template = package(read_template(FOLDER / "template.yaml"), FOLDER, runtime, s3, "artifacts")
         cloudformation = cloud.client("cloudformation")
-        self.outputs = create_stack(cloudformation, "probe", template, {"Greeting": "hello"})
+        self.outputs = create_stack(
+            cloudformation, "probe", upload_template(template, s3, "artifacts"), {"Greeting": "hello"}
+        )
 
     def invoke(self, **event: object) -> dict[str, Any]:
         """Invoke the function."""

@@ -13,10 +13,10 @@ import pytest
 
 from local.builds import REPOSITORY
 from local.cloud import Cloud
-from local.deploy import StackFailedError, create_stack
+from local.deploy import StackFailedError, create_stack, upload_template
 from local.environment import environment_python
 from local.errors import NoStackError
-from local.layer import build_layer
+from local.layer import build_layers
 from local.processes import HOST, becomes_true, has_ended
 from local.stack import LocalStack, StackRunningError
 
@@ -73,7 +73,7 @@ def test_a_function_has_the_runtime_and_the_layer_and_nothing_else(probe: Probe)
     environment = str(environment_python("runtime").parent.parent)
     assert seen["prefix"] == environment
     assert seen["boto3"].startswith(environment)
-    assert seen["layer"].startswith(str(build_layer()))
+    assert seen["layer"].startswith(str(build_layers()["CommonLayer"]))
     assert "HOME" not in seen["environment"], "what started the cloud keeps its environment for itself"
     assert seen["buckets"] > 0, "boto3 in a function reaches the cloud that runs it"
 
@@ -88,8 +88,9 @@ def test_a_failed_creation_names_the_resource_and_the_reason(stack: LocalStack) 
         },
     }
     template = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}, "Machine": machine}}
+    url = upload_template(template, stack.client("s3"), "artifacts")
     with pytest.raises(StackFailedError, match=r"^Machine: .*is-not-there"):
-        create_stack(stack.client("cloudformation"), "broken", template, {})
+        create_stack(stack.client("cloudformation"), "broken", url, {})
 
 
 def test_everything_listens_on_this_machine_alone(stack: LocalStack, probe: Probe) -> None:

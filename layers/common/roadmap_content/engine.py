@@ -8,7 +8,7 @@ statement into 671; and any Python exception while pg8000 binds leaves the conne
 import json
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,24 +17,27 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
+from .settings import SessionSource
+from .tls import verifying_context
+
 STATEMENT_TIMEOUT = 30
 LOCK_TIMEOUT = 10
 CONNECT_TIMEOUT = 5
 """Seconds. A socket waits a little longer than a statement may take, so that the server speaks first."""
 
-# A backend whose client is gone while it waits for a lock would keep its own locks until the wait ends:
-# client_connection_check_interval makes it notice (PostgreSQL 14 and later, on Linux).
-_OPTIONS = " ".join(
-    f"-c {name}={value}"
-    for name, value in {
-        "statement_timeout": f"{STATEMENT_TIMEOUT}s",
+
+def session_limits(statement_timeout: int = STATEMENT_TIMEOUT) -> Mapping[str, str]:
+    """What every session is to have set; `statement_timeout` in seconds."""
+    return {
+        "statement_timeout": f"{statement_timeout}s",
         "lock_timeout": f"{LOCK_TIMEOUT}s",
-        "idle_in_transaction_session_timeout": f"{STATEMENT_TIMEOUT}s",
+        "idle_in_transaction_session_timeout": f"{statement_timeout}s",
+        # A backend whose client is gone while it waits for a lock would keep its own locks until the wait
+        # ends; so it looks (PostgreSQL 14 and later, on Linux).
         "client_connection_check_interval": "1s",
         "timezone": "UTC",
         "jit": "off",
-    }.items()
-)
+    }
 
 
 @dataclass(frozen=True)
@@ -75,17 +78,30 @@ class Credentials:
         )
 
 
-def open_engine(credentials: Callable[[], Credentials], *, tls: bool) -> Engine:
+def open_engine(
+    credentials: Callable[[], Credentials],
+    *,
+    tls: bool,
+    session: SessionSource = "options",
+    statement_timeout: int = STATEMENT_TIMEOUT,
+) -> Engine:
     """Make the engine; nothing is connected yet.
 
     Args:
         credentials: asked once per connection that is opened, so that a rotated password is picked up.
         tls: verify the server's certificate and name; otherwise the connection is plain.
+        session: set the session's limits while connecting, or leave them to those of the role. RDS Proxy
+            refuses the first ("currently doesn't support command-line options"), and a SET afterwards
+            would pin the session to one of its connections.
+        statement_timeout: seconds that a statement may take.
     """
-    context = ssl.create_default_context() if tls else False
+    context = verifying_context() if tls else False
+    limits = session_limits(statement_timeout) if session == "options" else {}
+    startup = {"options": " ".join(f"-c {name}={value}" for name, value in limits.items())} if limits else {}
+    patience = statement_timeout + CONNECT_TIMEOUT
     engine = create_engine(
         "postgresql+pg8000://",
-        creator=lambda: _connect(credentials(), context),
+        creator=lambda: _connect(credentials(), context, startup, patience),
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
@@ -96,12 +112,14 @@ def open_engine(credentials: Callable[[], Credentials], *, tls: bool) -> Engine:
     return engine
 
 
-def _connect(credentials: Credentials, tls: "ssl.SSLContext | bool") -> pg8000.dbapi.Connection:
+def _connect(
+    credentials: Credentials, tls: ssl.SSLContext | bool, startup: Mapping[str, str], patience: int
+) -> pg8000.dbapi.Connection:
     connection = socket.create_connection((credentials.host, credentials.port), CONNECT_TIMEOUT)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.settimeout(STATEMENT_TIMEOUT + CONNECT_TIMEOUT)
+        connection.settimeout(patience)
         return pg8000.dbapi.connect(
             user=credentials.user,
             host=credentials.host,  # the name that TLS verifies
@@ -109,7 +127,7 @@ def _connect(credentials: Credentials, tls: "ssl.SSLContext | bool") -> pg8000.d
             password=credentials.password,
             ssl_context=tls,
             application_name="roadmap-content",
-            startup_params={"options": _OPTIONS},
+            startup_params=dict(startup),
             sock=connection,
         )
     except BaseException:

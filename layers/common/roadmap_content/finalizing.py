@@ -26,6 +26,7 @@ from .failures import latest_failures, record_failures, storable_text, withdraw_
 from .items import ContentType, Failure, Item, Stage
 from .log import logger
 from .manifest import read_batch
+from .metrics import Metric, emit
 from .outcome import COMPLETED, Outcome, judge, nothing_known
 from .roadmaps import load_framework, lock_roadmap, write_framework
 from .transactions import DataRefusedError, transact
@@ -60,7 +61,7 @@ def finalize_task(request: FinalizeRequest, connections: Connections, deadline: 
             explanations=_explain_lost(connections.bucket, plan.manifest, request.lost),
             started_at=plan.claimed_at.replace(tzinfo=UTC),
         )
-        return settle(connections, task_id, plan.attempt, ending, deadline)
+        return _counted(settle(connections, task_id, plan.attempt, ending, deadline), ending)
     try:
         task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
     except TaskNotFoundError as error:
@@ -70,7 +71,7 @@ def finalize_task(request: FinalizeRequest, connections: Connections, deadline: 
         owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"
         return _nothing_to_record(request, StaleAttemptError(owner))
     ending = Ending(error=request.error, started_at=request.execution.start_time)
-    return settle(connections, task_id, task.attempt, ending, deadline)
+    return _counted(settle(connections, task_id, task.attempt, ending, deadline), ending)
 
 
 def settle(
@@ -224,6 +225,20 @@ def _duration(task: Task, attempt: int, ending: Ending) -> float:
         return float(recorded["duration_seconds"])
     started_at = ending.started_at or task.updated_at.replace(tzinfo=UTC)
     return (datetime.now(UTC) - started_at).total_seconds()
+
+
+def _counted(result: FinalizeResult, ending: Ending) -> FinalizeResult:
+    counts: dict[Metric, float] = {
+        Metric.TASKS_COMPLETED: int(result.complete),
+        Metric.TASKS_INCOMPLETE: int(not result.complete),
+        Metric.ITEMS_MISSING: sum(result.missing.values()),
+    }
+    if ending.started_at is not None:
+        counts[Metric.TASK_SECONDS] = (datetime.now(UTC) - ending.started_at).total_seconds()
+    emit(counts)
+    for content_type, missing in result.missing.items():
+        emit({Metric.ITEMS_MISSING: missing}, content_type)
+    return result
 
 
 def _nothing_to_record(request: FinalizeRequest, reason: ContentError) -> FinalizeResult:

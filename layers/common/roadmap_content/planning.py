@@ -12,6 +12,7 @@ from .items import Item, count_by_type
 from .keys import manifest_key
 from .log import logger
 from .manifest import make_manifest
+from .metrics import Metric, emit
 from .roadmaps import load_framework
 from .transactions import transact
 
@@ -56,4 +57,5 @@ def plan_batches(request: PlanRequest, connections: Connections, deadline: Deadl
         planned=plan.planned,
         batches=len(manifest.batches),
     )
+    emit({Metric.BATCHES_PLANNED: len(manifest.batches)})
     return PlanResult(plan=plan, batches=manifest.batches)

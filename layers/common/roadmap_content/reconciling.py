@@ -18,6 +18,7 @@ from .contracts import Count, Payload, StateError
 from .deadline import Deadline
 from .finalizing import Ending, settle
 from .log import logger
+from .metrics import Metric, emit
 from .transactions import RESERVE, transact
 
 SWEEP_INTERVAL = timedelta(minutes=5)
@@ -107,6 +108,8 @@ def reconcile(request: ReconcileRequest, connections: Connections, deadline: Dea
         if repair is not None:
             repairs.append(repair)
             logger.warning("task_reconciled", dry_run=request.dry_run, **repair.model_dump(mode="json"))
+    if not request.dry_run:
+        emit({Metric.TASKS_REPAIRED: len(repairs)})
     finished = checked == len(task_ids)
     logger.info("tasks_reconciled", checked=checked, repairs=len(repairs), finished=finished)
     return ReconcileResult(checked=checked, repairs=repairs, finished=finished, dry_run=request.dry_run)

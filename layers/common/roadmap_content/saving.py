@@ -5,6 +5,7 @@ recorded with its reason; the others are saved. What it does raise for is a prog
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from .framework import Concept
 from .items import Failure, Item, Stage
 from .log import logger
 from .manifest import read_batch
+from .metrics import Metric, emit
 from .roadmaps import lock_roadmap
 from .staging import Staging
 from .transactions import DataRefusedError, diagnose, is_about_data, transact
@@ -57,6 +59,7 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
 
     Delivered twice, or beside a batch that overlaps, it does no harm: a completed row stays as it is.
     """
+    started = time.monotonic()
     plan, batch = request.plan, request.batch
     try:
         saver = _Saver(request, connections)
@@ -86,6 +89,7 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
             error_code=error.code,
             reason=str(error),
         )
+        emit({Metric.BATCHES_UNSAVED: 1, Metric.ITEMS_NOT_SAVED: batch.items}, batch.content_type)
         unsaved = StateError(error=error.code, cause=str(error)[:100])
         return SaveReport(batch=batch, saved=0, failed=batch.items, error=unsaved)
 
@@ -106,6 +110,12 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
         saved=report.saved,
         failed=report.failed,
     )
+    counts = {
+        Metric.ITEMS_SAVED: report.saved,
+        Metric.ITEMS_NOT_SAVED: report.failed,
+        Metric.BATCH_SECONDS: time.monotonic() - started,
+    }
+    emit(counts, batch.content_type)
     return report
 
 

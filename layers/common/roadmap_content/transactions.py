@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from .deadline import Deadline
 from .errors import DatabaseUnavailableError, PermanentError
 from .log import logger
+from .metrics import Metric, emit
 
 T = TypeVar("T")
 
@@ -63,8 +64,10 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
                 raise
             pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, so that rivals part
             if deadline.remaining - pause < RESERVE:
+                emit({Metric.DATABASE_ERRORS: 1})
                 raise DatabaseUnavailableError(f"{sqlstate or 'no connection'}: {message}") from error
             logger.warning("transaction_tried_again", sqlstate=sqlstate, reason=message, wait_seconds=pause)
+            emit({Metric.TRANSACTIONS_RETRIED: 1})
             time.sleep(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
 

@@ -1,0 +1,75 @@
+"""`python -m local.sam build`, `deploy` or `local`: a proof, step by step, and a line of what is proven."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import typer
+from rich.markup import escape
+
+from local.environment import environment_python
+from local.layer import build_layers
+from roadmap_content.errors import ContentError
+
+from .building import build_for_aws, build_for_this_machine
+from .deploying import deploy_run_and_delete
+from .engine import find_engine, in_namespaces, install_engine, start_engine
+from .running import run_in_containers
+from .runtime_image import build_runtime_image
+from .steps import console, step
+
+FAILED = 1
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def build() -> None:
+    """Everything builds."""
+    built = build_for_aws()
+    _conclude(f"{built.functions} functions and {built.layers} layers were built")
+
+
+@app.command()
+def deploy() -> None:
+    """What is built can be deployed, saves a roadmap, and can be deleted."""
+    _conclude(deploy_run_and_delete(build_for_this_machine()))
+
+
+@app.command()
+def local() -> None:
+    """What is built answers its events, and the API its requests, in the runtime's containers."""
+    engine = find_engine()
+    if engine is None:
+        install_engine()  # or say that it cannot be, before anything is built
+    built = build_for_this_machine()
+    if engine is not None:
+        with TemporaryDirectory(prefix="roadmap-sam-") as directory:
+            _conclude(run_in_containers(built.template, engine, Path(directory)))
+        return
+    # There is no network inside: whatever is fetched is fetched before.
+    with step("making the local stack's environments"), ThreadPoolExecutor() as pool:
+        for future in (pool.submit(environment_python, "cloud"), pool.submit(environment_python, "runtime")):
+            future.result()
+        build_layers()
+    image = build_runtime_image()
+    sys.exit(in_namespaces(__package__, "inside", str(built.template), str(image)))
+
+
+@app.command(hidden=True)
+def inside(template: Path, image: Path, directory: Path) -> None:
+    """Continue `local` in namespaces of its own."""
+    _conclude(run_in_containers(template, start_engine(directory, image), directory))
+
+
+def _conclude(proven: str) -> None:
+    console.print(f"[green]{proven}[/green]", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    try:
+        app(prog_name=f"python -m {__package__}")
+    except ContentError as error:
+        console.print(f"[red]{error.code}[/red]: ", escape(str(error)), sep="", soft_wrap=True)
+        sys.exit(FAILED)

@@ -1,0 +1,81 @@
+"""`sam build`: for AWS, and for this machine, whose processor may be another."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from local.builds import LOCAL, REPOSITORY
+from local.deploy import Template, read_template
+from local.stack import ARCHITECTURE
+
+from .command import sam
+from .errors import ProofFailedError
+from .steps import step
+
+# What an ELF file says of the processor that it is for, in its bytes 18 and 19.
+_PROCESSORS: Mapping[str, bytes] = {"x86_64": b"\x3e\x00", "arm64": b"\xb7\x00"}
+_PYTHON = "cpython-313"
+
+
+class Built(NamedTuple):
+    """What `sam build` made: its template, and a folder for each of the functions and layers."""
+
+    template: Path
+    functions: int
+    layers: int
+
+
+def build_for_aws() -> Built:
+    """Build what the template says, as for a deployment."""
+    template = read_template(REPOSITORY / "template.yaml")
+    return _build(REPOSITORY / ".aws-sam", template["Parameters"]["Architecture"]["Default"])
+
+
+def build_for_this_machine() -> Built:
+    """Build for the processor of this machine, beside what is built for AWS."""
+    return _build(LOCAL / "sam", ARCHITECTURE)
+
+
+def _build(directory: Path, architecture: str) -> Built:
+    """Build every function and layer, and look at what came of it.
+
+    Raises:
+        CommandFailedError: SAM could not build it.
+        ProofFailedError: it is not all there, or not for `architecture`.
+    """
+    with step(f"sam build, every function and layer for {architecture}"):
+        sam(
+            *("build", "--build-dir", directory / "build", "--cache-dir", directory / "cache"),
+            *("--parameter-overrides", f"Architecture={architecture}"),
+            environment={"ARCHITECTURE": architecture},  # of the layers' Makefile: SAM does not tell it
+        )
+    template = read_template(directory / "build/template.yaml")
+    functions = _folders(directory / "build", template, "AWS::Serverless::Function", "CodeUri")
+    layers = _folders(directory / "build", template, "AWS::Serverless::LayerVersion", "ContentUri")
+    missing = [
+        *(folder.name for folder in functions if not (folder / "app.py").is_file()),
+        *(folder.name for folder in layers if not any(folder.glob("python/*"))),
+    ]
+    if missing:
+        raise ProofFailedError(f"sam build left {', '.join(missing)} without code")
+    if foreign := [path for folder in layers for path in foreign_libraries(folder, architecture)]:
+        raise ProofFailedError(f"{foreign[0]}: not for {_PYTHON} on {architecture}")
+    return Built(directory / "build/template.yaml", len(functions), len(layers))
+
+
+def _folders(base: Path, template: Template, kind: str, property_name: str) -> list[Path]:
+    return [
+        base / resource["Properties"][property_name]
+        for resource in template["Resources"].values()
+        if resource["Type"] == kind
+    ]
+
+
+def foreign_libraries(folder: Path, architecture: str) -> Iterable[Path]:
+    """The compiled modules below a folder that the functions' Python cannot load on `architecture`."""
+    for path in sorted(folder.rglob("*.so")):
+        with path.open("rb") as library:
+            header = library.read(20)
+        for_another_python = ".cpython-" in path.name and _PYTHON not in path.name
+        if for_another_python or header[18:] != _PROCESSORS[architecture]:
+            yield path

@@ -1,0 +1,128 @@
+"""`sam local invoke` and `sam local start-api`: functions as they were built, in containers."""
+
+import json
+import re
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from local.deploy import Template
+from local.processes import HOST, becomes_true, free_port, has_ended, kill_group, spawn
+from local.stack import ARCHITECTURE
+
+from .command import sam, sam_command, sam_environment
+from .errors import CommandFailedError
+
+_DEADLINE_SECONDS = 120.0
+_ALIAS = re.compile(r"\$\{(\w+)\.Alias\}")
+
+
+class Invocation(NamedTuple):
+    """What a function answered, or the error that it raised as Lambda words it; and what was logged."""
+
+    answer: Any
+    log: str
+
+
+class Containers:
+    """Runs functions of a template that `sam build` made.
+
+    `environment` leads the SAM CLI to an engine and gives it the credentials that it gives the functions.
+    """
+
+    def __init__(
+        self, template: Path, environment: Mapping[str, str], directory: Path, *, pull: bool
+    ) -> None:
+        self._environment = environment
+        self._log = directory / "api.log"
+        skip = [] if pull else ["--skip-pull-image"]
+        architecture = ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
+        self._options: list[str] = ["--template-file", str(template), *architecture, *skip]
+
+    def invoke(self, logical_id: str, event: Path) -> Invocation:
+        """Run a function once.
+
+        Raises:
+            CommandFailedError: it was not run.
+        """
+        arguments = ["local", "invoke", logical_id, "--event", str(event), *self._options]
+        output = sam(*arguments, environment=self._environment)
+        try:
+            return Invocation(json.loads(output.answer), output.log)
+        except json.JSONDecodeError as error:
+            raise CommandFailedError(f"{logical_id} did not answer\n{output.last_words}") from error
+
+    @contextmanager
+    def api(self) -> Iterator[str]:
+        """Serve the API; its URL.
+
+        Raises:
+            CommandFailedError: it does not answer.
+        """
+        port = free_port()
+        command = sam_command(
+            *("local", "start-api", "--host", HOST, "--port", str(port), "--warm-containers", "LAZY"),
+            *self._options,
+        )
+        process = spawn(command, sam_environment(self._environment), self._log, detached=False)
+        url = f"http://{HOST}:{port}"
+        try:
+            becomes_true(lambda: has_ended(process) or _is_served(url), _DEADLINE_SECONDS)
+            if not _is_served(url):
+                last_words = self._log.read_text().splitlines()[-20:]
+                raise CommandFailedError("\n".join(["sam local start-api does not answer", *last_words]))
+            yield url
+        finally:
+            if not has_ended(process):
+                process.send_signal(signal.SIGINT)  # so that it removes its containers
+                becomes_true(lambda: has_ended(process), _DEADLINE_SECONDS)
+            kill_group(process)
+
+
+def with_variables(template: Template, variables: Mapping[str, Mapping[str, str]]) -> Template:
+    """A template whose functions have these environment variables and no others."""
+
+    def changed(logical_id: str, resource: Any) -> Any:  # noqa: ANN401 - any resource
+        if logical_id not in variables:
+            return resource
+        environment = {"Environment": {"Variables": dict(variables[logical_id])}}
+        return resource | {"Properties": resource["Properties"] | environment}
+
+    resources = {name: changed(name, resource) for name, resource in template["Resources"].items()}
+    functions = {
+        name: value for name, value in template["Globals"]["Function"].items() if name != "Environment"
+    }
+    return template | {"Resources": resources, "Globals": template["Globals"] | {"Function": functions}}
+
+
+def without_aliases(part: Any) -> Any:  # noqa: ANN401 - any part of a template
+    """A template that names functions where it named their aliases.
+
+    The SAM CLI has no aliases here. Of an authorizer it would warn, and then let every request through.
+    """
+    match part:
+        case {"Ref": str(name)} if name.endswith(".Alias"):
+            return {"Fn::GetAtt": [name.removesuffix(".Alias"), "Arn"]}
+        case {"Fn::Sub": str(pattern)}:
+            return {"Fn::Sub": _ALIAS.sub(r"${\1.Arn}", pattern)}
+        case dict():
+            return {key: without_aliases(value) for key, value in part.items()}
+        case list():
+            return [without_aliases(each) for each in part]
+        case _:
+            return part
+
+
+def _is_served(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url):  # noqa: S310 - our own server
+            return True
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return True
+    except (urllib.error.URLError, ConnectionError):
+        return False

@@ -1,0 +1,40 @@
+"""The Python of the functions' runtime, on this machine: what `sam build` makes loads into no other."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from .debian import install, is_root_on_debian
+from .errors import MissingOnThisMachineError
+
+NAME = "python3.13"
+
+
+def find_python313() -> Path:
+    """A Python 3.13, installed where it is missing and can be.
+
+    Raises:
+        MissingOnThisMachineError: it cannot be.
+    """
+    found = _look()
+    if found is None and is_root_on_debian():
+        install(NAME)
+        found = _look()
+    if found is None:
+        raise MissingOnThisMachineError(f"{NAME}, the functions' runtime, is not installed")
+    return found
+
+
+def _look() -> Path | None:
+    # A name on the PATH may be a version manager's, which has no such version to start.
+    candidates = (sys.executable, shutil.which(NAME), f"/usr/bin/{NAME}", f"/usr/local/bin/{NAME}")
+    return next((Path(each) for each in candidates if each and _is_python313(each)), None)
+
+
+def _is_python313(candidate: str) -> bool:
+    question = "import sys; sys.exit(sys.version_info[:2] != (3, 13))"
+    try:
+        return subprocess.run([candidate, "-c", question], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False

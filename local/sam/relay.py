@@ -1,0 +1,64 @@
+"""Lets containers reach a server of this machine that listens on 127.0.0.1 alone: by their bridge."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from socketserver import BaseRequestHandler, ThreadingTCPServer
+from threading import Thread
+
+Address = tuple[str, int]
+
+_CHUNK = 65_536
+
+
+class _Relay(ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False  # a connection that a container has forgotten must not keep us
+
+    def __init__(self, listening: Address, target: Address) -> None:
+        super().__init__(listening, _Connection)
+        self.target = target
+
+
+class _Connection(BaseRequestHandler):
+    request: socket.socket
+    server: _Relay
+
+    def handle(self) -> None:
+        try:
+            target = socket.create_connection(self.server.target)
+        except ConnectionRefusedError:
+            return  # whoever asks is refused, too
+        with target:
+            back = Thread(target=_copy, args=(target, self.request), daemon=True)
+            back.start()
+            _copy(self.request, target)
+            back.join()
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    """Copy until the source ends; then tell the sink, which may go on answering."""
+    try:
+        while chunk := source.recv(_CHUNK):
+            sink.sendall(chunk)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:  # one end is gone, so the other will be
+        sink.close()
+
+
+@contextmanager
+def relayed(listening: Address, target: Address) -> Iterator[None]:
+    """Whoever connects to `listening` is connected to `target`.
+
+    Raises:
+        OSError: `listening` is not of this machine, or it is taken.
+    """
+    with _Relay(listening, target) as relay:
+        serving = Thread(target=relay.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        serving.start()
+        try:
+            yield
+        finally:
+            relay.shutdown()
+            serving.join()

@@ -1,0 +1,158 @@
+"""Every function with its event, and the API's retry, in containers beside a local stack."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from sqlalchemy import make_url, text
+
+from local.api import Api
+from local.builds import REPOSITORY
+from local.deploy import Template, read_template
+from local.processes import HOST, becomes_true
+from local.runs import task_status
+from local.stack import LocalStack, database_secret
+from local.target import Target
+from roadmap_content.bundle import BundleTask
+
+from .containers import Containers, with_variables, without_aliases
+from .engine import Engine
+from .errors import MissingOnThisMachineError, ProofFailedError
+from .expectations import EXPECTED, differences
+from .relay import relayed
+from .sample import load_sample
+from .steps import step
+
+_DEADLINE_SECONDS = 120.0
+
+# So that the function that migrates has something to do.
+EMPTY_DATABASE = (text("DROP SCHEMA public CASCADE"), text("CREATE SCHEMA public"))
+
+# The report's case: the task says `completed`, so does `framework_data`, and the rows are not there.
+LOSE_QUIZZES = text("DELETE FROM quiz_metadata WHERE roadmap_id = :roadmap_id")
+
+
+def run_in_containers(template: Path, engine: Engine, directory: Path) -> str:
+    """Invoke every function, then retry over HTTP; what came of it, in words.
+
+    Raises:
+        ProofFailedError: a function does not answer as it should.
+        MissingOnThisMachineError: containers of this engine cannot reach this machine.
+    """
+    functions = functions_by_folder(read_template(REPOSITORY / "template.yaml"))
+    if unknown := functions.keys() ^ EXPECTED.keys():
+        raise ProofFailedError(f"{', '.join(sorted(unknown))}: without a function or an expectation")
+    with step("starting PostgreSQL and the local stack"):
+        stack = LocalStack.start(directory / "stack", fsync=False)
+    with stack, _reachable(stack, engine.bridge):
+        target = Target.local(stack)
+        containers = _containers(template, stack, engine, directory)
+        migrate, *others = EXPECTED
+        with target.engine.begin() as connection:
+            for statement in EMPTY_DATABASE:
+                connection.execute(statement)
+        _invoke(containers, functions[migrate], migrate)
+        task = load_sample(target)
+        for name in others:
+            _invoke(containers, functions[name], name)
+        _await_completion(target, task)  # of what the API's function has started
+        with target.engine.begin() as connection:
+            lost = connection.execute(LOSE_QUIZZES, {"roadmap_id": task.roadmap_id}).rowcount
+        with step(f"sam local start-api: {lost} quizzes are lost, and retried over HTTP"):
+            _retry_over_http(containers, stack, task, lost)
+        _await_completion(target, task)
+    return (
+        f"{len(EXPECTED)} functions answered their events, {lost} lost items came back by a retry over HTTP"
+    )
+
+
+def functions_by_folder(template: Template) -> dict[str, str]:
+    """The logical ids of a template's functions, by the name of the folder that each one's code is in."""
+    return {
+        Path(resource["Properties"]["CodeUri"]).name: logical_id
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def _containers(built: Path, stack: LocalStack, engine: Engine, directory: Path) -> Containers:
+    """Functions as they were built, with the environment that they were deployed with to the local stack."""
+    bridge = engine.bridge
+    template = built.with_name("containers.json")
+    changed = with_variables(read_template(built), _variables(stack, bridge))
+    template.write_text(json.dumps(without_aliases(changed)))
+    # What the SAM CLI is given goes before what the template says.
+    environment = {
+        **stack.environment,
+        **engine.environment,
+        "AWS_ENDPOINT_URL": _over(bridge, stack),
+        "TMPDIR": str(directory),  # where it leaves its locks
+    }
+    return Containers(template, environment, directory, pull=not engine.has_image)
+
+
+def _variables(stack: LocalStack, bridge: str) -> dict[str, dict[str, str]]:
+    """The functions' environment variables as they were deployed, but that they lead over the bridge."""
+    url = make_url(stack.database_url).set(host=bridge).render_as_string(hide_password=False)
+    secret = stack.client("secretsmanager").create_secret(
+        Name="database-of-containers", SecretString=json.dumps(database_secret(url))
+    )
+    changed = {"DATABASE_SECRET_ARN": secret["ARN"], "AWS_ENDPOINT_URL": _over(bridge, stack)}
+
+    def deployed(name: str) -> dict[str, str]:
+        configuration = stack.client("lambda").get_function_configuration(FunctionName=name)
+        environment: dict[str, str] = configuration["Environment"]["Variables"]
+        return environment
+
+    return {logical_id: deployed(name) | changed for logical_id, name in stack.functions.items()}
+
+
+def _over(bridge: str, stack: LocalStack) -> str:
+    """Where every service of the local cloud answers a container."""
+    return f"http://{bridge}:{stack.cloud.port}"
+
+
+@contextmanager
+def _reachable(stack: LocalStack, bridge: str) -> Iterator[None]:
+    """Containers reach the stack's database and its cloud."""
+    database = make_url(stack.database_url)
+    servers = ((database.host or HOST, database.port or 5432), (HOST, stack.cloud.port))
+    with ExitStack() as relays:
+        for host, port in servers:
+            try:
+                relays.enter_context(relayed((bridge, port), (host, port)))
+            except OSError as error:
+                raise MissingOnThisMachineError(
+                    f"the Docker engine's bridge, {bridge}, is not an address of this machine: {error}"
+                ) from error
+        yield
+
+
+def _invoke(containers: Containers, logical_id: str, name: str) -> None:
+    with step(f"sam local invoke {logical_id}"):
+        invocation = containers.invoke(logical_id, REPOSITORY / "events" / f"{name}.json")
+    if found := differences(EXPECTED[name], invocation.answer):
+        heading = f"{logical_id} does not answer as it should:"
+        raise ProofFailedError("\n".join([heading, *found, invocation.log]))
+
+
+def _retry_over_http(containers: Containers, stack: LocalStack, task: BundleTask, lost: int) -> None:
+    with containers.api() as url:
+        api = Api(url, task.user_id, stack.token(task.user_id))
+        stranger = Api(url, task.user_id, token="").retry(task.task_id)
+        answer = api.retry(task.task_id)
+    if stranger.status != HTTPStatus.UNAUTHORIZED:
+        raise ProofFailedError(f"without a token, the retry was answered {stranger}")
+    if (answer.status, answer.body.get("total_items")) != (HTTPStatus.ACCEPTED, lost):
+        raise ProofFailedError(f"the retry was answered {answer}")
+
+
+def _await_completion(target: Target, task: BundleTask) -> None:
+    def is_complete() -> bool:
+        status = task_status(target.engine, task.task_id)
+        return status.status == "completed" and not any(each.missing for each in status.progress.values())
+
+    if not becomes_true(is_complete, _DEADLINE_SECONDS):
+        raise ProofFailedError(f"not completed: {task_status(target.engine, task.task_id)}")

@@ -1,0 +1,67 @@
+"""The image of the functions' runtime, from Debian's and PyPI's packages: where no image registry is reached.
+
+It holds what the real one promises its functions: Python 3.13 at `/var/lang/bin`, the runtime's packages and
+its bootstrap at `/var/runtime`, a layer's packages ahead of them. The emulator of the runtime's service is
+not part of it: the SAM CLI brings that and adds it to whatever image it runs.
+"""
+
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from local.builds import LOCAL, REPOSITORY, build_once, fingerprint
+from local.stack import ARCHITECTURE
+
+from .command import run
+from .steps import step
+
+TAG = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
+"""The name under which the SAM CLI looks for it."""
+
+_LOCK = REPOSITORY / "requirements/runtime.txt"
+_MACHINE = {"x86_64": "x86_64", "arm64": "aarch64"}[ARCHITECTURE]
+_SUITE = "trixie"  # Debian 13, whose Python is 3.13
+
+# base-files brings the links at the root, dash and coreutils what the SAM CLI adds its emulator with.
+# The runtime's client is in C++.
+_PACKAGES = "base-files,ca-certificates,coreutils,dash,libstdc++6,python3.13"
+
+_BOOTSTRAP = """\
+#!/bin/sh
+export PYTHONPATH=/opt/python:/var/runtime
+exec /var/lang/bin/python3.13 -m awslambdaric "$_HANDLER"
+"""
+
+
+def build_runtime_image() -> Path:
+    """The image's files as a tar archive, made once; needs mmdebstrap and root."""
+    directory = LOCAL / "sam/image" / fingerprint(_LOCK, Path(__file__))
+    if not directory.exists():
+        with step("building the runtime's image from packages"):
+            build_once(directory, _build)
+    return directory / "image.tar"
+
+
+def _build(directory: Path) -> None:
+    directory.mkdir(parents=True)
+    with TemporaryDirectory() as temporary:
+        var = Path(temporary) / "var"
+        runtime, interpreter = var / "runtime", var / "lang/bin/python3.13"
+        run(
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:"),
+            *("--implementation", "cp", "--python-version", "3.13"),
+            *("--platform", f"manylinux2014_{_MACHINE}", "--platform", f"manylinux_2_28_{_MACHINE}"),
+            *("--target", runtime, "--requirement", _LOCK),
+        )
+        bootstrap = runtime / "bootstrap"
+        bootstrap.write_text(_BOOTSTRAP)
+        bootstrap.chmod(0o755)
+        interpreter.parent.mkdir(parents=True)
+        interpreter.symlink_to("/usr/bin/python3.13")
+        run(
+            *("mmdebstrap", "--variant=extract", f"--include={_PACKAGES}"),
+            f"--extract-hook=copy-in {var} /",
+            '--extract-hook=chroot "$1" python3.13 -m compileall -q /var/runtime',
+            *(_SUITE, directory / "image.tar"),
+        )

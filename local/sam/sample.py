@@ -1,0 +1,16 @@
+"""The sample roadmap, with all of its content generated: what both proofs save."""
+
+import json
+
+from local.demo import SAMPLE, with_offline_content
+from local.loading import load_bundle
+from local.target import Target
+from roadmap_content.bundle import BundleTask, read_bundle
+from roadmap_content.deadline import Deadline
+
+
+def load_sample(target: Target) -> BundleTask:
+    """Load the sample into a stack: staged, not yet saved; its task."""
+    bundle = read_bundle(with_offline_content(json.loads(SAMPLE.read_bytes())))
+    load_bundle(bundle, target.engine, target.bucket, Deadline.after(300))
+    return bundle.task

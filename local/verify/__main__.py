@@ -1,0 +1,49 @@
+"""`python -m local.verify`: every check of the template, a line each, and what they found."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+from local.builds import REPOSITORY
+from local.deploy import read_template
+from local.sam.steps import console, step
+
+from .events import check_events
+from .findings import Finding
+from .linters import lint_state_machine, lint_with_cfn_lint, lint_with_checkov, lint_with_sam
+from .permissions import check_permissions
+from .statemachine import check_substitutions
+from .variables import check_variables
+
+TEMPLATE = REPOSITORY / "template.yaml"
+DEFINITION = REPOSITORY / "statemachine/save_content.asl.json"
+
+
+def main() -> int:
+    """Run all checks; the exit code."""
+    template = read_template(TEMPLATE)
+    checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
+        "every event is what its function takes": lambda: check_events(template, REPOSITORY / "events"),
+        "the state machine is given what it names": lambda: check_substitutions(template, REPOSITORY),
+        "functions have the settings that they read": lambda: check_variables(template),
+        "roles allow what the code calls, and no more": lambda: check_permissions(template),
+        "cfn-lint": lambda: lint_with_cfn_lint(TEMPLATE),
+        "sam validate --lint": lambda: lint_with_sam(TEMPLATE),
+        "checkov": lambda: lint_with_checkov(TEMPLATE, template),
+        "asl-validator and statelint": lambda: lint_state_machine(DEFINITION),
+    }
+    found: list[Finding] = []
+    for name, check in checks.items():
+        with step(name):
+            findings = list(check())
+        for finding in findings:
+            console.print("    [red]fault[/red] ", end="")
+            console.print(str(finding), markup=False, soft_wrap=True)
+        found += findings
+    console.print(
+        f"[red]{len(found)} faults[/red]" if found else f"[green]{len(checks)} checks passed[/green]"
+    )
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

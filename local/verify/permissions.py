@@ -1,0 +1,79 @@
+"""What each function's role allows against what its code calls: nothing missing, unused or at large."""
+
+from collections.abc import Iterator, Mapping
+
+from local.deploy import Template
+
+from .deployment import Function, functions_in
+from .findings import Finding
+from .reachable import Operation, Reached, reached_by
+
+NEEDS: Mapping[Operation, frozenset[str]] = {
+    Operation("bedrock-runtime", "converse"): frozenset({"bedrock:InvokeModel"}),
+    Operation("rds", "generate_db_auth_token"): frozenset({"rds-db:connect"}),
+    Operation("s3", "delete_object"): frozenset({"s3:DeleteObject"}),
+    # The bucket is encrypted with a key of ours.
+    Operation("s3", "get_object"): frozenset({"s3:GetObject", "kms:Decrypt"}),
+    Operation("s3", "head_object"): frozenset({"s3:GetObject"}),
+    Operation("s3", "put_object"): frozenset({"s3:PutObject", "kms:GenerateDataKey"}),
+    Operation("secretsmanager", "get_secret_value"): frozenset({"secretsmanager:GetSecretValue"}),
+    Operation("stepfunctions", "describe_execution"): frozenset({"states:DescribeExecution"}),
+    Operation("stepfunctions", "redrive_execution"): frozenset({"states:RedriveExecution"}),
+    Operation("stepfunctions", "start_execution"): frozenset({"states:StartExecution"}),
+}
+"""The actions that an operation is refused without, from the services' authorization references."""
+
+MAY_NEED: Mapping[str, frozenset[str]] = {
+    "s3:GetObject": frozenset({"s3:ListBucket"}),  # without it, what is not there is forbidden
+    "secretsmanager:GetSecretValue": frozenset({"kms:Decrypt"}),  # where the secret has a key of its own
+}
+"""The actions that go with an action where circumstances ask for it."""
+
+RUNTIME = frozenset(
+    {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+        "ec2:CreateNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:DeleteNetworkInterface",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
+    }
+)
+"""What Lambda itself does in the name of a function."""
+
+WITHOUT_RESOURCE = frozenset(action for action in RUNTIME if not action.startswith("logs:"))
+"""The actions that can be allowed on `*` alone."""
+
+
+def check_permissions(template: Template) -> Iterator[Finding]:
+    """Compare every role with the code that has it."""
+    for function in functions_in(template):
+        yield from compare(function, reached_by(function.name))
+
+
+def compare(function: Function, reached: Reached) -> Iterator[Finding]:
+    """Compare one function's role with what its code reaches."""
+    place = function.logical_id
+    needed: set[str] = set()
+    for operation in sorted(reached.operations):
+        if operation in NEEDS:
+            needed |= NEEDS[operation]
+        else:
+            yield Finding(place, f"nobody has said what {operation.service}.{operation.method} needs")
+    if function.keeps_failures:
+        needed.add("sqs:SendMessage")
+    possible = needed.union(RUNTIME, *(MAY_NEED[action] for action in needed if action in MAY_NEED))
+
+    allowed = [statement for statement in function.statements if statement.effect == "Allow"]
+    actions = {action for statement in allowed for action in statement.actions}
+    for action in sorted(needed - actions):
+        yield Finding(place, f"{action} is used and not allowed")
+    for action in sorted(actions - possible):
+        yield Finding(place, f"{action} is allowed and not used")
+    for statement in allowed:
+        if "*" in statement.resources and not WITHOUT_RESOURCE.issuperset(statement.actions):
+            yield Finding(place, f"{', '.join(statement.actions)}: allowed on everything")

@@ -1,0 +1,290 @@
+"""What each function's code reaches: the AWS operations that it may call, the settings that it may read.
+
+The code is typed throughout, so that its types say what is called: `self._bucket.put(…)` is `Bucket.put`, and
+`self._client.put_object(…)` in it is S3's. mypy is asked for them. Symbols (functions, methods, classes,
+variables of modules) are the nodes of a graph, and what their definitions mention are its edges; a function
+reaches what can be reached from its `app.py`. That is a little more than it calls, never less, but for what
+is called by a name that is made at run time: of that there is one place, `_LOADED_BY_NAME`.
+"""
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+import botocore.session
+from botocore import xform_name
+from mypy.build import BuildResult, build
+from mypy.config_parser import parse_config_file
+from mypy.modulefinder import BuildSource
+from mypy.nodes import (
+    AssignmentStmt,
+    CallExpr,
+    ClassDef,
+    Decorator,
+    Expression,
+    ExpressionStmt,
+    FuncDef,
+    LambdaExpr,
+    MemberExpr,
+    NameExpr,
+    Node,
+    OverloadedFuncDef,
+    RefExpr,
+    StrExpr,
+    TypeInfo,
+)
+from mypy.options import Options
+from mypy.server.subexpr import get_subexpressions
+from mypy.types import (
+    AnyType,
+    CallableType,
+    Instance,
+    Overloaded,
+    TupleType,
+    Type,
+    TypeType,
+    TypeVarType,
+    UnionType,
+    get_proper_type,
+)
+
+from local.builds import REPOSITORY
+
+_OURS = ("functions.", "roadmap_content.", "migrations.")
+_LAYER = REPOSITORY / "layers/common"
+
+_LOADED_BY_NAME: Mapping[str, str] = {
+    "roadmap_content.generation.generator.generator_named": "roadmap_content.generation.*.create",
+}
+"""A function that imports a module by its name, and what it calls there."""
+
+_SETTING = re.compile(r"[A-Z][A-Z0-9_]{3,}")
+
+
+class Operation(NamedTuple):
+    """A method of a boto3 client."""
+
+    service: str
+    method: str
+
+
+class Reached(NamedTuple):
+    """What a function's code may do."""
+
+    operations: frozenset[Operation]
+    settings: frozenset[str]
+
+
+class Analysis:
+    """The graph of all functions and the layer."""
+
+    def __init__(self, result: BuildResult) -> None:
+        self._types = result.types
+        self.stubs = {name.split(".")[0] for name in result.files if name.startswith("mypy_boto3_")}
+        self.edges: dict[str, set[str]] = defaultdict(set)
+        self.members: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        """By symbol: the members that it mentions, as (class, name)."""
+
+        self.operations: dict[str, set[Operation]] = defaultdict(set)
+        self.untyped: dict[str, set[str]] = defaultdict(set)
+        """By symbol: the members that it mentions of values without a type."""
+
+        self.clients: dict[str, set[str]] = defaultdict(set)
+        """By symbol: the services that it makes boto3 clients of."""
+
+        self.settings: dict[str, set[str]] = defaultdict(set)
+        self.classes: dict[str, TypeInfo] = {}
+        for name, tree in result.files.items():
+            if f"{name}.".startswith(_OURS):
+                for definition in tree.defs:
+                    self._define(name, definition)
+
+    def reach(self, roots: Iterable[str]) -> Reached:
+        """What can be reached from some symbols."""
+        reached: set[str] = set()
+        waiting = list(roots)
+        wanted: set[tuple[str, str]] = set()
+        while waiting:
+            symbol = waiting.pop()
+            if symbol in reached:
+                continue
+            reached.add(symbol)
+            waiting += self.edges[symbol]
+            wanted |= self.members[symbol]
+            # A member is that of the class or of those that take its place, if they are made anywhere.
+            waiting += self._implementations(wanted, reached)
+        return Reached(
+            frozenset(self._operations(reached)),
+            frozenset(setting for symbol in reached for setting in self.settings[symbol]),
+        )
+
+    def symbols_of(self, module: str) -> list[str]:
+        """The symbols that a module defines."""
+        return [symbol for symbol in list(self.edges) if symbol == module or symbol.startswith(f"{module}.")]
+
+    def _implementations(self, wanted: Iterable[tuple[str, str]], reached: set[str]) -> Iterator[str]:
+        made = [info for name, info in self.classes.items() if name in reached]
+        for fullname, member in wanted:
+            for info in made:
+                in_place = info.fullname == fullname or info.has_base(fullname)
+                protocol = fullname in self.classes and self.classes[fullname].is_protocol
+                if in_place or (protocol and info.get(member) is not None):
+                    yield from (f"{base.fullname}.{member}" for base in info.mro if member in base.names)
+
+    def _operations(self, reached: set[str]) -> Iterator[Operation]:
+        for symbol in reached:
+            yield from (each for each in self.operations[symbol] if _is_operation(each))
+        services = {service for symbol in reached for service in self.clients[symbol]}
+        names = {name for symbol in reached for name in self.untyped[symbol]}
+        for service in services:
+            if f"mypy_boto3_{service.replace('-', '_')}" not in self.stubs:
+                yield from (
+                    Operation(service, name) for name in names if _is_operation(Operation(service, name))
+                )
+
+    def _define(self, scope: str, definition: Node) -> None:
+        match definition:
+            case ClassDef():
+                symbol = f"{scope}.{definition.name}"
+                self.classes[symbol] = definition.info
+                self.edges[symbol] |= {
+                    f"{symbol}.{name}" for name in ("__init__", "__call__", "__post_init__")
+                }
+                self.edges[symbol] |= {base.fullname for base in definition.info.mro[1:]}
+                for member in definition.defs.body:
+                    self._define(symbol, member)
+                self._mention(symbol, definition.decorators)
+            case FuncDef():
+                self._mention(f"{scope}.{definition.name}", [definition])
+            case Decorator():
+                self._mention(f"{scope}.{definition.func.name}", [*definition.decorators, definition.func])
+            case OverloadedFuncDef():
+                for item in definition.items:
+                    self._define(scope, item)
+            case AssignmentStmt():
+                for target in definition.lvalues:
+                    name = target.name if isinstance(target, NameExpr) else ""
+                    self._mention(f"{scope}.{name}".rstrip("."), [definition.rvalue])
+            case ExpressionStmt():
+                self._mention(scope, [definition])
+
+    def _mention(self, symbol: str, nodes: Sequence[Node]) -> None:
+        self.edges[symbol] |= {symbol.rpartition(".")[0]} if symbol.startswith("functions.") else set()
+        if symbol in _LOADED_BY_NAME:
+            package, _, member = _LOADED_BY_NAME[symbol].partition(".*.")
+            modules = (_LAYER / package.replace(".", "/")).glob("*.py")
+            self.edges[symbol] |= {f"{package}.{module.stem}.{member}" for module in modules}
+        mentions = [expression for node in nodes for expression in get_subexpressions(node)]
+        # A function that is given to a field of a class is reached where the field is used.
+        given_to = {
+            id(part): field
+            for call in mentions
+            if isinstance(call, CallExpr)
+            for field, argument in _fields(call)
+            for part in get_subexpressions(argument)
+        }
+        for expression in mentions:
+            self._read(given_to.get(id(expression), symbol), expression)
+
+    def _read(self, symbol: str, expression: Expression) -> None:
+        if isinstance(expression, RefExpr) and expression.fullname.startswith(_OURS):
+            self.edges[symbol].add(expression.fullname)
+        match expression:
+            case MemberExpr(name=name, expr=value):
+                self._read_member(symbol, self._classes_of(value), name)
+            case CallExpr(callee=RefExpr(fullname="boto3.client"), args=[StrExpr(value=service), *_]):
+                self.clients[symbol].add(service)
+            case StrExpr(value=value) if "settings" in symbol and _SETTING.fullmatch(value):
+                self.settings[symbol].add(value)
+
+    def _read_member(self, symbol: str, classes: Sequence[TypeInfo] | None, name: str) -> None:
+        if classes is None:
+            self.untyped[symbol].add(name)
+        for info in classes or []:
+            if info.fullname.startswith("mypy_boto3_"):
+                service = info.fullname.split(".")[0].removeprefix("mypy_boto3_")
+                self.operations[symbol].add(Operation(service.replace("_", "-"), name))
+            elif info.fullname.startswith(_OURS):
+                self.members[symbol].add((info.fullname, name))
+                self.edges[symbol] |= {f"{base.fullname}.{name}" for base in info.mro}
+
+    def _classes_of(self, expression: Expression) -> list[TypeInfo] | None:
+        """The classes that an expression's value, or a class that it is, can be of; `None`: nobody knows."""
+        found = self._types.get(expression)
+        return None if found is None else _classes_in(found)
+
+
+def _fields(call: CallExpr) -> Iterator[tuple[str, Expression]]:
+    """The fields of a class of ours that a call makes, with the functions that are given to them by name."""
+    callee = call.callee
+    if (
+        isinstance(callee, RefExpr)
+        and isinstance(callee.node, TypeInfo)
+        and callee.fullname.startswith(_OURS)
+    ):
+        for name, argument in zip(call.arg_names, call.args, strict=True):
+            if name is not None and isinstance(argument, RefExpr | LambdaExpr):
+                yield f"{callee.fullname}.{name}", argument
+
+
+def _classes_in(found: Type) -> list[TypeInfo] | None:
+    match get_proper_type(found):
+        case AnyType():
+            return None
+        case Instance() as instance:
+            return [instance.type]
+        case UnionType(items=items):
+            return [info for item in items for info in _classes_in(item) or []]
+        case TypeType(item=item):
+            return _classes_in(item)
+        case TypeVarType(upper_bound=bound):
+            return _classes_in(bound)
+        case TupleType(partial_fallback=fallback):
+            return [fallback.type]
+        case CallableType() as function if function.is_type_obj():
+            return [function.type_object()]
+        case Overloaded() as overloaded if overloaded.is_type_obj():
+            return [overloaded.type_object()]
+        case _:
+            return []
+
+
+@cache
+def analyse() -> Analysis:
+    """Analyse the code of this repository.
+
+    Raises:
+        CompileError: mypy finds it wrong.
+    """
+    options = Options()
+    parse_config_file(options, lambda: None, str(REPOSITORY / "pyproject.toml"), sys.stderr, sys.stderr)
+    options.export_types = options.preserve_asts = True
+    options.incremental = False
+    sources = [
+        BuildSource(str(path), f"functions.{path.parent.name}.app")
+        for path in sorted(REPOSITORY.glob("functions/*/app.py"))
+    ]
+    for path in sorted(_LAYER.glob("roadmap_content/**/*.py")):
+        module = ".".join(path.relative_to(_LAYER).with_suffix("").parts).removesuffix(".__init__")
+        sources.append(BuildSource(str(path), module))
+    return Analysis(build(sources, options))
+
+
+def reached_by(name: str) -> Reached:
+    """What the function in `functions/<name>` reaches."""
+    analysis = analyse()
+    return analysis.reach(analysis.symbols_of(f"functions.{name}.app"))
+
+
+@cache
+def _methods(service: str) -> frozenset[str]:
+    session = botocore.session.get_session()
+    methods = {xform_name(name) for name in session.get_service_model(service).operation_names}
+    return frozenset(methods | {"generate_db_auth_token"} if service == "rds" else methods)
+
+
+def _is_operation(operation: Operation) -> bool:
+    return operation.method in _methods(operation.service)

@@ -1,0 +1,41 @@
+"""The state machine's definition with its `${Substitution}`s made; whether the template gives them all."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from local.deploy import Template
+
+from .findings import Finding
+
+_SUBSTITUTION = re.compile(r"\$\{(\w+)\}")
+_NUMBERS = frozenset({"MaxConcurrency"})
+_ONLY_A_NUMBER = re.compile(r'"\{% (\d+) %\}"')
+
+
+def check_substitutions(template: Template, base: Path) -> Iterator[Finding]:
+    """Every substitution of a definition is given, and every one that is given is used."""
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::Serverless::StateMachine":
+            continue
+        given = resource["Properties"].get("DefinitionSubstitutions", {}).keys()
+        used = set(_SUBSTITUTION.findall((base / resource["Properties"]["DefinitionUri"]).read_text()))
+        for name in sorted(used - given):
+            yield Finding(logical_id, f"${{{name}}} is in the definition and not given")
+        for name in sorted(given - used):
+            yield Finding(logical_id, f"${{{name}}} is given and not in the definition")
+
+
+def substituted(definition: str) -> str:
+    """A definition as a linter can read it: functions become ARNs, numbers a number."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        return "10" if name in _NUMBERS else f"arn:aws:lambda:eu-central-1:123456789012:function:{name}:live"
+
+    return _SUBSTITUTION.sub(value, definition)
+
+
+def without_computed_numbers(definition: str) -> str:
+    """The definition with a plain number for a JSONata expression that is one: statelint asks for it."""
+    return _ONLY_A_NUMBER.sub(r"\1", definition)

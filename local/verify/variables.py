@@ -1,0 +1,19 @@
+"""The environment variables that each function reads against those that are set for it."""
+
+from collections.abc import Iterator
+
+from local.deploy import Template
+
+from .deployment import functions_in
+from .findings import Finding
+from .reachable import reached_by
+
+
+def check_variables(template: Template) -> Iterator[Finding]:
+    """Whatever a function reads is set for it, and whatever is set for it alone is read."""
+    for function in functions_in(template):
+        settings = reached_by(function.name).settings
+        for name in sorted(settings - function.variables):
+            yield Finding(function.logical_id, f"{name} is read and not set")
+        for name in sorted(function.own_variables - settings):
+            yield Finding(function.logical_id, f"{name} is set and not read")

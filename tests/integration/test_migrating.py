@@ -1,0 +1,95 @@
+"""`migrate_database`: from inside the VPC, one at a time, with the limits that RDS Proxy does not take."""
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+
+from migrations import LOCK, current_revision, migrate
+from roadmap_content.connections import Connections
+from roadmap_content.deadline import Deadline
+from roadmap_content.engine import Credentials, open_engine
+from roadmap_content.migrating import MigrateRequest, MigrationRefusedError, migrate_database
+from roadmap_content.settings import SessionSource, Settings
+
+
+class Database(Connections):
+    """Connections to the test's own database."""
+
+    def __init__(self, url: str, session: SessionSource = "options") -> None:
+        super().__init__(Settings({"DATABASE_SESSION": session}))
+        self.url = url
+
+    def open_engine(self, statement_timeout: int = 30) -> Engine:
+        """An engine with a password that no secret keeps."""
+        credentials = Credentials.from_url(make_url(self.url))
+        session = self.settings.database_session
+        return open_engine(
+            lambda: credentials, tls=False, session=session, statement_timeout=statement_timeout
+        )
+
+
+def revision(url: str) -> str | None:
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        return current_revision(connection)
+
+
+def test_an_empty_database_is_migrated_and_then_nothing_happens(empty_database_url: str) -> None:
+    database = Database(empty_database_url)
+    first = migrate_database(MigrateRequest(), database, Deadline.after(60))
+    second = migrate_database(MigrateRequest(), database, Deadline.after(60))
+    assert first.before is None
+    assert first.after == second.before == second.after == revision(empty_database_url) is not None
+
+
+def test_a_dry_run_says_what_would_be_and_changes_nothing(empty_database_url: str) -> None:
+    result = migrate_database(MigrateRequest(dry_run=True), Database(empty_database_url), Deadline.after(60))
+    assert (result.before, result.dry_run) == (None, True)
+    assert result.after is not None
+    assert revision(empty_database_url) is None
+
+
+def test_while_another_migration_runs_it_refuses(empty_database_url: str) -> None:
+    with create_engine(empty_database_url, poolclass=NullPool).begin() as other:
+        other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        with pytest.raises(MigrationRefusedError, match="another migration"):
+            migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(60))
+    assert revision(empty_database_url) is None
+    migrate(empty_database_url)
+    assert revision(empty_database_url) is not None
+
+
+@pytest.fixture
+def owner_url(empty_database_url: str) -> Iterator[str]:
+    """The empty database, for a role of its own, which goes with the test."""
+    url = make_url(empty_database_url)
+    role = f"{url.database}_owner"
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'for-a-test'"))
+        connection.execute(text(f"ALTER DATABASE {url.database} OWNER TO {role}"))
+    yield url.set(username=role, password="for-a-test").render_as_string(hide_password=False)
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"REASSIGN OWNED BY {role} TO CURRENT_USER"))
+        connection.execute(text(f"DROP ROLE {role}"))
+
+
+def statement_timeout(database: Database) -> str:
+    engine = database.open_engine()
+    try:
+        with engine.connect() as connection:
+            return str(connection.scalar(text("SHOW statement_timeout")))
+    finally:
+        engine.dispose()
+
+
+def test_sessions_that_set_no_limits_have_those_of_their_role(owner_url: str) -> None:
+    database = Database(owner_url, session="role")
+    assert statement_timeout(database) == "0"
+    migrate_database(MigrateRequest(), database, Deadline.after(60))
+    assert statement_timeout(database) == "30s"
+
+
+def test_sessions_that_set_their_limits_leave_the_role_alone(owner_url: str) -> None:
+    migrate_database(MigrateRequest(), Database(owner_url), Deadline.after(60))
+    assert statement_timeout(Database(owner_url)) == "30s"
+    assert statement_timeout(Database(owner_url, session="role")) == "0"

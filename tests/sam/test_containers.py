@@ -1,0 +1,44 @@
+"""The template that containers run is the one that was built, but for what leads to the local stack."""
+
+from pathlib import Path
+
+from local.deploy import read_template
+from local.sam.containers import with_variables, without_aliases
+
+TEMPLATE = read_template(Path(__file__).parents[2] / "template.yaml")
+
+
+def test_a_function_has_the_given_variables_and_no_others() -> None:
+    given = {"SaveBatchFunction": {"CONTENT_BUCKET": "local"}}
+    changed = with_variables(TEMPLATE, given)
+    before, after = (each["Resources"]["SaveBatchFunction"]["Properties"] for each in (TEMPLATE, changed))
+    assert after == before | {"Environment": {"Variables": {"CONTENT_BUCKET": "local"}}}
+    assert "Environment" not in changed["Globals"]["Function"]
+
+
+def test_everything_else_of_the_template_stays() -> None:
+    changed = with_variables(TEMPLATE, {})
+    assert changed["Resources"] == TEMPLATE["Resources"]
+    globals_of_functions = TEMPLATE["Globals"]["Function"]
+    assert changed["Globals"]["Function"] | {"Environment": globals_of_functions["Environment"]} == (
+        globals_of_functions
+    )
+
+
+def test_an_alias_becomes_its_function() -> None:
+    assert without_aliases({"FunctionArn": {"Ref": "Judge.Alias"}}) == {
+        "FunctionArn": {"Fn::GetAtt": ["Judge", "Arn"]}
+    }
+    assert without_aliases([{"Fn::Sub": "${Judge.Alias}/${AWS::Region}"}]) == [
+        {"Fn::Sub": "${Judge.Arn}/${AWS::Region}"}
+    ]
+
+
+def test_the_authorizer_of_the_template_is_no_alias_to_the_sam_cli() -> None:
+    """Or the SAM CLI would let every request through, with no more than a warning."""
+    api = without_aliases(TEMPLATE)["Resources"]["TasksApi"]["Properties"]
+    (authorizer,) = api["Auth"]["Authorizers"].values()
+    assert authorizer["FunctionArn"] in (
+        {"Fn::GetAtt": ["AuthorizeRequestFunction", "Arn"]},
+        {"Fn::Sub": "${AuthorizeRequestFunction.Arn}"},
+    )

@@ -1,0 +1,54 @@
+"""A relay carries what both sides say, and the end of what one says, which the other may answer."""
+
+import socket
+from collections.abc import Iterator
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from threading import Thread
+
+import pytest
+
+from local.processes import HOST, free_port
+from local.sam.relay import relayed
+
+
+class Counting(StreamRequestHandler):
+    """Reads to the end, and then answers how much it was."""
+
+    def handle(self) -> None:
+        self.wfile.write(str(len(self.rfile.read())).encode())
+
+
+@pytest.fixture
+def counting() -> Iterator[int]:
+    with ThreadingTCPServer((HOST, 0), Counting) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def ask(port: int, question: bytes) -> bytes:
+    with socket.create_connection((HOST, port), timeout=30) as connection:
+        connection.sendall(question)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(1000), b""))
+
+
+def test_a_question_arrives_whole_and_its_answer_comes_back(counting: int) -> None:
+    port = free_port()
+    with relayed((HOST, port), (HOST, counting)):
+        assert [ask(port, b"x" * size) for size in (0, 1, 1_000_000)] == [b"0", b"1", b"1000000"]
+
+
+def test_a_server_that_is_not_there_ends_the_connection_and_not_the_relay(counting: int) -> None:
+    port = free_port()
+    with relayed((HOST, port), (HOST, free_port())):
+        assert ask(port, b"") == b""
+    with relayed((HOST, port), (HOST, counting)):
+        assert ask(port, b"abc") == b"3"
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(OSError, match="assign"), relayed(("192.0.2.1", free_port()), (HOST, 1)):
+        pass

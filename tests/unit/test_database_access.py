@@ -1,0 +1,181 @@
+"""The way into the database: a secret, or a token that is signed here; and whose certificates are trusted."""
+
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from moto import mock_aws
+
+from roadmap_content.connections import Connections
+from roadmap_content.engine import Credentials
+from roadmap_content.errors import MissingSettingError
+from roadmap_content.settings import Settings
+from roadmap_content.tls import verifying_context
+
+IAM = {
+    "DATABASE_AUTH": "iam",
+    "DATABASE_HOST": "proxy.example",
+    "DATABASE_PORT": "5433",
+    "DATABASE_NAME": "roadmap",
+    "DATABASE_USER": "app",
+}
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with mock_aws():
+        yield
+
+
+def credentials(environ: dict[str, str]) -> Credentials:
+    return Connections(Settings(environ))._credentials()  # noqa: SLF001 - what the engine is given
+
+
+def test_with_iam_the_password_is_a_token_that_connects_this_user_to_this_host() -> None:
+    found = credentials(IAM)
+    assert (found.host, found.port, found.database, found.user) == ("proxy.example", 5433, "roadmap", "app")
+    token = urlsplit(f"https://{found.password}")
+    asked = parse_qs(token.query)
+    assert token.netloc == "proxy.example:5433"
+    assert (asked["Action"], asked["DBUser"], asked["X-Amz-Expires"]) == (["connect"], ["app"], ["900"])
+    assert asked["X-Amz-Credential"][0].endswith("/eu-central-1/rds-db/aws4_request")
+
+
+def test_with_a_secret_the_password_is_in_it() -> None:
+    secret = {
+        "host": "db.example",
+        "port": 5432,
+        "dbname": "roadmap",
+        "username": "app",
+        "password": "s3cret",
+    }
+    arn = boto3.client("secretsmanager").create_secret(Name="db", SecretString=json.dumps(secret))["ARN"]
+    found = credentials({"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": arn})
+    assert found == Credentials("db.example", 5432, "roadmap", "app", "s3cret")
+
+
+@pytest.mark.parametrize("name", IAM)
+def test_a_setting_that_is_not_set_is_named(name: str) -> None:
+    with pytest.raises(MissingSettingError, match=name):
+        credentials({key: value for key, value in IAM.items() if key != name})
+
+
+@pytest.mark.parametrize("name", ["DATABASE_AUTH", "DATABASE_SESSION"])
+def test_another_word_is_refused(name: str) -> None:
+    with pytest.raises(MissingSettingError, match=f"{name} is 'other'"):
+        getattr(Settings({name: "other"}), name.lower())
+
+
+def test_an_authority_of_the_folder_is_trusted(tmp_path: Path) -> None:
+    with server(tmp_path / "server", "localhost") as (port, authority):
+        with pytest.raises(ssl.SSLCertVerificationError):
+            handshake(port, "localhost", tmp_path)
+        (tmp_path / "rds.pem").write_bytes(authority)
+        handshake(port, "localhost", tmp_path)
+
+
+def test_another_name_is_refused_even_of_a_trusted_authority(tmp_path: Path) -> None:
+    with server(tmp_path / "server", "db.example") as (port, authority):
+        (tmp_path / "rds.pem").write_bytes(authority)
+        with pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
+            handshake(port, "localhost", tmp_path)
+
+
+@pytest.mark.parametrize(("initialization", "holds"), [("snap-start", True), ("on-demand", False)])
+def test_a_snapshot_holds_boto3_and_nothing_else_waits_for_it(initialization: str, holds: bool) -> None:
+    code = "import sys; from roadmap_content.snapshot import fill_snapshot; fill_snapshot()"
+    said = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('boto3' in sys.modules)"],
+        env={"AWS_LAMBDA_INITIALIZATION_TYPE": initialization},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == str(holds)
+
+
+def handshake(port: int, name: str, certificates: Path) -> None:
+    context = verifying_context(certificates)
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as connection,
+        context.wrap_socket(connection, server_hostname=name) as secured,
+    ):
+        assert secured.version() is not None
+
+
+@contextmanager
+def server(directory: Path, name: str) -> Iterator[tuple[int, bytes]]:
+    """A TLS server with a certificate for `name`: its port, and its authority's certificate."""
+    directory.mkdir()
+    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    authority = certificate("authority", authority_key, authority_key, "authority", authority=True)
+    own = certificate(name, key, authority_key, "authority", authority=False)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (directory / "own.pem").write_bytes(pem + own.public_bytes(serialization.Encoding.PEM))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(directory / "own.pem")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=accept, args=(listening, context))
+        thread.start()
+        try:
+            yield listening.getsockname()[1], authority.public_bytes(serialization.Encoding.PEM)
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)  # wakes whoever waits in accept
+            thread.join()
+
+
+def accept(listening: socket.socket, context: ssl.SSLContext) -> None:
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:
+            return
+        with connection:
+            try:
+                context.wrap_socket(connection, server_side=True).close()
+            except OSError:  # the client does not trust us
+                continue
+
+
+def certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    *,
+    authority: bool,
+) -> x509.Certificate:
+    def named(text: str) -> x509.Name:
+        return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(named(name))
+        .issuer_name(named(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )

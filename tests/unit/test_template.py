@@ -1,0 +1,171 @@
+"""What the template promises, and no linter knows to ask for."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from local.builds import REPOSITORY
+from local.deploy import read_template
+from local.layer import LAYERS
+from roadmap_content.items import ContentType
+from roadmap_content.metrics import Metric
+
+TEMPLATE = read_template(REPOSITORY / "template.yaml")
+NAMESPACE = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
+
+
+def resources(kind: str) -> dict[str, Any]:
+    return {
+        logical_id: resource.get("Properties", {})
+        for logical_id, resource in TEMPLATE["Resources"].items()
+        if resource["Type"] == kind
+    }
+
+
+FUNCTIONS = resources("AWS::Serverless::Function")
+
+
+def dashboard() -> list[dict[str, Any]]:
+    (properties,) = resources("AWS::CloudWatch::Dashboard").values()
+    widgets: list[dict[str, Any]] = json.loads(properties["DashboardBody"]["Fn::Sub"])["widgets"]
+    return widgets
+
+
+def shown() -> set[tuple[str, str | None]]:
+    """The metrics of ours that the dashboard shows, with the content type."""
+    return {
+        (metric[1], metric[metric.index("content_type") + 1] if "content_type" in metric else None)
+        for widget in dashboard()
+        for metric in widget["properties"]["metrics"]
+        if metric[0] == NAMESPACE
+    }
+
+
+def test_every_function_has_a_role_of_its_own() -> None:
+    roles = [properties["Role"]["Fn::GetAtt"][0] for properties in FUNCTIONS.values()]
+    assert len(set(roles)) == len(roles)
+    assert roles == [logical_id.replace("Function", "Role") for logical_id in FUNCTIONS]
+
+
+@pytest.mark.parametrize("logical_id", FUNCTIONS)
+def test_a_new_layer_is_a_new_version_of_every_function(logical_id: str) -> None:
+    assert TEMPLATE["Globals"]["Function"]["AutoPublishAlias"] == "live"
+    assert FUNCTIONS[logical_id]["AutoPublishAliasAllProperties"] is True
+
+
+def test_the_state_machine_invokes_aliases_and_may_invoke_nothing_else() -> None:
+    (machine,) = resources("AWS::Serverless::StateMachine").values()
+    substitutions = machine["DefinitionSubstitutions"]
+    aliases = [value for name, value in substitutions.items() if name.endswith("Function")]
+    assert aliases == [{"Ref": f"{name}.Alias"} for name in substitutions if name.endswith("Function")]
+    policy = TEMPLATE["Resources"]["SaveContentRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    invoke = [each for each in policy["Statement"] if each["Action"] == "lambda:InvokeFunction"]
+    assert [each["Resource"] for each in invoke] == [aliases]
+
+
+def test_a_retry_may_start_one_state_machine_and_redrive_it_alone() -> None:
+    policy = TEMPLATE["Resources"]["TaskApiRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    start, look = policy["Statement"]
+    machine = FUNCTIONS["TaskApiFunction"]["Environment"]["Variables"]["STATE_MACHINE_ARN"]
+    assert (start["Action"], start["Resource"]) == ("states:StartExecution", machine)
+    assert "states:RedriveExecution" in look["Action"]
+    executions = machine["Fn::Sub"].replace(":stateMachine:", ":execution:") + ":*"
+    assert look["Resource"] == {"Fn::Sub": executions}
+
+
+def test_savers_are_bound_by_the_connections_of_the_database() -> None:
+    reserved = FUNCTIONS["SaveBatchFunction"]["ReservedConcurrentExecutions"]
+    assert reserved == {"Fn::If": ["ReservesSavers", {"Ref": "SaverConcurrency"}, {"Ref": "AWS::NoValue"}]}
+
+
+@pytest.mark.parametrize("logical_id", resources("AWS::Logs::LogGroup"))
+def test_logs_are_encrypted_and_not_kept_for_ever(logical_id: str) -> None:
+    properties = resources("AWS::Logs::LogGroup")[logical_id]
+    assert properties["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert properties["KmsKeyId"] == {"Fn::GetAtt": ["ContentKey", "Arn"]}
+
+
+def test_the_state_machine_logs_no_content() -> None:
+    (machine,) = resources("AWS::Serverless::StateMachine").values()
+    assert machine["Logging"]["IncludeExecutionData"] is False
+
+
+def test_what_a_task_may_still_need_does_not_expire_from_the_bucket() -> None:
+    (bucket,) = resources("AWS::S3::Bucket").values()
+    expiring = {
+        rule["Prefix"]: rule["ExpirationInDays"]
+        for rule in bucket["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    }
+    assert expiring == {"staged/": {"Ref": "StagedRetentionDays"}, "manifests/": 90}
+    assert TEMPLATE["Parameters"]["StagedRetentionDays"]["MinValue"] >= 90
+
+
+def test_every_alarm_is_told_to_the_topic() -> None:
+    told = {"Fn::If": ["TellsAlarms", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    alarms = resources("AWS::CloudWatch::Alarm")
+    assert alarms.keys() == {
+        "ExecutionsFailedAlarm",
+        "ExecutionsTimedOutAlarm",
+        "FinalizerErrorsAlarm",
+        "ItemsMissingAlarm",
+        "TasksRepairedAlarm",
+        "DatabaseErrorsAlarm",
+        "DeadLettersAlarm",
+        "ApiErrorsAlarm",
+        "SaverThrottlesAlarm",
+    }
+    assert all(alarm["AlarmActions"] == alarm["OKActions"] == told for alarm in alarms.values())
+    assert all(alarm["TreatMissingData"] == "notBreaching" for alarm in alarms.values())
+
+
+def test_alarms_watch_metrics_that_are_counted() -> None:
+    watched = {
+        alarm["MetricName"]
+        for alarm in resources("AWS::CloudWatch::Alarm").values()
+        if alarm["Namespace"] == NAMESPACE
+    }
+    assert watched == {Metric.ITEMS_MISSING, Metric.TASKS_REPAIRED, Metric.DATABASE_ERRORS}
+
+
+def test_the_dashboard_shows_whatever_is_counted_and_nothing_else() -> None:
+    assert {metric for metric, _ in shown()} == set(Metric)
+
+
+def test_the_dashboard_shows_all_content_types() -> None:
+    typed = {metric for metric, content_type in shown() if content_type is not None}
+    assert {(metric, str(content_type)) for metric in typed for content_type in ContentType} == {
+        (metric, content_type) for metric, content_type in shown() if content_type is not None
+    }
+
+
+def test_widgets_do_not_overlap() -> None:
+    places = [(widget["x"], widget["y"], widget["width"], widget["height"]) for widget in dashboard()]
+    cells = [
+        (column, row)
+        for x, y, width, height in places
+        for column in range(x, x + width)
+        for row in range(y, y + height)
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(column for column, _ in cells) < 24
+
+
+def test_the_layers_are_those_that_are_built_locally() -> None:
+    layers = resources("AWS::Serverless::LayerVersion")
+    assert {
+        logical_id: str(layer.source.relative_to(REPOSITORY)) for logical_id, layer in LAYERS.items()
+    } == {logical_id: properties["ContentUri"] for logical_id, properties in layers.items()}
+
+
+def test_every_parameter_says_what_it_is_for() -> None:
+    silent = [name for name, parameter in TEMPLATE["Parameters"].items() if not parameter.get("Description")]
+    assert silent == []
+
+
+def test_every_parameter_is_used() -> None:
+    text = (REPOSITORY / "template.yaml").read_text()
+    used = set(re.findall(r"!Ref (\w+)", text)) | set(re.findall(r"\$\{(\w+)\}", text))
+    assert TEMPLATE["Parameters"].keys() <= used
