@@ -20,6 +20,8 @@ from local.target import Target
 from roadmap_content.bundle import parse_bundle
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ContentError
+from roadmap_content.framework import Concept
+from roadmap_content.items import ContentType
 from roadmap_content.status import TaskStatus
 
 INCOMPLETE, REFUSED = 1, 2
@@ -129,6 +131,31 @@ def reconcile(
 def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Show how a task stands."""
     _report(task_status(Target.named(stack).engine, task_id), as_json=as_json)
+
+
+@app.command("generate-one")
+def generate_one_item(
+    concept: Annotated[str, typer.Option("--concept", help="The concept's name.")],
+    content_type: Annotated[ContentType, typer.Option("--type", help="What to make.")] = ContentType.QUIZ,
+    description: Annotated[str, typer.Option("--description", help="What the concept is about.")] = "",
+    language: Annotated[str, typer.Option("--language", help="A tag: zh, en.")] = "",
+    model: Annotated[
+        str | None, typer.Option("--model", help="A model's id, or an inference profile's id or ARN.")
+    ] = None,
+    region: Annotated[str | None, typer.Option("--region", help="Where the model is asked.")] = None,
+) -> None:
+    """Generate one item by a real model; print it, its tokens and its seconds. Nothing is saved."""
+    from local.generate_one import generate_one
+
+    with errors.status("asking the model"):
+        made = generate_one(
+            Concept("one", concept, description),
+            content_type,
+            language=language,
+            model_id=model,
+            region=region,
+        )
+    _print_json(made.document())
 
 
 @app.command()

@@ -236,6 +236,7 @@ def local_parameters(cloud: Cloud, database_url: str, token_secret: str) -> dict
     return {
         "DatabaseSecretArn": store("database", json.dumps(database_secret(database_url))),
         "DatabaseTls": "disable",
+        "Generator": "offline",
         "JwtIssuer": _ISSUER,
         "JwtAudience": _AUDIENCE,
         "JwtSecretArn": store("token", token_secret),
