@@ -16,6 +16,7 @@ from .errors import ContentError, TransientError
 from .failures import Seen, record_failures, refusals
 from .framework import Concept
 from .items import Failure, Item, Stage
+from .keys import tutorial_key
 from .log import logger
 from .manifest import read_batch
 from .remedies import Remedy, remedy_for
@@ -93,6 +94,7 @@ class _Preparation:
     ) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
+        self._bucket = connections.bucket
         self._staging = Staging(connections.bucket, request.plan.roadmap_id)
         self._generator = connections.generator
         self._deadline = deadline
@@ -136,9 +138,20 @@ class _Preparation:
         content = self._kind.check(
             {self._kind.id_field: self._new_id(item)}
             | draft
-            | self._kind.complete(draft, self._known.versions.get(item.concept_id, 0) + 1)
+            | self._kind.complete(draft, self._free_version(item))
         )
         self._stage(item, content)
+
+    def _free_version(self, item: Item) -> int:
+        """The first version above every row that has no text yet: a row that was refused left its text."""
+        version = self._known.versions.get(item.concept_id, 0) + 1
+        if self._kind.versions_sql is not None:
+            while (
+                self._bucket.metadata(tutorial_key(self._plan.roadmap_id, item.concept_id, version))
+                is not None
+            ):
+                version += 1
+        return version
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
         """Stage the same content under another id or version: it is good, and it was paid for."""
