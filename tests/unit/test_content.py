@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from roadmap_content.content import CONTENT_KINDS, QUIZ, RESOURCES, TUTORIAL, ContentKind
 from roadmap_content.errors import InvalidContentError
 from roadmap_content.items import ContentType
+from roadmap_content.storable import MAX_DEPTH, unstorable
 from tests.factories import quiz, resources, tutorial
 
 VALID: dict[ContentType, dict[str, Any]] = {
@@ -89,3 +90,20 @@ def test_what_is_not_an_object_of_json_is_refused(kind: ContentKind, body: bytes
 def test_no_body_is_anything_but_content_or_refused(content_type: ContentType, body: bytes) -> None:
     with pytest.raises(InvalidContentError):
         CONTENT_KINDS[content_type].parse(body)
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 990, 5_000, 100_000])
+def test_nesting_that_exhausts_the_stack_is_named_like_any_other_fault(levels: int) -> None:
+    nested: list[Any] = []
+    for _ in range(levels - 1):
+        nested = [nested]
+    assert unstorable(nested) == f"{'[0]' * 33}[ is nested deeper than 100 levels"
+
+
+def test_nesting_that_content_may_have_use_for_is_kept() -> None:
+    body = (
+        json.dumps(quiz("c") | {"note": 1})
+        .encode()
+        .replace(b'"note": 1', b'"note": ' + b"[" * 99 + b"]" * 99)
+    )
+    assert "note" in QUIZ.parse(body)

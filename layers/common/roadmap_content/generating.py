@@ -19,6 +19,7 @@ from .framework import Concept
 from .generation import Allowance, Learner, OutOfTimeError, Usage, learner_from
 from .generation.budget import TaskBudget
 from .items import Failure, Item, Stage
+from .keys import tutorial_key
 from .log import logger
 from .manifest import read_batch
 from .metrics import Metric, emit
@@ -103,6 +104,7 @@ class _Preparation:
     ) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
+        self._bucket = connections.bucket
         self._staging = Staging(connections.bucket, request.plan.roadmap_id)
         self._generator = connections.generator
         self._budget = TaskBudget(connections.engine, connections.settings, request.plan.task_id, deadline)
@@ -147,7 +149,7 @@ class _Preparation:
         content = self._kind.check(
             {self._kind.id_field: self._new_id(item)}
             | draft
-            | self._kind.complete(draft, self._known.versions.get(item.concept_id, 0) + 1)
+            | self._kind.complete(draft, self._free_version(item))
         )
         self._stage(item, content)
 
@@ -164,6 +166,17 @@ class _Preparation:
                     item.content_type,
                 )
                 logger.info("tokens_counted", item=item, **usage._asdict())
+
+    def _free_version(self, item: Item) -> int:
+        """The first version above every row that has no text yet: a row that was refused left its text."""
+        version = self._known.versions.get(item.concept_id, 0) + 1
+        if self._kind.versions_sql is not None:
+            while (
+                self._bucket.metadata(tutorial_key(self._plan.roadmap_id, item.concept_id, version))
+                is not None
+            ):
+                version += 1
+        return version
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
         """Stage the same content under another id or version: it is good, and it was paid for."""

@@ -1,0 +1,431 @@
+"""The oracle: which of the invariants I1–I7 is broken, and by which items.
+
+It shares nothing with the code under test: its SQL, its reading of the bucket and its idea of what a task
+should say come from the design alone. It remembers what it saw, because "never lost" and "only grow" are
+about two moments.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from sqlalchemy import Engine, text
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+TYPES = ("tutorial", "resources", "quiz")
+
+TABLES = {
+    "tutorial": ("tutorial_metadata", "tutorial_id"),
+    "resources": ("resource_recommendation_metadata", "id"),
+    "quiz": ("quiz_metadata", "quiz_id"),
+}
+
+OURS = {
+    "tutorial": ("content_status", "tutorial_id", "content_ref", "content_version", "content_summary"),
+    "resources": ("resources_status", "resources_id", "resources_count"),
+    "quiz": ("quiz_status", "quiz_id", "quiz_questions_count"),
+}
+"""The fields of a concept that follow from the tables; the first is the status, the second the id."""
+
+Item = tuple[str, str]
+"""(concept_id, content type)."""
+
+Row = dict[str, Any]
+
+
+class Broken(NamedTuple):
+    """One invariant that does not hold, and what shows it."""
+
+    invariant: str
+    what: str
+    items: tuple[object, ...] = ()
+
+    def __str__(self) -> str:
+        """One line for people."""
+        shown = ", ".join(map(str, self.items[:10])) + (" …" if len(self.items) > 10 else "")
+        return f"{self.invariant}: {self.what}" + (f": {shown}" if self.items else "")
+
+
+class InvariantsBroken(AssertionError):  # noqa: N818 - what is broken, not an error of the test
+    """Says what is broken, and what had been done to the system before."""
+
+
+@dataclass
+class Log:
+    """What was done to the system, as far as the tables cannot know it."""
+
+    injected: list[str] = field(default_factory=list)
+    """Every fault and every step, in order: shown beside what is broken."""
+
+    generated: list[Item] = field(default_factory=list)
+    """What the generator was asked for, each time."""
+
+    unstaged: Counter[Item] = field(default_factory=Counter)
+    """How often an injected fault took away or spoiled what was staged of an item."""
+
+    live: dict[str, int] = field(default_factory=dict)
+    """The executions that are going on and have an attempt, with it."""
+
+    recorded: set[int] = field(default_factory=set)
+    """The attempts whose outcome a finalizer has written."""
+
+    intrusions: list[tuple[str, str]] = field(default_factory=list)
+    """What another user asked for, and what came of it: `refused`, or anything else."""
+
+    framework: Row | None = None
+    """`framework_data` as the product last wrote it; as in the bundle, where it did not."""
+
+
+class Standing(NamedTuple):
+    """Everything that is known of a task at one moment."""
+
+    task: Row
+    framework: Row
+    concepts: dict[str, Row]
+    rows: dict[str, list[Row]]
+    failures: list[Row]
+    objects: dict[str, str]
+    """The bucket: the digest of each object, by key."""
+
+    others: dict[str, list[str]]
+    """Every row that is none of this task's or its roadmap's, by table."""
+
+    def items(self) -> list[Item]:
+        """Every item of the roadmap, in framework order."""
+        return [(concept_id, kind) for concept_id in self.concepts for kind in TYPES]
+
+    def completed(self, kind: str) -> dict[str, Row]:
+        """The current completed row of each concept."""
+        rows = sorted(
+            (row for row in self.rows[kind] if kind != "tutorial" or row["content_status"] == "completed"),
+            key=lambda row: row.get("content_version", 0),
+        )
+        return {row["concept_id"]: row for row in rows}
+
+    def missing(self) -> list[Item]:
+        """The items without a completed row, in framework order."""
+        completed = {kind: self.completed(kind).keys() for kind in TYPES}
+        return [(concept_id, kind) for concept_id, kind in self.items() if concept_id not in completed[kind]]
+
+
+class Oracle:
+    """Watches one task of one bundle."""
+
+    def __init__(self, engine: Engine, s3: "S3Client", bucket: str, bundle: Row, log: Log) -> None:
+        self._engine, self._s3, self._bucket, self._log = engine, s3, bucket, log
+        self._task_id = bundle["task"]["task_id"]
+        self._roadmap_id = bundle["roadmap"]["roadmap_id"]
+        self._loaded = json.loads(json.dumps(bundle["roadmap"]["framework_data"]))
+        self._staged = {
+            (entry["concept_id"], kind) for entry in bundle["content"] for kind in TYPES if kind in entry
+        }
+        self._seen_rows: dict[tuple[str, str], Row] = {}
+        self._seen_objects: dict[str, str] = {}
+        self._seen_claims: dict[int, str] = {}
+        self._seen_attempt = 0
+        self._others = self.look().others
+
+    def require(self, *broken: Iterable[Broken]) -> None:
+        """Raise if anything is broken.
+
+        Raises:
+            InvariantsBroken: names each invariant with its items, and the log.
+        """
+        if found := list(chain(*broken)):
+            lines = [*map(str, found), "", "what was done:", *self._log.injected]
+            raise InvariantsBroken("\n".join(lines))
+
+    def at_any_time(self) -> list[Broken]:
+        """What must hold after every step and every fault: I3, I4, I5, I6, and nothing generated twice."""
+        now = self.look()
+        return [*self._i3(now), *self._i4(now), *self._i5(now), *self._i6(now), *self._generated(now)]
+
+    def at_rest(self) -> list[Broken]:
+        """What must hold once nothing is going on and the records have been reconciled: I1, I2."""
+        now = self.look()
+        return [*self._i1(now), *self._i2(now)]
+
+    def healed(self) -> list[Broken]:
+        """What must hold after the fault is removed and one retry or redrive has run: I7."""
+        now = self.look()
+        return [*self._i7(now), *self._generated(now)]
+
+    # Each of the following is one invariant.
+
+    def _i1(self, now: Standing) -> Iterator[Broken]:
+        missing = set(now.missing())
+        attempt = now.task["attempt"]
+        if attempt == 0:
+            return
+        failed = _items(now.failures, attempt)
+        if both := failed - missing:
+            yield Broken("I1", f"failed in attempt {attempt}, and yet completed or none", _sorted(both))
+        if neither := missing - failed:
+            yield Broken("I1", f"neither completed nor failed in attempt {attempt}", _sorted(neither))
+        summary = now.task["execution_summary"] or {}
+        for kind in TYPES:
+            wanted = {
+                "total": len(now.concepts),
+                "completed": sum(item_kind == kind for _, item_kind in set(now.items()) - missing),
+                "failed": sum(item_kind == kind for _, item_kind in missing),
+            }
+            if summary.get(kind) != wanted:
+                yield Broken("I1", f"execution_summary says of {kind} {summary.get(kind)}, it is {wanted}")
+        for planned_by, planned in self._manifests():
+            if planned_by in self._log.recorded:
+                accounted = set(now.items()) - missing | _items(now.failures, planned_by)
+                if lost := (planned & set(now.items())) - accounted:
+                    yield Broken("I1", f"attempt {planned_by} planned them and lost them", _sorted(lost))
+
+    def _i2(self, now: Standing) -> Iterator[Broken]:
+        missing = now.missing()
+        task = now.task
+        if task["attempt"] == 0:
+            return
+        status = (
+            "completed"
+            if not missing
+            else "failed"
+            if len(missing) == len(now.items())
+            else "partial_failure"
+        )
+        if task["status"] not in (status, "cancelled"):
+            yield Broken("I2", f"status is {task['status']}, the tables say {status}")
+        if task["completed_at"] is None:
+            yield Broken("I2", "completed_at is not set")
+        if (task["error_message"] is None) != (not missing):
+            yield Broken("I2", f"error_message is {task['error_message']!r}, missing are", tuple(missing))
+        failures = {
+            (row["concept_id"], row["content_type"]): row
+            for row in now.failures
+            if row["attempt"] == task["attempt"]
+        }
+        failed = [
+            {"concept_id": item[0], "content_type": item[1]}
+            | {key: failures.get(item, {}).get(key) for key in ("stage", "error_code", "reason")}
+            for item in missing
+        ]
+        concept_ids = list(dict.fromkeys(concept_id for concept_id, _ in missing))
+        wanted = {"count": len(concept_ids), "concept_ids": concept_ids, "items": failed} if missing else None
+        if task["failed_concepts"] != wanted:
+            yield Broken("I2", f"failed_concepts is {task['failed_concepts']}, the tables say {wanted}")
+        for kind in TYPES:
+            completed = now.completed(kind)
+            for concept_id, node in now.concepts.items():
+                if wrong := _unlike(node, kind, completed.get(concept_id)):
+                    yield Broken("I2", f"framework_data says {wrong}", ((concept_id, kind),))
+        product = self._log.framework or self._loaded
+        if _without_ours(now.framework) != _without_ours(product):
+            yield Broken("I2", "framework_data lost or gained something that is the product's")
+
+    def _i3(self, now: Standing) -> Iterator[Broken]:
+        for kind in TYPES:
+            current = Counter(
+                row["concept_id"] for row in now.rows[kind] if kind != "tutorial" or row["is_latest"]
+            )
+            if several := [(concept_id, kind) for concept_id, count in current.items() if count > 1]:
+                yield Broken("I3", "more than one current row", _sorted(several))
+        highest = now.completed("tutorial")
+        for row in now.rows["tutorial"]:
+            top = highest.get(row["concept_id"])
+            if top is None or row["content_status"] != "completed":
+                continue
+            if row["is_latest"] != (row["content_version"] == top["content_version"]):
+                yield Broken(
+                    "I3",
+                    f"version {row['content_version']} has is_latest={row['is_latest']}, the highest "
+                    f"is {top['content_version']}",
+                    ((row["concept_id"], "tutorial"),),
+                )
+
+    def _i4(self, now: Standing) -> Iterator[Broken]:
+        completed = {
+            (kind, row[TABLES[kind][1]]): row
+            for kind in TYPES
+            for row in now.rows[kind]
+            if kind != "tutorial" or row["content_status"] == "completed"
+        }
+        for (kind, row_id), before in self._seen_rows.items():
+            after = completed.get((kind, row_id))
+            item = ((before["concept_id"], kind),)
+            if after is None:
+                yield Broken("I4", f"the completed row {row_id} is gone", item)
+                continue
+            changed = [
+                key
+                for key in before
+                if key != "is_latest" and before[key] != after[key]  # a newer version may demote it
+            ]
+            if changed:
+                yield Broken("I4", f"the completed row {row_id} changed in {', '.join(changed)}", item)
+            if after.get("is_latest") and not before["is_latest"]:
+                yield Broken("I4", f"version {after['content_version']} came back as the latest", item)
+        for row in now.rows["tutorial"]:
+            if row["content_status"] == "completed" and row["content_url"] not in now.objects:
+                yield Broken("I4", f"no text at {row['content_url']}", ((row["concept_id"], "tutorial"),))
+        # Texts that a row points to, and quarantined content, are written once and for all.
+        pointed_to = {row["content_url"] for row in now.rows["tutorial"]}
+        for key, digest in self._seen_objects.items():
+            if now.objects.get(key) != digest:
+                yield Broken("I4", "an object was lost or overwritten", (key,))
+        self._seen_rows = completed
+        self._seen_objects = {
+            key: digest
+            for key, digest in now.objects.items()
+            if key in pointed_to or key.startswith("rejected/")
+        }
+
+    def _i5(self, now: Standing) -> Iterator[Broken]:
+        attempt, execution = now.task["attempt"], now.task["execution_arn"]
+        if attempt < self._seen_attempt:
+            yield Broken("I5", f"attempt {attempt} came after attempt {self._seen_attempt}")
+        if attempt and self._seen_claims.setdefault(attempt, execution) != execution:
+            yield Broken("I5", f"attempt {attempt} went from one execution to another", (execution,))
+        if len(self._log.live) > 1:
+            yield Broken("I5", "more than one live attempt", tuple(sorted(self._log.live.items())))
+        self._seen_attempt = max(attempt, self._seen_attempt)
+
+    def _i6(self, now: Standing) -> Iterator[Broken]:
+        for table, before in self._others.items():
+            if changed := set(before) ^ set(now.others[table]):
+                yield Broken("I6", f"rows of {table} that are another's changed", _sorted(changed))
+        if done := [entry for entry in self._log.intrusions if entry[1] != "refused"]:
+            yield Broken("I6", "another user was answered", tuple(done))
+
+    def _i7(self, now: Standing) -> Iterator[Broken]:
+        if missing := now.missing():
+            reasons = {
+                (row["concept_id"], row["content_type"]): (row["error_code"], row["reason"])
+                for row in now.failures
+            }
+            yield Broken(
+                "I7", "still missing", tuple((*item, *reasons.get(item, ("no reason",))) for item in missing)
+            )
+        if now.task["status"] not in ("completed", "cancelled"):
+            yield Broken("I7", f"status is {now.task['status']}: {now.task['error_message']}")
+
+    def _generated(self, now: Standing) -> Iterator[Broken]:
+        """I7's other half: an item is generated if it was never staged, and again for each rejection."""
+        rejected: Counter[Item] = Counter()
+        for key in now.objects:
+            match key.split("/"):
+                case ["rejected", roadmap_id, kind, concept_id, _] if unquote(roadmap_id) == self._roadmap_id:
+                    rejected[unquote(concept_id), kind] += 1
+        for item, count in Counter(self._log.generated).items():
+            allowed = (item not in self._staged) + rejected[item] + self._log.unstaged[item]
+            if count > allowed:
+                yield Broken("I7", f"generated {count} times, {allowed} would do", (item,))
+
+    # What is so.
+
+    def look(self) -> Standing:
+        """Read the tables, in one snapshot, and the bucket."""
+        mine = {"task_id": self._task_id, "roadmap_id": self._roadmap_id}
+        with self._engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+
+            def ask(sql: str) -> list[Row]:
+                return [dict(row) for row in connection.execute(text(sql), mine).mappings()]
+
+            (task,) = ask("SELECT * FROM roadmap_tasks WHERE task_id = :task_id")
+            (roadmap,) = ask("SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :roadmap_id")
+            rows = {
+                kind: ask(f"SELECT * FROM {table} WHERE roadmap_id = :roadmap_id")
+                for kind, (table, _) in TABLES.items()
+            }
+            failures = ask("SELECT * FROM content_failures WHERE task_id = :task_id ORDER BY attempt")
+            others = {
+                table: [
+                    row["row"]
+                    for row in ask(
+                        f"SELECT CAST(row_to_json(t) AS text) AS row FROM {table} t WHERE {theirs}"
+                    )
+                ]
+                for table, theirs in (
+                    ("roadmap_tasks", "task_id <> :task_id"),
+                    ("roadmap_metadata", "roadmap_id <> :roadmap_id"),
+                    *((table, "roadmap_id <> :roadmap_id") for table, _ in TABLES.values()),
+                    ("content_failures", "task_id <> :task_id"),
+                )
+            }
+        framework = roadmap["framework_data"]
+        concepts = {node["concept_id"]: node for node in _nodes(framework)}
+        return Standing(task, framework, concepts, rows, failures, self._objects(), others)
+
+    def _objects(self) -> dict[str, str]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
+        return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", [])}
+
+    def _manifests(self) -> Iterator[tuple[int, set[Item]]]:
+        """The items that each attempt planned."""
+        for attempt in sorted(self._log.recorded):
+            try:
+                stored = self._s3.get_object(
+                    Bucket=self._bucket, Key=f"manifests/{quote(self._task_id)}/{attempt}.jsonl"
+                )
+            except self._s3.exceptions.NoSuchKey:
+                continue  # it ended before it had a plan
+            lines = stored["Body"].read().splitlines()
+            yield (
+                attempt,
+                {
+                    (entry["concept"]["concept_id"], kind)
+                    for line in lines
+                    for entry in json.loads(line)
+                    for kind in entry["missing"]
+                },
+            )
+
+
+def _nodes(framework: Row) -> Iterator[Row]:
+    for stage in framework["stages"]:
+        for module in stage["modules"]:
+            yield from module["concepts"]
+
+
+def _without_ours(framework: Row) -> str:
+    """What is the product's of a framework, as text: so that the order of keys counts."""
+    copy = json.loads(json.dumps(framework))
+    for node in _nodes(copy):
+        for key in chain(*OURS.values()):
+            node.pop(key, None)
+    return json.dumps(copy)
+
+
+def _unlike(node: Row, kind: str, row: Row | None) -> Row:
+    """The fields of a concept that do not say what its current row says, as they are."""
+    status, row_id, *_ = OURS[kind]
+    if row is None:
+        wanted: Row = {status: "failed", row_id: None}
+    elif kind == "tutorial":
+        wanted = {
+            status: "completed",
+            row_id: row["tutorial_id"],
+            "content_ref": row["content_url"],
+            "content_version": f"v{row['content_version']}",
+            "content_summary": row["summary"] and row["summary"][:300],
+        }
+    elif kind == "resources":
+        count = len(row["resources"])
+        wanted = {status: "completed", row_id: row["id"], "resources_count": count}
+    else:
+        count = row["total_questions"]
+        wanted = {status: "completed", row_id: row["quiz_id"], "quiz_questions_count": count}
+    return {
+        key: node.get(key, "nothing")
+        for key, value in wanted.items()
+        if key not in node or node[key] != value or type(node[key]) is not type(value)
+    }
+
+
+def _items(failures: list[Row], attempt: int) -> set[Item]:
+    return {(row["concept_id"], row["content_type"]) for row in failures if row["attempt"] == attempt}
+
+
+def _sorted(entries: Iterable[object]) -> tuple[object, ...]:
+    return tuple(sorted(entries, key=str))

@@ -1,0 +1,222 @@
+"""Every kind of bad value in every column that staged content fills, and in staged content as a whole.
+
+A poison says what is staged, under which code it has to fail, and how the next attempt has to heal it.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from functools import partial
+from typing import Any, NamedTuple
+
+from tests.factories import quiz, resources, tutorial
+
+Content = dict[str, Any]
+
+VALID: Mapping[str, Callable[..., Content]] = {"tutorial": tutorial, "resources": resources, "quiz": quiz}
+
+ID_FIELDS = {"tutorial": "tutorial_id", "resources": "id", "quiz": "quiz_id"}
+
+
+class Heals(StrEnum):
+    """What the next attempt does about it."""
+
+    GENERATED = "quarantined, and generated anew"
+    NEW_ID = "the content is kept, and gets a new id"
+
+
+class Poison(NamedTuple):
+    """One bad item: `body` makes what is staged for a concept."""
+
+    name: str
+    kind: str
+    body: Callable[[str], bytes]
+    code: str = "InvalidContent"
+    heals: Heals = Heals.GENERATED
+
+
+Values = dict[str, object]
+
+_MISSING = object()
+
+_TEXT: Values = {
+    "NUL": "a\x00b",
+    "lone surrogate": "a\ud800b",
+    "null": None,
+    "missing": _MISSING,
+    "a number": 7,
+    "a truth": True,
+    "a list": ["text"],
+    "an object": {"text": "text"},
+}
+_NOT_EMPTY: Values = _TEXT | {"empty": ""}
+_ID: Values = _NOT_EMPTY | {"too long": "x" * 65}
+_TITLE: Values = _NOT_EMPTY | {"too long": "漢" * 501}
+_NUMBER: Values = {
+    "below the range": -1,
+    "above the range": 2**31,
+    "above 64 bits": 2**64,
+    "400 digits": 10**400,
+    "a fraction": 1.5,
+    "infinite": float("inf"),
+    "not a number": float("nan"),
+    "a text": "1",
+    "a truth": True,
+    "null": None,
+    "missing": _MISSING,
+    "a list": [1],
+}
+_LIST: Values = {
+    "null": None,
+    "missing": _MISSING,
+    "a text": "text",
+    "a number": 7,
+    "an object": {"0": "text"},
+    "a list of null": [None],
+    "a list with a NUL": ["a\x00b"],
+    "a list with a lone surrogate": ["\udfff"],
+}
+_URL: Values = _NOT_EMPTY | {
+    "of no web page": "javascript:alert(1)",
+    "with a space": "https://example.org/a b",
+}
+
+Path = tuple[str | int, ...]
+
+# A path into the content, and what may stand there wrongly.
+_FIELDS: Mapping[str, Mapping[Path, Values]] = {
+    "tutorial": {
+        ("tutorial_id",): _ID,
+        ("title",): _TITLE,
+        ("summary",): _TEXT,
+        ("content_version",): {**_NUMBER, "zero": 0},
+        ("estimated_completion_time",): _NUMBER,
+        ("markdown",): _TEXT,
+    },
+    "resources": {
+        ("id",): _ID,
+        ("resources",): _LIST,
+        ("resources", 0, "title"): _NOT_EMPTY,
+        ("resources", 1, "url"): _URL,
+        ("search_queries_used",): _LIST,
+    },
+    "quiz": {
+        ("quiz_id",): _ID,
+        ("questions",): _LIST,
+        ("questions", 0, "question"): _NOT_EMPTY,
+        ("questions", 1, "options"): {**_LIST, "empty": []},
+        ("questions", 1, "correct_answer"): {**_LIST, "empty": [], "no index": [3], "negative": [-1]},
+        ("questions", 2, "difficulty"): {**_NOT_EMPTY, "unknown": "impossible"},
+        ("total_questions",): {**_NUMBER, "another number": 2},
+    },
+}
+
+
+# What the model does not know is kept, so it can be poison too.
+_UNKNOWN: Mapping[str, Content] = {
+    "NUL": {"note": {"deep": ["\x00"]}},
+    "lone surrogate": {"note": ["\udbff"]},
+    "NUL in a key": {"a\x00b": 1},
+    "lone surrogate in a deep key": {"note": [{"\udc00": 1}]},
+    "infinite": {"note": [float("-inf")]},
+}
+
+_DEPTHS = (101, 500, 985, 1_000, 5_000, 100_000)
+"""Levels of a nested list. Where Python gives up depends on its version and on how deep it stands already."""
+
+_BODIES: Mapping[str, bytes] = {
+    "empty": b"",
+    "cut off": b'{"title": "so',
+    "not UTF-8": b'{"title": "\xff\xfe"}',
+    "null": b"null",
+    "a list": b"[]",
+    "a text": b'"text"',
+    "a number of 5,000 digits": b'{"note": ' + b"9" * 5_000 + b"}",
+    "a number beyond floats": b'{"note": 1e999}',
+    "compressed": b"\x1f\x8b\x08\x00\x00\x00\x00\x00",
+    "an escaped NUL": b'{"note": "\\u0000"}',
+}
+
+
+def poisons_of(kind: str) -> list[Poison]:
+    """Every poison of a content type that needs nothing but its own item."""
+    return [*_in_fields(kind), *_in_the_unknown(kind), *_in_depth(kind), *_whole(kind)]
+
+
+def with_id(kind: str, name: str, content_id: str) -> Poison:
+    """Valid content under an id that is another's."""
+    field = ID_FIELDS[kind]
+    return Poison(
+        name,
+        kind,
+        lambda concept_id: json.dumps(VALID[kind](concept_id, **{field: content_id})).encode(),
+        code="IdTaken",
+        heals=Heals.NEW_ID,
+    )
+
+
+def marked(kind: str, name: str, mark: str, code: str) -> Poison:
+    """Valid content with a mark in it that the database's own rules refuse under a SQLSTATE."""
+
+    def body(concept_id: str) -> bytes:
+        content = VALID[kind](concept_id)
+        match kind:
+            case "tutorial":
+                content["title"] = mark
+            case "resources":
+                content["search_queries_used"] = [mark]
+            case _:
+                content["questions"][0]["explanation"] = mark
+        return json.dumps(content).encode()
+
+    return Poison(name, kind, body, code)
+
+
+def _in_fields(kind: str) -> Iterator[Poison]:
+    for path, values in _FIELDS[kind].items():
+        for name, value in values.items():
+            where = ".".join(map(str, path))
+            yield Poison(f"{where}: {name}", kind, partial(_changed, kind, path, value))
+
+
+def _in_the_unknown(kind: str) -> Iterator[Poison]:
+    for name, extra in _UNKNOWN.items():
+        yield Poison(f"an unknown key: {name}", kind, partial(_extended, kind, extra))
+
+
+def _in_depth(kind: str) -> Iterator[Poison]:
+    for depth in _DEPTHS:
+        yield Poison(f"an unknown key: {depth} levels deep", kind, partial(_deepened, kind, depth))
+
+
+def _whole(kind: str) -> Iterator[Poison]:
+    for name, body in _BODIES.items():
+        yield Poison(f"the whole: {name}", kind, partial(_replaced, body))
+
+
+def _changed(kind: str, path: Path, value: object, concept_id: str) -> bytes:
+    content = VALID[kind](concept_id)
+    place: Any = content
+    for step in path[:-1]:
+        place = place[step]
+    if value is _MISSING:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return json.dumps(content).encode()
+
+
+def _extended(kind: str, extra: Content, concept_id: str) -> bytes:
+    return json.dumps(VALID[kind](concept_id) | extra).encode()
+
+
+def _deepened(kind: str, depth: int, concept_id: str) -> bytes:
+    """Nested by hand, because `json` would not write it; inside a JSON column where the type has one."""
+    content: Any = VALID[kind](concept_id)
+    place = content[kind if kind == "resources" else "questions"][0] if kind != "tutorial" else content
+    place["note"] = "deep"
+    return json.dumps(content).encode().replace(b'"deep"', b"[" * depth + b"]" * depth)
+
+
+def _replaced(body: bytes, _concept_id: str) -> bytes:
+    return body

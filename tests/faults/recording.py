@@ -1,0 +1,30 @@
+"""What is done, told to the log of the oracle."""
+
+from roadmap_content.content import Draft
+from roadmap_content.framework import Concept
+from roadmap_content.generation import Allowance
+from roadmap_content.generation.generator import Generator
+from roadmap_content.generation.learner import ANYONE, Learner
+from roadmap_content.items import ContentType
+
+from .oracle import Log
+
+
+class RecordingGenerator:
+    """A `Generator` that writes down each thing it is asked for: each of them is paid for."""
+
+    def __init__(self, generator: Generator, log: Log) -> None:
+        self._generator = generator
+        self._log = log
+
+    def generate(
+        self,
+        concept: Concept,
+        content_type: ContentType,
+        learner: Learner = ANYONE,
+        allowance: Allowance | None = None,
+        /,
+    ) -> Draft:
+        """Make an item, and write it down."""
+        self._log.generated.append((concept.concept_id, str(content_type)))
+        return self._generator.generate(concept, content_type, learner, allowance)

@@ -1,0 +1,228 @@
+"""The oracle is right: a sound task breaks nothing, and each invariant that is broken by hand is caught."""
+
+import json
+from collections.abc import Callable
+
+import boto3
+import pytest
+
+from roadmap_content.bucket import Bucket
+from roadmap_content.keys import manifest_key
+from tests.factories import bundle_of, concept_ids
+from tests.integration.pipeline import Pipeline
+
+from .oracle import Broken, InvariantsBroken, Log, Oracle
+
+IDS = concept_ids(3)
+BUNDLE = bundle_of(IDS)
+
+
+class Watched:
+    """A pipeline with an oracle beside it."""
+
+    def __init__(self, pipeline: Pipeline, *, lost: bool) -> None:
+        neighbour = Pipeline(pipeline.connections, "t-2")
+        neighbour.load(bundle_of(["elsewhere"], roadmap_id="r-2", task_id="t-2", user_id="somebody else"))
+        neighbour.run()
+        pipeline.load(BUNDLE)
+        self.pipeline = pipeline
+        self.log = Log()
+        self.oracle = Oracle(pipeline.engine, boto3.client("s3"), "content", BUNDLE, self.log)
+        planned = pipeline.plan()
+        for request in pipeline.requests(planned):
+            if not lost or request.batch.content_type != "quiz":
+                pipeline.save(request)
+        pipeline.finalize(planned)
+        self.log.recorded.add(1)
+
+    def broken(self) -> list[Broken]:
+        """Everything that the oracle finds."""
+        return [*self.oracle.at_any_time(), *self.oracle.at_rest(), *self.oracle.healed()]
+
+
+@pytest.fixture
+def complete(pipeline: Pipeline) -> Watched:
+    """A task that has everything."""
+    return Watched(pipeline, lost=False)
+
+
+@pytest.fixture
+def partial(pipeline: Pipeline) -> Watched:
+    """A task that misses its quizzes, and says so."""
+    return Watched(pipeline, lost=True)
+
+
+def test_a_sound_task_breaks_nothing(complete: Watched) -> None:
+    assert complete.broken() == []
+    complete.oracle.require(complete.broken())
+
+
+def test_a_truthful_record_of_what_is_missing_breaks_nothing_but_the_promise_to_heal(
+    partial: Watched,
+) -> None:
+    assert [*partial.oracle.at_any_time(), *partial.oracle.at_rest()] == []
+    missing, status = partial.oracle.healed()
+    assert (missing.invariant, status.invariant) == ("I7", "I7")
+    assert missing.items == tuple(
+        (concept_id, "quiz", "NotReported", "the attempt ended without a word about this item")
+        for concept_id in IDS
+    )
+
+
+def test_what_is_broken_is_shown_with_its_items_and_with_what_was_done(partial: Watched) -> None:
+    partial.log.injected.append("the saver of quizzes was killed")
+    with pytest.raises(InvariantsBroken) as raised:
+        partial.oracle.require(partial.oracle.healed())
+    shown = str(raised.value)
+    assert shown.startswith("I7: still missing: ('r-1:c-1-1-1', 'quiz', 'NotReported', ")
+    assert shown.endswith("what was done:\nthe saver of quizzes was killed")
+
+
+BY_HAND = {
+    "I1 an item is failed and completed": (
+        "I1",
+        "INSERT INTO content_failures VALUES ('t-1', 1, :concept, 'tutorial', 'save', 'X', '', false, now())",
+    ),
+    "I1 an item of the plan is neither": ("I1", "DELETE FROM content_failures WHERE concept_id = :concept"),
+    "I1 an item that is none": (
+        "I1",
+        "INSERT INTO content_failures VALUES ('t-1', 1, 'nobody', 'quiz', 'save', 'X', 'x', false, now())",
+    ),
+    "I1 the counts are wrong": ("I1", "UPDATE roadmap_tasks SET execution_summary = '{}'"),
+    "I2 status": ("I2", "UPDATE roadmap_tasks SET status = 'failed'"),
+    "I2 still processing": ("I2", "UPDATE roadmap_tasks SET status = 'processing'"),
+    "I2 completed_at": ("I2", "UPDATE roadmap_tasks SET completed_at = NULL"),
+    "I2 failed_concepts is null": ("I2", "UPDATE roadmap_tasks SET failed_concepts = NULL"),
+    "I2 a reason is another's": ("I2", "UPDATE content_failures SET reason = 'another'"),
+    "I2 error_message": ("I2", "UPDATE roadmap_tasks SET error_message = NULL"),
+    "I2 framework_data says completed": (
+        "I2",
+        """UPDATE roadmap_metadata SET framework_data = CAST(replace(CAST(framework_data AS text),
+            '"quiz_status": "failed"', '"quiz_status": "completed"') AS json)""",
+    ),
+    "I2 framework_data has no ids": (
+        "I2",
+        """UPDATE roadmap_metadata SET framework_data = CAST(replace(CAST(framework_data AS text),
+            '"resources_id"', '"no_id"') AS json)""",
+    ),
+    "I2 a key of the product's is lost": (
+        "I2",
+        """UPDATE roadmap_metadata SET framework_data = CAST(replace(CAST(framework_data AS text),
+            ', "aardvark": null', '') AS json)""",
+    ),
+    "I3 two latest": (
+        "I3",
+        """INSERT INTO tutorial_metadata SELECT 'second', concept_id, roadmap_id, title, summary, content_url,
+            content_status, 2, true FROM tutorial_metadata WHERE concept_id = :concept""",
+    ),
+    "I3 the latest is not the highest": (
+        "I3",
+        """INSERT INTO tutorial_metadata SELECT 'second', concept_id, roadmap_id, title, summary, content_url,
+            content_status, 2, false FROM tutorial_metadata WHERE concept_id = :concept""",
+    ),
+    "I3 no latest": ("I3", "UPDATE tutorial_metadata SET is_latest = false WHERE concept_id = :concept"),
+    "I3 two rows of resources": (
+        "I3",
+        """ALTER TABLE resource_recommendation_metadata DROP CONSTRAINT content_resources_concept_key;
+        INSERT INTO resource_recommendation_metadata SELECT 'second', concept_id, roadmap_id, resources,
+            resources_count FROM resource_recommendation_metadata WHERE concept_id = 'r-1:c-1-1-1'""",
+    ),
+    "I4 a row is gone": ("I4", "DELETE FROM resource_recommendation_metadata WHERE concept_id = :concept"),
+    "I4 a row is not completed any more": (
+        "I4",
+        "UPDATE tutorial_metadata SET content_status = 'pending' WHERE concept_id = :concept",
+    ),
+    "I4 a row changed": ("I4", "UPDATE tutorial_metadata SET title = 'x' WHERE concept_id = :concept"),
+    "I4 a text was never there": ("I4", "UPDATE tutorial_metadata SET content_url = 'nowhere'"),
+    "I5 attempts went back": ("I5", "UPDATE roadmap_tasks SET attempt = 0"),
+    "I5 an attempt changed hands": ("I5", "UPDATE roadmap_tasks SET execution_arn = 'arn:another'"),
+    "I6 another's task changed": ("I6", "UPDATE roadmap_tasks SET updated_at = now() WHERE task_id = 't-2'"),
+    "I6 another's row changed": ("I6", "UPDATE quiz_metadata SET total_questions = 9"),
+    "I7 something is missing": ("I7", "DELETE FROM tutorial_metadata WHERE concept_id = :concept"),
+}
+
+
+@pytest.mark.parametrize(("invariant", "change"), BY_HAND.values(), ids=BY_HAND.keys())
+def test_a_change_of_the_tables_is_caught(partial: Watched, invariant: str, change: str) -> None:
+    partial.oracle.require(partial.oracle.at_any_time())
+    theirs = "t-2" in change or "total_questions = 9" in change
+    for statement in change.split(";"):
+        guarded = statement
+        if "UPDATE roadmap_tasks" in statement and not theirs:
+            guarded += " WHERE task_id = 't-1'"
+        partial.pipeline.execute(guarded, **({"concept": IDS[0]} if ":concept" in guarded else {}))
+    assert invariant in {broken.invariant for broken in partial.broken()}
+
+
+def delete_text(bucket: Bucket) -> None:
+    bucket.delete(f"r-1/concepts/{IDS[0]}/v1.md")
+
+
+def overwrite_text(bucket: Bucket) -> None:
+    bucket.put(f"r-1/concepts/{IDS[0]}/v1.md", b"another")
+
+
+def overwrite_quarantined(bucket: Bucket) -> None:
+    bucket.put("rejected/r-1/quiz/c/1.json", b"another")
+
+
+@pytest.mark.parametrize("change", [delete_text, overwrite_text, overwrite_quarantined])
+def test_a_change_of_the_bucket_is_caught(complete: Watched, change: Callable[[Bucket], None]) -> None:
+    complete.pipeline.bucket.put("rejected/r-1/quiz/c/1.json", b"refused")
+    complete.oracle.require(complete.broken())
+    change(complete.pipeline.bucket)
+    assert {broken.invariant for broken in complete.broken()} == {"I4"}
+
+
+def test_an_older_version_that_comes_back_as_the_latest_is_caught(complete: Watched) -> None:
+    pipeline = complete.pipeline
+    versions = "UPDATE tutorial_metadata SET is_latest = (content_version = {}) WHERE concept_id = :concept"
+    pipeline.execute(BY_HAND["I3 two latest"][1], concept=IDS[0])
+    pipeline.execute(versions.format(2), concept=IDS[0])
+    complete.oracle.require(complete.oracle.at_any_time())
+    pipeline.execute(versions.format(1), concept=IDS[0])
+    broken = complete.oracle.at_any_time()
+    assert {entry.invariant for entry in broken} == {"I3", "I4"}
+
+
+def forgotten(log: Log, bucket: Bucket) -> None:
+    """The plan held an item of the roadmap that nobody accounts for."""
+    log.recorded.add(7)
+    line = [{"concept": {"concept_id": IDS[0]}, "missing": ["quiz"]}]
+    bucket.put(manifest_key("t-1", 7), json.dumps(line).encode())
+
+
+def two_live(log: Log, bucket: Bucket) -> None:
+    log.live |= {"arn:1": 1, "arn:2": 2}
+
+
+def intruded(log: Log, bucket: Bucket) -> None:
+    log.intrusions += [("retry", "refused"), ("status", "200")]
+
+
+def generated_for_nothing(log: Log, bucket: Bucket) -> None:
+    log.generated.append((IDS[0], "quiz"))
+
+
+@pytest.mark.parametrize(
+    ("invariant", "event"),
+    [("I1", forgotten), ("I5", two_live), ("I6", intruded), ("I7", generated_for_nothing)],
+)
+def test_an_event_of_the_log_is_caught(
+    partial: Watched, invariant: str, event: Callable[[Log, Bucket], None]
+) -> None:
+    event(partial.log, partial.pipeline.bucket)
+    found = [*partial.oracle.at_any_time(), *partial.oracle.at_rest()]
+    assert {broken.invariant for broken in found} == {invariant}
+
+
+@pytest.mark.parametrize("excuse", ["rejected", "unstaged"])
+def test_what_was_refused_or_taken_away_may_be_generated_once_more(complete: Watched, excuse: str) -> None:
+    complete.log.generated.append((IDS[0], "quiz"))
+    if excuse == "rejected":
+        complete.pipeline.bucket.put(f"rejected/r-1/quiz/{IDS[0]}/1.json", b"refused")
+    else:
+        complete.log.unstaged[IDS[0], "quiz"] += 1
+    assert complete.broken() == []
+    complete.log.generated.append((IDS[0], "quiz"))
+    assert {broken.invariant for broken in complete.broken()} == {"I7"}

@@ -1,0 +1,359 @@
+"""Poison fails alone, with its reason, and does not come back.
+
+Every column of every content table with every kind of bad value, alone, among ten and among two hundred,
+from none to all of a batch.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import count, cycle, islice
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.postgres import Server, create_database, drop_database
+from roadmap_content.bucket import Bucket
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.settings import Settings
+from tests.factories import bundle_of
+from tests.integration.pipeline import SETTINGS, Pipeline, connections_to
+
+from .oracle import TABLES, TYPES, Log, Oracle
+from .poisons import ID_FIELDS, VALID, Heals, Poison, marked, poisons_of, with_id
+from .recording import RecordingGenerator
+
+# The other content types of a case are there already: the case is about one batch of one type.
+SAVED = {
+    "tutorial": """
+        INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url)
+        SELECT 'saved ' || md5(:roadmap_id || id), id, :roadmap_id, 'T', 'S', 'saved.md'
+        FROM json_array_elements_text(CAST(:ids AS json)) AS id""",
+    "resources": """
+        INSERT INTO resource_recommendation_metadata (id, concept_id, roadmap_id, resources)
+        SELECT 'saved ' || md5(:roadmap_id || id), id, :roadmap_id, '[]'
+        FROM json_array_elements_text(CAST(:ids AS json)) AS id""",
+    "quiz": """
+        INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions)
+        SELECT 'saved ' || md5(:roadmap_id || id), id, :roadmap_id, '[]'
+        FROM json_array_elements_text(CAST(:ids AS json)) AS id""",
+}
+
+# The product's own rule, on whichever column: what is marked is refused, under the SQLSTATE of the mark.
+REFUSE = r"""
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE mark text[] = regexp_match(CAST(row_to_json(NEW) AS text), 'refuse ([0-9A-Z]{5}) ([a-z_]+)');
+BEGIN
+    IF mark IS NOT NULL THEN
+        RAISE EXCEPTION 'refused for column %', mark[2] USING ERRCODE = mark[1];
+    END IF;
+    RETURN NEW;
+END $$
+"""
+
+SQLSTATES = {
+    "out of range": "22003",
+    "too long": "22001",
+    "not of its type": "22P02",
+    "JSON that is refused": "22032",
+    "a character that is refused": "22P05",
+    "null": "23502",
+    "a check of the product's": "23514",
+    "an exclusion": "23P01",
+    "too large": "54000",
+    "a trigger of the product's": "P0001",
+}
+
+
+class Bench:
+    """One database and one S3 for many cases; each case has a roadmap, a task and a bucket of its own."""
+
+    def __init__(self, database_url: str) -> None:
+        self.connections = connections_to(database_url)
+        self.s3 = boto3.client("s3")
+        self._numbers = count(1)
+        self.pipeline = Pipeline(self.connections)
+        # Rows that ids can be taken from: of another roadmap of the user, and of another user.
+        for owner in ("the same user", "another user"):
+            self._fresh_bucket()
+            neighbour = Pipeline(self.connections, f"task of {owner}")
+            user = {} if owner == "the same user" else {"user_id": owner}
+            neighbour.load(
+                bundle_of([owner], roadmap_id=f"road of {owner}", task_id=neighbour.task_id, **user)
+            )
+            assert neighbour.run().complete
+        self.pipeline.execute(REFUSE)
+        for table, _ in TABLES.values():
+            self.pipeline.execute(
+                f"CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
+            )
+
+    def _fresh_bucket(self) -> str:
+        name = f"case-{next(self._numbers)}"
+        self.s3.create_bucket(Bucket=name)
+        self.connections.bucket = Bucket(name, self.s3)
+        return name
+
+    def columns(self, kind: str) -> list[str]:
+        """The columns of a content type's table."""
+        rows = self.pipeline.rows(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = :table ORDER BY 1",
+            table=TABLES[kind][0],
+        )
+        return [row["column_name"] for row in rows]
+
+    def case(self, kind: str, poisons: Sequence[Poison | None]) -> "Case":
+        """A task that misses one batch of one type, with a poison wherever one is given."""
+        bucket = self._fresh_bucket()
+        self.connections.settings = Settings(SETTINGS | {"BATCH_SIZE": str(len(poisons))})
+        return Case(self, kind, poisons, bucket)
+
+    def forget(self, case: "Case") -> None:
+        """Remove a case, so that the next one does not pay for it."""
+        for table, _ in TABLES.values():
+            self.pipeline.execute(f"DELETE FROM {table} WHERE roadmap_id = :id", id=case.roadmap_id)
+        self.pipeline.execute("DELETE FROM roadmap_metadata WHERE roadmap_id = :id", id=case.roadmap_id)
+        for table in ("roadmap_tasks", "content_failures"):
+            self.pipeline.execute(f"DELETE FROM {table} WHERE task_id = :id", id=case.pipeline.task_id)
+
+
+class Case:
+    """One batch, and what becomes of it."""
+
+    def __init__(self, bench: Bench, kind: str, poisons: Sequence[Poison | None], bucket: str) -> None:
+        self.kind = kind
+        self.roadmap_id = f"r-{bucket}"
+        self.ids = [f"{self.roadmap_id}:c-1-1-{number}" for number in range(len(poisons))]
+        self.poisons = {
+            concept_id: poison
+            for concept_id, poison in zip(self.ids, poisons, strict=True)
+            if poison is not None
+        }
+        bundle = bundle_of(self.ids, roadmap_id=self.roadmap_id, task_id=f"t-{bucket}")
+        for entry in bundle["content"]:
+            for other in set(TYPES) - {kind}:
+                del entry[other]
+        self.pipeline = Pipeline(bench.connections, f"t-{bucket}")
+        self.pipeline.load(bundle)
+        self.pipeline.bucket.put("saved.md", b"saved")
+        for other in set(TYPES) - {kind}:
+            self.pipeline.execute(SAVED[other], roadmap_id=self.roadmap_id, ids=json.dumps(self.ids))
+        self.bodies = {concept_id: poison.body(concept_id) for concept_id, poison in self.poisons.items()}
+        for concept_id, body in self.bodies.items():
+            self.pipeline.bucket.put(self._key(concept_id), body)
+        self.log = Log(
+            injected=[f"{concept_id}: {poison.name}" for concept_id, poison in self.poisons.items()]
+        )
+        self.oracle = Oracle(self.pipeline.engine, bench.s3, bucket, bundle, self.log)
+        bench.connections.generator = RecordingGenerator(OfflineGenerator(), self.log)
+
+    def _key(self, concept_id: str) -> str:
+        return f"staged/{self.roadmap_id}/{self.kind}/{concept_id}.json"
+
+    def run(self) -> None:
+        """One attempt; the invariants that hold at rest hold after it."""
+        self.pipeline.run()
+        self.log.recorded.add(self.pipeline.task()["attempt"])
+        self.oracle.require(self.oracle.at_any_time(), self.oracle.at_rest())
+
+    def row(self, concept_id: str) -> dict[str, Any]:
+        """The one row of a concept."""
+        table, _ = TABLES[self.kind]
+        (row,) = self.pipeline.rows(
+            f"SELECT * FROM {table} WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id",
+            roadmap_id=self.roadmap_id,
+            concept_id=concept_id,
+        )
+        return row
+
+    def failed(self) -> dict[str, str]:
+        """The items that failed in the first attempt, with their codes; each has a reason."""
+        failed = self.pipeline.rows(
+            "SELECT * FROM content_failures WHERE task_id = :id AND attempt = 1", id=self.pipeline.task_id
+        )
+        assert {(row["content_type"], row["stage"], row["transient"]) for row in failed} <= {
+            (self.kind, "save", False)
+        }
+        assert all(row["reason"] for row in failed)
+        return {row["concept_id"]: row["error_code"] for row in failed}
+
+    def check(self) -> None:
+        """Exactly the poison fails, each with its reason, and the next attempt heals each."""
+        self.run()
+        assert self.failed() == {concept_id: poison.code for concept_id, poison in self.poisons.items()}
+        good = [concept_id for concept_id in self.ids if concept_id not in self.poisons]
+        for concept_id in good:
+            assert _holds(self.row(concept_id), VALID[self.kind](concept_id))
+        assert self.log.generated == []
+        if not self.poisons:
+            return
+
+        self.run()
+        self.oracle.require(self.oracle.healed())
+        anew = {item for item, poison in self.poisons.items() if poison.heals is Heals.GENERATED}
+        assert sorted(self.log.generated) == sorted((concept_id, self.kind) for concept_id in anew)
+        for concept_id in self.poisons:
+            quarantined = self.pipeline.bucket.get(
+                f"rejected/{self.roadmap_id}/{self.kind}/{concept_id}/1.json"
+            )
+            if concept_id in anew:
+                assert quarantined is not None
+                assert quarantined.body == self.bodies[concept_id]
+                assert quarantined.metadata["reason"]
+            else:
+                assert quarantined is None
+                content = json.loads(self.bodies[concept_id])
+                row = self.row(concept_id)
+                field = ID_FIELDS[self.kind]
+                assert row[field] != content.pop(field)
+                assert _holds(row, content)
+
+
+def _holds(row: dict[str, Any], content: dict[str, Any]) -> bool:
+    return all(row[key] == value for key, value in content.items() if key != "markdown")
+
+
+@pytest.fixture(scope="module")
+def bench(database_server: Server, migrated_template: str) -> Iterator[Bench]:
+    """The bench of all cases."""
+    name = "poison"
+    url = create_database(database_server.url, name, template=migrated_template)
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        bench = Bench(url)
+        yield bench
+        bench.connections.engine.dispose()
+    drop_database(database_server.url, name)
+
+
+def all_poisons(bench: Bench, kind: str) -> list[Poison]:
+    """Every poison of a type: of its contract, of its columns, of what owns its ids."""
+    states = cycle(SQLSTATES.items())
+    columns = [
+        marked(kind, f"{column}: {name}", f"refuse {state} {column}", state)
+        for column, (name, state) in zip(bench.columns(kind), states, strict=False)
+    ]
+    every_state = [
+        marked(kind, f"refused as {name}", f"refuse {state} some_column", state)
+        for name, state in SQLSTATES.items()
+    ]
+    taken = [
+        with_id(kind, f"id owned by {owner}", VALID[kind](owner)[ID_FIELDS[kind]])
+        for owner in ("the same user", "another user")
+    ]
+    return [*poisons_of(kind), *columns, *every_state, *taken]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_each_poison_alone(bench: Bench, kind: str, subtests: pytest.Subtests) -> None:
+    for poison in all_poisons(bench, kind):
+        with subtests.test(poison.name):
+            case = bench.case(kind, [poison])
+            case.check()
+            bench.forget(case)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_one_to_ten_poisons_among_ten(bench: Bench, kind: str) -> None:
+    poisons = all_poisons(bench, kind)
+    sizes = cycle((10, 1, 9, 5))
+    while poisons:
+        size = next(sizes)
+        chosen, poisons = poisons[:size], poisons[size:]
+        batch: list[Poison | None] = [None] * 10
+        # Spread over the batch, beginning somewhere else each time.
+        for number, poison in enumerate(chosen):
+            batch[(number * 3 + len(poisons)) % 10] = poison
+        case = bench.case(kind, batch)
+        case.check()
+        bench.forget(case)
+
+
+@pytest.mark.parametrize("number", [0, 1, 100, 199, 200])
+@pytest.mark.parametrize("kind", TYPES)
+def test_none_to_all_of_two_hundred(bench: Bench, kind: str, number: int) -> None:
+    # Ids that are owned by another go to one item only: the second of two would be a duplicate as well.
+    several = [poison for poison in all_poisons(bench, kind) if poison.heals is Heals.GENERATED]
+    poisons: list[Poison | None] = [*islice(cycle(several), number)]
+    batch = poisons + [None] * (200 - number)
+    batch = [batch[position * 37 % 200] for position in range(200)]
+    case = bench.case(kind, batch)
+    case.check()
+    bench.forget(case)
+
+
+@pytest.mark.parametrize("size", [10, 200])
+@pytest.mark.parametrize("kind", TYPES)
+def test_an_id_twice_in_a_batch_goes_to_the_first(bench: Bench, kind: str, size: int) -> None:
+    same = with_id(kind, "the id of another item of the batch", f"one id for all {kind} {size}")
+    case = bench.case(kind, [same] * size)
+    first = case.ids[0]
+    case.run()
+    assert case.failed() == dict.fromkeys(case.ids[1:], "IdTaken")
+    assert case.row(first)[ID_FIELDS[kind]] == f"one id for all {kind} {size}"
+    before = case.row(first)
+    case.run()
+    case.oracle.require(case.oracle.healed())
+    assert case.log.generated == []
+    assert case.row(first) == before
+    assert len({case.row(concept_id)[ID_FIELDS[kind]] for concept_id in case.ids}) == size
+    bench.forget(case)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_an_id_of_another_concept_of_the_roadmap_is_refused(bench: Bench, kind: str) -> None:
+    case = bench.case(kind, [None] * 10)
+    case.run()
+    row_id = case.row(case.ids[0])[ID_FIELDS[kind]]
+    # The product asks for an eleventh concept, whose content carries the first one's id.
+    framework = case.pipeline.framework()
+    eleventh = f"{case.roadmap_id}:c-1-1-10"
+    framework["stages"][0]["modules"][0]["concepts"].append({"concept_id": eleventh, "name": "new"})
+    case.log.framework = framework
+    case.pipeline.execute(
+        "UPDATE roadmap_metadata SET framework_data = CAST(:f AS json) WHERE roadmap_id = :id",
+        f=json.dumps(framework),
+        id=case.roadmap_id,
+    )
+    body = with_id(kind, "", row_id).body(eleventh)
+    case.pipeline.bucket.put(f"staged/{case.roadmap_id}/{kind}/{eleventh}.json", body)
+    case.run()
+    failed = case.pipeline.task()["failed_concepts"]["items"]
+    assert [entry["error_code"] for entry in failed if entry["content_type"] == kind] == ["IdTaken"]
+    case.run()
+    case.oracle.require(case.oracle.healed())
+    assert _holds(case.row(eleventh), {k: v for k, v in json.loads(body).items() if k != ID_FIELDS[kind]})
+    bench.forget(case)
+
+
+@pytest.mark.parametrize("size", [1, 10, 200])
+@pytest.mark.parametrize("kind", TYPES)
+def test_what_is_refused_for_its_surroundings_is_simply_saved_the_next_time(
+    bench: Bench, kind: str, size: int
+) -> None:
+    """A foreign key of the product's that leads nowhere: nothing is generated, and nothing renamed."""
+    case = bench.case(kind, [None] * size)
+    table, _ = TABLES[kind]
+    orphans = case.ids[::2]
+    known = json.dumps([concept_id for concept_id in case.ids if concept_id not in orphans])
+    case.pipeline.execute("CREATE TABLE concept (id text PRIMARY KEY)")
+    insert = "INSERT INTO concept SELECT json_array_elements_text(CAST(:ids AS json)) ON CONFLICT DO NOTHING"
+    case.pipeline.execute(insert, ids=known)
+    case.pipeline.execute(f"INSERT INTO concept SELECT concept_id FROM {table} ON CONFLICT DO NOTHING")
+    case.pipeline.execute(
+        f"ALTER TABLE {table} ADD CONSTRAINT known FOREIGN KEY (concept_id) REFERENCES concept"
+    )
+    case.run()
+    assert case.failed() == dict.fromkeys(orphans, "23503")
+    case.pipeline.execute(insert, ids=json.dumps(case.ids))
+    case.run()
+    case.oracle.require(case.oracle.healed())
+    assert case.log.generated == []
+    for concept_id in case.ids:
+        assert _holds(case.row(concept_id), VALID[kind](concept_id))
+    case.pipeline.execute(f"ALTER TABLE {table} DROP CONSTRAINT known")
+    case.pipeline.execute("DROP TABLE concept")
+    bench.forget(case)
