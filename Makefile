@@ -48,3 +48,15 @@ LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --python
 
 clean: ## Remove everything that the other targets made.
 	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache
+
+# A seed of its own for every run, printed; `make faults FAULTS_SEED=…` runs the same histories again.
+FAULTS_SEED ?= $(shell date +%s)
+FAULTS := $(RUN)/python -m pytest tests/faults --numprocesses 2 --dist worksteal
+
+.PHONY: faults faults-long
+
+faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories.
+	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=200 $(FAULTS)
+
+faults-long: $(INSTALLED) ## The same with 1,000 histories.
+	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)

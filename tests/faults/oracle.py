@@ -33,6 +33,35 @@ OURS = {
 }
 """The fields of a concept that follow from the tables; the first is the status, the second the id."""
 
+_OTHERS = {
+    "roadmap_tasks": "task_id <> :task_id",
+    "content_failures": "task_id <> :task_id",
+    "roadmap_metadata": "roadmap_id <> :roadmap_id",
+    **{table: "roadmap_id <> :roadmap_id" for table, _ in TABLES.values()},
+}
+
+LOOK = f"""
+SELECT json_build_object(
+    'task', (SELECT row_to_json(t) FROM roadmap_tasks t WHERE task_id = :task_id),
+    'framework', (SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :roadmap_id),
+    {
+    "".join(
+        f"'{kind}', (SELECT coalesce(json_agg(t), '[]') FROM {table} t WHERE roadmap_id = :roadmap_id),"
+        for kind, (table, _) in TABLES.items()
+    )
+}
+    'failures', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_failures t
+        WHERE task_id = :task_id),
+    'others', json_build_object({
+    ",".join(
+        f"'{table}', (SELECT coalesce(json_agg(CAST(row_to_json(t) AS text)), '[]') FROM {table} t "
+        f"WHERE {theirs})"
+        for table, theirs in _OTHERS.items()
+    )
+})
+)
+"""
+
 Item = tuple[str, str]
 """(concept_id, content type)."""
 
@@ -325,37 +354,17 @@ class Oracle:
     # What is so.
 
     def look(self) -> Standing:
-        """Read the tables, in one snapshot, and the bucket."""
+        """Read the tables, with one statement and so in one snapshot, and the bucket."""
         mine = {"task_id": self._task_id, "roadmap_id": self._roadmap_id}
-        with self._engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-
-            def ask(sql: str) -> list[Row]:
-                return [dict(row) for row in connection.execute(text(sql), mine).mappings()]
-
-            (task,) = ask("SELECT * FROM roadmap_tasks WHERE task_id = :task_id")
-            (roadmap,) = ask("SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :roadmap_id")
-            rows = {
-                kind: ask(f"SELECT * FROM {table} WHERE roadmap_id = :roadmap_id")
-                for kind, (table, _) in TABLES.items()
-            }
-            failures = ask("SELECT * FROM content_failures WHERE task_id = :task_id ORDER BY attempt")
-            others = {
-                table: [
-                    row["row"]
-                    for row in ask(
-                        f"SELECT CAST(row_to_json(t) AS text) AS row FROM {table} t WHERE {theirs}"
-                    )
-                ]
-                for table, theirs in (
-                    ("roadmap_tasks", "task_id <> :task_id"),
-                    ("roadmap_metadata", "roadmap_id <> :roadmap_id"),
-                    *((table, "roadmap_id <> :roadmap_id") for table, _ in TABLES.values()),
-                    ("content_failures", "task_id <> :task_id"),
-                )
-            }
-        framework = roadmap["framework_data"]
-        concepts = {node["concept_id"]: node for node in _nodes(framework)}
-        return Standing(task, framework, concepts, rows, failures, self._objects(), others)
+        with self._engine.connect() as connection:
+            now = connection.scalar(text(LOOK), mine)
+        assert now is not None
+        concepts = {node["concept_id"]: node for node in _nodes(now["framework"])}
+        rows = {kind: now[kind] for kind in TYPES}
+        others = now["others"]
+        return Standing(
+            now["task"], now["framework"], concepts, rows, now["failures"], self._objects(), others
+        )
 
     def _objects(self) -> dict[str, str]:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)

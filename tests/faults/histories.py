@@ -1,0 +1,384 @@
+"""Histories: whatever may happen to a task, in any order, as a state machine of Hypothesis.
+
+A history that breaks an invariant is shrunk and printed as the body of a test: paste it into
+`test_histories.py`, in a function, as it stands.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from roadmap_content.attempts import read_task
+from roadmap_content.items import ContentType, Item
+from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
+from roadmap_content.settings import Settings
+from roadmap_content.status import read_status
+from roadmap_content.transactions import transact
+from tests.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
+from tests.integration.pipeline import SETTINGS, Pipeline, connections_to
+
+from .commits import How, Strike, When
+from .oracle import TYPES
+from .world import Run, World, empty
+
+IDS = concept_ids(4)
+NEIGHBOUR = "somebody else"
+NEIGHBOURS_CONCEPT = "elsewhere"
+
+strikes = st.builds(Strike, st.integers(0, 3), st.sampled_from(When), st.sampled_from(How))
+concepts = st.sampled_from(IDS)
+kinds = st.sampled_from(TYPES)
+numbers = st.integers(0, 7)
+"""Which of so many, counted from the last, around and around: stays valid while a history shrinks."""
+
+
+def _steal(_world: World, concept_id: str, kind: str) -> bytes:
+    """Good content, under the id of another user's row."""
+    return json.dumps(
+        _valid(kind, concept_id) | {_id(kind): _valid(kind, NEIGHBOURS_CONCEPT)[_id(kind)]}
+    ).encode()
+
+
+def _nul(_world: World, concept_id: str, kind: str) -> bytes:
+    return json.dumps(_valid(kind, concept_id) | {"note": "\x00"}).encode()
+
+
+def _cut_off(_world: World, concept_id: str, kind: str) -> bytes:
+    return json.dumps(_valid(kind, concept_id)).encode()[:-10]
+
+
+def _next_version(world: World, concept_id: str, kind: str) -> bytes:
+    """Good content: of a tutorial, the version after the highest."""
+    if kind != "tutorial":
+        return json.dumps(_valid(kind, concept_id)).encode()
+    versions = [row["content_version"] for row in world.tutorials(concept_id)]
+    return json.dumps(tutorial(concept_id, version=max(versions, default=0) + 1)).encode()
+
+
+def _another_text(world: World, concept_id: str, kind: str) -> bytes:
+    """Of a tutorial, another text of a version that is taken."""
+    content = _valid(kind, concept_id)
+    if kind == "tutorial":
+        content |= {"markdown": "another text", "tutorial_id": f"another {concept_id}"}
+    return json.dumps(content).encode()
+
+
+Stage = Callable[[World, str, str], bytes]
+STAGED: dict[str, Stage] = {
+    "an id of another user's": _steal,
+    "NUL": _nul,
+    "cut off": _cut_off,
+    "the next version": _next_version,
+    "another text of a version": _another_text,
+}
+
+
+def _valid(kind: str, concept_id: str) -> dict[str, Any]:
+    return {"tutorial": tutorial, "resources": resources, "quiz": quiz}[kind](concept_id)
+
+
+def _id(kind: str) -> str:
+    return {"tutorial": "tutorial_id", "resources": "id", "quiz": "quiz_id"}[kind]
+
+
+class Histories(RuleBasedStateMachine):
+    """One history of one task."""
+
+    database_url: ClassVar[str]
+    bucket: ClassVar[str]
+
+    world: World | None = None
+    over = False
+    """Something is broken already: what would come of it is of no interest."""
+
+    # How it begins.
+
+    @initialize(
+        count=st.integers(1, 3), staged=st.sets(st.tuples(concepts, kinds)), batch_size=st.integers(1, 3)
+    )
+    def load(self, count: int, staged: set[tuple[str, str]], batch_size: int) -> None:
+        """A neighbour with content of its own; and a roadmap, of which something is staged."""
+        empty(self.database_url, self.bucket)
+        neighbour = Pipeline(connections_to(self.database_url), "t-2")
+        neighbour.load(bundle_of([NEIGHBOURS_CONCEPT], roadmap_id="r-2", task_id="t-2", user_id=NEIGHBOUR))
+        neighbour.run()
+        neighbour.engine.dispose()
+        bundle = bundle_of(IDS[:count])
+        for entry in bundle["content"]:
+            for kind in TYPES:
+                if (entry["concept_id"], kind) not in staged:
+                    del entry[kind]
+        self.world = World(self.database_url, self.bucket, bundle)
+        self.loaded = bundle
+        self.world.connections.settings = Settings(SETTINGS | {"BATCH_SIZE": str(batch_size)})
+        self.untried: set[tuple[str, str]] = set()
+        self._check("load")
+
+    # Runs.
+
+    @rule()
+    def start_by_hand(self) -> None:
+        self._world.start_by_hand()
+        self._check("start_by_hand")
+
+    @rule(strike=st.none() | strikes)
+    def retry(self, strike: Strike | None) -> None:
+        """The user's retry; it may die between the claim and StartExecution."""
+        self._check("retry", self._world.attempt(lambda: self._retry(USER), strike), strike)
+
+    @rule()
+    def retry_twice(self) -> None:
+        ended = [self._world.attempt(lambda: self._retry(USER)) for _ in range(2)]
+        self._check("retry_twice", ended)
+
+    @rule(number=numbers, steps=st.integers(1, 4))
+    def advance(self, number: int, steps: int) -> None:
+        run = self._running(number)
+        for _ in range(steps):
+            if run is not None and run.running:
+                self._advance(run)
+
+    @rule(number=numbers, strike=strikes, again=st.booleans())
+    def advance_with_a_fault(self, number: int, strike: Strike, again: bool) -> None:
+        run = self._running(number)
+        if run is not None:
+            self._advance(run, strike, again=again)
+
+    @rule(number=numbers)
+    def run_to_its_end(self, number: int) -> None:
+        run = self._running(number)
+        while run is not None and run.running:
+            self._advance(run)
+
+    @rule(number=numbers, told=st.booleans())
+    def stop(self, number: int, told: bool) -> None:
+        """StopExecution; the event of its end may get lost."""
+        run = self._running(number)
+        if run is not None:
+            self._world.stop(run)
+            self._check("stop", run.arn)
+            if told:
+                self.reconcile_what_ended(number=0)
+
+    @rule(number=numbers)
+    def redrive_in_the_console(self, number: int) -> None:
+        run = self._pick(number)
+        if run is not None:
+            ended = self._world.attempt(lambda: self._world.connections.executions.redrive(run.arn))
+            self._check("redrive", run.arn, ended)
+
+    @rule()
+    def redrive_over_the_api(self) -> None:
+        def redrive() -> RetryAnswer:
+            world = self._world
+            return redrive_task(world.connections, world.task_id, USER, world.deadline())
+
+        self._check("redrive_over_the_api", self._world.attempt(redrive))
+
+    # What comes late, or twice.
+
+    @rule(number=numbers, batch=numbers, strike=st.none() | strikes)
+    def save_late(self, number: int, batch: int, strike: Strike | None) -> None:
+        run = self._pick(number)
+        if run is not None and run.requests:
+            request = run.requests[batch % len(run.requests)]
+            ended = self._world.attempt(lambda: self._world.save_again(request), strike)
+            self._check("save_late", run.arn, request.batch.number, strike, ended)
+
+    @rule(number=numbers, batch=numbers)
+    def generate_late(self, number: int, batch: int) -> None:
+        run = self._pick(number)
+        if run is not None and run.requests:
+            request = run.requests[batch % len(run.requests)]
+            ended = self._world.attempt(lambda: self._world.generate_again(request))
+            self._check("generate_late", run.arn, request.batch.number, ended)
+
+    @rule(number=numbers, strike=st.none() | strikes)
+    def finalize_late(self, number: int, strike: Strike | None) -> None:
+        run = self._pick(number)
+        if run is not None and run.outcome is not None:
+            ended = self._world.attempt(lambda: self._world.finalize_again(run), strike)
+            self._check("finalize_late", run.arn, strike, ended)
+
+    @rule(number=numbers)
+    def plan_late(self, number: int) -> None:
+        run = self._pick(number)
+        if run is not None and run.planned is not None:
+            self._check("plan_late", run.arn, self._world.attempt(lambda: self._world.plan_again(run)))
+
+    # What puts things right.
+
+    @rule(strike=st.none() | strikes)
+    def sweep(self, strike: Strike | None) -> None:
+        self._check("sweep", self._world.attempt(self._world.reconcile, strike))
+
+    @rule(number=numbers)
+    def reconcile_what_ended(self, number: int) -> None:
+        run = self._pick(number)
+        if run is not None and not run.running:
+            ended = self._world.attempt(lambda: self._world.reconcile(run))
+            self._check("reconcile_what_ended", run.arn, ended)
+
+    @rule()
+    def a_minute_passes(self) -> None:
+        self._world.let_a_minute_pass()
+        self._check("a_minute_passes")
+
+    # What others do meanwhile.
+
+    @rule()
+    def load_again(self) -> None:
+        """The bundle once more: what is staged of it is staged again."""
+        self._world.pipeline.load(self.loaded)
+        self._check("load_again")
+
+    @rule(concept_id=concepts, kind=kinds, staged=st.sampled_from(sorted(STAGED)))
+    def stage(self, concept_id: str, kind: str, staged: str) -> None:
+        """The product stages something else, over what is staged."""
+        world = self._world
+        body = STAGED[staged](world, concept_id, kind)
+        world.pipeline.stage(Item(concept_id, ContentType(kind)), body)
+        world.log.unstaged[concept_id, kind] += 1
+        self.untried.add((concept_id, kind))
+        self._check("stage", concept_id, kind, staged)
+
+    @rule(concept_id=concepts, kind=kinds)
+    def lose_what_is_staged(self, concept_id: str, kind: str) -> None:
+        world = self._world
+        world.pipeline.bucket.delete(f"staged/r-1/{kind}/{concept_id}.json")
+        world.log.unstaged[concept_id, kind] += 1
+        self._check("lose_what_is_staged", concept_id, kind)
+
+    @rule(concept_id=concepts)
+    def publish_a_version(self, concept_id: str) -> None:
+        """The product writes a tutorial's next version itself, as it always did."""
+        if self._world.publish(concept_id):
+            self._check("publish_a_version", concept_id)
+
+    @rule(concept_id=concepts)
+    def add_a_concept(self, concept_id: str) -> None:
+        def add(framework: dict[str, Any]) -> None:
+            if concept_id not in self._world.pipeline.concepts():
+                framework["stages"][-1]["modules"][-1]["concepts"].insert(0, {"concept_id": concept_id})
+
+        self._world.change_framework(add)
+        self._check("add_a_concept", concept_id)
+
+    @rule(concept_id=concepts)
+    def remove_a_concept(self, concept_id: str) -> None:
+        def remove(framework: dict[str, Any]) -> None:
+            if self._world.pipeline.concepts().keys() - {concept_id}:
+                for stage in framework["stages"]:
+                    for module in stage["modules"]:
+                        module["concepts"] = [
+                            node for node in module["concepts"] if node["concept_id"] != concept_id
+                        ]
+
+        self._world.change_framework(remove)
+        self._check("remove_a_concept", concept_id)
+
+    @rule(status=st.sampled_from(["pending", "generating", "completed", "failed"]))
+    def overwrite_statuses(self, status: str) -> None:
+        """The product writes what it believes, and something of its own."""
+
+        def overwrite(framework: dict[str, Any]) -> None:
+            for stage in framework["stages"]:
+                for module in stage["modules"]:
+                    module["concepts"].reverse()
+                    for node in module["concepts"]:
+                        node |= {
+                            "content_status": status,
+                            "quiz_status": status,
+                            "quiz_id": None,
+                            "note": status,
+                        }
+
+        self._world.change_framework(overwrite)
+        self._check("overwrite_statuses", status)
+
+    @rule(call=st.sampled_from(["retry", "redrive", "status"]))
+    def intrude(self, call: str) -> None:
+        """Another user asks for the task."""
+        world = self._world
+        calls: dict[str, Callable[[], object]] = {
+            "retry": lambda: self._retry(NEIGHBOUR),
+            "redrive": lambda: redrive_task(world.connections, world.task_id, NEIGHBOUR, world.deadline()),
+            "status": lambda: transact(
+                world.connections.engine,
+                lambda connection: read_status(connection, read_task(connection, world.task_id, NEIGHBOUR)),
+                world.deadline(),
+            ),
+        }
+        ended = world.attempt(calls[call])
+        world.log.intrusions.append((call, "refused" if ended == "TaskNotFound" else ended))
+        self._check("intrude", call)
+
+    # How it ends.
+
+    def teardown(self) -> None:
+        """Then it is quiet: one reconcile puts the records right, and one retry heals."""
+        world = self.world
+        if world is None:
+            return
+        try:
+            if self.over:
+                return
+            for run in [run for run in world.runs if run.running]:
+                world.stop(run)
+            self._reconcile_once()
+            if self.untried:
+                # What was staged last has not been refused yet: the fault is still there.
+                self._retry_once()
+            self._retry_once()
+            world.oracle.require(world.oracle.healed(), world.oracle.at_rest())
+        finally:
+            world.close()
+
+    def _reconcile_once(self) -> None:
+        world = self._world
+        world.let_a_minute_pass()
+        world.reconcile()
+        world.log.injected.append("reconcile, at the end")
+        if world.pipeline.task()["attempt"] > 0:
+            world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
+
+    def _retry_once(self) -> None:
+        self._retry(USER)
+        self._world.log.injected.append("retry, at the end")
+        for run in [run for run in self._world.runs if run.running]:
+            while run.running:
+                self._advance(run)
+
+    # In few words.
+
+    @property
+    def _world(self) -> World:
+        assert self.world is not None
+        return self.world
+
+    def _retry(self, user_id: str) -> RetryAnswer:
+        world = self._world
+        return retry_task(world.connections, world.task_id, user_id, world.deadline())
+
+    def _advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> None:
+        state, batch = run.state, run.batch
+        self._world.advance(run, strike, again=again)
+        self._check("advance", run.arn, state, batch, strike, "→", run.state, run.status)
+
+    def _pick(self, number: int) -> Run | None:
+        runs = self._world.runs
+        return runs[-1 - number % len(runs)] if runs else None
+
+    def _running(self, number: int) -> Run | None:
+        running = [run for run in self._world.runs if run.running]
+        return running[-1 - number % len(running)] if running else None
+
+    def _check(self, *what: object) -> None:
+        """Write down what was done, and hold the invariants that hold at any time against it."""
+        self._world.log.injected.append(" ".join(map(str, what)))
+        self.over = True
+        self._world.oracle.require(self._world.oracle.at_any_time())
+        self.over = False

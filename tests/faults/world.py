@@ -1,0 +1,373 @@
+"""The system around the steps, for tests: executions that go on step by step, and whatever befalls them.
+
+The state machine is followed by hand, from `statemachine/save_content.asl.json`: which error is caught where
+and what a redrive repeats. That much is emulated from documentation; the steps, the database, the bucket and
+the faults at a COMMIT are real.
+"""
+
+import json
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+import boto3
+
+from roadmap_content.contracts import (
+    AwaitRedriveRequest,
+    BatchRequest,
+    Execution,
+    FinalizedOutcome,
+    FinalizeRequest,
+    LostBatch,
+    PlanRequest,
+    PlanResult,
+    RunInput,
+    StateError,
+)
+from roadmap_content.deadline import Deadline
+from roadmap_content.errors import ContentError
+from roadmap_content.executions import Executions, ExecutionState, NotRedrivableError
+from roadmap_content.finalizing import finalize_task
+from roadmap_content.generating import generate_content
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.planning import plan_batches
+from roadmap_content.reconciling import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.redriving import await_redrive
+from roadmap_content.saving import save_batch
+from tests.integration.pipeline import Pipeline, connections_to
+
+from .commits import Commits, ProcessDied, Strike
+from .oracle import Log, Oracle
+from .recording import RecordingGenerator
+
+PUBLISH = """
+WITH locked AS (
+    SELECT roadmap_id FROM roadmap_metadata WHERE roadmap_id = :r FOR NO KEY UPDATE
+), demoted AS (
+    UPDATE tutorial_metadata t SET is_latest = false FROM locked
+    WHERE t.roadmap_id = locked.roadmap_id AND concept_id = :c
+)
+INSERT INTO tutorial_metadata
+    (tutorial_id, concept_id, roadmap_id, title, summary, content_url, content_version)
+SELECT gen_random_uuid(), :c, :r, 'T', 'S', :u, :v FROM locked
+"""
+
+
+class State(StrEnum):
+    """Where a run stands in the state machine."""
+
+    PLAN = "Plan"
+    GENERATE = "Generate"
+    SAVE = "Save"
+    FINALIZE = "Finalize"
+    AWAIT_REDRIVE = "AwaitRedrive"
+
+
+class Run:
+    """One execution of the state machine."""
+
+    def __init__(self, arn: str, run_input: RunInput) -> None:
+        self.arn = arn
+        self.input = run_input
+        self.status = "RUNNING"
+        self.redrives = 0
+        self.state = State.PLAN
+        self._begin()
+
+    def _begin(self) -> None:
+        self.state = State.PLAN
+        self.planned: PlanResult | None = None
+        self.planned_redrives = self.redrives
+        self.requests: list[BatchRequest] = []
+        self.batch = 0
+        self.lost: list[LostBatch] = []
+        self.error: StateError | None = None
+        self.outcome: FinalizedOutcome | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on."""
+        return self.status == "RUNNING"
+
+    def execution(self) -> Execution:
+        """The run, as the context object describes it."""
+        return Execution(arn=self.arn, redrive_count=self.redrives)
+
+    def plan_request(self) -> PlanRequest:
+        """What Plan is asked."""
+        return PlanRequest(input=self.input, execution=self.execution())
+
+    def finalize_request(self) -> FinalizeRequest:
+        """What Finalize is asked."""
+        return FinalizeRequest(
+            input=self.input,
+            execution=self.execution(),
+            plan=self.planned and self.planned.plan,
+            lost=self.lost,
+            error=self.error,
+        )
+
+    def replan(self, attempt: int | None) -> None:
+        """Go back to Plan, for another attempt."""
+        self.input = RunInput(task_id=self.input.task_id, attempt=attempt)
+        self._begin()
+
+    def enter_batches(self, planned: PlanResult) -> None:
+        """Go on with the plan's batches."""
+        self.planned = planned
+        self.requests = [
+            BatchRequest(plan=planned.plan, batch=batch, execution_arn=self.arn) for batch in planned.batches
+        ]
+        self.state = State.GENERATE if self.requests else State.FINALIZE
+
+    def next_batch(self) -> None:
+        """Go on with the next batch, or finalize after the last."""
+        self.batch += 1
+        self.state = State.GENERATE if self.batch < len(self.requests) else State.FINALIZE
+
+
+class Runs(Executions):
+    """Step Functions, as far as the product asks it, over the runs of a world."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
+        self._runs = runs
+
+    def _find(self, arn: str) -> Run | None:
+        return next((run for run in self._runs if run.arn == arn), None)
+
+    def state(self, execution_arn: str) -> ExecutionState:
+        """What the run does."""
+        run = self._find(execution_arn)
+        if run is None:
+            return ExecutionState.UNKNOWN
+        return ExecutionState.RUNNING if run.running else ExecutionState.OVER
+
+    def start(self, task_id: str, attempt: int) -> None:
+        """Start the run of an attempt, once."""
+        arn = self.arn(task_id, attempt)
+        if self._find(arn) is None:
+            self._runs.append(Run(arn, RunInput(task_id=task_id, attempt=attempt)))
+
+    def redrive(self, execution_arn: str) -> None:
+        """Go on from the state that failed."""
+        run = self._find(execution_arn)
+        if run is None or run.status in ("RUNNING", "SUCCEEDED"):
+            raise NotRedrivableError(f"{execution_arn} is {run and run.status}")
+        run.redrives += 1
+        run.status = "RUNNING"
+
+
+class World:
+    """One task, its runs, and everybody who has to do with it."""
+
+    def __init__(self, database_url: str, bucket: str, bundle: dict[str, Any]) -> None:
+        self.connections = connections_to(database_url)
+        self._killer = connections_to(database_url)
+        self.pipeline = Pipeline(self.connections)
+        self.pipeline.load(bundle)
+        self.task_id = self.pipeline.task_id
+        self.log = Log()
+        self.runs: list[Run] = []
+        self.connections.executions = Runs(self.runs)
+        self.connections.generator = RecordingGenerator(OfflineGenerator(), self.log)
+        self.commits = Commits(self.connections.engine, self._killer.engine)
+        self.oracle = Oracle(self._killer.engine, boto3.client("s3"), bucket, bundle, self.log)
+
+    def close(self) -> None:
+        """Leave no connection behind."""
+        self.connections.engine.dispose()
+        self._killer.engine.dispose()
+
+    def deadline(self) -> Deadline:
+        """Time enough."""
+        return Deadline.after(30)
+
+    def start_by_hand(self) -> Run:
+        """StartExecution from the console, with a name of its own: the run claims an attempt itself."""
+        run = Run(f"arn:by-hand-{len(self.runs)}", RunInput(task_id=self.task_id))
+        self.runs.append(run)
+        return run
+
+    def attempt(self, work: Callable[[], object], strike: Strike | None = None) -> str:
+        """Do something in a process of its own, which may die at a COMMIT; how it ended."""
+        with self.commits.struck(strike):
+            try:
+                work()
+            except ProcessDied:
+                return "died"
+            except ContentError as error:
+                return error.code
+        return "done"
+
+    def advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> None:
+        """Take a run one state further; a process that dies is tried again, or given up.
+
+        Given up, the error is caught where the state machine catches it, or ends the run.
+        """
+        ended = self.attempt(lambda: self._step(run), strike)
+        if ended == "died" and again:
+            ended = self.attempt(lambda: self._step(run))
+        if ended != "done":
+            self._catch(run, StateError(error=ended, cause="as it was thrown"))
+        self._note_live(run)
+
+    def run_to_its_end(self, run: Run) -> None:
+        """Take a run as far as it goes."""
+        while run.running:
+            self.advance(run)
+
+    def stop(self, run: Run) -> None:
+        """StopExecution."""
+        run.status = "ABORTED"
+        self._note_live(run)
+
+    def _step(self, run: Run) -> None:
+        match run.state:
+            case State.PLAN:
+                run.planned_redrives = run.redrives
+                run.enter_batches(plan_batches(run.plan_request(), self.connections, self.deadline()))
+            case State.GENERATE:
+                generate_content(run.requests[run.batch], self.connections, self.deadline())
+                run.state = State.SAVE
+            case State.SAVE:
+                report = save_batch(run.requests[run.batch], self.connections, self.deadline())
+                if report.error is not None:
+                    run.lost.append(LostBatch(batch=report.batch, error=report.error))
+                run.next_batch()
+            case State.FINALIZE:
+                result = finalize_task(run.finalize_request(), self.connections, self.deadline())
+                self._note_recorded(result.attempt)
+                run.outcome = FinalizedOutcome(
+                    **result.model_dump(), planned_redrive_count=run.planned_redrives
+                )
+                if result.complete:
+                    run.status = "SUCCEEDED"
+                else:
+                    run.state = State.AWAIT_REDRIVE
+            case State.AWAIT_REDRIVE:
+                assert run.outcome is not None
+                request = AwaitRedriveRequest(outcome=run.outcome, execution=run.execution())
+                answer = await_redrive(request, self.connections, self.deadline())
+                if answer.replan:
+                    run.replan(answer.attempt)
+                else:
+                    run.status = "SUCCEEDED"
+
+    def _catch(self, run: Run, error: StateError) -> None:
+        match run.state:
+            case State.PLAN:
+                run.error = error
+                run.state = State.FINALIZE
+            case State.GENERATE:
+                request = run.requests[run.batch]
+                run.requests[run.batch] = request.model_copy(update={"generate_error": error})
+                run.state = State.SAVE
+            case State.SAVE:
+                run.lost.append(LostBatch(batch=run.requests[run.batch].batch, error=error))
+                run.next_batch()
+            case State.FINALIZE | State.AWAIT_REDRIVE:
+                run.status = "FAILED"
+
+    def _note_live(self, run: Run) -> None:
+        """Tell the oracle which runs go on with an attempt of their own."""
+        attempt = run.input.attempt if run.planned is None else run.planned.plan.attempt
+        if run.running and attempt is not None and run.error is None:
+            self.log.live[run.arn] = attempt
+        else:
+            self.log.live.pop(run.arn, None)
+
+    def _note_recorded(self, attempt: int | None) -> None:
+        if attempt is not None:
+            self.log.recorded.add(attempt)
+
+    # What comes late, or twice.
+
+    def plan_again(self, run: Run) -> None:
+        """Plan is delivered once more."""
+        plan_batches(run.plan_request(), self.connections, self.deadline())
+
+    def generate_again(self, request: BatchRequest) -> None:
+        """Generate is delivered once more."""
+        generate_content(request, self.connections, self.deadline())
+
+    def save_again(self, request: BatchRequest) -> None:
+        """Save is delivered once more."""
+        save_batch(request, self.connections, self.deadline())
+
+    def finalize_again(self, run: Run) -> None:
+        """Finalize is delivered once more."""
+        self._note_recorded(finalize_task(run.finalize_request(), self.connections, self.deadline()).attempt)
+
+    # What puts things right.
+
+    def reconcile(self, ended: Run | None = None) -> None:
+        """Reconcile what an execution's end told, or sweep."""
+        detail = ended and ExecutionEnd(execution_arn=ended.arn, status=ended.status)
+        reconcile(ReconcileRequest(detail=detail), self.connections, self.deadline())
+
+    def let_a_minute_pass(self) -> None:
+        """Longer than an attempt may be claimed before its execution is there."""
+        self.pipeline.execute(
+            "UPDATE roadmap_tasks SET updated_at = updated_at - interval '61 seconds' WHERE task_id = :id",
+            id=self.task_id,
+        )
+
+    # What the product does meanwhile.
+
+    def tutorials(self, concept_id: str) -> list[dict[str, Any]]:
+        """Every version of a concept's tutorial, the lowest first."""
+        return self.pipeline.rows(
+            "SELECT * FROM tutorial_metadata WHERE roadmap_id = :r AND concept_id = :c"
+            " ORDER BY content_version",
+            r=self.pipeline.roadmap_id,
+            c=concept_id,
+        )
+
+    def publish(self, concept_id: str) -> bool:
+        """The product writes the version after the highest itself, where there is one; text first."""
+        versions = self.tutorials(concept_id)
+        if not versions:
+            return False
+        version = versions[-1]["content_version"] + 1
+        url = f"{self.pipeline.roadmap_id}/concepts/{concept_id}/v{version}.md"
+        if self.pipeline.bucket.metadata(url) is not None:
+            return False
+        self.pipeline.bucket.put(url, b"the product's own")
+        self.pipeline.execute(PUBLISH, r=self.pipeline.roadmap_id, c=concept_id, v=version, u=url)
+        return True
+
+    def change_framework(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """The product writes `framework_data`, under the lock of its row."""
+        framework = self.pipeline.framework()
+        change(framework)
+        self.log.framework = framework
+        self.pipeline.execute(
+            "UPDATE roadmap_metadata SET framework_data = CAST(:f AS json) WHERE roadmap_id = :id",
+            f=json.dumps(framework),
+            id=self.pipeline.roadmap_id,
+        )
+
+
+def empty(database_url: str, bucket: str) -> None:
+    """Remove every row and object, for the next world."""
+    connections = connections_to(database_url)
+    pipeline = Pipeline(connections)
+    for table in (
+        "tutorial_metadata",
+        "resource_recommendation_metadata",
+        "quiz_metadata",
+        "roadmap_metadata",
+        "roadmap_tasks",
+        "content_failures",
+    ):
+        pipeline.execute(f"DELETE FROM {table}")
+    connections.engine.dispose()
+    s3 = boto3.client("s3")
+    keys = [
+        {"Key": entry["Key"]}
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        for entry in page.get("Contents", [])
+    ]
+    for start in range(0, len(keys), 1_000):
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[start : start + 1_000]})  # type: ignore[typeddict-item]
