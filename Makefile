@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test lint openapi lock clean
+.PHONY: help setup demo test lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -34,15 +34,36 @@ lint: $(INSTALLED) ## Check style and types.
 	$(RUN)/ruff format --check
 	$(RUN)/mypy
 
+verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role; and the checks themselves.
+	$(RUN)/python -m local.verify
+	$(RUN)/python -m pytest tests/verify
+
+sam-build: $(INSTALLED) ## Build every function and layer with the real `sam build`.
+	$(RUN)/python -m local.sam build
+
+sam-deploy-local: $(INSTALLED) ## `sam deploy` to the local cloud, run the sample through it, `sam delete`.
+	$(RUN)/python -m local.sam deploy
+
+sam-local: $(INSTALLED) ## `sam local invoke` of every function and a round trip of the API, in containers.
+	$(RUN)/python -m local.sam local
+
+cost: $(INSTALLED) ## What AWS asks for saving 1,000 concepts.
+	$(RUN)/python -m local.cost
+
+smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet run): make smoke STACK=NAME
+	$(RUN)/python -m local.smoke $(STACK)
+
 openapi: $(INSTALLED) ## Write docs/openapi.json from the API's code.
 	$(RUN)/python -m local.openapi > docs/openapi.json
 
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(RUN)/uv pip compile $(LOCK) --group dev --output-file requirements/dev.txt pyproject.toml
-	$(RUN)/uv pip compile $(LOCK) --group cloud --output-file requirements/cloud.txt
-	$(RUN)/uv pip compile $(LOCK) --group runtime --output-file requirements/runtime.txt
+	for group in cloud runtime verify sam; do \
+		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --output-file layers/common/requirements.txt pyproject.toml
+	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group authorization --output-file layers/authorization/requirements.txt
+	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group migrations --output-file migrations/requirements.txt
 
 LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
 

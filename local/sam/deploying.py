@@ -84,7 +84,7 @@ def _migrate(cloud: Cloud) -> None:
         environment=cloud.environment,
     )
     if found := differences(EXPECTED["migrate_database"], json.loads(output.answer)):
-        raise ProofFailedError("\n".join(["the migration:", *found, output.log]))
+        raise ProofFailedError("\n".join([output.log, "the migration:", *found]))
 
 
 def _run(target: Target) -> int:

@@ -135,7 +135,7 @@ def _invoke(containers: Containers, logical_id: str, name: str) -> None:
         invocation = containers.invoke(logical_id, REPOSITORY / "events" / f"{name}.json")
     if found := differences(EXPECTED[name], invocation.answer):
         heading = f"{logical_id} does not answer as it should:"
-        raise ProofFailedError("\n".join([heading, *found, invocation.log]))
+        raise ProofFailedError("\n".join([invocation.log, heading, *found]))
 
 
 def _retry_over_http(containers: Containers, stack: LocalStack, task: BundleTask, lost: int) -> None:

@@ -51,22 +51,30 @@ def lint_with_cfn_lint(template: Path) -> Iterator[Finding]:
 
 def lint_with_checkov(path: Path, template: Template) -> Iterator[Finding]:
     """Checkov; and whether each of its suppressions has a reason, and is needed."""
-    options = ("--framework", "cloudformation", "--skip-download", "--compact", "--output", "json")
-    said = _run("-m", "checkov.main", "--file", path, *options)
-    results = _json(said)["results"]
-    for check in results["failed_checks"]:
-        yield Finding(f"checkov {check['check_id']}", f"{check['resource']}: {check['check_name']}")
+    suppressed = {
+        (logical_id, skip["id"]): skip.get("comment")
+        for logical_id, resource in template["Resources"].items()
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    }
+    with TemporaryDirectory() as directory:
+        # Checkov calls suppressed what it would not have found, too: so it is not shown what is.
+        bare = Path(directory) / path.name
+        bare.write_text(re.sub(r"^( +)checkov:$", r"\1shown:", path.read_text(), flags=re.MULTILINE))
+        options = ("--framework", "cloudformation", "--skip-download", "--compact", "--output", "json")
+        results = _json(_run("-m", "checkov.main", "--file", bare, *options))["results"]
     for problem in results["parsing_errors"]:
         yield Finding("checkov", f"cannot read {problem}")
-    suppressed = {
-        (check["resource"].rpartition(".")[2], check["check_id"]) for check in results["skipped_checks"]
+    found = {
+        (check["resource"].rpartition(".")[2], check["check_id"]): check for check in results["failed_checks"]
     }
-    for logical_id, resource in template["Resources"].items():
-        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", []):
-            if not skip.get("comment"):
-                yield Finding(f"checkov {skip['id']}", f"{logical_id}: suppressed without a reason")
-            if (logical_id, skip["id"]) not in suppressed:
-                yield Finding(f"checkov {skip['id']}", f"{logical_id}: suppressed and not found")
+    for (logical_id, check_id), check in found.items():
+        if (logical_id, check_id) not in suppressed:
+            yield Finding(f"checkov {check_id}", f"{logical_id}: {check['check_name']}")
+    for (logical_id, check_id), reason in suppressed.items():
+        if not reason:
+            yield Finding(f"checkov {check_id}", f"{logical_id}: suppressed without a reason")
+        if (logical_id, check_id) not in found:
+            yield Finding(f"checkov {check_id}", f"{logical_id}: suppressed and not found")
 
 
 def lint_state_machine(definition: Path) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -169,3 +170,21 @@ def test_every_parameter_is_used() -> None:
     text = (REPOSITORY / "template.yaml").read_text()
     used = set(re.findall(r"!Ref (\w+)", text)) | set(re.findall(r"\$\{(\w+)\}", text))
     assert TEMPLATE["Parameters"].keys() <= used
+
+
+SAMCONFIG = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
+
+
+@pytest.mark.parametrize("name", ["default", "dev", "prod"])
+def test_every_configuration_builds_quickly_and_lints(name: str) -> None:
+    config = {command: each["parameters"] for command, each in SAMCONFIG[name].items()}
+    assert config["build"] == {"cached": True, "parallel": True}
+    assert config["validate"]["lint"] is True
+    overrides = config["deploy"].get("parameter_overrides", "").split()
+    assert {override.partition("=")[0] for override in overrides} <= TEMPLATE["Parameters"].keys()
+
+
+def test_production_is_not_changed_without_a_look_at_what_changes() -> None:
+    assert SAMCONFIG["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
+    names = [SAMCONFIG[name]["global"]["parameters"]["stack_name"] for name in ("default", "dev", "prod")]
+    assert len(set(names)) == len(names)

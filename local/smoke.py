@@ -1,0 +1,168 @@
+"""`python -m local.smoke STACK`: on a deployed stack, what only AWS can prove.
+
+Never yet run against AWS. `redrives` is run by the tests against the local stack, where redrive is emulated
+from documentation; the other proofs ask IAM and Lambda what nobody can answer here.
+
+It needs credentials of the account, the stack's database reachable from here, and a token in `ROADMAP_TOKEN`
+whose subject is in `ROADMAP_USER`. It brings a roadmap of its own, and takes it away again.
+"""
+
+import base64
+import os
+import re
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from local.demo import with_offline_content
+from local.deploy import functions_of
+from local.loading import load_bundle
+from local.runs import follow_run, start_run, task_status
+from local.sam.steps import console, step
+from local.target import Target
+from roadmap_content.bundle import BundleTask, read_bundle
+from roadmap_content.deadline import Deadline
+from roadmap_content.errors import ContentError, PermanentError
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+FORBIDDEN = ("s3:DeleteBucket", "s3:PutBucketPolicy", "states:StopExecution", "iam:PassRole")
+"""What no function may do."""
+
+REMOVE = (
+    "DELETE FROM content_failures WHERE task_id = :task_id",
+    "DELETE FROM tutorial_metadata WHERE roadmap_id = :roadmap_id",
+    "DELETE FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id",
+    "DELETE FROM quiz_metadata WHERE roadmap_id = :roadmap_id",
+    "DELETE FROM roadmap_tasks WHERE task_id = :task_id",
+    "DELETE FROM roadmap_metadata WHERE roadmap_id = :roadmap_id",
+)
+
+_UNRESERVED = 100
+"""What Lambda keeps of an account's concurrency for functions that reserve none."""
+
+
+class SmokeError(PermanentError):
+    """The stack does not do what it should; the message says what it did."""
+
+
+def redrives(target: Target, user_id: str) -> None:
+    """A run that cannot save one item ends FAILED; redriven through the API, it completes.
+
+    Raises:
+        SmokeError: it does otherwise.
+    """
+    with _roadmap(target, user_id) as task:
+        api = target.api(user_id)
+        arn = start_run(target.stepfunctions, target.state_machine_arn, task.task_id)
+        _expect("the run", follow_run(target.stepfunctions, arn, _nothing), "FAILED")
+        found = task_status(target.engine, task.task_id)
+        _expect("the task", (found.status, len(found.failed_items)), ("partial_failure", 1))
+        answer = api.retry(task.task_id, force_checkpoint="true")
+        _expect("the redrive", answer.status, HTTPStatus.ACCEPTED)
+        _expect("the redriven run", follow_run(target.stepfunctions, arn, _nothing), "SUCCEEDED")
+        _expect("the task", task_status(target.engine, task.task_id).status, "completed")
+
+
+def roles_are_bounded(functions: dict[str, str], client: "LambdaClient") -> None:
+    """IAM itself says that no function may do what is forbidden."""
+    import boto3
+
+    iam = boto3.client("iam")
+    for logical_id, name in functions.items():
+        role = client.get_function_configuration(FunctionName=name)["Role"]
+        answer = iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=list(FORBIDDEN))
+        decisions = {each["EvalDecision"] for each in answer["EvaluationResults"]} - {"explicitDeny"}
+        _expect(f"{logical_id}, of {', '.join(FORBIDDEN)},", decisions, {"implicitDeny"})
+
+
+def quotas_suffice(client: "LambdaClient") -> None:
+    """What is reserved leaves the account what Lambda keeps for the rest."""
+    limit = client.get_account_settings()["AccountLimit"]
+    _expect("unreserved concurrency", limit["UnreservedConcurrentExecutions"] >= _UNRESERVED, True)
+
+
+def snapshots_are_restored(functions: dict[str, str], client: "LambdaClient") -> None:
+    """SnapStart is on where a user waits, and the log of a first invocation says what it costs."""
+    for logical_id in ("AuthorizeRequestFunction", "TaskApiFunction"):
+        name = functions[logical_id]
+        version = client.get_function_configuration(FunctionName=name, Qualifier="live")
+        _expect(f"SnapStart of {logical_id}", version["SnapStart"]["OptimizationStatus"], "On")
+        answer = client.invoke(FunctionName=name, Qualifier="live", LogType="Tail", Payload=b"{}")
+        restored = re.search(
+            r"[Rr]estore.?[Dd]uration\D+([\d.]+)", base64.b64decode(answer["LogResult"]).decode()
+        )
+        console.print(f"    {logical_id}:", f"restored in {restored[1]} ms" if restored else "was warm")
+
+
+@contextmanager
+def _roadmap(target: Target, user_id: str) -> Iterator[BundleTask]:
+    """A roadmap of four concepts, staged, of which two share the id of a quiz: one of them is refused."""
+    own = f"smoke-{uuid.uuid4().hex[:12]}"
+    concepts = [
+        {"concept_id": f"{own}:c-1-1-{number}", "name": f"Concept {number}", "description": "A test."}
+        for number in range(1, 5)
+    ]
+    document = with_offline_content(
+        {
+            "roadmap": {
+                "roadmap_id": own,
+                "user_id": user_id,
+                "title": "Smoke test",
+                "total_estimated_hours": 1.0,
+                "recommended_completion_weeks": 1,
+                "framework_data": {
+                    "stages": [{"name": "S", "modules": [{"name": "M", "concepts": concepts}]}]
+                },
+            },
+            "task": {"task_id": own, "user_id": user_id, "roadmap_id": own},
+        }
+    )
+    first, second, *_ = document["content"]
+    second["quiz"]["quiz_id"] = first["quiz"]["quiz_id"]
+    bundle = read_bundle(document)
+    try:
+        load_bundle(bundle, target.engine, target.bucket, Deadline.after(120))
+        yield bundle.task
+    finally:
+        with target.engine.begin() as connection:
+            for statement in REMOVE:
+                connection.execute(text(statement), bundle.task.model_dump())
+
+
+def _expect(what: str, found: object, expected: object) -> None:
+    if found != expected:
+        raise SmokeError(f"{what}: {found}, not {expected}")
+
+
+def _nothing() -> None:
+    """Nobody watches."""
+
+
+def main(stack: str) -> None:
+    """Run every proof."""
+    import boto3
+
+    target, client = Target.on_aws(stack), boto3.client("lambda")
+    functions = functions_of(boto3.client("cloudformation"), stack)
+    with step("no function may do what is forbidden"):
+        roles_are_bounded(functions, client)
+    with step("the account's concurrency suffices"):
+        quotas_suffice(client)
+    with step("SnapStart restores"):
+        snapshots_are_restored(functions, client)
+    with step("a failed run is redriven, and completes"):
+        redrives(target, os.environ["ROADMAP_USER"])
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except ContentError as error:
+        sys.exit(f"{error.code}: {error}")

@@ -1,0 +1,37 @@
+"""What a run costs follows from the state machine and the batches."""
+
+import json
+
+import pytest
+
+from local.builds import REPOSITORY
+from local.cost import PER_TRANSITION, cost_of, main
+from roadmap_content.manifest import MAX_BATCHES
+
+
+@pytest.mark.parametrize(("concepts", "batch_size", "batches"), [(1, 25, 3), (30, 25, 6), (1_000, 25, 120)])
+def test_the_batches_are_those_of_plan(concepts: int, batch_size: int, batches: int) -> None:
+    assert cost_of(concepts, batch_size).batches == batches
+
+
+def test_each_batch_enters_two_states_and_a_run_five_more() -> None:
+    cost = cost_of(1_000, 25)
+    assert cost.transitions == 2 * cost.batches + 5
+    assert cost.dollars["Step Functions"] == cost.transitions * PER_TRANSITION
+    machine = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
+    assert {"Generate", "Save"} < machine["States"]["FanOut"]["ItemProcessor"]["States"].keys()
+
+
+def test_a_large_roadmap_costs_no_more_transitions_than_the_most_batches_take() -> None:
+    assert cost_of(30_000, 1).transitions <= 2 * MAX_BATCHES + 5
+
+
+def test_larger_batches_cost_less() -> None:
+    costs = [sum(cost_of(1_000, batch_size).dollars.values()) for batch_size in (1, 10, 25, 100)]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_the_document_says_what_the_script_says(capsys: pytest.CaptureFixture[str]) -> None:
+    main(1_000)
+    said = "\n".join(line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines())
+    assert said in (REPOSITORY / "docs/deploy.md").read_text()

@@ -1,0 +1,37 @@
+"""The repository's own template and definition, to be broken."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from local.builds import REPOSITORY
+from local.deploy import Template, read_template
+
+_TEMPLATE = read_template(REPOSITORY / "template.yaml")
+
+
+@pytest.fixture
+def template() -> Template:
+    """The template, for the test to change."""
+    return copy.deepcopy(_TEMPLATE)
+
+
+@pytest.fixture
+def definition() -> str:
+    """The state machine's definition."""
+    return (REPOSITORY / "statemachine/save_content.asl.json").read_text()
+
+
+@pytest.fixture
+def template_text() -> str:
+    """The template as it is written."""
+    return (REPOSITORY / "template.yaml").read_text()
+
+
+@pytest.fixture
+def broken(tmp_path: Path, template_text: str) -> Path:
+    """A copy of the template for a test to write to."""
+    path = tmp_path / "template.yaml"
+    path.write_text(template_text)
+    return path

@@ -1,0 +1,155 @@
+"""The layers are small, for the platform that was asked for, and compiled by a Python that they are for."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from local.builds import REPOSITORY
+from local.environment import environment_python
+from local.layer import LAYERS, MAKEFILE, build_layers
+
+UNZIPPED, ZIPPED = 35_000_000, 12_000_000
+"""Bytes that a layer may have."""
+
+MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
+
+
+def make(target: str, source: Path, directory: Path, path: str | None = None, **variables: str) -> str:
+    """Call the Makefile as SAM does; what it says."""
+    environment = {**os.environ, "ARTIFACTS_DIR": str(directory), **variables}
+    said = subprocess.run(
+        ["/usr/bin/make", "--silent", "--makefile", MAKEFILE, target],
+        cwd=source,
+        env=environment if path is None else {**environment, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return said.stdout
+
+
+def has_python_313() -> bool:
+    """Whether a Python 3.13 is to be found, which alone can compile for one."""
+    candidates = (sys.executable, "python3.13")
+    return any(
+        subprocess.run([found, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 13))"]).returncode == 0
+        for candidate in candidates
+        if (found := shutil.which(candidate))
+    )
+
+
+@pytest.fixture(scope="module", params=MACHINES)
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """An architecture, and the layers that were built for it."""
+    architecture: str = request.param
+    directory = tmp_path_factory.mktemp(architecture)
+    for logical_id, layer in LAYERS.items():
+        variables = {"ARCHITECTURE": architecture, "PYTHON": sys.executable, "TARGET": "lambda"}
+        said = make(f"build-{logical_id}", layer.source, directory / logical_id, **variables)
+        assert ("WARNING" in said) is not has_python_313()
+    return architecture, directory
+
+
+def files(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("logical_id", LAYERS)
+def test_a_layer_is_small(built: tuple[str, Path], logical_id: str, tmp_path: Path) -> None:
+    layer = built[1] / logical_id
+    assert sum(path.stat().st_size for path in files(layer)) <= UNZIPPED
+    with zipfile.ZipFile(tmp_path / "layer.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in files(layer):
+            archive.write(path, path.relative_to(layer))
+    assert (tmp_path / "layer.zip").stat().st_size <= ZIPPED
+
+
+def test_its_binaries_are_for_the_platform(built: tuple[str, Path]) -> None:
+    architecture, directory = built
+    binaries = [path.name for path in files(directory) if path.suffix == ".so"]
+    assert len(binaries) >= 5
+    foreign = {name for name in binaries if "cpython" in name} - {
+        name for name in binaries if f"cpython-313-{MACHINES[architecture]}-linux" in name
+    }
+    assert foreign == set()
+
+
+def test_it_is_compiled_for_python_3_13_without_looking_at_the_sources_again(built: tuple[str, Path]) -> None:
+    compiled = [path for path in files(built[1] / "CommonLayer") if path.suffix == ".pyc"]
+    if not has_python_313():
+        assert compiled == []
+        return
+    assert all(path.name.endswith(".cpython-313.pyc") for path in compiled)
+    # The second word of the header: 1 is a hash of the source, and 2 beside it that it is checked.
+    assert {path.read_bytes()[4] for path in compiled} == {1}
+    own = built[1] / "CommonLayer/python/roadmap_content"
+    sources = {path.relative_to(own) for path in own.rglob("*.py")}
+    assert sources == {
+        path.relative_to(own).parent.parent / f"{path.name.partition('.')[0]}.py"
+        for path in compiled
+        if own in path.parents
+    }
+
+
+def test_the_layers_hold_no_botocore_and_nothing_twice(built: tuple[str, Path]) -> None:
+    packages = [path.name for layer in built[1].iterdir() for path in (layer / "python").iterdir()]
+    assert not {"boto3", "botocore", "greenlet"} & set(packages)
+    assert {name for name in packages if packages.count(name) > 1} <= {"__pycache__"}
+
+
+def test_without_a_python_3_13_it_says_so_and_compiles_nothing(tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "cp", "echo", "mkdir"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    variables = {"PYTHON": "no-python", "TARGET": "lambda"}
+    said = make("code-migration", REPOSITORY / "migrations", tmp_path / "layer", str(tools), **variables)
+    assert "WARNING: no Python 3.13 here" in said
+    assert {path.suffix for path in files(tmp_path / "layer")} == {".py"}
+
+
+def test_an_architecture_that_lambda_does_not_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make("packages", REPOSITORY / "migrations", tmp_path, ARCHITECTURE="riscv64", TARGET="lambda")
+    assert "ARCHITECTURE is riscv64" in refused.value.stderr
+
+
+WITHOUT_PYC = """
+import importlib.util, json, pathlib, sys
+spec = importlib.util.spec_from_file_location("app", sys.argv[1])
+spec.loader.exec_module(importlib.util.module_from_spec(spec))
+import boto3, sqlalchemy.dialects.postgresql.pg8000
+layers = sys.argv[2:]
+print(json.dumps([
+    name for name, module in sys.modules.items()
+    if (file := getattr(module, "__file__", None)) and file.endswith(".py") and file.startswith(tuple(layers))
+    and not pathlib.Path(importlib.util.cache_from_source(file)).exists()
+]))
+"""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        path.parent.name
+        for path in REPOSITORY.glob("functions/*/app.py")
+        if path.parent.name != "migrate_database"
+    ],
+)
+def test_whatever_a_function_imports_is_compiled(name: str) -> None:
+    layers = [str(layer / "python") for layer in build_layers().values()]
+    said = subprocess.run(
+        [environment_python("runtime"), "-B", "-c", WITHOUT_PYC, f"functions/{name}/app.py", *layers],
+        cwd=REPOSITORY,
+        env={"PYTHONPATH": ":".join(layers), "AWS_DEFAULT_REGION": "eu-central-1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(said.stdout) == []

@@ -1,0 +1,97 @@
+"""A permission that is missing, one that nobody needs, one that reaches too far: each is found."""
+
+from typing import Any
+
+import pytest
+
+from local.builds import REPOSITORY
+from local.deploy import Template, read_template
+from local.verify.deployment import Function, Statement, functions_in
+from local.verify.permissions import MAY_NEED, RUNTIME, check_permissions, compare
+from local.verify.reachable import Operation, Reached, reached_by
+
+FUNCTIONS = {
+    function.logical_id: function for function in functions_in(read_template(REPOSITORY / "template.yaml"))
+}
+OPTIONAL = RUNTIME.union(*MAY_NEED.values())
+NEEDED = [
+    (logical_id, action)
+    for logical_id, function in FUNCTIONS.items()
+    for action in sorted({action for each in function.statements for action in each.actions} - OPTIONAL)
+    if not action.startswith("ec2:")
+]
+
+
+def faults(function: Function, reached: Reached | None = None) -> list[str]:
+    return [finding.fault for finding in compare(function, reached or reached_by(function.name))]
+
+
+def without(function: Function, action: str) -> Function:
+    statements = tuple(
+        statement._replace(actions=tuple(each for each in statement.actions if each != action))
+        for statement in function.statements
+    )
+    return function._replace(statements=statements)
+
+
+def allowing(function: Function, action: str, resource: str = "arn:aws:s3:::content/*") -> Function:
+    return function._replace(statements=(*function.statements, Statement("Allow", (action,), (resource,))))
+
+
+def test_the_template_allows_what_is_used_and_nothing_else(template: Template) -> None:
+    assert list(check_permissions(template)) == []
+
+
+@pytest.mark.parametrize(("logical_id", "action"), NEEDED)
+def test_whatever_is_taken_away_is_missed(logical_id: str, action: str) -> None:
+    assert faults(without(FUNCTIONS[logical_id], action)) == [f"{action} is used and not allowed"]
+
+
+def test_there_is_something_to_take_away() -> None:
+    assert {action for _, action in NEEDED} >= {
+        "bedrock:InvokeModel",
+        "kms:GenerateDataKey",
+        "rds-db:connect",
+        "s3:DeleteObject",
+        "s3:GetObject",
+        "s3:PutObject",
+        "secretsmanager:GetSecretValue",
+        "sqs:SendMessage",
+        "states:DescribeExecution",
+        "states:RedriveExecution",
+        "states:StartExecution",
+    }
+
+
+@pytest.mark.parametrize("logical_id", FUNCTIONS)
+@pytest.mark.parametrize("action", ["s3:DeleteBucket", "states:StopExecution", "s3:*"])
+def test_whatever_is_added_is_not_used(logical_id: str, action: str) -> None:
+    assert faults(allowing(FUNCTIONS[logical_id], action)) == [f"{action} is allowed and not used"]
+
+
+def test_data_is_not_allowed_at_large() -> None:
+    function = allowing(FUNCTIONS["SaveBatchFunction"], "s3:GetObject", "*")
+    assert faults(function) == ["s3:GetObject: allowed on everything"]
+
+
+def test_a_denied_action_is_not_an_allowed_one() -> None:
+    function = without(FUNCTIONS["PlanBatchesFunction"], "s3:PutObject")
+    denied = Statement("Deny", ("s3:PutObject",), ("arn:aws:s3:::content/*",))
+    assert faults(function._replace(statements=(*function.statements, denied))) == [
+        "s3:PutObject is used and not allowed"
+    ]
+
+
+def test_an_operation_that_nobody_has_thought_of_is_not_passed_over() -> None:
+    reached = reached_by("await_redrive")
+    more = reached._replace(operations=reached.operations | {Operation("s3", "restore_object")})
+    assert faults(FUNCTIONS["AwaitRedriveFunction"], more) == ["nobody has said what s3.restore_object needs"]
+
+
+def test_a_policy_that_is_taken_from_a_role_is_missed(template: Template) -> None:
+    role: dict[str, Any] = template["Resources"]["FinalizeTaskRole"]["Properties"]
+    role["ManagedPolicyArns"].remove({"Ref": "DatabaseAccess"})
+    assert {finding.fault for finding in check_permissions(template)} == {
+        "rds-db:connect is used and not allowed",
+        "secretsmanager:GetSecretValue is used and not allowed",
+    }

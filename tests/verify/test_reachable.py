@@ -1,0 +1,51 @@
+"""What the code of each function can call, read from its types."""
+
+import pytest
+
+from local.verify.reachable import Operation, reached_by
+
+DATABASE = {Operation("rds", "generate_db_auth_token"), Operation("secretsmanager", "get_secret_value")}
+READ, WRITE = Operation("s3", "get_object"), Operation("s3", "put_object")
+DESCRIBE = Operation("stepfunctions", "describe_execution")
+
+
+@pytest.mark.parametrize(
+    ("name", "operations"),
+    [
+        ("plan_batches", DATABASE | {WRITE, DESCRIBE}),
+        (
+            "generate_content",  # the model is asked through a module that is loaded by its name
+            DATABASE
+            | {READ, WRITE, Operation("s3", "head_object"), Operation("s3", "delete_object")}
+            | {Operation("bedrock-runtime", "converse")},
+        ),
+        ("save_batch", DATABASE | {READ, WRITE}),  # writes through a function that is a content type's field
+        ("finalize_task", DATABASE | {READ}),
+        ("await_redrive", DATABASE | {DESCRIBE}),
+        (
+            "reconcile_task",
+            DATABASE | {DESCRIBE},
+        ),  # settles, which Finalize does too, without reading a batch
+        ("migrate_database", DATABASE),
+        (
+            "task_api",
+            DATABASE
+            | {DESCRIBE}
+            | {Operation("stepfunctions", f"{verb}_execution") for verb in ("start", "redrive")},
+        ),
+        ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
+    ],
+)
+def test_the_operations_of_a_function(name: str, operations: set[Operation]) -> None:
+    assert reached_by(name).operations == operations
+
+
+def test_the_settings_of_a_function() -> None:
+    assert reached_by("authorize_request").settings == {
+        "JWT_ISSUER",
+        "JWT_AUDIENCE",
+        "JWT_JWKS_URL",
+        "JWT_SECRET_ARN",
+    }
+    assert {"BATCH_SIZE", "CONTENT_BUCKET", "STATE_MACHINE_ARN"} <= reached_by("plan_batches").settings
+    assert "STATE_MACHINE_ARN" not in reached_by("save_batch").settings
