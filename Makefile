@@ -61,10 +61,12 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/uv pip compile $(LOCK) --group dev --output-file requirements/dev.txt pyproject.toml
 	for group in cloud runtime verify sam; do \
 		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
-	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --output-file layers/common/requirements.txt pyproject.toml
-	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group authorization --output-file layers/authorization/requirements.txt
-	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group migrations --output-file migrations/requirements.txt
+	$(RUN)/uv pip compile $(LOCK) $(LAYER) --output-file layers/common/requirements.txt pyproject.toml
+	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
+	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group migrations --output-file migrations/requirements.txt
 
+# SQLAlchemy needs greenlet for asyncio alone.
+LAYER := --constraint requirements/dev.txt --no-emit-package greenlet
 LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
 
 clean: ## Remove everything that the other targets made.
