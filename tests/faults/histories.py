@@ -18,11 +18,11 @@ from roadmap_content.settings import Settings
 from roadmap_content.status import read_status
 from roadmap_content.transactions import transact
 from tests.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
-from tests.integration.pipeline import SETTINGS, Pipeline, connections_to
+from tests.integration.pipeline import SETTINGS, Pipeline
 
 from .commits import How, Strike, When
 from .oracle import TYPES
-from .world import Run, World, empty
+from .world import Run, Scene, World
 
 IDS = concept_ids(4)
 NEIGHBOUR = "somebody else"
@@ -87,8 +87,7 @@ def _id(kind: str) -> str:
 class Histories(RuleBasedStateMachine):
     """One history of one task."""
 
-    database_url: ClassVar[str]
-    bucket: ClassVar[str]
+    scene: ClassVar[Scene]
 
     world: World | None = None
     over = False
@@ -101,17 +100,16 @@ class Histories(RuleBasedStateMachine):
     )
     def load(self, count: int, staged: set[tuple[str, str]], batch_size: int) -> None:
         """A neighbour with content of its own; and a roadmap, of which something is staged."""
-        empty(self.database_url, self.bucket)
-        neighbour = Pipeline(connections_to(self.database_url), "t-2")
+        self.scene.empty()
+        neighbour = Pipeline(self.scene.aside, "t-2")
         neighbour.load(bundle_of([NEIGHBOURS_CONCEPT], roadmap_id="r-2", task_id="t-2", user_id=NEIGHBOUR))
         neighbour.run()
-        neighbour.engine.dispose()
         bundle = bundle_of(IDS[:count])
         for entry in bundle["content"]:
             for kind in TYPES:
                 if (entry["concept_id"], kind) not in staged:
                     del entry[kind]
-        self.world = World(self.database_url, self.bucket, bundle)
+        self.world = World(self.scene, bundle)
         self.loaded = bundle
         self.world.connections.settings = Settings(SETTINGS | {"BATCH_SIZE": str(batch_size)})
         self.untried: set[tuple[str, str]] = set()

@@ -1,12 +1,14 @@
 """Many histories, each from its own seed; and those that once broke an invariant."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from .histories import Histories
+from .world import Scene
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 HISTORIES = int(os.environ.get("FAULTS_HISTORIES", "200"))
@@ -15,10 +17,12 @@ PORTION = 25
 
 
 @pytest.fixture(autouse=True)
-def _here(database_url: str, bucket_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def _scene(database_url: str, bucket_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Histories take place in this test's database and bucket."""
-    monkeypatch.setattr(Histories, "database_url", database_url, raising=False)
-    monkeypatch.setattr(Histories, "bucket", bucket_name, raising=False)
+    scene = Scene(database_url, bucket_name)
+    monkeypatch.setattr(Histories, "scene", scene, raising=False)
+    yield
+    scene.close()
 
 
 @pytest.mark.parametrize("number", range(SEED, SEED + HISTORIES // PORTION), ids="seed_{}".format)
@@ -37,3 +41,13 @@ def test_histories(number: int) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_counts_follow_a_concept_that_the_product_removes() -> None:
+    """The summary and the message went on counting it: only status and failed_concepts were compared."""
+    state = Histories()
+    state.load(count=2, staged=set(), batch_size=1)
+    state.retry_twice()
+    state.run_to_its_end(number=0)
+    state.remove_a_concept(concept_id="r-1:c-1-1-1")
+    state.teardown()

@@ -11,7 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 import boto3
+from sqlalchemy import text
 
+from roadmap_content.bucket import Bucket
 from roadmap_content.contracts import (
     AwaitRedriveRequest,
     BatchRequest,
@@ -51,6 +53,16 @@ INSERT INTO tutorial_metadata
     (tutorial_id, concept_id, roadmap_id, title, summary, content_url, content_version)
 SELECT gen_random_uuid(), :c, :r, 'T', 'S', :u, :v FROM locked
 """
+
+
+TABLES_IN_ORDER = (
+    "tutorial_metadata",
+    "resource_recommendation_metadata",
+    "quiz_metadata",
+    "roadmap_metadata",
+    "roadmap_tasks",
+    "content_failures",
+)
 
 
 class State(StrEnum):
@@ -158,12 +170,36 @@ class Runs(Executions):
         run.status = "RUNNING"
 
 
+class Scene:
+    """Where worlds come and go: one database and one bucket, and connections that no fault is about."""
+
+    def __init__(self, database_url: str, bucket: str) -> None:
+        self.database_url = database_url
+        self.s3 = boto3.client("s3")
+        self.aside = connections_to(database_url)
+        self.aside.bucket = Bucket(bucket, self.s3)
+
+    def close(self) -> None:
+        """Leave no connection behind."""
+        self.aside.engine.dispose()
+
+    def empty(self) -> None:
+        """Remove every row and object, for the next world."""
+        with self.aside.engine.begin() as connection:
+            for table in TABLES_IN_ORDER:
+                connection.execute(text(f"DELETE FROM {table}"))
+        bucket = self.aside.bucket.name
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            if keys := [{"Key": entry["Key"]} for entry in page.get("Contents", [])]:
+                self.s3.delete_objects(Bucket=bucket, Delete={"Objects": keys})  # type: ignore[typeddict-item]
+
+
 class World:
     """One task, its runs, and everybody who has to do with it."""
 
-    def __init__(self, database_url: str, bucket: str, bundle: dict[str, Any]) -> None:
-        self.connections = connections_to(database_url)
-        self._killer = connections_to(database_url)
+    def __init__(self, scene: Scene, bundle: dict[str, Any]) -> None:
+        self.connections = connections_to(scene.database_url)
+        self.connections.bucket = scene.aside.bucket
         self.pipeline = Pipeline(self.connections)
         self.pipeline.load(bundle)
         self.task_id = self.pipeline.task_id
@@ -171,13 +207,12 @@ class World:
         self.runs: list[Run] = []
         self.connections.executions = Runs(self.runs)
         self.connections.generator = RecordingGenerator(OfflineGenerator(), self.log)
-        self.commits = Commits(self.connections.engine, self._killer.engine)
-        self.oracle = Oracle(self._killer.engine, boto3.client("s3"), bucket, bundle, self.log)
+        self.commits = Commits(self.connections.engine, scene.aside.engine)
+        self.oracle = Oracle(scene.aside.engine, scene.s3, scene.aside.bucket.name, bundle, self.log)
 
     def close(self) -> None:
         """Leave no connection behind."""
         self.connections.engine.dispose()
-        self._killer.engine.dispose()
 
     def deadline(self) -> Deadline:
         """Time enough."""
@@ -347,27 +382,3 @@ class World:
             f=json.dumps(framework),
             id=self.pipeline.roadmap_id,
         )
-
-
-def empty(database_url: str, bucket: str) -> None:
-    """Remove every row and object, for the next world."""
-    connections = connections_to(database_url)
-    pipeline = Pipeline(connections)
-    for table in (
-        "tutorial_metadata",
-        "resource_recommendation_metadata",
-        "quiz_metadata",
-        "roadmap_metadata",
-        "roadmap_tasks",
-        "content_failures",
-    ):
-        pipeline.execute(f"DELETE FROM {table}")
-    connections.engine.dispose()
-    s3 = boto3.client("s3")
-    keys = [
-        {"Key": entry["Key"]}
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
-        for entry in page.get("Contents", [])
-    ]
-    for start in range(0, len(keys), 1_000):
-        s3.delete_objects(Bucket=bucket, Delete={"Objects": keys[start : start + 1_000]})  # type: ignore[typeddict-item]

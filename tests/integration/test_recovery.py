@@ -221,7 +221,10 @@ def test_a_crash_between_claim_and_start_is_found_by_the_sweep(pipeline: Pipelin
                 CAST(replace(CAST(framework_data AS text), 'completed', 'generating') AS json)""",
             ["framework_data"],
         ),
-        ("DELETE FROM quiz_metadata", ["framework_data", "status", "failed_concepts"]),
+        (
+            "DELETE FROM quiz_metadata",
+            ["framework_data", "status", "failed_concepts", "execution_summary"],
+        ),
     ],
 )
 def test_drift_is_found_and_repaired_once(pipeline: Pipeline, drift: str, changed: list[str]) -> None:

@@ -151,13 +151,18 @@ def _record(
 
 
 def _differing(task: Task, outcome: Outcome) -> list[str]:
-    """What the task's row says otherwise than the tables. A cancelled task keeps its status."""
+    """What the task's row says otherwise than the tables.
+
+    A cancelled task keeps its status, and a summary that the product wrote stays as it is.
+    """
     said = json.loads(task.failed_concepts) if task.failed_concepts is not None else None
+    counted = json.loads(task.execution_summary or "null") or {}
     return [
         name
         for name, differs in (
             ("status", task.status not in (outcome.status, "cancelled")),
             ("failed_concepts", said != outcome.failed_concepts),
+            ("execution_summary", "attempt" in counted and not counted.items() >= outcome.counts.items()),
             ("completed_at", task.completed_at is None),
         )
         if differs

@@ -48,9 +48,10 @@ class Outcome:
             return None
         return f"{len(self.failures)} of {sum(self.total.values())} items are missing"
 
-    def execution_summary(self, attempt: int, duration_seconds: float) -> dict[str, Any]:
-        """The task's `execution_summary`."""
-        counts = {
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The items of each content type, as `execution_summary` holds them."""
+        return {
             content_type: {
                 "total": self.total[content_type],
                 "completed": self.total[content_type] - self.missing[content_type],
@@ -58,7 +59,10 @@ class Outcome:
             }
             for content_type in ContentType
         }
-        return counts | {"attempt": attempt, "duration_seconds": round(duration_seconds, 3)}
+
+    def execution_summary(self, attempt: int, duration_seconds: float) -> dict[str, Any]:
+        """The task's `execution_summary`."""
+        return self.counts | {"attempt": attempt, "duration_seconds": round(duration_seconds, 3)}
 
 
 def judge(
