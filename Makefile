@@ -70,7 +70,7 @@ LAYER := --constraint requirements/dev.txt --no-emit-package greenlet
 LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
 
 clean: ## Remove everything that the other targets made.
-	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .local .aws-sam .mypy_cache .pytest_cache .ruff_cache
 
 # A seed of its own for every run, printed; `make faults FAULTS_SEED=…` runs the same histories again.
 FAULTS_SEED ?= $(shell date +%s)
