@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import boto3
 
@@ -16,6 +17,7 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.saving import save_batch
 from roadmap_content.staging import Staging
 from tests.factories import bundle_of, concept_ids, tutorial
+from tests.faults.oracle import Log, Oracle
 
 from .pipeline import SETTINGS, Pipeline, connections_to
 
@@ -34,9 +36,17 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
         return list(pool.map(start, range(count)))
 
 
+def require_invariants(pipeline: Pipeline, bundle: dict[str, Any]) -> None:
+    """Hold I1–I7 against the tables and the bucket, by an oracle that shares nothing with the code."""
+    oracle = Oracle(pipeline.engine, boto3.client("s3"), pipeline.bucket.name, bundle, Log())
+    oracle.require(oracle.at_any_time(), oracle.at_rest())
+
+
 def test_many_savers_of_the_same_batches_save_each_item_once(pipeline: Pipeline, database_url: str) -> None:
-    pipeline.load(bundle_of(IDS))
-    requests = pipeline.requests(pipeline.plan())
+    bundle = bundle_of(IDS)
+    pipeline.load(bundle)
+    planned = pipeline.plan()
+    requests = pipeline.requests(planned)
 
     def save_all(number: int) -> int:
         connections = connections_to(database_url)
@@ -48,6 +58,8 @@ def test_many_savers_of_the_same_batches_save_each_item_once(pipeline: Pipeline,
     assert at_once(8, save_all) == [120] * 8
     for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
         assert pipeline.rows(f"SELECT count(*) AS n FROM {table}") == [{"n": 40}]
+    assert pipeline.finalize(planned).complete
+    require_invariants(pipeline, bundle)
 
 
 def test_versions_saved_side_by_side_leave_one_latest_and_the_highest(
@@ -101,7 +113,8 @@ def test_an_id_that_two_roadmaps_want_goes_to_one_of_them(pipeline: Pipeline, da
 
 
 def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
-    pipeline.load(bundle_of(IDS))
+    bundle = bundle_of(IDS)
+    pipeline.load(bundle)
 
     def claim_it(number: int) -> int | None:
         connections = connections_to(database_url)
@@ -120,10 +133,13 @@ def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
     assert won
     assert len(set(won)) == len(won)
     assert pipeline.task()["attempt"] == len(won)
+    assert pipeline.run().complete
+    require_invariants(pipeline, bundle)
 
 
 def test_finalizers_and_savers_side_by_side_converge(pipeline: Pipeline, database_url: str) -> None:
-    pipeline.load(bundle_of(IDS))
+    bundle = bundle_of(IDS)
+    pipeline.load(bundle)
     planned = pipeline.plan()
     requests = pipeline.requests(planned)
     request = FinalizeRequest(
@@ -143,3 +159,4 @@ def test_finalizers_and_savers_side_by_side_converge(pipeline: Pipeline, databas
     assert pipeline.finalize(planned).complete
     assert pipeline.task()["status"] == "completed"
     assert pipeline.rows("SELECT * FROM content_failures") == []
+    require_invariants(pipeline, bundle)
