@@ -19,6 +19,7 @@ from roadmap_content.items import Item
 from roadmap_content.keys import staged_key
 from roadmap_content.status import TaskStatus
 from tests.factories import USER, bundle_of
+from tests.faults.oracle import Log, Oracle
 
 
 class Machine:
@@ -30,6 +31,7 @@ class Machine:
         self.client = stack.client("stepfunctions")
         self.roadmap_id = f"r-{uuid.uuid4().hex[:8]}"
         self.task_id = str(uuid.uuid4())
+        self.bundle: dict[str, Any] = {}
 
     def another(self) -> "Machine":
         """The same state machine, for another task."""
@@ -49,8 +51,15 @@ class Machine:
         self.load_bundle(bundle_of(ids, roadmap_id=self.roadmap_id, task_id=self.task_id))
         return ids
 
+    def require_invariants(self) -> None:
+        """Hold I1–I7 against the tables and the bucket, by an oracle that shares nothing with the code."""
+        s3 = self.stack.client("s3")
+        oracle = Oracle(self.target.engine, s3, self.stack.bucket, self.bundle, Log())
+        oracle.require(oracle.at_any_time(), oracle.at_rest())
+
     def load_bundle(self, bundle: dict[str, Any]) -> None:
         """Load a bundle."""
+        self.bundle = bundle
         loaded = read_bundle(bundle)
         self.roadmap_id, self.task_id = loaded.roadmap.roadmap_id, loaded.task.task_id
         load_bundle(loaded, self.target.engine, self.target.bucket, Deadline.after(60))

@@ -111,6 +111,7 @@ def test_a_double_click_starts_one_attempt(machine: Machine, api: Api) -> None:
         assert (while_running.status, while_running.body["attempt"]) == (409, 1)
         assert api.get(machine.task_id).body["status"] == "processing"
     assert machine.wait(won.body["execution_arn"])["status"] == "SUCCEEDED"
+    machine.require_invariants()
 
 
 def test_a_task_says_what_failed_and_why(machine: Machine, api: Api) -> None:
@@ -155,6 +156,7 @@ def test_a_run_that_is_stopped_is_recorded_by_its_event_and_completed_by_one_ret
     assert answer.status == 202
     assert answer.body["items_to_retry"]["quiz"] >= 1
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
+    machine.require_invariants()
 
 
 def test_what_a_late_saver_saves_after_the_end_is_found_and_told(machine: Machine, api: Api) -> None:
@@ -169,6 +171,7 @@ def test_what_a_late_saver_saves_after_the_end_is_found_and_told(machine: Machin
     answer = api.retry(machine.task_id)
     assert (answer.status, answer.body["status"]) == (200, "completed")
     assert (machine.status().status, machine.status().attempt) == ("completed", 1)
+    machine.require_invariants()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -39,6 +39,7 @@ def test_a_redrive_plans_what_is_missing_and_completes(machine: Machine) -> None
     after = machine.rows("SELECT * FROM quiz_metadata WHERE roadmap_id = :id", id=machine.roadmap_id)
     assert all(row in after for row in before)
     assert len(after) == 6
+    machine.require_invariants()
 
 
 def test_redriven_again_and_again_it_ends_each_time(machine: Machine) -> None:
@@ -83,6 +84,7 @@ def test_redriven_while_a_retry_runs_it_loses_the_claim_and_says_so(machine: Mac
         assert "attempt 2" in ended["cause"]
     assert machine.wait(retried)["status"] == "SUCCEEDED"
     assert (machine.status().status, machine.status().attempt) == ("completed", 2)
+    machine.require_invariants()
 
 
 def test_a_retry_while_a_redrive_runs_is_told_so(machine: Machine, api: Api) -> None:
@@ -95,6 +97,7 @@ def test_a_retry_while_a_redrive_runs_is_told_so(machine: Machine, api: Api) -> 
         answer = api.retry(machine.task_id)
         assert (answer.status, answer.body["attempt"]) == (409, 2)
     assert machine.wait(arn)["status"] == "SUCCEEDED"
+    machine.require_invariants()
 
 
 def test_a_checkpoint_is_a_redrive_through_the_api(machine: Machine, api: Api) -> None:
@@ -123,6 +126,7 @@ def test_a_finalizer_that_was_lost_is_made_up_for_by_its_event_and_by_a_redrive(
     machine.client.redrive_execution(executionArn=arn)
     assert machine.wait(arn)["status"] == "SUCCEEDED"
     assert (machine.status().status, machine.status().attempt) == ("completed", 2)
+    machine.require_invariants()
 
 
 def test_a_run_that_takes_too_long_is_recorded_by_its_event_and_one_retry_completes_it(
@@ -149,6 +153,7 @@ def test_a_run_that_takes_too_long_is_recorded_by_its_event_and_one_retry_comple
     answer = api.retry(machine.task_id)
     assert answer.status == 202
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
+    machine.require_invariants()
 
 
 @pytest.mark.parametrize("status", ["processing", "cancelled"])
@@ -185,6 +190,7 @@ def test_a_crash_between_claim_and_start_is_waited_for_and_then_made_up_for(
     answer = api.retry(machine.task_id)
     assert (answer.status, answer.body["attempt"]) == (202, 2)
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
+    machine.require_invariants()
 
 
 def test_drift_is_repaired_by_the_deployed_sweep(machine: Machine) -> None:
