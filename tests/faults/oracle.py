@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from sqlalchemy import Engine, text
 
@@ -206,11 +206,10 @@ class Oracle:
             }
             if summary.get(kind) != wanted:
                 yield Broken("I1", f"execution_summary says of {kind} {summary.get(kind)}, it is {wanted}")
-        for planned_by, planned in self._manifests():
-            if planned_by in self._log.recorded:
-                accounted = set(now.items()) - missing | _items(now.failures, planned_by)
-                if lost := (planned & set(now.items())) - accounted:
-                    yield Broken("I1", f"attempt {planned_by} planned them and lost them", _sorted(lost))
+        for planned_by, planned in self._manifests(now):
+            accounted = set(now.items()) - missing | _items(now.failures, planned_by)
+            if lost := (planned & set(now.items())) - accounted:
+                yield Broken("I1", f"attempt {planned_by} planned them and lost them", _sorted(lost))
 
     def _i2(self, now: Standing) -> Iterator[Broken]:
         missing = now.missing()
@@ -298,7 +297,7 @@ class Oracle:
         for row in now.rows["tutorial"]:
             if row["content_status"] == "completed" and row["content_url"] not in now.objects:
                 yield Broken("I4", f"no text at {row['content_url']}", ((row["concept_id"], "tutorial"),))
-        # Texts that a row points to, and quarantined content, are written once and for all.
+        # Texts that a row points to, quarantined content and plans are written once and for all.
         pointed_to = {row["content_url"] for row in now.rows["tutorial"]}
         for key, digest in self._seen_objects.items():
             if now.objects.get(key) != digest:
@@ -307,7 +306,7 @@ class Oracle:
         self._seen_objects = {
             key: digest
             for key, digest in now.objects.items()
-            if key in pointed_to or key.startswith("rejected/")
+            if key in pointed_to or key.startswith(("rejected/", "manifests/"))
         }
 
     def _i5(self, now: Standing) -> Iterator[Broken]:
@@ -370,25 +369,25 @@ class Oracle:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
         return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", [])}
 
-    def _manifests(self) -> Iterator[tuple[int, set[Item]]]:
-        """The items that each attempt planned."""
-        for attempt in sorted(self._log.recorded):
-            try:
-                stored = self._s3.get_object(
-                    Bucket=self._bucket, Key=f"manifests/{quote(self._task_id)}/{attempt}.jsonl"
+    def _manifests(self, now: Standing) -> Iterator[tuple[int, set[Item]]]:
+        """The items that each recorded attempt planned, each time that it planned."""
+        for key in now.objects:
+            match key.split("/"):
+                case ["manifests", task_id, name] if unquote(task_id) == self._task_id:
+                    attempt = int(name.split("-")[0])
+                case _:
+                    continue
+            if attempt in self._log.recorded:
+                lines = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read().splitlines()
+                yield (
+                    attempt,
+                    {
+                        (entry["concept"]["concept_id"], kind)
+                        for line in lines
+                        for entry in json.loads(line)
+                        for kind in entry["missing"]
+                    },
                 )
-            except self._s3.exceptions.NoSuchKey:
-                continue  # it ended before it had a plan
-            lines = stored["Body"].read().splitlines()
-            yield (
-                attempt,
-                {
-                    (entry["concept"]["concept_id"], kind)
-                    for line in lines
-                    for entry in json.loads(line)
-                    for kind in entry["missing"]
-                },
-            )
 
 
 def _nodes(framework: Row) -> Iterator[Row]:

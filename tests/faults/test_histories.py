@@ -51,3 +51,15 @@ def test_counts_follow_a_concept_that_the_product_removes() -> None:
     state.run_to_its_end(number=0)
     state.remove_a_concept(concept_id="r-1:c-1-1-1")
     state.teardown()
+
+
+def test_a_plan_that_is_delivered_twice_leaves_the_batches_of_the_first_readable() -> None:
+    """The second missed less, and was written over the first: the batches' bytes were other bytes then."""
+    state = Histories()
+    state.load(count=1, staged=set(), batch_size=1)
+    state.retry(strike=None)
+    state.advance(number=0, steps=3)
+    state.plan_late(number=0)
+    state.run_to_its_end(number=0)
+    assert state.untried == set()
+    state.teardown()

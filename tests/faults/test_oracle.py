@@ -189,7 +189,8 @@ def forgotten(log: Log, bucket: Bucket) -> None:
     """The plan held an item of the roadmap that nobody accounts for."""
     log.recorded.add(7)
     line = [{"concept": {"concept_id": IDS[0]}, "missing": ["quiz"]}]
-    bucket.put(manifest_key("t-1", 7), json.dumps(line).encode())
+    body = json.dumps(line).encode()
+    bucket.put(manifest_key("t-1", 7, body), body)
 
 
 def two_live(log: Log, bucket: Bucket) -> None:

@@ -42,6 +42,6 @@ def test_every_key_fits_into_s3(roadmap_id: str, concept_id: str) -> None:
             staged_key(roadmap_id, item),
             rejected_key(roadmap_id, item, 999),
             tutorial_key(roadmap_id, concept_id, 2**31 - 1),
-            manifest_key(roadmap_id, 999),
+            manifest_key(roadmap_id, 999, b""),
         ):
             assert len(key.encode()) <= 1024

@@ -39,6 +39,6 @@ def rejected_key(roadmap_id: str, item: Item, attempt: int) -> str:
     return f"rejected/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/{attempt}.json"
 
 
-def manifest_key(task_id: str, attempt: int) -> str:
-    """What one attempt planned to do."""
-    return f"manifests/{encode(task_id)}/{attempt}.jsonl"
+def manifest_key(task_id: str, attempt: int, body: bytes) -> str:
+    """What one attempt planned to do. Planned twice, it may be less: references into the first stay good."""
+    return f"manifests/{encode(task_id)}/{attempt}-{hashlib.sha256(body).hexdigest()[:16]}.jsonl"

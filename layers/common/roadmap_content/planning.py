@@ -40,7 +40,7 @@ def plan_batches(request: PlanRequest, connections: Connections, deadline: Deadl
 
     task, framework, missing = transact(connections.engine, read, deadline)
     manifest = make_manifest(framework, missing, connections.settings.batch_size)
-    key = manifest_key(task_id, attempt)
+    key = manifest_key(task_id, attempt, manifest.body)
     connections.bucket.put(key, manifest.body)
     plan = Plan(
         task_id=task_id,
