@@ -63,7 +63,7 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --output-file layers/common/requirements.txt pyproject.toml
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
-	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group migrations --output-file migrations/requirements.txt
+	$(RUN)/uv pip compile $(LOCK) $(LAYER) --no-emit-package sqlalchemy --no-emit-package typing-extensions --group migrations --output-file migrations/requirements.txt
 
 # SQLAlchemy needs greenlet for asyncio alone.
 LAYER := --constraint requirements/dev.txt --no-emit-package greenlet
