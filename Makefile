@@ -36,7 +36,7 @@ lint: $(INSTALLED) ## Check style and types.
 
 verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role; and the checks themselves.
 	$(RUN)/python -m local.verify
-	$(RUN)/python -m pytest tests/verify
+	$(RUN)/python -m pytest tests/verify --numprocesses 2 --dist loadfile
 
 sam-build: $(INSTALLED) ## Build every function and layer with the real `sam build`.
 	$(RUN)/python -m local.sam build
