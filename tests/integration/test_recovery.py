@@ -85,6 +85,28 @@ def test_nothing_missing_and_told_otherwise_is_put_right_on_the_spot(pipeline: P
     assert pipeline.task() == before
 
 
+@pytest.mark.parametrize(
+    "summary",
+    [
+        *("null", "[]", '"attempt"', "3", "[" * 5_000 + "]" * 5_000),
+        *('{"attempt": 0}', '{"attempt": 0, "duration_seconds": "long"}'),
+    ],
+    ids=["null", "array", "string", "number", "deep", "attempt", "text"],
+)
+def test_a_summary_that_the_product_wrote_is_in_nobodys_way(pipeline: Pipeline, summary: str) -> None:
+    """An ORM writes "nothing" into a json column as the JSON null, which is not the same as NULL."""
+    pipeline.load(bundle_of(IDS))
+    for request in pipeline.requests(pipeline.plan()):
+        pipeline.save(request)
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'failed', attempt = 0, execution_arn = NULL, completed_at = now(),"
+        " failed_concepts = CAST('null' AS json), execution_summary = CAST(:summary AS json)",
+        summary=summary,
+    )
+    assert retry(pipeline).status == "completed"
+    assert pipeline.task()["execution_summary"]["duration_seconds"] >= 0
+
+
 def test_a_task_of_somebody_else_is_not_there(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     with pytest.raises(TaskNotFoundError):
