@@ -87,9 +87,10 @@ class Task:
     @property
     def recorded_summary(self) -> Mapping[str, Any]:
         """What `execution_summary` holds if this system wrote it; empty where the product did, or nobody."""
-        match _decoded(self.execution_summary):
-            case {"attempt": int(), "duration_seconds": int() | float()} as summary:
-                return summary
+        summary = _decoded(self.execution_summary)
+        match summary:
+            case {"attempt": int(), "duration_seconds": int() | float()}:
+                return dict(summary)
             case _:
                 return {}
 
