@@ -10,6 +10,7 @@ from roadmap_content.contracts import Execution, PlanRequest, RunInput
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
 from roadmap_content.executions import ExecutionState
+from roadmap_content.failures import refusals
 from roadmap_content.items import ContentType, Item
 from roadmap_content.keys import rejected_key, tutorial_key
 from roadmap_content.planning import plan_batches
@@ -171,6 +172,18 @@ def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
     assert all(row in after for row in before)
     failures = pipeline.rows("SELECT * FROM content_failures WHERE task_id = 't-1' AND attempt = 3")
     assert failures == []
+
+
+def test_a_batch_recalls_the_refusals_of_its_own_items_and_no_others(pipeline: Pipeline) -> None:
+    awkward = ["a:b", 'it\'s "quoted" \\ {1}', "温度"]
+    pipeline.load(bundle_of([*awkward, *IDS]))
+    for concept_id in (*awkward, *IDS):
+        for content_type in (ContentType.QUIZ, ContentType.RESOURCES):
+            pipeline.stage(Item(concept_id, content_type), b"{}")
+    pipeline.run()
+    with pipeline.engine.connect() as connection:
+        recalled = refusals(connection, "t-1", ContentType.QUIZ, awkward)
+    assert recalled.keys() == {Item(concept_id, ContentType.QUIZ) for concept_id in awkward}
 
 
 def test_a_second_delivery_changes_nothing(pipeline: Pipeline) -> None:

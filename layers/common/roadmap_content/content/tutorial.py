@@ -115,7 +115,9 @@ ORDER BY concept_id, content_version DESC
 
 VERSIONS = """
 SELECT concept_id, max(content_version) AS version FROM tutorial_metadata
-WHERE roadmap_id = :roadmap_id GROUP BY concept_id
+WHERE roadmap_id = :roadmap_id
+    AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
+GROUP BY concept_id
 """
 
 
