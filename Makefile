@@ -83,3 +83,8 @@ faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories
 
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
+
+.PHONY: mutants
+
+mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
+	$(RUN)/python -m tests.mutants

@@ -201,14 +201,14 @@ def test_a_newer_version_becomes_latest_and_an_older_never_does(pipeline: Pipeli
     pipeline.load(bundle_of(["a", "b"]))
     planned = pipeline.plan()
     request = next(r for r in pipeline.requests(planned) if r.batch.content_type is ContentType.TUTORIAL)
-    versions = "SELECT content_version, is_latest FROM tutorial_metadata WHERE concept_id = 'a' ORDER BY 1"
+    latest = "SELECT content_version FROM tutorial_metadata WHERE concept_id = 'a' AND is_latest"
 
-    for version in (2, 1, 3):
+    for version, highest in ((2, 2), (1, 2), (3, 3)):
         content = tutorial("a", version=version)
         pipeline.stage(Item("a", ContentType.TUTORIAL), json.dumps(content).encode())
         assert pipeline.save(request).saved == 2
+        assert pipeline.rows(latest) == [{"content_version": highest}]
 
-    assert [tuple(row.values()) for row in pipeline.rows(versions)] == [(1, False), (2, False), (3, True)]
     pipeline.finalize(planned)
     assert pipeline.concepts()["a"]["content_version"] == "v3"
 
@@ -256,6 +256,44 @@ def test_an_unforeseen_refusal_is_found_by_halving(pipeline: Pipeline) -> None:
         (IDS[17], "23514"),
     ]
     assert "odd" in items[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "column", "same"),
+    [
+        (ContentType.TUTORIAL, "title", tutorial("x", title="the same")),
+        (ContentType.RESOURCES, "resources_count", resources("x")),
+        (ContentType.QUIZ, "total_questions", quiz("x")),
+    ],
+)
+def test_a_unique_rule_of_the_products_own_is_named_and_costs_no_id(
+    pipeline: Pipeline, content_type: ContentType, column: str, same: dict[str, Any]
+) -> None:
+    pipeline.load(bundle_of(IDS[:2]))
+    kind = CONTENT_KINDS[content_type]
+    table = f"{content_type}_metadata".replace("resources", "resource_recommendation")
+    pipeline.execute(f"ALTER TABLE {table} ADD CONSTRAINT own_rule UNIQUE (roadmap_id, {column})")
+    contents = {
+        item: same | {kind.id_field: f"{content_type} of {item.concept_id}"}
+        for item in (Item(concept_id, content_type) for concept_id in IDS[:2])
+    }
+    for item, content in contents.items():
+        pipeline.stage(item, json.dumps(content).encode())
+
+    for _ in range(2):
+        pipeline.run()
+        (item,) = (
+            item
+            for item in pipeline.task()["failed_concepts"]["items"]
+            if item["content_type"] == content_type
+        )
+        assert item["error_code"] == "23505"
+        assert "own_rule" in item["reason"]
+
+    pipeline.execute(f"ALTER TABLE {table} DROP CONSTRAINT own_rule")
+    assert pipeline.run().complete
+    saved = pipeline.rows(f"SELECT {kind.id_field} AS id FROM {table}")
+    assert {row["id"] for row in saved} == {content[kind.id_field] for content in contents.values()}
 
 
 def test_columns_that_are_narrower_than_ours_refuse_their_item_alone(pipeline: Pipeline) -> None:

@@ -74,7 +74,7 @@ WITH incoming AS (
             AND higher.concept_id = j.concept_id AND higher.content_version > j.content_version),
         j.estimated_completion_time, timezone('utc', now())
     FROM judged j WHERE j.verdict = 'new'
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (tutorial_id) DO NOTHING
     RETURNING concept_id, content_version
 ), completed AS (
     UPDATE tutorial_metadata t SET title = j.title, summary = j.summary, content_url = j.content_url,
