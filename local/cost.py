@@ -94,7 +94,7 @@ def cost_of(concepts: int, batch_size: int) -> Cost:
 
 
 def run_of(concepts: int, batch_size: int, broken: Mapping[str, Function] | None = None) -> Run:
-    """Simulate a run that has nothing saved and all staged; all goes well but for the functions of `broken`."""
+    """Simulate a run that has nothing saved and all staged; all goes well but for what is `broken`."""
     definition = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
     functions: dict[str, Function] = {
         "PlanBatchesFunction": lambda event: _plan(event, concepts, batch_size),

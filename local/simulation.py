@@ -64,7 +64,7 @@ class Run:
 def simulate(
     definition: _State, functions: Mapping[str, Function], run_input: object, execution: Mapping[str, Any]
 ) -> Run:
-    """Run a definition with functions by logical id; `execution` is what its context object says of the run."""
+    """Run a definition with functions by logical id; `execution`: the run, as its context object says."""
     run = Run()
     try:
         run.output = _Simulation(functions, run).walk(definition, run_input, {"Execution": execution})
