@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 
 from .bucket import Bucket
 from .engine import STATEMENT_TIMEOUT, Credentials, open_engine
+from .errors import DatabaseUnavailableError
 from .executions import Executions
 from .generation.generator import Generator, generator_named
 from .settings import Settings
@@ -48,13 +49,24 @@ class Connections:
         )
 
     def _credentials(self) -> Credentials:
-        if self.settings.database_auth == "iam":
-            return self._iam_credentials()
-        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
 
-        client = boto3.client("secretsmanager")
+        try:
+            return self._iam_credentials() if self.settings.database_auth == "iam" else self._secret()
+        except (BotoCoreError, ClientError) as error:
+            # Without them the database cannot be reached, and like the database they come back.
+            raise DatabaseUnavailableError(f"no credentials: {error}") from error
+
+    def _secret(self) -> Credentials:
+        import boto3
+        from botocore.config import Config
+
+        client = boto3.client(
+            "secretsmanager",
+            config=Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 3}),
+        )
         secret = client.get_secret_value(SecretId=self.settings.database_secret_arn)
-        return Credentials.from_secret(secret["SecretString"])
+        return Credentials.from_secret(secret.get("SecretString", ""))
 
     def _iam_credentials(self) -> Credentials:
         """Credentials whose password is a token: signed here, good for 15 minutes to connect with."""
