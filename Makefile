@@ -88,3 +88,8 @@ faults-long: $(INSTALLED) ## The same with 1,000 histories.
 
 mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
+
+.PHONY: chaos
+
+chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
+	$(RUN)/python -m tests.faults.chaos
