@@ -10,7 +10,7 @@ from roadmap_content.contracts import Execution, PlanRequest, RunInput
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
 from roadmap_content.executions import ExecutionState
-from roadmap_content.items import ContentType, Item
+from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.keys import rejected_key, tutorial_key
 from roadmap_content.planning import plan_batches
 from tests.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
@@ -163,7 +163,7 @@ def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
     text = pipeline.bucket.get(row["content_url"])
     assert text is not None
     assert text.body.decode() == tutorial(IDS[0])["markdown"]  # the content is kept, only the id is new
-    rejected = pipeline.bucket.get(rejected_key("r-1", broken, 1))
+    rejected = pipeline.bucket.get(rejected_key("r-1", broken, 1, b'{"quiz_id": '))
     assert rejected is not None
     assert rejected.body == b'{"quiz_id": '
     assert rejected.metadata["error-code"] == "InvalidContent"
@@ -171,6 +171,17 @@ def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
     assert all(row in after for row in before)
     failures = pipeline.rows("SELECT * FROM content_failures WHERE task_id = 't-1' AND attempt = 3")
     assert failures == []
+
+
+def test_what_is_rejected_is_not_overwritten_by_what_is_rejected_after_it(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    item = Item("a", ContentType.QUIZ)
+    refusal = Failure(item, Stage.SAVE, "InvalidContent", "why", transient=False)
+    for body in (b"one", b"two"):
+        pipeline.stage(item, body)
+        pipeline.staging().reject(item, refusal, 1)
+    kept = [pipeline.bucket.get(rejected_key("r-1", item, 1, body)) for body in (b"one", b"two")]
+    assert [found and found.body for found in kept] == [b"one", b"two"]
 
 
 def test_a_second_delivery_changes_nothing(pipeline: Pipeline) -> None:

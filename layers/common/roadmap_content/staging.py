@@ -57,7 +57,7 @@ class Staging:
         if body is None:
             return
         self._bucket.put(
-            rejected_key(self._roadmap_id, item, failed_attempt),
+            rejected_key(self._roadmap_id, item, failed_attempt, body.body),
             body.body,
             {"error-code": encode(failure.error_code), "reason": encode(failure.reason)},
         )
