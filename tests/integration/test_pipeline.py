@@ -11,7 +11,7 @@ from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
 from roadmap_content.executions import ExecutionState
 from roadmap_content.items import ContentType, Failure, Item, Stage
-from roadmap_content.keys import rejected_key, tutorial_key
+from roadmap_content.keys import rejected_key, staged_key, tutorial_key
 from roadmap_content.planning import plan_batches
 from tests.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
 
@@ -171,6 +171,33 @@ def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
     assert all(row in after for row in before)
     failures = pipeline.rows("SELECT * FROM content_failures WHERE task_id = 't-1' AND attempt = 3")
     assert failures == []
+
+
+def test_good_content_that_is_staged_by_hand_after_a_refusal_is_saved_as_it_is(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    item = Item("a", ContentType.QUIZ)
+    pipeline.stage(item, b"cut o")
+    pipeline.run()
+    pipeline.stage(item, json.dumps(quiz("a", quiz_id="mended by hand")).encode())
+    assert pipeline.run().complete
+    assert pipeline.rows("SELECT quiz_id FROM quiz_metadata") == [{"quiz_id": "mended by hand"}]
+    assert pipeline.bucket.get(rejected_key("r-1", item, 1, b"cut o")) is None
+
+
+def test_what_is_staged_by_hand_while_an_attempt_looks_is_left_to_the_next(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    item, key = Item("a", ContentType.QUIZ), staged_key("r-1", Item("a", ContentType.QUIZ))
+    pipeline.stage(item, b"one")
+    seen = pipeline.bucket.get(key)
+    assert seen is not None
+    pipeline.stage(item, b"two")
+    pipeline.bucket.note(key, seen, {"task": "t-1"})
+    assert pipeline.staging().read(item) == b"two"
+    found = pipeline.staging().find(item)
+    assert found is not None
+    assert found.is_unseen
+    pipeline.staging().note_seen(item, "t-1", 2)
+    assert pipeline.staging().find(item) == ("t-1", 2)
 
 
 def test_what_is_rejected_is_not_overwritten_by_what_is_rejected_after_it(pipeline: Pipeline) -> None:
