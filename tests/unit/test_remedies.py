@@ -48,8 +48,8 @@ def test_another_tasks_count_of_attempts_says_nothing() -> None:
     assert remedy_for(StagedFor("other", 9), [refusal(1, "IdTaken")], "t")[0] is Remedy.NEW_ID
 
 
-def test_content_that_the_product_staged_is_older_than_any_refusal() -> None:
-    assert remedy_for(StagedFor("", 0), [refusal(1, "IdTaken")], "t")[0] is Remedy.NEW_ID
+def test_content_that_no_attempt_has_seen_was_not_refused() -> None:
+    assert remedy_for(StagedFor("", 0), [refusal(1, "IdTaken")], "t") == (Remedy.KEEP, None)
 
 
 def test_a_later_word_about_the_surroundings_hides_nothing() -> None:

@@ -18,10 +18,11 @@ PARALLEL = 16
 
 
 class StoredObject(NamedTuple):
-    """An object and the metadata that it was stored with."""
+    """An object, the metadata that it was stored with, and the tag that another object would not have."""
 
     body: bytes
     metadata: Mapping[str, str]
+    tag: str = ""
 
 
 class Bucket:
@@ -61,7 +62,7 @@ class Bucket:
             else:
                 byte_range = f"bytes={start}-{start + length - 1}"
                 answer = self._client.get_object(Bucket=self.name, Key=key, Range=byte_range)
-            return StoredObject(answer["Body"].read(), answer["Metadata"])
+            return StoredObject(answer["Body"].read(), answer["Metadata"], answer["ETag"])
 
         return self._ask(key, read, missing=True)
 
@@ -78,6 +79,17 @@ class Bucket:
             lambda: self._client.put_object(
                 Bucket=self.name, Key=key, Body=body, Metadata=dict(metadata or {})
             ),
+        )
+
+    def note(self, key: str, stored: StoredObject, metadata: Mapping[str, str]) -> None:
+        """Give an object other metadata, unless it is not the same any more."""
+        self._ask(
+            key,
+            lambda: self._client.put_object(
+                Bucket=self.name, Key=key, Body=stored.body, Metadata=dict(metadata), IfMatch=stored.tag
+            ),
+            missing=True,
+            taken=True,
         )
 
     def put_once(self, key: str, body: bytes, content_type: str) -> bool:

@@ -125,10 +125,12 @@ class _Preparation:
 
     def _apply(self, item: Item, concept: Concept) -> Remedy:
         refusals_of_item = self._known.refusals.get(item, ())
-        remedy, refusal = remedy_for(self._staging.find(item), refusals_of_item, self._plan.task_id)
+        staged = self._staging.find(item)
+        remedy, refusal = remedy_for(staged, refusals_of_item, self._plan.task_id)
         match remedy:
             case Remedy.KEEP:
-                pass
+                if staged is not None and staged.is_unseen:
+                    self._staging.note_seen(item, self._plan.task_id, self._plan.attempt)
             case Remedy.GENERATE:
                 self._generate(item, concept)
             case Remedy.REJECT:
