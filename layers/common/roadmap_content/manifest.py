@@ -18,8 +18,8 @@ from .framework import Concept, Framework, concept_from
 from .items import ContentType, Item
 
 MAX_BATCHES = 390
-"""An iteration takes 12 history events, and 62 where each try of everything fails, in ever new ways; a batch that
-is lost is reported in some 500 bytes. So many stay inside both limits whatever happens.
+"""An iteration takes 12 history events, and 62 where each try of everything fails, in ever new ways; a batch
+that is lost is reported in some 500 bytes. So many stay inside both limits whatever happens.
 """
 
 
