@@ -36,7 +36,7 @@ lint: $(INSTALLED) ## Check style and types.
 
 verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role; and the checks themselves.
 	$(RUN)/python -m local.verify
-	$(RUN)/python -m pytest tests/verify
+	$(RUN)/python -m pytest tests/verify --numprocesses 2 --dist loadfile
 
 sam-build: $(INSTALLED) ## Build every function and layer with the real `sam build`.
 	$(RUN)/python -m local.sam build
@@ -84,3 +84,8 @@ faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories
 
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
+
+.PHONY: mutants
+
+mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
+	$(RUN)/python -m tests.mutants

@@ -1,22 +1,37 @@
 """`python -m local.cost [CONCEPTS]`: what AWS asks for saving so many concepts, counted and not guessed.
 
-The batches are those that Plan makes, the transitions those of the state machine's definition, the memory
-that of the template. A function's seconds are assumed, and on the safe side: `SECONDS`. Not in it, because
+The batches are those that Plan makes, the transitions those of the simulated state machine, the memory that
+of the template. A function's seconds are assumed, and on the safe side: `SECONDS`. Not in it, because
 they depend on what else there is: the model, the database, logs and the network.
 """
 
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, NoReturn
 
 from rich.console import Console
 from rich.table import Table
 
 from local.builds import REPOSITORY
 from local.deploy import read_template
+from local.simulation import FailedError, Function, Run, simulate
+from roadmap_content.contracts import (
+    AwaitRedriveRequest,
+    BatchRequest,
+    FinalizeRequest,
+    FinalizeResult,
+    GenerateReport,
+    Plan,
+    PlanRequest,
+    PlanResult,
+    SaveReport,
+    parse,
+)
 from roadmap_content.framework import read_framework
-from roadmap_content.items import ContentType
+from roadmap_content.items import ContentType, count_by_type
+from roadmap_content.keys import manifest_key
 from roadmap_content.manifest import make_manifest
 
 # us-east-1, as of 2025, in dollars.
@@ -33,8 +48,6 @@ SECONDS: Mapping[str, float] = {
     "FinalizeTaskFunction": 5.0,
 }
 """Seconds of an invocation, cold starts included: assumed. Warm, a batch takes well under one here."""
-
-State = Mapping[str, Any]
 
 
 class Cost(NamedTuple):
@@ -60,49 +73,114 @@ class Cost(NamedTuple):
 
 def cost_of(concepts: int, batch_size: int) -> Cost:
     """What it takes to save all three items of so many concepts that are staged, in one run."""
-    definition = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
-    batches = count_batches(concepts, batch_size)
-    functions: dict[str, int] = {}
-    transitions = _walk(definition, batches, functions)
+    run = run_of(concepts, batch_size)
+    batches = run.invocations["SaveBatchFunction"]
     template = read_template(REPOSITORY / "template.yaml")
     default = template["Globals"]["Function"]["MemorySize"]
     gb_seconds = sum(
         times * SECONDS[name] * template["Resources"][name]["Properties"].get("MemorySize", default) / 1024
-        for name, times in functions.items()
+        for name, times in run.invocations.items()
     )
     items = concepts * len(ContentType)
     return Cost(
         concepts=concepts,
         batches=batches,
-        transitions=transitions,
-        invocations=sum(functions.values()),
+        transitions=run.transitions,
+        invocations=run.invocations.total(),
         gb_seconds=gb_seconds,
         puts=items + concepts + 1,  # each item staged, each tutorial's text, the manifest
         gets=2 * items + 2 * batches,  # each item looked at and read, the manifest twice a batch
     )
 
 
-def count_batches(concepts: int, batch_size: int) -> int:
-    """The batches that Plan makes of so many concepts, of which nothing is saved."""
+def run_of(concepts: int, batch_size: int, broken: Mapping[str, Function] | None = None) -> Run:
+    """Simulate a run that has nothing saved and all staged; all goes well but for what is `broken`."""
+    definition = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
+    functions: dict[str, Function] = {
+        "PlanBatchesFunction": lambda event: _plan(event, concepts, batch_size),
+        "GenerateContentFunction": _generate,
+        "SaveBatchFunction": _save,
+        "FinalizeTaskFunction": _finalize,
+        "AwaitRedriveFunction": _await_redrive,
+    }
+    run_input = {"task_id": _TASK_ID, "attempt": 1}
+    name = f"{_TASK_ID}-r1"
+    execution = {
+        "Id": f"arn:aws:states:eu-central-1:123456789012:execution:roadmap-content-save-content:{name}",
+        "Input": run_input,
+        "Name": name,
+        "RoleArn": "arn:aws:iam::123456789012:role/roadmap-content-state-machine",
+        "StartTime": "2026-11-24T22:00:00.000Z",
+        "RedriveCount": 0,
+    }
+    return simulate(definition, {**functions, **(broken or {})}, run_input, execution)
+
+
+_TASK_ID = "925bf0ca-f462-5bdd-a653-4b32c3663a3a"
+
+
+def _plan(event: object, concepts: int, batch_size: int) -> dict[str, Any]:
+    """What Plan answers where nothing is saved."""
+    request = parse(PlanRequest, event)
     leaves = [{"concept_id": f"c-{number}", "name": "A concept"} for number in range(concepts)]
     framework = read_framework({"stages": [{"name": "S", "modules": [{"name": "M", "concepts": leaves}]}]})
-    return len(make_manifest(framework, list(framework.items()), batch_size).batches)
+    missing = list(framework.items())
+    manifest = make_manifest(framework, missing, batch_size)
+    plan = Plan(
+        task_id=request.input.task_id,
+        roadmap_id="serverless-python-9b2c8d4e",
+        attempt=1,
+        claimed_at=datetime.now(UTC).replace(tzinfo=None),
+        manifest=manifest_key(request.input.task_id, 1, manifest.body),
+        planned=count_by_type(missing),
+    )
+    return PlanResult(plan=plan, batches=manifest.batches).model_dump(mode="json")
 
 
-def _walk(machine: State, iterations: int, functions: dict[str, int], times: int = 1) -> int:
-    """The states that are entered where all goes well; functions are counted as they are invoked."""
-    entered, name = 0, machine["StartAt"]
-    while name is not None:
-        state = machine["States"][name]
-        entered += times
-        if state["Type"] == "Map":
-            entered += _walk(state["ItemProcessor"], iterations, functions, times * iterations)
-        if function := state.get("Arguments", {}).get("FunctionName"):
-            logical_id = function.strip("${}")
-            functions[logical_id] = functions.get(logical_id, 0) + times
-        # A choice's first way is the one where all went well.
-        name = state["Choices"][0]["Next"] if state["Type"] == "Choice" else state.get("Next")
-    return entered
+def _generate(event: object) -> dict[str, Any]:
+    """What Generate answers where everything is staged."""
+    batch = parse(BatchRequest, event).batch
+    report = GenerateReport(
+        number=batch.number,
+        content_type=batch.content_type,
+        planned=batch.items,
+        staged=batch.items,
+        generated=0,
+        failed=0,
+    )
+    return report.model_dump(mode="json")
+
+
+def _save(event: object) -> dict[str, Any]:
+    """What Save answers where every item is saved."""
+    batch = parse(BatchRequest, event).batch
+    return SaveReport(batch=batch, saved=batch.items, failed=0).model_dump(mode="json")
+
+
+def _finalize(event: object) -> dict[str, Any]:
+    """What Finalize answers, which believes here what the run tells it."""
+    request = parse(FinalizeRequest, event)
+    missing = dict.fromkeys(ContentType, 0)
+    for lost in request.lost:
+        missing[lost.batch.content_type] += lost.batch.items
+    if request.plan is not None and request.error is not None:
+        missing = dict(request.plan.planned)
+    complete = request.error is None and not any(missing.values())
+    result = FinalizeResult(
+        task_id=request.input.task_id,
+        attempt=1,
+        status="completed" if complete else "failed",
+        complete=complete,
+        missing=missing,
+        error=request.error,
+    )
+    return result.model_dump(mode="json")
+
+
+def _await_redrive(event: object) -> NoReturn:
+    """AwaitRedrive of a run that has not been redriven."""
+    parse(AwaitRedriveRequest, event)
+    raise FailedError("ContentIncomplete")
 
 
 def main(concepts: int) -> None:

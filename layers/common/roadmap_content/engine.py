@@ -17,6 +17,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
+from .errors import MissingSettingError
 from .settings import SessionSource
 from .tls import verifying_context
 
@@ -56,15 +57,24 @@ class Credentials:
 
     @classmethod
     def from_secret(cls, secret: str) -> "Credentials":
-        """Read the JSON that RDS keeps in Secrets Manager."""
-        fields = json.loads(secret)
-        return cls(
-            host=fields["host"],
-            port=int(fields["port"]),
-            database=fields["dbname"],
-            user=fields["username"],
-            password=fields["password"],
-        )
+        """Read the JSON that RDS keeps in Secrets Manager.
+
+        Raises:
+            MissingSettingError: it is not that; the message names what is missing, and nothing that is there.
+        """
+        try:
+            fields = json.loads(secret)
+            return cls(
+                host=fields["host"],
+                port=int(fields["port"]),
+                database=fields["dbname"],
+                user=fields["username"],
+                password=fields["password"],
+            )
+        except KeyError as error:
+            raise MissingSettingError(f"the database's secret has no {error}") from None
+        except (TypeError, ValueError):
+            raise MissingSettingError("the database's secret is not the JSON that RDS keeps") from None
 
     @classmethod
     def from_url(cls, url: URL) -> "Credentials":

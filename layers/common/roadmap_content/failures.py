@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -45,11 +45,13 @@ WHERE task_id = :task_id AND attempt <= :attempt
 ORDER BY concept_id, content_type, attempt DESC
 """)
 
-# What the database or the contracts had against content, as opposed to what happened around it.
+# What the database or the contracts had against content, as opposed to what happened around it. Of one
+# batch's items: read by every batch, all of a task's would take the square of their number.
 REFUSALS = text("""
 SELECT concept_id, content_type, stage, error_code, reason, transient, attempt
 FROM content_failures
-WHERE task_id = :task_id AND stage = 'save' AND NOT transient
+WHERE task_id = :task_id AND content_type = :content_type AND stage = 'save' AND NOT transient
+    AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
 ORDER BY attempt DESC
 """)
 
@@ -92,10 +94,13 @@ def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[
     return {seen[1].item: seen for seen in map(_seen, rows)}
 
 
-def refusals(connection: Connection, task_id: str) -> dict[Item, list[Seen]]:
-    """Every time that an item's staged content was refused for good, the latest first."""
+def refusals(
+    connection: Connection, task_id: str, content_type: ContentType, concept_ids: Sequence[str]
+) -> dict[Item, list[Seen]]:
+    """Every time that the staged content of these concepts was refused for good, the latest first."""
+    parameters = {"task_id": task_id, "content_type": content_type, "concept_ids": json.dumps(concept_ids)}
     found: dict[Item, list[Seen]] = {}
-    for seen in map(_seen, connection.execute(REFUSALS, {"task_id": task_id})):
+    for seen in map(_seen, connection.execute(REFUSALS, parameters)):
         found.setdefault(seen[1].item, []).append(seen)
     return found
 

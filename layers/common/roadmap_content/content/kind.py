@@ -70,7 +70,8 @@ class ContentKind:
     """The current row of every completed item of `:roadmap_id`, as `project` takes it."""
 
     versions_sql: str | None
-    """The highest `version` per `concept_id` of `:roadmap_id`, saved or not; of a type that has versions."""
+    """The highest `version`, saved or not, of each of `:concept_ids` (a JSON array) in `:roadmap_id`; of a
+    type that has versions."""
 
     project: Callable[[Row | None], Document]
     """The concept's fields in `framework_data` that follow from its current row, or from having none."""

@@ -103,7 +103,7 @@ WITH incoming AS (
     SELECT j.quiz_id, j.concept_id, :roadmap_id, j.questions, j.total_questions,
         j.easy_count, j.medium_count, j.hard_count, timezone('utc', now())
     FROM judged j WHERE j.verdict = 'new'
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (quiz_id) DO NOTHING
     RETURNING concept_id
 )
 SELECT j.concept_id, CASE

@@ -64,7 +64,7 @@ WITH incoming AS (
     SELECT j.id, j.concept_id, :roadmap_id, j.resources, j.resources_count, j.search_queries_used,
         timezone('utc', now())
     FROM judged j WHERE j.verdict = 'new'
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (id) DO NOTHING
     RETURNING concept_id
 )
 SELECT j.concept_id, CASE

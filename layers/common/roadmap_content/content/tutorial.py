@@ -74,7 +74,7 @@ WITH incoming AS (
             AND higher.concept_id = j.concept_id AND higher.content_version > j.content_version),
         j.estimated_completion_time, timezone('utc', now())
     FROM judged j WHERE j.verdict = 'new'
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (tutorial_id) DO NOTHING
     RETURNING concept_id, content_version
 ), completed AS (
     UPDATE tutorial_metadata t SET title = j.title, summary = j.summary, content_url = j.content_url,
@@ -115,7 +115,9 @@ ORDER BY concept_id, content_version DESC
 
 VERSIONS = """
 SELECT concept_id, max(content_version) AS version FROM tutorial_metadata
-WHERE roadmap_id = :roadmap_id GROUP BY concept_id
+WHERE roadmap_id = :roadmap_id
+    AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
+GROUP BY concept_id
 """
 
 

@@ -1,0 +1,179 @@
+"""A run of a state machine's definition without a cloud: what it enters, hands on, and costs of the limits.
+
+It walks the real definition and evaluates its real JSONata, with a Python callable for each function.
+Emulated from the documentation of Step Functions: the events of a state, retriers and catchers, the two
+quotas, and that `States.ALL` means every error but `States.DataLimitExceeded`, which takes a name. It knows
+the kinds of states that our definition has, no time, and no order among iterations.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from jsonata import Jsonata
+
+PAYLOAD_LIMIT = 256 * 1024
+"""Bytes of what a state is given or answers."""
+
+HISTORY_LIMIT = 25_000
+"""Events, at which an execution ends."""
+
+Function = Callable[[Any], Any]
+"""Payload → answer, as of an invocation; raises `FailedError` as the invocation that fails."""
+
+_State = Mapping[str, Any]
+_RuleT = TypeVar("_RuleT", bound=Mapping[str, Any])
+
+
+class FailedError(Exception):
+    """Something failed, under the name that Step Functions gives it."""
+
+    def __init__(self, error: str, cause: str = "") -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error = error
+        self.cause = cause
+
+
+class Payload(NamedTuple):
+    """How large what was handed on is, in bytes, and where."""
+
+    size: int
+    place: str
+
+
+@dataclass
+class Run:
+    """What a run took, and how it ended: with an output, or with an error."""
+
+    transitions: int = 0
+    """States entered, and tries after the first: what is paid for."""
+
+    events: int = 2
+    """Of the history: the first and the last are the execution's own."""
+
+    invocations: Counter[str] = field(default_factory=Counter)
+    """Of each function, by its logical id."""
+
+    largest: Payload = field(default_factory=lambda: Payload(0, "nowhere"))
+    output: Any = None
+    error: str | None = None
+
+
+def simulate(
+    definition: _State, functions: Mapping[str, Function], run_input: object, execution: Mapping[str, Any]
+) -> Run:
+    """Run a definition with functions by logical id; `execution`: the run, as its context object says."""
+    run = Run()
+    try:
+        run.output = _Simulation(functions, run).walk(definition, run_input, {"Execution": execution})
+    except FailedError as failure:
+        run.error = failure.error
+    return run
+
+
+class _Simulation:
+    def __init__(self, functions: Mapping[str, Function], run: Run) -> None:
+        self._functions = functions
+        self._run = run
+        self._expressions: dict[str, Jsonata] = {}
+
+    def walk(self, machine: _State, data: object, context: Mapping[str, Any]) -> object:
+        """Go through a machine, or through a Map's iteration, to its end."""
+        name = machine["StartAt"]
+        while name is not None:
+            state = machine["States"][name]
+            self._run.transitions += 1
+            self._run.events += 2  # entered, exited
+            states = {"input": data, "context": context}
+            try:
+                data, name = self._enter(name, state, states)
+            except FailedError as failure:
+                catcher = _first_for(failure, state.get("Catch", ()))
+                if catcher is None:
+                    raise
+                caught = {"Error": failure.error, "Cause": failure.cause}
+                data = self._weigh(
+                    f"{name}, caught", self._evaluate(catcher["Output"], states | {"errorOutput": caught})
+                )
+                name = catcher["Next"]
+        return data
+
+    def _enter(self, name: str, state: _State, states: dict[str, Any]) -> tuple[object, str | None]:
+        """What a state hands on, and to which."""
+        following = state
+        match state["Type"]:
+            case "Task":
+                states["result"] = self._invoke(name, state, states)
+            case "Map":
+                states["result"] = self._iterate(name, state, states)
+            case "Choice":
+                chosen = (rule for rule in state["Choices"] if self._evaluate(rule["Condition"], states))
+                following = next(chosen, {"Next": state["Default"]})
+            case "Pass" | "Succeed":
+                pass
+            case unknown:
+                raise NotImplementedError(unknown)
+        default = states.get("result", states["input"])
+        output = self._evaluate(following["Output"], states) if "Output" in following else default
+        return self._weigh(name, output), following.get("Next")
+
+    def _invoke(self, name: str, state: _State, states: dict[str, Any]) -> object:
+        arguments = self._evaluate(state["Arguments"], states)
+        self._weigh(f"{name}, arguments", arguments["Payload"])
+        function = arguments["FunctionName"].strip("${}")
+        tries: Counter[int] = Counter()
+        while True:
+            self._run.events += 3  # scheduled, started, succeeded or failed
+            self._run.invocations[function] += 1
+            try:
+                answer = self._functions[function](arguments["Payload"])
+                return self._weigh(f"{name}, answer", {"StatusCode": 200, "Payload": answer})
+            except FailedError as failure:
+                retrier = _first_for(failure, state.get("Retry", ()))
+                if retrier is None or tries[id(retrier)] == retrier["MaxAttempts"]:
+                    raise
+                tries[id(retrier)] += 1
+                self._run.transitions += 1
+
+    def _iterate(self, name: str, state: _State, states: dict[str, Any]) -> object:
+        self._run.events += 2  # the Map's start and success
+        results = []
+        for index, value in enumerate(self._evaluate(state["Items"], states)):
+            self._run.events += 2  # the iteration's start and success
+            context = states["context"] | {"Map": {"Item": {"Index": index, "Value": value}}}
+            selected = self._evaluate(state["ItemSelector"], states | {"context": context})
+            self._weigh(f"{name}, item", selected)
+            results.append(self.walk(state["ItemProcessor"], selected, context))
+        return self._weigh(f"{name}, result", results)
+
+    def _weigh(self, place: str, value: object) -> Any:  # noqa: ANN401 - as it was given
+        size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+        self._run.largest = max(self._run.largest, Payload(size, place))
+        if size > PAYLOAD_LIMIT:
+            raise FailedError("States.DataLimitExceeded", f"{place}: {size} bytes")
+        return value
+
+    def _evaluate(self, template: object, states: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as JSONata says
+        """A template with its `{% expressions %}` evaluated."""
+        match template:
+            case dict():
+                return {key: self._evaluate(value, states) for key, value in template.items()}
+            case list():
+                return [self._evaluate(value, states) for value in template]
+            case str() if template.startswith("{%"):
+                if template not in self._expressions:
+                    self._expressions[template] = Jsonata(template.removeprefix("{%").removesuffix("%}"))
+                expression = self._expressions[template]
+                frame = expression.create_frame()
+                frame.bind("states", states)
+                return expression.evaluate(None, frame)
+            case _:
+                return template
+
+
+def _first_for(failure: FailedError, rules: Iterable[_RuleT]) -> _RuleT | None:
+    """The first retrier or catcher that is for an error."""
+    names = {failure.error} if failure.error == "States.DataLimitExceeded" else {failure.error, "States.ALL"}
+    return next((rule for rule in rules if not names.isdisjoint(rule["ErrorEquals"])), None)

@@ -1,0 +1,88 @@
+"""A run stays inside the limits of Step Functions at any size and whatever fails: simulated."""
+
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any, NoReturn
+
+import pytest
+
+from local.builds import REPOSITORY
+from local.cost import run_of
+from local.deploy import read_template
+from local.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
+from roadmap_content.contracts import BatchRequest, FinalizeRequest, SaveReport, StateError, parse
+
+BATCH_SIZE: int = read_template(REPOSITORY / "template.yaml")["Parameters"]["BatchSize"]["Default"]
+CAUSE = "理由🙂" * 1_000
+
+
+def lost(*errors: str) -> Function:
+    """A function whose invocations end with each of the errors in turn, again and again."""
+    turns: Iterator[str] = cycle(errors)
+
+    def fail(_event: object) -> NoReturn:
+        raise FailedError(next(turns), CAUSE)
+
+    return fail
+
+
+def refuse(event: object) -> dict[str, Any]:
+    """A saver that could record nothing."""
+    batch = parse(BatchRequest, event).batch
+    error = StateError(error="DatabaseUnavailable", cause=CAUSE[:100])
+    return SaveReport(batch=batch, saved=0, failed=batch.items, error=error).model_dump(mode="json")
+
+
+@pytest.mark.parametrize("concepts", [10, 100, 1_000, 10_000, 100_000])
+def test_a_run_takes_few_transitions_and_events_and_small_payloads(concepts: int) -> None:
+    run = run_of(concepts, BATCH_SIZE)
+    assert run.error is None
+    assert run.transitions <= max(300, concepts * 0.3)
+    assert run.events <= 15_000
+    assert run.largest.size <= PAYLOAD_LIMIT / 2
+
+
+# Every retrier's errors until it gives up, then the next one's: as many tries as the definition allows.
+EVER_NEW = (*["Lambda.TooManyRequestsException"] * 7, *["Lambda.Unknown"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("generate", "save"),
+    [
+        (lost("Lambda.TooManyRequestsException"), lost("Lambda.TooManyRequestsException")),
+        (lost("Lambda.Unknown"), lost("Lambda.Unknown")),
+        (lost("States.Timeout"), lost("States.Timeout")),
+        (lost(*EVER_NEW), lost(*EVER_NEW)),
+        (lost("Lambda.Unknown"), refuse),
+    ],
+    ids=["throttled", "dying", "timing out", "ever new", "no database"],
+)
+def test_everything_may_fail_at_any_size_and_finalize_still_learns_of_every_batch(
+    generate: Function, save: Function
+) -> None:
+    heard: list[FinalizeRequest] = []
+
+    def finalize(event: object) -> NoReturn:
+        heard.append(parse(FinalizeRequest, event))
+        raise FailedError("TestIsOver")
+
+    broken = {"GenerateContentFunction": generate, "SaveBatchFunction": save}
+    run = run_of(100_000, BATCH_SIZE, broken | {"FinalizeTaskFunction": finalize})
+    assert heard[0].error is None
+    assert sum(lost.batch.items for lost in heard[0].lost) == 300_000
+    assert run.events < HISTORY_LIMIT - 100
+    assert run.largest.size <= PAYLOAD_LIMIT
+
+
+def test_an_incomplete_run_ends_failed_where_it_can_be_redriven() -> None:
+    run = run_of(100, BATCH_SIZE, {"SaveBatchFunction": lost("States.Timeout")})
+    assert run.error == "ContentIncomplete"
+    assert run.invocations["AwaitRedriveFunction"] == 1
+
+
+def test_a_plan_that_fails_is_finalized() -> None:
+    run = run_of(100, BATCH_SIZE, {"PlanBatchesFunction": lost("DatabaseUnavailableError")})
+    assert (run.error, run.invocations) == (
+        "ContentIncomplete",
+        {"PlanBatchesFunction": 6, "FinalizeTaskFunction": 1, "AwaitRedriveFunction": 1},
+    )
