@@ -4,7 +4,6 @@ It never raises for what the data or the database did. A row that cannot be save
 recorded with its reason; the others are saved. What it does raise for is a programming error.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from .bucket import in_parallel
 from .connections import Connections
-from .content import CONTENT_KINDS, Row
+from .content import CONTENT_KINDS, Row, save_parameters
 from .contracts import BatchRequest, SaveReport, StateError
 from .deadline import Deadline
 from .errors import ContentError, PermanentError, RoadmapNotFoundError, TransientError
@@ -62,7 +61,7 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
     started = time.monotonic()
     plan, batch = request.plan, request.batch
     try:
-        saver = _Saver(request, connections)
+        saver = Saver(request, connections)
         prepared = in_parallel(saver.prepare, read_batch(connections.bucket, plan.manifest, batch))
         ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
         failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
@@ -119,8 +118,8 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
     return report
 
 
-class _Saver:
-    """Saves the items of one batch."""
+class Saver:
+    """Saves the items of one batch: `prepare` each of them, then `save` all in one transaction."""
 
     def __init__(self, request: BatchRequest, connections: Connections) -> None:
         self._plan = request.plan
@@ -171,14 +170,10 @@ class _Saver:
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
-        rows = [{"ordinal": ordinal, **entry.row} for ordinal, entry in enumerate(ready)]
-        verdicts = connection.execute(
-            text(self._kind.save_sql), {"roadmap_id": self._plan.roadmap_id, "rows": json.dumps(rows)}
-        )
+        parameters = save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
         return [
-            _failure(Item(verdict.concept_id, self._kind.content_type), _REFUSALS[verdict.verdict])
-            for verdict in verdicts
-            if verdict.verdict in _REFUSALS
+            _failure(Item(refused.concept_id, self._kind.content_type), _REFUSALS[refused.verdict])
+            for refused in connection.execute(text(self._kind.save_sql), parameters)
         ]
 
     def _bisect(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
