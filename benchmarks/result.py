@@ -46,6 +46,14 @@ class Series(_Part):
         """Every size that some contestant was measured at."""
         return sorted({size for by_size in self.values.values() for size in by_size})
 
+    def over(self, older: "Series | None") -> "Series":
+        """These values, with those of the sizes that only an older run has measured."""
+        values = {name: dict(by_size) for name, by_size in self.values.items()}
+        for name, by_size in ({} if older is None else older.values).items():
+            for size in by_size.keys() - set(self.sizes):
+                values.setdefault(name, {})[size] = by_size[size]
+        return self.model_copy(update={"values": values})
+
     def estimate(self, contestant: str, size: int) -> Estimate:
         """What a contestant measures at a size."""
         return estimate(self.values[contestant][size])
@@ -99,8 +107,8 @@ class Result(_Part):
 
     name: str
     title: str
-    about: list[str]
-    """Paragraphs of Markdown for the reader: what was measured and how. No figure stands in them."""
+    about: str
+    """Markdown for the reader: what was measured and how. No figure stands in it."""
     machine: dict[str, str]
     versions: dict[str, str]
     measured_at: str
@@ -116,6 +124,13 @@ class Result(_Part):
         path.write_text(self.model_dump_json(indent=1) + "\n")
         return path
 
+    def over(self, older: "Result") -> "Result":
+        """This result, with what only an older one has: sizes that were measured in another run."""
+        known = {series.name: series for series in older.series}
+        series = [mine.over(known.pop(mine.name, None)) for mine in self.series]
+        breakdowns = self.breakdowns or older.breakdowns
+        return self.model_copy(update={"series": [*series, *known.values()], "breakdowns": breakdowns})
+
     def line(self) -> str:
         """The document on one line."""
         return json.dumps(self.model_dump(mode="json"))
@@ -123,7 +138,13 @@ class Result(_Part):
 
 def read_results(folder: Path = RESULTS) -> list[Result]:
     """Every result that is kept, by name."""
-    return [Result.model_validate_json(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+    paths = sorted(folder.glob("*.json"))
+    return [result for path in paths if (result := read_result(path)) is not None]
+
+
+def read_result(path: Path) -> Result | None:
+    """A result that is kept; `None` if there is none."""
+    return Result.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def this_machine() -> dict[str, str]:

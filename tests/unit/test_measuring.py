@@ -95,7 +95,7 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
     result = Result(
         name="some",
         title="Some",
-        about=["How."],
+        about="How.",
         machine={"cores": "2"},
         versions={"Python": "3.11.7"},
         measured_at="2026-01-01T00:00+00:00",

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from .bucket import in_parallel
@@ -65,20 +65,7 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
         prepared = in_parallel(saver.prepare, read_batch(connections.bucket, plan.manifest, batch))
         ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
         failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
-        try:
-            failures = transact(
-                connections.engine, lambda connection: saver.save(connection, ready, failed), deadline
-            )
-        except DataRefusedError as refusal:
-            # Unforeseen: the statement that judges its rows met one that it could not judge.
-            logger.warning(
-                "batch_bisected", batch=batch.number, sqlstate=refusal.sqlstate, reason=str(refusal)
-            )
-            failures = transact(
-                connections.engine,
-                lambda connection: saver.save(connection, ready, failed, bisect=True),
-                deadline,
-            )
+        failures = saver.save(connections.engine, ready, failed, deadline)
     except TransientError as error:
         logger.error(
             f"{batch.content_type}_batch_save_failed",
@@ -124,6 +111,7 @@ class Saver:
     def __init__(self, request: BatchRequest, connections: Connections) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
+        self._batch = request.batch
         self._generate_error = request.generate_error
         self._bucket = connections.bucket
         self._staging = Staging(connections.bucket, request.plan.roadmap_id)
@@ -147,6 +135,25 @@ class Saver:
         return NotStagedError(f"{self._generate_error.error}: {self._generate_error.reason}")
 
     def save(
+        self, engine: Engine, ready: Sequence[Ready], failed: Sequence[Failure], deadline: Deadline
+    ) -> list[Failure]:
+        """Save rows and record failures, in one transaction; all failures in the end.
+
+        Raises:
+            DatabaseUnavailableError: transient errors until the deadline came too close.
+        """
+        try:
+            return transact(engine, lambda connection: self._save(connection, ready, failed), deadline)
+        except DataRefusedError as refusal:
+            # Unforeseen: the statement that judges its rows met one that it could not judge.
+            logger.warning(
+                "batch_bisected", batch=self._batch.number, sqlstate=refusal.sqlstate, reason=str(refusal)
+            )
+        return transact(
+            engine, lambda connection: self._save(connection, ready, failed, bisect=True), deadline
+        )
+
+    def _save(
         self,
         connection: Connection,
         ready: Sequence[Ready],
@@ -154,7 +161,6 @@ class Saver:
         *,
         bisect: bool = False,
     ) -> list[Failure]:
-        """Save rows and record failures, in the transaction of `connection`; all failures in the end."""
         failures = list(failed)
         if ready and not lock_roadmap(connection, self._plan.roadmap_id):
             missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
