@@ -4,17 +4,16 @@ It never raises for what the data or the database did. A row that cannot be save
 recorded with its reason; the others are saved. What it does raise for is a programming error.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from .bucket import in_parallel
 from .connections import Connections
-from .content import CONTENT_KINDS, Row
+from .content import CONTENT_KINDS, Row, save_parameters
 from .contracts import BatchRequest, SaveReport, StateError
 from .deadline import Deadline
 from .errors import ContentError, PermanentError, RoadmapNotFoundError, TransientError
@@ -62,24 +61,11 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
     started = time.monotonic()
     plan, batch = request.plan, request.batch
     try:
-        saver = _Saver(request, connections)
+        saver = Saver(request, connections)
         prepared = in_parallel(saver.prepare, read_batch(connections.bucket, plan.manifest, batch))
         ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
         failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
-        try:
-            failures = transact(
-                connections.engine, lambda connection: saver.save(connection, ready, failed), deadline
-            )
-        except DataRefusedError as refusal:
-            # Unforeseen: the statement that judges its rows met one that it could not judge.
-            logger.warning(
-                "batch_bisected", batch=batch.number, sqlstate=refusal.sqlstate, reason=str(refusal)
-            )
-            failures = transact(
-                connections.engine,
-                lambda connection: saver.save(connection, ready, failed, bisect=True),
-                deadline,
-            )
+        failures = saver.save(connections.engine, ready, failed, deadline)
     except TransientError as error:
         logger.error(
             f"{batch.content_type}_batch_save_failed",
@@ -119,12 +105,13 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
     return report
 
 
-class _Saver:
-    """Saves the items of one batch."""
+class Saver:
+    """Saves the items of one batch: `prepare` each of them, then `save` all in one transaction."""
 
     def __init__(self, request: BatchRequest, connections: Connections) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
+        self._batch = request.batch
         self._generate_error = request.generate_error
         self._bucket = connections.bucket
         self._staging = Staging(connections.bucket, request.plan.roadmap_id)
@@ -148,6 +135,25 @@ class _Saver:
         return NotStagedError(f"{self._generate_error.error}: {self._generate_error.reason}")
 
     def save(
+        self, engine: Engine, ready: Sequence[Ready], failed: Sequence[Failure], deadline: Deadline
+    ) -> list[Failure]:
+        """Save rows and record failures, in one transaction; all failures in the end.
+
+        Raises:
+            DatabaseUnavailableError: transient errors until the deadline came too close.
+        """
+        try:
+            return transact(engine, lambda connection: self._save(connection, ready, failed), deadline)
+        except DataRefusedError as refusal:
+            # Unforeseen: the statement that judges its rows met one that it could not judge.
+            logger.warning(
+                "batch_bisected", batch=self._batch.number, sqlstate=refusal.sqlstate, reason=str(refusal)
+            )
+        return transact(
+            engine, lambda connection: self._save(connection, ready, failed, bisect=True), deadline
+        )
+
+    def _save(
         self,
         connection: Connection,
         ready: Sequence[Ready],
@@ -155,7 +161,6 @@ class _Saver:
         *,
         bisect: bool = False,
     ) -> list[Failure]:
-        """Save rows and record failures, in the transaction of `connection`; all failures in the end."""
         failures = list(failed)
         if ready and not lock_roadmap(connection, self._plan.roadmap_id):
             missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
@@ -171,14 +176,10 @@ class _Saver:
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
-        rows = [{"ordinal": ordinal, **entry.row} for ordinal, entry in enumerate(ready)]
-        verdicts = connection.execute(
-            text(self._kind.save_sql), {"roadmap_id": self._plan.roadmap_id, "rows": json.dumps(rows)}
-        )
+        parameters = save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
         return [
-            _failure(Item(verdict.concept_id, self._kind.content_type), _REFUSALS[verdict.verdict])
-            for verdict in verdicts
-            if verdict.verdict in _REFUSALS
+            _failure(Item(refused.concept_id, self._kind.content_type), _REFUSALS[refused.verdict])
+            for refused in connection.execute(text(self._kind.save_sql), parameters)
         ]
 
     def _bisect(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:

@@ -87,15 +87,10 @@ WITH incoming AS (
     FROM inserted i WHERE t.roadmap_id = :roadmap_id AND t.concept_id = i.concept_id
         AND t.is_latest AND t.content_version < i.content_version
 )
-SELECT j.concept_id, CASE
-    WHEN j.verdict = 'kept' THEN 'kept'
-    WHEN i.concept_id IS NOT NULL OR c.concept_id IS NOT NULL THEN 'saved'
-    WHEN j.verdict IN ('new', 'prepared') THEN 'id_taken'
-    ELSE j.verdict
-END AS verdict
+SELECT j.concept_id, CASE WHEN j.verdict IN ('new', 'prepared') THEN 'id_taken' ELSE j.verdict END AS verdict
 FROM judged j
-LEFT JOIN inserted i ON i.concept_id = j.concept_id
-LEFT JOIN completed c ON c.concept_id = j.concept_id
+WHERE j.verdict <> 'kept' AND j.concept_id NOT IN (
+    SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM completed)
 """
 
 SAVED = """
