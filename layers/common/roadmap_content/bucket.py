@@ -18,11 +18,10 @@ PARALLEL = 16
 
 
 class StoredObject(NamedTuple):
-    """An object, the metadata that it was stored with, and the tag that another object would not have."""
+    """An object and the metadata that it was stored with."""
 
     body: bytes
     metadata: Mapping[str, str]
-    tag: str = ""
 
 
 class Bucket:
@@ -62,15 +61,14 @@ class Bucket:
             else:
                 byte_range = f"bytes={start}-{start + length - 1}"
                 answer = self._client.get_object(Bucket=self.name, Key=key, Range=byte_range)
-            return StoredObject(answer["Body"].read(), answer["Metadata"], answer["ETag"])
+            return StoredObject(answer["Body"].read(), answer["Metadata"])
 
         return self._ask(key, read, missing=True)
 
-    def metadata(self, key: str) -> Mapping[str, str] | None:
-        """The metadata of an object without its body; `None` if there is none."""
-        return self._ask(
-            key, lambda: self._client.head_object(Bucket=self.name, Key=key)["Metadata"], missing=True
-        )
+    def holds(self, key: str) -> bool:
+        """Whether there is such an object."""
+        found = self._ask(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
+        return found is not None
 
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
         """Store an object, over one that is there."""
@@ -79,17 +77,6 @@ class Bucket:
             lambda: self._client.put_object(
                 Bucket=self.name, Key=key, Body=body, Metadata=dict(metadata or {})
             ),
-        )
-
-    def note(self, key: str, stored: StoredObject, metadata: Mapping[str, str]) -> None:
-        """Give an object other metadata, unless it is not the same any more."""
-        self._ask(
-            key,
-            lambda: self._client.put_object(
-                Bucket=self.name, Key=key, Body=stored.body, Metadata=dict(metadata), IfMatch=stored.tag
-            ),
-            missing=True,
-            taken=True,
         )
 
     def put_once(self, key: str, body: bytes, content_type: str) -> bool:

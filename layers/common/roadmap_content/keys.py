@@ -39,14 +39,15 @@ def rejected_key(roadmap_id: str, item: Item, attempt: int, body: bytes) -> str:
 
     Rejected twice, it may be something else by then: the first stays.
     """
-    name = f"{attempt}-{_fingerprint(body)}"
+    name = f"{attempt}-{fingerprint(body)}"
     return f"rejected/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/{name}.json"
 
 
 def manifest_key(task_id: str, attempt: int, body: bytes) -> str:
     """What one attempt planned to do. Planned twice, it may be less: references into the first stay good."""
-    return f"manifests/{encode(task_id)}/{attempt}-{_fingerprint(body)}.jsonl"
+    return f"manifests/{encode(task_id)}/{attempt}-{fingerprint(body)}.jsonl"
 
 
-def _fingerprint(body: bytes) -> str:
+def fingerprint(body: bytes) -> str:
+    """Tells content from other content."""
     return hashlib.sha256(body).hexdigest()[:16]

@@ -16,20 +16,24 @@ from .connections import Connections
 from .content import CONTENT_KINDS, Row, save_parameters
 from .contracts import BatchRequest, SaveReport, StateError
 from .deadline import Deadline
-from .errors import ContentError, PermanentError, RoadmapNotFoundError, TransientError
+from .errors import (
+    ContentError,
+    InvalidContentError,
+    PermanentError,
+    RoadmapNotFoundError,
+    StorageUnavailableError,
+    TransientError,
+)
 from .failures import record_failures
 from .framework import Concept
 from .items import Failure, Item, Stage
+from .keys import fingerprint
 from .log import logger
 from .manifest import read_batch
 from .metrics import Metric, emit
 from .roadmaps import lock_roadmap
 from .staging import Staging
 from .transactions import DataRefusedError, diagnose, is_about_data, transact
-
-
-class NotStagedError(TransientError):
-    """Nothing is staged for the item."""
 
 
 class IdTakenError(PermanentError):
@@ -51,6 +55,7 @@ class Ready(NamedTuple):
 
     item: Item
     row: Row
+    content_fingerprint: str
 
 
 def save_batch(request: BatchRequest, connections: Connections, deadline: Deadline) -> SaveReport:
@@ -121,18 +126,23 @@ class Saver:
         item = Item(concept.concept_id, self._kind.content_type)
         try:
             body = self._staging.read(item)
-            if body is None:
-                raise self._not_staged()
-            content = self._kind.parse(body)
-            row = self._kind.to_row(self._plan.roadmap_id, item.concept_id, content)
-            return Ready(item, self._kind.publish(self._bucket, row, content))
-        except ContentError as error:
+            return self._not_staged(item) if body is None else self._ready(item, body)
+        except StorageUnavailableError as error:
             return _failure(item, error)
 
-    def _not_staged(self) -> NotStagedError:
-        if self._generate_error is None:
-            return NotStagedError("nothing is staged for the item")
-        return NotStagedError(f"{self._generate_error.error}: {self._generate_error.reason}")
+    def _ready(self, item: Item, body: bytes) -> Ready | Failure:
+        try:
+            content = self._kind.parse(body)
+        except InvalidContentError as error:
+            return _failure(item, error, fingerprint(body))
+        row = self._kind.to_row(self._plan.roadmap_id, item.concept_id, content)
+        return Ready(item, self._kind.publish(self._bucket, row, content), fingerprint(body))
+
+    def _not_staged(self, item: Item) -> Failure:
+        """A consequence: why it was not staged, Generate has recorded if it could."""
+        error = self._generate_error
+        reason = "nothing is staged for the item" if error is None else f"{error.error}: {error.reason}"
+        return Failure(item, Stage.GENERATE, "NotStaged", reason, transient=True)
 
     def save(
         self, engine: Engine, ready: Sequence[Ready], failed: Sequence[Failure], deadline: Deadline
@@ -177,9 +187,15 @@ class Saver:
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
         parameters = save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
+        refused = connection.execute(text(self._kind.save_sql), parameters).all()
+        fingerprints = {entry.item.concept_id: entry.content_fingerprint for entry in ready if refused}
         return [
-            _failure(Item(refused.concept_id, self._kind.content_type), _REFUSALS[refused.verdict])
-            for refused in connection.execute(text(self._kind.save_sql), parameters)
+            _failure(
+                Item(row.concept_id, self._kind.content_type),
+                _REFUSALS[row.verdict],
+                fingerprints[row.concept_id],
+            )
+            for row in refused
         ]
 
     def _bisect(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
@@ -192,11 +208,12 @@ class Saver:
             if not is_about_data(sqlstate):
                 raise
             if len(ready) == 1:
-                return [Failure(ready[0].item, Stage.SAVE, sqlstate, message, transient=False)]
+                item, _, refused = ready[0]
+                return [Failure(item, Stage.SAVE, sqlstate, message, False, refused)]
         middle = len(ready) // 2
         return self._bisect(connection, ready[:middle]) + self._bisect(connection, ready[middle:])
 
 
-def _failure(item: Item, error: ContentError) -> Failure:
-    stage = Stage.GENERATE if isinstance(error, NotStagedError) else Stage.SAVE
-    return Failure(item, stage, error.code, str(error), isinstance(error, TransientError))
+def _failure(item: Item, error: ContentError, content_fingerprint: str | None = None) -> Failure:
+    transient = isinstance(error, TransientError)
+    return Failure(item, Stage.SAVE, error.code, str(error), transient, content_fingerprint)
