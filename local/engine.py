@@ -1,8 +1,9 @@
-"""The local cloud's process: ministack, with three things of Step Functions that it lacks.
+"""The local cloud's process: ministack, with five things of Step Functions that it lacks.
 
 Emulated from documentation: RedriveExecution (`redrive_rules`), the time-out of a whole execution
-(`TimeoutSeconds` of the definition), and StartExecution being idempotent while the execution runs. All other
-calls are ministack's own.
+(`TimeoutSeconds` of the definition), StartExecution being idempotent while the execution runs, a throttled
+function being `Lambda.TooManyRequestsException` and not its answer, and a state's output above 256 KiB being
+`States.DataLimitExceeded`. All other calls are ministack's own.
 
 What cannot be emulated so: of a Map that was not exited, every iteration runs again, not only those that did
 not succeed; and variables (Assign) are not restored, of which the product's state machine has none.
@@ -24,6 +25,9 @@ from ministack.services import stepfunctions as engine
 from local.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
 
 Execution = dict[str, Any]
+
+DATA_LIMIT = 256 * 1024
+"""Bytes of a state's output, at most."""
 
 
 class Resumed(dict[str, Any]):
@@ -113,8 +117,16 @@ def _time_out(execution: Execution) -> None:
     engine._emit_execution_status_event(execution)
 
 
+def _require_passable(data: object) -> None:
+    """Raise where data is more than one state can hand to the next."""
+    if len(json.dumps(data, ensure_ascii=False).encode()) > DATA_LIMIT:
+        raise engine._ExecutionError("States.DataLimitExceeded", f"more than {DATA_LIMIT} bytes")
+
+
 def install() -> None:
     """Put what is emulated in front of ministack's own."""
+    call_lambda = engine._call_lambda
+    run_map_items = engine._run_map_items
     handle_request = engine.handle_request
     describe_execution = engine._describe_execution
     emit_status = engine._emit_execution_status_event
@@ -168,7 +180,22 @@ def install() -> None:
                 )
         return start_execution(data)
 
+    def call(function: str, event: Any) -> Any:  # noqa: ANN401 - whatever the function is sent and answers
+        _require_passable(event)
+        answer = call_lambda(function, event)
+        if isinstance(answer, dict) and answer.get("__type") == "TooManyRequestsException":
+            raise engine._ExecutionError("Lambda.TooManyRequestsException", json.dumps(answer))
+        _require_passable(answer)
+        return answer
+
+    def run_map(state: Any, data: Any, execution: Execution, context: Any) -> Any:  # noqa: ANN401 - ministack's
+        output, following = run_map_items(state, data, execution, context)
+        _require_passable(output)
+        return output, following
+
     engine.handle_request = handle
+    engine._run_map_items = run_map
+    engine._call_lambda = call
     engine._describe_execution = describe
     engine._emit_execution_status_event = emit
     engine._run_execution = run
