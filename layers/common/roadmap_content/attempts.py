@@ -124,7 +124,7 @@ def claim(connections: Connections, task: Task, execution_arn: str, deadline: De
     """
     if task.execution_arn == execution_arn and task.status == "processing":
         return task
-    if task.execution_arn != execution_arn and is_at_work(connections.executions, task):
+    if task.execution_arn not in (None, execution_arn) and is_at_work(connections.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
 
     def take(connection: Connection) -> Task:

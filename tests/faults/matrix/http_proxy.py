@@ -4,6 +4,7 @@ import http.client
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
@@ -93,7 +94,12 @@ class HttpProxy:
         target = handler.headers.get("X-Amz-Target", "").rpartition(".")[2]
         request = Request(handler.command, path, target, handler.client_address[1])
         self.requests.append(request)
-        reply = self.script(request, lambda: self._forward(handler, body))
+        headers = {
+            name: value
+            for name, value in handler.headers.items()
+            if name.lower() not in ("expect", "connection")
+        }
+        reply = self.script(request, partial(self._forward, handler.command, handler.path, headers, body))
         handler.close_connection = reply is None or reply.cut_after is not None
         if reply is None:
             return
@@ -107,23 +113,17 @@ class HttpProxy:
             if handler.command != "HEAD":
                 handler.wfile.write(reply.body[: reply.cut_after])
 
-    def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> Reply:
-        connection = http.client.HTTPConnection(
-            self._upstream.hostname or HOST, self._upstream.port, timeout=60
-        )
-        headers = {
-            name: value
-            for name, value in handler.headers.items()
-            if name.lower() not in ("expect", "connection")
-        }
+    def _forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        host, port = self._upstream.hostname or HOST, self._upstream.port
+        connection = http.client.HTTPConnection(host, port, timeout=60)
         try:
-            connection.request(handler.command, handler.path, body, headers)
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             kept = tuple(
                 (name, value)
                 for name, value in answer.getheaders()
                 if name.lower() not in ("transfer-encoding", "connection")
-                and not (name.lower() == "content-length" and handler.command != "HEAD")
+                and (name.lower() != "content-length" or method == "HEAD")
             )
             return Reply(answer.status, answer.read(), kept)
         finally:

@@ -18,7 +18,7 @@ from .database_proxy import Session
 from .declaration import MACHINE, Fault, Step
 from .http_proxy import Forward, Reply, Request, Script
 from .play import Play
-from .scripts import CutStatement, Hang, Interrupt, Refuse, StrikeCommit, Together
+from .scripts import CutStatement, Gather, Hang, Refuse, StrikeCommit
 
 Injection = Callable[[Play], AbstractContextManager[None]]
 
@@ -162,7 +162,9 @@ def exception(play: Play) -> Iterator[None]:
             connection.execute(text(f"GRANT ALL ON {table} TO {role}"))
 
 
-@injects(Fault.TIMEOUT, *DATABASE, what="no statement comes through until the function's time is up")
+@injects(
+    Fault.TIMEOUT, *DATABASE, what="a statement does not come through until the function's time is up, once"
+)
 def timeout(play: Play) -> Iterator[None]:
     """A network that swallows."""
     with Hang(play.line.database):
@@ -210,14 +212,15 @@ def throttled(play: Play) -> Iterator[None]:
 def twice_at_once(play: Play) -> Iterator[None]:
     """Both have begun before either goes on."""
     step = play.cell.step
-    batches = len(ContentType) if step in (Step.GENERATE, Step.SAVE) else 1
     said: list[str] = []
 
     def again() -> None:
         said.append(play.retry() if step is Step.RETRY else play.invoke(step, play.event_of(step)))
 
     second = threading.Thread(target=again)
-    with Together(play.line.database, second.start, batches + 1):
+    everybody = play.invocations + 1
+    # Two retries must both have read before either claims, or the second might come too late to be told the same.
+    with Gather(play.line.database, everybody, on_first=second.start, at_commit=step is Step.RETRY):
         yield
         second.join()
     play.also(said[0])
@@ -370,7 +373,7 @@ def _rival(play: Play, then: Callable[[Rival], None] | None = None) -> Iterator[
             rival.hold()
             after.start()
 
-        with Interrupt(play.line.database, come):
+        with Gather(play.line.database, on_all=come):
             yield
             after.join()
 
@@ -437,11 +440,10 @@ def deadlock(play: Play) -> Iterator[None]:
         rival.connection.execute(text(lock), {"id": play.roadmap_id})
         rival.connection.rollback()
 
-    limits = play.line.database.limits
     with (
-        _limits(play, lock_timeout="3s"),
+        _limits(play, lock_timeout="3s", statement_timeout="3s"),
+        _role_with(play, "SET deadlock_timeout = '300ms'", "RESET deadlock_timeout"),
         play.rig.session() as connection,
-        _answering(play, "40P01"),
     ):
         connection.execute(text("SET deadlock_timeout = '20s'"))  # so that the step is the one to be chosen
         rival = Rival(play, connection)
@@ -455,10 +457,9 @@ def deadlock(play: Play) -> Iterator[None]:
                 rival.hold()
             after.start()
 
-        with Interrupt(play.line.database, come):
+        with Gather(play.line.database, on_all=come), _answering(play, "40P01"):
             yield
             after.join()
-    assert limits == play.line.database.limits
 
 
 @contextmanager
@@ -563,6 +564,7 @@ def large_handover(play: Play) -> Iterator[None]:
     """The limit is emulated from documentation."""
     with play.redefined(_with_a_large_output):
         yield
+    assert play.event_of(Step.FINALIZE)["error"]["Error"] == "States.DataLimitExceeded"
 
 
 def _with_a_large_output(definition: dict[str, Any]) -> None:
@@ -609,7 +611,7 @@ def stopped(play: Play) -> Iterator[None]:
         play.rig.stepfunctions.stop_execution(executionArn=play.running())
         play.await_recorded()
 
-    with play.rig.events(), Interrupt(play.line.database, stop):
+    with play.rig.events(), Gather(play.line.database, play.invocations, on_all=stop):
         yield
 
 
@@ -628,7 +630,7 @@ def timed_out(play: Play) -> Iterator[None]:
     def bound(definition: dict[str, Any]) -> None:
         definition["TimeoutSeconds"] = 2
 
-    with play.rig.events(), play.redefined(bound), Interrupt(play.line.database, wait):
+    with play.rig.events(), play.redefined(bound), Gather(play.line.database, play.invocations, on_all=wait):
         yield
 
 

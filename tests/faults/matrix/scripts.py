@@ -26,26 +26,57 @@ class Played(Script):
         assert error or self.struck.is_set(), "the fault did not strike"
 
 
-class Interrupt(Played):
-    """Does something when the step says its first statement; whoever says one meanwhile waits."""
+class Gather(Played):
+    """Keeps whoever comes until all are there; then something is done, and all go on.
 
-    def __init__(self, proxy: DatabaseProxy, work: Callable[[], object]) -> None:
+    They come with their first statement or, to have read already, with their first COMMIT.
+    """
+
+    def __init__(
+        self,
+        proxy: DatabaseProxy,
+        expected: int = 1,
+        *,
+        on_first: Callable[[], object] = lambda: None,
+        on_all: Callable[[], object] = lambda: None,
+        at_commit: bool = False,
+    ) -> None:
         super().__init__(proxy)
-        self._work = work
+        self._expected, self._on_first, self._on_all = expected, on_first, on_all
+        self._at_commit = at_commit
         self._lock = threading.Lock()
+        self._there: set[Session] = set()
+        self._open = threading.Event()
         self._error: BaseException | None = None
 
     def on_statement(self, session: Session) -> None:
-        """Do it, once."""
+        """Come, unless the COMMIT is meant."""
+        if not self._at_commit:
+            self._come(session)
+
+    def on_commit(self, session: Session, number: int) -> None:
+        """Come, if the COMMIT is meant."""
+        if self._at_commit:
+            self._come(session)
+
+    def _come(self, session: Session) -> None:
         with self._lock:
-            if self.struck.is_set():
-                return
-            self.struck.set()
-            try:
-                self._work()
-            except BaseException as error:  # it belongs to the test, not to this thread
-                self._error = error
-                raise
+            first, news = not self._there, session not in self._there
+            self._there.add(session)
+            last = news and len(self._there) == self._expected
+        try:
+            if first:
+                self._on_first()
+            if last:
+                self.struck.set()
+                self._on_all()
+        except BaseException as error:  # it belongs to the test, not to this thread
+            self._error = error
+            raise
+        finally:
+            if last:
+                self._open.set()
+        self._open.wait(20)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -77,15 +108,19 @@ class Refuse(Played):
 
 
 class Hang(Played):
-    """Lets no statement through."""
+    """Does not let the first statement through."""
 
     def __init__(self, proxy: DatabaseProxy) -> None:
         super().__init__(proxy)
         self._over = threading.Event()
+        self._lock = threading.Lock()
 
     def on_statement(self, session: Session) -> None:
         """Wait for the end; then the client has long gone."""
-        self.struck.set()
+        with self._lock:
+            if self.struck.is_set():
+                return
+            self.struck.set()
         self._over.wait()
         session.cut()
 
@@ -129,23 +164,3 @@ class StrikeCommit(Played):
         if number == self._number and not (self._once and self.struck.is_set()):
             self.struck.set()
             self._strike(session)
-
-
-class Together(Played):
-    """Calls for company when the first comes; nobody goes on before all are there."""
-
-    def __init__(self, proxy: DatabaseProxy, call: Callable[[], object], expected: int) -> None:
-        super().__init__(proxy)
-        self._call, self._expected = call, expected
-        self._lock = threading.Lock()
-        self._there: set[Session] = set()
-
-    def on_statement(self, session: Session) -> None:
-        """Wait for the others."""
-        with self._lock:
-            if not self._there:
-                self._call()
-            self._there.add(session)
-            if len(self._there) >= self._expected:
-                self.struck.set()
-        self.struck.wait(10)
