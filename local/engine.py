@@ -1,10 +1,10 @@
 """The local cloud's process: ministack, with what it lacks of Step Functions and Lambda.
 
 Emulated from documentation: RedriveExecution (`redrive_rules`); the time-out of a whole execution
-(`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an execution that
-is over invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`; a throttled function
-being `Lambda.TooManyRequestsException`, and its reserved concurrency holding for its versions. All other calls
-are ministack's own.
+(`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an execution
+that is over invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`; a throttled
+function being `Lambda.TooManyRequestsException`, and its reserved concurrency holding for its versions. All
+other calls are ministack's own.
 
 What cannot be emulated so: of a Map that was not exited, every iteration runs again, not only those that did
 not succeed; and variables (Assign) are not restored, of which the product's state machine has none.

@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests: the same database and bucket as the integration tests have. And their report."""
+"""Fixtures of the fault tests, the same as the integration tests have; and the report of the matrix."""
 
 import json
 import os

@@ -169,7 +169,7 @@ class DatabaseProxy:
 
 
 def _read_message(connection: socket.socket, kind: bytes) -> bytes:
-    """A message of the protocol, whole: its kind (the first message of a connection has none), length, body."""
+    """A message of the protocol, whole: kind (the first of a connection has none), length, body."""
     length = _read_exactly(connection, 4)
     return kind + length + _read_exactly(connection, struct.unpack("!i", length)[0] - 4)
 

@@ -1,4 +1,4 @@
-"""An HTTP proxy between one step and a service of the local cloud: what a script does not answer, it passes on."""
+"""An HTTP proxy between one step and a service of the local cloud; a script answers, or has it passed on."""
 
 import http.client
 import threading

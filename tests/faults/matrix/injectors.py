@@ -117,10 +117,9 @@ def _trigger(play: Play, body: str) -> Iterator[None]:
     """The product's tables do something when the step writes."""
     tables = WRITES[play.cell.step]
     with play.rig.administering() as connection:
+        strike = f"BEGIN {body} RETURN NEW; END"
         connection.execute(
-            text(
-                f"CREATE FUNCTION strike() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NEW; END $$"
-            )
+            text(f"CREATE FUNCTION strike() RETURNS trigger LANGUAGE plpgsql AS $$ {strike} $$")
         )
         for table in tables:
             connection.execute(
@@ -219,7 +218,7 @@ def twice_at_once(play: Play) -> Iterator[None]:
 
     second = threading.Thread(target=again)
     everybody = play.invocations + 1
-    # Two retries must both have read before either claims, or the second might come too late to be told the same.
+    # Two retries must both have read before either claims, or the second might be told of the first (409).
     with Gather(play.line.database, everybody, on_first=second.start, at_commit=step is Step.RETRY):
         yield
         second.join()
@@ -364,7 +363,7 @@ class Rival:
 
 @contextmanager
 def _rival(play: Play, then: Callable[[Rival], None] | None = None) -> Iterator[None]:
-    """A rival that holds what the step needs from its first statement on; what it does `then`, beside the step."""
+    """A rival that holds what the step needs, from its first statement on; what it does `then`."""
     with play.rig.session() as connection:
         rival = Rival(play, connection)
         after = threading.Thread(target=then or (lambda _: None), args=(rival,))
@@ -397,7 +396,7 @@ def lock_timeout(play: Play) -> Iterator[None]:
 @injects(
     Fault.IDLE_HOLDER,
     *DATABASE,
-    what="a session that holds the row (for Generate: the table) is idle in its transaction until the run is over",
+    what="a session is idle in a transaction that holds the row (for Generate: the table), to the end",
 )
 def idle_holder(play: Play) -> Iterator[None]:
     """Somebody forgot to commit."""
@@ -451,7 +450,10 @@ def deadlock(play: Play) -> Iterator[None]:
 
         def come() -> None:
             if play.cell.step is Step.SAVE:
-                insert = "INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions) VALUES (:i, :c, :r, '[]')"
+                insert = (
+                    "INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions)"
+                    " VALUES (:i, :c, :r, '[]')"
+                )
                 connection.execute(text(insert), {"i": play.task_id, "c": play.ids[3], "r": play.roadmap_id})
             else:
                 rival.hold()
@@ -488,7 +490,7 @@ STORES = (Step.PLAN, Step.GENERATE, Step.SAVE, Step.FINALIZE)
 
 @contextmanager
 def _s3(play: Play, script: Script) -> Iterator[None]:
-    """Answer what the step asks of S3. Finalize asks only of a batch that was lost: so Save has the same fault."""
+    """Answer what the step asks of S3. Finalize asks only of lost batches: so Save has the same fault."""
     lines = [play.line] + ([play.rig.lines[Step.SAVE]] if play.cell.step is Step.FINALIZE else [])
     struck = threading.Event()
 
@@ -574,7 +576,7 @@ def _with_a_large_output(definition: dict[str, Any]) -> None:
     states["Save"]["Next"] = "Padding"
     states["Padding"] = {
         "Type": "Pass",
-        "Output": "{% $merge([$states.input, {'error': {'Error': 'Padding', 'Cause': $pad('', 100000, 'x')}}]) %}",
+        "Output": "{% $merge([$states.input, {'error': {'Error': 'E', 'Cause': $pad('', 99999, 'x')}}]) %}",
         "End": True,
     }
 

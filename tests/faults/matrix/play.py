@@ -1,4 +1,4 @@
-"""A cell being played: a task of its own, one step of whose way through the machine is struck, and its healing."""
+"""A cell being played: a task of its own, one step of its way through the machine struck, and its healing."""
 
 import json
 import threading
@@ -85,7 +85,7 @@ class Play:
 
     @property
     def invocations(self) -> int:
-        """How many invocations of the step are at work at the same time: one for each batch, where it has batches."""
+        """How many invocations of the step are at work at the same time: one for each batch, or one."""
         return len(ContentType) if self.cell.step in (Step.GENERATE, Step.SAVE) else 1
 
     # What is struck: `prepare`, then under the fault `begin` and `end`.
@@ -242,7 +242,8 @@ class Play:
         """Everybody who was late has ended, time passes, and the sweep comes by; then the invariants hold."""
         self.rig.await_quiet()
         self.execute(
-            "UPDATE roadmap_tasks SET updated_at = updated_at - make_interval(secs => :secs) WHERE task_id = :id",
+            "UPDATE roadmap_tasks SET updated_at = updated_at - make_interval(secs => :secs)"
+            " WHERE task_id = :id",
             secs=60 * minutes,
             id=self.task_id,
         )

@@ -18,18 +18,20 @@ HEADINGS = ("step", "fault", "what was injected", "how it ended", "saved", "fail
 _INTRODUCTION = """\
 # The fault matrix
 
-Every step × every fault, each injected by real means into the real state machine, functions and PostgreSQL on the
-local stack; S3, Step Functions and Lambda are emulated. A cell is a task of four concepts, so of twelve items. After
-the fault the invariants I1–I6 are held against the tables and the bucket by an oracle that shares nothing with the
-code; then the fault is removed, and one retry (one redrive, where the step is Finalize or AwaitRedrive) must complete
-the task with nothing generated twice. {run} cells of {all} are run; of the others, the second table says why not.
+Every step × every fault: injected by real means into the real state machine, functions and PostgreSQL on
+the local stack, where S3, Lambda and Step Functions are emulated. A cell is a task of four concepts, so
+of twelve items. After the fault an oracle that shares nothing with the code holds the invariants I1–I6
+against the tables and the bucket; then the fault is removed, and one retry (one redrive, where the step
+is Finalize or AwaitRedrive) must complete the task, with nothing generated twice. {run} cells of {all}
+are run; the second table says why the others are not.
 
-`make faults` runs it, prints this table and fails where this file says otherwise; `make faults-report` writes this
-file anew. Written by the second: do not edit.
+`make faults` runs it, prints this table, and fails where this file says otherwise. `make faults-report`
+writes this file: do not edit it.
 
-*How it ended*: the execution, or the answer of whoever was asked; then the task's status when all was recorded.
-*Saved* and *failed*: its items at that moment; *healed*: by the one retry. Functions have seconds instead of minutes,
-and the state machine tries once more where it would try up to ten times.
+*How it ended*: the execution, or the answer of who was asked; then the task's status when all was
+recorded. *Saved* and *failed*: its items then; *healed*: by the one retry. Only waiting is shorter than
+deployed: functions have seconds, sessions tenths of seconds, and the state machine tries once more where
+it would try up to ten times.
 """
 
 

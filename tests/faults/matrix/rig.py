@@ -1,9 +1,9 @@
-"""The local stack, wired so that a fault reaches one step: each has a role, a way to the database, to S3 and to
-Step Functions of its own.
+"""The local stack, wired so that a fault reaches one step alone.
 
-That is configuration, as a deployment could have it: a secret, an endpoint and a time-out per function. What is
-shorter than in the template is waiting alone: functions have seconds, sessions tenths of seconds, and the state
-machine tries once more where it would try up to ten times.
+Each step has a role in the database, and a way to the database, to S3 and to Step Functions of its own.
+That is configuration, as a deployment could have it: a secret, endpoints and a time-out per function.
+What is shorter than in the template is waiting: functions have seconds, sessions tenths of seconds, and
+the state machine tries once more where it would try up to ten times.
 """
 
 import json
@@ -38,8 +38,8 @@ FUNCTIONS = {
     Step.RETRY: ("TaskApiFunction", 5),
     Step.RECONCILE: ("ReconcileTaskFunction", 8),
 }
-"""The function of each step, and the seconds that it has: a transaction is given up 3 s before, and Generate and
-Reconcile begin nothing new within the last 6."""
+"""The function of each step, and the seconds that it has: a transaction is given up 3 s before they are over,
+and Generate and Reconcile begin nothing new in the last 6."""
 
 QUIET = text("""
 SELECT count(*) FROM pg_stat_activity
@@ -79,7 +79,7 @@ class Rig:
     @contextmanager
     def start(cls) -> "Iterator[Rig]":
         """Start a stack and wire it."""
-        # Not pytest's own directory: that is root's alone where root runs the tests, and PostgreSQL is not root.
+        # Not pytest's directory: that is root's alone where root runs the tests, and PostgreSQL is not root.
         with (
             tempfile.TemporaryDirectory(prefix="roadmap-matrix-") as directory,
             LocalStack.start(Path(directory), wait_scale=0.01, fsync=False) as stack,
@@ -155,7 +155,7 @@ class Rig:
     def events(self) -> Iterator[None]:
         """The end of an execution invokes Reconcile, as long as the block lasts.
 
-        Otherwise a cell does that itself: where the outcome is recorded already, nobody could tell when it has.
+        Otherwise a cell does that itself: of a task that is recorded, nobody could tell when it has been.
         """
         self._tell_ends(told=True)
         try:
