@@ -140,6 +140,20 @@ def claim(connections: Connections, task: Task, execution_arn: str, deadline: De
     return transact(connections.engine, take, deadline)
 
 
+def claim_to_record(connections: Connections, task: Task, execution_arn: str, deadline: Deadline) -> Task:
+    """Claim a task's first attempt for an execution that ended before it got to; the task as it is then.
+
+    Without an attempt its end would have no place, and the task would stay pending for ever. A task that has
+    been claimed, by whomever, or cancelled, is left alone.
+    """
+    if task.attempt > 0 or task.status == "cancelled":
+        return task
+    try:
+        return claim(connections, task, execution_arn, deadline)
+    except ClaimRefusedError:
+        return transact(connections.engine, lambda connection: read_task(connection, task.task_id), deadline)
+
+
 def confirm(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> Task:
     """Read the task of an attempt that somebody claimed for this execution.
 

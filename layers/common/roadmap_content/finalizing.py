@@ -8,14 +8,13 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from .attempts import Task, claim, read_task, record_outcome
+from .attempts import Task, claim_to_record, read_task, record_outcome
 from .bucket import Bucket
 from .connections import Connections
 from .contracts import FinalizeRequest, FinalizeResult, LostBatch, StateError
 from .current import current_rows
 from .deadline import Deadline
 from .errors import (
-    ClaimRefusedError,
     ContentError,
     InvalidFrameworkError,
     RoadmapNotFoundError,
@@ -67,23 +66,14 @@ def finalize_task(request: FinalizeRequest, connections: Connections, deadline: 
         task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
     except TaskNotFoundError as error:
         return _nothing_to_record(request, error)
-    if task.attempt == 0 and request.input.attempt is None:
-        # Plan failed before its claim, and nobody else has claimed: the task would stay pending for ever.
-        task = _claim_to_record(connections, task, request.execution.arn, deadline)
+    if request.input.attempt is None:
+        task = claim_to_record(connections, task, request.execution.arn, deadline)
     if task.execution_arn != request.execution.arn:
         # Without a plan, only the row can say which attempt the run stands for: none.
         owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"
         return _nothing_to_record(request, StaleAttemptError(owner))
     ending = Ending(error=request.error, started_at=request.execution.start_time)
     return _counted(settle(connections, task_id, task.attempt, ending, deadline), ending)
-
-
-def _claim_to_record(connections: Connections, task: Task, execution_arn: str, deadline: Deadline) -> Task:
-    """Claim the first attempt for a run that is over, so that its end has a place; or see who was quicker."""
-    try:
-        return claim(connections, task, execution_arn, deadline)
-    except ClaimRefusedError:
-        return transact(connections.engine, lambda connection: read_task(connection, task.task_id), deadline)
 
 
 def settle(

@@ -71,6 +71,10 @@ DATABASE = tuple(WRITES)
 """The steps that reach the database."""
 
 
+SEVERAL = tuple(step for step in DATABASE if COMMITS[step] > 1 or step is Step.GENERATE)
+"""The steps that commit more than once."""
+
+
 def _end_sessions(play: Play) -> None:
     """End the step's sessions, so that it connects anew: what is set of a role is set of sessions to come."""
     with play.rig.administering() as connection:
@@ -181,7 +185,7 @@ def killed_before(play: Play) -> Iterator[None]:
         yield
 
 
-@injects(Fault.KILLED_BETWEEN, *DATABASE, what="the process is killed at its second COMMIT, each time")
+@injects(Fault.KILLED_BETWEEN, *SEVERAL, what="the process is killed at its second COMMIT, each time")
 def killed_between(play: Play) -> Iterator[None]:
     """The first is committed."""
     with StrikeCommit(play.line.database, _kill, 1, after=False, once=False), _with_failures(play):
