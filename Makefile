@@ -74,7 +74,8 @@ clean: ## Remove everything that the other targets made.
 
 # A seed of its own for every run, printed; `make faults FAULTS_SEED=…` runs the same histories again.
 FAULTS_SEED ?= $(shell date +%s)
-FAULTS := $(RUN)/python -m pytest --numprocesses 2 --dist worksteal tests/faults
+# Three on two cores: the cells of the matrix mostly wait.
+FAULTS := $(RUN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults
 
 .PHONY: faults faults-long faults-report
 
