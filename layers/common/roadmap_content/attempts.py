@@ -16,6 +16,7 @@ from .connections import Connections
 from .deadline import Deadline
 from .errors import ClaimRefusedError, StaleAttemptError, TaskNotFoundError
 from .executions import Executions, ExecutionState
+from .log import logger
 from .transactions import transact
 
 _READ = """
@@ -94,9 +95,13 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
 
 
 def read_user_request(connection: Connection, task_id: str) -> object:
-    """What the user asked for, as the product wrote it; `None` where nothing is written."""
+    """What the user asked for, as the product wrote it; `None` where nothing is written that can be read."""
     request = connection.scalar(REQUEST, {"task_id": task_id})
-    return None if request is None else json.loads(request)
+    try:
+        return None if request is None else json.loads(request)
+    except RecursionError:
+        logger.warning("user_request_unreadable", task_id=task_id)
+        return None
 
 
 def is_at_work(executions: Executions, task: Task) -> bool:
