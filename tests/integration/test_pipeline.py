@@ -186,6 +186,15 @@ def test_a_batch_recalls_the_refusals_of_its_own_items_and_no_others(pipeline: P
     assert recalled.keys() == {Item(concept_id, ContentType.QUIZ) for concept_id in awkward}
 
 
+def test_a_request_that_is_nested_too_deep_keeps_nothing_from_being_generated(pipeline: Pipeline) -> None:
+    bundle = bundle_of(["a"])
+    del bundle["content"][0]["quiz"]
+    pipeline.load(bundle)
+    nested = "[" * 5_000 + "]" * 5_000
+    pipeline.execute("UPDATE roadmap_tasks SET user_request = CAST(:nested AS json)", nested=nested)
+    assert pipeline.run().complete
+
+
 def test_good_content_that_is_staged_by_hand_after_a_refusal_is_saved_as_it_is(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     item = Item("a", ContentType.QUIZ)
