@@ -89,3 +89,16 @@ faults-long: $(INSTALLED) ## The same with 1,000 histories.
 
 mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
+
+.PHONY: bench bench-short
+
+$(VENV)/.bench: $(INSTALLED) requirements/bench.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+	touch $@
+
+bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
+	$(RUN)/python -m benchmarks.saving
+	$(RUN)/python -m benchmarks.document
+
+bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.
+	$(RUN)/python -m benchmarks.saving --short --sizes 30 1000 --rounds 3
