@@ -18,8 +18,8 @@ GIVE = text("SELECT set_config('roadmap_content.parts', :parts, true)")
 TAKE = text("SELECT current_setting('roadmap_content.outcomes')")
 
 # Promises: what a part has written is undone where the server refuses the part for its data, and stays
-# otherwise; any other error ends the transaction. The statement within is planned once, and tells verdicts
-# only when it has run to its end, foreign keys included.
+# otherwise; any other error ends the transaction. A statement tells verdicts only when it has run to its end,
+# foreign keys included.
 SAVE_PIECEMEAL = """
 DO $piecemeal$
 DECLARE
@@ -27,6 +27,9 @@ DECLARE
     refused record;
     outcomes json[] = '{}';
 BEGIN
+    -- One plan for all parts, which looks each row up: those that are made for many rows read whole tables.
+    PERFORM set_config(name, value, true) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'),
+        ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), ('enable_seqscan', 'off')) AS s(name, value);
     FOR part IN SELECT * FROM json_to_recordset(CAST(current_setting('roadmap_content.parts') AS json))
         AS p(number integer, roadmap_id text, rows text, documents text)
     LOOP
