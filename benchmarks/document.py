@@ -6,7 +6,6 @@ No figure is written by hand: what the document says is computed from `benchmark
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .plots import plot_breakdown, plot_series
 from .report import amount, breakdown_rows, series_rows, target_row
 from .result import Result, read_results
 
@@ -25,6 +24,9 @@ quartiles.
 
 def main() -> None:
     """Write the document and the plots."""
+    # Here, because `make bench` alone installs what draws; whoever reads the document does without.
+    from .plots import plot_breakdown, plot_series
+
     results = read_results()
     PLOTS.mkdir(parents=True, exist_ok=True)
     for result in results:
