@@ -98,3 +98,16 @@ mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, an
 
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
 	$(RUN)/python -m tests.faults.chaos
+
+.PHONY: bench bench-short
+
+$(VENV)/.bench: $(INSTALLED) requirements/bench.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+	touch $@
+
+bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
+	$(RUN)/python -m benchmarks.saving
+	$(RUN)/python -m benchmarks.document
+
+bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.
+	$(RUN)/python -m benchmarks.saving --short --sizes 30 1000 --rounds 3

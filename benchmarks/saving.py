@@ -97,7 +97,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--short", action="store_true", help="keep nothing; fail where a target is missed by more than --room"
     )
-    parser.add_argument("--room", type=float, default=0.5, help="for noise, as a share of a target")
+    parser.add_argument("--room", type=float, default=1.0, help="for noise, as a share of a target")
     return parser.parse_args()
 
 

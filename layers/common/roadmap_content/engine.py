@@ -17,6 +17,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
+from .driver import Connection
 from .errors import MissingSettingError
 from .settings import SessionSource
 from .tls import verifying_context
@@ -124,13 +125,13 @@ def open_engine(
 
 def _connect(
     credentials: Credentials, tls: ssl.SSLContext | bool, startup: Mapping[str, str], patience: int
-) -> pg8000.dbapi.Connection:
+) -> Connection:
     connection = socket.create_connection((credentials.host, credentials.port), CONNECT_TIMEOUT)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.settimeout(patience)
-        return pg8000.dbapi.connect(
+        return Connection(
             user=credentials.user,
             host=credentials.host,  # the name that TLS verifies
             database=credentials.database,

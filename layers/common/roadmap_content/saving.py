@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError
 
 from .bucket import in_parallel
 from .connections import Connections
@@ -31,9 +30,13 @@ from .keys import fingerprint
 from .log import logger
 from .manifest import read_batch
 from .metrics import Metric, emit
+from .piecemeal import save_piecemeal
 from .roadmaps import lock_roadmap
 from .staging import Staging
-from .transactions import DataRefusedError, diagnose, is_about_data, transact
+from .transactions import DataRefusedError, transact
+
+PART = 10
+"""Rows that are tried together where one of them is known to be bad: few, and few parts of them."""
 
 
 class IdTakenError(PermanentError):
@@ -156,11 +159,10 @@ class Saver:
             return transact(engine, lambda connection: self._save(connection, ready, failed), deadline)
         except DataRefusedError as refusal:
             # Unforeseen: the statement that judges its rows met one that it could not judge.
-            logger.warning(
-                "batch_bisected", batch=self._batch.number, sqlstate=refusal.sqlstate, reason=str(refusal)
-            )
+            batch, sqlstate = self._batch.number, refusal.sqlstate
+            logger.warning("batch_saved_piecemeal", batch=batch, sqlstate=sqlstate, reason=str(refusal))
         return transact(
-            engine, lambda connection: self._save(connection, ready, failed, bisect=True), deadline
+            engine, lambda connection: self._save(connection, ready, failed, piecemeal=True), deadline
         )
 
     def _save(
@@ -169,14 +171,15 @@ class Saver:
         ready: Sequence[Ready],
         failed: Sequence[Failure],
         *,
-        bisect: bool = False,
+        piecemeal: bool = False,
     ) -> list[Failure]:
         failures = list(failed)
         if ready and not lock_roadmap(connection, self._plan.roadmap_id):
             missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
             failures += [_failure(entry.item, missing) for entry in ready]
         elif ready:
-            failures += self._bisect(connection, ready) if bisect else self._write(connection, ready)
+            write = self._write_piecemeal if piecemeal else self._write
+            failures += _naming_content(write(connection, ready), ready)
         plan = self._plan
         consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
@@ -186,34 +189,37 @@ class Saver:
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
-        parameters = save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
-        refused = connection.execute(text(self._kind.save_sql), parameters).all()
-        fingerprints = {entry.item.concept_id: entry.content_fingerprint for entry in ready if refused}
-        return [
-            _failure(
-                Item(row.concept_id, self._kind.content_type),
-                _REFUSALS[row.verdict],
-                fingerprints[row.concept_id],
-            )
-            for row in refused
+        refused = connection.execute(text(self._kind.save_sql), self._parameters(ready))
+        return [self._refusal(row.concept_id, row.verdict) for row in refused]
+
+    def _write_piecemeal(
+        self, connection: Connection, ready: Sequence[Ready], size: int = PART
+    ) -> list[Failure]:
+        """Save rows in parts of `size`, and those of parts that the server refuses one by one."""
+        parts = [ready[start : start + size] for start in range(0, len(ready), size)]
+        outcome = save_piecemeal(connection, self._kind.save_sql, [self._parameters(part) for part in parts])
+        failures = [self._refusal(*verdict) for verdict in outcome.verdicts]
+        suspects = [entry for number in outcome.refused for entry in parts[number]]
+        if suspects and size > 1:
+            return failures + self._write_piecemeal(connection, suspects, 1)
+        return failures + [
+            Failure(entry.item, Stage.SAVE, refusal.sqlstate, str(refusal), transient=False)
+            for entry, refusal in zip(suspects, outcome.refused.values(), strict=True)
         ]
 
-    def _bisect(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
-        """Save rows, halving those that the server refuses until each culprit stands alone."""
-        try:
-            with connection.begin_nested():
-                return self._write(connection, ready)
-        except DBAPIError as error:
-            sqlstate, message = diagnose(error)
-            if not is_about_data(sqlstate):
-                raise
-            if len(ready) == 1:
-                item, _, refused = ready[0]
-                return [Failure(item, Stage.SAVE, sqlstate, message, False, refused)]
-        middle = len(ready) // 2
-        return self._bisect(connection, ready[:middle]) + self._bisect(connection, ready[middle:])
+    def _parameters(self, ready: Sequence[Ready]) -> dict[str, str]:
+        return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
+
+    def _refusal(self, concept_id: str, verdict: str) -> Failure:
+        return _failure(Item(concept_id, self._kind.content_type), _REFUSALS[verdict])
 
 
 def _failure(item: Item, error: ContentError, content_fingerprint: str | None = None) -> Failure:
     transient = isinstance(error, TransientError)
     return Failure(item, Stage.SAVE, error.code, str(error), transient, content_fingerprint)
+
+
+def _naming_content(refused: Sequence[Failure], ready: Sequence[Ready]) -> list[Failure]:
+    """The failures of rows that were refused, each with the content that it is about."""
+    fingerprints = {entry.item: entry.content_fingerprint for entry in ready} if refused else {}
+    return [failure._replace(content_fingerprint=fingerprints[failure.item]) for failure in refused]
