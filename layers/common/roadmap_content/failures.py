@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from itertools import starmap
 
 from sqlalchemy import Connection, text
 
@@ -37,20 +37,23 @@ WHERE f.task_id = :task_id AND f.attempt = :attempt
     AND f.concept_id = i.concept_id AND f.content_type = i.content_type
 """)
 
-LATEST = text("""
-SELECT DISTINCT ON (concept_id, content_type)
-    concept_id, content_type, stage, error_code, reason, transient, attempt
-FROM content_failures
-WHERE task_id = :task_id AND attempt <= :attempt
-ORDER BY concept_id, content_type, attempt DESC
+# What is read comes as one JSON value: a row at a time, the driver would take longer than the database.
+_SEEN = "json_build_array(attempt, concept_id, content_type, stage, error_code, reason, transient)"
+
+LATEST = text(f"""
+SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
+    SELECT DISTINCT ON (concept_id, content_type) *
+    FROM content_failures
+    WHERE task_id = :task_id AND attempt <= :attempt
+    ORDER BY concept_id, content_type, attempt DESC
+) AS latest
 """)
 
 # What the database or the contracts had against content, as opposed to what happened around it.
-REFUSALS = text("""
-SELECT concept_id, content_type, stage, error_code, reason, transient, attempt
+REFUSALS = text(f"""
+SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
 FROM content_failures
 WHERE task_id = :task_id AND stage = 'save' AND NOT transient
-ORDER BY attempt DESC
 """)
 
 Seen = tuple[int, Failure]
@@ -88,21 +91,29 @@ def withdraw_failures(connection: Connection, task_id: str, attempt: int, items:
 
 def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, Seen]:
     """Each item's last failure up to an attempt."""
-    rows = connection.execute(LATEST, {"task_id": task_id, "attempt": attempt})
-    return {seen[1].item: seen for seen in map(_seen, rows)}
+    found = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
+    return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, found)}
 
 
 def refusals(connection: Connection, task_id: str) -> dict[Item, list[Seen]]:
     """Every time that an item's staged content was refused for good, the latest first."""
     found: dict[Item, list[Seen]] = {}
-    for seen in map(_seen, connection.execute(REFUSALS, {"task_id": task_id})):
-        found.setdefault(seen[1].item, []).append(seen)
+    for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, {"task_id": task_id})):
+        found.setdefault(failure.item, []).append((attempt, failure))
     return found
 
 
-def _seen(row: Any) -> Seen:  # noqa: ANN401 - a row of SQLAlchemy
-    item = Item(row.concept_id, ContentType(row.content_type))
-    return row.attempt, Failure(item, Stage(row.stage), row.error_code, row.reason, row.transient)
+def _seen(
+    attempt: int,
+    concept_id: str,
+    content_type: str,
+    stage: str,
+    error_code: str,
+    reason: str,
+    transient: bool,
+) -> Seen:
+    item = Item(concept_id, ContentType(content_type))
+    return attempt, Failure(item, Stage(stage), error_code, reason, transient)
 
 
 def storable_text(value: str) -> str:
