@@ -36,7 +36,7 @@ lint: $(INSTALLED) ## Check style and types.
 
 verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role; and the checks themselves.
 	$(RUN)/python -m local.verify
-	$(RUN)/python -m pytest tests/verify
+	$(RUN)/python -m pytest tests/verify --numprocesses 2 --dist loadfile
 
 sam-build: $(INSTALLED) ## Build every function and layer with the real `sam build`.
 	$(RUN)/python -m local.sam build
@@ -59,6 +59,7 @@ openapi: $(INSTALLED) ## Write docs/openapi.json from the API's code.
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(RUN)/uv pip compile $(LOCK) --group dev --output-file requirements/dev.txt pyproject.toml
+	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
 	for group in cloud runtime verify sam; do \
 		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --output-file layers/common/requirements.txt pyproject.toml
@@ -83,3 +84,21 @@ faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories
 
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
+
+.PHONY: mutants
+
+mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
+	$(RUN)/python -m tests.mutants
+
+.PHONY: bench bench-short
+
+$(VENV)/.bench: $(INSTALLED) requirements/bench.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+	touch $@
+
+bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
+	$(RUN)/python -m benchmarks.saving
+	$(RUN)/python -m benchmarks.document
+
+bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.
+	$(RUN)/python -m benchmarks.saving --short --sizes 30 1000 --rounds 3

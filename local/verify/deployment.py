@@ -11,7 +11,8 @@ class Statement(NamedTuple):
 
     effect: str
     actions: tuple[str, ...]
-    resources: tuple[Any, ...]
+    resources: tuple[str, ...]
+    """As `Fn::Sub` would spell them: `${Bucket.Arn}/staged/*`."""
 
 
 class Function(NamedTuple):
@@ -69,7 +70,7 @@ def statements_of(role: Mapping[str, Any], resources: Mapping[str, Any]) -> Iter
             yield Statement(
                 statement["Effect"],
                 tuple(_listed(statement["Action"])),
-                tuple(_listed(statement["Resource"])),
+                tuple(_spelled(resource) for resource in _listed(statement["Resource"])),
             )
 
 
@@ -90,3 +91,18 @@ def _alternatives(value: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - 
 
 def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - a part of a template
     return value if isinstance(value, list) else [value]
+
+
+def _spelled(resource: Any) -> str:  # noqa: ANN401 - a part of a template
+    """A resource as `Fn::Sub` would spell it."""
+    match resource:
+        case str():
+            return resource
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case {"Fn::GetAtt": path}:
+            return f"${{{'.'.join(path)}}}"
+        case {"Fn::Sub": [str(pattern), _]} | {"Fn::Sub": str(pattern)}:
+            return pattern
+        case _:
+            return str(resource)

@@ -1,6 +1,7 @@
 """What each function's role allows against what its code calls: nothing missing, unused or at large."""
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 from local.deploy import Template
 
@@ -48,6 +49,31 @@ RUNTIME = frozenset(
 WITHOUT_RESOURCE = frozenset(action for action in RUNTIME if not action.startswith("logs:"))
 """The actions that can be allowed on `*` alone."""
 
+_KEYS = frozenset(f"${{ContentBucket.Arn}}/{prefix}/*" for prefix in ("manifests", "staged", "*/concepts"))
+_STATES = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
+_EXECUTIONS = frozenset({_STATES + ":execution:${AWS::StackName}-save-content:*"})
+
+OWN: Mapping[str, frozenset[str]] = {
+    "bedrock:InvokeModel": frozenset({"${ModelArns}"}),
+    "kms:Decrypt": frozenset({"${ContentKey.Arn}", "${SecretsKeyArn}"}),
+    "kms:GenerateDataKey": frozenset({"${ContentKey.Arn}"}),
+    "logs:CreateLogStream": frozenset({"${FunctionLogs.Arn}"}),
+    "logs:PutLogEvents": frozenset({"${FunctionLogs.Arn}"}),
+    "rds-db:connect": frozenset(
+        {"arn:${AWS::Partition}:rds-db:${AWS::Region}:${AWS::AccountId}:dbuser:${Database}/${DatabaseUser}"}
+    ),
+    "s3:DeleteObject": frozenset({"${ContentBucket.Arn}/staged/*"}),
+    "s3:GetObject": _KEYS,
+    "s3:ListBucket": frozenset({"${ContentBucket.Arn}"}),
+    "s3:PutObject": _KEYS | {"${ContentBucket.Arn}/rejected/*"},
+    "secretsmanager:GetSecretValue": frozenset({"${DatabaseSecretArn}", "${JwtSecretArn}"}),
+    "sqs:SendMessage": frozenset({"${DeadLetters.Arn}"}),
+    "states:DescribeExecution": _EXECUTIONS,
+    "states:RedriveExecution": _EXECUTIONS,
+    "states:StartExecution": frozenset({_STATES + ":stateMachine:${AWS::StackName}-save-content"}),
+}
+"""What is this stack's own of each kind: one state machine, one bucket by prefixes, what parameters name."""
+
 
 def check_permissions(template: Template) -> Iterator[Finding]:
     """Compare every role with the code that has it."""
@@ -75,5 +101,8 @@ def compare(function: Function, reached: Reached) -> Iterator[Finding]:
     for action in sorted(actions - possible):
         yield Finding(place, f"{action} is allowed and not used")
     for statement in allowed:
-        if "*" in statement.resources and not WITHOUT_RESOURCE.issuperset(statement.actions):
-            yield Finding(place, f"{', '.join(statement.actions)}: allowed on everything")
+        if WITHOUT_RESOURCE.issuperset(statement.actions):
+            continue
+        for action, resource in product(statement.actions, statement.resources):
+            if action in possible and resource not in OWN[action]:
+                yield Finding(place, f"{action} is allowed on {resource}, which is not this stack's own")

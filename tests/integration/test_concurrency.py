@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
+from sqlalchemy import text
 
+from local.processes import becomes_true
+from local.waiting import processes_waiting_for
 from roadmap_content.attempts import claim, read_task
 from roadmap_content.contracts import FinalizeRequest, RunInput
 from roadmap_content.deadline import Deadline
@@ -91,6 +94,20 @@ def test_versions_saved_side_by_side_leave_one_latest_and_the_highest(
     assert {row["content_version"] for row in latest} == {6}
 
 
+def test_a_saver_waits_for_another_of_the_same_roadmap(pipeline: Pipeline, database_url: str) -> None:
+    pipeline.load(bundle_of(IDS))
+    request, *_ = pipeline.requests(pipeline.plan())
+    other = connections_to(database_url)
+    with other.engine.connect() as holding, ThreadPoolExecutor(1) as pool:
+        holding.execute(text("SELECT FROM roadmap_metadata FOR NO KEY UPDATE"))
+        saving = pool.submit(pipeline.save, request)
+        assert becomes_true(lambda: saving.done() or bool(processes_waiting_for(holding)), 30)
+        assert not saving.done(), "it did not wait"
+        holding.rollback()
+        assert saving.result(30).saved == 10
+    other.engine.dispose()
+
+
 def test_an_id_that_two_roadmaps_want_goes_to_one_of_them(pipeline: Pipeline, database_url: str) -> None:
     pipelines = []
     for number in range(2):
@@ -135,6 +152,24 @@ def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
     assert pipeline.task()["attempt"] == len(won)
     assert pipeline.run().complete
     require_invariants(pipeline, bundle)
+
+
+def test_of_claims_that_read_the_same_attempt_one_wins(pipeline: Pipeline, database_url: str) -> None:
+    pipeline.load(bundle_of(IDS))
+    with pipeline.engine.connect() as connection:
+        read_before = read_task(connection, "t-1")
+
+    def claim_it(number: int) -> int | None:
+        connections = connections_to(database_url)
+        try:
+            return claim(connections, read_before, f"arn:{number}", Deadline.after(30)).attempt
+        except ClaimRefusedError:
+            return None
+        finally:
+            connections.engine.dispose()
+
+    assert sorted(at_once(5, claim_it), key=str) == [1, None, None, None, None]
+    assert pipeline.task()["attempt"] == 1
 
 
 def test_finalizers_and_savers_side_by_side_converge(pipeline: Pipeline, database_url: str) -> None:

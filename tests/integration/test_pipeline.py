@@ -10,6 +10,7 @@ from roadmap_content.contracts import Execution, PlanRequest, RunInput
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
 from roadmap_content.executions import ExecutionState
+from roadmap_content.failures import refusals
 from roadmap_content.items import ContentType, Item
 from roadmap_content.keys import rejected_key, tutorial_key
 from roadmap_content.planning import plan_batches
@@ -173,6 +174,18 @@ def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
     assert failures == []
 
 
+def test_a_batch_recalls_the_refusals_of_its_own_items_and_no_others(pipeline: Pipeline) -> None:
+    awkward = ["a:b", 'it\'s "quoted" \\ {1}', "温度"]
+    pipeline.load(bundle_of([*awkward, *IDS]))
+    for concept_id in (*awkward, *IDS):
+        for content_type in (ContentType.QUIZ, ContentType.RESOURCES):
+            pipeline.stage(Item(concept_id, content_type), b"{}")
+    pipeline.run()
+    with pipeline.engine.connect() as connection:
+        recalled = refusals(connection, "t-1", ContentType.QUIZ, awkward)
+    assert recalled.keys() == {Item(concept_id, ContentType.QUIZ) for concept_id in awkward}
+
+
 def test_a_second_delivery_changes_nothing(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     planned = pipeline.plan()
@@ -188,14 +201,14 @@ def test_a_newer_version_becomes_latest_and_an_older_never_does(pipeline: Pipeli
     pipeline.load(bundle_of(["a", "b"]))
     planned = pipeline.plan()
     request = next(r for r in pipeline.requests(planned) if r.batch.content_type is ContentType.TUTORIAL)
-    versions = "SELECT content_version, is_latest FROM tutorial_metadata WHERE concept_id = 'a' ORDER BY 1"
+    latest = "SELECT content_version FROM tutorial_metadata WHERE concept_id = 'a' AND is_latest"
 
-    for version in (2, 1, 3):
+    for version, highest in ((2, 2), (1, 2), (3, 3)):
         content = tutorial("a", version=version)
         pipeline.stage(Item("a", ContentType.TUTORIAL), json.dumps(content).encode())
         assert pipeline.save(request).saved == 2
+        assert pipeline.rows(latest) == [{"content_version": highest}]
 
-    assert [tuple(row.values()) for row in pipeline.rows(versions)] == [(1, False), (2, False), (3, True)]
     pipeline.finalize(planned)
     assert pipeline.concepts()["a"]["content_version"] == "v3"
 
@@ -243,6 +256,44 @@ def test_an_unforeseen_refusal_is_found_by_halving(pipeline: Pipeline) -> None:
         (IDS[17], "23514"),
     ]
     assert "odd" in items[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "column", "same"),
+    [
+        (ContentType.TUTORIAL, "title", tutorial("x", title="the same")),
+        (ContentType.RESOURCES, "resources_count", resources("x")),
+        (ContentType.QUIZ, "total_questions", quiz("x")),
+    ],
+)
+def test_a_unique_rule_of_the_products_own_is_named_and_costs_no_id(
+    pipeline: Pipeline, content_type: ContentType, column: str, same: dict[str, Any]
+) -> None:
+    pipeline.load(bundle_of(IDS[:2]))
+    kind = CONTENT_KINDS[content_type]
+    table = f"{content_type}_metadata".replace("resources", "resource_recommendation")
+    pipeline.execute(f"ALTER TABLE {table} ADD CONSTRAINT own_rule UNIQUE (roadmap_id, {column})")
+    contents = {
+        item: same | {kind.id_field: f"{content_type} of {item.concept_id}"}
+        for item in (Item(concept_id, content_type) for concept_id in IDS[:2])
+    }
+    for item, content in contents.items():
+        pipeline.stage(item, json.dumps(content).encode())
+
+    for _ in range(2):
+        pipeline.run()
+        (item,) = (
+            item
+            for item in pipeline.task()["failed_concepts"]["items"]
+            if item["content_type"] == content_type
+        )
+        assert item["error_code"] == "23505"
+        assert "own_rule" in item["reason"]
+
+    pipeline.execute(f"ALTER TABLE {table} DROP CONSTRAINT own_rule")
+    assert pipeline.run().complete
+    saved = pipeline.rows(f"SELECT {kind.id_field} AS id FROM {table}")
+    assert {row["id"] for row in saved} == {content[kind.id_field] for content in contents.values()}
 
 
 def test_columns_that_are_narrower_than_ours_refuse_their_item_alone(pipeline: Pipeline) -> None:

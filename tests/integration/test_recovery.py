@@ -1,9 +1,11 @@
 """Retry, redrive and reconcile, without a state machine: what they decide, and what they put right."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from roadmap_content.attempts import STARTING
 from roadmap_content.contracts import AwaitRedriveRequest, Execution, FinalizedOutcome, FinalizeResult
@@ -11,12 +13,18 @@ from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, ContentIncomplete, TaskNotFoundError
 from roadmap_content.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
 from roadmap_content.items import ContentType
-from roadmap_content.reconciling import ExecutionEnd, ReconcileRequest, ReconcileResult, reconcile
+from roadmap_content.reconciling import (
+    ExecutionEnd,
+    NotReconciledError,
+    ReconcileRequest,
+    ReconcileResult,
+    reconcile,
+)
 from roadmap_content.redriving import await_redrive
 from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
 from tests.factories import USER, bundle_of, concept_ids
 
-from .pipeline import Pipeline, RecordedExecutions
+from .pipeline import Pipeline, RecordedExecutions, connections_to
 
 IDS = concept_ids(30)
 
@@ -83,6 +91,28 @@ def test_nothing_missing_and_told_otherwise_is_put_right_on_the_spot(pipeline: P
     before = pipeline.task()
     assert retry(pipeline).message == "nothing is missing"
     assert pipeline.task() == before
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        *("null", "[]", '"attempt"', "3", "[" * 5_000 + "]" * 5_000),
+        *('{"attempt": 0}', '{"attempt": 0, "duration_seconds": "long"}'),
+    ],
+    ids=["null", "array", "string", "number", "deep", "attempt", "text"],
+)
+def test_a_summary_that_the_product_wrote_is_in_nobodys_way(pipeline: Pipeline, summary: str) -> None:
+    """An ORM writes "nothing" into a json column as the JSON null, which is not the same as NULL."""
+    pipeline.load(bundle_of(IDS))
+    for request in pipeline.requests(pipeline.plan()):
+        pipeline.save(request)
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'failed', attempt = 0, execution_arn = NULL, completed_at = now(),"
+        " failed_concepts = CAST('null' AS json), execution_summary = CAST(:summary AS json)",
+        summary=summary,
+    )
+    assert retry(pipeline).status == "completed"
+    assert pipeline.task()["execution_summary"]["duration_seconds"] >= 0
 
 
 def test_a_task_of_somebody_else_is_not_there(pipeline: Pipeline) -> None:
@@ -240,6 +270,67 @@ def test_drift_is_found_and_repaired_once(pipeline: Pipeline, drift: str, change
 
     assert sweep(pipeline).repairs == dry.repairs
     assert sweep(pipeline).repairs == []
+
+
+class RefusesOthers(RecordedExecutions):
+    """The role may describe this state machine's executions, and no others."""
+
+    def state(self, execution_arn: str) -> ExecutionState:
+        """As IAM refuses it."""
+        if execution_arn == "arn:others":
+            raise ExecutionsUnavailableError("DescribeExecution: AccessDeniedException")
+        return super().state(execution_arn)
+
+
+def refuse_the_status(pipeline: Pipeline) -> None:
+    pipeline.execute(
+        "ALTER TABLE roadmap_tasks ADD CHECK (task_id <> 't-1' OR status NOT IN ('failed', 'completed'))"
+    )
+
+
+def name_an_execution_of_others(pipeline: Pipeline) -> None:
+    pipeline.execute("UPDATE roadmap_tasks SET execution_arn = 'arn:others' WHERE task_id = 't-1'")
+
+
+@pytest.mark.parametrize("trouble", [refuse_the_status, name_an_execution_of_others])
+def test_a_task_that_cannot_be_reconciled_keeps_no_other_from_it(
+    pipeline: Pipeline, trouble: Callable[[Pipeline], None]
+) -> None:
+    """It was the oldest, and so each sweep began with it, and ended."""
+    for number in (1, 2):
+        pipeline.load(bundle_of(["c"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'processing', execution_arn = 'arn:' || task_id,"
+        " updated_at = updated_at - make_interval(hours => CASE task_id WHEN 't-1' THEN 2 ELSE 1 END)"
+    )
+    pipeline.connections.executions = RefusesOthers()
+    trouble(pipeline)
+    with pytest.raises(NotReconciledError, match=r"1 of 2 tasks, the first: t-1 \(\w+: "):
+        sweep(pipeline)
+    found = pipeline.rows("SELECT task_id, status FROM roadmap_tasks ORDER BY task_id")
+    assert [task["status"] for task in found] == ["processing", "failed"]
+
+
+def test_a_task_whose_roadmap_is_held_by_another_session_is_left_for_the_next_sweep(
+    pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadmap_content.engine.LOCK_TIMEOUT", 1)
+    monkeypatch.setattr("roadmap_content.reconciling.TASK_SECONDS", 3.5)
+    patient = Pipeline(connections_to(database_url))
+    for number in (1, 2):
+        pipeline.load(bundle_of(["c"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'processing',"
+        " updated_at = updated_at - make_interval(hours => CASE task_id WHEN 't-1' THEN 2 ELSE 1 END)"
+    )
+    with pipeline.engine.begin() as holder:
+        holder.execute(text("SELECT FROM roadmap_metadata WHERE roadmap_id = 'r-1' FOR UPDATE"))
+        with pytest.raises(NotReconciledError, match="t-1"):
+            sweep(patient)
+    found = pipeline.rows("SELECT task_id, status FROM roadmap_tasks ORDER BY task_id")
+    assert [task["status"] for task in found] == ["processing", "failed"]
+    assert [repair.task_id for repair in sweep(patient).repairs] == ["t-1"]
+    patient.engine.dispose()
 
 
 def test_the_sweeps_take_turns_until_every_finished_task_was_looked_at(

@@ -6,6 +6,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,10 +21,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
 from roadmap_content.connections import Connections
+from roadmap_content.deadline import Deadline
 from roadmap_content.engine import Credentials
-from roadmap_content.errors import MissingSettingError
+from roadmap_content.errors import DatabaseUnavailableError, MissingSettingError
 from roadmap_content.settings import Settings
 from roadmap_content.tls import verifying_context
+from roadmap_content.transactions import transact
 
 IAM = {
     "DATABASE_AUTH": "iam",
@@ -68,6 +71,29 @@ def test_with_a_secret_the_password_is_in_it() -> None:
     arn = boto3.client("secretsmanager").create_secret(Name="db", SecretString=json.dumps(secret))["ARN"]
     found = credentials({"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": arn})
     assert found == Credentials("db.example", 5432, "roadmap", "app", "s3cret")
+
+
+def test_a_secret_that_cannot_be_read_is_a_database_that_cannot_be_reached() -> None:
+    """The state machine tries again what is named so; an error of boto's ended the finalizer at once."""
+    settings = {"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": "nothing", "DATABASE_TLS": "verify"}
+    connections = Connections(Settings(settings | {"DATABASE_SESSION": "options"}))
+    with pytest.raises(DatabaseUnavailableError, match="ResourceNotFoundException"):
+        transact(connections.engine, lambda _: None, Deadline.after(5))
+
+
+@pytest.mark.parametrize(
+    ("secret", "fault"),
+    [
+        ('{"host": "h", "port": 1, "dbname": "d", "username": "u"}', "has no 'password'"),
+        ('{"host": "h", "port": "s3cret"}', "is not the JSON that RDS keeps"),
+        ("s3cret", "is not the JSON that RDS keeps"),
+        ('["s3cret"]', "is not the JSON that RDS keeps"),
+    ],
+)
+def test_another_secret_is_refused_and_not_shown(secret: str, fault: str) -> None:
+    with pytest.raises(MissingSettingError, match=fault) as refused:
+        Credentials.from_secret(secret)
+    assert "s3cret" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.parametrize("name", IAM)

@@ -16,7 +16,9 @@ from roadmap_content.content.tutorial import TutorialDraft
 from roadmap_content.errors import MissingSettingError
 from roadmap_content.framework import Concept
 from roadmap_content.generation import generator_named
-from roadmap_content.generation.offline import CHINESE, ENGLISH, Prose
+from roadmap_content.generation.prose import Prose
+from roadmap_content.generation.prose.chinese import CHINESE
+from roadmap_content.generation.prose.english import ENGLISH
 from roadmap_content.items import ContentType
 from roadmap_content.storable import unstorable
 

@@ -17,7 +17,6 @@ def refusal(attempt: int, error_code: str) -> tuple[int, Failure]:
     ("error_code", "remedy"),
     [
         ("IdTaken", Remedy.NEW_ID),
-        ("23505", Remedy.NEW_ID),
         ("VersionTaken", Remedy.NEXT_VERSION),
         ("InvalidContent", Remedy.REJECT),
         ("22001", Remedy.REJECT),
@@ -27,6 +26,7 @@ def refusal(attempt: int, error_code: str) -> tuple[int, Failure]:
         ("54000", Remedy.REJECT),
         ("P0001", Remedy.REJECT),
         ("23503", Remedy.KEEP),
+        ("23505", Remedy.KEEP),
         ("RoadmapNotFound", Remedy.KEEP),
     ],
 )

@@ -34,7 +34,7 @@ def without(function: Function, action: str) -> Function:
     return function._replace(statements=statements)
 
 
-def allowing(function: Function, action: str, resource: str = "arn:aws:s3:::content/*") -> Function:
+def allowing(function: Function, action: str, resource: str = "${ContentBucket.Arn}/staged/*") -> Function:
     return function._replace(statements=(*function.statements, Statement("Allow", (action,), (resource,))))
 
 
@@ -69,9 +69,21 @@ def test_whatever_is_added_is_not_used(logical_id: str, action: str) -> None:
     assert faults(allowing(FUNCTIONS[logical_id], action)) == [f"{action} is allowed and not used"]
 
 
-def test_data_is_not_allowed_at_large() -> None:
-    function = allowing(FUNCTIONS["SaveBatchFunction"], "s3:GetObject", "*")
-    assert faults(function) == ["s3:GetObject: allowed on everything"]
+@pytest.mark.parametrize(
+    ("logical_id", "action", "resource"),
+    [
+        ("SaveBatchFunction", "s3:GetObject", "*"),
+        ("SaveBatchFunction", "s3:PutObject", "${ContentBucket.Arn}/*"),
+        ("SaveBatchFunction", "kms:Decrypt", "arn:aws:kms:*:*:key/*"),
+        ("TaskApiFunction", "states:StartExecution", "arn:aws:states:eu-central-1:1:stateMachine:other"),
+        ("TaskApiFunction", "states:RedriveExecution", "arn:aws:states:eu-central-1:1:execution:*"),
+    ],
+)
+def test_nothing_is_allowed_on_what_is_not_this_stacks_own(
+    logical_id: str, action: str, resource: str
+) -> None:
+    fault = f"{action} is allowed on {resource}, which is not this stack's own"
+    assert faults(allowing(FUNCTIONS[logical_id], action, resource)) == [fault]
 
 
 def test_a_denied_action_is_not_an_allowed_one() -> None:

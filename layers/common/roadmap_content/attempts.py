@@ -79,6 +79,21 @@ class Task:
     updated_at: datetime
     completed_at: datetime | None
 
+    @property
+    def recorded_failures(self) -> object:
+        """What `failed_concepts` holds, whoever wrote it."""
+        return _decoded(self.failed_concepts)
+
+    @property
+    def recorded_summary(self) -> Mapping[str, Any]:
+        """What `execution_summary` holds if this system wrote it; empty where the product did, or nobody."""
+        summary = _decoded(self.execution_summary)
+        match summary:
+            case {"attempt": int(), "duration_seconds": int() | float()}:
+                return dict(summary)
+            case _:
+                return {}
+
 
 def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
     """Read a task; with `user_id`, a task of that user.
@@ -95,8 +110,15 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
 
 def read_user_request(connection: Connection, task_id: str) -> object:
     """What the user asked for, as the product wrote it; `None` where nothing is written."""
-    request = connection.scalar(REQUEST, {"task_id": task_id})
-    return None if request is None else json.loads(request)
+    return _decoded(connection.scalar(REQUEST, {"task_id": task_id}))
+
+
+def _decoded(column: str | None) -> Any:  # noqa: ANN401 - JSON of anybody
+    """What a json column holds. One that is nested too deep to be read was not written by this system."""
+    try:
+        return None if column is None else json.loads(column)
+    except RecursionError:
+        return None
 
 
 def is_at_work(executions: Executions, task: Task) -> bool:

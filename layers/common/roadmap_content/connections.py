@@ -7,7 +7,9 @@ from sqlalchemy import Engine
 
 from .bucket import Bucket
 from .engine import STATEMENT_TIMEOUT, Credentials, open_engine
+from .errors import DatabaseUnavailableError
 from .executions import Executions
+from .secret import SecretUnavailableError, read_secret
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -53,19 +55,23 @@ class Connections:
         )
 
     def _credentials(self) -> Credentials:
+        """Asked for at each connection. Without them the database is as good as gone, and comes back so."""
         if self.settings.database_auth == "iam":
             return self._iam_credentials()
-        import boto3
-
-        client = boto3.client("secretsmanager")
-        secret = client.get_secret_value(SecretId=self.settings.database_secret_arn)
-        return Credentials.from_secret(secret["SecretString"])
+        try:
+            return Credentials.from_secret(read_secret(self.settings.database_secret_arn))
+        except SecretUnavailableError as error:
+            raise DatabaseUnavailableError(f"no credentials: {error}") from error
 
     def _iam_credentials(self) -> Credentials:
         """Credentials whose password is a token: signed here, good for 15 minutes to connect with."""
         import boto3
+        from botocore.exceptions import BotoCoreError
 
         settings = self.settings
         host, port, user = settings.database_host, settings.database_port, settings.database_user
-        token = boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+        try:
+            token = boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
+        except BotoCoreError as error:
+            raise DatabaseUnavailableError(f"no credentials: {error}") from error
         return Credentials(host, port, settings.database_name, user, token)

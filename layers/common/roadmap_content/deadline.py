@@ -32,3 +32,7 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds left; negative when it has passed."""
         return self.at - time.monotonic()
+
+    def within(self, seconds: float) -> "Deadline":
+        """The deadline of a part of the work that may take so long, and no longer than the whole."""
+        return min(self, Deadline.after(seconds), key=lambda deadline: deadline.at)

@@ -17,6 +17,8 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
+from .driver import Connection
+from .errors import MissingSettingError
 from .settings import SessionSource
 from .tls import verifying_context
 
@@ -56,15 +58,24 @@ class Credentials:
 
     @classmethod
     def from_secret(cls, secret: str) -> "Credentials":
-        """Read the JSON that RDS keeps in Secrets Manager."""
-        fields = json.loads(secret)
-        return cls(
-            host=fields["host"],
-            port=int(fields["port"]),
-            database=fields["dbname"],
-            user=fields["username"],
-            password=fields["password"],
-        )
+        """Read the JSON that RDS keeps in Secrets Manager.
+
+        Raises:
+            MissingSettingError: it is not that; the message names what is missing, and nothing that is there.
+        """
+        try:
+            fields = json.loads(secret)
+            return cls(
+                host=fields["host"],
+                port=int(fields["port"]),
+                database=fields["dbname"],
+                user=fields["username"],
+                password=fields["password"],
+            )
+        except KeyError as error:
+            raise MissingSettingError(f"the database's secret has no {error}") from None
+        except (TypeError, ValueError):
+            raise MissingSettingError("the database's secret is not the JSON that RDS keeps") from None
 
     @classmethod
     def from_url(cls, url: URL) -> "Credentials":
@@ -114,13 +125,13 @@ def open_engine(
 
 def _connect(
     credentials: Credentials, tls: ssl.SSLContext | bool, startup: Mapping[str, str], patience: int
-) -> pg8000.dbapi.Connection:
+) -> Connection:
     connection = socket.create_connection((credentials.host, credentials.port), CONNECT_TIMEOUT)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.settimeout(patience)
-        return pg8000.dbapi.connect(
+        return Connection(
             user=credentials.user,
             host=credentials.host,  # the name that TLS verifies
             database=credentials.database,

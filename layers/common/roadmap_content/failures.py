@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import starmap
 
 from sqlalchemy import Connection, text
@@ -49,11 +49,13 @@ SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
 ) AS latest
 """)
 
-# What the database or the contracts had against content, as opposed to what happened around it.
+# What the database or the contracts had against content, as opposed to what happened around it. Of one
+# batch's items: read by every batch, all of a task's would take the square of their number.
 REFUSALS = text(f"""
 SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
 FROM content_failures
-WHERE task_id = :task_id AND stage = 'save' AND NOT transient
+WHERE task_id = :task_id AND content_type = :content_type AND stage = 'save' AND NOT transient
+    AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
 """)
 
 Seen = tuple[int, Failure]
@@ -95,10 +97,13 @@ def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[
     return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, found)}
 
 
-def refusals(connection: Connection, task_id: str) -> dict[Item, list[Seen]]:
-    """Every time that an item's staged content was refused for good, the latest first."""
+def refusals(
+    connection: Connection, task_id: str, content_type: ContentType, concept_ids: Sequence[str]
+) -> dict[Item, list[Seen]]:
+    """Every time that the staged content of these concepts was refused for good, the latest first."""
+    parameters = {"task_id": task_id, "content_type": content_type, "concept_ids": json.dumps(concept_ids)}
     found: dict[Item, list[Seen]] = {}
-    for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, {"task_id": task_id})):
+    for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
         found.setdefault(failure.item, []).append((attempt, failure))
     return found
 

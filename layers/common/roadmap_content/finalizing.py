@@ -1,6 +1,5 @@
 """Finalize: whatever became of the run, the task and `framework_data` end up telling the truth."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -155,14 +154,13 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
 
     A cancelled task keeps its status, and a summary that the product wrote stays as it is.
     """
-    said = json.loads(task.failed_concepts) if task.failed_concepts is not None else None
-    counted = json.loads(task.execution_summary or "null") or {}
+    counted = task.recorded_summary
     return [
         name
         for name, differs in (
             ("status", task.status not in (outcome.status, "cancelled")),
-            ("failed_concepts", said != outcome.failed_concepts),
-            ("execution_summary", "attempt" in counted and not counted.items() >= outcome.counts.items()),
+            ("failed_concepts", task.recorded_failures != outcome.failed_concepts),
+            ("execution_summary", bool(counted) and not counted.items() >= outcome.counts.items()),
             ("completed_at", task.completed_at is None),
         )
         if differs
@@ -225,7 +223,7 @@ def _explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> d
 
 def _duration(task: Task, attempt: int, ending: Ending) -> float:
     """Seconds that the attempt took; once recorded, it stays."""
-    recorded = json.loads(task.execution_summary or "{}")
+    recorded = task.recorded_summary
     if task.completed_at is not None and recorded.get("attempt") == attempt:
         return float(recorded["duration_seconds"])
     started_at = ending.started_at or task.updated_at.replace(tzinfo=UTC)

@@ -57,7 +57,7 @@ def generate_content(request: BatchRequest, connections: Connections, deadline: 
     """
     plan, batch = request.plan, request.batch
     concepts = read_batch(connections.bucket, plan.manifest, batch)
-    known = transact(connections.engine, lambda connection: _recall(connection, request), deadline)
+    known = transact(connections.engine, lambda connection: _recall(connection, request, concepts), deadline)
     preparation = _Preparation(request, connections, deadline, known)
     outcomes = in_parallel(preparation.prepare, concepts)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
@@ -85,15 +85,16 @@ def generate_content(request: BatchRequest, connections: Connections, deadline: 
     return report
 
 
-def _recall(connection: Connection, request: BatchRequest) -> Known:
-    plan = request.plan
-    versions_sql = CONTENT_KINDS[request.batch.content_type].versions_sql
+def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Concept]) -> Known:
+    plan, content_type = request.plan, request.batch.content_type
+    concept_ids = [concept.concept_id for concept in concepts]
+    versions_sql = CONTENT_KINDS[content_type].versions_sql
     versions = {}
     if versions_sql is not None:
-        rows = connection.execute(text(versions_sql), {"roadmap_id": plan.roadmap_id})
-        versions = {row.concept_id: row.version for row in rows}
+        parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
+        versions = {row.concept_id: row.version for row in connection.execute(text(versions_sql), parameters)}
     learner = learner_from(read_user_request(connection, plan.task_id))
-    return Known(refusals(connection, plan.task_id), versions, learner)
+    return Known(refusals(connection, plan.task_id, content_type, concept_ids), versions, learner)
 
 
 class _Preparation:

@@ -12,10 +12,12 @@ Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 
 def step_handler(
-    request_type: type[PayloadT], step: Callable[[PayloadT, Connections, Deadline], Payload]
+    request_type: type[PayloadT],
+    step: Callable[[PayloadT, Connections, Deadline], Payload],
+    connections: Connections | None = None,
 ) -> Handler:
     """Make the handler of a step of the state machine. What is opened is kept for the next invocation."""
-    connections = Connections()
+    connections = connections or Connections()
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .attempts import STARTING, Task, is_at_work, read_task
 from .connections import Connections
 from .contracts import Count, Payload, StateError
 from .deadline import Deadline
+from .errors import ContentError, TaskNotFoundError, TransientError
 from .finalizing import Ending, settle
 from .log import logger
 from .metrics import Metric, emit
@@ -26,6 +27,9 @@ SWEEP_INTERVAL = timedelta(minutes=5)
 
 SWEEP_LIMIT = 100
 """Tasks of each kind that one sweep looks at: it has an invocation's time, and the next sweep goes on."""
+
+TASK_SECONDS = 12.0
+"""A task's share of the time: enough to wait once for a lock, and not for the same one until the end."""
 
 BY_EXECUTION = text("SELECT task_id FROM roadmap_tasks WHERE execution_arn = :execution_arn")
 
@@ -79,6 +83,10 @@ class Repair(Payload):
     changed: list[str]
 
 
+class NotReconciledError(TransientError):
+    """Some tasks could not be reconciled; the others were. The next event or sweep tries again."""
+
+
 class ReconcileResult(Payload):
     """What was looked at, and what was put right. Unfinished, the next sweep goes on."""
 
@@ -92,26 +100,42 @@ def reconcile(request: ReconcileRequest, connections: Connections, deadline: Dea
     """Put right the task whose execution ended, or as many as a sweep gets to.
 
     Raises:
-        DatabaseUnavailableError, ExecutionsUnavailableError: the next event or sweep does it.
+        NotReconciledError: with the tasks that could not be; all others were looked at.
+        DatabaseUnavailableError: nothing was looked at.
     """
     now = request.time or datetime.now(UTC)
     task_ids = transact(
         connections.engine, lambda connection: _candidates(connection, request, now), deadline
     )
     repairs = []
+    refusals = []
     checked = 0
     for task_id in task_ids:
         if deadline.remaining < 2 * RESERVE:
             break
         checked += 1
-        repair = _reconcile_task(connections, task_id, request, deadline)
+        try:
+            repair = _reconcile_task(connections, task_id, request, deadline.within(TASK_SECONDS))
+        except ContentError as error:
+            # Whatever is the matter with one task, it is not to keep the sweep from the next.
+            logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
+            refusals.append(f"{task_id} ({error.code}: {error})")
+            continue
         if repair is not None:
             repairs.append(repair)
             logger.warning("task_reconciled", dry_run=request.dry_run, **repair.model_dump(mode="json"))
     if not request.dry_run:
         emit({Metric.TASKS_REPAIRED: len(repairs)})
     finished = checked == len(task_ids)
-    logger.info("tasks_reconciled", checked=checked, repairs=len(repairs), finished=finished)
+    logger.info(
+        "tasks_reconciled",
+        checked=checked,
+        repairs=len(repairs),
+        refusals=len(refusals),
+        finished=finished,
+    )
+    if refusals:
+        raise NotReconciledError(f"{len(refusals)} of {checked} tasks, the first: {refusals[0]}")
     return ReconcileResult(checked=checked, repairs=repairs, finished=finished, dry_run=request.dry_run)
 
 
@@ -126,11 +150,14 @@ def _candidates(connection: Connection, request: ReconcileRequest, now: datetime
 def _reconcile_task(
     connections: Connections, task_id: str, request: ReconcileRequest, deadline: Deadline
 ) -> Repair | None:
-    task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
-    if is_at_work(connections.executions, task):
-        return None
-    ending = Ending(error=_what_ended(task, request.detail))
-    settled = settle(connections, task_id, task.attempt, ending, deadline, dry_run=request.dry_run)
+    try:
+        task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
+        if is_at_work(connections.executions, task):
+            return None
+        ending = Ending(error=_what_ended(task, request.detail))
+        settled = settle(connections, task_id, task.attempt, ending, deadline, dry_run=request.dry_run)
+    except TaskNotFoundError:
+        return None  # the product removed it meanwhile
     if not settled.changed:
         return None
     return Repair(task_id=task_id, status=settled.status, changed=settled.changed)

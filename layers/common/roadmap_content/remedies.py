@@ -11,7 +11,9 @@ from .failures import Seen
 from .staging import StagedFor
 from .transactions import is_about_data
 
-_FOREIGN_KEY_VIOLATION = "23503"
+# A foreign key, or a unique rule of the product's own: it holds against other rows, not against the content,
+# and whether it still does, the next attempt finds out.
+_ABOUT_OTHER_ROWS = ("23503", "23505")
 
 
 class Remedy(Enum):
@@ -52,13 +54,13 @@ def remedy_for(
 
 def _remedy_of(error_code: str) -> Remedy:
     match error_code:
-        case "IdTaken" | "23505":
+        case "IdTaken":
             return Remedy.NEW_ID
         case "VersionTaken":
             return Remedy.NEXT_VERSION
         case "InvalidContent":
             return Remedy.REJECT
-        case sqlstate if is_about_data(sqlstate) and sqlstate != _FOREIGN_KEY_VIOLATION:
+        case sqlstate if is_about_data(sqlstate) and sqlstate not in _ABOUT_OTHER_ROWS:
             return Remedy.REJECT
         case _:
             return Remedy.KEEP

@@ -4,17 +4,15 @@ It never raises for what the data or the database did. A row that cannot be save
 recorded with its reason; the others are saved. What it does raise for is a programming error.
 """
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, text
 
 from .bucket import in_parallel
 from .connections import Connections
-from .content import CONTENT_KINDS, Row
+from .content import CONTENT_KINDS, Row, save_parameters
 from .contracts import BatchRequest, SaveReport, StateError
 from .deadline import Deadline
 from .errors import ContentError, PermanentError, RoadmapNotFoundError, TransientError
@@ -24,9 +22,13 @@ from .items import Failure, Item, Stage
 from .log import logger
 from .manifest import read_batch
 from .metrics import Metric, emit
+from .piecemeal import save_piecemeal
 from .roadmaps import lock_roadmap
 from .staging import Staging
-from .transactions import DataRefusedError, diagnose, is_about_data, transact
+from .transactions import DataRefusedError, transact
+
+PART = 10
+"""Rows that are tried together where one of them is known to be bad: few, and few parts of them."""
 
 
 class NotStagedError(TransientError):
@@ -62,24 +64,11 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
     started = time.monotonic()
     plan, batch = request.plan, request.batch
     try:
-        saver = _Saver(request, connections)
+        saver = Saver(request, connections)
         prepared = in_parallel(saver.prepare, read_batch(connections.bucket, plan.manifest, batch))
         ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
         failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
-        try:
-            failures = transact(
-                connections.engine, lambda connection: saver.save(connection, ready, failed), deadline
-            )
-        except DataRefusedError as refusal:
-            # Unforeseen: the statement that judges its rows met one that it could not judge.
-            logger.warning(
-                "batch_bisected", batch=batch.number, sqlstate=refusal.sqlstate, reason=str(refusal)
-            )
-            failures = transact(
-                connections.engine,
-                lambda connection: saver.save(connection, ready, failed, bisect=True),
-                deadline,
-            )
+        failures = saver.save(connections.engine, ready, failed, deadline)
     except TransientError as error:
         logger.error(
             f"{batch.content_type}_batch_save_failed",
@@ -119,12 +108,13 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
     return report
 
 
-class _Saver:
-    """Saves the items of one batch."""
+class Saver:
+    """Saves the items of one batch: `prepare` each of them, then `save` all in one transaction."""
 
     def __init__(self, request: BatchRequest, connections: Connections) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
+        self._batch = request.batch
         self._generate_error = request.generate_error
         self._bucket = connections.bucket
         self._staging = Staging(connections.bucket, request.plan.roadmap_id)
@@ -148,20 +138,38 @@ class _Saver:
         return NotStagedError(f"{self._generate_error.error}: {self._generate_error.reason}")
 
     def save(
+        self, engine: Engine, ready: Sequence[Ready], failed: Sequence[Failure], deadline: Deadline
+    ) -> list[Failure]:
+        """Save rows and record failures, in one transaction; all failures in the end.
+
+        Raises:
+            DatabaseUnavailableError: transient errors until the deadline came too close.
+        """
+        try:
+            return transact(engine, lambda connection: self._save(connection, ready, failed), deadline)
+        except DataRefusedError as refusal:
+            # Unforeseen: the statement that judges its rows met one that it could not judge.
+            batch, sqlstate = self._batch.number, refusal.sqlstate
+            logger.warning("batch_saved_piecemeal", batch=batch, sqlstate=sqlstate, reason=str(refusal))
+        return transact(
+            engine, lambda connection: self._save(connection, ready, failed, piecemeal=True), deadline
+        )
+
+    def _save(
         self,
         connection: Connection,
         ready: Sequence[Ready],
         failed: Sequence[Failure],
         *,
-        bisect: bool = False,
+        piecemeal: bool = False,
     ) -> list[Failure]:
-        """Save rows and record failures, in the transaction of `connection`; all failures in the end."""
         failures = list(failed)
         if ready and not lock_roadmap(connection, self._plan.roadmap_id):
             missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
             failures += [_failure(entry.item, missing) for entry in ready]
         elif ready:
-            failures += self._bisect(connection, ready) if bisect else self._write(connection, ready)
+            write = self._write_piecemeal if piecemeal else self._write
+            failures += write(connection, ready)
         plan = self._plan
         consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
@@ -171,29 +179,29 @@ class _Saver:
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
-        rows = [{"ordinal": ordinal, **entry.row} for ordinal, entry in enumerate(ready)]
-        verdicts = connection.execute(
-            text(self._kind.save_sql), {"roadmap_id": self._plan.roadmap_id, "rows": json.dumps(rows)}
-        )
-        return [
-            _failure(Item(verdict.concept_id, self._kind.content_type), _REFUSALS[verdict.verdict])
-            for verdict in verdicts
-            if verdict.verdict in _REFUSALS
+        refused = connection.execute(text(self._kind.save_sql), self._parameters(ready))
+        return [self._refusal(row.concept_id, row.verdict) for row in refused]
+
+    def _write_piecemeal(
+        self, connection: Connection, ready: Sequence[Ready], size: int = PART
+    ) -> list[Failure]:
+        """Save rows in parts of `size`, and those of parts that the server refuses one by one."""
+        parts = [ready[start : start + size] for start in range(0, len(ready), size)]
+        outcome = save_piecemeal(connection, self._kind.save_sql, [self._parameters(part) for part in parts])
+        failures = [self._refusal(*verdict) for verdict in outcome.verdicts]
+        suspects = [entry for number in outcome.refused for entry in parts[number]]
+        if suspects and size > 1:
+            return failures + self._write_piecemeal(connection, suspects, 1)
+        return failures + [
+            Failure(entry.item, Stage.SAVE, refusal.sqlstate, str(refusal), transient=False)
+            for entry, refusal in zip(suspects, outcome.refused.values(), strict=True)
         ]
 
-    def _bisect(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
-        """Save rows, halving those that the server refuses until each culprit stands alone."""
-        try:
-            with connection.begin_nested():
-                return self._write(connection, ready)
-        except DBAPIError as error:
-            sqlstate, message = diagnose(error)
-            if not is_about_data(sqlstate):
-                raise
-            if len(ready) == 1:
-                return [Failure(ready[0].item, Stage.SAVE, sqlstate, message, transient=False)]
-        middle = len(ready) // 2
-        return self._bisect(connection, ready[:middle]) + self._bisect(connection, ready[middle:])
+    def _parameters(self, ready: Sequence[Ready]) -> dict[str, str]:
+        return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
+
+    def _refusal(self, concept_id: str, verdict: str) -> Failure:
+        return _failure(Item(concept_id, self._kind.content_type), _REFUSALS[verdict])
 
 
 def _failure(item: Item, error: ContentError) -> Failure:

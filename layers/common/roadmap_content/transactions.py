@@ -6,6 +6,7 @@ every unit of work of this system is idempotent.
 """
 
 import random
+import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -28,8 +29,8 @@ _TRANSIENT_CLASSES = ("08", "28", "40", "53", "55", "57", "58")
 _TRANSIENT_STATES = ("25006", "25P03")
 
 # Class 21 cardinality, 22 data, 23 integrity, 54 program limit; P0001 is raised by a trigger of the product.
-_DATA_CLASSES = ("21", "22", "23", "54")
-_DATA_STATES = ("P0001",)
+DATA_STATES = "^(21|22|23|54|P0001$)"
+"""A regular expression, to Python and to PostgreSQL."""
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
 RESERVE = 3.0
@@ -88,4 +89,4 @@ def is_transient(sqlstate: str) -> bool:
 
 def is_about_data(sqlstate: str) -> bool:
     """Whether the server refused the rows, and not the statement or the circumstances."""
-    return sqlstate[:2] in _DATA_CLASSES or sqlstate in _DATA_STATES
+    return re.match(DATA_STATES, sqlstate) is not None

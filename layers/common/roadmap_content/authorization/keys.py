@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 from jwt import PyJWK, PyJWKClient, PyJWKClientError, PyJWTError
 
 from ..errors import TransientError
+from ..secret import SecretUnavailableError, read_secret
 from .settings import AuthorizationSettings
 
 LIFETIME_SECONDS = 300
@@ -109,18 +110,10 @@ class SharedSecret:
         return self._secret
 
     def _read(self) -> str:
-        # Here, because it takes longer to import than everything else, and public keys need none of it.
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        limits = Config(
-            connect_timeout=TIMEOUT_SECONDS, read_timeout=TIMEOUT_SECONDS, retries={"total_max_attempts": 2}
-        )
         try:
-            answer = boto3.client("secretsmanager", config=limits).get_secret_value(SecretId=self._arn)
-        except (BotoCoreError, ClientError) as error:
+            secret = read_secret(self._arn)
+        except SecretUnavailableError as error:
             raise KeysUnavailableError(f"JWT_SECRET_ARN: {error}") from error
-        if not (secret := answer.get("SecretString")):
+        if not secret:
             raise KeysUnavailableError("JWT_SECRET_ARN: the secret holds no text")
         return secret

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ..items import ContentType
-from .kind import Content, ContentKind, Document, Draft, Row
+from .kind import Content, ContentKind, Document, Draft, Row, save_parameters
 from .quiz import QUIZ
 from .resources import RESOURCES
 from .tutorial import TUTORIAL
@@ -22,4 +22,5 @@ __all__ = [
     "Document",
     "Draft",
     "Row",
+    "save_parameters",
 ]

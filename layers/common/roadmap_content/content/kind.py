@@ -5,7 +5,7 @@ nothing else: planning, generating, saving and finalizing know it only as a `Con
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
@@ -39,6 +39,9 @@ Document = dict[str, Any]
 """A JSON object as it was read: kept beside its model, so that what is stored is what was staged."""
 
 Row = dict[str, Any]
+"""An item's columns by name; what is large and JSON is text already, under `DOCUMENT`."""
+
+DOCUMENT = "document"
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class ContentKind:
     """Stores what does not go into the row, before the row is saved; → the row, with what came of it."""
 
     save_sql: str
-    """Saves `:rows` (a JSON array of rows with an `ordinal`) of `:roadmap_id`; one verdict per row."""
+    """Saves the rows that `save_parameters` gives it; the `concept_id` and the `verdict` of each that it
+    refused, and of no other."""
 
     saved_sql: str
     """The `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
@@ -70,7 +74,8 @@ class ContentKind:
     """The current row of every completed item of `:roadmap_id`, as `project` takes it."""
 
     versions_sql: str | None
-    """The highest `version` per `concept_id` of `:roadmap_id`, saved or not; of a type that has versions."""
+    """The highest `version`, saved or not, of each of `:concept_ids` (a JSON array) in `:roadmap_id`; of a
+    type that has versions."""
 
     project: Callable[[Row | None], Document]
     """The concept's fields in `framework_data` that follow from its current row, or from having none."""
@@ -98,6 +103,20 @@ class ContentKind:
             raise InvalidContentError(first_fault(error)) from error
         assert isinstance(document, dict)  # noqa: S101 - the model has just accepted it
         return document
+
+
+def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
+    """The parameters of a `save_sql`: `rows`, a JSON array with an `ordinal` from 1 on, and `documents`.
+
+    A document is a line of its own: escaped JSON holds no line feed. Inside `rows` it would be escaped and
+    parsed twice over, and carried along where rows are only judged.
+    """
+    columns = [
+        {"ordinal": ordinal} | {name: value for name, value in row.items() if name != DOCUMENT}
+        for ordinal, row in enumerate(rows, start=1)
+    ]
+    documents = [row.get(DOCUMENT, "") for row in rows]
+    return {"roadmap_id": roadmap_id, "rows": json.dumps(columns), "documents": "\n".join(documents)}
 
 
 def nothing_to_publish(_bucket: Bucket, row: Row, _content: Document) -> Row:

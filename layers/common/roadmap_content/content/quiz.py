@@ -1,5 +1,6 @@
 """Quizzes: the contract, the table `quiz_metadata`, and the fields of a concept."""
 
+import json
 from collections import Counter
 from typing import Annotated, Literal, Self
 
@@ -7,6 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from ..items import ContentType
 from .kind import (
+    DOCUMENT,
     Content,
     ContentId,
     ContentKind,
@@ -86,7 +88,7 @@ SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS claimant
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
-        ordinal integer, concept_id text, quiz_id text, questions json, total_questions integer,
+        ordinal integer, concept_id text, quiz_id text, total_questions integer,
         easy_count integer, medium_count integer, hard_count integer)
 ), judged AS (
     SELECT i.*, CASE
@@ -100,18 +102,18 @@ WITH incoming AS (
 ), inserted AS (
     INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions, total_questions,
         easy_count, medium_count, hard_count, generated_at)
-    SELECT j.quiz_id, j.concept_id, :roadmap_id, j.questions, j.total_questions,
+    SELECT j.quiz_id, j.concept_id, :roadmap_id, CAST(d.questions AS json), j.total_questions,
         j.easy_count, j.medium_count, j.hard_count, timezone('utc', now())
-    FROM judged j WHERE j.verdict = 'new'
-    ON CONFLICT DO NOTHING
+    FROM judged j
+    LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(questions, ordinal)
+        ON d.ordinal = j.ordinal
+    WHERE j.verdict = 'new'
+    ON CONFLICT (quiz_id) DO NOTHING
     RETURNING concept_id
 )
-SELECT j.concept_id, CASE
-    WHEN i.concept_id IS NOT NULL THEN 'saved'
-    WHEN j.verdict = 'new' THEN 'id_taken'
-    ELSE j.verdict
-END AS verdict
-FROM judged j LEFT JOIN inserted i ON i.concept_id = j.concept_id
+SELECT j.concept_id, CASE j.verdict WHEN 'new' THEN 'id_taken' ELSE j.verdict END AS verdict
+FROM judged j
+WHERE j.verdict <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
 """
 
 SAVED = """
@@ -128,11 +130,11 @@ def _to_row(_roadmap_id: str, concept_id: str, quiz: Document) -> Row:
     return {
         "concept_id": concept_id,
         "quiz_id": quiz["quiz_id"],
-        "questions": quiz["questions"],
         "total_questions": quiz["total_questions"],
         "easy_count": difficulties["easy"],
         "medium_count": difficulties["medium"],
         "hard_count": difficulties["hard"],
+        DOCUMENT: json.dumps(quiz["questions"]),
     }
 
 

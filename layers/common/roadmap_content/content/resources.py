@@ -1,11 +1,22 @@
 """Resources: the contract, the table `resource_recommendation_metadata`, and the fields of a concept."""
 
+import json
 from typing import Annotated
 
 from pydantic import StringConstraints
 
 from ..items import ContentType
-from .kind import Content, ContentId, ContentKind, Document, Draft, Row, nothing_to_publish, status_field
+from .kind import (
+    DOCUMENT,
+    Content,
+    ContentId,
+    ContentKind,
+    Document,
+    Draft,
+    Row,
+    nothing_to_publish,
+    status_field,
+)
 
 
 class Resource(Content):
@@ -46,8 +57,7 @@ SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS claimant
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
-        ordinal integer, concept_id text, id text, resources json, resources_count integer,
-        search_queries_used json)
+        ordinal integer, concept_id text, id text, resources_count integer, search_queries_used json)
 ), judged AS (
     SELECT i.*, CASE
         WHEN mine.id IS NOT NULL THEN 'kept'
@@ -61,18 +71,18 @@ WITH incoming AS (
 ), inserted AS (
     INSERT INTO resource_recommendation_metadata
         (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)
-    SELECT j.id, j.concept_id, :roadmap_id, j.resources, j.resources_count, j.search_queries_used,
-        timezone('utc', now())
-    FROM judged j WHERE j.verdict = 'new'
-    ON CONFLICT DO NOTHING
+    SELECT j.id, j.concept_id, :roadmap_id, CAST(d.resources AS json), j.resources_count,
+        j.search_queries_used, timezone('utc', now())
+    FROM judged j
+    LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(resources, ordinal)
+        ON d.ordinal = j.ordinal
+    WHERE j.verdict = 'new'
+    ON CONFLICT (id) DO NOTHING
     RETURNING concept_id
 )
-SELECT j.concept_id, CASE
-    WHEN i.concept_id IS NOT NULL THEN 'saved'
-    WHEN j.verdict = 'new' THEN 'id_taken'
-    ELSE j.verdict
-END AS verdict
-FROM judged j LEFT JOIN inserted i ON i.concept_id = j.concept_id
+SELECT j.concept_id, CASE j.verdict WHEN 'new' THEN 'id_taken' ELSE j.verdict END AS verdict
+FROM judged j
+WHERE j.verdict <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
 """
 
 SAVED = """
@@ -88,9 +98,9 @@ def _to_row(_roadmap_id: str, concept_id: str, resources: Document) -> Row:
     return {
         "concept_id": concept_id,
         "id": resources["id"],
-        "resources": resources["resources"],
         "resources_count": len(resources["resources"]),
         "search_queries_used": resources["search_queries_used"],
+        DOCUMENT: json.dumps(resources["resources"]),
     }
 
 

@@ -74,7 +74,7 @@ WITH incoming AS (
             AND higher.concept_id = j.concept_id AND higher.content_version > j.content_version),
         j.estimated_completion_time, timezone('utc', now())
     FROM judged j WHERE j.verdict = 'new'
-    ON CONFLICT DO NOTHING
+    ON CONFLICT (tutorial_id) DO NOTHING
     RETURNING concept_id, content_version
 ), completed AS (
     UPDATE tutorial_metadata t SET title = j.title, summary = j.summary, content_url = j.content_url,
@@ -87,15 +87,10 @@ WITH incoming AS (
     FROM inserted i WHERE t.roadmap_id = :roadmap_id AND t.concept_id = i.concept_id
         AND t.is_latest AND t.content_version < i.content_version
 )
-SELECT j.concept_id, CASE
-    WHEN j.verdict = 'kept' THEN 'kept'
-    WHEN i.concept_id IS NOT NULL OR c.concept_id IS NOT NULL THEN 'saved'
-    WHEN j.verdict IN ('new', 'prepared') THEN 'id_taken'
-    ELSE j.verdict
-END AS verdict
+SELECT j.concept_id, CASE WHEN j.verdict IN ('new', 'prepared') THEN 'id_taken' ELSE j.verdict END AS verdict
 FROM judged j
-LEFT JOIN inserted i ON i.concept_id = j.concept_id
-LEFT JOIN completed c ON c.concept_id = j.concept_id
+WHERE j.verdict <> 'kept' AND j.concept_id NOT IN (
+    SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM completed)
 """
 
 SAVED = """
@@ -115,7 +110,9 @@ ORDER BY concept_id, content_version DESC
 
 VERSIONS = """
 SELECT concept_id, max(content_version) AS version FROM tutorial_metadata
-WHERE roadmap_id = :roadmap_id GROUP BY concept_id
+WHERE roadmap_id = :roadmap_id
+    AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
+GROUP BY concept_id
 """
 
 

@@ -1,0 +1,105 @@
+"""The database that is measured on: a server of its own, with fsync, and another roadmap's rows in it."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+
+from local.postgres import PostgresServer
+from migrations import migrate
+from roadmap_content.content import CONTENT_KINDS, save_parameters
+from roadmap_content.engine import Credentials, open_engine
+
+from .curriculum import Author, concept_ids
+from .stock import ROADMAP
+
+NEIGHBOUR = "neighbour-5f2a8c31"
+TABLES = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata", "content_failures")
+
+INSERT_ROADMAP = text("""
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data) VALUES (:id, 'u', 'A roadmap', '{}')
+""")
+
+
+class Database:
+    """A migrated database; `engine` is the product's own, with its one connection."""
+
+    def __init__(self, url: str) -> None:
+        credentials = Credentials.from_url(make_url(url))
+        self.url = url
+        self.engine: Engine = open_engine(lambda: credentials, tls=False, statement_timeout=600)
+        # VACUUM wants no transaction around it.
+        self._administrator = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+
+    def populate(self, author: Author, concepts: int) -> None:
+        """Fill the tables with another roadmap's rows, so that indexes have depth and the planner figures."""
+        with self.engine.begin() as connection:
+            for roadmap_id in (ROADMAP, NEIGHBOUR):
+                connection.execute(INSERT_ROADMAP, {"id": roadmap_id})
+            ids = concept_ids(NEIGHBOUR, concepts)
+            entries = [author.entry(concept_id, number, 0) for number, concept_id in enumerate(ids)]
+            for content_type, kind in CONTENT_KINDS.items():
+                rows = [kind.to_row(NEIGHBOUR, entry["concept_id"], entry[content_type]) for entry in entries]
+                connection.execute(text(kind.save_sql), save_parameters(NEIGHBOUR, rows))
+        self.administer(["ANALYZE"])
+
+    def taken_ids(self, number: int) -> dict[str, list[str]]:
+        """Ids that the other roadmap has, per content type."""
+        with self.engine.connect() as connection:
+            return {
+                content_type: [
+                    str(row[kind.id_field])
+                    for row in connection.execute(
+                        text(kind.current_sql), {"roadmap_id": NEIGHBOUR}
+                    ).mappings()
+                ][:number]
+                for content_type, kind in CONTENT_KINDS.items()
+            }
+
+    def forget(self) -> None:
+        """Take away what a trial has written, and what it left to be done: the next one pays for nothing."""
+        self.administer(
+            [
+                *(f"DELETE FROM {table} WHERE roadmap_id = '{ROADMAP}'" for table in TABLES[:3]),
+                "DELETE FROM content_failures",
+                f"VACUUM {', '.join(TABLES)}",
+                "CHECKPOINT",
+            ]
+        )
+
+    def administer(self, statements: Sequence[str]) -> None:
+        """Run statements outside of any transaction."""
+        with self._administrator.connect() as connection:
+            for statement in statements:
+                connection.execute(text(statement))
+
+    def count(self) -> int:
+        """How many rows of the benchmarked roadmap there are, in all three tables."""
+        counted = " + ".join(
+            f"(SELECT count(*) FROM {table} WHERE roadmap_id = '{ROADMAP}')" for table in TABLES[:3]
+        )
+        with self.engine.connect() as connection:
+            return int(connection.scalar(text(f"SELECT {counted}")) or 0)
+
+    def version(self) -> str:
+        """The server's version."""
+        with self.engine.connect() as connection:
+            return str(connection.scalar(text("SHOW server_version")))
+
+
+@contextmanager
+def own_database() -> Iterator[Database]:
+    """A server of our own, with fsync and without a vacuum that comes when it likes; gone afterwards."""
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-benchmark-") as folder,
+        PostgresServer.start(Path(folder)) as server,
+    ):
+        migrate(server.url)
+        database = Database(server.url)
+        try:
+            database.administer(["ALTER SYSTEM SET autovacuum = off", "SELECT pg_reload_conf()"])
+            yield database
+        finally:
+            database.engine.dispose()

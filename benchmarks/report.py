@@ -1,0 +1,105 @@
+"""Shows a result on a terminal: tables for people, then the whole of it as JSON on the last line."""
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from .result import Breakdown, Figure, Result, Series, Target
+
+_WIDTH = 120
+
+
+def show(result: Result) -> None:
+    """Print a result; nothing but its last line is for machines."""
+    console = Console(width=_WIDTH, highlight=False)
+    console.print(f"[bold]{result.title}[/bold]")
+    for series in result.series:
+        console.print(_series(series))
+    for breakdown in result.breakdowns:
+        console.print(_breakdown(breakdown))
+    if result.figures:
+        console.print(_figures(result.figures))
+    if result.targets:
+        console.print(_targets(result.targets))
+    sys.stdout.write(result.line() + "\n")
+
+
+def amount(value: float, unit: str) -> str:
+    """A number for people: three digits that count, seconds as ms where they are few."""
+    if unit == "s" and abs(value) < 1:
+        value, unit = value * 1000, "ms"
+    digits = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
+    return digits if not unit else digits + unit if unit == "×" else f"{digits} {unit}"
+
+
+def _series(series: Series) -> Table:
+    table = Table(title=series.title, title_justify="left")
+    table.add_column(series.size_name)
+    for size in series.sizes:
+        table.add_column(f"{size:,}", justify="right")
+    for row in series_rows(series):
+        table.add_row(*row)
+    return table
+
+
+def series_rows(series: Series) -> list[list[str]]:
+    """A row per contestant: its name, then per size its median, the ratio to the base, and the noise."""
+    rows = []
+    for name, by_size in series.values.items():
+        cells = []
+        for size in series.sizes:
+            if size not in by_size:
+                cells.append("–")
+                continue
+            measured = series.estimate(name, size)
+            ratio = "" if name == series.base else f" {amount(series.ratio(name, size).median, '×')}"
+            noise = f" ±{measured.noise / 2:.0%}" if len(by_size[size]) > 1 else ""
+            cells.append(f"{amount(measured.median, series.unit)}{ratio}{noise}")
+        rows.append([name, *cells])
+    return rows
+
+
+def _breakdown(breakdown: Breakdown) -> Table:
+    table = Table(title=breakdown.title, title_justify="left")
+    table.add_column("")
+    for bar in breakdown.bars:
+        table.add_column(bar, justify="right")
+    for row in breakdown_rows(breakdown):
+        table.add_row(*row)
+    return table
+
+
+def breakdown_rows(breakdown: Breakdown) -> list[list[str]]:
+    """A row per part, with its amount in each bar; the sum last."""
+    parts = list(dict.fromkeys(part for bar in breakdown.bars.values() for part in bar))
+    rows = [
+        [part, *(amount(bar.get(part, 0.0), breakdown.unit) for bar in breakdown.bars.values())]
+        for part in parts
+    ]
+    return [*rows, ["sum", *(amount(sum(bar.values()), breakdown.unit) for bar in breakdown.bars.values())]]
+
+
+def _figures(figures: list[Figure]) -> Table:
+    table = Table("figure", "value")
+    for figure in figures:
+        table.add_row(figure.label, amount(figure.value, figure.unit))
+    return table
+
+
+def _targets(targets: list[Target]) -> Table:
+    table = Table("target", "measured", "limit", "")
+    for target in targets:
+        table.add_row(*target_row(target))
+    return table
+
+
+def target_row(target: Target) -> list[str]:
+    """A target, what came out, its limit, and whether it is met."""
+    sign = "≥" if target.at_least else "≤"
+    return [
+        target.label,
+        amount(target.value, target.unit),
+        f"{sign} {amount(target.limit, target.unit)}",
+        "met" if target.met else "missed",
+    ]

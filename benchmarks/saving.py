@@ -1,0 +1,246 @@
+"""`python -m benchmarks.saving`: what saving costs, against what it replaces and against the floor.
+
+Every contestant saves all three artefacts of every concept, commits included, on a warm connection to the
+same database, in turn, onto ground that is cleared and vacuumed before each run, outside the clock.
+"""
+
+import argparse
+import gc
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from roadmap_content.connections import Connections
+from roadmap_content.content import CONTENT_KINDS
+from roadmap_content.log import logger
+from roadmap_content.settings import Settings
+
+from .contestants import ours, psycopg3
+from .contestants.replaced import Replaced
+from .curriculum import Author
+from .database import Database, own_database
+from .measuring import in_turn, seconds_of
+from .report import show
+from .result import RESULTS, Result, Series, Target, now, read_result, this_machine, versions
+from .saving_parts import saving_parts
+from .stock import Stock, planned_size
+
+SIZES = (3, 30, 100, 1_000, 10_000)
+ROUNDS = 7
+NEIGHBOURS = 3_000
+BAD = 10
+
+HANDLER = "through the handler"
+DATABASE = "database part"
+PLANNED = "database part, in the planner's batches"
+REPLACED = "the design replaced"
+PSYCOPG = "the same SQL, psycopg 3"
+FLOOR = "COPY, the floor"
+
+CLEAN, FORESEEN, UNFORESEEN = "all good", "10 ids taken", "10 refused by a CHECK"
+
+ABOUT = """
+All three artefacts of so many concepts, from checked content to the last commit, on a warm connection to an
+embedded PostgreSQL on the same machine, with fsync, beside the rows of another roadmap. Contestants run in
+turn, and what a run wrote is deleted, vacuumed and checkpointed outside the clock before the next.
+
+*Through the handler*: events in, answers out; staged objects are read from memory in place of S3 (an S3
+emulated in Python would be all there is to see), checked, encoded and saved. *Database part*: from checked
+rows, their JSON documents encoded, to the commit: lock, one statement, failures, commit, once per content
+type, which is what a batch is; all concepts in one batch, and in the batches that the planner makes. *The
+design replaced*: SQLAlchemy's async ORM on asyncpg, three concepts a transaction; it starts from content
+that is not encoded yet, because its ORM encodes. *COPY*: the database part's rows by psycopg 3, three
+tables, one transaction, nothing judged and nothing locked.
+"""
+
+
+def main() -> None:
+    """Measure, show, and keep the result."""
+    arguments = _arguments()
+    _silence_the_log()
+    with own_database() as database:
+        author = Author()
+        database.populate(author, NEIGHBOURS)
+        series = [_sizes(database, author, arguments.sizes, arguments.rounds)]
+        breakdowns = []
+        if 1_000 in arguments.sizes:
+            series.append(_bad_rows(database, author, 1_000, arguments.rounds))
+            breakdowns.append(saving_parts(database, Stock(1_000, author), arguments.rounds))
+        result = Result(
+            name="saving",
+            title="Saving",
+            about=ABOUT.strip(),
+            machine=this_machine(),
+            versions=versions("SQLAlchemy", "pg8000", "psycopg", "asyncpg")
+            | {"PostgreSQL": database.version()},
+            measured_at=now(),
+            series=series,
+            breakdowns=breakdowns,
+        )
+    if not arguments.short:
+        kept = read_result(RESULTS / "saving.json")
+        result = result if kept is None else result.over(kept)
+    result = result.model_copy(update={"targets": list(_targets(result))})
+    if not arguments.short:
+        result.write()
+    show(result)
+    if arguments.short and (missed := [t.label for t in result.targets if not t.holds_with(arguments.room)]):
+        sys.exit(f"missed by more than the room for noise: {', '.join(missed)}")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of concepts")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument(
+        "--short", action="store_true", help="keep nothing; fail where a target is missed by more than --room"
+    )
+    parser.add_argument("--room", type=float, default=0.5, help="for noise, as a share of a target")
+    return parser.parse_args()
+
+
+def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) -> Series:
+    values: dict[str, dict[int, list[float]]] = {}
+    connections = _connections(database)
+    replaced = Replaced(database.url)
+    with psycopg3.connect(database.url) as connection:
+        for size in sorted(sizes):
+            stock = Stock(size, author)
+            works: dict[str, Callable[[], object]] = {
+                DATABASE: ours.database_part(stock, connections, size),
+                REPLACED: replaced.prepare(stock),
+                PSYCOPG: psycopg3.same_sql(stock, connection),
+                FLOOR: psycopg3.copy(stock, connection),
+                HANDLER: ours.through_the_handler(stock, connections, size),
+            }
+            if planned_size(size) < size:
+                works[PLANNED] = ours.database_part(stock, connections, planned_size(size))
+            # A minute a round: what a warm-up is for, the smaller sizes have done.
+            warm_up = 0 if size >= 10_000 else 1
+            _note(f"saving {size:,} concepts")
+            for name, seconds in _measure(database, works, rounds, warm_up, expected=3 * size).items():
+                values.setdefault(name, {})[size] = seconds
+    replaced.close()
+    return Series(
+        name="time",
+        title="Saving all three artefacts, commits included",
+        unit="s",
+        size_name="concepts",
+        base=DATABASE,
+        values=values,
+    )
+
+
+def _bad_rows(database: Database, author: Author, size: int, rounds: int) -> Series:
+    """Batches of which some rows cannot be saved, as the statement foresees it and as it does not."""
+    connections = _connections(database)
+    taken = database.taken_ids(BAD)
+    works = {}
+    for name in (CLEAN, FORESEEN, UNFORESEEN):
+        stock = Stock(size, author)
+        for number in range(BAD if name != CLEAN else 0):
+            place = number * size // BAD + number * 7
+            for content_type, content in stock.entries[place].content.items():
+                bad_id = taken[content_type][number] if name == FORESEEN else f"bad-{number}"
+                content[CONTENT_KINDS[content_type].id_field] = bad_id
+        works[name] = ours.database_part(stock, connections, size)
+    with _check(database):
+        _note(f"saving {size:,} concepts with {BAD} bad rows of each type")
+        values = _measure(database, works, rounds, 1)
+    return Series(
+        name="bad-rows",
+        title=f"Saving with {BAD} bad rows of each content type",
+        unit="s",
+        size_name="concepts",
+        base=CLEAN,
+        values={name: {size: seconds} for name, seconds in values.items()},
+    )
+
+
+@contextmanager
+def _check(database: Database) -> Iterator[None]:
+    """Rules of a product's own, which no statement of this system knows."""
+    tables = [
+        ("tutorial_metadata", "tutorial_id"),
+        ("resource_recommendation_metadata", "id"),
+        ("quiz_metadata", "quiz_id"),
+    ]
+    database.administer(
+        [
+            f"ALTER TABLE {table} ADD CONSTRAINT not_bad CHECK ({key} NOT LIKE 'bad-%')"
+            for table, key in tables
+        ]
+    )
+    yield
+    database.administer([f"ALTER TABLE {table} DROP CONSTRAINT not_bad" for table, _ in tables])
+
+
+def _measure(
+    database: Database,
+    works: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warm_up: int,
+    expected: int | None = None,
+) -> dict[str, list[float]]:
+    def trial(work: Callable[[], object]) -> float:
+        database.forget()
+        gc.collect()
+        seconds = seconds_of(work)
+        assert expected is None or database.count() == expected  # noqa: S101 - or it has not saved
+        return seconds
+
+    return in_turn(
+        {name: lambda work=work: trial(work) for name, work in works.items()},  # type: ignore[misc]
+        rounds,
+        warm_up=warm_up,
+    )
+
+
+def _targets(result: Result) -> Iterator[Target]:
+    series = {series.name: series for series in result.series}
+    time, bad = series["time"], series.get("bad-rows")
+    for size, limit in ((30, 10.0), (1_000, 15.0)):
+        if size in time.sizes:
+            yield Target(
+                label=f"the design replaced against the database part, {size:,} concepts",
+                value=time.ratio(REPLACED, size).median,
+                limit=limit,
+                at_least=True,
+            )
+    if 1_000 in time.sizes:
+        yield Target(
+            label="the database part against COPY, 1,000 concepts",
+            value=time.ratio(DATABASE, 1_000, FLOOR).median,
+            limit=1.5,
+        )
+    if bad is not None:
+        for name, limit in ((FORESEEN, 1.1), (UNFORESEEN, 3.0)):
+            yield Target(
+                label=f"{name} of 1,000, against none",
+                value=bad.ratio(name, 1_000).median,
+                limit=limit,
+            )
+
+
+def _connections(database: Database) -> Connections:
+    connections = Connections(Settings({}))
+    connections.engine = database.engine
+    return connections
+
+
+def _silence_the_log() -> None:
+    """Log lines are written, as in Lambda, but nobody reads them here."""
+    nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process
+    for handler in logging.getLogger(logger.service).handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(nowhere)
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"{text} …\n")
+
+
+if __name__ == "__main__":
+    main()

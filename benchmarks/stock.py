@@ -1,0 +1,117 @@
+"""What is to be saved: content for every concept of one roadmap, and the planner's batches of it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cached_property
+from math import ceil
+from typing import NamedTuple
+
+from roadmap_content.bucket import Bucket, StoredObject
+from roadmap_content.content import CONTENT_KINDS, Document, Row
+from roadmap_content.contracts import BatchReference, BatchRequest, Plan
+from roadmap_content.framework import read_framework
+from roadmap_content.items import ContentType, Item
+from roadmap_content.manifest import make_manifest
+from roadmap_content.staging import Staging
+
+from .curriculum import Author, concept_ids
+
+ROADMAP = "benchmarked-9b2c8d4e"
+TASK = "benchmark"
+
+PLANNED = 25
+"""Items of a batch, as the template deploys it; more where a roadmap would have too many batches."""
+
+
+class MemoryBucket(Bucket):
+    """A bucket that costs nothing: what is measured is this system and not an S3."""
+
+    def __init__(self) -> None:
+        super().__init__("memory")
+        self._objects: dict[str, bytes] = {}
+
+    def get(self, key: str, *, start: int = 0, length: int | None = None) -> StoredObject | None:
+        """Read an object, or a part of it."""
+        body = self._objects.get(key)
+        if body is None:
+            return None
+        return StoredObject(body if length is None else body[start : start + length], {})
+
+    def put(self, key: str, body: bytes, metadata: object = None) -> None:  # noqa: ARG002 - as Bucket's
+        """Store an object."""
+        self._objects[key] = body
+
+    def put_once(self, key: str, body: bytes, content_type: str) -> bool:  # noqa: ARG002 - as Bucket's
+        """Store an object, unless another is there."""
+        return self._objects.setdefault(key, body) == body
+
+
+class Entry(NamedTuple):
+    """One concept and its three artefacts, by content type."""
+
+    concept_id: str
+    content: dict[ContentType, Document]
+
+
+class Stock:
+    """The content of a roadmap of `size` concepts, staged in a bucket of its own."""
+
+    def __init__(self, size: int, author: Author, *, markdown: int = 200) -> None:
+        self.size = size
+        self.entries: list[Entry] = []
+        for number, concept_id in enumerate(concept_ids(ROADMAP, size)):
+            written = author.entry(concept_id, number, markdown)
+            self.entries.append(Entry(concept_id, {kind: written[kind] for kind in ContentType}))
+
+    @cached_property
+    def bucket(self) -> MemoryBucket:
+        """The bucket with everything staged."""
+        bucket = MemoryBucket()
+        staging = Staging(bucket, ROADMAP)
+        for entry in self.entries:
+            for content_type, content in entry.content.items():
+                staging.write(Item(entry.concept_id, content_type), content, TASK, 1)
+        return bucket
+
+    def requests(self, batch_size: int) -> list[BatchRequest]:
+        """The batches, as `save_batch` is asked for them; the manifest lies in the bucket."""
+        concepts = [{"concept_id": entry.concept_id, "name": "A concept"} for entry in self.entries]
+        framework = read_framework(
+            {"stages": [{"name": "S", "modules": [{"name": "M", "concepts": concepts}]}]}
+        )
+        missing = [Item(entry.concept_id, kind) for entry in self.entries for kind in ContentType]
+        manifest = make_manifest(framework, missing, batch_size)
+        self.bucket.put(f"manifests/{batch_size}", manifest.body)
+        plan = Plan(
+            task_id=TASK,
+            roadmap_id=ROADMAP,
+            attempt=1,
+            claimed_at=datetime(2026, 1, 1),  # noqa: DTZ001 - timestamps of this system have no zone
+            manifest=f"manifests/{batch_size}",
+            planned=dict.fromkeys(ContentType, self.size),
+        )
+        return [_request(plan, batch) for batch in manifest.batches]
+
+    def rows(self) -> Iterator[tuple[ContentType, list[Row]]]:
+        """The rows of each table, checked and with their documents encoded."""
+        for content_type, kind in CONTENT_KINDS.items():
+            yield (
+                content_type,
+                [
+                    kind.publish(
+                        self.bucket,
+                        kind.to_row(ROADMAP, entry.concept_id, entry.content[content_type]),
+                        entry.content[content_type],
+                    )
+                    for entry in self.entries
+                ],
+            )
+
+
+def planned_size(size: int) -> int:
+    """The batch size that the planner chooses for so many concepts."""
+    return max(PLANNED, ceil(size / 333))
+
+
+def _request(plan: Plan, batch: BatchReference) -> BatchRequest:
+    return BatchRequest(plan=plan, batch=batch, execution_arn="arn:benchmark")

@@ -1,0 +1,36 @@
+"""A batch with rows that the server refuses, in one part with others that the statement refuses itself."""
+
+from tests.factories import bundle_of, concept_ids, quiz
+
+from .pipeline import Pipeline
+
+
+def test_verdicts_of_a_part_that_is_refused_are_told_once(pipeline: Pipeline) -> None:
+    """A foreign key is checked at the end of a statement that has judged another row already."""
+    neighbours = concept_ids(1, "r-0")
+    pipeline.load(bundle_of(neighbours, roadmap_id="r-0", task_id="t-0"))
+    pipeline.task_id = "t-0"
+    assert pipeline.run().complete
+
+    ids = concept_ids(12)
+    taken, orphan, *good = ids
+    bundle = bundle_of(ids)
+    bundle["content"][0]["quiz"]["quiz_id"] = quiz(neighbours[0])["quiz_id"]
+    pipeline.task_id = "t-1"
+    pipeline.load(bundle)
+    pipeline.execute("CREATE TABLE concept (id text PRIMARY KEY)")
+    pipeline.execute("INSERT INTO concept SELECT concept_id FROM quiz_metadata")
+    for concept_id in (taken, *good):
+        pipeline.execute("INSERT INTO concept VALUES (:id)", id=concept_id)
+    pipeline.execute("ALTER TABLE quiz_metadata ADD CONSTRAINT k FOREIGN KEY (concept_id) REFERENCES concept")
+
+    assert not pipeline.run().complete
+
+    failures = pipeline.rows("SELECT concept_id, error_code, reason FROM content_failures ORDER BY 1")
+    assert [(row["concept_id"], row["error_code"]) for row in failures] == [
+        (taken, "IdTaken"),
+        (orphan, "23503"),
+    ]
+    assert '"k"' in failures[1]["reason"]
+    saved = pipeline.rows("SELECT concept_id FROM quiz_metadata WHERE roadmap_id = 'r-1'")
+    assert sorted(row["concept_id"] for row in saved) == sorted(good)

@@ -1,0 +1,155 @@
+"""The guards that the promise stands on, each with the change that takes it out of the product.
+
+A change is an exact replacement in one file: where the text is not there exactly once any more, the guard has
+been rewritten, and what is declared here has to follow it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+_LAYER = "layers/common/roadmap_content"
+_MACHINE = "statemachine/save_content.asl.json"
+_CONCURRENCY = "tests/integration/test_concurrency.py"
+_PIPELINE = "tests/integration/test_pipeline.py"
+_RECOVERY = "tests/integration/test_recovery.py"
+_STATE_MACHINE = "tests/workflow/test_state_machine.py"
+
+_RECORDED = "coalesce(completed_at, timezone('utc', now())),\n    updated_at = timezone('utc', now())\n"
+_CLAIMED = "error_message = NULL, updated_at = timezone('utc', now())\n"
+_OF_THE_ATTEMPT = "WHERE task_id = :task_id AND attempt = :attempt"
+_OF_ANY_ATTEMPT = "WHERE task_id = :task_id"
+
+
+class DoesNotApplyError(Exception):
+    """The text that a mutant replaces does not stand in its file exactly once."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """The product without one guard, and the smallest set of tests that is to notice."""
+
+    guard: str
+    removed: str
+    """What is taken away, for people."""
+
+    path: str
+    """The file, from the root of the repository."""
+
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    """As pytest names them, without parameters."""
+
+    def applied_to(self, source: str) -> str:
+        """The file's text without the guard.
+
+        Raises:
+            DoesNotApplyError: the guard does not read as it is declared here.
+        """
+        if (found := source.count(self.old)) != 1:
+            raise DoesNotApplyError(f"{self.guard}: its text stands in {self.path} {found} times")
+        return source.replace(self.old, self.new)
+
+    def apply(self, root: Path) -> None:
+        """Take the guard out of the tree at `root`."""
+        file = root / self.path
+        file.write_text(self.applied_to(file.read_text()))
+
+
+def _no_catch(state: str, indent: str, beginning: str, test: str) -> Mutant:
+    """The state machine without the Catch of a state, told by the `beginning` of its output."""
+
+    def caught(error: str) -> str:
+        return f'"ErrorEquals": ["{error}"],\n{indent}"Output": "{beginning}'
+
+    return Mutant(
+        "a Catch",
+        f"that of {state}",
+        _MACHINE,
+        old=caught("States.ALL"),
+        new=caught("NothingIsNamedSo"),
+        tests=(f"{_STATE_MACHINE}::{test}",),
+    )
+
+
+MUTANTS = (
+    Mutant(
+        "the attempt fence",
+        "an outcome is written for whatever attempt the row names",
+        f"{_LAYER}/attempts.py",
+        old=_RECORDED + _OF_THE_ATTEMPT,
+        new=_RECORDED + _OF_ANY_ATTEMPT,
+        tests=(f"{_PIPELINE}::test_an_older_attempt_writes_no_outcome_over_a_newer_one",),
+    ),
+    Mutant(
+        "the per-roadmap lock",
+        "FOR NO KEY UPDATE",
+        f"{_LAYER}/roadmaps.py",
+        old="WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE",
+        new="WHERE roadmap_id = :roadmap_id",
+        tests=(f"{_CONCURRENCY}::test_a_saver_waits_for_another_of_the_same_roadmap",),
+    ),
+    Mutant(
+        "the conditional claim",
+        "whoever read the task claims it, whatever attempt it is at by now",
+        f"{_LAYER}/attempts.py",
+        old=_CLAIMED + _OF_THE_ATTEMPT,
+        new=_CLAIMED + _OF_ANY_ATTEMPT,
+        tests=(f"{_CONCURRENCY}::test_of_claims_that_read_the_same_attempt_one_wins",),
+    ),
+    _no_catch("Plan", 10 * " ", "{% { 'input': $states.input, 'error'", "test_a_plan_that_fails_is_recorded"),
+    _no_catch(
+        "Generate",
+        16 * " ",
+        "{% $merge([$states.input, { 'generate_error'",
+        "test_what_is_staged_is_saved_although_generate_fails",
+    ),
+    _no_catch(
+        "Save",
+        16 * " ",
+        "{% { 'batch': $states.input.batch",
+        "test_a_saver_that_raises_fails_its_batches_and_the_run_is_recorded",
+    ),
+    Mutant(
+        "the poisoned-connection guard",
+        "the listener that gives up a connection that is out of step",
+        f"{_LAYER}/engine.py",
+        old='    event.listen(engine, "handle_error", _discard_if_out_of_step)\n',
+        new="",
+        tests=(
+            "tests/integration/test_transactions.py::test_an_error_while_binding_does_not_poison_the_next_user",
+        ),
+    ),
+    Mutant(
+        "the demotion rule",
+        "a version is the latest although one is higher",
+        f"{_LAYER}/content/tutorial.py",
+        old="AND higher.content_version > j.content_version",
+        new="AND false",
+        tests=(f"{_PIPELINE}::test_a_newer_version_becomes_latest_and_an_older_never_does",),
+    ),
+    Mutant(
+        "the demotion rule",
+        "older versions stay the latest",
+        f"{_LAYER}/content/tutorial.py",
+        old="AND t.is_latest AND t.content_version < i.content_version",
+        new="AND false",
+        tests=(f"{_PIPELINE}::test_a_newer_version_becomes_latest_and_an_older_never_does",),
+    ),
+    Mutant(
+        "the loop guard",
+        "any redrive replans, again and again",
+        f"{_LAYER}/redriving.py",
+        old="request.execution.redrive_count <= outcome.planned_redrive_count",
+        new="request.execution.redrive_count == 0",
+        tests=(f"{_RECOVERY}::test_a_run_that_was_not_redriven_since_its_plan_ends",),
+    ),
+    Mutant(
+        "ownership in SQL",
+        "AND user_id = :user_id",
+        f"{_LAYER}/attempts.py",
+        old='{_READ} AND user_id = :user_id"',
+        new='{_READ}"',
+        tests=(f"{_RECOVERY}::test_a_task_of_somebody_else_is_not_there",),
+    ),
+)

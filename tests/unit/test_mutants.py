@@ -1,0 +1,38 @@
+"""The mutants that `make mutants` tries are still mutants of this code."""
+
+import ast
+import json
+
+import pytest
+
+from local.builds import REPOSITORY
+from tests.mutants.guards import MUTANTS, DoesNotApplyError, Mutant
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.guard}: {mutant.removed}")
+def test_each_applies_and_leaves_something_that_can_be_run(mutant: Mutant) -> None:
+    source = (REPOSITORY / mutant.path).read_text()
+    without = mutant.applied_to(source)
+    assert without != source
+    assert ast.parse(without) if mutant.path.endswith(".py") else json.loads(without)
+    with pytest.raises(DoesNotApplyError):
+        mutant.applied_to(without)
+
+
+@pytest.mark.parametrize("test", sorted({test for mutant in MUTANTS for test in mutant.tests}))
+def test_the_tests_that_are_to_notice_exist(test: str) -> None:
+    path, _, name = test.partition("::")
+    assert f"\ndef {name}(" in (REPOSITORY / path).read_text()
+
+
+def test_every_guard_of_the_promise_has_a_mutant() -> None:
+    assert {mutant.guard for mutant in MUTANTS} == {
+        "the attempt fence",
+        "the per-roadmap lock",
+        "the conditional claim",
+        "a Catch",
+        "the poisoned-connection guard",
+        "the demotion rule",
+        "the loop guard",
+        "ownership in SQL",
+    }
