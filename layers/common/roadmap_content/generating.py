@@ -58,7 +58,7 @@ def generate_content(request: BatchRequest, connections: Connections, deadline: 
     plan, batch = request.plan, request.batch
     concepts = read_batch(connections.bucket, plan.manifest, batch)
     known = transact(connections.engine, lambda connection: _recall(connection, request, concepts), deadline)
-    preparation = _Preparation(request, connections, deadline, known)
+    preparation = _Preparation(request, connections, deadline, concepts, known)
     outcomes = in_parallel(preparation.prepare, concepts)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures:
@@ -101,7 +101,12 @@ class _Preparation:
     """Prepares the items of one batch, several at once."""
 
     def __init__(
-        self, request: BatchRequest, connections: Connections, deadline: Deadline, known: Known
+        self,
+        request: BatchRequest,
+        connections: Connections,
+        deadline: Deadline,
+        concepts: Sequence[Concept],
+        known: Known,
     ) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
@@ -111,6 +116,9 @@ class _Preparation:
         self._budget = TaskBudget(connections.engine, connections.settings, request.plan.task_id, deadline)
         self._deadline = deadline
         self._known = known
+        self._listed = self._staging.listed(
+            Item(concept.concept_id, self._kind.content_type) for concept in concepts
+        )
 
     def prepare(self, concept: Concept) -> Remedy | Failure:
         """Do what an item needs; an error that has a name stays with the item."""
@@ -124,8 +132,7 @@ class _Preparation:
             return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
 
     def _apply(self, item: Item, concept: Concept) -> Remedy:
-        refusals_of_item = self._known.refusals.get(item, ())
-        remedy, refusal = remedy_for(self._staging.find(item), refusals_of_item, self._plan.task_id)
+        remedy, refusal = self._remedy(item)
         match remedy:
             case Remedy.KEEP:
                 pass
@@ -144,6 +151,12 @@ class _Preparation:
                     item, lambda content: {"content_version": max(highest, content["content_version"]) + 1}
                 )
         return remedy
+
+    def _remedy(self, item: Item) -> tuple[Remedy, Seen | None]:
+        refusals_of_item = self._known.refusals.get(item)
+        if refusals_of_item is None and item in self._listed:
+            return Remedy.KEEP, None
+        return remedy_for(self._staging.find(item), refusals_of_item or (), self._plan.task_id)
 
     def _generate(self, item: Item, concept: Concept) -> None:
         draft = self._draft(item, concept).model_dump(mode="json")

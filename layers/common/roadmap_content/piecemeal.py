@@ -18,8 +18,8 @@ GIVE = text("SELECT set_config('roadmap_content.parts', :parts, true)")
 TAKE = text("SELECT current_setting('roadmap_content.outcomes')")
 
 # Promises: what a part has written is undone where the server refuses the part for its data, and stays
-# otherwise; any other error ends the transaction. The statement within is planned once, and tells its verdicts
-# when it has run to its end, foreign keys included.
+# otherwise; any other error ends the transaction. The statement within is planned once, and tells its
+# verdicts when it has run to its end, foreign keys included.
 SAVE_PIECEMEAL = """
 DO $piecemeal$
 DECLARE

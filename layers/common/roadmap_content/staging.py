@@ -5,13 +5,13 @@ earlier attempt was about what lay there before, so it says nothing about this o
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from .bucket import Bucket
 from .content import Document
 from .items import Failure, Item
-from .keys import encode, rejected_key, staged_key
+from .keys import encode, rejected_key, staged_key, staged_prefix
 
 
 class StagedFor(NamedTuple):
@@ -36,6 +36,18 @@ class Staging:
         """Whom an item is staged for; `None` if it is not staged."""
         metadata = self._bucket.metadata(staged_key(self._roadmap_id, item))
         return None if metadata is None else _staged_for(metadata)
+
+    def listed(self, items: Iterable[Item]) -> frozenset[Item]:
+        """Of items of one content type, those that one page of the listing shows to be staged.
+
+        The page begins with the first of them: for one request it tells of a thousand keys. An item that it
+        does not show may be staged all the same.
+        """
+        by_key = {staged_key(self._roadmap_id, item): item for item in items}
+        first = min(by_key)
+        prefix = staged_prefix(self._roadmap_id, by_key[first].content_type)
+        keys = self._bucket.keys(prefix, after=first[:-1])
+        return frozenset(by_key[key] for key in keys if key in by_key)
 
     def read(self, item: Item) -> bytes | None:
         """The staged content of an item as it lies there, which may not be valid; `None` if not staged."""
