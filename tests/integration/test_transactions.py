@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from datetime import time
 from functools import partial
 
 import pytest
@@ -178,6 +179,16 @@ def test_an_error_while_binding_does_not_poison_the_next_user(engine: Engine, po
         transact(engine, partial(ask, value=poison), Deadline.after(30))
     answers = [transact(engine, partial(ask, value=value), Deadline.after(30)) for value in "abc"]
     assert answers == ["a", "b", "c"]
+
+
+def test_an_error_while_reading_does_not_poison_the_next_user(engine: Engine) -> None:
+    def ask(connection: Connection, value: str) -> object:
+        return connection.scalar(text("SELECT CAST(:value AS time)"), {"value": value})
+
+    with pytest.raises(ValueError, match="24:00"):
+        transact(engine, partial(ask, value="24:00"), Deadline.after(30))  # which Python has not
+    answers = [transact(engine, partial(ask, value=value), Deadline.after(30)) for value in ("1:00", "2:00")]
+    assert answers == [time(1), time(2)]
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:

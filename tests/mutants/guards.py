@@ -117,7 +117,7 @@ MUTANTS = (
         old='    event.listen(engine, "handle_error", _discard_if_out_of_step)\n',
         new="",
         tests=(
-            "tests/integration/test_transactions.py::test_an_error_while_binding_does_not_poison_the_next_user",
+            "tests/integration/test_transactions.py::test_an_error_while_reading_does_not_poison_the_next_user",
         ),
     ),
     Mutant(

@@ -2,7 +2,7 @@
 
 The facts behind each choice were measured: Nagle's algorithm costs 40 ms a round trip and pg8000 leaves it
 on; a pool of one with a ping costs 0.4 ms a transaction where connecting costs 8; `jit` turns a 33 ms
-statement into 671; and any Python exception while pg8000 binds leaves the connection one answer behind.
+statement into 671; and any Python exception while pg8000 writes or reads leaves the connection out of step.
 """
 
 import json

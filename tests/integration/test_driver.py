@@ -1,0 +1,56 @@
+"""pg8000 with one flight a statement: the same answers and errors, fewer round trips."""
+
+from collections.abc import Iterator
+
+import pytest
+from pg8000 import core
+from sqlalchemy import Engine, make_url, text
+from sqlalchemy.exc import DBAPIError
+
+from roadmap_content.engine import Credentials, open_engine
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    credentials = Credentials.from_url(make_url(database_url))
+    engine = open_engine(lambda: credentials, tls=False)
+    yield engine
+    engine.dispose()
+
+
+def test_a_statement_takes_one_flight(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    flights = 0
+    flush = core._flush  # noqa: SLF001 - what is counted is what goes out at once
+
+    def counted(socket: object) -> None:
+        nonlocal flights
+        flights += 1
+        flush(socket)
+
+    with engine.begin() as connection:
+        connection.execute(text("SELECT 1"))
+        monkeypatch.setattr(core, "_flush", counted)
+        assert connection.scalar(text("SELECT CAST(:value AS int) + 1"), {"value": 1}) == 2
+        assert flights == 1
+
+
+def test_parameters_are_numbered_the_same_each_time(engine: Engine) -> None:
+    statement = text("SELECT CAST(:a AS text) || '% ''%s''' || CAST(:c AS text), CAST(:n AS int)")
+    with engine.begin() as connection:
+        for number in range(3):
+            row = connection.execute(statement, {"a": "a", "c": str(number), "n": None}).one()
+            assert row == (f"a% '%s'{number}", None)
+
+
+def test_what_the_server_refuses_leaves_the_connection_in_step(engine: Engine) -> None:
+    for statement in ("SELECT 1 / CAST(:value AS int)", "SELECT nothing FROM nowhere WHERE :value = 1"):
+        with pytest.raises(DBAPIError), engine.begin() as connection:
+            connection.execute(text(statement), {"value": 0})
+        with engine.begin() as connection:
+            assert connection.scalar(text("SELECT CAST(:value AS int)"), {"value": 7}) == 7
+
+
+def test_more_than_the_server_reads_at_once_goes_both_ways(engine: Engine) -> None:
+    long = "漢" * 3_000_000
+    with engine.begin() as connection:
+        assert connection.scalar(text("SELECT CAST(:value AS text)"), {"value": long}) == long
