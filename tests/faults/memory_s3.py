@@ -1,7 +1,7 @@
 """An S3 of a few dictionaries, for tests that write and read thousands of objects.
 
-It has the errors and the shapes of boto3's client, as far as this system asks, without its 4 ms a call. That the
-product does right by that client is what the integration tests see on moto, and the matrix over HTTP.
+It has the errors and the shapes of boto3's client, as far as this system asks, without its 4 ms a call.
+What the product does with that client is seen by the integration tests on moto, and by the matrix over HTTP.
 """
 
 import hashlib
