@@ -10,7 +10,7 @@ from tests.integration.conftest import bucket_name, pipeline
 
 from .matrix.declaration import RUN
 from .matrix.play import Result
-from .matrix.report import DOCUMENT, is_stale, render, show
+from .matrix.report import DOCUMENT, differences, render, show
 from .test_histories import HISTORIES, SEED
 
 __all__ = ["bucket_name", "pipeline"]
@@ -48,7 +48,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     if os.environ.get("FAULTS_REPORT") == "write":
         DOCUMENT.write_text(render(results))
-    elif is_stale(results):
+    elif differences(results):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -56,7 +56,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Print the table."""
     if results := config.stash[_RESULTS]:
         show(results, Console(width=180))
-        if len(results) == len(RUN) and is_stale(results):
+        if len(results) == len(RUN) and (changed := differences(results)):
             terminalreporter.write_line(
-                "docs/faults.md says otherwise: see what, or `make faults-report`", red=True
+                "docs/faults.md says otherwise; `make faults-report` writes it anew:", red=True
             )
+            terminalreporter.write_line("\n".join(changed))

@@ -17,9 +17,9 @@ PORTION = 25
 
 
 @pytest.fixture(autouse=True)
-def _scene(database_url: str, bucket_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _scene(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Histories take place in this test's database and bucket."""
-    scene = Scene(database_url, bucket_name)
+    scene = Scene(database_url, "content")
     monkeypatch.setattr(Histories, "scene", scene, raising=False)
     yield
     scene.close()

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-import boto3
 from sqlalchemy import text
 
 from roadmap_content.bucket import Bucket
@@ -39,6 +38,7 @@ from roadmap_content.saving import save_batch
 from tests.integration.pipeline import Pipeline, connections_to
 
 from .commits import Commits, ProcessDied, Strike
+from .memory_s3 import MemoryS3
 from .oracle import Log, Oracle
 from .recording import RecordingGenerator
 
@@ -175,7 +175,9 @@ class Scene:
 
     def __init__(self, database_url: str, bucket: str) -> None:
         self.database_url = database_url
-        self.s3 = boto3.client("s3")
+        memory = MemoryS3()
+        memory.create_bucket(Bucket=bucket)
+        self.s3 = memory.client
         self.aside = connections_to(database_url)
         self.aside.bucket = Bucket(bucket, self.s3)
 

@@ -211,7 +211,6 @@ def throttled(play: Play) -> Iterator[None]:
         functions.delete_function_concurrency(FunctionName=name)
 
 
-@injects(Fault.TWICE_AT_ONCE, *DATABASE, what="the same invocation a second time while the first is at work")
 def twice_at_once(play: Play) -> Iterator[None]:
     """Both have begun before either goes on."""
     step = play.cell.step
@@ -227,6 +226,14 @@ def twice_at_once(play: Play) -> Iterator[None]:
         yield
         second.join()
     play.also(said[0])
+
+
+_SECOND = "the same invocation a second time while the first is at work"
+injects(Fault.TWICE_AT_ONCE, *(step for step in DATABASE if step is not Step.GENERATE), what=_SECOND)(
+    twice_at_once
+)
+# Two at once that both find an item unstaged both have it made: nothing is between them that could tell.
+injects(Fault.TWICE_AT_ONCE, Step.GENERATE, what=f"{_SECOND}, of a batch that is staged")(twice_at_once)
 
 
 @injects(Fault.AGAIN_LATER, *DATABASE, what="the same invocation again, an hour after the task was healed")

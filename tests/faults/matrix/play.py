@@ -88,7 +88,7 @@ class Play:
         """How many invocations of the step are at work at the same time: one for each batch, or one."""
         return len(ContentType) if self.cell.step in (Step.GENERATE, Step.SAVE) else 1
 
-    # What is struck: `prepare`, then under the fault `begin` and `end`.
+    # What is struck: `prepare`, and then `act` under the fault.
 
     def prepare(self) -> None:
         """Bring the task to where the step comes in."""

@@ -1,6 +1,7 @@
 """The report of the matrix: a table on the terminal, and `docs/faults.md`."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import ndiff
 from pathlib import Path
 
 from rich.console import Console
@@ -52,9 +53,11 @@ def render(results: Iterable[Result]) -> str:
     return "\n".join([introduction, *lines, "", "## Cells that are not run", "", *impossible, ""])
 
 
-def is_stale(results: Sequence[Result], document: Path = DOCUMENT) -> bool:
-    """Whether the document says otherwise than the results."""
-    return not document.exists() or document.read_text() != render(results)
+def differences(results: Sequence[Result], document: Path = DOCUMENT) -> list[str]:
+    """The lines that the document has too many (`-`) or lacks (`+`); none where it says the same."""
+    said = document.read_text().splitlines() if document.exists() else []
+    compared = ndiff(said, render(results).splitlines())
+    return [line for line in compared if line.startswith(("- ", "+ "))]
 
 
 def show(results: Iterable[Result], console: Console) -> None:
