@@ -63,3 +63,12 @@ def test_a_plan_that_is_delivered_twice_leaves_the_batches_of_the_first_readable
     state.run_to_its_end(number=0)
     assert state.untried == set()
     state.teardown()
+
+
+def test_a_task_that_is_cancelled_before_its_run_is_lost_is_accounted_for() -> None:
+    """The sweep looked at tasks that were processing, and at finished ones; cancelled was neither."""
+    state = Histories()
+    state.load(count=1, staged=set(), batch_size=1)
+    state.retry(strike=None)
+    state.cancel()
+    state.teardown()

@@ -45,12 +45,14 @@ ORDER BY updated_at LIMIT :limit
 """)
 
 # The finished tasks fall into as many shares as there are sweeps' worth of them; each sweep takes the next.
+# A cancelled task is among them, unless it was never run: then it has no outcome.
 FINISHED = text("""
 WITH finished AS (
     SELECT task_id, mod(abs(CAST(hashtext(task_id) AS bigint)),
         greatest(1, (count(*) OVER () + :limit - 1) / :limit)) AS share,
         greatest(1, (count(*) OVER () + :limit - 1) / :limit) AS shares
-    FROM roadmap_tasks WHERE status IN ('completed', 'partial_failure', 'failed')
+    FROM roadmap_tasks
+    WHERE status IN ('completed', 'partial_failure', 'failed') OR (status = 'cancelled' AND attempt > 0)
 )
 SELECT task_id FROM finished WHERE share = mod(:sweep, shares) ORDER BY task_id LIMIT 2 * :limit
 """)
