@@ -60,7 +60,7 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(RUN)/uv pip compile $(LOCK) --group dev --output-file requirements/dev.txt pyproject.toml
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
-	for group in cloud runtime verify sam; do \
+	for group in cloud faults runtime verify sam; do \
 		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --output-file layers/common/requirements.txt pyproject.toml
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
@@ -89,6 +89,11 @@ faults-long: $(INSTALLED) ## The same with 1,000 histories.
 
 mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
+
+.PHONY: chaos
+
+chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
+	$(RUN)/python -m tests.faults.chaos
 
 .PHONY: bench bench-short
 

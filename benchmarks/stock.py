@@ -70,7 +70,7 @@ class Stock:
         staging = Staging(bucket, ROADMAP)
         for entry in self.entries:
             for content_type, content in entry.content.items():
-                staging.write(Item(entry.concept_id, content_type), content, TASK, 1)
+                staging.write(Item(entry.concept_id, content_type), content)
         return bucket
 
     def requests(self, batch_size: int) -> list[BatchRequest]:

@@ -7,6 +7,7 @@ they depend on what else there is: the model, the database, logs and the network
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, NoReturn
@@ -40,6 +41,8 @@ PER_GB_SECOND = 0.0000133334  # arm64
 PER_INVOCATION = 0.20 / 1_000_000
 PER_PUT = 0.005 / 1_000
 PER_GET = 0.0004 / 1_000
+PER_KEY_MONTH = 1.00
+PER_ALARM_MONTH = 0.10
 
 SECONDS: Mapping[str, float] = {
     "PlanBatchesFunction": 2.0,
@@ -185,7 +188,8 @@ def _await_redrive(event: object) -> NoReturn:
 
 def main(concepts: int) -> None:
     """Print what so many concepts cost, by batch size."""
-    default = read_template(REPOSITORY / "template.yaml")["Parameters"]["BatchSize"]["Default"]
+    template = read_template(REPOSITORY / "template.yaml")
+    default = template["Parameters"]["BatchSize"]["Default"]
     table = Table(title=f"{concepts:,} concepts, {concepts * len(ContentType):,} items, one run")
     for heading in ("batch size", "batches", "transitions", "Step Functions", "Lambda", "S3", "together"):
         table.add_column(heading, justify="right")
@@ -195,7 +199,12 @@ def main(concepts: int) -> None:
         counts = [f"{batch_size}{' *' if batch_size == default else ''}", f"{cost.batches:,}"]
         table.add_row(*counts, f"{cost.transitions:,}", *(f"${each:.4f}" for each in dollars))
     table.caption = "* the default; without the model, the database, logs and the network"
-    Console(width=100).print(table)
+    console = Console(width=100)
+    console.print(table)
+    resources = Counter(resource["Type"] for resource in template["Resources"].values())
+    keys, alarms = resources["AWS::KMS::Key"], resources["AWS::CloudWatch::Alarm"]
+    a_month = keys * PER_KEY_MONTH + alarms * PER_ALARM_MONTH
+    console.print(f"At rest, a month: {keys} key and {alarms} alarms: ${a_month:.2f}.", highlight=False)
 
 
 if __name__ == "__main__":

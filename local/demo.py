@@ -186,7 +186,8 @@ def _what_became_of(target: Target, bundle: Bundle, concepts: list[str]) -> str:
     with target.engine.connect() as connection:
         where = {"roadmap_id": roadmap_id, "concept_id": concepts[0]}
         given = connection.execute(TUTORIAL_ID, where).scalar_one()
-    rejected = target.bucket.get(rejected_key(roadmap_id, Item(concepts[1], ContentType.QUIZ), 1))
+    poisoned = Item(concepts[1], ContentType.QUIZ)
+    rejected = target.bucket.get(rejected_key(roadmap_id, poisoned, 1, _poisoned(bundle, poisoned)))
     if given == taken or rejected is None:
         raise DemoError("the faults are not healed as they should be")
     return (
@@ -234,9 +235,13 @@ def _take_id(engine: Engine, tutorial: Document) -> None:
 
 
 def _poison(target: Target, bundle: Bundle, item: Item) -> None:
+    target.bucket.put(staged_key(bundle.roadmap.roadmap_id, item), _poisoned(bundle, item))
+
+
+def _poisoned(bundle: Bundle, item: Item) -> bytes:
     quiz = json.loads(json.dumps(bundle.content[item]))
     quiz["questions"][0]["explanation"] += "\x00"
-    target.bucket.put(staged_key(bundle.roadmap.roadmap_id, item), json.dumps(quiz).encode())
+    return json.dumps(quiz).encode()
 
 
 @contextmanager

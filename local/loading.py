@@ -27,19 +27,19 @@ ON CONFLICT (task_id) DO NOTHING
 """)
 
 OWNERS = text("""
-SELECT r.user_id AS roadmap_user, t.user_id AS task_user, t.roadmap_id, t.attempt
+SELECT r.user_id AS roadmap_user, t.user_id AS task_user, t.roadmap_id
 FROM roadmap_metadata r, roadmap_tasks t WHERE r.roadmap_id = :roadmap_id AND t.task_id = :task_id
 """)
 
 
 def load_bundle(bundle: Bundle, engine: Engine, bucket: Bucket, deadline: Deadline) -> None:
-    """Load a bundle. Loaded again, it stages its content for the next attempt and changes nothing else.
+    """Load a bundle. Loaded again, it stages its content again and changes nothing else.
 
     Raises:
         InvalidBundleError: the roadmap or the task exists and is somebody else's; nothing was written.
     """
 
-    def insert(connection: Connection) -> int:
+    def insert(connection: Connection) -> None:
         roadmap, task = bundle.roadmap, bundle.task
         framework = json.dumps(roadmap.framework_data)
         connection.execute(INSERT_ROADMAP, roadmap.model_dump() | {"framework_data": framework})
@@ -49,11 +49,7 @@ def load_bundle(bundle: Bundle, engine: Engine, bucket: Bucket, deadline: Deadli
             raise InvalidBundleError(f"roadmap {roadmap.roadmap_id!r} exists and is another user's")
         if (owners.task_user, owners.roadmap_id) != (task.user_id, task.roadmap_id):
             raise InvalidBundleError(f"task {task.task_id!r} exists and is for another user or roadmap")
-        return int(owners.attempt)
 
-    attempt = transact(engine, insert, deadline)
+    transact(engine, insert, deadline)
     staging = Staging(bucket, bundle.roadmap.roadmap_id)
-    in_parallel(
-        lambda entry: staging.write(entry[0], entry[1], bundle.task.task_id, attempt + 1),
-        bundle.content.items(),
-    )
+    in_parallel(lambda entry: staging.write(*entry), bundle.content.items())

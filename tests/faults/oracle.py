@@ -7,7 +7,7 @@ about two moments.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -40,27 +40,35 @@ _OTHERS = {
     **{table: "roadmap_id <> :roadmap_id" for table, _ in TABLES.values()},
 }
 
-LOOK = f"""
+
+def _looking_at(others: Mapping[str, str]) -> str:
+    """A statement that reads a task and its roadmap whole, and of other tables what is not theirs."""
+    return f"""
 SELECT json_build_object(
     'task', (SELECT row_to_json(t) FROM roadmap_tasks t WHERE task_id = :task_id),
     'framework', (SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :roadmap_id),
     {
-    "".join(
-        f"'{kind}', (SELECT coalesce(json_agg(t), '[]') FROM {table} t WHERE roadmap_id = :roadmap_id),"
-        for kind, (table, _) in TABLES.items()
-    )
-}
+        "".join(
+            f"'{kind}', (SELECT coalesce(json_agg(t), '[]') FROM {table} t WHERE roadmap_id = :roadmap_id),"
+            for kind, (table, _) in TABLES.items()
+        )
+    }
     'failures', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_failures t
         WHERE task_id = :task_id),
     'others', json_build_object({
-    ",".join(
-        f"'{table}', (SELECT coalesce(json_agg(CAST(row_to_json(t) AS text)), '[]') FROM {table} t "
-        f"WHERE {theirs})"
-        for table, theirs in _OTHERS.items()
-    )
-})
+        ",".join(
+            f"'{table}', (SELECT coalesce(json_agg(CAST(row_to_json(t) AS text)), '[]') FROM {table} t "
+            f"WHERE {theirs})"
+            for table, theirs in others.items()
+        )
+    })
 )
 """
+
+
+LOOK = _looking_at(_OTHERS)
+LOOK_AT_ONE_OF_MANY = _looking_at({})
+"""Without what is others': for many tasks side by side, which change all the time."""
 
 Item = tuple[str, str]
 """(concept_id, content type)."""
@@ -145,6 +153,8 @@ class Standing(NamedTuple):
 
 class Oracle:
     """Watches one task of one bundle."""
+
+    statement = LOOK
 
     def __init__(self, engine: Engine, s3: "S3Client", bucket: str, bundle: Row, log: Log) -> None:
         self._engine, self._s3, self._bucket, self._log = engine, s3, bucket, log
@@ -356,16 +366,17 @@ class Oracle:
         """Read the tables, with one statement and so in one snapshot, and the bucket."""
         mine = {"task_id": self._task_id, "roadmap_id": self._roadmap_id}
         with self._engine.connect() as connection:
-            now = connection.scalar(text(LOOK), mine)
+            now = connection.scalar(text(self.statement), mine)
         assert now is not None
         concepts = {node["concept_id"]: node for node in _nodes(now["framework"])}
         rows = {kind: now[kind] for kind in TYPES}
         others = now["others"]
         return Standing(
-            now["task"], now["framework"], concepts, rows, now["failures"], self._objects(), others
+            now["task"], now["framework"], concepts, rows, now["failures"], self.objects(), others
         )
 
-    def _objects(self) -> dict[str, str]:
+    def objects(self) -> dict[str, str]:
+        """The bucket: the digest of each object, by key."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
         return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", [])}
 

@@ -16,6 +16,8 @@ from moto import mock_aws
 from local.postgres import Server, create_database, drop_database
 from roadmap_content.bucket import Bucket
 from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.items import ContentType, Item
+from roadmap_content.keys import rejected_key
 from roadmap_content.settings import Settings
 from tests.factories import bundle_of
 from tests.integration.pipeline import SETTINGS, Pipeline, connections_to
@@ -194,8 +196,9 @@ class Case:
         anew = {item for item, poison in self.poisons.items() if poison.heals is Heals.GENERATED}
         assert sorted(self.log.generated) == sorted((concept_id, self.kind) for concept_id in anew)
         for concept_id in self.poisons:
+            item = Item(concept_id, ContentType(self.kind))
             quarantined = self.pipeline.bucket.get(
-                f"rejected/{self.roadmap_id}/{self.kind}/{concept_id}/1.json"
+                rejected_key(self.roadmap_id, item, 1, self.bodies[concept_id])
             )
             if concept_id in anew:
                 assert quarantined is not None

@@ -366,7 +366,7 @@ class World:
             return False
         version = versions[-1]["content_version"] + 1
         url = f"{self.pipeline.roadmap_id}/concepts/{concept_id}/v{version}.md"
-        if self.pipeline.bucket.metadata(url) is not None:
+        if self.pipeline.bucket.holds(url):
             return False
         self.pipeline.bucket.put(url, b"the product's own")
         self.pipeline.execute(PUBLISH, r=self.pipeline.roadmap_id, c=concept_id, v=version, u=url)

@@ -320,7 +320,7 @@ def test_what_is_done_is_staged_at_once_and_what_is_not_in_time_is_transient(
     assert set(recorded) == late
     assert all(failure["transient"] for failure in recorded.values())
     for concept_id in set(IDS) - late:
-        assert roadmap.staging().find(Item(concept_id, request.batch.content_type))
+        assert roadmap.staging().holds(Item(concept_id, request.batch.content_type))
 
     server.behaviour = answers
     server.calls.clear()

@@ -83,7 +83,7 @@ def test_versions_saved_side_by_side_leave_one_latest_and_the_highest(
         staging = Staging(connections.bucket, "r-1")
         for concept_id in IDS:
             content = tutorial(concept_id, version=number + 1)
-            staging.write(Item(concept_id, ContentType.TUTORIAL), content, "t-1", 1)
+            staging.write(Item(concept_id, ContentType.TUTORIAL), content)
         saved = sum(save_batch(request, connections, Deadline.after(60)).saved for request in requests)
         connections.engine.dispose()
         return saved

@@ -11,8 +11,8 @@ from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
 from roadmap_content.executions import ExecutionState
 from roadmap_content.failures import refusals
-from roadmap_content.items import ContentType, Item
-from roadmap_content.keys import rejected_key, tutorial_key
+from roadmap_content.items import ContentType, Failure, Item, Stage
+from roadmap_content.keys import fingerprint, rejected_key, tutorial_key
 from roadmap_content.planning import plan_batches
 from tests.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
 
@@ -164,7 +164,7 @@ def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
     text = pipeline.bucket.get(row["content_url"])
     assert text is not None
     assert text.body.decode() == tutorial(IDS[0])["markdown"]  # the content is kept, only the id is new
-    rejected = pipeline.bucket.get(rejected_key("r-1", broken, 1))
+    rejected = pipeline.bucket.get(rejected_key("r-1", broken, 1, b'{"quiz_id": '))
     assert rejected is not None
     assert rejected.body == b'{"quiz_id": '
     assert rejected.metadata["error-code"] == "InvalidContent"
@@ -184,6 +184,49 @@ def test_a_batch_recalls_the_refusals_of_its_own_items_and_no_others(pipeline: P
     with pipeline.engine.connect() as connection:
         recalled = refusals(connection, "t-1", ContentType.QUIZ, awkward)
     assert recalled.keys() == {Item(concept_id, ContentType.QUIZ) for concept_id in awkward}
+
+
+def test_good_content_that_is_staged_by_hand_after_a_refusal_is_saved_as_it_is(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    item = Item("a", ContentType.QUIZ)
+    pipeline.stage(item, b"cut o")
+    pipeline.run()
+    pipeline.stage(item, json.dumps(quiz("a", quiz_id="mended by hand")).encode())
+    assert pipeline.run().complete
+    assert pipeline.rows("SELECT quiz_id FROM quiz_metadata") == [{"quiz_id": "mended by hand"}]
+    assert pipeline.bucket.get(rejected_key("r-1", item, 1, b"cut o")) is None
+
+
+def test_what_an_attempt_refused_is_healed_by_the_next_whatever_was_lost_between(pipeline: Pipeline) -> None:
+    """Generate is lost in the first attempt: the refusal is Save's alone, and has to be enough."""
+    pipeline.load(bundle_of(["a"]))
+    item = Item("a", ContentType.QUIZ)
+    pipeline.stage(item, b"cut o")
+    planned = pipeline.plan()
+    for request in pipeline.requests(planned):
+        pipeline.save(request)
+    assert not pipeline.finalize(planned).complete
+    assert pipeline.run().complete
+
+
+def test_other_content_in_the_place_of_what_was_refused_is_not_taken_away(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    item = Item("a", ContentType.QUIZ)
+    refusal = Failure(item, Stage.SAVE, "InvalidContent", "why", False, fingerprint(b"bad"))
+    pipeline.stage(item, b"good")
+    pipeline.staging().reject(item, refusal, 1)
+    assert pipeline.staging().read(item) == b"good"
+
+
+def test_what_is_rejected_is_not_overwritten_by_what_is_rejected_after_it(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    item = Item("a", ContentType.QUIZ)
+    for body in (b"one", b"two"):
+        refusal = Failure(item, Stage.SAVE, "InvalidContent", "why", False, fingerprint(body))
+        pipeline.stage(item, body)
+        pipeline.staging().reject(item, refusal, 1)
+    kept = [pipeline.bucket.get(rejected_key("r-1", item, 1, body)) for body in (b"one", b"two")]
+    assert [found and found.body for found in kept] == [b"one", b"two"]
 
 
 def test_a_second_delivery_changes_nothing(pipeline: Pipeline) -> None:

@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from roadmap_content.attempts import STARTING
+from roadmap_content.attempts import STARTING, read_task
 from roadmap_content.contracts import AwaitRedriveRequest, Execution, FinalizedOutcome, FinalizeResult
 from roadmap_content.deadline import Deadline
-from roadmap_content.errors import ClaimRefusedError, ContentIncomplete, TaskNotFoundError
+from roadmap_content.errors import (
+    ClaimRefusedError,
+    ContentIncomplete,
+    InvalidFrameworkError,
+    TaskNotFoundError,
+)
 from roadmap_content.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
 from roadmap_content.items import ContentType
 from roadmap_content.reconciling import (
@@ -22,6 +27,7 @@ from roadmap_content.reconciling import (
 )
 from roadmap_content.redriving import await_redrive
 from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
+from roadmap_content.status import read_status
 from tests.factories import USER, bundle_of, concept_ids
 
 from .pipeline import Pipeline, RecordedExecutions, connections_to
@@ -368,3 +374,25 @@ def test_a_start_that_was_not_answered_is_not_started_again(pipeline: Pipeline) 
         retry(pipeline)
     assert caught.value.attempt == 1
     assert executions(pipeline).started == [("t-1", 1)]
+
+
+@pytest.mark.parametrize("levels", [200, 930, 960, 1_000, 5_000])
+def test_a_framework_that_is_nested_too_deep_is_said_by_everyone_who_reads_it(
+    pipeline: Pipeline, levels: int
+) -> None:
+    pipeline.load(bundle_of(IDS))
+    nested = "[" * levels + "]" * levels
+    pipeline.execute(
+        "UPDATE roadmap_metadata SET framework_data = CAST(replace("
+        "CAST(framework_data AS text), '\"title\":', CAST(:deep AS text)) AS json)",
+        deep=f'"deep": {nested}, "title":',
+    )
+    message = "framework_data is nested deeper than 100 levels"
+    assert pipeline.run().status == "failed"
+    assert pipeline.task()["error_message"] == f"InvalidFramework: {message}"
+    with pytest.raises(InvalidFrameworkError, match=message):
+        retry(pipeline)
+    with pipeline.engine.connect() as connection:
+        assert read_status(connection, read_task(connection, "t-1")).status == "failed"
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'processing', updated_at = now() - interval '1 hour'")
+    assert [repair.status for repair in sweep(pipeline).repairs] == ["failed"]

@@ -11,6 +11,7 @@ from local.deploy import read_template
 from local.verify.events import CONTRACTS, check_events
 from roadmap_content.contracts import BatchRequest, parse
 from roadmap_content.framework import read_framework
+from roadmap_content.keys import manifest_key
 from roadmap_content.manifest import make_manifest
 
 
@@ -28,10 +29,14 @@ def test_a_contract_reads_what_it_writes(name: str) -> None:
     assert parse(CONTRACTS[name], request.model_dump(mode="json")) == request
 
 
-def test_the_batch_is_the_first_of_the_sample() -> None:
+def test_the_events_are_those_of_a_run_of_the_sample() -> None:
     document = json.loads(SAMPLE.read_bytes())
+    task_id = document["task"]["task_id"]
     framework = read_framework(document["roadmap"]["framework_data"])
-    (first, *_) = make_manifest(framework, list(framework.items()), 25).batches
+    manifest = make_manifest(framework, list(framework.items()), 25)
+    key = manifest_key(task_id, 1, manifest.body)
     for name in ("generate_content", "save_batch"):
         request = parse(BatchRequest, event(name))
-        assert (request.plan.task_id, request.batch) == (document["task"]["task_id"], first)
+        assert request.batch == manifest.batches[0]
+        assert (request.plan.task_id, request.plan.manifest) == (task_id, key)
+    assert event("finalize_task")["plan"]["manifest"] == key

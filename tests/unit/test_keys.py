@@ -40,7 +40,7 @@ def test_every_key_fits_into_s3(roadmap_id: str, concept_id: str) -> None:
         item = Item(concept_id, content_type)
         for key in (
             staged_key(roadmap_id, item),
-            rejected_key(roadmap_id, item, 999),
+            rejected_key(roadmap_id, item, 999, b""),
             tutorial_key(roadmap_id, concept_id, 2**31 - 1),
             manifest_key(roadmap_id, 999, b""),
         ):

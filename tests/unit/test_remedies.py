@@ -4,13 +4,12 @@ import pytest
 
 from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.remedies import Remedy, remedy_for
-from roadmap_content.staging import StagedFor
 
 ITEM = Item("c", ContentType.TUTORIAL)
 
 
-def refusal(attempt: int, error_code: str) -> tuple[int, Failure]:
-    return attempt, Failure(ITEM, Stage.SAVE, error_code, "why", transient=False)
+def refusal(attempt: int, error_code: str, content: str = "bad") -> tuple[int, Failure]:
+    return attempt, Failure(ITEM, Stage.SAVE, error_code, "why", transient=False, content_fingerprint=content)
 
 
 @pytest.mark.parametrize(
@@ -33,25 +32,22 @@ def refusal(attempt: int, error_code: str) -> tuple[int, Failure]:
 def test_the_reason_decides(error_code: str, remedy: Remedy) -> None:
     seen = refusal(1, error_code)
     expected = (remedy, seen if remedy is not Remedy.KEEP else None)
-    assert remedy_for(StagedFor("t", 1), [seen], "t") == expected
+    assert remedy_for("bad", [seen]) == expected
 
 
 def test_nothing_staged_is_generated() -> None:
-    assert remedy_for(None, [refusal(1, "InvalidContent")], "t") == (Remedy.GENERATE, None)
+    assert remedy_for(None, [refusal(1, "InvalidContent")]) == (Remedy.GENERATE, None)
 
 
-def test_what_was_staged_after_the_refusal_was_not_refused() -> None:
-    assert remedy_for(StagedFor("t", 2), [refusal(1, "InvalidContent")], "t") == (Remedy.KEEP, None)
+def test_a_refusal_says_nothing_about_other_content() -> None:
+    assert remedy_for("mended", [refusal(1, "InvalidContent")]) == (Remedy.KEEP, None)
 
 
-def test_another_tasks_count_of_attempts_says_nothing() -> None:
-    assert remedy_for(StagedFor("other", 9), [refusal(1, "IdTaken")], "t")[0] is Remedy.NEW_ID
-
-
-def test_content_that_the_product_staged_is_older_than_any_refusal() -> None:
-    assert remedy_for(StagedFor("", 0), [refusal(1, "IdTaken")], "t")[0] is Remedy.NEW_ID
+def test_what_was_refused_before_and_is_staged_once_more_is_as_bad_as_it_was() -> None:
+    seen = [refusal(2, "InvalidContent", "another"), refusal(1, "IdTaken")]
+    assert remedy_for("bad", seen) == (Remedy.NEW_ID, seen[1])
 
 
 def test_a_later_word_about_the_surroundings_hides_nothing() -> None:
-    seen = [refusal(3, "RoadmapNotFound"), refusal(2, "IdTaken")]
-    assert remedy_for(StagedFor("t", 1), seen, "t") == (Remedy.NEW_ID, seen[1])
+    seen = [refusal(3, "23505"), refusal(2, "IdTaken")]
+    assert remedy_for("bad", seen) == (Remedy.NEW_ID, seen[1])

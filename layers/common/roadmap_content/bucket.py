@@ -65,11 +65,10 @@ class Bucket:
 
         return self._ask(key, read, missing=True)
 
-    def metadata(self, key: str) -> Mapping[str, str] | None:
-        """The metadata of an object without its body; `None` if there is none."""
-        return self._ask(
-            key, lambda: self._client.head_object(Bucket=self.name, Key=key)["Metadata"], missing=True
-        )
+    def holds(self, key: str) -> bool:
+        """Whether there is such an object."""
+        found = self._ask(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
+        return found is not None
 
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
         """Store an object, over one that is there."""

@@ -1,6 +1,7 @@
 """What an execution environment keeps between invocations: opened when first used, one of each."""
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
@@ -8,9 +9,11 @@ from .bucket import Bucket
 from .engine import STATEMENT_TIMEOUT, Credentials, open_engine
 from .errors import DatabaseUnavailableError
 from .executions import Executions
-from .generation.generator import Generator, generator_named
 from .secret import SecretUnavailableError, read_secret
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .generation.generator import Generator
 
 
 class Connections:
@@ -35,8 +38,10 @@ class Connections:
         return Executions(self.settings.state_machine_arn)
 
     @cached_property
-    def generator(self) -> Generator:
+    def generator(self) -> "Generator":
         """What makes content that is not staged."""
+        from .generation.generator import generator_named  # for the one function that generates
+
         return generator_named(self.settings.generator, self.settings)
 
     def open_engine(self, statement_timeout: int = STATEMENT_TIMEOUT) -> Engine:

@@ -21,9 +21,12 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Payload(BaseModel):
-    """A payload. Immutable, so that a step cannot change what it was asked."""
+    """A payload. Immutable, so that a step cannot change what it was asked.
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+    A function uses a few of them: each is made ready when it is first used, not with every cold start.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True, defer_build=True)
 
 
 PayloadT = TypeVar("PayloadT", bound=Payload)

@@ -18,14 +18,17 @@ _CHUNK = 10_000
 # except by a mere consequence (`:keep`), which only fills a gap.
 RECORD = text("""
 INSERT INTO content_failures AS known
-    (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient, occurred_at)
+    (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient,
+    content_fingerprint, occurred_at)
 SELECT :task_id, :attempt, f.concept_id, f.content_type, f.stage, f.error_code, f.reason, f.transient,
-    timezone('utc', now())
+    f.content_fingerprint, timezone('utc', now())
 FROM json_to_recordset(CAST(:failures AS json)) AS f(
-    concept_id text, content_type text, stage text, error_code text, reason text, transient boolean)
+    concept_id text, content_type text, stage text, error_code text, reason text, transient boolean,
+    content_fingerprint text)
 ON CONFLICT (task_id, attempt, concept_id, content_type) DO UPDATE SET
     stage = excluded.stage, error_code = excluded.error_code, reason = excluded.reason,
-    transient = excluded.transient, occurred_at = excluded.occurred_at
+    transient = excluded.transient, content_fingerprint = excluded.content_fingerprint,
+    occurred_at = excluded.occurred_at
 WHERE NOT :keep
 """)
 
@@ -39,7 +42,7 @@ WHERE f.task_id = :task_id AND f.attempt = :attempt
 
 LATEST = text("""
 SELECT DISTINCT ON (concept_id, content_type)
-    concept_id, content_type, stage, error_code, reason, transient, attempt
+    concept_id, content_type, stage, error_code, reason, transient, content_fingerprint, attempt
 FROM content_failures
 WHERE task_id = :task_id AND attempt <= :attempt
 ORDER BY concept_id, content_type, attempt DESC
@@ -48,9 +51,9 @@ ORDER BY concept_id, content_type, attempt DESC
 # What the database or the contracts had against content, as opposed to what happened around it. Of one
 # batch's items: read by every batch, all of a task's would take the square of their number.
 REFUSALS = text("""
-SELECT concept_id, content_type, stage, error_code, reason, transient, attempt
+SELECT concept_id, content_type, stage, error_code, reason, transient, content_fingerprint, attempt
 FROM content_failures
-WHERE task_id = :task_id AND content_type = :content_type AND stage = 'save' AND NOT transient
+WHERE task_id = :task_id AND content_type = :content_type AND content_fingerprint IS NOT NULL
     AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
 ORDER BY attempt DESC
 """)
@@ -63,7 +66,7 @@ def record_failures(
     connection: Connection, task_id: str, attempt: int, failures: Iterable[Failure], *, keep: bool = False
 ) -> None:
     """Record why items failed in an attempt; with `keep`, only where nothing is known yet."""
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "concept_id": failure.item.concept_id,
             "content_type": failure.item.content_type,
@@ -71,6 +74,7 @@ def record_failures(
             "error_code": storable_text(failure.error_code),
             "reason": storable_text(failure.reason),
             "transient": failure.transient,
+            "content_fingerprint": failure.content_fingerprint,
         }
         # Sorted, so that two recorders of the same items wait for each other and do not deadlock.
         for failure in sorted(failures)
@@ -97,7 +101,7 @@ def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[
 def refusals(
     connection: Connection, task_id: str, content_type: ContentType, concept_ids: Sequence[str]
 ) -> dict[Item, list[Seen]]:
-    """Every time that the staged content of these concepts was refused for good, the latest first."""
+    """Every time that staged content of these concepts was refused for what it is, the latest first."""
     parameters = {"task_id": task_id, "content_type": content_type, "concept_ids": json.dumps(concept_ids)}
     found: dict[Item, list[Seen]] = {}
     for seen in map(_seen, connection.execute(REFUSALS, parameters)):
@@ -107,7 +111,10 @@ def refusals(
 
 def _seen(row: Any) -> Seen:  # noqa: ANN401 - a row of SQLAlchemy
     item = Item(row.concept_id, ContentType(row.content_type))
-    return row.attempt, Failure(item, Stage(row.stage), row.error_code, row.reason, row.transient)
+    failure = Failure(
+        item, Stage(row.stage), row.error_code, row.reason, row.transient, row.content_fingerprint
+    )
+    return row.attempt, failure
 
 
 def storable_text(value: str) -> str:

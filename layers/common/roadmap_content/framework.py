@@ -6,11 +6,14 @@ survive whatever is done here. Only the fields that a content type maps are ever
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .content import CONTENT_KINDS, Document, Row
 from .errors import InvalidFrameworkError
 from .items import ContentType, Item
-from .storable import unstorable
+from .storable import MAX_DEPTH, unstorable
+
+TOO_DEEP = f"framework_data is nested deeper than {MAX_DEPTH} levels"
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,12 @@ def read_framework(document: object) -> Framework:
 
     Raises:
         InvalidFrameworkError: it is not stages[] → modules[] → concepts[], holds no concept, or one id
-            twice, or an id that cannot be stored; the message names the place.
+            twice, or an id that cannot be stored, or is nested too deep; the message names the place.
     """
     root = _object(document, "framework_data")
+    if _is_deep(root):
+        # What can just be read cannot always be written back: that takes more of the stack.
+        raise InvalidFrameworkError(TOO_DEEP)
     nodes: dict[str, Document] = {}
     places: dict[str, tuple[str, str]] = {}
     found_at: dict[str, str] = {}
@@ -113,6 +119,19 @@ def concept_from(fields: Document) -> Concept:
         stage=_text(fields.get("stage")),
         module=_text(fields.get("module")),
     )
+
+
+def _is_deep(document: Document) -> bool:
+    """Whether there is something below the deepest level. A level at a time: recursion has its own end."""
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return bool(level)
 
 
 def _children(parent: Document, path: str, key: str) -> Iterator[tuple[Document, str]]:

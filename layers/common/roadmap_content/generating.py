@@ -19,7 +19,7 @@ from .framework import Concept
 from .generation import Allowance, Learner, OutOfTimeError, Usage, learner_from
 from .generation.budget import TaskBudget
 from .items import Failure, Item, Stage
-from .keys import tutorial_key
+from .keys import fingerprint, tutorial_key
 from .log import logger
 from .manifest import read_batch
 from .metrics import Metric, emit
@@ -124,8 +124,7 @@ class _Preparation:
             return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
 
     def _apply(self, item: Item, concept: Concept) -> Remedy:
-        refusals_of_item = self._known.refusals.get(item, ())
-        remedy, refusal = remedy_for(self._staging.find(item), refusals_of_item, self._plan.task_id)
+        remedy, refusal = self._remedy(item)
         match remedy:
             case Remedy.KEEP:
                 pass
@@ -144,6 +143,14 @@ class _Preparation:
                     item, lambda content: {"content_version": max(highest, content["content_version"]) + 1}
                 )
         return remedy
+
+    def _remedy(self, item: Item) -> tuple[Remedy, Seen | None]:
+        """What an item needs. Only what was refused before is read, to see whether it still lies there."""
+        refusals_of_item = self._known.refusals.get(item)
+        if not refusals_of_item:
+            return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
+        body = self._staging.read(item)
+        return remedy_for(None if body is None else fingerprint(body), refusals_of_item)
 
     def _generate(self, item: Item, concept: Concept) -> None:
         draft = self._draft(item, concept).model_dump(mode="json")
@@ -172,10 +179,7 @@ class _Preparation:
         """The first version above every row that has no text yet: a row that was refused left its text."""
         version = self._known.versions.get(item.concept_id, 0) + 1
         if self._kind.versions_sql is not None:
-            while (
-                self._bucket.metadata(tutorial_key(self._plan.roadmap_id, item.concept_id, version))
-                is not None
-            ):
+            while self._bucket.holds(tutorial_key(self._plan.roadmap_id, item.concept_id, version)):
                 version += 1
         return version
 
@@ -195,7 +199,7 @@ class _Preparation:
         )
 
     def _stage(self, item: Item, content: Document) -> None:
-        self._staging.write(item, content, self._plan.task_id, self._plan.attempt)
+        self._staging.write(item, content)
 
     def _new_id(self, item: Item) -> str:
         """The same for the same item and attempt, so that a step that runs twice stages the same."""

@@ -36,6 +36,8 @@ class Failure(NamedTuple):
     error_code: str
     reason: str
     transient: bool
+    content_fingerprint: str | None = None
+    """Which staged content was refused, where it was refused for what it is."""
 
 
 Counts = Mapping[ContentType, int]

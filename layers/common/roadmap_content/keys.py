@@ -34,11 +34,20 @@ def staged_key(roadmap_id: str, item: Item) -> str:
     return f"staged/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}.json"
 
 
-def rejected_key(roadmap_id: str, item: Item, attempt: int) -> str:
-    """Staged content that attempt `attempt` could not save for what it is, kept for people to look at."""
-    return f"rejected/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/{attempt}.json"
+def rejected_key(roadmap_id: str, item: Item, attempt: int, body: bytes) -> str:
+    """Staged content that attempt `attempt` could not save for what it is, kept for people to look at.
+
+    Rejected twice, it may be something else by then: the first stays.
+    """
+    name = f"{attempt}-{fingerprint(body)}"
+    return f"rejected/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/{name}.json"
 
 
 def manifest_key(task_id: str, attempt: int, body: bytes) -> str:
     """What one attempt planned to do. Planned twice, it may be less: references into the first stay good."""
-    return f"manifests/{encode(task_id)}/{attempt}-{hashlib.sha256(body).hexdigest()[:16]}.jsonl"
+    return f"manifests/{encode(task_id)}/{attempt}-{fingerprint(body)}.jsonl"
+
+
+def fingerprint(body: bytes) -> str:
+    """Tells content from other content."""
+    return hashlib.sha256(body).hexdigest()[:16]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from enum import Enum, auto
 
 from .failures import Seen
-from .staging import StagedFor
 from .transactions import is_about_data
 
 # A foreign key, or a unique rule of the product's own: it holds against other rows, not against the content,
@@ -35,19 +34,18 @@ class Remedy(Enum):
     """The content itself was refused: quarantine it, and generate anew."""
 
 
-def remedy_for(
-    staged: StagedFor | None, refusals: Sequence[Seen], task_id: str
-) -> tuple[Remedy, Seen | None]:
-    """Decide about one item from what is staged and how its content was refused, the latest first.
+def remedy_for(staged: str | None, refusals: Sequence[Seen]) -> tuple[Remedy, Seen | None]:
+    """Decide about one item from what is staged (its fingerprint) and the refusals, the latest first.
 
-    The refusal that the remedy is for comes with it.
+    A refusal is about the content that it names, and about no other that lies there since. The one that the
+    remedy is for comes with it.
     """
     if staged is None:
         return Remedy.GENERATE, None
     for seen in refusals:
-        attempt, failure = seen
+        _, failure = seen
         remedy = _remedy_of(failure.error_code)
-        if remedy is not Remedy.KEEP and staged.concerns(task_id, attempt):
+        if remedy is not Remedy.KEEP and failure.content_fingerprint == staged:
             return remedy, seen
     return Remedy.KEEP, None
 

@@ -5,8 +5,8 @@ import json
 from sqlalchemy import Connection, text
 
 from .content import Document
-from .errors import RoadmapNotFoundError
-from .framework import Framework, read_framework
+from .errors import InvalidFrameworkError, RoadmapNotFoundError
+from .framework import TOO_DEEP, Framework, read_framework
 
 # NO KEY UPDATE, and not UPDATE: other savers' foreign keys need a KEY SHARE lock on the row meanwhile.
 # A statement of its own, so that what follows it in the transaction sees what the last holder committed.
@@ -41,7 +41,14 @@ def load_framework(connection: Connection, roadmap_id: str | None, user_id: str)
         raise RoadmapNotFoundError(f"there is no roadmap {roadmap_id!r} of the task's user")
     if row.deleted:
         raise RoadmapNotFoundError(f"roadmap {roadmap_id!r} is deleted")
-    return read_framework(None if row.framework_data is None else json.loads(row.framework_data))
+    return read_framework(None if row.framework_data is None else _decode(row.framework_data))
+
+
+def _decode(framework_data: str) -> object:
+    try:
+        return json.loads(framework_data)
+    except RecursionError as error:
+        raise InvalidFrameworkError(TOO_DEEP) from error
 
 
 def write_framework(connection: Connection, roadmap_id: str, document: Document) -> None:

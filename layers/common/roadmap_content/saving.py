@@ -15,10 +15,18 @@ from .connections import Connections
 from .content import CONTENT_KINDS, Row, save_parameters
 from .contracts import BatchRequest, SaveReport, StateError
 from .deadline import Deadline
-from .errors import ContentError, PermanentError, RoadmapNotFoundError, TransientError
+from .errors import (
+    ContentError,
+    InvalidContentError,
+    PermanentError,
+    RoadmapNotFoundError,
+    StorageUnavailableError,
+    TransientError,
+)
 from .failures import record_failures
 from .framework import Concept
 from .items import Failure, Item, Stage
+from .keys import fingerprint
 from .log import logger
 from .manifest import read_batch
 from .metrics import Metric, emit
@@ -29,10 +37,6 @@ from .transactions import DataRefusedError, transact
 
 PART = 10
 """Rows that are tried together where one of them is known to be bad: few, and few parts of them."""
-
-
-class NotStagedError(TransientError):
-    """Nothing is staged for the item."""
 
 
 class IdTakenError(PermanentError):
@@ -54,6 +58,7 @@ class Ready(NamedTuple):
 
     item: Item
     row: Row
+    content_fingerprint: str
 
 
 def save_batch(request: BatchRequest, connections: Connections, deadline: Deadline) -> SaveReport:
@@ -124,18 +129,23 @@ class Saver:
         item = Item(concept.concept_id, self._kind.content_type)
         try:
             body = self._staging.read(item)
-            if body is None:
-                raise self._not_staged()
-            content = self._kind.parse(body)
-            row = self._kind.to_row(self._plan.roadmap_id, item.concept_id, content)
-            return Ready(item, self._kind.publish(self._bucket, row, content))
-        except ContentError as error:
+            return self._not_staged(item) if body is None else self._ready(item, body)
+        except StorageUnavailableError as error:
             return _failure(item, error)
 
-    def _not_staged(self) -> NotStagedError:
-        if self._generate_error is None:
-            return NotStagedError("nothing is staged for the item")
-        return NotStagedError(f"{self._generate_error.error}: {self._generate_error.reason}")
+    def _ready(self, item: Item, body: bytes) -> Ready | Failure:
+        try:
+            content = self._kind.parse(body)
+        except InvalidContentError as error:
+            return _failure(item, error, fingerprint(body))
+        row = self._kind.to_row(self._plan.roadmap_id, item.concept_id, content)
+        return Ready(item, self._kind.publish(self._bucket, row, content), fingerprint(body))
+
+    def _not_staged(self, item: Item) -> Failure:
+        """A consequence: why it was not staged, Generate has recorded if it could."""
+        error = self._generate_error
+        reason = "nothing is staged for the item" if error is None else f"{error.error}: {error.reason}"
+        return Failure(item, Stage.GENERATE, "NotStaged", reason, transient=True)
 
     def save(
         self, engine: Engine, ready: Sequence[Ready], failed: Sequence[Failure], deadline: Deadline
@@ -179,8 +189,8 @@ class Saver:
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
-        refused = connection.execute(text(self._kind.save_sql), self._parameters(ready))
-        return [self._refusal(row.concept_id, row.verdict) for row in refused]
+        refused = connection.execute(text(self._kind.save_sql), self._parameters(ready)).all()
+        return self._refusals(ready, [(row.concept_id, row.verdict) for row in refused])
 
     def _write_piecemeal(
         self, connection: Connection, ready: Sequence[Ready], size: int = PART
@@ -188,22 +198,28 @@ class Saver:
         """Save rows in parts of `size`, and those of parts that the server refuses one by one."""
         parts = [ready[start : start + size] for start in range(0, len(ready), size)]
         outcome = save_piecemeal(connection, self._kind.save_sql, [self._parameters(part) for part in parts])
-        failures = [self._refusal(*verdict) for verdict in outcome.verdicts]
+        failures = self._refusals(ready, outcome.verdicts)
         suspects = [entry for number in outcome.refused for entry in parts[number]]
         if suspects and size > 1:
             return failures + self._write_piecemeal(connection, suspects, 1)
         return failures + [
-            Failure(entry.item, Stage.SAVE, refusal.sqlstate, str(refusal), transient=False)
-            for entry, refusal in zip(suspects, outcome.refused.values(), strict=True)
+            Failure(item, Stage.SAVE, refusal.sqlstate, str(refusal), False, content_fingerprint)
+            for (item, _, content_fingerprint), refusal in zip(
+                suspects, outcome.refused.values(), strict=True
+            )
         ]
 
     def _parameters(self, ready: Sequence[Ready]) -> dict[str, str]:
         return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
 
-    def _refusal(self, concept_id: str, verdict: str) -> Failure:
-        return _failure(Item(concept_id, self._kind.content_type), _REFUSALS[verdict])
+    def _refusals(self, ready: Sequence[Ready], verdicts: Sequence[tuple[str, str]]) -> list[Failure]:
+        fingerprints = {entry.item.concept_id: entry.content_fingerprint for entry in ready if verdicts}
+        return [
+            _failure(Item(concept_id, self._kind.content_type), _REFUSALS[verdict], fingerprints[concept_id])
+            for concept_id, verdict in verdicts
+        ]
 
 
-def _failure(item: Item, error: ContentError) -> Failure:
-    stage = Stage.GENERATE if isinstance(error, NotStagedError) else Stage.SAVE
-    return Failure(item, stage, error.code, str(error), isinstance(error, TransientError))
+def _failure(item: Item, error: ContentError, content_fingerprint: str | None = None) -> Failure:
+    transient = isinstance(error, TransientError)
+    return Failure(item, Stage.SAVE, error.code, str(error), transient, content_fingerprint)

@@ -126,6 +126,7 @@ content_failures = Table(
     Column("error_code", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("transient", Boolean, nullable=False),
+    Column("content_fingerprint", Text),
     Column("occurred_at", DateTime, nullable=False, server_default=_NOW),
     PrimaryKeyConstraint("task_id", "attempt", "concept_id", "content_type"),
 )

@@ -1,0 +1,438 @@
+"""`python -m tests.faults.chaos`: many tasks, while PostgreSQL and functions are killed; then quiet.
+
+The whole local stack: the real template, state machine, handlers, HTTP API and events, each function in
+processes of its own, and a PostgreSQL that syncs. In the quiet, one sweep of Reconcile, and one retry of each
+task. What must then hold of each is held by the oracle, and by comparing every row with what was staged.
+
+The cloud is ministack in place of AWS; its waits between retries are a hundredth of the written ones, and the
+minute that the sweep gives a run to be started in passes by moving `updated_at`.
+"""
+
+import json
+import logging
+import os
+import random
+import secrets
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlalchemy import text
+
+from local.api import Answer, Api
+from local.loading import load_bundle
+from local.postgres import PostgresServer
+from local.stack import LocalStack
+from local.target import Target
+from roadmap_content.bundle import read_bundle
+from roadmap_content.deadline import Deadline
+from roadmap_content.executions import Executions
+from tests.factories import bundle_of, concept_ids
+
+from .oracle import LOOK_AT_ONE_OF_MANY, TYPES, Broken, Log, Oracle
+
+TASKS = int(os.environ.get("CHAOS_TASKS", "500"))
+SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
+SECONDS = 540
+"""All of it, from the start of the stack to the verdict."""
+
+CONCEPTS = 30
+AT_ONCE = 8
+BATCH_SIZE = 15
+PAUSE = 1.5
+"""Seconds between two kills, on average."""
+
+KILLS_PER_DATABASE = 5
+"""Of so many kills, one is PostgreSQL's."""
+
+_POLL_SECONDS = 0.2
+_NEVER_STARTED_SECONDS = 5.0
+"""How long an attempt may have no execution before its starter is taken for dead."""
+
+FROM_STAGED = {
+    "tutorial": ("tutorial_id", "title", "summary", "content_version", "estimated_completion_time"),
+    "resources": ("id", "resources", "search_queries_used"),
+    "quiz": ("quiz_id", "questions", "total_questions"),
+}
+"""What a row has from what was staged, by content type."""
+
+console = Console(stderr=True, highlight=False)
+
+
+class TooLateError(Exception):
+    """The soak did not come to its end in time; says what it was waiting for."""
+
+
+class PromiseBrokenError(Exception):
+    """What must hold after all does not; names what is broken."""
+
+
+@dataclass
+class Subject:
+    """One task of the soak."""
+
+    bundle: dict[str, Any]
+    staged: set[tuple[str, str]]
+
+    log: Log = field(default_factory=Log)
+    oracle: Oracle | None = None
+
+    @property
+    def task_id(self) -> str:
+        task_id: str = self.bundle["task"]["task_id"]
+        return task_id
+
+    @property
+    def user_id(self) -> str:
+        user_id: str = self.bundle["task"]["user_id"]
+        return user_id
+
+
+def subject(number: int, seed: int) -> Subject:
+    """Task `number` of a seed; every fifth lacks an item, which is to be generated."""
+    roadmap_id = f"r-{number:04}"
+    ids = concept_ids(CONCEPTS, roadmap_id)
+    bundle = bundle_of(ids, roadmap_id=roadmap_id, task_id=f"t-{number:04}", user_id=f"user-{number % 7}")
+    staged = {(concept_id, kind) for concept_id in ids for kind in TYPES}
+    if number % 5 == 0:
+        lacking = random.Random(f"{seed} {number}").choice(sorted(staged))  # noqa: S311 - to be repeated
+        entries = {entry["concept_id"]: entry for entry in bundle["content"]}
+        del entries[lacking[0]][lacking[1]]
+        staged -= {lacking}
+    return Subject(bundle, staged)
+
+
+class Whole(Oracle):
+    """An oracle for one of many tasks: the bucket is listed once for all of them."""
+
+    statement = LOOK_AT_ONE_OF_MANY
+    listed: dict[str, dict[str, str]]
+
+    def objects(self) -> dict[str, str]:
+        """The objects of this task and its roadmap."""
+        return self.listed.get(self._roadmap_id, {}) | self.listed.get(self._task_id, {})
+
+
+class Soak:
+    """Many tasks of one stack."""
+
+    def __init__(self, stack: LocalStack, database: PostgresServer, deadline: Deadline) -> None:
+        self._stack, self._database, self._deadline = stack, database, deadline
+        self._executions = Executions(stack.state_machine_arn)
+        self._stepfunctions = stack.client("stepfunctions")
+        self._s3 = stack.client("s3")
+        self._own = threading.local()
+        self._targets: list[Target] = []
+        self._subjects = [subject(number, SEED) for number in range(TASKS)]
+        self._chance = random.Random(SEED)  # noqa: S311 - to be repeated
+        self.counts: Counter[str] = Counter()
+
+    def close(self) -> None:
+        """Leave no connection behind."""
+        for target in self._targets:
+            target.engine.dispose()
+
+    def run(self) -> list[str]:
+        """Storm, quiet, one sweep, one retry each; everything that is broken in the end."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                self._storm(pool)
+                self._sweep()
+                self._prepare_oracles()
+                broken = [*self._held(pool, "after the sweep", lambda oracle: oracle.at_any_time())]
+                self._retry_each(pool)
+                self._list_the_bucket()
+                broken += self._held(
+                    pool,
+                    "in the end",
+                    lambda oracle: [*oracle.at_any_time(), *oracle.healed(), *oracle.at_rest()],
+                )
+                return broken + self._wrong_rows(pool)
+            except BaseException:
+                pool.shutdown(cancel_futures=True, wait=False)
+                raise
+
+    # The storm.
+
+    def _storm(self, pool: ThreadPoolExecutor) -> None:
+        futures = [pool.submit(self._first_run, each) for each in self._subjects]
+        over = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=("storm", futures, over))
+        watcher.start()
+        # PostgreSQL ends with the thread that started it, so this thread kills and starts it.
+        try:
+            while not over.wait(self._chance.expovariate(1 / PAUSE)):
+                if self._chance.randrange(KILLS_PER_DATABASE) == 0:
+                    self._database.kill()
+                    self._database.start_again()
+                    self.counts["PostgreSQL killed and started again"] += 1
+                else:
+                    self._kill_a_worker()
+        finally:
+            watcher.join()
+        _raise_first(futures)
+
+    def _kill_a_worker(self) -> None:
+        workers = [
+            child
+            for child in self._stack.cloud.process.children(recursive=True)
+            if "awslambdaric" in " ".join(_command(child))
+        ]
+        if workers:
+            try:
+                self._chance.choice(workers).kill()
+            except psutil.NoSuchProcess:
+                return
+            self.counts["processes of functions killed"] += 1
+
+    def _first_run(self, each: Subject) -> None:
+        load_bundle(read_bundle(each.bundle), self._target.engine, self._target.bucket, self._deadline)
+        attempt = self._begin(each)
+        self.counts["first runs that ended " + self._follow(each, attempt)] += 1
+
+    def _begin(self, each: Subject) -> int:
+        """The user's first request, sent again for as long as nobody answers it; the attempt."""
+        for _ in self._tries(f"the API to begin {each.task_id}"):
+            answer = self._retry(each)
+            if answer is not None and answer.status in (202, 409):
+                return int(answer.body["attempt"])
+        raise AssertionError("the tries do not end by themselves")
+
+    def _follow(self, each: Subject, attempt: int) -> str:
+        """Wait until the execution of an attempt is over; its status, or `never started`."""
+        arn = self._executions.arn(each.task_id, attempt)
+        unknown_since: float | None = None
+        missing = self._stepfunctions.exceptions.ExecutionDoesNotExist
+        for _ in self._tries(f"the end of {arn}"):
+            try:
+                status: str = self._stepfunctions.describe_execution(executionArn=arn)["status"]
+            except missing:
+                unknown_since = unknown_since or time.monotonic()
+                if time.monotonic() - unknown_since > _NEVER_STARTED_SECONDS:
+                    return "never started"
+                continue
+            if status != "RUNNING":
+                return status
+        raise AssertionError("the tries do not end by themselves")
+
+    # The quiet.
+
+    def _sweep(self) -> None:
+        """One sweep of Reconcile, a minute later: no task may be left `processing`."""
+        for name, sql in (
+            ("tasks that nobody had finalized yet", "status = 'processing'"),
+            ("tasks that were incomplete after their first run", "status NOT IN ('processing', 'completed')"),
+        ):
+            self.counts[name] += self._scalar(f"SELECT count(*) FROM roadmap_tasks WHERE {sql}")
+        with self._target.engine.connect() as connection:
+            why = "SELECT error_code, count(*) FROM content_failures GROUP BY error_code"
+            for error_code, count in connection.execute(text(why)):
+                self.counts[f"items missing at first: {error_code}"] += count
+        self._execute(
+            "UPDATE roadmap_tasks SET updated_at = updated_at - interval '61 seconds'"
+            " WHERE status = 'processing'"
+        )
+        result = self._target.invoke("ReconcileTaskFunction", {})
+        self.counts["tasks that the sweep put right"] += len(result["repairs"])
+        if left := self._scalar("SELECT count(*) FROM roadmap_tasks WHERE status = 'processing'"):
+            raise PromiseBrokenError(f"{left} tasks are left processing after the sweep")
+
+    def _retry_each(self, pool: ThreadPoolExecutor) -> None:
+        futures = [pool.submit(self._retry_once, each) for each in self._subjects]
+        self._watch("one retry each", futures)
+        _raise_first(futures)
+
+    def _retry_once(self, each: Subject) -> None:
+        """One retry: one that the API took, which may have been too busy at first."""
+        for _ in self._tries(f"the API to take the retry of {each.task_id}"):
+            answer = self._retry(each)
+            if answer is None or answer.status != 429:
+                break
+        if answer is None or answer.status not in (200, 202):
+            raise PromiseBrokenError(f"the retry of {each.task_id} was answered {answer}")
+        self.counts[f"retries answered {answer.status}"] += 1
+        if answer.status == 202:
+            self.counts["retries that ended " + self._follow(each, answer.body["attempt"])] += 1
+
+    # The verdict.
+
+    def _prepare_oracles(self) -> None:
+        self._list_the_bucket()
+        for each in self._subjects:
+            each.oracle = Whole(self._target.engine, self._s3, self._stack.bucket, each.bundle, each.log)
+
+    def _list_the_bucket(self) -> None:
+        listed: dict[str, dict[str, str]] = {}
+        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._stack.bucket)
+        for entry in (entry for page in pages for entry in page.get("Contents", [])):
+            parts = entry["Key"].split("/")
+            owner = parts[1] if parts[0] in ("staged", "rejected", "manifests") else parts[0]
+            listed.setdefault(owner, {})[entry["Key"]] = entry["ETag"]
+        Whole.listed = listed
+
+    def _held(
+        self, pool: ThreadPoolExecutor, when: str, ask: Callable[[Oracle], Iterable[Broken]]
+    ) -> list[str]:
+        """What is broken, of each task."""
+
+        def hold(each: Subject) -> list[str]:
+            assert each.oracle is not None
+            attempt = each.oracle.look().task["attempt"]
+            each.log.recorded.update(range(1, attempt + 1))  # the sweep has settled whatever was left
+            return [f"{each.task_id} {when}: {broken}" for broken in ask(each.oracle)]
+
+        futures = [pool.submit(hold, each) for each in self._subjects]
+        self._watch(f"the oracle, {when}", futures)
+        return [line for future in futures for line in future.result()]
+
+    def _wrong_rows(self, pool: ThreadPoolExecutor) -> list[str]:
+        """Every row that is not what was staged, every item without one, and rows that are nobody's."""
+
+        def compare(each: Subject) -> list[str]:
+            assert each.oracle is not None
+            now = each.oracle.look()
+            staged = {entry["concept_id"]: entry for entry in each.bundle["content"]}
+            wrong = [
+                f"{each.task_id}: the row of {concept_id}, {kind} is not what was staged"
+                for kind in TYPES
+                for concept_id, row in now.completed(kind).items()
+                if (concept_id, kind) in each.staged
+                and any(row[key] != staged[concept_id][kind][key] for key in FROM_STAGED[kind])
+            ]
+            rows = sum(len(now.rows[kind]) for kind in TYPES)
+            self.counts["rows"] += rows
+            self.counts["items lost"] += len(now.missing())
+            self.counts["wrong rows"] += len(wrong) + rows - len(now.items()) + len(now.missing())
+            return wrong
+
+        futures = [pool.submit(compare, each) for each in self._subjects]
+        self._watch("every row", futures)
+        broken = [line for future in futures for line in future.result()]
+        processing = self._scalar("SELECT count(*) FROM roadmap_tasks WHERE status <> 'completed'")
+        self.counts["tasks not completed"] += processing
+        nobodys = sum(
+            self._scalar(f"SELECT count(*) FROM {table}")
+            for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
+        )
+        self.counts["wrong rows"] += nobodys - self.counts["rows"]
+        return broken + [
+            f"{self.counts[name]} {name}"
+            for name in ("items lost", "wrong rows", "tasks not completed")
+            if self.counts[name]
+        ]
+
+    # In few words.
+
+    @property
+    def _target(self) -> Target:
+        """This thread's own: an engine has one connection."""
+        if not hasattr(self._own, "target"):
+            self._own.target = Target.local(self._stack)
+            self._targets.append(self._own.target)
+        target: Target = self._own.target
+        return target
+
+    def _retry(self, each: Subject) -> Answer | None:
+        """Ask for a retry; `None` where no answer came."""
+        api: Api = self._target.api(each.user_id)
+        try:
+            return api.retry(each.task_id)
+        except (urllib.error.URLError, ConnectionError, TimeoutError, json.JSONDecodeError):
+            return None
+
+    def _tries(self, what: str) -> Iterator[None]:
+        """Try again and again, as long as there is time.
+
+        Raises:
+            TooLateError: there is none left.
+        """
+        while self._deadline.remaining > 0:
+            yield
+            time.sleep(_POLL_SECONDS)
+        raise TooLateError(f"no time was left to wait for {what}")
+
+    def _watch(self, what: str, futures: list[Future[Any]], over: threading.Event | None = None) -> None:
+        """Show how far it is, until all is done or something is broken."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        try:
+            with Progress(*columns, console=console) as progress:
+                bar = progress.add_task(what, total=len(futures))
+                for future in as_completed(futures):
+                    progress.advance(bar)
+                    if future.exception() is not None:
+                        return
+        finally:
+            if over is not None:
+                over.set()
+
+    def _scalar(self, sql: str) -> int:
+        with self._target.engine.connect() as connection:
+            return int(connection.scalar(text(sql)) or 0)
+
+    def _execute(self, sql: str) -> None:
+        with self._target.engine.begin() as connection:
+            connection.execute(text(sql))
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
+
+
+def _raise_first(futures: list[Future[None]]) -> None:
+    for future in futures:
+        if future.done() and not future.cancelled() and (error := future.exception()) is not None:
+            raise error
+
+
+def main() -> int:
+    """Run the soak; the exit code."""
+    if os.environ.get("DATABASE_URL"):
+        console.print("[red]this kills its database: unset DATABASE_URL[/red]")
+        return 2
+    logging.disable()  # of the driver's own lost connections: they are meant to be lost
+    console.print(f"CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}: {CONCEPTS} concepts each, {AT_ONCE} at a time")
+    started = time.monotonic()
+    deadline = Deadline.after(SECONDS)
+    counts: Counter[str] = Counter()
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="roadmap-chaos-") as directory,
+            LocalStack.start(
+                Path(directory), wait_scale=0.01, parameters={"BatchSize": str(BATCH_SIZE)}
+            ) as stack,
+        ):
+            assert isinstance(stack.database, PostgresServer)
+            soak = Soak(stack, stack.database, deadline)
+            counts = soak.counts
+            try:
+                broken = soak.run()
+            finally:
+                soak.close()
+    except (TooLateError, PromiseBrokenError) as error:
+        broken = [str(error)]
+    for name, count in sorted(counts.items()):
+        print(f"{count:7} {name}")  # noqa: T201
+    for line in broken[:100]:
+        print(line)  # noqa: T201
+    seconds = time.monotonic() - started
+    verdict = f"[red]{len(broken)} broken promises[/red]" if broken else "[green]every promise held[/green]"
+    console.print(f"{verdict} CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}, {seconds:.0f} s")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
