@@ -74,7 +74,10 @@ def breakdown_rows(breakdown: Breakdown) -> list[list[str]]:
     """A row per part, with its amount in each bar; the sum last."""
     parts = list(dict.fromkeys(part for bar in breakdown.bars.values() for part in bar))
     rows = [
-        [part, *(amount(bar.get(part, 0.0), breakdown.unit) for bar in breakdown.bars.values())]
+        [
+            part,
+            *(amount(bar[part], breakdown.unit) if part in bar else "–" for bar in breakdown.bars.values()),
+        ]
         for part in parts
     ]
     return [*rows, ["sum", *(amount(sum(bar.values()), breakdown.unit) for bar in breakdown.bars.values())]]

@@ -36,7 +36,7 @@ def saving_parts(database: Database, stock: Stock, rounds: int) -> Breakdown:
         for content_type, runs in measured.items()
     }
     return Breakdown(
-        name="saving-parts",
+        name="parts",
         title=f"Where the time goes: {stock.size:,} concepts, a batch per content type",
         unit="s",
         bars=bars | {"COPY, all three": {"COPY and commit": estimate(copied).median}},

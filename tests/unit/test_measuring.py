@@ -104,3 +104,18 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
     result.write(tmp_path / "results")
     assert read_results(tmp_path / "results") == [result]
     assert series_rows(series) == [["ours", "1 s ±0%", "2 s ±0%"], ["theirs", "3 s 3× ±17%", "–"]]
+
+
+def test_a_run_of_some_sizes_keeps_what_only_an_older_one_has_measured() -> None:
+    def run(values: dict[str, dict[int, list[float]]]) -> Series:
+        return Series(name="time", title="T", unit="s", size_name="concepts", base="ours", values=values)
+
+    newer = run({"ours": {3: [1.0]}, "theirs": {3: [2.0]}})
+    older = run({"ours": {3: [9.0], 10: [8.0]}, "gone": {3: [7.0], 10: [6.0]}})
+    # Values of one size are of one run: ratios are taken round by round.
+    assert newer.over(older).values == {
+        "ours": {3: [1.0], 10: [8.0]},
+        "theirs": {3: [2.0]},
+        "gone": {10: [6.0]},
+    }
+    assert newer.over(None) == newer

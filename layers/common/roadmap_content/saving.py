@@ -179,7 +179,7 @@ class Saver:
             failures += [_failure(entry.item, missing) for entry in ready]
         elif ready:
             write = self._write_piecemeal if piecemeal else self._write
-            failures += _naming_content(write(connection, ready), ready)
+            failures += write(connection, ready)
         plan = self._plan
         consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
@@ -189,8 +189,8 @@ class Saver:
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
-        refused = connection.execute(text(self._kind.save_sql), self._parameters(ready))
-        return [self._refusal(row.concept_id, row.verdict) for row in refused]
+        refused = connection.execute(text(self._kind.save_sql), self._parameters(ready)).all()
+        return self._refusals(ready, [(row.concept_id, row.verdict) for row in refused])
 
     def _write_piecemeal(
         self, connection: Connection, ready: Sequence[Ready], size: int = PART
@@ -198,28 +198,28 @@ class Saver:
         """Save rows in parts of `size`, and those of parts that the server refuses one by one."""
         parts = [ready[start : start + size] for start in range(0, len(ready), size)]
         outcome = save_piecemeal(connection, self._kind.save_sql, [self._parameters(part) for part in parts])
-        failures = [self._refusal(*verdict) for verdict in outcome.verdicts]
+        failures = self._refusals(ready, outcome.verdicts)
         suspects = [entry for number in outcome.refused for entry in parts[number]]
         if suspects and size > 1:
             return failures + self._write_piecemeal(connection, suspects, 1)
         return failures + [
-            Failure(entry.item, Stage.SAVE, refusal.sqlstate, str(refusal), transient=False)
-            for entry, refusal in zip(suspects, outcome.refused.values(), strict=True)
+            Failure(item, Stage.SAVE, refusal.sqlstate, str(refusal), False, content_fingerprint)
+            for (item, _, content_fingerprint), refusal in zip(
+                suspects, outcome.refused.values(), strict=True
+            )
         ]
 
     def _parameters(self, ready: Sequence[Ready]) -> dict[str, str]:
         return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
 
-    def _refusal(self, concept_id: str, verdict: str) -> Failure:
-        return _failure(Item(concept_id, self._kind.content_type), _REFUSALS[verdict])
+    def _refusals(self, ready: Sequence[Ready], verdicts: Sequence[tuple[str, str]]) -> list[Failure]:
+        fingerprints = {entry.item.concept_id: entry.content_fingerprint for entry in ready if verdicts}
+        return [
+            _failure(Item(concept_id, self._kind.content_type), _REFUSALS[verdict], fingerprints[concept_id])
+            for concept_id, verdict in verdicts
+        ]
 
 
 def _failure(item: Item, error: ContentError, content_fingerprint: str | None = None) -> Failure:
     transient = isinstance(error, TransientError)
     return Failure(item, Stage.SAVE, error.code, str(error), transient, content_fingerprint)
-
-
-def _naming_content(refused: Sequence[Failure], ready: Sequence[Ready]) -> list[Failure]:
-    """The failures of rows that were refused, each with the content that it is about."""
-    fingerprints = {entry.item: entry.content_fingerprint for entry in ready} if refused else {}
-    return [failure._replace(content_fingerprint=fingerprints[failure.item]) for failure in refused]
