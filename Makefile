@@ -90,7 +90,7 @@ faults-long: $(INSTALLED) ## The same with 1,000 histories.
 mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
 
-.PHONY: bench bench-short
+.PHONY: bench bench-cold bench-short
 
 $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
@@ -98,6 +98,12 @@ $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 
 bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
 	$(RUN)/python -m benchmarks.saving
+	$(RUN)/python -m benchmarks.projections
+	$(RUN)/python -m benchmarks.end_to_end
+	$(RUN)/python -m benchmarks.document
+
+bench-cold: $(VENV)/.bench ## What the first invocation of each function waits for, in fresh processes.
+	$(RUN)/python -m benchmarks.cold_start
 	$(RUN)/python -m benchmarks.document
 
 bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.

@@ -32,6 +32,7 @@ from roadmap_content.status import read_status
 from roadmap_content.transactions import transact
 
 from .database import Database, own_database
+from .framework import framework_of
 from .measuring import in_turn, seconds_of
 from .report import show
 from .result import Figure, Result, Series, Target, now, this_machine, versions
@@ -242,43 +243,7 @@ def ground_of(url: str, size: int) -> Ground:
     connections.executions = _Idle("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
     roadmap_id = "serverless-python-9b2c8d4e"
     ids = [f"{roadmap_id}:c-{n // 100 + 1}-{n // 10 % 10 + 1}-{n % 10 + 1}" for n in range(size)]
-    return Ground(connections, roadmap_id, ids, json.dumps(_framework(ids)))
-
-
-def _framework(ids: Sequence[str]) -> dict[str, Any]:
-    """Stages of ten modules of ten concepts, each as the product writes them."""
-    concepts = [
-        {
-            "concept_id": concept_id,
-            "name": f"Concept {number}",
-            "description": "What the concept is about, in two sentences. They are as long as such are.",
-            "estimated_hours": 0.5,
-            "prerequisites": ids[number - 1 : number],
-            "difficulty": "medium",
-            "keywords": ["alpha", "beta", "gamma"],
-            "content_status": "pending",
-            "tutorial_id": None,
-            "content_ref": None,
-            "content_version": "v1",
-            "content_summary": None,
-            "resources_status": "pending",
-            "resources_id": None,
-            "resources_count": 0,
-            "quiz_status": "pending",
-            "quiz_id": None,
-            "quiz_questions_count": 0,
-        }
-        for number, concept_id in enumerate(ids)
-    ]
-    modules = [
-        {"name": f"Module {start // 10}", "concepts": concepts[start : start + 10]}
-        for start in range(0, len(ids), 10)
-    ]
-    stages = [
-        {"name": f"Stage {start // 10}", "modules": modules[start : start + 10]}
-        for start in range(0, len(modules), 10)
-    ]
-    return {"title": "A roadmap", "stages": stages}
+    return Ground(connections, roadmap_id, ids, json.dumps(framework_of(ids)))
 
 
 def _resident(url: str, size: int) -> float:
