@@ -108,3 +108,5 @@ bench-cold: $(VENV)/.bench ## What the first invocation of each function waits f
 
 bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.
 	$(RUN)/python -m benchmarks.saving --short --sizes 30 1000 --rounds 3
+	$(RUN)/python -m benchmarks.projections --short --sizes 300 3000 --rounds 3
+	$(RUN)/python -m benchmarks.cold_start --short --rounds 3
