@@ -99,7 +99,7 @@ mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, an
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
 	$(RUN)/python -m tests.faults.chaos
 
-.PHONY: bench bench-short
+.PHONY: bench bench-cold bench-short
 
 $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
@@ -107,7 +107,15 @@ $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 
 bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
 	$(RUN)/python -m benchmarks.saving
+	$(RUN)/python -m benchmarks.projections
+	$(RUN)/python -m benchmarks.end_to_end
+	$(RUN)/python -m benchmarks.document
+
+bench-cold: $(VENV)/.bench ## What the first invocation of each function waits for, in fresh processes.
+	$(RUN)/python -m benchmarks.cold_start
 	$(RUN)/python -m benchmarks.document
 
 bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.
 	$(RUN)/python -m benchmarks.saving --short --sizes 30 1000 --rounds 3
+	$(RUN)/python -m benchmarks.projections --short --sizes 300 3000 --rounds 3
+	$(RUN)/python -m benchmarks.cold_start --short --rounds 3
