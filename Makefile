@@ -9,7 +9,8 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke
+.PHONY: help setup demo test lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke \
+	faults faults-long faults-report mutants chaos bench bench-cold bench-short
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -78,8 +79,6 @@ FAULTS_SEED ?= $(shell date +%s)
 # Three on two cores: the cells of the matrix mostly wait.
 FAULTS := $(RUN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults
 
-.PHONY: faults faults-long faults-report
-
 faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, and the matrix as a table.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=200 $(FAULTS)
 
@@ -89,17 +88,11 @@ faults-report: $(INSTALLED) ## Run the fault matrix and write what comes of it i
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
 
-.PHONY: mutants
-
 mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
 
-.PHONY: chaos
-
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
 	$(RUN)/python -m tests.faults.chaos
-
-.PHONY: bench bench-cold bench-short
 
 $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
