@@ -35,7 +35,7 @@ FUNCTIONS = {
     Step.SAVE: ("SaveBatchFunction", 4),
     Step.FINALIZE: ("FinalizeTaskFunction", 4),
     Step.AWAIT_REDRIVE: ("AwaitRedriveFunction", 4),
-    Step.RETRY: ("TaskApiFunction", 5),
+    Step.RETRY: ("TaskApiFunction", 8),  # boto3 alone waits up to 3 s when it is throttled
     Step.RECONCILE: ("ReconcileTaskFunction", 8),
 }
 """The function of each step, and the seconds that it has: a transaction is given up 3 s before they are over,
