@@ -9,7 +9,8 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke
+.PHONY: help setup demo test lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke \
+	faults faults-long faults-report mutants chaos bench bench-cold bench-short
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -75,27 +76,23 @@ clean: ## Remove everything that the other targets made.
 
 # A seed of its own for every run, printed; `make faults FAULTS_SEED=…` runs the same histories again.
 FAULTS_SEED ?= $(shell date +%s)
-FAULTS := $(RUN)/python -m pytest tests/faults --numprocesses 2 --dist worksteal
+# Three on two cores: the cells of the matrix mostly wait.
+FAULTS := $(RUN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults
 
-.PHONY: faults faults-long
-
-faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories.
+faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, and the matrix as a table.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=200 $(FAULTS)
+
+faults-report: $(INSTALLED) ## Run the fault matrix and write what comes of it into docs/faults.md.
+	FAULTS_REPORT=write $(FAULTS)/matrix
 
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
 
-.PHONY: mutants
-
 mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
 
-.PHONY: chaos
-
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
 	$(RUN)/python -m tests.faults.chaos
-
-.PHONY: bench bench-short
 
 $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
@@ -103,7 +100,15 @@ $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 
 bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
 	$(RUN)/python -m benchmarks.saving
+	$(RUN)/python -m benchmarks.projections
+	$(RUN)/python -m benchmarks.end_to_end
+	$(RUN)/python -m benchmarks.document
+
+bench-cold: $(VENV)/.bench ## What the first invocation of each function waits for, in fresh processes.
+	$(RUN)/python -m benchmarks.cold_start
 	$(RUN)/python -m benchmarks.document
 
 bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.
 	$(RUN)/python -m benchmarks.saving --short --sizes 30 1000 --rounds 3
+	$(RUN)/python -m benchmarks.projections --short --sizes 300 3000 --rounds 3
+	$(RUN)/python -m benchmarks.cold_start --short --rounds 3

@@ -91,8 +91,9 @@ def cost_of(concepts: int, batch_size: int) -> Cost:
         transitions=run.transitions,
         invocations=run.invocations.total(),
         gb_seconds=gb_seconds,
-        puts=items + concepts + 1,  # each item staged, each tutorial's text, the manifest
-        gets=2 * items + 2 * batches,  # each item looked at and read, the manifest twice a batch
+        # Each item staged, each tutorial's text, the manifest; and a listing a batch costs as much as those.
+        puts=items + concepts + 1 + batches,
+        gets=items + 2 * batches,  # each item, the manifest twice a batch
     )
 
 

@@ -1,8 +1,10 @@
-"""The local cloud's process: ministack, with three things of Step Functions that it lacks.
+"""The local cloud's process: ministack, with what it lacks of Step Functions and Lambda.
 
-Emulated from documentation: RedriveExecution (`redrive_rules`), the time-out of a whole execution
-(`TimeoutSeconds` of the definition), and StartExecution being idempotent while the execution runs. All other
-calls are ministack's own.
+Emulated from documentation: RedriveExecution (`redrive_rules`); the time-out of a whole execution
+(`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an execution
+that is over invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`; a throttled
+function being `Lambda.TooManyRequestsException`, and its reserved concurrency holding for its versions. All
+other calls are ministack's own.
 
 What cannot be emulated so: of a Map that was not exited, every iteration runs again, not only those that did
 not succeed; and variables (Assign) are not restored, of which the product's state machine has none.
@@ -19,11 +21,15 @@ from typing import Any
 
 from ministack import app
 from ministack.core.responses import error_response_json, json_response, now_iso
+from ministack.services import lambda_svc as functions
 from ministack.services import stepfunctions as engine
 
 from local.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
 
 Execution = dict[str, Any]
+
+DATA_LIMIT = 256 * 1024
+"""Bytes of a state's output, at most."""
 
 
 class Resumed(dict[str, Any]):
@@ -47,6 +53,11 @@ class Resumed(dict[str, Any]):
     def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as of the record
         """The value of a key, as of the record."""
         return self._own.get(key, self.execution.get(key, default))
+
+
+def _record(execution: Execution) -> Execution:
+    """The execution that is on record, also of one that goes on."""
+    return execution.execution if isinstance(execution, Resumed) else execution
 
 
 def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
@@ -113,8 +124,19 @@ def _time_out(execution: Execution) -> None:
     engine._emit_execution_status_event(execution)
 
 
+def _require_passable(data: object) -> None:
+    """Raise where data is more than one state can hand to the next."""
+    if len(json.dumps(data, ensure_ascii=False).encode()) > DATA_LIMIT:
+        raise engine._ExecutionError("States.DataLimitExceeded", f"more than {DATA_LIMIT} bytes")
+
+
 def install() -> None:
     """Put what is emulated in front of ministack's own."""
+    call_lambda = engine._call_lambda
+    execute_task = engine._execute_task
+    run_map_items = engine._run_map_items
+    acquire_slot = functions._acquire_execution_slot
+    throttle = functions._throttle_response
     handle_request = engine.handle_request
     describe_execution = engine._describe_execution
     emit_status = engine._emit_execution_status_event
@@ -136,7 +158,7 @@ def install() -> None:
         return json_response(described)
 
     def emit(execution: Execution) -> None:
-        emit_status(execution.execution if isinstance(execution, Resumed) else execution)
+        emit_status(_record(execution))
 
     def run(key: str) -> None:
         execution = engine._executions[key]
@@ -145,7 +167,7 @@ def install() -> None:
         timer = threading.Timer(
             threading.TIMEOUT_MAX if seconds is None else seconds,
             contextvars.copy_context().run,
-            (_time_out, execution),
+            (_time_out, _record(execution)),
         )
         timer.daemon = True
         timer.start()
@@ -168,7 +190,36 @@ def install() -> None:
                 )
         return start_execution(data)
 
+    def call(function: str, event: Any) -> Any:  # noqa: ANN401 - whatever the function is sent and answers
+        _require_passable(event)
+        answer = call_lambda(function, event)
+        _require_passable(answer)
+        return answer
+
+    def task(state: Any, data: Any, execution: Execution, context: Any) -> Any:  # noqa: ANN401 - ministack's
+        if execution["status"] != "RUNNING":
+            raise engine._ExecutionError("States.Aborted", "the execution is over")
+        return execute_task(state, data, execution, context)
+
+    def acquire(function: dict[str, Any], config: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's
+        whole = functions._functions.get(config["FunctionName"]) or function
+        return acquire_slot(function | {"concurrency": whole.get("concurrency")}, config)
+
+    def name_throttle(*arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - ministack's
+        answer = throttle(*arguments, **keywords)
+        return answer | {"body": answer["body"] | {"errorType": "Lambda.TooManyRequestsException"}}
+
+    def run_map(state: Any, data: Any, execution: Execution, context: Any) -> Any:  # noqa: ANN401 - ministack's
+        output, following = run_map_items(state, data, execution, context)
+        _require_passable(output)
+        return output, following
+
     engine.handle_request = handle
+    engine._execute_task = task
+    engine._run_map_items = run_map
+    functions._acquire_execution_slot = acquire
+    functions._throttle_response = name_throttle
+    engine._call_lambda = call
     engine._describe_execution = describe
     engine._emit_execution_status_event = emit
     engine._run_execution = run

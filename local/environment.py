@@ -1,8 +1,8 @@
 """Python environments apart from the one that runs this, made from lock files.
 
-`cloud` runs the local cloud, `sam` the SAM CLI and `verify` the linters; each pins botocore. `runtime` is
-what the Lambda runtime brings and nothing more, so that a package that is missing in the layer is missing
-here too.
+`cloud` runs the local cloud, `sam` the SAM CLI and `verify` the linters; each pins botocore. `faults` runs
+schemathesis, which nothing else needs. `runtime` is what the Lambda runtime brings and nothing more, so that
+a package that is missing in the layer is missing here too.
 """
 
 import subprocess
@@ -12,8 +12,10 @@ from typing import Literal
 
 from .builds import LOCAL, REPOSITORY, build_once, fingerprint
 
+Environment = Literal["cloud", "faults", "runtime", "sam", "verify"]
 
-def environment_python(name: Literal["cloud", "runtime", "sam", "verify"], base: Path | None = None) -> Path:
+
+def environment_python(name: Environment, base: Path | None = None) -> Path:
     """The interpreter of an environment, which is made where there is none; run its modules with `-m`.
 
     It is made by `base`, or by the Python that runs this.

@@ -11,9 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from local.postgres import Server, create_database, drop_database, given_or_embedded
 from migrations import migrate
+
+# How long an example takes is the machine's business: no test asserts a time.
+settings.register_profile("timeless", deadline=None)
+settings.load_profile("timeless")
 
 
 @pytest.fixture(scope="session")

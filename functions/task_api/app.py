@@ -4,6 +4,8 @@ from http import HTTPStatus
 from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -56,7 +58,7 @@ def _answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIR
 @app.get(
     "/api/v1/tasks/<task_id>",
     summary="How a task stands",
-    responses=_answered(TaskStatus, s200="Read from the tables") | _refused(403, 404, 503),
+    responses=_answered(TaskStatus, s200="Read from the tables") | _refused(403, 404, 422, 503),
 )
 def get_task(task_id: TaskId, user_id: UserId) -> TaskStatus:
     """Read from the tables what a task has and what it misses."""
@@ -72,7 +74,7 @@ def get_task(task_id: TaskId, user_id: UserId) -> TaskStatus:
     "/api/v1/tasks/<task_id>/retry",
     summary="Make again what a task misses",
     responses=_answered(RetryAnswer, s200="Nothing is missing", s202="An attempt has been started")
-    | _refused(403, 404, 409, 503),
+    | _refused(403, 404, 409, 422, 503),
 )
 def post_retry(
     task_id: TaskId, user_id: UserId, force_checkpoint: Checkpoint = False
@@ -92,6 +94,20 @@ def refuse(error: ContentError) -> Response[Refusal]:
     log("request_refused", status=status, error_code=error.code, reason=str(error))
     headers = {"Retry-After": "5"} if isinstance(error, TransientError) else {}
     return _respond(status, refusal, headers)
+
+
+@app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
+def refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
+    """Answer a request that is not as the document says: in what, but not what stood there."""
+    fault = error.errors()[0]
+    place = ".".join(map(str, fault["loc"]))
+    return _respond(422, Refusal(error="InvalidRequest", message=f"{place}: {fault['msg']}"))
+
+
+@app.not_found
+def refuse_unknown(_error: NotFoundError) -> Response[Refusal]:
+    """Answer where no route leads: an id with a character that no id has is not routed at all."""
+    return _respond(404, Refusal(error="NotFound", message="there is nothing at this path"))
 
 
 def _respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> Response[BodyT]:

@@ -16,6 +16,7 @@ NEEDS: Mapping[Operation, frozenset[str]] = {
     # The bucket is encrypted with a key of ours.
     Operation("s3", "get_object"): frozenset({"s3:GetObject", "kms:Decrypt"}),
     Operation("s3", "head_object"): frozenset({"s3:GetObject"}),
+    Operation("s3", "list_objects_v2"): frozenset({"s3:ListBucket"}),
     Operation("s3", "put_object"): frozenset({"s3:PutObject", "kms:GenerateDataKey"}),
     Operation("secretsmanager", "get_secret_value"): frozenset({"secretsmanager:GetSecretValue"}),
     Operation("stepfunctions", "describe_execution"): frozenset({"states:DescribeExecution"}),

@@ -8,6 +8,7 @@ The cloud is ministack in place of AWS; its waits between retries are a hundredt
 minute that the sweep gives a run to be started in passes by moving `updated_at`.
 """
 
+import http.client
 import json
 import logging
 import os
@@ -17,7 +18,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -49,14 +49,14 @@ SECONDS = 540
 
 CONCEPTS = 30
 AT_ONCE = 8
-BATCH_SIZE = 15
-PAUSE = 1.5
+BATCH_SIZE = 30
+PAUSE = 2.5
 """Seconds between two kills, on average."""
 
 KILLS_PER_DATABASE = 5
 """Of so many kills, one is PostgreSQL's."""
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.4
 _NEVER_STARTED_SECONDS = 5.0
 """How long an attempt may have no execution before its starter is taken for dead."""
 
@@ -348,7 +348,7 @@ class Soak:
         api: Api = self._target.api(each.user_id)
         try:
             return api.retry(each.task_id)
-        except (urllib.error.URLError, ConnectionError, TimeoutError, json.JSONDecodeError):
+        except (OSError, http.client.HTTPException, json.JSONDecodeError):  # urllib's URLError is an OSError
             return None
 
     def _tries(self, what: str) -> Iterator[None]:

@@ -1,12 +1,63 @@
-"""Fixtures of the fault tests: the same database and bucket as the integration tests have."""
+"""Fixtures of the fault tests, the same as the integration tests have; and the report of the matrix."""
+
+import json
+import os
+
+import pytest
+from rich.console import Console
 
 from tests.integration.conftest import bucket_name, pipeline
 
+from .matrix.declaration import RUN
+from .matrix.play import Result
+from .matrix.report import DOCUMENT, differences, render, show
 from .test_histories import HISTORIES, SEED
 
 __all__ = ["bucket_name", "pipeline"]
+
+_RESULTS = pytest.StashKey[list[Result]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect what comes of the matrix, also from other workers."""
+    results: list[Result] = []
+    config.stash[_RESULTS] = results
+
+    class Collector:
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.when == "call":
+                results.extend(
+                    Result(**json.loads(str(value)))
+                    for name, value in report.user_properties
+                    if name == "fault_cell"
+                )
+
+    config.pluginmanager.register(Collector())
 
 
 def pytest_report_header() -> str:
     """The seed, so that a run can be repeated."""
     return f"FAULTS_SEED={SEED} FAULTS_HISTORIES={HISTORIES}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where the whole matrix was run, its document is written, or must say what came of it."""
+    results = session.config.stash[_RESULTS]
+    if hasattr(session.config, "workerinput") or len(results) < len(RUN):
+        return
+    if os.environ.get("FAULTS_REPORT") == "write":
+        DOCUMENT.write_text(render(results))
+    elif differences(results):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print the table."""
+    if results := config.stash[_RESULTS]:
+        show(results, Console(width=180))
+        if len(results) == len(RUN) and (changed := differences(results)):
+            terminalreporter.write_line(
+                "docs/faults.md says otherwise; `make faults-report` writes it anew:", red=True
+            )
+            terminalreporter.write_line("\n".join(changed))

@@ -297,6 +297,24 @@ class Histories(RuleBasedStateMachine):
         self._world.change_framework(overwrite)
         self._check("overwrite_statuses", status)
 
+    @rule(concept_id=concepts, kind=kinds)
+    def remove_rows(self, concept_id: str, kind: str) -> None:
+        """The product deletes an item's rows; what lies staged of it was perhaps never tried."""
+        self._world.remove_rows(concept_id, kind)
+        self.untried.add((concept_id, kind))
+        self._check("remove_rows", concept_id, kind)
+
+    @rule()
+    def cancel(self) -> None:
+        self._world.cancel()
+        self._check("cancel")
+
+    @rule(deleted=st.booleans())
+    def delete_roadmap(self, deleted: bool) -> None:
+        """The product deletes the roadmap, softly, or takes that back."""
+        self._world.delete_roadmap(deleted=deleted)
+        self._check("delete_roadmap", deleted)
+
     @rule(call=st.sampled_from(["retry", "redrive", "status"]))
     def intrude(self, call: str) -> None:
         """Another user asks for the task."""
@@ -326,6 +344,7 @@ class Histories(RuleBasedStateMachine):
                 return
             for run in [run for run in world.runs if run.running]:
                 world.stop(run)
+            world.delete_roadmap(deleted=False)
             self._reconcile_once()
             if self.untried:
                 # What was staged last has not been refused yet: the fault is still there.

@@ -106,6 +106,12 @@ class Log:
     unstaged: Counter[Item] = field(default_factory=Counter)
     """How often an injected fault took away or spoiled what was staged of an item."""
 
+    removed: set[tuple[str, str]] = field(default_factory=set)
+    """The rows, by content type and id, that the product has deleted itself."""
+
+    removed_items: set[Item] = field(default_factory=set)
+    """The items that they were of."""
+
     live: dict[str, int] = field(default_factory=dict)
     """The executions that are going on and have an attempt, with it."""
 
@@ -218,6 +224,7 @@ class Oracle:
                 yield Broken("I1", f"execution_summary says of {kind} {summary.get(kind)}, it is {wanted}")
         for planned_by, planned in self._manifests(now):
             accounted = set(now.items()) - missing | _items(now.failures, planned_by)
+            accounted |= self._log.removed_items
             if lost := (planned & set(now.items())) - accounted:
                 yield Broken("I1", f"attempt {planned_by} planned them and lost them", _sorted(lost))
 
@@ -293,6 +300,9 @@ class Oracle:
             after = completed.get((kind, row_id))
             item = ((before["concept_id"], kind),)
             if after is None:
+                if (kind, row_id) in self._log.removed:
+                    self._log.removed.remove((kind, row_id))
+                    continue
                 yield Broken("I4", f"the completed row {row_id} is gone", item)
                 continue
             changed = [

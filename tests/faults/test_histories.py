@@ -17,9 +17,9 @@ PORTION = 25
 
 
 @pytest.fixture(autouse=True)
-def _scene(database_url: str, bucket_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _scene(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Histories take place in this test's database and bucket."""
-    scene = Scene(database_url, bucket_name)
+    scene = Scene(database_url, "content")
     monkeypatch.setattr(Histories, "scene", scene, raising=False)
     yield
     scene.close()
@@ -62,4 +62,13 @@ def test_a_plan_that_is_delivered_twice_leaves_the_batches_of_the_first_readable
     state.plan_late(number=0)
     state.run_to_its_end(number=0)
     assert state.untried == set()
+    state.teardown()
+
+
+def test_a_task_that_is_cancelled_before_its_run_is_lost_is_accounted_for() -> None:
+    """The sweep looked at tasks that were processing, and at finished ones; cancelled was neither."""
+    state = Histories()
+    state.load(count=1, staged=set(), batch_size=1)
+    state.retry(strike=None)
+    state.cancel()
     state.teardown()

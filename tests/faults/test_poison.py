@@ -9,9 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count, cycle, islice
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from local.postgres import Server, create_database, drop_database
 from roadmap_content.bucket import Bucket
@@ -22,6 +20,7 @@ from roadmap_content.settings import Settings
 from tests.factories import bundle_of
 from tests.integration.pipeline import SETTINGS, Pipeline, connections_to
 
+from .memory_s3 import MemoryS3
 from .oracle import TABLES, TYPES, Log, Oracle
 from .poisons import ID_FIELDS, VALID, Heals, Poison, marked, poisons_of, with_id
 from .recording import RecordingGenerator
@@ -73,7 +72,7 @@ class Bench:
 
     def __init__(self, database_url: str) -> None:
         self.connections = connections_to(database_url)
-        self.s3 = boto3.client("s3")
+        self.s3 = MemoryS3()
         self._numbers = count(1)
         self.pipeline = Pipeline(self.connections)
         # Rows that ids can be taken from: of another roadmap of the user, and of another user.
@@ -94,7 +93,7 @@ class Bench:
     def _fresh_bucket(self) -> str:
         name = f"case-{next(self._numbers)}"
         self.s3.create_bucket(Bucket=name)
-        self.connections.bucket = Bucket(name, self.s3)
+        self.connections.bucket = Bucket(name, self.s3.client)
         return name
 
     def columns(self, kind: str) -> list[str]:
@@ -147,7 +146,7 @@ class Case:
         self.log = Log(
             injected=[f"{concept_id}: {poison.name}" for concept_id, poison in self.poisons.items()]
         )
-        self.oracle = Oracle(self.pipeline.engine, bench.s3, bucket, bundle, self.log)
+        self.oracle = Oracle(self.pipeline.engine, bench.s3.client, bucket, bundle, self.log)
         bench.connections.generator = RecordingGenerator(OfflineGenerator(), self.log)
 
     def _key(self, concept_id: str) -> str:
@@ -222,13 +221,9 @@ def bench(database_server: Server, migrated_template: str) -> Iterator[Bench]:
     """The bench of all cases."""
     name = "poison"
     url = create_database(database_server.url, name, template=migrated_template)
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        bench = Bench(url)
-        yield bench
-        bench.connections.engine.dispose()
+    bench = Bench(url)
+    yield bench
+    bench.connections.engine.dispose()
     drop_database(database_server.url, name)
 
 

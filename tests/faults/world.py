@@ -10,7 +10,6 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-import boto3
 from sqlalchemy import text
 
 from roadmap_content.bucket import Bucket
@@ -39,7 +38,8 @@ from roadmap_content.saving import save_batch
 from tests.integration.pipeline import Pipeline, connections_to
 
 from .commits import Commits, ProcessDied, Strike
-from .oracle import Log, Oracle
+from .memory_s3 import MemoryS3
+from .oracle import TABLES, Log, Oracle
 from .recording import RecordingGenerator
 
 PUBLISH = """
@@ -175,7 +175,9 @@ class Scene:
 
     def __init__(self, database_url: str, bucket: str) -> None:
         self.database_url = database_url
-        self.s3 = boto3.client("s3")
+        memory = MemoryS3()
+        memory.create_bucket(Bucket=bucket)
+        self.s3 = memory.client
         self.aside = connections_to(database_url)
         self.aside.bucket = Bucket(bucket, self.s3)
 
@@ -371,6 +373,31 @@ class World:
         self.pipeline.bucket.put(url, b"the product's own")
         self.pipeline.execute(PUBLISH, r=self.pipeline.roadmap_id, c=concept_id, v=version, u=url)
         return True
+
+    def remove_rows(self, concept_id: str, kind: str) -> None:
+        """The product deletes an item's rows."""
+        table, key = TABLES[kind]
+        where = f"FROM {table} WHERE roadmap_id = :r AND concept_id = :c"
+        mine = {"r": self.pipeline.roadmap_id, "c": concept_id}
+        rows = self.pipeline.rows(f"SELECT {key} AS id {where}", **mine)
+        self.log.removed |= {(kind, row["id"]) for row in rows}
+        self.pipeline.execute(f"DELETE {where}", **mine)
+        self.log.removed_items.add((concept_id, kind))
+
+    def cancel(self) -> None:
+        """The product cancels the task."""
+        self.pipeline.execute(
+            "UPDATE roadmap_tasks SET status = 'cancelled' WHERE task_id = :id", id=self.task_id
+        )
+
+    def delete_roadmap(self, *, deleted: bool) -> None:
+        """The product deletes the roadmap, softly, or takes that back."""
+        self.pipeline.execute(
+            "UPDATE roadmap_metadata SET deleted_at = CASE WHEN :deleted THEN now() END"
+            " WHERE roadmap_id = :id",
+            deleted=deleted,
+            id=self.pipeline.roadmap_id,
+        )
 
     def change_framework(self, change: Callable[[dict[str, Any]], None]) -> None:
         """The product writes `framework_data`, under the lock of its row."""

@@ -379,7 +379,7 @@ some_concepts: st.SearchStrategy[Concepts] = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(concepts=some_concepts)
 def test_tutorials_in_any_disorder_come_out_in_order(database_server: Server, concepts: Concepts) -> None:
     name = f"test_{token_hex(8)}"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from roadmap_content.content import CONTENT_KINDS
-from roadmap_content.contracts import Execution, PlanRequest, RunInput
+from roadmap_content.contracts import Execution, PlanRequest, RunInput, StateError
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
 from roadmap_content.executions import ExecutionState
@@ -184,6 +184,15 @@ def test_a_batch_recalls_the_refusals_of_its_own_items_and_no_others(pipeline: P
     with pipeline.engine.connect() as connection:
         recalled = refusals(connection, "t-1", ContentType.QUIZ, awkward)
     assert recalled.keys() == {Item(concept_id, ContentType.QUIZ) for concept_id in awkward}
+
+
+def test_a_request_that_is_nested_too_deep_keeps_nothing_from_being_generated(pipeline: Pipeline) -> None:
+    bundle = bundle_of(["a"])
+    del bundle["content"][0]["quiz"]
+    pipeline.load(bundle)
+    nested = "[" * 5_000 + "]" * 5_000
+    pipeline.execute("UPDATE roadmap_tasks SET user_request = CAST(:nested AS json)", nested=nested)
+    assert pipeline.run().complete
 
 
 def test_good_content_that_is_staged_by_hand_after_a_refusal_is_saved_as_it_is(pipeline: Pipeline) -> None:
@@ -440,6 +449,27 @@ def test_a_run_that_nothing_is_known_of_accounts_for_every_item(pipeline: Pipeli
     assert {(row["stage"], row["error_code"], row["transient"]) for row in failures} == {
         ("workflow", "NotReported", True)
     }
+
+
+def test_a_first_run_that_never_got_to_its_claim_is_recorded(pipeline: Pipeline) -> None:
+    """The task stayed pending for ever: no attempt was the run's, so nobody could write how it ended."""
+    pipeline.load(bundle_of(concept_ids(2)))
+    lost = StateError(error="DatabaseUnavailableError", cause="no connection")
+    result = pipeline.finalize(None, error=lost)
+    assert (result.attempt, result.status, result.complete) == (1, "failed", False)
+    assert pipeline.task()["error_message"] == "DatabaseUnavailableError: no connection"
+    assert len(pipeline.task()["failed_concepts"]["items"]) == 6
+    assert pipeline.finalize(None, error=lost) == result.model_copy(update={"changed": []})
+    assert pipeline.run().complete
+
+
+def test_a_run_that_never_got_to_its_claim_takes_no_other_runs_task(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(concept_ids(2)))
+    planned = pipeline.plan()
+    pipeline.runs += 1
+    refused = pipeline.finalize(None, error=StateError(error="ClaimRefusedError"))
+    assert (refused.attempt, refused.status) == (None, "unrecorded")
+    assert pipeline.task()["attempt"] == planned.plan.attempt
 
 
 def test_an_item_that_was_saved_after_all_has_not_failed(pipeline: Pipeline) -> None:

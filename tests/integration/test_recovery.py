@@ -226,6 +226,34 @@ def test_the_end_of_an_execution_that_recorded_nothing_is_recorded(pipeline: Pip
     assert sweep(pipeline, detail=end).repairs == []
 
 
+def test_the_end_of_an_execution_that_never_claimed_is_recorded_by_its_input(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    end = ExecutionEnd(execution_arn="arn:run-1", status="TIMED_OUT", input='{"task_id": "t-1"}')
+    assert [(repair.task_id, repair.status) for repair in sweep(pipeline, detail=end).repairs] == [
+        ("t-1", "failed")
+    ]
+    task = pipeline.task()
+    assert (task["attempt"], task["execution_arn"]) == (1, "arn:run-1")
+    assert task["error_message"] == "TIMED_OUT: the execution ended TIMED_OUT"
+    assert sweep(pipeline, detail=end).repairs == []
+
+
+@pytest.mark.parametrize("run_input", [None, "", "[]", '{"task_id": 7}', '{"task_id": "another"}'])
+def test_an_input_that_names_no_task_of_ours_names_none(pipeline: Pipeline, run_input: str | None) -> None:
+    pipeline.load(bundle_of(IDS))
+    end = ExecutionEnd(execution_arn="arn:run-1", status="FAILED", input=run_input)
+    assert sweep(pipeline, detail=end).checked == 0
+    assert pipeline.task()["status"] == "pending"
+
+
+def test_a_task_that_was_cancelled_before_its_claim_stays_cancelled(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
+    end = ExecutionEnd(execution_arn="arn:run-1", status="ABORTED", input='{"task_id": "t-1"}')
+    sweep(pipeline, detail=end)
+    assert (pipeline.task()["status"], pipeline.task()["attempt"]) == ("cancelled", 0)
+
+
 def test_an_execution_that_goes_on_is_left_alone(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()

@@ -146,7 +146,7 @@ def claim(connections: Connections, task: Task, execution_arn: str, deadline: De
     """
     if task.execution_arn == execution_arn and task.status == "processing":
         return task
-    if task.execution_arn != execution_arn and is_at_work(connections.executions, task):
+    if task.execution_arn not in (None, execution_arn) and is_at_work(connections.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
 
     def take(connection: Connection) -> Task:
@@ -160,6 +160,20 @@ def claim(connections: Connections, task: Task, execution_arn: str, deadline: De
         return now
 
     return transact(connections.engine, take, deadline)
+
+
+def claim_to_record(connections: Connections, task: Task, execution_arn: str, deadline: Deadline) -> Task:
+    """Claim a task's first attempt for an execution that ended before it got to; the task as it is then.
+
+    Without an attempt its end would have no place, and the task would stay pending for ever. A task that has
+    been claimed, by whomever, or cancelled, is left alone.
+    """
+    if task.attempt > 0 or task.status == "cancelled":
+        return task
+    try:
+        return claim(connections, task, execution_arn, deadline)
+    except ClaimRefusedError:
+        return transact(connections.engine, lambda connection: read_task(connection, task.task_id), deadline)
 
 
 def confirm(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> Task:

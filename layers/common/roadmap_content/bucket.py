@@ -70,6 +70,15 @@ class Bucket:
         found = self._ask(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
         return found is not None
 
+    def keys(self, prefix: str, after: str) -> list[str]:
+        """The first keys that begin with `prefix` and come after `after`, in order: one page, of 1,000."""
+
+        def page() -> list[str]:
+            answer = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after)
+            return [entry["Key"] for entry in answer.get("Contents", ())]
+
+        return self._ask(prefix, page) or []
+
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
         """Store an object, over one that is there."""
         self._ask(

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any
+from itertools import starmap
 
 from sqlalchemy import Connection, text
 
@@ -40,22 +40,28 @@ WHERE f.task_id = :task_id AND f.attempt = :attempt
     AND f.concept_id = i.concept_id AND f.content_type = i.content_type
 """)
 
-LATEST = text("""
-SELECT DISTINCT ON (concept_id, content_type)
-    concept_id, content_type, stage, error_code, reason, transient, content_fingerprint, attempt
-FROM content_failures
-WHERE task_id = :task_id AND attempt <= :attempt
-ORDER BY concept_id, content_type, attempt DESC
+# What is read comes as one JSON value: a row at a time, the driver would take longer than the database.
+_SEEN = (
+    "json_build_array(attempt, concept_id, content_type, stage, error_code, reason, transient,"
+    " content_fingerprint)"
+)
+
+LATEST = text(f"""
+SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
+    SELECT DISTINCT ON (concept_id, content_type) *
+    FROM content_failures
+    WHERE task_id = :task_id AND attempt <= :attempt
+    ORDER BY concept_id, content_type, attempt DESC
+) AS latest
 """)
 
 # What the database or the contracts had against content, as opposed to what happened around it. Of one
 # batch's items: read by every batch, all of a task's would take the square of their number.
-REFUSALS = text("""
-SELECT concept_id, content_type, stage, error_code, reason, transient, content_fingerprint, attempt
+REFUSALS = text(f"""
+SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
 FROM content_failures
 WHERE task_id = :task_id AND content_type = :content_type AND content_fingerprint IS NOT NULL
     AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
-ORDER BY attempt DESC
 """)
 
 Seen = tuple[int, Failure]
@@ -94,8 +100,8 @@ def withdraw_failures(connection: Connection, task_id: str, attempt: int, items:
 
 def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, Seen]:
     """Each item's last failure up to an attempt."""
-    rows = connection.execute(LATEST, {"task_id": task_id, "attempt": attempt})
-    return {seen[1].item: seen for seen in map(_seen, rows)}
+    found = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
+    return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, found)}
 
 
 def refusals(
@@ -104,17 +110,23 @@ def refusals(
     """Every time that staged content of these concepts was refused for what it is, the latest first."""
     parameters = {"task_id": task_id, "content_type": content_type, "concept_ids": json.dumps(concept_ids)}
     found: dict[Item, list[Seen]] = {}
-    for seen in map(_seen, connection.execute(REFUSALS, parameters)):
-        found.setdefault(seen[1].item, []).append(seen)
+    for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
+        found.setdefault(failure.item, []).append((attempt, failure))
     return found
 
 
-def _seen(row: Any) -> Seen:  # noqa: ANN401 - a row of SQLAlchemy
-    item = Item(row.concept_id, ContentType(row.content_type))
-    failure = Failure(
-        item, Stage(row.stage), row.error_code, row.reason, row.transient, row.content_fingerprint
-    )
-    return row.attempt, failure
+def _seen(
+    attempt: int,
+    concept_id: str,
+    content_type: str,
+    stage: str,
+    error_code: str,
+    reason: str,
+    transient: bool,
+    content_fingerprint: str | None,
+) -> Seen:
+    item = Item(concept_id, ContentType(content_type))
+    return attempt, Failure(item, Stage(stage), error_code, reason, transient, content_fingerprint)
 
 
 def storable_text(value: str) -> str:

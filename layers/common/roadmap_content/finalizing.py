@@ -7,7 +7,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from .attempts import Task, read_task, record_outcome
+from .attempts import Task, claim_to_record, read_task, record_outcome
 from .bucket import Bucket
 from .connections import Connections
 from .contracts import FinalizeRequest, FinalizeResult, LostBatch, StateError
@@ -65,6 +65,8 @@ def finalize_task(request: FinalizeRequest, connections: Connections, deadline: 
         task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
     except TaskNotFoundError as error:
         return _nothing_to_record(request, error)
+    if request.input.attempt is None:
+        task = claim_to_record(connections, task, request.execution.arn, deadline)
     if task.execution_arn != request.execution.arn:
         # Without a plan, only the row can say which attempt the run stands for: none.
         owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"

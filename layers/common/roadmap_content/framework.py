@@ -53,7 +53,13 @@ class Framework:
 
     def missing(self, saved: Mapping[ContentType, frozenset[str]]) -> list[Item]:
         """The items without a completed row, in framework order."""
-        return [item for item in self.items() if item.concept_id not in saved[item.content_type]]
+        by_type = [(content_type, saved[content_type]) for content_type in ContentType]
+        return [
+            Item(concept_id, content_type)
+            for concept_id in self.nodes
+            for content_type, found in by_type
+            if concept_id not in found
+        ]
 
     def concept(self, concept_id: str) -> Concept:
         """What is known of one concept, whatever the product left out or wrote otherwise."""
@@ -79,35 +85,40 @@ def read_framework(document: object) -> Framework:
         InvalidFrameworkError: it is not stages[] → modules[] → concepts[], holds no concept, or one id
             twice, or an id that cannot be stored, or is nested too deep; the message names the place.
     """
-    root = _object(document, "framework_data")
-    if _is_deep(root):
+    if not isinstance(document, dict):
+        raise InvalidFrameworkError(f"framework_data is not an object: {document!r:.80}")
+    if _is_deep(document):
         # What can just be read cannot always be written back: that takes more of the stack.
         raise InvalidFrameworkError(TOO_DEEP)
     nodes: dict[str, Document] = {}
     places: dict[str, tuple[str, str]] = {}
-    found_at: dict[str, str] = {}
-    for stage, stage_path in _children(root, "framework_data", "stages"):
-        for module, module_path in _children(stage, stage_path, "modules"):
-            for node, path in _children(module, module_path, "concepts"):
+    positions: dict[str, Position] = {}
+    for s, stage in enumerate(_children(document)):
+        for m, module in enumerate(_children(stage, s)):
+            place = _text(stage.get("name")), _text(module.get("name"))
+            for c, node in enumerate(_children(module, s, m)):
                 concept_id = node.get("concept_id")
                 if not isinstance(concept_id, str) or not concept_id:
-                    raise InvalidFrameworkError(f"{path}.concept_id is not a text: {concept_id!r:.80}")
-                if fault := unstorable(concept_id, f"{path}.concept_id"):
-                    raise InvalidFrameworkError(fault)
+                    raise InvalidFrameworkError(
+                        f"{_path(s, m, c)}.concept_id is not a text: {concept_id!r:.80}"
+                    )
+                if fault := unstorable(concept_id, "concept_id"):
+                    raise InvalidFrameworkError(f"{_path(s, m, c)}.{fault}")
                 if concept_id in nodes:
                     raise InvalidFrameworkError(
-                        f"concept_id {concept_id!r:.80} stands twice: at {found_at[concept_id]} and at {path}"
+                        f"concept_id {concept_id!r:.80} stands twice: "
+                        f"at {_path(*positions[concept_id])} and at {_path(s, m, c)}"
                     )
                 nodes[concept_id] = node
-                places[concept_id] = (_text(stage.get("name")), _text(module.get("name")))
-                found_at[concept_id] = path
+                places[concept_id] = place
+                positions[concept_id] = s, m, c
     if not nodes:
         raise InvalidFrameworkError("framework_data holds no concept")
-    return Framework(root, nodes, places)
+    return Framework(document, nodes, places)
 
 
 def concept_from(fields: Document) -> Concept:
-    """A concept from its node, or from what `asdict` made of a `Concept`, read back from JSON."""
+    """A concept from its node, or from the fields of a `Concept`, read back from JSON."""
     return Concept(
         concept_id=fields["concept_id"],
         name=_text(fields.get("name")) or fields["concept_id"],
@@ -134,18 +145,28 @@ def _is_deep(document: Document) -> bool:
     return bool(level)
 
 
-def _children(parent: Document, path: str, key: str) -> Iterator[tuple[Document, str]]:
+Position = tuple[int, int, int]
+"""The indexes of a concept: of its stage, of the module there, of itself there."""
+
+_LEVELS = ("stages", "modules", "concepts")
+
+
+def _children(parent: Document, *position: int) -> list[Document]:
+    """The objects one level below `parent`, which stands at `position`."""
+    key = _LEVELS[len(position)]
     children = parent.get(key)
     if not isinstance(children, list):
-        raise InvalidFrameworkError(f"{path}.{key} is not a list: {children!r:.80}")
+        raise InvalidFrameworkError(f"{_path(*position)}.{key} is not a list: {children!r:.80}")
     for index, child in enumerate(children):
-        yield _object(child, f"{path}.{key}[{index}]"), f"{path}.{key}[{index}]"
+        if not isinstance(child, dict):
+            raise InvalidFrameworkError(f"{_path(*position, index)} is not an object: {child!r:.80}")
+    return children
 
 
-def _object(value: object, path: str) -> Document:
-    if not isinstance(value, dict):
-        raise InvalidFrameworkError(f"{path} is not an object: {value!r:.80}")
-    return value
+def _path(*position: int) -> str:
+    """A place by name. Made only for a fault: there may be 30,000 places, and none is wrong."""
+    steps = (f".{level}[{index}]" for level, index in zip(_LEVELS, position, strict=False))
+    return f"framework_data{''.join(steps)}"
 
 
 def _text(value: object) -> str:

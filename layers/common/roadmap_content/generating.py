@@ -58,7 +58,7 @@ def generate_content(request: BatchRequest, connections: Connections, deadline: 
     plan, batch = request.plan, request.batch
     concepts = read_batch(connections.bucket, plan.manifest, batch)
     known = transact(connections.engine, lambda connection: _recall(connection, request, concepts), deadline)
-    preparation = _Preparation(request, connections, deadline, known)
+    preparation = _Preparation(request, connections, deadline, concepts, known)
     outcomes = in_parallel(preparation.prepare, concepts)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures:
@@ -101,7 +101,12 @@ class _Preparation:
     """Prepares the items of one batch, several at once."""
 
     def __init__(
-        self, request: BatchRequest, connections: Connections, deadline: Deadline, known: Known
+        self,
+        request: BatchRequest,
+        connections: Connections,
+        deadline: Deadline,
+        concepts: Sequence[Concept],
+        known: Known,
     ) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
@@ -111,6 +116,9 @@ class _Preparation:
         self._budget = TaskBudget(connections.engine, connections.settings, request.plan.task_id, deadline)
         self._deadline = deadline
         self._known = known
+        self._listed = self._staging.listed(
+            Item(concept.concept_id, self._kind.content_type) for concept in concepts
+        )
 
     def prepare(self, concept: Concept) -> Remedy | Failure:
         """Do what an item needs; an error that has a name stays with the item."""
@@ -147,8 +155,9 @@ class _Preparation:
     def _remedy(self, item: Item) -> tuple[Remedy, Seen | None]:
         """What an item needs. Only what was refused before is read, to see whether it still lies there."""
         refusals_of_item = self._known.refusals.get(item)
-        if not refusals_of_item:
-            return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
+        if refusals_of_item is None:
+            staged = item in self._listed or self._staging.holds(item)
+            return (Remedy.KEEP if staged else Remedy.GENERATE), None
         body = self._staging.read(item)
         return remedy_for(None if body is None else fingerprint(body), refusals_of_item)
 

@@ -8,7 +8,7 @@ cannot meet: `~` marks the hash and is itself encoded in an id.
 import hashlib
 from urllib.parse import quote
 
-from .items import Item
+from .items import ContentType, Item
 
 _MAX_ENCODED = 200
 
@@ -31,7 +31,12 @@ def tutorial_key(roadmap_id: str, concept_id: str, version: int) -> str:
 
 def staged_key(roadmap_id: str, item: Item) -> str:
     """One generated item, staged."""
-    return f"staged/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}.json"
+    return f"{staged_prefix(roadmap_id, item.content_type)}{encode(item.concept_id)}.json"
+
+
+def staged_prefix(roadmap_id: str, content_type: ContentType) -> str:
+    """What the keys of a roadmap's staged items of one content type begin with, and no others."""
+    return f"staged/{encode(roadmap_id)}/{content_type}/"
 
 
 def rejected_key(roadmap_id: str, item: Item, attempt: int, body: bytes) -> str:

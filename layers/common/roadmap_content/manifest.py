@@ -7,7 +7,6 @@ a batch is one content type of one line, so that a concept's description is stor
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from math import ceil
 from typing import NamedTuple
 
@@ -44,7 +43,7 @@ def make_manifest(framework: Framework, missing: Sequence[Item], batch_size: int
     for start in range(0, len(concepts), size):
         group = concepts[start : start + size]
         line = [
-            {"concept": asdict(framework.concept(concept_id)), "missing": wanted[concept_id]}
+            {"concept": vars(framework.concept(concept_id)), "missing": wanted[concept_id]}
             for concept_id in group
         ]
         encoded = json.dumps(line).encode() + b"\n"

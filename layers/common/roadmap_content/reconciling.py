@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, field_validator
+from pydantic import AwareDatetime, Field, ValidationError, field_validator
 from sqlalchemy import Connection, text
 
-from .attempts import STARTING, Task, is_at_work, read_task
+from .attempts import STARTING, Task, claim_to_record, is_at_work, read_task
 from .connections import Connections
-from .contracts import Count, Payload, StateError
+from .contracts import Count, Payload, RunInput, StateError
 from .deadline import Deadline
 from .errors import ContentError, TaskNotFoundError, TransientError
 from .finalizing import Ending, settle
@@ -31,7 +31,11 @@ SWEEP_LIMIT = 100
 TASK_SECONDS = 12.0
 """A task's share of the time: enough to wait once for a lock, and not for the same one until the end."""
 
-BY_EXECUTION = text("SELECT task_id FROM roadmap_tasks WHERE execution_arn = :execution_arn")
+# Also the task of an execution that ended before it had claimed an attempt: only its input names it.
+BY_EXECUTION = text("""
+SELECT task_id FROM roadmap_tasks
+WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
+""")
 
 # Oldest first, so that whatever a sweep does not get to is not forgotten.
 PROCESSING = text("""
@@ -41,12 +45,14 @@ ORDER BY updated_at LIMIT :limit
 """)
 
 # The finished tasks fall into as many shares as there are sweeps' worth of them; each sweep takes the next.
+# A cancelled task is among them, unless it was never run: then it has no outcome.
 FINISHED = text("""
 WITH finished AS (
     SELECT task_id, mod(abs(CAST(hashtext(task_id) AS bigint)),
         greatest(1, (count(*) OVER () + :limit - 1) / :limit)) AS share,
         greatest(1, (count(*) OVER () + :limit - 1) / :limit) AS shares
-    FROM roadmap_tasks WHERE status IN ('completed', 'partial_failure', 'failed')
+    FROM roadmap_tasks
+    WHERE status IN ('completed', 'partial_failure', 'failed') OR (status = 'cancelled' AND attempt > 0)
 )
 SELECT task_id FROM finished WHERE share = mod(:sweep, shares) ORDER BY task_id LIMIT 2 * :limit
 """)
@@ -59,6 +65,15 @@ class ExecutionEnd(Payload):
     status: str
     error: str | None = None
     cause: str | None = None
+    input: str | None = None
+
+    @property
+    def task_id(self) -> str | None:
+        """The task that its input names; `None` where the input is left out, or none of ours."""
+        try:
+            return RunInput.model_validate_json(self.input or "").task_id
+        except ValidationError:
+            return None
 
 
 class ReconcileRequest(Payload):
@@ -141,7 +156,9 @@ def reconcile(request: ReconcileRequest, connections: Connections, deadline: Dea
 
 def _candidates(connection: Connection, request: ReconcileRequest, now: datetime) -> Sequence[str]:
     if request.detail is not None:
-        return connection.scalars(BY_EXECUTION, {"execution_arn": request.detail.execution_arn}).all()
+        end = request.detail
+        named = {"execution_arn": end.execution_arn, "task_id": end.task_id}
+        return connection.scalars(BY_EXECUTION, named).all()
     over = {"starting": STARTING.total_seconds(), "limit": SWEEP_LIMIT}
     share = {"sweep": int(now.timestamp() / SWEEP_INTERVAL.total_seconds()), "limit": SWEEP_LIMIT}
     return [*connection.scalars(PROCESSING, over), *connection.scalars(FINISHED, share)]
@@ -154,6 +171,8 @@ def _reconcile_task(
         task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
         if is_at_work(connections.executions, task):
             return None
+        if request.detail is not None and not request.dry_run:
+            task = claim_to_record(connections, task, request.detail.execution_arn, deadline)
         ending = Ending(error=_what_ended(task, request.detail))
         settled = settle(connections, task_id, task.attempt, ending, deadline, dry_run=request.dry_run)
     except TaskNotFoundError:

@@ -1,11 +1,12 @@
 """Staged content: what was generated lies in S3 before it is saved, never lost and never paid for twice."""
 
 import json
+from collections.abc import Iterable
 
 from .bucket import Bucket
 from .content import Document
 from .items import Failure, Item
-from .keys import encode, fingerprint, rejected_key, staged_key
+from .keys import encode, fingerprint, rejected_key, staged_key, staged_prefix
 
 
 class Staging:
@@ -18,6 +19,18 @@ class Staging:
     def holds(self, item: Item) -> bool:
         """Whether an item is staged."""
         return self._bucket.holds(staged_key(self._roadmap_id, item))
+
+    def listed(self, items: Iterable[Item]) -> frozenset[Item]:
+        """Of items of one content type, those that one page of the listing shows to be staged.
+
+        The page begins with the first of them: for one request it tells of a thousand keys. An item that it
+        does not show may be staged all the same.
+        """
+        by_key = {staged_key(self._roadmap_id, item): item for item in items}
+        first = min(by_key)
+        prefix = staged_prefix(self._roadmap_id, by_key[first].content_type)
+        keys = self._bucket.keys(prefix, after=first[:-1])
+        return frozenset(by_key[key] for key in keys if key in by_key)
 
     def read(self, item: Item) -> bytes | None:
         """The staged content of an item as it lies there, which may not be valid; `None` if not staged."""

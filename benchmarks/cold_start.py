@@ -1,0 +1,267 @@
+"""`python -m benchmarks.cold_start`: what each function's first invocation waits for, in fresh processes."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import text
+
+from local.builds import REPOSITORY
+from local.demo import SAMPLE, with_offline_content
+from local.deploy import read_template
+from local.environment import environment_python
+from local.layer import build_layers
+from local.loading import load_bundle
+from local.stack import LocalStack
+from local.target import Target as Deployed
+from roadmap_content.bundle import Bundle, read_bundle
+from roadmap_content.deadline import Deadline
+
+from .measuring import Trial, in_turn, seconds_of
+from .report import show
+from .result import Result, Series, Target, now, this_machine, versions
+
+ROUNDS = 7
+BARE, LAB = "bare interpreter", "lean lab set"
+
+ABOUT = """
+Every function as it is deployed: its `app.py`, the built layers with their `.pyc` and what the Lambda runtime
+brings, and nothing else, in a process of its own per value, in turn. *Import* is the import of `app`; beside
+it, from start to end, an interpreter that imports nothing, and the import of a *lean lab set*: SQLAlchemy's
+core, pg8000, the Powertools logger and one pydantic model. *First invocation* is the handler's first answer
+after that: clients made, a secret read, PostgreSQL connected, S3 read, on the local stack, whose S3 and
+Secrets Manager are emulated. A saver has a batch of 25 quizzes, which are saved by then. The wait of a
+Lambda for its sandbox and its code is not in it.
+"""
+
+LAB_SET = """
+import sqlalchemy, pg8000.dbapi
+from aws_lambda_powertools import Logger
+from pydantic import BaseModel
+class Model(BaseModel):
+    number: int
+"""
+
+_RUN = """
+import json, os, sys, time
+started = time.perf_counter()
+exec(os.environ["STATEMENT"])
+imported = time.perf_counter()
+answer = None
+if "EVENT" in os.environ:
+    class Context:
+        function_name, memory_limit_in_mb, aws_request_id = "f", 512, "r"
+        invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:f"
+        def get_remaining_time_in_millis(self):
+            return 60_000
+    event = json.loads(os.environ["EVENT"])
+    sys.stdout = open(os.devnull, "w")
+    answer = app.handler(event, Context())
+    sys.stdout = sys.__stdout__
+print(json.dumps([imported - started, time.perf_counter() - imported, answer]))
+"""
+
+_RESET = text(
+    "UPDATE roadmap_tasks SET attempt = 0, status = 'pending', execution_arn = NULL, completed_at = NULL"
+)
+
+
+class Measured(NamedTuple):
+    """Seconds of one fresh process, and what its handler answered."""
+
+    imported: float
+    invoked: float
+    answer: Any
+
+
+class Functions:
+    """The deployed functions, each run in a fresh process."""
+
+    def __init__(self, stack: LocalStack) -> None:
+        self._resources = {
+            logical_id: resource["Properties"]
+            for logical_id, resource in read_template(REPOSITORY / "template.yaml")["Resources"].items()
+            if resource["Type"] == "AWS::Serverless::Function"
+        }
+        self._python = environment_python("runtime")
+        self._layers = build_layers()
+        self._stack = stack
+        client = stack.client("lambda")
+        self._variables = {
+            logical_id: client.get_function_configuration(FunctionName=stack.functions[logical_id])[
+                "Environment"
+            ]["Variables"]
+            for logical_id in self._resources
+        }
+
+    def run(self, logical_id: str, event: object) -> Measured:
+        """Import a function and invoke it once."""
+        properties = self._resources[logical_id]
+        layers = ["CommonLayer", *(layer["Ref"] for layer in properties.get("Layers", []))]
+        return self.execute(
+            "import app",
+            [
+                str(REPOSITORY / properties["CodeUri"]),
+                *(str(self._layers[layer] / "python") for layer in layers),
+            ],
+            self._variables[logical_id] | {"EVENT": json.dumps(event)},
+        )
+
+    def lab(self) -> Measured:
+        """Import the lean lab set."""
+        return self.execute(LAB_SET, [str(self._layers["CommonLayer"] / "python")], {})
+
+    def bare(self) -> float:
+        """Seconds of an interpreter that does nothing."""
+        return seconds_of(lambda: subprocess.run([self._python, "-c", "pass"], check=True))
+
+    def execute(self, statement: str, path: list[str], variables: Mapping[str, str]) -> Measured:
+        """Run a statement in a fresh process and, if there is an event, the handler that it imported."""
+        environment = {"PATH": os.environ["PATH"], **self._stack.environment, **variables}
+        done = subprocess.run(
+            [self._python, "-c", _RUN],
+            env=environment | {"PYTHONPATH": ":".join(path), "STATEMENT": statement},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return Measured(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Measure, show, and keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="keep nothing; fail where the saver imports far more than it needs",
+    )
+    arguments = parser.parse_args()
+    bundle = read_bundle(with_offline_content(json.loads(SAMPLE.read_bytes())))
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-benchmark-") as folder,
+        LocalStack.start(Path(folder)) as stack,
+    ):
+        deployed = Deployed.local(stack)
+        load_bundle(bundle, deployed.engine, deployed.bucket, Deadline.after(60))
+        imports, first = _measure(stack, deployed, bundle, arguments.rounds)
+        deployed.engine.dispose()
+    result = _result(imports, first)
+    if not arguments.short:
+        result.write()
+    show(result)
+    if arguments.short and not result.targets[0].holds_with(0.3):
+        sys.exit(f"missed by more than the room for noise: {result.targets[0].label}")
+
+
+def _measure(
+    stack: LocalStack, deployed: Deployed, bundle: Bundle, rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    functions = Functions(stack)
+    events = _events(functions, stack, bundle)
+    first: dict[str, list[float]] = {logical_id: [] for logical_id in events}
+
+    def trial(logical_id: str) -> float:
+        if logical_id == "PlanBatchesFunction":
+            with deployed.engine.begin() as connection:
+                connection.execute(_RESET)
+        measured = functions.run(logical_id, events[logical_id])
+        first[logical_id].append(measured.invoked)
+        return measured.imported
+
+    trials: dict[str, Trial] = {
+        BARE: functions.bare,
+        LAB: lambda: functions.lab().imported,
+        **{logical_id: partial(trial, logical_id) for logical_id in events},
+    }
+    imports = in_turn(trials, rounds)
+    return imports, {logical_id: seconds[-rounds:] for logical_id, seconds in first.items()}
+
+
+def _events(functions: Functions, stack: LocalStack, bundle: Bundle) -> dict[str, dict[str, Any]]:
+    """An event for each function, in the order of a task's life."""
+    task_id, user_id = bundle.task.task_id, bundle.task.user_id
+    execution = {"Id": f"{stack.state_machine_arn.replace(':stateMachine:', ':execution:')}:{task_id}-r1"}
+    plan_event = {"input": {"task_id": task_id}, "execution": execution}
+    planned = functions.run("PlanBatchesFunction", plan_event).answer
+    batch = next(batch for batch in planned["batches"] if batch["content_type"] == "quiz")
+    batch_event = {"plan": planned["plan"], "batch": batch, "execution_arn": execution["Id"]}
+    outcome = {
+        "task_id": task_id,
+        "attempt": 1,
+        "status": "partial_failure",
+        "complete": False,
+        "missing": {},
+    }
+    api_event = json.loads((REPOSITORY / "events/task_api.json").read_bytes()) | {
+        "httpMethod": "GET",
+        "path": f"/api/v1/tasks/{task_id}",
+        "resource": "/api/v1/tasks/{task_id}",
+        "pathParameters": {"task_id": task_id},
+        "queryStringParameters": {"user_id": user_id},
+        "multiValueQueryStringParameters": {"user_id": [user_id]},
+    }
+    api_event["requestContext"]["authorizer"] = {"principalId": user_id, "user_id": user_id}
+    authorizer_event = json.loads((REPOSITORY / "events/authorize_request.json").read_bytes())
+    return {
+        "PlanBatchesFunction": plan_event,
+        "GenerateContentFunction": batch_event,
+        "SaveBatchFunction": batch_event,
+        "FinalizeTaskFunction": plan_event | {"plan": planned["plan"]},
+        "AwaitRedriveFunction": {
+            "outcome": outcome | {"planned_redrive_count": 0},
+            "execution": execution | {"RedriveCount": 1},
+        },
+        "ReconcileTaskFunction": {},
+        "AuthorizeRequestFunction": authorizer_event
+        | {"authorizationToken": f"Bearer {stack.token(user_id)}"},
+        "TaskApiFunction": api_event,
+        "MigrateDatabaseFunction": {"dry_run": False},
+    }
+
+
+def _result(imports: dict[str, list[float]], first: dict[str, list[float]]) -> Result:
+    imported = Series(
+        name="import",
+        title="Import, in a fresh process",
+        unit="s",
+        size_name="process",
+        base=BARE,
+        values={name: {1: seconds} for name, seconds in imports.items()},
+    )
+    invoked = Series(
+        name="first-invocation",
+        title="First invocation, after the import",
+        unit="s",
+        size_name="process",
+        base="SaveBatchFunction",
+        values={name: {1: seconds} for name, seconds in first.items()},
+    )
+    saver = imported.ratio("SaveBatchFunction", 1, LAB).median
+    return Result(
+        name="cold-start",
+        title="Cold start",
+        about=ABOUT.strip(),
+        machine=this_machine(),
+        versions=versions("SQLAlchemy", "pg8000", "pydantic", "aws-lambda-powertools"),
+        measured_at=now(),
+        series=[imported, invoked],
+        targets=[
+            Target(
+                label="import of the saver, as a multiple of the lean lab set's", value=saver, limit=250 / 254
+            )
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,307 @@
+"""`python -m benchmarks.projections`: what Plan, Finalize, the status and a retry cost as a roadmap grows.
+
+Every trial makes its roadmap anew, outside the clock, and finds the task at the same moment of its life.
+"""
+
+import argparse
+import gc
+import json
+import logging
+import multiprocessing
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Engine, make_url, text
+
+from roadmap_content.attempts import read_task
+from roadmap_content.bucket import Bucket
+from roadmap_content.connections import Connections
+from roadmap_content.contracts import Execution, FinalizeRequest, Plan, PlanRequest, RunInput
+from roadmap_content.deadline import Deadline
+from roadmap_content.engine import Credentials, open_engine
+from roadmap_content.executions import Executions, ExecutionState
+from roadmap_content.finalizing import finalize_task
+from roadmap_content.items import ContentType
+from roadmap_content.log import logger
+from roadmap_content.planning import plan_batches
+from roadmap_content.retrying import retry_task
+from roadmap_content.settings import Settings
+from roadmap_content.status import read_status
+from roadmap_content.transactions import transact
+
+from .database import Database, own_database
+from .framework import framework_of
+from .measuring import in_turn, seconds_of
+from .report import show
+from .result import Figure, Result, Series, Target, now, this_machine, versions
+
+SIZES = (30, 300, 3_000, 30_000)
+ROUNDS = 7
+USER, TASK = "user-1", "task-1"
+LIMITS = {"plan": 0.5, "finalize": 1.5, "retry": 1.0, "status": 0.2}
+"""Seconds at the largest size."""
+
+ABOUT = """
+Each step against an embedded PostgreSQL on the same machine, with fsync, on a warm connection; S3 is a
+dictionary, and Step Functions says at once that nothing is running. *Plan* and *retry*: nothing is saved.
+*Finalize*: everything has been saved since `framework_data` was last written, so that it is written anew.
+*Finalize again*: nothing has changed, and nothing is written. *Status*: of the task that is complete.
+Resident memory is the most that a fresh process held which finalized once, Python and packages included.
+"""
+
+_ROADMAP = text("""
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data)
+VALUES (:roadmap_id, :user_id, 'A roadmap', CAST(:framework_data AS json))
+""")
+_TASK = text("""
+INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, user_request, created_at, updated_at)
+VALUES (:task_id, :user_id, :roadmap_id, 'pending', '{}', now(), now())
+""")
+_SAVED = (
+    text("""
+INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
+    content_status, content_version, is_latest, estimated_completion_time, generated_at)
+SELECT 't-' || id, id, :roadmap_id, 'A title', repeat('A summary. ', 40), 'r/concepts/' || id || '/v1.md',
+    'completed', 1, true, 10, now()
+FROM json_array_elements_text(CAST(:ids AS json)) AS id
+"""),
+    text("""
+INSERT INTO resource_recommendation_metadata (id, concept_id, roadmap_id, resources, resources_count,
+    search_queries_used, generated_at)
+SELECT 'r-' || id, id, :roadmap_id, '[]', 5, '[]', now()
+FROM json_array_elements_text(CAST(:ids AS json)) AS id
+"""),
+    text("""
+INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions, total_questions, easy_count,
+    medium_count, hard_count, generated_at)
+SELECT 'q-' || id, id, :roadmap_id, '[]', 5, 2, 2, 1, now()
+FROM json_array_elements_text(CAST(:ids AS json)) AS id
+"""),
+)
+
+
+class _Idle(Executions):
+    """Step Functions, where nothing runs and everything can be started."""
+
+    def state(self, execution_arn: str) -> ExecutionState:  # noqa: ARG002
+        return ExecutionState.OVER
+
+    def start(self, task_id: str, attempt: int) -> None:
+        """Start nothing."""
+
+
+class _Objects(Bucket):
+    """A bucket that takes whatever it is given, at once."""
+
+    def put(self, key: str, body: bytes, metadata: object = None) -> None:
+        """Forget it."""
+
+
+class Ground(NamedTuple):
+    """A roadmap of some size with its task."""
+
+    connections: Connections
+    roadmap_id: str
+    concept_ids: Sequence[str]
+    framework_data: str
+
+    def reset(self, *, saved: bool) -> None:
+        """Make the task new, and the roadmap as it was planned; with all its rows, or none."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "TRUNCATE roadmap_metadata, roadmap_tasks, content_failures, tutorial_metadata, "
+                    "resource_recommendation_metadata, quiz_metadata CASCADE"
+                )
+            )
+            names = {"roadmap_id": self.roadmap_id, "user_id": USER}
+            connection.execute(_ROADMAP, names | {"framework_data": self.framework_data})
+            connection.execute(_TASK, names | {"task_id": TASK})
+            if saved:
+                for statement in _SAVED:
+                    connection.execute(
+                        statement, {"roadmap_id": self.roadmap_id, "ids": json.dumps(self.concept_ids)}
+                    )
+
+    @property
+    def engine(self) -> Engine:
+        """The product's own."""
+        return self.connections.engine
+
+    def plan(self) -> None:
+        """Plan, as a run that claims its attempt itself."""
+        request = PlanRequest(input=RunInput(task_id=TASK), execution=Execution(arn="arn:run"))
+        plan_batches(request, self.connections, Deadline.after(60))
+
+    def finalize(self) -> None:
+        """Finalize the task's attempt."""
+        plan = Plan(
+            task_id=TASK,
+            roadmap_id=self.roadmap_id,
+            attempt=1,
+            claimed_at=datetime.now(UTC).replace(tzinfo=None),
+            manifest="manifests/none",
+            planned=dict.fromkeys(ContentType, len(self.concept_ids)),
+        )
+        request = FinalizeRequest(input=RunInput(task_id=TASK), execution=Execution(arn="arn:run"), plan=plan)
+        finalize_task(request, self.connections, Deadline.after(60))
+
+    def status(self) -> None:
+        """Answer how the task stands, as JSON."""
+        answer = transact(
+            self.engine,
+            lambda connection: read_status(connection, read_task(connection, TASK, USER)),
+            Deadline.after(60),
+        )
+        answer.model_dump_json()
+
+    def retry(self) -> None:
+        """Answer a retry."""
+        retry_task(self.connections, TASK, USER, Deadline.after(60)).model_dump_json()
+
+    def claim(self) -> None:
+        """Make the first attempt the task's."""
+        with self.engine.begin() as connection:
+            connection.execute(text("UPDATE roadmap_tasks SET attempt = 1, status = 'processing'"))
+
+
+def main() -> None:
+    """Measure, show, and keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of concepts")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="keep nothing; fail where a cost grows much faster than a roadmap",
+    )
+    arguments = parser.parse_args()
+    logging.getLogger(logger.name or "roadmap-content").disabled = True
+    sizes, largest = sorted(arguments.sizes), max(arguments.sizes)
+    values: dict[str, dict[int, list[float]]] = {}
+    with own_database() as database:
+        for size in sizes:
+            for name, seconds in _measure(database, size, arguments.rounds).items():
+                values.setdefault(name, {})[size] = seconds
+        resident = _resident(database.url, largest)
+        version = database.version()
+    series = Series(
+        name="time",
+        title="A step, from its request to its answer",
+        unit="s",
+        size_name="concepts",
+        base="finalize",
+        values=values,
+    )
+    result = Result(
+        name="projections",
+        title="Plan, finalize, status, retry",
+        about=ABOUT.strip(),
+        machine=this_machine(),
+        versions=versions("SQLAlchemy", "pg8000") | {"PostgreSQL": version},
+        measured_at=now(),
+        series=[series],
+        figures=[Figure(label=f"finalize, {largest:,} concepts: resident", value=resident, unit="MB")],
+        targets=[*_targets(series, sizes), Target(label="resident", value=resident, limit=400, unit="MB")],
+    )
+    if not arguments.short:
+        result.write()
+    show(result)
+    ratios = [target for target in result.targets if target.unit == "×"]
+    if arguments.short and (missed := [target.label for target in ratios if not target.holds_with(0.5)]):
+        sys.exit(f"missed by more than the room for noise: {', '.join(missed)}")
+
+
+def _measure(database: Database, size: int, rounds: int) -> dict[str, list[float]]:
+    ground = ground_of(database.url, size)
+
+    def on(work: Callable[[], object], *before: Callable[[], object], saved: bool) -> Callable[[], float]:
+        def trial() -> float:
+            ground.reset(saved=saved)
+            database.administer(["ANALYZE", "CHECKPOINT"])
+            for step in before:
+                step()
+            gc.collect()
+            return seconds_of(work)
+
+        return trial
+
+    trials = {
+        "plan": on(ground.plan, saved=False),
+        "finalize": on(ground.finalize, ground.claim, saved=True),
+        "finalize again": on(ground.finalize, ground.claim, ground.finalize, saved=True),
+        "status": on(ground.status, ground.claim, ground.finalize, saved=True),
+        "retry": on(ground.retry, saved=False),
+    }
+    try:
+        return in_turn(trials, rounds)
+    finally:
+        ground.engine.dispose()
+
+
+def ground_of(url: str, size: int) -> Ground:
+    """A roadmap of `size` concepts on a migrated database, on connections of its own."""
+    connections = Connections(Settings({"BATCH_SIZE": "25"}))
+    credentials = Credentials.from_url(make_url(url))
+    connections.engine = open_engine(lambda: credentials, tls=False, statement_timeout=600)
+    connections.bucket = _Objects("none")
+    connections.executions = _Idle("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
+    roadmap_id = "serverless-python-9b2c8d4e"
+    ids = [f"{roadmap_id}:c-{n // 100 + 1}-{n // 10 % 10 + 1}-{n % 10 + 1}" for n in range(size)]
+    return Ground(connections, roadmap_id, ids, json.dumps(framework_of(ids)))
+
+
+def _resident(url: str, size: int) -> float:
+    """The most megabytes that a fresh process held which finalized once."""
+    ground = ground_of(url, size)
+    ground.reset(saved=True)
+    ground.claim()
+    ground.engine.dispose()
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_finalize_in_this_process, args=(url, ground.roadmap_id, size, sender))
+    process.start()
+    most = float(receiver.recv())
+    process.join()
+    return most
+
+
+def _finalize_in_this_process(url: str, roadmap_id: str, size: int, sender: Any) -> None:  # noqa: ANN401
+    logging.getLogger(logger.name or "roadmap-content").disabled = True
+    connections = ground_of(url, 1).connections
+    Ground(connections, roadmap_id, range(size), "").finalize()  # type: ignore[arg-type]
+    sender.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    connections.engine.dispose()
+
+
+def _targets(series: Series, sizes: Sequence[int]) -> list[Target]:
+    """The promises about the largest size, and that a cost grows no faster than the roadmap."""
+    largest = sizes[-1]
+    targets = [
+        Target(
+            label=f"{name}, {largest:,} concepts",
+            value=series.estimate(name, largest).median,
+            limit=limit,
+            unit="s",
+        )
+        for name, limit in LIMITS.items()
+        if largest == SIZES[-1]
+    ]
+    if len(sizes) > 1:
+        before = sizes[-2]
+        targets += [
+            Target(
+                label=f"{name}: {largest // before} times the concepts take",
+                value=series.estimate(name, largest).median / series.estimate(name, before).median,
+                limit=1.5 * largest / before,
+            )
+            for name in LIMITS
+        ]
+    return targets
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""A TCP proxy between one step and PostgreSQL: it sees each statement and each COMMIT, and can do something.
+
+It reads the protocol only as far as the framing: which statement the client prepares, that a COMMIT is done,
+which SQLSTATE the server answers. What it does is up to a `Script`; without one it passes everything on.
+"""
+
+import re
+import socket
+import struct
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Self
+
+from local.processes import HOST
+
+from .clients import kill_client_at
+
+_PRODUCT = re.compile(rb"roadmap_|content_|_metadata")
+_SQLSTATE = re.compile(rb"\x00C([0-9A-Z]{5})\x00")
+_STARTUP, _PARSE, _QUERY, _COMPLETE, _ERROR = b"", b"P", b"Q", b"C", b"E"
+
+
+class Session:
+    """One connection of a step to the database."""
+
+    def __init__(self, client: socket.socket, server: socket.socket) -> None:
+        self.client_port: int = client.getpeername()[1]
+        self.commits = 0
+        """COMMITs that the client has asked for since the script was put in."""
+
+        self._client, self._server = client, server
+
+    def cut(self) -> None:
+        """Lose the connection, on both sides."""
+        for end in (self._client, self._server):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def kill_client(self) -> None:
+        """Kill the process that has the connection; then it is gone as well."""
+        kill_client_at(self.client_port)
+        self.cut()
+
+
+class Script:
+    """What is done at each moment of a connection. Here: nothing. Called by several threads at once."""
+
+    def on_connect(self) -> bool:
+        """Whether a connection is accepted."""
+        return True
+
+    def on_statement(self, session: Session) -> None:
+        """The client is about to be heard with a statement on the product's tables."""
+
+    def on_commit(self, session: Session, number: int) -> None:
+        """The COMMIT with this number (from 0) is about to reach the server."""
+
+    def on_committed(self, session: Session, number: int) -> None:
+        """The COMMIT with this number is done, and the client is about to hear of it."""
+
+
+class DatabaseProxy:
+    """Listens on a port of its own of 127.0.0.1, in front of a server."""
+
+    def __init__(self, server_port: int, limits: Mapping[str, str]) -> None:
+        self.limits = dict(limits)
+        """The limits of a session, in the place of those that the client asks for when it connects."""
+
+        self.errors: list[str] = []
+        """The SQLSTATE of every error that the server has answered since the script was put in."""
+
+        self._server_port = server_port
+        self._script = Script()
+        self._sessions: set[Session] = set()
+        self._lock = threading.Lock()
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def play(self, script: Script | None = None) -> None:
+        """Put a script in; without one, pass everything on again."""
+        with self._lock:
+            for session in self._sessions:
+                session.commits = 0
+            self.errors.clear()
+            self._script = script or Script()
+
+    def cut_all(self) -> None:
+        """Lose every connection that there is."""
+        with self._lock:
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.cut()
+
+    def close(self) -> None:
+        """Listen no more."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._script.on_connect():
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            else:
+                client.close()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.create_connection((HOST, self._server_port))
+        with client, server:
+            for end in (client, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            session = Session(client, server)
+            with self._lock:
+                self._sessions.add(session)
+            back = threading.Thread(target=self._answer, args=(session, server, client), daemon=True)
+            back.start()
+            with suppress(OSError, EOFError):
+                self._ask(session, client, server)
+            session.cut()
+            back.join()
+            with self._lock:
+                self._sessions.discard(session)
+
+    def _ask(self, session: Session, client: socket.socket, server: socket.socket) -> None:
+        startup = _read_message(client, _STARTUP)
+        server.sendall(self._limited(startup))
+        while True:
+            kind = _read_exactly(client, 1)
+            message = _read_message(client, kind)
+            if kind in (_PARSE, _QUERY):
+                script = self._script
+                if _PRODUCT.search(message):
+                    script.on_statement(session)
+                elif b"commit" in message.lower():
+                    number, session.commits = session.commits, session.commits + 1
+                    script.on_commit(session, number)
+            server.sendall(message)
+
+    def _answer(self, session: Session, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError, EOFError):
+            while True:
+                kind = _read_exactly(server, 1)
+                message = _read_message(server, kind)
+                if kind == _COMPLETE and message[5:] == b"COMMIT\0":
+                    self._script.on_committed(session, session.commits - 1)
+                elif kind == _ERROR and (found := _SQLSTATE.search(message)):
+                    self.errors.append(found[1].decode())
+                client.sendall(message)
+        session.cut()
+
+    def _limited(self, startup: bytes) -> bytes:
+        body = startup[4:]
+        for name, value in self.limits.items():
+            body = re.sub(rf"(-c {name}=)\w+".encode(), rf"\g<1>{value}".encode(), body)
+        return struct.pack("!i", len(body) + 4) + body
+
+
+def _read_message(connection: socket.socket, kind: bytes) -> bytes:
+    """A message of the protocol, whole: kind (the first of a connection has none), length, body."""
+    length = _read_exactly(connection, 4)
+    return kind + length + _read_exactly(connection, struct.unpack("!i", length)[0] - 4)
+
+
+def _read_exactly(connection: socket.socket, count: int) -> bytes:
+    data = bytearray()
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        if not part:
+            raise EOFError
+        data += part
+    return bytes(data)

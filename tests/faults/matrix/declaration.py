@@ -1,0 +1,130 @@
+"""The matrix: every step × every fault. A cell is run, or says why it cannot be or which other cell it is."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Step(StrEnum):
+    """What can be struck."""
+
+    PLAN = "Plan"
+    GENERATE = "Generate"
+    SAVE = "Save"
+    FINALIZE = "Finalize"
+    AWAIT_REDRIVE = "AwaitRedrive"
+    RETRY = "retry endpoint"
+    RECONCILE = "Reconcile"
+    START = "StartExecution"
+
+
+class Fault(StrEnum):
+    """What strikes."""
+
+    EXCEPTION = "exception"
+    TIMEOUT = "timeout"
+    KILLED_BEFORE = "killed before its commits"
+    KILLED_BETWEEN = "killed between its commits"
+    KILLED_AFTER = "killed after its commits"
+    THROTTLED = "throttled"
+    TWICE_AT_ONCE = "invoked twice at once"
+    AGAIN_LATER = "invoked again an hour later"
+    UNREACHABLE = "database gone before the connection"
+    LOST_IN_STATEMENT = "database gone in a statement"
+    LOST_AT_COMMIT = "database gone before the COMMIT"
+    UNKNOWN_COMMIT = "COMMIT of unknown outcome"
+    AWAY_AND_BACK = "database away and back"
+    CONNECTION_LIMIT = "connection limit"
+    DEADLOCK = "deadlock"
+    SERIALIZATION = "serialization failure"
+    LOCK_TIMEOUT = "lock timeout"
+    STATEMENT_TIMEOUT = "statement timeout"
+    IDLE_HOLDER = "idle session holds the row"
+    DISK_FULL = "disk full"
+    READ_ONLY = "read-only"
+    S3_DENIED = "S3 denies"
+    S3_MISSING = "S3 misses an object"
+    S3_HALF = "S3 gives half an object"
+    LARGE_PAYLOAD = "payload too large"
+    LARGE_RESULT = "result too large"
+    STOPPED = "execution stopped"
+    TIMED_OUT = "execution timed out"
+
+
+class Cell(NamedTuple):
+    """One step under one fault."""
+
+    step: Step
+    fault: Fault
+
+    def __str__(self) -> str:
+        """The cell's name, in one word for pytest."""
+        return "-".join((*self.step.split(), *self.fault.replace("-", " ").split()))
+
+
+MACHINE = (Step.PLAN, Step.GENERATE, Step.SAVE, Step.FINALIZE, Step.AWAIT_REDRIVE)
+"""The steps that are states of the state machine."""
+
+_NO_DATABASE = (
+    "StartExecution reaches no database; that of the endpoint around it is the endpoint's own cell."
+)
+_NO_S3 = "It neither reads nor writes S3."
+_ONE_LOCK = "It holds one row's lock at a time, and a deadlock takes two."
+_NO_STATE = "No state of an execution: there is nothing to stop or to time out."
+_SMALL = "By construction: at most 1,000 references of some 100 bytes (`manifest.MAX_BATCHES`, unit tests)."
+_CONSTANT = "By construction: a reference and a plan, or counts: below 2 KiB at any size of a roadmap."
+
+_DATABASE = (
+    Fault.UNREACHABLE,
+    Fault.LOST_IN_STATEMENT,
+    Fault.LOST_AT_COMMIT,
+    Fault.UNKNOWN_COMMIT,
+    Fault.AWAY_AND_BACK,
+    Fault.CONNECTION_LIMIT,
+    Fault.DEADLOCK,
+    Fault.SERIALIZATION,
+    Fault.LOCK_TIMEOUT,
+    Fault.STATEMENT_TIMEOUT,
+    Fault.IDLE_HOLDER,
+    Fault.DISK_FULL,
+    Fault.READ_ONLY,
+)
+
+IMPOSSIBLE: Mapping[Cell, str] = {
+    **{Cell(Step.START, fault): _NO_DATABASE for fault in _DATABASE},
+    **{
+        Cell(step, fault): _NO_S3
+        for step in (Step.AWAIT_REDRIVE, Step.RETRY, Step.RECONCILE, Step.START)
+        for fault in (Fault.S3_DENIED, Fault.S3_MISSING, Fault.S3_HALF)
+    },
+    Cell(Step.PLAN, Fault.S3_HALF): "It only writes, and half an upload is no object: the same as S3 denies.",
+    **{Cell(step, Fault.DEADLOCK): _ONE_LOCK for step in (Step.PLAN, Step.AWAIT_REDRIVE, Step.RETRY)},
+    Cell(
+        Step.GENERATE, Fault.DEADLOCK
+    ): "It writes to one table alone, its rows sorted: no two of ours can cross.",
+    Cell(Step.GENERATE, Fault.SERIALIZATION): "It changes no row that another session changes.",
+    Cell(Step.SAVE, Fault.KILLED_BETWEEN): "It has one commit.",
+    Cell(Step.FINALIZE, Fault.KILLED_BETWEEN): "With a plan, it has one commit.",
+    Cell(Step.START, Fault.KILLED_BETWEEN): "It is one call.",
+    **{
+        Cell(step, fault): _NO_STATE
+        for step in (Step.RETRY, Step.RECONCILE)
+        for fault in (Fault.STOPPED, Fault.TIMED_OUT)
+    },
+    Cell(Step.START, Fault.STOPPED): "An execution that is stopped as soon as it is started: Plan's cell.",
+    Cell(Step.START, Fault.TIMED_OUT): "It has begun then: Plan's cell.",
+    Cell(Step.PLAN, Fault.LARGE_PAYLOAD): "Its input is a task's id and an attempt.",
+    Cell(Step.PLAN, Fault.LARGE_RESULT): _SMALL,
+    **{Cell(step, Fault.LARGE_PAYLOAD): _CONSTANT for step in (Step.GENERATE, Step.SAVE, Step.AWAIT_REDRIVE)},
+    **{
+        Cell(step, Fault.LARGE_RESULT): _CONSTANT
+        for step in (Step.GENERATE, Step.SAVE, Step.FINALIZE, Step.AWAIT_REDRIVE)
+    },
+    Cell(Step.RETRY, Fault.LARGE_RESULT): "Its answer is counts, whatever is missing.",
+    Cell(Step.RECONCILE, Fault.LARGE_RESULT): "A sweep reports at most 300 repairs of some 150 bytes.",
+    Cell(Step.START, Fault.LARGE_PAYLOAD): "Its input is a task's id and an attempt.",
+    Cell(Step.START, Fault.LARGE_RESULT): "Its answer is an ARN.",
+}
+
+CELLS = [Cell(step, fault) for step in Step for fault in Fault]
+RUN = [cell for cell in CELLS if cell not in IMPOSSIBLE]

@@ -1,0 +1,723 @@
+"""How each fault is made, by real means, at whichever step."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from local.processes import becomes_true
+from roadmap_content.items import ContentType, Item
+from roadmap_content.keys import staged_key
+
+from .clients import client_at, kill_client_at
+from .database_proxy import Session
+from .declaration import MACHINE, Fault, Step
+from .http_proxy import Forward, Reply, Request, Script
+from .play import Play
+from .scripts import CutStatement, Gather, Hang, Refuse, StrikeCommit
+
+Injection = Callable[[Play], AbstractContextManager[None]]
+
+WRITES: Mapping[Step, tuple[str, ...]] = {
+    Step.PLAN: ("roadmap_tasks",),
+    Step.GENERATE: ("content_failures",),
+    Step.SAVE: ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"),
+    Step.FINALIZE: ("roadmap_tasks",),
+    Step.AWAIT_REDRIVE: ("roadmap_tasks",),
+    Step.RETRY: ("roadmap_tasks",),
+    Step.RECONCILE: ("roadmap_tasks",),
+}
+"""What a step writes in the end."""
+
+COMMITS: Mapping[Step, int] = {
+    Step.PLAN: 3,
+    Step.GENERATE: 1,
+    Step.SAVE: 1,
+    Step.FINALIZE: 1,
+    Step.AWAIT_REDRIVE: 2,
+    Step.RETRY: 2,
+    Step.RECONCILE: 3,
+}
+"""How many transactions a step commits; Generate one more where it has failures to record."""
+
+
+class Injector(NamedTuple):
+    """A fault: what is done, in the words of the report, and how."""
+
+    what: str
+    inject: Injection
+
+
+INJECTORS: dict[tuple[Fault, Step], Injector] = {}
+
+
+def injects(fault: Fault, *steps: Step, what: str) -> Callable[[Callable[[Play], Iterator[None]]], Injection]:
+    """Register how a fault is made at some steps."""
+
+    def register(make: Callable[[Play], Iterator[None]]) -> Injection:
+        inject = contextmanager(make)
+        for step in steps:
+            INJECTORS[fault, step] = Injector(what, inject)
+        return inject
+
+    return register
+
+
+DATABASE = tuple(WRITES)
+"""The steps that reach the database."""
+
+
+SEVERAL = tuple(step for step in DATABASE if COMMITS[step] > 1 or step is Step.GENERATE)
+"""The steps that commit more than once."""
+
+
+def _end_sessions(play: Play) -> None:
+    """End the step's sessions, so that it connects anew: what is set of a role is set of sessions to come."""
+    with play.rig.administering() as connection:
+        connection.execute(
+            text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = :role"),
+            {"role": play.line.role},
+        )
+
+
+@contextmanager
+def _role_with(play: Play, setting: str, undo: str) -> Iterator[None]:
+    """Change the step's role, from its next session on."""
+    role = f"ALTER ROLE {play.line.role}"
+    with play.rig.administering() as connection:
+        connection.execute(text(f"{role} {setting}"))
+        _end_sessions(play)
+        try:
+            yield
+        finally:
+            connection.execute(text(f"{role} {undo}"))
+            _end_sessions(play)
+
+
+@contextmanager
+def _with_failures(play: Play) -> Iterator[None]:
+    """Generate writes to the database what it could not stage: so there is something that it cannot."""
+    if play.cell.step is Step.GENERATE:
+        item = Item(play.ids[1], ContentType.RESOURCES)
+        key = f"/{staged_key(play.roadmap_id, item)}"
+        play.line.s3.play(
+            lambda request, forward: (
+                _DENIED if request.path.endswith(key) and request.method == "PUT" else forward()
+            )
+        )
+        play.log.unstaged[item] += 1  # made, and lost on its way to S3
+    try:
+        yield
+    finally:
+        play.line.s3.play()
+
+
+@contextmanager
+def _trigger(play: Play, body: str) -> Iterator[None]:
+    """The product's tables do something when the step writes."""
+    tables = WRITES[play.cell.step]
+    with play.rig.administering() as connection:
+        strike = f"BEGIN {body} RETURN NEW; END"
+        connection.execute(
+            text(f"CREATE FUNCTION strike() RETURNS trigger LANGUAGE plpgsql AS $$ {strike} $$")
+        )
+        for table in tables:
+            connection.execute(
+                text(
+                    f"CREATE TRIGGER strike BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW"
+                    f" WHEN (current_user = '{play.line.role}') EXECUTE FUNCTION strike()"
+                )
+            )
+        try:
+            with _with_failures(play):
+                yield
+        finally:
+            connection.execute(text("DROP FUNCTION strike CASCADE"))
+
+
+@contextmanager
+def _answering(play: Play, sqlstate: str) -> Iterator[None]:
+    """The server must have answered this by the end."""
+    yield
+    assert sqlstate in play.line.database.errors, f"never answered {sqlstate}: {play.line.database.errors}"
+
+
+# What becomes of an invocation.
+
+
+@injects(Fault.EXCEPTION, *DATABASE, what="the step's role has lost its rights: an error that nobody handles")
+def exception(play: Play) -> Iterator[None]:
+    """A permission that a migration took away."""
+    table = {Step.SAVE: "roadmap_metadata", Step.GENERATE: "content_failures"}.get(
+        play.cell.step, "roadmap_tasks"
+    )
+    role = play.line.role
+    with play.rig.administering() as connection:
+        connection.execute(text(f"REVOKE ALL ON {table} FROM {role}"))
+        try:
+            with _answering(play, "42501"):
+                yield
+        finally:
+            connection.execute(text(f"GRANT ALL ON {table} TO {role}"))
+
+
+@injects(
+    Fault.TIMEOUT, *DATABASE, what="a statement does not come through until the function's time is up, once"
+)
+def timeout(play: Play) -> Iterator[None]:
+    """A network that swallows."""
+    with Hang(play.line.database):
+        yield
+
+
+def _kill(session: Session) -> None:
+    session.kill_client()
+
+
+@injects(Fault.KILLED_BEFORE, *DATABASE, what="the process is killed at its first COMMIT, each time")
+def killed_before(play: Play) -> Iterator[None]:
+    """Nothing is committed."""
+    with StrikeCommit(play.line.database, _kill, 0, after=False, once=False):
+        yield
+
+
+@injects(Fault.KILLED_BETWEEN, *SEVERAL, what="the process is killed at its second COMMIT, each time")
+def killed_between(play: Play) -> Iterator[None]:
+    """The first is committed."""
+    with StrikeCommit(play.line.database, _kill, 1, after=False, once=False), _with_failures(play):
+        yield
+
+
+@injects(Fault.KILLED_AFTER, *DATABASE, what="the process is killed when its last COMMIT is done, each time")
+def killed_after(play: Play) -> Iterator[None]:
+    """All is committed, and nobody hears of it."""
+    last = COMMITS[play.cell.step] - 1
+    with StrikeCommit(play.line.database, _kill, last, after=True, once=False):
+        yield
+
+
+@injects(Fault.THROTTLED, *DATABASE, what="no concurrency is left: 429 to each invocation")
+def throttled(play: Play) -> Iterator[None]:
+    """Reserved concurrency of 0."""
+    functions, name = play.rig.functions, play.line.function
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        yield
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+
+
+def twice_at_once(play: Play) -> Iterator[None]:
+    """Both have begun before either goes on."""
+    step = play.cell.step
+    said: list[str] = []
+
+    def again() -> None:
+        said.append(play.retry() if step is Step.RETRY else play.invoke(step, play.event_of(step)))
+
+    second = threading.Thread(target=again)
+    everybody = play.invocations + 1
+    # Two retries must both have read before either claims, or the second might be told of the first (409).
+    with Gather(play.line.database, everybody, on_first=second.start, at_commit=step is Step.RETRY):
+        yield
+        second.join()
+    play.also(said[0])
+
+
+_SECOND = "the same invocation a second time while the first is at work"
+injects(Fault.TWICE_AT_ONCE, *(step for step in DATABASE if step is not Step.GENERATE), what=_SECOND)(
+    twice_at_once
+)
+# Two at once that both find an item unstaged both have it made: nothing is between them that could tell.
+injects(Fault.TWICE_AT_ONCE, Step.GENERATE, what=f"{_SECOND}, of a batch that is staged")(twice_at_once)
+
+
+@injects(Fault.AGAIN_LATER, *DATABASE, what="the same invocation again, an hour after the task was healed")
+def again_later(play: Play) -> Iterator[None]:
+    """For now, nothing."""
+    step = play.cell.step
+    yield
+    if step is Step.RETRY:
+        play.repeat = play.retry
+    else:
+        event = play.event_of(step)
+        play.repeat = lambda: play.invoke(step, event)
+
+
+# The database.
+
+
+@injects(Fault.UNREACHABLE, *DATABASE, what="every connection is refused until the run is over")
+def unreachable(play: Play) -> Iterator[None]:
+    """And those that there were are lost."""
+    with Refuse(play.line.database):
+        yield
+
+
+@injects(Fault.AWAY_AND_BACK, *DATABASE, what="connections are lost and the next two refused, then accepted")
+def away_and_back(play: Play) -> Iterator[None]:
+    """A failover."""
+    with Refuse(play.line.database, times=2):
+        yield
+
+
+@injects(Fault.LOST_IN_STATEMENT, *DATABASE, what="the connection is cut in the first statement, once")
+def lost_in_statement(play: Play) -> Iterator[None]:
+    """The statement does not come through."""
+    with CutStatement(play.line.database):
+        yield
+
+
+@injects(
+    Fault.LOST_AT_COMMIT, *DATABASE, what="the connection is cut before the last COMMIT comes through, once"
+)
+def lost_at_commit(play: Play) -> Iterator[None]:
+    """It is rolled back."""
+    last = COMMITS[play.cell.step] - 1
+    with StrikeCommit(play.line.database, Session.cut, last, after=False, once=True):
+        yield
+
+
+@injects(
+    Fault.UNKNOWN_COMMIT,
+    *DATABASE,
+    what="the last COMMIT is done and the connection cut before it is answered, once",
+)
+def unknown_commit(play: Play) -> Iterator[None]:
+    """It is committed, and the step cannot know."""
+    last = COMMITS[play.cell.step] - 1
+    with StrikeCommit(play.line.database, Session.cut, last, after=True, once=True):
+        yield
+
+
+@injects(
+    Fault.CONNECTION_LIMIT, *DATABASE, what="ALTER ROLE … CONNECTION LIMIT 0 until the run is over (53300)"
+)
+def connection_limit(play: Play) -> Iterator[None]:
+    """Of the step's role."""
+    with _role_with(play, "CONNECTION LIMIT 0", "CONNECTION LIMIT -1"), _answering(play, "53300"):
+        yield
+
+
+@injects(Fault.READ_ONLY, *DATABASE, what="default_transaction_read_only until the run is over (25006)")
+def read_only(play: Play) -> Iterator[None]:
+    """As after a failover to a standby."""
+    setting = "default_transaction_read_only"
+    with (
+        _role_with(play, f"SET {setting} = on", f"RESET {setting}"),
+        _with_failures(play),
+        _answering(play, "25006"),
+    ):
+        yield
+
+
+@injects(Fault.DISK_FULL, *DATABASE, what="a trigger raises 53100 on what it writes, until the run is over")
+def disk_full(play: Play) -> Iterator[None]:
+    """By a trigger: a real disk would take everybody's cell with it."""
+    with (
+        _trigger(play, "RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100';"),
+        _answering(play, "53100"),
+    ):
+        yield
+
+
+@injects(
+    Fault.STATEMENT_TIMEOUT,
+    *DATABASE,
+    what="a trigger sleeps longer than a statement may take, until the run is over (57014)",
+)
+def statement_timeout(play: Play) -> Iterator[None]:
+    """The server's own time-out."""
+    with _trigger(play, "PERFORM pg_sleep(30);"), _answering(play, "57014"):
+        yield
+
+
+# Somebody else's session.
+
+
+class Rival:
+    """A session that holds what the step needs next."""
+
+    def __init__(self, play: Play, connection: Connection) -> None:
+        self._play, self.connection = play, connection
+        self._pid = connection.scalar(text("SELECT pg_backend_pid()"))
+
+    def hold(self) -> None:
+        """Take it. Once the step has begun: before, others need it."""
+        play = self._play
+        match play.cell.step:
+            case Step.GENERATE:  # which only reads, in the way of which no lock of a row can be
+                self.connection.execute(text("LOCK TABLE content_failures IN ACCESS EXCLUSIVE MODE"))
+            case Step.SAVE:
+                self._change("roadmap_metadata", "roadmap_id", play.roadmap_id)
+            case _:
+                self._change("roadmap_tasks", "task_id", play.task_id)
+
+    def _change(self, table: str, key: str, value: str) -> None:
+        changes = f"UPDATE {table} SET user_id = user_id WHERE {key} = :value"
+        self.connection.execute(text(changes), {"value": value})
+
+    def await_waiting(self) -> None:
+        """Wait until somebody waits for what is held."""
+        with self._play.rig.administering() as connection:
+            waiting = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
+
+            def is_waited_for() -> bool:
+                return bool(connection.scalar(waiting, {"pid": self._pid}))
+
+            assert becomes_true(is_waited_for, 10), "nobody waits for the rival"
+
+
+@contextmanager
+def _rival(play: Play, then: Callable[[Rival], None] | None = None) -> Iterator[None]:
+    """A rival that holds what the step needs, from its first statement on; what it does `then`."""
+    with play.rig.session() as connection:
+        rival = Rival(play, connection)
+        after = threading.Thread(target=then or (lambda _: None), args=(rival,))
+
+        def come() -> None:
+            rival.hold()
+            after.start()
+
+        with Gather(play.line.database, on_all=come):
+            yield
+            after.join()
+
+
+@injects(
+    Fault.LOCK_TIMEOUT,
+    *DATABASE,
+    what="another session holds the row (for Generate: the table) through two lock timeouts (55P03)",
+)
+def lock_timeout(play: Play) -> Iterator[None]:
+    """Then it lets go."""
+
+    def hold_on(rival: Rival) -> None:
+        assert becomes_true(lambda: play.line.database.errors.count("55P03") >= 2, 10), "no lock timeout"
+        rival.connection.rollback()
+
+    with _rival(play, hold_on), _answering(play, "55P03"):
+        yield
+
+
+@injects(
+    Fault.IDLE_HOLDER,
+    *DATABASE,
+    what="a session is idle in a transaction that holds the row (for Generate: the table), to the end",
+)
+def idle_holder(play: Play) -> Iterator[None]:
+    """Somebody forgot to commit."""
+    with _rival(play), _answering(play, "55P03"):
+        yield
+
+
+@injects(
+    Fault.SERIALIZATION,
+    *(step for step in DATABASE if step is not Step.GENERATE),
+    what="REPEATABLE READ, and another session changes the row meanwhile (40001)",
+)
+def serialization(play: Play) -> Iterator[None]:
+    """A role whose transactions are isolated more than ours ask for."""
+    setting = "default_transaction_isolation"
+
+    def commit(rival: Rival) -> None:
+        rival.await_waiting()
+        rival.connection.commit()
+
+    with (
+        _role_with(play, f"SET {setting} = 'repeatable read'", f"RESET {setting}"),
+        _rival(play, commit),
+        _answering(play, "40001"),
+    ):
+        yield
+
+
+@injects(
+    Fault.DEADLOCK,
+    *(Step.SAVE, Step.FINALIZE, Step.RECONCILE),
+    what="another session takes the same locks in the other order (40P01)",
+)
+def deadlock(play: Play) -> Iterator[None]:
+    """The step holds the roadmap's row and waits for the rival, which then asks for the roadmap's row."""
+
+    def cross(rival: Rival) -> None:
+        rival.await_waiting()
+        lock = "SELECT 1 FROM roadmap_metadata WHERE roadmap_id = :id FOR NO KEY UPDATE"
+        rival.connection.execute(text(lock), {"id": play.roadmap_id})
+        rival.connection.rollback()
+
+    with (
+        _limits(play, lock_timeout="3s", statement_timeout="3s"),
+        _role_with(play, "SET deadlock_timeout = '300ms'", "RESET deadlock_timeout"),
+        play.rig.session() as connection,
+    ):
+        connection.execute(text("SET deadlock_timeout = '20s'"))  # so that the step is the one to be chosen
+        rival = Rival(play, connection)
+        after = threading.Thread(target=cross, args=(rival,))
+
+        def come() -> None:
+            if play.cell.step is Step.SAVE:
+                insert = (
+                    "INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions)"
+                    " VALUES (:i, :c, :r, '[]')"
+                )
+                connection.execute(text(insert), {"i": play.task_id, "c": play.ids[3], "r": play.roadmap_id})
+            else:
+                rival.hold()
+            after.start()
+
+        with Gather(play.line.database, on_all=come), _answering(play, "40P01"):
+            yield
+            after.join()
+
+
+@contextmanager
+def _limits(play: Play, **limits: str) -> Iterator[None]:
+    """Other limits for the step's sessions."""
+    proxy = play.line.database
+    before = proxy.limits
+    proxy.limits = before | limits
+    _end_sessions(play)
+    try:
+        yield
+    finally:
+        proxy.limits = before
+        _end_sessions(play)
+
+
+# S3.
+
+_DENIED = Reply(403, b"<Error><Code>AccessDenied</Code></Error>")
+_GONE = Reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
+_NO_BUCKET = Reply(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+
+STORES = (Step.PLAN, Step.GENERATE, Step.SAVE, Step.FINALIZE)
+"""The steps that use S3."""
+
+
+@contextmanager
+def _s3(play: Play, script: Script) -> Iterator[None]:
+    """Answer what the step asks of S3. Finalize asks only of lost batches: so Save has the same fault."""
+    lines = [play.line] + ([play.rig.lines[Step.SAVE]] if play.cell.step is Step.FINALIZE else [])
+    struck = threading.Event()
+
+    def answer(request: Request, forward: Forward) -> Reply | None:
+        reply = script(request, forward)
+        struck.set()
+        return reply
+
+    for line in lines:
+        line.s3.play(answer)
+    try:
+        yield
+    finally:
+        for line in lines:
+            line.s3.play()
+    assert struck.is_set(), "nothing was asked of S3"
+
+
+@injects(Fault.S3_DENIED, *STORES, what="403 AccessDenied to every request until the run is over")
+def s3_denied(play: Play) -> Iterator[None]:
+    """A policy."""
+    with _s3(play, lambda _request, _forward: _DENIED):
+        yield
+
+
+@injects(Fault.S3_MISSING, Step.PLAN, what="404 NoSuchBucket to every request until the run is over")
+def s3_without_bucket(play: Play) -> Iterator[None]:
+    """Nowhere to put the manifest."""
+    with _s3(play, lambda _request, _forward: _NO_BUCKET):
+        yield
+
+
+@injects(Fault.S3_MISSING, Step.GENERATE, Step.FINALIZE, what="404 for the manifest until the run is over")
+def s3_without_manifest(play: Play) -> Iterator[None]:
+    """Expired, or deleted by hand."""
+    with _s3(play, lambda request, forward: _GONE if "/manifests/" in request.path else forward()):
+        yield
+
+
+@injects(Fault.S3_MISSING, Step.SAVE, what="404 for one staged tutorial until the run is over")
+def s3_without_an_item(play: Play) -> Iterator[None]:
+    """Gone since Generate saw it."""
+    key = staged_key(play.roadmap_id, Item(play.ids[2], ContentType.TUTORIAL))
+    with _s3(play, lambda request, forward: _GONE if request.path.endswith(key) else forward()):
+        yield
+
+
+@injects(
+    Fault.S3_HALF,
+    *STORES[1:],
+    what="the connection is lost in the middle of every object until the run is over",
+)
+def s3_half(play: Play) -> Iterator[None]:
+    """Of what is read."""
+
+    def halve(request: Request, forward: Forward) -> Reply:
+        reply = forward()
+        return reply._replace(cut_after=len(reply.body) // 2) if request.method == "GET" else reply
+
+    with _s3(play, halve):
+        yield
+
+
+# Sizes.
+
+
+@injects(
+    Fault.LARGE_PAYLOAD,
+    Step.FINALIZE,
+    what="what FanOut hands over is above 256 KiB (States.DataLimitExceeded)",
+)
+def large_handover(play: Play) -> Iterator[None]:
+    """The limit is emulated from documentation."""
+    with play.redefined(_with_a_large_output):
+        yield
+    assert play.event_of(Step.FINALIZE)["error"]["Error"] == "States.DataLimitExceeded"
+
+
+def _with_a_large_output(definition: dict[str, Any]) -> None:
+    """As of a thousand batches that are lost with long words: each iteration's output is padded."""
+    states = definition["States"]["FanOut"]["ItemProcessor"]["States"]
+    del states["Save"]["End"]
+    states["Save"]["Next"] = "Padding"
+    states["Padding"] = {
+        "Type": "Pass",
+        "Output": "{% $merge([$states.input, {'error': {'Error': 'E', 'Cause': $pad('', 99999, 'x')}}]) %}",
+        "End": True,
+    }
+
+
+@injects(Fault.LARGE_PAYLOAD, Step.RETRY, what="a body of 300 KiB, which nobody asked for")
+def large_body(play: Play) -> Iterator[None]:
+    """It is not read."""
+    play.body = b" " * 300 * 1024
+    yield
+    play.body = None
+
+
+@injects(
+    Fault.LARGE_PAYLOAD,
+    Step.RECONCILE,
+    what="an event whose cause is as long as Step Functions allows, NUL included",
+)
+def large_event(play: Play) -> Iterator[None]:
+    """32,768 characters."""
+    play.event["detail"] |= {"error": "Large", "cause": "\x00" + "x" * 32_767}
+    yield
+
+
+# The execution around the step.
+
+
+@injects(
+    Fault.STOPPED, *MACHINE, what="StopExecution while it is at work; it goes on when the task is recorded"
+)
+def stopped(play: Play) -> Iterator[None]:
+    """Its work comes late."""
+
+    def stop() -> None:
+        play.rig.stepfunctions.stop_execution(executionArn=play.running())
+        play.await_recorded()
+
+    with play.rig.events(), Gather(play.line.database, play.invocations, on_all=stop):
+        yield
+
+
+@injects(
+    Fault.TIMED_OUT,
+    *MACHINE,
+    what="TimeoutSeconds of the execution is over while it is at work; it goes on when the task is recorded",
+)
+def timed_out(play: Play) -> Iterator[None]:
+    """Its work comes late."""
+
+    def wait() -> None:
+        play.await_end(play.running())
+        play.await_recorded()
+
+    def bound(definition: dict[str, Any]) -> None:
+        definition["TimeoutSeconds"] = 2
+
+    with play.rig.events(), play.redefined(bound), Gather(play.line.database, play.invocations, on_all=wait):
+        yield
+
+
+# StartExecution: a call of the endpoint's to Step Functions.
+
+
+def starts(fault: Fault, what: str) -> Callable[[Callable[[Play, Request, Forward], Reply | None]], None]:
+    """Register how a StartExecution is answered."""
+
+    def register(answer: Callable[[Play, Request, Forward], Reply | None]) -> None:
+        @contextmanager
+        def inject(play: Play) -> Iterator[None]:
+            struck = threading.Event()
+
+            def script(request: Request, forward: Forward) -> Reply | None:
+                if request.target != "StartExecution":
+                    return forward()
+                struck.set()
+                return answer(play, request, forward)
+
+            play.line.executions.play(script)
+            try:
+                yield
+            finally:
+                play.line.executions.play()
+            assert struck.is_set(), "nothing was started"
+
+        INJECTORS[fault, Step.START] = Injector(what, inject)
+
+    return register
+
+
+def _error(code: str) -> Reply:
+    return Reply(400, json.dumps({"__type": code, "message": "no"}).encode())
+
+
+@starts(Fault.EXCEPTION, "it is answered StateMachineDoesNotExist")
+def _refused(_play: Play, _request: Request, _forward: Forward) -> Reply | None:
+    return _error("StateMachineDoesNotExist")
+
+
+@starts(Fault.TIMEOUT, "it is not answered until the function's time is up")
+def _swallowed(play: Play, request: Request, _forward: Forward) -> Reply | None:
+    assert becomes_true(lambda: client_at(request.client_port) is None, 30)
+    return None
+
+
+@starts(Fault.KILLED_BEFORE, "the process is killed before the call comes through")
+def _killed_before(_play: Play, request: Request, _forward: Forward) -> Reply | None:
+    kill_client_at(request.client_port)
+    return None
+
+
+@starts(Fault.KILLED_AFTER, "the process is killed when the execution has started")
+def _killed_after(_play: Play, request: Request, forward: Forward) -> Reply | None:
+    forward()
+    kill_client_at(request.client_port)
+    return None
+
+
+@starts(Fault.THROTTLED, "ThrottlingException to each try")
+def _throttled(_play: Play, _request: Request, _forward: Forward) -> Reply | None:
+    return _error("ThrottlingException")
+
+
+@starts(Fault.TWICE_AT_ONCE, "it is delivered twice, one beside the other")
+def _delivered_twice(_play: Play, _request: Request, forward: Forward) -> Reply | None:
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: forward(), range(2))
+    assert json.loads(first.body)["executionArn"] == json.loads(second.body)["executionArn"]
+    return first
+
+
+@starts(Fault.AGAIN_LATER, "it is delivered again, an hour after the task was healed")
+def _delivered_later(play: Play, _request: Request, forward: Forward) -> Reply | None:
+    play.repeat = lambda: json.loads(forward().body).get("__type", "the same execution")
+    return forward()

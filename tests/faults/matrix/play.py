@@ -1,0 +1,320 @@
+"""A cell being played: a task of its own, one step of its way through the machine struck, and its healing."""
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+from sqlalchemy import text
+
+from local.loading import load_bundle
+from local.processes import becomes_true
+from local.runs import start_run, task_status
+from roadmap_content.bundle import read_bundle
+from roadmap_content.deadline import Deadline
+from roadmap_content.items import ContentType, Item
+from roadmap_content.keys import staged_key
+from roadmap_content.status import TaskStatus
+from tests.factories import USER, bundle_of, quiz
+from tests.faults.oracle import TABLES, Log, Oracle
+
+from .declaration import Cell, Step
+from .rig import Line, Rig
+from .scripts import Gather
+
+CONCEPTS = 4
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the report."""
+
+    step: str
+    fault: str
+    injected: str
+    ended: str
+    saved: int
+    failed: int
+    healed: int
+
+
+class Play:
+    """One task under one fault: four concepts, one list of resources not made yet, and where Save is
+    done before the fault strikes, one quiz that cannot be saved.
+    """
+
+    def __init__(self, rig: Rig, cell: Cell) -> None:
+        self.rig, self.cell = rig, cell
+        self.line: Line = rig.lines[cell.step]
+        self.roadmap_id, self.task_id = f"r-{uuid.uuid4().hex[:8]}", str(uuid.uuid4())
+        self.ids = [f"{self.roadmap_id}:c-1-1-{number}" for number in range(1, CONCEPTS + 1)]
+        self.api = rig.target.api(USER)
+        self.arn = ""
+        """The execution that is going on."""
+
+        self.event: dict[str, Any] = {}
+        """What Reconcile is told, in a cell that is about it."""
+
+        self._started = threading.Event()
+        self.body: bytes | None = None
+        """What a retry is sent with."""
+
+        self.repeat: Callable[[], str] | None = None
+        """Does again, an hour after the healing, what the step was asked; how that ended."""
+
+        self._others: list[str] = []
+
+        bundle = bundle_of(self.ids, roadmap_id=self.roadmap_id, task_id=self.task_id)
+        del bundle["content"][1]["resources"]
+        loaded = read_bundle(bundle)
+        load_bundle(loaded, rig.target.engine, rig.target.bucket, Deadline.after(30))
+        if (
+            cell.step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY, Step.START)
+            and "S3" not in cell.fault
+        ):
+            # Save meets it before the fault strikes: it takes one attempt to be known and another to heal.
+            body = json.dumps(quiz(self.ids[0], note="\x00")).encode()
+            rig.target.bucket.put(staged_key(self.roadmap_id, Item(self.ids[0], ContentType.QUIZ)), body)
+        self.log = Log(injected=[str(cell)])
+        self.oracle = Oracle(rig.target.engine, rig.s3, rig.stack.bucket, bundle, self.log)
+        rig.lines[Step.GENERATE].s3.requests.clear()
+
+    @property
+    def invocations(self) -> int:
+        """How many invocations of the step are at work at the same time: one for each batch, or one."""
+        return len(ContentType) if self.cell.step in (Step.GENERATE, Step.SAVE) else 1
+
+    # What is struck: `prepare`, and then `act` under the fault.
+
+    def prepare(self) -> None:
+        """Bring the task to where the step comes in."""
+        match self.cell.step:
+            case Step.AWAIT_REDRIVE | Step.RETRY | Step.START:
+                self.arn = self.start()
+                assert self.await_end(self.arn)["error"] == "ContentIncomplete"
+                self.check()
+            case Step.RECONCILE:
+                self._leave_unrecorded()
+            case _:
+                pass
+
+    def _leave_unrecorded(self) -> None:
+        """Stop a run before its Finalize, with no event to tell of it."""
+
+        def stop() -> None:
+            self.rig.stepfunctions.stop_execution(executionArn=self.running())
+
+        save = self.rig.lines[Step.SAVE].database
+        with Gather(save, len(ContentType), on_all=stop):
+            self.arn = self.start()
+            ended = self.await_end(self.arn)
+        assert ended["status"] == "ABORTED"
+        self.rig.await_quiet()
+        detail = {"executionArn": self.arn, "status": "ABORTED"}
+        self.event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
+
+    def act(self) -> str:
+        """Have the step done, under whatever fault there is; how it ended."""
+        match self.cell.step:
+            case Step.RETRY | Step.START:
+                return self.retry()
+            case Step.RECONCILE:
+                return self.invoke(Step.RECONCILE, self.event)
+            case Step.AWAIT_REDRIVE:
+                self.rig.stepfunctions.redrive_execution(executionArn=self.arn)
+            case _:
+                self.arn = self.start()
+        return _said(self.await_end(self.arn))
+
+    def retry(self, **query: str) -> str:
+        """One retry over HTTP, followed to the end of its run; how both ended."""
+        path = f"/api/v1/tasks/{self.task_id}/retry"
+        answer = self.api.request("POST", path, {"user_id": USER, **query}, body=self.body)
+        if answer.status != 202:
+            said = answer.body.get("error", "") if isinstance(answer.body, dict) else ""
+            return f"{answer.status} {said}".strip()
+        self.arn = answer.body["execution_arn"]
+        return f"202, {_said(self.await_end(self.arn))}"
+
+    def running(self) -> str:
+        """The execution that is going on, also asked by who comes before its start was answered."""
+        assert self._started.wait(30)
+        return self.arn
+
+    def also(self, said: str) -> None:
+        """Note how another invocation ended."""
+        self._others.append(said)
+
+    def event_of(self, step: Step) -> dict[str, Any]:
+        """The event that the execution invoked a step with; of Generate and Save, with the first batch."""
+        arn = self.running()
+        history = self.rig.stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)["events"]
+        described = self.rig.stepfunctions.describe_execution(executionArn=arn)
+        execution = {"Id": arn, "RedriveCount": described.get("redriveCount", 0)}
+        entered = {
+            event["stateEnteredEventDetails"]["name"]: json.loads(event["stateEnteredEventDetails"]["input"])
+            for event in history
+            if "stateEnteredEventDetails" in event
+        }
+        match step:
+            case Step.PLAN:
+                return {"input": json.loads(described["input"]), "execution": execution}
+            case Step.GENERATE | Step.SAVE:
+                planned = entered["FanOut"]
+                return {"plan": planned["plan"], "batch": planned["batches"][0], "execution_arn": arn}
+            case Step.FINALIZE:
+                event: dict[str, Any] = entered["Finalize"] | {"execution": execution}
+                return event
+            case Step.AWAIT_REDRIVE:
+                return {"outcome": entered["AwaitRedrive"], "execution": execution}
+            case _:
+                return self.event
+
+    @contextmanager
+    def redefined(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+        """Change the state machine, as long as the block lasts."""
+        before = self.rig.definition
+        definition = json.loads(before)
+        change(definition)
+        self.rig.redefine(json.dumps(definition))
+        try:
+            yield
+        finally:
+            self.rig.redefine(before)
+
+    def await_recorded(self) -> None:
+        """Wait until the end of its execution is recorded, although nobody calls Reconcile."""
+        assert becomes_true(lambda: self.status().status not in ("pending", "processing"), 20)
+
+    def start(self) -> str:
+        """Start a run by hand, which claims an attempt itself; its ARN."""
+        self.arn = start_run(self.rig.stepfunctions, self.rig.stack.state_machine_arn, self.task_id)
+        self._started.set()
+        return self.arn
+
+    def await_end(self, arn: str) -> dict[str, Any]:
+        """Wait for an execution's end; how Step Functions describes it."""
+        found: dict[str, Any] = {}
+
+        def is_over() -> bool:
+            found.update(self.rig.stepfunctions.describe_execution(executionArn=arn))
+            return bool(found["status"] != "RUNNING")
+
+        assert becomes_true(is_over, 60), f"{self.cell}: the run does not end"
+        return found
+
+    def invoke(self, step: Step, event: dict[str, Any]) -> str:
+        """Invoke a step's function as it is deployed; what it raised, or `answered`."""
+        name = self.rig.lines[step].function
+        try:
+            answer = self.rig.functions.invoke(FunctionName=name, Qualifier="live", Payload=json.dumps(event))
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        body = json.load(answer["Payload"])
+        return str(body.get("errorType")) if "FunctionError" in answer else "answered"
+
+    def play(self, what: str, inject: "Callable[[Play], AbstractContextManager[None]]") -> Result:
+        """The whole cell: the fault, what it leaves, and the healing."""
+        self.prepare()
+        with inject(self):
+            ended = self.act()
+        self.settle()
+        status, missing = self.status().status, self.missing()
+        self.heal()
+        if self.repeat is not None:
+            self.settle(minutes=60)
+            self.also(f"later: {self.repeat()}")
+            self.settle()
+            self.oracle.require(self.oracle.healed())
+        total = CONCEPTS * len(ContentType)
+        ended = "; ".join((ended, *self._others, status))
+        return Result(self.cell.step, self.cell.fault, what, ended, total - missing, missing, missing)
+
+    # What comes after.
+
+    def settle(self, minutes: float = 1.1) -> None:
+        """Everybody who was late has ended, the run's end is told, time passes, and the sweep comes by.
+
+        Then the invariants hold.
+        """
+        self.rig.await_quiet()
+        if self.cell.step is not Step.RECONCILE:
+            self._tell_end()
+        self.execute(
+            "UPDATE roadmap_tasks SET updated_at = updated_at - make_interval(secs => :secs)"
+            " WHERE task_id = :id",
+            secs=60 * minutes,
+            id=self.task_id,
+        )
+        assert self.invoke(Step.RECONCILE, {}) == "answered"
+        intruder = self.rig.target.api("somebody-else").retry(self.task_id)
+        self.log.intrusions.append(("retry", "refused" if intruder.status == 404 else str(intruder)))
+        self.check()
+
+    def _tell_end(self) -> None:
+        """Invoke Reconcile as EventBridge does, which tries for an hour: longer than any fault here."""
+        ended = self.rig.stepfunctions.describe_execution(executionArn=self.arn)
+        if ended["status"] != "SUCCEEDED":
+            detail = {key: ended.get(key) for key in ("executionArn", "status", "input", "error", "cause")}
+            assert self.invoke(Step.RECONCILE, {"detail": detail}) == "answered"
+
+    def check(self) -> None:
+        """Hold I1 to I6 against the tables and the bucket."""
+        self.log.recorded.add(self.status().attempt)
+        self._count_generated()
+        self.oracle.require(self.oracle.at_any_time(), self.oracle.at_rest())
+
+    def heal(self) -> None:
+        """One retry, or one redrive where the cell is about redriving; then nothing is missing."""
+        by_redrive = self.cell.step in (Step.FINALIZE, Step.AWAIT_REDRIVE) and self.missing()
+        said = self.retry(force_checkpoint="true") if by_redrive else self.retry()
+        assert said == "202, SUCCEEDED" or said == "200", f"{self.cell}: healing ended {said}"
+        self.rig.await_quiet()
+        self.check()
+        self.oracle.require(self.oracle.healed())
+
+    def _count_generated(self) -> None:
+        """Whatever Generate stages it has made: nothing here is renamed."""
+        prefix = f"/{self.rig.stack.bucket}/staged/{self.roadmap_id}/"
+        self.log.generated[:] = [
+            (concept.removesuffix(".json"), kind)
+            for request in self.rig.lines[Step.GENERATE].s3.requests
+            if request.method == "PUT" and request.path.startswith(prefix)
+            for kind, concept in [request.path.removeprefix(prefix).split("/")]
+        ]
+
+    def missing(self) -> int:
+        """How many items are missing."""
+        return sum(progress.missing for progress in self.status().progress.values())
+
+    def status(self) -> TaskStatus:
+        """How the task stands."""
+        return task_status(self.rig.target.engine, self.task_id)
+
+    def execute(self, sql: str, **parameters: object) -> None:
+        """Change the database."""
+        with self.rig.target.engine.begin() as connection:
+            connection.execute(text(sql), parameters)
+
+    def forget(self) -> None:
+        """Remove the task and all that it has, so that the next cell does not pay for it."""
+        for table in (*(table for table, _ in TABLES.values()), "roadmap_metadata"):
+            self.execute(f"DELETE FROM {table} WHERE roadmap_id = :id", id=self.roadmap_id)
+        for table in ("roadmap_tasks", "content_failures"):
+            self.execute(f"DELETE FROM {table} WHERE task_id = :id", id=self.task_id)
+        bucket = self.rig.stack.bucket
+        found = self.rig.s3.list_objects_v2(Bucket=bucket)["Contents"]
+        ours = [
+            {"Key": entry["Key"]}
+            for entry in found
+            if self.roadmap_id in entry["Key"] or self.task_id in entry["Key"]
+        ]
+        self.rig.s3.delete_objects(Bucket=bucket, Delete={"Objects": ours})
+
+
+def _said(execution: dict[str, Any]) -> str:
+    return " ".join(filter(None, (execution["status"], execution.get("error"))))

@@ -1,0 +1,195 @@
+"""The local stack, wired so that a fault reaches one step alone.
+
+Each step has a role in the database, and a way to the database, to S3 and to Step Functions of its own.
+That is configuration, as a deployment could have it: a secret, endpoints and a time-out per function.
+What is shorter than in the template is waiting: functions have seconds, sessions tenths of seconds, and
+the state machine tries once more where it would try up to ten times.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from sqlalchemy import Connection, NullPool, create_engine, make_url, text
+
+from local.cloud import REGION
+from local.processes import becomes_true
+from local.stack import LocalStack, database_secret
+from local.target import Target
+
+from .database_proxy import DatabaseProxy
+from .declaration import Step
+from .http_proxy import HttpProxy
+
+LIMITS = {"lock_timeout": "400ms", "statement_timeout": "800ms"}
+
+FUNCTIONS = {
+    Step.PLAN: ("PlanBatchesFunction", 4),
+    Step.GENERATE: ("GenerateContentFunction", 8),
+    Step.SAVE: ("SaveBatchFunction", 4),
+    Step.FINALIZE: ("FinalizeTaskFunction", 4),
+    Step.AWAIT_REDRIVE: ("AwaitRedriveFunction", 4),
+    Step.RETRY: ("TaskApiFunction", 5),
+    Step.RECONCILE: ("ReconcileTaskFunction", 8),
+}
+"""The function of each step, and the seconds that it has: a transaction is given up 3 s before they are over,
+and Generate and Reconcile begin nothing new in the last 6."""
+
+QUIET = text("""
+SELECT count(*) FROM pg_stat_activity
+WHERE starts_with(usename, 'step_') AND state IS DISTINCT FROM 'idle' AND datname = current_database()
+""")
+
+
+class Line:
+    """The ways of one step to everything that it needs."""
+
+    def __init__(self, step: Step, stack: LocalStack, server_port: int, resources: ExitStack) -> None:
+        logical_id, self.timeout = FUNCTIONS[step]
+        self.function = stack.functions[logical_id]
+        self.role = f"step_{logical_id.removesuffix('Function').lower()}"
+        self.database = resources.enter_context(DatabaseProxy(server_port, LIMITS))
+        self.s3 = resources.enter_context(HttpProxy(stack.endpoint_url))
+        self.executions = resources.enter_context(HttpProxy(stack.endpoint_url))
+
+
+class Rig:
+    """A running stack and the lines of its steps."""
+
+    def __init__(self, stack: LocalStack, resources: ExitStack) -> None:
+        self.stack = stack
+        self.target = Target.local(stack)
+        resources.callback(self.target.engine.dispose)
+        port = make_url(stack.database_url).port
+        assert port is not None
+        self.lines = {step: Line(step, stack, port, resources) for step in FUNCTIONS}
+        self.lines[Step.START] = self.lines[Step.RETRY]
+        for step in FUNCTIONS:
+            self._wire(self.lines[step])
+        self._let_it_try_once_more()
+        self._tell_ends(told=False)
+
+    @classmethod
+    @contextmanager
+    def start(cls) -> "Iterator[Rig]":
+        """Start a stack and wire it."""
+        # Not pytest's directory: that is root's alone where root runs the tests, and PostgreSQL is not root.
+        with (
+            tempfile.TemporaryDirectory(prefix="roadmap-matrix-") as directory,
+            LocalStack.start(Path(directory), wait_scale=0.01, fsync=False) as stack,
+            ExitStack() as resources,
+        ):
+            yield cls(stack, resources)
+
+    def _wire(self, line: Line) -> None:
+        with self.administering() as connection:
+            connection.execute(text(f"CREATE ROLE {line.role} LOGIN PASSWORD 'secret'"))
+            connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {line.role}"))
+        secret = database_secret(self.stack.database_url)
+        secret |= {"port": line.database.port, "username": line.role, "password": "secret"}
+        secrets = self.stack.client("secretsmanager")
+        arn = secrets.create_secret(Name=line.role, SecretString=json.dumps(secret))["ARN"]
+        name = line.function
+        environment = self.functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        environment |= {
+            "DATABASE_SECRET_ARN": arn,
+            "AWS_ENDPOINT_URL_S3": line.s3.url,
+            "AWS_ENDPOINT_URL_SFN": line.executions.url,
+        }
+        self.functions.update_function_configuration(
+            FunctionName=name, Timeout=line.timeout, Environment={"Variables": environment}
+        )
+        version = self.functions.publish_version(FunctionName=name)["Version"]
+        self.functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+
+    def _let_it_try_once_more(self) -> None:
+        definition = json.loads(self.definition)
+        states = definition["States"]
+        for state in (*states.values(), *states["FanOut"]["ItemProcessor"]["States"].values()):
+            for retry in state.get("Retry", ()):
+                retry["MaxAttempts"] = 1
+        self.redefine(json.dumps(definition))
+
+    @cached_property
+    def functions(self) -> Any:
+        """A client of Lambda that does not try again by itself."""
+        return boto3.client(
+            "lambda",
+            endpoint_url=self.stack.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    @cached_property
+    def stepfunctions(self) -> Any:
+        """A client of Step Functions."""
+        return self.stack.client("stepfunctions")
+
+    @cached_property
+    def s3(self) -> Any:
+        """A client of S3 that no fault is about."""
+        return self.stack.client("s3")
+
+    @property
+    def definition(self) -> str:
+        """The definition of the state machine."""
+        described = self.stepfunctions.describe_state_machine(stateMachineArn=self.stack.state_machine_arn)
+        definition: str = described["definition"]
+        return definition
+
+    def redefine(self, definition: str) -> None:
+        """Change the state machine, for executions to come."""
+        self.stepfunctions.update_state_machine(
+            stateMachineArn=self.stack.state_machine_arn, definition=definition
+        )
+
+    @contextmanager
+    def events(self) -> Iterator[None]:
+        """The end of an execution invokes Reconcile, as long as the block lasts.
+
+        Otherwise a cell does that itself: of a task that is recorded, nobody could tell when it has been.
+        """
+        self._tell_ends(told=True)
+        try:
+            yield
+        finally:
+            self._tell_ends(told=False)
+
+    def _tell_ends(self, *, told: bool) -> None:
+        events = self.stack.client("events")
+        for rule in events.list_rules()["Rules"]:
+            if "EventPattern" in rule:
+                (events.enable_rule if told else events.disable_rule)(Name=rule["Name"])
+
+    @contextmanager
+    def administering(self) -> Iterator[Connection]:
+        """A session of the database's owner, each statement committed."""
+        with self.session("AUTOCOMMIT") as connection:
+            yield connection
+
+    @contextmanager
+    def session(self, isolation: str = "READ COMMITTED") -> Iterator[Connection]:
+        """A session of somebody else."""
+        engine = create_engine(self.stack.database_url, isolation_level=isolation, poolclass=NullPool)
+        with engine.connect() as connection:
+            yield connection
+
+    def await_quiet(self) -> None:
+        """Wait until no step is at work in the database."""
+        calm = 0
+        with self.administering() as connection:
+
+            def is_quiet() -> bool:
+                nonlocal calm
+                calm = 0 if connection.scalar(QUIET) else calm + 1
+                return calm >= 5  # a step is idle between two transactions, but not for long
+
+            assert becomes_true(is_quiet, 30), "a step does not end"

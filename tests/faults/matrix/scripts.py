@@ -1,0 +1,166 @@
+"""What the proxies are told to do: one script per kind of fault."""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from .database_proxy import DatabaseProxy, Script, Session
+
+
+class Played(Script):
+    """A script that is in its proxy as long as a block lasts, and that must have struck by then."""
+
+    def __init__(self, proxy: DatabaseProxy) -> None:
+        self.proxy = proxy
+        self.struck = threading.Event()
+
+    def __enter__(self) -> Self:
+        self.proxy.play(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.proxy.play()
+        assert error or self.struck.is_set(), "the fault did not strike"
+
+
+class Gather(Played):
+    """Keeps whoever comes until all are there; then something is done, and all go on.
+
+    They come with their first statement or, to have read already, with their first COMMIT.
+    """
+
+    def __init__(
+        self,
+        proxy: DatabaseProxy,
+        expected: int = 1,
+        *,
+        on_first: Callable[[], object] = lambda: None,
+        on_all: Callable[[], object] = lambda: None,
+        at_commit: bool = False,
+    ) -> None:
+        super().__init__(proxy)
+        self._expected, self._on_first, self._on_all = expected, on_first, on_all
+        self._at_commit = at_commit
+        self._lock = threading.Lock()
+        self._there: set[Session] = set()
+        self._open = threading.Event()
+        self._error: BaseException | None = None
+
+    def on_statement(self, session: Session) -> None:
+        """Come, unless the COMMIT is meant."""
+        if not self._at_commit:
+            self._come(session)
+
+    def on_commit(self, session: Session, number: int) -> None:
+        """Come, if the COMMIT is meant."""
+        if self._at_commit:
+            self._come(session)
+
+    def _come(self, session: Session) -> None:
+        with self._lock:
+            first, news = not self._there, session not in self._there
+            self._there.add(session)
+            last = news and len(self._there) == self._expected
+        try:
+            if first:
+                self._on_first()
+            if last:
+                self.struck.set()
+                self._on_all()
+        except BaseException as error:  # it belongs to the test, not to this thread
+            self._error = error
+            raise
+        finally:
+            if last:
+                self._open.set()
+        self._open.wait(20)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self._error is not None:
+            raise self._error
+
+
+class Refuse(Played):
+    """Accepts no connection, or not the first few; and there is none any more."""
+
+    def __init__(self, proxy: DatabaseProxy, times: int | None = None) -> None:
+        super().__init__(proxy)
+        self._left = times
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        self.proxy.cut_all()
+        return self
+
+    def on_connect(self) -> bool:
+        """Count."""
+        self.struck.set()
+        if self._left is None:
+            return False
+        self._left -= 1
+        return self._left < 0
+
+
+class Hang(Played):
+    """Does not let the first statement through."""
+
+    def __init__(self, proxy: DatabaseProxy) -> None:
+        super().__init__(proxy)
+        self._over = threading.Event()
+        self._lock = threading.Lock()
+
+    def on_statement(self, session: Session) -> None:
+        """Wait for the end; then the client has long gone."""
+        with self._lock:
+            if self.struck.is_set():
+                return
+            self.struck.set()
+        self._over.wait()
+        session.cut()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        super().__exit__(kind, error, trace)
+
+
+class CutStatement(Played):
+    """Loses the connection in the first statement."""
+
+    def on_statement(self, session: Session) -> None:
+        """Once."""
+        if not self.struck.is_set():
+            self.struck.set()
+            session.cut()
+
+
+class StrikeCommit(Played):
+    """Cuts the connection, or kills the process, on one side of a COMMIT."""
+
+    def __init__(
+        self, proxy: DatabaseProxy, strike: Callable[[Session], None], number: int, *, after: bool, once: bool
+    ) -> None:
+        super().__init__(proxy)
+        self._strike, self._number, self._after, self._once = strike, number, after, once
+
+    def on_commit(self, session: Session, number: int) -> None:
+        """Before it."""
+        if not self._after:
+            self._consider(session, number)
+
+    def on_committed(self, session: Session, number: int) -> None:
+        """After it."""
+        if self._after:
+            self._consider(session, number)
+
+    def _consider(self, session: Session, number: int) -> None:
+        if number == self._number and not (self._once and self.struck.is_set()):
+            self.struck.set()
+            self._strike(session)

@@ -1,0 +1,53 @@
+"""The fault matrix: every cell is run, or says why not; `report.py` makes the table of what came of it."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+import pytest
+
+from local.loading import load_bundle
+from roadmap_content.bundle import read_bundle
+from roadmap_content.deadline import Deadline
+from tests.factories import bundle_of
+
+from .declaration import CELLS, IMPOSSIBLE, RUN, Cell
+from .injectors import INJECTORS
+from .play import Play
+from .rig import Rig
+
+
+@pytest.fixture(scope="session")
+def rig() -> Iterator[Rig]:
+    """One stack for all the cells of a worker, and a neighbour whom nothing may touch."""
+    # A database server of our own, whatever DATABASE_URL says: the faults change its roles.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DATABASE_URL", raising=False)
+        with Rig.start() as rig:
+            neighbour = read_bundle(
+                bundle_of(["theirs"], roadmap_id="r-theirs", task_id="t-theirs", user_id="a neighbour")
+            )
+            load_bundle(neighbour, rig.target.engine, rig.target.bucket, Deadline.after(30))
+            yield rig
+
+
+@pytest.mark.parametrize("cell", RUN, ids=str)
+def test_cell(rig: Rig, cell: Cell, record_property: Callable[[str, object], None]) -> None:
+    injector = INJECTORS[cell.fault, cell.step]
+    play = Play(rig, cell)
+    try:
+        result = play.play(injector.what, injector.inject)
+    finally:
+        rig.await_quiet()
+        play.forget()
+    assert result.healed == result.failed
+    record_property("fault_cell", json.dumps(asdict(result)))
+
+
+def test_every_cell_is_run_or_says_why_not() -> None:
+    for cell in CELLS:
+        runs, reason = (cell.fault, cell.step) in INJECTORS, IMPOSSIBLE.get(cell, "")
+        assert runs != bool(reason), (
+            f"{cell}: {'is run, and yet' if runs else 'neither run nor'} said why not"
+        )
+        assert not reason or reason.endswith("."), f"{cell}: {reason}"

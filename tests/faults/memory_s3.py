@@ -1,0 +1,98 @@
+"""An S3 of a few dictionaries, for tests that write and read thousands of objects.
+
+It has the errors and the shapes of boto3's client, as far as this system asks, without its 4 ms a call.
+What the product does with that client is seen by the integration tests on moto, and by the matrix over HTTP.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class _Object(NamedTuple):
+    body: bytes
+    metadata: Mapping[str, str]
+    etag: str
+
+
+class MemoryS3:
+    """Buckets and their objects. Safe to be used by several threads."""
+
+    def __init__(self) -> None:
+        self._buckets: dict[str, dict[str, _Object]] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def client(self) -> "S3Client":
+        """This, as boto3's type: as much of it as is used."""
+        return cast("S3Client", self)
+
+    def create_bucket(self, *, Bucket: str) -> None:  # noqa: N803 - boto3's names, here and below
+        """Make an empty bucket."""
+        self._buckets[Bucket] = {}
+
+    def put_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        Body: bytes,  # noqa: N803
+        Metadata: Mapping[str, str] | None = None,  # noqa: N803
+        ContentType: str = "",  # noqa: N803
+        IfNoneMatch: str | None = None,  # noqa: N803
+    ) -> None:
+        """Store an object; with `IfNoneMatch`, only where there is none."""
+        etag = f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'
+        with self._lock:
+            if IfNoneMatch == "*" and Key in self._buckets[Bucket]:
+                raise _error("PreconditionFailed", 412, "PutObject")
+            self._buckets[Bucket][Key] = _Object(Body, dict(Metadata or {}), etag)
+
+    def get_object(self, *, Bucket: str, Key: str, Range: str | None = None) -> dict[str, Any]:  # noqa: N803
+        """Read an object, or the bytes of a range."""
+        found = self._find(Bucket, Key, "GetObject")
+        body = found.body
+        if Range is not None:
+            first, last = Range.removeprefix("bytes=").split("-")
+            body = body[int(first) : int(last) + 1]
+        return {"Body": BytesIO(body), "Metadata": found.metadata}
+
+    def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
+        """Read an object's metadata."""
+        return {"Metadata": self._find(Bucket, Key, "HeadObject").metadata}
+
+    def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803
+        """Delete an object, if it is there."""
+        self._buckets[Bucket].pop(Key, None)
+
+    def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> None:  # noqa: N803
+        """Delete several."""
+        for entry in Delete["Objects"]:
+            self.delete_object(Bucket=Bucket, Key=entry["Key"])
+
+    def get_paginator(self, _operation: str) -> "MemoryS3":
+        """The lister: this itself."""
+        return self
+
+    def paginate(self, *, Bucket: str) -> Iterator[dict[str, Any]]:  # noqa: N803
+        """All objects, on one page."""
+        objects = self._buckets[Bucket].items()
+        yield {"Contents": [{"Key": key, "ETag": found.etag} for key, found in sorted(objects)]}
+
+    def _find(self, bucket: str, key: str, operation: str) -> _Object:
+        found = self._buckets[bucket].get(key)
+        if found is None:
+            raise _error("404" if operation == "HeadObject" else "NoSuchKey", 404, operation)
+        return found
+
+
+def _error(code: str, status: int, operation: str) -> ClientError:
+    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, operation)

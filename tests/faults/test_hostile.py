@@ -1,0 +1,343 @@
+"""Hostile requests over real HTTP: no failure of ours, nobody else's rows, and no secret in the logs.
+
+API Gateway is ministack's; the authorizer, the API's function and PostgreSQL are real. Where an answer is a
+5xx, the functions' logs tell whose it is: whatever fails in a function says so there.
+"""
+
+import base64
+import hmac
+import http.client
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
+
+import jwt
+import pytest
+import yaml
+from hypothesis import Phase, example, given, seed, settings
+from hypothesis import strategies as st
+from sqlalchemy import make_url
+
+from local.builds import REPOSITORY
+from local.environment import environment_python
+from local.stack import LocalStack
+from local.target import Target
+from local.tokens import sign_token
+from tests.factories import USER, bundle_of
+from tests.workflow.machine import Machine
+
+from .oracle import Log, Oracle
+
+SEED = int(os.environ.get("FAULTS_SEED", "1"))
+NEIGHBOUR = "somebody else"
+CONFIDENTIAL = "CONFIDENTIAL"
+"""Stands in everything that is content, and in nothing else."""
+
+SECONDS = 12
+"""How long schemathesis may go on, for each of two users."""
+
+
+@dataclass
+class Ground:
+    """Where it happens: a task of ours that lacks an item, and one of a neighbour's."""
+
+    stack: LocalStack
+    mine: Machine
+    theirs: Machine
+    oracle: Oracle
+    secrets: set[str] = field(default_factory=set)
+    """What must not be said anywhere: what signs tokens, what opens the database, and every token sent."""
+
+    def sign(self, user_id: str = USER, secret: str | None = None, **claims: Any) -> str:
+        """A token as the issuer would sign it, but for what is asked otherwise."""
+        known = {"issuer": "https://local.example", "audience": "roadmap-content"}
+        return self.kept_secret(
+            sign_token(secret or self.stack.token_secret, user_id=user_id, **known | claims)
+        )
+
+    def kept_secret(self, value: str) -> str:
+        """The value, of which nothing may be found in a log."""
+        self.secrets.add(value)
+        return value
+
+    def logs(self) -> str:
+        """Everything that the functions and the API's access log have ever said."""
+        client = self.stack.client("logs")
+        groups = client.get_paginator("describe_log_groups").paginate().search("logGroups[].logGroupName")
+        events = client.get_paginator("filter_log_events")
+        return "\n".join(
+            message
+            for group in groups
+            for message in events.paginate(logGroupName=group).search("events[].message")
+        )
+
+    def require_unharmed(self) -> None:
+        """Hold what must be so after whatever was sent."""
+        self.oracle.require(self.oracle.at_any_time())
+        said = self.logs()
+        assert "request_refused" in said, "the functions' logs are elsewhere"
+        assert not [secret for secret in self.secrets if secret in said]
+        assert CONFIDENTIAL not in said
+        # These two are raised on purpose: a run that is incomplete, and a token that is none.
+        unexpected = re.compile(
+            r'^\[ERROR\] (?!ContentIncomplete|UnauthorizedError).*|.*"level":"ERROR".*', re.MULTILINE
+        )
+        assert not unexpected.findall(said)
+
+
+@pytest.fixture(scope="module")
+def ground() -> Iterator[Ground]:
+    """A stack of its own, which lets every request through: the throttle would hide what is behind it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-hostile-") as directory,
+        LocalStack.start(
+            Path(directory), wait_scale=0.01, fsync=False, parameters={"ApiRequestsPerSecond": "1000000"}
+        ) as stack,
+    ):
+        target = Target.local(stack)
+        mine, theirs = Machine(stack, target), Machine(stack, target)
+        for machine, user_id in ((mine, USER), (theirs, NEIGHBOUR)):
+            machine.load_bundle(_bundle(machine, user_id))
+            assert machine.run()["error"] == "ContentIncomplete"
+        oracle = Oracle(target.engine, stack.client("s3"), stack.bucket, mine.bundle, Log())
+        password = make_url(stack.database_url).password
+        assert password
+        yield Ground(stack, mine, theirs, oracle, {stack.token_secret, password})
+        target.engine.dispose()
+
+
+def _bundle(machine: Machine, user_id: str) -> dict[str, Any]:
+    """Content that must not be seen; one quiz is not to be saved."""
+    ids = machine.concept_ids(2)
+    bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id, user_id=user_id)
+    for entry in bundle["content"]:
+        entry["tutorial"] |= {"title": CONFIDENTIAL, "summary": CONFIDENTIAL, "markdown": CONFIDENTIAL}
+        entry["resources"]["resources"][0]["title"] = CONFIDENTIAL
+        entry["quiz"]["questions"][0]["question"] = CONFIDENTIAL
+    bundle["content"][0]["quiz"]["quiz_id"] = bundle["content"][1]["quiz"]["quiz_id"]
+    return bundle
+
+
+def require_silent(ground: Ground, answer: str) -> None:
+    """Hold that an answer tells nothing of the neighbour's, of the code or of content."""
+    for told in (ground.theirs.roadmap_id, CONFIDENTIAL, "Traceback", 'File "', *ground.secrets):
+        assert told not in answer
+
+
+# By the document.
+
+
+@pytest.mark.parametrize("user_id", [USER, "a stranger"])
+def test_whatever_the_document_allows_or_not(ground: Ground, tmp_path: Path, user_id: str) -> None:
+    document = json.loads((REPOSITORY / "docs/openapi.json").read_text())
+    known = {
+        "task_id": [ground.mine.task_id, ground.theirs.task_id],
+        "user_id": [USER, NEIGHBOUR, user_id],
+    }
+    for parameter in (
+        p for path in document["paths"].values() for o in path.values() for p in o["parameters"]
+    ):
+        values = known.get(parameter["name"], [])
+        parameter["examples"] = {str(number): {"value": value} for number, value in enumerate(values)}
+    (tmp_path / "openapi.json").write_text(json.dumps(document))
+
+    ended = subprocess.run(
+        [
+            *(environment_python("faults"), "-m", "schemathesis.cli", "run", "openapi.json"),
+            *("--url", ground.stack.api_url, "--header", f"Authorization: Bearer {ground.sign(user_id)}"),
+            *("--seed", str(SEED), "--max-time", str(SECONDS), "--phases", "examples,coverage,fuzzing"),
+            *("--checks", "not_a_server_error,response_schema_conformance,ignored_auth"),
+            *("--report-vcr-path", "answers.yaml", "--continue-on-failure"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ended.returncode == 0, ended.stdout
+    answers = yaml.load((tmp_path / "answers.yaml").read_text(), Loader=yaml.CSafeLoader)
+    answered = [entry["response"] for entry in answers["http_interactions"] if entry.get("response")]
+    assert answered
+    for answer in answered:
+        require_silent(ground, json.dumps(answer))
+    ground.require_unharmed()
+
+
+# By hand, where no document leads.
+
+
+class Request(NamedTuple):
+    """A request, of which `{mine}` and `{theirs}` stand for the ids of the two tasks."""
+
+    method: str = "GET"
+    task: str = "{mine}"
+    tail: str = ""
+    query: str = f"user_id={USER}"
+    token: str = "mine"
+    header: tuple[str, str] = ("Accept", "*/*")
+    body: bytes | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the user may be given what this asks for."""
+        return self.token == "mine" and "{theirs}" not in self.task
+
+
+def tokens(ground: Ground) -> dict[str, str | None]:
+    """What may stand in Authorization: one good token, of this user; and all that is none."""
+    good = ground.sign()
+    others = jwt.decode(good, options={"verify_signature": False}) | {"sub": NEIGHBOUR}
+    header, payload, signature = good.split(".")
+
+    def headed(**fields: Any) -> str:
+        return f"{_base64(json.dumps(fields).encode())}.{payload}"
+
+    def hmac_of(signed: str, digest: str, key: bytes) -> str:
+        return ground.kept_secret(f"{signed}.{_base64(hmac.digest(key, signed.encode(), digest))}")
+
+    secret = ground.stack.token_secret
+    return {
+        "mine": f"Bearer {good}",
+        "a stranger's": f"Bearer {ground.sign('a stranger')}",
+        "none": None,
+        "nothing": "",
+        "no scheme": good,
+        "another scheme": f"Basic {good}",
+        "two": f"Bearer {good} {good}",
+        "expired": f"Bearer {ground.sign(lifetime_seconds=-60)}",
+        "another's secret": f"Bearer {ground.sign(secret='x' * 48)}",
+        "alg none": f"Bearer {headed(alg='none', typ='JWT')}.",
+        "alg None": f"Bearer {headed(alg='None', typ='JWT')}.{signature}",
+        "HS512": f"Bearer {hmac_of(headed(alg='HS512', typ='JWT'), 'sha512', secret.encode())}",
+        "RS256": f"Bearer {headed(alg='RS256', typ='JWT', kid='../../etc/passwd')}.{signature}",
+        "a key of its own": f"Bearer {headed(alg='HS256', jwk={'kty': 'oct', 'k': 'AA'})}.{signature}",
+        "other claims": f"Bearer {header}.{_base64(json.dumps(others).encode())}.{signature}",
+        "garbage": "Bearer \xff\xfe.\x80.{}",
+        "long": f"Bearer {'z' * 7_000}",
+        "dots": "Bearer " + "." * 500,
+    }
+
+
+def _base64(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+escaped = st.text(max_size=80).map(lambda text: quote(text.encode("utf-8", "surrogatepass"), safe=""))
+tasks = st.sampled_from(["{mine}", "{theirs}", "8c5e2f1e-0000-4000-8000-000000000000"]) | escaped
+odd = st.sampled_from(
+    [
+        "%00",
+        "%2F",
+        "%2e%2e%2f",
+        "%ff%fe",
+        "%0d%0aX-Odd:1",
+        "%zz",
+        "%",
+        "x" * 65,
+        "x" * 5_000,
+        "%F0%9F%99%82",
+        "*",
+        ";",
+    ]
+)
+values = st.sampled_from([USER, quote(NEIGHBOUR), "", "true", "1e999", "[]", "%7B%7D"]) | escaped | odd
+names = (
+    st.sampled_from(["user_id", "user_id", "USER_ID", "user_id[]", "force_checkpoint", "task_id"]) | escaped
+)
+requests = st.builds(
+    Request,
+    method=st.sampled_from(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"]),
+    task=tasks | st.builds("{}{}".format, tasks, odd),
+    tail=st.sampled_from(
+        ["", "", "/retry", "/retry", "/", "//retry", "/retry/..", "/../{theirs}", "%2Fretry"]
+    ),
+    query=st.lists(st.builds("{}={}".format, names, values), max_size=4).map("&".join)
+    | st.just(f"user_id={USER}"),
+    token=st.sampled_from(
+        [
+            *(
+                "mine",
+                "mine",
+                "mine",
+                "a stranger's",
+                "none",
+                "nothing",
+                "no scheme",
+                "another scheme",
+                "two",
+            ),
+            *("expired", "another's secret", "alg none", "alg None", "HS512", "RS256", "a key of its own"),
+            *("other claims", "garbage", "long", "dots"),
+        ]
+    ),
+    header=st.sampled_from(
+        [
+            ("Accept", "*/*"),
+            ("Content-Type", "application/json"),
+            ("Content-Type", "multipart/form-data"),
+            ("X-HTTP-Method-Override", "DELETE"),
+            ("X-Forwarded-For", "127.0.0.1"),
+            ("X-Amzn-Trace-Id", "Root=\xff"),
+            ("X-Long", "z" * 7_000),
+            ("user_id", NEIGHBOUR),
+        ]
+    ),
+    body=st.none() | st.binary(max_size=200) | st.just(b"{" * 2_000),
+)
+
+
+@seed(SEED)
+@settings(
+    max_examples=250, deadline=None, database=None, print_blob=True, phases=[Phase.explicit, Phase.generate]
+)
+@given(request=requests)
+@example(Request())
+@example(Request(task="{theirs}"))
+@example(Request(task="{theirs}", query=f"user_id={USER}&user_id={quote(NEIGHBOUR)}"))
+@example(Request(task="{theirs}", query=f"user_id={quote(NEIGHBOUR)}&user_id={USER}"))
+@example(Request(task="{theirs}", query=f"user_id={quote(NEIGHBOUR)}", token="other claims"))
+@example(Request(task="{mine}%00"))
+@example(Request(task="{mine}%2F..%2F{theirs}"))
+@example(Request(method="POST", task="{theirs}", tail="/retry", body=b"\xff\x00{"))
+@example(Request(method="POST", tail="/retry", query=f"user_id={USER}&force_checkpoint=maybe"))
+def test_whatever_no_document_has(ground: Ground, request: Request) -> None:
+    status, answer = send(ground, request)
+    require_silent(ground, answer)
+    assert status < 500, (status, answer, request)
+    assert request.is_sound or status >= 400, (status, answer, request)
+
+
+def test_after_all_that_nothing_is_harmed_and_nothing_was_told(ground: Ground) -> None:
+    assert send(ground, Request(task="x" * 65))[0] == 422
+    assert send(ground, Request(task="{theirs}"))[0] == 404
+    ground.require_unharmed()
+
+
+def send(ground: Ground, request: Request) -> tuple[int, str]:
+    """Send a request as it is written; the answer's status and text."""
+    ids = {"{mine}": ground.mine.task_id, "{theirs}": ground.theirs.task_id}
+    url = urlsplit(ground.stack.api_url)
+    target = f"{url.path}/api/v1/tasks/{request.task}{request.tail}?{request.query}"
+    for name, task_id in ids.items():
+        target = target.replace(name, task_id)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=30)
+    try:
+        connection.putrequest(request.method, target)
+        authorization = tokens(ground)[request.token]
+        if authorization is not None:
+            connection.putheader("Authorization", authorization.encode("latin-1"))
+        connection.putheader(request.header[0], request.header[1].encode("latin-1"))
+        if request.body is not None:
+            connection.putheader("Content-Length", str(len(request.body)))
+        connection.endheaders(request.body)
+        response = connection.getresponse()
+        return response.status, response.read().decode("utf-8", "replace")
+    finally:
+        connection.close()

@@ -1,0 +1,128 @@
+"""The saver and the finalizer stay flat over 1,000 invocations, and what says so already is not written."""
+
+import gc
+import io
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+
+from roadmap_content import handler as handlers
+from roadmap_content.bucket import Bucket
+from roadmap_content.contracts import BatchRequest, FinalizeRequest
+from roadmap_content.finalizing import finalize_task
+from roadmap_content.handler import Handler, step_handler
+from roadmap_content.items import ContentType, Item
+from roadmap_content.saving import save_batch
+from tests.factories import bundle_of, concept_ids
+
+from .pipeline import Pipeline
+
+WARM_UP, INVOCATIONS = 200, 1_000
+
+
+class Context:
+    """Lambda's context, of an invocation that has a minute."""
+
+    function_name = "f"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    aws_request_id = "r"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+class RememberedObjects:
+    """An S3 client that has read a bucket once: an emulated S3 would be most of what this measures."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._answers: dict[str, tuple[bytes, Any]] = {}
+
+    def get_object(self, **arguments: Any) -> dict[str, Any]:
+        name = repr(sorted(arguments.items()))
+        if name not in self._answers:
+            answer = self._client.get_object(**arguments)
+            self._answers[name] = answer["Body"].read(), answer["Metadata"]
+        body, metadata = self._answers[name]
+        return {"Body": io.BytesIO(body), "Metadata": metadata}
+
+
+@pytest.fixture
+def handler_of(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Handler]:
+    """Makes a step's real handler on the test's connections."""
+    remembered = RememberedObjects(pipeline.bucket._client)  # noqa: SLF001 - what asks S3 in its place
+
+    def make(*step: Any) -> Handler:
+        pipeline.connections.bucket = Bucket(pipeline.bucket.name, remembered)  # type: ignore[arg-type]
+        monkeypatch.setattr(handlers, "Connections", lambda: pipeline.connections)
+        # Of what is logged, pytest keeps every line.
+        monkeypatch.setattr(logging.getLogger("roadmap-content"), "disabled", True)
+        return step_handler(*step)
+
+    return make
+
+
+def measure(handler: Handler, event: dict[str, Any], times: int) -> tuple[int, int]:
+    """Blocks that Python has allocated and bytes that the process holds, after so many invocations."""
+    for _ in range(times):
+        handler(event, Context())
+    gc.collect()
+    return sys.getallocatedblocks(), psutil.Process().memory_info().rss
+
+
+def assert_flat(handler: Handler, event: dict[str, Any]) -> None:
+    blocks, size = measure(handler, event, WARM_UP)
+    more_blocks, larger = measure(handler, event, INVOCATIONS)
+    assert (more_blocks - blocks) / INVOCATIONS < 1
+    assert larger / size <= 1.05
+
+
+def test_a_saver_stays_flat(pipeline: Pipeline, handler_of: Callable[..., Handler]) -> None:
+    ids = concept_ids(4)
+    pipeline.load(bundle_of(ids))
+    pipeline.stage(Item(ids[0], ContentType.QUIZ), b'{"not": "a quiz"}')
+    request = next(r for r in pipeline.requests(pipeline.plan()) if r.batch.content_type is ContentType.QUIZ)
+    handler = handler_of(BatchRequest, save_batch)
+    event = request.model_dump(mode="json")
+    answer = handler(event, Context())
+    assert (answer["saved"], answer["failed"]) == (3, 1)
+    assert_flat(handler, event)
+
+
+def test_a_finalizer_stays_flat(pipeline: Pipeline, handler_of: Callable[..., Handler]) -> None:
+    pipeline.load(bundle_of(concept_ids(4)))
+    planned = pipeline.plan()
+    event = {
+        "input": {"task_id": pipeline.task_id},
+        "execution": {"Id": pipeline.execution().arn},
+        "plan": planned.plan.model_dump(mode="json"),
+    }
+    handler = handler_of(FinalizeRequest, finalize_task)
+    assert handler(event, Context())["status"] == "failed"
+    assert_flat(handler, event)
+
+
+def test_what_says_so_already_is_not_written(pipeline: Pipeline) -> None:
+    """PostgreSQL gives each version of a row a place and a transaction: they stay."""
+
+    def versions() -> list[dict[str, Any]]:
+        return pipeline.rows(
+            "SELECT CAST(xmin AS text), CAST(ctid AS text) FROM roadmap_metadata "
+            "UNION ALL SELECT CAST(xmin AS text), CAST(ctid AS text) FROM roadmap_tasks"
+        )
+
+    pipeline.load(bundle_of(concept_ids(4)))
+    planned = pipeline.plan()
+    for request in pipeline.requests(planned):
+        pipeline.save(request)
+    before = versions()
+    assert pipeline.finalize(planned).changed != []
+    finalized = versions()
+    assert finalized != before
+    assert pipeline.finalize(planned).changed == []
+    assert versions() == finalized

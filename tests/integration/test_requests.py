@@ -1,0 +1,78 @@
+"""A batch asks S3 as little as the layout allows, and for many objects at once."""
+
+from collections import Counter
+from collections.abc import Callable
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from roadmap_content.bucket import PARALLEL, Bucket
+from roadmap_content.contracts import BatchRequest
+from roadmap_content.deadline import Deadline
+from roadmap_content.generating import generate_content
+from roadmap_content.items import ContentType
+from tests.factories import bundle_of, concept_ids
+
+from .pipeline import Pipeline
+
+CONCEPTS = 2 * PARALLEL
+
+
+class CountingClient:
+    """An S3 client that counts what it is asked, and can hold back requests until so many are under way."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.asked: Counter[str] = Counter()
+        self.gate: Barrier | None = None
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def ask(**arguments: Any) -> Any:
+            self.asked[name] += 1
+            if self.gate is not None and name == "get_object" and "Range" not in arguments:
+                self.gate.wait(timeout=30)
+            return getattr(self._client, name)(**arguments)
+
+        return ask
+
+
+@pytest.fixture
+def counted(pipeline: Pipeline) -> CountingClient:
+    """The client of the pipeline's bucket, from now on."""
+    client = CountingClient(pipeline.bucket._client)  # noqa: SLF001 - what asks S3 in its place
+    pipeline.connections.bucket = Bucket(pipeline.bucket.name, client)  # type: ignore[arg-type]
+    return client
+
+
+def batch_of(pipeline: Pipeline, content_type: ContentType, counted: CountingClient) -> BatchRequest:
+    """The first batch of a content type, of a roadmap that is staged whole; nothing is counted before it."""
+    pipeline.connections.settings = pipeline.connections.settings.__class__(
+        {**pipeline.connections.settings.environ, "BATCH_SIZE": str(CONCEPTS)}
+    )
+    pipeline.load(bundle_of(concept_ids(CONCEPTS)))
+    requests = pipeline.requests(pipeline.plan())
+    counted.asked.clear()
+    return next(request for request in requests if request.batch.content_type == content_type)
+
+
+@pytest.mark.parametrize("content_type", ContentType)
+def test_what_is_staged_is_listed_and_then_read_once(
+    pipeline: Pipeline, counted: CountingClient, content_type: ContentType
+) -> None:
+    request = batch_of(pipeline, content_type, counted)
+    report = generate_content(request, pipeline.connections, Deadline.after(30))
+    assert report.staged == CONCEPTS
+    assert counted.asked == {"get_object": 1, "list_objects_v2": 1}
+
+    counted.asked.clear()
+    assert pipeline.save(request).saved == CONCEPTS
+    texts = {"put_object": CONCEPTS} if content_type is ContentType.TUTORIAL else {}
+    assert counted.asked == {"get_object": 1 + CONCEPTS, **texts}
+
+
+def test_what_is_staged_is_read_many_objects_at_once(pipeline: Pipeline, counted: CountingClient) -> None:
+    request = batch_of(pipeline, ContentType.QUIZ, counted)
+    counted.gate = Barrier(PARALLEL)
+    assert pipeline.save(request).saved == CONCEPTS
+    assert not counted.gate.broken
