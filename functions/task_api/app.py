@@ -1,6 +1,6 @@
 """The API: how a task stands, and the next attempt at what it misses."""
 
-from http import HTTPStatus
+from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
@@ -32,12 +32,20 @@ TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
 UserId = Annotated[str, Query(pattern=USER_ID, description="The task's user: must be the token's subject.")]
 Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the state that failed.")]
 
+_REFUSALS: Mapping[int, str] = {
+    403: "The token does not prove user_id",
+    404: "The user has no such task",
+    409: "An attempt is at work on the task, its roadmap cannot be read, or it cannot be redriven",
+    422: "A parameter is malformed",
+    503: "PostgreSQL or Step Functions did not answer in time: ask again",
+}
+
 
 def _refused(*statuses: int) -> dict[int, OpenAPIResponse]:
     """What the document says of the answers to requests that are not done."""
     return {
         status: {
-            "description": HTTPStatus(status).phrase,
+            "description": _REFUSALS[status],
             "content": {"application/json": {"model": Refusal}},
         }
         for status in statuses

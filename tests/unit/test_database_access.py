@@ -193,6 +193,15 @@ def certificate(
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
     now = datetime.now(UTC)
+    # Python 3.13 holds certificates to all of RFC 5280: key identifiers, and what an authority's key is for.
+    usage = dict.fromkeys(
+        (
+            *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+            *("crl_sign", "encipher_only", "decipher_only"),
+        ),
+        False,
+    )
+    issuer_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     return (
         x509.CertificateBuilder()
         .subject_name(named(name))
@@ -203,5 +212,10 @@ def certificate(
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(issuer_identifier, critical=False)
+        .add_extension(
+            x509.KeyUsage(digital_signature=not authority, key_cert_sign=authority, **usage), critical=True
+        )
         .sign(issuer_key, hashes.SHA256())
     )
