@@ -146,9 +146,12 @@ def claim(connections: Connections, task: Task, execution_arn: str, deadline: De
     """
     if task.execution_arn == execution_arn and task.status == "processing":
         return task
-    if task.execution_arn not in (None, execution_arn) and is_at_work(connections.executions, task):
+    if task.execution_arn != execution_arn and is_at_work(connections.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
+    return _take(connections, task, execution_arn, deadline)
 
+
+def _take(connections: Connections, task: Task, execution_arn: str, deadline: Deadline) -> Task:
     def take(connection: Connection) -> Task:
         taken = connection.execute(
             CLAIM, {"task_id": task.task_id, "attempt": task.attempt, "execution_arn": execution_arn}
@@ -171,7 +174,7 @@ def claim_to_record(connections: Connections, task: Task, execution_arn: str, de
     if task.attempt > 0 or task.status == "cancelled":
         return task
     try:
-        return claim(connections, task, execution_arn, deadline)
+        return _take(connections, task, execution_arn, deadline)
     except ClaimRefusedError:
         return transact(connections.engine, lambda connection: read_task(connection, task.task_id), deadline)
 
