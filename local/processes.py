@@ -78,11 +78,12 @@ def kill_group(process: psutil.Process, deadline_seconds: float = 30) -> None:
 def has_ended(process: psutil.Process) -> bool:
     """Whether a process is over, even if nobody has collected it: process 1 of a container may never."""
     try:
-        process.wait(0)
-    except psutil.TimeoutExpired:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+        try:
+            process.wait(0)
+        except psutil.TimeoutExpired:
+            return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it went while it was looked at
+        pass
     return True
 
 

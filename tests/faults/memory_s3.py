@@ -68,6 +68,13 @@ class MemoryS3:
         """Read an object's metadata."""
         return {"Metadata": self._find(Bucket, Key, "HeadObject").metadata}
 
+    def list_objects_v2(self, *, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:  # noqa: N803
+        """List the first thousand keys that begin with a prefix and come after another."""
+        keys = sorted(
+            key for key in list(self._buckets[Bucket]) if key.startswith(Prefix) and key > StartAfter
+        )
+        return {"Contents": [{"Key": key} for key in keys[:1_000]]}
+
     def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803
         """Delete an object, if it is there."""
         self._buckets[Bucket].pop(Key, None)

@@ -104,12 +104,14 @@ def _with_failures(play: Play) -> Iterator[None]:
     if play.cell.step is Step.GENERATE:
         item = Item(play.ids[1], ContentType.RESOURCES)
         key = f"/{staged_key(play.roadmap_id, item)}"
-        play.line.s3.play(
-            lambda request, forward: (
-                _DENIED if request.path.endswith(key) and request.method == "PUT" else forward()
-            )
-        )
-        play.log.unstaged[item] += 1  # made, and lost on its way to S3
+
+        def deny(request: Request, forward: Forward) -> Reply | None:
+            if request.method != "PUT" or not request.path.endswith(key):
+                return forward()
+            play.log.unstaged[item] += 1  # made, and lost on its way to S3, by each try
+            return _DENIED
+
+        play.line.s3.play(deny)
     try:
         yield
     finally:

@@ -16,6 +16,9 @@ from .injectors import INJECTORS
 from .play import Play
 from .rig import Rig
 
+# Connections are cut and invocations abandoned here: what is left of them is found whenever Python looks.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 @pytest.fixture(scope="session")
 def rig() -> Iterator[Rig]:
