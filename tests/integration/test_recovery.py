@@ -17,6 +17,7 @@ from roadmap_content.errors import (
     TaskNotFoundError,
 )
 from roadmap_content.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
+from roadmap_content.failures import MAX_REASON
 from roadmap_content.items import ContentType
 from roadmap_content.reconciling import (
     ExecutionEnd,
@@ -27,7 +28,7 @@ from roadmap_content.reconciling import (
 )
 from roadmap_content.redriving import await_redrive
 from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
-from roadmap_content.status import read_status
+from roadmap_content.status import MOST_ITEMS, read_status
 from tests.factories import USER, bundle_of, concept_ids
 
 from .pipeline import Pipeline, RecordedExecutions, connections_to
@@ -119,6 +120,20 @@ def test_a_summary_that_the_product_wrote_is_in_nobodys_way(pipeline: Pipeline, 
     )
     assert retry(pipeline).status == "completed"
     assert pipeline.task()["execution_summary"]["duration_seconds"] >= 0
+
+
+def test_a_status_is_small_enough_to_be_answered_and_counts_all_the_same(pipeline: Pipeline) -> None:
+    """An answer of Lambda's has 6 MB. The reasons are as long as they can be."""
+    ids = concept_ids(MOST_ITEMS)
+    pipeline.load(bundle_of(ids) | {"content": []})
+    pipeline.finalize(pipeline.plan())
+    pipeline.execute("UPDATE content_failures SET reason = :reason", reason="理" * MAX_REASON)
+    with pipeline.engine.connect() as connection:
+        status = read_status(connection, read_task(connection, "t-1"))
+    assert len(status.model_dump_json().encode()) < 6_000_000
+    assert [item.concept_id for item in status.failed_items[:6]] == [ids[0]] * 3 + [ids[1]] * 3
+    assert {progress.missing for progress in status.progress.values()} == {len(ids)}
+    assert sum(progress.missing for progress in status.progress.values()) > len(status.failed_items)
 
 
 def test_a_task_of_somebody_else_is_not_there(pipeline: Pipeline) -> None:

@@ -1,16 +1,19 @@
 """How a task stands, for whoever asks: read from the tables, not from what was last written about them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
+from typing import Annotated
 
+from pydantic import Field
 from sqlalchemy import Connection
 
 from .attempts import Task
 from .contracts import Count, Payload
 from .current import saved_concepts
 from .errors import InvalidFrameworkError, RoadmapNotFoundError
-from .failures import latest_failures
-from .items import ContentType, Stage, count_by_type
+from .failures import Seen, latest_failures
+from .items import ContentType, Item, Stage, count_by_type
 from .roadmaps import load_framework
 
 
@@ -32,6 +35,10 @@ class FailedItem(Payload):
     reason: str
 
 
+MOST_ITEMS = 2_000
+"""A function's answer has 6 MB at most. What is left out of the list, `progress` counts all the same."""
+
+
 class TaskStatus(Payload):
     """The answer of `GET /api/v1/tasks/{task_id}` and of `roadmap status --json`."""
 
@@ -42,7 +49,7 @@ class TaskStatus(Payload):
     attempt: int
     execution_arn: str | None
     progress: Mapping[ContentType, Progress]
-    failed_items: list[FailedItem]
+    failed_items: Annotated[list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} at most.")]
     error_message: str | None
     updated_at: datetime
     completed_at: datetime | None
@@ -70,19 +77,21 @@ def read_status(connection: Connection, task: Task) -> TaskStatus:
             content_type: Progress(total=total, saved=total - count, missing=count)
             for content_type, count in counts.items()
         },
-        failed_items=[
-            FailedItem(
+        failed_items=list(islice(_failed_items(task, missing, known), MOST_ITEMS)),
+        error_message=task.error_message,
+        updated_at=task.updated_at.replace(tzinfo=UTC),
+        completed_at=task.completed_at and task.completed_at.replace(tzinfo=UTC),
+    )
+
+
+def _failed_items(task: Task, missing: Sequence[Item], known: Mapping[Item, Seen]) -> Iterator[FailedItem]:
+    for item in missing:
+        attempt, failure = known.get(item, (None, None))
+        if failure is not None and attempt == task.attempt:
+            yield FailedItem(
                 concept_id=item.concept_id,
                 content_type=item.content_type,
                 stage=failure.stage,
                 error_code=failure.error_code,
                 reason=failure.reason,
             )
-            for item in missing
-            for attempt, failure in [known.get(item, (None, None))]
-            if failure is not None and attempt == task.attempt
-        ],
-        error_message=task.error_message,
-        updated_at=task.updated_at.replace(tzinfo=UTC),
-        completed_at=task.completed_at and task.completed_at.replace(tzinfo=UTC),
-    )
