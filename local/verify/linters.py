@@ -116,8 +116,9 @@ def _asl_validator() -> Path:
         for file in files:
             shutil.copy(file, directory)
         node = _node()
-        npm = (node / "bin/node", node / "lib/node_modules/npm/bin/npm-cli.js")
-        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+        # As pip does, npm is to trust whom the machine trusts: a registry may be reached through a proxy.
+        npm = (node / "bin/node", "--use-system-ca", node / "lib/node_modules/npm/bin/npm-cli.js")
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
         subprocess.run([*npm, "ci", "--prefix", directory, *options], check=True)
 
     return build_once(LOCAL / "environments" / f"asl-{fingerprint(*files)}", build)

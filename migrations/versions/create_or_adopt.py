@@ -186,17 +186,6 @@ WHERE i.indrelid = to_regclass(:table) AND i.indexprs IS NULL
 """
 
 INDEXES = """
-SELECT CAST(i.indexrelid AS regclass) AS name, i.indpred IS NOT NULL AS partial, ARRAY(
-    SELECT CAST(a.attname AS text) FROM pg_attribute a
-    WHERE a.attrelid = i.indrelid
-        AND a.attnum = ANY ((CAST(i.indkey AS smallint[]))[0:i.indnkeyatts - 1])
-    ORDER BY a.attname) AS columns
-FROM pg_index i
-WHERE i.indrelid = to_regclass(:table) AND i.indisunique AND i.indisvalid AND i.indimmediate
-    AND i.indexprs IS NULL
-"""
-
-INDEXES = """
 CREATE INDEX content_task_by_status ON roadmap_tasks (status, updated_at);
 CREATE INDEX content_task_by_execution ON roadmap_tasks (execution_arn);
 CREATE INDEX content_tutorial_latest ON tutorial_metadata (roadmap_id, concept_id) WHERE is_latest;

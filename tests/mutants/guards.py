@@ -132,7 +132,7 @@ MUTANTS = (
         "the demotion rule",
         "older versions stay the latest",
         f"{_LAYER}/content/tutorial.py",
-        old="AND t.is_latest AND t.content_version < i.content_version",
+        old="AND l.is_latest AND l.content_version < i.content_version",
         new="AND false",
         tests=(f"{_PIPELINE}::test_a_newer_version_becomes_latest_and_an_older_never_does",),
     ),

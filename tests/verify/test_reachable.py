@@ -6,6 +6,7 @@ from local.verify.reachable import Operation, reached_by
 
 DATABASE = {Operation("rds", "generate_db_auth_token"), Operation("secretsmanager", "get_secret_value")}
 READ, WRITE = Operation("s3", "get_object"), Operation("s3", "put_object")
+LIST, HEAD, DELETE = (Operation("s3", name) for name in ("list_objects_v2", "head_object", "delete_object"))
 DESCRIBE = Operation("stepfunctions", "describe_execution")
 
 
@@ -15,9 +16,7 @@ DESCRIBE = Operation("stepfunctions", "describe_execution")
         ("plan_batches", DATABASE | {WRITE, DESCRIBE}),
         (
             "generate_content",  # the model is asked through a module that is loaded by its name
-            DATABASE
-            | {READ, WRITE, Operation("s3", "head_object"), Operation("s3", "delete_object")}
-            | {Operation("bedrock-runtime", "converse")},
+            DATABASE | {READ, WRITE, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},
         ),
         ("save_batch", DATABASE | {READ, WRITE}),  # writes through a function that is a content type's field
         ("finalize_task", DATABASE | {READ}),

@@ -84,6 +84,8 @@ class QuizDraft(Draft):
 
 
 # Promises: a concept that has its row keeps it; an id that is taken elsewhere is refused, not moved.
+# What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
+# the statistics say that it has nothing, and a join believes them and reads all of it for every row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS claimant
@@ -97,8 +99,10 @@ WITH incoming AS (
         ELSE 'new'
     END AS verdict
     FROM incoming i
-    LEFT JOIN quiz_metadata owner ON owner.quiz_id = i.quiz_id
-    LEFT JOIN quiz_metadata mine ON mine.roadmap_id = :roadmap_id AND mine.concept_id = i.concept_id
+    LEFT JOIN LATERAL (SELECT o.quiz_id FROM quiz_metadata o
+        WHERE o.quiz_id = i.quiz_id OFFSET 0) owner ON true
+    LEFT JOIN LATERAL (SELECT m.quiz_id FROM quiz_metadata m
+        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id OFFSET 0) mine ON true
 ), inserted AS (
     INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions, total_questions,
         easy_count, medium_count, hard_count, generated_at)

@@ -53,6 +53,8 @@ class ResourcesDraft(Draft):
 
 
 # Promises: a concept that has its row keeps it; an id that is taken elsewhere is refused, not moved.
+# What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
+# the statistics say that it has nothing, and a join believes them and reads all of it for every row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS claimant
@@ -65,9 +67,10 @@ WITH incoming AS (
         ELSE 'new'
     END AS verdict
     FROM incoming i
-    LEFT JOIN resource_recommendation_metadata owner ON owner.id = i.id
-    LEFT JOIN resource_recommendation_metadata mine
-        ON mine.roadmap_id = :roadmap_id AND mine.concept_id = i.concept_id
+    LEFT JOIN LATERAL (SELECT o.id FROM resource_recommendation_metadata o
+        WHERE o.id = i.id OFFSET 0) owner ON true
+    LEFT JOIN LATERAL (SELECT m.id FROM resource_recommendation_metadata m
+        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id OFFSET 0) mine ON true
 ), inserted AS (
     INSERT INTO resource_recommendation_metadata
         (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)

@@ -44,6 +44,8 @@ class TutorialDraft(Draft):
 # Promises: a completed row is never changed; a row is latest only if no version is higher; older versions
 # are demoted only for what this statement inserted; an id that is taken elsewhere is refused, not moved.
 # A row that the product prepared (not completed, same id) is completed in place.
+# What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
+# the statistics say that it has nothing, and a join believes them and reads all of it for every row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS claimant
@@ -62,16 +64,18 @@ WITH incoming AS (
         ELSE 'new'
     END AS verdict
     FROM incoming i
-    LEFT JOIN tutorial_metadata owner ON owner.tutorial_id = i.tutorial_id
-    LEFT JOIN tutorial_metadata mine ON mine.roadmap_id = :roadmap_id
-        AND mine.concept_id = i.concept_id AND mine.content_version = i.content_version
+    LEFT JOIN LATERAL (SELECT o.tutorial_id, o.roadmap_id, o.concept_id, o.content_version
+        FROM tutorial_metadata o WHERE o.tutorial_id = i.tutorial_id OFFSET 0) owner ON true
+    LEFT JOIN LATERAL (SELECT m.tutorial_id, m.content_status
+        FROM tutorial_metadata m WHERE m.roadmap_id = :roadmap_id
+            AND m.concept_id = i.concept_id AND m.content_version = i.content_version OFFSET 0) mine ON true
 ), inserted AS (
     INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
         content_status, content_version, is_latest, estimated_completion_time, generated_at)
     SELECT j.tutorial_id, j.concept_id, :roadmap_id, j.title, j.summary, j.content_url,
         'completed', j.content_version,
         NOT EXISTS (SELECT FROM tutorial_metadata higher WHERE higher.roadmap_id = :roadmap_id
-            AND higher.concept_id = j.concept_id AND higher.content_version > j.content_version),
+            AND higher.concept_id = j.concept_id AND higher.content_version > j.content_version OFFSET 0),
         j.estimated_completion_time, timezone('utc', now())
     FROM judged j WHERE j.verdict = 'new'
     ON CONFLICT (tutorial_id) DO NOTHING
@@ -84,8 +88,10 @@ WITH incoming AS (
     RETURNING t.concept_id
 ), demoted AS (
     UPDATE tutorial_metadata t SET is_latest = false
-    FROM inserted i WHERE t.roadmap_id = :roadmap_id AND t.concept_id = i.concept_id
-        AND t.is_latest AND t.content_version < i.content_version
+    FROM inserted i, LATERAL (SELECT l.tutorial_id FROM tutorial_metadata l
+        WHERE l.roadmap_id = :roadmap_id AND l.concept_id = i.concept_id
+            AND l.is_latest AND l.content_version < i.content_version OFFSET 0) lower
+    WHERE t.tutorial_id = lower.tutorial_id
 )
 SELECT j.concept_id, CASE WHEN j.verdict IN ('new', 'prepared') THEN 'id_taken' ELSE j.verdict END AS verdict
 FROM judged j
@@ -109,10 +115,11 @@ ORDER BY concept_id, content_version DESC
 """
 
 VERSIONS = """
-SELECT concept_id, max(content_version) AS version FROM tutorial_metadata
-WHERE roadmap_id = :roadmap_id
-    AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
-GROUP BY concept_id
+SELECT concept_id, t.version
+FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATERAL (
+    SELECT max(content_version) AS version FROM tutorial_metadata
+    WHERE roadmap_id = :roadmap_id AND concept_id = c.concept_id) t
+WHERE t.version IS NOT NULL
 """
 
 

@@ -1,0 +1,89 @@
+"""What a batch makes the server read, by its plans: nothing that grows with the roadmap's other concepts."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+
+from roadmap_content.content import CONTENT_KINDS, ContentKind, save_parameters
+from tests.factories import bundle_of, concept_ids
+
+from .pipeline import Pipeline
+
+SAVED, BATCH = 600, 20
+LOOKED_UP = 5
+"""Rows that a batch may read of each of its concepts."""
+
+every_kind = pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=CONTENT_KINDS)
+
+
+@pytest.fixture
+def growing(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """The next batch of a roadmap that has grown since statistics were made, which say that it is empty."""
+    ids, neighbours = concept_ids(SAVED + BATCH), concept_ids(SAVED, "r-0")
+    pipeline.load(bundle_of(neighbours, roadmap_id="r-0", task_id="t-0") | {"content": []})
+    pipeline.load(bundle_of(ids) | {"content": []})
+    content: list[dict[str, Any]] = bundle_of(ids)["content"]
+    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+        pipeline.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    with pipeline.engine.begin() as connection:
+        for kind in CONTENT_KINDS.values():
+            _save(connection, kind, "r-0", bundle_of(neighbours)["content"])
+        connection.execute(text("ANALYZE"))
+        for kind in CONTENT_KINDS.values():
+            _save(connection, kind, "r-1", content[:SAVED])
+    return content[SAVED:]
+
+
+@every_kind
+def test_a_batch_reads_no_row_of_the_others(
+    pipeline: Pipeline, growing: list[dict[str, Any]], kind: ContentKind
+) -> None:
+    """A join would have read all 600 rows of the roadmap for each of the 20, since it took them for none."""
+    with pipeline.engine.begin() as connection:
+        plan = _save(connection, kind, "r-1", growing, "EXPLAIN (ANALYZE, FORMAT JSON)")
+
+    assert _rows_read(plan) <= LOOKED_UP * BATCH
+
+
+def test_versions_are_looked_up_for_the_concepts_asked_for(
+    pipeline: Pipeline, growing: list[dict[str, Any]]
+) -> None:
+    """Generate asks for each batch."""
+    (statement,) = (kind.versions_sql for kind in CONTENT_KINDS.values() if kind.versions_sql)
+    asked = {"roadmap_id": "r-1", "concept_ids": json.dumps([entry["concept_id"] for entry in growing])}
+    with pipeline.engine.begin() as connection:
+        plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), asked)
+
+    assert _rows_read(plan) <= LOOKED_UP * BATCH
+
+
+def _save(
+    connection: Connection, kind: ContentKind, roadmap_id: str, entries: list[dict[str, Any]], how: str = ""
+) -> Any:
+    rows = [
+        kind.to_row(roadmap_id, entry["concept_id"], entry[kind.content_type]) | {"text_taken": False}
+        for entry in entries
+    ]
+    return connection.scalar(text(f"{how} {kind.save_sql}"), save_parameters(roadmap_id, rows))
+
+
+def _rows_read(plan: list[dict[str, Any]]) -> float:
+    """Rows that came out of tables, or were compared with another and thrown away."""
+    return sum(
+        (
+            ("Relation Name" in node and node["Node Type"] != "ModifyTable") * node["Actual Rows"]
+            + sum(rows for name, rows in node.items() if name.startswith("Rows Removed by"))
+        )
+        * node["Actual Loops"]
+        for node in _nodes(plan[0]["Plan"])
+        if "CTE Name" not in node
+    )
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for inner in node.get("Plans", []):
+        yield from _nodes(inner)
