@@ -54,14 +54,14 @@ def _parts(database: Database, content_type: ContentType, rows: list[Row]) -> di
         with parameters.running():
             given = save_parameters(ROADMAP, rows)
         with execute.running():
-            connection.execute(text(statement), given).all()
+            connection.execute(statement, given).all()
         with commit.running():
             connection.commit()
 
     database.forget()
     with database.engine.begin() as connection:
         lock_roadmap(connection, ROADMAP)
-        explain = text(f"EXPLAIN (ANALYZE, BUFFERS OFF, FORMAT JSON) {statement}")
+        explain = text(f"EXPLAIN (ANALYZE, BUFFERS OFF, FORMAT JSON) {statement.text}")
         (plan,) = connection.execute(explain, given).scalar_one()
     inside = _inside(plan)
     return {

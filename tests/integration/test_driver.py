@@ -18,20 +18,35 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_a_statement_takes_one_flight(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    flights = 0
+@pytest.fixture
+def flights(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """One entry for each time that something goes out."""
+    sent: list[object] = []
     flush = core._flush  # noqa: SLF001 - what is counted is what goes out at once
 
     def counted(socket: object) -> None:
-        nonlocal flights
-        flights += 1
+        sent.append(socket)
         flush(socket)
 
+    monkeypatch.setattr(core, "_flush", counted)
+    return sent
+
+
+def test_a_statement_takes_one_flight(engine: Engine, flights: list[object]) -> None:
     with engine.begin() as connection:
         connection.execute(text("SELECT 1"))
-        monkeypatch.setattr(core, "_flush", counted)
+        flights.clear()
         assert connection.scalar(text("SELECT CAST(:value AS int) + 1"), {"value": 1}) == 2
-        assert flights == 1
+        assert len(flights) == 1
+
+
+def test_a_transaction_takes_two_besides_its_statements(engine: Engine, flights: list[object]) -> None:
+    """It begins, which tells whether the server is still there, and commits."""
+    engine.connect().close()
+    flights.clear()
+    with engine.begin() as connection:
+        connection.execute(text("SELECT CAST(:value AS int)"), {"value": 1})
+    assert len(flights) == 3
 
 
 def test_parameters_are_numbered_the_same_each_time(engine: Engine) -> None:

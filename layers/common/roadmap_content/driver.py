@@ -11,17 +11,22 @@ from typing import Any
 
 from pg8000 import core, dbapi
 
+PING = ";"
+"""What SQLAlchemy asks a connection from its pool, to see whether the server is still there."""
+
 
 class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
     """A cursor that numbers the parameters of a statement once."""
 
     def execute(self, operation: str, args: Sequence[Any] = (), stream: object = None) -> None:
         """Execute a statement whose parameters are written as `%s`."""
+        if self._c is not None and not self._c._in_transaction and not self._c.autocommit:
+            self._c.execute_simple("begin transaction")
+            if operation == PING:
+                return  # it is
         if not args or stream is not None or self._c is None:
             super().execute(operation, args, stream)
             return
-        if not self._c._in_transaction and not self._c.autocommit:
-            self._c.execute_simple("begin transaction")
         self._context = self._c.execute_unnamed(_numbered(operation), vals=args, oids=self._input_oids)
         self._row_iter = None if self._context.rows is None else iter(self._context.rows)
         self._input_oids: Sequence[int] = ()

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from .attempts import read_user_request
 from .bucket import in_parallel
@@ -92,7 +92,7 @@ def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Co
     versions = {}
     if versions_sql is not None:
         parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
-        versions = {row.concept_id: row.version for row in connection.execute(text(versions_sql), parameters)}
+        versions = {row.concept_id: row.version for row in connection.execute(versions_sql, parameters)}
     learner = learner_from(read_user_request(connection, plan.task_id))
     return Known(refusals(connection, plan.task_id, content_type, concept_ids), versions, learner)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
+from sqlalchemy.sql.elements import TextClause
 
 from .transactions import DATA_STATES, DataRefusedError
 
@@ -27,9 +28,8 @@ DECLARE
     refused record;
     outcomes json[] = '{}';
 BEGIN
-    -- One plan for all parts, which looks each row up: those that are made for many rows read whole tables.
-    PERFORM set_config(name, value, true) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'),
-        ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), ('enable_seqscan', 'off')) AS s(name, value);
+    -- One plan for all parts: planning takes longer than a part does.
+    PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
     FOR part IN SELECT * FROM json_to_recordset(CAST(current_setting('roadmap_content.parts') AS json))
         AS p(number integer, roadmap_id text, rows text, documents text)
     LOOP
@@ -63,12 +63,14 @@ class Outcome(NamedTuple):
     """The parts that the server refused, by their place among all parts."""
 
 
-def save_piecemeal(connection: Connection, save_sql: str, parts: Sequence[Mapping[str, str]]) -> Outcome:
+def save_piecemeal(
+    connection: Connection, save_sql: TextClause, parts: Sequence[Mapping[str, str]]
+) -> Outcome:
     """Run `save_sql` with the parameters of each part."""
     numbered = [{"number": number, **parameters} for number, parameters in enumerate(parts)]
     connection.execute(GIVE, {"parts": json.dumps(numbered)})
     block = SAVE_PIECEMEAL.replace("<data_states>", DATA_STATES)
-    connection.exec_driver_sql(block.replace("<save_sql>", _PARAMETER.sub(r"part.\1", save_sql)))
+    connection.exec_driver_sql(block.replace("<save_sql>", _PARAMETER.sub(r"part.\1", save_sql.text)))
     outcomes = json.loads(connection.execute(TAKE).scalar_one())
     return Outcome(
         verdicts=[(one["concept_id"], one["verdict"]) for one in outcomes if "verdict" in one],

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from .bucket import in_parallel
 from .connections import Connections
@@ -189,7 +189,7 @@ class Saver:
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
-        refused = connection.execute(text(self._kind.save_sql), self._parameters(ready)).all()
+        refused = connection.execute(self._kind.save_sql, self._parameters(ready)).all()
         return self._refusals(ready, [(row.concept_id, row.verdict) for row in refused])
 
     def _write_piecemeal(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from sqlalchemy.sql.elements import TextClause
 
 from ..bucket import Bucket
 from ..errors import InvalidContentError
@@ -63,7 +64,7 @@ class ContentKind:
     publish: Callable[[Bucket, Row, Document], Row]
     """Stores what does not go into the row, before the row is saved; → the row, with what came of it."""
 
-    save_sql: str
+    save_sql: TextClause
     """Saves the rows that `save_parameters` gives it; the `concept_id` and the `verdict` of each that it
     refused, and of no other."""
 
@@ -73,7 +74,7 @@ class ContentKind:
     current_sql: str
     """The current row of every completed item of `:roadmap_id`, as `project` takes it."""
 
-    versions_sql: str | None
+    versions_sql: TextClause | None
     """The highest `version`, saved or not, of each of `:concept_ids` (a JSON array) in `:roadmap_id`; of a
     type that has versions."""
 

@@ -3,6 +3,8 @@
 The text itself is an object in S3 that is written once and never overwritten; the row points to it.
 """
 
+from sqlalchemy import text
+
 from ..bucket import Bucket
 from ..items import ContentType
 from ..keys import tutorial_key
@@ -46,7 +48,7 @@ class TutorialDraft(Draft):
 # A row that the product prepared (not completed, same id) is completed in place.
 # What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
 # the statistics say that it has nothing, and a join believes them and reads all of it for every row.
-SAVE = """
+SAVE = text("""
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS claimant
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
@@ -97,7 +99,7 @@ SELECT j.concept_id, CASE WHEN j.verdict IN ('new', 'prepared') THEN 'id_taken' 
 FROM judged j
 WHERE j.verdict <> 'kept' AND j.concept_id NOT IN (
     SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM completed)
-"""
+""")
 
 SAVED = """
 SELECT DISTINCT concept_id FROM tutorial_metadata
@@ -114,13 +116,13 @@ WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 ORDER BY concept_id, content_version DESC
 """
 
-VERSIONS = """
+VERSIONS = text("""
 SELECT concept_id, t.version
 FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATERAL (
     SELECT max(content_version) AS version FROM tutorial_metadata
     WHERE roadmap_id = :roadmap_id AND concept_id = c.concept_id) t
 WHERE t.version IS NOT NULL
-"""
+""")
 
 
 def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
