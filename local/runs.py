@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from roadmap_content.attempts import read_task
 from roadmap_content.deadline import Deadline
 from roadmap_content.executions import NotRedrivableError
+from roadmap_content.outlines import Outlines
 from roadmap_content.status import TaskStatus, read_status
 from roadmap_content.transactions import transact
 
@@ -72,6 +73,6 @@ def task_status(engine: Engine, task_id: str) -> TaskStatus:
     """
     return transact(
         engine,
-        lambda connection: read_status(connection, read_task(connection, task_id)),
+        lambda connection: read_status(connection, read_task(connection, task_id), Outlines()),
         Deadline.after(30),
     )

@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
+from sqlalchemy import Connection
 
 from roadmap_content.api import TASK_ID, USER_ID, Refusal, refusal_of, require_user
 from roadmap_content.attempts import read_task
@@ -71,11 +72,12 @@ def _answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIR
 def get_task(task_id: TaskId, user_id: UserId) -> TaskStatus:
     """Read from the tables what a task has and what it misses."""
     require_user(app.current_event.raw_event, user_id)
-    return transact(
-        connections.engine,
-        lambda connection: read_status(connection, read_task(connection, task_id, user_id)),
-        _deadline(),
-    )
+
+    def read(connection: Connection) -> TaskStatus:
+        task = read_task(connection, task_id, user_id)
+        return read_status(connection, task, connections.outlines)
+
+    return transact(connections.engine, read, _deadline())
 
 
 @app.post(

@@ -324,7 +324,9 @@ class Histories(RuleBasedStateMachine):
             "redrive": lambda: redrive_task(world.connections, world.task_id, NEIGHBOUR, world.deadline()),
             "status": lambda: transact(
                 world.connections.engine,
-                lambda connection: read_status(connection, read_task(connection, world.task_id, NEIGHBOUR)),
+                lambda connection: read_status(
+                    connection, read_task(connection, world.task_id, NEIGHBOUR), world.connections.outlines
+                ),
                 world.deadline(),
             ),
         }

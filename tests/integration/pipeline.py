@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Engine, make_url, text
 
 from local.loading import load_bundle
+from roadmap_content.attempts import read_task
 from roadmap_content.bucket import Bucket
 from roadmap_content.bundle import read_bundle
 from roadmap_content.connections import Connections
@@ -33,6 +34,8 @@ from roadmap_content.planning import plan_batches
 from roadmap_content.saving import save_batch
 from roadmap_content.settings import Settings
 from roadmap_content.staging import Staging
+from roadmap_content.status import TaskStatus, read_status
+from tests.factories import USER
 
 SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offline"}
 
@@ -146,6 +149,12 @@ class Pipeline:
             if report.error is not None:
                 lost.append(LostBatch(batch=report.batch, error=report.error))
         return self.finalize(planned, lost)
+
+    def status(self, user_id: str = USER) -> TaskStatus:
+        """How the task stands, as its user is told."""
+        with self.engine.connect() as connection:
+            task = read_task(connection, self.task_id, user_id)
+            return read_status(connection, task, self.connections.outlines)
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         """Ask the database."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from roadmap_content.attempts import STARTING, read_task
+from roadmap_content.attempts import STARTING
 from roadmap_content.contracts import AwaitRedriveRequest, Execution, FinalizedOutcome, FinalizeResult
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import (
@@ -17,7 +17,6 @@ from roadmap_content.errors import (
     TaskNotFoundError,
 )
 from roadmap_content.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
-from roadmap_content.failures import MAX_REASON
 from roadmap_content.items import ContentType
 from roadmap_content.reconciling import (
     ExecutionEnd,
@@ -28,7 +27,6 @@ from roadmap_content.reconciling import (
 )
 from roadmap_content.redriving import await_redrive
 from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
-from roadmap_content.status import MOST_ITEMS, read_status
 from tests.factories import USER, bundle_of, concept_ids
 
 from .pipeline import Pipeline, RecordedExecutions, connections_to
@@ -120,20 +118,6 @@ def test_a_summary_that_the_product_wrote_is_in_nobodys_way(pipeline: Pipeline, 
     )
     assert retry(pipeline).status == "completed"
     assert pipeline.task()["execution_summary"]["duration_seconds"] >= 0
-
-
-def test_a_status_is_small_enough_to_be_answered_and_counts_all_the_same(pipeline: Pipeline) -> None:
-    """An answer of Lambda's has 6 MB. The reasons are as long as they can be."""
-    ids = concept_ids(MOST_ITEMS)
-    pipeline.load(bundle_of(ids) | {"content": []})
-    pipeline.finalize(pipeline.plan())
-    pipeline.execute("UPDATE content_failures SET reason = :reason", reason="理" * MAX_REASON)
-    with pipeline.engine.connect() as connection:
-        status = read_status(connection, read_task(connection, "t-1"))
-    assert len(status.model_dump_json().encode()) < 6_000_000
-    assert [item.concept_id for item in status.failed_items[:6]] == [ids[0]] * 3 + [ids[1]] * 3
-    assert {progress.missing for progress in status.progress.values()} == {len(ids)}
-    assert sum(progress.missing for progress in status.progress.values()) > len(status.failed_items)
 
 
 def test_a_task_of_somebody_else_is_not_there(pipeline: Pipeline) -> None:
@@ -435,7 +419,6 @@ def test_a_framework_that_is_nested_too_deep_is_said_by_everyone_who_reads_it(
     assert pipeline.task()["error_message"] == f"InvalidFramework: {message}"
     with pytest.raises(InvalidFrameworkError, match=message):
         retry(pipeline)
-    with pipeline.engine.connect() as connection:
-        assert read_status(connection, read_task(connection, "t-1")).status == "failed"
+    assert pipeline.status().status == "failed"
     pipeline.execute("UPDATE roadmap_tasks SET status = 'processing', updated_at = now() - interval '1 hour'")
     assert [repair.status for repair in sweep(pipeline).repairs] == ["failed"]

@@ -9,6 +9,7 @@ from .bucket import Bucket
 from .engine import STATEMENT_TIMEOUT, Credentials, open_engine
 from .errors import DatabaseUnavailableError
 from .executions import Executions
+from .outlines import Outlines
 from .secret import SecretUnavailableError, read_secret
 from .settings import Settings
 
@@ -43,6 +44,11 @@ class Connections:
         from .generation.generator import generator_named  # for the one function that generates
 
         return generator_named(self.settings.generator, self.settings)
+
+    @cached_property
+    def outlines(self) -> Outlines:
+        """What is remembered of frameworks."""
+        return Outlines()
 
     def open_engine(self, statement_timeout: int = STATEMENT_TIMEOUT) -> Engine:
         """An engine of the database for statements that may take so many seconds."""

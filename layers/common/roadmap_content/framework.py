@@ -4,14 +4,13 @@
 survive whatever is done here. Only the fields that a content type maps are ever written.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from .content import CONTENT_KINDS, Document, Row
 from .errors import InvalidFrameworkError
 from .items import ContentType, Item
-from .storable import MAX_DEPTH, unstorable
+from .storable import MAX_DEPTH, is_deep, unstorable
 
 TOO_DEEP = f"framework_data is nested deeper than {MAX_DEPTH} levels"
 
@@ -53,13 +52,7 @@ class Framework:
 
     def missing(self, saved: Mapping[ContentType, frozenset[str]]) -> list[Item]:
         """The items without a completed row, in framework order."""
-        by_type = [(content_type, saved[content_type]) for content_type in ContentType]
-        return [
-            Item(concept_id, content_type)
-            for concept_id in self.nodes
-            for content_type, found in by_type
-            if concept_id not in found
-        ]
+        return missing_items(self.nodes, saved)
 
     def concept(self, concept_id: str) -> Concept:
         """What is known of one concept, whatever the product left out or wrote otherwise."""
@@ -78,6 +71,17 @@ class Framework:
         return changed
 
 
+def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, frozenset[str]]) -> list[Item]:
+    """The items of concepts without a completed row, in the order of the concepts."""
+    by_type = [(content_type, saved[content_type]) for content_type in ContentType]
+    return [
+        Item(concept_id, content_type)
+        for concept_id in concept_ids
+        for content_type, found in by_type
+        if concept_id not in found
+    ]
+
+
 def read_framework(document: object) -> Framework:
     """Find the concepts of a `framework_data`.
 
@@ -87,7 +91,7 @@ def read_framework(document: object) -> Framework:
     """
     if not isinstance(document, dict):
         raise InvalidFrameworkError(f"framework_data is not an object: {document!r:.80}")
-    if _is_deep(document):
+    if is_deep(document):
         # What can just be read cannot always be written back: that takes more of the stack.
         raise InvalidFrameworkError(TOO_DEEP)
     nodes: dict[str, Document] = {}
@@ -130,19 +134,6 @@ def concept_from(fields: Document) -> Concept:
         stage=_text(fields.get("stage")),
         module=_text(fields.get("module")),
     )
-
-
-def _is_deep(document: Document) -> bool:
-    """Whether there is something below the deepest level. A level at a time: recursion has its own end."""
-    level: list[Any] = [document]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-    return bool(level)
 
 
 Position = tuple[int, int, int]

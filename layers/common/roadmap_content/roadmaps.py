@@ -12,9 +12,12 @@ from .framework import TOO_DEEP, Framework, read_framework
 # A statement of its own, so that what follows it in the transaction sees what the last holder committed.
 LOCK = text("SELECT 1 FROM roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE")
 
+# Who wrote a row and where it lies: together, another value for every version of it that can be seen.
 READ = text("""
-SELECT user_id, deleted_at IS NOT NULL AS deleted, CAST(framework_data AS text) AS framework_data
-FROM roadmap_metadata WHERE roadmap_id = :roadmap_id
+SELECT user_id, deleted_at IS NOT NULL AS deleted, version,
+    CASE WHEN version <> :known THEN CAST(framework_data AS text) END AS framework_data
+FROM roadmap_metadata r, LATERAL (SELECT concat(r.xmin, ' ', r.ctid) AS version) AS v
+WHERE roadmap_id = :roadmap_id
 """)
 
 WRITE_FRAMEWORK = text("""
@@ -34,14 +37,29 @@ def load_framework(connection: Connection, roadmap_id: str | None, user_id: str)
         RoadmapNotFoundError: it does not exist, is deleted, or belongs to another user.
         InvalidFrameworkError: its framework cannot be read.
     """
-    row = connection.execute(READ, {"roadmap_id": roadmap_id}).one_or_none()
+    _, framework = load_framework_unless_known(connection, roadmap_id, user_id, "")
+    assert framework is not None  # noqa: S101 - no row's version is empty
+    return framework
+
+
+def load_framework_unless_known(
+    connection: Connection, roadmap_id: str | None, user_id: str, known: str
+) -> tuple[str, Framework | None]:
+    """`(version, framework)` of a user's roadmap; no framework where its row's version is the `known` one.
+
+    Raises:
+        RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
+    """
+    row = connection.execute(READ, {"roadmap_id": roadmap_id, "known": known}).one_or_none()
     if roadmap_id is None:
         raise RoadmapNotFoundError("the task names no roadmap")
     if row is None or row.user_id != user_id:
         raise RoadmapNotFoundError(f"there is no roadmap {roadmap_id!r} of the task's user")
     if row.deleted:
         raise RoadmapNotFoundError(f"roadmap {roadmap_id!r} is deleted")
-    return read_framework(None if row.framework_data is None else _decode(row.framework_data))
+    if row.version == known:
+        return known, None
+    return row.version, read_framework(None if row.framework_data is None else _decode(row.framework_data))
 
 
 def _decode(framework_data: str) -> object:

@@ -13,8 +13,9 @@ from .contracts import Count, Payload
 from .current import saved_concepts
 from .errors import InvalidFrameworkError, RoadmapNotFoundError
 from .failures import Seen, latest_failures
+from .framework import missing_items
 from .items import ContentType, Item, Stage, count_by_type
-from .roadmaps import load_framework
+from .outlines import Outlines
 
 
 class Progress(Payload):
@@ -55,15 +56,15 @@ class TaskStatus(Payload):
     completed_at: datetime | None
 
 
-def read_status(connection: Connection, task: Task) -> TaskStatus:
+def read_status(connection: Connection, task: Task, outlines: Outlines) -> TaskStatus:
     """Describe a task. Without a readable framework there is nothing to count, and all counts are 0."""
     try:
-        framework = load_framework(connection, task.roadmap_id, task.user_id)
+        concept_ids = outlines.concept_ids(connection, task.roadmap_id, task.user_id)
     except (RoadmapNotFoundError, InvalidFrameworkError):
         total, missing = 0, []
     else:
-        total = len(framework.nodes)
-        missing = framework.missing(saved_concepts(connection, task.roadmap_id or ""))
+        total = len(concept_ids)
+        missing = missing_items(concept_ids, saved_concepts(connection, task.roadmap_id or ""))
     counts = count_by_type(missing)
     known = latest_failures(connection, task.task_id, task.attempt)
     return TaskStatus(

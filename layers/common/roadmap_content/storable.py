@@ -6,6 +6,7 @@ connection one answer behind: so they are looked for before a row goes near the 
 too: where Python or PostgreSQL runs out of stack depends on versions and settings, and takes the batch along.
 """
 
+import json
 import math
 import re
 
@@ -15,8 +16,42 @@ MAX_DEPTH = 100
 """Levels of lists and objects in each other: more than content has use for, far fewer than any stack has."""
 
 
-def unstorable(value: object, path: str = "", depth: int = 0) -> str | None:
-    """Say where and why a JSON-like value cannot be stored; `None` when all of it can be."""
+_CONTAINERS = (dict, list)
+
+
+def unstorable(value: object, path: str = "") -> str | None:
+    """Say where and why a JSON value cannot be stored; `None` when all of it can be."""
+    return None if _is_storable(value) else _fault(value, path, 0)
+
+
+def is_deep(value: object) -> bool:
+    """Whether there is something below the deepest level. A level at a time: recursion has its own end."""
+    level = [value] if isinstance(value, _CONTAINERS) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, _CONTAINERS)
+        ]
+    return bool(level)
+
+
+def _is_storable(value: object) -> bool:
+    """Whether a value certainly can be stored: seen on its encoding, in a tenth of the time of a walk."""
+    if isinstance(value, str):
+        return _UNSTORABLE.search(value) is None
+    if is_deep(value):
+        return False
+    try:
+        encoded = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # a number that is not finite; a lone surrogate
+        return False
+    # A backslash before "u0000" is found as well: then the walk finds nothing.
+    return b"\\u0000" not in encoded
+
+
+def _fault(value: object, path: str, depth: int) -> str | None:
     match value:
         case dict() | list() if depth == MAX_DEPTH:
             return f"{path[:100]} is nested deeper than {MAX_DEPTH} levels"
@@ -29,12 +64,12 @@ def unstorable(value: object, path: str = "", depth: int = 0) -> str | None:
                 return f"{path or 'value'} is not a finite number"
         case dict():
             for key, inner in value.items():
-                if fault := unstorable(key, f"a key of {path or 'value'}", depth + 1):
+                if fault := _fault(key, f"a key of {path or 'value'}", depth + 1):
                     return fault
-                if fault := unstorable(inner, f"{path}.{key}" if path else str(key), depth + 1):
+                if fault := _fault(inner, f"{path}.{key}" if path else str(key), depth + 1):
                     return fault
         case list():
             for index, inner in enumerate(value):
-                if fault := unstorable(inner, f"{path}[{index}]", depth + 1):
+                if fault := _fault(inner, f"{path}[{index}]", depth + 1):
                     return fault
     return None
