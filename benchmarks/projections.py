@@ -37,6 +37,7 @@ from .framework import framework_of
 from .measuring import in_turn, seconds_of
 from .report import show
 from .result import Figure, Result, Series, Target, now, this_machine, versions
+from .stock import BATCH_SIZE
 
 SIZES = (30, 300, 3_000, 30_000)
 ROUNDS = 7
@@ -245,7 +246,7 @@ def _measure(database: Database, size: int, rounds: int) -> dict[str, list[float
 
 def ground_of(url: str, size: int) -> Ground:
     """A roadmap of `size` concepts on a migrated database, on connections of its own."""
-    connections = Connections(Settings({"BATCH_SIZE": "25"}))
+    connections = Connections(Settings({"BATCH_SIZE": str(BATCH_SIZE)}))
     credentials = Credentials.from_url(make_url(url))
     connections.engine = open_engine(lambda: credentials, tls=False, statement_timeout=600)
     connections.bucket = _Objects("none")

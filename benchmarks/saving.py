@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from roadmap_content.connections import Connections
 from roadmap_content.content import CONTENT_KINDS
 from roadmap_content.log import logger
+from roadmap_content.manifest import planned_batch_size
 from roadmap_content.settings import Settings
 
 from .contestants import ours, psycopg3
@@ -25,7 +26,7 @@ from .measuring import in_turn, seconds_of
 from .report import show
 from .result import RESULTS, Result, Series, Target, now, read_result, this_machine, versions
 from .saving_parts import saving_parts
-from .stock import Stock, planned_size
+from .stock import BATCH_SIZE, Stock
 
 SIZES = (3, 30, 100, 1_000, 10_000)
 ROUNDS = 7
@@ -119,8 +120,8 @@ def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) ->
                 FLOOR: psycopg3.copy(stock, connection),
                 HANDLER: ours.through_the_handler(stock, connections, size),
             }
-            if planned_size(size) < size:
-                works[PLANNED] = ours.database_part(stock, connections, planned_size(size))
+            if (planned := planned_batch_size(size, BATCH_SIZE)) < size:
+                works[PLANNED] = ours.database_part(stock, connections, planned)
             # A minute a round: what a warm-up is for, the smaller sizes have done.
             warm_up = 0 if size >= 10_000 else 1
             _note(f"saving {size:,} concepts")

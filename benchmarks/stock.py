@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime
 from functools import cached_property
-from math import ceil
 from typing import NamedTuple
 
+from local.builds import REPOSITORY
+from local.deploy import read_template
 from roadmap_content.bucket import Bucket, StoredObject
 from roadmap_content.content import CONTENT_KINDS, Document, Row
 from roadmap_content.contracts import BatchReference, BatchRequest, Plan
@@ -19,8 +20,8 @@ from .curriculum import Author, concept_ids
 ROADMAP = "benchmarked-9b2c8d4e"
 TASK = "benchmark"
 
-PLANNED = 25
-"""Items of a batch, as the template deploys it; more where a roadmap would have too many batches."""
+BATCH_SIZE = int(read_template(REPOSITORY / "template.yaml")["Parameters"]["BatchSize"]["Default"])
+"""Items of a batch, as the template deploys it."""
 
 
 class MemoryBucket(Bucket):
@@ -106,11 +107,6 @@ class Stock:
                     for entry in self.entries
                 ],
             )
-
-
-def planned_size(size: int) -> int:
-    """The batch size that the planner chooses for so many concepts."""
-    return max(PLANNED, ceil(size / 333))
 
 
 def _request(plan: Plan, batch: BatchReference) -> BatchRequest:

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.connections import Connections
 from roadmap_content.contracts import BatchRequest
@@ -17,16 +18,16 @@ from ..stock import Stock
 _PATIENCE = 600.0
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(LambdaContext):
     """What Lambda gives to a handler."""
 
-    function_name: str = "save_batch"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = "arn:benchmark"
-    aws_request_id: str = "benchmark"
+    _function_name = "save_batch"
+    _memory_limit_in_mb = 512
+    _invoked_function_arn = "arn:benchmark"
+    _aws_request_id = "benchmark"
 
-    def get_remaining_time_in_millis(self) -> int:
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
         """As much as it takes."""
         return int(_PATIENCE * 1000)
 

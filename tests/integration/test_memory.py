@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content import handler as handlers
 from roadmap_content.bucket import Bucket
@@ -24,15 +25,16 @@ from .pipeline import Pipeline
 WARM_UP, INVOCATIONS = 200, 1_000
 
 
-class Context:
+class Context(LambdaContext):
     """Lambda's context, of an invocation that has a minute."""
 
-    function_name = "f"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:f"
-    aws_request_id = "r"
+    _function_name = "f"
+    _memory_limit_in_mb = 512
+    _invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:f"
+    _aws_request_id = "r"
 
-    def get_remaining_time_in_millis(self) -> int:
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
         return 60_000
 
 

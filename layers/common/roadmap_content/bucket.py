@@ -1,7 +1,6 @@
 """The bucket: a handful of operations on objects, each transient error of S3 as one type."""
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -126,5 +125,7 @@ class Bucket:
 
 def in_parallel(work: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
     """Call `work` for every argument in a bounded number of threads; the results in the same order."""
+    from concurrent.futures import ThreadPoolExecutor  # most functions have no use for it
+
     with ThreadPoolExecutor(PARALLEL) as pool:
         return list(pool.map(work, arguments))

@@ -2,14 +2,10 @@
 
 import time
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-
-class LambdaContext(Protocol):
-    """The part of the Lambda context that this system uses."""
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until Lambda ends the invocation."""
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,7 @@ class Deadline:
         return cls(time.monotonic() + seconds)
 
     @classmethod
-    def of(cls, context: LambdaContext) -> "Deadline":
+    def of(cls, context: "LambdaContext") -> "Deadline":
         """The end of the invocation that `context` belongs to."""
         return cls.after(context.get_remaining_time_in_millis() / 1000)
 

@@ -1,14 +1,17 @@
 """A Lambda handler around a step: parse the event, do the step, answer. Nothing else happens in a handler."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .connections import Connections
 from .contracts import Payload, PayloadT, parse
-from .deadline import Deadline, LambdaContext
+from .deadline import Deadline
 from .log import logger
 
-Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
 
 def step_handler(
@@ -20,7 +23,7 @@ def step_handler(
     connections = connections or Connections()
 
     @logger.inject_lambda_context(clear_state=True)
-    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         logger.set_correlation_id(_execution_arn(event))
         request = parse(request_type, event)
         result = step(request, connections, Deadline.of(context))

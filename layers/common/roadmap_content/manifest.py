@@ -29,14 +29,18 @@ class Manifest(NamedTuple):
     batches: list[BatchReference]
 
 
+def planned_batch_size(concepts: int, batch_size: int) -> int:
+    """Concepts of a batch: `batch_size`, or more where they would be too many batches."""
+    return max(batch_size, ceil(concepts / (MAX_BATCHES // len(ContentType))))
+
+
 def make_manifest(framework: Framework, missing: Sequence[Item], batch_size: int) -> Manifest:
-    """Divide what is missing into batches of at most `batch_size` items, larger if there were too many."""
+    """Divide what is missing into batches of at most `planned_batch_size` items."""
     wanted: dict[str, list[ContentType]] = {}
     for item in missing:
         wanted.setdefault(item.concept_id, []).append(item.content_type)
     concepts = list(wanted)
-    lines = MAX_BATCHES // len(ContentType)
-    size = max(batch_size, ceil(len(concepts) / lines))
+    size = planned_batch_size(len(concepts), batch_size)
 
     body = bytearray()
     batches: list[BatchReference] = []

@@ -27,13 +27,13 @@ Title = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 class Content(BaseModel):
     """One generated item as it is staged. Keys that this system does not know are kept as they are."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow", defer_build=True)
 
 
 class Draft(BaseModel):
     """One item as a generator makes it: no id and no version yet, those are given when it is staged."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
 
 
 Document = dict[str, Any]
