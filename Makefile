@@ -83,12 +83,12 @@ faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=200 $(FAULTS)
 
 faults-report: $(INSTALLED) ## Run the fault matrix and write what comes of it into docs/faults.md.
-	FAULTS_REPORT=write $(FAULTS)/matrix
+	FAULTS_REPORT=write $(FAULTS)/matrix/test_matrix.py
 
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
 
-mutants: $(INSTALLED) ## Take each of eight guards out of a copy of the code, and see a test notice.
+mutants: $(INSTALLED) ## Take each of nine guards out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
 
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).

@@ -50,11 +50,11 @@ SECONDS = 540
 CONCEPTS = 30
 AT_ONCE = 8
 BATCH_SIZE = 30
-PAUSE = 2.5
-"""Seconds between two kills, on average."""
+TASKS_PER_STRIKE = 3
+"""Tasks that end between two strikes, on average: a fast machine is struck as often as a slow one."""
 
-KILLS_PER_DATABASE = 5
-"""Of so many kills, one is PostgreSQL's."""
+OUTAGE_SECONDS = 1.5
+"""How long no process of a function lives in an outage: every try of what is at work then is lost."""
 
 _POLL_SECONDS = 0.4
 _NEVER_STARTED_SECONDS = 5.0
@@ -172,29 +172,45 @@ class Soak:
         watcher.start()
         # PostgreSQL ends with the thread that started it, so this thread kills and starts it.
         try:
-            while not over.wait(self._chance.expovariate(1 / PAUSE)):
-                if self._chance.randrange(KILLS_PER_DATABASE) == 0:
-                    self._database.kill()
-                    self._database.start_again()
-                    self.counts["PostgreSQL killed and started again"] += 1
-                else:
-                    self._kill_a_worker()
+            strike_at = 0.0
+            while not over.wait(0.05):
+                if sum(future.done() for future in futures) >= strike_at:
+                    strike_at += self._chance.expovariate(1 / TASKS_PER_STRIKE)
+                    self._strike()
         finally:
             watcher.join()
         _raise_first(futures)
 
-    def _kill_a_worker(self) -> None:
-        workers = [
+    def _strike(self) -> None:
+        match self._chance.randrange(10):
+            case 0 | 1:
+                self._database.kill()
+                self._database.start_again()
+                self.counts["PostgreSQL killed and started again"] += 1
+            case 2:
+                self.counts["outages of all functions"] += 1
+                ends_at = time.monotonic() + OUTAGE_SECONDS
+                while time.monotonic() < ends_at:
+                    for worker in self._workers():
+                        self._kill(worker)
+                    time.sleep(0.05)
+            case _:
+                if workers := self._workers():
+                    self._kill(self._chance.choice(workers))
+
+    def _workers(self) -> list[psutil.Process]:
+        return [
             child
             for child in self._stack.cloud.process.children(recursive=True)
             if "awslambdaric" in " ".join(_command(child))
         ]
-        if workers:
-            try:
-                self._chance.choice(workers).kill()
-            except psutil.NoSuchProcess:
-                return
-            self.counts["processes of functions killed"] += 1
+
+    def _kill(self, worker: psutil.Process) -> None:
+        try:
+            worker.kill()
+        except psutil.NoSuchProcess:
+            return
+        self.counts["processes of functions killed"] += 1
 
     def _first_run(self, each: Subject) -> None:
         load_bundle(read_bundle(each.bundle), self._target.engine, self._target.bucket, self._deadline)

@@ -57,6 +57,7 @@ def test_the_session_is_bounded_and_quick(engine: Engine) -> None:
                 "lock_timeout",
                 "idle_in_transaction_session_timeout",
                 "client_connection_check_interval",
+                "tcp_keepalives_idle",
                 "jit",
             )
         }
@@ -65,6 +66,7 @@ def test_the_session_is_bounded_and_quick(engine: Engine) -> None:
         "lock_timeout": "10s",
         "idle_in_transaction_session_timeout": "30s",
         "client_connection_check_interval": "1s",
+        "tcp_keepalives_idle": "30",
         "jit": "off",
     }
 

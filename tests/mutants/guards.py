@@ -145,6 +145,16 @@ MUTANTS = (
         tests=(f"{_RECOVERY}::test_a_run_that_was_not_redriven_since_its_plan_ends",),
     ),
     Mutant(
+        "the lock of an item",
+        "whoever comes makes it",
+        f"{_LAYER}/generation/item_locks.py",
+        old="SELECT pg_try_advisory_lock(hashtextextended(:name, 0))",
+        new="SELECT hashtextextended(:name, 0) IS NOT NULL",
+        tests=(
+            "tests/integration/test_item_locks.py::test_of_two_invocations_of_a_batch_one_makes_each_item",
+        ),
+    ),
+    Mutant(
         "ownership in SQL",
         "AND user_id = :user_id",
         f"{_LAYER}/attempts.py",

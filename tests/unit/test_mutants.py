@@ -34,5 +34,6 @@ def test_every_guard_of_the_promise_has_a_mutant() -> None:
         "the poisoned-connection guard",
         "the demotion rule",
         "the loop guard",
+        "the lock of an item",
         "ownership in SQL",
     }

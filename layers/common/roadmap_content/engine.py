@@ -37,6 +37,10 @@ def session_limits(statement_timeout: int = STATEMENT_TIMEOUT) -> Mapping[str, s
         # A backend whose client is gone while it waits for a lock would keep its own locks until the wait
         # ends; so it looks (PostgreSQL 14 and later, on Linux).
         "client_connection_check_interval": "1s",
+        # And one whose client is gone without a word, with its machine, would keep the session's.
+        "tcp_keepalives_idle": "30",
+        "tcp_keepalives_interval": "10",
+        "tcp_keepalives_count": "3",
         "timezone": "UTC",
         "jit": "off",
     }

@@ -18,6 +18,7 @@ from .failures import Seen, record_failures, refusals
 from .framework import Concept
 from .generation import Allowance, Learner, OutOfTimeError, Usage, learner_from
 from .generation.budget import TaskBudget
+from .generation.item_locks import ItemLocks
 from .items import Failure, Item, Stage
 from .keys import fingerprint, tutorial_key
 from .log import logger
@@ -114,6 +115,7 @@ class _Preparation:
         self._staging = Staging(connections.bucket, request.plan.roadmap_id)
         self._generator = connections.generator
         self._budget = TaskBudget(connections.engine, connections.settings, request.plan.task_id, deadline)
+        self._locks = ItemLocks(connections.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._known = known
         self._listed = self._staging.listed(
@@ -132,6 +134,13 @@ class _Preparation:
             return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
 
     def _apply(self, item: Item, concept: Concept) -> Remedy:
+        if item in self._listed and item not in self._known.refusals:
+            return Remedy.KEEP
+        with self._locks.held(item):
+            return self._make_fit(item, concept)
+
+    def _make_fit(self, item: Item, concept: Concept) -> Remedy:
+        """Do what an item needs by now: whoever held its lock before may have done it."""
         remedy, refusal = self._remedy(item)
         match remedy:
             case Remedy.KEEP:
@@ -156,8 +165,7 @@ class _Preparation:
         """What an item needs. Only what was refused before is read, to see whether it still lies there."""
         refusals_of_item = self._known.refusals.get(item)
         if refusals_of_item is None:
-            staged = item in self._listed or self._staging.holds(item)
-            return (Remedy.KEEP if staged else Remedy.GENERATE), None
+            return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
         body = self._staging.read(item)
         return remedy_for(None if body is None else fingerprint(body), refusals_of_item)
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from roadmap_content.manifest import MAX_BATCHES
+
 
 class Step(StrEnum):
     """What can be struck."""
@@ -71,7 +73,7 @@ _NO_DATABASE = (
 _NO_S3 = "It neither reads nor writes S3."
 _ONE_LOCK = "It holds one row's lock at a time, and a deadlock takes two."
 _NO_STATE = "No state of an execution: there is nothing to stop or to time out."
-_SMALL = "By construction: at most 1,000 references of some 100 bytes (`manifest.MAX_BATCHES`, unit tests)."
+_SMALL = f"By construction: at most {MAX_BATCHES} references of some 100 bytes (`manifest.MAX_BATCHES`)."
 _CONSTANT = "By construction: a reference and a plan, or counts: below 2 KiB at any size of a roadmap."
 
 _DATABASE = (

@@ -150,7 +150,9 @@ class Play:
         self._others.append(said)
 
     def event_of(self, step: Step) -> dict[str, Any]:
-        """The event that the execution invoked a step with; of Generate and Save, with the first batch."""
+        """The event that the execution invoked a step with; of Generate and Save, with the batch of
+        resources, of which one is to be made.
+        """
         arn = self.running()
         history = self.rig.stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         described = self.rig.stepfunctions.describe_execution(executionArn=arn)
@@ -165,7 +167,10 @@ class Play:
                 return {"input": json.loads(described["input"]), "execution": execution}
             case Step.GENERATE | Step.SAVE:
                 planned = entered["FanOut"]
-                return {"plan": planned["plan"], "batch": planned["batches"][0], "execution_arn": arn}
+                (batch,) = (
+                    batch for batch in planned["batches"] if batch["content_type"] == ContentType.RESOURCES
+                )
+                return {"plan": planned["plan"], "batch": batch, "execution_arn": arn}
             case Step.FINALIZE:
                 event: dict[str, Any] = entered["Finalize"] | {"execution": execution}
                 return event

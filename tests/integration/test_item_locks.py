@@ -1,0 +1,151 @@
+"""Whoever else was asked to make an item: it is made once."""
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+
+from roadmap_content.content import Draft
+from roadmap_content.contracts import BatchRequest, GenerateReport
+from roadmap_content.deadline import Deadline
+from roadmap_content.framework import Concept
+from roadmap_content.generating import generate_content
+from roadmap_content.generation import Allowance, item_locks
+from roadmap_content.generation.item_locks import ItemLockedError, ItemLocks
+from roadmap_content.generation.learner import ANYONE, Learner
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.items import ContentType, Item
+from roadmap_content.transactions import RESERVE
+from tests.factories import bundle_of, concept_ids
+
+from .pipeline import Pipeline, connections_to
+
+ITEM, ANOTHER = Item("c-1", ContentType.QUIZ), Item("c-2", ContentType.QUIZ)
+
+
+@pytest.fixture
+def other(pipeline: Pipeline, database_url: str) -> Iterator[Pipeline]:
+    """Another process, as PostgreSQL sees it: a session of its own."""
+    connections = connections_to(database_url)
+    yield Pipeline(connections)
+    connections.engine.dispose()
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(item_locks, "TRY_AGAIN", 0.02)
+
+
+def locks(pipeline: Pipeline, seconds: float = 30) -> ItemLocks:
+    return ItemLocks(pipeline.engine, "r-1", Deadline.after(seconds))
+
+
+def is_held(pipeline: Pipeline, item: Item) -> bool:
+    """Whether another session holds the lock: there is no time to wait for it."""
+    try:
+        with locks(pipeline, 2 * RESERVE).held(item):
+            return False
+    except ItemLockedError:
+        return True
+
+
+def test_an_item_is_locked_for_others_and_no_other_item_is(pipeline: Pipeline, other: Pipeline) -> None:
+    with locks(pipeline).held(ITEM):
+        assert is_held(other, ITEM)
+        assert not is_held(other, ANOTHER)
+        assert not is_held(other, Item(ITEM.concept_id, ContentType.TUTORIAL))
+    assert not is_held(other, ITEM)
+
+
+def test_an_item_that_could_not_be_made_is_free(pipeline: Pipeline, other: Pipeline) -> None:
+    with pytest.raises(ZeroDivisionError), locks(pipeline).held(ITEM):
+        raise ZeroDivisionError
+    assert not is_held(other, ITEM)
+
+
+def test_a_lock_ends_with_the_session_that_holds_it(pipeline: Pipeline, other: Pipeline) -> None:
+    with locks(pipeline).held(ITEM):
+        with pipeline.engine.connect() as connection:
+            backend = connection.scalar(text("SELECT pg_backend_pid()"))
+        other.execute("SELECT pg_terminate_backend(:backend, 5000)", backend=backend)
+        assert not is_held(other, ITEM)
+
+
+class Slow:
+    """A generator that begins with its first item only when the other has seen that it is not staged."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.may_go_on = threading.Event()
+
+    def generate(
+        self,
+        concept: Concept,
+        content_type: ContentType,
+        learner: Learner = ANYONE,
+        allowance: Allowance | None = None,
+        /,
+    ) -> Draft:
+        """Make an item."""
+        self.made.append(concept.concept_id)
+        assert self.may_go_on.wait(30)
+        return OfflineGenerator().generate(concept, content_type, learner, allowance)
+
+
+def request_for_quizzes(pipeline: Pipeline, ids: list[str]) -> BatchRequest:
+    pipeline.load(bundle_of(ids) | {"content": []})
+    (request,) = (
+        request
+        for request in pipeline.requests(pipeline.plan())
+        if request.batch.content_type is ContentType.QUIZ
+    )
+    return request
+
+
+def generate(pipeline: Pipeline, request: BatchRequest, generator: Slow) -> GenerateReport:
+    pipeline.connections.generator = generator
+    return generate_content(request, pipeline.connections, Deadline.after(60))
+
+
+def test_of_two_invocations_of_a_batch_one_makes_each_item(
+    pipeline: Pipeline, other: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = concept_ids(10)
+    request = request_for_quizzes(pipeline, ids)
+    generator = Slow()
+
+    def waits(_seconds: float) -> None:
+        generator.may_go_on.set()
+        threading.Event().wait(0.02)
+
+    monkeypatch.setattr(time, "sleep", waits)
+    with ThreadPoolExecutor(2) as pool:
+        reports = [
+            future.result()
+            for future in [pool.submit(generate, each, request, generator) for each in (pipeline, other)]
+        ]
+
+    assert sorted(generator.made) == sorted(ids)
+    assert sum(report.generated for report in reports) == len(ids)
+    assert sum(report.staged for report in reports) == len(ids)
+    assert sum(report.failed for report in reports) == 0
+
+
+def test_an_item_that_another_invocation_is_making_to_the_end_fails_for_now(
+    pipeline: Pipeline, other: Pipeline
+) -> None:
+    ids = concept_ids(2)
+    request = request_for_quizzes(pipeline, ids)
+    generator = Slow()
+    generator.may_go_on.set()
+    pipeline.connections.generator = generator
+    with locks(other).held(Item(ids[0], ContentType.QUIZ)):
+        report = generate_content(request, pipeline.connections, Deadline.after(2 * RESERVE + 1))
+
+    assert generator.made == ids[1:]
+    assert (report.generated, report.failed) == (1, 1)
+    (failure,) = pipeline.rows("SELECT concept_id, error_code, transient FROM content_failures")
+    assert failure == {"concept_id": ids[0], "error_code": "ItemLocked", "transient": True}
