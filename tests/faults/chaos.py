@@ -50,8 +50,11 @@ SECONDS = 540
 CONCEPTS = 30
 AT_ONCE = 8
 BATCH_SIZE = 30
-TASKS_PER_STRIKE = 3
+TASKS_PER_STRIKE = 4
 """Tasks that end between two strikes, on average: a fast machine is struck as often as a slow one."""
+
+STORM_SECONDS = 300
+"""When the last strike is over, however slow the machine is: there must be time for the quiet."""
 
 OUTAGE_SECONDS = 1.5
 """How long no process of a function lives in an outage: every try of what is at work then is lost."""
@@ -172,8 +175,8 @@ class Soak:
         watcher.start()
         # PostgreSQL ends with the thread that started it, so this thread kills and starts it.
         try:
-            strike_at = 0.0
-            while not over.wait(0.05):
+            strike_at, ends_at = 0.0, time.monotonic() + STORM_SECONDS
+            while not over.wait(0.05) and time.monotonic() < ends_at:
                 if sum(future.done() for future in futures) >= strike_at:
                     strike_at += self._chance.expovariate(1 / TASKS_PER_STRIKE)
                     self._strike()
