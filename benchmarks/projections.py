@@ -19,14 +19,14 @@ from sqlalchemy import Connection, Engine, make_url, text
 from roadmap_content.attempts import read_task
 from roadmap_content.bucket import Bucket
 from roadmap_content.connections import Connections
-from roadmap_content.contracts import Execution, FinalizeRequest, Plan, PlanRequest, RunInput
+from roadmap_content.contracts import Execution, Plan, RunInput
 from roadmap_content.deadline import Deadline
 from roadmap_content.engine import Credentials, open_engine
 from roadmap_content.executions import Executions, ExecutionState
-from roadmap_content.finalizing import finalize_task
+from roadmap_content.finalizing import FinalizeRequest, finalize_task
 from roadmap_content.items import ContentType
 from roadmap_content.log import logger
-from roadmap_content.planning import plan_batches
+from roadmap_content.planning import PlanRequest, plan_batches
 from roadmap_content.retrying import retry_task
 from roadmap_content.settings import Settings
 from roadmap_content.status import TaskStatus, read_status

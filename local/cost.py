@@ -18,22 +18,16 @@ from rich.table import Table
 from local.builds import REPOSITORY
 from local.deploy import read_template
 from local.simulation import FailedError, Function, Run, simulate
-from roadmap_content.contracts import (
-    AwaitRedriveRequest,
-    BatchRequest,
-    FinalizeRequest,
-    FinalizeResult,
-    GenerateReport,
-    Plan,
-    PlanRequest,
-    PlanResult,
-    SaveReport,
-    parse,
-)
+from roadmap_content.contracts import BatchRequest, FinalizeResult, Plan, parse
+from roadmap_content.finalizing import FinalizeRequest
 from roadmap_content.framework import read_framework
+from roadmap_content.generating import GenerateReport
 from roadmap_content.items import ContentType, count_by_type
 from roadmap_content.keys import manifest_key
 from roadmap_content.manifest import make_manifest
+from roadmap_content.planning import PlanRequest, PlanResult
+from roadmap_content.redriving import AwaitRedriveRequest
+from roadmap_content.saving import SaveReport
 
 # us-east-1, as of 2025, in dollars.
 PER_TRANSITION = 0.025 / 1_000

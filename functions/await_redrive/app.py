@@ -1,7 +1,6 @@
 """Ends an incomplete run until it is redriven."""
 
-from roadmap_content.contracts import AwaitRedriveRequest
 from roadmap_content.handler import step_handler
-from roadmap_content.redriving import await_redrive
+from roadmap_content.redriving import AwaitRedriveRequest, await_redrive
 
 handler = step_handler(AwaitRedriveRequest, await_redrive)

@@ -1,7 +1,6 @@
 """Records how an attempt ended."""
 
-from roadmap_content.contracts import FinalizeRequest
-from roadmap_content.finalizing import finalize_task
+from roadmap_content.finalizing import FinalizeRequest, finalize_task
 from roadmap_content.handler import step_handler
 
 handler = step_handler(FinalizeRequest, finalize_task)

@@ -7,17 +7,13 @@ from typing import Any
 
 from local.deploy import Template
 from roadmap_content.api import require_user
-from roadmap_content.contracts import (
-    AwaitRedriveRequest,
-    BatchRequest,
-    FinalizeRequest,
-    Payload,
-    PlanRequest,
-    parse,
-)
+from roadmap_content.contracts import BatchRequest, Payload, parse
 from roadmap_content.errors import ContentError
+from roadmap_content.finalizing import FinalizeRequest
 from roadmap_content.migrating import MigrateRequest
+from roadmap_content.planning import PlanRequest
 from roadmap_content.reconciling import ReconcileRequest
+from roadmap_content.redriving import AwaitRedriveRequest
 
 from .deployment import functions_in
 from .findings import Finding

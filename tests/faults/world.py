@@ -13,27 +13,16 @@ from typing import Any
 from sqlalchemy import text
 
 from roadmap_content.bucket import Bucket
-from roadmap_content.contracts import (
-    AwaitRedriveRequest,
-    BatchRequest,
-    Execution,
-    FinalizedOutcome,
-    FinalizeRequest,
-    LostBatch,
-    PlanRequest,
-    PlanResult,
-    RunInput,
-    StateError,
-)
+from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ContentError
 from roadmap_content.executions import Executions, ExecutionState, NotRedrivableError
-from roadmap_content.finalizing import finalize_task
+from roadmap_content.finalizing import FinalizeRequest, LostBatch, finalize_task
 from roadmap_content.generating import generate_content
 from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.planning import plan_batches
+from roadmap_content.planning import PlanRequest, PlanResult, plan_batches
 from roadmap_content.reconciling import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.redriving import await_redrive
+from roadmap_content.redriving import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.saving import save_batch
 from tests.integration.pipeline import Pipeline, connections_to
 

@@ -10,28 +10,17 @@ from roadmap_content.attempts import read_task
 from roadmap_content.bucket import Bucket
 from roadmap_content.bundle import read_bundle
 from roadmap_content.connections import Connections
-from roadmap_content.contracts import (
-    BatchRequest,
-    Execution,
-    FinalizeRequest,
-    FinalizeResult,
-    LostBatch,
-    PlanRequest,
-    PlanResult,
-    RunInput,
-    SaveReport,
-    StateError,
-)
+from roadmap_content.contracts import BatchRequest, Execution, FinalizeResult, RunInput, StateError
 from roadmap_content.deadline import Deadline
 from roadmap_content.engine import Credentials, open_engine
 from roadmap_content.errors import ContentError
 from roadmap_content.executions import Executions, ExecutionState
-from roadmap_content.finalizing import finalize_task
+from roadmap_content.finalizing import FinalizeRequest, LostBatch, finalize_task
 from roadmap_content.generating import generate_content
 from roadmap_content.items import Item
 from roadmap_content.keys import staged_key
-from roadmap_content.planning import plan_batches
-from roadmap_content.saving import save_batch
+from roadmap_content.planning import PlanRequest, PlanResult, plan_batches
+from roadmap_content.saving import SaveReport, save_batch
 from roadmap_content.settings import Settings
 from roadmap_content.staging import Staging
 from roadmap_content.status import TaskStatus, read_status

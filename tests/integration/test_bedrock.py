@@ -11,11 +11,11 @@ import pytest
 
 from local.generate_one import generate_one
 from roadmap_content.content import Draft
-from roadmap_content.contracts import BatchRequest, GenerateReport
+from roadmap_content.contracts import BatchRequest
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ContentError, InvalidContentError, MissingSettingError
 from roadmap_content.framework import Concept
-from roadmap_content.generating import generate_content
+from roadmap_content.generating import GenerateReport, generate_content
 from roadmap_content.generation import Allowance, Learner, Usage, generator_named, model
 from roadmap_content.generation.budget import TaskBudget, TokenBudgetExhaustedError
 from roadmap_content.generation.model import (

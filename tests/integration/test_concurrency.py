@@ -12,10 +12,10 @@ from sqlalchemy import text
 from local.processes import becomes_true
 from local.waiting import processes_waiting_for
 from roadmap_content.attempts import claim, read_task
-from roadmap_content.contracts import FinalizeRequest, RunInput
+from roadmap_content.contracts import RunInput
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError
-from roadmap_content.finalizing import finalize_task
+from roadmap_content.finalizing import FinalizeRequest, finalize_task
 from roadmap_content.items import ContentType, Item
 from roadmap_content.saving import save_batch
 from roadmap_content.staging import Staging

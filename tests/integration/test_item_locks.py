@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 
 from roadmap_content.content import Draft
-from roadmap_content.contracts import BatchRequest, GenerateReport
+from roadmap_content.contracts import BatchRequest
 from roadmap_content.deadline import Deadline
 from roadmap_content.framework import Concept
-from roadmap_content.generating import generate_content
+from roadmap_content.generating import GenerateReport, generate_content
 from roadmap_content.generation import Allowance, item_locks
 from roadmap_content.generation.item_locks import ItemLockedError, ItemLocks
 from roadmap_content.generation.learner import ANYONE, Learner

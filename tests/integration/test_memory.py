@@ -13,8 +13,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content import handler as handlers
 from roadmap_content.bucket import Bucket
-from roadmap_content.contracts import BatchRequest, FinalizeRequest
-from roadmap_content.finalizing import finalize_task
+from roadmap_content.contracts import BatchRequest
+from roadmap_content.finalizing import FinalizeRequest, finalize_task
 from roadmap_content.handler import Handler, step_handler
 from roadmap_content.items import ContentType, Item
 from roadmap_content.saving import save_batch

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from roadmap_content.content import CONTENT_KINDS
-from roadmap_content.contracts import Execution, PlanRequest, RunInput, StateError
+from roadmap_content.contracts import Execution, RunInput, StateError
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
 from roadmap_content.executions import ExecutionState
 from roadmap_content.failures import refusals
 from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.keys import fingerprint, rejected_key, tutorial_key
-from roadmap_content.planning import plan_batches
+from roadmap_content.planning import PlanRequest, plan_batches
 from tests.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
 
 from .pipeline import Pipeline, RecordedExecutions

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from roadmap_content.attempts import STARTING
-from roadmap_content.contracts import AwaitRedriveRequest, Execution, FinalizedOutcome, FinalizeResult
+from roadmap_content.contracts import Execution, FinalizeResult
 from roadmap_content.deadline import Deadline
 from roadmap_content.errors import (
     ClaimRefusedError,
@@ -25,7 +25,7 @@ from roadmap_content.reconciling import (
     ReconcileResult,
     reconcile,
 )
-from roadmap_content.redriving import await_redrive
+from roadmap_content.redriving import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
 from tests.factories import USER, bundle_of, concept_ids
 

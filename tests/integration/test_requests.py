@@ -12,9 +12,10 @@ from roadmap_content.contracts import BatchRequest
 from roadmap_content.deadline import Deadline
 from roadmap_content.generating import generate_content
 from roadmap_content.items import ContentType
+from roadmap_content.settings import Settings
 from tests.factories import bundle_of, concept_ids
 
-from .pipeline import Pipeline
+from .pipeline import SETTINGS, Pipeline
 
 CONCEPTS = 2 * PARALLEL
 
@@ -47,9 +48,7 @@ def counted(pipeline: Pipeline) -> CountingClient:
 
 def batch_of(pipeline: Pipeline, content_type: ContentType, counted: CountingClient) -> BatchRequest:
     """The first batch of a content type, of a roadmap that is staged whole; nothing is counted before it."""
-    pipeline.connections.settings = pipeline.connections.settings.__class__(
-        {**pipeline.connections.settings.environ, "BATCH_SIZE": str(CONCEPTS)}
-    )
+    pipeline.connections.settings = Settings(SETTINGS | {"BATCH_SIZE": str(CONCEPTS)})
     pipeline.load(bundle_of(concept_ids(CONCEPTS)))
     requests = pipeline.requests(pipeline.plan())
     counted.asked.clear()

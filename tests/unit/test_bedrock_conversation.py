@@ -70,17 +70,28 @@ class Purse:
         self.left += tokens
 
 
+class SleptAway(Deadline):
+    """A deadline that sleep brings nearer, though no time passes."""
+
+    slept = 0.0
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, had the sleep been one."""
+        return super().remaining - self.slept
+
+
 class Clock:
     """A sleep that takes no time but uses up a deadline."""
 
     def __init__(self, seconds: float) -> None:
         self.pauses: list[float] = []
-        self.deadline = Deadline.after(seconds)
+        self.deadline = SleptAway.after(seconds)
 
     def sleep(self, seconds: float) -> None:
         """Remember it."""
         self.pauses.append(seconds)
-        object.__setattr__(self.deadline, "at", self.deadline.at - seconds)
+        self.deadline.slept += seconds
 
 
 class Asking:

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +128,7 @@ def test_nothing_that_users_write_becomes_instructions(
 @pytest.mark.parametrize("text", BREAKOUTS)
 def test_a_text_that_tries_to_break_out_arrives_as_the_text_that_it_is(text: str) -> None:
     prompt = prompt_for(
-        replace(COLD_STARTS, description=text), ContentType.QUIZ, Learner("en", {"note": text})
+        COLD_STARTS._replace(description=text), ContentType.QUIZ, Learner("en", {"note": text})
     )
     arrived = data_of(prompt.user)
     readable = "".join("\ufffd" if is_unsendable(character) else character for character in text)
@@ -145,7 +144,7 @@ def is_unsendable(character: str) -> bool:
 
 
 def test_what_users_write_cannot_make_a_call_dear() -> None:
-    concept = replace(COLD_STARTS, name="n" * 100_000, keywords=("k" * MAX_TEXT,) * 50)
+    concept = COLD_STARTS._replace(name="n" * 100_000, keywords=("k" * MAX_TEXT,) * 50)
     preferences: dict[str, Any] = {"goal": "g" * 100_000, **{f"k{n}": "v" * MAX_TEXT for n in range(50)}}
     prompt = prompt_for(concept, ContentType.TUTORIAL, Learner("en", {"level": "beginner", **preferences}))
     arrived = data_of(prompt.user)

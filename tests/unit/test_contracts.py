@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from roadmap_content.contracts import PlanRequest, StateError, parse
+from roadmap_content.contracts import StateError, parse
 from roadmap_content.errors import InvalidPayloadError
+from roadmap_content.planning import PlanRequest
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Content without a model: valid for any concept, always the same, and right by the concept's own words."""
 
 import re
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from string import Formatter
 from urllib.parse import parse_qsl, urlsplit
 
@@ -139,7 +139,7 @@ def test_any_concept_gives_content_that_its_type_accepts(concept: Concept, conte
 
 @given(any_concept, st.sampled_from(ContentType))
 def test_same_concept_gives_same_content(concept: Concept, content_type: ContentType) -> None:
-    again = generator_named("offline").generate(Concept(**asdict(concept)), content_type)
+    again = generator_named("offline").generate(Concept(**concept._asdict()), content_type)
     assert GENERATOR.generate(concept, content_type) == again
 
 
@@ -207,13 +207,13 @@ def test_difficulty_and_hours_are_right(concept: Concept) -> None:
 
 
 def test_a_concept_that_uses_up_all_wrong_options_still_has_some() -> None:
-    question = questions(replace(RETRIES, keywords=tuple(ENGLISH.keywords.wrong)))[2]
+    question = questions(RETRIES._replace(keywords=tuple(ENGLISH.keywords.wrong)))[2]
     assert set(right(question)) <= set(ENGLISH.keywords.wrong)
     assert folded(wrong(question)) == {f"{option} (2)" for option in ENGLISH.keywords.wrong[:3]}
 
 
 def test_a_keyword_that_is_written_twice_is_one() -> None:
-    concept = replace(RETRIES, keywords=("Backoff", " backoff\n", "", "jitter"))
+    concept = RETRIES._replace(keywords=("Backoff", " backoff\n", "", "jitter"))
     assert set(right(questions(concept)[2])) == {"Backoff", "jitter"}
 
 
@@ -222,7 +222,7 @@ def test_effort_is_asked_among_plausible_ones() -> None:
 
 
 def test_right_options_move_with_the_concept() -> None:
-    concepts = [replace(RETRIES, concept_id=f"c-{number}") for number in range(40)]
+    concepts = [RETRIES._replace(concept_id=f"c-{number}") for number in range(40)]
     for number, options in ((0, 4), (1, 2), (3, 4), (4, 4)):
         positions = {questions(concept)[number].correct_answer[0] for concept in concepts}
         assert positions == set(range(options))
@@ -255,7 +255,7 @@ def test_tutorial_keeps_its_headings_whatever_a_concept_holds(concept: Concept) 
     [(0.75, 45), (0.01, 10), (0.0, 30), (-1.0, 30), (float("nan"), 30), (float("inf"), 30), (1e300, 30)],
 )
 def test_minutes_follow_the_hours_where_they_make_sense(hours: float, minutes: int) -> None:
-    assert tutorial(replace(RETRIES, estimated_hours=hours)).estimated_completion_time == minutes
+    assert tutorial(RETRIES._replace(estimated_hours=hours)).estimated_completion_time == minutes
 
 
 def test_a_bare_concept_still_gets_a_whole_tutorial() -> None:
@@ -304,17 +304,17 @@ def test_chinese_in_chinese_out() -> None:
 
 
 def test_a_chinese_description_is_enough_for_chinese_prose() -> None:
-    assert "## 导言" in tutorial(replace(RETRIES, description="重试会重复可能恢复的操作。")).markdown
+    assert "## 导言" in tutorial(RETRIES._replace(description="重试会重复可能恢复的操作。")).markdown
 
 
 def test_what_cannot_be_stored_is_replaced_and_halves_are_joined() -> None:
-    assert tutorial(replace(RETRIES, name="a\x00b\ud800c\udc00")).title == "a\ufffdb\ufffdc\ufffd"
-    assert tutorial(replace(RETRIES, name="\ud83d\ude00 smile")).title == "😀 smile"
+    assert tutorial(RETRIES._replace(name="a\x00b\ud800c\udc00")).title == "a\ufffdb\ufffdc\ufffd"
+    assert tutorial(RETRIES._replace(name="\ud83d\ude00 smile")).title == "😀 smile"
 
 
 def test_names_lose_their_heading_marks_and_braces_stay_as_they_are() -> None:
-    assert tutorial(replace(RETRIES, name="# {name} {0}")).title == "{name} {0}"
-    assert tutorial(replace(RETRIES, name="C#")).title == "C#"
+    assert tutorial(RETRIES._replace(name="# {name} {0}")).title == "{name} {0}"
+    assert tutorial(RETRIES._replace(name="C#")).title == "C#"
 
 
 def test_languages_ask_concepts_for_the_same_words() -> None:

@@ -1,5 +1,6 @@
-"""The payloads between the state machine and its functions. Each function has one file in `events/`.
+"""What the payloads between the state machine and its functions have in common.
 
+What one function alone is asked or answers stands with its step. Each function has one file in `events/`.
 Unknown keys are ignored: the context object of Step Functions carries more than is used, and grows.
 """
 
@@ -76,13 +77,6 @@ class StateError(Payload):
         return self.cause if message is None else json.loads(f'"{message[1]}"', strict=False)
 
 
-class PlanRequest(Payload):
-    """Asks `plan_batches` to find out what is missing."""
-
-    input: RunInput
-    execution: Execution
-
-
 class BatchReference(Payload):
     """One batch: items of one content type, standing in `length` bytes of the manifest from `offset` on."""
 
@@ -104,13 +98,6 @@ class Plan(Payload):
     planned: Mapping[ContentType, Count]
 
 
-class PlanResult(Payload):
-    """The plan, and references to its batches."""
-
-    plan: Plan
-    batches: list[BatchReference]
-
-
 class BatchRequest(Payload):
     """Asks `generate_content` and then `save_batch` to handle one batch."""
 
@@ -118,46 +105,6 @@ class BatchRequest(Payload):
     batch: BatchReference
     execution_arn: str
     generate_error: StateError | None = None
-
-
-class GenerateReport(Payload):
-    """What became of a batch's items in `generate_content`: planned = staged + generated + failed."""
-
-    number: Count
-    content_type: ContentType
-    planned: Count
-    staged: Count
-    generated: Count
-    failed: Count
-
-
-class SaveReport(Payload):
-    """What became of a batch's items in `save_batch`: planned = saved + failed.
-
-    `error` is set where the failures could not be recorded in the database; Finalize then does it.
-    """
-
-    batch: BatchReference
-    saved: Count
-    failed: Count
-    error: StateError | None = None
-
-
-class LostBatch(Payload):
-    """A batch whose failures nobody has recorded yet."""
-
-    batch: BatchReference
-    error: StateError
-
-
-class FinalizeRequest(Payload):
-    """Asks `finalize_task` to record the outcome, whatever is known of the run."""
-
-    input: RunInput
-    execution: Execution
-    plan: Plan | None = None
-    lost: list[LostBatch] = []
-    error: StateError | None = None
 
 
 class FinalizeResult(Payload):
@@ -170,24 +117,3 @@ class FinalizeResult(Payload):
     missing: Mapping[ContentType, Count]
     changed: list[str] = []
     error: StateError | None = None
-
-
-class FinalizedOutcome(FinalizeResult):
-    """The outcome with the count of redrives that its plan was made for."""
-
-    planned_redrive_count: Count
-
-
-class AwaitRedriveRequest(Payload):
-    """Asks `await_redrive` what an incomplete run does next."""
-
-    outcome: FinalizedOutcome
-    execution: Execution
-
-
-class AwaitRedriveResult(Payload):
-    """What a redriven run does next: plan again for a new attempt, or end because nothing is missing."""
-
-    replan: bool
-    task_id: TaskId
-    attempt: int | None

@@ -1,26 +1,24 @@
 """How much of an invocation is left: work that may be tried again stops early enough to report."""
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@dataclass(frozen=True)
-class Deadline:
+class Deadline(NamedTuple):
     """A point in time, on the monotonic clock."""
 
     at: float
 
     @classmethod
-    def after(cls, seconds: float) -> "Deadline":
+    def after(cls, seconds: float) -> Self:
         """The deadline `seconds` from now."""
         return cls(time.monotonic() + seconds)
 
     @classmethod
-    def of(cls, context: "LambdaContext") -> "Deadline":
+    def of(cls, context: "LambdaContext") -> Self:
         """The end of the invocation that `context` belongs to."""
         return cls.after(context.get_remaining_time_in_millis() / 1000)
 

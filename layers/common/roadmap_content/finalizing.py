@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from .attempts import Task, claim_to_record, read_task, record_outcome
 from .bucket import Bucket
 from .connections import Connections
-from .contracts import FinalizeRequest, FinalizeResult, LostBatch, StateError
+from .contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from .current import current_rows
 from .deadline import Deadline
 from .errors import (
@@ -31,6 +31,23 @@ from .roadmaps import load_framework, lock_roadmap, write_framework
 from .transactions import DataRefusedError, transact
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a word about this item")
+
+
+class LostBatch(Payload):
+    """A batch whose failures nobody has recorded yet."""
+
+    batch: BatchReference
+    error: StateError
+
+
+class FinalizeRequest(Payload):
+    """Asks `finalize_task` to record the outcome, whatever is known of the run."""
+
+    input: RunInput
+    execution: Execution
+    plan: Plan | None = None
+    lost: Sequence[LostBatch] = ()
+    error: StateError | None = None
 
 
 @dataclass(frozen=True)

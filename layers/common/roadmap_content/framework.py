@@ -6,6 +6,7 @@ survive whatever is done here. Only the fields that a content type maps are ever
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .content import CONTENT_KINDS, Document, Row
 from .errors import InvalidFrameworkError
@@ -15,8 +16,7 @@ from .storable import MAX_DEPTH, is_deep, unstorable
 TOO_DEEP = f"framework_data is nested deeper than {MAX_DEPTH} levels"
 
 
-@dataclass(frozen=True)
-class Concept:
+class Concept(NamedTuple):
     """One concept and its place: what a generator may know of it.
 
     `estimated_hours` is in hours. Fields that the framework does not give are empty.

@@ -11,7 +11,7 @@ from .attempts import read_user_request
 from .bucket import in_parallel
 from .connections import Connections
 from .content import CONTENT_KINDS, Document, Draft
-from .contracts import BatchRequest, GenerateReport
+from .contracts import BatchRequest, Count, Payload
 from .deadline import Deadline
 from .errors import ContentError, TransientError
 from .failures import Seen, record_failures, refusals
@@ -19,7 +19,7 @@ from .framework import Concept
 from .generation import Allowance, Learner, OutOfTimeError, Usage, learner_from
 from .generation.budget import TaskBudget
 from .generation.item_locks import ItemLocks
-from .items import Failure, Item, Stage
+from .items import ContentType, Failure, Item, Stage
 from .keys import fingerprint, tutorial_key
 from .log import logger
 from .manifest import read_batch
@@ -47,6 +47,17 @@ class Known(NamedTuple):
 
     learner: Learner
     """Who asked for the content."""
+
+
+class GenerateReport(Payload):
+    """What became of a batch's items in `generate_content`: planned = staged + generated + failed."""
+
+    number: Count
+    content_type: ContentType
+    planned: Count
+    staged: Count
+    generated: Count
+    failed: Count
 
 
 def generate_content(request: BatchRequest, connections: Connections, deadline: Deadline) -> GenerateReport:

@@ -47,7 +47,7 @@ def make_manifest(framework: Framework, missing: Sequence[Item], batch_size: int
     for start in range(0, len(concepts), size):
         group = concepts[start : start + size]
         line = [
-            {"concept": vars(framework.concept(concept_id)), "missing": wanted[concept_id]}
+            {"concept": framework.concept(concept_id)._asdict(), "missing": wanted[concept_id]}
             for concept_id in group
         ]
         encoded = json.dumps(line).encode() + b"\n"

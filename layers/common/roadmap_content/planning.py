@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from .attempts import Task, claim, confirm, note_step, read_task
 from .connections import Connections
-from .contracts import Plan, PlanRequest, PlanResult
+from .contracts import BatchReference, Execution, Payload, Plan, RunInput
 from .current import saved_concepts
 from .deadline import Deadline
 from .framework import Framework
@@ -15,6 +15,20 @@ from .manifest import make_manifest
 from .metrics import Metric, emit
 from .roadmaps import load_framework
 from .transactions import transact
+
+
+class PlanRequest(Payload):
+    """Asks `plan_batches` to find out what is missing."""
+
+    input: RunInput
+    execution: Execution
+
+
+class PlanResult(Payload):
+    """The plan, and references to its batches."""
+
+    plan: Plan
+    batches: list[BatchReference]
 
 
 def plan_batches(request: PlanRequest, connections: Connections, deadline: Deadline) -> PlanResult:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from .attempts import Task, claim, read_task
 from .connections import Connections
-from .contracts import AwaitRedriveRequest, AwaitRedriveResult, FinalizedOutcome
+from .contracts import Count, Execution, FinalizeResult, Payload, TaskId
 from .current import saved_concepts
 from .deadline import Deadline
 from .errors import ContentIncomplete
@@ -17,6 +17,27 @@ from .items import Item
 from .log import logger
 from .roadmaps import load_framework
 from .transactions import transact
+
+
+class FinalizedOutcome(FinalizeResult):
+    """The outcome with the count of redrives that its plan was made for."""
+
+    planned_redrive_count: Count
+
+
+class AwaitRedriveRequest(Payload):
+    """Asks `await_redrive` what an incomplete run does next."""
+
+    outcome: FinalizedOutcome
+    execution: Execution
+
+
+class AwaitRedriveResult(Payload):
+    """What a redriven run does next: plan again for a new attempt, or end because nothing is missing."""
+
+    replan: bool
+    task_id: TaskId
+    attempt: int | None
 
 
 def await_redrive(

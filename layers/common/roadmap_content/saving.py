@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from .bucket import in_parallel
 from .connections import Connections
 from .content import CONTENT_KINDS, Row, save_parameters
-from .contracts import BatchRequest, SaveReport, StateError
+from .contracts import BatchReference, BatchRequest, Count, Payload, StateError
 from .deadline import Deadline
 from .errors import (
     ContentError,
@@ -51,6 +51,18 @@ _REFUSALS: Mapping[str, PermanentError] = {
     "id_taken": IdTakenError("the id belongs to another concept or roadmap"),
     "version_taken": VersionTakenError("the concept has another text of this version"),
 }
+
+
+class SaveReport(Payload):
+    """What became of a batch's items in `save_batch`: planned = saved + failed.
+
+    `error` is set where the failures could not be recorded in the database; Finalize then does it.
+    """
+
+    batch: BatchReference
+    saved: Count
+    failed: Count
+    error: StateError | None = None
 
 
 class Ready(NamedTuple):

@@ -5,7 +5,6 @@ Nothing is read at import: a function needs only the settings that it uses, and 
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from .errors import MissingSettingError
@@ -14,11 +13,11 @@ DatabaseAuth = Literal["secret", "iam"]
 SessionSource = Literal["options", "role"]
 
 
-@dataclass(frozen=True)
 class Settings:
     """The settings of a function; each fails loudly, by name, where it is used and not usable."""
 
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        self._environ = environ
 
     @property
     def content_bucket(self) -> str:
@@ -138,7 +137,7 @@ class Settings:
         return self._positive("TASK_TOKEN_BUDGET")
 
     def _text(self, name: str) -> str:
-        value = self.environ.get(name, "")
+        value = self._environ.get(name, "")
         if not value:
             raise MissingSettingError(f"{name} is not set")
         return value

@@ -6,8 +6,7 @@ nothing else: planning, generating, saving and finalizing know it only as a `Con
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from sqlalchemy.sql.elements import TextClause
@@ -45,8 +44,7 @@ Row = dict[str, Any]
 DOCUMENT = "document"
 
 
-@dataclass(frozen=True)
-class ContentKind:
+class ContentKind(NamedTuple):
     """Everything that is particular to one content type."""
 
     content_type: ContentType

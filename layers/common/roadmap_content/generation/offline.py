@@ -8,7 +8,6 @@ orders the learner's work.
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from itertools import count, cycle, islice
 from typing import Literal
 from urllib.parse import quote
@@ -81,8 +80,7 @@ def _readable(concept: Concept, prose: Prose) -> Concept:
     """The concept with texts that can be stored and stand in a line, lists without repetition, sane hours."""
     concept_id = _line(concept.concept_id)
     hours = concept.estimated_hours
-    return replace(
-        concept,
+    return Concept(
         concept_id=concept_id,
         name=_line(_HEADING_MARK.sub("", concept.name)) or concept_id or prose.untitled,
         description=_line(concept.description, MAX_DESCRIPTION),
