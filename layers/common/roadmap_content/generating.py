@@ -187,7 +187,7 @@ class _Preparation:
             | draft
             | self._kind.complete(draft, self._free_version(item))
         )
-        self._stage(item, content)
+        self._staging.write(item, content)
 
     def _draft(self, item: Item, concept: Concept) -> Draft:
         """Have the item made, and count what that took, whether or not anything came of it."""
@@ -217,7 +217,7 @@ class _Preparation:
         if body is None:
             raise StagedContentGoneError("what was staged is gone")
         content = self._kind.parse(body)
-        self._stage(item, content | amend(content))
+        self._staging.write(item, content | amend(content))
 
     def _reject(self, item: Item, refusal: Seen) -> None:
         attempt, failure = refusal
@@ -225,9 +225,6 @@ class _Preparation:
         logger.warning(
             "staged_content_rejected", item=item, error_code=failure.error_code, reason=failure.reason
         )
-
-    def _stage(self, item: Item, content: Document) -> None:
-        self._staging.write(item, content)
 
     def _new_id(self, item: Item) -> str:
         """The same for the same item and attempt, so that a step that runs twice stages the same."""

@@ -1,8 +1,9 @@
 """Roadmaps, and the table that keeps them: `roadmap_metadata`."""
 
 import json
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from .content import Document
 from .errors import InvalidFrameworkError, RoadmapNotFoundError
@@ -37,9 +38,7 @@ def load_framework(connection: Connection, roadmap_id: str | None, user_id: str)
         RoadmapNotFoundError: it does not exist, is deleted, or belongs to another user.
         InvalidFrameworkError: its framework cannot be read.
     """
-    _, framework = load_framework_unless_known(connection, roadmap_id, user_id, "")
-    assert framework is not None  # noqa: S101 - no row's version is empty
-    return framework
+    return _framework(_read(connection, roadmap_id, user_id))
 
 
 def load_framework_unless_known(
@@ -50,6 +49,12 @@ def load_framework_unless_known(
     Raises:
         RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
     """
+    row = _read(connection, roadmap_id, user_id, known)
+    return row.version, None if row.version == known else _framework(row)
+
+
+def _read(connection: Connection, roadmap_id: str | None, user_id: str, known: str = "") -> Row[Any]:
+    """The row of a user's roadmap, without its framework where its version is the `known` one."""
     row = connection.execute(READ, {"roadmap_id": roadmap_id, "known": known}).one_or_none()
     if roadmap_id is None:
         raise RoadmapNotFoundError("the task names no roadmap")
@@ -57,9 +62,11 @@ def load_framework_unless_known(
         raise RoadmapNotFoundError(f"there is no roadmap {roadmap_id!r} of the task's user")
     if row.deleted:
         raise RoadmapNotFoundError(f"roadmap {roadmap_id!r} is deleted")
-    if row.version == known:
-        return known, None
-    return row.version, read_framework(None if row.framework_data is None else _decode(row.framework_data))
+    return row
+
+
+def _framework(row: Row[Any]) -> Framework:
+    return read_framework(None if row.framework_data is None else _decode(row.framework_data))
 
 
 def _decode(framework_data: str) -> object:
