@@ -2,8 +2,8 @@
 
 import gc
 
-# What is imported stays and what JSON holds has no cycles: with CPython's own thresholds, a tenth of a cold
-# start, and more of reading a large framework, goes into looking for some.
+# What is imported stays and what JSON holds has no cycles: with CPython's own thresholds, much of a cold
+# start and of reading a large framework goes into looking for some.
 gc.set_threshold(100_000, 20, 100)
 
 __version__ = "0.1.0"

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from .roadmaps import load_framework_unless_known
 
 MOST_CONCEPTS = 100_000
-"""That are remembered, of all roadmaps together: some 10 MB."""
+"""That are remembered, of all roadmaps together: an environment that lives long is asked for ever more."""
 
 
 class Outlines:
