@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from local.builds import REPOSITORY
-from local.deploy import read_template
+from local.deploy import default_of, read_template
 from roadmap_content.bucket import Bucket, StoredObject
 from roadmap_content.content import CONTENT_KINDS, Document, Row
 from roadmap_content.contracts import BatchReference, BatchRequest, Plan
@@ -20,7 +20,7 @@ from .curriculum import Author, concept_ids
 ROADMAP = "benchmarked-9b2c8d4e"
 TASK = "benchmark"
 
-BATCH_SIZE = int(read_template(REPOSITORY / "template.yaml")["Parameters"]["BatchSize"]["Default"])
+BATCH_SIZE = int(default_of(read_template(REPOSITORY / "template.yaml"), "BatchSize"))
 """Items of a batch, as the template deploys it."""
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.builds import REPOSITORY
-from local.deploy import read_template
+from local.deploy import default_of, read_template
 from local.simulation import FailedError, Function, Run, simulate
 from roadmap_content.contracts import BatchRequest, FinalizeResult, Plan, parse
 from roadmap_content.finalizing import FinalizeRequest
@@ -184,7 +184,7 @@ def _await_redrive(event: object) -> NoReturn:
 def main(concepts: int) -> None:
     """Print what so many concepts cost, by batch size."""
     template = read_template(REPOSITORY / "template.yaml")
-    default = template["Parameters"]["BatchSize"]["Default"]
+    default = default_of(template, "BatchSize")
     table = Table(title=f"{concepts:,} concepts, {concepts * len(ContentType):,} items, one run")
     for heading in ("batch size", "batches", "transitions", "Step Functions", "Lambda", "S3", "together"):
         table.add_column(heading, justify="right")

@@ -71,6 +71,11 @@ def read_template(path: Path) -> Template:
     return template
 
 
+def default_of(template: Template, parameter: str) -> Any:  # noqa: ANN401 - of the parameter's own type
+    """What a parameter of a template is where nobody gives it."""
+    return template["Parameters"][parameter]["Default"]
+
+
 def package(template: Template, base: Path, runtime: PythonRuntime, s3: "S3Client", bucket: str) -> Template:
     """Upload what the template names below `base`, and return the template that names the uploads.
 

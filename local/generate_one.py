@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from local.builds import REPOSITORY
-from local.deploy import read_template
+from local.deploy import default_of, read_template
 from roadmap_content.deadline import Deadline
 from roadmap_content.framework import Concept
 from roadmap_content.generation import Allowance, Learner, Usage, generator_named
@@ -61,8 +61,8 @@ def generate_one(
 
 
 def _defaults() -> dict[str, str]:
-    parameters = read_template(REPOSITORY / "template.yaml")["Parameters"]
-    defaults = {name: str(parameters[parameter]["Default"]) for name, parameter in _PARAMETERS.items()}
+    template = read_template(REPOSITORY / "template.yaml")
+    defaults = {name: str(default_of(template, parameter)) for name, parameter in _PARAMETERS.items()}
     return defaults | _given({"MODEL_REGION": os.environ.get("AWS_REGION")})
 
 

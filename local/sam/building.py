@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from local.builds import LOCAL, REPOSITORY
-from local.deploy import Template, read_template
+from local.deploy import Template, default_of, read_template
 from local.stack import ARCHITECTURE
 
 from .command import sam
@@ -28,7 +28,7 @@ class Built(NamedTuple):
 def build_for_aws() -> Built:
     """Build what the template says, as for a deployment."""
     template = read_template(REPOSITORY / "template.yaml")
-    return _build(REPOSITORY / ".aws-sam", template["Parameters"]["Architecture"]["Default"])
+    return _build(REPOSITORY / ".aws-sam", default_of(template, "Architecture"))
 
 
 def build_for_this_machine() -> Built:

@@ -8,13 +8,13 @@ import pytest
 
 from local.builds import REPOSITORY
 from local.cost import run_of
-from local.deploy import read_template
+from local.deploy import default_of, read_template
 from local.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
 from roadmap_content.contracts import BatchRequest, StateError, parse
 from roadmap_content.finalizing import FinalizeRequest
 from roadmap_content.saving import SaveReport
 
-BATCH_SIZE: int = read_template(REPOSITORY / "template.yaml")["Parameters"]["BatchSize"]["Default"]
+BATCH_SIZE: int = default_of(read_template(REPOSITORY / "template.yaml"), "BatchSize")
 CAUSE = "理由🙂" * 1_000
 
 
