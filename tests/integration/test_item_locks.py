@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -13,9 +14,8 @@ from roadmap_content.contracts import BatchRequest
 from roadmap_content.deadline import Deadline
 from roadmap_content.framework import Concept
 from roadmap_content.generating import GenerateReport, generate_content
-from roadmap_content.generation import Allowance, item_locks
+from roadmap_content.generation import item_locks
 from roadmap_content.generation.item_locks import ItemLockedError, ItemLocks
-from roadmap_content.generation.learner import ANYONE, Learner
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Item
 from roadmap_content.transactions import RESERVE
@@ -74,25 +74,18 @@ def test_a_lock_ends_with_the_session_that_holds_it(pipeline: Pipeline, other: P
         assert not is_held(other, ITEM)
 
 
-class Slow:
+class Slow(OfflineGenerator):
     """A generator that begins with its first item only when the other has seen that it is not staged."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
         self.may_go_on = threading.Event()
 
-    def generate(
-        self,
-        concept: Concept,
-        content_type: ContentType,
-        learner: Learner = ANYONE,
-        allowance: Allowance | None = None,
-        /,
-    ) -> Draft:
+    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
         """Make an item."""
         self.made.append(concept.concept_id)
         assert self.may_go_on.wait(30)
-        return OfflineGenerator().generate(concept, content_type, learner, allowance)
+        return super().generate(concept, content_type, *how)
 
 
 def request_for_quizzes(pipeline: Pipeline, ids: list[str]) -> BatchRequest:
