@@ -36,26 +36,26 @@ lint: $(INSTALLED) ## Check style and types.
 	$(RUN)/mypy
 
 verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role; and the checks themselves.
-	$(RUN)/python -m local.verify
-	$(RUN)/python -m pytest tests/verify --numprocesses 2 --dist loadfile
+	$(RUN)/python -m checks.template
+	$(RUN)/python -m pytest tests/template --numprocesses 2 --dist loadfile
 
 sam-build: $(INSTALLED) ## Build every function and layer with the real `sam build`.
-	$(RUN)/python -m local.sam build
+	$(RUN)/python -m checks.sam build
 
 sam-deploy-local: $(INSTALLED) ## `sam deploy` to the local cloud, run the sample through it, `sam delete`.
-	$(RUN)/python -m local.sam deploy
+	$(RUN)/python -m checks.sam deploy
 
 sam-local: $(INSTALLED) ## `sam local invoke` of every function and a round trip of the API, in containers.
-	$(RUN)/python -m local.sam local
+	$(RUN)/python -m checks.sam local
 
 cost: $(INSTALLED) ## What AWS asks for saving 1,000 concepts.
-	$(RUN)/python -m local.cost
+	$(RUN)/python -m checks.cost
 
 smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet run): make smoke STACK=NAME
-	$(RUN)/python -m local.smoke $(STACK)
+	$(RUN)/python -m checks.smoke $(STACK)
 
 openapi: $(INSTALLED) ## Write docs/openapi.json from the API's code.
-	$(RUN)/python -m local.openapi > docs/openapi.json
+	$(RUN)/python -m checks.openapi > docs/openapi.json
 
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv

@@ -13,16 +13,16 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
-from local.builds import REPOSITORY
-from local.demo import SAMPLE, with_offline_content
-from local.deploy import read_template
-from local.environment import environment_python
-from local.layer import build_layers
-from local.loading import load_bundle
-from local.stack import LocalStack
-from local.target import Target as Deployed
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import read_template
+from local_stack.environments import environment_python
+from local_stack.layers import build_layers
+from local_stack.stack import LocalStack
+from roadmap_command.demo import SAMPLE, with_offline_content
+from roadmap_command.load import load_bundle
+from roadmap_command.target import Target as Deployed
 from roadmap_content.bundle import Bundle, read_bundle
-from roadmap_content.deadline import Deadline
+from roadmap_content.runtime.deadline import Deadline
 
 from .measuring import Trial, in_turn, seconds_of
 from .report import show

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
-from local.postgres import PostgresServer
+from local_stack.postgres_server import PostgresServer
 from migrations import migrate
-from roadmap_content.content import CONTENT_KINDS, save_parameters
-from roadmap_content.engine import Credentials, open_engine
+from roadmap_content.content.kind import save_parameters
+from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.postgres.engine import Credentials, open_engine
 
 from .curriculum import Author, concept_ids
 from .stock import ROADMAP

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import psutil
 
-from local.loading import load_bundle
-from local.postgres import PostgresServer
-from local.runs import follow_run, start_run
-from local.stack import LocalStack
-from local.target import Target as Deployed
+from local_stack.postgres_server import PostgresServer
+from local_stack.stack import LocalStack
+from roadmap_command.load import load_bundle
+from roadmap_command.runs import follow_run, start_run
+from roadmap_command.target import Target as Deployed
 from roadmap_content.bundle import read_bundle
-from roadmap_content.deadline import Deadline
 from roadmap_content.items import ContentType
+from roadmap_content.runtime.deadline import Deadline
 
 from .curriculum import Author, concept_ids
 from .framework import framework_of

@@ -16,21 +16,21 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, make_url, text
 
-from roadmap_content.attempts import read_task
-from roadmap_content.bucket import Bucket
-from roadmap_content.connections import Connections
+from roadmap_content.api.retry import retry_task
+from roadmap_content.api.status import TaskStatus, read_status
+from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.contracts import Execution, Plan, RunInput
-from roadmap_content.deadline import Deadline
-from roadmap_content.engine import Credentials, open_engine
-from roadmap_content.executions import Executions, ExecutionState
-from roadmap_content.finalizing import FinalizeRequest, finalize_task
 from roadmap_content.items import ContentType
-from roadmap_content.log import logger
-from roadmap_content.planning import PlanRequest, plan_batches
-from roadmap_content.retrying import retry_task
-from roadmap_content.settings import Settings
-from roadmap_content.status import TaskStatus, read_status
-from roadmap_content.transactions import transact
+from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.postgres.transactions import transact
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.log import logger
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.services import Services
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.plan import PlanRequest, plan_batches
+from roadmap_content.storage.bucket import Bucket
+from roadmap_content.tasks.claims import read_task
 
 from .database import Database, own_database
 from .framework import framework_of
@@ -105,7 +105,7 @@ class _Objects(Bucket):
 class Ground(NamedTuple):
     """A roadmap of some size with its task."""
 
-    connections: Connections
+    services: Services
     roadmap_id: str
     concept_ids: Sequence[str]
     framework_data: str
@@ -131,12 +131,12 @@ class Ground(NamedTuple):
     @property
     def engine(self) -> Engine:
         """The product's own."""
-        return self.connections.engine
+        return self.services.engine
 
     def plan(self) -> None:
         """Plan, as a run that claims its attempt itself."""
         request = PlanRequest(input=RunInput(task_id=TASK), execution=Execution(arn="arn:run"))
-        plan_batches(request, self.connections, Deadline.after(60))
+        plan_batches(request, self.services, Deadline.after(60))
 
     def finalize(self) -> None:
         """Finalize the task's attempt."""
@@ -149,19 +149,19 @@ class Ground(NamedTuple):
             planned=dict.fromkeys(ContentType, len(self.concept_ids)),
         )
         request = FinalizeRequest(input=RunInput(task_id=TASK), execution=Execution(arn="arn:run"), plan=plan)
-        finalize_task(request, self.connections, Deadline.after(60))
+        finalize_task(request, self.services, Deadline.after(60))
 
     def status(self) -> None:
         """Answer how the task stands, as JSON."""
 
         def read(connection: Connection) -> TaskStatus:
-            return read_status(connection, read_task(connection, TASK, USER), self.connections.outlines)
+            return read_status(connection, read_task(connection, TASK, USER), self.services.framework_cache)
 
         transact(self.engine, read, Deadline.after(60)).model_dump_json()
 
     def retry(self) -> None:
         """Answer a retry."""
-        retry_task(self.connections, TASK, USER, Deadline.after(60)).model_dump_json()
+        retry_task(self.services, TASK, USER, Deadline.after(60)).model_dump_json()
 
     def claim(self) -> None:
         """Make the first attempt the task's."""
@@ -246,14 +246,14 @@ def _measure(database: Database, size: int, rounds: int) -> dict[str, list[float
 
 def ground_of(url: str, size: int) -> Ground:
     """A roadmap of `size` concepts on a migrated database, on connections of its own."""
-    connections = Connections(Settings({"BATCH_SIZE": str(BATCH_SIZE)}))
+    services = Services(Settings({"BATCH_SIZE": str(BATCH_SIZE)}))
     credentials = Credentials.from_url(make_url(url))
-    connections.engine = open_engine(lambda: credentials, tls=False, statement_timeout=600)
-    connections.bucket = _Objects("none")
-    connections.executions = _Idle("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
+    services.engine = open_engine(lambda: credentials, tls=False, statement_timeout=600)
+    services.bucket = _Objects("none")
+    services.executions = _Idle("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
     roadmap_id = "serverless-python-9b2c8d4e"
     ids = [f"{roadmap_id}:c-{n // 100 + 1}-{n // 10 % 10 + 1}-{n % 10 + 1}" for n in range(size)]
-    return Ground(connections, roadmap_id, ids, json.dumps(framework_of(ids)))
+    return Ground(services, roadmap_id, ids, json.dumps(framework_of(ids)))
 
 
 def _resident(url: str, size: int) -> float:
@@ -273,10 +273,10 @@ def _resident(url: str, size: int) -> float:
 
 def _finalize_in_this_process(url: str, roadmap_id: str, size: int, sender: Any) -> None:  # noqa: ANN401
     logging.getLogger(logger.name or "roadmap-content").disabled = True
-    connections = ground_of(url, 1).connections
-    Ground(connections, roadmap_id, range(size), "").finalize()  # type: ignore[arg-type]
+    services = ground_of(url, 1).services
+    Ground(services, roadmap_id, range(size), "").finalize()  # type: ignore[arg-type]
     sender.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    connections.engine.dispose()
+    services.engine.dispose()
 
 
 def _targets(series: Series, sizes: Sequence[int]) -> list[Target]:

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from roadmap_content.connections import Connections
-from roadmap_content.content import CONTENT_KINDS
-from roadmap_content.log import logger
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.manifest import planned_batch_size
-from roadmap_content.settings import Settings
+from roadmap_content.runtime.log import logger
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.services import Services
 
 from .contestants import ours, psycopg3
 from .contestants.replaced import Replaced
@@ -108,20 +108,20 @@ def _arguments() -> argparse.Namespace:
 
 def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) -> Series:
     values: dict[str, dict[int, list[float]]] = {}
-    connections = _connections(database)
+    services = _services(database)
     replaced = Replaced(database.url)
     with psycopg3.connect(database.url) as connection:
         for size in sorted(sizes):
             stock = Stock(size, author)
             works: dict[str, Callable[[], object]] = {
-                DATABASE: ours.database_part(stock, connections, size),
+                DATABASE: ours.database_part(stock, services, size),
                 REPLACED: replaced.prepare(stock),
                 PSYCOPG: psycopg3.same_sql(stock, connection),
                 FLOOR: psycopg3.copy(stock, connection),
-                HANDLER: ours.through_the_handler(stock, connections, size),
+                HANDLER: ours.through_the_handler(stock, services, size),
             }
             if (planned := planned_batch_size(size, BATCH_SIZE)) < size:
-                works[PLANNED] = ours.database_part(stock, connections, planned)
+                works[PLANNED] = ours.database_part(stock, services, planned)
             # A minute a round: what a warm-up is for, the smaller sizes have done.
             warm_up = 0 if size >= 10_000 else 1
             _note(f"saving {size:,} concepts")
@@ -140,7 +140,7 @@ def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) ->
 
 def _bad_rows(database: Database, author: Author, size: int, rounds: int) -> Series:
     """Batches of which some rows cannot be saved, as the statement foresees it and as it does not."""
-    connections = _connections(database)
+    services = _services(database)
     taken = database.taken_ids(BAD)
     works = {}
     for name in (CLEAN, FORESEEN, UNFORESEEN):
@@ -150,7 +150,7 @@ def _bad_rows(database: Database, author: Author, size: int, rounds: int) -> Ser
             for content_type, content in stock.entries[place].content.items():
                 bad_id = taken[content_type][number] if name == FORESEEN else f"bad-{number}"
                 content[CONTENT_KINDS[content_type].id_field] = bad_id
-        works[name] = ours.database_part(stock, connections, size)
+        works[name] = ours.database_part(stock, services, size)
     with _check(database):
         _note(f"saving {size:,} concepts with {BAD} bad rows of each type")
         values = _measure(database, works, rounds, 1)
@@ -229,10 +229,10 @@ def _targets(result: Result) -> Iterator[Target]:
             )
 
 
-def _connections(database: Database) -> Connections:
-    connections = Connections(Settings({}))
-    connections.engine = database.engine
-    return connections
+def _services(database: Database) -> Services:
+    services = Services(Settings({}))
+    services.engine = database.engine
+    return services
 
 
 def _silence_the_log() -> None:

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import text
 
-from roadmap_content.content import CONTENT_KINDS, Row, save_parameters
+from roadmap_content.content.kind import Row, save_parameters
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType
-from roadmap_content.roadmaps import lock_roadmap
+from roadmap_content.roadmaps.metadata import lock_roadmap
 
 from .contestants import psycopg3
 from .database import Database

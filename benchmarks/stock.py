@@ -5,15 +5,16 @@ from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from local.builds import REPOSITORY
-from local.deploy import default_of, read_template
-from roadmap_content.bucket import Bucket, StoredObject
-from roadmap_content.content import CONTENT_KINDS, Document, Row
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import default_of, read_template
+from roadmap_content.content.kind import Document, Row
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import BatchReference, BatchRequest, Plan
-from roadmap_content.framework import read_framework
 from roadmap_content.items import ContentType, Item
 from roadmap_content.manifest import make_manifest
-from roadmap_content.staging import Staging
+from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.storage.bucket import Bucket, StoredObject
+from roadmap_content.storage.staging import Staging
 
 from .curriculum import Author, concept_ids
 
@@ -42,7 +43,7 @@ class MemoryBucket(Bucket):
         """Store an object."""
         self._objects[key] = body
 
-    def put_once(self, key: str, body: bytes, content_type: str) -> bool:  # noqa: ARG002 - as Bucket's
+    def put_if_absent(self, key: str, body: bytes, content_type: str) -> bool:  # noqa: ARG002 - as Bucket's
         """Store an object, unless another is there."""
         return self._objects.setdefault(key, body) == body
 

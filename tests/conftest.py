@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from local.postgres import Server, create_database, drop_database, given_or_embedded
+from local_stack.postgres_server import Server, create_database, drop_database, given_or_embedded
 from migrations import migrate
 
 # How long an example takes is the machine's business: no test asserts a time.

@@ -17,13 +17,13 @@ from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from local.processes import HOST
-from roadmap_content.content import Document
+from local_stack.processes import HOST
+from roadmap_content.content.kind import Document
 from roadmap_content.errors import InvalidContentError
-from roadmap_content.framework import concept_from
-from roadmap_content.generation import generator_named
 from roadmap_content.generation.drafting import read_draft
+from roadmap_content.generation.generator import generator_named
 from roadmap_content.items import ContentType
+from roadmap_content.roadmaps.framework import concept_from
 
 CONVERSE = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2")).operation_model(
     "Converse"

@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from roadmap_content.connections import Connections
 from roadmap_content.contracts import BatchRequest
-from roadmap_content.deadline import Deadline
-from roadmap_content.handler import step_handler
 from roadmap_content.items import Failure
 from roadmap_content.manifest import read_batch
-from roadmap_content.saving import Ready, Saver, save_batch
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.services import Services
+from roadmap_content.steps.handler import step_handler
+from roadmap_content.steps.save import Ready, Saver, save_batch
 
 from ..stock import Stock
 
@@ -32,27 +32,27 @@ class Context(LambdaContext):
         return int(_PATIENCE * 1000)
 
 
-def through_the_handler(stock: Stock, connections: Connections, batch_size: int) -> Callable[[], object]:
+def through_the_handler(stock: Stock, services: Services, batch_size: int) -> Callable[[], object]:
     """Events in, answers out: staged objects are read, checked, encoded and saved."""
-    connections.bucket = stock.bucket
-    handler = step_handler(BatchRequest, save_batch, connections)
+    services.bucket = stock.bucket
+    handler = step_handler(BatchRequest, save_batch, services)
     events = [json.loads(request.model_dump_json()) for request in stock.requests(batch_size)]
     return lambda: [handler(event, Context()) for event in events]
 
 
-def database_part(stock: Stock, connections: Connections, batch_size: int) -> Callable[[], list[Failure]]:
+def database_part(stock: Stock, services: Services, batch_size: int) -> Callable[[], list[Failure]]:
     """From checked, encoded rows to the commit: a transaction per batch, which is of one content type."""
-    connections.bucket = stock.bucket
+    services.bucket = stock.bucket
     batches: list[tuple[Saver, list[Ready]]] = []
     for request in stock.requests(batch_size):
-        saver = Saver(request, connections)
-        concepts = read_batch(connections.bucket, request.plan.manifest, request.batch)
+        saver = Saver(request, services)
+        concepts = read_batch(services.bucket, request.plan.manifest, request.batch)
         ready = [outcome for outcome in map(saver.prepare, concepts) if isinstance(outcome, Ready)]
         assert len(ready) == request.batch.items  # noqa: S101 - or something else would be measured
         batches.append((saver, ready))
 
     def save() -> list[Failure]:
-        engine, deadline = connections.engine, Deadline.after(_PATIENCE)
+        engine, deadline = services.engine, Deadline.after(_PATIENCE)
         return [failure for saver, ready in batches for failure in saver.save(engine, ready, [], deadline)]
 
     return save

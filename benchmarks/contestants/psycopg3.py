@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import psycopg
 from sqlalchemy import make_url
 
-from roadmap_content.content import CONTENT_KINDS, Row, save_parameters
-from roadmap_content.content.kind import DOCUMENT
+from roadmap_content.content.kind import DOCUMENT, Row, save_parameters
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType
-from roadmap_content.roadmaps import LOCK
+from roadmap_content.roadmaps.metadata import LOCK
 
 from ..stock import ROADMAP, Stock
 

@@ -8,9 +8,9 @@ from sqlalchemy import delete, make_url, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
-from roadmap_content import tables
+from migrations import tables
 from roadmap_content.items import ContentType
-from roadmap_content.keys import tutorial_key
+from roadmap_content.storage.keys import tutorial_key
 
 from ..stock import ROADMAP, Entry, Stock
 

@@ -6,11 +6,14 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from roadmap_content.authorization import AuthorizationSettings, UnauthorizedError, allow, authenticate
+from roadmap_content.authorization.authenticate import authenticate
+from roadmap_content.authorization.policy import allow
+from roadmap_content.authorization.settings import AuthorizationSettings
+from roadmap_content.authorization.tokens import UnauthorizedError
 from roadmap_content.errors import ContentError
-from roadmap_content.snapshot import fill_snapshot
+from roadmap_content.runtime.preload import preload_for_snapstart
 
-fill_snapshot()
+preload_for_snapstart()
 logger = Logger()
 
 

@@ -1,6 +1,6 @@
 """Records how an attempt ended."""
 
-from roadmap_content.finalizing import FinalizeRequest, finalize_task
-from roadmap_content.handler import step_handler
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.handler import step_handler
 
 handler = step_handler(FinalizeRequest, finalize_task)

@@ -1,7 +1,7 @@
 """Stages what a batch misses."""
 
 from roadmap_content.contracts import BatchRequest
-from roadmap_content.generating import generate_content
-from roadmap_content.handler import step_handler
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.handler import step_handler
 
 handler = step_handler(BatchRequest, generate_content)

@@ -1,7 +1,7 @@
 """Saves what is staged of a batch."""
 
 from roadmap_content.contracts import BatchRequest
-from roadmap_content.handler import step_handler
-from roadmap_content.saving import save_batch
+from roadmap_content.steps.handler import step_handler
+from roadmap_content.steps.save import save_batch
 
 handler = step_handler(BatchRequest, save_batch)

@@ -12,21 +12,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from roadmap_content.api import TASK_ID, USER_ID, Refusal, refusal_of, require_user
-from roadmap_content.attempts import read_task
-from roadmap_content.connections import Connections
-from roadmap_content.deadline import Deadline
+from roadmap_content.api.refusals import TASK_ID, USER_ID, Refusal, refusal_of, require_user
+from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.api.status import TaskStatus, read_status
 from roadmap_content.errors import ContentError, TransientError
-from roadmap_content.log import logger
-from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
-from roadmap_content.snapshot import fill_snapshot
-from roadmap_content.status import TaskStatus, read_status
-from roadmap_content.transactions import transact
+from roadmap_content.postgres.transactions import transact
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.log import logger
+from roadmap_content.runtime.preload import preload_for_snapstart
+from roadmap_content.services import Services
+from roadmap_content.tasks.claims import read_task
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
-fill_snapshot()
-connections = Connections()
+preload_for_snapstart()
+services = Services()
 app = APIGatewayRestResolver(enable_validation=True)
 
 TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
@@ -75,9 +75,9 @@ def get_task(task_id: TaskId, user_id: UserId) -> TaskStatus:
 
     def read(connection: Connection) -> TaskStatus:
         task = read_task(connection, task_id, user_id)
-        return read_status(connection, task, connections.outlines)
+        return read_status(connection, task, services.framework_cache)
 
-    return transact(connections.engine, read, _deadline())
+    return transact(services.engine, read, _deadline())
 
 
 @app.post(
@@ -92,7 +92,7 @@ def post_retry(
     """Start the next attempt at exactly what PostgreSQL misses."""
     require_user(app.current_event.raw_event, user_id)
     recover = redrive_task if force_checkpoint else retry_task
-    answer = recover(connections, task_id, user_id, _deadline())
+    answer = recover(services, task_id, user_id, _deadline())
     return _respond(202 if answer.status == "processing" else 200, answer)
 
 

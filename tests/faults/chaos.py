@@ -30,22 +30,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import text
 
-from local.api import Answer, Api
-from local.loading import load_bundle
-from local.postgres import PostgresServer
-from local.stack import LocalStack
-from local.target import Target
+from local_stack.postgres_server import PostgresServer
+from local_stack.stack import LocalStack
+from roadmap_command.api_client import Answer, Api
+from roadmap_command.load import load_bundle
+from roadmap_command.target import Target
+from roadmap_content.aws.executions import Executions
 from roadmap_content.bundle import read_bundle
-from roadmap_content.deadline import Deadline
-from roadmap_content.executions import Executions
+from roadmap_content.runtime.deadline import Deadline
 from tests.factories import bundle_of, concept_ids
-
-from .oracle import LOOK_AT_ONE_OF_MANY, TYPES, Broken, Log, Oracle
+from tests.faults.oracle import LOOK_AT_ONE_OF_MANY, TYPES, Broken, Log, Oracle
 
 TASKS = int(os.environ.get("CHAOS_TASKS", "500"))
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
 SECONDS = 540
-"""All of it, from the start of the stack to the verdict."""
+"""All of it, from the start of the stack to the row_status."""
 
 CONCEPTS = 30
 AT_ONCE = 8
@@ -284,7 +283,7 @@ class Soak:
         if answer.status == 202:
             self.counts["retries that ended " + self._follow(each, answer.body["attempt"])] += 1
 
-    # The verdict.
+    # The row_status.
 
     def _prepare_oracles(self) -> None:
         self._list_the_bucket()
@@ -422,7 +421,7 @@ def main() -> int:
     if os.environ.get("DATABASE_URL"):
         console.print("[red]this kills its database: unset DATABASE_URL[/red]")
         return 2
-    logging.disable()  # of the driver's own lost connections: they are meant to be lost
+    logging.disable()  # of the driver's own lost services: they are meant to be lost
     console.print(f"CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}: {CONCEPTS} concepts each, {AT_ONCE} at a time")
     started = time.monotonic()
     deadline = Deadline.after(SECONDS)
@@ -448,8 +447,10 @@ def main() -> int:
     for line in broken[:100]:
         print(line)  # noqa: T201
     seconds = time.monotonic() - started
-    verdict = f"[red]{len(broken)} broken promises[/red]" if broken else "[green]every promise held[/green]"
-    console.print(f"{verdict} CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}, {seconds:.0f} s")
+    row_status = (
+        f"[red]{len(broken)} broken promises[/red]" if broken else "[green]every promise held[/green]"
+    )
+    console.print(f"{row_status} CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}, {seconds:.0f} s")
     return 1 if broken else 0
 
 

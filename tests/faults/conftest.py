@@ -6,12 +6,11 @@ import os
 import pytest
 from rich.console import Console
 
+from tests.faults.matrix.declaration import RUN
+from tests.faults.matrix.play import Result
+from tests.faults.matrix.report import DOCUMENT, differences, render, show
+from tests.faults.test_histories import HISTORIES, SEED
 from tests.integration.conftest import bucket_name, pipeline
-
-from .matrix.declaration import RUN
-from .matrix.play import Result
-from .matrix.report import DOCUMENT, differences, render, show
-from .test_histories import HISTORIES, SEED
 
 __all__ = ["bucket_name", "pipeline"]
 

@@ -11,18 +11,17 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from roadmap_content.attempts import read_task
+from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.api.status import read_status
 from roadmap_content.items import ContentType, Item
-from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
-from roadmap_content.settings import Settings
-from roadmap_content.status import read_status
-from roadmap_content.transactions import transact
+from roadmap_content.postgres.transactions import transact
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.tasks.claims import read_task
 from tests.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
+from tests.faults.commits import How, Strike, When
+from tests.faults.oracle import TYPES
+from tests.faults.world import Run, Scene, World
 from tests.integration.pipeline import SETTINGS, Pipeline
-
-from .commits import How, Strike, When
-from .oracle import TYPES
-from .world import Run, Scene, World
 
 IDS = concept_ids(4)
 NEIGHBOUR = "somebody else"
@@ -111,7 +110,7 @@ class Histories(RuleBasedStateMachine):
                     del entry[kind]
         self.world = World(self.scene, bundle)
         self.loaded = bundle
-        self.world.connections.settings = Settings(SETTINGS | {"BATCH_SIZE": str(batch_size)})
+        self.world.services.settings = Settings(SETTINGS | {"BATCH_SIZE": str(batch_size)})
         self.untried: set[tuple[str, str]] = set()
         self._check("load")
 
@@ -165,14 +164,14 @@ class Histories(RuleBasedStateMachine):
     def redrive_in_the_console(self, number: int) -> None:
         run = self._pick(number)
         if run is not None:
-            ended = self._world.attempt(lambda: self._world.connections.executions.redrive(run.arn))
+            ended = self._world.attempt(lambda: self._world.services.executions.redrive(run.arn))
             self._check("redrive", run.arn, ended)
 
     @rule()
     def redrive_over_the_api(self) -> None:
         def redrive() -> RetryAnswer:
             world = self._world
-            return redrive_task(world.connections, world.task_id, USER, world.deadline())
+            return redrive_task(world.services, world.task_id, USER, world.deadline())
 
         self._check("redrive_over_the_api", self._world.attempt(redrive))
 
@@ -321,11 +320,13 @@ class Histories(RuleBasedStateMachine):
         world = self._world
         calls: dict[str, Callable[[], object]] = {
             "retry": lambda: self._retry(NEIGHBOUR),
-            "redrive": lambda: redrive_task(world.connections, world.task_id, NEIGHBOUR, world.deadline()),
+            "redrive": lambda: redrive_task(world.services, world.task_id, NEIGHBOUR, world.deadline()),
             "status": lambda: transact(
-                world.connections.engine,
+                world.services.engine,
                 lambda connection: read_status(
-                    connection, read_task(connection, world.task_id, NEIGHBOUR), world.connections.outlines
+                    connection,
+                    read_task(connection, world.task_id, NEIGHBOUR),
+                    world.services.framework_cache,
                 ),
                 world.deadline(),
             ),
@@ -380,7 +381,7 @@ class Histories(RuleBasedStateMachine):
 
     def _retry(self, user_id: str) -> RetryAnswer:
         world = self._world
-        return retry_task(world.connections, world.task_id, user_id, world.deadline())
+        return retry_task(world.services, world.task_id, user_id, world.deadline())
 
     def _advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> None:
         state, batch = run.state, run.batch

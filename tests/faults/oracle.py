@@ -125,7 +125,7 @@ class Log:
     """`framework_data` as the product last wrote it; as in the bundle, where it did not."""
 
 
-class Standing(NamedTuple):
+class TaskSnapshot(NamedTuple):
     """Everything that is known of a task at one moment."""
 
     task: Row
@@ -203,7 +203,7 @@ class Oracle:
 
     # Each of the following is one invariant.
 
-    def _i1(self, now: Standing) -> Iterator[Broken]:
+    def _i1(self, now: TaskSnapshot) -> Iterator[Broken]:
         missing = set(now.missing())
         attempt = now.task["attempt"]
         if attempt == 0:
@@ -228,7 +228,7 @@ class Oracle:
             if lost := (planned & set(now.items())) - accounted:
                 yield Broken("I1", f"attempt {planned_by} planned them and lost them", _sorted(lost))
 
-    def _i2(self, now: Standing) -> Iterator[Broken]:
+    def _i2(self, now: TaskSnapshot) -> Iterator[Broken]:
         missing = now.missing()
         task = now.task
         if task["attempt"] == 0:
@@ -269,7 +269,7 @@ class Oracle:
         if _without_ours(now.framework) != _without_ours(product):
             yield Broken("I2", "framework_data lost or gained something that is the product's")
 
-    def _i3(self, now: Standing) -> Iterator[Broken]:
+    def _i3(self, now: TaskSnapshot) -> Iterator[Broken]:
         for kind in TYPES:
             current = Counter(
                 row["concept_id"] for row in now.rows[kind] if kind != "tutorial" or row["is_latest"]
@@ -289,7 +289,7 @@ class Oracle:
                     ((row["concept_id"], "tutorial"),),
                 )
 
-    def _i4(self, now: Standing) -> Iterator[Broken]:
+    def _i4(self, now: TaskSnapshot) -> Iterator[Broken]:
         completed = {
             (kind, row[TABLES[kind][1]]): row
             for kind in TYPES
@@ -329,7 +329,7 @@ class Oracle:
             if key in pointed_to or key.startswith(("rejected/", "manifests/"))
         }
 
-    def _i5(self, now: Standing) -> Iterator[Broken]:
+    def _i5(self, now: TaskSnapshot) -> Iterator[Broken]:
         attempt, execution = now.task["attempt"], now.task["execution_arn"]
         if attempt < self._seen_attempt:
             yield Broken("I5", f"attempt {attempt} came after attempt {self._seen_attempt}")
@@ -339,14 +339,14 @@ class Oracle:
             yield Broken("I5", "more than one live attempt", tuple(sorted(self._log.live.items())))
         self._seen_attempt = max(attempt, self._seen_attempt)
 
-    def _i6(self, now: Standing) -> Iterator[Broken]:
+    def _i6(self, now: TaskSnapshot) -> Iterator[Broken]:
         for table, before in self._others.items():
             if changed := set(before) ^ set(now.others[table]):
                 yield Broken("I6", f"rows of {table} that are another's changed", _sorted(changed))
         if done := [entry for entry in self._log.intrusions if entry[1] != "refused"]:
             yield Broken("I6", "another user was answered", tuple(done))
 
-    def _i7(self, now: Standing) -> Iterator[Broken]:
+    def _i7(self, now: TaskSnapshot) -> Iterator[Broken]:
         if missing := now.missing():
             reasons = {
                 (row["concept_id"], row["content_type"]): (row["error_code"], row["reason"])
@@ -358,7 +358,7 @@ class Oracle:
         if now.task["status"] not in ("completed", "cancelled"):
             yield Broken("I7", f"status is {now.task['status']}: {now.task['error_message']}")
 
-    def _generated(self, now: Standing) -> Iterator[Broken]:
+    def _generated(self, now: TaskSnapshot) -> Iterator[Broken]:
         """I7's other half: an item is generated if it was never staged, and again for each rejection."""
         rejected: Counter[Item] = Counter()
         for key in now.objects:
@@ -372,7 +372,7 @@ class Oracle:
 
     # What is so.
 
-    def look(self) -> Standing:
+    def look(self) -> TaskSnapshot:
         """Read the tables, with one statement and so in one snapshot, and the bucket."""
         mine = {"task_id": self._task_id, "roadmap_id": self._roadmap_id}
         with self._engine.connect() as connection:
@@ -381,7 +381,7 @@ class Oracle:
         concepts = {node["concept_id"]: node for node in _nodes(now["framework"])}
         rows = {kind: now[kind] for kind in TYPES}
         others = now["others"]
-        return Standing(
+        return TaskSnapshot(
             now["task"], now["framework"], concepts, rows, now["failures"], self.objects(), others
         )
 
@@ -390,7 +390,7 @@ class Oracle:
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
         return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", [])}
 
-    def _manifests(self, now: Standing) -> Iterator[tuple[int, set[Item]]]:
+    def _manifests(self, now: TaskSnapshot) -> Iterator[tuple[int, set[Item]]]:
         """The items that each recorded attempt planned, each time that it planned."""
         for key in now.objects:
             match key.split("/"):

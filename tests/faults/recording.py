@@ -1,13 +1,12 @@
 """What is done, told to the log of the oracle."""
 
-from roadmap_content.content import Draft
-from roadmap_content.framework import Concept
-from roadmap_content.generation import Allowance
+from roadmap_content.content.kind import Draft
+from roadmap_content.generation.allowance import Allowance
 from roadmap_content.generation.generator import Generator
 from roadmap_content.generation.learner import ANYONE, Learner
 from roadmap_content.items import ContentType
-
-from .oracle import Log
+from roadmap_content.roadmaps.framework import Concept
+from tests.faults.oracle import Log
 
 
 class RecordingGenerator:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from .histories import Histories
-from .world import Scene
+from tests.faults.histories import Histories
+from tests.faults.world import Scene
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 HISTORIES = int(os.environ.get("FAULTS_HISTORIES", "200"))

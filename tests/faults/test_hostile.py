@@ -25,15 +25,14 @@ from hypothesis import Phase, example, given, seed, settings
 from hypothesis import strategies as st
 from sqlalchemy import make_url
 
-from local.builds import REPOSITORY
-from local.environment import environment_python
-from local.stack import LocalStack
-from local.target import Target
-from local.tokens import sign_token
+from local_stack.builds import REPOSITORY
+from local_stack.environments import environment_python
+from local_stack.stack import LocalStack
+from local_stack.tokens import sign_token
+from roadmap_command.target import Target
 from tests.factories import USER, bundle_of
+from tests.faults.oracle import Log, Oracle
 from tests.workflow.machine import Machine
-
-from .oracle import Log, Oracle
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 NEIGHBOUR = "somebody else"

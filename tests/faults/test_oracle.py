@@ -6,12 +6,11 @@ from collections.abc import Callable
 import boto3
 import pytest
 
-from roadmap_content.bucket import Bucket
-from roadmap_content.keys import manifest_key
+from roadmap_content.storage.bucket import Bucket
+from roadmap_content.storage.keys import manifest_key
 from tests.factories import bundle_of, concept_ids
+from tests.faults.oracle import Broken, InvariantsBroken, Log, Oracle
 from tests.integration.pipeline import Pipeline
-
-from .oracle import Broken, InvariantsBroken, Log, Oracle
 
 IDS = concept_ids(3)
 BUNDLE = bundle_of(IDS)
@@ -21,7 +20,7 @@ class Watched:
     """A pipeline with an oracle beside it."""
 
     def __init__(self, pipeline: Pipeline, *, lost: bool) -> None:
-        neighbour = Pipeline(pipeline.connections, "t-2")
+        neighbour = Pipeline(pipeline.services, "t-2")
         neighbour.load(bundle_of(["elsewhere"], roadmap_id="r-2", task_id="t-2", user_id="somebody else"))
         neighbour.run()
         pipeline.load(BUNDLE)

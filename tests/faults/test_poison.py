@@ -11,19 +11,18 @@ from typing import Any
 
 import pytest
 
-from local.postgres import Server, create_database, drop_database
-from roadmap_content.bucket import Bucket
+from local_stack.postgres_server import Server, create_database, drop_database
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Item
-from roadmap_content.keys import rejected_key
-from roadmap_content.settings import Settings
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.storage.bucket import Bucket
+from roadmap_content.storage.keys import rejected_key
 from tests.factories import bundle_of
-from tests.integration.pipeline import SETTINGS, Pipeline, connections_to
-
-from .memory_s3 import MemoryS3
-from .oracle import TABLES, TYPES, Log, Oracle
-from .poisons import ID_FIELDS, VALID, Heals, Poison, marked, poisons_of, with_id
-from .recording import RecordingGenerator
+from tests.faults.memory_s3 import MemoryS3
+from tests.faults.oracle import TABLES, TYPES, Log, Oracle
+from tests.faults.poisons import ID_FIELDS, VALID, Heals, Poison, marked, poisons_of, with_id
+from tests.faults.recording import RecordingGenerator
+from tests.integration.pipeline import SETTINGS, Pipeline, services_for
 
 # The other content types of a case are there already: the case is about one batch of one type.
 SAVED = {
@@ -71,14 +70,14 @@ class Bench:
     """One database and one S3 for many cases; each case has a roadmap, a task and a bucket of its own."""
 
     def __init__(self, database_url: str) -> None:
-        self.connections = connections_to(database_url)
+        self.services = services_for(database_url)
         self.s3 = MemoryS3()
         self._numbers = count(1)
-        self.pipeline = Pipeline(self.connections)
+        self.pipeline = Pipeline(self.services)
         # Rows that ids can be taken from: of another roadmap of the user, and of another user.
         for owner in ("the same user", "another user"):
             self._fresh_bucket()
-            neighbour = Pipeline(self.connections, f"task of {owner}")
+            neighbour = Pipeline(self.services, f"task of {owner}")
             user = {} if owner == "the same user" else {"user_id": owner}
             neighbour.load(
                 bundle_of([owner], roadmap_id=f"road of {owner}", task_id=neighbour.task_id, **user)
@@ -93,7 +92,7 @@ class Bench:
     def _fresh_bucket(self) -> str:
         name = f"case-{next(self._numbers)}"
         self.s3.create_bucket(Bucket=name)
-        self.connections.bucket = Bucket(name, self.s3.client)
+        self.services.bucket = Bucket(name, self.s3.client)
         return name
 
     def columns(self, kind: str) -> list[str]:
@@ -107,7 +106,7 @@ class Bench:
     def case(self, kind: str, poisons: Sequence[Poison | None]) -> "Case":
         """A task that misses one batch of one type, with a poison wherever one is given."""
         bucket = self._fresh_bucket()
-        self.connections.settings = Settings(SETTINGS | {"BATCH_SIZE": str(len(poisons))})
+        self.services.settings = Settings(SETTINGS | {"BATCH_SIZE": str(len(poisons))})
         return Case(self, kind, poisons, bucket)
 
     def forget(self, case: "Case") -> None:
@@ -135,7 +134,7 @@ class Case:
         for entry in bundle["content"]:
             for other in set(TYPES) - {kind}:
                 del entry[other]
-        self.pipeline = Pipeline(bench.connections, f"t-{bucket}")
+        self.pipeline = Pipeline(bench.services, f"t-{bucket}")
         self.pipeline.load(bundle)
         self.pipeline.bucket.put("saved.md", b"saved")
         for other in set(TYPES) - {kind}:
@@ -147,7 +146,7 @@ class Case:
             injected=[f"{concept_id}: {poison.name}" for concept_id, poison in self.poisons.items()]
         )
         self.oracle = Oracle(self.pipeline.engine, bench.s3.client, bucket, bundle, self.log)
-        bench.connections.generator = RecordingGenerator(OfflineGenerator(), self.log)
+        bench.services.generator = RecordingGenerator(OfflineGenerator(), self.log)
 
     def _key(self, concept_id: str) -> str:
         return f"staged/{self.roadmap_id}/{self.kind}/{concept_id}.json"
@@ -223,7 +222,7 @@ def bench(database_server: Server, migrated_template: str) -> Iterator[Bench]:
     url = create_database(database_server.url, name, template=migrated_template)
     bench = Bench(url)
     yield bench
-    bench.connections.engine.dispose()
+    bench.services.engine.dispose()
     drop_database(database_server.url, name)
 
 

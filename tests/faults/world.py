@@ -12,24 +12,23 @@ from typing import Any
 
 from sqlalchemy import text
 
-from roadmap_content.bucket import Bucket
+from roadmap_content.aws.executions import Executions, ExecutionState, NotRedrivableError
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
-from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ContentError
-from roadmap_content.executions import Executions, ExecutionState, NotRedrivableError
-from roadmap_content.finalizing import FinalizeRequest, LostBatch, finalize_task
-from roadmap_content.generating import generate_content
 from roadmap_content.generation.offline import OfflineGenerator
-from roadmap_content.planning import PlanRequest, PlanResult, plan_batches
-from roadmap_content.reconciling import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.redriving import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.saving import save_batch
-from tests.integration.pipeline import Pipeline, connections_to
-
-from .commits import Commits, ProcessDied, Strike
-from .memory_s3 import MemoryS3
-from .oracle import TABLES, Log, Oracle
-from .recording import RecordingGenerator
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
+from roadmap_content.steps.finalize import FinalizeRequest, LostBatch, finalize_task
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.steps.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.steps.save import save_batch
+from roadmap_content.storage.bucket import Bucket
+from tests.faults.commits import Commits, ProcessDied, Strike
+from tests.faults.memory_s3 import MemoryS3
+from tests.faults.oracle import TABLES, Log, Oracle
+from tests.faults.recording import RecordingGenerator
+from tests.integration.pipeline import Pipeline, services_for
 
 PUBLISH = """
 WITH locked AS (
@@ -167,7 +166,7 @@ class Scene:
         memory = MemoryS3()
         memory.create_bucket(Bucket=bucket)
         self.s3 = memory.client
-        self.aside = connections_to(database_url)
+        self.aside = services_for(database_url)
         self.aside.bucket = Bucket(bucket, self.s3)
 
     def close(self) -> None:
@@ -189,21 +188,21 @@ class World:
     """One task, its runs, and everybody who has to do with it."""
 
     def __init__(self, scene: Scene, bundle: dict[str, Any]) -> None:
-        self.connections = connections_to(scene.database_url)
-        self.connections.bucket = scene.aside.bucket
-        self.pipeline = Pipeline(self.connections)
+        self.services = services_for(scene.database_url)
+        self.services.bucket = scene.aside.bucket
+        self.pipeline = Pipeline(self.services)
         self.pipeline.load(bundle)
         self.task_id = self.pipeline.task_id
         self.log = Log()
         self.runs: list[Run] = []
-        self.connections.executions = Runs(self.runs)
-        self.connections.generator = RecordingGenerator(OfflineGenerator(), self.log)
-        self.commits = Commits(self.connections.engine, scene.aside.engine)
+        self.services.executions = Runs(self.runs)
+        self.services.generator = RecordingGenerator(OfflineGenerator(), self.log)
+        self.commits = Commits(self.services.engine, scene.aside.engine)
         self.oracle = Oracle(scene.aside.engine, scene.s3, scene.aside.bucket.name, bundle, self.log)
 
     def close(self) -> None:
         """Leave no connection behind."""
-        self.connections.engine.dispose()
+        self.services.engine.dispose()
 
     def deadline(self) -> Deadline:
         """Time enough."""
@@ -252,17 +251,17 @@ class World:
         match run.state:
             case State.PLAN:
                 run.planned_redrives = run.redrives
-                run.enter_batches(plan_batches(run.plan_request(), self.connections, self.deadline()))
+                run.enter_batches(plan_batches(run.plan_request(), self.services, self.deadline()))
             case State.GENERATE:
-                generate_content(run.requests[run.batch], self.connections, self.deadline())
+                generate_content(run.requests[run.batch], self.services, self.deadline())
                 run.state = State.SAVE
             case State.SAVE:
-                report = save_batch(run.requests[run.batch], self.connections, self.deadline())
+                report = save_batch(run.requests[run.batch], self.services, self.deadline())
                 if report.error is not None:
                     run.lost.append(LostBatch(batch=report.batch, error=report.error))
                 run.next_batch()
             case State.FINALIZE:
-                result = finalize_task(run.finalize_request(), self.connections, self.deadline())
+                result = finalize_task(run.finalize_request(), self.services, self.deadline())
                 self._note_recorded(result.attempt)
                 run.outcome = FinalizedOutcome(
                     **result.model_dump(), planned_redrive_count=run.planned_redrives
@@ -274,7 +273,7 @@ class World:
             case State.AWAIT_REDRIVE:
                 assert run.outcome is not None
                 request = AwaitRedriveRequest(outcome=run.outcome, execution=run.execution())
-                answer = await_redrive(request, self.connections, self.deadline())
+                answer = await_redrive(request, self.services, self.deadline())
                 if answer.replan:
                     run.replan(answer.attempt)
                 else:
@@ -311,26 +310,26 @@ class World:
 
     def plan_again(self, run: Run) -> None:
         """Plan is delivered once more."""
-        plan_batches(run.plan_request(), self.connections, self.deadline())
+        plan_batches(run.plan_request(), self.services, self.deadline())
 
     def generate_again(self, request: BatchRequest) -> None:
         """Generate is delivered once more."""
-        generate_content(request, self.connections, self.deadline())
+        generate_content(request, self.services, self.deadline())
 
     def save_again(self, request: BatchRequest) -> None:
         """Save is delivered once more."""
-        save_batch(request, self.connections, self.deadline())
+        save_batch(request, self.services, self.deadline())
 
     def finalize_again(self, run: Run) -> None:
         """Finalize is delivered once more."""
-        self._note_recorded(finalize_task(run.finalize_request(), self.connections, self.deadline()).attempt)
+        self._note_recorded(finalize_task(run.finalize_request(), self.services, self.deadline()).attempt)
 
     # What puts things right.
 
     def reconcile(self, ended: Run | None = None) -> None:
         """Reconcile what an execution's end told, or sweep."""
         detail = ended and ExecutionEnd(execution_arn=ended.arn, status=ended.status)
-        reconcile(ReconcileRequest(detail=detail), self.connections, self.deadline())
+        reconcile(ReconcileRequest(detail=detail), self.services, self.deadline())
 
     def let_a_minute_pass(self) -> None:
         """Longer than an attempt may be claimed before its execution is there."""

@@ -6,7 +6,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from .pipeline import Pipeline, connections_to
+from tests.integration.pipeline import Pipeline, services_for
 
 
 @pytest.fixture
@@ -23,6 +23,6 @@ def bucket_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def pipeline(database_url: str, bucket_name: str) -> Iterator[Pipeline]:
     """The steps, on a migrated database and an empty bucket."""
-    connections = connections_to(database_url)
-    yield Pipeline(connections)
-    connections.engine.dispose()
+    services = services_for(database_url)
+    yield Pipeline(services)
+    services.engine.dispose()

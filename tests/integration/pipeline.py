@@ -5,25 +5,25 @@ from typing import Any
 
 from sqlalchemy import Engine, make_url, text
 
-from local.loading import load_bundle
-from roadmap_content.attempts import read_task
-from roadmap_content.bucket import Bucket
+from roadmap_command.load import load_bundle
+from roadmap_content.api.status import TaskStatus, read_status
+from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.bundle import read_bundle
-from roadmap_content.connections import Connections
 from roadmap_content.contracts import BatchRequest, Execution, FinalizeResult, RunInput, StateError
-from roadmap_content.deadline import Deadline
-from roadmap_content.engine import Credentials, open_engine
 from roadmap_content.errors import ContentError
-from roadmap_content.executions import Executions, ExecutionState
-from roadmap_content.finalizing import FinalizeRequest, LostBatch, finalize_task
-from roadmap_content.generating import generate_content
 from roadmap_content.items import Item
-from roadmap_content.keys import staged_key
-from roadmap_content.planning import PlanRequest, PlanResult, plan_batches
-from roadmap_content.saving import SaveReport, save_batch
-from roadmap_content.settings import Settings
-from roadmap_content.staging import Staging
-from roadmap_content.status import TaskStatus, read_status
+from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.services import Services
+from roadmap_content.steps.finalize import FinalizeRequest, LostBatch, finalize_task
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.steps.save import SaveReport, save_batch
+from roadmap_content.storage.bucket import Bucket
+from roadmap_content.storage.keys import staged_key
+from roadmap_content.storage.staging import Staging
+from roadmap_content.tasks.claims import read_task
 from tests.factories import USER
 
 SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offline"}
@@ -46,20 +46,20 @@ class RecordedExecutions(Executions):
         self.started.append((task_id, attempt))
 
 
-def connections_to(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Connections:
-    """Connections to the test's own database; the bucket is whatever boto3 reaches."""
-    connections = Connections(Settings(settings))
+def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Services:
+    """Services to the test's own database; the bucket is whatever boto3 reaches."""
+    services = Services(Settings(settings))
     credentials = Credentials.from_url(make_url(database_url))
-    connections.engine = open_engine(lambda: credentials, tls=False)
-    connections.executions = RecordedExecutions()
-    return connections
+    services.engine = open_engine(lambda: credentials, tls=False)
+    services.executions = RecordedExecutions()
+    return services
 
 
 class Pipeline:
     """One task on its way through the steps."""
 
-    def __init__(self, connections: Connections, task_id: str = "t-1") -> None:
-        self.connections = connections
+    def __init__(self, services: Services, task_id: str = "t-1") -> None:
+        self.services = services
         self.task_id = task_id
         self.roadmap_id = ""
         self.runs = 0
@@ -67,12 +67,12 @@ class Pipeline:
     @property
     def engine(self) -> Engine:
         """The test's database."""
-        return self.connections.engine
+        return self.services.engine
 
     @property
     def bucket(self) -> Bucket:
         """The test's bucket."""
-        return self.connections.bucket
+        return self.services.bucket
 
     def load(self, bundle: dict[str, Any]) -> None:
         """Load a bundle."""
@@ -96,7 +96,7 @@ class Pipeline:
         """Start a run, and plan it."""
         self.runs += 1
         request = PlanRequest(input=RunInput(task_id=self.task_id), execution=self.execution())
-        return plan_batches(request, self.connections, Deadline.after(30))
+        return plan_batches(request, self.services, Deadline.after(30))
 
     def requests(self, planned: PlanResult) -> list[BatchRequest]:
         """One request for each batch of a plan."""
@@ -107,7 +107,7 @@ class Pipeline:
 
     def save(self, request: BatchRequest) -> SaveReport:
         """Save one batch."""
-        return save_batch(request, self.connections, Deadline.after(30))
+        return save_batch(request, self.services, Deadline.after(30))
 
     def finalize(
         self,
@@ -123,7 +123,7 @@ class Pipeline:
             lost=lost or [],
             error=error,
         )
-        return finalize_task(request, self.connections, Deadline.after(30))
+        return finalize_task(request, self.services, Deadline.after(30))
 
     def run(self) -> FinalizeResult:
         """A whole run."""
@@ -133,7 +133,7 @@ class Pipeline:
             return self.finalize(None, error=StateError(error=type(error).__name__, cause=str(error)))
         lost = []
         for request in self.requests(planned):
-            generate_content(request, self.connections, Deadline.after(30))
+            generate_content(request, self.services, Deadline.after(30))
             report = self.save(request)
             if report.error is not None:
                 lost.append(LostBatch(batch=report.batch, error=report.error))
@@ -143,7 +143,7 @@ class Pipeline:
         """How the task stands, as its user is told."""
         with self.engine.connect() as connection:
             task = read_task(connection, self.task_id, user_id)
-            return read_status(connection, task, self.connections.outlines)
+            return read_status(connection, task, self.services.framework_cache)
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         """Ask the database."""

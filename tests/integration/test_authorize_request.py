@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from functions.authorize_request import app
-from local.tokens import sign_token
-from roadmap_content.authorization import KeysUnavailableError, UnauthorizedError
+from local_stack.tokens import sign_token
 from roadmap_content.authorization import keys as key_sources
+from roadmap_content.authorization.keys import KeysUnavailableError
+from roadmap_content.authorization.tokens import UnauthorizedError
 from roadmap_content.errors import InvalidPayloadError, MissingSettingError
 
 ROOT = Path(__file__).parents[2]

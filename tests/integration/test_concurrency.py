@@ -9,20 +9,19 @@ from typing import Any
 import boto3
 from sqlalchemy import text
 
-from local.processes import becomes_true
-from local.waiting import processes_waiting_for
-from roadmap_content.attempts import claim, read_task
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
 from roadmap_content.contracts import RunInput
-from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError
-from roadmap_content.finalizing import FinalizeRequest, finalize_task
 from roadmap_content.items import ContentType, Item
-from roadmap_content.saving import save_batch
-from roadmap_content.staging import Staging
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.save import save_batch
+from roadmap_content.storage.staging import Staging
+from roadmap_content.tasks.claims import claim, read_task
 from tests.factories import bundle_of, concept_ids, tutorial
 from tests.faults.oracle import Log, Oracle
-
-from .pipeline import SETTINGS, Pipeline, connections_to
+from tests.integration.pipeline import SETTINGS, Pipeline, services_for
 
 IDS = concept_ids(40)
 
@@ -52,10 +51,10 @@ def test_many_savers_of_the_same_batches_save_each_item_once(pipeline: Pipeline,
     requests = pipeline.requests(planned)
 
     def save_all(number: int) -> int:
-        connections = connections_to(database_url)
+        services = services_for(database_url)
         turned = requests[number:] + requests[:number]
-        saved = sum(save_batch(request, connections, Deadline.after(60)).saved for request in turned)
-        connections.engine.dispose()
+        saved = sum(save_batch(request, services, Deadline.after(60)).saved for request in turned)
+        services.engine.dispose()
         return saved
 
     assert at_once(8, save_all) == [120] * 8
@@ -78,14 +77,14 @@ def test_versions_saved_side_by_side_leave_one_latest_and_the_highest(
         # A bucket for each, so that each finds its own version staged.
         bucket = f"version-{number + 1}"
         boto3.client("s3").create_bucket(Bucket=bucket)
-        connections = connections_to(database_url, SETTINGS | {"CONTENT_BUCKET": bucket})
-        connections.bucket.put(planned.plan.manifest, manifest.body)
-        staging = Staging(connections.bucket, "r-1")
+        services = services_for(database_url, SETTINGS | {"CONTENT_BUCKET": bucket})
+        services.bucket.put(planned.plan.manifest, manifest.body)
+        staging = Staging(services.bucket, "r-1")
         for concept_id in IDS:
             content = tutorial(concept_id, version=number + 1)
             staging.write(Item(concept_id, ContentType.TUTORIAL), content)
-        saved = sum(save_batch(request, connections, Deadline.after(60)).saved for request in requests)
-        connections.engine.dispose()
+        saved = sum(save_batch(request, services, Deadline.after(60)).saved for request in requests)
+        services.engine.dispose()
         return saved
 
     assert at_once(6, save) == [40] * 6
@@ -97,7 +96,7 @@ def test_versions_saved_side_by_side_leave_one_latest_and_the_highest(
 def test_a_saver_waits_for_another_of_the_same_roadmap(pipeline: Pipeline, database_url: str) -> None:
     pipeline.load(bundle_of(IDS))
     request, *_ = pipeline.requests(pipeline.plan())
-    other = connections_to(database_url)
+    other = services_for(database_url)
     with other.engine.connect() as holding, ThreadPoolExecutor(1) as pool:
         holding.execute(text("SELECT FROM roadmap_metadata FOR NO KEY UPDATE"))
         saving = pool.submit(pipeline.save, request)
@@ -111,7 +110,7 @@ def test_a_saver_waits_for_another_of_the_same_roadmap(pipeline: Pipeline, datab
 def test_an_id_that_two_roadmaps_want_goes_to_one_of_them(pipeline: Pipeline, database_url: str) -> None:
     pipelines = []
     for number in range(2):
-        each = Pipeline(connections_to(database_url), f"t-{number}")
+        each = Pipeline(services_for(database_url), f"t-{number}")
         each.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
         content = tutorial(f"c-{number}", tutorial_id="wanted by both")
         each.stage(Item(f"c-{number}", ContentType.TUTORIAL), json.dumps(content).encode())
@@ -134,15 +133,15 @@ def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
     pipeline.load(bundle)
 
     def claim_it(number: int) -> int | None:
-        connections = connections_to(database_url)
+        services = services_for(database_url)
         try:
-            with connections.engine.connect() as connection:
+            with services.engine.connect() as connection:
                 task = read_task(connection, "t-1")
-            return claim(connections, task, f"arn:{number}", Deadline.after(30)).attempt
+            return claim(services, task, f"arn:{number}", Deadline.after(30)).attempt
         except ClaimRefusedError:
             return None
         finally:
-            connections.engine.dispose()
+            services.engine.dispose()
 
     results = at_once(10, claim_it)
     won = [attempt for attempt in results if attempt is not None]
@@ -160,13 +159,13 @@ def test_of_claims_that_read_the_same_attempt_one_wins(pipeline: Pipeline, datab
         read_before = read_task(connection, "t-1")
 
     def claim_it(number: int) -> int | None:
-        connections = connections_to(database_url)
+        services = services_for(database_url)
         try:
-            return claim(connections, read_before, f"arn:{number}", Deadline.after(30)).attempt
+            return claim(services, read_before, f"arn:{number}", Deadline.after(30)).attempt
         except ClaimRefusedError:
             return None
         finally:
-            connections.engine.dispose()
+            services.engine.dispose()
 
     assert sorted(at_once(5, claim_it), key=str) == [1, None, None, None, None]
     assert pipeline.task()["attempt"] == 1
@@ -182,13 +181,13 @@ def test_finalizers_and_savers_side_by_side_converge(pipeline: Pipeline, databas
     )
 
     def work(number: int) -> None:
-        connections = connections_to(database_url)
+        services = services_for(database_url)
         if number % 2:
-            finalize_task(request, connections, Deadline.after(60))
+            finalize_task(request, services, Deadline.after(60))
         else:
             for batch in requests:
-                save_batch(batch, connections, Deadline.after(60))
-        connections.engine.dispose()
+                save_batch(batch, services, Deadline.after(60))
+        services.engine.dispose()
 
     at_once(6, work)
     assert pipeline.finalize(planned).complete

@@ -9,19 +9,18 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from roadmap_content.content import Draft
+from roadmap_content.content.kind import Draft
 from roadmap_content.contracts import BatchRequest
-from roadmap_content.deadline import Deadline
-from roadmap_content.framework import Concept
-from roadmap_content.generating import GenerateReport, generate_content
 from roadmap_content.generation import item_locks
 from roadmap_content.generation.item_locks import ItemLockedError, ItemLocks
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Item
-from roadmap_content.transactions import RESERVE
+from roadmap_content.postgres.transactions import RESERVE
+from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.generate import GenerateReport, generate_content
 from tests.factories import bundle_of, concept_ids
-
-from .pipeline import Pipeline, connections_to
+from tests.integration.pipeline import Pipeline, services_for
 
 ITEM, ANOTHER = Item("c-1", ContentType.QUIZ), Item("c-2", ContentType.QUIZ)
 
@@ -29,9 +28,9 @@ ITEM, ANOTHER = Item("c-1", ContentType.QUIZ), Item("c-2", ContentType.QUIZ)
 @pytest.fixture
 def other(pipeline: Pipeline, database_url: str) -> Iterator[Pipeline]:
     """Another process, as PostgreSQL sees it: a session of its own."""
-    connections = connections_to(database_url)
-    yield Pipeline(connections)
-    connections.engine.dispose()
+    services = services_for(database_url)
+    yield Pipeline(services)
+    services.engine.dispose()
 
 
 @pytest.fixture(autouse=True)
@@ -99,8 +98,8 @@ def request_for_quizzes(pipeline: Pipeline, ids: list[str]) -> BatchRequest:
 
 
 def generate(pipeline: Pipeline, request: BatchRequest, generator: Slow) -> GenerateReport:
-    pipeline.connections.generator = generator
-    return generate_content(request, pipeline.connections, Deadline.after(60))
+    pipeline.services.generator = generator
+    return generate_content(request, pipeline.services, Deadline.after(60))
 
 
 def test_of_two_invocations_of_a_batch_one_makes_each_item(
@@ -134,9 +133,9 @@ def test_an_item_that_another_invocation_is_making_to_the_end_fails_for_now(
     request = request_for_quizzes(pipeline, ids)
     generator = Slow()
     generator.may_go_on.set()
-    pipeline.connections.generator = generator
+    pipeline.services.generator = generator
     with locks(other).held(Item(ids[0], ContentType.QUIZ)):
-        report = generate_content(request, pipeline.connections, Deadline.after(2 * RESERVE + 1))
+        report = generate_content(request, pipeline.services, Deadline.after(2 * RESERVE + 1))
 
     assert generator.made == ids[1:]
     assert (report.generated, report.failed) == (1, 1)

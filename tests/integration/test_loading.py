@@ -13,8 +13,7 @@ from roadmap_content.bundle import parse_bundle
 from roadmap_content.errors import InvalidBundleError
 from roadmap_content.items import ContentType, Item
 from tests.factories import bundle_of
-
-from .pipeline import Pipeline
+from tests.integration.pipeline import Pipeline
 
 IDS = ["a", "b"]
 Damage = Callable[[dict[str, Any]], object]

@@ -11,16 +11,15 @@ import psutil
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from roadmap_content import handler as handlers
-from roadmap_content.bucket import Bucket
 from roadmap_content.contracts import BatchRequest
-from roadmap_content.finalizing import FinalizeRequest, finalize_task
-from roadmap_content.handler import Handler, step_handler
 from roadmap_content.items import ContentType, Item
-from roadmap_content.saving import save_batch
+from roadmap_content.steps import handler as handlers
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.handler import Handler, step_handler
+from roadmap_content.steps.save import save_batch
+from roadmap_content.storage.bucket import Bucket
 from tests.factories import bundle_of, concept_ids
-
-from .pipeline import Pipeline
+from tests.integration.pipeline import Pipeline
 
 WARM_UP, INVOCATIONS = 200, 1_000
 
@@ -56,12 +55,12 @@ class RememberedObjects:
 
 @pytest.fixture
 def handler_of(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Handler]:
-    """Makes a step's real handler on the test's connections."""
+    """Makes a step's real handler on the test's services."""
     remembered = RememberedObjects(pipeline.bucket._client)  # noqa: SLF001 - what asks S3 in its place
 
     def make(*step: Any) -> Handler:
-        pipeline.connections.bucket = Bucket(pipeline.bucket.name, remembered)  # type: ignore[arg-type]
-        monkeypatch.setattr(handlers, "Connections", lambda: pipeline.connections)
+        pipeline.services.bucket = Bucket(pipeline.bucket.name, remembered)  # type: ignore[arg-type]
+        monkeypatch.setattr(handlers, "Services", lambda: pipeline.services)
         # Of what is logged, pytest keeps every line.
         monkeypatch.setattr(logging.getLogger("roadmap-content"), "disabled", True)
         return step_handler(*step)

@@ -7,8 +7,7 @@ import pytest
 
 from roadmap_content.items import ContentType
 from tests.factories import bundle_of
-
-from .pipeline import Pipeline
+from tests.integration.pipeline import Pipeline
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> Counter[tuple[str, str | None]]:

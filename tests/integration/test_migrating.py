@@ -6,15 +6,15 @@ import pytest
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from migrations import LOCK, current_revision, migrate
-from roadmap_content.connections import Connections
-from roadmap_content.deadline import Deadline
-from roadmap_content.engine import Credentials, open_engine
-from roadmap_content.migrating import MigrateRequest, MigrationRefusedError, migrate_database
-from roadmap_content.settings import SessionSource, Settings
+from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import SessionSource, Settings
+from roadmap_content.services import Services
+from roadmap_content.steps.migrate import MigrateRequest, MigrationRefusedError, migrate_database
 
 
-class Database(Connections):
-    """Connections to the test's own database."""
+class Database(Services):
+    """Services to the test's own database."""
 
     def __init__(self, url: str, session: SessionSource = "options") -> None:
         super().__init__(Settings({"DATABASE_SESSION": session}))

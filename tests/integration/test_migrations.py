@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from local.postgres import Server, create_database, drop_database
+from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import VERSION_TABLE, CannotAdoptError, downgrade, migrate
-from roadmap_content.content import CONTENT_KINDS, ContentKind, save_parameters
+from migrations.tables import metadata
+from roadmap_content.content.kind import ContentKind, save_parameters
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType
-from roadmap_content.tables import metadata
 
 # The product's tables as it may have made them: shorter ids, columns that are none of ours, its own Alembic.
 PRODUCT = """

@@ -5,18 +5,17 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.content import CONTENT_KINDS
+from roadmap_content.aws.executions import ExecutionState
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import Execution, RunInput, StateError
-from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
-from roadmap_content.executions import ExecutionState
-from roadmap_content.failures import refusals
 from roadmap_content.items import ContentType, Failure, Item, Stage
-from roadmap_content.keys import fingerprint, rejected_key, tutorial_key
-from roadmap_content.planning import PlanRequest, plan_batches
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.plan import PlanRequest, plan_batches
+from roadmap_content.storage.keys import fingerprint, rejected_key, tutorial_key
+from roadmap_content.tasks.failures import refusals
 from tests.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
-
-from .pipeline import Pipeline, RecordedExecutions
+from tests.integration.pipeline import Pipeline, RecordedExecutions
 
 IDS = concept_ids(24)
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
@@ -118,7 +117,7 @@ def test_what_is_not_staged_is_generated(pipeline: Pipeline) -> None:
 
 def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["elsewhere"], roadmap_id="r-0", task_id="t-0"))
-    other = Pipeline(pipeline.connections, "t-0")
+    other = Pipeline(pipeline.services, "t-0")
     other.roadmap_id = "r-0"
     assert other.run().complete
     taken = tutorial("elsewhere")["tutorial_id"]
@@ -498,7 +497,7 @@ def test_an_older_attempt_writes_no_outcome_over_a_newer_one(pipeline: Pipeline)
 def test_a_claim_is_refused_while_the_recorded_execution_runs(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     pipeline.plan()
-    executions = pipeline.connections.executions
+    executions = pipeline.services.executions
     assert isinstance(executions, RecordedExecutions)
     executions.states["arn:run-1"] = ExecutionState.RUNNING
     with pytest.raises(ClaimRefusedError, match="attempt 1, arn:run-1"):
@@ -520,7 +519,7 @@ def test_an_attempt_that_is_another_executions_is_stale(pipeline: Pipeline) -> N
     pipeline.plan()
     request = PlanRequest(input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn="arn:another"))
     with pytest.raises(StaleAttemptError):
-        plan_batches(request, pipeline.connections, Deadline.after(10))
+        plan_batches(request, pipeline.services, Deadline.after(10))
 
 
 def test_a_cancelled_task_stays_cancelled(pipeline: Pipeline) -> None:

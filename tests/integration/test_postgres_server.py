@@ -16,8 +16,9 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from local import postgres, processes
-from local.postgres import PostgresServer, Server, ServerError, given_or_embedded
+from local_stack import postgres_server as postgres
+from local_stack import processes
+from local_stack.postgres_server import PostgresServer, Server, ServerError, given_or_embedded
 
 START = """
 import signal, sys

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from roadmap_content.content import CONTENT_KINDS, ContentKind, save_parameters
+from roadmap_content.content.kind import ContentKind, save_parameters
+from roadmap_content.content.registry import CONTENT_KINDS
 from tests.factories import bundle_of, concept_ids
-
-from .pipeline import Pipeline
+from tests.integration.pipeline import Pipeline
 
 SAVED, BATCH = 600, 20
 LOOKED_UP = 5

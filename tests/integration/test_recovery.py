@@ -7,45 +7,44 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from roadmap_content.attempts import STARTING
+from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.aws.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
 from roadmap_content.contracts import Execution, FinalizeResult
-from roadmap_content.deadline import Deadline
 from roadmap_content.errors import (
     ClaimRefusedError,
     ContentIncomplete,
     InvalidFrameworkError,
     TaskNotFoundError,
 )
-from roadmap_content.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
 from roadmap_content.items import ContentType
-from roadmap_content.reconciling import (
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
+from roadmap_content.steps.reconcile import (
     ExecutionEnd,
     NotReconciledError,
     ReconcileRequest,
     ReconcileResult,
     reconcile,
 )
-from roadmap_content.redriving import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.retrying import RetryAnswer, redrive_task, retry_task
+from roadmap_content.tasks.claims import STARTING
 from tests.factories import USER, bundle_of, concept_ids
-
-from .pipeline import Pipeline, RecordedExecutions, connections_to
+from tests.integration.pipeline import Pipeline, RecordedExecutions, services_for
 
 IDS = concept_ids(30)
 
 
 def executions(pipeline: Pipeline) -> RecordedExecutions:
-    recorded = pipeline.connections.executions
+    recorded = pipeline.services.executions
     assert isinstance(recorded, RecordedExecutions)
     return recorded
 
 
 def retry(pipeline: Pipeline, user_id: str = USER) -> RetryAnswer:
-    return retry_task(pipeline.connections, pipeline.task_id, user_id, Deadline.after(30))
+    return retry_task(pipeline.services, pipeline.task_id, user_id, Deadline.after(30))
 
 
 def sweep(pipeline: Pipeline, **request: Any) -> ReconcileResult:
-    return reconcile(ReconcileRequest(**request), pipeline.connections, Deadline.after(60))
+    return reconcile(ReconcileRequest(**request), pipeline.services, Deadline.after(60))
 
 
 def the_report(pipeline: Pipeline) -> None:
@@ -162,7 +161,7 @@ def test_an_attempt_that_is_just_being_started_is_left_alone(pipeline: Pipeline)
 def test_a_task_that_was_never_run_has_nothing_to_redrive(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     with pytest.raises(NotRedrivableError):
-        redrive_task(pipeline.connections, "t-1", USER, Deadline.after(30))
+        redrive_task(pipeline.services, "t-1", USER, Deadline.after(30))
 
 
 def incomplete(pipeline: Pipeline) -> FinalizeResult:
@@ -184,22 +183,22 @@ def awaiting(
 def test_a_run_that_was_not_redriven_since_its_plan_ends(pipeline: Pipeline, planned: int, seen: int) -> None:
     outcome = incomplete(pipeline)
     with pytest.raises(ContentIncomplete, match="missing: 30 tutorial, 30 resources, 30 quiz"):
-        await_redrive(awaiting(outcome, planned=planned, seen=seen), pipeline.connections, Deadline.after(30))
+        await_redrive(awaiting(outcome, planned=planned, seen=seen), pipeline.services, Deadline.after(30))
     assert pipeline.task()["attempt"] == 1
 
 
 def test_a_redriven_run_claims_the_next_attempt_once(pipeline: Pipeline) -> None:
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
-    first = await_redrive(request, pipeline.connections, Deadline.after(30))
+    first = await_redrive(request, pipeline.services, Deadline.after(30))
     assert (first.replan, first.attempt) == (True, 2)
-    assert await_redrive(request, pipeline.connections, Deadline.after(30)) == first
+    assert await_redrive(request, pipeline.services, Deadline.after(30)) == first
 
 
 def test_redriven_after_all_was_healed_it_writes_nothing(pipeline: Pipeline) -> None:
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
     assert pipeline.run().complete
     before = pipeline.task()
-    assert await_redrive(request, pipeline.connections, Deadline.after(30)).replan is False
+    assert await_redrive(request, pipeline.services, Deadline.after(30)).replan is False
     assert pipeline.task() == before
 
 
@@ -209,7 +208,7 @@ def test_redriven_while_a_retry_runs_it_loses_the_claim(pipeline: Pipeline) -> N
     assert answer.execution_arn is not None
     executions(pipeline).states[answer.execution_arn] = ExecutionState.RUNNING
     with pytest.raises(ClaimRefusedError, match="attempt 2"):
-        await_redrive(request, pipeline.connections, Deadline.after(30))
+        await_redrive(request, pipeline.services, Deadline.after(30))
 
 
 def test_the_end_of_an_execution_that_recorded_nothing_is_recorded(pipeline: Pipeline) -> None:
@@ -336,7 +335,7 @@ def test_a_task_that_cannot_be_reconciled_keeps_no_other_from_it(
         "UPDATE roadmap_tasks SET status = 'processing', execution_arn = 'arn:' || task_id,"
         " updated_at = updated_at - make_interval(hours => CASE task_id WHEN 't-1' THEN 2 ELSE 1 END)"
     )
-    pipeline.connections.executions = RefusesOthers()
+    pipeline.services.executions = RefusesOthers()
     trouble(pipeline)
     with pytest.raises(NotReconciledError, match=r"1 of 2 tasks, the first: t-1 \(\w+: "):
         sweep(pipeline)
@@ -347,9 +346,9 @@ def test_a_task_that_cannot_be_reconciled_keeps_no_other_from_it(
 def test_a_task_whose_roadmap_is_held_by_another_session_is_left_for_the_next_sweep(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.engine.LOCK_TIMEOUT", 1)
-    monkeypatch.setattr("roadmap_content.reconciling.TASK_SECONDS", 3.5)
-    patient = Pipeline(connections_to(database_url))
+    monkeypatch.setattr("roadmap_content.postgres.engine.LOCK_TIMEOUT", 1)
+    monkeypatch.setattr("roadmap_content.steps.reconcile.TASK_SECONDS", 3.5)
+    patient = Pipeline(services_for(database_url))
     for number in (1, 2):
         pipeline.load(bundle_of(["c"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute(
@@ -369,7 +368,7 @@ def test_a_task_whose_roadmap_is_held_by_another_session_is_left_for_the_next_sw
 def test_the_sweeps_take_turns_until_every_finished_task_was_looked_at(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.reconciling.SWEEP_LIMIT", 5)
+    monkeypatch.setattr("roadmap_content.steps.reconcile.SWEEP_LIMIT", 5)
     for number in range(23):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', completed_at = now()")
@@ -394,7 +393,7 @@ class StartsWithoutAnAnswer(RecordedExecutions):
 
 def test_a_start_that_was_not_answered_is_not_started_again(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
-    pipeline.connections.executions = StartsWithoutAnAnswer()
+    pipeline.services.executions = StartsWithoutAnAnswer()
     with pytest.raises(ExecutionsUnavailableError):
         retry(pipeline)
     with pytest.raises(ClaimRefusedError) as caught:

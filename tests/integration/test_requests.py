@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from roadmap_content.bucket import PARALLEL, Bucket
 from roadmap_content.contracts import BatchRequest
-from roadmap_content.deadline import Deadline
-from roadmap_content.generating import generate_content
 from roadmap_content.items import ContentType
-from roadmap_content.settings import Settings
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.storage.bucket import PARALLEL, Bucket
 from tests.factories import bundle_of, concept_ids
-
-from .pipeline import SETTINGS, Pipeline
+from tests.integration.pipeline import SETTINGS, Pipeline
 
 CONCEPTS = 2 * PARALLEL
 
@@ -42,13 +41,13 @@ class CountingClient:
 def counted(pipeline: Pipeline) -> CountingClient:
     """The client of the pipeline's bucket, from now on."""
     client = CountingClient(pipeline.bucket._client)  # noqa: SLF001 - what asks S3 in its place
-    pipeline.connections.bucket = Bucket(pipeline.bucket.name, client)  # type: ignore[arg-type]
+    pipeline.services.bucket = Bucket(pipeline.bucket.name, client)  # type: ignore[arg-type]
     return client
 
 
 def batch_of(pipeline: Pipeline, content_type: ContentType, counted: CountingClient) -> BatchRequest:
     """The first batch of a content type, of a roadmap that is staged whole; nothing is counted before it."""
-    pipeline.connections.settings = Settings(SETTINGS | {"BATCH_SIZE": str(CONCEPTS)})
+    pipeline.services.settings = Settings(SETTINGS | {"BATCH_SIZE": str(CONCEPTS)})
     pipeline.load(bundle_of(concept_ids(CONCEPTS)))
     requests = pipeline.requests(pipeline.plan())
     counted.asked.clear()
@@ -60,7 +59,7 @@ def test_what_is_staged_is_listed_and_then_read_once(
     pipeline: Pipeline, counted: CountingClient, content_type: ContentType
 ) -> None:
     request = batch_of(pipeline, content_type, counted)
-    report = generate_content(request, pipeline.connections, Deadline.after(30))
+    report = generate_content(request, pipeline.services, Deadline.after(30))
     assert report.staged == CONCEPTS
     assert counted.asked == {"get_object": 1, "list_objects_v2": 1}
 

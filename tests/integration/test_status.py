@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from roadmap_content import outlines, roadmaps
+from roadmap_content.api.status import MOST_ITEMS
 from roadmap_content.errors import TaskNotFoundError
-from roadmap_content.failures import MAX_REASON
-from roadmap_content.framework import read_framework
 from roadmap_content.items import ContentType
-from roadmap_content.status import MOST_ITEMS
+from roadmap_content.roadmaps import framework_cache
+from roadmap_content.roadmaps import metadata as roadmaps
+from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.tasks.failures import MAX_REASON
 from tests.factories import bundle_of, concept_ids, framework_of
-
-from .pipeline import Pipeline
+from tests.integration.pipeline import Pipeline
 
 IDS = concept_ids(3)
 WRITE = "UPDATE roadmap_metadata SET framework_data = CAST(:document AS json) WHERE roadmap_id = :roadmap_id"
@@ -78,7 +78,7 @@ def test_what_is_remembered_is_nobody_elses(pipeline: Pipeline) -> None:
 def test_the_roadmaps_asked_for_last_are_remembered(
     pipeline: Pipeline, frameworks_read: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlines, "MOST_CONCEPTS", 2 * len(IDS))
+    monkeypatch.setattr(framework_cache, "MOST_CONCEPTS", 2 * len(IDS))
     tasks = [f"t-{number}" for number in range(3)]
     for task_id in tasks:
         roadmap_id = f"r-{task_id}"

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from roadmap_content.deadline import Deadline
-from roadmap_content.engine import Credentials, open_engine
 from roadmap_content.errors import DatabaseUnavailableError
-from roadmap_content.transactions import RESERVE, DataRefusedError, transact
+from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.postgres.transactions import RESERVE, DataRefusedError, transact
+from roadmap_content.runtime.deadline import Deadline
 
 APPEND = text("UPDATE box SET value = value || :me WHERE id = :id")
 

@@ -14,11 +14,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.builds import LOCAL, REPOSITORY
-from local.sam.steps import console, step
-
-from .guards import MUTANTS, Mutant
-from .witness import REPORT
+from checks.sam.steps import console, step
+from local_stack.builds import LOCAL, REPOSITORY
+from tests.mutants.guards import MUTANTS, Mutant
+from tests.mutants.witness import REPORT
 
 _DEADLINE_SECONDS = 300
 _WIDTH = 180

@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant(
         "the attempt fence",
         "an outcome is written for whatever attempt the row names",
-        f"{_LAYER}/attempts.py",
+        f"{_LAYER}/tasks/claims.py",
         old=_RECORDED + _OF_THE_ATTEMPT,
         new=_RECORDED + _OF_ANY_ATTEMPT,
         tests=(f"{_PIPELINE}::test_an_older_attempt_writes_no_outcome_over_a_newer_one",),
@@ -84,7 +84,7 @@ MUTANTS = (
     Mutant(
         "the per-roadmap lock",
         "FOR NO KEY UPDATE",
-        f"{_LAYER}/roadmaps.py",
+        f"{_LAYER}/roadmaps/metadata.py",
         old="WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE",
         new="WHERE roadmap_id = :roadmap_id",
         tests=(f"{_CONCURRENCY}::test_a_saver_waits_for_another_of_the_same_roadmap",),
@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant(
         "the conditional claim",
         "whoever read the task claims it, whatever attempt it is at by now",
-        f"{_LAYER}/attempts.py",
+        f"{_LAYER}/tasks/claims.py",
         old=_CLAIMED + _OF_THE_ATTEMPT,
         new=_CLAIMED + _OF_ANY_ATTEMPT,
         tests=(f"{_CONCURRENCY}::test_of_claims_that_read_the_same_attempt_one_wins",),
@@ -113,7 +113,7 @@ MUTANTS = (
     Mutant(
         "the poisoned-connection guard",
         "the listener that gives up a connection that is out of step",
-        f"{_LAYER}/engine.py",
+        f"{_LAYER}/postgres/engine.py",
         old='    event.listen(engine, "handle_error", _discard_if_out_of_step)\n',
         new="",
         tests=(
@@ -139,7 +139,7 @@ MUTANTS = (
     Mutant(
         "the loop guard",
         "any redrive replans, again and again",
-        f"{_LAYER}/redriving.py",
+        f"{_LAYER}/steps/await_redrive.py",
         old="request.execution.redrive_count <= outcome.planned_redrive_count",
         new="request.execution.redrive_count == 0",
         tests=(f"{_RECOVERY}::test_a_run_that_was_not_redriven_since_its_plan_ends",),
@@ -157,7 +157,7 @@ MUTANTS = (
     Mutant(
         "ownership in SQL",
         "AND user_id = :user_id",
-        f"{_LAYER}/attempts.py",
+        f"{_LAYER}/tasks/claims.py",
         old='{_READ} AND user_id = :user_id"',
         new='{_READ}"',
         tests=(f"{_RECOVERY}::test_a_task_of_somebody_else_is_not_there",),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-OURS = ("functions", "local", "migrations", "roadmap_content", "tests")
+OURS = ("functions", "tools", "migrations", "roadmap_content", "tests")
 REPORT = "MUTANTS_REPORT"
 """The environment variable that names the file to write."""
 

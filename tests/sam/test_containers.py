@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from local.deploy import read_template
-from local.sam.containers import with_variables, without_aliases
+from checks.sam.containers import with_variables, without_aliases
+from local_stack.deploy import read_template
 
 TEMPLATE = read_template(Path(__file__).parents[2] / "template.yaml")
 

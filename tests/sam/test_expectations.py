@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local.deploy import read_template
-from local.sam.expectations import EXPECTED, Expectation, differences
-from local.sam.running import functions_by_folder
+from checks.sam.expectations import EXPECTED, Expectation, differences
+from checks.sam.running import functions_by_folder
+from local_stack.deploy import read_template
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -7,8 +7,8 @@ from threading import Thread
 
 import pytest
 
-from local.processes import HOST, free_port
-from local.sam.relay import relayed
+from checks.sam.relay import relayed
+from local_stack.processes import HOST, free_port
 
 
 class Counting(StreamRequestHandler):

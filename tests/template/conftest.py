@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local.builds import REPOSITORY
-from local.deploy import Template, read_template
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import Template, read_template
 
 _TEMPLATE = read_template(REPOSITORY / "template.yaml")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from local.builds import REPOSITORY
-from local.deploy import Template
-from local.verify.events import check_events
+from checks.template.events import check_events
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import Template
 
 NEEDED = {
     "authorize_request": "authorizationToken",

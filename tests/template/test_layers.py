@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from local.builds import REPOSITORY
-from local.environment import environment_python
-from local.layer import LAYERS, MAKEFILE, build_layers
+from local_stack.builds import REPOSITORY
+from local_stack.environments import environment_python
+from local_stack.layers import LAYERS, MAKEFILE, build_layers
 
 UNZIPPED, ZIPPED = 35_000_000, 12_000_000
 """Bytes that a layer may have."""

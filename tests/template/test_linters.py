@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from local.builds import REPOSITORY
-from local.deploy import Template, read_template
-from local.verify.findings import Finding
-from local.verify.linters import lint_with_cfn_lint, lint_with_checkov, lint_with_sam
+from checks.template.findings import Finding
+from checks.template.linters import lint_with_cfn_lint, lint_with_checkov, lint_with_sam
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import Template, read_template
 
 
 def replace(path: Path, right: str, wrong: str) -> Path:

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from local.builds import REPOSITORY
-from local.deploy import Template, read_template
-from local.verify.deployment import Function, Statement, functions_in
-from local.verify.permissions import MAY_NEED, RUNTIME, check_permissions, compare
-from local.verify.reachable import Operation, Reached, reached_by
+from checks.template.declared import Function, Statement, functions_in
+from checks.template.permissions import MAY_NEED, RUNTIME, check_permissions, compare
+from checks.template.reachable import Operation, Reached, reached_by
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import Template, read_template
 
 FUNCTIONS = {
     function.logical_id: function for function in functions_in(read_template(REPOSITORY / "template.yaml"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.verify.reachable import Operation, reached_by
+from checks.template.reachable import Operation, reached_by
 
 DATABASE = {Operation("rds", "generate_db_auth_token"), Operation("secretsmanager", "get_secret_value")}
 READ, WRITE = Operation("s3", "get_object"), Operation("s3", "put_object")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from local.builds import REPOSITORY
-from local.deploy import Template
-from local.verify.linters import lint_state_machine
-from local.verify.statemachine import check_substitutions
+from checks.template.linters import lint_state_machine
+from checks.template.statemachine import check_substitutions
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import Template
 
 
 def test_the_template_gives_what_the_definition_names(template: Template) -> None:

@@ -16,9 +16,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.tokens import sign_token
-from roadmap_content.authorization import AuthorizationSettings, KeysUnavailableError, allow
-from roadmap_content.authorization.keys import IssuerKeys, KeySource, SharedSecret, key_source
+from local_stack.tokens import sign_token
+from roadmap_content.authorization.keys import (
+    IssuerKeys,
+    KeySource,
+    KeysUnavailableError,
+    SharedSecret,
+    key_source,
+)
+from roadmap_content.authorization.policy import allow
+from roadmap_content.authorization.settings import AuthorizationSettings
 from roadmap_content.authorization.tokens import (
     CLOCK_SKEW_SECONDS,
     MAX_TOKEN_LENGTH,

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from roadmap_content.content import Draft
-from roadmap_content.deadline import Deadline
+from roadmap_content.content.kind import Draft
 from roadmap_content.errors import ContentError, InvalidContentError, PermanentError, TransientError
-from roadmap_content.framework import Concept
-from roadmap_content.generation import Allowance, OutOfTimeError, Usage, generator_named
+from roadmap_content.generation.allowance import Allowance, Usage
+from roadmap_content.generation.generator import OutOfTimeError, generator_named
 from roadmap_content.generation.learner import ANYONE
 from roadmap_content.generation.model import (
     LONGEST_PAUSE,
@@ -24,6 +23,8 @@ from roadmap_content.generation.model import (
 )
 from roadmap_content.generation.prompting import Prompt
 from roadmap_content.items import ContentType
+from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.runtime.deadline import Deadline
 
 CONCEPT = Concept("c", "Retries")
 GOOD = Answer(
@@ -38,7 +39,7 @@ class ScriptedModel:
     """A model that says what it is told to say, in order; the last again and again."""
 
     script: Sequence[Answer | ContentError]
-    patience: float = 60.0
+    socket_timeout: float = 60.0
     max_output: int = 1000
     asked: list[Rejected | None] = field(default_factory=list)
 

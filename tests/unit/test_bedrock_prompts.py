@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.content import CONTENT_KINDS, Document
-from roadmap_content.framework import Concept
+from roadmap_content.content.kind import Document
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.generation.drafting import schema_of
 from roadmap_content.generation.learner import ANYONE, Learner, learner_from
 from roadmap_content.generation.prompting import MAX_SECTION, MAX_TEXT, Prompt, prompt_for
 from roadmap_content.items import ContentType
+from roadmap_content.roadmaps.framework import Concept
 from tests.converse_server import CONVERSE, data_of, faults_of
 
 SNAPSHOTS = Path(__file__).parent / "bedrock_prompts"

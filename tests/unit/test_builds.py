@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from local.builds import build_once, fingerprint, source_files
+from local_stack.builds import build_once, fingerprint, source_files
 
 
 def test_of_several_that_want_it_at_the_same_time_one_builds(tmp_path: Path) -> None:

@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.content import CONTENT_KINDS, QUIZ, RESOURCES, TUTORIAL, ContentKind
+from roadmap_content.content.kind import ContentKind
+from roadmap_content.content.quiz import QUIZ
+from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.content.resources import RESOURCES
+from roadmap_content.content.tutorial import TUTORIAL
+from roadmap_content.documents import MAX_DEPTH, unstorable
 from roadmap_content.errors import InvalidContentError
 from roadmap_content.items import ContentType
-from roadmap_content.storable import MAX_DEPTH, unstorable
 from tests.factories import quiz, resources, tutorial
 
 VALID: dict[ContentType, dict[str, Any]] = {

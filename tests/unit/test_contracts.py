@@ -6,7 +6,7 @@ import pytest
 
 from roadmap_content.contracts import StateError, parse
 from roadmap_content.errors import InvalidPayloadError
-from roadmap_content.planning import PlanRequest
+from roadmap_content.steps.plan import PlanRequest
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from local.builds import REPOSITORY
-from local.cost import PER_TRANSITION, cost_of, main
+from checks.cost import PER_TRANSITION, cost_of, main
+from local_stack.builds import REPOSITORY
 from roadmap_content.manifest import MAX_BATCHES
 
 

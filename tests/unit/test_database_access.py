@@ -20,13 +20,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
-from roadmap_content.connections import Connections
-from roadmap_content.deadline import Deadline
-from roadmap_content.engine import Credentials
 from roadmap_content.errors import DatabaseUnavailableError, MissingSettingError
-from roadmap_content.settings import Settings
-from roadmap_content.tls import verifying_context
-from roadmap_content.transactions import transact
+from roadmap_content.postgres.engine import Credentials
+from roadmap_content.postgres.tls import verifying_context
+from roadmap_content.postgres.transactions import transact
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.services import Services
 
 IAM = {
     "DATABASE_AUTH": "iam",
@@ -47,7 +47,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def credentials(environ: dict[str, str]) -> Credentials:
-    return Connections(Settings(environ))._credentials()  # noqa: SLF001 - what the engine is given
+    return Services(Settings(environ))._credentials()  # noqa: SLF001 - what the engine is given
 
 
 def test_with_iam_the_password_is_a_token_that_connects_this_user_to_this_host() -> None:
@@ -76,9 +76,9 @@ def test_with_a_secret_the_password_is_in_it() -> None:
 def test_a_secret_that_cannot_be_read_is_a_database_that_cannot_be_reached() -> None:
     """The state machine tries again what is named so; an error of boto's ended the finalizer at once."""
     settings = {"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": "nothing", "DATABASE_TLS": "verify"}
-    connections = Connections(Settings(settings | {"DATABASE_SESSION": "options"}))
+    services = Services(Settings(settings | {"DATABASE_SESSION": "options"}))
     with pytest.raises(DatabaseUnavailableError, match="ResourceNotFoundException"):
-        transact(connections.engine, lambda _: None, Deadline.after(5))
+        transact(services.engine, lambda _: None, Deadline.after(5))
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_another_name_is_refused_even_of_a_trusted_authority(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("initialization", "holds"), [("snap-start", True), ("on-demand", False)])
 def test_a_snapshot_holds_boto3_and_nothing_else_waits_for_it(initialization: str, holds: bool) -> None:
-    code = "import sys; from roadmap_content.snapshot import fill_snapshot; fill_snapshot()"
+    code = "import sys; from roadmap_content.runtime.preload import preload_for_snapstart; preload_for_snapstart()"
     said = subprocess.run(
         [sys.executable, "-c", f"{code}; print('boto3' in sys.modules)"],
         env={"AWS_LAMBDA_INITIALIZATION_TYPE": initialization},

@@ -11,8 +11,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.builds import REPOSITORY
-from local.deploy import PythonRuntime, package, read_template
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import PythonRuntime, package, read_template
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from local.builds import REPOSITORY
-from local.demo import SAMPLE
-from local.deploy import read_template
-from local.verify.events import CONTRACTS, check_events
+from checks.template.events import CONTRACTS, check_events
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import read_template
+from roadmap_command.demo import SAMPLE
 from roadmap_content.contracts import BatchRequest, parse
-from roadmap_content.framework import read_framework
-from roadmap_content.keys import manifest_key
 from roadmap_content.manifest import make_manifest
+from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.storage.keys import manifest_key
 
 
 def event(name: str) -> Any:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.content import CONTENT_KINDS
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.errors import InvalidFrameworkError
-from roadmap_content.framework import concept_from, read_framework
 from roadmap_content.items import ContentType, Item
+from roadmap_content.roadmaps.framework import concept_from, read_framework
 from tests.factories import concept_ids, framework_of
 
 NOTHING: dict[ContentType, frozenset[str]] = {content_type: frozenset() for content_type in ContentType}

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from local.builds import REPOSITORY
+from local_stack.builds import REPOSITORY
 
 HEAVY = frozenset(
     {
@@ -30,7 +30,6 @@ HEAVY = frozenset(
         "roadmap_content.generation",
         "roadmap_content.generation.bedrock",
         "roadmap_content.generation.offline",
-        "roadmap_content.tables",
         "sqlalchemy",
         "sqlalchemy.dialects.postgresql",
         "sqlalchemy.orm",

@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from roadmap_content.items import ContentType, Item
-from roadmap_content.keys import encode, manifest_key, rejected_key, staged_key, tutorial_key
+from roadmap_content.storage.keys import encode, manifest_key, rejected_key, staged_key, tutorial_key
 
 ids = st.text(min_size=1, max_size=400) | st.text("./~%:\x00\ud800é漢", min_size=1, max_size=12)
 

@@ -6,13 +6,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from local.builds import REPOSITORY
-from local.cost import run_of
-from local.deploy import default_of, read_template
-from local.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
+from checks.cost import run_of
+from checks.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import default_of, read_template
 from roadmap_content.contracts import BatchRequest, StateError, parse
-from roadmap_content.finalizing import FinalizeRequest
-from roadmap_content.saving import SaveReport
+from roadmap_content.steps.finalize import FinalizeRequest
+from roadmap_content.steps.save import SaveReport
 
 BATCH_SIZE: int = default_of(read_template(REPOSITORY / "template.yaml"), "BatchSize")
 CAUSE = "理由🙂" * 1_000

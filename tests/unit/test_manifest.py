@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.bucket import StoredObject
 from roadmap_content.contracts import BatchReference
 from roadmap_content.errors import StorageUnavailableError
-from roadmap_content.framework import read_framework
 from roadmap_content.items import ContentType, Item
 from roadmap_content.manifest import MAX_BATCHES, Manifest, make_manifest, read_batch
+from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.storage.bucket import StoredObject
 from tests.factories import concept_ids, framework_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from roadmap_content.items import ContentType
-from roadmap_content.metrics import Metric, emit
+from roadmap_content.runtime.metrics import Metric, emit
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from local.builds import REPOSITORY
+from local_stack.builds import REPOSITORY
 from tests.mutants.guards import MUTANTS, DoesNotApplyError, Mutant
 
 

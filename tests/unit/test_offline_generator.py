@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.content import CONTENT_KINDS, Document
+from roadmap_content.content.kind import Document
 from roadmap_content.content.quiz import QuestionDraft, QuizDraft
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.resources import ResourcesDraft
 from roadmap_content.content.tutorial import TutorialDraft
+from roadmap_content.documents import unstorable
 from roadmap_content.errors import MissingSettingError
-from roadmap_content.framework import Concept
-from roadmap_content.generation import generator_named
-from roadmap_content.generation.prose import Prose
+from roadmap_content.generation.generator import generator_named
 from roadmap_content.generation.prose.chinese import CHINESE
 from roadmap_content.generation.prose.english import ENGLISH
+from roadmap_content.generation.prose.prose import Prose
 from roadmap_content.items import ContentType
-from roadmap_content.storable import unstorable
+from roadmap_content.roadmaps.framework import Concept
 
 GENERATOR = generator_named("offline")
 

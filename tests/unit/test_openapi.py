@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from local.openapi import openapi_document
-from roadmap_content.api import TASK_ID
+from checks.openapi import openapi_document
+from roadmap_content.api.refusals import TASK_ID
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 

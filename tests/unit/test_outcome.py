@@ -2,9 +2,9 @@
 
 import pytest
 
-from roadmap_content.framework import read_framework
 from roadmap_content.items import ContentType, Failure, Stage
-from roadmap_content.outcome import judge
+from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.tasks.outcome import compute_outcome
 from tests.factories import concept_ids, framework_of
 
 IDS = concept_ids(3)
@@ -25,7 +25,7 @@ FAILURES = {
     ],
 )
 def test_status(saved: dict[ContentType, frozenset[str]], status: str) -> None:
-    assert judge(FRAMEWORK, saved, FAILURES).status == status
+    assert compute_outcome(FRAMEWORK, saved, FAILURES).status == status
 
 
 def test_failed_concepts_counts_concepts_and_lists_items() -> None:
@@ -33,7 +33,7 @@ def test_failed_concepts_counts_concepts_and_lists_items() -> None:
         ContentType.QUIZ: frozenset([IDS[1]]),
         ContentType.TUTORIAL: frozenset(IDS[:2]),
     }
-    outcome = judge(FRAMEWORK, saved, FAILURES)
+    outcome = compute_outcome(FRAMEWORK, saved, FAILURES)
     failed = outcome.failed_concepts
     assert failed is not None
     assert failed["count"] == 2
@@ -48,14 +48,14 @@ def test_failed_concepts_counts_concepts_and_lists_items() -> None:
 
 
 def test_complete_has_no_failed_concepts_and_no_message() -> None:
-    outcome = judge(FRAMEWORK, ALL, {})
+    outcome = compute_outcome(FRAMEWORK, ALL, {})
     assert (outcome.failed_concepts, outcome.error_message) == (None, None)
 
 
 def test_the_summary_adds_up_per_content_type() -> None:
-    summary = judge(FRAMEWORK, ALL | {ContentType.QUIZ: frozenset(IDS[:1])}, FAILURES).execution_summary(
-        4, 1.23456
-    )
+    summary = compute_outcome(
+        FRAMEWORK, ALL | {ContentType.QUIZ: frozenset(IDS[:1])}, FAILURES
+    ).execution_summary(4, 1.23456)
     assert summary["quiz"] == {"total": 3, "completed": 1, "failed": 2}
     assert summary["tutorial"] == {"total": 3, "completed": 3, "failed": 0}
     assert (summary["attempt"], summary["duration_seconds"]) == (4, 1.235)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
+from local_stack.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from roadmap_content.bundle import read_bundle
-from roadmap_content.content import CONTENT_KINDS
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.tutorial import TutorialDraft
-from roadmap_content.framework import read_framework
-from roadmap_content.generation import generator_named
+from roadmap_content.generation.generator import generator_named
 from roadmap_content.items import ContentType, Item
+from roadmap_content.roadmaps.framework import read_framework
 
-SAMPLE = Path(__file__).parents[2] / "local" / "sample" / "roadmap.json"
+SAMPLE = Path(__file__).parents[2] / "tools" / "local_stack" / "sample" / "roadmap.json"
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 
 from roadmap_content.errors import MissingSettingError
-from roadmap_content.settings import Settings
+from roadmap_content.runtime.settings import Settings
 
 
 def test_nothing_is_needed_until_it_is_used() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from roadmap_content.storable import unstorable
+from roadmap_content.documents import unstorable
 
 texts = st.text(st.characters(codec=None) | st.sampled_from('\x00\ud800\udfff\\u0d"'))
 values = st.recursive(

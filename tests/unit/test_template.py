@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from local.builds import REPOSITORY
-from local.deploy import read_template
-from local.layer import LAYERS
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import read_template
+from local_stack.layers import LAYERS
 from roadmap_content.items import ContentType
-from roadmap_content.metrics import Metric
+from roadmap_content.runtime.metrics import Metric
 
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
 NAMESPACE = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]

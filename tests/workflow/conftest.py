@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from local.api import Api
-from local.deploy import delete_stack
-from local.stack import LocalStack
-from local.target import Target
-
-from .machine import Machine
-from .probing import Probe
+from local_stack.deploy import delete_stack
+from local_stack.stack import LocalStack
+from roadmap_command.api_client import Api
+from roadmap_command.target import Target
+from tests.workflow.machine import Machine
+from tests.workflow.probing import Probe
 
 
 @pytest.fixture(scope="session")

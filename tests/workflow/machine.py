@@ -7,17 +7,17 @@ from typing import Any
 
 from sqlalchemy import Connection, NullPool, create_engine, text
 
-from local.api import Api
-from local.loading import load_bundle
-from local.processes import becomes_true
-from local.runs import start_run, task_status
-from local.stack import LocalStack
-from local.target import Target
+from local_stack.processes import becomes_true
+from local_stack.stack import LocalStack
+from roadmap_command.api_client import Api
+from roadmap_command.load import load_bundle
+from roadmap_command.runs import start_run, task_status
+from roadmap_command.target import Target
+from roadmap_content.api.status import TaskStatus
 from roadmap_content.bundle import read_bundle
-from roadmap_content.deadline import Deadline
 from roadmap_content.items import Item
-from roadmap_content.keys import staged_key
-from roadmap_content.status import TaskStatus
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.storage.keys import staged_key
 from tests.factories import USER, bundle_of
 from tests.faults.oracle import Log, Oracle
 

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local.cloud import Cloud
-from local.deploy import PythonRuntime, create_stack, package, read_template, upload_template
-from local.environment import environment_python
-from local.layer import build_layers
-from local.processes import becomes_true
+from local_stack.cloud import Cloud
+from local_stack.deploy import PythonRuntime, create_stack, package, read_template, upload_template
+from local_stack.environments import environment_python
+from local_stack.layers import build_layers
+from local_stack.processes import becomes_true
 
 FOLDER = Path(__file__).parent / "probe"
 

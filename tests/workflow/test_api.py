@@ -12,14 +12,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from local.api import Answer, Api
-from local.processes import becomes_true
-from local.tokens import sign_token
-from local.waiting import processes_waiting_for
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
+from local_stack.tokens import sign_token
+from roadmap_command.api_client import Answer, Api
 from roadmap_content.items import ContentType, Item
 from tests.factories import USER, bundle_of, quiz
-
-from .machine import Machine
+from tests.workflow.machine import Machine
 
 
 def load_the_report(machine: Machine) -> tuple[list[str], list[dict[str, Any]]]:

@@ -11,16 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.builds import REPOSITORY
-from local.cloud import Cloud
-from local.deploy import StackFailedError, create_stack, upload_template
-from local.environment import environment_python
-from local.errors import NoStackError
-from local.layer import build_layers
-from local.processes import HOST, becomes_true, has_ended
-from local.stack import LocalStack, StackRunningError
-
-from .probing import Probe
+from local_stack.builds import REPOSITORY
+from local_stack.cloud import Cloud
+from local_stack.deploy import StackFailedError, create_stack, upload_template
+from local_stack.environments import environment_python
+from local_stack.errors import NoStackError
+from local_stack.layers import build_layers
+from local_stack.processes import HOST, becomes_true, has_ended
+from local_stack.stack import LocalStack, StackRunningError
+from tests.workflow.probing import Probe
 
 START = """
 import signal, sys

@@ -1,7 +1,7 @@
 """Redrive, through the engine's own API and the product's: the machine goes on at exactly what is missing.
 
-RedriveExecution is emulated from documentation (`local/redrive_rules.py`): what is tested is that the product
-does right by the documented rules, not that AWS follows them.
+RedriveExecution is emulated from documentation (`tools/local_stack/redrive_rules.py`): the tests show that
+the product follows the documented rules, not that AWS does.
 """
 
 import json
@@ -9,13 +9,12 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from local.api import Api
-from local.processes import becomes_true
-from local.waiting import processes_waiting_for
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
+from roadmap_command.api_client import Api
 from roadmap_content.items import ContentType, Item
 from tests.factories import quiz
-
-from .machine import Machine
+from tests.workflow.machine import Machine
 
 
 def poison(machine: Machine, concept_id: str) -> None:

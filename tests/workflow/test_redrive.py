@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.stack import LocalStack
-
-from .probing import Probe, await_end
+from local_stack.stack import LocalStack
+from tests.workflow.probing import Probe, await_end
 
 
 def definition(probe: Probe, redrives: int) -> dict[str, Any]:

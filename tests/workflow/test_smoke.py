@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
-from local.smoke import SmokeError, redrives
-from local.target import Target
+from checks.smoke import SmokeError, redrives
+from roadmap_command.target import Target
 from tests.factories import USER
 
 
@@ -23,7 +23,7 @@ def test_a_failed_run_is_redriven_and_nothing_is_left(target: Target) -> None:
 def test_a_stack_that_does_otherwise_is_told_and_nothing_is_left(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("local.smoke.follow_run", lambda *_: "SUCCEEDED")
+    monkeypatch.setattr("checks.smoke.follow_run", lambda *_: "SUCCEEDED")
     with pytest.raises(SmokeError, match="the run: SUCCEEDED, not FAILED"):
         redrives(target, USER)
     assert roadmaps(target) == 0

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from local.processes import becomes_true
-from local.waiting import processes_waiting_for
-from roadmap_content.content import CONTENT_KINDS
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType, Item
 from tests.factories import quiz, tutorial
-
-from .machine import Machine
+from tests.workflow.machine import Machine
 
 CURRICULA = sorted((Path(__file__).parents[2].parent / "shared" / "data").glob("*.json"))
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}

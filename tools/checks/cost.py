@@ -1,4 +1,4 @@
-"""`python -m local.cost [CONCEPTS]`: what AWS asks for saving so many concepts, counted and not guessed.
+"""`python -m checks.cost [CONCEPTS]`: what AWS asks for saving so many concepts, counted and not guessed.
 
 The batches are those that Plan makes, the transitions those of the simulated state machine, the memory that
 of the template. A function's seconds are assumed, and on the safe side: `SECONDS`. Not in it, because
@@ -15,19 +15,19 @@ from typing import Any, NamedTuple, NoReturn
 from rich.console import Console
 from rich.table import Table
 
-from local.builds import REPOSITORY
-from local.deploy import default_of, read_template
-from local.simulation import FailedError, Function, Run, simulate
+from checks.simulation import FailedError, Function, Run, simulate
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import default_of, read_template
 from roadmap_content.contracts import BatchRequest, FinalizeResult, Plan, parse
-from roadmap_content.finalizing import FinalizeRequest
-from roadmap_content.framework import read_framework
-from roadmap_content.generating import GenerateReport
 from roadmap_content.items import ContentType, count_by_type
-from roadmap_content.keys import manifest_key
 from roadmap_content.manifest import make_manifest
-from roadmap_content.planning import PlanRequest, PlanResult
-from roadmap_content.redriving import AwaitRedriveRequest
-from roadmap_content.saving import SaveReport
+from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.steps.await_redrive import AwaitRedriveRequest
+from roadmap_content.steps.finalize import FinalizeRequest
+from roadmap_content.steps.generate import GenerateReport
+from roadmap_content.steps.plan import PlanRequest, PlanResult
+from roadmap_content.steps.save import SaveReport
+from roadmap_content.storage.keys import manifest_key
 
 # us-east-1, as of 2025, in dollars.
 PER_TRANSITION = 0.025 / 1_000

@@ -1,4 +1,4 @@
-"""`python -m local.smoke STACK`: on a deployed stack, what only AWS can prove.
+"""`python -m checks.smoke STACK`: on a deployed stack, what only AWS can prove.
 
 Never yet run against AWS. `redrives` is run by the tests against the local stack, where redrive is emulated
 from documentation; the other proofs ask IAM and Lambda what nobody can answer here.
@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from local.demo import with_offline_content
-from local.deploy import functions_of
-from local.loading import load_bundle
-from local.runs import follow_run, start_run, task_status
-from local.sam.steps import console, step
-from local.target import Target
+from checks.sam.steps import console, step
+from local_stack.deploy import functions_of
+from roadmap_command.demo import with_offline_content
+from roadmap_command.load import load_bundle
+from roadmap_command.runs import follow_run, start_run, task_status
+from roadmap_command.target import Target
 from roadmap_content.bundle import BundleTask, read_bundle
-from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ContentError, PermanentError
+from roadmap_content.runtime.deadline import Deadline
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

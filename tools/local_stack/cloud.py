@@ -18,7 +18,7 @@ import psutil
 from roadmap_content.errors import PermanentError
 
 from .builds import REPOSITORY
-from .environment import environment_python
+from .environments import environment_python
 from .processes import HOST, becomes_true, free_port, has_ended, kill_group, listens_on, spawn
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Cloud:
             "SFN_WAIT_SCALE": str(self.wait_scale),
             **self.environment,
         }
-        command = (environment_python("cloud", self.python), "-m", "local.engine")
+        command = (environment_python("cloud", self.python), "-m", "local_stack.ministack_extensions")
         self.process = spawn(command, environment, self.log, detached=self.detached)
 
     def _await_answer(self) -> None:

@@ -24,7 +24,7 @@ from ministack.core.responses import error_response_json, json_response, now_iso
 from ministack.services import lambda_svc as functions
 from ministack.services import stepfunctions as engine
 
-from local.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
+from local_stack.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
 
 Execution = dict[str, Any]
 

@@ -259,7 +259,7 @@ def create_database(server_url: str, name: str, *, template: str = "template1") 
 
 
 def drop_database(server_url: str, name: str) -> None:
-    """Drop a database, ending whatever sessions it has left."""
+    """Drop a database, run_end whatever sessions it has left."""
     with _administering(server_url) as connection:
         connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 

@@ -90,10 +90,10 @@ def has_ended(process: psutil.Process) -> bool:
 def listens_on(process: psutil.Process, port: int) -> bool:
     """Whether it is this process, and no other, that listens on a port of this machine."""
     try:
-        connections = process.net_connections("tcp")
+        services = process.net_connections("tcp")
     except psutil.NoSuchProcess:
         return False
-    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in connections)
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in services)
 
 
 def becomes_true(happened: Callable[[], bool], deadline_seconds: float) -> bool:

@@ -21,10 +21,10 @@ from roadmap_content.errors import PermanentError
 from .builds import LOCAL, REPOSITORY, locked
 from .cloud import Cloud
 from .deploy import PythonRuntime, create_stack, functions_of, package, read_template, upload_template
-from .environment import environment_python
+from .environments import environment_python
 from .errors import NoStackError
-from .layer import build_layers
-from .postgres import GivenDatabase, PostgresServer, Server, given_or_embedded
+from .layers import build_layers
+from .postgres_server import GivenDatabase, PostgresServer, Server, given_or_embedded
 from .tokens import sign_token
 
 _NAME = "roadmap"

@@ -17,21 +17,22 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
-from local import views
-from local.loading import load_bundle
-from local.runs import follow_run, start_run, task_status
-from local.stack import LocalStack
-from local.target import Target
-from local.waiting import processes_waiting_for
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.stack import LocalStack
+from roadmap_command import views
+from roadmap_command.load import load_bundle
+from roadmap_command.runs import follow_run, start_run, task_status
+from roadmap_command.target import Target
+from roadmap_content.api.status import TaskStatus
 from roadmap_content.bundle import Bundle, BundleTask, read_bundle
-from roadmap_content.content import CONTENT_KINDS, Document
-from roadmap_content.deadline import Deadline
+from roadmap_content.content.kind import Document
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.errors import PermanentError
-from roadmap_content.framework import Framework, read_framework
 from roadmap_content.generation.generator import generator_named
 from roadmap_content.items import ContentType, Item
-from roadmap_content.keys import rejected_key, staged_key
-from roadmap_content.status import TaskStatus
+from roadmap_content.roadmaps.framework import Framework, read_framework
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.storage.keys import rejected_key, staged_key
 
 SAMPLE = Path(__file__).parent / "sample" / "roadmap.json"
 console = Console(stderr=True, highlight=False)

@@ -8,13 +8,15 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from local.builds import REPOSITORY
-from local.deploy import default_of, read_template
-from roadmap_content.deadline import Deadline
-from roadmap_content.framework import Concept
-from roadmap_content.generation import Allowance, Learner, Usage, generator_named
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import default_of, read_template
+from roadmap_content.generation.allowance import Allowance, Usage
+from roadmap_content.generation.generator import generator_named
+from roadmap_content.generation.learner import Learner
 from roadmap_content.items import ContentType
-from roadmap_content.settings import Settings
+from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
 
 _PARAMETERS = {
     "MODEL_TEMPERATURE": "ModelTemperature",
@@ -43,9 +45,9 @@ def generate_one(
     language: str = "",
     model_id: str | None = None,
     region: str | None = None,
-    patience: float = 900,
+    socket_timeout: float = 900,
 ) -> Generated:
-    """Generate one item of a concept, for `patience` seconds at most.
+    """Generate one item of a concept, for `socket_timeout` seconds at most.
 
     Raises:
         MissingSettingError: no model or region was given, neither here nor by MODEL_ID and MODEL_REGION.
@@ -53,7 +55,7 @@ def generate_one(
     """
     options = {"MODEL_ID": model_id, "MODEL_REGION": region}
     settings = Settings(_defaults() | dict(os.environ) | _given(options))
-    allowance = Allowance(Deadline.after(patience))
+    allowance = Allowance(Deadline.after(socket_timeout))
     started = time.monotonic()
     generator = generator_named("bedrock", settings)
     draft = generator.generate(concept, content_type, Learner(language), allowance)

@@ -4,12 +4,12 @@ import json
 
 from sqlalchemy import Connection, Engine, text
 
-from roadmap_content.bucket import Bucket, in_parallel
 from roadmap_content.bundle import Bundle
-from roadmap_content.deadline import Deadline
 from roadmap_content.errors import InvalidBundleError
-from roadmap_content.staging import Staging
-from roadmap_content.transactions import transact
+from roadmap_content.postgres.transactions import transact
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.storage.bucket import Bucket, in_parallel
+from roadmap_content.storage.staging import Staging
 
 # What is there already stays: a roadmap that is loaded again has its content staged again, no more.
 INSERT_ROADMAP = text("""

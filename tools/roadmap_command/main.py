@@ -11,18 +11,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from local import views
-from local.errors import RefusedError
-from local.loading import load_bundle
-from local.runs import follow_run, owner_of, redrive_run, start_run, task_status
-from local.stack import LocalStack
-from local.target import Target
+from local_stack.errors import RefusedError
+from local_stack.stack import LocalStack
+from roadmap_command import views
+from roadmap_command.load import load_bundle
+from roadmap_command.runs import follow_run, owner_of, redrive_run, start_run, task_status
+from roadmap_command.target import Target
+from roadmap_content.api.status import TaskStatus
 from roadmap_content.bundle import parse_bundle
-from roadmap_content.deadline import Deadline
 from roadmap_content.errors import ContentError
-from roadmap_content.framework import Concept
 from roadmap_content.items import ContentType
-from roadmap_content.status import TaskStatus
+from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.runtime.deadline import Deadline
 
 INCOMPLETE, REFUSED = 1, 2
 """Exit codes: the task misses items; the command could not be done."""
@@ -145,7 +145,7 @@ def generate_one_item(
     region: Annotated[str | None, typer.Option("--region", help="Where the model is asked.")] = None,
 ) -> None:
     """Generate one item by a real model; print it, its tokens and its seconds. Nothing is saved."""
-    from local.generate_one import generate_one
+    from roadmap_command.generate_one import generate_one
 
     with errors.status("asking the model"):
         made = generate_one(
@@ -166,7 +166,7 @@ def demo(
     ] = None,
 ) -> None:
     """Run a roadmap through a stack of its own, with three real faults, and heal it."""
-    from local.demo import run_demo
+    from roadmap_command.demo import run_demo
 
     run_demo(bundle)
 

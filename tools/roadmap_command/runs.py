@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from roadmap_content.attempts import read_task
-from roadmap_content.deadline import Deadline
-from roadmap_content.executions import NotRedrivableError
-from roadmap_content.outlines import Outlines
-from roadmap_content.status import TaskStatus, read_status
-from roadmap_content.transactions import transact
+from roadmap_content.api.status import TaskStatus, read_status
+from roadmap_content.aws.executions import NotRedrivableError
+from roadmap_content.postgres.transactions import transact
+from roadmap_content.roadmaps.framework_cache import FrameworkCache
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.tasks.claims import read_task
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -73,6 +73,6 @@ def task_status(engine: Engine, task_id: str) -> TaskStatus:
     """
     return transact(
         engine,
-        lambda connection: read_status(connection, read_task(connection, task_id), Outlines()),
+        lambda connection: read_status(connection, read_task(connection, task_id), FrameworkCache()),
         Deadline.after(30),
     )

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Engine, make_url
 
-from local.api import Api
-from local.deploy import functions_of
-from local.errors import FunctionFailedError, NoStackError
-from local.stack import LocalStack
-from roadmap_content.bucket import Bucket
-from roadmap_content.connections import Connections
-from roadmap_content.engine import Credentials, open_engine
+from local_stack.deploy import functions_of
+from local_stack.errors import FunctionFailedError, NoStackError
+from local_stack.stack import LocalStack
+from roadmap_command.api_client import Api
 from roadmap_content.errors import MissingSettingError
-from roadmap_content.settings import Settings
+from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.services import Services
+from roadmap_content.storage.bucket import Bucket
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -81,10 +81,10 @@ class Target:
         functions = functions_of(boto3.client("cloudformation"), name)
         # As one of the functions has it, so that the way into the database is theirs.
         configuration = client.get_function_configuration(FunctionName=functions["PlanBatchesFunction"])
-        connections = Connections(Settings(configuration["Environment"]["Variables"]))
+        services = Services(Settings(configuration["Environment"]["Variables"]))
         return cls(
-            engine=connections.engine,
-            bucket=connections.bucket,
+            engine=services.engine,
+            bucket=services.bucket,
             stepfunctions=boto3.client("stepfunctions"),
             state_machine_arn=outputs["StateMachineArn"],
             api_url=outputs["ApiUrl"],

@@ -8,8 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from roadmap_content.api.status import FailedItem, TaskStatus
 from roadmap_content.items import ContentType
-from roadmap_content.status import FailedItem, TaskStatus
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
 _MOST_REASONS = 20

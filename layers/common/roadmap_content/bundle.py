@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from .content import CONTENT_KINDS, Document
-from .content.kind import first_fault
+from .content.kind import Document, first_fault
+from .content.registry import CONTENT_KINDS
+from .documents import unstorable
 from .errors import InvalidBundleError, InvalidContentError, InvalidFrameworkError
-from .framework import read_framework
 from .items import Item
-from .storable import unstorable
+from .roadmaps.framework import read_framework
 
 _Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
-from .bucket import Bucket
 from .contracts import BatchReference
 from .errors import StorageUnavailableError
-from .framework import Concept, Framework, concept_from
 from .items import ContentType, Item
+from .roadmaps.framework import Concept, Framework, concept_from
+from .storage.bucket import Bucket
 
 MAX_BATCHES = 390
 """An iteration takes 12 history events, and 62 where each try of everything fails, in ever new ways; a batch

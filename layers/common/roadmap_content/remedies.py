@@ -7,8 +7,8 @@ content that was refused for its surroundings stays staged and is simply saved.
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from .failures import Seen
-from .transactions import is_about_data
+from .postgres.transactions import is_about_data
+from .tasks.failures import RecordedFailure
 
 # A foreign key, or a unique rule of the product's own: it holds against other rows, not against the content,
 # and whether it still does, the next attempt finds out.
@@ -34,7 +34,9 @@ class Remedy(Enum):
     """The content itself was refused: quarantine it, and generate anew."""
 
 
-def remedy_for(staged: str | None, refusals: Sequence[Seen]) -> tuple[Remedy, Seen | None]:
+def remedy_for(
+    staged: str | None, refusals: Sequence[RecordedFailure]
+) -> tuple[Remedy, RecordedFailure | None]:
     """Decide about one item from what is staged (its fingerprint) and the refusals, the latest first.
 
     A refusal is about the content that it names, and about no other that lies there since. The one that the

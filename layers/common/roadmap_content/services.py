@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from .bucket import Bucket
-from .engine import STATEMENT_TIMEOUT, Credentials, open_engine
+from .aws.executions import Executions
+from .aws.secret import SecretUnavailableError, read_secret
 from .errors import DatabaseUnavailableError
-from .executions import Executions
-from .outlines import Outlines
-from .secret import SecretUnavailableError, read_secret
-from .settings import Settings
+from .postgres.engine import STATEMENT_TIMEOUT, Credentials, open_engine
+from .roadmaps.framework_cache import FrameworkCache
+from .runtime.settings import Settings
+from .storage.bucket import Bucket
 
 if TYPE_CHECKING:
     from .generation.generator import Generator
 
 
-class Connections:
+class Services:
     """The function's way to the outside. Tests build their own from the parts."""
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -46,9 +46,9 @@ class Connections:
         return generator_named(self.settings.generator, self.settings)
 
     @cached_property
-    def outlines(self) -> Outlines:
+    def framework_cache(self) -> FrameworkCache:
         """What is remembered of frameworks."""
-        return Outlines()
+        return FrameworkCache()
 
     def open_engine(self, statement_timeout: int = STATEMENT_TIMEOUT) -> Engine:
         """An engine of the database for statements that may take so many seconds."""

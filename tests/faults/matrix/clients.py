@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import psutil
 
-from local.processes import becomes_true, has_ended
+from local_stack.processes import becomes_true, has_ended
 
 
 def client_at(port: int) -> psutil.Process | None:

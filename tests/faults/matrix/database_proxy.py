@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Self
 
-from local.processes import HOST
-
-from .clients import kill_client_at
+from local_stack.processes import HOST
+from tests.faults.matrix.clients import kill_client_at
 
 _PRODUCT = re.compile(rb"roadmap_|content_|_metadata")
 _SQLSTATE = re.compile(rb"\x00C([0-9A-Z]{5})\x00")

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
-from local.processes import HOST
+from local_stack.processes import HOST
 
 
 class Request(NamedTuple):

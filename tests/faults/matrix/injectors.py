@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from local.processes import becomes_true
+from local_stack.processes import becomes_true
 from roadmap_content.items import ContentType, Item
-from roadmap_content.keys import staged_key
-
-from .clients import client_at, kill_client_at
-from .database_proxy import Session
-from .declaration import MACHINE, Fault, Step
-from .http_proxy import Forward, Reply, Request, Script
-from .play import Play
-from .scripts import CutStatement, Gather, Hang, Refuse, StrikeCommit
+from roadmap_content.storage.keys import staged_key
+from tests.faults.matrix.clients import client_at, kill_client_at
+from tests.faults.matrix.database_proxy import Session
+from tests.faults.matrix.declaration import MACHINE, Fault, Step
+from tests.faults.matrix.http_proxy import Forward, Reply, Request, Script
+from tests.faults.matrix.play import Play
+from tests.faults.matrix.scripts import CutStatement, Gather, Hang, Refuse, StrikeCommit
 
 Injection = Callable[[Play], AbstractContextManager[None]]
 

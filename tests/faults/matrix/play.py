@@ -11,20 +11,19 @@ from typing import Any
 from botocore.exceptions import ClientError
 from sqlalchemy import text
 
-from local.loading import load_bundle
-from local.processes import becomes_true
-from local.runs import start_run, task_status
+from local_stack.processes import becomes_true
+from roadmap_command.load import load_bundle
+from roadmap_command.runs import start_run, task_status
+from roadmap_content.api.status import TaskStatus
 from roadmap_content.bundle import read_bundle
-from roadmap_content.deadline import Deadline
 from roadmap_content.items import ContentType, Item
-from roadmap_content.keys import staged_key
-from roadmap_content.status import TaskStatus
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.storage.keys import staged_key
 from tests.factories import USER, bundle_of, quiz
+from tests.faults.matrix.declaration import Cell, Step
+from tests.faults.matrix.rig import Line, Rig
+from tests.faults.matrix.scripts import Gather
 from tests.faults.oracle import TABLES, Log, Oracle
-
-from .declaration import Cell, Step
-from .rig import Line, Rig
-from .scripts import Gather
 
 CONCEPTS = 4
 
@@ -227,13 +226,13 @@ class Play:
         self.prepare()
         with inject(self):
             ended = self.act()
-        self.settle()
+        self.finalize_attempt()
         status, missing = self.status().status, self.missing()
         self.heal()
         if self.repeat is not None:
-            self.settle(minutes=60)
+            self.finalize_attempt(minutes=60)
             self.also(f"later: {self.repeat()}")
-            self.settle()
+            self.finalize_attempt()
             self.oracle.require(self.oracle.healed())
         total = CONCEPTS * len(ContentType)
         ended = "; ".join((ended, *self._others, status))
@@ -241,7 +240,7 @@ class Play:
 
     # What comes after.
 
-    def settle(self, minutes: float = 1.1) -> None:
+    def finalize_attempt(self, minutes: float = 1.1) -> None:
         """Everybody who was late has ended, the run's end is told, time passes, and the sweep comes by.
 
         Then the invariants hold.

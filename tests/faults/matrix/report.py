@@ -7,10 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.builds import REPOSITORY
-
-from .declaration import CELLS, IMPOSSIBLE, RUN
-from .play import Result
+from local_stack.builds import REPOSITORY
+from tests.faults.matrix.declaration import CELLS, IMPOSSIBLE, RUN
+from tests.faults.matrix.play import Result
 
 DOCUMENT = REPOSITORY / "docs/faults.md"
 

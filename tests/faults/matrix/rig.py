@@ -18,14 +18,13 @@ import boto3
 from botocore.config import Config
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
-from local.cloud import REGION
-from local.processes import becomes_true
-from local.stack import LocalStack, database_secret
-from local.target import Target
-
-from .database_proxy import DatabaseProxy
-from .declaration import Step
-from .http_proxy import HttpProxy
+from local_stack.cloud import REGION
+from local_stack.processes import becomes_true
+from local_stack.stack import LocalStack, database_secret
+from roadmap_command.target import Target
+from tests.faults.matrix.database_proxy import DatabaseProxy
+from tests.faults.matrix.declaration import Step
+from tests.faults.matrix.http_proxy import HttpProxy
 
 LIMITS = {"lock_timeout": "400ms", "statement_timeout": "800ms"}
 

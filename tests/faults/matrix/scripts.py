@@ -5,7 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from .database_proxy import DatabaseProxy, Script, Session
+from tests.faults.matrix.database_proxy import DatabaseProxy, Script, Session
 
 
 class Played(Script):

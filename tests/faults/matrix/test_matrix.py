@@ -6,17 +6,16 @@ from dataclasses import asdict
 
 import pytest
 
-from local.loading import load_bundle
+from roadmap_command.load import load_bundle
 from roadmap_content.bundle import read_bundle
-from roadmap_content.deadline import Deadline
+from roadmap_content.runtime.deadline import Deadline
 from tests.factories import bundle_of
+from tests.faults.matrix.declaration import CELLS, IMPOSSIBLE, RUN, Cell
+from tests.faults.matrix.injectors import INJECTORS
+from tests.faults.matrix.play import Play
+from tests.faults.matrix.rig import Rig
 
-from .declaration import CELLS, IMPOSSIBLE, RUN, Cell
-from .injectors import INJECTORS
-from .play import Play
-from .rig import Rig
-
-# Connections are cut and invocations abandoned here: what is left of them is found whenever Python looks.
+# Services are cut and invocations abandoned here: what is left of them is found whenever Python looks.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 

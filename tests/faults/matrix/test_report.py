@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from .declaration import CELLS, IMPOSSIBLE, RUN
-from .play import Result
-from .report import DOCUMENT, differences, render
+from tests.faults.matrix.declaration import CELLS, IMPOSSIBLE, RUN
+from tests.faults.matrix.play import Result
+from tests.faults.matrix.report import DOCUMENT, differences, render
 
 RESULTS = [Result(cell.step, cell.fault, "something", "SUCCEEDED; completed", 12, 0, 0) for cell in RUN]
 

@@ -1,4 +1,4 @@
-"""`python -m local.sam build`, `deploy` or `local`: a proof, step by step, and a line of what is proven."""
+"""`python -m checks.sam build`, `deploy` or `local`: a proof, step by step, and a line of what is proven."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +8,13 @@ from tempfile import TemporaryDirectory
 import typer
 from rich.markup import escape
 
-from local.environment import environment_python
-from local.layer import build_layers
+from local_stack.environments import environment_python
+from local_stack.layers import build_layers
 from roadmap_content.errors import ContentError
 
 from .building import build_for_aws, build_for_this_machine
 from .deploying import deploy_run_and_delete
-from .engine import find_engine, in_namespaces, install_engine, start_engine
+from .docker_engine import find_engine, in_namespaces, install_engine, start_engine
 from .running import run_in_containers
 from .runtime_image import build_runtime_image
 from .steps import console, step

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from local.builds import LOCAL, REPOSITORY
-from local.deploy import Template, default_of, read_template
-from local.stack import ARCHITECTURE
+from local_stack.builds import LOCAL, REPOSITORY
+from local_stack.deploy import Template, default_of, read_template
+from local_stack.stack import ARCHITECTURE
 
 from .command import sam
 from .errors import ProofFailedError

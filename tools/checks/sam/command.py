@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from local.builds import LOCAL, REPOSITORY
-from local.environment import environment_python
+from local_stack.builds import LOCAL, REPOSITORY
+from local_stack.environments import environment_python
 
 from .errors import CommandFailedError
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from local.builds import REPOSITORY
-from local.cloud import REGION, Cloud
-from local.deploy import functions_of
-from local.postgres import PostgresServer
-from local.runs import follow_run, start_run, task_status
-from local.stack import LocalStack, local_parameters
-from local.target import Target
+from local_stack.builds import REPOSITORY
+from local_stack.cloud import REGION, Cloud
+from local_stack.deploy import functions_of
+from local_stack.postgres_server import PostgresServer
+from local_stack.stack import LocalStack, local_parameters
+from roadmap_command.runs import follow_run, start_run, task_status
+from roadmap_command.target import Target
 
 from .building import Built
 from .command import sam

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from local.processes import becomes_true, has_ended, spawn
+from local_stack.processes import becomes_true, has_ended, spawn
 
 from .command import run
 from .debian import install, is_root_on_debian

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from sqlalchemy import make_url, text
 
-from local.api import Api
-from local.builds import REPOSITORY
-from local.deploy import Template, read_template
-from local.processes import HOST, becomes_true
-from local.runs import task_status
-from local.stack import LocalStack, database_secret
-from local.target import Target
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import Template, read_template
+from local_stack.processes import HOST, becomes_true
+from local_stack.stack import LocalStack, database_secret
+from roadmap_command.api_client import Api
+from roadmap_command.runs import task_status
+from roadmap_command.target import Target
 from roadmap_content.bundle import BundleTask
 
 from .containers import Containers, with_variables, without_aliases
-from .engine import Engine
+from .docker_engine import Engine
 from .errors import MissingOnThisMachineError, ProofFailedError
 from .expectations import EXPECTED, differences
 from .relay import relayed

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from local.builds import LOCAL, REPOSITORY, build_once, fingerprint
-from local.stack import ARCHITECTURE
+from local_stack.builds import LOCAL, REPOSITORY, build_once, fingerprint
+from local_stack.stack import ARCHITECTURE
 
 from .command import run
 from .steps import step

@@ -1,11 +1,11 @@
-"""`python -m local.verify`: every check of the template, a line each, and what they found."""
+"""`python -m checks.template`: every check of the template, a line each, and what they found."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
-from local.builds import REPOSITORY
-from local.deploy import read_template
-from local.sam.steps import console, step
+from checks.sam.steps import console, step
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import read_template
 
 from .events import check_events
 from .findings import Finding

@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.deploy import Template
-from roadmap_content.api import require_user
+from local_stack.deploy import Template
+from roadmap_content.api.refusals import require_user
 from roadmap_content.contracts import BatchRequest, Payload, parse
 from roadmap_content.errors import ContentError
-from roadmap_content.finalizing import FinalizeRequest
-from roadmap_content.migrating import MigrateRequest
-from roadmap_content.planning import PlanRequest
-from roadmap_content.reconciling import ReconcileRequest
-from roadmap_content.redriving import AwaitRedriveRequest
+from roadmap_content.steps.await_redrive import AwaitRedriveRequest
+from roadmap_content.steps.finalize import FinalizeRequest
+from roadmap_content.steps.migrate import MigrateRequest
+from roadmap_content.steps.plan import PlanRequest
+from roadmap_content.steps.reconcile import ReconcileRequest
 
-from .deployment import functions_in
+from .declared import functions_in
 from .findings import Finding
 
 CONTRACTS: Mapping[str, type[Payload]] = {

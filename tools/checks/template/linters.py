@@ -13,11 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from local.builds import LOCAL, build_once, fingerprint
-from local.deploy import Template
-from local.environment import environment_python
-from local.sam.command import sam
-from local.sam.errors import CommandFailedError
+from checks.sam.command import sam
+from checks.sam.errors import CommandFailedError
+from local_stack.builds import LOCAL, build_once, fingerprint
+from local_stack.deploy import Template
+from local_stack.environments import environment_python
 
 from .findings import Finding
 from .statemachine import substituted, without_computed_numbers

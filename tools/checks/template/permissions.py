@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from local.deploy import Template
+from local_stack.deploy import Template
 
-from .deployment import Function, functions_in
+from .declared import Function, functions_in
 from .findings import Finding
 from .reachable import Operation, Reached, reached_by
 

@@ -51,7 +51,7 @@ from mypy.types import (
     get_proper_type,
 )
 
-from local.builds import REPOSITORY
+from local_stack.builds import REPOSITORY
 
 _OURS = ("functions.", "roadmap_content.", "migrations.")
 _LAYER = REPOSITORY / "layers/common"

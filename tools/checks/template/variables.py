@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from local.deploy import Template
+from local_stack.deploy import Template
 
-from .deployment import functions_in
+from .declared import functions_in
 from .findings import Finding
 from .reachable import reached_by
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from .contracts import Payload
-from .errors import (
+from ..aws.executions import NotRedrivableError
+from ..contracts import Payload
+from ..errors import (
     ClaimRefusedError,
     ContentError,
     InvalidFrameworkError,
@@ -14,7 +15,6 @@ from .errors import (
     TaskNotFoundError,
     TransientError,
 )
-from .executions import NotRedrivableError
 
 TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 """A task's id in a request: what may stand in an execution's name."""

@@ -9,20 +9,20 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection
 
-from .attempts import Task, claim, is_at_work, read_task
-from .connections import Connections
-from .content import CONTENT_KINDS
-from .contracts import Count, Payload
-from .current import saved_concepts
-from .deadline import Deadline
-from .errors import ClaimRefusedError
-from .executions import NotRedrivableError
-from .finalizing import Ending, settle
-from .framework import Framework
-from .items import ContentType, Item, count_by_type
-from .log import logger
-from .roadmaps import load_framework
-from .transactions import transact
+from ..aws.executions import NotRedrivableError
+from ..content.registry import CONTENT_KINDS
+from ..content.rows import saved_concepts
+from ..contracts import Count, Payload
+from ..errors import ClaimRefusedError
+from ..items import ContentType, Item, count_by_type
+from ..postgres.transactions import transact
+from ..roadmaps.framework import Framework
+from ..roadmaps.metadata import load_framework
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..services import Services
+from ..steps.finalize import RunEnd, finalize_attempt
+from ..tasks.claims import Task, claim, is_at_work, read_task
 
 
 class RetryAnswer(Payload):
@@ -40,14 +40,14 @@ class RetryAnswer(Payload):
     message: str
 
 
-class Standing(NamedTuple):
+class TaskSnapshot(NamedTuple):
     """A task and what it misses, read in one moment."""
 
     task: Task
     missing: Sequence[Item]
 
 
-def retry_task(connections: Connections, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
+def retry_task(services: Services, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
     """Start the next attempt at what is missing; where nothing is, make the records say so.
 
     Raises:
@@ -56,19 +56,19 @@ def retry_task(connections: Connections, task_id: str, user_id: str, deadline: D
         ClaimRefusedError: an attempt is at work on the task.
         DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
     """
-    standing = _look(connections, task_id, user_id, deadline)
-    task = standing.task
-    if is_at_work(connections.executions, task):
+    snapshot = _look(services, task_id, user_id, deadline)
+    task = snapshot.task
+    if is_at_work(services.executions, task):
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
-    if not standing.missing:
-        return _nothing_missing(connections, task, deadline)
-    claimed = claim(connections, task, connections.executions.arn(task_id, task.attempt + 1), deadline)
-    connections.executions.start(task_id, claimed.attempt)
-    logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(standing.missing))
-    return _answer(claimed, standing.missing, "processing", "the missing items are being made again")
+    if not snapshot.missing:
+        return _nothing_missing(services, task, deadline)
+    claimed = claim(services, task, services.executions.arn(task_id, task.attempt + 1), deadline)
+    services.executions.start(task_id, claimed.attempt)
+    logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(snapshot.missing))
+    return _answer(claimed, snapshot.missing, "processing", "the missing items are being made again")
 
 
-def redrive_task(connections: Connections, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
+def redrive_task(services: Services, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
     """Redrive the task's last execution from the state that failed.
 
     Raises:
@@ -76,20 +76,20 @@ def redrive_task(connections: Connections, task_id: str, user_id: str, deadline:
         ClaimRefusedError: an attempt is at work on the task.
         NotRedrivableError: there is no execution, or Step Functions does not redrive it.
     """
-    standing = _look(connections, task_id, user_id, deadline)
-    task = standing.task
-    if is_at_work(connections.executions, task):
+    snapshot = _look(services, task_id, user_id, deadline)
+    task = snapshot.task
+    if is_at_work(services.executions, task):
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
     if task.execution_arn is None:
         raise NotRedrivableError(f"task {task_id} has never been run")
-    connections.executions.redrive(task.execution_arn)
+    services.executions.redrive(task.execution_arn)
     logger.info("redrive_started", task_id=task_id, execution_arn=task.execution_arn)
     message = "the last execution goes on from the state that failed"
-    return _answer(task, standing.missing, "processing", message, recovery_type="checkpoint")
+    return _answer(task, snapshot.missing, "processing", message, recovery_type="checkpoint")
 
 
-def _look(connections: Connections, task_id: str, user_id: str, deadline: Deadline) -> Standing:
-    def look(connection: Connection) -> Standing:
+def _look(services: Services, task_id: str, user_id: str, deadline: Deadline) -> TaskSnapshot:
+    def look(connection: Connection) -> TaskSnapshot:
         task = read_task(connection, task_id, user_id)
         framework = load_framework(connection, task.roadmap_id, task.user_id)
         missing = framework.missing(saved_concepts(connection, task.roadmap_id or ""))
@@ -103,9 +103,9 @@ def _look(connections: Connections, task_id: str, user_id: str, deadline: Deadli
                     count=len(concept_ids),
                     concept_ids=concept_ids[:100],
                 )
-        return Standing(task, missing)
+        return TaskSnapshot(task, missing)
 
-    return transact(connections.engine, look, deadline)
+    return transact(services.engine, look, deadline)
 
 
 def _hinted(framework: Framework) -> bool:
@@ -116,9 +116,9 @@ def _hinted(framework: Framework) -> bool:
     return any(node.get(status) == "failed" for node in framework.nodes.values() for status in statuses)
 
 
-def _nothing_missing(connections: Connections, task: Task, deadline: Deadline) -> RetryAnswer:
+def _nothing_missing(services: Services, task: Task, deadline: Deadline) -> RetryAnswer:
     """Where the records say otherwise, they are put right on the spot: the case of the bug report."""
-    settled = settle(connections, task.task_id, task.attempt, Ending(), deadline)
+    settled = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline)
     message = f"; put right: {', '.join(settled.changed)}" if settled.changed else ""
     return _answer(task, (), settled.status, f"nothing is missing{message}")
 

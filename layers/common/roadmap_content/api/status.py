@@ -8,14 +8,14 @@ from typing import Annotated
 from pydantic import Field
 from sqlalchemy import Connection
 
-from .attempts import Task
-from .contracts import Count, Payload
-from .current import saved_concepts
-from .errors import InvalidFrameworkError, RoadmapNotFoundError
-from .failures import Seen, latest_failures
-from .framework import missing_items
-from .items import ContentType, Item, Stage, count_by_type
-from .outlines import Outlines
+from ..content.rows import saved_concepts
+from ..contracts import Count, Payload
+from ..errors import InvalidFrameworkError, RoadmapNotFoundError
+from ..items import ContentType, Item, Stage, count_by_type
+from ..roadmaps.framework import missing_items
+from ..roadmaps.framework_cache import FrameworkCache
+from ..tasks.claims import Task
+from ..tasks.failures import RecordedFailure, latest_failures
 
 
 class Progress(Payload):
@@ -56,10 +56,10 @@ class TaskStatus(Payload):
     completed_at: datetime | None
 
 
-def read_status(connection: Connection, task: Task, outlines: Outlines) -> TaskStatus:
+def read_status(connection: Connection, task: Task, framework_cache: FrameworkCache) -> TaskStatus:
     """Describe a task. Without a readable framework there is nothing to count, and all counts are 0."""
     try:
-        concept_ids = outlines.concept_ids(connection, task.roadmap_id, task.user_id)
+        concept_ids = framework_cache.concept_ids(connection, task.roadmap_id, task.user_id)
     except (RoadmapNotFoundError, InvalidFrameworkError):
         total, missing = 0, []
     else:
@@ -85,7 +85,9 @@ def read_status(connection: Connection, task: Task, outlines: Outlines) -> TaskS
     )
 
 
-def _failed_items(task: Task, missing: Sequence[Item], known: Mapping[Item, Seen]) -> Iterator[FailedItem]:
+def _failed_items(
+    task: Task, missing: Sequence[Item], known: Mapping[Item, RecordedFailure]
+) -> Iterator[FailedItem]:
     for item in missing:
         attempt, failure = known.get(item, (None, None))
         if failure is not None and attempt == task.attempt:

@@ -13,8 +13,8 @@ from typing import Any, ClassVar, Protocol
 
 from jwt import PyJWK, PyJWKClient, PyJWKClientError, PyJWTError
 
+from ..aws.secret import SecretUnavailableError, read_secret
 from ..errors import TransientError
-from ..secret import SecretUnavailableError, read_secret
 from .settings import AuthorizationSettings
 
 LIFETIME_SECONDS = 300

@@ -4,8 +4,8 @@ import re
 
 import jwt
 
+from ..documents import unstorable
 from ..errors import PermanentError
-from ..storable import unstorable
 from .keys import KeySource, KeysUnavailableError
 from .settings import AuthorizationSettings
 
@@ -49,7 +49,7 @@ def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
 
     Raises:
         UnauthorizedError: it is not.
-        KeysUnavailableError: it cannot be judged.
+        KeysUnavailableError: it cannot be checked.
     """
     try:
         header = jwt.get_unverified_header(token)

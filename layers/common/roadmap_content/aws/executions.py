@@ -9,7 +9,7 @@ from enum import Enum, auto
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .errors import PermanentError, TransientError
+from ..errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

@@ -1,6 +1,6 @@
 """Secrets Manager: one secret, read within the time that an invocation has for it."""
 
-from .errors import TransientError
+from ..errors import TransientError
 
 
 class SecretUnavailableError(TransientError):

@@ -11,10 +11,10 @@ from typing import Annotated, Any, NamedTuple, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from sqlalchemy.sql.elements import TextClause
 
-from ..bucket import Bucket
+from ..documents import unstorable
 from ..errors import InvalidContentError
 from ..items import ContentType
-from ..storable import unstorable
+from ..storage.bucket import Bucket
 
 MAX_INTEGER = 2**31 - 1
 """The largest value of PostgreSQL's `integer`."""
@@ -63,7 +63,7 @@ class ContentKind(NamedTuple):
     """Stores what does not go into the row, before the row is saved; → the row, with what came of it."""
 
     save_sql: TextClause
-    """Saves the rows that `save_parameters` gives it; the `concept_id` and the `verdict` of each that it
+    """Saves the rows that `save_parameters` gives it; the `concept_id` and the `row_status` of each that it
     refused, and of no other."""
 
     saved_sql: str
@@ -108,7 +108,7 @@ def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
     """The parameters of a `save_sql`: `rows`, a JSON array with an `ordinal` from 1 on, and `documents`.
 
     A document is a line of its own: escaped JSON holds no line feed. Inside `rows` it would be escaped and
-    parsed twice over, and carried along where rows are only judged.
+    parsed twice over, and carried along where rows are only checked.
     """
     columns = [
         {"ordinal": ordinal} | {name: value for name, value in row.items() if name != DOCUMENT}

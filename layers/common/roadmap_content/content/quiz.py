@@ -89,16 +89,16 @@ class QuizDraft(Draft):
 # the statistics say that it has nothing, and a join believes them and reads all of it for every row.
 SAVE = text("""
 WITH incoming AS (
-    SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS claimant
+    SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, quiz_id text, total_questions integer,
         easy_count integer, medium_count integer, hard_count integer)
-), judged AS (
+), checked AS (
     SELECT i.*, CASE
         WHEN mine.quiz_id IS NOT NULL THEN 'kept'
-        WHEN i.claimant > 1 OR owner.quiz_id IS NOT NULL THEN 'id_taken'
+        WHEN i.id_rank > 1 OR owner.quiz_id IS NOT NULL THEN 'id_taken'
         ELSE 'new'
-    END AS verdict
+    END AS row_status
     FROM incoming i
     LEFT JOIN LATERAL (SELECT o.quiz_id FROM quiz_metadata o
         WHERE o.quiz_id = i.quiz_id OFFSET 0) owner ON true
@@ -109,16 +109,16 @@ WITH incoming AS (
         easy_count, medium_count, hard_count, generated_at)
     SELECT j.quiz_id, j.concept_id, :roadmap_id, CAST(d.questions AS json), j.total_questions,
         j.easy_count, j.medium_count, j.hard_count, timezone('utc', now())
-    FROM judged j
+    FROM checked j
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(questions, ordinal)
         ON d.ordinal = j.ordinal
-    WHERE j.verdict = 'new'
+    WHERE j.row_status = 'new'
     ON CONFLICT (quiz_id) DO NOTHING
     RETURNING concept_id
 )
-SELECT j.concept_id, CASE j.verdict WHEN 'new' THEN 'id_taken' ELSE j.verdict END AS verdict
-FROM judged j
-WHERE j.verdict <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
+SELECT j.concept_id, CASE j.row_status WHEN 'new' THEN 'id_taken' ELSE j.row_status END AS row_status
+FROM checked j
+WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
 """)
 
 SAVED = """

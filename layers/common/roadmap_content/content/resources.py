@@ -58,15 +58,15 @@ class ResourcesDraft(Draft):
 # the statistics say that it has nothing, and a join believes them and reads all of it for every row.
 SAVE = text("""
 WITH incoming AS (
-    SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS claimant
+    SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, id text, resources_count integer, search_queries_used json)
-), judged AS (
+), checked AS (
     SELECT i.*, CASE
         WHEN mine.id IS NOT NULL THEN 'kept'
-        WHEN i.claimant > 1 OR owner.id IS NOT NULL THEN 'id_taken'
+        WHEN i.id_rank > 1 OR owner.id IS NOT NULL THEN 'id_taken'
         ELSE 'new'
-    END AS verdict
+    END AS row_status
     FROM incoming i
     LEFT JOIN LATERAL (SELECT o.id FROM resource_recommendation_metadata o
         WHERE o.id = i.id OFFSET 0) owner ON true
@@ -77,16 +77,16 @@ WITH incoming AS (
         (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)
     SELECT j.id, j.concept_id, :roadmap_id, CAST(d.resources AS json), j.resources_count,
         j.search_queries_used, timezone('utc', now())
-    FROM judged j
+    FROM checked j
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(resources, ordinal)
         ON d.ordinal = j.ordinal
-    WHERE j.verdict = 'new'
+    WHERE j.row_status = 'new'
     ON CONFLICT (id) DO NOTHING
     RETURNING concept_id
 )
-SELECT j.concept_id, CASE j.verdict WHEN 'new' THEN 'id_taken' ELSE j.verdict END AS verdict
-FROM judged j
-WHERE j.verdict <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
+SELECT j.concept_id, CASE j.row_status WHEN 'new' THEN 'id_taken' ELSE j.row_status END AS row_status
+FROM checked j
+WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
 """)
 
 SAVED = """

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
-from .content import CONTENT_KINDS, ContentKind, Row
-from .items import ContentType
+from ..items import ContentType
+from .kind import ContentKind, Row
+from .registry import CONTENT_KINDS
 
 
 def _for_each_kind(value: str, select: Callable[[ContentKind], str]) -> TextClause:

@@ -5,9 +5,9 @@ The text itself is an object in S3 that is written once and never overwritten; t
 
 from sqlalchemy import text
 
-from ..bucket import Bucket
 from ..items import ContentType
-from ..keys import tutorial_key
+from ..storage.bucket import Bucket
+from ..storage.keys import tutorial_key
 from .kind import (
     Content,
     ContentId,
@@ -50,21 +50,21 @@ class TutorialDraft(Draft):
 # the statistics say that it has nothing, and a join believes them and reads all of it for every row.
 SAVE = text("""
 WITH incoming AS (
-    SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS claimant
+    SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, tutorial_id text, title text, summary text, content_url text,
         content_version integer, estimated_completion_time integer, text_taken boolean)
-), judged AS (
+), checked AS (
     SELECT i.*, CASE
         WHEN mine.content_status = 'completed' THEN 'kept'
-        WHEN i.claimant > 1 THEN 'id_taken'
+        WHEN i.id_rank > 1 THEN 'id_taken'
         WHEN owner.tutorial_id IS NOT NULL
             AND (owner.roadmap_id, owner.concept_id, owner.content_version)
                 IS DISTINCT FROM (:roadmap_id, i.concept_id, i.content_version) THEN 'id_taken'
         WHEN i.text_taken OR mine.tutorial_id <> i.tutorial_id THEN 'version_taken'
         WHEN mine.tutorial_id IS NOT NULL THEN 'prepared'
         ELSE 'new'
-    END AS verdict
+    END AS row_status
     FROM incoming i
     LEFT JOIN LATERAL (SELECT o.tutorial_id, o.roadmap_id, o.concept_id, o.content_version
         FROM tutorial_metadata o WHERE o.tutorial_id = i.tutorial_id OFFSET 0) owner ON true
@@ -79,14 +79,14 @@ WITH incoming AS (
         NOT EXISTS (SELECT FROM tutorial_metadata higher WHERE higher.roadmap_id = :roadmap_id
             AND higher.concept_id = j.concept_id AND higher.content_version > j.content_version OFFSET 0),
         j.estimated_completion_time, timezone('utc', now())
-    FROM judged j WHERE j.verdict = 'new'
+    FROM checked j WHERE j.row_status = 'new'
     ON CONFLICT (tutorial_id) DO NOTHING
     RETURNING concept_id, content_version
 ), completed AS (
     UPDATE tutorial_metadata t SET title = j.title, summary = j.summary, content_url = j.content_url,
         content_status = 'completed', estimated_completion_time = j.estimated_completion_time,
         generated_at = timezone('utc', now())
-    FROM judged j WHERE j.verdict = 'prepared' AND t.tutorial_id = j.tutorial_id
+    FROM checked j WHERE j.row_status = 'prepared' AND t.tutorial_id = j.tutorial_id
     RETURNING t.concept_id
 ), demoted AS (
     UPDATE tutorial_metadata t SET is_latest = false
@@ -95,9 +95,10 @@ WITH incoming AS (
             AND l.is_latest AND l.content_version < i.content_version OFFSET 0) lower
     WHERE t.tutorial_id = lower.tutorial_id
 )
-SELECT j.concept_id, CASE WHEN j.verdict IN ('new', 'prepared') THEN 'id_taken' ELSE j.verdict END AS verdict
-FROM judged j
-WHERE j.verdict <> 'kept' AND j.concept_id NOT IN (
+SELECT j.concept_id, CASE WHEN j.row_status IN ('new', 'prepared') THEN 'id_taken' ELSE j.row_status END
+    AS row_status
+FROM checked j
+WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (
     SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM completed)
 """)
 
@@ -140,7 +141,7 @@ def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
 
 def _publish(bucket: Bucket, row: Row, tutorial: Document) -> Row:
     """Store the text. Never over another: a row may already point to that one."""
-    stored = bucket.put_once(
+    stored = bucket.put_if_absent(
         row["content_url"], tutorial["markdown"].encode(), "text/markdown; charset=utf-8"
     )
     return row | {"text_taken": not stored}

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple, Protocol
 
-from ..deadline import Deadline
+from ..runtime.deadline import Deadline
 
 
 class Usage(NamedTuple):
@@ -50,7 +50,7 @@ class Allowance:
         if self._budget is not None:
             self._budget.reserve(tokens)
 
-    def settle(self, reserved: int, usage: Usage) -> None:
+    def finalize_attempt(self, reserved: int, usage: Usage) -> None:
         """Count what a call did cost. One that is never settled stays counted at its most."""
         self.usage = self.usage.plus(usage)
         if self._budget is not None:

@@ -12,19 +12,12 @@ from botocore import exceptions as botocore_errors
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from ..bucket import PARALLEL
-from ..content import Document
-from ..settings import Settings
+from ..content.kind import Document
+from ..runtime.settings import Settings
+from ..storage.bucket import PARALLEL
 from .allowance import Usage
 from .generator import Generator
-from .model import (
-    Answer,
-    AnswerLostError,
-    ModelBusyError,
-    ModelGenerator,
-    ModelRefusedRequestError,
-    Rejected,
-)
+from .model import Answer, AnswerLostError, ModelBusyError, ModelGenerator, ModelRefusedRequestError, Rejected
 from .prompting import Prompt
 
 MAX_QUOTE = 200
@@ -44,7 +37,7 @@ class BedrockModel:
     client: Any  # BedrockRuntimeClient
     model_id: str
     max_output: int
-    patience: float
+    socket_timeout: float
     temperature: float | None = None
     """Between 0 and 1; `None` for a model that does not take one."""
 
@@ -81,14 +74,14 @@ class BedrockModel:
 
 def create(settings: Settings) -> Generator:
     """The generator of this module. Nothing is asked yet."""
-    patience = settings.model_timeout
+    socket_timeout = settings.model_timeout
     client = boto3.client(
         "bedrock-runtime",
         region_name=settings.model_region,
         config=Config(
             max_pool_connections=PARALLEL,
             connect_timeout=5,
-            read_timeout=patience,
+            read_timeout=socket_timeout,
             tcp_keepalive=True,  # nothing is heard until the answer is whole, and NAT gateways forget
             retries={"mode": "standard", "total_max_attempts": 1},  # we know how much time is left
         ),
@@ -98,7 +91,7 @@ def create(settings: Settings) -> Generator:
             client=client,
             model_id=settings.model_id,
             max_output=settings.model_max_output_tokens,
-            patience=patience,
+            socket_timeout=socket_timeout,
             temperature=settings.model_temperature,
         )
     )

@@ -8,11 +8,11 @@ which they may well be.
 
 from sqlalchemy import Connection, Engine, text
 
-from ..deadline import Deadline
 from ..errors import ContentError, PermanentError
-from ..log import logger
-from ..settings import Settings
-from ..transactions import transact
+from ..postgres.transactions import transact
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..runtime.settings import Settings
 
 # Promises: one row a task; of all that reserve at the same time, none takes the sum above the limit.
 # Tried again after a COMMIT whose outcome is unknown, it may count twice: too much, and never too little.

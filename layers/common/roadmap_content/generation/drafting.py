@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from ..content import CONTENT_KINDS, Document, Draft
-from ..content.kind import first_fault
+from ..content.kind import Document, Draft, first_fault
 from ..content.quiz import QuestionDraft, QuizDraft
+from ..content.registry import CONTENT_KINDS
 from ..content.resources import ResourcesDraft
 from ..content.tutorial import TutorialDraft
+from ..documents import unstorable
 from ..errors import InvalidContentError
 from ..items import ContentType
-from ..storable import unstorable
 
 # Names that the public can resolve: no address, no `localhost`, no name of one label.
 _PUBLIC_HOST = re.compile(r"([^\W_]([\w-]*[^\W_])?\.)+([^\W\d_]{2,}|xn--[a-z0-9-]+)")

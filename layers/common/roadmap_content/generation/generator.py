@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Protocol
 
-from ..content import Draft
+from ..content.kind import Draft
 from ..errors import MissingSettingError, TransientError
-from ..framework import Concept
 from ..items import ContentType
-from ..settings import Settings
+from ..roadmaps.framework import Concept
+from ..runtime.settings import Settings
 from .allowance import Allowance
 from .learner import ANYONE, Learner
 

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, text
 
-from ..deadline import Deadline
 from ..errors import ContentError, TransientError
 from ..items import Item
-from ..log import logger
-from ..transactions import RESERVE, transact
+from ..postgres.transactions import RESERVE, transact
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
 
 TRY_AGAIN = 1.0
 """Seconds until a lock that another session holds is tried again. Waiting in the server would occupy the one

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..content import Document, Draft
-from ..deadline import Deadline
+from ..content.kind import Document, Draft
 from ..errors import ContentError, InvalidContentError, PermanentError, TransientError
-from ..framework import Concept
 from ..items import ContentType
-from ..log import logger
-from ..transactions import RESERVE
+from ..postgres.transactions import RESERVE
+from ..roadmaps.framework import Concept
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
 from .allowance import Allowance, Usage
 from .drafting import read_draft
 from .generator import OutOfTimeError
@@ -80,7 +80,7 @@ class Model(Protocol):
     """One model of one provider; several threads may ask it."""
 
     @property
-    def patience(self) -> float:
+    def socket_timeout(self) -> float:
         """Seconds after which a call that has not been answered is given up."""
 
     @property
@@ -140,7 +140,7 @@ class ModelGenerator:
 
         A call begins only if its answer can be waited for: one that is given up is paid for and lost.
         """
-        needed = self._model.patience + 2 * RESERVE
+        needed = self._model.socket_timeout + 2 * RESERVE
         longest = FIRST_PAUSE
         for tries_left in reversed(range(MAX_TRIES)):
             if allowance.deadline.remaining < needed:
@@ -166,9 +166,9 @@ class ModelGenerator:
         except AnswerLostError:
             raise  # it stays counted at its most
         except ContentError:
-            allowance.settle(most, Usage())
+            allowance.finalize_attempt(most, Usage())
             raise
-        allowance.settle(most, answer.usage)
+        allowance.finalize_attempt(most, answer.usage)
         return answer
 
     def _most_tokens(self, prompt: Prompt, rejected: Rejected | None) -> int:

@@ -12,19 +12,19 @@ from itertools import count, cycle, islice
 from typing import Literal
 from urllib.parse import quote
 
-from ..content import Draft
+from ..content.kind import Draft
 from ..content.quiz import Difficulty, QuestionDraft, QuizDraft
 from ..content.resources import ResourceDraft, ResourcesDraft
 from ..content.tutorial import TutorialDraft
-from ..framework import Concept
 from ..items import ContentType
-from ..settings import Settings
+from ..roadmaps.framework import Concept
+from ..runtime.settings import Settings
 from .allowance import Allowance
 from .generator import Generator
 from .learner import ANYONE, Learner
-from .prose import Prose
 from .prose.chinese import CHINESE
 from .prose.english import ENGLISH
+from .prose.prose import Prose
 
 MAX_LINE = 200
 """Characters of a name, a keyword, a prerequisite: of what stands in a heading or an option."""

@@ -14,9 +14,9 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from ..content import Document
-from ..framework import Concept
+from ..content.kind import Document
 from ..items import ContentType
+from ..roadmaps.framework import Concept
 from .drafting import schema_of
 from .learner import Learner
 

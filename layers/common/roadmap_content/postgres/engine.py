@@ -17,9 +17,9 @@ from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
+from ..errors import MissingSettingError
+from ..runtime.settings import SessionSource
 from .driver import Connection
-from .errors import MissingSettingError
-from .settings import SessionSource
 from .tls import verifying_context
 
 STATEMENT_TIMEOUT = 30
@@ -107,16 +107,16 @@ def open_engine(
         tls: verify the server's certificate and name; otherwise the connection is plain.
         session: set the session's limits while connecting, or leave them to those of the role. RDS Proxy
             refuses the first ("currently doesn't support command-line options"), and a SET afterwards
-            would pin the session to one of its connections.
+            would pin the session to one of its services.
         statement_timeout: seconds that a statement may take.
     """
     context = verifying_context() if tls else False
     limits = session_limits(statement_timeout) if session == "options" else {}
     startup = {"options": " ".join(f"-c {name}={value}" for name, value in limits.items())} if limits else {}
-    patience = statement_timeout + CONNECT_TIMEOUT
+    socket_timeout = statement_timeout + CONNECT_TIMEOUT
     engine = create_engine(
         "postgresql+pg8000://",
-        creator=lambda: _connect(credentials(), context, startup, patience),
+        creator=lambda: _connect(credentials(), context, startup, socket_timeout),
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
@@ -128,13 +128,13 @@ def open_engine(
 
 
 def _connect(
-    credentials: Credentials, tls: ssl.SSLContext | bool, startup: Mapping[str, str], patience: int
+    credentials: Credentials, tls: ssl.SSLContext | bool, startup: Mapping[str, str], socket_timeout: int
 ) -> Connection:
     connection = socket.create_connection((credentials.host, credentials.port), CONNECT_TIMEOUT)
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.settimeout(patience)
+        connection.settimeout(socket_timeout)
         return Connection(
             user=credentials.user,
             host=credentials.host,  # the name that TLS verifies

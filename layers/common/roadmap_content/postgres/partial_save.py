@@ -19,10 +19,10 @@ GIVE = text("SELECT set_config('roadmap_content.parts', :parts, true)")
 TAKE = text("SELECT current_setting('roadmap_content.outcomes')")
 
 # Promises: what a part has written is undone where the server refuses the part for its data, and stays
-# otherwise; any other error ends the transaction. A statement tells verdicts only when it has run to its end,
+# otherwise; any other error ends the transaction. A statement tells refusals only when it has run to its end,
 # foreign keys included.
-SAVE_PIECEMEAL = """
-DO $piecemeal$
+SAVE_IN_PARTS = """
+DO $save_in_parts$
 DECLARE
     part record;
     refused record;
@@ -36,7 +36,7 @@ BEGIN
         BEGIN
             FOR refused IN <save_sql> LOOP
                 outcomes = outcomes || json_build_object(
-                    'concept_id', refused.concept_id, 'verdict', refused.verdict);
+                    'concept_id', refused.concept_id, 'row_status', refused.row_status);
             END LOOP;
         EXCEPTION WHEN OTHERS THEN
             IF SQLSTATE !~ '<data_states>' THEN
@@ -47,7 +47,7 @@ BEGIN
         END;
     END LOOP;
     PERFORM set_config('roadmap_content.outcomes', CAST(array_to_json(outcomes) AS text), true);
-END $piecemeal$
+END $save_in_parts$
 """
 
 _PARAMETER = re.compile(r"(?<!:):(\w+)")
@@ -56,24 +56,24 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 class Outcome(NamedTuple):
     """What was not saved."""
 
-    verdicts: list[tuple[str, str]]
-    """`(concept_id, verdict)` of each row that its statement refused."""
+    refusals: list[tuple[str, str]]
+    """`(concept_id, row_status)` of each row that its statement refused."""
 
     refused: dict[int, DataRefusedError]
     """The parts that the server refused, by their place among all parts."""
 
 
-def save_piecemeal(
+def save_in_parts(
     connection: Connection, save_sql: TextClause, parts: Sequence[Mapping[str, str]]
 ) -> Outcome:
     """Run `save_sql` with the parameters of each part."""
     numbered = [{"number": number, **parameters} for number, parameters in enumerate(parts)]
     connection.execute(GIVE, {"parts": json.dumps(numbered)})
-    block = SAVE_PIECEMEAL.replace("<data_states>", DATA_STATES)
+    block = SAVE_IN_PARTS.replace("<data_states>", DATA_STATES)
     connection.exec_driver_sql(block.replace("<save_sql>", _PARAMETER.sub(r"part.\1", save_sql.text)))
     outcomes = json.loads(connection.execute(TAKE).scalar_one())
     return Outcome(
-        verdicts=[(one["concept_id"], one["verdict"]) for one in outcomes if "verdict" in one],
+        refusals=[(one["concept_id"], one["row_status"]) for one in outcomes if "row_status" in one],
         refused={
             one["part"]: DataRefusedError(one["sqlstate"], one["message"])
             for one in outcomes

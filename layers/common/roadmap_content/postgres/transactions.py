@@ -14,14 +14,14 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from .deadline import Deadline
-from .errors import DatabaseUnavailableError, PermanentError
-from .log import logger
-from .metrics import Metric, emit
+from ..errors import DatabaseUnavailableError, PermanentError
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
 
 T = TypeVar("T")
 
-# Class 08 connection, 40 rollback (deadlock, serialization), 53 resources (connections, memory, disk),
+# Class 08 connection, 40 rollback (deadlock, serialization), 53 resources (services, memory, disk),
 # 55 not in the right state (lock timeout), 57 operator intervention (shutdown, statement timeout), 58 system
 # error; 25006 a server that is read-only for now (failover), 25P03 idle in transaction; 28 an
 # authentication that a rotated password explains.

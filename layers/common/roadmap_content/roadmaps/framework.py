@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .content import CONTENT_KINDS, Document, Row
-from .errors import InvalidFrameworkError
-from .items import ContentType, Item
-from .storable import MAX_DEPTH, is_deep, unstorable
+from ..content.kind import Document, Row
+from ..content.registry import CONTENT_KINDS
+from ..documents import MAX_DEPTH, is_deep, unstorable
+from ..errors import InvalidFrameworkError
+from ..items import ContentType, Item
 
 TOO_DEEP = f"framework_data is nested deeper than {MAX_DEPTH} levels"
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from .roadmaps import load_framework_unless_known
+from .metadata import load_framework_unless_known
 
 MOST_CONCEPTS = 100_000
 """That are remembered, of all roadmaps together: an environment that lives long is asked for ever more."""
 
 
-class Outlines:
+class FrameworkCache:
     """What an execution environment remembers of frameworks: the ids of their concepts."""
 
     def __init__(self) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from .content import Document
-from .errors import InvalidFrameworkError, RoadmapNotFoundError
+from ..content.kind import Document
+from ..errors import InvalidFrameworkError, RoadmapNotFoundError
 from .framework import TOO_DEEP, Framework, read_framework
 
 # NO KEY UPDATE, and not UPDATE: other savers' foreign keys need a KEY SHARE lock on the row meanwhile.

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
-from .items import ContentType
+from ..items import ContentType
 
 
 class Metric(StrEnum):

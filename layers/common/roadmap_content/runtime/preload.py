@@ -3,7 +3,7 @@
 import os
 
 
-def fill_snapshot() -> None:
+def preload_for_snapstart() -> None:
     """Import what is otherwise imported where it is first used, if a snapshot is about to be taken."""
     if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         import boto3  # noqa: F401

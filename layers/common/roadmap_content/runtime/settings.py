@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
-from .errors import MissingSettingError
+from ..errors import MissingSettingError
 
 DatabaseAuth = Literal["secret", "iam"]
 SessionSource = Literal["options", "role"]

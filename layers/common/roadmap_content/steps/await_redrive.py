@@ -7,16 +7,16 @@ not its being above 0 decides, or a run would replan for ever.
 
 from sqlalchemy import Connection
 
-from .attempts import Task, claim, read_task
-from .connections import Connections
-from .contracts import Count, Execution, FinalizeResult, Payload, TaskId
-from .current import saved_concepts
-from .deadline import Deadline
-from .errors import ContentIncomplete
-from .items import Item
-from .log import logger
-from .roadmaps import load_framework
-from .transactions import transact
+from ..content.rows import saved_concepts
+from ..contracts import Count, Execution, FinalizeResult, Payload, TaskId
+from ..errors import ContentIncomplete
+from ..items import Item
+from ..postgres.transactions import transact
+from ..roadmaps.metadata import load_framework
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..services import Services
+from ..tasks.claims import Task, claim, read_task
 
 
 class FinalizedOutcome(FinalizeResult):
@@ -40,9 +40,7 @@ class AwaitRedriveResult(Payload):
     attempt: int | None
 
 
-def await_redrive(
-    request: AwaitRedriveRequest, connections: Connections, deadline: Deadline
-) -> AwaitRedriveResult:
+def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: Deadline) -> AwaitRedriveResult:
     """Raise until the run is redriven; then claim a new attempt, or end if nothing is missing any more.
 
     Raises:
@@ -59,11 +57,11 @@ def await_redrive(
         framework = load_framework(connection, task.roadmap_id, task.user_id)
         return task, framework.missing(saved_concepts(connection, task.roadmap_id or ""))
 
-    task, missing = transact(connections.engine, look, deadline)
+    task, missing = transact(services.engine, look, deadline)
     if not missing:
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)
         return AwaitRedriveResult(replan=False, task_id=task.task_id, attempt=outcome.attempt)
-    claimed = claim(connections, task, request.execution.arn, deadline)
+    claimed = claim(services, task, request.execution.arn, deadline)
     logger.info("redrive_claimed", task_id=claimed.task_id, attempt=claimed.attempt)
     return AwaitRedriveResult(replan=True, task_id=claimed.task_id, attempt=claimed.attempt)
 

@@ -7,13 +7,9 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from .attempts import Task, claim_to_record, read_task, record_outcome
-from .bucket import Bucket
-from .connections import Connections
-from .contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
-from .current import current_rows
-from .deadline import Deadline
-from .errors import (
+from ..content.rows import current_rows
+from ..contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
+from ..errors import (
     ContentError,
     InvalidFrameworkError,
     RoadmapNotFoundError,
@@ -21,14 +17,18 @@ from .errors import (
     StorageUnavailableError,
     TaskNotFoundError,
 )
-from .failures import latest_failures, record_failures, storable_text, withdraw_failures
-from .items import ContentType, Failure, Item, Stage
-from .log import logger
-from .manifest import read_batch
-from .metrics import Metric, emit
-from .outcome import COMPLETED, Outcome, judge, nothing_known
-from .roadmaps import load_framework, lock_roadmap, write_framework
-from .transactions import DataRefusedError, transact
+from ..items import ContentType, Failure, Item, Stage
+from ..manifest import read_batch
+from ..postgres.transactions import DataRefusedError, transact
+from ..roadmaps.metadata import load_framework, lock_roadmap, write_framework
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
+from ..services import Services
+from ..storage.bucket import Bucket
+from ..tasks.claims import Task, claim_to_record, read_task, record_outcome
+from ..tasks.failures import latest_failures, record_failures, storable_text, withdraw_failures
+from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a word about this item")
 
@@ -51,7 +51,7 @@ class FinalizeRequest(Payload):
 
 
 @dataclass(frozen=True)
-class Ending:
+class RunEnd:
     """What is known of how an attempt ended, beside what the tables say."""
 
     error: StateError | None = None
@@ -64,7 +64,7 @@ class Ending:
     """When the attempt was claimed; without it, the row's last change."""
 
 
-def finalize_task(request: FinalizeRequest, connections: Connections, deadline: Deadline) -> FinalizeResult:
+def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
     """Record how a run ended, for the attempt that it stands for.
 
     Raises:
@@ -72,31 +72,31 @@ def finalize_task(request: FinalizeRequest, connections: Connections, deadline: 
     """
     task_id, plan = request.input.task_id, request.plan
     if plan is not None:
-        ending = Ending(
+        run_end = RunEnd(
             error=request.error,
-            explanations=_explain_lost(connections.bucket, plan.manifest, request.lost),
+            explanations=_explain_lost(services.bucket, plan.manifest, request.lost),
             started_at=plan.claimed_at.replace(tzinfo=UTC),
         )
-        return _counted(settle(connections, task_id, plan.attempt, ending, deadline), ending)
+        return _counted(finalize_attempt(services, task_id, plan.attempt, run_end, deadline), run_end)
     try:
-        task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
+        task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
     except TaskNotFoundError as error:
         return _nothing_to_record(request, error)
     if request.input.attempt is None:
-        task = claim_to_record(connections, task, request.execution.arn, deadline)
+        task = claim_to_record(services, task, request.execution.arn, deadline)
     if task.execution_arn != request.execution.arn:
         # Without a plan, only the row can say which attempt the run stands for: none.
         owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"
         return _nothing_to_record(request, StaleAttemptError(owner))
-    ending = Ending(error=request.error, started_at=request.execution.start_time)
-    return _counted(settle(connections, task_id, task.attempt, ending, deadline), ending)
+    run_end = RunEnd(error=request.error, started_at=request.execution.start_time)
+    return _counted(finalize_attempt(services, task_id, task.attempt, run_end, deadline), run_end)
 
 
-def settle(
-    connections: Connections,
+def finalize_attempt(
+    services: Services,
     task_id: str,
     attempt: int,
-    ending: Ending,
+    run_end: RunEnd,
     deadline: Deadline,
     *,
     dry_run: bool = False,
@@ -112,28 +112,28 @@ def settle(
     """
 
     def record(connection: Connection, *, project: bool = True) -> FinalizeResult:
-        result = _record(connection, task_id, attempt, ending, project=project)
+        result = _record(connection, task_id, attempt, run_end, project=project)
         if dry_run:
             connection.rollback()
         return result
 
     try:
-        return transact(connections.engine, record, deadline)
+        return transact(services.engine, record, deadline)
     except DataRefusedError as refusal:
         # The roadmap does not take its projection: the task is to tell the truth all the same.
         logger.exception("framework_data_refused", sqlstate=refusal.sqlstate)
-        return transact(connections.engine, partial(record, project=False), deadline)
+        return transact(services.engine, partial(record, project=False), deadline)
 
 
 def _record(
-    connection: Connection, task_id: str, attempt: int, ending: Ending, *, project: bool
+    connection: Connection, task_id: str, attempt: int, run_end: RunEnd, *, project: bool
 ) -> FinalizeResult:
     task = read_task(connection, task_id)
-    error = ending.error
+    error = run_end.error
     try:
-        outcome, changed = _stand(connection, task, attempt, ending, project=project)
+        outcome, changed = _stand(connection, task, attempt, run_end, project=project)
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
-        outcome, changed = nothing_known(), []
+        outcome, changed = unknown_outcome(), []
         error = StateError(error=unreadable.code, cause=str(unreadable))
     changed += _differing(task, outcome)
     if changed:
@@ -146,7 +146,7 @@ def _record(
             attempt,
             status=outcome.status,
             failed_concepts=outcome.failed_concepts,
-            execution_summary=outcome.execution_summary(attempt, _duration(task, attempt, ending)),
+            execution_summary=outcome.execution_summary(attempt, _duration(task, attempt, run_end)),
             error_message=message,
         )
         logger.info(
@@ -187,7 +187,7 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
 
 
 def _stand(
-    connection: Connection, task: Task, attempt: int, ending: Ending, *, project: bool
+    connection: Connection, task: Task, attempt: int, run_end: RunEnd, *, project: bool
 ) -> tuple[Outcome, list[str]]:
     """Find out how the task stands, account for every missing item, and project `framework_data`."""
     roadmap_id = task.roadmap_id or ""
@@ -196,13 +196,13 @@ def _stand(
     rows = current_rows(connection, roadmap_id)
     saved = {content_type: frozenset(found) for content_type, found in rows.items()}
     missing = framework.missing(saved)
-    failures = _account(connection, task.task_id, attempt, missing, ending)
+    failures = _account(connection, task.task_id, attempt, missing, run_end)
     changed = []
     if framework.project(rows) and project:
         write_framework(connection, roadmap_id, framework.document)
         logger.info("framework_data_updated", roadmap_id=roadmap_id)
         changed.append("framework_data")
-    return judge(framework, saved, failures), changed
+    return compute_outcome(framework, saved, failures), changed
 
 
 def _account(
@@ -210,7 +210,7 @@ def _account(
     task_id: str,
     attempt: int,
     missing: Sequence[Item],
-    ending: Ending,
+    run_end: RunEnd,
 ) -> dict[Item, Failure]:
     """Make every missing item a recorded failure of this attempt, and nothing else one."""
     known = latest_failures(connection, task_id, attempt)
@@ -220,7 +220,7 @@ def _account(
         item: Failure(item, Stage.WORKFLOW, cause.error, cause.reason, transient=True)
         for item in missing
         if item not in recorded
-        for cause in [ending.explanations.get(item, ending.error or _UNEXPLAINED)]
+        for cause in [run_end.explanations.get(item, run_end.error or _UNEXPLAINED)]
     }
     record_failures(connection, task_id, attempt, unexplained.values(), keep=True)
     return recorded | unexplained
@@ -240,23 +240,23 @@ def _explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> d
     return explanations
 
 
-def _duration(task: Task, attempt: int, ending: Ending) -> float:
+def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
     """Seconds that the attempt took; once recorded, it stays."""
     recorded = task.recorded_summary
     if task.completed_at is not None and recorded.get("attempt") == attempt:
         return float(recorded["duration_seconds"])
-    started_at = ending.started_at or task.updated_at.replace(tzinfo=UTC)
+    started_at = run_end.started_at or task.updated_at.replace(tzinfo=UTC)
     return (datetime.now(UTC) - started_at).total_seconds()
 
 
-def _counted(result: FinalizeResult, ending: Ending) -> FinalizeResult:
+def _counted(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:
     counts: dict[Metric, float] = {
         Metric.TASKS_COMPLETED: int(result.complete),
         Metric.TASKS_INCOMPLETE: int(not result.complete),
         Metric.ITEMS_MISSING: sum(result.missing.values()),
     }
-    if ending.started_at is not None:
-        counts[Metric.TASK_SECONDS] = (datetime.now(UTC) - ending.started_at).total_seconds()
+    if run_end.started_at is not None:
+        counts[Metric.TASK_SECONDS] = (datetime.now(UTC) - run_end.started_at).total_seconds()
     emit(counts)
     for content_type, missing in result.missing.items():
         emit({Metric.ITEMS_MISSING: missing}, content_type)

@@ -7,26 +7,29 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from .attempts import read_user_request
-from .bucket import in_parallel
-from .connections import Connections
-from .content import CONTENT_KINDS, Document, Draft
-from .contracts import BatchRequest, Count, Payload
-from .deadline import Deadline
-from .errors import ContentError, TransientError
-from .failures import Seen, record_failures, refusals
-from .framework import Concept
-from .generation import Allowance, Learner, OutOfTimeError, Usage, learner_from
-from .generation.budget import TaskBudget
-from .generation.item_locks import ItemLocks
-from .items import ContentType, Failure, Item, Stage
-from .keys import fingerprint, tutorial_key
-from .log import logger
-from .manifest import read_batch
-from .metrics import Metric, emit
-from .remedies import Remedy, remedy_for
-from .staging import Staging
-from .transactions import RESERVE, transact
+from ..content.kind import Document, Draft
+from ..content.registry import CONTENT_KINDS
+from ..contracts import BatchRequest, Count, Payload
+from ..errors import ContentError, TransientError
+from ..generation.allowance import Allowance, Usage
+from ..generation.budget import TaskBudget
+from ..generation.generator import OutOfTimeError
+from ..generation.item_locks import ItemLocks
+from ..generation.learner import Learner, learner_from
+from ..items import ContentType, Failure, Item, Stage
+from ..manifest import read_batch
+from ..postgres.transactions import RESERVE, transact
+from ..remedies import Remedy, remedy_for
+from ..roadmaps.framework import Concept
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
+from ..services import Services
+from ..storage.bucket import in_parallel
+from ..storage.keys import fingerprint, tutorial_key
+from ..storage.staging import Staging
+from ..tasks.claims import read_user_request
+from ..tasks.failures import RecordedFailure, record_failures, refusals
 
 _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
 """The namespace of ids that this system gives: the same item of the same attempt gets the same id twice."""
@@ -36,10 +39,10 @@ class StagedContentGoneError(TransientError):
     """Somebody took away what lay staged a moment ago."""
 
 
-class Known(NamedTuple):
+class BatchContext(NamedTuple):
     """What the database knows of a batch's items before anything is staged."""
 
-    refusals: Mapping[Item, Sequence[Seen]]
+    refusals: Mapping[Item, Sequence[RecordedFailure]]
     """How the content of the task's items was refused so far, the latest first."""
 
     versions: Mapping[str, int]
@@ -60,7 +63,7 @@ class GenerateReport(Payload):
     failed: Count
 
 
-def generate_content(request: BatchRequest, connections: Connections, deadline: Deadline) -> GenerateReport:
+def generate_content(request: BatchRequest, services: Services, deadline: Deadline) -> GenerateReport:
     """Bring every item of a batch to be staged and fit to be saved; record those that could not be.
 
     Raises:
@@ -68,14 +71,14 @@ def generate_content(request: BatchRequest, connections: Connections, deadline: 
             can be saved all the same, and the state machine goes on to do so.
     """
     plan, batch = request.plan, request.batch
-    concepts = read_batch(connections.bucket, plan.manifest, batch)
-    known = transact(connections.engine, lambda connection: _recall(connection, request, concepts), deadline)
-    preparation = _Preparation(request, connections, deadline, concepts, known)
+    concepts = read_batch(services.bucket, plan.manifest, batch)
+    known = transact(services.engine, lambda connection: _recall(connection, request, concepts), deadline)
+    preparation = _Preparation(request, services, deadline, concepts, known)
     outcomes = in_parallel(preparation.prepare, concepts)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     if failures:
         transact(
-            connections.engine,
+            services.engine,
             lambda connection: record_failures(connection, plan.task_id, plan.attempt, failures),
             deadline,
         )
@@ -97,7 +100,7 @@ def generate_content(request: BatchRequest, connections: Connections, deadline: 
     return report
 
 
-def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Concept]) -> Known:
+def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Concept]) -> BatchContext:
     plan, content_type = request.plan, request.batch.content_type
     concept_ids = [concept.concept_id for concept in concepts]
     versions_sql = CONTENT_KINDS[content_type].versions_sql
@@ -106,7 +109,7 @@ def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Co
         parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
         versions = {row.concept_id: row.version for row in connection.execute(versions_sql, parameters)}
     learner = learner_from(read_user_request(connection, plan.task_id))
-    return Known(refusals(connection, plan.task_id, content_type, concept_ids), versions, learner)
+    return BatchContext(refusals(connection, plan.task_id, content_type, concept_ids), versions, learner)
 
 
 class _Preparation:
@@ -115,18 +118,18 @@ class _Preparation:
     def __init__(
         self,
         request: BatchRequest,
-        connections: Connections,
+        services: Services,
         deadline: Deadline,
         concepts: Sequence[Concept],
-        known: Known,
+        known: BatchContext,
     ) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
-        self._bucket = connections.bucket
-        self._staging = Staging(connections.bucket, request.plan.roadmap_id)
-        self._generator = connections.generator
-        self._budget = TaskBudget(connections.engine, connections.settings, request.plan.task_id, deadline)
-        self._locks = ItemLocks(connections.engine, request.plan.roadmap_id, deadline)
+        self._bucket = services.bucket
+        self._staging = Staging(services.bucket, request.plan.roadmap_id)
+        self._generator = services.generator
+        self._budget = TaskBudget(services.engine, services.settings, request.plan.task_id, deadline)
+        self._locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._known = known
         self._listed = self._staging.listed(
@@ -172,7 +175,7 @@ class _Preparation:
                 )
         return remedy
 
-    def _remedy(self, item: Item) -> tuple[Remedy, Seen | None]:
+    def _remedy(self, item: Item) -> tuple[Remedy, RecordedFailure | None]:
         """What an item needs. Only what was refused before is read, to see whether it still lies there."""
         refusals_of_item = self._known.refusals.get(item)
         if refusals_of_item is None:
@@ -219,7 +222,7 @@ class _Preparation:
         content = self._kind.parse(body)
         self._staging.write(item, content | amend(content))
 
-    def _reject(self, item: Item, refusal: Seen) -> None:
+    def _reject(self, item: Item, refusal: RecordedFailure) -> None:
         attempt, failure = refusal
         self._staging.reject(item, failure, attempt)
         logger.warning(

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .connections import Connections
-from .contracts import Payload, PayloadT, parse
-from .deadline import Deadline
-from .log import logger
+from ..contracts import Payload, PayloadT, parse
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..services import Services
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -16,17 +16,17 @@ Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
 def step_handler(
     request_type: type[PayloadT],
-    step: Callable[[PayloadT, Connections, Deadline], Payload],
-    connections: Connections | None = None,
+    step: Callable[[PayloadT, Services, Deadline], Payload],
+    services: Services | None = None,
 ) -> Handler:
     """Make the handler of a step of the state machine. What is opened is kept for the next invocation."""
-    connections = connections or Connections()
+    services = services or Services()
 
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         logger.set_correlation_id(_execution_arn(event))
         request = parse(request_type, event)
-        result = step(request, connections, Deadline.of(context))
+        result = step(request, services, Deadline.of(context))
         return result.model_dump(mode="json")
 
     return handler

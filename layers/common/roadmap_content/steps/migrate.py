@@ -4,13 +4,13 @@ from sqlalchemy import Connection, text
 
 from migrations import MigrationRunningError, current_revision, migrate_at_once
 
-from .connections import Connections
-from .contracts import Payload
-from .deadline import Deadline
-from .engine import session_limits
-from .errors import PermanentError
-from .log import logger
-from .transactions import RESERVE, transact
+from ..contracts import Payload
+from ..errors import PermanentError
+from ..postgres.engine import session_limits
+from ..postgres.transactions import RESERVE, transact
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..services import Services
 
 
 class MigrationRefusedError(PermanentError):
@@ -31,7 +31,7 @@ class MigrateResult(Payload):
     dry_run: bool
 
 
-def migrate_database(request: MigrateRequest, connections: Connections, deadline: Deadline) -> MigrateResult:
+def migrate_database(request: MigrateRequest, services: Services, deadline: Deadline) -> MigrateResult:
     """Migrate in one transaction, wholly or not at all; up to date already, nothing happens.
 
     Behind RDS Proxy, which lets no session set its own limits, our role gets them.
@@ -45,7 +45,7 @@ def migrate_database(request: MigrateRequest, connections: Connections, deadline
     def migrate(connection: Connection) -> MigrateResult:
         before = current_revision(connection)
         migrate_at_once(connection)
-        if connections.settings.database_session == "role":
+        if services.settings.database_session == "role":
             for name, value in session_limits().items():
                 connection.execute(text(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'"))
         result = MigrateResult(before=before, after=current_revision(connection), dry_run=request.dry_run)
@@ -53,7 +53,7 @@ def migrate_database(request: MigrateRequest, connections: Connections, deadline
             connection.rollback()
         return result
 
-    engine = connections.open_engine(statement_timeout=int(deadline.remaining - RESERVE))
+    engine = services.open_engine(statement_timeout=int(deadline.remaining - RESERVE))
     try:
         result = transact(engine, migrate, deadline)
     except MigrationRunningError as error:

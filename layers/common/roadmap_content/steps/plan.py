@@ -2,19 +2,19 @@
 
 from sqlalchemy import Connection
 
-from .attempts import Task, claim, confirm, note_step, read_task
-from .connections import Connections
-from .contracts import BatchReference, Execution, Payload, Plan, RunInput
-from .current import saved_concepts
-from .deadline import Deadline
-from .framework import Framework
-from .items import Item, count_by_type
-from .keys import manifest_key
-from .log import logger
-from .manifest import make_manifest
-from .metrics import Metric, emit
-from .roadmaps import load_framework
-from .transactions import transact
+from ..content.rows import saved_concepts
+from ..contracts import BatchReference, Execution, Payload, Plan, RunInput
+from ..items import Item, count_by_type
+from ..manifest import make_manifest
+from ..postgres.transactions import transact
+from ..roadmaps.framework import Framework
+from ..roadmaps.metadata import load_framework
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
+from ..services import Services
+from ..storage.keys import manifest_key
+from ..tasks.claims import Task, claim, read_task, require_claim, set_current_step
 
 
 class PlanRequest(Payload):
@@ -31,7 +31,7 @@ class PlanResult(Payload):
     batches: list[BatchReference]
 
 
-def plan_batches(request: PlanRequest, connections: Connections, deadline: Deadline) -> PlanResult:
+def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -> PlanResult:
     """Claim the attempt, unless whoever started the run did, and plan exactly what PostgreSQL misses.
 
     Raises:
@@ -42,20 +42,20 @@ def plan_batches(request: PlanRequest, connections: Connections, deadline: Deadl
     task_id, execution_arn = request.input.task_id, request.execution.arn
     attempt = request.input.attempt
     if attempt is None:
-        task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
-        attempt = claim(connections, task, execution_arn, deadline).attempt
+        task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+        attempt = claim(services, task, execution_arn, deadline).attempt
 
     def read(connection: Connection) -> tuple[Task, Framework, list[Item]]:
-        task = confirm(connection, task_id, attempt, execution_arn)
+        task = require_claim(connection, task_id, attempt, execution_arn)
         framework = load_framework(connection, task.roadmap_id, task.user_id)
         missing = framework.missing(saved_concepts(connection, task.roadmap_id or ""))
-        note_step(connection, task_id, attempt, "saving")
+        set_current_step(connection, task_id, attempt, "saving")
         return task, framework, missing
 
-    task, framework, missing = transact(connections.engine, read, deadline)
-    manifest = make_manifest(framework, missing, connections.settings.batch_size)
+    task, framework, missing = transact(services.engine, read, deadline)
+    manifest = make_manifest(framework, missing, services.settings.batch_size)
     key = manifest_key(task_id, attempt, manifest.body)
-    connections.bucket.put(key, manifest.body)
+    services.bucket.put(key, manifest.body)
     plan = Plan(
         task_id=task_id,
         roadmap_id=task.roadmap_id or "",

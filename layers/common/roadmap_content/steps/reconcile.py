@@ -12,15 +12,15 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, ValidationError, field_validator
 from sqlalchemy import Connection, text
 
-from .attempts import STARTING, Task, claim_to_record, is_at_work, read_task
-from .connections import Connections
-from .contracts import Count, Payload, RunInput, StateError
-from .deadline import Deadline
-from .errors import ContentError, TaskNotFoundError, TransientError
-from .finalizing import Ending, settle
-from .log import logger
-from .metrics import Metric, emit
-from .transactions import RESERVE, transact
+from ..contracts import Count, Payload, RunInput, StateError
+from ..errors import ContentError, TaskNotFoundError, TransientError
+from ..postgres.transactions import RESERVE, transact
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
+from ..services import Services
+from ..tasks.claims import STARTING, Task, claim_to_record, is_at_work, read_task
+from .finalize import RunEnd, finalize_attempt
 
 SWEEP_INTERVAL = timedelta(minutes=5)
 """How often the schedule sweeps: the clock decides which share of the finished tasks is next."""
@@ -111,7 +111,7 @@ class ReconcileResult(Payload):
     dry_run: bool
 
 
-def reconcile(request: ReconcileRequest, connections: Connections, deadline: Deadline) -> ReconcileResult:
+def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline) -> ReconcileResult:
     """Put right the task whose execution ended, or as many as a sweep gets to.
 
     Raises:
@@ -119,9 +119,7 @@ def reconcile(request: ReconcileRequest, connections: Connections, deadline: Dea
         DatabaseUnavailableError: nothing was looked at.
     """
     now = request.time or datetime.now(UTC)
-    task_ids = transact(
-        connections.engine, lambda connection: _candidates(connection, request, now), deadline
-    )
+    task_ids = transact(services.engine, lambda connection: _candidates(connection, request, now), deadline)
     repairs = []
     refusals = []
     checked = 0
@@ -130,7 +128,7 @@ def reconcile(request: ReconcileRequest, connections: Connections, deadline: Dea
             break
         checked += 1
         try:
-            repair = _reconcile_task(connections, task_id, request, deadline.within(TASK_SECONDS))
+            repair = _reconcile_task(services, task_id, request, deadline.within(TASK_SECONDS))
         except ContentError as error:
             # Whatever is the matter with one task, it is not to keep the sweep from the next.
             logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
@@ -165,16 +163,18 @@ def _candidates(connection: Connection, request: ReconcileRequest, now: datetime
 
 
 def _reconcile_task(
-    connections: Connections, task_id: str, request: ReconcileRequest, deadline: Deadline
+    services: Services, task_id: str, request: ReconcileRequest, deadline: Deadline
 ) -> Repair | None:
     try:
-        task = transact(connections.engine, lambda connection: read_task(connection, task_id), deadline)
-        if is_at_work(connections.executions, task):
+        task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+        if is_at_work(services.executions, task):
             return None
         if request.detail is not None and not request.dry_run:
-            task = claim_to_record(connections, task, request.detail.execution_arn, deadline)
-        ending = Ending(error=_what_ended(task, request.detail))
-        settled = settle(connections, task_id, task.attempt, ending, deadline, dry_run=request.dry_run)
+            task = claim_to_record(services, task, request.detail.execution_arn, deadline)
+        run_end = RunEnd(error=_what_ended(task, request.detail))
+        settled = finalize_attempt(
+            services, task_id, task.attempt, run_end, deadline, dry_run=request.dry_run
+        )
     except TaskNotFoundError:
         return None  # the product removed it meanwhile
     if not settled.changed:

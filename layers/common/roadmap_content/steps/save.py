@@ -10,12 +10,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine
 
-from .bucket import in_parallel
-from .connections import Connections
-from .content import CONTENT_KINDS, Row, save_parameters
-from .contracts import BatchReference, BatchRequest, Count, Payload, StateError
-from .deadline import Deadline
-from .errors import (
+from ..content.kind import Row, save_parameters
+from ..content.registry import CONTENT_KINDS
+from ..contracts import BatchReference, BatchRequest, Count, Payload, StateError
+from ..errors import (
     ContentError,
     InvalidContentError,
     PermanentError,
@@ -23,17 +21,20 @@ from .errors import (
     StorageUnavailableError,
     TransientError,
 )
-from .failures import record_failures
-from .framework import Concept
-from .items import Failure, Item, Stage
-from .keys import fingerprint
-from .log import logger
-from .manifest import read_batch
-from .metrics import Metric, emit
-from .piecemeal import save_piecemeal
-from .roadmaps import lock_roadmap
-from .staging import Staging
-from .transactions import DataRefusedError, transact
+from ..items import Failure, Item, Stage
+from ..manifest import read_batch
+from ..postgres.partial_save import save_in_parts
+from ..postgres.transactions import DataRefusedError, transact
+from ..roadmaps.framework import Concept
+from ..roadmaps.metadata import lock_roadmap
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
+from ..services import Services
+from ..storage.bucket import in_parallel
+from ..storage.keys import fingerprint
+from ..storage.staging import Staging
+from ..tasks.failures import record_failures
 
 PART = 10
 """Rows that are tried together where one of them is known to be bad: few, and few parts of them."""
@@ -73,7 +74,7 @@ class Ready(NamedTuple):
     content_fingerprint: str
 
 
-def save_batch(request: BatchRequest, connections: Connections, deadline: Deadline) -> SaveReport:
+def save_batch(request: BatchRequest, services: Services, deadline: Deadline) -> SaveReport:
     """Save the staged items of a batch, once, and record why the others are not.
 
     Delivered twice, or beside a batch that overlaps, it does no harm: a completed row stays as it is.
@@ -81,11 +82,11 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
     started = time.monotonic()
     plan, batch = request.plan, request.batch
     try:
-        saver = Saver(request, connections)
-        prepared = in_parallel(saver.prepare, read_batch(connections.bucket, plan.manifest, batch))
+        saver = Saver(request, services)
+        prepared = in_parallel(saver.prepare, read_batch(services.bucket, plan.manifest, batch))
         ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
         failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
-        failures = saver.save(connections.engine, ready, failed, deadline)
+        failures = saver.save(services.engine, ready, failed, deadline)
     except TransientError as error:
         logger.error(
             f"{batch.content_type}_batch_save_failed",
@@ -128,13 +129,13 @@ def save_batch(request: BatchRequest, connections: Connections, deadline: Deadli
 class Saver:
     """Saves the items of one batch: `prepare` each of them, then `save` all in one transaction."""
 
-    def __init__(self, request: BatchRequest, connections: Connections) -> None:
+    def __init__(self, request: BatchRequest, services: Services) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
         self._batch = request.batch
         self._generate_error = request.generate_error
-        self._bucket = connections.bucket
-        self._staging = Staging(connections.bucket, request.plan.roadmap_id)
+        self._bucket = services.bucket
+        self._staging = Staging(services.bucket, request.plan.roadmap_id)
 
     def prepare(self, concept: Concept) -> Ready | Failure:
         """Read and check what is staged of an item, and store what does not go into its row."""
@@ -172,9 +173,9 @@ class Saver:
         except DataRefusedError as refusal:
             # Unforeseen: the statement that judges its rows met one that it could not judge.
             batch, sqlstate = self._batch.number, refusal.sqlstate
-            logger.warning("batch_saved_piecemeal", batch=batch, sqlstate=sqlstate, reason=str(refusal))
+            logger.warning("batch_saved_in_parts", batch=batch, sqlstate=sqlstate, reason=str(refusal))
         return transact(
-            engine, lambda connection: self._save(connection, ready, failed, piecemeal=True), deadline
+            engine, lambda connection: self._save(connection, ready, failed, in_parts=True), deadline
         )
 
     def _save(
@@ -183,14 +184,14 @@ class Saver:
         ready: Sequence[Ready],
         failed: Sequence[Failure],
         *,
-        piecemeal: bool = False,
+        in_parts: bool = False,
     ) -> list[Failure]:
         failures = list(failed)
         if ready and not lock_roadmap(connection, self._plan.roadmap_id):
             missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
             failures += [_failure(entry.item, missing) for entry in ready]
         elif ready:
-            write = self._write_piecemeal if piecemeal else self._write
+            write = self._write_in_parts if in_parts else self._write
             failures += write(connection, ready)
         plan = self._plan
         consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
@@ -202,18 +203,18 @@ class Saver:
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
         refused = connection.execute(self._kind.save_sql, self._parameters(ready)).all()
-        return self._refusals(ready, [(row.concept_id, row.verdict) for row in refused])
+        return self._refusals(ready, [(row.concept_id, row.row_status) for row in refused])
 
-    def _write_piecemeal(
+    def _write_in_parts(
         self, connection: Connection, ready: Sequence[Ready], size: int = PART
     ) -> list[Failure]:
         """Save rows in parts of `size`, and those of parts that the server refuses one by one."""
         parts = [ready[start : start + size] for start in range(0, len(ready), size)]
-        outcome = save_piecemeal(connection, self._kind.save_sql, [self._parameters(part) for part in parts])
-        failures = self._refusals(ready, outcome.verdicts)
+        outcome = save_in_parts(connection, self._kind.save_sql, [self._parameters(part) for part in parts])
+        failures = self._refusals(ready, outcome.refusals)
         suspects = [entry for number in outcome.refused for entry in parts[number]]
         if suspects and size > 1:
-            return failures + self._write_piecemeal(connection, suspects, 1)
+            return failures + self._write_in_parts(connection, suspects, 1)
         return failures + [
             Failure(item, Stage.SAVE, refusal.sqlstate, str(refusal), False, content_fingerprint)
             for (item, _, content_fingerprint), refusal in zip(
@@ -224,11 +225,13 @@ class Saver:
     def _parameters(self, ready: Sequence[Ready]) -> dict[str, str]:
         return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
 
-    def _refusals(self, ready: Sequence[Ready], verdicts: Sequence[tuple[str, str]]) -> list[Failure]:
-        fingerprints = {entry.item.concept_id: entry.content_fingerprint for entry in ready if verdicts}
+    def _refusals(self, ready: Sequence[Ready], refusals: Sequence[tuple[str, str]]) -> list[Failure]:
+        fingerprints = {entry.item.concept_id: entry.content_fingerprint for entry in ready if refusals}
         return [
-            _failure(Item(concept_id, self._kind.content_type), _REFUSALS[verdict], fingerprints[concept_id])
-            for concept_id, verdict in verdicts
+            _failure(
+                Item(concept_id, self._kind.content_type), _REFUSALS[row_status], fingerprints[concept_id]
+            )
+            for concept_id, row_status in refusals
         ]
 
 

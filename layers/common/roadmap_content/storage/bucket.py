@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from .errors import StorageUnavailableError
+from ..errors import StorageUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -87,7 +87,7 @@ class Bucket:
             ),
         )
 
-    def put_once(self, key: str, body: bytes, content_type: str) -> bool:
+    def put_if_absent(self, key: str, body: bytes, content_type: str) -> bool:
         """Store an object that is never overwritten; `False` if another body is there already."""
 
         def store() -> bool:

@@ -8,7 +8,7 @@ cannot meet: `~` marks the hash and is itself encoded in an id.
 import hashlib
 from urllib.parse import quote
 
-from .items import ContentType, Item
+from ..items import ContentType, Item
 
 _MAX_ENCODED = 200
 

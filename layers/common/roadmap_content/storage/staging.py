@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable
 
+from ..content.kind import Document
+from ..items import Failure, Item
 from .bucket import Bucket
-from .content import Document
-from .items import Failure, Item
 from .keys import encode, fingerprint, rejected_key, staged_key, staged_prefix
 
 

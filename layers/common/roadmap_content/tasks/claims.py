@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from .connections import Connections
-from .deadline import Deadline
-from .errors import ClaimRefusedError, StaleAttemptError, TaskNotFoundError
-from .executions import Executions, ExecutionState
-from .transactions import transact
+from ..aws.executions import Executions, ExecutionState
+from ..errors import ClaimRefusedError, StaleAttemptError, TaskNotFoundError
+from ..postgres.transactions import transact
+from ..runtime.deadline import Deadline
+from ..services import Services
 
 _READ = """
 SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
@@ -135,7 +135,7 @@ def is_at_work(executions: Executions, task: Task) -> bool:
             return False
 
 
-def claim(connections: Connections, task: Task, execution_arn: str, deadline: Deadline) -> Task:
+def claim(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:
     """Claim the attempt after the one that `task` was read at, for an execution.
 
     Asked again by the execution that has it already, the answer is the same.
@@ -146,12 +146,12 @@ def claim(connections: Connections, task: Task, execution_arn: str, deadline: De
     """
     if task.execution_arn == execution_arn and task.status == "processing":
         return task
-    if task.execution_arn != execution_arn and is_at_work(connections.executions, task):
+    if task.execution_arn != execution_arn and is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
-    return _take(connections, task, execution_arn, deadline)
+    return _take(services, task, execution_arn, deadline)
 
 
-def _take(connections: Connections, task: Task, execution_arn: str, deadline: Deadline) -> Task:
+def _take(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:
     def take(connection: Connection) -> Task:
         taken = connection.execute(
             CLAIM, {"task_id": task.task_id, "attempt": task.attempt, "execution_arn": execution_arn}
@@ -162,10 +162,10 @@ def _take(connections: Connections, task: Task, execution_arn: str, deadline: De
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         return now
 
-    return transact(connections.engine, take, deadline)
+    return transact(services.engine, take, deadline)
 
 
-def claim_to_record(connections: Connections, task: Task, execution_arn: str, deadline: Deadline) -> Task:
+def claim_to_record(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:
     """Claim a task's first attempt for an execution that ended before it got to; the task as it is then.
 
     Without an attempt its end would have no place, and the task would stay pending for ever. A task that has
@@ -174,12 +174,12 @@ def claim_to_record(connections: Connections, task: Task, execution_arn: str, de
     if task.attempt > 0 or task.status == "cancelled":
         return task
     try:
-        return _take(connections, task, execution_arn, deadline)
+        return _take(services, task, execution_arn, deadline)
     except ClaimRefusedError:
-        return transact(connections.engine, lambda connection: read_task(connection, task.task_id), deadline)
+        return transact(services.engine, lambda connection: read_task(connection, task.task_id), deadline)
 
 
-def confirm(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> Task:
+def require_claim(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> Task:
     """Read the task of an attempt that somebody claimed for this execution.
 
     Raises:
@@ -195,7 +195,7 @@ def confirm(connection: Connection, task_id: str, attempt: int, execution_arn: s
     return task
 
 
-def note_step(connection: Connection, task_id: str, attempt: int, current_step: str) -> None:
+def set_current_step(connection: Connection, task_id: str, attempt: int, current_step: str) -> None:
     """Say in the task what its attempt is doing."""
     connection.execute(STEP, {"task_id": task_id, "attempt": attempt, "current_step": current_step})
 

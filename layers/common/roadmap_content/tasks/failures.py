@@ -7,7 +7,7 @@ from itertools import starmap
 
 from sqlalchemy import Connection, text
 
-from .items import ContentType, Failure, Item, Stage
+from ..items import ContentType, Failure, Item, Stage
 
 MAX_REASON = 500
 """Characters of a reason: enough to see what happened, too few to carry content along."""
@@ -64,7 +64,7 @@ WHERE task_id = :task_id AND content_type = :content_type AND content_fingerprin
     AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
 """)
 
-Seen = tuple[int, Failure]
+RecordedFailure = tuple[int, Failure]
 """A failure, with the attempt that saw it."""
 
 
@@ -98,7 +98,7 @@ def withdraw_failures(connection: Connection, task_id: str, attempt: int, items:
         connection.execute(WITHDRAW, {"task_id": task_id, "attempt": attempt, "items": json.dumps(chunk)})
 
 
-def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, Seen]:
+def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, RecordedFailure]:
     """Each item's last failure up to an attempt."""
     found = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
     return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, found)}
@@ -106,10 +106,10 @@ def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[
 
 def refusals(
     connection: Connection, task_id: str, content_type: ContentType, concept_ids: Sequence[str]
-) -> dict[Item, list[Seen]]:
+) -> dict[Item, list[RecordedFailure]]:
     """Every time that staged content of these concepts was refused for what it is, the latest first."""
     parameters = {"task_id": task_id, "content_type": content_type, "concept_ids": json.dumps(concept_ids)}
-    found: dict[Item, list[Seen]] = {}
+    found: dict[Item, list[RecordedFailure]] = {}
     for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
         found.setdefault(failure.item, []).append((attempt, failure))
     return found
@@ -124,7 +124,7 @@ def _seen(
     reason: str,
     transient: bool,
     content_fingerprint: str | None,
-) -> Seen:
+) -> RecordedFailure:
     item = Item(concept_id, ContentType(content_type))
     return attempt, Failure(item, Stage(stage), error_code, reason, transient, content_fingerprint)
 

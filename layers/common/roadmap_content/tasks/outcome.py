@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .framework import Framework
-from .items import ContentType, Failure, Item, count_by_type
+from ..items import ContentType, Failure, Item, count_by_type
+from ..roadmaps.framework import Framework
 
 COMPLETED, PARTIAL_FAILURE, FAILED = "completed", "partial_failure", "failed"
 
@@ -65,7 +65,7 @@ class Outcome:
         return self.counts | {"attempt": attempt, "duration_seconds": round(duration_seconds, 3)}
 
 
-def judge(
+def compute_outcome(
     framework: Framework, saved: Mapping[ContentType, frozenset[str]], failures: Mapping[Item, Failure]
 ) -> Outcome:
     """Say how a task stands. `failures` must know each missing item."""
@@ -80,7 +80,7 @@ def judge(
     return Outcome(status, total, count_by_type(missing), [failures[item] for item in missing])
 
 
-def nothing_known() -> Outcome:
+def unknown_outcome() -> Outcome:
     """The outcome where there is no framework to hold the tables against."""
     nothing = dict.fromkeys(ContentType, 0)
     return Outcome(FAILED, nothing, nothing, [])

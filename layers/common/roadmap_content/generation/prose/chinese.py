@@ -1,6 +1,6 @@
 """The prose in Chinese."""
 
-from . import Asking, Prose, Site
+from .prose import Asking, Prose, Site
 
 CHINESE = Prose(
     language="zh",

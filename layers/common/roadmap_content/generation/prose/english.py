@@ -1,6 +1,6 @@
 """The prose in English."""
 
-from . import Asking, Prose, Site
+from .prose import Asking, Prose, Site
 
 ENGLISH = Prose(
     language="en",

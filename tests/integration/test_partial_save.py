@@ -1,8 +1,7 @@
 """A batch with rows that the server refuses, in one part with others that the statement refuses itself."""
 
 from tests.factories import bundle_of, concept_ids, quiz
-
-from .pipeline import Pipeline
+from tests.integration.pipeline import Pipeline
 
 
 def test_verdicts_of_a_part_that_is_refused_are_told_once(pipeline: Pipeline) -> None:
