@@ -15,7 +15,7 @@ from roadmap_content.generation.generator import generator_named
 from roadmap_content.items import ContentType, Item
 from roadmap_content.roadmaps.framework import read_framework
 
-SAMPLE = Path(__file__).parents[2] / "tools" / "local_stack" / "sample" / "roadmap.json"
+SAMPLE = Path(__file__).parents[2] / "tools" / "roadmap_command" / "sample" / "roadmap.json"
 
 
 @pytest.fixture(scope="module")
