@@ -23,7 +23,7 @@ from local_stack.postgres_server import PostgresServer, Server, ServerError, giv
 START = """
 import signal, sys
 from pathlib import Path
-from local.postgres import PostgresServer
+from local_stack.postgres_server import PostgresServer
 
 server = PostgresServer.start(Path(sys.argv[1]), detached=sys.argv[2] == "detached", fsync=False)
 print(server.pid, flush=True)

@@ -125,7 +125,7 @@ def run_tests(root: Path, tests: Iterable[str]) -> Testimony:
     ]
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(root), str(root / "layers/common")]),
+        "PYTHONPATH": os.pathsep.join([str(root), str(root / "layers/common"), str(root / "tools")]),
         # A mutant can be as long as what it replaces, and as old: what was compiled would pass for it.
         "PYTHONDONTWRITEBYTECODE": "1",
         REPORT: str(report),

@@ -24,7 +24,7 @@ from tests.workflow.probing import Probe
 START = """
 import signal, sys
 from pathlib import Path
-from local.stack import LocalStack
+from local_stack.stack import LocalStack
 
 stack = LocalStack.start(Path(sys.argv[1]), detached=sys.argv[2] == "detached")
 stack.client("lambda").invoke(FunctionName=stack.functions["PlanBatchesFunction"], Payload="{}")

@@ -17,7 +17,6 @@ import psutil
 
 from roadmap_content.errors import PermanentError
 
-from .builds import REPOSITORY
 from .environments import environment_python
 from .processes import HOST, becomes_true, free_port, has_ended, kill_group, listens_on, spawn
 
@@ -142,7 +141,7 @@ class Cloud:
         self._temporary.mkdir(parents=True, exist_ok=True)
         environment = {
             "PATH": os.defpath,
-            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONPATH": str(Path(__file__).parents[1]),  # where this package is, in a checkout or installed
             "LC_ALL": "C.UTF-8",
             "TMPDIR": str(self._temporary),
             "STATE_DIR": str(self._temporary / "state"),
