@@ -125,9 +125,9 @@ def test_another_name_is_refused_even_of_a_trusted_authority(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("initialization", "holds"), [("snap-start", True), ("on-demand", False)])
 def test_a_snapshot_holds_boto3_and_nothing_else_waits_for_it(initialization: str, holds: bool) -> None:
-    code = "import sys; from roadmap_content.runtime.preload import preload_for_snapstart; preload_for_snapstart()"
+    preload = "from roadmap_content.runtime.preload import preload_for_snapstart; preload_for_snapstart()"
     said = subprocess.run(
-        [sys.executable, "-c", f"{code}; print('boto3' in sys.modules)"],
+        [sys.executable, "-c", f"import sys; {preload}; print('boto3' in sys.modules)"],
         env={"AWS_LAMBDA_INITIALIZATION_TYPE": initialization},
         capture_output=True,
         text=True,
