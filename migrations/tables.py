@@ -16,12 +16,16 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Label,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     String,
     Table,
     Text,
     UniqueConstraint,
+    func,
+    literal_column,
     text,
 )
 
@@ -29,6 +33,11 @@ metadata = MetaData()
 
 # Timestamps have no time zone and are UTC.
 _NOW = text("timezone('utc', now())")
+
+
+def _prefix(expression: str) -> Label[str]:
+    return func.left(literal_column(expression), literal_column("100")).label("prefix")
+
 
 roadmap_metadata = Table(
     "roadmap_metadata",
@@ -42,6 +51,7 @@ roadmap_metadata = Table(
     Column("created_at", DateTime, nullable=False, server_default=_NOW),
     Column("deleted_at", DateTime),
     Column("deleted_by", String(64)),
+    Index("content_roadmap_by_title", _prefix("lower(title)"), postgresql_ops={"prefix": "text_pattern_ops"}),
 )
 
 # The roadmap is not a foreign key: a task may be there before its roadmap is.
@@ -64,6 +74,13 @@ roadmap_tasks = Table(
     Column("execution_arn", Text),
     Index("content_task_by_status", "status", "updated_at"),
     Index("content_task_by_execution", "execution_arn"),
+    Index("content_task_by_creation", "created_at", "task_id"),
+    Index("content_task_by_status_and_creation", "status", "created_at", "task_id"),
+    Index("content_task_by_user_and_creation", "user_id", "created_at", "task_id"),
+    Index("content_task_by_update", "updated_at"),
+    Index("content_task_by_prefix", "task_id", postgresql_ops={"task_id": "text_pattern_ops"}),
+    # Of a longer text than an index entry holds, an insert would fail: prefixes alone are indexed.
+    Index("content_task_by_roadmap", _prefix("roadmap_id"), postgresql_ops={"prefix": "text_pattern_ops"}),
 )
 
 tutorial_metadata = Table(
@@ -129,6 +146,172 @@ content_failures = Table(
     Column("content_fingerprint", Text),
     Column("occurred_at", DateTime, nullable=False, server_default=_NOW),
     PrimaryKeyConstraint("task_id", "attempt", "concept_id", "content_type"),
+)
+
+# The audit trail: one row for each attempt, written with its claim and completed with its outcome.
+content_attempts = Table(
+    "content_attempts",
+    metadata,
+    Column("task_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("reason", Text),
+    Column("execution_arn", Text),
+    Column("redrive_count", Integer, nullable=False, server_default=text("0")),
+    Column("step", String(16), nullable=False),
+    Column("claimed_at", DateTime, nullable=False, server_default=_NOW),
+    Column("ended_at", DateTime),
+    Column("outcome", String(32)),
+    Column("planned", JSON),
+    Column("saved", JSON),
+    Column("failed", JSON),
+    Column("generated", JSON),
+    Column("tokens", BigInteger, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("task_id", "attempt"),
+)
+
+# Who asked for a redrive through the API: the redriven execution claims its attempt for them.
+content_redrive_requests = Table(
+    "content_redrive_requests",
+    metadata,
+    Column("execution_arn", Text, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("cause", String(16), nullable=False),
+    Column("reason", Text),
+    Column("requested_at", DateTime, nullable=False, server_default=_NOW),
+)
+
+# Why a task's items are missing now, by group: the failures of its latest attempt that has ended. The task's
+# user and creation stand here too, so that one index finds a page of a group's tasks in their order.
+content_task_failures = Table(
+    "content_task_failures",
+    metadata,
+    Column("task_id", String(64), nullable=False),
+    Column("group_id", String(32), nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("content_type", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("transient", Boolean, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("first_seen", DateTime, nullable=False),
+    Column("last_seen", DateTime, nullable=False),
+    Column("example_concept_id", Text, nullable=False),
+    Column("example_reason", Text, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    PrimaryKeyConstraint("task_id", "group_id"),
+    Index("content_task_failure_by_group", "group_id", "created_at", "task_id"),
+    Index("content_task_failure_by_code", "error_code", "created_at", "task_id"),
+    Index("content_task_failure_by_type", "content_type", "created_at", "task_id"),
+    Index("content_task_failure_by_user", "user_id", "group_id"),
+)
+
+# The sums of `content_task_failures` by group, and by group and hour; kept by the same transactions.
+content_failure_groups = Table(
+    "content_failure_groups",
+    metadata,
+    Column("group_id", String(32), primary_key=True),
+    Column("error_code", Text, nullable=False),
+    Column("stage", String(16), nullable=False),
+    Column("content_type", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("transient", Boolean, nullable=False),
+    Column("tasks", BigInteger, nullable=False),
+    Column("items", BigInteger, nullable=False),
+    Column("first_seen", DateTime, nullable=False),
+    Column("last_seen", DateTime, nullable=False),
+    Index("content_failure_group_by_items", "items", "group_id", postgresql_where=text("items > 0")),
+)
+
+content_failure_hours = Table(
+    "content_failure_hours",
+    metadata,
+    Column("group_id", String(32), nullable=False),
+    Column("hour", DateTime, nullable=False),
+    Column("items", BigInteger, nullable=False),
+    PrimaryKeyConstraint("group_id", "hour"),
+)
+
+# Tokens by hour, in shards, so that attempts that end at the same time do not wait for one row.
+content_token_hours = Table(
+    "content_token_hours",
+    metadata,
+    Column("hour", DateTime, nullable=False),
+    Column("shard", SmallInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("saved_by_staging", BigInteger, nullable=False),
+    PrimaryKeyConstraint("hour", "shard"),
+)
+
+# Tasks whose next attempt the sweep starts.
+content_automatic_attempts = Table(
+    "content_automatic_attempts",
+    metadata,
+    Column("task_id", String(64), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("due_at", DateTime, nullable=False),
+    Index("content_automatic_attempt_by_due", "due_at"),
+)
+
+content_sweeps = Table(
+    "content_sweeps",
+    metadata,
+    Column("swept_at", DateTime, primary_key=True),
+    Column("seconds", Double, nullable=False),
+    Column("checked", Integer, nullable=False),
+    Column("repaired", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("finished", Boolean, nullable=False),
+)
+
+# Bulk jobs, and what became of each of their tasks.
+content_recoveries = Table(
+    "content_recoveries",
+    metadata,
+    Column("recovery_id", String(64), primary_key=True),
+    Column("state", String(32), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("filter", JSON, nullable=False),
+    Column("rate_per_minute", Integer, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("token_budget", BigInteger),
+    Column("canary", Integer, nullable=False),
+    Column("created_at", DateTime, nullable=False, server_default=_NOW),
+    Column("started_at", DateTime),
+    Column("ended_at", DateTime),
+    Column("stop_reason", Text),
+    Column("part", Integer, nullable=False),
+    Column("execution_arn", Text, nullable=False),
+    Column("next_start_at", DateTime),
+    Index("content_recovery_by_creation", "created_at", "recovery_id"),
+    Index("content_recovery_active", "recovery_id", postgresql_where=text("ended_at IS NULL")),
+)
+
+content_recovery_tasks = Table(
+    "content_recovery_tasks",
+    metadata,
+    Column(
+        "recovery_id",
+        String(64),
+        ForeignKey("content_recoveries.recovery_id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("position", Integer, nullable=False),
+    Column("task_id", String(64), nullable=False),
+    Column("canary", Boolean, nullable=False),
+    Column("result", String(16), nullable=False, server_default="waiting"),
+    Column("reason", Text),
+    Column("attempt", Integer),
+    Column("started_at", DateTime),
+    Column("ended_at", DateTime),
+    Column("groups_before", JSON),
+    Column("tokens", BigInteger, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("recovery_id", "task_id"),
+    Index("content_recovery_task_by_position", "recovery_id", "position"),
+    Index("content_recovery_task_by_result", "recovery_id", "result", "position"),
 )
 
 # What the generation of a task has taken. No foreign key: it was taken, whatever became of the task.

@@ -485,7 +485,7 @@ def test_migrations_at_the_same_time_follow_each_other(empty_database_url: str, 
 
     with connected(empty_database_url) as connection:
         applied = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
-    assert applied == ["0003"]
+    assert applied == ["0004"]
     assert uniques(empty_database_url) == DESIGNED_UNIQUES
 
 
