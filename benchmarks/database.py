@@ -43,7 +43,7 @@ class Database:
             entries = [author.entry(concept_id, number, 0) for number, concept_id in enumerate(ids)]
             for content_type, kind in CONTENT_KINDS.items():
                 rows = [kind.to_row(NEIGHBOUR, entry["concept_id"], entry[content_type]) for entry in entries]
-                connection.execute(kind.save_sql, save_parameters(NEIGHBOUR, rows))
+                connection.execute(text(kind.save_sql), save_parameters(NEIGHBOUR, rows))
         self.administer(["ANALYZE"])
 
     def taken_ids(self, number: int) -> dict[str, list[str]]:

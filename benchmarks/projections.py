@@ -30,7 +30,7 @@ from roadmap_content.services import Services
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.storage.bucket import Bucket
-from roadmap_content.tasks.claims import read_task
+from roadmap_content.tasks.task import read_task
 
 from .database import Database, own_database
 from .framework import framework_of

@@ -45,7 +45,7 @@ def saving_parts(database: Database, stock: Stock, rounds: int) -> Breakdown:
 
 
 def _parts(database: Database, content_type: ContentType, rows: list[Row]) -> dict[str, float]:
-    statement = CONTENT_KINDS[content_type].save_sql
+    statement = text(CONTENT_KINDS[content_type].save_sql)
     lock, parameters, execute, commit = Watch(), Watch(), Watch(), Watch()
 
     database.forget()

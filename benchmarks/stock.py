@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from local_stack.builds import REPOSITORY
 from local_stack.deploy import default_of, read_template
-from roadmap_content.content.kind import Document, Row
+from roadmap_content.content.kind import Row
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import BatchReference, BatchRequest, Plan
+from roadmap_content.documents import Document
 from roadmap_content.items import ContentType, Item
 from roadmap_content.manifest import make_manifest
 from roadmap_content.roadmaps.framework import read_framework

@@ -18,7 +18,7 @@ from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
 from local_stack.processes import HOST
-from roadmap_content.content.kind import Document
+from roadmap_content.documents import Document
 from roadmap_content.errors import InvalidContentError
 from roadmap_content.generation.drafting import read_draft
 from roadmap_content.generation.generator import generator_named

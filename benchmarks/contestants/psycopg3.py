@@ -46,7 +46,7 @@ def connect(database_url: str) -> psycopg.Connection:
 def same_sql(stock: Stock, connection: psycopg.Connection) -> Callable[[], None]:
     """The saver's lock and statements, a transaction per content type."""
     lock = _pyformat(LOCK.text)
-    batches = [(_pyformat(CONTENT_KINDS[kind].save_sql.text), rows) for kind, rows in stock.rows()]
+    batches = [(_pyformat(CONTENT_KINDS[kind].save_sql), rows) for kind, rows in stock.rows()]
 
     def save() -> None:
         for statement, rows in batches:

@@ -21,7 +21,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.preload import preload_for_snapstart
 from roadmap_content.services import Services
-from roadmap_content.tasks.claims import read_task
+from roadmap_content.tasks.task import read_task
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 

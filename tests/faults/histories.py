@@ -16,7 +16,7 @@ from roadmap_content.api.status import read_status
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.settings import Settings
-from roadmap_content.tasks.claims import read_task
+from roadmap_content.tasks.task import read_task
 from tests.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
 from tests.faults.commits import How, Strike, When
 from tests.faults.oracle import TYPES

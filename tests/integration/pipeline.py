@@ -23,7 +23,7 @@ from roadmap_content.steps.save import SaveReport, save_batch
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key
 from roadmap_content.storage.staging import Staging
-from roadmap_content.tasks.claims import read_task
+from roadmap_content.tasks.task import read_task
 from tests.factories import USER
 
 SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offline"}

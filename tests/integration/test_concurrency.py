@@ -18,7 +18,8 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.staging import Staging
-from roadmap_content.tasks.claims import claim, read_task
+from roadmap_content.tasks.claims import claim
+from roadmap_content.tasks.task import read_task
 from tests.factories import bundle_of, concept_ids, tutorial
 from tests.faults.oracle import Log, Oracle
 from tests.integration.pipeline import SETTINGS, Pipeline, services_for

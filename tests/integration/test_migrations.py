@@ -573,7 +573,7 @@ def test_what_was_adopted_takes_content(empty_database_url: str, unique: str, ki
     ]
 
     with connected(empty_database_url) as connection:
-        refused = connection.execute(kind.save_sql, save_parameters("r", incoming)).all()
+        refused = connection.execute(text(kind.save_sql), save_parameters("r", incoming)).all()
         current = connection.execute(text(kind.current_sql), {"roadmap_id": "r"}).mappings().all()
 
     assert refused == []

@@ -52,9 +52,7 @@ def test_versions_are_looked_up_for_the_concepts_asked_for(
     pipeline: Pipeline, growing: list[dict[str, Any]]
 ) -> None:
     """Generate asks for each batch."""
-    (statement,) = (
-        kind.versions_sql.text for kind in CONTENT_KINDS.values() if kind.versions_sql is not None
-    )
+    (statement,) = (kind.versions_sql for kind in CONTENT_KINDS.values() if kind.versions_sql is not None)
     asked = {"roadmap_id": "r-1", "concept_ids": json.dumps([entry["concept_id"] for entry in growing])}
     with pipeline.engine.begin() as connection:
         plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), asked)
@@ -69,7 +67,7 @@ def _save(
         kind.to_row(roadmap_id, entry["concept_id"], entry[kind.content_type]) | {"text_taken": False}
         for entry in entries
     ]
-    return connection.scalar(text(f"{how} {kind.save_sql.text}"), save_parameters(roadmap_id, rows))
+    return connection.scalar(text(f"{how} {kind.save_sql}"), save_parameters(roadmap_id, rows))
 
 
 def _rows_read(plan: list[dict[str, Any]]) -> float:

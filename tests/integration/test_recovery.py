@@ -75,7 +75,8 @@ def test_what_is_missing_is_asked_of_the_database_and_not_of_the_framework(
     logged = {record.getMessage(): vars(record) for record in caplog.records}
     assert "no_failed_items_in_framework_checking_database" in logged
     found = logged["found_missing_concepts_in_database"]
-    assert (found["count"], found["concept_ids"]) == (30, IDS)
+    assert (found["missing_count"], found["missing_concepts"]) == (30, IDS)
+    assert found["roadmap_id"] == pipeline.roadmap_id
     assert pipeline.rows("SELECT * FROM tutorial_metadata ORDER BY concept_id") == saved
 
 

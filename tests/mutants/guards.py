@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant(
         "the attempt fence",
         "an outcome is written for whatever attempt the row names",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/tasks/task.py",
         old=_RECORDED + _OF_THE_ATTEMPT,
         new=_RECORDED + _OF_ANY_ATTEMPT,
         tests=(f"{_PIPELINE}::test_an_older_attempt_writes_no_outcome_over_a_newer_one",),
@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant(
         "the conditional claim",
         "whoever read the task claims it, whatever attempt it is at by now",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/tasks/task.py",
         old=_CLAIMED + _OF_THE_ATTEMPT,
         new=_CLAIMED + _OF_ANY_ATTEMPT,
         tests=(f"{_CONCURRENCY}::test_of_claims_that_read_the_same_attempt_one_wins",),
@@ -157,7 +157,7 @@ MUTANTS = (
     Mutant(
         "ownership in SQL",
         "AND user_id = :user_id",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/tasks/task.py",
         old='{_READ} AND user_id = :user_id"',
         new='{_READ}"',
         tests=(f"{_RECOVERY}::test_a_task_of_somebody_else_is_not_there",),

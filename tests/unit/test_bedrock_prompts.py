@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.content.kind import Document
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.documents import Document
 from roadmap_content.generation.drafting import schema_of
 from roadmap_content.generation.learner import ANYONE, Learner, learner_from
 from roadmap_content.generation.prompting import MAX_SECTION, MAX_TEXT, Prompt, prompt_for

@@ -54,6 +54,24 @@ MOST_MODULES = 12
 """That are not ours, and that a saver imports beside what the packages of `STEP` and the log take."""
 
 
+PURE = (
+    "roadmap_content.api.refusals",
+    "roadmap_content.content.registry",
+    "roadmap_content.contracts",
+    "roadmap_content.documents",
+    "roadmap_content.errors",
+    "roadmap_content.items",
+    "roadmap_content.postgres.sqlstate",
+    "roadmap_content.remedies",
+    "roadmap_content.roadmaps.framework",
+    "roadmap_content.storage.keys",
+    "roadmap_content.tasks.outcome",
+)
+"""Modules that decide without I/O."""
+
+INPUT_OUTPUT = ("sqlalchemy", "pg8000", "boto3", "botocore", "socket", "urllib.request", "http.client")
+
+
 def imported_by(*paths: str, statement: str) -> frozenset[str]:
     """The modules that a statement imports in a fresh process."""
     script = f"import sys; sys.path[:0] = sys.argv[1:]\n{statement}\nprint(*sys.modules)"
@@ -80,3 +98,9 @@ def test_a_saver_imports_little_beside_its_packages() -> None:
     saver = imported_by("functions/save_batch", statement="import app")
     others = {name for name in saver - packages if not name.startswith("roadmap_content")}
     assert len(others) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) -> None:
+    plain = imported_by(statement="import pydantic.main, json, re, hashlib, urllib.parse")
+    assert not (imported_by(statement=f"import {module}") - plain) & frozenset(INPUT_OUTPUT)

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.content.kind import Document
 from roadmap_content.content.quiz import QuestionDraft, QuizDraft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.resources import ResourcesDraft
 from roadmap_content.content.tutorial import TutorialDraft
-from roadmap_content.documents import unstorable
+from roadmap_content.documents import Document, unstorable
 from roadmap_content.errors import MissingSettingError
 from roadmap_content.generation.generator import generator_named
 from roadmap_content.generation.prose.chinese import CHINESE

@@ -51,6 +51,8 @@ _UNRESERVED = 100
 class SmokeError(PermanentError):
     """The stack does not do what it should; the message says what it did."""
 
+    code = "Smoke"
+
 
 def redrives(target: Target, user_id: str) -> None:
     """A run that cannot save one item ends FAILED; redriven through the API, it completes.

@@ -31,9 +31,13 @@ _DEADLINE_SECONDS = 60.0
 class CloudError(PermanentError):
     """The local cloud did not do as it was told; the message holds the end of its log."""
 
+    code = "Cloud"
+
 
 class CloudExitedError(CloudError):
     """The local cloud ended instead of starting."""
+
+    code = "CloudExited"
 
 
 @dataclass

@@ -46,6 +46,8 @@ _DEADLINE_SECONDS = 300.0
 class StackFailedError(PermanentError):
     """CloudFormation did not create or delete a stack; the message names the resource and the reason."""
 
+    code = "StackFailed"
+
 
 @dataclass(frozen=True)
 class PythonRuntime:

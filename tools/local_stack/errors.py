@@ -6,10 +6,16 @@ from roadmap_content.errors import PermanentError
 class NoStackError(PermanentError):
     """The stack that a command is for is not there."""
 
+    code = "NoStack"
+
 
 class RefusedError(PermanentError):
     """The API does not do what it was asked."""
 
+    code = "Refused"
+
 
 class FunctionFailedError(PermanentError):
     """A function that was invoked ended with an error."""
+
+    code = "FunctionFailed"

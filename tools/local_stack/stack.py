@@ -41,6 +41,8 @@ _AUDIENCE = "roadmap-content"
 class StackRunningError(PermanentError):
     """A local stack is running already; stop it with `roadmap down`."""
 
+    code = "StackRunning"
+
 
 @dataclass
 class LocalStack:

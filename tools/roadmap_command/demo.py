@@ -25,8 +25,8 @@ from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
 from roadmap_content.api.status import TaskStatus
 from roadmap_content.bundle import Bundle, BundleTask, read_bundle
-from roadmap_content.content.kind import Document
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.documents import Document
 from roadmap_content.errors import PermanentError
 from roadmap_content.generation.generator import generator_named
 from roadmap_content.items import ContentType, Item
@@ -40,6 +40,8 @@ console = Console(stderr=True, highlight=False)
 
 class DemoError(PermanentError):
     """The demo does not show what it says: a defect."""
+
+    code = "Demo"
 
 
 TUTORIAL_ID = text("""

@@ -13,7 +13,7 @@ from roadmap_content.aws.executions import NotRedrivableError
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.roadmaps.framework_cache import FrameworkCache
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.tasks.claims import read_task
+from roadmap_content.tasks.task import read_task
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

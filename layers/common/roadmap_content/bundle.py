@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from .content.kind import Document, first_fault
 from .content.registry import CONTENT_KINDS
-from .documents import unstorable
+from .contracts import first_fault
+from .documents import Document, unstorable
 from .errors import InvalidBundleError, InvalidContentError, InvalidFrameworkError
 from .items import Item
 from .roadmaps.framework import read_framework

@@ -12,12 +12,12 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from .content.kind import first_fault
 from .errors import InvalidPayloadError
 from .items import ContentType
 
 TaskId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Attempt = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1)]
+Attempt = Positive
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -43,6 +43,14 @@ def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401
         return payload_type.model_validate(event)
     except ValidationError as error:
         raise InvalidPayloadError(f"{payload_type.__name__}: {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """Name the place of a validation error's first fault, and how many others there are."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in faults[0]["loc"])
+    others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{place.lstrip('.') or 'value'}: {faults[0]['msg']}{others}"
 
 
 class Execution(Payload):
@@ -83,8 +91,8 @@ class BatchReference(Payload):
     number: Count
     content_type: ContentType
     offset: Count
-    length: Attempt
-    items: Attempt
+    length: Positive
+    items: Positive
 
 
 class Plan(Payload):

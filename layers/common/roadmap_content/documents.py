@@ -9,6 +9,10 @@ too: where Python or PostgreSQL runs out of stack depends on versions and settin
 import json
 import math
 import re
+from typing import Any
+
+Document = dict[str, Any]
+"""A JSON object as it was read: kept beside its model, so that what is stored is what was staged."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 

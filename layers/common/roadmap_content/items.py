@@ -1,6 +1,6 @@
 """The unit of everything: one item is one (concept, content type)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -40,7 +40,8 @@ class Failure(NamedTuple):
     """Which staged content was refused, where it was refused for what it is."""
 
 
-Counts = Mapping[ContentType, int]
+RecordedFailure = tuple[int, Failure]
+"""A failure with the number of the attempt that recorded it."""
 
 
 def count_by_type(items: Iterable[Item]) -> dict[ContentType, int]:

@@ -7,12 +7,9 @@ content that was refused for its surroundings stays staged and is simply saved.
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from .postgres.transactions import is_about_data
-from .tasks.failures import RecordedFailure
-
-# A foreign key, or a unique rule of the product's own: it holds against other rows, not against the content,
-# and whether it still does, the next attempt finds out.
-_ABOUT_OTHER_ROWS = ("23503", "23505")
+from .errors import IdTakenError, InvalidContentError, VersionTakenError
+from .items import RecordedFailure
+from .postgres.sqlstate import is_about_content
 
 
 class Remedy(Enum):
@@ -54,13 +51,13 @@ def remedy_for(
 
 def _remedy_of(error_code: str) -> Remedy:
     match error_code:
-        case "IdTaken":
+        case IdTakenError.code:
             return Remedy.NEW_ID
-        case "VersionTaken":
+        case VersionTakenError.code:
             return Remedy.NEXT_VERSION
-        case "InvalidContent":
+        case InvalidContentError.code:
             return Remedy.REJECT
-        case sqlstate if is_about_data(sqlstate) and sqlstate not in _ABOUT_OTHER_ROWS:
+        case sqlstate if is_about_content(sqlstate):
             return Remedy.REJECT
         case _:
             return Remedy.KEEP

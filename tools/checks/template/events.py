@@ -33,6 +33,8 @@ CONTRACTS: Mapping[str, type[Payload]] = {
 class UnknownRequestError(ContentError):
     """An event is not one that API Gateway sends for this API."""
 
+    code = "UnknownRequest"
+
 
 def check_events(template: Template, folder: Path) -> Iterator[Finding]:
     """Every function has its event, and takes it."""

@@ -26,6 +26,8 @@ USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
 class ForbiddenError(PermanentError):
     """The request speaks for a user that its token does not prove."""
 
+    code = "Forbidden"
+
 
 class Refusal(Payload):
     """The answer to a request that was not done."""

@@ -5,24 +5,24 @@ missing, and the retry believed it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from sqlalchemy import Connection
 
 from ..aws.executions import NotRedrivableError
 from ..content.registry import CONTENT_KINDS
-from ..content.rows import saved_concepts
 from ..contracts import Count, Payload
 from ..errors import ClaimRefusedError
 from ..items import ContentType, Item, count_by_type
 from ..postgres.transactions import transact
 from ..roadmaps.framework import Framework
-from ..roadmaps.metadata import load_framework
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
-from ..tasks.claims import Task, claim, is_at_work, read_task
+from ..tasks.claims import claim, is_at_work
+from ..tasks.snapshot import TaskSnapshot, read_snapshot
+from ..tasks.task import Task, read_task
 
 
 class RetryAnswer(Payload):
@@ -40,13 +40,6 @@ class RetryAnswer(Payload):
     message: str
 
 
-class TaskSnapshot(NamedTuple):
-    """A task and what it misses, read in one moment."""
-
-    task: Task
-    missing: Sequence[Item]
-
-
 def retry_task(services: Services, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
     """Start the next attempt at what is missing; where nothing is, make the records say so.
 
@@ -56,7 +49,7 @@ def retry_task(services: Services, task_id: str, user_id: str, deadline: Deadlin
         ClaimRefusedError: an attempt is at work on the task.
         DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
     """
-    snapshot = _look(services, task_id, user_id, deadline)
+    snapshot = _read(services, task_id, user_id, deadline)
     task = snapshot.task
     if is_at_work(services.executions, task):
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
@@ -76,7 +69,7 @@ def redrive_task(services: Services, task_id: str, user_id: str, deadline: Deadl
         ClaimRefusedError: an attempt is at work on the task.
         NotRedrivableError: there is no execution, or Step Functions does not redrive it.
     """
-    snapshot = _look(services, task_id, user_id, deadline)
+    snapshot = _read(services, task_id, user_id, deadline)
     task = snapshot.task
     if is_at_work(services.executions, task):
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
@@ -88,27 +81,28 @@ def redrive_task(services: Services, task_id: str, user_id: str, deadline: Deadl
     return _answer(task, snapshot.missing, "processing", message, recovery_type="checkpoint")
 
 
-def _look(services: Services, task_id: str, user_id: str, deadline: Deadline) -> TaskSnapshot:
-    def look(connection: Connection) -> TaskSnapshot:
-        task = read_task(connection, task_id, user_id)
-        framework = load_framework(connection, task.roadmap_id, task.user_id)
-        missing = framework.missing(saved_concepts(connection, task.roadmap_id or ""))
-        if not _hinted(framework):
-            logger.info("no_failed_items_in_framework_checking_database", task_id=task_id)
-            if missing:
-                concept_ids = list(dict.fromkeys(item.concept_id for item in missing))
-                logger.warning(
-                    "found_missing_concepts_in_database",
-                    task_id=task_id,
-                    count=len(concept_ids),
-                    concept_ids=concept_ids[:100],
-                )
-        return TaskSnapshot(task, missing)
+def _read(services: Services, task_id: str, user_id: str, deadline: Deadline) -> TaskSnapshot:
+    """Read the user's task from the tables. What `framework_data` claims is only logged."""
 
-    return transact(services.engine, look, deadline)
+    def read(connection: Connection) -> TaskSnapshot:
+        return read_snapshot(connection, read_task(connection, task_id, user_id))
+
+    snapshot = transact(services.engine, read, deadline)
+    if not _names_a_failure(snapshot.framework):
+        logger.info("no_failed_items_in_framework_checking_database", task_id=task_id)
+        if snapshot.missing:
+            concept_ids = list(dict.fromkeys(item.concept_id for item in snapshot.missing))
+            logger.warning(
+                "found_missing_concepts_in_database",
+                task_id=task_id,
+                roadmap_id=snapshot.task.roadmap_id,
+                missing_count=len(concept_ids),
+                missing_concepts=concept_ids[:100],
+            )
+    return snapshot
 
 
-def _hinted(framework: Framework) -> bool:
+def _names_a_failure(framework: Framework) -> bool:
     """Whether `framework_data` names an item as failed."""
     statuses = [
         key for kind in CONTENT_KINDS.values() for key in kind.project(None) if key.endswith("_status")

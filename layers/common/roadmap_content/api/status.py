@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 from ..content.rows import saved_concepts
 from ..contracts import Count, Payload
 from ..errors import InvalidFrameworkError, RoadmapNotFoundError
-from ..items import ContentType, Item, Stage, count_by_type
+from ..items import ContentType, Item, RecordedFailure, Stage, count_by_type
 from ..roadmaps.framework import missing_items
 from ..roadmaps.framework_cache import FrameworkCache
-from ..tasks.claims import Task
-from ..tasks.failures import RecordedFailure, latest_failures
+from ..tasks.failures import latest_failures
+from ..tasks.task import Task
 
 
 class Progress(Payload):

@@ -1,9 +1,8 @@
 """Who is calling: the bearer token of a request is verified, and API Gateway is told what it allows."""
 
-from .keys import KeysUnavailableError, key_source
-from .policy import allow
+from .keys import key_source
 from .settings import AuthorizationSettings
-from .tokens import UnauthorizedError, bearer_token, verify
+from .tokens import bearer_token, verify
 
 
 def authenticate(authorization: object, settings: AuthorizationSettings) -> str:
@@ -14,6 +13,3 @@ def authenticate(authorization: object, settings: AuthorizationSettings) -> str:
         KeysUnavailableError: it cannot be judged, for want of a key.
     """
     return verify(bearer_token(authorization), key_source(settings), settings)
-
-
-__all__ = ["AuthorizationSettings", "KeysUnavailableError", "UnauthorizedError", "allow", "authenticate"]

@@ -29,6 +29,8 @@ TIMEOUT_SECONDS = 3
 class KeysUnavailableError(TransientError):
     """The keys to verify tokens with cannot be had, or are not usable. The message names the setting."""
 
+    code = "KeysUnavailable"
+
 
 class KeySource(Protocol):
     """Gives the key for one token, by its header."""

@@ -24,6 +24,8 @@ class UnauthorizedError(PermanentError):
     `reason` is a code for the log: it never holds text of the token.
     """
 
+    code = "Unauthorized"
+
     def __init__(self, reason: str) -> None:
         super().__init__("Unauthorized")
         self.reason = reason

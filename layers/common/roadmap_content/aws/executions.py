@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 class ExecutionsUnavailableError(TransientError):
     """Step Functions did not do what it was asked."""
 
+    code = "ExecutionsUnavailable"
+
 
 class NotRedrivableError(PermanentError):
     """Step Functions does not redrive the execution; the message says why."""
+
+    code = "NotRedrivable"
 
 
 class ExecutionState(Enum):

@@ -6,6 +6,8 @@ from ..errors import TransientError
 class SecretUnavailableError(TransientError):
     """Secrets Manager did not give the secret."""
 
+    code = "SecretUnavailable"
+
 
 def read_secret(arn: str) -> str:
     """The text of a secret; empty where it holds none.

@@ -6,15 +6,17 @@ nothing else: planning, generating, saving and finalizing know it only as a `Con
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
-from sqlalchemy.sql.elements import TextClause
 
-from ..documents import unstorable
+from ..contracts import first_fault
+from ..documents import Document, unstorable
 from ..errors import InvalidContentError
 from ..items import ContentType
-from ..storage.bucket import Bucket
+
+if TYPE_CHECKING:
+    from ..storage.bucket import Bucket
 
 MAX_INTEGER = 2**31 - 1
 """The largest value of PostgreSQL's `integer`."""
@@ -34,9 +36,6 @@ class Draft(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
 
-
-Document = dict[str, Any]
-"""A JSON object as it was read: kept beside its model, so that what is stored is what was staged."""
 
 Row = dict[str, Any]
 """An item's columns by name; what is large and JSON is text already, under `DOCUMENT`."""
@@ -59,10 +58,10 @@ class ContentKind(NamedTuple):
     complete: Callable[[Document, int], Document]
     """`(draft, version)` → the fields that staged content has besides the draft's and its id."""
 
-    publish: Callable[[Bucket, Row, Document], Row]
+    publish: "Callable[[Bucket, Row, Document], Row]"
     """Stores what does not go into the row, before the row is saved; → the row, with what came of it."""
 
-    save_sql: TextClause
+    save_sql: str
     """Saves the rows that `save_parameters` gives it; the `concept_id` and the `row_status` of each that it
     refused, and of no other."""
 
@@ -72,7 +71,7 @@ class ContentKind(NamedTuple):
     current_sql: str
     """The current row of every completed item of `:roadmap_id`, as `project` takes it."""
 
-    versions_sql: TextClause | None
+    versions_sql: str | None
     """The highest `version`, saved or not, of each of `:concept_ids` (a JSON array) in `:roadmap_id`; of a
     type that has versions."""
 
@@ -118,17 +117,9 @@ def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
     return {"roadmap_id": roadmap_id, "rows": json.dumps(columns), "documents": "\n".join(documents)}
 
 
-def nothing_to_publish(_bucket: Bucket, row: Row, _content: Document) -> Row:
+def nothing_to_publish(_bucket: "Bucket", row: Row, _content: Document) -> Row:
     """The row is all there is."""
     return row
-
-
-def first_fault(error: ValidationError) -> str:
-    """Name the place of a validation error's first fault, and how many others there are."""
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
-    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in faults[0]["loc"])
-    others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{place.lstrip('.') or 'value'}: {faults[0]['msg']}{others}"
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -5,15 +5,14 @@ from collections import Counter
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
-from sqlalchemy import text
 
+from ..documents import Document
 from ..items import ContentType
 from .kind import (
     DOCUMENT,
     Content,
     ContentId,
     ContentKind,
-    Document,
     Draft,
     NonNegative,
     Row,
@@ -87,7 +86,7 @@ class QuizDraft(Draft):
 # Promises: a concept that has its row keeps it; an id that is taken elsewhere is refused, not moved.
 # What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
 # the statistics say that it has nothing, and a join believes them and reads all of it for every row.
-SAVE = text("""
+SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
@@ -119,7 +118,7 @@ WITH incoming AS (
 SELECT j.concept_id, CASE j.row_status WHEN 'new' THEN 'id_taken' ELSE j.row_status END AS row_status
 FROM checked j
 WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
-""")
+"""
 
 SAVED = """
 SELECT concept_id FROM quiz_metadata WHERE roadmap_id = :roadmap_id

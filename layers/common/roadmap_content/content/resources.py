@@ -4,15 +4,14 @@ import json
 from typing import Annotated
 
 from pydantic import StringConstraints
-from sqlalchemy import text
 
+from ..documents import Document
 from ..items import ContentType
 from .kind import (
     DOCUMENT,
     Content,
     ContentId,
     ContentKind,
-    Document,
     Draft,
     Row,
     nothing_to_publish,
@@ -56,7 +55,7 @@ class ResourcesDraft(Draft):
 # Promises: a concept that has its row keeps it; an id that is taken elsewhere is refused, not moved.
 # What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
 # the statistics say that it has nothing, and a join believes them and reads all of it for every row.
-SAVE = text("""
+SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
@@ -87,7 +86,7 @@ WITH incoming AS (
 SELECT j.concept_id, CASE j.row_status WHEN 'new' THEN 'id_taken' ELSE j.row_status END AS row_status
 FROM checked j
 WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
-""")
+"""
 
 SAVED = """
 SELECT concept_id FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id

@@ -3,8 +3,7 @@
 The text itself is an object in S3 that is written once and never overwritten; the row points to it.
 """
 
-from sqlalchemy import text
-
+from ..documents import Document
 from ..items import ContentType
 from ..storage.bucket import Bucket
 from ..storage.keys import tutorial_key
@@ -12,7 +11,6 @@ from .kind import (
     Content,
     ContentId,
     ContentKind,
-    Document,
     Draft,
     NonNegative,
     Positive,
@@ -48,7 +46,7 @@ class TutorialDraft(Draft):
 # A row that the product prepared (not completed, same id) is completed in place.
 # What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
 # the statistics say that it has nothing, and a join believes them and reads all of it for every row.
-SAVE = text("""
+SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
@@ -100,7 +98,7 @@ SELECT j.concept_id, CASE WHEN j.row_status IN ('new', 'prepared') THEN 'id_take
 FROM checked j
 WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (
     SELECT concept_id FROM inserted UNION ALL SELECT concept_id FROM completed)
-""")
+"""
 
 SAVED = """
 SELECT DISTINCT concept_id FROM tutorial_metadata
@@ -117,13 +115,13 @@ WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 ORDER BY concept_id, content_version DESC
 """
 
-VERSIONS = text("""
+VERSIONS = """
 SELECT concept_id, t.version
 FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATERAL (
     SELECT max(content_version) AS version FROM tutorial_metadata
     WHERE roadmap_id = :roadmap_id AND concept_id = c.concept_id) t
 WHERE t.version IS NOT NULL
-""")
+"""
 
 
 def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:

@@ -12,7 +12,7 @@ from botocore import exceptions as botocore_errors
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-from ..content.kind import Document
+from ..documents import Document
 from ..runtime.settings import Settings
 from ..storage.bucket import PARALLEL
 from .allowance import Usage

@@ -32,6 +32,8 @@ READ = text("SELECT tokens FROM generation_tokens WHERE task_id = :task_id")
 class TokenBudgetExhaustedError(PermanentError):
     """The task has spent the tokens that it may spend."""
 
+    code = "TokenBudgetExhausted"
+
 
 class TaskBudget:
     """A `Budget` that all attempts at a task share. The setting is read where it is first needed."""

@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from ..content.kind import Document, Draft, first_fault
+from ..content.kind import Draft
 from ..content.quiz import QuestionDraft, QuizDraft
 from ..content.registry import CONTENT_KINDS
 from ..content.resources import ResourcesDraft
 from ..content.tutorial import TutorialDraft
-from ..documents import unstorable
+from ..contracts import first_fault
+from ..documents import Document, unstorable
 from ..errors import InvalidContentError
 from ..items import ContentType
 

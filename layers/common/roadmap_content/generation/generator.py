@@ -16,6 +16,8 @@ from .learner import ANYONE, Learner
 class OutOfTimeError(TransientError):
     """The invocation would end before the item was made."""
 
+    code = "OutOfTime"
+
 
 class Generator(Protocol):
     """Makes one item at a time; several threads may ask the same generator."""

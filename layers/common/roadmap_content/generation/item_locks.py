@@ -34,6 +34,8 @@ RELEASE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 class ItemLockedError(TransientError):
     """Another invocation is making the item, and was not done in time."""
 
+    code = "ItemLocked"
+
 
 class ItemLocks:
     """The locks of a roadmap's items; several threads may ask for different ones."""

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..content.kind import Document, Draft
+from ..content.kind import Draft
+from ..documents import Document
 from ..errors import ContentError, InvalidContentError, PermanentError, TransientError
 from ..items import ContentType
 from ..postgres.transactions import RESERVE
@@ -33,21 +34,31 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 class ModelError(TransientError):
     """The model did not answer, for as long as there was time."""
 
+    code = "Model"
+
 
 class ModelBusyError(ModelError):
     """The model is throttled, overloaded or failed: it did not answer, and nothing is to be paid."""
+
+    code = "ModelBusy"
 
 
 class AnswerLostError(ModelError):
     """The model took the call and its answer did not come: it may have to be paid."""
 
+    code = "AnswerLost"
+
 
 class ModelRefusedRequestError(PermanentError):
     """The provider does not take such a request: the model, its access or a parameter is wrong."""
 
+    code = "ModelRefusedRequest"
+
 
 class ModelDeclinedError(PermanentError):
     """The model, or a filter around it, will not write about this."""
+
+    code = "ModelDeclined"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from ..content.kind import Document
+from ..documents import Document
 from ..items import ContentType
 from ..roadmaps.framework import Concept
 from .drafting import schema_of

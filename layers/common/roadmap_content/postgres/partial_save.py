@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
-from sqlalchemy.sql.elements import TextClause
 
-from .transactions import DATA_STATES, DataRefusedError
+from .sqlstate import DATA_STATES
+from .transactions import DataRefusedError
 
 # A block takes no parameters and returns nothing: both ways lead through settings of the transaction.
 GIVE = text("SELECT set_config('roadmap_content.parts', :parts, true)")
@@ -63,14 +63,12 @@ class Outcome(NamedTuple):
     """The parts that the server refused, by their place among all parts."""
 
 
-def save_in_parts(
-    connection: Connection, save_sql: TextClause, parts: Sequence[Mapping[str, str]]
-) -> Outcome:
+def save_in_parts(connection: Connection, save_sql: str, parts: Sequence[Mapping[str, str]]) -> Outcome:
     """Run `save_sql` with the parameters of each part."""
     numbered = [{"number": number, **parameters} for number, parameters in enumerate(parts)]
     connection.execute(GIVE, {"parts": json.dumps(numbered)})
     block = SAVE_IN_PARTS.replace("<data_states>", DATA_STATES)
-    connection.exec_driver_sql(block.replace("<save_sql>", _PARAMETER.sub(r"part.\1", save_sql.text)))
+    connection.exec_driver_sql(block.replace("<save_sql>", _PARAMETER.sub(r"part.\1", save_sql)))
     outcomes = json.loads(connection.execute(TAKE).scalar_one())
     return Outcome(
         refusals=[(one["concept_id"], one["row_status"]) for one in outcomes if "row_status" in one],

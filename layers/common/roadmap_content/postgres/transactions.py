@@ -6,7 +6,6 @@ every unit of work of this system is idempotent.
 """
 
 import random
-import re
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,19 +17,9 @@ from ..errors import DatabaseUnavailableError, PermanentError
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
+from .sqlstate import is_about_data, is_transient
 
 T = TypeVar("T")
-
-# Class 08 connection, 40 rollback (deadlock, serialization), 53 resources (services, memory, disk),
-# 55 not in the right state (lock timeout), 57 operator intervention (shutdown, statement timeout), 58 system
-# error; 25006 a server that is read-only for now (failover), 25P03 idle in transaction; 28 an
-# authentication that a rotated password explains.
-_TRANSIENT_CLASSES = ("08", "28", "40", "53", "55", "57", "58")
-_TRANSIENT_STATES = ("25006", "25P03")
-
-# Class 21 cardinality, 22 data, 23 integrity, 54 program limit; P0001 is raised by a trigger of the product.
-DATA_STATES = "^(21|22|23|54|P0001$)"
-"""A regular expression, to Python and to PostgreSQL."""
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
 RESERVE = 3.0
@@ -39,6 +28,8 @@ RESERVE = 3.0
 
 class DataRefusedError(PermanentError):
     """PostgreSQL refused rows for what they are; `sqlstate` says why."""
+
+    code = "DataRefused"
 
     def __init__(self, sqlstate: str, message: str) -> None:
         super().__init__(message)
@@ -80,13 +71,3 @@ def diagnose(error: DBAPIError | OSError) -> tuple[str, str]:
     if isinstance(fields, dict):
         return fields.get("C", ""), fields.get("M", "")
     return "", str(original)
-
-
-def is_transient(sqlstate: str) -> bool:
-    """Whether the same statement may work later. Without a SQLSTATE the connection was lost: it may."""
-    return not sqlstate or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate in _TRANSIENT_STATES
-
-
-def is_about_data(sqlstate: str) -> bool:
-    """Whether the server refused the rows, and not the statement or the circumstances."""
-    return re.match(DATA_STATES, sqlstate) is not None

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..content.kind import Document, Row
+from ..content.kind import Row
 from ..content.registry import CONTENT_KINDS
-from ..documents import MAX_DEPTH, is_deep, unstorable
+from ..documents import MAX_DEPTH, Document, is_deep, unstorable
 from ..errors import InvalidFrameworkError
 from ..items import ContentType, Item
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from ..content.kind import Document
+from ..documents import Document
 from ..errors import InvalidFrameworkError, RoadmapNotFoundError
 from .framework import TOO_DEEP, Framework, read_framework
 

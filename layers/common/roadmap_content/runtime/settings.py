@@ -5,12 +5,13 @@ Nothing is read at import: a function needs only the settings that it uses, and 
 
 import os
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, TypeVar
 
 from ..errors import MissingSettingError
 
 DatabaseAuth = Literal["secret", "iam"]
 SessionSource = Literal["options", "role"]
+ChoiceT = TypeVar("ChoiceT", bound=str)
 
 
 class Settings:
@@ -37,13 +38,7 @@ class Settings:
     @property
     def database_auth(self) -> DatabaseAuth:
         """How the database knows us: by a password in a secret, or by our IAM role."""
-        match self._text("DATABASE_AUTH"):
-            case "secret":
-                return "secret"
-            case "iam":
-                return "iam"
-            case other:
-                raise MissingSettingError(f"DATABASE_AUTH is {other!r}, not secret or iam")
+        return self._one_of("DATABASE_AUTH", "secret", "iam")
 
     @property
     def database_host(self) -> str:
@@ -68,24 +63,12 @@ class Settings:
     @property
     def database_session(self) -> SessionSource:
         """Who sets a session's limits: we do as we connect; or, behind RDS Proxy, the role has them."""
-        match self._text("DATABASE_SESSION"):
-            case "options":
-                return "options"
-            case "role":
-                return "role"
-            case other:
-                raise MissingSettingError(f"DATABASE_SESSION is {other!r}, not options or role")
+        return self._one_of("DATABASE_SESSION", "options", "role")
 
     @property
     def database_tls(self) -> bool:
         """Whether the database's certificate and name are verified; otherwise the connection is plain."""
-        match self._text("DATABASE_TLS"):
-            case "verify":
-                return True
-            case "disable":
-                return False
-            case other:
-                raise MissingSettingError(f"DATABASE_TLS is {other!r}, not verify or disable")
+        return self._one_of("DATABASE_TLS", "verify", "disable") == "verify"
 
     @property
     def batch_size(self) -> int:
@@ -141,6 +124,14 @@ class Settings:
         if not value:
             raise MissingSettingError(f"{name} is not set")
         return value
+
+    def _one_of(self, name: str, *choices: ChoiceT) -> ChoiceT:
+        """The setting, which must be one of `choices`."""
+        value = self._text(name)
+        for choice in choices:
+            if value == choice:
+                return choice
+        raise MissingSettingError(f"{name} is {value!r}, not {' or '.join(choices)}")
 
     def _positive(self, name: str) -> int:
         text = self._text(name)

@@ -7,16 +7,15 @@ not its being above 0 decides, or a run would replan for ever.
 
 from sqlalchemy import Connection
 
-from ..content.rows import saved_concepts
 from ..contracts import Count, Execution, FinalizeResult, Payload, TaskId
 from ..errors import ContentIncomplete
-from ..items import Item
 from ..postgres.transactions import transact
-from ..roadmaps.metadata import load_framework
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
-from ..tasks.claims import Task, claim, read_task
+from ..tasks.claims import claim
+from ..tasks.snapshot import TaskSnapshot, read_snapshot
+from ..tasks.task import read_task
 
 
 class FinalizedOutcome(FinalizeResult):
@@ -52,12 +51,10 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     if request.execution.redrive_count <= outcome.planned_redrive_count:
         raise ContentIncomplete(_what_is_missing(outcome))
 
-    def look(connection: Connection) -> tuple[Task, list[Item]]:
-        task = read_task(connection, outcome.task_id)
-        framework = load_framework(connection, task.roadmap_id, task.user_id)
-        return task, framework.missing(saved_concepts(connection, task.roadmap_id or ""))
+    def read(connection: Connection) -> TaskSnapshot:
+        return read_snapshot(connection, read_task(connection, outcome.task_id))
 
-    task, missing = transact(services.engine, look, deadline)
+    task, _, _, missing = transact(services.engine, read, deadline)
     if not missing:
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)
         return AwaitRedriveResult(replan=False, task_id=task.task_id, attempt=outcome.attempt)

@@ -26,9 +26,10 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.bucket import Bucket
-from ..tasks.claims import Task, claim_to_record, read_task, record_outcome
+from ..tasks.claims import claim_to_record
 from ..tasks.failures import latest_failures, record_failures, storable_text, withdraw_failures
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
+from ..tasks.task import Task, read_task, record_outcome
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a word about this item")
 

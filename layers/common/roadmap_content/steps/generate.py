@@ -5,18 +5,19 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
-from ..content.kind import Document, Draft
+from ..content.kind import Draft
 from ..content.registry import CONTENT_KINDS
 from ..contracts import BatchRequest, Count, Payload
+from ..documents import Document
 from ..errors import ContentError, TransientError
 from ..generation.allowance import Allowance, Usage
 from ..generation.budget import TaskBudget
 from ..generation.generator import OutOfTimeError
 from ..generation.item_locks import ItemLocks
 from ..generation.learner import Learner, learner_from
-from ..items import ContentType, Failure, Item, Stage
+from ..items import ContentType, Failure, Item, RecordedFailure, Stage
 from ..manifest import read_batch
 from ..postgres.transactions import RESERVE, transact
 from ..remedies import Remedy, remedy_for
@@ -28,8 +29,8 @@ from ..services import Services
 from ..storage.bucket import in_parallel
 from ..storage.keys import fingerprint, tutorial_key
 from ..storage.staging import Staging
-from ..tasks.claims import read_user_request
-from ..tasks.failures import RecordedFailure, record_failures, refusals
+from ..tasks.failures import record_failures, refusals
+from ..tasks.task import read_user_request
 
 _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
 """The namespace of ids that this system gives: the same item of the same attempt gets the same id twice."""
@@ -37,6 +38,8 @@ _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
 
 class StagedContentGoneError(TransientError):
     """Somebody took away what lay staged a moment ago."""
+
+    code = "StagedContentGone"
 
 
 class BatchContext(NamedTuple):
@@ -107,7 +110,7 @@ def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Co
     versions = {}
     if versions_sql is not None:
         parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
-        versions = {row.concept_id: row.version for row in connection.execute(versions_sql, parameters)}
+        versions = {row.concept_id: row.version for row in connection.execute(text(versions_sql), parameters)}
     learner = learner_from(read_user_request(connection, plan.task_id))
     return BatchContext(refusals(connection, plan.task_id, content_type, concept_ids), versions, learner)
 

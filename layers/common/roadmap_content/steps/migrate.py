@@ -16,6 +16,8 @@ from ..services import Services
 class MigrationRefusedError(PermanentError):
     """Another migration of the database is running."""
 
+    code = "MigrationRefused"
+
 
 class MigrateRequest(Payload):
     """Asks `migrate_database` to bring the schema up to date, or to try whether it can."""

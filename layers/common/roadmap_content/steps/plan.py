@@ -2,19 +2,18 @@
 
 from sqlalchemy import Connection
 
-from ..content.rows import saved_concepts
 from ..contracts import BatchReference, Execution, Payload, Plan, RunInput
-from ..items import Item, count_by_type
+from ..items import count_by_type
 from ..manifest import make_manifest
 from ..postgres.transactions import transact
-from ..roadmaps.framework import Framework
-from ..roadmaps.metadata import load_framework
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.keys import manifest_key
-from ..tasks.claims import Task, claim, read_task, require_claim, set_current_step
+from ..tasks.claims import claim, require_claim
+from ..tasks.snapshot import TaskSnapshot, read_snapshot
+from ..tasks.task import read_task, set_current_step
 
 
 class PlanRequest(Payload):
@@ -45,14 +44,12 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
         attempt = claim(services, task, execution_arn, deadline).attempt
 
-    def read(connection: Connection) -> tuple[Task, Framework, list[Item]]:
-        task = require_claim(connection, task_id, attempt, execution_arn)
-        framework = load_framework(connection, task.roadmap_id, task.user_id)
-        missing = framework.missing(saved_concepts(connection, task.roadmap_id or ""))
+    def read(connection: Connection) -> TaskSnapshot:
+        snapshot = read_snapshot(connection, require_claim(connection, task_id, attempt, execution_arn))
         set_current_step(connection, task_id, attempt, "saving")
-        return task, framework, missing
+        return snapshot
 
-    task, framework, missing = transact(services.engine, read, deadline)
+    task, framework, _, missing = transact(services.engine, read, deadline)
     manifest = make_manifest(framework, missing, services.settings.batch_size)
     key = manifest_key(task_id, attempt, manifest.body)
     services.bucket.put(key, manifest.body)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, ValidationError, field_validator
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from ..contracts import Count, Payload, RunInput, StateError
 from ..errors import ContentError, TaskNotFoundError, TransientError
@@ -19,7 +19,8 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
-from ..tasks.claims import STARTING, Task, claim_to_record, is_at_work, read_task
+from ..tasks.claims import STARTING, claim_to_record, is_at_work
+from ..tasks.task import Task, finished_tasks, processing_tasks, read_task, tasks_of_execution
 from .finalize import RunEnd, finalize_attempt
 
 SWEEP_INTERVAL = timedelta(minutes=5)
@@ -30,32 +31,6 @@ SWEEP_LIMIT = 100
 
 TASK_SECONDS = 12.0
 """A task's share of the time: enough to wait once for a lock, and not for the same one until the end."""
-
-# Also the task of an execution that ended before it had claimed an attempt: only its input names it.
-BY_EXECUTION = text("""
-SELECT task_id FROM roadmap_tasks
-WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
-""")
-
-# Oldest first, so that whatever a sweep does not get to is not forgotten.
-PROCESSING = text("""
-SELECT task_id FROM roadmap_tasks
-WHERE status = 'processing' AND updated_at < timezone('utc', now()) - make_interval(secs => :starting)
-ORDER BY updated_at LIMIT :limit
-""")
-
-# The finished tasks fall into as many shares as there are sweeps' worth of them; each sweep takes the next.
-# A cancelled task is among them, unless it was never run: then it has no outcome.
-FINISHED = text("""
-WITH finished AS (
-    SELECT task_id, mod(abs(CAST(hashtext(task_id) AS bigint)),
-        greatest(1, (count(*) OVER () + :limit - 1) / :limit)) AS share,
-        greatest(1, (count(*) OVER () + :limit - 1) / :limit) AS shares
-    FROM roadmap_tasks
-    WHERE status IN ('completed', 'partial_failure', 'failed') OR (status = 'cancelled' AND attempt > 0)
-)
-SELECT task_id FROM finished WHERE share = mod(:sweep, shares) ORDER BY task_id LIMIT 2 * :limit
-""")
 
 
 class ExecutionEnd(Payload):
@@ -100,6 +75,8 @@ class Repair(Payload):
 
 class NotReconciledError(TransientError):
     """Some tasks could not be reconciled; the others were. The next event or sweep tries again."""
+
+    code = "NotReconciled"
 
 
 class ReconcileResult(Payload):
@@ -155,11 +132,12 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
 def _candidates(connection: Connection, request: ReconcileRequest, now: datetime) -> Sequence[str]:
     if request.detail is not None:
         end = request.detail
-        named = {"execution_arn": end.execution_arn, "task_id": end.task_id}
-        return connection.scalars(BY_EXECUTION, named).all()
-    over = {"starting": STARTING.total_seconds(), "limit": SWEEP_LIMIT}
-    share = {"sweep": int(now.timestamp() / SWEEP_INTERVAL.total_seconds()), "limit": SWEEP_LIMIT}
-    return [*connection.scalars(PROCESSING, over), *connection.scalars(FINISHED, share)]
+        return tasks_of_execution(connection, end.execution_arn, end.task_id)
+    sweep = int(now.timestamp() / SWEEP_INTERVAL.total_seconds())
+    return [
+        *processing_tasks(connection, STARTING, SWEEP_LIMIT),
+        *finished_tasks(connection, sweep, SWEEP_LIMIT),
+    ]
 
 
 def _reconcile_task(

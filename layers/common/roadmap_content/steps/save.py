@@ -8,18 +8,21 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from ..content.kind import Row, save_parameters
 from ..content.registry import CONTENT_KINDS
 from ..contracts import BatchReference, BatchRequest, Count, Payload, StateError
 from ..errors import (
     ContentError,
+    IdTakenError,
     InvalidContentError,
+    NotStagedError,
     PermanentError,
     RoadmapNotFoundError,
     StorageUnavailableError,
     TransientError,
+    VersionTakenError,
 )
 from ..items import Failure, Item, Stage
 from ..manifest import read_batch
@@ -38,14 +41,6 @@ from ..tasks.failures import record_failures
 
 PART = 10
 """Rows that are tried together where one of them is known to be bad: few, and few parts of them."""
-
-
-class IdTakenError(PermanentError):
-    """The item's id belongs to another concept or roadmap, or to another item of the batch."""
-
-
-class VersionTakenError(PermanentError):
-    """The concept has another text of that version."""
 
 
 _REFUSALS: Mapping[str, PermanentError] = {
@@ -158,7 +153,7 @@ class Saver:
         """A consequence: why it was not staged, Generate has recorded if it could."""
         error = self._generate_error
         reason = "nothing is staged for the item" if error is None else f"{error.error}: {error.reason}"
-        return Failure(item, Stage.GENERATE, "NotStaged", reason, transient=True)
+        return Failure(item, Stage.GENERATE, NotStagedError.code, reason, transient=True)
 
     def save(
         self, engine: Engine, ready: Sequence[Ready], failed: Sequence[Failure], deadline: Deadline
@@ -202,7 +197,7 @@ class Saver:
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
-        refused = connection.execute(self._kind.save_sql, self._parameters(ready)).all()
+        refused = connection.execute(text(self._kind.save_sql), self._parameters(ready)).all()
         return self._refusals(ready, [(row.concept_id, row.row_status) for row in refused])
 
     def _write_in_parts(

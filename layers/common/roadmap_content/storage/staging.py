@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from ..content.kind import Document
+from ..documents import Document
 from ..items import Failure, Item
 from .bucket import Bucket
 from .keys import encode, fingerprint, rejected_key, staged_key, staged_prefix

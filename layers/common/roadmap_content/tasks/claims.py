@@ -1,124 +1,22 @@
-"""Attempts, and the table that keeps them: `roadmap_tasks`.
+"""Claims: how an attempt at a task is taken, and who may write for it.
 
-An attempt is a fencing token. It is claimed by one conditional UPDATE, it only grows, and a task's status is
-written only by the attempt that the row names.
+An attempt is a fencing token. It is claimed by one conditional UPDATE, it only grows, and only the attempt
+that the row names writes the task's status.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from ..aws.executions import Executions, ExecutionState
-from ..errors import ClaimRefusedError, StaleAttemptError, TaskNotFoundError
+from ..errors import ClaimRefusedError, StaleAttemptError
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
-
-_READ = """
-SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
-    CAST(failed_concepts AS text) AS failed_concepts,
-    CAST(execution_summary AS text) AS execution_summary, updated_at, completed_at
-FROM roadmap_tasks WHERE task_id = :task_id
-"""
-READ = text(_READ)
-# Another user's task is not read at all: it cannot be told from one that does not exist.
-READ_OF_USER = text(f"{_READ} AND user_id = :user_id")
-
-REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
-
-# Promises: of all that read the same attempt, one gets the next. The claimed attempt is the row's alone.
-CLAIM = text("""
-UPDATE roadmap_tasks SET
-    attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing', current_step = 'planning',
-    completed_at = NULL, error_message = NULL, updated_at = timezone('utc', now())
-WHERE task_id = :task_id AND attempt = :attempt
-""")
-
-# Promises: only the row's own attempt writes; a cancelled task stays cancelled.
-RECORD = text("""
-UPDATE roadmap_tasks SET
-    status = CASE status WHEN 'cancelled' THEN status ELSE :status END,
-    current_step = :current_step,
-    failed_concepts = CAST(:failed_concepts AS json),
-    execution_summary = CAST(:execution_summary AS json),
-    error_message = :error_message,
-    completed_at = coalesce(completed_at, timezone('utc', now())),
-    updated_at = timezone('utc', now())
-WHERE task_id = :task_id AND attempt = :attempt
-""")
-
-# Leaves `updated_at` at the time of the claim, from which the attempt's duration is counted.
-STEP = text("""
-UPDATE roadmap_tasks SET current_step = :current_step
-WHERE task_id = :task_id AND attempt = :attempt AND status = 'processing'
-""")
-
+from .task import Task, claim_row, read_task
 
 STARTING = timedelta(seconds=60)
 """How long an attempt may be claimed before its execution is there: then its starter has died."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One row of `roadmap_tasks`. Times are UTC without a zone, as the columns are."""
-
-    task_id: str
-    user_id: str
-    roadmap_id: str | None
-    status: str
-    current_step: str | None
-    attempt: int
-    execution_arn: str | None
-    error_message: str | None
-    failed_concepts: str | None
-    execution_summary: str | None
-    updated_at: datetime
-    completed_at: datetime | None
-
-    @property
-    def recorded_failures(self) -> object:
-        """What `failed_concepts` holds, whoever wrote it."""
-        return _decoded(self.failed_concepts)
-
-    @property
-    def recorded_summary(self) -> Mapping[str, Any]:
-        """What `execution_summary` holds if this system wrote it; empty where the product did, or nobody."""
-        summary = _decoded(self.execution_summary)
-        match summary:
-            case {"attempt": int(), "duration_seconds": int() | float()}:
-                return dict(summary)
-            case _:
-                return {}
-
-
-def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
-    """Read a task; with `user_id`, a task of that user.
-
-    Raises:
-        TaskNotFoundError: there is none.
-    """
-    statement = READ if user_id is None else READ_OF_USER
-    row = connection.execute(statement, {"task_id": task_id, "user_id": user_id}).one_or_none()
-    if row is None:
-        raise TaskNotFoundError(f"there is no task {task_id!r}")
-    return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
-
-
-def read_user_request(connection: Connection, task_id: str) -> object:
-    """What the user asked for, as the product wrote it; `None` where nothing is written."""
-    return _decoded(connection.scalar(REQUEST, {"task_id": task_id}))
-
-
-def _decoded(column: str | None) -> Any:  # noqa: ANN401 - JSON of anybody
-    """What a json column holds. One that is nested too deep to be read was not written by this system."""
-    try:
-        return None if column is None else json.loads(column)
-    except RecursionError:
-        return None
 
 
 def is_at_work(executions: Executions, task: Task) -> bool:
@@ -153,12 +51,10 @@ def claim(services: Services, task: Task, execution_arn: str, deadline: Deadline
 
 def _take(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:
     def take(connection: Connection) -> Task:
-        taken = connection.execute(
-            CLAIM, {"task_id": task.task_id, "attempt": task.attempt, "execution_arn": execution_arn}
-        )
+        claimed = claim_row(connection, task.task_id, task.attempt, execution_arn)
         now = read_task(connection, task.task_id)
-        # Nothing taken, and yet ours: the COMMIT of an earlier try had worked after all.
-        if taken.rowcount == 0 and now.execution_arn != execution_arn:
+        # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
+        if not claimed and now.execution_arn != execution_arn:
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         return now
 
@@ -193,34 +89,3 @@ def require_claim(connection: Connection, task_id: str, attempt: int, execution_
             f"the task is at attempt {task.attempt}, {task.execution_arn}"
         )
     return task
-
-
-def set_current_step(connection: Connection, task_id: str, attempt: int, current_step: str) -> None:
-    """Say in the task what its attempt is doing."""
-    connection.execute(STEP, {"task_id": task_id, "attempt": attempt, "current_step": current_step})
-
-
-def record_outcome(
-    connection: Connection,
-    task_id: str,
-    attempt: int,
-    *,
-    status: str,
-    failed_concepts: Mapping[str, Any] | None,
-    execution_summary: Mapping[str, Any],
-    error_message: str | None,
-) -> bool:
-    """Write how an attempt ended; `False` if the task is a newer attempt's and nothing was written."""
-    written = connection.execute(
-        RECORD,
-        {
-            "task_id": task_id,
-            "attempt": attempt,
-            "status": status,
-            "current_step": status,
-            "failed_concepts": None if failed_concepts is None else json.dumps(failed_concepts),
-            "execution_summary": json.dumps(execution_summary),
-            "error_message": error_message,
-        },
-    )
-    return written.rowcount == 1

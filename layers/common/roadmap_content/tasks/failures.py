@@ -7,7 +7,7 @@ from itertools import starmap
 
 from sqlalchemy import Connection, text
 
-from ..items import ContentType, Failure, Item, Stage
+from ..items import ContentType, Failure, Item, RecordedFailure, Stage
 
 MAX_REASON = 500
 """Characters of a reason: enough to see what happened, too few to carry content along."""
@@ -63,9 +63,6 @@ FROM content_failures
 WHERE task_id = :task_id AND content_type = :content_type AND content_fingerprint IS NOT NULL
     AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
 """)
-
-RecordedFailure = tuple[int, Failure]
-"""A failure, with the attempt that saw it."""
 
 
 def record_failures(

@@ -1,0 +1,193 @@
+"""The table `roadmap_tasks`: one row, the SQL that reads and writes it, and which tasks a sweep looks at.
+
+The columns `attempt` and `execution_arn` are this system's; all others are the product's, too.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from ..errors import TaskNotFoundError
+
+_READ = """
+SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
+    CAST(failed_concepts AS text) AS failed_concepts,
+    CAST(execution_summary AS text) AS execution_summary, updated_at, completed_at
+FROM roadmap_tasks WHERE task_id = :task_id
+"""
+READ = text(_READ)
+# Another user's task is not read at all: it cannot be told from one that does not exist.
+READ_OF_USER = text(f"{_READ} AND user_id = :user_id")
+
+REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
+
+# Promises: of all that read the same attempt, one gets the next. The claimed attempt is the row's alone.
+CLAIM = text("""
+UPDATE roadmap_tasks SET
+    attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing', current_step = 'planning',
+    completed_at = NULL, error_message = NULL, updated_at = timezone('utc', now())
+WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+# Promises: only the row's own attempt writes; a cancelled task stays cancelled.
+RECORD = text("""
+UPDATE roadmap_tasks SET
+    status = CASE status WHEN 'cancelled' THEN status ELSE :status END,
+    current_step = :current_step,
+    failed_concepts = CAST(:failed_concepts AS json),
+    execution_summary = CAST(:execution_summary AS json),
+    error_message = :error_message,
+    completed_at = coalesce(completed_at, timezone('utc', now())),
+    updated_at = timezone('utc', now())
+WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+# Leaves `updated_at` at the time of the claim, from which the attempt's duration is counted.
+STEP = text("""
+UPDATE roadmap_tasks SET current_step = :current_step
+WHERE task_id = :task_id AND attempt = :attempt AND status = 'processing'
+""")
+
+# Also the task of an execution that ended before it had claimed an attempt: only its input names it.
+BY_EXECUTION = text("""
+SELECT task_id FROM roadmap_tasks
+WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
+""")
+
+# Oldest first, so that whatever a sweep does not get to is not forgotten.
+PROCESSING = text("""
+SELECT task_id FROM roadmap_tasks
+WHERE status = 'processing' AND updated_at < timezone('utc', now()) - make_interval(secs => :starting)
+ORDER BY updated_at LIMIT :limit
+""")
+
+# The finished tasks fall into as many shares as there are sweeps' worth of them; each sweep takes the next.
+# A cancelled task is among them, unless it was never run: then it has no outcome.
+FINISHED = text("""
+WITH finished AS (
+    SELECT task_id, mod(abs(CAST(hashtext(task_id) AS bigint)),
+        greatest(1, (count(*) OVER () + :limit - 1) / :limit)) AS share,
+        greatest(1, (count(*) OVER () + :limit - 1) / :limit) AS shares
+    FROM roadmap_tasks
+    WHERE status IN ('completed', 'partial_failure', 'failed') OR (status = 'cancelled' AND attempt > 0)
+)
+SELECT task_id FROM finished WHERE share = mod(:sweep, shares) ORDER BY task_id LIMIT 2 * :limit
+""")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One row of `roadmap_tasks`. Times are UTC without a zone, as the columns are."""
+
+    task_id: str
+    user_id: str
+    roadmap_id: str | None
+    status: str
+    current_step: str | None
+    attempt: int
+    execution_arn: str | None
+    error_message: str | None
+    failed_concepts: str | None
+    execution_summary: str | None
+    updated_at: datetime
+    completed_at: datetime | None
+
+    @property
+    def recorded_failures(self) -> object:
+        """What `failed_concepts` holds, whoever wrote it."""
+        return _decoded(self.failed_concepts)
+
+    @property
+    def recorded_summary(self) -> Mapping[str, Any]:
+        """What `execution_summary` holds if this system wrote it; empty where the product did, or nobody."""
+        summary = _decoded(self.execution_summary)
+        match summary:
+            case {"attempt": int(), "duration_seconds": int() | float()}:
+                return dict(summary)
+            case _:
+                return {}
+
+
+def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
+    """Read a task; with `user_id`, a task of that user.
+
+    Raises:
+        TaskNotFoundError: there is none.
+    """
+    statement = READ if user_id is None else READ_OF_USER
+    row = connection.execute(statement, {"task_id": task_id, "user_id": user_id}).one_or_none()
+    if row is None:
+        raise TaskNotFoundError(f"there is no task {task_id!r}")
+    return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+
+
+def read_user_request(connection: Connection, task_id: str) -> object:
+    """What the user asked for, as the product wrote it; `None` where nothing is written."""
+    return _decoded(connection.scalar(REQUEST, {"task_id": task_id}))
+
+
+def _decoded(column: str | None) -> Any:  # noqa: ANN401 - JSON of anybody
+    """What a json column holds. One that is nested too deep to be read was not written by this system."""
+    try:
+        return None if column is None else json.loads(column)
+    except RecursionError:
+        return None
+
+
+def claim_row(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> bool:
+    """Take the attempt after `attempt` for an execution; `False` if the row is at another attempt."""
+    claimed = connection.execute(
+        CLAIM, {"task_id": task_id, "attempt": attempt, "execution_arn": execution_arn}
+    )
+    return claimed.rowcount == 1
+
+
+def set_current_step(connection: Connection, task_id: str, attempt: int, current_step: str) -> None:
+    """Say in the task what its attempt is doing."""
+    connection.execute(STEP, {"task_id": task_id, "attempt": attempt, "current_step": current_step})
+
+
+def record_outcome(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    *,
+    status: str,
+    failed_concepts: Mapping[str, Any] | None,
+    execution_summary: Mapping[str, Any],
+    error_message: str | None,
+) -> bool:
+    """Write how an attempt ended; `False` if the task is a newer attempt's and nothing was written."""
+    written = connection.execute(
+        RECORD,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "status": status,
+            "current_step": status,
+            "failed_concepts": None if failed_concepts is None else json.dumps(failed_concepts),
+            "execution_summary": json.dumps(execution_summary),
+            "error_message": error_message,
+        },
+    )
+    return written.rowcount == 1
+
+
+def tasks_of_execution(connection: Connection, execution_arn: str, task_id: str | None) -> Sequence[str]:
+    """The tasks whose row names an execution, and the unclaimed task that its input names."""
+    return connection.scalars(BY_EXECUTION, {"execution_arn": execution_arn, "task_id": task_id}).all()
+
+
+def processing_tasks(connection: Connection, older_than: timedelta, limit: int) -> Sequence[str]:
+    """The tasks in `processing` that have not changed for a while, the oldest first."""
+    parameters = {"starting": older_than.total_seconds(), "limit": limit}
+    return connection.scalars(PROCESSING, parameters).all()
+
+
+def finished_tasks(connection: Connection, sweep: int, limit: int) -> Sequence[str]:
+    """The finished tasks that are due in sweep number `sweep`."""
+    return connection.scalars(FINISHED, {"sweep": sweep, "limit": limit}).all()
