@@ -30,6 +30,7 @@ from roadmap_content.services import Services
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.storage.bucket import Bucket
+from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.task import read_task
 
 from .database import Database, own_database
@@ -161,7 +162,7 @@ class Ground(NamedTuple):
 
     def retry(self) -> None:
         """Answer a retry."""
-        retry_task(self.services, TASK, USER, Deadline.after(60)).model_dump_json()
+        retry_task(self.services, TASK, USER, Deadline.after(60), user_start(USER)).model_dump_json()
 
     def claim(self) -> None:
         """Make the first attempt the task's."""

@@ -189,6 +189,7 @@ content_task_failures = Table(
     metadata,
     Column("task_id", String(64), nullable=False),
     Column("group_id", String(32), nullable=False),
+    Column("attempt", Integer, nullable=False),
     Column("error_code", Text, nullable=False),
     Column("stage", String(16), nullable=False),
     Column("content_type", String(16), nullable=False),

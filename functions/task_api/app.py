@@ -12,7 +12,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from roadmap_content.api.refusals import TASK_ID, USER_ID, Refusal, refusal_of, require_user
+from roadmap_content.api.callers import caller_of
+from roadmap_content.api.refusals import TASK_ID, USER_ID, Refusal, refusal_of
 from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.api.status import TaskStatus, read_status
 from roadmap_content.errors import ContentError, TransientError
@@ -21,6 +22,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.preload import preload_for_snapstart
 from roadmap_content.services import Services
+from roadmap_content.tasks.attempts import AttemptStart, Cause
 from roadmap_content.tasks.task import read_task
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
@@ -71,10 +73,10 @@ def _answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIR
 )
 def get_task(task_id: TaskId, user_id: UserId) -> TaskStatus:
     """Read from the tables what a task has and what it misses."""
-    require_user(app.current_event.raw_event, user_id)
+    user = caller_of(app.current_event.raw_event).reads_for(user_id)
 
     def read(connection: Connection) -> TaskStatus:
-        task = read_task(connection, task_id, user_id)
+        task = read_task(connection, task_id, user)
         return read_status(connection, task, services.framework_cache)
 
     return transact(services.engine, read, _deadline())
@@ -90,9 +92,10 @@ def post_retry(
     task_id: TaskId, user_id: UserId, force_checkpoint: Checkpoint = False
 ) -> Response[RetryAnswer]:
     """Start the next attempt at exactly what PostgreSQL misses."""
-    require_user(app.current_event.raw_event, user_id)
-    recover = redrive_task if force_checkpoint else retry_task
-    answer = recover(services, task_id, user_id, _deadline())
+    caller = caller_of(app.current_event.raw_event)
+    user = caller.changes_for(user_id)
+    recover, cause = (redrive_task, Cause.CHECKPOINT) if force_checkpoint else (retry_task, Cause.RETRY)
+    answer = recover(services, task_id, user, _deadline(), AttemptStart(caller.actor, cause))
     return _respond(202 if answer.status == "processing" else 200, answer)
 
 

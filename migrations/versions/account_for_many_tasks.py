@@ -43,6 +43,7 @@ CREATE TABLE content_redrive_requests (
 CREATE TABLE content_task_failures (
     task_id varchar(64) NOT NULL,
     group_id varchar(32) NOT NULL,
+    attempt integer NOT NULL,
     error_code text NOT NULL,
     stage varchar(16) NOT NULL,
     content_type varchar(16) NOT NULL,

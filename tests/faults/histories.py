@@ -16,6 +16,7 @@ from roadmap_content.api.status import read_status
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.settings import Settings
+from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.task import read_task
 from tests.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
 from tests.faults.commits import How, Strike, When
@@ -171,7 +172,7 @@ class Histories(RuleBasedStateMachine):
     def redrive_over_the_api(self) -> None:
         def redrive() -> RetryAnswer:
             world = self._world
-            return redrive_task(world.services, world.task_id, USER, world.deadline())
+            return redrive_task(world.services, world.task_id, USER, world.deadline(), user_start(USER))
 
         self._check("redrive_over_the_api", self._world.attempt(redrive))
 
@@ -320,7 +321,9 @@ class Histories(RuleBasedStateMachine):
         world = self._world
         calls: dict[str, Callable[[], object]] = {
             "retry": lambda: self._retry(NEIGHBOUR),
-            "redrive": lambda: redrive_task(world.services, world.task_id, NEIGHBOUR, world.deadline()),
+            "redrive": lambda: redrive_task(
+                world.services, world.task_id, NEIGHBOUR, world.deadline(), user_start(NEIGHBOUR)
+            ),
             "status": lambda: transact(
                 world.services.engine,
                 lambda connection: read_status(
@@ -381,7 +384,7 @@ class Histories(RuleBasedStateMachine):
 
     def _retry(self, user_id: str) -> RetryAnswer:
         world = self._world
-        return retry_task(world.services, world.task_id, user_id, world.deadline())
+        return retry_task(world.services, world.task_id, user_id, world.deadline(), user_start(user_id))
 
     def _advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> None:
         state, batch = run.state, run.batch

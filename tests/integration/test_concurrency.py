@@ -18,6 +18,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.staging import Staging
+from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.claims import claim
 from roadmap_content.tasks.task import read_task
 from tests.factories import bundle_of, concept_ids, tutorial
@@ -138,7 +139,7 @@ def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
         try:
             with services.engine.connect() as connection:
                 task = read_task(connection, "t-1")
-            return claim(services, task, f"arn:{number}", Deadline.after(30)).attempt
+            return claim(services, task, f"arn:{number}", Deadline.after(30), user_start("u")).attempt
         except ClaimRefusedError:
             return None
         finally:
@@ -162,7 +163,7 @@ def test_of_claims_that_read_the_same_attempt_one_wins(pipeline: Pipeline, datab
     def claim_it(number: int) -> int | None:
         services = services_for(database_url)
         try:
-            return claim(services, read_before, f"arn:{number}", Deadline.after(30)).attempt
+            return claim(services, read_before, f"arn:{number}", Deadline.after(30), user_start("u")).attempt
         except ClaimRefusedError:
             return None
         finally:

@@ -26,6 +26,7 @@ from roadmap_content.steps.reconcile import (
     ReconcileResult,
     reconcile,
 )
+from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.claims import STARTING
 from tests.factories import USER, bundle_of, concept_ids
 from tests.integration.pipeline import Pipeline, RecordedExecutions, services_for
@@ -40,7 +41,7 @@ def executions(pipeline: Pipeline) -> RecordedExecutions:
 
 
 def retry(pipeline: Pipeline, user_id: str = USER) -> RetryAnswer:
-    return retry_task(pipeline.services, pipeline.task_id, user_id, Deadline.after(30))
+    return retry_task(pipeline.services, pipeline.task_id, user_id, Deadline.after(30), user_start(user_id))
 
 
 def sweep(pipeline: Pipeline, **request: Any) -> ReconcileResult:
@@ -162,7 +163,7 @@ def test_an_attempt_that_is_just_being_started_is_left_alone(pipeline: Pipeline)
 def test_a_task_that_was_never_run_has_nothing_to_redrive(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     with pytest.raises(NotRedrivableError):
-        redrive_task(pipeline.services, "t-1", USER, Deadline.after(30))
+        redrive_task(pipeline.services, "t-1", USER, Deadline.after(30), user_start(USER))
 
 
 def incomplete(pipeline: Pipeline) -> FinalizeResult:

@@ -43,13 +43,14 @@ def remedy_for(
         return Remedy.GENERATE, None
     for seen in refusals:
         _, failure = seen
-        remedy = _remedy_of(failure.error_code)
+        remedy = remedy_of_code(failure.error_code)
         if remedy is not Remedy.KEEP and failure.content_fingerprint == staged:
             return remedy, seen
     return Remedy.KEEP, None
 
 
-def _remedy_of(error_code: str) -> Remedy:
+def remedy_of_code(error_code: str) -> Remedy:
+    """The remedy for staged content that was refused with this code; `KEEP` for any other code."""
     match error_code:
         case IdTakenError.code:
             return Remedy.NEW_ID

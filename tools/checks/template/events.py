@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from local_stack.deploy import Template
-from roadmap_content.api.refusals import require_user
+from roadmap_content.api.callers import caller_of
 from roadmap_content.contracts import BatchRequest, Payload, parse
 from roadmap_content.errors import ContentError
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest
@@ -76,4 +76,4 @@ def _read_api_request(event: Mapping[str, Any], template: Template) -> None:
     route = (event["httpMethod"], event["resource"])
     if route not in routes:
         raise UnknownRequestError(f"{' '.join(route)} is not a route of the API")
-    require_user(event, event["queryStringParameters"]["user_id"])
+    caller_of(event).reads_for(event["queryStringParameters"]["user_id"])

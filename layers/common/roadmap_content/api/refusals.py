@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from ..aws.executions import NotRedrivableError
 from ..contracts import Payload
@@ -62,16 +61,3 @@ def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
         message=str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase,
         attempt=error.attempt if isinstance(error, ClaimRefusedError) else None,
     )
-
-
-def require_user(event: Mapping[str, Any], user_id: str) -> None:
-    """Hold the user that a request names against the one that the authorizer proved.
-
-    Raises:
-        ForbiddenError: they are not the same, or nobody was proved.
-    """
-    match event:
-        case {"requestContext": {"authorizer": {"user_id": str(proved)}}} if proved == user_id:
-            return
-        case _:
-            raise ForbiddenError("user_id is not the user of the token")

@@ -20,6 +20,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
+from ..tasks.attempts import AttemptStart, Cause, request_redrive
 from ..tasks.claims import claim, is_at_work
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import Task, read_task
@@ -40,8 +41,12 @@ class RetryAnswer(Payload):
     message: str
 
 
-def retry_task(services: Services, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
+def retry_task(
+    services: Services, task_id: str, user_id: str | None, deadline: Deadline, start: AttemptStart
+) -> RetryAnswer:
     """Start the next attempt at what is missing; where nothing is, make the records say so.
+
+    `user_id` restricts it to that user's tasks; `start` goes to the audit trail.
 
     Raises:
         TaskNotFoundError: the user has no such task.
@@ -55,13 +60,18 @@ def retry_task(services: Services, task_id: str, user_id: str, deadline: Deadlin
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
     if not snapshot.missing:
         return _nothing_missing(services, task, deadline)
-    claimed = claim(services, task, services.executions.arn(task_id, task.attempt + 1), deadline)
+    execution_arn = services.executions.arn(task_id, task.attempt + 1)
+    if task.attempt == 0 and start.cause is Cause.RETRY:
+        start = start._replace(cause=Cause.FIRST_RUN)
+    claimed = claim(services, task, execution_arn, deadline, start)
     services.executions.start(task_id, claimed.attempt)
     logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(snapshot.missing))
     return _answer(claimed, snapshot.missing, "processing", "the missing items are being made again")
 
 
-def redrive_task(services: Services, task_id: str, user_id: str, deadline: Deadline) -> RetryAnswer:
+def redrive_task(
+    services: Services, task_id: str, user_id: str | None, deadline: Deadline, start: AttemptStart
+) -> RetryAnswer:
     """Redrive the task's last execution from the state that failed.
 
     Raises:
@@ -75,13 +85,15 @@ def redrive_task(services: Services, task_id: str, user_id: str, deadline: Deadl
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
     if task.execution_arn is None:
         raise NotRedrivableError(f"task {task_id} has never been run")
-    services.executions.redrive(task.execution_arn)
+    arn = task.execution_arn
+    transact(services.engine, lambda connection: request_redrive(connection, arn, start), deadline)
+    services.executions.redrive(arn)
     logger.info("redrive_started", task_id=task_id, execution_arn=task.execution_arn)
     message = "the last execution goes on from the state that failed"
     return _answer(task, snapshot.missing, "processing", message, recovery_type="checkpoint")
 
 
-def _read(services: Services, task_id: str, user_id: str, deadline: Deadline) -> TaskSnapshot:
+def _read(services: Services, task_id: str, user_id: str | None, deadline: Deadline) -> TaskSnapshot:
     """Read the user's task from the tables. What `framework_data` claims is only logged."""
 
     def read(connection: Connection) -> TaskSnapshot:

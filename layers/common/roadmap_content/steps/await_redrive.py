@@ -58,7 +58,8 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     if not missing:
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)
         return AwaitRedriveResult(replan=False, task_id=task.task_id, attempt=outcome.attempt)
-    claimed = claim(services, task, request.execution.arn, deadline)
+    redrives = request.execution.redrive_count
+    claimed = claim(services, task, request.execution.arn, deadline, None, redrives)
     logger.info("redrive_claimed", task_id=claimed.task_id, attempt=claimed.attempt)
     return AwaitRedriveResult(replan=True, task_id=claimed.task_id, attempt=claimed.attempt)
 

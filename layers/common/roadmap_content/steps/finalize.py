@@ -26,7 +26,10 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.bucket import Bucket
+from ..tasks.attempts import close_attempt
 from ..tasks.claims import claim_to_record
+from ..tasks.current_failures import replace_current_failures
+from ..tasks.failure_groups import group_failures
 from ..tasks.failures import latest_failures, record_failures, storable_text, withdraw_failures
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 from ..tasks.task import Task, read_task, record_outcome
@@ -158,6 +161,10 @@ def _record(
             missing=outcome.missing,
             changed=changed,
         )
+        if recorded:
+            close_attempt(connection, task_id, attempt, outcome.missing)
+    if task.attempt == attempt:
+        replace_current_failures(connection, task_id, attempt, group_failures(outcome.failures))
     return FinalizeResult(
         task_id=task_id,
         attempt=attempt,

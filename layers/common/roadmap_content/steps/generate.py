@@ -29,6 +29,7 @@ from ..services import Services
 from ..storage.bucket import in_parallel
 from ..storage.keys import fingerprint, tutorial_key
 from ..storage.staging import Staging
+from ..tasks.attempts import add_generated
 from ..tasks.failures import record_failures, refusals
 from ..tasks.task import read_user_request
 
@@ -79,20 +80,17 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     preparation = _Preparation(request, services, deadline, concepts, known)
     outcomes = in_parallel(preparation.prepare, concepts)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-    if failures:
-        transact(
-            services.engine,
-            lambda connection: record_failures(connection, plan.task_id, plan.attempt, failures),
-            deadline,
-        )
+    generated = outcomes.count(Remedy.GENERATE) + outcomes.count(Remedy.REJECT)
     report = GenerateReport(
         number=batch.number,
         content_type=batch.content_type,
         planned=len(concepts),
-        staged=outcomes.count(Remedy.KEEP),
-        generated=len(concepts) - outcomes.count(Remedy.KEEP) - len(failures),
+        staged=len(concepts) - generated - len(failures),
+        generated=generated,
         failed=len(failures),
     )
+    if failures or report.generated:
+        transact(services.engine, lambda connection: _record(connection, request, report, failures), deadline)
     counts = {
         Metric.ITEMS_STAGED: report.staged,
         Metric.ITEMS_GENERATED: report.generated,
@@ -101,6 +99,15 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     emit(counts, batch.content_type)
     logger.info("batch_staged", task_id=plan.task_id, attempt=plan.attempt, **report.model_dump(mode="json"))
     return report
+
+
+def _record(
+    connection: Connection, request: BatchRequest, report: GenerateReport, failures: Sequence[Failure]
+) -> None:
+    plan = request.plan
+    record_failures(connection, plan.task_id, plan.attempt, failures)
+    if report.generated:
+        add_generated(connection, plan.task_id, plan.attempt, report.content_type, report.generated)
 
 
 def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Concept]) -> BatchContext:

@@ -11,6 +11,7 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.keys import manifest_key
+from ..tasks.attempts import CONSOLE, AttemptStart, Cause, record_plan
 from ..tasks.claims import claim, require_claim
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import read_task, set_current_step
@@ -42,11 +43,13 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     attempt = request.input.attempt
     if attempt is None:
         task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
-        attempt = claim(services, task, execution_arn, deadline).attempt
+        start = AttemptStart(CONSOLE, Cause.RETRY if task.attempt else Cause.FIRST_RUN)
+        attempt = claim(services, task, execution_arn, deadline, start).attempt
 
     def read(connection: Connection) -> TaskSnapshot:
         snapshot = read_snapshot(connection, require_claim(connection, task_id, attempt, execution_arn))
         set_current_step(connection, task_id, attempt, "saving")
+        record_plan(connection, task_id, attempt, count_by_type(snapshot.missing))
         return snapshot
 
     task, framework, _, missing = transact(services.engine, read, deadline)

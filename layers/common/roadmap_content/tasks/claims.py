@@ -13,6 +13,7 @@ from ..errors import ClaimRefusedError, StaleAttemptError
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
+from .attempts import CONSOLE, AttemptStart, Cause, open_attempt, take_redrive_request
 from .task import Task, claim_row, read_task
 
 STARTING = timedelta(seconds=60)
@@ -33,10 +34,18 @@ def is_at_work(executions: Executions, task: Task) -> bool:
             return False
 
 
-def claim(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:
+def claim(
+    services: Services,
+    task: Task,
+    execution_arn: str,
+    deadline: Deadline,
+    start: AttemptStart | None,
+    redrive_count: int = 0,
+) -> Task:
     """Claim the attempt after the one that `task` was read at, for an execution.
 
-    Asked again by the execution that has it already, the answer is the same.
+    Asked again by the execution that has it already, the answer is the same. `start` goes to the audit trail;
+    `None` for a redriven execution: then it is whoever asked for the redrive through the API, or the console.
 
     Raises:
         ClaimRefusedError: another execution is at work on the task, or was quicker.
@@ -46,12 +55,22 @@ def claim(services: Services, task: Task, execution_arn: str, deadline: Deadline
         return task
     if task.execution_arn != execution_arn and is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
-    return _take(services, task, execution_arn, deadline)
+    return _take(services, task, execution_arn, deadline, start, redrive_count)
 
 
-def _take(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:
+def _take(
+    services: Services,
+    task: Task,
+    execution_arn: str,
+    deadline: Deadline,
+    start: AttemptStart | None,
+    redrive_count: int = 0,
+) -> Task:
     def take(connection: Connection) -> Task:
         claimed = claim_row(connection, task.task_id, task.attempt, execution_arn)
+        if claimed:
+            by = start or take_redrive_request(connection, execution_arn)
+            open_attempt(connection, task.task_id, task.attempt + 1, execution_arn, by, redrive_count)
         now = read_task(connection, task.task_id)
         # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
         if not claimed and now.execution_arn != execution_arn:
@@ -70,7 +89,8 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
     if task.attempt > 0 or task.status == "cancelled":
         return task
     try:
-        return _take(services, task, execution_arn, deadline)
+        start = AttemptStart(CONSOLE, Cause.FIRST_RUN)
+        return _take(services, task, execution_arn, deadline, start)
     except ClaimRefusedError:
         return transact(services.engine, lambda connection: read_task(connection, task.task_id), deadline)
 

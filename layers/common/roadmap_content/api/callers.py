@@ -1,0 +1,105 @@
+"""Callers: the user and the roles that the authorizer has verified, and what they may do. Pure."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from .refusals import ForbiddenError
+
+
+class Role(StrEnum):
+    """What a token's scope lets its user do."""
+
+    OWNER = "owner"
+    """Sees and changes their own tasks."""
+
+    VIEWER = "viewer"
+    """Sees all tasks and changes nothing."""
+
+    OPERATOR = "operator"
+    """Sees and changes all tasks."""
+
+
+class Caller(NamedTuple):
+    """Who sends a request."""
+
+    user_id: str
+    roles: frozenset[Role]
+    expires_at: str | None = None
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether other users' tasks may be read."""
+        return bool(self.roles & {Role.VIEWER, Role.OPERATOR})
+
+    @property
+    def changes_all(self) -> bool:
+        """Whether other users' tasks may be changed."""
+        return Role.OPERATOR in self.roles
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the caller may only read."""
+        return Role.VIEWER in self.roles and not self.changes_all
+
+    @property
+    def actor(self) -> str:
+        """The caller's name in the audit trail."""
+        return f"{'operator' if self.changes_all else 'user'}:{self.user_id}"
+
+    def reads_for(self, user_id: str | None) -> str | None:
+        """The user whose tasks a request reads; `None` means all users.
+
+        Raises:
+            ForbiddenError: it names another user, and the caller has no scope for that.
+        """
+        return user_id if self.sees_all else self._own(user_id)
+
+    def changes_for(self, user_id: str | None) -> str | None:
+        """The user whose task a request changes; `None` means any user.
+
+        Raises:
+            ForbiddenError: the caller may not change tasks, or not those of this user.
+        """
+        if self.changes_nothing:
+            raise ForbiddenError("a viewer changes nothing")
+        return user_id if self.changes_all else self._own(user_id)
+
+    def require_operator(self) -> None:
+        """Require the operator's scope.
+
+        Raises:
+            ForbiddenError: the caller lacks it.
+        """
+        if not self.changes_all:
+            raise ForbiddenError("this needs the operator's scope")
+
+    def require_sight(self) -> None:
+        """Require the operator's or the viewer's scope.
+
+        Raises:
+            ForbiddenError: the caller has neither.
+        """
+        if not self.sees_all:
+            raise ForbiddenError("this needs the operator's or the viewer's scope")
+
+    def _own(self, user_id: str | None) -> str:
+        if user_id is not None and user_id != self.user_id:
+            raise ForbiddenError("user_id is not the user of the token")
+        return self.user_id
+
+
+def caller_of(event: Mapping[str, Any]) -> Caller:
+    """The caller that the authorizer has verified.
+
+    Raises:
+        ForbiddenError: there is none.
+    """
+    match event:
+        case {"requestContext": {"authorizer": {"user_id": str(user_id), **context}}} if user_id:
+            named = str(context.get("roles") or "").split(",")
+            roles = frozenset(role for role in Role if role in named) | {Role.OWNER}
+            expires_at = context.get("expires_at")
+            return Caller(user_id, roles, None if expires_at is None else str(expires_at))
+        case _:
+            raise ForbiddenError("the request has no verified user")

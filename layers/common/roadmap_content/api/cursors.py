@@ -1,0 +1,40 @@
+"""Cursors: the place where a list goes on, bound to the list that it came from. Pure."""
+
+import base64
+import json
+from collections.abc import Sequence
+
+from ..errors import PermanentError
+
+
+class InvalidCursorError(PermanentError):
+    """The cursor is malformed, or belongs to a list with other parameters."""
+
+
+def encode_cursor(list_name: str, key: Sequence[object]) -> str:
+    """A cursor behind `key` in a list. `list_name` names the list with its filter."""
+    document = json.dumps([list_name, *key], default=str)
+    return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
+
+
+def decode_cursor(list_name: str, cursor: str | None, length: int) -> list[str | int] | None:
+    """The key of a cursor, of `length` values; `None` for the first page.
+
+    Raises:
+        InvalidCursorError: it is no cursor of this list.
+    """
+    if cursor is None:
+        return None
+    try:
+        document = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, RecursionError):
+        raise InvalidCursorError("the cursor is malformed") from None
+    match document:
+        case [str(name), *key] if (
+            name == list_name and len(key) == length and all(type(value) in (str, int) for value in key)
+        ):
+            return key
+        case [str(), *_]:
+            raise InvalidCursorError("the cursor belongs to a list with other parameters")
+        case _:
+            raise InvalidCursorError("the cursor is malformed")

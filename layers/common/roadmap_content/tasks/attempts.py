@@ -1,0 +1,277 @@
+"""The audit trail of attempts: `content_attempts`.
+
+A row is inserted in the transaction of the claim, and completed in the transaction that records the outcome.
+planned = saved + failed, for each content type.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ..items import ContentType
+
+
+class Cause(StrEnum):
+    """How an attempt came to be started."""
+
+    FIRST_RUN = "first_run"
+    RETRY = "retry"
+    CHECKPOINT = "checkpoint"
+    CONSOLE_REDRIVE = "console_redrive"
+    AUTOMATIC = "automatic"
+    RECOVERY = "recovery"
+    ADOPTED = "adopted"
+    """Made before there was an audit trail."""
+
+
+CONSOLE, AUTOMATIC = "console", "auto"
+"""Actors that are no person and no recovery."""
+
+
+class AttemptStart(NamedTuple):
+    """Who starts an attempt, how and why."""
+
+    actor: str
+    """`user:<sub>`, `operator:<sub>`, `console`, `auto` or `recovery:<id>`."""
+
+    cause: Cause
+    reason: str | None = None
+
+
+def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
+    """An attempt that a task's user asks for."""
+    return AttemptStart(f"user:{user_id}", Cause.RETRY, reason)
+
+
+def recovery_actor(recovery_id: str) -> str:
+    """The actor of the attempts that a recovery starts."""
+    return f"recovery:{recovery_id}"
+
+
+REQUEST_REDRIVE = text("""
+INSERT INTO content_redrive_requests (execution_arn, actor, cause, reason)
+VALUES (:execution_arn, :actor, :cause, :reason)
+ON CONFLICT (execution_arn) DO UPDATE SET
+    actor = excluded.actor, cause = excluded.cause, reason = excluded.reason,
+    requested_at = timezone('utc', now())
+""")
+
+TAKE_REDRIVE_REQUEST = text("""
+DELETE FROM content_redrive_requests WHERE execution_arn = :execution_arn RETURNING actor, cause, reason
+""")
+
+# Promises: one row for each attempt; an earlier attempt whose outcome nobody recorded ends here.
+OPEN = text("""
+WITH superseded AS (
+    UPDATE content_attempts SET ended_at = timezone('utc', now()), outcome = 'superseded', step = 'ended'
+    WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
+), planned_automatically AS (
+    DELETE FROM content_automatic_attempts WHERE task_id = :task_id
+)
+INSERT INTO content_attempts (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step)
+VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed')
+ON CONFLICT (task_id, attempt) DO NOTHING
+""")
+
+# The first plan counts: planned again after a crash, part of it may be saved.
+RECORD_PLAN = text("""
+UPDATE content_attempts SET step = 'working', planned = coalesce(planned, CAST(:planned AS json))
+WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
+""")
+
+ADD_GENERATED = text("""
+UPDATE content_attempts SET generated = CAST(
+    CAST(coalesce(generated, :zeros) AS jsonb) || jsonb_build_object(CAST(:content_type AS text),
+        coalesce(CAST(generated ->> :content_type AS integer), 0) + CAST(:count AS integer)) AS json)
+WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+# What the task's tokens are beyond those of its other attempts, the attempt has taken.
+READ_FOR_OUTCOME = text("""
+SELECT planned, generated, ended_at, tokens AS tokens_before,
+    greatest(0, coalesce((SELECT tokens FROM generation_tokens WHERE task_id = a.task_id), 0)
+        - (SELECT coalesce(sum(tokens), 0) FROM content_attempts o
+            WHERE o.task_id = a.task_id AND o.attempt <> a.attempt)) AS tokens,
+    (SELECT status FROM roadmap_tasks WHERE task_id = a.task_id) AS status
+FROM content_attempts a WHERE task_id = :task_id AND attempt = :attempt FOR UPDATE
+""")
+
+CLOSE = text("""
+UPDATE content_attempts SET
+    step = 'ended', outcome = :outcome, ended_at = coalesce(ended_at, timezone('utc', now())),
+    planned = CAST(:planned AS json), saved = CAST(:saved AS json), failed = CAST(:failed AS json),
+    generated = CAST(:generated AS json), tokens = :tokens
+WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+# One of sixteen rows an hour: attempts that end together do not wait for each other.
+COUNT_TOKENS = text("""
+INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
+VALUES (date_trunc('hour', timezone('utc', now())), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
+    :spent, :saved_by_staging)
+ON CONFLICT (hour, shard) DO UPDATE SET
+    spent = known.spent + excluded.spent,
+    saved_by_staging = known.saved_by_staging + excluded.saved_by_staging
+""")
+
+PAGE = text("""
+SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
+    planned, saved, failed, generated, tokens
+FROM content_attempts WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
+""")
+
+# The attempts since the last one that was not automatic, the latest first, that one included.
+LATEST = text("""
+SELECT attempt, actor, cause, outcome, saved, generated
+FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
+""")
+
+_NOTHING: Mapping[ContentType, int] = dict.fromkeys(ContentType, 0)
+
+
+class AttemptRecord(NamedTuple):
+    """One row of the audit trail. Times are UTC without a zone."""
+
+    attempt: int
+    actor: str
+    cause: str
+    reason: str | None
+    execution_arn: str | None
+    redrive_count: int
+    step: str
+    claimed_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    planned: Mapping[str, int] | None
+    saved: Mapping[str, int] | None
+    failed: Mapping[str, int] | None
+    generated: Mapping[str, int] | None
+    tokens: int
+
+
+def open_attempt(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    execution_arn: str | None,
+    start: AttemptStart,
+    redrive_count: int = 0,
+) -> None:
+    """Record that an attempt has been claimed. The same again changes nothing."""
+    connection.execute(
+        OPEN,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "actor": start.actor,
+            "cause": start.cause,
+            "reason": start.reason,
+            "execution_arn": execution_arn,
+            "redrive_count": redrive_count,
+        },
+    )
+
+
+def request_redrive(connection: Connection, execution_arn: str, start: AttemptStart) -> None:
+    """Record who asks for a redrive: the redriven execution claims its attempt for them."""
+    connection.execute(REQUEST_REDRIVE, {"execution_arn": execution_arn, **start._asdict()})
+
+
+def take_redrive_request(connection: Connection, execution_arn: str) -> AttemptStart:
+    """Who asked for the redrive of an execution: through the API, or else in the console."""
+    row = connection.execute(TAKE_REDRIVE_REQUEST, {"execution_arn": execution_arn}).one_or_none()
+    if row is None:
+        return AttemptStart(CONSOLE, Cause.CONSOLE_REDRIVE)
+    return AttemptStart(row.actor, Cause(row.cause), row.reason)
+
+
+def record_plan(
+    connection: Connection, task_id: str, attempt: int, planned: Mapping[ContentType, int]
+) -> None:
+    """Record how many items an attempt is about to save."""
+    connection.execute(RECORD_PLAN, {"task_id": task_id, "attempt": attempt, "planned": json.dumps(planned)})
+
+
+def add_generated(
+    connection: Connection, task_id: str, attempt: int, content_type: ContentType, count: int
+) -> None:
+    """Count items that an attempt has generated."""
+    connection.execute(
+        ADD_GENERATED,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "content_type": content_type,
+            "count": count,
+            "zeros": json.dumps(_NOTHING),
+        },
+    )
+
+
+def close_attempt(
+    connection: Connection, task_id: str, attempt: int, missing: Mapping[ContentType, int]
+) -> None:
+    """Complete an attempt's row from the tables: `missing` is what its task lacks at its end.
+
+    Called again after the tables have changed, the row follows them.
+    """
+    found = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    if found is None:
+        return  # claimed before there was an audit trail, by a release that is still running
+    planned, saved, failed = balance(found.planned, missing)
+    generated = dict(_NOTHING) | (found.generated or {})
+    connection.execute(
+        CLOSE,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "outcome": found.status,
+            "planned": json.dumps(planned),
+            "saved": json.dumps(saved),
+            "failed": json.dumps(failed),
+            "generated": json.dumps(generated),
+            "tokens": found.tokens,
+        },
+    )
+    first_end = found.ended_at is None
+    spent = found.tokens - found.tokens_before
+    staged = sum(saved.values()) - sum(generated.values()) if first_end else 0
+    price = found.tokens / sum(generated.values()) if any(generated.values()) else 0
+    saved_by_staging = round(max(0, staged) * price)
+    if spent or saved_by_staging:
+        connection.execute(
+            COUNT_TOKENS, {"task_id": task_id, "spent": spent, "saved_by_staging": saved_by_staging}
+        )
+
+
+def balance(
+    planned: Mapping[str, int] | None, missing: Mapping[ContentType, int]
+) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+    """`(planned, saved, failed)` of an attempt that planned this and left that missing.
+
+    planned = saved + failed holds by construction. An attempt that did not get to plan has planned what is
+    missing at its end; one of a part of the items has failed at no more than that part.
+    """
+    plan = dict(missing) if planned is None else {name: planned.get(name, 0) for name in ContentType}
+    failed = {name: min(plan[name], missing[name]) for name in ContentType}
+    saved = {name: plan[name] - failed[name] for name in ContentType}
+    return {str(name): plan[name] for name in ContentType}, _named(saved), _named(failed)
+
+
+def _named(counts: Mapping[ContentType, int]) -> dict[str, int]:
+    return {str(name): count for name, count in counts.items()}
+
+
+def read_attempts(connection: Connection, task_id: str, before: int, limit: int) -> list[AttemptRecord]:
+    """A page of a task's attempts below number `before`, newest first."""
+    page = connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit})
+    return [AttemptRecord(*row) for row in page]
+
+
+def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:
+    """The last attempts of a task, newest first."""
+    return list(connection.execute(LATEST, {"task_id": task_id, "limit": limit}))

@@ -1,0 +1,171 @@
+"""Why items are missing now, by group: `content_task_failures` and its sums.
+
+`content_task_failures` holds the failures of each task's latest attempt that has ended. The sums by group
+(`content_failure_groups`) and by group and hour (`content_failure_hours`) change in the same transaction, by
+the difference: reading them costs the same for a thousand tasks and for a million.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from .failure_groups import TaskFailures, hour_of
+from .failures import storable_text
+
+READ = text("""
+SELECT group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen
+FROM content_task_failures WHERE task_id = :task_id
+""")
+
+NOW = text("SELECT timezone('utc', now())")
+
+REMOVE = text("DELETE FROM content_task_failures WHERE task_id = :task_id")
+
+# The task's user and time of creation are copied, so that one index yields a group's tasks in their order.
+INSERT = text("""
+INSERT INTO content_task_failures
+    (task_id, group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen,
+    last_seen, example_concept_id, example_reason, user_id, created_at)
+SELECT t.task_id, f.group_id, :attempt, f.error_code, f.stage, f.content_type, f.reason, f.transient, f.items,
+    f.first_seen, f.last_seen, f.example_concept_id, f.example_reason, t.user_id, t.created_at
+FROM roadmap_tasks t, json_to_recordset(CAST(:groups AS json)) AS f(
+    group_id text, error_code text, stage text, content_type text, reason text, transient boolean,
+    items integer, first_seen timestamp, last_seen timestamp, example_concept_id text, example_reason text)
+WHERE t.task_id = :task_id
+""")
+
+# Promises: a sum is the sum of its rows in `content_task_failures`. In the order of the groups, so that two
+# transactions that change the same groups wait for each other and do not deadlock.
+ADD_TO_GROUPS = text("""
+INSERT INTO content_failure_groups AS known
+    (group_id, error_code, stage, content_type, reason, transient, tasks, items, first_seen, last_seen)
+SELECT group_id, error_code, stage, content_type, reason, transient, tasks, items, first_seen, last_seen
+FROM json_to_recordset(CAST(:groups AS json)) AS d(
+    group_id text, error_code text, stage text, content_type text, reason text, transient boolean,
+    tasks bigint, items bigint, first_seen timestamp, last_seen timestamp)
+ORDER BY group_id
+ON CONFLICT (group_id) DO UPDATE SET
+    tasks = known.tasks + excluded.tasks, items = known.items + excluded.items,
+    transient = excluded.transient,
+    first_seen = CASE WHEN known.items > 0 THEN least(known.first_seen, excluded.first_seen)
+        ELSE excluded.first_seen END,
+    last_seen = greatest(known.last_seen, excluded.last_seen)
+""")
+
+ADD_TO_HOURS = text("""
+INSERT INTO content_failure_hours AS known (group_id, hour, items)
+SELECT group_id, hour, items
+FROM json_to_recordset(CAST(:hours AS json)) AS d(group_id text, hour timestamp, items bigint)
+ORDER BY group_id, hour
+ON CONFLICT (group_id, hour) DO UPDATE SET items = known.items + excluded.items
+""")
+
+
+class KnownGroup(NamedTuple):
+    """A task's current failures of one group, as they are recorded."""
+
+    group_id: str
+    attempt: int
+    error_code: str
+    stage: str
+    content_type: str
+    reason: str
+    transient: bool
+    items: int
+    first_seen: datetime
+    last_seen: datetime
+
+
+def current_groups(connection: Connection, task_id: str) -> list[KnownGroup]:
+    """A task's current failures, by group."""
+    return [KnownGroup(*row) for row in connection.execute(READ, {"task_id": task_id})]
+
+
+def replace_current_failures(
+    connection: Connection, task_id: str, attempt: int, groups: Sequence[TaskFailures]
+) -> None:
+    """Make `groups` the current failures of a task, and keep the sums. The same again changes nothing.
+
+    The transaction must hold what makes it the only one that records the task's outcome.
+    """
+    known = {group.group_id: group for group in current_groups(connection, task_id)}
+    if {name: (group.attempt, group.items, group.transient) for name, group in known.items()} == {
+        group.key.group_id: (attempt, group.items, group.transient) for group in groups
+    }:
+        return
+    now: datetime = connection.execute(NOW).scalar_one()
+    rows = [_row(group, known.get(group.key.group_id), attempt, now) for group in groups]
+    connection.execute(REMOVE, {"task_id": task_id})
+    if rows:
+        parameters = {"task_id": task_id, "attempt": attempt, "groups": _json(rows)}
+        connection.execute(INSERT, parameters)
+    changes, hours = _differences(list(known.values()), rows)
+    if changes:
+        connection.execute(ADD_TO_GROUPS, {"groups": _json(changes)})
+    if hours:
+        connection.execute(ADD_TO_HOURS, {"hours": _json(hours)})
+
+
+def _row(group: TaskFailures, known: KnownGroup | None, attempt: int, now: datetime) -> dict[str, Any]:
+    seen_before = known is not None and known.attempt == attempt
+    return {
+        "group_id": group.key.group_id,
+        "error_code": group.key.error_code,
+        "stage": group.key.stage,
+        "content_type": group.key.content_type,
+        "reason": storable_text(group.key.reason),
+        "transient": group.transient,
+        "items": group.items,
+        "first_seen": now if known is None else known.first_seen,
+        "last_seen": known.last_seen if known is not None and seen_before else now,
+        "example_concept_id": group.example.item.concept_id,
+        "example_reason": storable_text(group.example.reason),
+    }
+
+
+_OF_A_GROUP = (
+    "group_id",
+    "error_code",
+    "stage",
+    "content_type",
+    "reason",
+    "transient",
+    "first_seen",
+    "last_seen",
+)
+
+
+def _differences(
+    before: Sequence[KnownGroup], after: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """By how much the sums by group, and by group and hour, change."""
+    described: dict[str, dict[str, Any]] = {}
+    tasks: Counter[str] = Counter()
+    items: Counter[str] = Counter()
+    hours: Counter[tuple[str, datetime]] = Counter()
+    for sign, rows in ((-1, [group._asdict() for group in before]), (1, after)):
+        for row in rows:
+            group_id = row["group_id"]
+            described[group_id] = {name: row[name] for name in _OF_A_GROUP}
+            tasks[group_id] += sign
+            items[group_id] += sign * row["items"]
+            hours[group_id, hour_of(row["last_seen"])] += sign * row["items"]
+    return (
+        [
+            described[group_id] | {"tasks": tasks[group_id], "items": items[group_id]}
+            for group_id in sorted(described)
+        ],
+        [
+            {"group_id": group_id, "hour": hour, "items": count}
+            for (group_id, hour), count in sorted(hours.items())
+            if count
+        ],
+    )
+
+
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return json.dumps(rows, default=datetime.isoformat)

@@ -1,0 +1,86 @@
+"""Failure groups: failures with the same code, stage, content type and normalised reason. Pure."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from ..items import ContentType, Failure, Stage
+
+MAX_NORMALISED = 200
+"""Characters of a normalised reason."""
+
+# Applied in this order. A placeholder holds no digit and no quote, so that a normalised reason stays the same
+# when it is normalised again.
+_REPLACEMENTS: Sequence[tuple[re.Pattern[str], str]] = (
+    (re.compile(r"\barn:[^\s'\"]+"), "<arn>"),
+    (re.compile(r"\bhttps?://[^\s'\"]+"), "<url>"),
+    # PostgreSQL's detail of a constraint: Key (concept_id)=(…).
+    (re.compile(r"\)=\([^)]*\)?"), ")=<value>"),
+    # A quoted value that names one row or place; the name of a constraint or a column stays.
+    (re.compile(r"'[^']*[\d:/\s][^']*'|\"[^\"]*[\d:/\s][^\"]*\"|`[^`]*[\d:/\s][^`]*`"), "<value>"),
+    (re.compile(r"(?<![\w.:/-])\d+(?:[.,]\d+)*(?![\w:/-])"), "<n>"),
+    # Ids, keys and positions: a word that holds a digit.
+    (re.compile(r"[\w./:@#-]*\d[\w./:@#-]*"), "<id>"),
+    (re.compile(r"\s+"), " "),
+)
+
+
+def normalise_reason(reason: str) -> str:
+    """A reason without what differs from item to item: ids, positions, numbers and quoted values."""
+    for pattern, replacement in _REPLACEMENTS:
+        reason = pattern.sub(replacement, reason)
+    return reason.strip()[:MAX_NORMALISED].strip()
+
+
+class GroupKey(NamedTuple):
+    """What the failures of a group have in common."""
+
+    error_code: str
+    stage: Stage
+    content_type: ContentType
+    reason: str
+    """Normalised."""
+
+    @property
+    def group_id(self) -> str:
+        """A stable name of the group: the same on every installation."""
+        return hashlib.sha256(json.dumps(self).encode()).hexdigest()[:16]
+
+
+def group_of(failure: Failure) -> GroupKey:
+    """The group that a failure belongs to."""
+    return GroupKey(
+        failure.error_code, failure.stage, failure.item.content_type, normalise_reason(failure.reason)
+    )
+
+
+class TaskFailures(NamedTuple):
+    """A task's failures of one group."""
+
+    key: GroupKey
+    items: int
+    transient: bool
+    """Whether all of them are."""
+
+    example: Failure
+    """The first in framework order."""
+
+
+def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
+    """A task's failures by group, the largest group first."""
+    members: dict[GroupKey, list[Failure]] = {}
+    for failure in failures:
+        members.setdefault(group_of(failure), []).append(failure)
+    grouped = [
+        TaskFailures(key, len(found), all(failure.transient for failure in found), found[0])
+        for key, found in members.items()
+    ]
+    return sorted(grouped, key=lambda group: (-group.items, group.key.group_id))
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The hour that a moment lies in."""
+    return moment.replace(minute=0, second=0, microsecond=0)

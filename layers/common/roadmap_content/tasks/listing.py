@@ -1,0 +1,218 @@
+"""Lists of tasks: the filter, and statements that read a page without reading what lies before it.
+
+A page is ordered by the task's creation, the newest first. That order never changes, so a task is listed once
+however often it is updated between two pages.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+MAX_COUNTED = 10_000
+"""A total above this is not counted to its end."""
+
+MAX_GROUPS_OF_A_ROW = 20
+
+
+@dataclass(frozen=True)
+class TaskFilter:
+    """Which tasks are meant: those that meet every condition. Times are as in the columns."""
+
+    status: tuple[str, ...] = ()
+    error_code: str | None = None
+    content_type: str | None = None
+    user_id: str | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+    q: str | None = None
+    """The beginning of a task's or a roadmap's id, or of a title."""
+
+    group_id: str | None = None
+    task_ids: tuple[str, ...] = ()
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The conditions that are given."""
+        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this filter from others."""
+        document = json.dumps(self.conditions, default=str, sort_keys=True)
+        return hashlib.sha256(document.encode()).hexdigest()[:12]
+
+    @property
+    def by_failure(self) -> dict[str, str]:
+        """The conditions on a task's current failures."""
+        columns = {
+            "group_id": self.group_id,
+            "error_code": self.error_code,
+            "content_type": self.content_type,
+        }
+        return {name: value for name, value in columns.items() if value is not None}
+
+
+class Key(NamedTuple):
+    """The place of a task in a list."""
+
+    created_at: datetime
+    task_id: str
+
+
+class Selection(NamedTuple):
+    """The FROM and WHERE of a filter, its parameters, and the alias whose columns give the order."""
+
+    source: str
+    where: Sequence[str]
+    parameters: Mapping[str, Any]
+    order: str
+
+    def after(self, key: Key | None) -> "Selection":
+        """The part of the list behind a place."""
+        if key is None:
+            return self
+        condition = f"({self.order}.created_at, {self.order}.task_id) < (:key_created_at, :key_task_id)"
+        named = {"key_created_at": key.created_at, "key_task_id": key.task_id}
+        return self._replace(where=[*self.where, condition], parameters={**self.parameters, **named})
+
+    def sql(self, columns: str) -> str:
+        """A SELECT of these columns."""
+        where = " AND ".join(self.where) or "true"
+        return f"SELECT {columns} FROM {self.source} WHERE {where}"
+
+
+_ROW = """
+SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt, t.updated_at,
+    t.created_at, t.completed_at, CAST(t.execution_summary AS text) AS execution_summary, f.groups
+FROM page p JOIN roadmap_tasks t USING (task_id)
+LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
+LEFT JOIN LATERAL (
+    SELECT json_agg(json_build_array(error_code, stage, content_type, reason, items)
+        ORDER BY items DESC, group_id) AS groups
+    FROM (SELECT * FROM content_task_failures g WHERE g.task_id = t.task_id
+        ORDER BY items DESC, group_id LIMIT :groups) AS g) AS f ON true
+ORDER BY p.created_at DESC, p.task_id DESC
+"""
+
+
+def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
+    """The statement for a filter. Failures are read from their own table, in the same order."""
+    where, parameters = _conditions(task_filter)
+    by_failure = task_filter.by_failure
+    if by_failure:
+        own = [f"f.{name} = :{name}" for name in by_failure]
+        source = "content_task_failures f JOIN roadmap_tasks t ON t.task_id = f.task_id"
+        order = "f"
+        if "group_id" not in by_failure:
+            # A task with several such groups is listed once, by the first of them.
+            same = " AND ".join(f"o.{name} = :{name}" for name in by_failure)
+            own.append(
+                "NOT EXISTS (SELECT FROM content_task_failures o WHERE o.task_id = f.task_id"
+                f" AND o.group_id < f.group_id AND {same})"
+            )
+        if task_filter.user_id is not None:
+            own.append("f.user_id = :user_id")
+        where, parameters = [*own, *where], {**parameters, **by_failure}
+    else:
+        source, order = "roadmap_tasks t", "t"
+    if task_filter.q is not None:
+        parameters |= _prefixes(task_filter.q)
+        if _matches(connection, parameters) <= MAX_COUNTED:
+            where.append(f"t.task_id IN ({_CANDIDATES})")
+        else:
+            # So many match that a page is soon full in the list's order.
+            source += " LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id"
+            where.append(f"({_MATCHES})")
+    return Selection(source, where, parameters, order)
+
+
+def _conditions(task_filter: TaskFilter) -> tuple[list[str], dict[str, Any]]:
+    """The conditions on the task's own row."""
+    where: list[str] = []
+    parameters: dict[str, Any] = {}
+    if task_filter.status:
+        where.append(
+            "t.status = :status"
+            if len(task_filter.status) == 1
+            else "t.status IN (SELECT json_array_elements_text(CAST(:status AS json)))"
+        )
+        parameters["status"] = (
+            task_filter.status[0] if len(task_filter.status) == 1 else json.dumps(task_filter.status)
+        )
+    if task_filter.task_ids:
+        where.append("t.task_id IN (SELECT json_array_elements_text(CAST(:task_ids AS json)))")
+        parameters["task_ids"] = json.dumps(task_filter.task_ids)
+    for name, condition in (
+        ("user_id", "t.user_id = :user_id"),
+        ("updated_after", "t.updated_at >= :updated_after"),
+        ("updated_before", "t.updated_at < :updated_before"),
+    ):
+        if (value := getattr(task_filter, name)) is not None:
+            where.append(condition)
+            parameters[name] = value
+    return where, parameters
+
+
+# The beginning of an id or of a title, each by an index.
+_CANDIDATES = """
+(SELECT task_id FROM roadmap_tasks WHERE task_id LIKE :prefix LIMIT 10001)
+UNION (SELECT task_id FROM roadmap_tasks WHERE "left"(roadmap_id, 100) LIKE :prefix LIMIT 10001)
+UNION (SELECT n.task_id FROM roadmap_metadata m JOIN roadmap_tasks n ON "left"(n.roadmap_id, 100) =
+    "left"(m.roadmap_id, 100) AND n.roadmap_id = m.roadmap_id
+    WHERE "left"(lower(m.title), 100) LIKE :title_prefix LIMIT 10001)
+"""
+
+_MATCHES = (
+    't.task_id LIKE :prefix OR "left"(t.roadmap_id, 100) LIKE :prefix'
+    ' OR "left"(lower(r.title), 100) LIKE :title_prefix'
+)
+
+
+def _prefixes(q: str) -> dict[str, str]:
+    escaped = q[:100].replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return {"prefix": f"{escaped}%", "title_prefix": f"{escaped.lower()}%"}
+
+
+def _matches(connection: Connection, parameters: Mapping[str, Any]) -> int:
+    """How many tasks begin like this; above `MAX_COUNTED`, not counted to the end."""
+    return int(connection.scalar(text(f"SELECT count(*) FROM ({_CANDIDATES}) AS c"), parameters) or 0)
+
+
+def read_page(
+    connection: Connection, task_filter: TaskFilter, selection: Selection, after: Key | None, limit: int
+) -> list[Any]:
+    """A page of tasks behind a place, with their largest groups of current failures.
+
+    Several statuses are read each from its own index, and merged.
+    """
+    page = _page_sql(task_filter, selection.after(after))
+    parameters = {**selection.after(after).parameters, "limit": limit, "groups": MAX_GROUPS_OF_A_ROW}
+    if len(task_filter.status) > 1 and selection.order == "t" and task_filter.user_id is None:
+        parameters |= {f"status_{number}": status for number, status in enumerate(task_filter.status)}
+    return list(connection.execute(text(f"WITH page AS MATERIALIZED ({page}) {_ROW}"), parameters))
+
+
+def _page_sql(task_filter: TaskFilter, selection: Selection) -> str:
+    order = f"ORDER BY {selection.order}.created_at DESC, {selection.order}.task_id DESC LIMIT :limit"
+    columns = f"{selection.order}.task_id, {selection.order}.created_at"
+    if len(task_filter.status) > 1 and selection.order == "t" and task_filter.user_id is None:
+        others = [condition for condition in selection.where if not condition.startswith("t.status IN")]
+        branches = [
+            selection._replace(where=[f"t.status = :status_{number}", *others]).sql(columns)
+            for number in range(len(task_filter.status))
+        ]
+        merged = " UNION ALL ".join(f"({branch} {order})" for branch in branches)
+        return f"SELECT * FROM ({merged}) AS m ORDER BY created_at DESC, task_id DESC LIMIT :limit"
+    return f"{selection.sql(columns)} {order}"
+
+
+def count_tasks(connection: Connection, selection: Selection) -> int:
+    """How many tasks a filter selects; `MAX_COUNTED + 1` for more than `MAX_COUNTED`."""
+    statement = f"SELECT count(*) FROM ({selection.sql('1')} LIMIT :counted) AS c"
+    counted = connection.scalar(text(statement), {**selection.parameters, "counted": MAX_COUNTED + 1})
+    return int(counted or 0)

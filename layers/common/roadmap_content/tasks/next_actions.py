@@ -1,0 +1,81 @@
+"""What the next attempt does about an item that is missing, in a word and in a sentence. Pure."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from ..items import Stage
+from ..remedies import Remedy, remedy_of_code
+
+
+class NextAction(StrEnum):
+    """What the next attempt does about an item."""
+
+    NONE = "none"
+    SAVE = "save"
+    GENERATE = "generate"
+    REPLACE_ID = "replace_id"
+    NEXT_VERSION = "next_version"
+    REJECT_AND_GENERATE = "reject_and_generate"
+    WAIT = "wait"
+    PERSON = "person"
+
+
+class Advice(NamedTuple):
+    """An action, and what an operator reads about it."""
+
+    action: NextAction
+    text: str
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether a retry alone does not help."""
+        return self.action is NextAction.PERSON
+
+
+_TEXTS: Mapping[NextAction, str] = {
+    NextAction.NONE: "The item is saved. The next attempt does nothing.",
+    NextAction.SAVE: "The content is staged. The next attempt saves it and generates nothing.",
+    NextAction.GENERATE: "The next attempt saves the item if it is staged, and generates it otherwise.",
+    NextAction.REPLACE_ID: "The next attempt gives the staged content a new id and saves it.",
+    NextAction.NEXT_VERSION: "The next attempt saves the staged tutorial as the next free version.",
+    NextAction.REJECT_AND_GENERATE: (
+        "The next attempt moves the invalid content to rejected/ and generates the item again."
+    ),
+    NextAction.WAIT: "An attempt is running. Wait for its end.",
+}
+
+# Errors that come back until a person changes something. By error code.
+_FOR_A_PERSON: Mapping[str, str] = {
+    "TokenBudgetExhausted": "The task has used its token budget. Raise TaskTokenBudget, then retry.",
+    "ModelRefusedRequest": (
+        "The model refuses the request. Check the model's id, its access and its limits, then retry."
+    ),
+    "ModelDeclined": (
+        "The model declines to write this content. Change the concept's text or the model, then retry."
+    ),
+    "MissingSetting": "A setting of the deployment is missing or invalid. Correct it, then retry.",
+    "RoadmapNotFound": "The task's roadmap does not exist or is deleted. Restore it, then retry.",
+    "InvalidFramework": "framework_data cannot be read. Correct it, then retry.",
+    "AccessDenied": "A function lacks a permission. Correct its role, then retry.",
+}
+
+_ACTIONS: Mapping[Remedy, NextAction] = {
+    Remedy.NEW_ID: NextAction.REPLACE_ID,
+    Remedy.NEXT_VERSION: NextAction.NEXT_VERSION,
+    Remedy.REJECT: NextAction.REJECT_AND_GENERATE,
+}
+
+
+def advice(action: NextAction) -> Advice:
+    """An action that needs no person, with its text."""
+    return Advice(action, _TEXTS[action])
+
+
+def advice_for(error_code: str, stage: Stage) -> Advice:
+    """What the next attempt does about items that failed with this code at this stage."""
+    if error_code in _FOR_A_PERSON:
+        return Advice(NextAction.PERSON, _FOR_A_PERSON[error_code])
+    if stage is not Stage.SAVE:
+        return advice(NextAction.GENERATE)
+    return advice(_ACTIONS.get(remedy_of_code(error_code), NextAction.SAVE))
