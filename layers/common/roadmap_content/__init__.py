@@ -2,8 +2,8 @@
 
 import gc
 
-# What is imported stays and what JSON holds has no cycles: with CPython's own thresholds, much of a cold
-# start and of reading a large framework goes into looking for some.
+# Imported modules stay alive, and parsed JSON has no reference cycles. With CPython's default thresholds, the
+# garbage collector takes a large part of a cold start and of reading a large framework.
 gc.set_threshold(100_000, 20, 100)
 
 __version__ = "0.1.0"

@@ -1,7 +1,6 @@
-"""A bundle: a roadmap, its task and what was generated for it, in one JSON document.
+"""Parse a bundle: one JSON document with a roadmap, its task and its generated content.
 
-A bundle is taken whole or not at all: whatever is wrong with it is an `InvalidBundleError` that names the
-path of the first fault.
+An invalid bundle is rejected as a whole with an `InvalidBundleError` that names the path of the first error.
 """
 
 import json
@@ -21,7 +20,7 @@ _Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class BundleRoadmap(BaseModel):
-    """The row of `roadmap_metadata`. Hours and weeks are estimates for the learner."""
+    """A row of `roadmap_metadata`. Hours and weeks are estimates for the learner."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -34,7 +33,7 @@ class BundleRoadmap(BaseModel):
 
 
 class BundleTask(BaseModel):
-    """The row of `roadmap_tasks`."""
+    """A row of `roadmap_tasks`."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -53,7 +52,7 @@ class _Document(BaseModel):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A valid bundle; `content` holds each item exactly as the document had it."""
+    """A valid bundle. `content` holds each item unchanged."""
 
     roadmap: BundleRoadmap
     task: BundleTask
@@ -61,10 +60,10 @@ class Bundle:
 
 
 def parse_bundle(body: bytes) -> Bundle:
-    """Read a bundle.
+    """Parse a bundle from JSON.
 
     Raises:
-        InvalidBundleError: it is not JSON, or not a bundle; nothing of it is usable.
+        InvalidBundleError: the body is not JSON or not a valid bundle.
     """
     try:
         document = json.loads(body)
@@ -74,7 +73,7 @@ def parse_bundle(body: bytes) -> Bundle:
 
 
 def read_bundle(document: object) -> Bundle:
-    """Read a bundle from its decoded document; see `parse_bundle`."""
+    """Validate a decoded bundle; see `parse_bundle`."""
     if fault := unstorable(document):
         raise InvalidBundleError(fault)
     try:

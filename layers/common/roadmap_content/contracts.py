@@ -1,7 +1,7 @@
-"""What the payloads between the state machine and its functions have in common.
+"""Payload types that the state machine's functions share.
 
-What one function alone is asked or answers stands with its step. Each function has one file in `events/`.
-Unknown keys are ignored: the context object of Step Functions carries more than is used, and grows.
+Payloads of a single function are defined with its step. `events/` has one example event per function.
+Unknown keys are ignored, because the context object of Step Functions has more keys than are used here.
 """
 
 import json
@@ -22,9 +22,10 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Payload(BaseModel):
-    """A payload. Immutable, so that a step cannot change what it was asked.
+    """Base class of payloads. Immutable, so that a step cannot change its request.
 
-    A function uses a few of them: each is made ready when it is first used, not with every cold start.
+    `defer_build`: a function uses only a few payload types, so building all of them would slow the cold
+    start.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True, defer_build=True)
@@ -33,11 +34,11 @@ class Payload(BaseModel):
 PayloadT = TypeVar("PayloadT", bound=Payload)
 
 
-def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401 - whatever was sent
-    """Read a payload.
+def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401 - any JSON value
+    """Validate an event as a payload.
 
     Raises:
-        InvalidPayloadError: it has not the agreed shape; the message names the first fault.
+        InvalidPayloadError: the event does not match the type; the message names the first error.
     """
     try:
         return payload_type.model_validate(event)
@@ -54,7 +55,7 @@ def first_fault(error: ValidationError) -> str:
 
 
 class Execution(Payload):
-    """The run, as the context object describes it. Some contexts lack the count of redrives."""
+    """The execution, from the context object. Some contexts have no `RedriveCount`."""
 
     arn: Annotated[str, Field(alias="Id")]
     start_time: Annotated[AwareDatetime | None, Field(alias="StartTime")] = None
@@ -62,31 +63,31 @@ class Execution(Payload):
 
 
 class RunInput(Payload):
-    """The input of the state machine. Without an attempt the run claims one itself."""
+    """The input of the state machine. Without an attempt, the execution claims one itself."""
 
     task_id: TaskId
     attempt: Attempt | None = None
 
 
-# As much of the message as there is: whole characters and whole escapes.
+# A truncated message matches up to its last complete character or escape sequence.
 _ERROR_MESSAGE = re.compile(r'\{"errorMessage": *"((?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*)')
 
 
 class StateError(Payload):
-    """An error as the state machine caught it."""
+    """An error that the state machine caught."""
 
     error: Annotated[str, Field(alias="Error")]
     cause: Annotated[str, Field(alias="Cause")] = ""
 
     @property
     def reason(self) -> str:
-        """The cause for people: of a function's error, which is JSON and may be cut off, the message."""
+        """The error message for people. The cause of a function's error is JSON, possibly truncated."""
         message = _ERROR_MESSAGE.match(self.cause)
         return self.cause if message is None else json.loads(f'"{message[1]}"', strict=False)
 
 
 class BatchReference(Payload):
-    """One batch: items of one content type, standing in `length` bytes of the manifest from `offset` on."""
+    """One batch: items of one content type, in `length` bytes of the manifest at `offset`."""
 
     number: Count
     content_type: ContentType
@@ -96,7 +97,7 @@ class BatchReference(Payload):
 
 
 class Plan(Payload):
-    """What an attempt is about to do; the items themselves stand in the manifest."""
+    """The plan of an attempt. The items themselves are in the manifest."""
 
     task_id: TaskId
     roadmap_id: str
@@ -107,7 +108,7 @@ class Plan(Payload):
 
 
 class BatchRequest(Payload):
-    """Asks `generate_content` and then `save_batch` to handle one batch."""
+    """The request to `generate_content`, and then to `save_batch`, to handle one batch."""
 
     plan: Plan
     batch: BatchReference
@@ -116,7 +117,7 @@ class BatchRequest(Payload):
 
 
 class FinalizeResult(Payload):
-    """The outcome. `complete` means that nothing is missing; `changed` names what said otherwise before."""
+    """The outcome. `complete`: nothing is missing. `changed`: names of the fields that were corrected."""
 
     task_id: TaskId
     attempt: int | None

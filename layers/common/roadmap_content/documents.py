@@ -1,9 +1,9 @@
-"""Which values PostgreSQL can store, and the driver can bind, at all.
+"""Check that PostgreSQL can store a JSON value and that the driver can bind it.
 
 A NUL cannot be stored in `text`, a lone surrogate cannot be encoded as UTF-8, and a non-finite number is
-not JSON. Each of them fails a whole statement, and an error while binding leaves a pooled pg8000
-connection one answer behind: so they are looked for before a row goes near the driver. Nesting has an end,
-too: where Python or PostgreSQL runs out of stack depends on versions and settings, and takes the batch along.
+not JSON. Each of them fails the whole statement. An error during binding also leaves a pooled pg8000
+connection one response behind. Therefore values are checked before they reach the driver. Nesting is limited,
+too: the depth at which Python or PostgreSQL runs out of stack varies, and the error fails the whole batch.
 """
 
 import json
@@ -17,19 +17,19 @@ Document = dict[str, Any]
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 MAX_DEPTH = 100
-"""Levels of lists and objects in each other: more than content has use for, far fewer than any stack has."""
+"""Maximum nesting of lists and objects. Content needs far less; every stack allows far more."""
 
 
 _CONTAINERS = (dict, list)
 
 
 def unstorable(value: object, path: str = "") -> str | None:
-    """Say where and why a JSON value cannot be stored; `None` when all of it can be."""
+    """Describe the first part of a JSON value that cannot be stored; `None` if all of it can be stored."""
     return None if _is_storable(value) else _fault(value, path, 0)
 
 
 def is_deep(value: object) -> bool:
-    """Whether there is something below the deepest level. A level at a time: recursion has its own end."""
+    """Whether a value is nested deeper than `MAX_DEPTH`. Iterates by level, because recursion is limited."""
     level = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MAX_DEPTH):
         level = [
@@ -42,7 +42,7 @@ def is_deep(value: object) -> bool:
 
 
 def _is_storable(value: object) -> bool:
-    """Whether a value certainly can be stored: seen on its encoding, without a walk through it."""
+    """Fast check on the encoded value. `False` means that `_fault` must decide."""
     if isinstance(value, str):
         return _UNSTORABLE.search(value) is None
     if is_deep(value):
@@ -51,7 +51,7 @@ def _is_storable(value: object) -> bool:
         encoded = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except ValueError:  # a number that is not finite; a lone surrogate
         return False
-    # A backslash before "u0000" is found as well: then the walk finds nothing.
+    # This also matches an escaped backslash before "u0000"; `_fault` then finds nothing.
     return b"\\u0000" not in encoded
 
 

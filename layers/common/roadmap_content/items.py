@@ -1,4 +1,4 @@
-"""The unit of everything: one item is one (concept, content type)."""
+"""An item: one (concept, content type) pair."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class ContentType(StrEnum):
-    """What is generated for a concept."""
+    """The kinds of content that a concept has."""
 
     TUTORIAL = "tutorial"
     RESOURCES = "resources"
@@ -14,7 +14,7 @@ class ContentType(StrEnum):
 
 
 class Stage(StrEnum):
-    """Where an item was lost."""
+    """The step in which an item failed."""
 
     GENERATE = "generate"
     SAVE = "save"
@@ -22,14 +22,14 @@ class Stage(StrEnum):
 
 
 class Item(NamedTuple):
-    """One (concept, content type): the unit that is generated, saved, missed, retried and counted."""
+    """One (concept, content type) pair: the unit of generating, saving, retrying and counting."""
 
     concept_id: str
     content_type: ContentType
 
 
 class Failure(NamedTuple):
-    """Why an item is missing, as one attempt saw it."""
+    """The reason why an item is missing after one attempt."""
 
     item: Item
     stage: Stage
@@ -37,7 +37,7 @@ class Failure(NamedTuple):
     reason: str
     transient: bool
     content_fingerprint: str | None = None
-    """Which staged content was refused, where it was refused for what it is."""
+    """The fingerprint of the refused content, if the content itself was the cause."""
 
 
 RecordedFailure = tuple[int, Failure]
@@ -45,7 +45,7 @@ RecordedFailure = tuple[int, Failure]
 
 
 def count_by_type(items: Iterable[Item]) -> dict[ContentType, int]:
-    """Count items per content type; every content type is a key, also at 0."""
+    """Count items per content type. Every content type is a key, also with a count of 0."""
     counts = dict.fromkeys(ContentType, 0)
     for item in items:
         counts[item.content_type] += 1

@@ -1,8 +1,9 @@
-"""The manifest: what one attempt plans to do, in one object of S3, of which a batch is a range of bytes.
+"""The manifest: the plan of one attempt, stored as one S3 object.
 
-The state machine's payload is limited to 256 KiB and its history to 25,000 events, so a batch travels as a
-reference, and batches grow with the roadmap. A line holds a group of concepts with what each of them misses;
-a batch is one content type of one line, so that a concept's description is stored once for all three.
+The state machine's payload is limited to 256 KiB and its history to 25,000 events. Therefore a batch is
+passed as a reference (a byte range of the manifest), and batches grow with the roadmap. Each line of the
+manifest lists a group of concepts and the missing content types of each. A batch is one content type of one
+line, so that a concept's description is stored once for all three content types.
 """
 
 import json
@@ -17,25 +18,25 @@ from .roadmaps.framework import Concept, Framework, concept_from
 from .storage.bucket import Bucket
 
 MAX_BATCHES = 390
-"""An iteration takes 12 history events, and 62 where each try of everything fails, in ever new ways; a batch
-that is lost is reported in some 500 bytes. So many stay inside both limits whatever happens.
+"""Maximum batches of one attempt. A Map iteration takes 12 history events, or 62 if every retry of every Task
+is used up; a lost batch adds about 500 bytes to the payload. With this number both limits hold in all cases.
 """
 
 
 class Manifest(NamedTuple):
-    """The object's body, and the references into it."""
+    """The object's body and its batches."""
 
     body: bytes
     batches: list[BatchReference]
 
 
 def planned_batch_size(concepts: int, batch_size: int) -> int:
-    """Concepts of a batch: `batch_size`, or more where they would be too many batches."""
+    """Concepts per batch: `batch_size`, or more if that would exceed `MAX_BATCHES`."""
     return max(batch_size, ceil(concepts / (MAX_BATCHES // len(ContentType))))
 
 
 def make_manifest(framework: Framework, missing: Sequence[Item], batch_size: int) -> Manifest:
-    """Divide what is missing into batches of at most `planned_batch_size` items."""
+    """Divide the missing items into batches of at most `planned_batch_size` items."""
     wanted: dict[str, list[ContentType]] = {}
     for item in missing:
         wanted.setdefault(item.concept_id, []).append(item.content_type)
@@ -67,13 +68,13 @@ def make_manifest(framework: Framework, missing: Sequence[Item], batch_size: int
 
 
 def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> list[Concept]:
-    """The concepts whose `batch.content_type` the batch is about.
+    """Read the concepts of a batch.
 
     Raises:
-        StorageUnavailableError: S3 did not give the manifest, or only a part of it.
+        StorageUnavailableError: the manifest could not be read, or only a part of it.
     """
     line = bucket.get(manifest, start=batch.offset, length=batch.length)
     if line is None or len(line.body) != batch.length:
-        raise StorageUnavailableError(f"{manifest}: not there, or cut off")
+        raise StorageUnavailableError(f"{manifest}: not found or truncated")
     entries = json.loads(line.body)
     return [concept_from(entry["concept"]) for entry in entries if batch.content_type in entry["missing"]]

@@ -1,7 +1,7 @@
-"""What to do about staged content that an earlier attempt could not save: poison does not come back.
+"""Decide how to handle staged content that an earlier attempt could not save. No I/O.
 
-Pure. Content that was refused for what it is fails every attempt the same way unless something is done;
-content that was refused for its surroundings stays staged and is simply saved.
+If the content itself caused the refusal, every further attempt would fail in the same way: the content needs
+a remedy. If its surroundings caused the refusal, the content stays staged and is saved by the next attempt.
 """
 
 from collections.abc import Sequence
@@ -13,39 +13,42 @@ from .postgres.sqlstate import is_about_content
 
 
 class Remedy(Enum):
-    """What `generate_content` does about an item before it is saved."""
+    """How `generate_content` prepares an item for saving."""
 
     GENERATE = auto()
-    """Nothing is staged."""
+    """Nothing is staged: generate the item."""
 
     KEEP = auto()
-    """It is staged, and nothing is known against it."""
+    """The staged content can be saved as it is."""
 
     NEW_ID = auto()
-    """The content is good; its id belongs to another concept or roadmap."""
+    """The content is valid, but its id belongs to another concept or roadmap: replace the id."""
 
     NEXT_VERSION = auto()
-    """The content is good; its version is another text's."""
+    """The content is valid, but its version is taken by another text: use the next version."""
 
     REJECT = auto()
-    """The content itself was refused: quarantine it, and generate anew."""
+    """The content itself was refused: move it to `rejected/` and generate the item again."""
 
 
 def remedy_for(
     staged: str | None, refusals: Sequence[RecordedFailure]
 ) -> tuple[Remedy, RecordedFailure | None]:
-    """Decide about one item from what is staged (its fingerprint) and the refusals, the latest first.
+    """Choose the remedy for one item, and return it with the refusal that it is for.
 
-    A refusal is about the content that it names, and about no other that lies there since. The one that the
-    remedy is for comes with it.
+    A refusal only applies to the content with its fingerprint, not to content that was staged later.
+
+    Args:
+        staged: the fingerprint of the staged content; `None` if nothing is staged.
+        refusals: the item's refusals, the latest first.
     """
     if staged is None:
         return Remedy.GENERATE, None
-    for seen in refusals:
-        _, failure = seen
+    for refusal in refusals:
+        _, failure = refusal
         remedy = remedy_of_code(failure.error_code)
         if remedy is not Remedy.KEEP and failure.content_fingerprint == staged:
-            return remedy, seen
+            return remedy, refusal
     return Remedy.KEEP, None
 
 

@@ -1,4 +1,4 @@
-"""What an execution environment keeps between invocations: opened when first used, one of each."""
+"""The clients that an execution environment keeps between invocations. Each is created on first use."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,40 +18,40 @@ if TYPE_CHECKING:
 
 
 class Services:
-    """The function's way to the outside. Tests build their own from the parts."""
+    """The external services that a function uses. Tests pass other settings or replace single services."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
 
     @cached_property
     def engine(self) -> Engine:
-        """The database."""
+        """The SQLAlchemy engine of the database."""
         return self.open_engine()
 
     @cached_property
     def bucket(self) -> Bucket:
-        """Staged content, manifests and tutorial texts."""
+        """The bucket of staged content, manifests and tutorial texts."""
         return Bucket(self.settings.content_bucket)
 
     @cached_property
     def executions(self) -> Executions:
-        """The runs of the state machine."""
+        """The executions of the state machine."""
         return Executions(self.settings.state_machine_arn)
 
     @cached_property
     def generator(self) -> "Generator":
-        """What makes content that is not staged."""
-        from .generation.generator import generator_named  # for the one function that generates
+        """The generator of content that is not staged."""
+        from .generation.generator import generator_named  # only `generate_content` needs it
 
         return generator_named(self.settings.generator, self.settings)
 
     @cached_property
     def framework_cache(self) -> FrameworkCache:
-        """What is remembered of frameworks."""
+        """The cache of concept ids per roadmap."""
         return FrameworkCache()
 
     def open_engine(self, statement_timeout: int = STATEMENT_TIMEOUT) -> Engine:
-        """An engine of the database for statements that may take so many seconds."""
+        """Create an engine. `statement_timeout` is in seconds."""
         settings = self.settings
         return open_engine(
             self._credentials,
@@ -61,7 +61,10 @@ class Services:
         )
 
     def _credentials(self) -> Credentials:
-        """Asked for at each connection. Without them the database is as good as gone, and comes back so."""
+        """Read the credentials, for each new connection.
+
+        Unreadable credentials count as an unreachable database, which is a transient error.
+        """
         if self.settings.database_auth == "iam":
             return self._iam_credentials()
         try:
@@ -70,7 +73,7 @@ class Services:
             raise DatabaseUnavailableError(f"no credentials: {error}") from error
 
     def _iam_credentials(self) -> Credentials:
-        """Credentials whose password is a token: signed here, good for 15 minutes to connect with."""
+        """Credentials with an IAM authentication token, which is signed locally and valid for 15 minutes."""
         import boto3
         from botocore.exceptions import BotoCoreError
 

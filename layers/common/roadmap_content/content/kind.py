@@ -1,7 +1,7 @@
-"""What a content type is to the rest of the system.
+"""The interface of a content type.
 
-A content type differs from another in its contract, its table and its fields in `framework_data`, and in
-nothing else: planning, generating, saving and finalizing know it only as a `ContentKind`.
+Content types differ only in their contract, their table and their fields in `framework_data`. Planning,
+generating, saving and finalizing use them through `ContentKind`.
 """
 
 import json
@@ -26,64 +26,63 @@ Title = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
 class Content(BaseModel):
-    """One generated item as it is staged. Keys that this system does not know are kept as they are."""
+    """One staged item. Unknown keys are kept."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", defer_build=True)
 
 
 class Draft(BaseModel):
-    """One item as a generator makes it: no id and no version yet, those are given when it is staged."""
+    """One item from a generator. Its id and version are assigned when it is staged."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
 
 
 Row = dict[str, Any]
-"""An item's columns by name; what is large and JSON is text already, under `DOCUMENT`."""
+"""An item's columns by name. A large JSON column is already encoded, under the key `DOCUMENT`."""
 
 DOCUMENT = "document"
 
 
 class ContentKind(NamedTuple):
-    """Everything that is particular to one content type."""
+    """Everything that is specific to one content type."""
 
     content_type: ContentType
     content: type[Content]
     draft: type[Draft]
     id_field: str
-    """The key of the item's own id, in staged content and as the table's primary key."""
+    """The name of the item's id, both in staged content and as the table's primary key."""
 
     to_row: Callable[[str, str, Document], Row]
-    """`(roadmap_id, concept_id, content)` → the item's row, as `save_sql` takes it."""
+    """`(roadmap_id, concept_id, content)` → the item's row, for `save_sql`."""
 
     complete: Callable[[Document, int], Document]
-    """`(draft, version)` → the fields that staged content has besides the draft's and its id."""
+    """`(draft, version)` → the fields of staged content besides the draft's fields and the id."""
 
     publish: "Callable[[Bucket, Row, Document], Row]"
-    """Stores what does not go into the row, before the row is saved; → the row, with what came of it."""
+    """Stores the part of the content that is not in the row, before the row is saved; → the updated row."""
 
     save_sql: str
-    """Saves the rows that `save_parameters` gives it; the `concept_id` and the `row_status` of each that it
-    refused, and of no other."""
+    """Saves the rows of `save_parameters`. Returns `concept_id` and `row_status` of each refused row."""
 
     saved_sql: str
-    """The `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
+    """Selects the `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
 
     current_sql: str
-    """The current row of every completed item of `:roadmap_id`, as `project` takes it."""
+    """Selects the current row of every completed item of `:roadmap_id`, for `project`."""
 
     versions_sql: str | None
-    """The highest `version`, saved or not, of each of `:concept_ids` (a JSON array) in `:roadmap_id`; of a
-    type that has versions."""
+    """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in
+    `:roadmap_id`. `None` for a content type without versions."""
 
     project: Callable[[Row | None], Document]
-    """The concept's fields in `framework_data` that follow from its current row, or from having none."""
+    """The concept's fields in `framework_data`, from its current row or from `None`."""
 
     def parse(self, body: bytes) -> Document:
-        """Read one staged item.
+        """Parse one staged item.
 
         Raises:
-            InvalidContentError: the body is not JSON, not of this type's shape, or cannot be stored; the
-                message names the first fault and its place.
+            InvalidContentError: the body is not JSON, does not match the contract, or cannot be stored; the
+                message names the first error and its path.
         """
         try:
             document = json.loads(body, parse_constant=_refuse_constant)
@@ -92,7 +91,7 @@ class ContentKind(NamedTuple):
         return self.check(document)
 
     def check(self, document: object) -> Document:
-        """Hold an already decoded item against this type's contract; see `parse`."""
+        """Validate a decoded item against this type's contract; see `parse`."""
         if fault := unstorable(document):
             raise InvalidContentError(fault)
         try:
@@ -106,8 +105,8 @@ class ContentKind(NamedTuple):
 def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
     """The parameters of a `save_sql`: `rows`, a JSON array with an `ordinal` from 1 on, and `documents`.
 
-    A document is a line of its own: escaped JSON holds no line feed. Inside `rows` it would be escaped and
-    parsed twice over, and carried along where rows are only checked.
+    `documents` has one encoded document per line: escaped JSON contains no line feed. Inside `rows`,
+    documents would be escaped and parsed twice, and copied through the steps that only check the rows.
     """
     columns = [
         {"ordinal": ordinal} | {name: value for name, value in row.items() if name != DOCUMENT}
@@ -118,7 +117,7 @@ def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
 
 
 def nothing_to_publish(_bucket: "Bucket", row: Row, _content: Document) -> Row:
-    """The row is all there is."""
+    """The `publish` of a content type that is stored in its row alone."""
     return row
 
 
@@ -127,7 +126,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def status_field(row: Mapping[str, Any] | None) -> str:
-    """The status of an item in `framework_data`: the tables know only completed and missing."""
+    """The status of an item in `framework_data`. An item without a completed row is `failed`."""
     return "failed" if row is None else "completed"
 
 

@@ -1,4 +1,4 @@
-"""Quizzes: the contract, the table `quiz_metadata`, and the fields of a concept."""
+"""Quizzes: the contract, the table `quiz_metadata`, and the fields in `framework_data`."""
 
 import json
 from collections import Counter
@@ -61,7 +61,7 @@ class Quiz(Content):
 
 
 class QuestionDraft(Draft):
-    """One question as a generator makes it. `correct_answer` holds indexes into `options`."""
+    """One question from a generator. `correct_answer` holds indexes into `options`."""
 
     question_id: NonEmpty
     question_type: Literal["single_choice", "multiple_choice", "true_false"]
@@ -78,14 +78,14 @@ class QuestionDraft(Draft):
 
 
 class QuizDraft(Draft):
-    """A quiz as a generator makes it."""
+    """A quiz from a generator."""
 
     questions: Annotated[list[QuestionDraft], Field(min_length=1)]
 
 
-# Promises: a concept that has its row keeps it; an id that is taken elsewhere is refused, not moved.
-# What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
-# the statistics say that it has nothing, and a join believes them and reads all of it for every row.
+# Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
+# `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make the
+# planner choose a join that reads all rows of the roadmap for every incoming row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS id_rank

@@ -1,4 +1,4 @@
-"""Resources: the contract, the table `resource_recommendation_metadata`, and the fields of a concept."""
+"""Resources: contract, table `resource_recommendation_metadata`, and fields in `framework_data`."""
 
 import json
 from typing import Annotated
@@ -20,7 +20,7 @@ from .kind import (
 
 
 class Resource(Content):
-    """One recommendation. A URL is checked for its scheme and never fetched."""
+    """One recommendation. Only the scheme of the URL is checked; the URL is never fetched."""
 
     title: Annotated[str, StringConstraints(min_length=1)]
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
@@ -35,7 +35,7 @@ class Resources(Content):
 
 
 class ResourceDraft(Draft):
-    """One recommendation as a generator makes it. `relevance_score` is between 0 and 1."""
+    """One recommendation from a generator. `relevance_score` is between 0 and 1."""
 
     title: Annotated[str, StringConstraints(min_length=1)]
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
@@ -46,15 +46,15 @@ class ResourceDraft(Draft):
 
 
 class ResourcesDraft(Draft):
-    """A list of resources as a generator makes it."""
+    """A list of resources from a generator."""
 
     resources: list[ResourceDraft]
     search_queries_used: list[str]
 
 
-# Promises: a concept that has its row keeps it; an id that is taken elsewhere is refused, not moved.
-# What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
-# the statistics say that it has nothing, and a join believes them and reads all of it for every row.
+# Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
+# `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make the
+# planner choose a join that reads all rows of the roadmap for every incoming row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS id_rank

@@ -1,6 +1,6 @@
-"""Tutorials: the contract, the table `tutorial_metadata`, and the fields of a concept.
+"""Tutorials: the contract, the table `tutorial_metadata`, and the fields in `framework_data`.
 
-The text itself is an object in S3 that is written once and never overwritten; the row points to it.
+The text is an S3 object that is written once and never overwritten. The row holds its key.
 """
 
 from ..documents import Document
@@ -32,7 +32,7 @@ class Tutorial(Content):
 
 
 class TutorialDraft(Draft):
-    """A tutorial as a generator makes it. `estimated_completion_time` is in minutes."""
+    """A tutorial from a generator. `estimated_completion_time` is in minutes."""
 
     title: Title
     summary: str
@@ -40,12 +40,12 @@ class TutorialDraft(Draft):
     markdown: str
 
 
-# The roadmap's row is locked before this runs, so that nobody else saves its concepts meanwhile.
-# Promises: a completed row is never changed; a row is latest only if no version is higher; older versions
-# are demoted only for what this statement inserted; an id that is taken elsewhere is refused, not moved.
+# Requires a lock on the roadmap's row, so that no other transaction saves its concepts at the same time.
+# Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; older
+# versions are demoted only for inserted rows; an id that another concept uses is refused, not moved.
 # A row that the product prepared (not completed, same id) is completed in place.
-# What is there already is looked up row by row, and OFFSET 0 keeps it so: of a roadmap that grows by batches
-# the statistics say that it has nothing, and a join believes them and reads all of it for every row.
+# `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make the
+# planner choose a join that reads all rows of the roadmap for every incoming row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS id_rank
@@ -105,8 +105,8 @@ SELECT DISTINCT concept_id FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 """
 
-# The highest completed version, whatever `is_latest` says: a version that is only prepared hides nothing.
-# `framework_data` carries 300 characters of the summary.
+# Selects the highest completed version and ignores `is_latest`, which may be set on a row that is only
+# prepared. `framework_data` holds the first 300 characters of the summary.
 CURRENT = """
 SELECT DISTINCT ON (concept_id)
     concept_id, tutorial_id, content_url, content_version, left(summary, 300) AS summary
@@ -138,7 +138,7 @@ def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
 
 
 def _publish(bucket: Bucket, row: Row, tutorial: Document) -> Row:
-    """Store the text. Never over another: a row may already point to that one."""
+    """Store the text. An existing text is never overwritten, because another row may refer to it."""
     stored = bucket.put_if_absent(
         row["content_url"], tutorial["markdown"].encode(), "text/markdown; charset=utf-8"
     )

@@ -1,7 +1,7 @@
-"""A roadmap's framework: stages → modules → concepts, read, checked and projected. No I/O.
+"""A roadmap's framework: read, check and project stages → modules → concepts. No I/O.
 
-`framework_data` belongs to the product: keys that are not ours, their order and the order of concepts
-survive whatever is done here. Only the fields that a content type maps are ever written.
+`framework_data` belongs to the product: unknown keys, the order of keys and the order of concepts are
+preserved. Only the fields that a content type projects are written.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,9 +18,9 @@ TOO_DEEP = f"framework_data is nested deeper than {MAX_DEPTH} levels"
 
 
 class Concept(NamedTuple):
-    """One concept and its place: what a generator may know of it.
+    """One concept and its place in the framework: the input of a generator.
 
-    `estimated_hours` is in hours. Fields that the framework does not give are empty.
+    `estimated_hours` is in hours. Fields that the framework lacks are empty.
     """
 
     concept_id: str
@@ -36,17 +36,17 @@ class Concept(NamedTuple):
 
 @dataclass(frozen=True)
 class Framework:
-    """A `framework_data` that has been found valid."""
+    """A valid `framework_data`."""
 
     document: Document
     nodes: Mapping[str, Document] = field(repr=False)
     """The concept objects inside `document`, by id, in framework order."""
 
     places: Mapping[str, tuple[str, str]] = field(repr=False)
-    """The names of stage and module that a concept stands in, by id."""
+    """The names of a concept's stage and module, by concept id."""
 
     def items(self) -> Iterator[Item]:
-        """Every item of the roadmap: concepts in framework order, each with every content type."""
+        """All items of the roadmap: every concept in framework order, with every content type."""
         for concept_id in self.nodes:
             for content_type in ContentType:
                 yield Item(concept_id, content_type)
@@ -56,12 +56,12 @@ class Framework:
         return missing_items(self.nodes, saved)
 
     def concept(self, concept_id: str) -> Concept:
-        """What is known of one concept, whatever the product left out or wrote otherwise."""
+        """One concept. Fields that are absent or have another type are empty."""
         stage, module = self.places[concept_id]
         return concept_from(self.nodes[concept_id] | {"stage": stage, "module": module})
 
     def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> bool:
-        """Write into the document what follows from the tables; say whether that changed anything."""
+        """Update the document's status fields from the current rows; return whether anything changed."""
         changed = False
         for concept_id, node in self.nodes.items():
             for content_type, kind in CONTENT_KINDS.items():
@@ -73,7 +73,7 @@ class Framework:
 
 
 def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, frozenset[str]]) -> list[Item]:
-    """The items of concepts without a completed row, in the order of the concepts."""
+    """The items without a completed row, in the order of `concept_ids`."""
     by_type = [(content_type, saved[content_type]) for content_type in ContentType]
     return [
         Item(concept_id, content_type)
@@ -84,16 +84,16 @@ def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, frozen
 
 
 def read_framework(document: object) -> Framework:
-    """Find the concepts of a `framework_data`.
+    """Read and check a `framework_data`.
 
     Raises:
-        InvalidFrameworkError: it is not stages[] → modules[] → concepts[], holds no concept, or one id
-            twice, or an id that cannot be stored, or is nested too deep; the message names the place.
+        InvalidFrameworkError: the document is not stages[] → modules[] → concepts[], has no concept, has a
+            duplicate id or an id that cannot be stored, or is nested too deep; the message names the path.
     """
     if not isinstance(document, dict):
         raise InvalidFrameworkError(f"framework_data is not an object: {document!r:.80}")
     if is_deep(document):
-        # What can just be read cannot always be written back: that takes more of the stack.
+        # Encoding needs more of the stack than decoding: a document that was read might not be writable.
         raise InvalidFrameworkError(TOO_DEEP)
     nodes: dict[str, Document] = {}
     places: dict[str, tuple[str, str]] = {}
@@ -123,7 +123,7 @@ def read_framework(document: object) -> Framework:
 
 
 def concept_from(fields: Document) -> Concept:
-    """A concept from its node, or from the fields of a `Concept`, read back from JSON."""
+    """A concept from its node in the framework, or from the JSON form of a `Concept`."""
     return Concept(
         concept_id=fields["concept_id"],
         name=_text(fields.get("name")) or fields["concept_id"],
@@ -138,13 +138,13 @@ def concept_from(fields: Document) -> Concept:
 
 
 Position = tuple[int, int, int]
-"""The indexes of a concept: of its stage, of the module there, of itself there."""
+"""The indexes of a concept's stage, of its module in the stage, and of the concept in the module."""
 
 _LEVELS = ("stages", "modules", "concepts")
 
 
 def _children(parent: Document, *position: int) -> list[Document]:
-    """The objects one level below `parent`, which stands at `position`."""
+    """The objects one level below `parent`, whose own indexes are `position`."""
     key = _LEVELS[len(position)]
     children = parent.get(key)
     if not isinstance(children, list):
@@ -156,7 +156,7 @@ def _children(parent: Document, *position: int) -> list[Document]:
 
 
 def _path(*position: int) -> str:
-    """A place by name. Made only for a fault: there may be 30,000 places, and none is wrong."""
+    """The path of a position, for an error message."""
     steps = (f".{level}[{index}]" for level, index in zip(_LEVELS, position, strict=False))
     return f"framework_data{''.join(steps)}"
 
@@ -174,5 +174,5 @@ def _number(value: object) -> float:
         return 0.0
     try:
         return float(value)
-    except OverflowError:  # JSON's whole numbers have no end
+    except OverflowError:  # JSON integers are unbounded
         return 0.0

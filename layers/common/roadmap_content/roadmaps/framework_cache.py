@@ -1,25 +1,25 @@
-"""The concepts of a roadmap, for who asks again and again: read anew only when its row has changed.
+"""Cache of a roadmap's concept ids, keyed by row version.
 
-A page that waits for content polls the task's status. To fetch and parse the framework was most of that
-answer, and it is another one only after a run, or after a change of the product's own.
+A page that waits for content polls the task's status. Fetching and parsing `framework_data` would take most
+of the time of such a request, but it changes only after a run or a change by the product.
 """
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from .metadata import load_framework_unless_known
+from .metadata import load_framework_if_changed
 
-MOST_CONCEPTS = 100_000
-"""That are remembered, of all roadmaps together: an environment that lives long is asked for ever more."""
+MAX_CONCEPTS = 100_000
+"""Maximum cached concept ids of all roadmaps together. Bounds the memory of a long-lived environment."""
 
 
 class FrameworkCache:
-    """What an execution environment remembers of frameworks: the ids of their concepts."""
+    """The concept ids per roadmap that an execution environment has read. Evicts the least recently used."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, Sequence[str]]] = {}
-        """`(version of the row, concept ids)` by roadmap, the one that was asked for last at the end."""
+        self._entries: dict[str, tuple[str, Sequence[str]]] = {}
+        """`(row version, concept ids)` by roadmap, least recently used first."""
 
     def concept_ids(self, connection: Connection, roadmap_id: str | None, user_id: str) -> Sequence[str]:
         """The concepts of a user's roadmap, in framework order.
@@ -27,11 +27,11 @@ class FrameworkCache:
         Raises:
             RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
         """
-        known, concept_ids = self._known.pop(roadmap_id or "", ("", ()))
-        version, framework = load_framework_unless_known(connection, roadmap_id, user_id, known)
+        cached_version, concept_ids = self._entries.pop(roadmap_id or "", ("", ()))
+        version, framework = load_framework_if_changed(connection, roadmap_id, user_id, cached_version)
         if framework is not None:
             concept_ids = tuple(framework.nodes)
-        self._known[roadmap_id or ""] = version, concept_ids
-        while sum(len(remembered) for _, remembered in self._known.values()) > MOST_CONCEPTS:
-            del self._known[next(iter(self._known))]
+        self._entries[roadmap_id or ""] = version, concept_ids
+        while sum(len(cached) for _, cached in self._entries.values()) > MAX_CONCEPTS:
+            del self._entries[next(iter(self._entries))]
         return concept_ids

@@ -1,4 +1,4 @@
-"""Roadmaps, and the table that keeps them: `roadmap_metadata`."""
+"""The table `roadmap_metadata`: read, lock and update roadmaps."""
 
 import json
 from typing import Any
@@ -9,14 +9,14 @@ from ..documents import Document
 from ..errors import InvalidFrameworkError, RoadmapNotFoundError
 from .framework import TOO_DEEP, Framework, read_framework
 
-# NO KEY UPDATE, and not UPDATE: other savers' foreign keys need a KEY SHARE lock on the row meanwhile.
-# A statement of its own, so that what follows it in the transaction sees what the last holder committed.
+# NO KEY UPDATE instead of UPDATE: foreign keys of concurrent inserts need a KEY SHARE lock on the row.
+# A separate statement, so that the next statement's snapshot includes the commit of the previous lock holder.
 LOCK = text("SELECT 1 FROM roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE")
 
-# Who wrote a row and where it lies: together, another value for every version of it that can be seen.
+# `xmin` and `ctid` together differ for every visible version of a row.
 READ = text("""
 SELECT user_id, deleted_at IS NOT NULL AS deleted, version,
-    CASE WHEN version <> :known THEN CAST(framework_data AS text) END AS framework_data
+    CASE WHEN version <> :known_version THEN CAST(framework_data AS text) END AS framework_data
 FROM roadmap_metadata r, LATERAL (SELECT concat(r.xmin, ' ', r.ctid) AS version) AS v
 WHERE roadmap_id = :roadmap_id
 """)
@@ -27,7 +27,7 @@ UPDATE roadmap_metadata SET framework_data = CAST(:framework_data AS json) WHERE
 
 
 def lock_roadmap(connection: Connection, roadmap_id: str) -> bool:
-    """Make this transaction the only one that saves or projects the roadmap; `False` if there is none."""
+    """Lock the roadmap against concurrent saving and projection; `False` if it does not exist."""
     return connection.execute(LOCK, {"roadmap_id": roadmap_id}).first() is not None
 
 
@@ -41,21 +41,21 @@ def load_framework(connection: Connection, roadmap_id: str | None, user_id: str)
     return _framework(_read(connection, roadmap_id, user_id))
 
 
-def load_framework_unless_known(
-    connection: Connection, roadmap_id: str | None, user_id: str, known: str
+def load_framework_if_changed(
+    connection: Connection, roadmap_id: str | None, user_id: str, known_version: str
 ) -> tuple[str, Framework | None]:
-    """`(version, framework)` of a user's roadmap; no framework where its row's version is the `known` one.
+    """`(version, framework)` of a user's roadmap; the framework is `None` if the version is `known_version`.
 
     Raises:
         RoadmapNotFoundError, InvalidFrameworkError: as `load_framework` does.
     """
-    row = _read(connection, roadmap_id, user_id, known)
-    return row.version, None if row.version == known else _framework(row)
+    row = _read(connection, roadmap_id, user_id, known_version)
+    return row.version, None if row.version == known_version else _framework(row)
 
 
-def _read(connection: Connection, roadmap_id: str | None, user_id: str, known: str = "") -> Row[Any]:
-    """The row of a user's roadmap, without its framework where its version is the `known` one."""
-    row = connection.execute(READ, {"roadmap_id": roadmap_id, "known": known}).one_or_none()
+def _read(connection: Connection, roadmap_id: str | None, user_id: str, known_version: str = "") -> Row[Any]:
+    """The row of a user's roadmap, without `framework_data` if its version is `known_version`."""
+    row = connection.execute(READ, {"roadmap_id": roadmap_id, "known_version": known_version}).one_or_none()
     if roadmap_id is None:
         raise RoadmapNotFoundError("the task names no roadmap")
     if row is None or row.user_id != user_id:
@@ -77,5 +77,5 @@ def _decode(framework_data: str) -> object:
 
 
 def write_framework(connection: Connection, roadmap_id: str, document: Document) -> None:
-    """Write a framework back. The row must be locked since it was read."""
+    """Write a framework back. The caller must have locked the row before reading it."""
     connection.execute(WRITE_FRAMEWORK, {"roadmap_id": roadmap_id, "framework_data": json.dumps(document)})
