@@ -1,4 +1,4 @@
-"""Lambda authorizer of the API: lets a request through for the user that its bearer token proves."""
+"""Lambda authorizer of the API: verifies the bearer token of a request."""
 
 import os
 from typing import Any
@@ -17,13 +17,13 @@ preload_for_snapstart()
 logger = Logger()
 
 
-# Said outright, because the environment could switch it on: the event holds the token.
+# Explicit, because an environment variable could enable it, and the event contains the token.
 @logger.inject_lambda_context(log_event=False)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Answer with a policy, or raise: `Unauthorized` becomes 401.
+    """Return a policy, or raise `Unauthorized`, which API Gateway answers with 401.
 
-    What keeps a token from being judged (settings, keys) is refused as well, but becomes 500: the token may
-    be good, so nobody should be sent to sign in again, and it is for us to repair.
+    Faults that prevent the verification (settings, keys) are answered with 500 instead: the token may be
+    valid, so the user should not be asked to sign in again.
     """
     try:
         settings = AuthorizationSettings.from_environment(os.environ)

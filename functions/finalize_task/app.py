@@ -1,4 +1,4 @@
-"""Records how an attempt ended."""
+"""Lambda of the state Finalize: records the outcome of an attempt."""
 
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.handler import step_handler

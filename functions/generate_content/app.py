@@ -1,4 +1,4 @@
-"""Stages what a batch misses."""
+"""Lambda of the state Generate: generates and stages the items of a batch that are not staged."""
 
 from roadmap_content.contracts import BatchRequest
 from roadmap_content.steps.generate import generate_content

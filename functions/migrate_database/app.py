@@ -1,4 +1,4 @@
-"""Brings the database's schema up to date."""
+"""Lambda that migrates the database schema; the deployment invokes it."""
 
 from roadmap_content.steps.handler import step_handler
 from roadmap_content.steps.migrate import MigrateRequest, migrate_database

@@ -1,4 +1,4 @@
-"""Plans a task's attempt: claims it and writes down what PostgreSQL misses."""
+"""Lambda of the state Plan: claims an attempt and writes its manifest of missing items."""
 
 from roadmap_content.steps.handler import step_handler
 from roadmap_content.steps.plan import PlanRequest, plan_batches

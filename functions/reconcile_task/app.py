@@ -1,4 +1,4 @@
-"""Records what ended without a record, and repairs what no longer follows from the tables."""
+"""Lambda that finalizes tasks whose execution ended without Finalize, and repairs drifted projections."""
 
 from roadmap_content.steps.handler import step_handler
 from roadmap_content.steps.reconcile import ReconcileRequest, reconcile

@@ -1,4 +1,4 @@
-"""Saves what is staged of a batch."""
+"""Lambda of the state Save: saves the staged items of a batch."""
 
 from roadmap_content.contracts import BatchRequest
 from roadmap_content.steps.handler import step_handler

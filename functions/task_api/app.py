@@ -1,4 +1,4 @@
-"""The API: how a task stands, and the next attempt at what it misses."""
+"""The REST API of tasks: get a task's status and retry its missing items."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
@@ -31,21 +31,23 @@ preload_for_snapstart()
 services = Services()
 app = APIGatewayRestResolver(enable_validation=True)
 
-TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
-UserId = Annotated[str, Query(pattern=USER_ID, description="The task's user: must be the token's subject.")]
+TaskId = Annotated[str, Path(pattern=TASK_ID, description="The id of the task.")]
+UserId = Annotated[
+    str, Query(pattern=USER_ID, description="The owner of the task. Must equal the token's subject.")
+]
 Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the state that failed.")]
 
 _REFUSALS: Mapping[int, str] = {
-    403: "The token does not prove user_id",
-    404: "The user has no such task",
-    409: "An attempt is at work on the task, its roadmap cannot be read, or it cannot be redriven",
+    403: "user_id is not the token's subject",
+    404: "The task does not exist or belongs to another user",
+    409: "An attempt is running, the roadmap cannot be read, or the execution cannot be redriven",
     422: "A parameter is malformed",
-    503: "PostgreSQL or Step Functions did not answer in time: ask again",
+    503: "PostgreSQL or Step Functions did not respond in time; try again",
 }
 
 
 def _refused(*statuses: int) -> dict[int, OpenAPIResponse]:
-    """What the document says of the answers to requests that are not done."""
+    """The OpenAPI descriptions of error responses."""
     return {
         status: {
             "description": _REFUSALS[status],
@@ -56,7 +58,7 @@ def _refused(*statuses: int) -> dict[int, OpenAPIResponse]:
 
 
 def _answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIResponse]:
-    """What the document says of the answers to requests that are done, by status (`s200="…"`)."""
+    """The OpenAPI descriptions of successful responses, by status (`s200="…"`)."""
     return {
         int(status.removeprefix("s")): {
             "description": description,
@@ -68,11 +70,12 @@ def _answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIR
 
 @app.get(
     "/api/v1/tasks/<task_id>",
-    summary="How a task stands",
-    responses=_answered(TaskStatus, s200="Read from the tables") | _refused(403, 404, 422, 503),
+    summary="Get a task's status",
+    responses=_answered(TaskStatus, s200="The task's status and its missing items")
+    | _refused(403, 404, 422, 503),
 )
 def get_task(task_id: TaskId, user_id: UserId) -> TaskStatus:
-    """Read from the tables what a task has and what it misses."""
+    """Return the status of a task, with saved and missing items computed from the content tables."""
     user = caller_of(app.current_event.raw_event).reads_for(user_id)
 
     def read(connection: Connection) -> TaskStatus:
@@ -84,14 +87,14 @@ def get_task(task_id: TaskId, user_id: UserId) -> TaskStatus:
 
 @app.post(
     "/api/v1/tasks/<task_id>/retry",
-    summary="Make again what a task misses",
-    responses=_answered(RetryAnswer, s200="Nothing is missing", s202="An attempt has been started")
+    summary="Retry a task's missing items",
+    responses=_answered(RetryAnswer, s200="Nothing is missing", s202="An attempt was started")
     | _refused(403, 404, 409, 422, 503),
 )
 def post_retry(
     task_id: TaskId, user_id: UserId, force_checkpoint: Checkpoint = False
 ) -> Response[RetryAnswer]:
-    """Start the next attempt at exactly what PostgreSQL misses."""
+    """Start a new attempt for the items that are missing from the content tables."""
     caller = caller_of(app.current_event.raw_event)
     user = caller.changes_for(user_id)
     recover, cause = (redrive_task, Cause.CHECKPOINT) if force_checkpoint else (retry_task, Cause.RETRY)
@@ -101,7 +104,7 @@ def post_retry(
 
 @app.exception_handler(ContentError)  # type: ignore[untyped-decorator]
 def refuse(error: ContentError) -> Response[Refusal]:
-    """Answer what could not be done."""
+    """Answer a request that failed with an error of this system."""
     status, refusal = refusal_of(error)
     log = logger.error if status >= 500 else logger.info
     log("request_refused", status=status, error_code=error.code, reason=str(error))
@@ -111,7 +114,7 @@ def refuse(error: ContentError) -> Response[Refusal]:
 
 @app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
 def refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
-    """Answer a request that is not as the document says: in what, but not what stood there."""
+    """Answer a malformed request. Names the parameter, but does not repeat its value."""
     fault = error.errors()[0]
     place = ".".join(map(str, fault["loc"]))
     return _respond(422, Refusal(error="InvalidRequest", message=f"{place}: {fault['msg']}"))
@@ -119,8 +122,8 @@ def refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
 
 @app.not_found
 def refuse_unknown(_error: NotFoundError) -> Response[Refusal]:
-    """Answer where no route leads: an id with a character that no id has is not routed at all."""
-    return _respond(404, Refusal(error="NotFound", message="there is nothing at this path"))
+    """Answer a path without a route, such as a task id with an invalid character."""
+    return _respond(404, Refusal(error="NotFound", message="no resource has this path"))
 
 
 def _respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> Response[BodyT]:
@@ -138,5 +141,5 @@ def _deadline() -> Deadline:
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request of API Gateway."""
+    """Answer a request from API Gateway."""
     return app.resolve(event, context)

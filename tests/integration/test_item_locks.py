@@ -35,7 +35,7 @@ def other(pipeline: Pipeline, database_url: str) -> Iterator[Pipeline]:
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(item_locks, "TRY_AGAIN", 0.02)
+    monkeypatch.setattr(item_locks, "RETRY_SECONDS", 0.02)
 
 
 def locks(pipeline: Pipeline, seconds: float = 30) -> ItemLocks:

@@ -53,7 +53,7 @@ OPTION_WORDS = [
     word
     for prose in (ENGLISH, CHINESE)
     for asking in (prose.place, prose.keywords, prose.prerequisite)
-    for word in (*asking.wrong, *(other.upper() for other in asking.wrong), asking.otherwise)
+    for word in (*asking.wrong, *(other.upper() for other in asking.wrong), asking.fallback)
 ]
 
 any_text = st.text(st.characters()) | st.sampled_from(OPTION_WORDS)
@@ -166,14 +166,14 @@ def test_quiz_is_five_questions_of_every_type_and_difficulty_without_an_option_t
 def test_place_is_right(concept: Concept) -> None:
     place = " › ".join(dict.fromkeys(name for name in (concept.stage, concept.module) if name))
     question = questions(concept)[0]
-    assert right(question) == [place or prose_of(concept).place.otherwise]
+    assert right(question) == [place or prose_of(concept).place.fallback]
     assert place.casefold() not in folded(wrong(question))
 
 
 @given(plain_concept)
 def test_claim_about_the_description_is_judged_rightly(concept: Concept) -> None:
     prose, question = prose_of(concept), questions(concept)[1]
-    claims_none = question.question == prose.says_nothing.format(name=concept.name)
+    claims_none = question.question == prose.lacks_description.format(name=concept.name)
     true, false = prose.truth
     assert right(question) == [true if claims_none == (not concept.description) else false]
 
@@ -184,7 +184,7 @@ def test_keywords_are_right(concept: Concept) -> None:
     if concept.keywords:
         assert set(right(question)) <= set(concept.keywords)
     else:
-        assert right(question) == [prose_of(concept).keywords.otherwise]
+        assert right(question) == [prose_of(concept).keywords.fallback]
     assert not folded(wrong(question)) & folded(concept.keywords)
 
 
@@ -194,7 +194,7 @@ def test_prerequisite_is_right(concept: Concept) -> None:
     if concept.prerequisites:
         assert set(right(question)) <= set(concept.prerequisites)
     else:
-        assert right(question) == [prose_of(concept).prerequisite.otherwise]
+        assert right(question) == [prose_of(concept).prerequisite.fallback]
     assert not folded(wrong(question)) & folded(concept.prerequisites)
 
 

@@ -12,7 +12,7 @@ def openapi_document() -> str:
     document: str = api.app.get_openapi_json_schema(
         title="Roadmap content",
         version=__version__,
-        description="How a task stands, and the next attempt at what it misses.",
+        description="Get the status of content-generation tasks and retry missing items.",
     )
     return document + "\n"
 

@@ -1,4 +1,4 @@
-"""Who is calling: the bearer token of a request is verified, and API Gateway is told what it allows."""
+"""Authenticate a request by its bearer token."""
 
 from .keys import key_source
 from .settings import AuthorizationSettings
@@ -6,10 +6,10 @@ from .tokens import bearer_token, verify
 
 
 def authenticate(authorization: object, settings: AuthorizationSettings) -> str:
-    """The `user_id` that an Authorization header proves.
+    """Verify an Authorization header and return its `user_id`.
 
     Raises:
-        UnauthorizedError: it proves none.
-        KeysUnavailableError: it cannot be judged, for want of a key.
+        UnauthorizedError: the header has no valid token.
+        KeysUnavailableError: the token cannot be verified, because the keys are unavailable.
     """
     return verify(bearer_token(authorization), key_source(settings), settings)

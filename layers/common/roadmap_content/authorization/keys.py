@@ -1,8 +1,8 @@
-"""The keys that tokens are verified with, and where they come from.
+"""The sources of keys for the verification of tokens.
 
-Each source fixes the algorithms that its keys are for. A token's own `alg` only has to be one of them, and
-its `jku`, `x5u` and `jwk` are never looked at: so a public key cannot be taken for a shared secret, and no
-token can bring its own key or go without a signature.
+Each source has a fixed list of algorithms, and a token's `alg` must be one of them. The headers `jku`, `x5u`
+and `jwk` are ignored. Therefore a public key is never used as a shared secret, no token can supply its own
+key, and unsigned tokens are refused.
 """
 
 import math
@@ -18,34 +18,34 @@ from ..errors import TransientError
 from .settings import AuthorizationSettings
 
 LIFETIME_SECONDS = 300
-"""How long fetched keys are used: a key that is withdrawn is accepted no longer than this."""
+"""Lifetime of cached keys: the maximum time for which a revoked key is still accepted."""
 
 REFETCH_SECONDS = 5
-"""How often, at most, keys are fetched before their time, or again after a failure."""
+"""Minimum interval between fetches before the cache expires or after a failure."""
 
 TIMEOUT_SECONDS = 3
 
 
 class KeysUnavailableError(TransientError):
-    """The keys to verify tokens with cannot be had, or are not usable. The message names the setting."""
+    """The keys are unavailable or invalid. The message names the setting."""
 
     code = "KeysUnavailable"
 
 
 class KeySource(Protocol):
-    """Gives the key for one token, by its header."""
+    """A source of verification keys."""
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """What the keys are for: nothing else is accepted."""
+        """The only algorithms that are accepted."""
 
     def key_for(self, header: Mapping[str, Any]) -> PyJWK | str | None:
-        """The key, or `None` for a token that no key is known for."""
+        """The key for a token with this header; `None` if there is none."""
 
 
 @lru_cache(maxsize=1)
 def key_source(settings: AuthorizationSettings) -> KeySource:
-    """The one source that is configured; the same for the same settings, because it holds fetched keys."""
+    """The configured key source. Cached, because it holds the fetched keys."""
     if settings.secret_arn:
         return SharedSecret(settings.secret_arn)
     if settings.jwks_url:
@@ -54,7 +54,7 @@ def key_source(settings: AuthorizationSettings) -> KeySource:
 
 
 class IssuerKeys(PyJWKClient):
-    """The public keys of an issuer. A key id that is not known yet has them fetched anew: keys rotate."""
+    """The public keys of an issuer. An unknown key id triggers a new fetch, because keys rotate."""
 
     algorithms: ClassVar = ("RS256", "ES256")
 
@@ -77,16 +77,16 @@ class IssuerKeys(PyJWKClient):
             return None
 
     def fetch_data(self) -> object:
-        """Fetch the key set; after a failure, only when some time has passed.
+        """Fetch the key set, but not within `REFETCH_SECONDS` after a failure.
 
-        PyJWT's own cooldown starts at a success. Without this one, every request to an issuer that is down
-        would hold the function for the whole timeout.
+        PyJWT's own cooldown only starts after a success. Without this one, every request would wait for the
+        full timeout while the issuer is down.
         """
         if time.monotonic() - self._failed_at < REFETCH_SECONDS:
             raise KeysUnavailableError(f"JWT_JWKS_URL: {self.uri} failed a moment ago")
         try:
             return super().fetch_data()
-        # KeyError and TypeError: PyJWT lets them through for a key without its parts.
+        # KeyError and TypeError: PyJWT raises them for an incomplete key.
         except (PyJWTError, OSError, ValueError, RecursionError, KeyError, TypeError) as error:
             self._failed_at = time.monotonic()
             raise KeysUnavailableError(
@@ -95,7 +95,7 @@ class IssuerKeys(PyJWKClient):
 
 
 class SharedSecret:
-    """A secret in Secrets Manager that this system and the issuer of tokens share."""
+    """A secret in Secrets Manager that is shared with the issuer of tokens."""
 
     algorithms: ClassVar = ("HS256",)
 
@@ -105,7 +105,7 @@ class SharedSecret:
         self._stale_at = -math.inf
 
     def key_for(self, _header: Mapping[str, Any]) -> str:
-        """The secret, whatever the token says."""
+        """The secret, for every token."""
         if time.monotonic() >= self._stale_at:
             self._secret = self._read()
             self._stale_at = time.monotonic() + LIFETIME_SECONDS

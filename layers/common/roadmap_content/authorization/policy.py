@@ -1,4 +1,4 @@
-"""The answer of a Lambda authorizer, as API Gateway reads it."""
+"""The response of a Lambda authorizer to API Gateway."""
 
 import re
 from typing import Any
@@ -9,13 +9,13 @@ _METHOD_ARN = re.compile(r"(arn:[\w-]+:execute-api:[\w-]+:\d+:\w+/[\w-]+)/.*", r
 
 
 def allow(user_id: str, method_arn: object) -> dict[str, Any]:
-    """Let `user_id` call the API's stage that `method_arn` belongs to; the backend reads `user_id`.
+    """A policy that allows `user_id` to call all methods of the API stage of `method_arn`.
 
-    All methods of the stage, because API Gateway keeps the answer for the token: a policy for this one
-    method would refuse the token's next call to another.
+    All methods, because API Gateway caches the policy per token: a policy for one method would refuse the
+    token's next call to another method. The backend reads `user_id` from the context.
 
     Raises:
-        InvalidPayloadError: `method_arn` is not the ARN of an API's method.
+        InvalidPayloadError: `method_arn` is not the ARN of an API method.
     """
     if not isinstance(method_arn, str) or not (match := _METHOD_ARN.fullmatch(method_arn)):
         raise InvalidPayloadError("methodArn is not the ARN of an API's method")

@@ -1,4 +1,7 @@
-"""Whose tokens are accepted, and what they are verified with. Nothing here can switch that off."""
+"""The settings of the authorizer: the accepted issuer and audience, and the key source.
+
+No setting disables verification.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,25 +13,25 @@ from ..errors import MissingSettingError
 
 @dataclass(frozen=True)
 class AuthorizationSettings:
-    """Tokens of `issuer` for `audience`, verified with one of two kinds of key: exactly one is set."""
+    """Accept tokens of `issuer` for `audience`. Exactly one of `jwks_url` and `secret_arn` is set."""
 
     issuer: str
     audience: str
     jwks_url: str | None = None
-    """Where the issuer publishes its public keys."""
+    """The URL of the issuer's public keys."""
 
     secret_arn: str | None = None
-    """The Secrets Manager secret that is shared with the issuer: its whole text is the key."""
+    """The ARN of the secret that is shared with the issuer. Its complete text is the key."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Read JWT_ISSUER and JWT_AUDIENCE, and JWT_SECRET_ARN or JWT_JWKS_URL.
 
-        With neither of the two, the keys are expected at the issuer's `/.well-known/jwks.json`.
+        If neither of the two is set, the keys are read from the issuer's `/.well-known/jwks.json`.
 
         Raises:
-            MissingSettingError: a setting is missing or not usable, or both kinds of key are set; the
-                message names the settings.
+            MissingSettingError: a setting is missing or invalid, or both key sources are set; the message
+                names the settings.
         """
         if missing := [name for name in ("JWT_ISSUER", "JWT_AUDIENCE") if not environ.get(name)]:
             raise MissingSettingError(f"{', '.join(missing)}: not set")
@@ -39,7 +42,7 @@ class AuthorizationSettings:
         if secret_arn:
             return cls(issuer, audience, secret_arn=secret_arn)
         jwks_url = jwks_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
-        if not _keeps_keys_authentic(jwks_url):
+        if not _is_trustworthy(jwks_url):
             raise MissingSettingError(
                 f"JWT_JWKS_URL: {jwks_url!r} is not an https URL "
                 "(where it is not set, it follows from JWT_ISSUER; with JWT_SECRET_ARN it is not needed)"
@@ -47,8 +50,8 @@ class AuthorizationSettings:
         return cls(issuer, audience, jwks_url=jwks_url)
 
 
-def _keeps_keys_authentic(url: str) -> bool:
-    """Whether nobody on the way can replace the keys: by TLS, or because there is no way."""
+def _is_trustworthy(url: str) -> bool:
+    """Whether the keys are protected in transit: `https`, or `http` to this machine."""
     try:
         scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
     except ValueError:

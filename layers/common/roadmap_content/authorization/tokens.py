@@ -1,4 +1,4 @@
-"""What a bearer token proves. The key is given; nothing is fetched or decided by what the token says."""
+"""Verify a bearer token. The token's own claims never choose the key source or the algorithm."""
 
 import re
 
@@ -10,18 +10,19 @@ from .keys import KeySource, KeysUnavailableError
 from .settings import AuthorizationSettings
 
 MAX_TOKEN_LENGTH = 10_240
-"""API Gateway takes no more than this many bytes of headers."""
+"""API Gateway's limit for all headers, in bytes."""
 
 CLOCK_SKEW_SECONDS = 5
-"""How far the issuer's clock may be off."""
+"""Accepted difference to the issuer's clock."""
 
 _BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECASE)
 
 
 class UnauthorizedError(PermanentError):
-    """The request proves no user. API Gateway answers 401 to exactly this message, 500 to any other.
+    """The request has no valid token.
 
-    `reason` is a code for the log: it never holds text of the token.
+    API Gateway answers 401 if the message is exactly `Unauthorized`, and 500 otherwise. `reason` is a code
+    for the log and never contains text of the token.
     """
 
     code = "Unauthorized"
@@ -32,10 +33,10 @@ class UnauthorizedError(PermanentError):
 
 
 def bearer_token(authorization: object) -> str:
-    """The token of an Authorization header, found to have a token's shape.
+    """Extract the token from an Authorization header. Checks its syntax only.
 
     Raises:
-        UnauthorizedError: there is none.
+        UnauthorizedError: there is no token.
     """
     if not isinstance(authorization, str):
         raise UnauthorizedError("NoBearerToken")
@@ -47,15 +48,15 @@ def bearer_token(authorization: object) -> str:
 
 
 def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
-    """The subject of a token that is signed by the issuer, meant for the audience, and valid now.
+    """Verify a token's signature, issuer, audience and expiry; return its subject.
 
     Raises:
-        UnauthorizedError: it is not.
-        KeysUnavailableError: it cannot be checked.
+        UnauthorizedError: the token is not valid.
+        KeysUnavailableError: the token cannot be verified.
     """
     try:
         header = jwt.get_unverified_header(token)
-        # Before the key is looked for: what is refused anyway must not make anybody fetch keys.
+        # Checked first, so that a token that is refused anyway does not cause a fetch of keys.
         if header.get("alg") not in keys.algorithms:
             raise UnauthorizedError("AlgorithmNotAllowed")
         if (key := keys.key_for(header)) is None:
@@ -70,7 +71,7 @@ def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
             options={"require": ["exp", "aud", "iss", "sub"], "enforce_minimum_key_length": True},
         )
     except jwt.InvalidTokenError as error:
-        # The name alone: PyJWT's message may quote the token.
+        # Only the type's name, because PyJWT's message may contain the token.
         raise UnauthorizedError(type(error).__name__.removesuffix("Error")) from None
     except jwt.InvalidKeyError as error:
         raise KeysUnavailableError(f"JWT_JWKS_URL or JWT_SECRET_ARN: {error}") from error

@@ -1,7 +1,7 @@
-"""The runs of the state machine, as Step Functions knows them.
+"""Executions of the state machine: start, describe and redrive.
 
-An execution's name follows from the task and the attempt, and its input from the same two: so a repeated
-StartExecution returns the same run, and an attempt's ARN is known before it is started.
+The name and the input of an execution are derived from the task and the attempt. Therefore a repeated
+StartExecution returns the same execution, and an attempt's ARN is known before the start.
 """
 
 import json
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 
 class ExecutionsUnavailableError(TransientError):
-    """Step Functions did not do what it was asked."""
+    """A request to Step Functions failed."""
 
     code = "ExecutionsUnavailable"
 
 
 class NotRedrivableError(PermanentError):
-    """Step Functions does not redrive the execution; the message says why."""
+    """Step Functions refused to redrive the execution. The message is the reason."""
 
     code = "NotRedrivable"
 
 
 class ExecutionState(Enum):
-    """What Step Functions says of an execution."""
+    """The state of an execution."""
 
     RUNNING = auto()
     OVER = auto()
     UNKNOWN = auto()
-    """Never started, or forgotten: Step Functions keeps executions for 90 days."""
+    """Never started, or deleted: Step Functions keeps executions for 90 days."""
 
 
 class Executions:
@@ -44,7 +44,7 @@ class Executions:
 
     @cached_property
     def _client(self) -> "SFNClient":
-        import boto3  # 280 ms, and most runs never ask
+        import boto3  # imported here: it takes 280 ms, and most invocations do not need it
         from botocore.config import Config
 
         return boto3.client(
@@ -55,15 +55,15 @@ class Executions:
         )
 
     def arn(self, task_id: str, attempt: int) -> str:
-        """The ARN that the execution of an attempt has, or will have."""
+        """The ARN of an attempt's execution, which may not have started yet."""
         prefix = self._state_machine_arn.replace(":stateMachine:", ":execution:")
         return f"{prefix}:{_name(task_id, attempt)}"
 
     def start(self, task_id: str, attempt: int) -> None:
-        """Start the run of an attempt; started already, nothing happens.
+        """Start the execution of an attempt. Does nothing if it was started already.
 
         Raises:
-            ExecutionsUnavailableError: it is not known to have started.
+            ExecutionsUnavailableError: the request failed; the execution may have started.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -74,15 +74,15 @@ class Executions:
                 input=json.dumps({"task_id": task_id, "attempt": attempt}),
             )
         except self._client.exceptions.ExecutionAlreadyExists:
-            return  # it started, and is over already
+            return  # it has ended already
         except (BotoCoreError, ClientError) as error:
             raise ExecutionsUnavailableError(f"StartExecution: {error}") from error
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """What Step Functions says of an execution.
+        """Get the state of an execution.
 
         Raises:
-            ExecutionsUnavailableError: nothing is known.
+            ExecutionsUnavailableError: the request failed.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -95,11 +95,11 @@ class Executions:
         return ExecutionState.RUNNING if answer["status"] == "RUNNING" else ExecutionState.OVER
 
     def redrive(self, execution_arn: str) -> None:
-        """Redrive an execution from the state that failed.
+        """Redrive an execution from its failed state.
 
         Raises:
-            NotRedrivableError: Step Functions says that it cannot be.
-            ExecutionsUnavailableError: it is not known to have been redriven.
+            NotRedrivableError: the execution does not exist or cannot be redriven.
+            ExecutionsUnavailableError: the request failed; the execution may have been redriven.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 

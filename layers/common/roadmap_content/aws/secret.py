@@ -1,21 +1,21 @@
-"""Secrets Manager: one secret, read within the time that an invocation has for it."""
+"""Read a secret from Secrets Manager, with short timeouts."""
 
 from ..errors import TransientError
 
 
 class SecretUnavailableError(TransientError):
-    """Secrets Manager did not give the secret."""
+    """The secret could not be read."""
 
     code = "SecretUnavailable"
 
 
 def read_secret(arn: str) -> str:
-    """The text of a secret; empty where it holds none.
+    """Read the text of a secret; empty if the secret is binary.
 
     Raises:
-        SecretUnavailableError: it could not be read. The message holds nothing of it.
+        SecretUnavailableError: the secret could not be read. The message contains no part of it.
     """
-    # Here, because it takes longer to import than everything else, and not every function needs it.
+    # boto3 is slow to import, and not every function needs it.
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError

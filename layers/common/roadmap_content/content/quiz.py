@@ -61,7 +61,7 @@ class Quiz(Content):
 
 
 class QuestionDraft(Draft):
-    """One question from a generator. `correct_answer` holds indexes into `options`."""
+    """One question. `correct_answer` holds indexes into `options`."""
 
     question_id: NonEmpty
     question_type: Literal["single_choice", "multiple_choice", "true_false"]

@@ -35,7 +35,7 @@ class Resources(Content):
 
 
 class ResourceDraft(Draft):
-    """One recommendation from a generator. `relevance_score` is between 0 and 1."""
+    """One recommendation. `relevance_score` is between 0 and 1."""
 
     title: Annotated[str, StringConstraints(min_length=1)]
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]

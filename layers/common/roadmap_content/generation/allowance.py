@@ -1,4 +1,4 @@
-"""What making one item may take, and what it took."""
+"""The time and token limits for generating one item, and the tokens that it used."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,39 +6,39 @@ from ..runtime.deadline import Deadline
 
 
 class Usage(NamedTuple):
-    """Tokens that a model read and wrote."""
+    """Input and output tokens of a model."""
 
     tokens_in: int = 0
     tokens_out: int = 0
 
     @property
     def total(self) -> int:
-        """What a budget counts."""
+        """Input and output tokens together, as a budget counts them."""
         return self.tokens_in + self.tokens_out
 
     def plus(self, other: "Usage") -> "Usage":
-        """Both together."""
+        """The sum of two usages."""
         return Usage(self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out)
 
 
 class Budget(Protocol):
-    """Tokens that several items share."""
+    """A token budget that several items share."""
 
     def reserve(self, tokens: int) -> None:
-        """Take tokens before they are spent.
+        """Reserve tokens before a call.
 
         Raises:
-            ContentError: there are not so many left, or nobody can tell.
+            ContentError: the budget has too few tokens left, or could not be read.
         """
         ...
 
     def release(self, tokens: int) -> None:
-        """Give back what was reserved and not spent; negative, where more was spent. Never raises."""
+        """Return reserved tokens that were not used; negative if more were used. Never raises."""
         ...
 
 
 class Allowance:
-    """The time and the tokens for one item. Belongs to one thread; the budget behind it is shared."""
+    """The time and tokens for one item. Used by one thread; the budget is shared."""
 
     def __init__(self, deadline: Deadline, budget: Budget | None = None) -> None:
         self.deadline = deadline
@@ -46,12 +46,12 @@ class Allowance:
         self._budget = budget
 
     def reserve(self, tokens: int) -> None:
-        """Take the most that a call may cost; see `Budget.reserve`."""
+        """Reserve the maximum cost of a call; see `Budget.reserve`."""
         if self._budget is not None:
             self._budget.reserve(tokens)
 
-    def finalize_attempt(self, reserved: int, usage: Usage) -> None:
-        """Count what a call did cost. One that is never settled stays counted at its most."""
+    def record_usage(self, reserved: int, usage: Usage) -> None:
+        """Replace a reservation by the call's usage. Without this, the call stays counted at its maximum."""
         self.usage = self.usage.plus(usage)
         if self._budget is not None:
             self._budget.release(reserved - usage.total)

@@ -1,6 +1,6 @@
-"""Models of Amazon Bedrock, through its Converse API: the same request for all of them.
+"""Models of Amazon Bedrock through the Converse API, which has one request format for all models.
 
-The answer is asked for as a call of one tool whose input is the draft, so that it comes as JSON.
+The request forces the call of one tool whose input is the draft, so that the response is JSON.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from .model import Answer, AnswerLostError, ModelBusyError, ModelGenerator, Mode
 from .prompting import Prompt
 
 MAX_QUOTE = 200
-"""Characters of what a model said instead, in the reason that is recorded."""
+"""Maximum characters of an unexpected answer that are quoted in a recorded reason."""
 
 _DECLINED: Mapping[str, str] = {
     "content_filtered": "the model's content filter stopped the answer",
@@ -32,17 +32,17 @@ _CUT_OFF = ("max_tokens", "model_context_window_exceeded")
 
 @dataclass(frozen=True)
 class BedrockModel:
-    """A `Model`: a foundation model, or an inference profile, by id or by ARN."""
+    """A `Model` for a foundation model or an inference profile, given by id or ARN."""
 
     client: Any  # BedrockRuntimeClient
     model_id: str
     max_output: int
     socket_timeout: float
     temperature: float | None = None
-    """Between 0 and 1; `None` for a model that does not take one."""
+    """Between 0 and 1; `None` for a model without this parameter."""
 
     def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
-        """Converse once; see `Model.ask`."""
+        """Send one Converse request; see `Model.ask`."""
         limits: dict[str, Any] = {"maxTokens": self.max_output}
         if self.temperature is not None:
             limits["temperature"] = self.temperature
@@ -55,25 +55,26 @@ class BedrockModel:
             response = self.client.converse(
                 modelId=self.model_id,
                 system=[{"text": prompt.system}],
-                messages=[_says("user", {"text": prompt.user}), *_sent_back(rejected)],
+                messages=[_message("user", {"text": prompt.user}), *_correction_request(rejected)],
                 inferenceConfig=limits,
                 toolConfig={"tools": [{"toolSpec": tool}], "toolChoice": {"tool": {"name": prompt.tool}}},
             )
         except ClientError as error:
             raise _refusal(error) from error
-        except botocore_errors.ConnectionError as error:  # before anything was sent
+        except botocore_errors.ConnectionError as error:  # before the request was sent
             raise ModelBusyError(str(error)) from error
         except HTTPClientError as error:
             raise AnswerLostError(str(error)) from error
         except BotoCoreError as error:
             raise ModelRefusedRequestError(str(error)) from error
-        if "stopReason" not in response:  # botocore passes on what is not JSON, as an answer without fields
-            raise AnswerLostError("what came is not an answer of Converse")
+        # botocore returns a body that is not JSON as a response without fields.
+        if "stopReason" not in response:
+            raise AnswerLostError("the response is not a Converse response")
         return _read(response, prompt.tool)
 
 
 def create(settings: Settings) -> Generator:
-    """The generator of this module. Nothing is asked yet."""
+    """Create the generator. Sends no request."""
     socket_timeout = settings.model_timeout
     client = boto3.client(
         "bedrock-runtime",
@@ -82,8 +83,8 @@ def create(settings: Settings) -> Generator:
             max_pool_connections=PARALLEL,
             connect_timeout=5,
             read_timeout=socket_timeout,
-            tcp_keepalive=True,  # nothing is heard until the answer is whole, and NAT gateways forget
-            retries={"mode": "standard", "total_max_attempts": 1},  # we know how much time is left
+            tcp_keepalive=True,  # NAT gateways drop connections that are idle until the response is complete
+            retries={"mode": "standard", "total_max_attempts": 1},  # ModelGenerator retries by the time left
         ),
     )
     return ModelGenerator(
@@ -97,15 +98,15 @@ def create(settings: Settings) -> Generator:
     )
 
 
-def _says(role: str, *content: Document) -> Document:
+def _message(role: str, *content: Document) -> Document:
     return {"role": role, "content": list(content)}
 
 
-def _sent_back(rejected: Rejected | None) -> list[Document]:
-    """The rejected answer and what is wrong with it, as the conversation goes on.
+def _correction_request(rejected: Rejected | None) -> list[Document]:
+    """The messages that return a rejected answer to the model with its fault.
 
-    Each use of a tool must be followed by its result, and its input must be an object even where the
-    model's was not.
+    The API requires a result for each tool use, and an object as its input even if the model sent another
+    type.
     """
     if rejected is None:
         return []
@@ -119,9 +120,9 @@ def _sent_back(rejected: Rejected | None) -> list[Document]:
             {"toolResult": {"toolUseId": use["toolUseId"], "status": "error", "content": [{"text": fault}]}}
             for use in uses
         ]
-        return [_says("assistant", *calls), _says("user", *results)]
-    said = _said(blocks) or "(nothing)"
-    return [_says("assistant", {"text": said}), _says("user", {"text": fault})]
+        return [_message("assistant", *calls), _message("user", *results)]
+    answer = _text_of(blocks) or "(nothing)"
+    return [_message("assistant", {"text": answer}), _message("user", {"text": fault})]
 
 
 def _read(response: Mapping[str, Any], tool: str) -> Answer:
@@ -133,7 +134,7 @@ def _read(response: Mapping[str, Any], tool: str) -> Answer:
     if stop in _CUT_OFF:
         fault = f"the answer was cut off after {usage.tokens_out} tokens ({stop}): it must be shorter"
     elif not outputs:
-        fault = f"the tool {tool} was not called ({stop}): {_said(blocks)[:MAX_QUOTE]}"
+        fault = f"the tool {tool} was not called ({stop}): {_text_of(blocks)[:MAX_QUOTE]}"
     return Answer(
         usage=usage,
         output=outputs[0] if outputs else None,
@@ -143,14 +144,14 @@ def _read(response: Mapping[str, Any], tool: str) -> Answer:
     )
 
 
-def _said(blocks: Sequence[Document]) -> str:
+def _text_of(blocks: Sequence[Document]) -> str:
     return "\n".join(block["text"] for block in blocks if block.get("text", "").strip()).strip()
 
 
 def _refusal(error: ClientError) -> ModelBusyError | ModelRefusedRequestError:
-    """Tell by its status what may heal: Bedrock's 408, 424 and 429 are of the model, not of the request."""
+    """Classify an error by its HTTP status. Bedrock's 408, 424 and 429 are transient errors of the model."""
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     details = error.response["Error"]
     reason = f"{details.get('Code', status)}: {details.get('Message', '')}"
-    may_heal = status in (408, 424, 429) or status >= 500
-    return ModelBusyError(reason) if may_heal else ModelRefusedRequestError(reason)
+    transient = status in (408, 424, 429) or status >= 500
+    return ModelBusyError(reason) if transient else ModelRefusedRequestError(reason)

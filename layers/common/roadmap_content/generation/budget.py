@@ -1,9 +1,9 @@
-"""The tokens of a task, and the table that counts them: `generation_tokens`.
+"""The token budget of a task: the table `generation_tokens`.
 
-Attempts, invocations and threads share one row, so that one statement decides. Tokens are reserved before
-a call at the most that it may cost, and what it did not cost is given back: so the sum never exceeds the
-budget by more than an estimate was wrong, and a process that dies leaves its reservations counted as spent,
-which they may well be.
+All attempts, invocations and threads of a task share one row, so that one statement checks and reserves. The
+maximum cost of a call is reserved before the call; unused tokens are returned after it. The sum can exceed
+the budget only by the error of an estimate. If a process dies, its reservations stay counted as spent,
+because the calls may have been charged.
 """
 
 from sqlalchemy import Connection, Engine, text
@@ -14,13 +14,13 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.settings import Settings
 
-# Promises: one row a task; of all that reserve at the same time, none takes the sum above the limit.
-# Tried again after a COMMIT whose outcome is unknown, it may count twice: too much, and never too little.
+# Guarantees: one row per task; concurrent reservations never take the sum above the budget.
+# A retry after a COMMIT with an unknown outcome may count twice: too many tokens, never too few.
 RESERVE = text("""
-INSERT INTO generation_tokens AS known (task_id, tokens)
+INSERT INTO generation_tokens AS reserved (task_id, tokens)
 SELECT :task_id, CAST(:tokens AS bigint) WHERE CAST(:tokens AS bigint) <= :budget
-ON CONFLICT (task_id) DO UPDATE SET tokens = known.tokens + excluded.tokens
-WHERE known.tokens + excluded.tokens <= :budget
+ON CONFLICT (task_id) DO UPDATE SET tokens = reserved.tokens + excluded.tokens
+WHERE reserved.tokens + excluded.tokens <= :budget
 RETURNING tokens
 """)
 
@@ -30,13 +30,13 @@ READ = text("SELECT tokens FROM generation_tokens WHERE task_id = :task_id")
 
 
 class TokenBudgetExhaustedError(PermanentError):
-    """The task has spent the tokens that it may spend."""
+    """The task's token budget is exhausted."""
 
     code = "TokenBudgetExhausted"
 
 
 class TaskBudget:
-    """A `Budget` that all attempts at a task share. The setting is read where it is first needed."""
+    """The `Budget` of a task, shared by all its attempts. The setting is read at the first reservation."""
 
     def __init__(self, engine: Engine, settings: Settings, task_id: str, deadline: Deadline) -> None:
         self._engine = engine
@@ -45,22 +45,22 @@ class TaskBudget:
         self._deadline = deadline
 
     def reserve(self, tokens: int) -> None:
-        """Take tokens before they are spent.
+        """Reserve tokens before a call.
 
         Raises:
-            TokenBudgetExhaustedError: with them, the task would be above its budget.
-            DatabaseUnavailableError: nobody can tell.
+            TokenBudgetExhaustedError: the reservation would exceed the task's budget.
+            DatabaseUnavailableError: the budget could not be read.
         """
         budget = self._settings.task_token_budget
         parameters = {"task_id": self._task_id, "tokens": tokens, "budget": budget}
 
-        def take(connection: Connection) -> int | None:
-            """The tokens that are counted already, where there are too many of them."""
+        def reserve(connection: Connection) -> int | None:
+            """`None` if the tokens were reserved; otherwise the tokens that are counted already."""
             if connection.execute(RESERVE, parameters).first() is not None:
                 return None
             return connection.scalar(READ, parameters) or 0
 
-        counted = transact(self._engine, take, self._deadline)
+        counted = transact(self._engine, reserve, self._deadline)
         if counted is not None:
             raise TokenBudgetExhaustedError(
                 f"{counted} of the task's {budget} tokens are spent or reserved, and a call may take "
@@ -68,7 +68,7 @@ class TaskBudget:
             )
 
     def release(self, tokens: int) -> None:
-        """Give back what was not spent. Tried once: what was paid for must not wait for it to be staged."""
+        """Return unused tokens. Tried only once, so that generated content is staged without delay."""
         parameters = {"task_id": self._task_id, "tokens": tokens}
         try:
             transact(

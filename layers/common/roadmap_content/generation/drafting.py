@@ -1,4 +1,4 @@
-"""What a model is asked to fill in, and what is accepted of what it did: the drafts of the content types."""
+"""The schema of a draft that a model must fill in, and the checks of its output."""
 
 import re
 from collections import Counter
@@ -18,38 +18,38 @@ from ..documents import Document, unstorable
 from ..errors import InvalidContentError
 from ..items import ContentType
 
-# Names that the public can resolve: no address, no `localhost`, no name of one label.
+# Publicly resolvable host names: no IP address, no `localhost`, no single-label name.
 _PUBLIC_HOST = re.compile(r"([^\W_]([\w-]*[^\W_])?\.)+([^\W\d_]{2,}|xn--[a-z0-9-]+)")
 
 
 def schema_of(content_type: ContentType) -> Document:
-    """The JSON schema of a content type's draft, from its model.
+    """The JSON schema of a content type's draft, from its pydantic model.
 
-    Definitions stand where they are used, and the root holds nothing but type, properties and required:
-    models differ in how much more of JSON Schema they understand.
+    References are inlined, and the root has only `type`, `properties` and `required`, because models differ
+    in their support for JSON Schema.
     """
     schema = CONTENT_KINDS[content_type].draft.model_json_schema()
-    root = _in_place(schema, schema.get("$defs", {}))
+    root = _inlined(schema, schema.get("$defs", {}))
     return {key: root[key] for key in ("type", "properties", "required")}
 
 
-def _in_place(node: Any, definitions: Document) -> Any:  # noqa: ANN401 - any part of a schema
+def _inlined(node: Any, definitions: Document) -> Any:  # noqa: ANN401 - any part of a schema
     match node:
         case {"$ref": str(reference)}:
-            return _in_place(definitions[reference.removeprefix("#/$defs/")], definitions)
+            return _inlined(definitions[reference.removeprefix("#/$defs/")], definitions)
         case dict():
-            return {key: _in_place(value, definitions) for key, value in node.items()}
+            return {key: _inlined(value, definitions) for key, value in node.items()}
         case list():
-            return [_in_place(value, definitions) for value in node]
+            return [_inlined(value, definitions) for value in node]
     return node
 
 
 def read_draft(content_type: ContentType, output: object) -> Draft:
-    """Accept what a model filled in.
+    """Validate a model's output as a draft.
 
     Raises:
-        InvalidContentError: it is not a draft, or not one that a learner can use. The message names the
-            first fault and its place, so that the model can mend it.
+        InvalidContentError: the output is not a draft, or a learner could not use it. The message names the
+            first fault and its path, so that the model can correct it.
     """
     if fault := unstorable(output):
         raise InvalidContentError(fault)
@@ -63,7 +63,7 @@ def read_draft(content_type: ContentType, output: object) -> Draft:
 
 
 def _unusable(draft: Draft) -> str | None:
-    """Say where and why a draft that has the right shape is of no use; `None` when it is of use."""
+    """Describe the first fault of a well-formed draft that makes it unusable; `None` if there is none."""
     match draft:
         case TutorialDraft():
             blank = [name for name in ("title", "summary", "markdown") if not getattr(draft, name).strip()]
@@ -90,10 +90,10 @@ def _unusable_resources(draft: ResourcesDraft) -> str | None:
 
 
 def _malformed(url: str) -> str | None:
-    """What is wrong with a URL, by its form alone: it is never fetched."""
+    """Describe a syntax fault of a URL; `None` if there is none. The URL is never fetched."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # is checked where it is read
+        _ = parts.port  # raises ValueError for an invalid port
     except ValueError as error:
         return f"is not a URL: {error}"
     if parts.scheme not in ("http", "https"):

@@ -1,4 +1,4 @@
-"""The interface to whatever makes content, and how the setting `GENERATOR` chooses it."""
+"""The interface of a generator, and its selection by the setting `GENERATOR`."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -14,13 +14,13 @@ from .learner import ANYONE, Learner
 
 
 class OutOfTimeError(TransientError):
-    """The invocation would end before the item was made."""
+    """The invocation would end before the item is generated."""
 
     code = "OutOfTime"
 
 
 class Generator(Protocol):
-    """Makes one item at a time; several threads may ask the same generator."""
+    """Generates single items. Safe for use by several threads."""
 
     def generate(
         self,
@@ -30,22 +30,21 @@ class Generator(Protocol):
         allowance: Allowance | None = None,
         /,
     ) -> Draft:
-        """Make an item: a valid draft of its content type. Ids and versions are given when it is staged.
+        """Generate an item: a valid draft of its content type. Its id and version are assigned at staging.
 
         Args:
-            concept: what it is about, and where it stands in the roadmap.
-            content_type: which of the items of the concept.
-            learner: for whom.
-            allowance: the time and the tokens that it may take, and where they are counted; without it,
-                whatever it takes.
+            concept: the concept and its place in the roadmap.
+            content_type: the content type of the item.
+            learner: the user's language and preferences.
+            allowance: limits for time and tokens, and the counter of used tokens; without it, no limits.
 
         Raises:
-            ContentError: the item could not be made; a transient one may succeed later.
+            ContentError: the item could not be generated; after a `TransientError`, a later try may succeed.
         """
         ...
 
 
-# A generator is a module with `create(settings) -> Generator`, imported only where it is chosen.
+# Each module has a function `create(settings) -> Generator`. Only the selected module is imported.
 _MODULES: Mapping[str, str] = {
     "offline": "offline",
     "bedrock": "bedrock",
@@ -56,7 +55,7 @@ def generator_named(name: str, settings: Settings | None = None) -> Generator:
     """The generator that the setting `GENERATOR` names.
 
     Raises:
-        MissingSettingError: no generator has this name, or it lacks a setting of its own.
+        MissingSettingError: no generator has this name, or one of the generator's own settings is missing.
     """
     if name not in _MODULES:
         raise MissingSettingError(f"GENERATOR is {name!r}, not one of: {', '.join(sorted(_MODULES))}")

@@ -1,11 +1,12 @@
-"""One process at a time makes an item, whoever else was asked to.
+"""Locks that keep two invocations from generating the same item.
 
-A second invocation comes beside the first where a run is stopped whose functions go on, and where Step
-Functions has lost an answer and asks again. Both find the same items unstaged, and both would pay for them.
+Two invocations may handle the same batch: functions go on after their execution was stopped, and Step
+Functions invokes a function again when its response was lost. Without a lock, both would find the same items
+unstaged and pay for them twice.
 
-The lock is PostgreSQL's, of the session and not of a transaction: it ends with the process that holds it,
-however that ends, and no clock has to be right. It is lost with its connection, too: then two may make the
-item after all.
+The lock is a session-level advisory lock of PostgreSQL. It is released when its process ends for any reason,
+and does not depend on clocks. It is also released when its connection is lost; in this rare case two
+invocations may generate the same item.
 """
 
 import json
@@ -21,24 +22,23 @@ from ..postgres.transactions import RESERVE, transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 
-TRY_AGAIN = 1.0
-"""Seconds until a lock that another session holds is tried again. Waiting in the server would occupy the one
-connection that all threads share."""
+RETRY_SECONDS = 1.0
+"""Pause between tries to get a lock. Waiting in PostgreSQL would block the one connection of all threads."""
 
-# Promises: of all sessions, one holds the lock of an item.
+# Guarantees: at most one session holds the lock of an item.
 TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
 
 RELEASE = text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))")
 
 
 class ItemLockedError(TransientError):
-    """Another invocation is making the item, and was not done in time."""
+    """Another invocation was still generating the item when the time was up."""
 
     code = "ItemLocked"
 
 
 class ItemLocks:
-    """The locks of a roadmap's items; several threads may ask for different ones."""
+    """The locks of a roadmap's items. Safe for use by several threads, with one item per thread."""
 
     def __init__(self, engine: Engine, roadmap_id: str, deadline: Deadline) -> None:
         self._engine = engine
@@ -47,11 +47,11 @@ class ItemLocks:
 
     @contextmanager
     def held(self, item: Item) -> Iterator[None]:
-        """Make this process the only one that makes the item, as long as the block lasts.
+        """Hold the lock of an item for the duration of the `with` block.
 
         Raises:
-            ItemLockedError: another one was, for as long as there was time.
-            DatabaseUnavailableError: nobody can tell.
+            ItemLockedError: another invocation held the lock until the time was up.
+            DatabaseUnavailableError: the lock could not be requested.
         """
         parameters = {"name": json.dumps([self._roadmap_id, *item])}
 
@@ -59,16 +59,16 @@ class ItemLocks:
             return bool(connection.scalar(TRY, parameters))
 
         while not transact(self._engine, try_once, self._deadline):
-            if self._deadline.remaining - TRY_AGAIN < 2 * RESERVE:
-                raise ItemLockedError("another invocation was making the item for as long as there was time")
-            time.sleep(TRY_AGAIN)
+            if self._deadline.remaining - RETRY_SECONDS < 2 * RESERVE:
+                raise ItemLockedError("another invocation was still generating the item when the time was up")
+            time.sleep(RETRY_SECONDS)
         try:
             yield
         finally:
             self._release(item, parameters)
 
     def _release(self, item: Item, parameters: dict[str, str]) -> None:
-        """Tried once: where the connection is lost, so is the lock."""
+        """Release the lock. Tried only once: if the connection is lost, PostgreSQL has released the lock."""
         try:
             transact(
                 self._engine, lambda connection: connection.execute(RELEASE, parameters), Deadline.after(0)

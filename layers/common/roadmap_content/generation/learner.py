@@ -1,4 +1,4 @@
-"""For whom content is made: what the task's `user_request` says of it."""
+"""The learner for whom content is generated, read from the task's `user_request`."""
 
 import re
 from collections.abc import Mapping
@@ -11,10 +11,13 @@ _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 @dataclass(frozen=True)
 class Learner:
-    """What a generator may know of the user. `preferences` are the user's own words: data, and no more."""
+    """The part of the user's request that generators receive.
+
+    `preferences` is text from the user: data that must never be used as instructions.
+    """
 
     language: str = ""
-    """The language asked for, as a tag (`zh`, `en`, `pt-BR`); empty where none was."""
+    """The requested language as a tag (`zh`, `en`, `pt-BR`); empty if none was requested."""
 
     preferences: Mapping[str, object] = field(default_factory=dict)
 
@@ -23,13 +26,13 @@ ANYONE = Learner()
 
 
 def learner_from(user_request: object) -> Learner:
-    """Read a `user_request`, whatever the product wrote there.
+    """Read the language and `preferences` from a `user_request`. Any JSON value is accepted.
 
-    Of all that it may hold (ids, sessions, flags) only `preferences` are a generator's business.
+    Everything else in it (ids, sessions, flags) is not passed to a generator.
     """
     request: Document = user_request if isinstance(user_request, dict) else {}
     preferences = request.get("preferences")
     preferences = dict(preferences) if isinstance(preferences, dict) else {}
     language = preferences.pop("primary_language", request.get("primary_language"))
-    known = isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language)
-    return Learner(str(language) if known else "", preferences)
+    is_tag = isinstance(language, str) and _LANGUAGE_TAG.fullmatch(language)
+    return Learner(str(language) if is_tag else "", preferences)

@@ -1,8 +1,8 @@
-"""Content by a language model, whoever provides it: the conversation, its failures and its limits.
+"""Generate content with a language model, independently of the provider.
 
-A provider fills `Model` and is one file; `bedrock.py` shows how. Everything else is the same for all of them:
-the prompt, what is accepted, the one time that an answer is sent back, waiting and trying again, and the
-tokens that are reserved before they are spent.
+A provider implements `Model` in one module, such as `bedrock.py`. This module does the rest for all
+providers: it builds the prompt, validates the answer, requests one correction of an invalid answer, retries
+with backoff, and reserves tokens before each call.
 """
 
 import random
@@ -26,90 +26,90 @@ from .learner import ANYONE, Learner
 from .prompting import Prompt, prompt_for
 
 MAX_TRIES = 8
-"""Of one call, while there is time: with the pauses between them, a minute or two."""
+"""Maximum tries of one call, if the time suffices. With the pauses they take one to two minutes."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
 class ModelError(TransientError):
-    """The model did not answer, for as long as there was time."""
+    """The model did not answer in time."""
 
     code = "Model"
 
 
 class ModelBusyError(ModelError):
-    """The model is throttled, overloaded or failed: it did not answer, and nothing is to be paid."""
+    """The model was throttled, overloaded or failed. It gave no answer, and nothing is charged."""
 
     code = "ModelBusy"
 
 
 class AnswerLostError(ModelError):
-    """The model took the call and its answer did not come: it may have to be paid."""
+    """The model accepted the call, but its answer was lost. The call may be charged."""
 
     code = "AnswerLost"
 
 
 class ModelRefusedRequestError(PermanentError):
-    """The provider does not take such a request: the model, its access or a parameter is wrong."""
+    """The provider refused the request: the model id, the access to it or a parameter is wrong."""
 
     code = "ModelRefusedRequest"
 
 
 class ModelDeclinedError(PermanentError):
-    """The model, or a filter around it, will not write about this."""
+    """The model or a content filter declined to generate the content."""
 
     code = "ModelDeclined"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model answered, and what that took."""
+    """A model's answer and the tokens that it used."""
 
     usage: Usage
     output: object = None
-    """What it called the tool with."""
+    """The input of the tool call."""
 
     fault: str | None = None
-    """Why there is no whole output: cut off, or something else was said."""
+    """Why there is no complete output: the answer was truncated, or the tool was not called."""
 
     declined: str | None = None
-    """Why there will be none."""
+    """Why the model declined to answer."""
 
     original: list[Document] | None = None
-    """The answer as the provider wrote it, to be sent back."""
+    """The answer in the provider's format, for the correction request."""
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """An answer that was not accepted, and why."""
+    """An invalid answer and its fault."""
 
     answer: Answer
     fault: str
 
 
 class Model(Protocol):
-    """One model of one provider; several threads may ask it."""
+    """One model of one provider. Safe for use by several threads."""
 
     @property
     def socket_timeout(self) -> float:
-        """Seconds after which a call that has not been answered is given up."""
+        """Timeout of a call, in seconds."""
 
     @property
     def max_output(self) -> int:
-        """Tokens of an answer, at most."""
+        """Maximum output tokens of an answer."""
 
     def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
-        """Ask once, showing the answer that was rejected before, if one was.
+        """Send one request. With `rejected`, request a correction of that answer.
 
         Raises:
-            ModelBusyError, AnswerLostError: asking again may help.
-            PermanentError: it cannot.
+            ModelBusyError, AnswerLostError: a retry may succeed.
+            PermanentError: a retry would fail again.
         """
         ...
 
 
 class ModelGenerator:
-    """A `Generator` that asks a model."""
+    """A `Generator` that uses a language model."""
 
     def __init__(self, model: Model, sleep: Callable[[float], None] = time.sleep) -> None:
         self._model = model
@@ -123,13 +123,13 @@ class ModelGenerator:
         allowance: Allowance | None = None,
         /,
     ) -> Draft:
-        """Make an item; an answer that is not valid is sent back once, with what is wrong.
+        """Generate an item. If the answer is invalid, request one correction.
 
         Raises:
-            InvalidContentError: nor was the second answer valid.
-            ModelDeclinedError, ModelRefusedRequestError: there will be no answer.
-            ModelBusyError, AnswerLostError, OutOfTimeError: there was none in time.
-            ContentError: the allowance did not suffice; see `Budget.reserve`.
+            InvalidContentError: the corrected answer was invalid, too.
+            ModelDeclinedError, ModelRefusedRequestError: the model cannot generate this item.
+            ModelBusyError, AnswerLostError, OutOfTimeError: the model did not answer in time.
+            ContentError: the allowance was not sufficient; see `Budget.reserve`.
         """
         allowance = allowance or Allowance(Deadline.after(float("inf")))
         prompt = prompt_for(concept, content_type, learner)
@@ -147,19 +147,20 @@ class ModelGenerator:
         return _accept(content_type, self._ask(prompt, rejected, allowance))
 
     def _ask(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
-        """Ask until there is an answer, or no time for another try.
+        """Call the model with retries, as long as the time suffices.
 
-        A call begins only if its answer can be waited for: one that is given up is paid for and lost.
+        A call is started only if the time left covers its timeout: an abandoned call is charged and its
+        answer lost.
         """
         needed = self._model.socket_timeout + 2 * RESERVE
         longest = FIRST_PAUSE
         for tries_left in reversed(range(MAX_TRIES)):
             if allowance.deadline.remaining < needed:
-                raise OutOfTimeError("too little of the invocation was left to wait for the model's answer")
+                raise OutOfTimeError("the invocation had too little time left for the model's answer")
             try:
                 return self._ask_once(prompt, rejected, allowance)
             except ModelError as error:
-                pause = random.uniform(0, longest)  # noqa: S311 - jitter, so that rivals part
+                pause = random.uniform(0, longest)  # noqa: S311 - jitter
                 if not tries_left or allowance.deadline.remaining - pause < needed:
                     raise
                 logger.warning(
@@ -175,11 +176,11 @@ class ModelGenerator:
         try:
             answer = self._model.ask(prompt, rejected)
         except AnswerLostError:
-            raise  # it stays counted at its most
+            raise  # the reservation stays counted
         except ContentError:
-            allowance.finalize_attempt(most, Usage())
+            allowance.record_usage(most, Usage())
             raise
-        allowance.finalize_attempt(most, answer.usage)
+        allowance.record_usage(most, answer.usage)
         return answer
 
     def _most_tokens(self, prompt: Prompt, rejected: Rejected | None) -> int:

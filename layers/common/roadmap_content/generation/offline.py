@@ -1,8 +1,7 @@
-"""Content without a model: made from a concept's own words alone, so that the whole system runs offline.
+"""Generate content from a concept's own texts, without a model, so that the whole system runs offline.
 
-The same concept gives the same content, everywhere and always. Nothing is said about the subject that the
-outline does not say, and every right answer of a quiz is read from the outline: the fixed prose around it
-orders the learner's work.
+The output is deterministic: the same concept always gives the same content. All statements about the subject
+and all correct answers of a quiz are taken from the framework; the fixed texts only guide the learner's work.
 """
 
 import hashlib
@@ -27,14 +26,14 @@ from .prose.english import ENGLISH
 from .prose.prose import Prose
 
 MAX_LINE = 200
-"""Characters of a name, a keyword, a prerequisite: of what stands in a heading or an option."""
+"""Maximum characters of a name, keyword or prerequisite, which are used in headings and options."""
 
 MAX_DESCRIPTION = 1000
 MAX_SUMMARY = 300
 MAX_QUERY = 100
 
 MAX_HOURS = 10_000
-"""Study time above this is as good as none: nobody can plan with it."""
+"""Estimated hours above this are implausible and ignored."""
 
 USUAL_MINUTES = 30
 MIN_MINUTES = 10
@@ -49,7 +48,7 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")
 
 
 class OfflineGenerator:
-    """A `Generator` that needs neither network nor clock nor chance."""
+    """A deterministic `Generator` without network access, clock or randomness."""
 
     def generate(
         self,
@@ -59,25 +58,25 @@ class OfflineGenerator:
         _allowance: Allowance | None = None,
         /,
     ) -> Draft:
-        """Make an item of any concept, whatever its texts hold; this cannot fail."""
+        """Generate an item. Accepts any concept and never fails."""
         prose = CHINESE if _CJK.search(concept.name + concept.description) else ENGLISH
-        outline = _readable(concept, prose)
+        concept = _normalized(concept, prose)
         match content_type:
             case ContentType.TUTORIAL:
-                return _tutorial(outline, prose)
+                return _tutorial(concept, prose)
             case ContentType.RESOURCES:
-                return _resources(outline, prose)
+                return _resources(concept, prose)
             case ContentType.QUIZ:
-                return _quiz(outline, prose)
+                return _quiz(concept, prose)
 
 
 def create(_settings: Settings) -> Generator:
-    """The generator of this module."""
+    """Create the generator."""
     return OfflineGenerator()
 
 
-def _readable(concept: Concept, prose: Prose) -> Concept:
-    """The concept with texts that can be stored and stand in a line, lists without repetition, sane hours."""
+def _normalized(concept: Concept, prose: Prose) -> Concept:
+    """The concept with storable single-line texts, lists without duplicates, and plausible hours."""
     concept_id = _line(concept.concept_id)
     hours = concept.estimated_hours
     return Concept(
@@ -102,7 +101,7 @@ def _lines(texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _line(text: str, limit: int = MAX_LINE) -> str:
-    # Two halves of one character, as JSON may leave them, become whole by way of UTF-16; a lone one is lost.
+    # JSON may leave a surrogate pair: encoding as UTF-16 joins it. A lone surrogate is replaced.
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return _cut(" ".join(whole.replace("\x00", "\ufffd").split()), limit)
 
@@ -196,10 +195,10 @@ def _quiz(concept: Concept, prose: Prose) -> QuizDraft:
                 number=1,
                 difficulty="easy",
                 question=prose.place.question,
-                right=[place or prose.place.otherwise],
+                right=[place or prose.place.fallback],
                 candidates=[
                     *(f"{stage} › {wrong}" if stage else wrong for wrong in prose.place.wrong),
-                    prose.place.otherwise,
+                    prose.place.fallback,
                 ],
             ),
             questions.description(number=2, difficulty="easy"),
@@ -207,7 +206,7 @@ def _quiz(concept: Concept, prose: Prose) -> QuizDraft:
                 number=3,
                 difficulty="medium",
                 question=prose.keywords.question,
-                right=concept.keywords[:RIGHT_KEYWORDS] or [prose.keywords.otherwise],
+                right=concept.keywords[:RIGHT_KEYWORDS] or [prose.keywords.fallback],
                 candidates=prose.keywords.wrong,
                 also_right=concept.keywords,
                 question_type="multiple_choice",
@@ -216,8 +215,8 @@ def _quiz(concept: Concept, prose: Prose) -> QuizDraft:
                 number=4,
                 difficulty="medium",
                 question=prose.prerequisite.question,
-                right=concept.prerequisites[:1] or [prose.prerequisite.otherwise],
-                candidates=[prose.prerequisite.otherwise, concept.name, *prose.prerequisite.wrong],
+                right=concept.prerequisites[:1] or [prose.prerequisite.fallback],
+                candidates=[prose.prerequisite.fallback, concept.name, *prose.prerequisite.wrong],
                 also_right=concept.prerequisites,
             ),
             questions.choice(
@@ -236,7 +235,7 @@ def _quiz(concept: Concept, prose: Prose) -> QuizDraft:
 
 
 class _Questions:
-    """Writes the questions on one concept."""
+    """Builds the questions about one concept."""
 
     def __init__(self, concept: Concept, prose: Prose) -> None:
         self._concept = concept
@@ -253,7 +252,7 @@ class _Questions:
         also_right: Sequence[str] = (),
         question_type: Literal["single_choice", "multiple_choice"] = "single_choice",
     ) -> QuestionDraft:
-        """Ask for `right` among the first `candidates` that are not right; `also_right` is not offered."""
+        """A question with the options `right` and the first wrong `candidates`, without `also_right`."""
         wrong = islice(_distractors(candidates, {*right, *also_right}), WRONG_OPTIONS)
         options = sorted([*right, *wrong], key=lambda option: self._rank(number, option))
         return QuestionDraft(
@@ -267,14 +266,14 @@ class _Questions:
         )
 
     def description(self, *, number: int, difficulty: Difficulty) -> QuestionDraft:
-        """Claim that the outline describes the concept, or that it does not; either may be true."""
+        """A true-or-false question about the concept's description in the framework."""
         prose, description = self._prose, self._concept.description
         excerpt = _opening(description, MAX_LINE)
         claims_description = self._rank(number, "claim")[0] % 2 == 0
         if not claims_description:
-            statement = prose.says_nothing
+            statement = prose.lacks_description
         else:
-            statement = prose.says if description else prose.says_something
+            statement = prose.quotes_description if description else prose.has_description
         return QuestionDraft(
             question_id=f"q-{number}",
             question_type="true_false",
@@ -289,12 +288,12 @@ class _Questions:
         return self._prose.explanation.format(name=self._concept.name, right=right)
 
     def _rank(self, number: int, text: str) -> bytes:
-        """Where a text comes among others: as good as drawn, and the same for the same concept."""
+        """A sort key that shuffles texts deterministically per concept."""
         return hashlib.sha256(f"{self._concept.concept_id}\n{number}\n{text}".encode()).digest()
 
 
 def _distractors(candidates: Sequence[str], right: Collection[str]) -> Iterator[str]:
-    """The candidates that are not right, each once; numbered once more where a concept uses them all up."""
+    """The wrong candidates, each once; when they are used up, again with a number, without end."""
     taken = {text.casefold() for text in right}
     for lap in count(1):
         for candidate in candidates:

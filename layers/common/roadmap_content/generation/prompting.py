@@ -1,8 +1,8 @@
-"""What a model is told: the prompts of `prompts/`, filled in.
+"""Build prompts from the templates in `prompts/`.
 
-What users wrote (the roadmap, the learner's preferences) is data and never becomes instructions. It stands
-as JSON between two tags; inside, the characters that tags are made of are escaped, so that no text can
-close the tag or open another; and the system prompt says that nothing in there is to be followed.
+Text from users (the roadmap, the learner's preferences) is data and must not act as instructions. It is
+encoded as JSON between two tags, with `<`, `>` and `&` escaped, so that no text can close the tag or open
+another. The system prompt forbids following instructions in it.
 """
 
 import json
@@ -23,22 +23,22 @@ from .learner import Learner
 MAX_TEXT = 2_000
 MAX_SECTION = 8_000
 MAX_DEPTH = 4
-"""Characters of a text, and of all that is said of the concept, of its place or of the learner; lists and
-objects in one another. What users wrote is cut to this: they do not decide what a call costs."""
+"""Limits for text from users, so that users cannot raise the cost of a call: the characters of one text, the
+characters of one section (concept, place, learner), and the nesting of lists and objects."""
 
 LANGUAGES = {"en": "English", "zh": "简体中文", "zh-cn": "简体中文", "zh-hans": "简体中文"}
-"""What a language is called in prompts; another one goes by its tag."""
+"""Names of languages in prompts. Other languages are named by their tag."""
 
 _CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
-# Halves of characters cannot be sent. Tag characters are invisible to people and letters to models.
+# Lone surrogates cannot be encoded. Tag characters are invisible to people, but models read them as letters.
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff\U000e0000-\U000e007f]")
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&"})
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One item, put to a model, which answers by calling the tool with what fits the schema."""
+    """The request for one item. The model answers by calling `tool` with an input that matches `schema`."""
 
     system: str
     user: str
@@ -48,13 +48,13 @@ class Prompt:
 
     @property
     def most_tokens(self) -> int:
-        """No fewer than a model reads here: a token takes two bytes or more, in English some four."""
+        """Upper bound of the input tokens: a token has at least two bytes (about four in English)."""
         texts = (self.system, self.user, self.description, json.dumps(self.schema))
         return sum(len(text.encode()) for text in texts) // 2
 
 
 def prompt_for(concept: Concept, content_type: ContentType, learner: Learner) -> Prompt:
-    """Put an item to a model, in the learner's language; where none was asked for, in the concept's."""
+    """The prompt for an item, in the learner's language or, if none was requested, the concept's language."""
     tag = learner.language or ("zh" if _CJK.search(concept.name + concept.description) else "en")
     spoken = tag.lower().split("-")[0]
     folder = spoken if spoken in LANGUAGES else "en"
@@ -81,13 +81,13 @@ def prompt_for(concept: Concept, content_type: ContentType, learner: Learner) ->
 
 
 def _as_data(sections: Mapping[str, Mapping[str, object]]) -> str:
-    """JSON that holds no tag, whatever was written."""
+    """Encode as JSON that contains no tag."""
     data = {name: _fitting(section) for name, section in sections.items()}
     return json.dumps(data, ensure_ascii=False, indent=1).translate(_ESCAPES)
 
 
 def _fitting(section: Mapping[str, object]) -> Document:
-    """The entries of a section that there is room for, cleaned."""
+    """The cleaned entries of a section that fit into `MAX_SECTION`."""
     fitting: Document = {}
     room = MAX_SECTION
     for key, value in section.items():
@@ -99,7 +99,7 @@ def _fitting(section: Mapping[str, object]) -> Document:
     return fitting
 
 
-def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - whatever JSON holds
+def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
     match value:
         case str():
             text = _UNSENDABLE.sub("\ufffd", value)

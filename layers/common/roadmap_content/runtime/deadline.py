@@ -1,4 +1,4 @@
-"""How much of an invocation is left: work that may be tried again stops early enough to report."""
+"""Deadlines, so that work stops early enough before an invocation times out."""
 
 import time
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -8,25 +8,25 @@ if TYPE_CHECKING:
 
 
 class Deadline(NamedTuple):
-    """A point in time, on the monotonic clock."""
+    """A point in time on the monotonic clock."""
 
     at: float
 
     @classmethod
     def after(cls, seconds: float) -> Self:
-        """The deadline `seconds` from now."""
+        """A deadline `seconds` from now."""
         return cls(time.monotonic() + seconds)
 
     @classmethod
     def of(cls, context: "LambdaContext") -> Self:
-        """The end of the invocation that `context` belongs to."""
+        """The time at which an invocation times out."""
         return cls.after(context.get_remaining_time_in_millis() / 1000)
 
     @property
     def remaining(self) -> float:
-        """Seconds left; negative when it has passed."""
+        """Seconds left; negative after the deadline."""
         return self.at - time.monotonic()
 
     def within(self, seconds: float) -> "Deadline":
-        """The deadline of a part of the work that may take so long, and no longer than the whole."""
+        """The earlier of this deadline and `seconds` from now."""
         return min(self, Deadline.after(seconds), key=lambda deadline: deadline.at)

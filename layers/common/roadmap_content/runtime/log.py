@@ -1,10 +1,10 @@
-"""The log of every step: JSON, events as snake_case nouns with fields, one execution = one correlation id."""
+"""The structured log: JSON lines, snake_case event names with fields, the execution as correlation id."""
 
 import logging
 
 from aws_lambda_powertools import Logger
 
-# Lambda lets every library speak at INFO, and botocore tells where it found its credentials each time.
+# Lambda's root logger is at INFO, at which botocore logs the source of its credentials for every client.
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
 logger = Logger(service="roadmap-content")

@@ -1,7 +1,7 @@
-"""What the dashboard shows and the alarms watch, counted in CloudWatch's embedded metric format.
+"""The metrics of the dashboard and the alarms, in CloudWatch's embedded metric format.
 
-A count is a line of the log, written when it is known and not at the end: a function that dies afterwards has
-said it. Powertools is imported with the log anyway, so that counting costs no start-up time.
+Each metric is written to the log immediately, so that a function that dies later has reported it. Powertools
+is imported for logging anyway, so that metrics add no start-up time.
 """
 
 import json
@@ -16,8 +16,8 @@ from ..items import ContentType
 
 
 class Metric(StrEnum):
-    """The metrics. Those of batches and their items have the dimension `content_type`; so has, beside its sum
-    over all types, `ITEMS_MISSING`.
+    """Metric names. Metrics of batches and their items have the dimension `content_type`. `ITEMS_MISSING` is
+    written with this dimension and without it (the sum of all content types).
     """
 
     BATCHES_PLANNED = "BatchesPlanned"
@@ -40,7 +40,7 @@ class Metric(StrEnum):
 
 
 def emit(counts: Mapping[Metric, float], content_type: ContentType | None = None) -> None:
-    """Count. Where no namespace is set, as outside Lambda, nobody reads it and nothing is written."""
+    """Write metrics. Does nothing if no namespace is set, as outside Lambda."""
     if not os.environ.get("POWERTOOLS_METRICS_NAMESPACE"):
         return
     metrics = EphemeralMetrics()
@@ -49,5 +49,5 @@ def emit(counts: Mapping[Metric, float], content_type: ContentType | None = None
     for metric, value in counts.items():
         unit = MetricUnit.Seconds if metric.endswith("Seconds") else MetricUnit.Count
         metrics.add_metric(metric, unit, value)
-    # Written at once: Powertools prints the line and its end apart, and threads would mix their lines.
+    # One write per line: Powertools prints a line and its line end separately, so threads would mix lines.
     sys.stdout.write(json.dumps(metrics.serialize_metric_set()) + "\n")

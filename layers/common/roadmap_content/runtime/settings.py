@@ -1,6 +1,7 @@
-"""The environment of a function, typed, read when a setting is used and not before.
+"""Typed settings from the environment variables of a function.
 
-Nothing is read at import: a function needs only the settings that it uses, and a test gives its own.
+Each setting is read when it is used, not at import: a function needs only the settings that it uses, and a
+test can pass its own.
 """
 
 import os
@@ -15,7 +16,7 @@ ChoiceT = TypeVar("ChoiceT", bound=str)
 
 
 class Settings:
-    """The settings of a function; each fails loudly, by name, where it is used and not usable."""
+    """The settings of a function. A missing or invalid setting raises `MissingSettingError` with its name."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
@@ -27,72 +28,72 @@ class Settings:
 
     @property
     def state_machine_arn(self) -> str:
-        """The state machine whose executions are started and asked for."""
+        """The ARN of the state machine."""
         return self._text("STATE_MACHINE_ARN")
 
     @property
     def database_secret_arn(self) -> str:
-        """The Secrets Manager secret that holds host, port, dbname, username and password."""
+        """The ARN of the secret with the keys host, port, dbname, username and password."""
         return self._text("DATABASE_SECRET_ARN")
 
     @property
     def database_auth(self) -> DatabaseAuth:
-        """How the database knows us: by a password in a secret, or by our IAM role."""
+        """The authentication method: a password from a secret, or IAM."""
         return self._one_of("DATABASE_AUTH", "secret", "iam")
 
     @property
     def database_host(self) -> str:
-        """The host, as IAM and the certificate know it."""
+        """The host name, for IAM authentication and the certificate check."""
         return self._text("DATABASE_HOST")
 
     @property
     def database_port(self) -> int:
-        """The port."""
+        """The port of the database."""
         return self._positive("DATABASE_PORT")
 
     @property
     def database_name(self) -> str:
-        """The database."""
+        """The name of the database."""
         return self._text("DATABASE_NAME")
 
     @property
     def database_user(self) -> str:
-        """The role of PostgreSQL that our IAM role may connect as."""
+        """The PostgreSQL role for IAM authentication."""
         return self._text("DATABASE_USER")
 
     @property
     def database_session(self) -> SessionSource:
-        """Who sets a session's limits: we do as we connect; or, behind RDS Proxy, the role has them."""
+        """Where a session's timeouts are set: in the connection options or, behind RDS Proxy, on the role."""
         return self._one_of("DATABASE_SESSION", "options", "role")
 
     @property
     def database_tls(self) -> bool:
-        """Whether the database's certificate and name are verified; otherwise the connection is plain."""
+        """Whether to use TLS with verification of certificate and host name; otherwise no TLS."""
         return self._one_of("DATABASE_TLS", "verify", "disable") == "verify"
 
     @property
     def batch_size(self) -> int:
-        """Items of a batch, before a large roadmap makes batches larger."""
+        """Minimum items per full batch. A large roadmap gets larger batches."""
         return self._positive("BATCH_SIZE")
 
     @property
     def generator(self) -> str:
-        """The name of what generates content that is not staged."""
+        """The name of the content generator."""
         return self._text("GENERATOR")
 
     @property
     def model_id(self) -> str:
-        """The model that generates: its id, or the id or ARN of an inference profile."""
+        """The id of the model, or the id or ARN of an inference profile."""
         return self._text("MODEL_ID")
 
     @property
     def model_region(self) -> str:
-        """The region where the model is asked."""
+        """The AWS region of the model."""
         return self._text("MODEL_REGION")
 
     @property
     def model_temperature(self) -> float | None:
-        """Between 0 and 1; `none` for a model that does not take one."""
+        """Between 0 and 1; `none` for a model without this parameter."""
         text = self._text("MODEL_TEMPERATURE")
         if text == "none":
             return None
@@ -106,17 +107,17 @@ class Settings:
 
     @property
     def model_max_output_tokens(self) -> int:
-        """Tokens of one answer, at most."""
+        """Maximum output tokens of one answer."""
         return self._positive("MODEL_MAX_OUTPUT_TOKENS")
 
     @property
     def model_timeout(self) -> int:
-        """Seconds that an answer may take."""
+        """Timeout of one model call, in seconds."""
         return self._positive("MODEL_TIMEOUT")
 
     @property
     def task_token_budget(self) -> int:
-        """Tokens, read and written, that the generation of one task may take in all its attempts."""
+        """Maximum input and output tokens of a task in all its attempts."""
         return self._positive("TASK_TOKEN_BUDGET")
 
     def _text(self, name: str) -> str:

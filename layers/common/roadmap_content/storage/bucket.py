@@ -1,4 +1,4 @@
-"""The bucket: a handful of operations on objects, each transient error of S3 as one type."""
+"""The S3 bucket: the object operations that are used, with one error type for all transient errors."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
@@ -13,21 +13,21 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PARALLEL = 16
-"""Requests under way at once: S3 answers each in some 20 ms, and a batch reads one object per item."""
+"""Concurrent requests. S3 takes about 20 ms for one, and a batch reads one object per item."""
 
 
 class StoredObject(NamedTuple):
-    """An object and the metadata that it was stored with."""
+    """An object and its metadata."""
 
     body: bytes
     metadata: Mapping[str, str]
 
 
 class Bucket:
-    """One S3 bucket. Safe to be used by several threads.
+    """One S3 bucket. Safe for use by several threads.
 
-    Every method raises `StorageUnavailableError`, naming the key, when S3 does not do what it was asked:
-    nothing that S3 answers says that the content itself is wrong, so all of it may heal.
+    Every method raises `StorageUnavailableError` with the key when a request fails. All failures count as
+    transient, because no error of S3 means that the content itself is invalid.
     """
 
     def __init__(self, name: str, client: "S3Client | None" = None) -> None:
@@ -52,7 +52,7 @@ class Bucket:
         )
 
     def get(self, key: str, *, start: int = 0, length: int | None = None) -> StoredObject | None:
-        """Read an object, or `length` bytes of it from `start`; `None` if there is none."""
+        """Read an object, or `length` bytes of it from `start`; `None` if it does not exist."""
 
         def read() -> StoredObject:
             if length is None:
@@ -62,25 +62,25 @@ class Bucket:
                 answer = self._client.get_object(Bucket=self.name, Key=key, Range=byte_range)
             return StoredObject(answer["Body"].read(), answer["Metadata"])
 
-        return self._ask(key, read, missing=True)
+        return self._request(key, read, missing=True)
 
     def holds(self, key: str) -> bool:
-        """Whether there is such an object."""
-        found = self._ask(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
+        """Whether an object exists."""
+        found = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
         return found is not None
 
     def keys(self, prefix: str, after: str) -> list[str]:
-        """The first keys that begin with `prefix` and come after `after`, in order: one page, of 1,000."""
+        """One page (1,000) of the keys that begin with `prefix` and come after `after`, in order."""
 
         def page() -> list[str]:
             answer = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after)
             return [entry["Key"] for entry in answer.get("Contents", ())]
 
-        return self._ask(prefix, page) or []
+        return self._request(prefix, page) or []
 
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
-        """Store an object, over one that is there."""
-        self._ask(
+        """Store an object. Overwrites an existing one."""
+        self._request(
             key,
             lambda: self._client.put_object(
                 Bucket=self.name, Key=key, Body=body, Metadata=dict(metadata or {})
@@ -88,7 +88,7 @@ class Bucket:
         )
 
     def put_if_absent(self, key: str, body: bytes, content_type: str) -> bool:
-        """Store an object that is never overwritten; `False` if another body is there already."""
+        """Store an object unless the key exists; `False` if the existing object has another body."""
 
         def store() -> bool:
             self._client.put_object(
@@ -96,23 +96,23 @@ class Bucket:
             )
             return True
 
-        if self._ask(key, store, taken=True):
+        if self._request(key, store, taken=True):
             return True
-        there = self.get(key)
-        return there is not None and there.body == body
+        existing = self.get(key)
+        return existing is not None and existing.body == body
 
     def delete(self, key: str) -> None:
-        """Delete an object, if it is there."""
-        self._ask(key, lambda: self._client.delete_object(Bucket=self.name, Key=key))
+        """Delete an object if it exists."""
+        self._request(key, lambda: self._client.delete_object(Bucket=self.name, Key=key))
 
-    def _ask(
-        self, key: str, request: Callable[[], R], *, missing: bool = False, taken: bool = False
+    def _request(
+        self, key: str, send: Callable[[], R], *, missing: bool = False, taken: bool = False
     ) -> R | None:
-        """Ask S3; `None` where the object is missing or taken and the caller expects that it may be."""
+        """Send a request; `None` if the object is missing or exists already and the caller accepts that."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return request()
+            return send()
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             if (missing and status == 404) or (taken and status in (409, 412)):
@@ -124,8 +124,8 @@ class Bucket:
 
 
 def in_parallel(work: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
-    """Call `work` for every argument in a bounded number of threads; the results in the same order."""
-    from concurrent.futures import ThreadPoolExecutor  # most functions have no use for it
+    """Call `work` for every argument in a thread pool; return the results in the same order."""
+    from concurrent.futures import ThreadPoolExecutor  # imported here: most functions do not need it
 
     with ThreadPoolExecutor(PARALLEL) as pool:
         return list(pool.map(work, arguments))

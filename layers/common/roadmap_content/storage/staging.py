@@ -1,4 +1,4 @@
-"""Staged content: what was generated lies in S3 before it is saved, never lost and never paid for twice."""
+"""Staged content: generated items in S3 that may not be saved yet. Staging prevents paying for them twice."""
 
 import json
 from collections.abc import Iterable
@@ -21,10 +21,10 @@ class Staging:
         return self._bucket.holds(staged_key(self._roadmap_id, item))
 
     def listed(self, items: Iterable[Item]) -> frozenset[Item]:
-        """Of items of one content type, those that one page of the listing shows to be staged.
+        """The items (of one content type) that are staged according to one page of the S3 listing.
 
-        The page begins with the first of them: for one request it tells of a thousand keys. An item that it
-        does not show may be staged all the same.
+        One request lists up to 1,000 keys, starting at the first item. An item that is not in the result may
+        still be staged: use `holds`.
         """
         by_key = {staged_key(self._roadmap_id, item): item for item in items}
         first = min(by_key)
@@ -33,19 +33,19 @@ class Staging:
         return frozenset(by_key[key] for key in keys if key in by_key)
 
     def read(self, item: Item) -> bytes | None:
-        """The staged content of an item as it lies there, which may not be valid; `None` if not staged."""
+        """The staged content of an item, not validated; `None` if the item is not staged."""
         stored = self._bucket.get(staged_key(self._roadmap_id, item))
         return None if stored is None else stored.body
 
     def write(self, item: Item, content: Document) -> None:
-        """Stage an item, over what is staged."""
+        """Stage an item. Overwrites staged content."""
         self._bucket.put(staged_key(self._roadmap_id, item), json.dumps(content).encode())
 
     def reject(self, item: Item, refusal: Failure, attempt: int) -> None:
-        """Take what an attempt refused out of the way, and keep it with the reason why."""
+        """Move staged content that an attempt refused to `rejected/`, with the reason as metadata."""
         body = self.read(item)
         if body is None or fingerprint(body) != refusal.content_fingerprint:
-            return  # it is out of the way already
+            return  # it was moved or replaced already
         self._bucket.put(
             rejected_key(self._roadmap_id, item, attempt, body),
             body,

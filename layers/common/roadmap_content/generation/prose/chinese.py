@@ -1,6 +1,6 @@
 """The prose in Chinese."""
 
-from .prose import Asking, Prose, Site
+from .prose import Prose, QuestionProse, Site
 
 CHINESE = Prose(
     language="zh",
@@ -195,17 +195,17 @@ CHINESE = Prose(
             focused=True,
         ),
     ),
-    place=Asking(
+    place=QuestionProse(
         "大纲把“{name}”放在学习路线的什么位置？",
         "没有位置：大纲没有说明",
         ("术语表", "期末考试", "延伸阅读", "习题答案"),
     ),
-    keywords=Asking(
+    keywords=QuestionProse(
         "大纲把下列哪些列为“{name}”的关键词？请选出所有正确的选项。",
         "没有：大纲没有列出关键词",
         ("课程费用", "课程表", "结业证书", "座位安排"),
     ),
-    prerequisite=Asking(
+    prerequisite=QuestionProse(
         "大纲把下列哪一项列为“{name}”的先修要求？",
         "没有：可以直接开始",
         ("期末考试", "其他课程的结业证书", "大学学位"),
@@ -214,9 +214,9 @@ CHINESE = Prose(
     level_and_time="{level}，{time}",
     time="{hours:g} 小时",
     untimed="没有可用的学习时间",
-    says="判断对错：大纲这样描述“{name}”：“{excerpt}”",
-    says_something="判断对错：大纲至少用一句话描述了“{name}”的内容。",
-    says_nothing="判断对错：大纲只给出了“{name}”这个名称，没有描述。",
+    quotes_description="判断对错：大纲这样描述“{name}”：“{excerpt}”",
+    has_description="判断对错：大纲至少用一句话描述了“{name}”的内容。",
+    lacks_description="判断对错：大纲只给出了“{name}”这个名称，没有描述。",
     truth=("正确", "错误"),
     explanation="关于“{name}”，大纲在这里给出的是：{right}",
     nothing="什么也没有；没有描述",

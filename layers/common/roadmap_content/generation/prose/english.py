@@ -1,6 +1,6 @@
 """The prose in English."""
 
-from .prose import Asking, Prose, Site
+from .prose import Prose, QuestionProse, Site
 
 ENGLISH = Prose(
     language="en",
@@ -205,17 +205,17 @@ point, close it, and explain the whole once more.""",
             focused=True,
         ),
     ),
-    place=Asking(
+    place=QuestionProse(
         "Where in the roadmap does the outline place “{name}”?",
         "Nowhere: the outline does not say",
         ("Glossary", "Final examination", "Further reading", "Answers to the exercises"),
     ),
-    keywords=Asking(
+    keywords=QuestionProse(
         "Which of these does the outline list as keywords of “{name}”? Choose all that apply.",
         "None: the outline lists no keywords",
         ("course fee", "timetable", "certificate", "seating plan"),
     ),
-    prerequisite=Asking(
+    prerequisite=QuestionProse(
         "Which of these does the outline name as a prerequisite of “{name}”?",
         "None: it can be begun right away",
         ("The final examination", "A certificate from another course", "A university degree"),
@@ -224,9 +224,9 @@ point, close it, and explain the whole once more.""",
     level_and_time="{level}, {time}",
     time="{hours:g} h",
     untimed="no usable study time",
-    says="True or false? The outline says of “{name}”: “{excerpt}”",
-    says_something="True or false? The outline describes in at least one sentence what “{name}” is about.",
-    says_nothing="True or false? The outline gives “{name}” a name, but no description.",
+    quotes_description="True or false? The outline says of “{name}”: “{excerpt}”",
+    has_description="True or false? The outline describes in at least one sentence what “{name}” is about.",
+    lacks_description="True or false? The outline gives “{name}” a name, but no description.",
     truth=("True", "False"),
     explanation="What the outline says of “{name}” here: {right}",
     nothing="nothing; there is no description",

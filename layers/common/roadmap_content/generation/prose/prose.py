@@ -1,4 +1,4 @@
-"""The fixed prose of the content that is made without a model: one table for each language."""
+"""The fixed texts of offline content, one table per language."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Site(NamedTuple):
-    """A place to search. `url` and `title` take what is searched for; `focused` adds keywords to it."""
+    """A search site. `url` and `title` are templates for the query; `focused` adds keywords to the query."""
 
     kind: str
     title: str
@@ -15,19 +15,19 @@ class Site(NamedTuple):
     focused: bool
 
 
-class Asking(NamedTuple):
-    """A question on one thing that the outline says, and options that are wrong unless it says just that."""
+class QuestionProse(NamedTuple):
+    """A question about one field of a concept, with wrong options for it."""
 
     question: str
-    otherwise: str
-    """The option that is right where the outline says nothing."""
+    fallback: str
+    """The correct option if the field is empty."""
 
     wrong: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Prose:
-    """Everything that is fixed, in one language. Braces name what a concept fills in."""
+    """The fixed texts in one language. Names in braces are replaced with values of a concept."""
 
     language: str
     separator: str
@@ -39,29 +39,29 @@ class Prose:
     placed: str
     unplaced: str
     levels: Mapping[str, tuple[str, str]]
-    """Difficulty → its label, and advice."""
+    """Difficulty → (label, advice)."""
 
     unrated: tuple[str, str]
     goal: str
     prepared: str
     unprepared: str
     sections: Sequence[str]
-    """Ways to work on a topic: as many sections as a tutorial can have."""
+    """Templates for sections about a topic. Their number is the maximum number of sections of a tutorial."""
 
     summary: str
 
     sites: Sequence[Site]
 
-    place: Asking
-    keywords: Asking
-    prerequisite: Asking
+    place: QuestionProse
+    keywords: QuestionProse
+    prerequisite: QuestionProse
     effort: str
     level_and_time: str
     time: str
     untimed: str
-    says: str
-    says_something: str
-    says_nothing: str
+    quotes_description: str
+    has_description: str
+    lacks_description: str
     truth: tuple[str, str]
     """The options for true and false."""
 
