@@ -10,7 +10,7 @@ from roadmap_content.errors import TaskNotFoundError
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps import framework_cache
 from roadmap_content.roadmaps import metadata as roadmaps
-from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.roadmaps.framework import parse_framework
 from roadmap_content.tasks.failures import MAX_REASON
 from tests.factories import bundle_of, concept_ids, framework_of
 from tests.integration.pipeline import Pipeline
@@ -24,11 +24,11 @@ def frameworks_read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every document that was fetched and parsed."""
     documents: list[object] = []
 
-    def read(document: object) -> Any:
-        documents.append(document)
-        return read_framework(document)
+    def read(text: str) -> Any:
+        documents.append(text)
+        return parse_framework(text)
 
-    monkeypatch.setattr(roadmaps, "read_framework", read)
+    monkeypatch.setattr(roadmaps, "parse_framework", read)
     return documents
 
 

@@ -1,7 +1,7 @@
 """Frameworks are read strictly where a mistake would lose an item, and written only where a field is ours."""
 
-import copy
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.errors import InvalidFrameworkError
 from roadmap_content.items import ContentType, Item
-from roadmap_content.roadmaps.framework import concept_from, read_framework
+from roadmap_content.roadmaps.framework import concept_from, parse_framework, read_framework
 from tests.factories import concept_ids, framework_of
 
 NOTHING: dict[ContentType, frozenset[str]] = {content_type: frozenset() for content_type in ContentType}
@@ -83,13 +83,15 @@ def test_missing_is_what_no_row_is_for_in_framework_order() -> None:
 def test_projection_writes_the_mapped_fields_and_nothing_else() -> None:
     first, second = concept_ids(2)
     before = framework_of([first, second])
-    framework = read_framework(copy.deepcopy(before))
+    framework = parse_framework(json.dumps(before))
     row = {"tutorial_id": "t", "content_url": "u", "content_version": 3, "summary": "s"}
     current: dict[ContentType, dict[str, Any]] = {content_type: {} for content_type in ContentType}
     current[ContentType.TUTORIAL] = {first: row, "not in the framework": row}
 
-    assert framework.project(current) is True
-    assert framework.project(current) is False
+    text = framework.project(current)
+    assert text is not None
+    framework = parse_framework(text)
+    assert framework.project(current) is None
 
     node = framework.nodes[first]
     assert {key: node[key] for key in OURS} == {
@@ -105,23 +107,138 @@ def test_projection_writes_the_mapped_fields_and_nothing_else() -> None:
         "quiz_id": None,
         "quiz_questions_count": 0,
     }
-    for concept in framework.nodes.values():
-        for key in OURS:
-            del concept[key]
-    for stage in before["stages"]:
+    assert without_ours(json.loads(text)) == without_ours(before)
+
+
+def without_ours(document: Any) -> str:
+    """As text, so that the order of keys counts."""
+    for stage in document["stages"]:
         for module in stage["modules"]:
             for concept in module["concepts"]:
                 for key in OURS:
-                    del concept[key]
-    assert json.dumps(framework.document) == json.dumps(before)  # texts, so that order counts
+                    concept.pop(key, None)
+    return json.dumps(document)
+
+
+spaces = st.text(" \t\n\r", max_size=2)
+numbers = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
+texts = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6).map(
+        lambda text: json.dumps(text, ensure_ascii=len(text) % 2 == 0)
+    ),
+    st.sampled_from([r'"\u0000\ud800"', r'"\/\"\\"', r'"quiz\u005fid"', r'"\"quiz_id\": 1"']),
+)
+keys = st.one_of(texts, st.sampled_from(sorted(OURS)).map(json.dumps))
+
+
+def lists_and_objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.builds(lambda space, inner: f"[{space}{','.join(inner)}]", spaces, st.lists(values, max_size=3)),
+        st.lists(st.tuples(keys, spaces, spaces, values), max_size=3).map(
+            lambda members: "{" + ",".join(f"{s}{k}{s}:{t}{v}{t}" for k, s, t, v in members) + "}"
+        ),
+    )
+
+
+values = st.recursive(
+    st.one_of(numbers, texts, st.sampled_from(["true", "false", "null"])), lists_and_objects, max_leaves=8
+)
+members = st.lists(
+    st.builds(lambda k, s, t, v: f"{s}{k}{t}:{s}{v}{t}", keys, spaces, spaces, values), max_size=4
+)
+
+# Every token of JSON, spaces among them.
+TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[ \t\n\r]+|[^\s{}\[\]:,"]+', re.DOTALL)
+
+
+def product_tokens(concept: str) -> list[str]:
+    """The tokens of a concept's text without the values of our own fields, and without what is appended."""
+    tokens = TOKENS.findall(concept)
+    assert "".join(tokens) == concept
+    kept: list[str] = []
+    depth, key, in_value = 0, "", False
+    for token in tokens:
+        before = depth
+        depth += (token in "{[") - (token in "]}")
+        if before == 1 and token == ":":
+            key, in_value = json.loads(next(t for t in reversed(kept) if t.startswith('"'))), True
+            kept.append(token)
+            continue
+        if (depth == 1 and before == 1 and token == ",") or depth == 0:
+            in_value = False
+        if not (in_value and key in OURS):
+            kept.append(token)
+    return kept
+
+
+@given(spaces, st.lists(st.tuples(members, spaces, members), min_size=1, max_size=3), members)
+def test_every_byte_that_is_not_ours_survives_a_projection(
+    space: str, concepts: list[tuple[list[str], str, list[str]]], around: list[str]
+) -> None:
+    texts = [
+        "{" + ",".join([*before, f'"concept_id"{gap}:"c{number}"', *after]) + gap + "}"
+        for number, (before, gap, after) in enumerate(concepts)
+    ]
+    members = ",".join([*around, f'{space}"concepts":[{space}{f",{space}".join(texts)}{space}]'])
+    whole = f'{space}{{"stages":[{{"modules":[{{{members}}}{space}]}}]{space}}}'
+    prefix, suffix = whole.split(texts[0])[0], whole[whole.rindex(texts[-1]) + len(texts[-1]) :]
+    nothing: dict[ContentType, dict[str, Any]] = {content_type: {} for content_type in ContentType}
+
+    projected = parse_framework(whole).project(nothing)
+
+    if projected is None:
+        return
+    assert projected.startswith(prefix)
+    assert projected.endswith(suffix)
+    nodes = parse_framework(projected).nodes
+    for number, text in enumerate(texts):
+        assert {key: nodes[f"c{number}"][key] for key in OURS} == {
+            key: value for kind in CONTENT_KINDS.values() for key, value in kind.project(None).items()
+        }
+        wanted, found = product_tokens(text), product_tokens(concept_texts(projected)[number])
+        # Fields that were missing are appended, the last one's brace moves behind them.
+        end = len(wanted) - 1 - (wanted[-2].isspace())
+        assert found[:end] == wanted[:end]
+        assert found[-1] == "}"
+
+
+def concept_texts(whole: str) -> list[str]:
+    """The concepts' own texts, found by another decoder than the one under test: by depth alone."""
+    found: list[str] = []
+    depth, start, position = 0, 0, 0
+    path: list[str] = []
+    last_string = ""
+    for token in TOKENS.findall(whole):
+        if token in "{[":
+            depth += 1
+            path.append(last_string if token == "[" else "")
+            if token == "{" and path[:-1] == ["", '"stages"', "", '"modules"', "", '"concepts"']:
+                start = position
+        elif token in "]}":
+            if token == "}" and path[:-1] == ["", '"stages"', "", '"modules"', "", '"concepts"']:
+                found.append(whole[start : position + 1])
+            path.pop()
+            depth -= 1
+        elif token.startswith('"'):
+            last_string = token
+        position += len(token)
+    return found
+
+
+def test_of_lists_that_stand_twice_the_last_is_meant() -> None:
+    concept = '{"concept_id": "a"}'
+    text = f'{{"stages": [1, "x"], "stages": [{{"modules": [{{"concepts": 3, "concepts": [{concept}]}}]}}]}}'
+    projected = parse_framework(text).project({content_type: {} for content_type in ContentType})
+    assert projected is not None
+    assert projected.startswith(text[: text.index(concept) + len(concept) - 1] + ", ")
 
 
 def test_a_status_of_another_type_is_written_although_it_is_equal() -> None:
     document = framework_of(["a"])
     document["stages"][0]["modules"][0]["concepts"][0]["resources_count"] = False
-    framework = read_framework(document)
-    framework.project({content_type: {} for content_type in ContentType})
-    assert framework.nodes["a"]["resources_count"] is not False
+    text = parse_framework(json.dumps(document)).project({content_type: {} for content_type in ContentType})
+    assert text is not None
+    assert parse_framework(text).nodes["a"]["resources_count"] is not False
 
 
 def test_whatever_else_the_product_wrote_a_concept_can_be_described() -> None:

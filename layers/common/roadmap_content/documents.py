@@ -23,6 +23,36 @@ MAX_DEPTH = 100
 _CONTAINERS = (dict, list)
 
 
+class UndecodableError(ValueError):
+    """JSON that Python cannot decode, although PostgreSQL stores it."""
+
+
+def decode(text: str) -> Any:  # noqa: ANN401 - JSON of anybody
+    """Decode JSON that somebody else has stored, in a column of type `json`.
+
+    A whole number with more digits than Python reads becomes an infinite float.
+
+    Raises:
+        UndecodableError: it is nested too deep.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise UndecodableError("nested too deep") from error
+    except ValueError:
+        return _decode_long_numbers(text)
+
+
+def _decode_long_numbers(text: str) -> Any:  # noqa: ANN401
+    """Decode JSON again that has whole numbers of more digits than `int` accepts (4,300)."""
+    try:
+        return json.loads(
+            text, parse_int=lambda digits: int(digits) if len(digits) < 4_000 else float(digits)
+        )
+    except (RecursionError, ValueError) as error:
+        raise UndecodableError("nested too deep, or not JSON") from error
+
+
 def unstorable(value: object, path: str = "") -> str | None:
     """Describe the first part of a JSON value that cannot be stored; `None` if all of it can be stored."""
     return None if _is_storable(value) else _fault(value, path, 0)

@@ -1,18 +1,20 @@
 """A roadmap's framework: read, check and project stages → modules → concepts. No I/O.
 
-`framework_data` belongs to the product: unknown keys, the order of keys and the order of concepts are
-preserved. Only the fields that a content type projects are written.
+`framework_data` belongs to the product. Only the fields that a content type maps are written, and every other
+byte of its text is kept (see `framework_text`).
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ..content.kind import Row
 from ..content.registry import CONTENT_KINDS
-from ..documents import MAX_DEPTH, Document, is_deep, unstorable
+from ..documents import MAX_DEPTH, Document, UndecodableError, decode, is_deep, unstorable
 from ..errors import InvalidFrameworkError
 from ..items import ContentType, Item
+from .framework_text import LEVELS, set_fields
 
 TOO_DEEP = f"framework_data is nested deeper than {MAX_DEPTH} levels"
 
@@ -38,12 +40,14 @@ class Concept(NamedTuple):
 class Framework:
     """A valid `framework_data`."""
 
-    document: Document
     nodes: Mapping[str, Document] = field(repr=False)
-    """The concept objects inside `document`, by id, in framework order."""
+    """The concept objects of the document, by id, in framework order."""
 
     places: Mapping[str, tuple[str, str]] = field(repr=False)
     """The names of a concept's stage and module, by concept id."""
+
+    text: str = field(default="", repr=False)
+    """The document as it is stored, which `project` edits; empty where it was not read as text."""
 
     def items(self) -> Iterator[Item]:
         """All items of the roadmap: every concept in framework order, with every content type."""
@@ -60,16 +64,21 @@ class Framework:
         stage, module = self.places[concept_id]
         return concept_from(self.nodes[concept_id] | {"stage": stage, "module": module})
 
-    def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> bool:
-        """Update the document's status fields from the current rows; return whether anything changed."""
-        changed = False
-        for concept_id, node in self.nodes.items():
-            for content_type, kind in CONTENT_KINDS.items():
-                for key, value in kind.project(current[content_type].get(concept_id)).items():
-                    if key not in node or node[key] != value or type(node[key]) is not type(value):
-                        node[key] = value
-                        changed = True
-        return changed
+    def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> str | None:
+        """The text with our fields as the tables say; `None` if they say so already."""
+        changes = [self._changes(concept_id, node, current) for concept_id, node in self.nodes.items()]
+        return set_fields(self.text, dict(enumerate(changes))) if any(changes) else None
+
+    def _changes(
+        self, concept_id: str, node: Document, current: Mapping[ContentType, Mapping[str, Row]]
+    ) -> Document:
+        """The fields of a concept that differ from the tables, with their values by the tables."""
+        return {
+            key: value
+            for content_type, kind in CONTENT_KINDS.items()
+            for key, value in kind.project(current[content_type].get(concept_id)).items()
+            if key not in node or node[key] != value or type(node[key]) is not type(value)
+        }
 
 
 def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, frozenset[str]]) -> list[Item]:
@@ -81,6 +90,18 @@ def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, frozen
         for content_type, found in by_type
         if concept_id not in found
     ]
+
+
+def parse_framework(text: str) -> Framework:
+    """Find the concepts of a `framework_data`, given as the text of its column.
+
+    Raises:
+        InvalidFrameworkError: see `read_framework`.
+    """
+    try:
+        return replace(read_framework(decode(text)), text=text)
+    except UndecodableError as error:
+        raise InvalidFrameworkError(TOO_DEEP) from error
 
 
 def read_framework(document: object) -> Framework:
@@ -119,7 +140,7 @@ def read_framework(document: object) -> Framework:
                 positions[concept_id] = s, m, c
     if not nodes:
         raise InvalidFrameworkError("framework_data holds no concept")
-    return Framework(document, nodes, places)
+    return Framework(nodes, places)
 
 
 def concept_from(fields: Document) -> Concept:
@@ -140,12 +161,10 @@ def concept_from(fields: Document) -> Concept:
 Position = tuple[int, int, int]
 """The indexes of a concept's stage, of its module in the stage, and of the concept in the module."""
 
-_LEVELS = ("stages", "modules", "concepts")
-
 
 def _children(parent: Document, *position: int) -> list[Document]:
     """The objects one level below `parent`, whose own indexes are `position`."""
-    key = _LEVELS[len(position)]
+    key = LEVELS[len(position)]
     children = parent.get(key)
     if not isinstance(children, list):
         raise InvalidFrameworkError(f"{_path(*position)}.{key} is not a list: {children!r:.80}")
@@ -157,7 +176,7 @@ def _children(parent: Document, *position: int) -> list[Document]:
 
 def _path(*position: int) -> str:
     """The path of a position, for an error message."""
-    steps = (f".{level}[{index}]" for level, index in zip(_LEVELS, position, strict=False))
+    steps = (f".{level}[{index}]" for level, index in zip(LEVELS, position, strict=False))
     return f"framework_data{''.join(steps)}"
 
 
@@ -173,6 +192,7 @@ def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
     try:
-        return float(value)
-    except OverflowError:  # JSON integers are unbounded
+        number = float(value)
+    except OverflowError:  # JSON's whole numbers have no end
         return 0.0
+    return number if math.isfinite(number) else 0.0

@@ -1,13 +1,11 @@
 """The table `roadmap_metadata`: read, lock and update roadmaps."""
 
-import json
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from ..documents import Document
-from ..errors import InvalidFrameworkError, RoadmapNotFoundError
-from .framework import TOO_DEEP, Framework, read_framework
+from ..errors import RoadmapNotFoundError
+from .framework import Framework, parse_framework
 
 # NO KEY UPDATE instead of UPDATE: foreign keys of concurrent inserts need a KEY SHARE lock on the row.
 # A separate statement, so that the next statement's snapshot includes the commit of the previous lock holder.
@@ -66,16 +64,9 @@ def _read(connection: Connection, roadmap_id: str | None, user_id: str, known_ve
 
 
 def _framework(row: Row[Any]) -> Framework:
-    return read_framework(None if row.framework_data is None else _decode(row.framework_data))
+    return parse_framework("null" if row.framework_data is None else row.framework_data)
 
 
-def _decode(framework_data: str) -> object:
-    try:
-        return json.loads(framework_data)
-    except RecursionError as error:
-        raise InvalidFrameworkError(TOO_DEEP) from error
-
-
-def write_framework(connection: Connection, roadmap_id: str, document: Document) -> None:
-    """Write a framework back. The caller must have locked the row before reading it."""
-    connection.execute(WRITE_FRAMEWORK, {"roadmap_id": roadmap_id, "framework_data": json.dumps(document)})
+def write_framework(connection: Connection, roadmap_id: str, framework_data: str) -> None:
+    """Write the text of a framework back. The row must be locked since it was read."""
+    connection.execute(WRITE_FRAMEWORK, {"roadmap_id": roadmap_id, "framework_data": framework_data})

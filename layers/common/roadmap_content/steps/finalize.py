@@ -206,8 +206,9 @@ def _stand(
     missing = framework.missing(saved)
     failures = _account(connection, task.task_id, attempt, missing, run_end)
     changed = []
-    if framework.project(rows) and project:
-        write_framework(connection, roadmap_id, framework.document)
+    projected = framework.project(rows) if project else None
+    if projected is not None:
+        write_framework(connection, roadmap_id, projected)
         logger.info("framework_data_updated", roadmap_id=roadmap_id)
         changed.append("framework_data")
     return compute_outcome(framework, saved, failures), changed

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from ..documents import UndecodableError, decode
 from ..errors import TaskNotFoundError
 
 _READ = """
@@ -131,10 +132,10 @@ def read_user_request(connection: Connection, task_id: str) -> object:
 
 
 def _decoded(column: str | None) -> Any:  # noqa: ANN401 - JSON of anybody
-    """What a json column holds. One that is nested too deep to be read was not written by this system."""
+    """What a json column holds. One that cannot be decoded was not written by this system."""
     try:
-        return None if column is None else json.loads(column)
-    except RecursionError:
+        return None if column is None else decode(column)
+    except UndecodableError:
         return None
 
 

@@ -1,0 +1,99 @@
+"""`framework_data` is the product's: whatever text it is, only the fields that are ours change in it."""
+
+import pytest
+
+from tests.factories import USER, bundle_of
+from tests.integration.pipeline import Pipeline
+
+CONCEPTS = ("a", "b")
+
+TEXTS = {
+    "digits that a float would lose": '"a": 0.1000000000000000055511151231257827, "b": -0.0, "c": 1E+2',
+    "a number beyond floats": '"weight": 1e400, "small": 1e-400',
+    "a whole number of 5,000 digits": f'"weight": {"9" * 5_000}',
+    "a key twice": '"note": 1, "note": 2, "note": {"note": 1, "note": 2}',
+    "a key of ours twice": '"quiz_id": "old", "quiz_id": 7',
+    "a key of ours with an escape": r'"quiz_\u0069d": "old"',
+    "a key of ours in depth": '"note": {"quiz_id": "not ours", "more": [{"quiz_status": "not ours"}]}',
+    "escapes": r'"note": "\u00e9 \ud83d\ude42 \/ \" \\", "quiz\\\"_id\"": "\"quiz_id\": 1"',
+    "escapes that are no text": r'"note": "\u0000 \ud800"',
+    "spaces": ' \t"note"\r\n : \n[ 1 ,2 , { } , [ ] ] \n',
+    "nothing": '"note": [], "more": {}, "last": null, "on": true, "off": false',
+    "letters of every kind": '"笔记": "漢字 🙂 é", "": ""',
+}
+
+LOAD = "UPDATE roadmap_metadata SET framework_data = CAST(:text AS json) WHERE roadmap_id = :roadmap_id"
+READ = "SELECT CAST(framework_data AS text) AS text FROM roadmap_metadata WHERE roadmap_id = :roadmap_id"
+
+OURS = (
+    '"content_status": "completed", "tutorial_id": "{tutorial}", "content_ref": "r-1/concepts/{id}/v1.md", '
+    '"content_version": "v1", "content_summary": "S", '
+    '"resources_status": "completed", "resources_id": "{resources}", "resources_count": 2, '
+    '"quiz_status": "completed"'
+)
+
+
+def framework(extra: str, ours: dict[str, str]) -> str:
+    """A framework with `extra` at every level, and in each concept what `ours` gives it, at the end."""
+    concepts = " ,".join(f'{{"concept_id" : "{name}" ,{extra}{ours[name]}}}' for name in CONCEPTS)
+    modules = f'[{{{extra}, "concepts" :[ {concepts} ] , "name":"M"}}]'
+    return f' {{ {extra} ,"stages": [ {{"modules": {modules},{extra}}}\n]\n, "end": 1.50}} '
+
+
+def text_of(pipeline: Pipeline) -> str:
+    text: str = pipeline.rows(READ, roadmap_id=pipeline.roadmap_id)[0]["text"]
+    return text
+
+
+@pytest.mark.parametrize("extra", TEXTS.values(), ids=TEXTS)
+def test_only_our_fields_change_and_every_other_byte_stays(pipeline: Pipeline, extra: str) -> None:
+    bundle = bundle_of(CONCEPTS)
+    for entry in bundle["content"]:
+        entry["tutorial"]["summary"] = "S"
+    pipeline.load(bundle)
+    pipeline.execute(LOAD, text=framework(extra, dict.fromkeys(CONCEPTS, "")), roadmap_id="r-1")
+
+    result = pipeline.run()
+
+    assert (result.status, result.complete) == ("completed", True)
+    ours = {}
+    for entry in bundle["content"]:
+        ids = {
+            "id": entry["concept_id"],
+            "tutorial": entry["tutorial"]["tutorial_id"],
+            "resources": entry["resources"]["id"],
+        }
+        quiz_id = f'"{entry["quiz"]["quiz_id"]}"'
+        count = ', "quiz_questions_count": 3'
+        if extra.startswith(('"quiz_id"', r'"quiz_\u0069d"')):
+            # It stands there already, once or twice: its value changes in place.
+            ours[entry["concept_id"]] = f", {OURS.format(**ids)}{count}", quiz_id
+        else:
+            ours[entry["concept_id"]] = f', {OURS.format(**ids)}, "quiz_id": {quiz_id}{count}', ""
+    expected = framework(extra, {name: f"§{name}§" for name in CONCEPTS})
+    for name, (appended, quiz_id) in ours.items():
+        before, after = expected.split(f"§{name}§")
+        if quiz_id:
+            start = before.rindex('"concept_id"')
+            own = before[start:].replace('"old"', quiz_id).replace(": 7", f": {quiz_id}")
+            before = before[:start] + own
+        # What follows the last member stays where it was: before the brace.
+        expected = before.rstrip() + appended + before[len(before.rstrip()) :] + after
+    assert text_of(pipeline) == expected
+
+    row = pipeline.rows("SELECT xmin::text FROM roadmap_metadata")
+    assert "framework_data" not in pipeline.run().changed
+    assert pipeline.rows("SELECT xmin::text FROM roadmap_metadata") == row
+
+
+def test_what_a_user_asked_for_keeps_nothing_from_being_generated(pipeline: Pipeline) -> None:
+    """A whole number of 5,000 digits in `user_request`, which no Python reads: the learner is anyone."""
+    bundle = bundle_of(["a"])
+    bundle["content"] = []
+    pipeline.load(bundle)
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET user_request = CAST(:r AS json) WHERE user_id = :u",
+        r=f'{{"preferences": {{"weeks": {"9" * 5_000}}}}}',
+        u=USER,
+    )
+    assert pipeline.run().complete
