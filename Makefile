@@ -9,7 +9,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke \
+.PHONY: help setup demo test package lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke \
 	faults faults-long faults-report mutants chaos bench bench-cold bench-short
 
 help: ## Show this list.
@@ -27,8 +27,11 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 demo: $(INSTALLED) ## Run a roadmap through the whole system, with three real faults, and heal it.
 	@$(RUN)/roadmap demo
 
-test: $(INSTALLED) ## Run the tests: unit, integration on PostgreSQL, workflow on the local cloud.
-	$(RUN)/python -m pytest --numprocesses 2 --dist loadfile
+test: $(INSTALLED) ## Run the tests: unit, integration on PostgreSQL, workflow on the local cloud; print the coverage.
+	$(RUN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+
+package: $(INSTALLED) ## Build the wheel, install it in a new environment, and use it from another folder.
+	$(RUN)/python -m pytest tests/package
 
 lint: $(INSTALLED) ## Check style and types.
 	$(RUN)/ruff check
@@ -59,11 +62,11 @@ openapi: $(INSTALLED) ## Write docs/openapi.json from the API's code.
 
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(RUN)/uv pip compile $(LOCK) --group dev --output-file requirements/dev.txt pyproject.toml
+	$(RUN)/uv pip compile $(LOCK) --group dev --extra local --output-file requirements/dev.txt pyproject.toml
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
 	for group in cloud faults runtime verify sam; do \
 		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
-	$(RUN)/uv pip compile $(LOCK) $(LAYER) --output-file layers/common/requirements.txt pyproject.toml
+	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group layer --output-file layers/common/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --no-emit-package sqlalchemy --no-emit-package typing-extensions --group migrations --output-file migrations/requirements.txt
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import text
 
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import read_template
 from local_stack.environments import environment_python
 from local_stack.layers import build_layers
 from local_stack.stack import LocalStack
+from local_stack.template_file import read_template
 from roadmap_command.demo import SAMPLE, with_offline_content
 from roadmap_command.load import load_bundle
 from roadmap_command.target import Target as Deployed

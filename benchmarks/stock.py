@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import default_of, read_template
+from local_stack.template_file import default_of, read_template
 from roadmap_content.content.kind import Row
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import BatchReference, BatchRequest, Plan

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from checks.sam.containers import with_variables, without_aliases
-from local_stack.deploy import read_template
+from local_stack.template_file import read_template
 
 TEMPLATE = read_template(Path(__file__).parents[2] / "template.yaml")
 

@@ -7,7 +7,7 @@ import pytest
 
 from checks.sam.expectations import EXPECTED, Expectation, differences
 from checks.sam.running import functions_by_folder
-from local_stack.deploy import read_template
+from local_stack.template_file import read_template
 
 REPOSITORY = Path(__file__).parents[2]
 

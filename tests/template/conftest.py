@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import Template, read_template
+from local_stack.template_file import Template, read_template
 
 _TEMPLATE = read_template(REPOSITORY / "template.yaml")
 

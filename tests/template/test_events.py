@@ -9,7 +9,7 @@ import pytest
 
 from checks.template.events import check_events
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 
 NEEDED = {
     "authorize_request": "authorizationToken",

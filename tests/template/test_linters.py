@@ -5,7 +5,7 @@ from pathlib import Path
 from checks.template.findings import Finding
 from checks.template.linters import lint_with_cfn_lint, lint_with_checkov, lint_with_sam
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import Template, read_template
+from local_stack.template_file import Template, read_template
 
 
 def replace(path: Path, right: str, wrong: str) -> Path:

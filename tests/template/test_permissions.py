@@ -8,7 +8,7 @@ from checks.template.declared import Function, Statement, functions_in
 from checks.template.permissions import MAY_NEED, RUNTIME, check_permissions, compare
 from checks.template.reachable import Operation, Reached, reached_by
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import Template, read_template
+from local_stack.template_file import Template, read_template
 
 FUNCTIONS = {
     function.logical_id: function for function in functions_in(read_template(REPOSITORY / "template.yaml"))

@@ -9,7 +9,7 @@ import pytest
 from checks.template.linters import lint_state_machine
 from checks.template.statemachine import check_substitutions
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 
 
 def test_the_template_gives_what_the_definition_names(template: Template) -> None:

@@ -1,7 +1,7 @@
 """A setting that is read and not set, or set and not read, is found."""
 
 from checks.template.variables import check_variables
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 
 
 def test_the_template_sets_what_is_read(template: Template) -> None:

@@ -12,7 +12,8 @@ import pytest
 from moto import mock_aws
 
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import PythonRuntime, package, read_template
+from local_stack.deploy import PythonRuntime, package
+from local_stack.template_file import read_template
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,7 +7,7 @@ import pytest
 
 from checks.template.events import CONTRACTS, check_events
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import read_template
+from local_stack.template_file import read_template
 from roadmap_command.demo import SAMPLE
 from roadmap_content.contracts import BatchRequest, parse
 from roadmap_content.manifest import make_manifest

@@ -9,7 +9,7 @@ import pytest
 from checks.cost import run_of
 from checks.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import default_of, read_template
+from local_stack.template_file import default_of, read_template
 from roadmap_content.contracts import BatchRequest, StateError, parse
 from roadmap_content.steps.finalize import FinalizeRequest
 from roadmap_content.steps.save import SaveReport

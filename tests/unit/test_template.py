@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import read_template
 from local_stack.layers import LAYERS
+from local_stack.template_file import read_template
 from roadmap_content.items import ContentType
 from roadmap_content.runtime.metrics import Metric
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from local_stack.cloud import Cloud
-from local_stack.deploy import PythonRuntime, create_stack, package, read_template, upload_template
+from local_stack.deploy import PythonRuntime, create_stack, package, upload_template
 from local_stack.environments import environment_python
 from local_stack.layers import build_layers
 from local_stack.processes import becomes_true
+from local_stack.template_file import read_template
 
 FOLDER = Path(__file__).parent / "probe"
 

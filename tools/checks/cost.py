@@ -17,7 +17,7 @@ from rich.table import Table
 
 from checks.simulation import FailedError, Function, Run, simulate
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import default_of, read_template
+from local_stack.template_file import default_of, read_template
 from roadmap_content.contracts import BatchRequest, FinalizeResult, Plan, parse
 from roadmap_content.items import ContentType, count_by_type
 from roadmap_content.manifest import make_manifest

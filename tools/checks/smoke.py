@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from checks.sam.steps import console, step
-from local_stack.deploy import functions_of
+from local_stack.stack_functions import functions_of
 from roadmap_command.demo import with_offline_content
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status

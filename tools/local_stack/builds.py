@@ -1,17 +1,22 @@
 """What is built once and then kept, under a name that says what it was built from."""
 
-import fcntl
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from filelock import FileLock
+from platformdirs import user_data_path
 
-LOCAL = REPOSITORY / ".local"
-"""What belongs to this checkout and this machine, and to no repository."""
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_IN_CHECKOUT = (_CHECKOUT / "template.yaml").is_file()
+
+REPOSITORY = _CHECKOUT if _IN_CHECKOUT else Path(__file__).resolve().parent / "product"
+"""The deployment's files: the checkout, or the copy of them that an installed package holds."""
+
+LOCAL = _CHECKOUT / ".local" if _IN_CHECKOUT else user_data_path("roadmap-content")
+"""Files of this machine: built layers, environments, the local stack's data. Never committed."""
 
 
 def build_once(directory: Path, build: Callable[[Path], None]) -> Path:
@@ -22,22 +27,14 @@ def build_once(directory: Path, build: Callable[[Path], None]) -> Path:
     """
     if directory.exists():
         return directory
-    with locked(directory.with_name(f"{directory.name}.lock")):
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(directory.with_name(f"{directory.name}.lock")):
         if not directory.exists():
             unfinished = directory.with_name(f"{directory.name}.unfinished")
             shutil.rmtree(unfinished, ignore_errors=True)
             build(unfinished)
             unfinished.rename(directory)
     return directory
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes out while this one holds `path`; a process that dies lets go of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def fingerprint(*parts: str | Path) -> str:

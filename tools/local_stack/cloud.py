@@ -145,7 +145,7 @@ class Cloud:
         self._temporary.mkdir(parents=True, exist_ok=True)
         environment = {
             "PATH": os.defpath,
-            "PYTHONPATH": str(Path(__file__).parents[1]),  # where this package is, in a checkout or installed
+            "PYTHONPATH": str(self._package_path()),
             "LC_ALL": "C.UTF-8",
             "TMPDIR": str(self._temporary),
             "STATE_DIR": str(self._temporary / "state"),
@@ -160,6 +160,15 @@ class Cloud:
         }
         command = (environment_python("cloud", self.python), "-m", "local_stack.ministack_extensions")
         self.process = spawn(command, environment, self.log, detached=self.detached)
+
+    def _package_path(self) -> Path:
+        """A folder that holds this package and no other: installed, its neighbours would hide ministack's."""
+        folder = self.directory / "path"
+        folder.mkdir(parents=True, exist_ok=True)
+        link = folder / __package__
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path(__file__).parent, target_is_directory=True)
+        return folder
 
     def _await_answer(self) -> None:
         def answers_or_is_over() -> bool:

@@ -19,18 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from roadmap_content.errors import PermanentError
 
 from .builds import source_files
 from .processes import becomes_true
+from .template_file import Template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_s3 import S3Client
-
-Template = dict[str, Any]
 
 _LOCAL_PATHS = {
     "AWS::Serverless::Api": "DefinitionUri",
@@ -65,17 +62,6 @@ class PythonRuntime:
             f"export PYTHONPATH={shlex.quote(path)}\n"
             f'exec {shlex.quote(str(self.interpreter))} -m awslambdaric "$_HANDLER"\n'
         )
-
-
-def read_template(path: Path) -> Template:
-    """Read a CloudFormation template, with the short forms of its functions (`!Ref`) as long ones."""
-    template: Template = yaml.load(path.read_text(), Loader=_TemplateLoader)  # noqa: S506 - a safe loader
-    return template
-
-
-def default_of(template: Template, parameter: str) -> Any:  # noqa: ANN401 - of the parameter's own type
-    """What a parameter of a template is where nobody gives it."""
-    return template["Parameters"][parameter]["Default"]
 
 
 def package(template: Template, base: Path, runtime: PythonRuntime, s3: "S3Client", bucket: str) -> Template:
@@ -152,16 +138,6 @@ def delete_stack(cloudformation: "CloudFormationClient", name: str) -> None:
         raise StackFailedError(_first_failure(cloudformation, stack_id) or "no reason given")
 
 
-def functions_of(cloudformation: "CloudFormationClient", name: str) -> dict[str, str]:
-    """The names of a stack's Lambda functions, by logical id."""
-    resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
-    return {
-        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-        for resource in resources
-        if resource["ResourceType"] == "AWS::Lambda::Function"
-    }
-
-
 def _settle(cloudformation: "CloudFormationClient", name: str) -> Any:  # noqa: ANN401 - a stack's description
     found: list[Any] = []
 
@@ -192,26 +168,3 @@ def _archive(folder: Path, generated: Mapping[str, str] | None = None) -> bytes:
         for name, content in (generated or {}).items():
             archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
-
-
-class _TemplateLoader(yaml.SafeLoader):
-    """YAML with CloudFormation's tags."""
-
-
-def _long_form(loader: _TemplateLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any = None
-    match node:
-        case yaml.SequenceNode():
-            value = loader.construct_sequence(node, deep=True)
-        case yaml.MappingNode():
-            value = loader.construct_mapping(node, deep=True)
-        case yaml.ScalarNode():
-            value = loader.construct_scalar(node)
-    if suffix == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
-
-
-_TemplateLoader.add_multi_constructor("!", _long_form)
-# A policy's `Version: 2012-10-17` is a text, and JSON knows no dates.
-_TemplateLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)

@@ -19,3 +19,9 @@ class FunctionFailedError(PermanentError):
     """A function that was invoked ended with an error."""
 
     code = "FunctionFailed"
+
+
+class MissingExtraError(PermanentError):
+    """The packages of the local stack are not installed."""
+
+    code = "MissingExtra"

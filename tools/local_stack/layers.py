@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,12 +26,17 @@ class Layer(NamedTuple):
     code_target: str = ""
 
 
+def _package(name: str) -> Path:
+    """The folder of a package of ours: in the checkout, or where it is installed."""
+    spec = find_spec(name)
+    assert spec is not None and spec.origin is not None  # noqa: S101, PT018 - both are in this distribution
+    return Path(spec.origin).parent
+
+
 LAYERS: Mapping[str, Layer] = {
-    "CommonLayer": Layer(
-        REPOSITORY / "layers/common", REPOSITORY / "layers/common/roadmap_content", "code-common"
-    ),
+    "CommonLayer": Layer(REPOSITORY / "layers/common", _package("roadmap_content"), "code-common"),
     "AuthorizationLayer": Layer(REPOSITORY / "layers/authorization"),
-    "MigrationLayer": Layer(REPOSITORY / "migrations", REPOSITORY / "migrations", "code-migration"),
+    "MigrationLayer": Layer(_package("migrations"), _package("migrations"), "code-migration"),
 }
 """The template's layers, by logical id."""
 
@@ -62,4 +68,5 @@ def build_layer(layer: Layer) -> Path:
 
 def _make(source: Path, target: str, directory: Path) -> None:
     command = ("make", "--silent", "--directory", source, "--makefile", MAKEFILE, target)
-    subprocess.run([*command, f"ARTIFACTS_DIR={directory}", *VARIABLES], check=True)
+    code = f"CODE={_package('roadmap_content')}"
+    subprocess.run([*command, f"ARTIFACTS_DIR={directory}", code, *VARIABLES], check=True)

@@ -13,18 +13,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from filelock import FileLock
 from sqlalchemy import make_url
 
 from migrations import migrate
 from roadmap_content.errors import PermanentError
 
-from .builds import LOCAL, REPOSITORY, locked
+from .builds import LOCAL, REPOSITORY
 from .cloud import Cloud
-from .deploy import PythonRuntime, create_stack, functions_of, package, read_template, upload_template
+from .deploy import PythonRuntime, create_stack, package, upload_template
 from .environments import environment_python
 from .errors import NoStackError
 from .layers import build_layers
 from .postgres_server import GivenDatabase, PostgresServer, Server, given_or_embedded
+from .stack_functions import functions_of
+from .template_file import read_template
 from .tokens import sign_token
 
 _NAME = "roadmap"
@@ -78,7 +81,8 @@ class LocalStack:
             ServerError, CloudError, StackFailedError: a part does not start; the others are stopped again.
         """
         directory = directory.resolve()
-        with locked(directory / "stack.lock"):
+        directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(directory / "stack.lock"):
             if _is_running(directory):
                 raise StackRunningError(f"a local stack is running in {directory}")
             cls.down(directory)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import default_of, read_template
+from local_stack.template_file import default_of, read_template
 from roadmap_content.generation.allowance import Allowance, Usage
 from roadmap_content.generation.generator import generator_named
 from roadmap_content.generation.learner import Learner

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from roadmap_command import views
 from roadmap_command.runs import follow_run, task_status
@@ -72,5 +73,5 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except ContentError as error:
-        errors.print(f"[red]{error.code}[/red]: ", str(error), sep="", markup=True, highlight=False)
+        errors.print(Text.assemble((error.code, "red"), f": {error}"), soft_wrap=True)
         sys.exit(ExitCode.EXTERNAL_FAILURE if isinstance(error, TransientError) else ExitCode.REFUSED)

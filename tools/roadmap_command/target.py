@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Engine, make_url
 
-from local_stack.deploy import functions_of
 from local_stack.errors import FunctionFailedError, NoStackError
-from local_stack.stack import LocalStack
+from local_stack.stack_functions import functions_of
 from roadmap_command.api_client import Api
+from roadmap_command.local import local_stack
 from roadmap_content.errors import MissingSettingError
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.settings import Settings
@@ -22,6 +22,8 @@ from roadmap_content.storage.bucket import Bucket
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_stepfunctions import SFNClient
+
+    from local_stack.stack import LocalStack
 
 
 @dataclass
@@ -50,10 +52,10 @@ class Target:
         Raises:
             NoStackError: it is not there.
         """
-        return cls.local(LocalStack.attach()) if stack is None else cls.on_aws(stack)
+        return cls.local(local_stack().attach()) if stack is None else cls.on_aws(stack)
 
     @classmethod
-    def local(cls, stack: LocalStack) -> Self:
+    def local(cls, stack: "LocalStack") -> Self:
         """A local stack."""
         credentials = Credentials.from_url(make_url(stack.database_url))
         return cls(

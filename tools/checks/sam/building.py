@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from local_stack.builds import LOCAL, REPOSITORY
-from local_stack.deploy import Template, default_of, read_template
 from local_stack.stack import ARCHITECTURE
+from local_stack.template_file import Template, default_of, read_template
 
 from .command import sam
 from .errors import ProofFailedError

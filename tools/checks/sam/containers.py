@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from local_stack.deploy import Template
 from local_stack.processes import HOST, becomes_true, free_port, has_ended, kill_group, spawn
 from local_stack.stack import ARCHITECTURE
+from local_stack.template_file import Template
 
 from .command import sam, sam_command, sam_environment
 from .errors import CommandFailedError

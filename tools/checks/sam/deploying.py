@@ -9,9 +9,9 @@ from typing import Any
 
 from local_stack.builds import REPOSITORY
 from local_stack.cloud import REGION, Cloud
-from local_stack.deploy import functions_of
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack, local_parameters
+from local_stack.stack_functions import functions_of
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
 

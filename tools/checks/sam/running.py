@@ -9,9 +9,9 @@ from pathlib import Path
 from sqlalchemy import make_url, text
 
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import Template, read_template
 from local_stack.processes import HOST, becomes_true
 from local_stack.stack import LocalStack, database_secret
+from local_stack.template_file import Template, read_template
 from roadmap_command.api_client import Api
 from roadmap_command.runs import task_status
 from roadmap_command.target import Target

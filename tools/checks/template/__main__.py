@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from checks.sam.steps import console, step
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import read_template
+from local_stack.template_file import read_template
 
 from .events import check_events
 from .findings import Finding

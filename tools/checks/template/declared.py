@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 
 
 class Statement(NamedTuple):

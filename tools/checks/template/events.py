@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 from roadmap_content.api.callers import caller_of
 from roadmap_content.contracts import BatchRequest, Payload, parse
 from roadmap_content.errors import ContentError

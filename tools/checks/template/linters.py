@@ -16,8 +16,8 @@ from typing import Any
 from checks.sam.command import sam
 from checks.sam.errors import CommandFailedError
 from local_stack.builds import LOCAL, build_once, fingerprint
-from local_stack.deploy import Template
 from local_stack.environments import environment_python
+from local_stack.template_file import Template
 
 from .findings import Finding
 from .statemachine import substituted, without_computed_numbers

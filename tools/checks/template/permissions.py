@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 
 from .declared import Function, functions_in
 from .findings import Finding

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 
 from .findings import Finding
 

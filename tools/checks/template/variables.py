@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 
 from .declared import functions_in
 from .findings import Finding

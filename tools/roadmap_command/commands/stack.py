@@ -2,8 +2,8 @@
 
 import typer
 
-from local_stack.stack import LocalStack
 from roadmap_command.interface import errors
+from roadmap_command.local import local_stack
 
 group = typer.Typer()
 
@@ -12,12 +12,12 @@ group = typer.Typer()
 def up() -> None:
     """Start the local stack, for the other commands."""
     with errors.status("starting PostgreSQL and the local cloud"):
-        stack = LocalStack.up()
+        stack = local_stack().up()
     errors.print(f"The stack is up: the cloud at {stack.endpoint_url}, PostgreSQL beside it.")
 
 
 @group.command()
 def down() -> None:
     """Stop the local stack and delete its data."""
-    LocalStack.down()
+    local_stack().down()
     errors.print("The stack is down.")

@@ -1,0 +1,77 @@
+"""The wheel, installed in a new environment, is a working `roadmap` command from any folder."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local_stack.builds import REPOSITORY
+from roadmap_content import __version__
+from tests.factories import bundle_of
+
+Roadmap = Callable[..., subprocess.CompletedProcess[str]]
+
+QUIET = ("--quiet", "--disable-pip-version-check")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("elsewhere")
+
+
+@pytest.fixture(scope="module")
+def wheel(folder: Path) -> Path:
+    run("-m", "pip", "wheel", *QUIET, "--no-deps", "--no-build-isolation", "--wheel-dir", folder, REPOSITORY)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def roadmap(folder: Path, wheel: Path) -> Roadmap:
+    """Runs the installed command in a folder that is no checkout, with a home of its own."""
+    run("-m", "venv", folder / "environment")
+    bin_folder = folder / "environment/bin"
+    subprocess.run([bin_folder / "python", "-m", "pip", "install", *QUIET, wheel], check=True)
+
+    def call(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
+        command = [bin_folder / "roadmap", *arguments]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def with_local_stack(folder: Path, wheel: Path, roadmap: Roadmap) -> Iterator[Roadmap]:
+    python = folder / "environment/bin/python"
+    subprocess.run([python, "-m", "pip", "install", *QUIET, f"{wheel}[local]"], check=True)
+    yield roadmap
+    roadmap("down")
+
+
+def test_the_command_works_without_the_local_stack(roadmap: Roadmap) -> None:
+    assert roadmap("--version").stdout == f"roadmap {__version__}\n"
+    assert "retry" in roadmap("--help").stdout
+    assert "complete" in roadmap("--show-completion", "bash").stdout
+    assert "pip install 'roadmap-content[local]'" in roadmap("up", code=2).stderr
+
+
+def test_a_roadmap_is_saved_on_the_installed_local_stack(folder: Path, with_local_stack: Roadmap) -> None:
+    roadmap = with_local_stack
+    bundle = bundle_of(["a", "b"])
+    (folder / "bundle.json").write_text(json.dumps(bundle))
+    roadmap("up")
+    roadmap("load", "bundle.json")
+    saved = json.loads(roadmap("run", bundle["task"]["task_id"], "--json").stdout)
+    assert saved["status"] == "completed"
+    assert json.loads(roadmap("status", bundle["task"]["task_id"], "--json").stdout) == saved
+
+
+def run(*arguments: str | Path) -> None:
+    subprocess.run([sys.executable, *arguments], check=True)

@@ -1,0 +1,42 @@
+"""Reads a CloudFormation template."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Template = dict[str, Any]
+
+
+def read_template(path: Path) -> Template:
+    """Read a CloudFormation template, with the short forms of its functions (`!Ref`) as long ones."""
+    template: Template = yaml.load(path.read_text(), Loader=_TemplateLoader)  # noqa: S506 - a safe loader
+    return template
+
+
+def default_of(template: Template, parameter: str) -> Any:  # noqa: ANN401 - of the parameter's own type
+    """What a parameter of a template is where nobody gives it."""
+    return template["Parameters"][parameter]["Default"]
+
+
+class _TemplateLoader(yaml.SafeLoader):
+    """YAML with CloudFormation's tags."""
+
+
+def _long_form(loader: _TemplateLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any = None
+    match node:
+        case yaml.SequenceNode():
+            value = loader.construct_sequence(node, deep=True)
+        case yaml.MappingNode():
+            value = loader.construct_mapping(node, deep=True)
+        case yaml.ScalarNode():
+            value = loader.construct_scalar(node)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_TemplateLoader.add_multi_constructor("!", _long_form)
+# A policy's `Version: 2012-10-17` is a text, and JSON knows no dates.
+_TemplateLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)

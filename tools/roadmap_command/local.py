@@ -1,0 +1,23 @@
+"""The local stack, where its packages are installed: an extra, because AWS needs none of them."""
+
+from typing import TYPE_CHECKING
+
+from local_stack.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from local_stack.stack import LocalStack
+
+
+def local_stack() -> "type[LocalStack]":
+    """The class of local stacks.
+
+    Raises:
+        MissingExtraError: the packages of the extra `local` are not installed.
+    """
+    try:
+        from local_stack.stack import LocalStack
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            f"the local stack needs the package {error.name}: pip install 'roadmap-content[local]'"
+        ) from error
+    return LocalStack
