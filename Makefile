@@ -10,7 +10,7 @@ RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .PHONY: help setup demo test package lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke \
-	faults faults-long faults-report mutants chaos bench bench-cold bench-short
+	faults faults-long faults-report mutants chaos bench bench-cold bench-short nightly
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -57,8 +57,9 @@ cost: $(INSTALLED) ## What AWS asks for saving 1,000 concepts.
 smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet run): make smoke STACK=NAME
 	$(RUN)/python -m checks.smoke $(STACK)
 
-openapi: $(INSTALLED) ## Write docs/openapi.json from the API's code.
+openapi: $(INSTALLED) ## Write docs/openapi.json and docs/schemas/ from the code.
 	$(RUN)/python -m checks.openapi > docs/openapi.json
+	$(RUN)/python -m checks.schemas
 
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
@@ -115,3 +116,10 @@ bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed
 	$(RUN)/python -m benchmarks.saving --short --sizes 30 1000 --rounds 3
 	$(RUN)/python -m benchmarks.projections --short --sizes 300 3000 --rounds 3
 	$(RUN)/python -m benchmarks.cold_start --short --rounds 3
+
+nightly: $(INSTALLED) ## What depends on the machine or takes long: sizes, timings, 1,000 histories, mutants, chaos.
+	$(RUN)/python -m pytest -m nightly
+	$(MAKE) bench-short
+	$(MAKE) faults-long
+	$(MAKE) mutants
+	$(MAKE) chaos

@@ -83,6 +83,7 @@ def assert_flat(handler: Handler, event: dict[str, Any]) -> None:
     assert larger / size <= 1.05
 
 
+@pytest.mark.nightly
 def test_a_saver_stays_flat(pipeline: Pipeline, handler_of: Callable[..., Handler]) -> None:
     ids = concept_ids(4)
     pipeline.load(bundle_of(ids))
@@ -95,6 +96,7 @@ def test_a_saver_stays_flat(pipeline: Pipeline, handler_of: Callable[..., Handle
     assert_flat(handler, event)
 
 
+@pytest.mark.nightly
 def test_a_finalizer_stays_flat(pipeline: Pipeline, handler_of: Callable[..., Handler]) -> None:
     pipeline.load(bundle_of(concept_ids(4)))
     planned = pipeline.plan()

@@ -91,6 +91,7 @@ def test_a_function_imports_what_it_needs_and_nothing_else_that_is_heavy(functio
     assert imported & HEAVY == NEEDED[function]
 
 
+@pytest.mark.nightly  # the number depends on the versions of the packages
 def test_a_saver_imports_little_beside_its_packages() -> None:
     packages = imported_by(
         statement="import sqlalchemy, pg8000.dbapi, pydantic.main\nfrom aws_lambda_powertools import Logger"
