@@ -1,26 +1,23 @@
 """The system around the steps, for tests: executions that go on step by step, and whatever befalls them.
 
-The state machine is followed by hand, from `statemachine/save_content.asl.json`: which error is caught where
-and what a redrive repeats. That much is emulated from documentation; the steps, the database, the bucket and
-the faults at a COMMIT are real.
+The state machine is a model (`tests/machine_model.py`), emulated from documentation; the steps, the database,
+the bucket and the faults at a COMMIT are real.
 """
 
 import json
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import text
 
 from roadmap_content.aws.executions import Executions, ExecutionState, NotRedrivableError
-from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.contracts import BatchRequest, RunInput, StateError
 from roadmap_content.errors import ContentError
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.steps.finalize import FinalizeRequest, LostBatch, finalize_task
+from roadmap_content.steps.finalize import finalize_task
 from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.steps.plan import plan_batches
 from roadmap_content.steps.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.bucket import Bucket
@@ -29,6 +26,7 @@ from tests.faults.memory_s3 import MemoryS3
 from tests.faults.oracle import TABLES, Log, Oracle
 from tests.faults.recording import RecordingGenerator
 from tests.integration.pipeline import Pipeline, services_for
+from tests.machine_model import Run, State
 
 PUBLISH = """
 WITH locked AS (
@@ -51,79 +49,6 @@ TABLES_IN_ORDER = (
     "roadmap_tasks",
     "content_failures",
 )
-
-
-class State(StrEnum):
-    """Where a run stands in the state machine."""
-
-    PLAN = "Plan"
-    GENERATE = "Generate"
-    SAVE = "Save"
-    FINALIZE = "Finalize"
-    AWAIT_REDRIVE = "AwaitRedrive"
-
-
-class Run:
-    """One execution of the state machine."""
-
-    def __init__(self, arn: str, run_input: RunInput) -> None:
-        self.arn = arn
-        self.input = run_input
-        self.status = "RUNNING"
-        self.redrives = 0
-        self.state = State.PLAN
-        self._begin()
-
-    def _begin(self) -> None:
-        self.state = State.PLAN
-        self.planned: PlanResult | None = None
-        self.planned_redrives = self.redrives
-        self.requests: list[BatchRequest] = []
-        self.batch = 0
-        self.lost: list[LostBatch] = []
-        self.error: StateError | None = None
-        self.outcome: FinalizedOutcome | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether it goes on."""
-        return self.status == "RUNNING"
-
-    def execution(self) -> Execution:
-        """The run, as the context object describes it."""
-        return Execution(arn=self.arn, redrive_count=self.redrives)
-
-    def plan_request(self) -> PlanRequest:
-        """What Plan is asked."""
-        return PlanRequest(input=self.input, execution=self.execution())
-
-    def finalize_request(self) -> FinalizeRequest:
-        """What Finalize is asked."""
-        return FinalizeRequest(
-            input=self.input,
-            execution=self.execution(),
-            plan=self.planned and self.planned.plan,
-            lost=self.lost,
-            error=self.error,
-        )
-
-    def replan(self, attempt: int | None) -> None:
-        """Go back to Plan, for another attempt."""
-        self.input = RunInput(task_id=self.input.task_id, attempt=attempt)
-        self._begin()
-
-    def enter_batches(self, planned: PlanResult) -> None:
-        """Go on with the plan's batches."""
-        self.planned = planned
-        self.requests = [
-            BatchRequest(plan=planned.plan, batch=batch, execution_arn=self.arn) for batch in planned.batches
-        ]
-        self.state = State.GENERATE if self.requests else State.FINALIZE
-
-    def next_batch(self) -> None:
-        """Go on with the next batch, or finalize after the last."""
-        self.batch += 1
-        self.state = State.GENERATE if self.batch < len(self.requests) else State.FINALIZE
 
 
 class Runs(Executions):
@@ -234,7 +159,7 @@ class World:
         if ended == "died" and again:
             ended = self.attempt(lambda: self._step(run))
         if ended != "done":
-            self._catch(run, StateError(error=ended, cause="as it was thrown"))
+            run.catch(StateError(error=ended, cause="as it was thrown"))
         self._note_live(run)
 
     def run_to_its_end(self, run: Run) -> None:
@@ -248,51 +173,10 @@ class World:
         self._note_live(run)
 
     def _step(self, run: Run) -> None:
-        match run.state:
-            case State.PLAN:
-                run.planned_redrives = run.redrives
-                run.enter_batches(plan_batches(run.plan_request(), self.services, self.deadline()))
-            case State.GENERATE:
-                generate_content(run.requests[run.batch], self.services, self.deadline())
-                run.state = State.SAVE
-            case State.SAVE:
-                report = save_batch(run.requests[run.batch], self.services, self.deadline())
-                if report.error is not None:
-                    run.lost.append(LostBatch(batch=report.batch, error=report.error))
-                run.next_batch()
-            case State.FINALIZE:
-                result = finalize_task(run.finalize_request(), self.services, self.deadline())
-                self._note_recorded(result.attempt)
-                run.outcome = FinalizedOutcome(
-                    **result.model_dump(), planned_redrive_count=run.planned_redrives
-                )
-                if result.complete:
-                    run.status = "SUCCEEDED"
-                else:
-                    run.state = State.AWAIT_REDRIVE
-            case State.AWAIT_REDRIVE:
-                assert run.outcome is not None
-                request = AwaitRedriveRequest(outcome=run.outcome, execution=run.execution())
-                answer = await_redrive(request, self.services, self.deadline())
-                if answer.replan:
-                    run.replan(answer.attempt)
-                else:
-                    run.status = "SUCCEEDED"
-
-    def _catch(self, run: Run, error: StateError) -> None:
-        match run.state:
-            case State.PLAN:
-                run.error = error
-                run.state = State.FINALIZE
-            case State.GENERATE:
-                request = run.requests[run.batch]
-                run.requests[run.batch] = request.model_copy(update={"generate_error": error})
-                run.state = State.SAVE
-            case State.SAVE:
-                run.lost.append(LostBatch(batch=run.requests[run.batch].batch, error=error))
-                run.next_batch()
-            case State.FINALIZE | State.AWAIT_REDRIVE:
-                run.status = "FAILED"
+        state = run.state
+        run.step(self.services, self.deadline())
+        if state is State.FINALIZE and run.outcome is not None:
+            self._note_recorded(run.outcome.attempt)
 
     def _note_live(self, run: Run) -> None:
         """Tell the oracle which runs go on with an attempt of their own."""

@@ -16,15 +16,15 @@ from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
-from roadmap_content.steps.finalize import FinalizeRequest, LostBatch, finalize_task
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.steps.finalize import LostBatch, finalize_task
+from roadmap_content.steps.plan import PlanResult, plan_batches
 from roadmap_content.steps.save import SaveReport, save_batch
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key
 from roadmap_content.storage.staging import Staging
 from roadmap_content.tasks.task import read_task
 from tests.factories import USER
+from tests.machine_model import Run, State, batch_requests
 
 SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offline"}
 
@@ -92,18 +92,18 @@ class Pipeline:
         """The run that is going on."""
         return Execution(arn=f"arn:run-{self.runs}")
 
+    def start(self) -> Run:
+        """Start a run, which claims an attempt itself."""
+        self.runs += 1
+        return Run(self.execution().arn, RunInput(task_id=self.task_id))
+
     def plan(self) -> PlanResult:
         """Start a run, and plan it."""
-        self.runs += 1
-        request = PlanRequest(input=RunInput(task_id=self.task_id), execution=self.execution())
-        return plan_batches(request, self.services, Deadline.after(30))
+        return plan_batches(self.start().plan_request(), self.services, Deadline.after(30))
 
     def requests(self, planned: PlanResult) -> list[BatchRequest]:
         """One request for each batch of a plan."""
-        return [
-            BatchRequest(plan=planned.plan, batch=batch, execution_arn=self.execution().arn)
-            for batch in planned.batches
-        ]
+        return batch_requests(planned, self.execution().arn)
 
     def save(self, request: BatchRequest) -> SaveReport:
         """Save one batch."""
@@ -116,28 +116,21 @@ class Pipeline:
         error: StateError | None = None,
     ) -> FinalizeResult:
         """Record the outcome of the run."""
-        request = FinalizeRequest(
-            input=RunInput(task_id=self.task_id),
-            execution=self.execution(),
-            plan=planned and planned.plan,
-            lost=lost or [],
-            error=error,
-        )
-        return finalize_task(request, self.services, Deadline.after(30))
+        run = Run(self.execution().arn, RunInput(task_id=self.task_id))
+        run.planned, run.lost, run.error = planned, lost or [], error
+        return finalize_task(run.finalize_request(), self.services, Deadline.after(30))
 
     def run(self) -> FinalizeResult:
-        """A whole run."""
-        try:
-            planned = self.plan()
-        except ContentError as error:
-            return self.finalize(None, error=StateError(error=type(error).__name__, cause=str(error)))
-        lost = []
-        for request in self.requests(planned):
-            generate_content(request, self.services, Deadline.after(30))
-            report = self.save(request)
-            if report.error is not None:
-                lost.append(LostBatch(batch=report.batch, error=report.error))
-        return self.finalize(planned, lost)
+        """Run the state machine until its outcome is recorded."""
+        run = self.start()
+        while run.outcome is None:
+            try:
+                run.step(self.services, Deadline.after(30))
+            except ContentError as error:
+                if run.state is State.FINALIZE:
+                    raise
+                run.catch(StateError(error=type(error).__name__, cause=str(error)))
+        return run.outcome
 
     def status(self, user_id: str = USER) -> TaskStatus:
         """How the task stands, as its user is told."""

@@ -1,0 +1,142 @@
+"""A model of the state machine for tests: one run that enters its states one by one.
+
+Written after `statemachine/save_content.asl.json`: which error is caught where, and what a redrive repeats.
+Emulated from documentation. The definition itself runs in `tests/workflow`.
+"""
+
+from enum import StrEnum
+
+from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.services import Services
+from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
+from roadmap_content.steps.finalize import FinalizeRequest, LostBatch, finalize_task
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.steps.save import save_batch
+
+
+class State(StrEnum):
+    """Where a run stands in the state machine."""
+
+    PLAN = "Plan"
+    GENERATE = "Generate"
+    SAVE = "Save"
+    FINALIZE = "Finalize"
+    AWAIT_REDRIVE = "AwaitRedrive"
+
+
+class Run:
+    """One execution of the state machine."""
+
+    def __init__(self, arn: str, run_input: RunInput) -> None:
+        self.arn = arn
+        self.input = run_input
+        self.status = "RUNNING"
+        self.redrives = 0
+        self.state = State.PLAN
+        self._begin()
+
+    def _begin(self) -> None:
+        self.state = State.PLAN
+        self.planned: PlanResult | None = None
+        self.planned_redrives = self.redrives
+        self.requests: list[BatchRequest] = []
+        self.batch = 0
+        self.lost: list[LostBatch] = []
+        self.error: StateError | None = None
+        self.outcome: FinalizedOutcome | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on."""
+        return self.status == "RUNNING"
+
+    def execution(self) -> Execution:
+        """The run, as the context object describes it."""
+        return Execution(arn=self.arn, redrive_count=self.redrives)
+
+    def plan_request(self) -> PlanRequest:
+        """What Plan is asked."""
+        return PlanRequest(input=self.input, execution=self.execution())
+
+    def finalize_request(self) -> FinalizeRequest:
+        """What Finalize is asked."""
+        return FinalizeRequest(
+            input=self.input,
+            execution=self.execution(),
+            plan=self.planned and self.planned.plan,
+            lost=self.lost,
+            error=self.error,
+        )
+
+    def replan(self, attempt: int | None) -> None:
+        """Go back to Plan, for another attempt."""
+        self.input = RunInput(task_id=self.input.task_id, attempt=attempt)
+        self._begin()
+
+    def enter_batches(self, planned: PlanResult) -> None:
+        """Go on with the plan's batches."""
+        self.planned = planned
+        self.requests = batch_requests(planned, self.arn)
+        self.state = State.GENERATE if self.requests else State.FINALIZE
+
+    def next_batch(self) -> None:
+        """Go on with the next batch, or finalize after the last."""
+        self.batch += 1
+        self.state = State.GENERATE if self.batch < len(self.requests) else State.FINALIZE
+
+    def step(self, services: Services, deadline: Deadline) -> None:
+        """Run the function of the current state and enter the next state."""
+        match self.state:
+            case State.PLAN:
+                self.planned_redrives = self.redrives
+                self.enter_batches(plan_batches(self.plan_request(), services, deadline))
+            case State.GENERATE:
+                generate_content(self.requests[self.batch], services, deadline)
+                self.state = State.SAVE
+            case State.SAVE:
+                report = save_batch(self.requests[self.batch], services, deadline)
+                if report.error is not None:
+                    self.lost.append(LostBatch(batch=report.batch, error=report.error))
+                self.next_batch()
+            case State.FINALIZE:
+                result = finalize_task(self.finalize_request(), services, deadline)
+                self.outcome = FinalizedOutcome(
+                    **result.model_dump(), planned_redrive_count=self.planned_redrives
+                )
+                if result.complete:
+                    self.status = "SUCCEEDED"
+                else:
+                    self.state = State.AWAIT_REDRIVE
+            case State.AWAIT_REDRIVE:
+                assert self.outcome is not None
+                request = AwaitRedriveRequest(outcome=self.outcome, execution=self.execution())
+                answer = await_redrive(request, services, deadline)
+                if answer.replan:
+                    self.replan(answer.attempt)
+                else:
+                    self.status = "SUCCEEDED"
+
+    def catch(self, error: StateError) -> None:
+        """Enter the state that the Catch of the current state leads to; without one, the run fails."""
+        match self.state:
+            case State.PLAN:
+                self.error = error
+                self.state = State.FINALIZE
+            case State.GENERATE:
+                request = self.requests[self.batch]
+                self.requests[self.batch] = request.model_copy(update={"generate_error": error})
+                self.state = State.SAVE
+            case State.SAVE:
+                self.lost.append(LostBatch(batch=self.requests[self.batch].batch, error=error))
+                self.next_batch()
+            case State.FINALIZE | State.AWAIT_REDRIVE:
+                self.status = "FAILED"
+
+
+def batch_requests(planned: PlanResult, execution_arn: str) -> list[BatchRequest]:
+    """The input of each iteration of the Map over a plan's batches."""
+    return [
+        BatchRequest(plan=planned.plan, batch=batch, execution_arn=execution_arn) for batch in planned.batches
+    ]
