@@ -1,145 +1,244 @@
-"""The REST API of tasks: get a task's status and retry its missing items."""
+"""The API of tasks: lists, status, items, attempts, failures and health, and the next attempt at a task."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from datetime import datetime
+from typing import Annotated, Any
 
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from pydantic import BaseModel
-from sqlalchemy import Connection
 
-from roadmap_content.api.callers import caller_of
-from roadmap_content.api.refusals import TASK_ID, USER_ID, Refusal, refusal_of
+from roadmap_content.api.attempt_list import AttemptPage, list_attempts
+from roadmap_content.api.failure_list import FailurePage, list_failures
+from roadmap_content.api.health import Health, read_health
+from roadmap_content.api.http import Api, answered, naive_utc, refused, respond
+from roadmap_content.api.identity import Identity, identity_of
+from roadmap_content.api.item_detail import ItemDetail
+from roadmap_content.api.item_map import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemMap
+from roadmap_content.api.refusals import TASK_ID, USER_ID
 from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
-from roadmap_content.api.status import TaskStatus, read_status
-from roadmap_content.errors import ContentError, TransientError
+from roadmap_content.api.task_detail import TaskDetail, read_detail
+from roadmap_content.api.task_items import read_item_map, read_one_item
+from roadmap_content.api.task_list import TaskPage, list_tasks
+from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
-from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.preload import preload_for_snapstart
 from roadmap_content.services import Services
 from roadmap_content.tasks.attempts import AttemptStart, Cause
+from roadmap_content.tasks.listing import TaskFilter
 from roadmap_content.tasks.task import read_task
-
-BodyT = TypeVar("BodyT", bound=BaseModel)
 
 preload_for_snapstart()
 services = Services()
-app = APIGatewayRestResolver(enable_validation=True)
+api = Api()
+app = api.app
 
-TaskId = Annotated[str, Path(pattern=TASK_ID, description="The id of the task.")]
+TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
 UserId = Annotated[
-    str, Query(pattern=USER_ID, description="The owner of the task. Must equal the token's subject.")
+    str | None,
+    Query(
+        pattern=USER_ID,
+        description="A user. For an owner, the token's subject or nothing; an operator or a viewer may name "
+        "another user, or leave it out for all.",
+    ),
 ]
 Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the state that failed.")]
-
-_REFUSALS: Mapping[int, str] = {
-    403: "user_id is not the token's subject",
-    404: "The task does not exist or belongs to another user",
-    409: "An attempt is running, the roadmap cannot be read, or the execution cannot be redriven",
-    422: "A parameter is malformed",
-    503: "PostgreSQL or Step Functions did not respond in time; try again",
-}
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Rows of the page.")]
+Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+Statuses = Annotated[list[str] | None, Query(max_length=20, description="One or more statuses.")]
+Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, UTC.")]
 
 
-def _refused(*statuses: int) -> dict[int, OpenAPIResponse]:
-    """The OpenAPI descriptions of error responses."""
-    return {
-        status: {
-            "description": _REFUSALS[status],
-            "content": {"application/json": {"model": Refusal}},
-        }
-        for status in statuses
-    }
+@app.get(
+    "/api/v1/me",
+    summary="Get the caller's identity and roles",
+    responses=answered(Identity, s200="Who the token proves") | refused(403),
+)
+def get_me() -> Identity:
+    """Answer who is asking."""
+    return identity_of(api.caller)
 
 
-def _answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIResponse]:
-    """The OpenAPI descriptions of successful responses, by status (`s200="…"`)."""
-    return {
-        int(status.removeprefix("s")): {
-            "description": description,
-            "content": {"application/json": {"model": model}},
-        }
-        for status, description in descriptions.items()
-    }
+@app.get(
+    "/api/v1/tasks",
+    summary="List tasks",
+    responses=answered(TaskPage, s200="A page of tasks, the newest first") | refused(403, 422, 503),
+)
+def get_tasks(
+    status: Statuses = None,
+    error_code: Text = None,
+    content_type: Annotated[ContentType | None, Query()] = None,
+    user_id: UserId = None,
+    updated_after: Time = None,
+    updated_before: Time = None,
+    q: Text = None,
+    group_id: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> TaskPage:
+    """List the tasks that meet every filter."""
+    task_filter = _filter(
+        status, error_code, content_type, user_id, updated_after, updated_before, q, group_id
+    )
+    return transact(
+        services.engine,
+        lambda connection: list_tasks(connection, task_filter, cursor, limit),
+        api.deadline,
+    )
 
 
 @app.get(
     "/api/v1/tasks/<task_id>",
     summary="Get a task's status",
-    responses=_answered(TaskStatus, s200="The task's status and its missing items")
-    | _refused(403, 404, 422, 503),
+    responses=answered(TaskDetail, s200="Read from the tables") | refused(403, 404, 422, 503),
 )
-def get_task(task_id: TaskId, user_id: UserId) -> TaskStatus:
-    """Return the status of a task, with saved and missing items computed from the content tables."""
-    user = caller_of(app.current_event.raw_event).reads_for(user_id)
+def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
+    """Read from the tables what a task has and what it lacks."""
+    caller = api.caller
+    return read_detail(services, task_id, caller.reads_for(user_id), caller, api.deadline)
 
-    def read(connection: Connection) -> TaskStatus:
-        task = read_task(connection, task_id, user)
-        return read_status(connection, task, services.framework_cache)
 
-    return transact(services.engine, read, _deadline())
+@app.get(
+    "/api/v1/tasks/<task_id>/items",
+    summary="Get the state of every item",
+    responses=answered(ItemMap, s200="One letter for each item, in framework order")
+    | refused(403, 404, 409, 422, 503),
+)
+def get_items(
+    task_id: TaskId,
+    user_id: UserId = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_CONCEPTS, description="Concepts of the page.")] = (
+        DEFAULT_CONCEPTS
+    ),
+    states_only: Annotated[bool, Query(description="Leave out stages and names: for polling.")] = False,
+) -> ItemMap:
+    """List the items of a page of concepts."""
+    user = api.caller.reads_for(user_id)
+    return read_item_map(services, task_id, user, cursor, limit, api.deadline, with_stages=not states_only)
+
+
+@app.get(
+    "/api/v1/tasks/<task_id>/items/<content_type>",
+    summary="Get one item",
+    responses=answered(ItemDetail, s200="The item, its failures and its content")
+    | refused(403, 404, 409, 422, 503),
+)
+def get_item(
+    task_id: TaskId,
+    content_type: Annotated[ContentType, Path()],
+    concept_id: Annotated[str, Query(min_length=1, max_length=2000)],
+    user_id: UserId = None,
+) -> ItemDetail:
+    """Get one item with its failures per attempt and its staged, rejected and saved content."""
+    user = api.caller.reads_for(user_id)
+    return read_one_item(services, task_id, user, Item(concept_id, content_type), api.deadline)
+
+
+@app.get(
+    "/api/v1/tasks/<task_id>/attempts",
+    summary="List a task's attempts",
+    responses=answered(AttemptPage, s200="The audit trail, the newest attempt first")
+    | refused(403, 404, 422, 503),
+)
+def get_attempts(
+    task_id: TaskId, user_id: UserId = None, cursor: Cursor = None, limit: Limit = 50
+) -> AttemptPage:
+    """List who started each attempt, how, why, and what became of it."""
+    user = api.caller.reads_for(user_id)
+
+    def read(connection: Any) -> AttemptPage:  # noqa: ANN401 - SQLAlchemy's connection
+        read_task(connection, task_id, user)
+        return list_attempts(connection, task_id, cursor, limit)
+
+    return transact(services.engine, read, api.deadline)
+
+
+@app.get(
+    "/api/v1/failures",
+    summary="List groups of current failures",
+    responses=answered(FailurePage, s200="Groups, the largest first") | refused(403, 422, 503),
+)
+def get_failures(
+    status: Statuses = None,
+    error_code: Text = None,
+    content_type: Annotated[ContentType | None, Query()] = None,
+    user_id: UserId = None,
+    updated_after: Time = None,
+    updated_before: Time = None,
+    q: Text = None,
+    group_id: Text = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> FailurePage:
+    """List the failures of each task's latest ended attempt by code, stage, type and normalised reason."""
+    task_filter = _filter(
+        status, error_code, content_type, user_id, updated_after, updated_before, q, group_id
+    )
+    return transact(
+        services.engine,
+        lambda connection: list_failures(connection, task_filter, cursor, limit),
+        api.deadline,
+    )
+
+
+@app.get(
+    "/api/v1/health",
+    summary="Get the state of the system",
+    responses=answered(Health, s200="Whether a person is needed, and why") | refused(403, 503),
+)
+def get_health() -> Health:
+    """Answer for operators and viewers."""
+    api.caller.require_sight()
+    return read_health(services, api.deadline)
 
 
 @app.post(
     "/api/v1/tasks/<task_id>/retry",
     summary="Retry a task's missing items",
-    responses=_answered(RetryAnswer, s200="Nothing is missing", s202="An attempt was started")
-    | _refused(403, 404, 409, 422, 503),
+    responses=answered(RetryAnswer, s200="Nothing is missing", s202="An attempt has been started")
+    | refused(403, 404, 409, 422, 503),
 )
 def post_retry(
-    task_id: TaskId, user_id: UserId, force_checkpoint: Checkpoint = False
+    task_id: TaskId,
+    user_id: UserId = None,
+    force_checkpoint: Checkpoint = False,
+    reason: Annotated[str | None, Query(max_length=500, description="For the audit trail.")] = None,
 ) -> Response[RetryAnswer]:
-    """Start a new attempt for the items that are missing from the content tables."""
-    caller = caller_of(app.current_event.raw_event)
+    """Start the next attempt at exactly what PostgreSQL lacks."""
+    caller = api.caller
     user = caller.changes_for(user_id)
     recover, cause = (redrive_task, Cause.CHECKPOINT) if force_checkpoint else (retry_task, Cause.RETRY)
-    answer = recover(services, task_id, user, _deadline(), AttemptStart(caller.actor, cause))
-    return _respond(202 if answer.status == "processing" else 200, answer)
+    start = AttemptStart(caller.actor, cause, reason)
+    answer = recover(services, task_id, user, api.deadline, start)
+    return respond(202 if answer.status == "processing" else 200, answer)
 
 
-@app.exception_handler(ContentError)  # type: ignore[untyped-decorator]
-def refuse(error: ContentError) -> Response[Refusal]:
-    """Answer a request that failed with an error of this system."""
-    status, refusal = refusal_of(error)
-    log = logger.error if status >= 500 else logger.info
-    log("request_refused", status=status, error_code=error.code, reason=str(error))
-    headers = {"Retry-After": "5"} if isinstance(error, TransientError) else {}
-    return _respond(status, refusal, headers)
-
-
-@app.exception_handler(RequestValidationError)  # type: ignore[untyped-decorator]
-def refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
-    """Answer a malformed request. Names the parameter, but does not repeat its value."""
-    fault = error.errors()[0]
-    place = ".".join(map(str, fault["loc"]))
-    return _respond(422, Refusal(error="InvalidRequest", message=f"{place}: {fault['msg']}"))
-
-
-@app.not_found
-def refuse_unknown(_error: NotFoundError) -> Response[Refusal]:
-    """Answer a path without a route, such as a task id with an invalid character."""
-    return _respond(404, Refusal(error="NotFound", message="no resource has this path"))
-
-
-def _respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> Response[BodyT]:
-    return Response(
-        status_code=status,
-        content_type=content_types.APPLICATION_JSON,
-        body=body,
-        headers=dict(headers or {}),
+def _filter(
+    status: list[str] | None,
+    error_code: str | None,
+    content_type: ContentType | None,
+    user_id: str | None,
+    updated_after: datetime | None,
+    updated_before: datetime | None,
+    q: str | None,
+    group_id: str | None,
+) -> TaskFilter:
+    """The filter of a list: of the caller's own tasks, unless they may see all."""
+    return TaskFilter(
+        status=tuple(dict.fromkeys(status or ())),
+        error_code=error_code,
+        content_type=content_type,
+        user_id=api.caller.reads_for(user_id),
+        updated_after=updated_after and naive_utc(updated_after),
+        updated_before=updated_before and naive_utc(updated_before),
+        q=q,
+        group_id=group_id,
     )
-
-
-def _deadline() -> Deadline:
-    return Deadline.of(app.lambda_context)
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request from API Gateway."""
+    """Answer a request of API Gateway."""
     return app.resolve(event, context)

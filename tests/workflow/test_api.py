@@ -120,7 +120,8 @@ def test_a_task_says_what_failed_and_why(machine: Machine, api: Api) -> None:
     body = api.get(machine.task_id).body
     assert set(body) == {
         "task_id", "roadmap_id", "status", "current_step", "attempt", "execution_arn", "progress",
-        "failed_items", "error_message", "updated_at", "completed_at",
+        "failed_items", "error_message", "updated_at", "completed_at", "title", "created_at", "user_id",
+        "live", "execution_url", "actions", "tokens",
     }  # fmt: skip
     assert body["failed_items"] == [
         {

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Engine
 
 from .aws.executions import Executions
+from .aws.queues import Queue
 from .aws.secret import SecretUnavailableError, read_secret
 from .errors import DatabaseUnavailableError
 from .postgres.engine import STATEMENT_TIMEOUT, Credentials, open_engine
@@ -37,6 +38,15 @@ class Services:
     def executions(self) -> Executions:
         """The executions of the state machine."""
         return Executions(self.settings.state_machine_arn)
+
+    def dead_letters(self) -> int | None:
+        """How many events were not handled; `None` if that is not known."""
+        return None if self._dead_letters is None else self._dead_letters.messages()
+
+    @cached_property
+    def _dead_letters(self) -> Queue | None:
+        url = self.settings.dead_letters_url
+        return None if url is None else Queue(url)
 
     @cached_property
     def generator(self) -> "Generator":

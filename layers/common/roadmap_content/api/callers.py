@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from .refusals import ForbiddenError
+from .errors import ForbiddenError
 
 
 class Role(StrEnum):

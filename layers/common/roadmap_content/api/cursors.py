@@ -4,11 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 
-from ..errors import PermanentError
-
-
-class InvalidCursorError(PermanentError):
-    """The cursor is malformed, or belongs to a list with other parameters."""
+from .errors import InvalidCursorError
 
 
 def encode_cursor(list_name: str, key: Sequence[object]) -> str:

@@ -9,11 +9,11 @@ from ..errors import (
     ClaimRefusedError,
     ContentError,
     InvalidFrameworkError,
-    PermanentError,
     RoadmapNotFoundError,
     TaskNotFoundError,
     TransientError,
 )
+from .errors import ForbiddenError, InvalidRequestError, ItemNotFoundError
 
 TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 """A task's id in a request: what may stand in an execution's name."""
@@ -22,18 +22,15 @@ USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
 """A user's id in a request: whatever an issuer may call a subject, but nothing that cannot be stored."""
 
 
-class ForbiddenError(PermanentError):
-    """The request speaks for a user that its token does not prove."""
-
-    code = "Forbidden"
-
-
 class Refusal(Payload):
     """The answer to a request that was not done."""
 
     success: bool = False
     error: str
     message: str
+    detail: str
+    """The same text as `message`, under the name that the product's front end reads."""
+
     attempt: int | None = None
 
 
@@ -45,6 +42,8 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     NotRedrivableError: HTTPStatus.CONFLICT,
     RoadmapNotFoundError: HTTPStatus.CONFLICT,
     InvalidFrameworkError: HTTPStatus.CONFLICT,
+    InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ItemNotFoundError: HTTPStatus.NOT_FOUND,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     ContentError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -56,8 +55,10 @@ def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
     What is said of an error of ours (a 5xx) is no more than its name: its message is for the log.
     """
     status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
+    message = str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase
     return status, Refusal(
         error=error.code,
-        message=str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase,
+        message=message,
+        detail=message,
         attempt=error.attempt if isinstance(error, ClaimRefusedError) else None,
     )

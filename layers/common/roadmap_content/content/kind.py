@@ -70,6 +70,9 @@ class ContentKind(NamedTuple):
     current_sql: str
     """Selects the current row of every completed item of `:roadmap_id`, for `project`."""
 
+    item_sql: str
+    """The id and the time of generation of the completed row of `:concept_id` in `:roadmap_id`."""
+
     versions_sql: str | None
     """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in
     `:roadmap_id`. `None` for a content type without versions."""

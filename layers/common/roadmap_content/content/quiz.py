@@ -128,6 +128,11 @@ CURRENT = """
 SELECT concept_id, quiz_id, total_questions FROM quiz_metadata WHERE roadmap_id = :roadmap_id
 """
 
+ITEM = """
+SELECT quiz_id, generated_at FROM quiz_metadata
+WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
+"""
+
 
 def _to_row(_roadmap_id: str, concept_id: str, quiz: Document) -> Row:
     difficulties = Counter(question["difficulty"] for question in quiz["questions"])
@@ -161,6 +166,7 @@ QUIZ = ContentKind(
     save_sql=SAVE,
     saved_sql=SAVED,
     current_sql=CURRENT,
+    item_sql=ITEM,
     versions_sql=None,
     project=_project,
 )

@@ -96,6 +96,11 @@ CURRENT = """
 SELECT concept_id, id, resources_count FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
 """
 
+ITEM = """
+SELECT id, generated_at FROM resource_recommendation_metadata
+WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
+"""
+
 
 def _to_row(_roadmap_id: str, concept_id: str, resources: Document) -> Row:
     return {
@@ -126,6 +131,7 @@ RESOURCES = ContentKind(
     save_sql=SAVE,
     saved_sql=SAVED,
     current_sql=CURRENT,
+    item_sql=ITEM,
     versions_sql=None,
     project=_project,
 )

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
-from ..items import ContentType
+from ..items import ContentType, Item
 from .kind import ContentKind, Row
 from .registry import CONTENT_KINDS
 
@@ -43,6 +43,14 @@ def current_rows(connection: Connection, roadmap_id: str) -> dict[ContentType, d
         content_type: {row["concept_id"]: row for row in found}
         for content_type, found in _ask(connection, CURRENT, roadmap_id).items()
     }
+
+
+def current_row(connection: Connection, roadmap_id: str, item: Item) -> dict[str, Any] | None:
+    """The id, the version where there is one, and the time of generation of an item's completed row."""
+    statement = text(CONTENT_KINDS[item.content_type].item_sql)
+    parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id}
+    row = connection.execute(statement, parameters).first()
+    return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
 
 
 def _ask(connection: Connection, statement: TextClause, roadmap_id: str) -> dict[ContentType, Any]:

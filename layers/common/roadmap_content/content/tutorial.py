@@ -115,6 +115,12 @@ WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 ORDER BY concept_id, content_version DESC
 """
 
+ITEM = """
+SELECT tutorial_id, content_version, generated_at FROM tutorial_metadata
+WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
+ORDER BY content_version DESC LIMIT 1
+"""
+
 VERSIONS = """
 SELECT concept_id, t.version
 FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATERAL (
@@ -173,6 +179,7 @@ TUTORIAL = ContentKind(
     save_sql=SAVE,
     saved_sql=SAVED,
     current_sql=CURRENT,
+    item_sql=ITEM,
     versions_sql=VERSIONS,
     project=_project,
 )

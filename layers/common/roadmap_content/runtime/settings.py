@@ -120,6 +120,21 @@ class Settings:
         """Maximum input and output tokens of a task in all its attempts."""
         return self._positive("TASK_TOKEN_BUDGET")
 
+    @property
+    def known_token_budget(self) -> int | None:
+        """`task_token_budget`, for a function that only shows it; `None` where it is not set."""
+        return self.task_token_budget if self._environ.get("TASK_TOKEN_BUDGET") else None
+
+    @property
+    def release_id(self) -> str:
+        """The release that is running."""
+        return self._environ.get("RELEASE") or "unreleased"
+
+    @property
+    def dead_letters_url(self) -> str | None:
+        """The queue of events that were not handled; `None` where it is not set."""
+        return self._environ.get("DEAD_LETTERS_URL") or None
+
     def _text(self, name: str) -> str:
         value = self._environ.get(name, "")
         if not value:

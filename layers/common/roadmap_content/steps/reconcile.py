@@ -5,6 +5,7 @@ StartExecution a process may die, of which no event tells. So the end of an exec
 told, and a sweep looks for what was never told. It also recomputes a share of the finished tasks each time.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -20,6 +21,7 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..tasks.claims import STARTING, claim_to_record, is_at_work
+from ..tasks.sweeps import record_sweep
 from ..tasks.task import Task, finished_tasks, processing_tasks, read_task, tasks_of_execution
 from .finalize import RunEnd, finalize_attempt
 
@@ -95,6 +97,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         NotReconciledError: with the tasks that could not be; all others were looked at.
         DatabaseUnavailableError: nothing was looked at.
     """
+    started = time.monotonic()
     now = request.time or datetime.now(UTC)
     task_ids = transact(services.engine, lambda connection: _candidates(connection, request, now), deadline)
     repairs = []
@@ -117,6 +120,8 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     if not request.dry_run:
         emit({Metric.TASKS_REPAIRED: len(repairs)})
     finished = checked == len(task_ids)
+    if request.detail is None and not request.dry_run:
+        _record_sweep(services, deadline, started, checked, len(repairs), len(refusals), finished=finished)
     logger.info(
         "tasks_reconciled",
         checked=checked,
@@ -127,6 +132,35 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     if refusals:
         raise NotReconciledError(f"{len(refusals)} of {checked} tasks, the first: {refusals[0]}")
     return ReconcileResult(checked=checked, repairs=repairs, finished=finished, dry_run=request.dry_run)
+
+
+def _record_sweep(
+    services: Services,
+    deadline: Deadline,
+    started: float,
+    checked: int,
+    repaired: int,
+    refused: int,
+    *,
+    finished: bool,
+) -> None:
+    """Record what the sweep did, for the health. Without the record, the sweep is as good."""
+
+    def record(connection: Connection) -> None:
+        seconds = time.monotonic() - started
+        record_sweep(
+            connection,
+            seconds=seconds,
+            checked=checked,
+            repaired=repaired,
+            refused=refused,
+            finished=finished,
+        )
+
+    try:
+        transact(services.engine, record, deadline)
+    except ContentError as error:
+        logger.warning("sweep_not_recorded", error_code=error.code, reason=str(error))
 
 
 def _candidates(connection: Connection, request: ReconcileRequest, now: datetime) -> Sequence[str]:

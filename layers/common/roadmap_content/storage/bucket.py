@@ -1,6 +1,7 @@
 """The S3 bucket: the object operations that are used, with one error type for all transient errors."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -21,6 +22,14 @@ class StoredObject(NamedTuple):
 
     body: bytes
     metadata: Mapping[str, str]
+
+
+class StoredEntry(NamedTuple):
+    """What a listing shows of an object."""
+
+    key: str
+    size: int
+    stored_at: datetime
 
 
 class Bucket:
@@ -69,14 +78,27 @@ class Bucket:
         found = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
         return found is not None
 
+    def describe(self, key: str) -> "StoredEntry | None":
+        """The size and age of an object; `None` if there is none."""
+        found = self._request(key, lambda: self._client.head_object(Bucket=self.name, Key=key), missing=True)
+        return None if found is None else StoredEntry(key, found["ContentLength"], found["LastModified"])
+
+    def entries(self, prefix: str, after: str = "") -> "list[StoredEntry]":
+        """The first objects whose keys begin with `prefix` and come after `after`: one page, of 1,000."""
+
+        def page() -> list[StoredEntry]:
+            answer = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after)
+            return [
+                StoredEntry(entry["Key"], entry["Size"], entry["LastModified"])
+                for entry in answer.get("Contents", ())
+            ]
+
+        return self._request(prefix, page) or []
+
     def keys(self, prefix: str, after: str) -> list[str]:
         """One page (1,000) of the keys that begin with `prefix` and come after `after`, in order."""
 
-        def page() -> list[str]:
-            answer = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after)
-            return [entry["Key"] for entry in answer.get("Contents", ())]
-
-        return self._request(prefix, page) or []
+        return [entry.key for entry in self.entries(prefix, after)]
 
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
         """Store an object. Overwrites an existing one."""

@@ -39,13 +39,18 @@ def staged_prefix(roadmap_id: str, content_type: ContentType) -> str:
     return f"staged/{encode(roadmap_id)}/{content_type}/"
 
 
+def rejected_prefix(roadmap_id: str, item: Item) -> str:
+    """What the keys of an item's rejected content begin with, and no others."""
+    return f"rejected/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/"
+
+
 def rejected_key(roadmap_id: str, item: Item, attempt: int, body: bytes) -> str:
     """The key of content that an attempt refused, kept for inspection.
 
     The key contains a fingerprint, so that a second refusal in the same attempt does not overwrite the first.
     """
     name = f"{attempt}-{fingerprint(body)}"
-    return f"rejected/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/{name}.json"
+    return f"{rejected_prefix(roadmap_id, item)}{name}.json"
 
 
 def manifest_key(task_id: str, attempt: int, body: bytes) -> str:

@@ -1,12 +1,16 @@
 """Staged content: generated items in S3 that may not be saved yet. Staging prevents paying for them twice."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain, compress
 
 from ..documents import Document
-from ..items import Failure, Item
-from .bucket import Bucket
+from ..items import ContentType, Failure, Item
+from .bucket import Bucket, in_parallel
 from .keys import encode, fingerprint, rejected_key, staged_key, staged_prefix
+
+FEW = 48
+"""So many items are asked for one by one: three rounds of parallel requests."""
 
 
 class Staging:
@@ -31,6 +35,22 @@ class Staging:
         prefix = staged_prefix(self._roadmap_id, by_key[first].content_type)
         keys = self._bucket.keys(prefix, after=first[:-1])
         return frozenset(by_key[key] for key in keys if key in by_key)
+
+    def staged_among(self, items: Sequence[Item]) -> frozenset[Item]:
+        """Of any items, those that are staged: asked for one by one if they are few, listed otherwise."""
+        if len(items) <= FEW:
+            return frozenset(compress(items, in_parallel(self.holds, items)))
+        types = {item.content_type for item in items}
+        listed = set(chain.from_iterable(in_parallel(self._keys, types)))
+        return frozenset(item for item in items if staged_key(self._roadmap_id, item) in listed)
+
+    def _keys(self, content_type: ContentType) -> list[str]:
+        """The keys of everything that is staged of a content type."""
+        prefix = staged_prefix(self._roadmap_id, content_type)
+        keys: list[str] = []
+        while page := self._bucket.keys(prefix, after=keys[-1] if keys else ""):
+            keys += page
+        return keys
 
     def read(self, item: Item) -> bytes | None:
         """The staged content of an item, not validated; `None` if the item is not staged."""

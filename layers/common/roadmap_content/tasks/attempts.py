@@ -118,6 +118,11 @@ ON CONFLICT (hour, shard) DO UPDATE SET
     saved_by_staging = known.saved_by_staging + excluded.saved_by_staging
 """)
 
+TOKENS_OF_A_DAY = text("""
+SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_token_hours
+WHERE hour > timezone('utc', now()) - interval '24 hours'
+""")
+
 PAGE = text("""
 SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
     planned, saved, failed, generated, tokens
@@ -270,6 +275,12 @@ def read_attempts(connection: Connection, task_id: str, before: int, limit: int)
     """A page of a task's attempts below number `before`, newest first."""
     page = connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit})
     return [AttemptRecord(*row) for row in page]
+
+
+def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
+    """Tokens that attempts took in the last 24 hours, and that staged content saved."""
+    spent, saved_by_staging = connection.execute(TOKENS_OF_A_DAY).one()
+    return int(spent), int(saved_by_staging)
 
 
 def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import starmap
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -55,6 +56,12 @@ SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
 ) AS latest
 """)
 
+OF_ITEM = text("""
+SELECT attempt, stage, error_code, reason, transient, occurred_at FROM content_failures
+WHERE task_id = :task_id AND concept_id = :concept_id AND content_type = :content_type
+ORDER BY attempt DESC LIMIT 100
+""")
+
 # What the database or the contracts had against content, as opposed to what happened around it. Of one
 # batch's items: read by every batch, all of a task's would take the square of their number.
 REFUSALS = text(f"""
@@ -63,6 +70,11 @@ FROM content_failures
 WHERE task_id = :task_id AND content_type = :content_type AND content_fingerprint IS NOT NULL
     AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
 """)
+
+
+def failures_of_item(connection: Connection, task_id: str, item: Item) -> Sequence[Any]:
+    """Every attempt's failure of one item, the latest first. Times are UTC without a zone."""
+    return connection.execute(OF_ITEM, {"task_id": task_id, **item._asdict()}).all()
 
 
 def record_failures(

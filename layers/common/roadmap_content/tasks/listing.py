@@ -102,7 +102,7 @@ ORDER BY p.created_at DESC, p.task_id DESC
 
 def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
     """The statement for a filter. Failures are read from their own table, in the same order."""
-    where, parameters = _conditions(task_filter)
+    where, parameters = task_conditions(connection, task_filter)
     by_failure = task_filter.by_failure
     if by_failure:
         own = [f"f.{name} = :{name}" for name in by_failure]
@@ -120,19 +120,11 @@ def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
         where, parameters = [*own, *where], {**parameters, **by_failure}
     else:
         source, order = "roadmap_tasks t", "t"
-    if task_filter.q is not None:
-        parameters |= _prefixes(task_filter.q)
-        if _matches(connection, parameters) <= MAX_COUNTED:
-            where.append(f"t.task_id IN ({_CANDIDATES})")
-        else:
-            # So many match that a page is soon full in the list's order.
-            source += " LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id"
-            where.append(f"({_MATCHES})")
     return Selection(source, where, parameters, order)
 
 
-def _conditions(task_filter: TaskFilter) -> tuple[list[str], dict[str, Any]]:
-    """The conditions on the task's own row."""
+def task_conditions(connection: Connection, task_filter: TaskFilter) -> tuple[list[str], dict[str, Any]]:
+    """The conditions on the task's own row `t`, and their parameters."""
     where: list[str] = []
     parameters: dict[str, Any] = {}
     if task_filter.status:
@@ -155,6 +147,11 @@ def _conditions(task_filter: TaskFilter) -> tuple[list[str], dict[str, Any]]:
         if (value := getattr(task_filter, name)) is not None:
             where.append(condition)
             parameters[name] = value
+    if task_filter.q is not None:
+        parameters |= _prefixes(task_filter.q)
+        few = _matches(connection, parameters) <= MAX_COUNTED
+        # Where many match, a page is soon full in the list's order.
+        where.append(f"t.task_id IN ({_CANDIDATES})" if few else f"({_MATCHES})")
     return where, parameters
 
 
@@ -167,10 +164,11 @@ UNION (SELECT n.task_id FROM roadmap_metadata m JOIN roadmap_tasks n ON "left"(n
     WHERE "left"(lower(m.title), 100) LIKE :title_prefix LIMIT 10001)
 """
 
-_MATCHES = (
-    't.task_id LIKE :prefix OR "left"(t.roadmap_id, 100) LIKE :prefix'
-    ' OR "left"(lower(r.title), 100) LIKE :title_prefix'
-)
+_MATCHES = """
+t.task_id LIKE :prefix OR "left"(t.roadmap_id, 100) LIKE :prefix
+OR EXISTS (SELECT FROM roadmap_metadata m
+    WHERE m.roadmap_id = t.roadmap_id AND "left"(lower(m.title), 100) LIKE :title_prefix)
+"""
 
 
 def _prefixes(q: str) -> dict[str, str]:
@@ -209,6 +207,26 @@ def _page_sql(task_filter: TaskFilter, selection: Selection) -> str:
         merged = " UNION ALL ".join(f"({branch} {order})" for branch in branches)
         return f"SELECT * FROM ({merged}) AS m ORDER BY created_at DESC, task_id DESC LIMIT :limit"
     return f"{selection.sql(columns)} {order}"
+
+
+# One count for each status, each ending early; the statuses are found by one index lookup each.
+COUNT_BY_STATUS = text("""
+WITH RECURSIVE statuses AS (
+    (SELECT status FROM roadmap_tasks ORDER BY status LIMIT 1)
+    UNION ALL
+    SELECT (SELECT t.status FROM roadmap_tasks t WHERE t.status > s.status ORDER BY t.status LIMIT 1)
+    FROM statuses s WHERE s.status IS NOT NULL
+)
+SELECT s.status, (SELECT count(*) FROM (
+    SELECT FROM roadmap_tasks t WHERE t.status = s.status LIMIT :counted) AS c) AS tasks
+FROM statuses s WHERE s.status IS NOT NULL
+""")
+
+
+def count_by_status(connection: Connection) -> dict[str, int]:
+    """The tasks of each status; `MAX_COUNTED + 1` for more than `MAX_COUNTED`."""
+    rows = connection.execute(COUNT_BY_STATUS, {"counted": MAX_COUNTED + 1})
+    return {row.status: row.tasks for row in rows}
 
 
 def count_tasks(connection: Connection, selection: Selection) -> int:

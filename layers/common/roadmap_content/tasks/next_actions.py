@@ -67,6 +67,11 @@ _ACTIONS: Mapping[Remedy, NextAction] = {
 }
 
 
+def action_of(remedy: Remedy) -> NextAction:
+    """What a remedy means for staged content."""
+    return _ACTIONS.get(remedy, NextAction.GENERATE if remedy is Remedy.GENERATE else NextAction.SAVE)
+
+
 def advice(action: NextAction) -> Advice:
     """An action that needs no person, with its text."""
     return Advice(action, _TEXTS[action])

@@ -66,6 +66,21 @@ WHERE status = 'processing' AND updated_at < timezone('utc', now()) - make_inter
 ORDER BY updated_at LIMIT :limit
 """)
 
+LONG_PROCESSING = text("""
+SELECT task_id FROM roadmap_tasks
+WHERE status = 'processing' AND attempt > 0
+    AND updated_at < timezone('utc', now()) - make_interval(secs => :seconds)
+ORDER BY updated_at LIMIT :limit
+""")
+
+EXTRAS = text("""
+SELECT t.created_at, r.title, coalesce(g.tokens, 0) AS tokens
+FROM roadmap_tasks t
+LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
+LEFT JOIN generation_tokens g ON g.task_id = t.task_id
+WHERE t.task_id = :task_id
+""")
+
 # The finished tasks fall into as many shares as there are sweeps' worth of them; each sweep takes the next.
 # A cancelled task is among them, unless it was never run: then it has no outcome.
 FINISHED = text("""
@@ -124,6 +139,11 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
     if row is None:
         raise TaskNotFoundError(f"there is no task {task_id!r}")
     return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+
+
+def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - a row of SQLAlchemy's
+    """The task's `created_at`, its roadmap's `title`, and the `tokens` that its attempts have taken."""
+    return connection.execute(EXTRAS, {"task_id": task_id}).one()
 
 
 def read_user_request(connection: Connection, task_id: str) -> object:
@@ -187,6 +207,13 @@ def processing_tasks(connection: Connection, older_than: timedelta, limit: int) 
     """The tasks in `processing` that have not changed for a while, the oldest first."""
     parameters = {"starting": older_than.total_seconds(), "limit": limit}
     return connection.scalars(PROCESSING, parameters).all()
+
+
+def long_processing_tasks(connection: Connection, older_than: timedelta, limit: int) -> Sequence[Task]:
+    """Claimed tasks that have been in `processing` for long, the oldest first."""
+    parameters = {"seconds": older_than.total_seconds(), "limit": limit}
+    found = connection.scalars(LONG_PROCESSING, parameters).all()
+    return [read_task(connection, task_id) for task_id in found]
 
 
 def finished_tasks(connection: Connection, sweep: int, limit: int) -> Sequence[str]:

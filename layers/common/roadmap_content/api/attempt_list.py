@@ -1,0 +1,63 @@
+"""`GET /api/v1/tasks/{task_id}/attempts`: the audit trail of a task."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from ..contracts import Count, Payload
+from ..items import ContentType
+from ..tasks.attempts import AttemptRecord, read_attempts
+from .cursors import decode_cursor, encode_cursor
+
+_BEFORE_ALL = 2**31 - 1
+
+
+class AttemptRow(Payload):
+    """One attempt. Counts that are not known are `null`: while it runs, or from before the audit trail."""
+
+    attempt: Count
+    actor: str
+    cause: str
+    reason: str | None
+    execution_arn: str | None
+    redrive_count: Count
+    step: str
+    claimed_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    planned: Mapping[ContentType, Count] | None
+    saved: Mapping[ContentType, Count] | None
+    failed: Mapping[ContentType, Count] | None
+    generated: Mapping[ContentType, Count] | None
+    tokens: Count
+
+
+class AttemptPage(Payload):
+    """A page of a task's attempts, the newest first."""
+
+    items: list[AttemptRow]
+    next_cursor: str | None
+
+
+def list_attempts(connection: Connection, task_id: str, cursor: str | None, limit: int) -> AttemptPage:
+    """Read a page of a task's attempts.
+
+    Raises:
+        InvalidCursorError: the cursor belongs to another list.
+    """
+    list_name = f"attempts {task_id}"
+    key = decode_cursor(list_name, cursor, 1)
+    found = read_attempts(connection, task_id, _BEFORE_ALL if key is None else int(key[0]), limit + 1)
+    shown = found[:limit]
+    return AttemptPage(
+        items=[_row(record) for record in shown],
+        next_cursor=encode_cursor(list_name, [shown[-1].attempt]) if len(found) > limit else None,
+    )
+
+
+def _row(record: AttemptRecord) -> AttemptRow:
+    fields = record._asdict()
+    fields["claimed_at"] = record.claimed_at.replace(tzinfo=UTC)
+    fields["ended_at"] = record.ended_at and record.ended_at.replace(tzinfo=UTC)
+    return AttemptRow.model_validate(fields)

@@ -1,0 +1,98 @@
+"""`GET /api/v1/failures`: current failures by group, with what the next attempt does about them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..contracts import Count, Payload
+from ..items import ContentType, Stage
+from ..tasks.group_listing import read_groups
+from ..tasks.listing import TaskFilter
+from ..tasks.next_actions import NextAction, advice_for
+from .cursors import decode_cursor, encode_cursor
+
+
+class FailureExample(Payload):
+    """One failure of a group, as it was recorded."""
+
+    task_id: str
+    concept_id: str
+    reason: str
+
+
+class FailureGroup(Payload):
+    """Current failures with the same code, stage, content type and normalised reason."""
+
+    group_id: str
+    error_code: str
+    stage: Stage
+    content_type: ContentType
+    reason: str
+    example: FailureExample | None
+    tasks: Count
+    items: Count
+    first_seen: datetime
+    last_seen: datetime
+    transient: bool
+    remedy: NextAction
+    remedy_text: str
+    needs_person: bool
+    by_hour: list[tuple[datetime, int]]
+    """Items by the hour of their attempt's end; the last 24 hours that have any."""
+
+
+class FailurePage(Payload):
+    """A page of groups, the largest first."""
+
+    items: list[FailureGroup]
+    next_cursor: str | None
+
+
+def list_failures(
+    connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int
+) -> FailurePage:
+    """Read a page of the groups of current failures of the tasks that a filter selects.
+
+    Raises:
+        InvalidCursorError: the cursor belongs to another list.
+    """
+    list_name = f"failures {task_filter.fingerprint}"
+    key = decode_cursor(list_name, cursor, 2)
+    after = None if key is None else (int(key[0]), str(key[1]))
+    rows: Sequence[Any] = read_groups(connection, task_filter, after, limit + 1)
+    shown = rows[:limit]
+    return FailurePage(
+        items=[_group(row) for row in shown],
+        next_cursor=encode_cursor(list_name, [shown[-1].items, shown[-1].group_id])
+        if len(rows) > limit
+        else None,
+    )
+
+
+def _group(row: Any) -> FailureGroup:  # noqa: ANN401 - a row of SQLAlchemy's
+    advice = advice_for(row.error_code, Stage(row.stage))
+    return FailureGroup(
+        group_id=row.group_id,
+        error_code=row.error_code,
+        stage=row.stage,
+        content_type=row.content_type,
+        reason=row.reason,
+        example=None
+        if row.example_task_id is None
+        else FailureExample(
+            task_id=row.example_task_id, concept_id=row.example_concept_id, reason=row.example_reason
+        ),
+        tasks=row.tasks,
+        items=row.items,
+        first_seen=row.first_seen.replace(tzinfo=UTC),
+        last_seen=row.last_seen.replace(tzinfo=UTC),
+        transient=row.transient,
+        remedy=advice.action,
+        remedy_text=advice.text,
+        needs_person=advice.needs_person,
+        by_hour=[
+            (datetime.fromisoformat(hour).replace(tzinfo=UTC), items) for hour, items in row.by_hour or []
+        ],
+    )

@@ -1,0 +1,169 @@
+"""`GET /api/v1/health`: whether a person is needed, from kept sums and counts that end early."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from ..contracts import Count, Payload
+from ..postgres.transactions import transact
+from ..runtime.deadline import Deadline
+from ..services import Services
+from ..tasks.attempts import tokens_of_a_day
+from ..tasks.claims import is_at_work
+from ..tasks.listing import MAX_COUNTED, count_by_status
+from ..tasks.sweeps import Sweep, last_sweep
+from ..tasks.task import long_processing_tasks
+
+SWEEP_OVERDUE = timedelta(minutes=20)
+"""The sweep runs every five minutes."""
+
+STUCK_AFTER = timedelta(minutes=30)
+MOST_STUCK = 20
+"""Step Functions is asked about each: health does not wait for more."""
+
+REVISION = text("SELECT version_num FROM content_schema_version")
+
+
+class LastSweep(Payload):
+    """What the last sweep did."""
+
+    at: datetime
+    seconds: float
+    checked: Count
+    repaired: Count
+    refused: Count
+    finished: bool
+
+
+class TokenSums(Payload):
+    """Tokens of the last 24 hours."""
+
+    spent_24h: int
+    saved_by_staging_24h: int
+
+
+class Attention(Payload):
+    """Something that a person should look at."""
+
+    what: str
+    text: str
+    runbook: str
+
+
+class Health(Payload):
+    """The state of the system. A status with more than 10,000 tasks is counted to 10,000 and capped."""
+
+    status: str
+    stuck_tasks: Count
+    drifted_tasks: Count
+    last_sweep: LastSweep | None
+    dead_letters: int | None
+    outbox_waiting: Count
+    tokens: TokenSums
+    tasks: Mapping[str, Count]
+    tasks_capped: list[str]
+    recoveries_running: Count
+    schema_revision: str
+    release: str
+    attention: list[Attention]
+
+
+def read_health(services: Services, deadline: Deadline) -> Health:
+    """Read the state of the system."""
+    read = transact(services.engine, _read, deadline)
+    stuck = sum(not is_at_work(services.executions, task) for task in read["processing"])
+    dead_letters = services.dead_letters()
+    sweep: Sweep | None = read["sweep"]
+    counts: Mapping[str, int] = read["counts"]
+    attention = attention_for(
+        stuck=stuck, sweep=sweep, dead_letters=dead_letters, outbox=read["outbox"], now=datetime.now(UTC)
+    )
+    return Health(
+        status="attention" if attention else "ok",
+        stuck_tasks=stuck,
+        drifted_tasks=0 if sweep is None else sweep.repaired,
+        last_sweep=None
+        if sweep is None
+        else LastSweep(
+            at=sweep.swept_at.replace(tzinfo=UTC),
+            seconds=sweep.seconds,
+            checked=sweep.checked,
+            repaired=sweep.repaired,
+            refused=sweep.refused,
+            finished=sweep.finished,
+        ),
+        dead_letters=dead_letters,
+        outbox_waiting=read["outbox"],
+        tokens=TokenSums(spent_24h=read["tokens"][0], saved_by_staging_24h=read["tokens"][1]),
+        tasks={status: min(count, MAX_COUNTED) for status, count in counts.items()},
+        tasks_capped=[status for status, count in counts.items() if count > MAX_COUNTED],
+        recoveries_running=read["recoveries"],
+        schema_revision=read["revision"],
+        release=services.settings.release_id,
+        attention=attention,
+    )
+
+
+def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
+    return {
+        "counts": count_by_status(connection),
+        "processing": long_processing_tasks(connection, STUCK_AFTER, MOST_STUCK),
+        "sweep": last_sweep(connection),
+        "tokens": tokens_of_a_day(connection),
+        "revision": connection.execute(REVISION).scalar() or "",
+        "outbox": 0,
+        "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
+    }
+
+
+RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL")
+
+
+def attention_for(
+    *, stuck: int, sweep: Sweep | None, dead_letters: int | None, outbox: int, now: datetime
+) -> Sequence[Attention]:
+    """What a person should look at. Pure."""
+    found = []
+    if stuck:
+        found.append(
+            Attention(
+                what="stuck_tasks",
+                text=f"{stuck} tasks are in processing and no execution is running for them. "
+                "The next sweep records their outcome; if the number stays, read the sweep's log.",
+                runbook="docs/runbook.md#a-task-stays-in-processing",
+            )
+        )
+    if sweep is None or now - sweep.swept_at.replace(tzinfo=UTC) > SWEEP_OVERDUE:
+        found.append(
+            Attention(
+                what="sweep_overdue",
+                text="No sweep has been recorded for 20 minutes. Read the log of ReconcileTaskFunction.",
+                runbook="docs/runbook.md#the-sweep-does-not-run",
+            )
+        )
+    elif sweep.refused:
+        found.append(
+            Attention(
+                what="sweep_refused",
+                text=f"The last sweep could not reconcile {sweep.refused} tasks. Their ids are in its log.",
+                runbook="docs/runbook.md#the-sweep-does-not-run",
+            )
+        )
+    if dead_letters:
+        found.append(
+            Attention(
+                what="dead_letters",
+                text=f"{dead_letters} events were not handled. The sweep does their work; read the queue.",
+                runbook="docs/runbook.md#dead-letters",
+            )
+        )
+    if outbox > 1_000:
+        found.append(
+            Attention(
+                what="outbox",
+                text=f"{outbox} events wait to be delivered. The sweep delivers them.",
+                runbook="docs/runbook.md#events-are-late",
+            )
+        )
+    return found

@@ -1,0 +1,110 @@
+"""What the API's functions share: the resolver, and how answers and refusals are given and described."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from pydantic import BaseModel
+
+from ..errors import ContentError, TransientError
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from .callers import Caller, caller_of
+from .refusals import Refusal, refusal_of
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
+
+_REFUSALS: Mapping[int, str] = {
+    403: "The token does not permit this, or user_id is not its subject",
+    404: "The resource does not exist or belongs to another user",
+    409: "The state of the task or recovery does not permit this; the message says why",
+    422: "A parameter is malformed",
+    503: "PostgreSQL, S3 or Step Functions did not answer in time: send the request again",
+}
+
+
+class Api:
+    """The resolver of one function of the API."""
+
+    def __init__(self) -> None:
+        self.app = APIGatewayRestResolver(enable_validation=True)
+        self.app.exception_handler(ContentError)(_refuse)
+        self.app.exception_handler(RequestValidationError)(_refuse_invalid)
+        self.app.not_found(_refuse_unknown)
+
+    @property
+    def caller(self) -> Caller:
+        """Who sends the current request."""
+        return caller_of(self.app.current_event.raw_event)
+
+    @property
+    def deadline(self) -> Deadline:
+        """The end of the current invocation."""
+        return Deadline.of(self.app.lambda_context)
+
+
+def refused(*statuses: int) -> dict[int, OpenAPIResponse]:
+    """The document's description of refusals."""
+    return {
+        status: {"description": _REFUSALS[status], "content": {"application/json": {"model": Refusal}}}
+        for status in statuses
+    }
+
+
+def answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIResponse]:
+    """The document's description of answers, by status (`s200="…"`)."""
+    return {
+        int(status.removeprefix("s")): {
+            "description": description,
+            "content": {"application/json": {"model": model}},
+        }
+        for status, description in descriptions.items()
+    }
+
+
+def respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> Response[BodyT]:
+    """An answer with a status of its own."""
+    return Response(
+        status_code=status,
+        content_type=content_types.APPLICATION_JSON,
+        body=body,
+        headers=dict(headers or {}),
+    )
+
+
+def utc(moment: datetime) -> datetime:
+    """The time of a column without a time zone that holds UTC."""
+    return moment.replace(tzinfo=UTC)
+
+
+def naive_utc(moment: datetime) -> datetime:
+    """A time as a column without a time zone holds it. A time without a zone is taken for UTC."""
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _refuse(error: ContentError) -> Response[Refusal]:
+    status, refusal = refusal_of(error)
+    log = logger.error if status >= 500 else logger.info
+    log("request_refused", status=status, error_code=error.code, reason=str(error))
+    headers = {"Retry-After": "5"} if isinstance(error, TransientError) else {}
+    return respond(status, refusal, headers)
+
+
+def _refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
+    """Answer a malformed request: the place of the fault, and not the value."""
+    fault = error.errors()[0]
+    place = ".".join(map(str, fault["loc"]))
+    return respond(422, _refusal("InvalidRequest", f"{place}: {fault['msg']}"))
+
+
+def _refuse_unknown(_error: NotFoundError) -> Response[Refusal]:
+    """Answer where no route leads: an id with a character that no id has is not routed at all."""
+    return respond(404, _refusal("NotFound", "no resource has this path"))
+
+
+def _refusal(error: str, message: str) -> Refusal:
+    return Refusal(error=error, message=message, detail=message)

@@ -1,0 +1,184 @@
+"""`GET /api/v1/tasks/{task_id}/items/{content_type}`: one item, with everything that is known about it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from ..content.registry import CONTENT_KINDS
+from ..content.rows import current_row
+from ..contracts import Count, Payload
+from ..items import ContentType, Item, Stage
+from ..remedies import remedy_for
+from ..services import Services
+from ..storage.keys import fingerprint, rejected_prefix, staged_key
+from ..tasks.failures import failures_of_item, refusals
+from ..tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
+from ..tasks.snapshot import TaskSnapshot
+from .errors import ItemNotFoundError
+
+MAX_REJECTED = 20
+
+
+class ItemFailure(Payload):
+    """Why the item failed in one attempt."""
+
+    attempt: Count
+    stage: Stage
+    error_code: str
+    reason: str
+    transient: bool
+    occurred_at: datetime
+
+
+class StagedContent(Payload):
+    """Content that is stored and not saved yet, or saved already."""
+
+    size: Count
+    stored_at: datetime
+    fingerprint: str
+
+
+class RejectedContent(Payload):
+    """Content that an attempt refused because of itself. It is kept for people to read."""
+
+    key: str
+    attempt: Count
+    error_code: str | None
+    reason: str | None
+    size: Count
+    stored_at: datetime
+
+
+class SavedContent(Payload):
+    """The item's row."""
+
+    id: str
+    version: int | None
+    generated_at: datetime | None
+
+
+class ItemDetail(Payload):
+    """One item."""
+
+    concept_id: str
+    name: str
+    content_type: ContentType
+    stage: str
+    module: str
+    state: str
+    next_action: NextAction
+    next_action_text: str
+    needs_person: bool
+    failures: list[ItemFailure]
+    staged: StagedContent | None
+    rejected: list[RejectedContent]
+    saved: SavedContent | None
+
+
+def read_item(
+    connection: Connection, services: Services, snapshot: TaskSnapshot, item: Item, *, live: bool
+) -> ItemDetail:
+    """Read one item of a task.
+
+    Raises:
+        ItemNotFoundError: the roadmap has no such concept.
+        StorageUnavailableError: S3 did not answer.
+    """
+    if item.concept_id not in snapshot.framework.nodes:
+        raise ItemNotFoundError(f"the roadmap has no concept {item.concept_id!r}")
+    task = snapshot.task
+    roadmap_id = task.roadmap_id or ""
+    concept = snapshot.framework.concept(item.concept_id)
+    saved = current_row(connection, roadmap_id, item)
+    failures = [
+        ItemFailure.model_validate({**row._mapping, "occurred_at": row.occurred_at.replace(tzinfo=UTC)})  # noqa: SLF001
+        for row in failures_of_item(connection, task.task_id, item)
+    ]
+    refused = refusals(connection, task.task_id, item.content_type, [item.concept_id]).get(item, [])
+    staged = services.bucket.describe(staged_key(roadmap_id, item))
+    body = services.bucket.get(staged_key(roadmap_id, item)) if staged is not None else None
+    staged_fingerprint = None if body is None else fingerprint(body.body)
+    rejected = _rejected(services, roadmap_id, item, failures)
+    remedy, _ = remedy_for(staged_fingerprint, refused)
+    current = failures[0] if failures and failures[0].attempt == task.attempt else None
+    state, next_advice = _state(
+        saved=saved is not None,
+        live=live,
+        staged=staged is not None,
+        rejected=bool(rejected),
+        remedy_action=action_of(remedy),
+        failure=current,
+    )
+    return ItemDetail(
+        concept_id=item.concept_id,
+        name=concept.name,
+        content_type=item.content_type,
+        stage=concept.stage,
+        module=concept.module,
+        state=state,
+        next_action=next_advice.action,
+        next_action_text=next_advice.text,
+        needs_person=next_advice.needs_person,
+        failures=failures,
+        staged=None
+        if staged is None or staged_fingerprint is None
+        else StagedContent(size=staged.size, stored_at=staged.stored_at, fingerprint=staged_fingerprint),
+        rejected=rejected,
+        saved=None
+        if saved is None
+        else SavedContent(
+            id=saved[CONTENT_KINDS[item.content_type].id_field],
+            version=saved.get("content_version"),
+            generated_at=_utc(saved.get("generated_at")),
+        ),
+    )
+
+
+def _state(
+    *,
+    saved: bool,
+    live: bool,
+    staged: bool,
+    rejected: bool,
+    remedy_action: NextAction,
+    failure: ItemFailure | None,
+) -> tuple[str, Advice]:
+    """The item's state, and what the next attempt does about it."""
+    if saved:
+        return "saved", advice(NextAction.NONE)
+    if live and failure is None:
+        return "generating", advice(NextAction.WAIT)
+    person = failure is not None and advice_for(failure.error_code, failure.stage).needs_person
+    if person and failure is not None:
+        return "staged" if staged else "missing", advice_for(failure.error_code, failure.stage)
+    if staged:
+        refused = remedy_action is NextAction.REJECT_AND_GENERATE
+        return "rejected" if refused else "staged", advice(remedy_action)
+    return "rejected" if rejected else "missing", advice(NextAction.GENERATE)
+
+
+def _rejected(
+    services: Services, roadmap_id: str, item: Item, failures: Sequence[ItemFailure]
+) -> list[RejectedContent]:
+    """The item's rejected content, the latest first, with the failures that rejected it."""
+    reasons = {failure.attempt: failure for failure in failures}
+    found = []
+    for entry in services.bucket.entries(rejected_prefix(roadmap_id, item))[-MAX_REJECTED:]:
+        attempt = entry.key.rsplit("/", 1)[-1].partition("-")[0]
+        reason = reasons.get(int(attempt)) if attempt.isdecimal() else None
+        found.append(
+            RejectedContent(
+                key=entry.key,
+                attempt=int(attempt) if attempt.isdecimal() else 0,
+                error_code=reason and reason.error_code,
+                reason=reason and reason.reason,
+                size=entry.size,
+                stored_at=entry.stored_at,
+            )
+        )
+    return sorted(found, key=lambda content: content.stored_at, reverse=True)
+
+
+def _utc(moment: object) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if isinstance(moment, datetime) else None

@@ -1,0 +1,188 @@
+"""`GET /api/v1/tasks/{task_id}/items`: the state of every item, one letter each, in framework order."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ..contracts import Count, Payload
+from ..items import ContentType, Failure, Item, RecordedFailure, Stage
+from ..roadmaps.framework import Framework
+from ..tasks.failure_groups import GroupKey, group_of
+from ..tasks.next_actions import NextAction, advice_for
+from ..tasks.snapshot import TaskSnapshot
+
+SAVED, STAGED, MISSING, REJECTED, GENERATING, FAILED = "S", "T", "M", "R", "G", "F"
+
+DEFAULT_CONCEPTS, MAX_CONCEPTS = 1_000, 3_000
+
+
+class ModuleMap(Payload):
+    """One module, with its concepts as `[concept_id, name]`."""
+
+    name: str
+    concepts: list[tuple[str, str]]
+
+
+class StageMap(Payload):
+    """One stage."""
+
+    name: str
+    modules: list[ModuleMap]
+
+
+class ReasonRow(Payload):
+    """A reason that items of the task have in common, with what the next attempt does about it."""
+
+    error_code: str
+    stage: Stage
+    content_type: ContentType
+    reason: str
+    remedy: NextAction
+    remedy_text: str
+    needs_person: bool
+    items: Count
+
+
+class ItemMap(Payload):
+    """The items of a page of concepts.
+
+    The letters at 3i, 3i+1 and 3i+2 are the tutorial, the resources and the quiz of the page's concept i:
+    S saved, T staged, M missing, R rejected, G generating, F failed in the current attempt.
+    """
+
+    task_id: str
+    roadmap_id: str | None
+    concepts: Count
+    """All concepts of the roadmap."""
+
+    first_concept: Count
+    """The index of the page's first concept among them."""
+
+    stages: list[StageMap] | None
+    states: str
+    reasons: list[ReasonRow]
+    reason_of: list[tuple[int, int]]
+    """`[index in states, index in reasons]` of each item with a recorded failure."""
+
+    next_cursor: str | None
+
+
+class ItemStates(NamedTuple):
+    """The letters of some concepts' items, and the failures behind them by their place in the letters."""
+
+    letters: str
+    failures: Mapping[int, Failure]
+
+
+def item_states(
+    concept_ids: Sequence[str],
+    saved: Mapping[ContentType, frozenset[str]],
+    failures: Mapping[Item, RecordedFailure],
+    staged: frozenset[Item],
+    *,
+    attempt: int,
+    live: bool,
+) -> ItemStates:
+    """The state of every item of these concepts. Pure.
+
+    A failure of an earlier attempt counts where it says that staged content was refused for what it is. While
+    an attempt runs, an item without a failure of its own is being generated.
+    """
+    letters: list[str] = []
+    shown: dict[int, Failure] = {}
+    for concept_id in concept_ids:
+        for content_type in ContentType:
+            item = Item(concept_id, content_type)
+            if concept_id in saved[content_type]:
+                letters.append(SAVED)
+                continue
+            seen_by, failure = failures.get(item, (0, None))
+            if failure is not None and seen_by == attempt:
+                shown[len(letters)] = failure
+                letters.append(REJECTED if _is_rejected(failure) else FAILED)
+            elif live:
+                letters.append(GENERATING)
+            else:
+                letters.append(STAGED if item in staged else MISSING)
+    return ItemStates("".join(letters), shown)
+
+
+def _is_rejected(failure: Failure) -> bool:
+    return advice_for(failure.error_code, failure.stage).action is NextAction.REJECT_AND_GENERATE
+
+
+def unexplained(states: str, concept_ids: Sequence[str]) -> list[Item]:
+    """The missing items without a failure, which may be staged."""
+    types = list(ContentType)
+    return [
+        Item(concept_ids[index // 3], types[index % 3])
+        for index, letter in enumerate(states)
+        if letter == MISSING
+    ]
+
+
+def item_map(
+    task_id: str,
+    snapshot: TaskSnapshot,
+    page: range,
+    states: ItemStates,
+    *,
+    with_stages: bool,
+    next_cursor: str | None,
+) -> ItemMap:
+    """The answer for a page of concepts. Pure."""
+    groups: dict[GroupKey, int] = {}
+    counts: list[int] = []
+    reason_of: list[tuple[int, int]] = []
+    for index, failure in states.failures.items():
+        number = groups.setdefault(group_of(failure), len(groups))
+        if number == len(counts):
+            counts.append(0)
+        counts[number] += 1
+        reason_of.append((index, number))
+    return ItemMap(
+        task_id=task_id,
+        roadmap_id=snapshot.task.roadmap_id,
+        concepts=len(snapshot.framework.nodes),
+        first_concept=page.start,
+        stages=_stages(snapshot.framework, page) if with_stages else None,
+        states=states.letters,
+        reasons=[_reason(key, count) for key, count in zip(groups, counts, strict=True)],
+        reason_of=reason_of,
+        next_cursor=next_cursor,
+    )
+
+
+def _reason(key: GroupKey, items: int) -> ReasonRow:
+    advice = advice_for(key.error_code, key.stage)
+    return ReasonRow(
+        **key._asdict(),
+        remedy=advice.action,
+        remedy_text=advice.text,
+        needs_person=advice.needs_person,
+        items=items,
+    )
+
+
+def _stages(framework: Framework, page: range) -> list[StageMap]:
+    """Stages and modules of a page's concepts. Two modules of the same name in a row stay apart."""
+    stages: list[StageMap] = []
+    index = 0
+    for stage in framework.document["stages"]:
+        modules: list[ModuleMap] = []
+        for module in stage["modules"]:
+            nodes = module["concepts"]
+            shown = [
+                (node["concept_id"], framework.concept(node["concept_id"]).name)
+                for place, node in enumerate(nodes, start=index)
+                if place in page
+            ]
+            index += len(nodes)
+            if shown:
+                modules.append(ModuleMap(name=_text(module.get("name")), concepts=shown))
+        if modules:
+            stages.append(StageMap(name=_text(stage.get("name")), modules=modules))
+    return stages
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

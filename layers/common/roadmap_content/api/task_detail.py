@@ -1,0 +1,103 @@
+"""`GET /api/v1/tasks/{task_id}`: a task's status, with what its reader may do about it."""
+
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection
+
+from ..contracts import Count, Payload
+from ..postgres.transactions import transact
+from ..runtime.deadline import Deadline
+from ..services import Services
+from ..tasks.claims import is_at_work
+from ..tasks.task import Task, read_extras, read_task
+from .callers import Caller
+from .status import TaskStatus, read_status
+
+
+class Actions(Payload):
+    """What the caller may do about the task now."""
+
+    retry: bool
+    cancel: bool
+    checkpoint: bool
+
+
+class TaskTokens(Payload):
+    """Tokens that all attempts at the task have taken, and may take."""
+
+    used: Count
+    budget: int | None
+
+
+class TaskDetail(TaskStatus):
+    """The answer of `GET /api/v1/tasks/{task_id}`."""
+
+    title: str | None
+    created_at: datetime
+    user_id: str
+    live: bool
+    """An attempt is running."""
+
+    execution_url: str | None
+    actions: Actions
+    tokens: TaskTokens
+
+
+def read_detail(
+    services: Services, task_id: str, user_id: str | None, caller: Caller, deadline: Deadline
+) -> TaskDetail:
+    """Read a task; with `user_id`, a task of that user.
+
+    Raises:
+        TaskNotFoundError: there is none.
+        DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
+    """
+
+    def read(connection: Connection) -> tuple[Task, TaskStatus, Any]:
+        task = read_task(connection, task_id, user_id)
+        status = read_status(connection, task, services.framework_cache)
+        return task, status, read_extras(connection, task_id)
+
+    task, status, extras = transact(services.engine, read, deadline)
+    live = is_live(services, task)
+    missing = sum(progress.missing for progress in status.progress.values())
+    return TaskDetail(
+        **dict(status),
+        title=extras.title,
+        created_at=extras.created_at.replace(tzinfo=UTC),
+        user_id=task.user_id,
+        live=live,
+        execution_url=execution_url(task.execution_arn),
+        actions=actions_for(caller, task, missing, live=live),
+        tokens=TaskTokens(used=extras.tokens, budget=services.settings.known_token_budget),
+    )
+
+
+def is_live(services: Services, task: Task) -> bool:
+    """Whether an attempt is running. Step Functions is only asked about a task in processing."""
+    return task.status == "processing" and is_at_work(services.executions, task)
+
+
+def actions_for(caller: Caller, task: Task, missing: int, *, live: bool) -> Actions:
+    """What a caller may do about a task. Pure."""
+    may = caller.changes_all or (not caller.changes_nothing and caller.user_id == task.user_id)
+    open_ = missing > 0 or task.status != "completed"
+    return Actions(
+        retry=may and not live and open_,
+        cancel=may and (live or task.status in ("pending", "processing")),
+        checkpoint=may and not live and task.execution_arn is not None and missing > 0,
+    )
+
+
+def execution_url(execution_arn: str | None) -> str | None:
+    """The page of an execution in the AWS console."""
+    match (execution_arn or "").split(":"):
+        case ["arn", str(partition), "states", str(region), *_] if execution_arn:
+            host = "amazonaws-us-gov.com" if partition == "aws-us-gov" else "aws.amazon.com"
+            host = "amazonaws.cn" if partition == "aws-cn" else host
+            path = f"#/v2/executions/details/{quote(execution_arn, safe=':')}"
+            return f"https://{region}.console.{host}/states/home?region={region}{path}"
+        case _:
+            return None

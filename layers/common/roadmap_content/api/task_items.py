@@ -1,0 +1,92 @@
+"""Reads what the item endpoints answer: the tables, and the bucket where the tables do not say enough."""
+
+from sqlalchemy import Connection
+
+from ..items import Item, RecordedFailure
+from ..postgres.transactions import transact
+from ..runtime.deadline import Deadline
+from ..services import Services
+from ..storage.staging import Staging
+from ..tasks.failures import latest_failures
+from ..tasks.snapshot import TaskSnapshot, read_snapshot
+from ..tasks.task import read_task
+from .cursors import decode_cursor, encode_cursor
+from .item_detail import ItemDetail, read_item
+from .item_map import ItemMap, ItemStates, item_map, item_states, unexplained
+from .task_detail import is_live
+
+
+def read_item_map(
+    services: Services,
+    task_id: str,
+    user_id: str | None,
+    cursor: str | None,
+    limit: int,
+    deadline: Deadline,
+    *,
+    with_stages: bool,
+) -> ItemMap:
+    """The items of a page of `limit` concepts.
+
+    Raises:
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items to show.
+        InvalidCursorError: the cursor belongs to another list.
+        DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: try again.
+    """
+    list_name = f"items {task_id}"
+    key = decode_cursor(list_name, cursor, 2)
+
+    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure]]:
+        snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
+        return snapshot, latest_failures(connection, task_id, snapshot.task.attempt)
+
+    snapshot, failures = transact(services.engine, read, deadline)
+    concept_ids = list(snapshot.framework.nodes)
+    start = 0 if key is None else _place(concept_ids, str(key[0]), int(key[1]))
+    page = range(start, min(start + limit, len(concept_ids)))
+    shown = concept_ids[page.start : page.stop]
+    live = is_live(services, snapshot.task)
+
+    def states(staged: frozenset[Item]) -> ItemStates:
+        attempt = snapshot.task.attempt
+        return item_states(shown, snapshot.saved, failures, staged, attempt=attempt, live=live)
+
+    found = states(frozenset())
+    if candidates := unexplained(found.letters, shown):
+        staging = Staging(services.bucket, snapshot.task.roadmap_id or "")
+        found = states(staging.staged_among(candidates))
+    next_cursor = (
+        encode_cursor(list_name, [concept_ids[page.stop - 1], page.stop])
+        if page.stop < len(concept_ids)
+        else None
+    )
+    return item_map(task_id, snapshot, page, found, with_stages=with_stages, next_cursor=next_cursor)
+
+
+def _place(concept_ids: list[str], last: str, index: int) -> int:
+    """Where a list goes on behind a concept, which may have moved in the framework since."""
+    if 0 < index <= len(concept_ids) and concept_ids[index - 1] == last:
+        return index
+    return concept_ids.index(last) + 1 if last in concept_ids else min(max(index, 0), len(concept_ids))
+
+
+def read_one_item(
+    services: Services, task_id: str, user_id: str | None, item: Item, deadline: Deadline
+) -> ItemDetail:
+    """One item with everything that is known about it.
+
+    Raises:
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
+        DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: try again.
+    """
+
+    def read(connection: Connection) -> TaskSnapshot:
+        return read_snapshot(connection, read_task(connection, task_id, user_id))
+
+    snapshot = transact(services.engine, read, deadline)
+    live = is_live(services, snapshot.task)
+    return transact(
+        services.engine,
+        lambda connection: read_item(connection, services, snapshot, item, live=live),
+        deadline,
+    )

@@ -1,0 +1,143 @@
+"""`GET /api/v1/tasks`: a page of tasks, read without counting what lies around it."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..contracts import Count, Payload
+from ..items import ContentType, Stage
+from ..tasks.listing import MAX_COUNTED, Key, TaskFilter, count_tasks, read_page, select_tasks
+from ..tasks.next_actions import advice_for
+from .cursors import decode_cursor, encode_cursor
+from .errors import InvalidCursorError
+
+
+class ItemTotals(Payload):
+    """Items of all content types together, as the last outcome counted them: total = saved + missing."""
+
+    total: Count
+    saved: Count
+    missing: Count
+
+
+class TopReason(Payload):
+    """The largest group of a task's current failures."""
+
+    error_code: str
+    stage: Stage
+    content_type: ContentType
+    reason: str
+    items: Count
+
+
+class TaskRow(Payload):
+    """One task of a list."""
+
+    task_id: str
+    roadmap_id: str | None
+    title: str | None
+    user_id: str
+    status: str
+    current_step: str | None
+    attempt: Count
+    updated_at: datetime
+    created_at: datetime
+    completed_at: datetime | None
+    progress: ItemTotals | None
+    top_reason: TopReason | None
+    needs_person: bool
+    ours: bool
+
+
+class TaskPage(Payload):
+    """A page of tasks, the newest first."""
+
+    items: list[TaskRow]
+    next_cursor: str | None
+    total: Count
+    total_is_exact: bool
+
+
+def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
+    """Read a page of the tasks that a filter selects.
+
+    Raises:
+        InvalidCursorError: the cursor belongs to another list.
+    """
+    list_name = f"tasks {task_filter.fingerprint}"
+    after = _key(decode_cursor(list_name, cursor, 2))
+    selection = select_tasks(connection, task_filter)
+    rows = read_page(connection, task_filter, selection, after, limit + 1)
+    counted = count_tasks(connection, selection)
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return TaskPage(
+        items=[_task_row(row) for row in shown],
+        next_cursor=encode_cursor(list_name, [shown[-1].created_at.isoformat(), shown[-1].task_id])
+        if more
+        else None,
+        total=min(counted, MAX_COUNTED),
+        total_is_exact=counted <= MAX_COUNTED,
+    )
+
+
+def _key(values: list[str | int] | None) -> Key | None:
+    if values is None:
+        return None
+    try:
+        return Key(datetime.fromisoformat(str(values[0])), str(values[1]))
+    except ValueError:
+        raise InvalidCursorError("the cursor is malformed") from None
+
+
+def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a row of SQLAlchemy's
+    groups = row.groups or []
+    return TaskRow(
+        task_id=row.task_id,
+        roadmap_id=row.roadmap_id,
+        title=row.title,
+        user_id=row.user_id,
+        status=row.status,
+        current_step=row.current_step,
+        attempt=row.attempt,
+        updated_at=row.updated_at.replace(tzinfo=UTC),
+        created_at=row.created_at.replace(tzinfo=UTC),
+        completed_at=row.completed_at and row.completed_at.replace(tzinfo=UTC),
+        progress=item_totals(row.execution_summary),
+        top_reason=_top_reason(groups[0]) if groups else None,
+        needs_person=any(advice_for(code, Stage(stage)).needs_person for code, stage, *_ in groups),
+        ours=row.attempt > 0,
+    )
+
+
+def _top_reason(group: list[Any]) -> TopReason:
+    error_code, stage, content_type, reason, items = group
+    return TopReason(
+        error_code=error_code, stage=stage, content_type=content_type, reason=reason, items=items
+    )
+
+
+def item_totals(execution_summary: str | None) -> ItemTotals | None:
+    """The counts of an `execution_summary`; `None` where this system wrote none."""
+    try:
+        summary = json.loads(execution_summary or "null")
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(summary, Mapping):
+        return None
+    counts = [summary.get(content_type) for content_type in ContentType]
+    match counts:
+        case [
+            {"total": int(), "completed": int(), "failed": int()},
+            {"total": int(), "completed": int(), "failed": int()},
+            {"total": int(), "completed": int(), "failed": int()},
+        ]:
+            total, saved, missing = (
+                sum(count[name] for count in counts if count) for name in ("total", "completed", "failed")
+            )
+            return ItemTotals(total=total, saved=saved, missing=missing)
+        case _:
+            return None

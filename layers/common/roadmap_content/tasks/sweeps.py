@@ -1,0 +1,57 @@
+"""What the last sweeps did: `content_sweeps`."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+KEPT_DAYS = 7
+
+RECORD = text("""
+INSERT INTO content_sweeps (swept_at, seconds, checked, repaired, refused, finished)
+VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished)
+ON CONFLICT (swept_at) DO NOTHING
+""")
+
+FORGET = text(
+    "DELETE FROM content_sweeps WHERE swept_at < timezone('utc', now()) - make_interval(days => :days)"
+)
+
+LAST = text("""
+SELECT swept_at, seconds, checked, repaired, refused, finished
+FROM content_sweeps ORDER BY swept_at DESC LIMIT 1
+""")
+
+
+class Sweep(NamedTuple):
+    """What one sweep did. The time is UTC without a zone."""
+
+    swept_at: datetime
+    seconds: float
+    checked: int
+    repaired: int
+    refused: int
+    finished: bool
+
+
+def record_sweep(
+    connection: Connection, *, seconds: float, checked: int, repaired: int, refused: int, finished: bool
+) -> None:
+    """Record what a sweep did, and forget the sweeps of a week ago."""
+    connection.execute(
+        RECORD,
+        {
+            "seconds": round(seconds, 3),
+            "checked": checked,
+            "repaired": repaired,
+            "refused": refused,
+            "finished": finished,
+        },
+    )
+    connection.execute(FORGET, {"days": KEPT_DAYS})
+
+
+def last_sweep(connection: Connection) -> Sweep | None:
+    """The last sweep that was recorded."""
+    row = connection.execute(LAST).one_or_none()
+    return None if row is None else Sweep(*row)

@@ -1,0 +1,62 @@
+"""Requests to the API's functions, as API Gateway hands them over, without HTTP around them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from tests.factories import USER
+
+
+class Reply(NamedTuple):
+    """An answer, with its body decoded."""
+
+    status: int
+    body: Any
+
+
+class Context:
+    """What Lambda says of an invocation."""
+
+    function_name = "task-api"
+    function_version = "1"
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:task-api"
+    memory_limit_in_mb = 1024
+    aws_request_id = "request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """As long as the template gives."""
+        return 28_000
+
+
+def request(
+    module: ModuleType,
+    method: str,
+    path: str,
+    query: Mapping[str, str | Sequence[str]] | None = None,
+    *,
+    user_id: str | None = USER,
+    roles: str = "owner",
+    body: object = None,
+) -> Reply:
+    """Invoke a function of the API for a user; without a user, as if the authorizer had proved nobody."""
+    many = {name: [value] if isinstance(value, str) else list(value) for name, value in (query or {}).items()}
+    authorizer = (
+        {} if user_id is None else {"user_id": user_id, "roles": roles, "expires_at": "2099-01-01T00:00:00Z"}
+    )
+    event = {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": {"content-type": "application/json"},
+        "multiValueHeaders": {"content-type": ["application/json"]},
+        "queryStringParameters": {name: values[-1] for name, values in many.items()} or None,
+        "multiValueQueryStringParameters": many or None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {"authorizer": authorizer, "requestId": "r", "path": path, "stage": "prod"},
+        "body": None if body is None else json.dumps(body),
+        "isBase64Encoded": False,
+    }
+    answer = module.handler(event, Context())
+    return Reply(answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None)

@@ -1,0 +1,242 @@
+"""What the API reads of many tasks: every count adds up, and opens what it counts."""
+
+import importlib
+import json
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from roadmap_content.api.item_map import ItemMap
+from roadmap_content.api.retry import retry_task
+from roadmap_content.items import ContentType, Item
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.tasks.attempts import user_start
+from tests.factories import USER, bundle_of, concept_ids, quiz
+from tests.integration.pipeline import Pipeline
+from tests.integration.requests_to_api import Reply, request
+
+OTHER = "somebody-else"
+Get = Callable[..., Reply]
+
+
+@pytest.fixture
+def task_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The function, on the test's own database and bucket."""
+    module = importlib.import_module("functions.task_api.app")
+    monkeypatch.setattr(module, "services", pipeline.services)
+    return module
+
+
+@pytest.fixture
+def get(task_api: ModuleType) -> Get:
+    """Sends a GET request as an operator, unless said otherwise."""
+
+    def send(path: str, query: dict[str, Any] | None = None, *, roles: str = "operator", **who: Any) -> Reply:
+        return request(task_api, "GET", f"/api/v1{path}", query, roles=roles, **who)
+
+    return send
+
+
+def run_with_poison(pipeline: Pipeline, number: int, *, user_id: str = USER, concepts: int = 3) -> list[str]:
+    """A task of which one quiz is invalid, after its first run."""
+    ids = concept_ids(concepts, f"r-{number}")
+    bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}", user_id=user_id)
+    pipeline.task_id = f"t-{number}"
+    pipeline.load(bundle)
+    pipeline.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1], note="\x00")).encode())
+    pipeline.run()
+    return ids
+
+
+def sums_of_rows(pipeline: Pipeline) -> list[dict[str, Any]]:
+    return pipeline.rows(
+        "SELECT group_id, count(*) AS tasks, sum(items) AS items FROM content_task_failures"
+        " GROUP BY group_id ORDER BY group_id"
+    )
+
+
+def kept_sums(pipeline: Pipeline) -> list[dict[str, Any]]:
+    return pipeline.rows(
+        "SELECT group_id, tasks, items FROM content_failure_groups WHERE items > 0 ORDER BY group_id"
+    )
+
+
+def test_a_group_counts_its_tasks_and_opens_them(pipeline: Pipeline, get: Get) -> None:
+    for number in range(3):
+        run_with_poison(pipeline, number)
+    groups = get("/failures").body["items"]
+    assert [(group["tasks"], group["items"], group["error_code"]) for group in groups] == [
+        (3, 3, "InvalidContent")
+    ]
+    group = groups[0]
+    assert group["remedy"] == "reject_and_generate"
+    assert not group["needs_person"]
+    assert sum(items for _, items in group["by_hour"]) == 3
+    opened = get("/tasks", {"group_id": group["group_id"]}).body
+    assert (opened["total"], opened["total_is_exact"]) == (3, True)
+    assert {row["task_id"] for row in opened["items"]} == {"t-0", "t-1", "t-2"}
+    assert {row["top_reason"]["reason"] for row in opened["items"]} == {group["reason"]}
+    assert opened["items"][0]["progress"] == {"total": 9, "saved": 8, "missing": 1}
+    assert get("/failures", {"status": "partial_failure"}).body["items"] == groups
+    assert get("/failures", {"status": "failed"}).body["items"] == []
+
+
+def test_the_sums_follow_every_outcome(pipeline: Pipeline, get: Get) -> None:
+    run_with_poison(pipeline, 0)
+    run_with_poison(pipeline, 1)
+    assert kept_sums(pipeline) == sums_of_rows(pipeline) != []
+    pipeline.run()  # heals t-1: the invalid quiz is rejected and made again
+    assert kept_sums(pipeline) == sums_of_rows(pipeline)
+    assert get("/failures").body["items"][0]["tasks"] == 1
+    hours = pipeline.rows("SELECT sum(items) AS items FROM content_failure_hours")
+    assert hours == [{"items": 1}]
+
+
+def test_pages_show_each_task_once_while_tasks_change(pipeline: Pipeline, get: Get) -> None:
+    for number in range(7):
+        pipeline.load(
+            bundle_of(concept_ids(1, f"r-{number}"), roadmap_id=f"r-{number}", task_id=f"t-{number}")
+            | {"content": []}
+        )
+        pipeline.execute(
+            "UPDATE roadmap_tasks SET created_at = timestamp '2026-01-01' + make_interval(mins => :number)"
+            " WHERE task_id = :id",
+            number=number // 2,
+            id=f"t-{number}",
+        )
+    seen: list[str] = []
+    cursor = None
+    while True:
+        page = get("/tasks", {"limit": "2"} | ({"cursor": cursor} if cursor else {})).body
+        seen += [row["task_id"] for row in page["items"]]
+        pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at + interval '1 day'")
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert seen == ["t-6", "t-5", "t-4", "t-3", "t-2", "t-1", "t-0"]
+
+
+def test_a_cursor_of_another_list_is_refused(pipeline: Pipeline, get: Get) -> None:
+    for number in range(2):
+        run_with_poison(pipeline, number)
+    cursor = get("/tasks", {"limit": "1"}).body["next_cursor"]
+    refused = get("/tasks", {"limit": "1", "status": "failed", "cursor": cursor})
+    assert (refused.status, refused.body["error"]) == (422, "InvalidCursor")
+    assert get("/tasks", {"cursor": "x"}).status == 422
+    assert get("/failures", {"cursor": cursor}).status == 422
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"status": "partial_failure"}, {"t-0", "t-1"}),
+        ({"status": ["failed", "partial_failure"]}, {"t-0", "t-1"}),
+        ({"status": "completed"}, set()),
+        ({"error_code": "InvalidContent"}, {"t-0", "t-1"}),
+        ({"error_code": "InvalidContent", "content_type": "tutorial"}, set()),
+        ({"content_type": "quiz", "user_id": OTHER}, {"t-1"}),
+        ({"q": "t-0"}, {"t-0"}),
+        ({"q": "r-1"}, {"t-1"}),
+        ({"q": "a ROAD"}, {"t-0", "t-1"}),
+        ({"q": "%"}, set()),
+        ({"updated_after": "2000-01-01T00:00:00Z"}, {"t-0", "t-1"}),
+        ({"updated_before": "2000-01-01T00:00:00Z"}, set()),
+    ],
+)
+def test_filters(pipeline: Pipeline, get: Get, query: dict[str, Any], found: set[str]) -> None:
+    run_with_poison(pipeline, 0)
+    run_with_poison(pipeline, 1, user_id=OTHER)
+    page = get("/tasks", query)
+    assert page.status == 200, page
+    assert {row["task_id"] for row in page.body["items"]} == found
+    assert page.body["total"] == len(found)
+
+
+def test_an_owner_sees_their_own(pipeline: Pipeline, get: Get) -> None:
+    run_with_poison(pipeline, 0)
+    run_with_poison(pipeline, 1, user_id=OTHER)
+    assert [row["task_id"] for row in get("/tasks", roles="owner").body["items"]] == ["t-0"]
+    assert get("/failures", roles="owner").body["items"][0]["tasks"] == 1
+    assert get("/tasks", {"user_id": OTHER}, roles="owner").status == 403
+    assert get("/tasks/t-1", roles="owner").status == 404
+    assert get("/health", roles="owner").status == 403
+
+
+def test_items_say_their_state_and_reason(pipeline: Pipeline, get: Get) -> None:
+    ids = run_with_poison(pipeline, 0)
+    answer = get("/tasks/t-0/items")
+    assert answer.status == 200, answer
+    items = ItemMap.model_validate(answer.body)
+    assert items.states == "SSSSSRSSS"
+    assert items.reason_of == [(5, 0)]
+    assert items.reasons[0].items == 1
+    assert items.stages is not None
+    assert [concept for stage in items.stages for module in stage.modules for concept in module.concepts] == [
+        (concept_id, f"Concept {number}") for number, concept_id in enumerate(ids, 1)
+    ]
+    second = get("/tasks/t-0/items", {"limit": "1", "states_only": "true"})
+    assert (second.body["states"], second.body["stages"]) == ("SSS", None)
+    third = get("/tasks/t-0/items", {"limit": "1", "cursor": second.body["next_cursor"]})
+    assert third.body["states"] == "SSR"
+    assert (third.body["first_concept"], third.body["concepts"]) == (1, 3)
+
+
+def test_one_item_says_what_the_next_attempt_does(pipeline: Pipeline, get: Get) -> None:
+    ids = run_with_poison(pipeline, 0)
+    item = get("/tasks/t-0/items/quiz", {"concept_id": ids[1]}).body
+    assert (item["state"], item["next_action"]) == ("rejected", "reject_and_generate")
+    assert [failure["attempt"] for failure in item["failures"]] == [1]
+    assert item["staged"]["size"] > 0
+    assert item["rejected"] == []
+    pipeline.run()
+    item = get("/tasks/t-0/items/quiz", {"concept_id": ids[1]}).body
+    assert (item["state"], item["next_action"]) == ("saved", "none")
+    assert [content["attempt"] for content in item["rejected"]] == [1]
+    assert item["saved"]["id"]
+    tutorial = get("/tasks/t-0/items/tutorial", {"concept_id": ids[0]}).body
+    assert tutorial["saved"]["version"] == 1
+    assert get("/tasks/t-0/items/quiz", {"concept_id": "none"}).status == 404
+
+
+def test_staged_and_missing_items_are_told_apart(pipeline: Pipeline, get: Get) -> None:
+    ids = concept_ids(30)
+    bundle = bundle_of(ids)
+    for entry in bundle["content"][10:]:
+        del entry["quiz"]
+    pipeline.load(bundle)
+    assert get("/tasks/t-1/items").body["states"] == "TTT" * 10 + "TTM" * 20
+
+
+def test_attempts_add_up(pipeline: Pipeline, get: Get) -> None:
+    run_with_poison(pipeline, 0)
+    retry_task(pipeline.services, "t-0", USER, Deadline.after(30), user_start(USER, "please"))
+    newest, first = get("/tasks/t-0/attempts").body["items"]
+    assert (first["attempt"], first["actor"], first["cause"], first["outcome"]) == (
+        1, "console", "first_run", "partial_failure",
+    )  # fmt: skip
+    assert first["planned"] == {"tutorial": 3, "resources": 3, "quiz": 3}
+    assert first["saved"] == {"tutorial": 3, "resources": 3, "quiz": 2}
+    assert first["failed"] == {"tutorial": 0, "resources": 0, "quiz": 1}
+    assert first["generated"] == {"tutorial": 0, "resources": 0, "quiz": 0}
+    assert (newest["actor"], newest["cause"], newest["reason"]) == (f"user:{USER}", "retry", "please")
+    assert newest["outcome"] is None
+
+
+def test_health_counts_what_the_list_shows(pipeline: Pipeline, get: Get) -> None:
+    run_with_poison(pipeline, 0)
+    health = get("/health")
+    assert health.status == 200, health
+    assert health.body["tasks"] == {"partial_failure": 1}
+    assert health.body["status"] == "attention"  # no sweep has been recorded
+    assert get("/tasks", {"status": "partial_failure"}).body["total"] == 1
+
+
+def test_a_task_says_what_its_reader_may_do(pipeline: Pipeline, get: Get) -> None:
+    run_with_poison(pipeline, 0)
+    as_owner = get("/tasks/t-0", roles="owner").body
+    as_viewer = get("/tasks/t-0", roles="owner,viewer", user_id="v").body
+    assert as_owner["actions"] == {"retry": True, "cancel": False, "checkpoint": True}
+    assert as_viewer["actions"] == {"retry": False, "cancel": False, "checkpoint": False}
+    assert as_owner["title"] == "A roadmap"
+    assert get("/me", roles="owner,operator").body["roles"] == ["operator", "owner"]
