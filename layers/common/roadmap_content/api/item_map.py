@@ -1,6 +1,7 @@
 """`GET /api/v1/tasks/{task_id}/items`: the state of every item, one letter each, in framework order."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby, islice
 from typing import NamedTuple
 
 from ..contracts import Count, Payload
@@ -164,25 +165,20 @@ def _reason(key: GroupKey, items: int) -> ReasonRow:
 
 
 def _stages(framework: Framework, page: range) -> list[StageMap]:
-    """Stages and modules of a page's concepts. Two modules of the same name in a row stay apart."""
-    stages: list[StageMap] = []
-    index = 0
-    for stage in framework.document["stages"]:
-        modules: list[ModuleMap] = []
-        for module in stage["modules"]:
-            nodes = module["concepts"]
-            shown = [
-                (node["concept_id"], framework.concept(node["concept_id"]).name)
-                for place, node in enumerate(nodes, start=index)
-                if place in page
-            ]
-            index += len(nodes)
-            if shown:
-                modules.append(ModuleMap(name=_text(module.get("name")), concepts=shown))
-        if modules:
-            stages.append(StageMap(name=_text(stage.get("name")), modules=modules))
-    return stages
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    """Stages and modules of a page's concepts."""
+    shown = islice(framework.places.items(), page.start, page.stop)
+    return [
+        StageMap(
+            name=stage,
+            modules=[
+                ModuleMap(
+                    name=module,
+                    concepts=[
+                        (concept_id, framework.concept(concept_id).name) for concept_id, _ in concepts
+                    ],
+                )
+                for module, concepts in groupby(modules, key=lambda entry: entry[1][1])
+            ],
+        )
+        for stage, modules in groupby(shown, key=lambda entry: entry[1][0])
+    ]
