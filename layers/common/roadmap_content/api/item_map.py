@@ -173,9 +173,7 @@ def _stages(framework: Framework, page: range) -> list[StageMap]:
             modules=[
                 ModuleMap(
                     name=module,
-                    concepts=[
-                        (concept_id, framework.concept(concept_id).name) for concept_id, _ in concepts
-                    ],
+                    concepts=[(concept_id, framework.concept(concept_id).name) for concept_id, _ in concepts],
                 )
                 for module, concepts in groupby(modules, key=lambda entry: entry[1][1])
             ],
