@@ -23,7 +23,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    UniqueConstraint,
     func,
     literal_column,
     text,
@@ -97,7 +96,8 @@ tutorial_metadata = Table(
     Column("is_latest", Boolean, nullable=False, server_default=text("true")),
     Column("estimated_completion_time", Integer),  # minutes
     Column("generated_at", DateTime, nullable=False, server_default=_NOW),
-    UniqueConstraint("roadmap_id", "concept_id", "content_version", name="content_tutorial_version_key"),
+    # Not unique, nor are those of resources and quizzes: they would reject what the product inserts.
+    Index("content_tutorial_by_version", "roadmap_id", "concept_id", "content_version"),
     # Not unique: a version is inserted before the one below it is demoted.
     Index("content_tutorial_latest", "roadmap_id", "concept_id", postgresql_where=text("is_latest")),
 )
@@ -112,7 +112,7 @@ resource_recommendation_metadata = Table(
     Column("resources_count", Integer, nullable=False, server_default=text("0")),
     Column("search_queries_used", JSON),
     Column("generated_at", DateTime, nullable=False, server_default=_NOW),
-    UniqueConstraint("roadmap_id", "concept_id", name="content_resources_concept_key"),
+    Index("content_resources_by_concept", "roadmap_id", "concept_id"),
 )
 
 quiz_metadata = Table(
@@ -127,7 +127,7 @@ quiz_metadata = Table(
     Column("medium_count", Integer, nullable=False, server_default=text("0")),
     Column("hard_count", Integer, nullable=False, server_default=text("0")),
     Column("generated_at", DateTime, nullable=False, server_default=_NOW),
-    UniqueConstraint("roadmap_id", "concept_id", name="content_quiz_concept_key"),
+    Index("content_quiz_by_concept", "roadmap_id", "concept_id"),
 )
 
 # Why an item is missing, as an attempt saw it. No foreign key: a failure is recorded whatever became of

@@ -5,7 +5,8 @@ missing is added. Where rows stand in the way of a unique constraint, they are r
 - tutorials that share a version take the following free one, in the order in which they were generated;
 - of a concept's tutorials, the highest version alone is the latest;
 - of a concept's rows of resources, or of quizzes, the newest stays and the others move to
-  `content_archive`, whole. To bring one back:
+  `content_archive`, whole. Where another table refers to one of those, nothing is changed and the refusal
+  names them. To bring one back:
   `INSERT INTO quiz_metadata SELECT r.* FROM content_archive, json_populate_record(NULL::quiz_metadata,
   source_row) r WHERE archive_id = …`
 
@@ -15,6 +16,7 @@ uses one cannot be seen from here. So does `content_archive` where it holds anyt
 """
 
 import logging
+from collections.abc import Sequence
 
 from alembic import op
 from sqlalchemy import Connection, text
@@ -25,6 +27,9 @@ revision = "0001"
 down_revision = None
 
 log = logging.getLogger(__name__)
+
+MOST_NAMED = 20
+"""Rows that a refusal names: enough to see which kind they are, few enough to read."""
 
 # Every column by itself, so that the same statements complete a table that is there already.
 PRODUCT_TABLES = """
@@ -151,14 +156,16 @@ WHERE t.roadmap_id = l.roadmap_id AND t.concept_id = l.concept_id
     AND t.is_latest IS DISTINCT FROM (t.content_version = l.content_version)
 """
 
+RANKED = """
+SELECT {key}, row_number() OVER (
+    PARTITION BY roadmap_id, concept_id ORDER BY generated_at DESC NULLS LAST, {key} DESC) AS place
+FROM {table}
+WHERE roadmap_id IS NOT NULL AND concept_id IS NOT NULL
+"""
+
 ARCHIVE_DUPLICATES = """
-WITH ranked AS (
-    SELECT {key}, row_number() OVER (
-        PARTITION BY roadmap_id, concept_id ORDER BY generated_at DESC NULLS LAST, {key} DESC) AS place
-    FROM {table}
-    WHERE roadmap_id IS NOT NULL AND concept_id IS NOT NULL
-), removed AS (
-    DELETE FROM {table} t USING ranked r
+WITH removed AS (
+    DELETE FROM {table} t USING ({ranked}) r
     WHERE t.{key} = r.{key} AND r.place > 1
     RETURNING to_json(t) AS source_row
 )
@@ -166,10 +173,22 @@ INSERT INTO content_archive (source_table, source_row, reason)
 SELECT '{table}', source_row, 'a newer row has the same roadmap_id and concept_id' FROM removed
 """
 
-# Deleting a row would silently delete or change what hangs on it.
-RIPPLING_FOREIGN_KEYS = """
-SELECT format('%s of %s', conname, CAST(conrelid AS regclass)) FROM pg_constraint
-WHERE contype = 'f' AND confrelid = to_regclass(:table) AND confdeltype IN ('c', 'n', 'd')
+# Deleting a row would delete or change what refers to it, or fail.
+FOREIGN_KEYS = """
+SELECT conname AS name, CAST(CAST(conrelid AS regclass) AS text) AS table_name, ARRAY(
+    SELECT format('referring.%I = t.%I', own.attname, far.attname)
+    FROM unnest(conkey, confkey) AS k (own, far)
+    JOIN pg_attribute own ON own.attrelid = conrelid AND own.attnum = k.own
+    JOIN pg_attribute far ON far.attrelid = confrelid AND far.attnum = k.far) AS matches
+FROM pg_constraint
+WHERE contype = 'f' AND confrelid = to_regclass(:table)
+ORDER BY conname
+"""
+
+REFERENCED_DUPLICATES = """
+SELECT t.{key} FROM {table} t JOIN ({ranked}) r ON t.{key} = r.{key} AND r.place > 1
+WHERE EXISTS (SELECT FROM {referring} referring WHERE {matches})
+ORDER BY 1
 """
 
 # Every index of a table that refuses a second row at once: its key columns in order, and if for all rows.
@@ -237,14 +256,29 @@ def _refuse_one_tutorial_per_concept(connection: Connection) -> None:
 
 
 def _archive_duplicates(connection: Connection, table: str, key: str) -> None:
-    archived = connection.execute(text(ARCHIVE_DUPLICATES.format(table=table, key=key))).rowcount
-    rippling = connection.scalars(text(RIPPLING_FOREIGN_KEYS), {"table": table}).all()
-    if archived and rippling:
-        raise CannotAdoptError(
-            f"{table} has {archived} rows beyond one per concept, and archiving them would change the rows "
-            f"that refer to them (by {', '.join(rippling)}); remove those duplicates first"
+    ranked = RANKED.format(table=table, key=key)
+    for reference in connection.execute(text(FOREIGN_KEYS), {"table": table}).all():
+        query = REFERENCED_DUPLICATES.format(
+            table=table,
+            key=key,
+            ranked=ranked,
+            referring=reference.table_name,
+            matches=" AND ".join(reference.matches),
         )
-    log.info("duplicates_archived", extra={"table": table, "rows": archived})
+        if referenced := connection.scalars(text(query)).all():
+            raise CannotAdoptError(
+                f"{table} has {len(referenced)} older duplicates of a concept's row that {reference.name} of "
+                f"{reference.table_name} refers to; remove these duplicates, or let their references name "
+                f"the newer row, then migrate again: {_named(referenced)}"
+            )
+    archived = connection.execute(text(ARCHIVE_DUPLICATES.format(table=table, key=key, ranked=ranked)))
+    log.info("duplicates_archived", extra={"table": table, "rows": archived.rowcount})
+
+
+def _named(ids: Sequence[str]) -> str:
+    """The first of many ids, and how many are left out."""
+    shown = ", ".join(ids[:MOST_NAMED])
+    return shown if len(ids) <= MOST_NAMED else f"{shown} and {len(ids) - MOST_NAMED} more"
 
 
 def _keep_unique(connection: Connection, table: str, columns: list[str], prefix: str, noun: str) -> None:

@@ -111,8 +111,9 @@ BY_HAND = {
     ),
     "I3 two latest": (
         "I3",
-        """INSERT INTO tutorial_metadata SELECT 'second', concept_id, roadmap_id, title, summary, content_url,
-            content_status, 2, true FROM tutorial_metadata WHERE concept_id = :concept""",
+        """ALTER TABLE tutorial_metadata DISABLE TRIGGER USER;
+        INSERT INTO tutorial_metadata SELECT 'second', concept_id, roadmap_id, title, summary, content_url,
+            content_status, 2, true FROM tutorial_metadata WHERE concept_id = 'r-1:c-1-1-1'""",
     ),
     "I3 the latest is not the highest": (
         "I3",
@@ -122,7 +123,7 @@ BY_HAND = {
     "I3 no latest": ("I3", "UPDATE tutorial_metadata SET is_latest = false WHERE concept_id = :concept"),
     "I3 two rows of resources": (
         "I3",
-        """ALTER TABLE resource_recommendation_metadata DROP CONSTRAINT content_resources_concept_key;
+        """ALTER TABLE resource_recommendation_metadata DISABLE TRIGGER USER;
         INSERT INTO resource_recommendation_metadata SELECT 'second', concept_id, roadmap_id, resources,
             resources_count FROM resource_recommendation_metadata WHERE concept_id = 'r-1:c-1-1-1'""",
     ),

@@ -15,7 +15,6 @@ from alembic.migration import MigrationContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, NullPool, create_engine, text
-from sqlalchemy.exc import DBAPIError
 
 from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import VERSION_TABLE, CannotAdoptError, downgrade, migrate
@@ -208,18 +207,11 @@ def differences(url: str) -> list[Any]:
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
 
-DESIGNED_UNIQUES = [
-    ("quiz_metadata", ["concept_id", "roadmap_id"]),
-    ("resource_recommendation_metadata", ["concept_id", "roadmap_id"]),
-    ("tutorial_metadata", ["concept_id", "content_version", "roadmap_id"]),
-]
-
-
 def test_an_empty_database_gets_the_tables_as_they_are_written_down(empty_database_url: str) -> None:
     migrate(empty_database_url)
 
     assert differences(empty_database_url) == []
-    assert uniques(empty_database_url) == DESIGNED_UNIQUES
+    assert uniques(empty_database_url) == []
 
 
 def test_a_difference_would_be_seen(database_url: str) -> None:
@@ -227,7 +219,7 @@ def test_a_difference_would_be_seen(database_url: str) -> None:
         database_url,
         "ALTER TABLE quiz_metadata ALTER COLUMN total_questions SET DEFAULT 7",
         "ALTER TABLE quiz_metadata ALTER COLUMN quiz_id TYPE varchar(36)",
-        "ALTER TABLE tutorial_metadata DROP CONSTRAINT content_tutorial_version_key",
+        "DROP INDEX content_tutorial_by_version",
     )
 
     assert len(differences(database_url)) == 3
@@ -250,12 +242,13 @@ def test_the_product_s_rows_stay_as_they_are(empty_database_url: str, unique: st
 
 
 @pytest.mark.parametrize("unique", UNIQUE)
-def test_what_must_be_unique_is_so_exactly_once(empty_database_url: str, unique: str) -> None:
+def test_no_unique_constraint_is_added_and_none_is_taken_away(empty_database_url: str, unique: str) -> None:
     execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
+    before = uniques(empty_database_url)
 
     migrate(empty_database_url)
 
-    assert [found for found in uniques(empty_database_url) if "quiz_id" not in found[1]] == DESIGNED_UNIQUES
+    assert uniques(empty_database_url) == before
 
 
 @pytest.mark.parametrize("unique", UNIQUE)
@@ -485,8 +478,8 @@ def test_migrations_at_the_same_time_follow_each_other(empty_database_url: str, 
 
     with connected(empty_database_url) as connection:
         applied = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
-    assert applied == ["0004"]
-    assert uniques(empty_database_url) == DESIGNED_UNIQUES
+    assert applied == ["0005"]
+    assert uniques(empty_database_url) == []
 
 
 def test_what_is_being_written_is_waited_for_and_repaired_too(empty_database_url: str) -> None:
@@ -515,8 +508,8 @@ def test_what_is_being_written_is_waited_for_and_repaired_too(empty_database_url
         ("ALTER TABLE tutorial_metadata ADD CONSTRAINT one_each UNIQUE (concept_id)", "one_each"),
         (
             ROWS + DUPLICATES + "CREATE TABLE quiz_answers (quiz_id varchar(36) CONSTRAINT answer_to_quiz "
-            "REFERENCES quiz_metadata ON DELETE CASCADE)",
-            "answer_to_quiz of quiz_answers",
+            "REFERENCES quiz_metadata ON DELETE CASCADE); INSERT INTO quiz_answers VALUES ('q3'), ('q4')",
+            "1 older duplicates .* answer_to_quiz of quiz_answers .*: q3$",
         ),
     ],
 )
@@ -543,7 +536,7 @@ def test_a_duplicate_that_others_refer_to_is_not_taken_away(empty_database_url: 
     )
     before = schema(empty_database_url), rows(empty_database_url)
 
-    with pytest.raises(DBAPIError, match="answer_to_quiz"):
+    with pytest.raises(CannotAdoptError, match=r"answer_to_quiz of quiz_answers .*: q3"):
         migrate(empty_database_url)
 
     assert (schema(empty_database_url), rows(empty_database_url)) == before

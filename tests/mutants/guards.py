@@ -131,9 +131,9 @@ MUTANTS = (
     Mutant(
         "the demotion rule",
         "older versions stay the latest",
-        f"{_LAYER}/content/tutorial.py",
-        old="AND l.is_latest AND l.content_version < i.content_version",
-        new="AND false",
+        "migrations/versions/stand_aside_for_the_product.py",
+        old="concept_id = NEW.concept_id AND is_latest",
+        new="false",
         tests=(f"{_PIPELINE}::test_a_newer_version_becomes_latest_and_an_older_never_does",),
     ),
     Mutant(

@@ -102,7 +102,7 @@ WITH incoming AS (
     LEFT JOIN LATERAL (SELECT o.quiz_id FROM quiz_metadata o
         WHERE o.quiz_id = i.quiz_id OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.quiz_id FROM quiz_metadata m
-        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id OFFSET 0) mine ON true
+        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions, total_questions,
         easy_count, medium_count, hard_count, generated_at)
@@ -121,11 +121,14 @@ WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM ins
 """
 
 SAVED = """
-SELECT concept_id FROM quiz_metadata WHERE roadmap_id = :roadmap_id
+SELECT DISTINCT concept_id FROM quiz_metadata WHERE roadmap_id = :roadmap_id
 """
 
+# The product may have written a second row beside the first: the newest is current.
 CURRENT = """
-SELECT concept_id, quiz_id, total_questions FROM quiz_metadata WHERE roadmap_id = :roadmap_id
+SELECT DISTINCT ON (concept_id) concept_id, quiz_id, total_questions
+FROM quiz_metadata WHERE roadmap_id = :roadmap_id
+ORDER BY concept_id, generated_at DESC NULLS LAST, quiz_id DESC
 """
 
 ITEM = """

@@ -70,7 +70,7 @@ WITH incoming AS (
     LEFT JOIN LATERAL (SELECT o.id FROM resource_recommendation_metadata o
         WHERE o.id = i.id OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.id FROM resource_recommendation_metadata m
-        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id OFFSET 0) mine ON true
+        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO resource_recommendation_metadata
         (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)
@@ -89,11 +89,14 @@ WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM ins
 """
 
 SAVED = """
-SELECT concept_id FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
+SELECT DISTINCT concept_id FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
 """
 
+# The product may have written a second row beside the first: the newest is current.
 CURRENT = """
-SELECT concept_id, id, resources_count FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
+SELECT DISTINCT ON (concept_id) concept_id, id, resources_count
+FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
+ORDER BY concept_id, generated_at DESC NULLS LAST, id DESC
 """
 
 ITEM = """

@@ -41,8 +41,9 @@ class TutorialDraft(Draft):
 
 
 # Requires a lock on the roadmap's row, so that no other transaction saves its concepts at the same time.
-# Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; older
-# versions are demoted only for inserted rows; an id that another concept uses is refused, not moved.
+# Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; a trigger
+# demotes the concept's other rows when one is inserted as the latest; an id that another concept uses is
+# refused, not moved.
 # A row that the product prepared (not completed, same id) is completed in place.
 # `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make the
 # planner choose a join that reads all rows of the roadmap for every incoming row.
@@ -68,7 +69,8 @@ WITH incoming AS (
         FROM tutorial_metadata o WHERE o.tutorial_id = i.tutorial_id OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.tutorial_id, m.content_status
         FROM tutorial_metadata m WHERE m.roadmap_id = :roadmap_id
-            AND m.concept_id = i.concept_id AND m.content_version = i.content_version OFFSET 0) mine ON true
+            AND m.concept_id = i.concept_id AND m.content_version = i.content_version
+        ORDER BY m.content_status = 'completed' DESC, m.tutorial_id = i.tutorial_id DESC LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
         content_status, content_version, is_latest, estimated_completion_time, generated_at)
@@ -86,12 +88,6 @@ WITH incoming AS (
         generated_at = timezone('utc', now())
     FROM checked j WHERE j.row_status = 'prepared' AND t.tutorial_id = j.tutorial_id
     RETURNING t.concept_id
-), demoted AS (
-    UPDATE tutorial_metadata t SET is_latest = false
-    FROM inserted i, LATERAL (SELECT l.tutorial_id FROM tutorial_metadata l
-        WHERE l.roadmap_id = :roadmap_id AND l.concept_id = i.concept_id
-            AND l.is_latest AND l.content_version < i.content_version OFFSET 0) lower
-    WHERE t.tutorial_id = lower.tutorial_id
 )
 SELECT j.concept_id, CASE WHEN j.row_status IN ('new', 'prepared') THEN 'id_taken' ELSE j.row_status END
     AS row_status
@@ -106,13 +102,15 @@ WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 """
 
 # Selects the highest completed version and ignores `is_latest`, which may be set on a row that is only
-# prepared. `framework_data` holds the first 300 characters of the summary.
+# prepared. Of two texts that share a version, it selects the one that the product shows: the latest, then the
+# newest. `framework_data` holds the first 300 characters of the summary.
 CURRENT = """
 SELECT DISTINCT ON (concept_id)
     concept_id, tutorial_id, content_url, content_version, left(summary, 300) AS summary
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
-ORDER BY concept_id, content_version DESC
+ORDER BY concept_id, content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST,
+    tutorial_id
 """
 
 ITEM = """

@@ -9,7 +9,14 @@ from .framework import Framework, parse_framework
 
 # NO KEY UPDATE instead of UPDATE: foreign keys of concurrent inserts need a KEY SHARE lock on the row.
 # A separate statement, so that the next statement's snapshot includes the commit of the previous lock holder.
-LOCK = text("SELECT 1 FROM roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE")
+# The advisory lock comes first, so that nothing that the product may wait for is held while it is awaited.
+# Triggers on the content tables take it in shared mode before each insert of the product.
+LOCK = text("""
+WITH guard AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended('content of ' || CAST(:roadmap_id AS text), 0))
+)
+SELECT 1 FROM guard, roadmap_metadata WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE OF roadmap_metadata
+""")
 
 # `xmin` and `ctid` together differ for every visible version of a row.
 READ = text("""

@@ -1,0 +1,154 @@
+"""Replaces our unique constraints by triggers that make room for what the product inserts.
+
+The product writes a tutorial as version 1 each time, with a new id, and may write a row of resources or a
+quiz beside ours. A unique constraint of ours rejects that; so the database puts the rows in order instead:
+- a tutorial that is inserted as the latest, at a version that is not above the concept's others, gets the
+  version after the highest, and the concept's other rows stop being the latest;
+- of two rows of resources, or quizzes, of one concept, the older moves to `content_archive`, whole, unless
+  another table refers to it: then both stay, and readers take the newer.
+
+Our own savers hold an exclusive advisory lock of the roadmap. An insert takes it shared, and waits for one
+of ours no longer than PostgreSQL waits before it looks for a deadlock: an insert of the product's is never
+chosen as the victim of one, and goes on without the lock rather than fail. Two inserts of the product's do
+not wait for each other.
+
+The functions run with the rights of the role that migrates: the product's role needs none on our tables.
+
+Downgrading removes triggers, functions and indexes. The unique constraints do not come back: rows that they
+would reject may have been written.
+"""
+
+from alembic import op
+from sqlalchemy import text
+
+revision = "0005"
+down_revision = "0004"
+
+CONSTRAINTS = (
+    ("tutorial_metadata", "content_tutorial_version_key", "content_tutorial_by_version", "content_version"),
+    ("resource_recommendation_metadata", "content_resources_concept_key", "content_resources_by_concept", ""),
+    ("quiz_metadata", "content_quiz_concept_key", "content_quiz_by_concept", ""),
+)
+
+# A function of its own, so that only an insert that has to wait pays for the subtransaction.
+# After one wait in vain, the transaction's other inserts do not wait again.
+WAIT = """
+CREATE FUNCTION content_wait_for_savers(roadmap_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '800ms' AS $$
+BEGIN
+    IF current_setting('roadmap_content.waited', true) = 'in vain' THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('content of ' || roadmap_id, 0));
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    PERFORM set_config('roadmap_content.waited', 'in vain', true);
+END $$
+"""
+
+# A row that is being updated is being demoted by whoever inserts beside it: it is not waited for.
+BEFORE_TUTORIAL = """
+CREATE FUNCTION content_before_tutorial() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    highest integer;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock_shared(hashtextextended('content of ' || NEW.roadmap_id, 0)) THEN
+        PERFORM content_wait_for_savers(NEW.roadmap_id);
+    END IF;
+    SELECT max(content_version) INTO highest FROM tutorial_metadata
+    WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id;
+    IF highest IS NULL OR NEW.is_latest IS NOT TRUE
+        OR EXISTS (SELECT FROM tutorial_metadata WHERE tutorial_id = NEW.tutorial_id) THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.content_version <= highest THEN
+        NEW.content_version = highest + 1;
+    END IF;
+    UPDATE tutorial_metadata SET is_latest = false WHERE tutorial_id IN (
+        SELECT tutorial_id FROM tutorial_metadata
+        WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id AND is_latest
+        FOR UPDATE SKIP LOCKED);
+    RETURN NEW;
+END $$
+"""
+
+# Deleting a row would delete or change what refers to it, or fail: such a row stays.
+BEFORE_ITEM = """
+CREATE FUNCTION content_before_{noun}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    older {table};
+    reference record;
+    referenced boolean;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock_shared(hashtextextended('content of ' || NEW.roadmap_id, 0)) THEN
+        PERFORM content_wait_for_savers(NEW.roadmap_id);
+    END IF;
+    IF NOT EXISTS (SELECT FROM {table} WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id)
+        OR EXISTS (SELECT FROM {table} WHERE {key} = NEW.{key}) THEN
+        RETURN NEW;
+    END IF;
+    FOR older IN SELECT * FROM {table}
+        WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id FOR UPDATE SKIP LOCKED
+    LOOP
+        referenced = false;
+        FOR reference IN
+            SELECT c.conrelid, own.attname AS own_column, far.attname AS far_column
+            FROM pg_constraint c
+            JOIN pg_attribute own ON own.attrelid = c.conrelid AND own.attnum = c.conkey[1]
+            JOIN pg_attribute far ON far.attrelid = c.confrelid AND far.attnum = c.confkey[1]
+            WHERE c.contype = 'f' AND c.confrelid = TG_RELID
+        LOOP
+            EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE CAST(%I AS text) = to_json($1)->>%L)',
+                CAST(reference.conrelid AS regclass), reference.own_column, reference.far_column)
+                INTO referenced USING older;
+            EXIT WHEN referenced;
+        END LOOP;
+        IF NOT referenced THEN
+            INSERT INTO content_archive (source_table, source_row, reason)
+            VALUES ('{table}', to_json(older), 'a newer row was inserted for the same concept');
+            DELETE FROM {table} WHERE {key} = older.{key};
+        END IF;
+    END LOOP;
+    RETURN NEW;
+END $$
+"""
+
+TRIGGER = """
+CREATE TRIGGER content_before_{noun} BEFORE INSERT ON {table}
+FOR EACH ROW EXECUTE FUNCTION content_before_{noun}()
+"""
+
+TABLES = {
+    "tutorial": ("tutorial_metadata", "tutorial_id"),
+    "resources": ("resource_recommendation_metadata", "id"),
+    "quiz": ("quiz_metadata", "quiz_id"),
+}
+
+HAS_CONSTRAINT = text("""
+SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass(:table) AND conname = :name)
+""")
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    for table, constraint, index, column in CONSTRAINTS:
+        if connection.scalar(HAS_CONSTRAINT, {"table": table, "name": constraint}):
+            columns = ", ".join(filter(None, ("roadmap_id", "concept_id", column)))
+            op.execute(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}")
+            op.execute(f"CREATE INDEX {index} ON {table} ({columns})")
+    op.execute(WAIT)
+    op.execute(BEFORE_TUTORIAL)
+    for noun, (table, key) in TABLES.items():
+        if noun != "tutorial":
+            op.execute(BEFORE_ITEM.format(noun=noun, table=table, key=key))
+        op.execute(TRIGGER.format(noun=noun, table=table))
+
+
+def downgrade() -> None:
+    for noun, (table, _) in TABLES.items():
+        op.execute(f"DROP TRIGGER content_before_{noun} ON {table}")
+        op.execute(f"DROP FUNCTION content_before_{noun}()")
+    op.execute("DROP FUNCTION content_wait_for_savers(text)")
+    for _, _, index, _ in CONSTRAINTS:
+        op.execute(f"DROP INDEX IF EXISTS {index}")

@@ -1,0 +1,48 @@
+"""Fixtures: a database of the product's, before and after it is adopted."""
+
+from collections.abc import Iterator
+from secrets import token_hex
+
+import pytest
+
+from local_stack.postgres_server import Server, create_database, drop_database
+from migrations import migrate
+from tests.integration.conftest import bucket_name
+from tests.integration.pipeline import Pipeline, services_for
+from tests.product.product import Product
+from tests.product.schema import FORMS
+
+__all__ = ["bucket_name"]
+
+
+@pytest.fixture(params=FORMS)
+def form(request: pytest.FixtureRequest) -> str:
+    """The form in which the product's schema is there; override it where one is enough."""
+    return str(request.param)
+
+
+@pytest.fixture
+def product(database_server: Server, form: str) -> Iterator[Product]:
+    """The product on its own database, which we have not seen yet."""
+    name = f"product_{token_hex(8)}"
+    url = create_database(database_server.url, name)
+    found = Product(url)
+    found.install(FORMS[form])
+    yield found
+    found.engine.dispose()
+    drop_database(database_server.url, name)
+
+
+@pytest.fixture
+def adopted(product: Product) -> Product:
+    """The product's database after we have adopted it, empty."""
+    migrate(product.url)
+    return product
+
+
+@pytest.fixture
+def pipeline(adopted: Product, bucket_name: str) -> Iterator[Pipeline]:
+    """Our steps on the product's database."""
+    services = services_for(adopted.url)
+    yield Pipeline(services)
+    services.engine.dispose()

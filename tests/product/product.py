@@ -1,0 +1,145 @@
+"""The product at work: a database of its own, and rows of every kind that is found in one."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, NullPool, create_engine, text
+
+from tests.factories import USER, framework_of
+
+NOW = "timezone('Asia/Shanghai', now())"
+"""The product's clock: `timestamp without time zone` in Beijing time."""
+
+
+class Product:
+    """The product at work on its database, through connections of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine: Engine = create_engine(url, poolclass=NullPool)
+
+    def execute(self, sql: str, **parameters: object) -> None:
+        """Change the database."""
+        with self.engine.begin() as connection:
+            connection.execute(text(sql), parameters)
+
+    def install(self, schema: str) -> None:
+        """Create the tables."""
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql(schema)
+
+    def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
+        """Read the database."""
+        with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
+
+    def has(self, table: str) -> bool:
+        """Whether the installation has a table."""
+        return bool(self.rows("SELECT to_regclass(:t) IS NOT NULL AS found", t=table)[0]["found"])
+
+    def roadmap(
+        self,
+        roadmap_id: str,
+        ids: Sequence[str],
+        *,
+        deleted: bool = False,
+        framework: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A roadmap with a framework, and its rows of `concept_metadata` where there is such a table."""
+        self.execute(
+            "INSERT INTO roadmap_metadata VALUES (:r, :u, 'Kubernetes', 20, 4, CAST(:f AS json), "
+            f"{NOW}, CASE WHEN :deleted THEN {NOW} END, CASE WHEN :deleted THEN :u END)",
+            r=roadmap_id,
+            u=USER,
+            f=json.dumps(framework or framework_of(ids)),
+            deleted=deleted,
+        )
+        if self.has("concept_metadata"):
+            for concept_id in ids:
+                self.execute(
+                    "INSERT INTO concept_metadata (concept_id, roadmap_id, tutorial_status, "
+                    "resources_status, quiz_status, overall_status, created_at, updated_at) VALUES "
+                    f"(:c, :r, 'pending', 'pending', 'pending', 'pending', {NOW}, {NOW})",
+                    c=concept_id,
+                    r=roadmap_id,
+                )
+
+    def task(
+        self,
+        task_id: str,
+        status: str,
+        *,
+        step: str = "content_generation",
+        roadmap_id: str | None = None,
+        task_type: str = "creation",
+        concept_id: str | None = None,
+        content_type: str | None = None,
+        celery: str | None = None,
+        age: str = "1 hour",
+    ) -> None:
+        """A task whose row was last changed `age` ago."""
+        over = status in ("completed", "partial_failure", "failed", "cancelled")
+        self.execute(
+            "INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, user_request, roadmap_id, "
+            "created_at, updated_at, completed_at, error_message, failed_concepts, execution_summary, "
+            "task_type, concept_id, content_type, celery_task_id) VALUES (:t, :u, :status, :step, "
+            f'CAST(\'{{"goal":  "Kubernetes"}}\' AS json), :r, {NOW} - CAST(:age AS interval), '
+            f"{NOW} - CAST(:age AS interval), CASE WHEN :over THEN {NOW} - CAST(:age AS interval) END, "
+            ":message, NULL, CAST(:summary AS json), :task_type, :c, :content_type, :celery)",
+            t=task_id,
+            u=USER,
+            status=status,
+            step=step,
+            r=roadmap_id,
+            age=age,
+            over=over,
+            message="Cancelled by the user" if status == "cancelled" else None,
+            summary='{"tutorial_count":  3}' if over else None,
+            task_type=task_type,
+            c=concept_id,
+            content_type=content_type,
+            celery=celery,
+        )
+
+    def complete(self, roadmap_id: str, concept_id: str, *, version: int = 1, suffix: str = "") -> None:
+        """All three rows of a concept, as its generators save them."""
+        self.execute(
+            "INSERT INTO tutorial_metadata VALUES "
+            f"(:t, :c, :r, 'T', 'S', :u, 'completed', :v, true, 9, {NOW})",
+            t=f"tutorial of {concept_id}{suffix}",
+            c=concept_id,
+            r=roadmap_id,
+            u=f"{roadmap_id}/concepts/{concept_id}/v{version}.md",
+            v=version,
+        )
+        self.execute(
+            "INSERT INTO resource_recommendation_metadata VALUES "
+            f'(:i, :c, :r, \'[{{"url":  "https://example.org"}}]\', 1, \'["q"]\', {NOW})',
+            i=f"resources of {concept_id}{suffix}",
+            c=concept_id,
+            r=roadmap_id,
+        )
+        self.execute(
+            f'INSERT INTO quiz_metadata VALUES (:q, :c, :r, \'[{{"b":  1, "a": 2}}]\', 1, 1, 0, 0, {NOW})',
+            q=f"quiz of {concept_id}{suffix}",
+            c=concept_id,
+            r=roadmap_id,
+        )
+
+    def everything(self) -> dict[str, list[str]]:
+        """Every row of every table of the product, as text: equal when every character is."""
+        tables = [
+            row["table_name"]
+            for row in self.rows(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() "
+                "AND table_type = 'BASE TABLE' AND table_name NOT LIKE 'content\\_%' "
+                "AND table_name <> 'generation_tokens'"
+            )
+        ]
+        return {
+            table: sorted(
+                row["line"] for row in self.rows(f"SELECT CAST(to_json(t) AS text) AS line FROM {table} t")
+            )
+            for table in tables
+        }

@@ -1,0 +1,334 @@
+"""After adoption every write operation of the product still succeeds, also beside our own savers."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from migrations import CannotAdoptError, migrate
+from roadmap_content.content.kind import save_parameters
+from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.content.rows import current_rows, saved_concepts
+from roadmap_content.items import ContentType
+from roadmap_content.roadmaps.metadata import lock_roadmap
+from tests import factories
+from tests.factories import USER
+from tests.product.operations import NEEDS, OPERATIONS, perform
+from tests.product.product import Product
+
+IDS = {
+    "roadmap_id": "r-1",
+    "task_id": "t-1",
+    "user_id": USER,
+    "concept_id": "r-1:c-1",
+    "other_concept_id": "r-1:c-2",
+}
+
+CONCEPTS = [IDS["concept_id"], IDS["other_concept_id"]]
+
+
+def operations_of(product: Product) -> list[str]:
+    return [name for name in OPERATIONS if name not in NEEDS or product.has(NEEDS[name])]
+
+
+def fill(product: Product) -> None:
+    product.roadmap("r-1", CONCEPTS)
+    product.task("t-1", "partial_failure", roadmap_id="r-1")
+    for concept_id in CONCEPTS:
+        product.complete("r-1", concept_id)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_every_write_operation_succeeds(adopted: Product, times: int) -> None:
+    assert len(OPERATIONS) == 21
+    fill(adopted)
+
+    for _ in range(times):
+        for name in operations_of(adopted):
+            with adopted.engine.begin() as connection:
+                perform(connection, name, IDS)
+
+    latest = adopted.rows(
+        "SELECT concept_id, content_version, (SELECT max(content_version) FROM tutorial_metadata t "
+        "WHERE t.concept_id = l.concept_id) AS highest FROM tutorial_metadata l WHERE is_latest"
+    )
+    assert sorted(row["concept_id"] for row in latest) == CONCEPTS
+    assert all(row["content_version"] == row["highest"] for row in latest)
+
+
+def test_adoption_changes_no_row_and_refuses_none(product: Product) -> None:
+    fill(product)
+    before = product.everything()
+
+    migrate(product.url)
+
+    after = product.everything()
+    after["roadmap_tasks"] = [
+        line.replace(',"attempt":0,"execution_arn":null', "") for line in after["roadmap_tasks"]
+    ]
+    assert after == before
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_with_our_unique_constraint_three_of_them_failed(product: Product) -> None:
+    migrate(product.url, "0004")
+    fill(product)
+    failed = []
+
+    for name in OPERATIONS:
+        try:
+            with product.engine.begin() as connection:
+                perform(connection, name, IDS)
+        except DBAPIError:
+            failed.append(name)
+
+    assert failed == ["save a tutorial", "save a tutorial's metadata", "save a batch of tutorials"]
+
+
+def save(product: Product, concept_id: str, content_type: ContentType, hold: threading.Event | None) -> None:
+    """Save one item as our saver does; with `hold`, keep the transaction open until it is set."""
+    kind = CONTENT_KINDS[content_type]
+    document = getattr(factories, content_type)(concept_id)
+    with product.engine.begin() as connection:
+        lock_roadmap(connection, "r-1")
+        row = kind.to_row("r-1", concept_id, document)
+        connection.execute(kind.save_sql, save_parameters("r-1", [row]))
+        if hold is not None:
+            hold.wait(30)
+
+
+_OPERATION_OF = {
+    ContentType.TUTORIAL: "save a tutorial",
+    ContentType.RESOURCES: "save resources",
+    ContentType.QUIZ: "save a quiz",
+}
+
+WAITING = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory'
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
+
+
+def await_waiting(product: Product) -> None:
+    pause = threading.Event()
+    for _ in range(3000):
+        with product.engine.connect() as connection:
+            if connection.scalar(text(WAITING)):
+                return
+        pause.wait(0.01)
+    pytest.fail("nobody waits")
+
+
+@pytest.mark.parametrize("content_type", ContentType)
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_the_product_inserts_while_our_saver_has_not_committed(
+    adopted: Product, content_type: ContentType
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    saved, hold = threading.Event(), threading.Event()
+
+    def ours() -> None:
+        with adopted.engine.begin() as connection:
+            lock_roadmap(connection, "r-1")
+            kind = CONTENT_KINDS[content_type]
+            row = kind.to_row("r-1", "r-1:c-1", getattr(factories, content_type)("r-1:c-1"))
+            connection.execute(kind.save_sql, save_parameters("r-1", [row]))
+            saved.set()
+            hold.wait(30)
+
+    def theirs() -> None:
+        saved.wait(30)
+        with adopted.engine.begin() as connection:
+            perform(connection, _OPERATION_OF[content_type], IDS)
+
+    with ThreadPoolExecutor() as pool:
+        us, product = pool.submit(ours), pool.submit(theirs)
+        saved.wait(30)
+        await_waiting(adopted)
+        hold.set()
+        us.result()
+        product.result()
+
+    require_one_current_row(adopted, content_type)
+
+
+@pytest.mark.parametrize("content_type", ContentType)
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_our_saver_comes_while_the_product_has_not_committed(
+    adopted: Product, content_type: ContentType
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    inserted, hold = threading.Event(), threading.Event()
+
+    def theirs() -> None:
+        with adopted.engine.begin() as connection:
+            perform(connection, _OPERATION_OF[content_type], IDS)
+            inserted.set()
+            hold.wait(30)
+
+    with ThreadPoolExecutor() as pool:
+        product = pool.submit(theirs)
+        inserted.wait(30)
+        us = pool.submit(save, adopted, "r-1:c-1", content_type, None)
+        await_waiting(adopted)
+        hold.set()
+        product.result()
+        us.result()
+
+    require_one_current_row(adopted, content_type)
+
+
+def require_one_current_row(product: Product, content_type: ContentType) -> None:
+    with product.engine.connect() as connection:
+        current = current_rows(connection, "r-1")[content_type]
+        assert saved_concepts(connection, "r-1")[content_type] == {"r-1:c-1"}
+    if content_type is ContentType.TUTORIAL:
+        rows = product.rows("SELECT tutorial_id, content_version, is_latest FROM tutorial_metadata")
+        assert len({row["content_version"] for row in rows}) == len(rows)
+        highest = max(rows, key=lambda row: row["content_version"])
+        assert [row for row in rows if row["is_latest"]] == [highest]
+        assert current["r-1:c-1"]["tutorial_id"] == highest["tutorial_id"]
+    else:
+        kind = CONTENT_KINDS[content_type]
+        table = {"resources": "resource_recommendation_metadata", "quiz": "quiz_metadata"}[content_type]
+        (row,) = product.rows(f"SELECT * FROM {table}")
+        assert current["r-1:c-1"][kind.id_field] == row[kind.id_field]
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_the_product_never_waits_long_for_a_saver_that_hangs(adopted: Product) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    hold, release = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        with adopted.engine.begin() as connection:
+            lock_roadmap(connection, "r-1")
+            hold.set()
+            release.wait(60)
+
+    with ThreadPoolExecutor() as pool:
+        hanging = pool.submit(hang)
+        hold.wait(30)
+        with adopted.engine.begin() as connection:
+            perform(connection, "save a batch of tutorials", IDS)
+        assert not hanging.done()
+        release.set()
+
+    assert len(adopted.rows("SELECT 1 FROM tutorial_metadata WHERE is_latest")) == 2
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_product_and_savers_at_the_same_concepts_at_once(adopted: Product) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    names = [*_OPERATION_OF.values(), "save a batch of tutorials", "save a batch of quizzes"]
+
+    def theirs(name: str) -> None:
+        with adopted.engine.begin() as connection:
+            perform(connection, name, IDS)
+
+    with ThreadPoolExecutor(8) as pool:
+        product = [pool.submit(theirs, name) for _ in range(4) for name in names]
+        ours = [
+            pool.submit(save, adopted, concept_id, content_type, None)
+            for concept_id in CONCEPTS
+            for content_type in ContentType
+        ]
+        for work in (*product, *ours):
+            work.result()
+
+    with adopted.engine.connect() as connection:
+        saved = saved_concepts(connection, "r-1")
+    assert saved[ContentType.TUTORIAL] == set(CONCEPTS)
+    for table in ("resource_recommendation_metadata", "quiz_metadata"):
+        counted = adopted.rows(f"SELECT concept_id, count(*) AS rows FROM {table} GROUP BY concept_id")
+        assert counted
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_of_two_texts_that_share_a_version_the_one_that_readers_see_is_current(adopted: Product) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.complete("r-1", "r-1:c-1")
+    adopted.execute("ALTER TABLE tutorial_metadata DISABLE TRIGGER USER")
+    adopted.execute(
+        "INSERT INTO tutorial_metadata SELECT 'another', concept_id, roadmap_id, title, summary, "
+        "content_url, content_status, content_version, false, 1, generated_at + interval '1 hour' "
+        "FROM tutorial_metadata"
+    )
+
+    with adopted.engine.connect() as connection:
+        current = current_rows(connection, "r-1")[ContentType.TUTORIAL]
+    assert current["r-1:c-1"]["tutorial_id"] == "tutorial of r-1:c-1"
+
+    save(adopted, "r-1:c-1", ContentType.TUTORIAL, None)
+    assert len(adopted.rows("SELECT 1 FROM tutorial_metadata")) == 2
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_a_second_row_of_the_product_replaces_the_first_unless_something_refers_to_it(
+    adopted: Product,
+) -> None:
+    fill(adopted)
+    with adopted.engine.begin() as connection:
+        perform(connection, "record a quiz attempt", IDS)
+    insert = (
+        "INSERT INTO quiz_metadata SELECT 'second of ' || concept_id, concept_id, roadmap_id, '[]', 0, 0, 0, "
+        "0, generated_at + interval '1 second' FROM quiz_metadata"
+    )
+
+    adopted.execute(insert)
+
+    kept = [row["quiz_id"] for row in adopted.rows("SELECT quiz_id FROM quiz_metadata ORDER BY 1")]
+    assert kept == ["quiz of r-1:c-1", "second of r-1:c-1", "second of r-1:c-2"]
+    assert [
+        row["id"] for row in adopted.rows("SELECT source_row->>'quiz_id' AS id FROM content_archive")
+    ] == ["quiz of r-1:c-2"]
+    with adopted.engine.connect() as connection:
+        current = current_rows(connection, "r-1")[ContentType.QUIZ]
+    assert {row["quiz_id"] for row in current.values()} == {"second of r-1:c-1", "second of r-1:c-2"}
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_adoption_refuses_duplicates_that_have_attempts_by_name_and_changes_nothing(product: Product) -> None:
+    fill(product)
+    product.execute(
+        "INSERT INTO quiz_metadata SELECT 'newer ' || quiz_id, concept_id, roadmap_id, questions, 1, 1, 0, "
+        "0, generated_at + interval '1 day' FROM quiz_metadata"
+    )
+    product.execute(
+        "INSERT INTO quiz_attempts VALUES ('a', 'u', 'quiz of r-1:c-2', 1, now()), "
+        "('b', 'u', 'newer quiz of r-1:c-1', 1, now())"
+    )
+    before = product.everything()
+
+    with pytest.raises(CannotAdoptError, match=r"1 older duplicates .*quiz_attempts.*: quiz of r-1:c-2$"):
+        migrate(product.url)
+
+    assert product.everything() == before
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_a_role_that_may_only_write_its_own_tables_still_writes_them(adopted: Product) -> None:
+    fill(adopted)
+    adopted.execute("DROP ROLE IF EXISTS product_writer")
+    adopted.execute("CREATE ROLE product_writer")
+    try:
+        adopted.execute(
+            "GRANT SELECT, INSERT, UPDATE, DELETE ON tutorial_metadata, quiz_metadata, quiz_attempts, "
+            "roadmap_metadata, resource_recommendation_metadata TO product_writer"
+        )
+        with adopted.engine.begin() as connection:
+            connection.execute(text("SET LOCAL ROLE product_writer"))
+            # Qualified names and no search path: as some of its tools connect.
+            connection.execute(text("SET LOCAL search_path = pg_catalog"))
+            connection.execute(
+                text(
+                    "INSERT INTO public.quiz_metadata SELECT 'second of ' || concept_id, concept_id, "
+                    "roadmap_id, '[]', 0, 0, 0, 0, generated_at FROM public.quiz_metadata"
+                )
+            )
+    finally:
+        adopted.execute("DROP OWNED BY product_writer")
+        adopted.execute("DROP ROLE product_writer")
+    assert len(adopted.rows("SELECT 1 FROM content_archive")) == 2
