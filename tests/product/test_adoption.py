@@ -94,7 +94,7 @@ def save(product: Product, concept_id: str, content_type: ContentType, hold: thr
     with product.engine.begin() as connection:
         lock_roadmap(connection, "r-1")
         row = kind.to_row("r-1", concept_id, document)
-        connection.execute(kind.save_sql, save_parameters("r-1", [row]))
+        connection.execute(text(kind.save_sql), save_parameters("r-1", [row]))
         if hold is not None:
             hold.wait(30)
 
@@ -113,7 +113,7 @@ SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory'
 
 def await_waiting(product: Product) -> None:
     pause = threading.Event()
-    for _ in range(3000):
+    for _ in range(500):
         with product.engine.connect() as connection:
             if connection.scalar(text(WAITING)):
                 return
@@ -134,7 +134,7 @@ def test_the_product_inserts_while_our_saver_has_not_committed(
             lock_roadmap(connection, "r-1")
             kind = CONTENT_KINDS[content_type]
             row = kind.to_row("r-1", "r-1:c-1", getattr(factories, content_type)("r-1:c-1"))
-            connection.execute(kind.save_sql, save_parameters("r-1", [row]))
+            connection.execute(text(kind.save_sql), save_parameters("r-1", [row]))
             saved.set()
             hold.wait(30)
 
