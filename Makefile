@@ -9,8 +9,13 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+<<<<<<< HEAD
 .PHONY: help setup demo test package lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke \
 	faults faults-long faults-report mutants chaos bench bench-cold bench-short nightly
+=======
+.PHONY: help setup demo test previous-release lint openapi lock clean verify-template sam-build sam-deploy-local sam-local deploy cost smoke \
+	faults faults-long faults-report mutants chaos bench bench-cold bench-short
+>>>>>>> 0de8e0d (A release reaches every alias, and migrates before any of them)
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -33,6 +38,9 @@ test: $(INSTALLED) ## Run the tests: unit, integration on PostgreSQL, workflow o
 package: $(INSTALLED) ## Build the wheel, install it in a new environment, and use it from another folder.
 	$(RUN)/python -m pytest tests/package
 
+previous-release: $(INSTALLED) ## Run the tests of the release before this one on the schema of this one.
+	$(RUN)/python -m pytest tests/previous_release
+
 lint: $(INSTALLED) ## Check style and types.
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
@@ -50,6 +58,9 @@ sam-deploy-local: $(INSTALLED) ## `sam deploy` to the local cloud, run the sampl
 
 sam-local: $(INSTALLED) ## `sam local invoke` of every function and a round trip of the API, in containers.
 	$(RUN)/python -m checks.sam local
+
+deploy: $(INSTALLED) ## Build and deploy what is checked out as one release: make deploy ENV=dev (or staging, prod)
+	$(RUN)/python -m release $(ENV)
 
 cost: $(INSTALLED) ## What AWS asks for saving 1,000 concepts.
 	$(RUN)/python -m checks.cost

@@ -11,6 +11,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool, create_engine, text
 
 VERSION_TABLE = "content_schema_version"
@@ -49,6 +50,12 @@ def migrate_at_once(connection: Connection, revision: str = "head") -> None:
     if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}):
         raise MigrationRunningError("another migration of this database is running")
     command.upgrade(_configure(connection), revision)
+
+
+def is_newer_than_this_code(revision: str | None) -> bool:
+    """Whether a database is at a revision that these migrations do not have: a later release's."""
+    known = {script.revision for script in ScriptDirectory(str(Path(__file__).parent)).walk_revisions()}
+    return revision is not None and revision not in known
 
 
 def current_revision(connection: Connection) -> str | None:

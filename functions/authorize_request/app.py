@@ -3,7 +3,6 @@
 import os
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.authorization.authenticate import authenticate
@@ -11,10 +10,10 @@ from roadmap_content.authorization.policy import allow
 from roadmap_content.authorization.settings import AuthorizationSettings
 from roadmap_content.authorization.tokens import UnauthorizedError
 from roadmap_content.errors import ContentError
+from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.preload import preload_for_snapstart
 
 preload_for_snapstart()
-logger = Logger()
 
 
 # Explicit, because an environment variable could enable it, and the event contains the token.

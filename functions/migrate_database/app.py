@@ -1,6 +1,18 @@
-"""Lambda that migrates the database schema; the deployment invokes it."""
+"""Brings the database's schema up to date: for CloudFormation in each deployment, or for an operator."""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.steps.handler import step_handler
 from roadmap_content.steps.migrate import MigrateRequest, migrate_database
+from roadmap_content.steps.schema_resource import answer_cloudformation
 
-handler = step_handler(MigrateRequest, migrate_database)
+migrate = step_handler(MigrateRequest, migrate_database)
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Migrate, or answer a request of CloudFormation."""
+    if "RequestType" in event:
+        return answer_cloudformation(event, lambda: migrate({"dry_run": False}, context)["after"])
+    return migrate(event, context)

@@ -27,6 +27,7 @@ from roadmap_content.authorization import keys as key_sources
 from roadmap_content.authorization.keys import KeysUnavailableError
 from roadmap_content.authorization.tokens import UnauthorizedError
 from roadmap_content.errors import InvalidPayloadError, MissingSettingError
+from roadmap_content.runtime.log import logger
 
 ROOT = Path(__file__).parents[2]
 EVENT = json.loads((ROOT / "events/authorize_request.json").read_text())
@@ -172,7 +173,7 @@ class Logs:
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Logs:
     stream = io.StringIO()
-    monkeypatch.setattr(app.logger.registered_handler, "stream", stream)
+    monkeypatch.setattr(logger.registered_handler, "stream", stream)
     caplog.set_level(logging.INFO)
     return Logs(stream, caplog)
 

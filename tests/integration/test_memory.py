@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.contracts import BatchRequest
 from roadmap_content.items import ContentType, Item
+from roadmap_content.runtime.log import logger
 from roadmap_content.steps import handler as handlers
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.handler import Handler, step_handler
@@ -62,7 +63,7 @@ def handler_of(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Callable[
         pipeline.services.bucket = Bucket(pipeline.bucket.name, remembered)  # type: ignore[arg-type]
         monkeypatch.setattr(handlers, "Services", lambda: pipeline.services)
         # Of what is logged, pytest keeps every line.
-        monkeypatch.setattr(logging.getLogger("roadmap-content"), "disabled", True)
+        monkeypatch.setattr(logging.getLogger(logger.name), "disabled", True)
         return step_handler(*step)
 
     return make

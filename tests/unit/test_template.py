@@ -50,12 +50,6 @@ def test_every_function_has_a_role_of_its_own() -> None:
     assert roles == [logical_id.replace("Function", "Role") for logical_id in FUNCTIONS]
 
 
-@pytest.mark.parametrize("logical_id", FUNCTIONS)
-def test_a_new_layer_is_a_new_version_of_every_function(logical_id: str) -> None:
-    assert TEMPLATE["Globals"]["Function"]["AutoPublishAlias"] == "live"
-    assert FUNCTIONS[logical_id]["AutoPublishAliasAllProperties"] is True
-
-
 def test_the_state_machine_invokes_aliases_and_may_invoke_nothing_else() -> None:
     (machine,) = resources("AWS::Serverless::StateMachine").values()
     substitutions = machine["DefinitionSubstitutions"]

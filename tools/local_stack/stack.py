@@ -1,4 +1,4 @@
-"""The whole stack on this machine: PostgreSQL, migrated; the local cloud; the template, deployed."""
+"""The whole stack on this machine: PostgreSQL; the local cloud; the template, whose deployment migrates."""
 
 import json
 import os
@@ -16,7 +16,6 @@ from typing import Any, Self
 from filelock import FileLock
 from sqlalchemy import make_url
 
-from migrations import migrate
 from roadmap_content.errors import PermanentError
 
 from .builds import LOCAL, REPOSITORY
@@ -92,7 +91,6 @@ class LocalStack:
                 pool.submit(environment_python, "cloud")
                 # In this thread, because a server that is not detached ends with the thread that starts it.
                 database = undo.enter_context(_start_database(directory, detached=detached, fsync=fsync))
-                migrate(database.url)
                 runtime = PythonRuntime(interpreter.result(), layers.result())
                 cloud = undo.enter_context(
                     Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached)

@@ -25,10 +25,10 @@ class Built(NamedTuple):
     layers: int
 
 
-def build_for_aws() -> Built:
-    """Build what the template says, as for a deployment."""
+def build_for_aws(architecture: str = "") -> Built:
+    """Build for a deployment: for `architecture`, or for the template's default."""
     template = read_template(REPOSITORY / "template.yaml")
-    return _build(REPOSITORY / ".aws-sam", default_of(template, "Architecture"))
+    return _build(REPOSITORY / ".aws-sam", architecture or default_of(template, "Architecture"))
 
 
 def build_for_this_machine() -> Built:

@@ -1,39 +1,58 @@
-"""`sam deploy` to the local cloud, the sample roadmap saved by what was deployed, and `sam delete`."""
+"""`sam deploy` of three releases to the local cloud, the sample saved by what was deployed, `sam delete`."""
 
 import json
+import os
 import secrets
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
-from local_stack.builds import REPOSITORY
+from rich.table import Table
+
 from local_stack.cloud import REGION, Cloud
+from local_stack.deploy import functions_of, read_template
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack, local_parameters
-from local_stack.stack_functions import functions_of
+from release.stamp import parameters_of, release_of, stamped
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
 
 from .building import Built
 from .command import sam
-from .errors import ProofFailedError
-from .expectations import EXPECTED, differences
+from .errors import CommandFailedError, ProofFailedError
 from .python313 import NAME, find_python313
 from .sample import load_sample
-from .steps import step
+from .steps import console, step
 
 STACK = "roadmap-content"
 
+# What the changed layer answers beside what the layer before did.
+_HANDLER = "python/roadmap_content/steps/handler.py"
+_BEFORE = 'result.model_dump(mode="json")'
+_AFTER = 'result.model_dump(mode="json") | {"layer": "changed"}'
+
+
+class Alias(NamedTuple):
+    """What a function's alias runs."""
+
+    version: str
+    release: str
+    layers: Mapping[str, str]
+    """The hash of each layer's content, by the layer's name."""
+
+    settings: Mapping[str, str]
+
 
 def deploy_run_and_delete(built: Built) -> str:
-    """Deploy, migrate, run and delete; what came of it, in words.
+    """Deploy three releases, run the sample through the first, delete; what came of it, in words.
 
     The local cloud runs a function of the runtime `python3.13` in its own interpreter, from the artefact and
     the layers that were deployed. So it runs on that very Python here.
 
     Raises:
-        ProofFailedError: the run did not complete, or the stack did not go.
+        ProofFailedError: a release did not reach an alias, a run did not complete, or the stack did not go.
     """
     python = find_python313()
     with TemporaryDirectory(prefix="roadmap-sam-") as temporary:
@@ -42,30 +61,161 @@ def deploy_run_and_delete(built: Built) -> str:
             database = PostgresServer.start(directory / "postgres", fsync=False)
         with database, Cloud.start(directory / "cloud", python=python) as cloud:
             token_secret = secrets.token_urlsafe(32)
-            with step(f"sam deploy {STACK}"):
-                _deploy(cloud, built.template, local_parameters(cloud, database.url, token_secret))
-            cloudformation = cloud.client("cloudformation")
-            (described,) = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+            parameters = local_parameters(cloud, database.url, token_secret)
+            releases = Releases(cloud)
+            with step(f"sam deploy {STACK}, which migrates the database"):
+                first = releases.deploy(built.template, "first", parameters)
+            (described,) = cloud.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
             outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
-            functions = functions_of(cloudformation, STACK)
+            functions = functions_of(cloud.client("cloudformation"), STACK)
             _check_runtimes(cloud, functions)
-            with step("sam remote invoke MigrateDatabaseFunction"):
-                _migrate(cloud)
             stack = LocalStack(directory, database, cloud, outputs, functions, token_secret)
             with step("saving the sample roadmap through what was deployed"):
                 saved = _run(Target.local(stack))
+            with step("sam deploy of another commit, with changed code in the layer of all functions"):
+                changed = with_changed_layer(built.template)
+                second = releases.deploy(changed, "second", parameters)
+            _require_changed_code(cloud, functions, first, second)
+            with step("sam deploy of the same commit, with one changed parameter"):
+                parameters |= {"BatchSize": "7"}
+                third = releases.deploy(changed, "second", parameters)
+            _require_moved(second, third)
+            batch_size = third["PlanBatchesFunction"].settings["BATCH_SIZE"]
+            if batch_size != "7":
+                raise ProofFailedError(f"the alias of PlanBatchesFunction has BATCH_SIZE {batch_size}")
+            _show(first, second, third)
+            with step("sam deploy of another parameter under the same release is refused"):
+                _require_refusal(releases, changed, "second", parameters)
+            if releases.aliases() != third:
+                raise ProofFailedError("the refused deployment has changed what the aliases run")
             with step(f"sam delete {STACK}"):
                 _delete(cloud)
-    return f"{len(functions)} functions deployed, {saved} items saved, all of it deleted"
-
-
-def _deploy(cloud: Cloud, template: Path, parameters: Mapping[str, str]) -> None:
-    sam(
-        *("deploy", "--template-file", template, "--stack-name", STACK, "--region", REGION, "--resolve-s3"),
-        *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"),
-        *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
-        environment=cloud.environment,
+    return (
+        f"{len(functions)} functions deployed, {saved} items saved; a changed layer and a changed parameter "
+        "reached every alias; all of it deleted"
     )
+
+
+class Releases:
+    """Deploys releases to the local cloud, and looks at what their aliases run."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def deploy(
+        self, built: Path, commit: str, parameters: Mapping[str, str], *, release: str = ""
+    ) -> dict[str, Alias]:
+        """Deploy what was built, as `make deploy` does; what the functions' aliases run then, by logical id.
+
+        Raises:
+            CommandFailedError: the deployment failed.
+        """
+        template = read_template(built)
+        release = release or release_of(commit, parameters_of(template, parameters))
+        stamped_path = built.with_name("release.json")
+        stamped_path.write_text(json.dumps(stamped(template, release)))
+        sam(
+            *("deploy", "--template-file", stamped_path, "--stack-name", STACK, "--region", REGION),
+            *("--resolve-s3", "--capabilities", "CAPABILITY_IAM"),
+            *("--no-confirm-changeset", "--no-progressbar"),
+            *("--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())),
+            environment=self._cloud.environment,
+        )
+        aliases = self.aliases()
+        for logical_id, alias in aliases.items():
+            if alias.release != release:
+                raise ProofFailedError(f"the alias of {logical_id} runs {alias.release}, not {release}")
+        return aliases
+
+    def failures(self) -> list[str]:
+        """Why resources of the stack could not be changed."""
+        events = self._cloud.client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
+        return [event.get("ResourceStatusReason", "") for event in events]
+
+    def aliases(self) -> dict[str, Alias]:
+        """What each function's alias runs."""
+        return dict(self._aliases())
+
+    def _aliases(self) -> Iterator[tuple[str, Alias]]:
+        client = self._cloud.client("lambda")
+        for logical_id, name in functions_of(self._cloud.client("cloudformation"), STACK).items():
+            deployed = client.get_function_configuration(FunctionName=name, Qualifier="live")
+            arns = [layer["Arn"] for layer in deployed["Layers"]]
+            layers = {
+                arn.split(":")[-2]: client.get_layer_version_by_arn(Arn=arn)["Content"]["CodeSha256"]
+                for arn in arns
+            }
+            settings = deployed["Environment"]["Variables"]
+            yield logical_id, Alias(deployed["Version"], settings["RELEASE"], layers, settings)
+
+
+def with_changed_layer(built: Path) -> Path:
+    """A copy of what was built, in which the layer of all functions has other code; its template."""
+    directory = built.parent.with_name("changed")  # the template names files by relative paths
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(built.parent, directory, copy_function=os.link)
+    handler = directory / "CommonLayer" / _HANDLER
+    source = handler.read_text()
+    if _BEFORE not in source:
+        raise ProofFailedError(f"{_HANDLER} has no {_BEFORE}")
+    handler.unlink()  # a link: what was built stays as it is
+    handler.write_text(source.replace(_BEFORE, _AFTER))
+    for compiled in handler.parent.glob("__pycache__/handler.*.pyc"):
+        compiled.unlink()  # it is not compared with its source
+    template = directory / built.name
+    template.unlink()
+    template.write_text(built.read_text())
+    (directory / "release.json").unlink(missing_ok=True)
+    return template
+
+
+def _require_changed_code(
+    cloud: Cloud, functions: Mapping[str, str], first: Mapping[str, Alias], second: Mapping[str, Alias]
+) -> None:
+    """Every alias has the changed layer, and a function that is invoked by its alias runs it."""
+    _require_moved(first, second)
+    for logical_id in first:
+        if first[logical_id].layers["CommonLayer"] == second[logical_id].layers["CommonLayer"]:
+            raise ProofFailedError(f"the alias of {logical_id} has the layer of the release before")
+    answer = cloud.client("lambda").invoke(
+        FunctionName=functions["ReconcileTaskFunction"], Qualifier="live", Payload=b'{"dry_run": true}'
+    )
+    payload = json.loads(answer["Payload"].read())
+    if payload.get("layer") != "changed":
+        raise ProofFailedError(f"the alias of ReconcileTaskFunction answers as before: {payload}")
+
+
+def _require_moved(before: Mapping[str, Alias], after: Mapping[str, Alias]) -> None:
+    for logical_id in before:
+        if int(after[logical_id].version) <= int(before[logical_id].version):
+            raise ProofFailedError(f"the alias of {logical_id} stays at version {before[logical_id].version}")
+
+
+def _require_refusal(releases: Releases, built: Path, commit: str, parameters: Mapping[str, str]) -> None:
+    release = release_of(commit, parameters_of(read_template(built), parameters))
+    try:
+        releases.deploy(built, commit, {**parameters, "BatchSize": "8"}, release=release)
+    except CommandFailedError:
+        if not any("StaleReleaseError" in reason for reason in releases.failures()):
+            raise
+    else:
+        raise ProofFailedError("a changed parameter under the same release was deployed")
+
+
+def _show(*releases: Mapping[str, Alias]) -> None:
+    """A line for each alias and each release: the version, the layer, and a setting."""
+    table = Table("alias live of", "version", "release", "layer of all", "BATCH_SIZE")
+    for logical_id in releases[0]:
+        for deployed in releases:
+            alias = deployed[logical_id]
+            table.add_row(
+                logical_id.removesuffix("Function"),
+                alias.version,
+                alias.release,
+                alias.layers["CommonLayer"][:8],
+                alias.settings.get("BATCH_SIZE", ""),
+            )
+    console.print(table)
 
 
 def _check_runtimes(cloud: Cloud, functions: Mapping[str, str]) -> None:
@@ -75,16 +225,6 @@ def _check_runtimes(cloud: Cloud, functions: Mapping[str, str]) -> None:
         runtime = client.get_function_configuration(FunctionName=name)["Runtime"]
         if runtime != NAME:
             raise ProofFailedError(f"{logical_id} was deployed for {runtime}")
-
-
-def _migrate(cloud: Cloud) -> None:
-    output = sam(
-        *("remote", "invoke", "MigrateDatabaseFunction", "--stack-name", STACK, "--region", REGION),
-        *("--event-file", REPOSITORY / "events/migrate_database.json"),
-        environment=cloud.environment,
-    )
-    if found := differences(EXPECTED["migrate_database"], json.loads(output.answer)):
-        raise ProofFailedError("\n".join([output.log, "the migration:", *found]))
 
 
 def _run(target: Target) -> int:

@@ -1,8 +1,8 @@
-"""Migrate: bring the schema up to date from inside the VPC, as a deployment's last step."""
+"""Migrate: bring the schema up to date from inside the VPC."""
 
 from sqlalchemy import Connection, text
 
-from migrations import MigrationRunningError, current_revision, migrate_at_once
+from migrations import MigrationRunningError, current_revision, is_newer_than_this_code, migrate_at_once
 
 from ..contracts import Payload
 from ..errors import PermanentError
@@ -34,19 +34,28 @@ class MigrateResult(Payload):
 
 
 def migrate_database(request: MigrateRequest, services: Services, deadline: Deadline) -> MigrateResult:
-    """Migrate in one transaction, wholly or not at all; up to date already, nothing happens.
+    """Migrate in one transaction, wholly or not at all.
 
-    Behind RDS Proxy, which lets no session set its own limits, our role gets them.
+    Nothing happens to a schema that is up to date, or newer than this code: after a rollback, a release runs
+    on the schema of the release that followed it.
 
     Raises:
         MigrationRefusedError: another migration is running.
         CannotAdoptError: the product's schema holds something that a person has to decide about.
         DataRefusedError, DatabaseUnavailableError: nothing has been changed.
     """
+    # The time that the role's sessions have for a statement is a saver's.
+    seconds = max(1, int(deadline.remaining - RESERVE))
 
     def migrate(connection: Connection) -> MigrateResult:
+        # SET LOCAL also works behind RDS Proxy, which refuses limits in the startup message.
+        connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
+        connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"))
         before = current_revision(connection)
-        migrate_at_once(connection)
+        if is_newer_than_this_code(before):
+            logger.warning("schema_is_newer", revision=before)
+        else:
+            migrate_at_once(connection)
         if services.settings.database_session == "role":
             for name, value in session_limits().items():
                 connection.execute(text(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'"))
@@ -55,7 +64,8 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
             connection.rollback()
         return result
 
-    engine = services.open_engine(statement_timeout=int(deadline.remaining - RESERVE))
+    # The socket waits as long as the statement may take.
+    engine = services.open_engine(statement_timeout=seconds)
     try:
         result = transact(engine, migrate, deadline)
     except MigrationRunningError as error:

@@ -1,0 +1,110 @@
+"""The schema as a resource of the stack: CloudFormation has it migrated before any function changes.
+
+A custom resource answers by a PUT to a URL. Without an answer a deployment hangs until its time is up, so
+every failure is answered, too: the deployment is rolled back, and its events show the reason.
+"""
+
+import hashlib
+import json
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from ..contracts import Payload, parse
+from ..errors import PermanentError
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+
+_SEND_SECONDS = 10.0
+_LONGEST_REASON = 1_000
+
+
+class StaleReleaseError(PermanentError):
+    """Parameters have changed and the release has not: the change would not reach any function's alias."""
+
+
+class SchemaProperties(Payload):
+    """What the template says of the resource."""
+
+    release: str = Field(alias="Release")
+    settings: list[Any] = Field(alias="Settings")
+    """The values of all parameters of the stack."""
+
+    @property
+    def identity(self) -> str:
+        """The physical id: it names the release, and the settings that it was deployed with."""
+        digest = hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:16]
+        return f"schema-{self.release}-{digest}"
+
+
+class SchemaRequest(Payload):
+    """A request of CloudFormation."""
+
+    request_type: Literal["Create", "Update", "Delete"] = Field(alias="RequestType")
+    response_url: str = Field(alias="ResponseURL")
+    stack_id: str = Field(alias="StackId")
+    request_id: str = Field(alias="RequestId")
+    logical_id: str = Field(alias="LogicalResourceId")
+    physical_id: str | None = Field(None, alias="PhysicalResourceId")
+    properties: SchemaProperties = Field(alias="ResourceProperties")
+
+
+def answer_cloudformation(event: Mapping[str, Any], migrate: Callable[[], str | None]) -> dict[str, Any]:
+    """Do what CloudFormation asks, and answer it; `migrate` returns the revision that the schema is at.
+
+    Deleting the stack leaves the schema and its rows. In a rollback, CloudFormation asks for an update to the
+    properties before: that release is not stale, because the physical id is still that of those properties.
+    """
+    request = parse(SchemaRequest, event)
+    answer: dict[str, Any] = {
+        "StackId": request.stack_id,
+        "RequestId": request.request_id,
+        "LogicalResourceId": request.logical_id,
+        "PhysicalResourceId": request.physical_id or request.properties.identity,
+    }
+    try:
+        if request.request_type != "Delete":
+            require_new_release(request.physical_id, request.properties)
+            answer["Data"] = {"Revision": migrate() or ""}
+            answer["PhysicalResourceId"] = request.properties.identity
+        answer["Status"] = "SUCCESS"
+    except Exception as error:  # noqa: BLE001 - whatever it is, the deployment waits for the answer
+        logger.exception("schema_not_migrated")
+        reason = f"{type(error).__name__}: {error}"
+        answer |= {"Status": "FAILED", "Reason": reason[:_LONGEST_REASON]}
+    _send(request.response_url, answer)
+    return answer
+
+
+def require_new_release(deployed: str | None, properties: SchemaProperties) -> None:
+    """Refuse settings that differ from those that the same release was deployed with.
+
+    Args:
+        deployed: the physical id of what is deployed; `None` in a new stack.
+
+    Raises:
+        StaleReleaseError: they differ.
+    """
+    release, _, _ = (deployed or "").rpartition("-")
+    if release == f"schema-{properties.release}" and deployed != properties.identity:
+        raise StaleReleaseError(
+            f"parameters have changed, and the release is still {properties.release!r}: functions would keep "
+            "the old values; deploy with `make deploy`"
+        )
+
+
+def _send(url: str, answer: Mapping[str, Any]) -> None:
+    body = json.dumps(answer).encode()
+    # CloudFormation's URL is signed for a request without a content type.
+    request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")  # noqa: S310
+    deadline = Deadline.after(3 * _SEND_SECONDS)
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=_SEND_SECONDS):  # noqa: S310 - it is CloudFormation's
+                return
+        except OSError:
+            logger.exception("cloudformation_not_answered")
+            if deadline.remaining < 0:
+                raise

@@ -1,0 +1,151 @@
+"""What a release changes reaches every alias: seen in what SAM's transform makes of the template.
+
+Every function and every parameter of the template is in here by construction.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from local_stack.builds import REPOSITORY
+from local_stack.deploy import Template, read_template
+from release.stamp import parameters_of, release_of, stamped
+from tests.template.transform import Deployment, live_versions, packaged, transformed
+
+TEMPLATE = read_template(REPOSITORY / "template.yaml")
+COMMIT = "1234567890ab"
+PARAMETERS = sorted(TEMPLATE["Parameters"])
+FUNCTIONS = {
+    logical_id
+    for logical_id, resource in TEMPLATE["Resources"].items()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
+LAYERS = {
+    logical_id
+    for logical_id, resource in TEMPLATE["Resources"].items()
+    if resource["Type"] == "AWS::Serverless::LayerVersion"
+}
+# The transform looks at no value, but for those that decide what SAM makes.
+BASE = {name: value or "given" for name, value in parameters_of(TEMPLATE, {}).items()}
+
+
+def released(parameters: Mapping[str, str], commit: str = COMMIT) -> Deployment:
+    return Deployment(stamped(packaged(TEMPLATE), release_of(commit, parameters)), parameters)
+
+
+def another(name: str) -> str:
+    """A value of a parameter that is not the one of the base."""
+    allowed = [str(value) for value in TEMPLATE["Parameters"][name].get("AllowedValues", [])]
+    return next((value for value in allowed if value != BASE[name]), "7")
+
+
+@functools.cache
+def deployed() -> dict[str, dict[str, str]]:
+    """The versions behind the aliases, by what was deployed."""
+    release = release_of(COMMIT, BASE)
+    deployments = {
+        "base": released(BASE),
+        "again": released(BASE),
+        "commit": released(BASE, commit="ba0987654321"),
+        **{f"parameter {name}": released(BASE | {name: another(name)}) for name in PARAMETERS},
+        **{
+            f"unreleased {name}": Deployment(released(BASE).template, BASE | {name: another(name)})
+            for name in PARAMETERS
+        },
+        **{
+            f"layer {layer}": Deployment(stamped(packaged(TEMPLATE, {layer: "changed"}), release), BASE)
+            for layer in LAYERS
+        },
+    }
+    return dict(zip(deployments, map(live_versions, transformed(list(deployments.values()))), strict=True))
+
+
+def changed(name: str) -> set[str]:
+    base, after = deployed()["base"], deployed()[name]
+    return {function for function in base if base[function] != after[function]}
+
+
+def test_every_function_is_published_behind_an_alias() -> None:
+    assert deployed()["base"].keys() == FUNCTIONS
+
+
+def test_the_same_release_publishes_nothing() -> None:
+    assert changed("again") == set()
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_changed_parameter_reaches_every_alias(name: str) -> None:
+    assert changed(f"parameter {name}") == FUNCTIONS
+
+
+def test_a_new_commit_reaches_every_alias() -> None:
+    assert changed("commit") == FUNCTIONS
+
+
+@pytest.mark.parametrize("layer", sorted(LAYERS))
+def test_new_code_reaches_every_alias_that_uses_it_also_without_a_new_release(layer: str) -> None:
+    common: list[Any] = TEMPLATE["Globals"]["Function"]["Layers"]
+    users = {
+        logical_id
+        for logical_id in FUNCTIONS
+        if {"Ref": layer} in [*common, *TEMPLATE["Resources"][logical_id]["Properties"].get("Layers", [])]
+    }
+    assert users
+    assert changed(f"layer {layer}") == users
+
+
+def test_sam_alone_does_not_publish_for_a_parameter() -> None:
+    """Why there is a release in the template: were this to fail, SAM would do it by itself."""
+    assert {name for name in PARAMETERS if changed(f"unreleased {name}")} == set()
+
+
+def test_the_release_is_refused_where_the_template_lacks_it() -> None:
+    with pytest.raises(KeyError):
+        stamped({"Globals": {"Function": {}}, "Resources": {}}, "r")
+
+
+def functions_change_after(logical_id: str, template: Template) -> set[str]:
+    """The functions that CloudFormation touches after a resource, followed through references."""
+    resources = template["Resources"]
+
+    def references(part: Any) -> set[str]:
+        match part:
+            case {"Ref": str(name)}:
+                return {name}
+            case {"Fn::GetAtt": [str(name), *_]}:
+                return {name}
+            case dict():
+                return set().union(*map(references, part.values())) if part else set()
+            case list():
+                return set().union(*map(references, part)) if part else set()
+            case _:
+                return set()
+
+    def waits(name: str) -> bool:
+        seen, waiting = set(), [name]
+        while waiting:
+            current = waiting.pop()
+            if current == logical_id:
+                return True
+            if current in resources and current not in seen:
+                seen.add(current)
+                waiting += references(resources[current].get("Properties", {}))
+        return False
+
+    functions = {name for name, each in resources.items() if each["Type"] == "AWS::Lambda::Function"}
+    return {name for name in functions if waits(name)}
+
+
+def test_every_function_but_the_one_that_migrates_changes_after_the_schema() -> None:
+    (template,) = transformed([released(BASE)])
+    assert functions_change_after("Schema", template) == FUNCTIONS - {"MigrateDatabaseFunction"}
+    token = template["Resources"]["Schema"]["Properties"]["ServiceToken"]
+    assert token == {"Ref": "MigrateDatabaseFunctionAliaslive"}, "else the migration before would run"
+
+
+def test_the_schema_is_deployed_with_every_parameter_and_every_layer() -> None:
+    schema = TEMPLATE["Resources"]["Schema"]["Properties"]
+    assert sorted(each["Ref"] for each in schema["Settings"]) == PARAMETERS
+    assert {each["Ref"] for each in schema["Code"]} == LAYERS

@@ -1,0 +1,137 @@
+"""What CloudFormation is answered: always something, and a failure with its reason."""
+
+import json
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from roadmap_content.errors import DatabaseUnavailableError
+from roadmap_content.steps.schema_resource import (
+    SchemaProperties,
+    StaleReleaseError,
+    answer_cloudformation,
+    require_new_release,
+)
+
+
+class CloudFormation:
+    """A server that takes the answers."""
+
+    def __init__(self, statuses: list[int]) -> None:
+        self.answers: list[dict[str, Any]] = []
+        self.content_types: list[str | None] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_PUT(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                status = statuses.pop(0)
+                if status == 200:
+                    outer.answers.append(json.loads(body))
+                    outer.content_types.append(self.headers["Content-Type"])
+                self.send_response(status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/answer"
+
+
+@pytest.fixture
+def statuses() -> list[int]:
+    return [200]
+
+
+@pytest.fixture
+def cloudformation(statuses: list[int]) -> Iterator[CloudFormation]:
+    double = CloudFormation(statuses)
+    thread = Thread(target=double.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield double
+    double.server.shutdown()
+    thread.join()
+    double.server.server_close()
+
+
+def request(
+    url: str, kind: str = "Create", physical_id: str | None = None, **properties: Any
+) -> Mapping[str, Any]:
+    event = {
+        "RequestType": kind,
+        "ResponseURL": url,
+        "StackId": "arn:stack",
+        "RequestId": "r1",
+        "LogicalResourceId": "Schema",
+        "ResourceType": "Custom::Schema",
+        "ResourceProperties": {"ServiceToken": "arn", "Release": "1", "Settings": ["a", ["b"]], **properties},
+    }
+    return event if physical_id is None else event | {"PhysicalResourceId": physical_id}
+
+
+def refuse() -> str:
+    raise DatabaseUnavailableError("no connection")
+
+
+def test_a_migrated_schema_is_a_success_with_its_revision(cloudformation: CloudFormation) -> None:
+    answer_cloudformation(request(cloudformation.url), lambda: "0003")
+    (answer,) = cloudformation.answers
+    assert (answer["Status"], answer["Data"], answer["StackId"]) == (
+        "SUCCESS",
+        {"Revision": "0003"},
+        "arn:stack",
+    )
+    assert (answer["RequestId"], answer["LogicalResourceId"]) == ("r1", "Schema")
+    assert answer["PhysicalResourceId"].startswith("schema-1-")
+    assert cloudformation.content_types == [""], "the URL is signed without one"
+
+
+def test_a_migration_that_fails_is_a_failure_with_its_reason(cloudformation: CloudFormation) -> None:
+    answer_cloudformation(request(cloudformation.url, "Update", "schema-0-f"), refuse)
+    (answer,) = cloudformation.answers
+    assert (answer["Status"], answer["Reason"]) == ("FAILED", "DatabaseUnavailableError: no connection")
+    assert answer["PhysicalResourceId"] == "schema-0-f"
+
+
+def test_deleting_the_stack_leaves_the_schema(cloudformation: CloudFormation) -> None:
+    answer_cloudformation(request(cloudformation.url, "Delete", "schema-0-f"), refuse)
+    (answer,) = cloudformation.answers
+    assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "schema-0-f")
+
+
+@pytest.mark.parametrize("statuses", [[503, 200]])
+def test_an_answer_that_is_not_taken_is_sent_again(cloudformation: CloudFormation) -> None:
+    answer_cloudformation(request(cloudformation.url), lambda: "0003")
+    assert len(cloudformation.answers) == 1
+
+
+def properties(release: str, *settings: str) -> SchemaProperties:
+    return SchemaProperties.model_validate({"Release": release, "Settings": list(settings)})
+
+
+def test_changed_settings_need_a_new_release() -> None:
+    before = properties("1", "a", "b")
+    with pytest.raises(StaleReleaseError, match="'1'"):
+        require_new_release(before.identity, properties("1", "a", "c"))
+    require_new_release(before.identity, properties("2", "a", "c"))
+    require_new_release(before.identity, before)
+    require_new_release(None, before)
+
+
+def test_a_rollback_to_what_is_deployed_is_not_stale(
+    cloudformation: CloudFormation, statuses: list[int]
+) -> None:
+    statuses.append(200)
+    deployed = properties("1", "a", "b").identity
+    answer_cloudformation(request(cloudformation.url, "Update", deployed, Settings=["a", "c"]), lambda: "1")
+    answer_cloudformation(request(cloudformation.url, "Update", deployed, Settings=["a", "b"]), lambda: "1")
+    refused, rolled_back = cloudformation.answers
+    assert (refused["Status"], refused["PhysicalResourceId"]) == ("FAILED", deployed)
+    assert (rolled_back["Status"], rolled_back["PhysicalResourceId"]) == ("SUCCESS", deployed)

@@ -1,0 +1,1 @@
+"""Deploys a release: `make deploy ENV=prod`."""

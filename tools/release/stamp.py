@@ -1,0 +1,39 @@
+"""A release is a commit with parameters. Written into the template, it makes SAM publish every function.
+
+SAM names a function's version after a hash of the function as the template has it, before the values of
+parameters are known, so that a changed parameter changes no hash. The release is a literal there.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+
+from local_stack.deploy import Template
+
+
+def parameters_of(template: Template, overrides: Mapping[str, str]) -> dict[str, str]:
+    """All parameters of a template: those that are given, and the defaults of the others.
+
+    Raises:
+        ValueError: the template has no parameter of a given name.
+    """
+    declared = template["Parameters"]
+    if unknown := overrides.keys() - declared.keys():
+        raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
+    defaults = {name: str(parameter.get("Default", "")) for name, parameter in declared.items()}
+    return defaults | dict(overrides)
+
+
+def release_of(commit: str, parameters: Mapping[str, str]) -> str:
+    """The name of a release: its commit, and a hash of its parameters."""
+    digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode()).hexdigest()
+    return f"{commit}-{digest[:10]}"
+
+
+def stamped(template: Template, release: str) -> Template:
+    """The template with the release in it: for every function, and for the schema, which is migrated anew."""
+    changed = copy.deepcopy(template)
+    changed["Globals"]["Function"]["Environment"]["Variables"]["RELEASE"] = release
+    changed["Resources"]["Schema"]["Properties"]["Release"] = release
+    return changed
