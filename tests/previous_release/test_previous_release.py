@@ -1,7 +1,7 @@
 """Expand and contract: the release before this one works on the schema of this one.
 
-While a deployment goes on, and after it is rolled back, the code of `migrations/previous_release.txt` runs on the
-schema that this code's migrations make. So its own tests are run here, with these migrations.
+While a deployment goes on, and after it is rolled back, the code of `migrations/previous_release.txt` runs on
+the schema that this code's migrations make. So its own tests are run here, with these migrations.
 """
 
 import io
@@ -22,8 +22,8 @@ from migrations import migrate_at_once
 
 COMMIT = (REPOSITORY / "migrations/previous_release.txt").read_text().strip()
 
-# The steps on PostgreSQL, from the plan to the outcome, and what retries them. Not the tests of migrations, which
-# name the revision that they expect.
+# The steps on PostgreSQL, from the plan to the outcome, and what retries them. Not the tests of migrations,
+# which name the revision that they expect.
 TESTS = ("test_pipeline.py", "test_recovery.py", "test_status.py")
 
 # What takes away something that the release before this one uses, or demands what it does not give.

@@ -51,7 +51,7 @@ def functions_in(template: Template) -> list[Function]:
                 logical_id,
                 name=properties["CodeUri"].removeprefix("functions/"),
                 variables=frozenset(common | own),
-                own_variables=frozenset(own),
+                own_variables=frozenset(own - common),
                 statements=tuple(statements_of(role, resources)),
                 keeps_failures="OnFailure" in str(properties.get("EventInvokeConfig", {})),
             )

@@ -24,6 +24,8 @@ _LONGEST_REASON = 1_000
 class StaleReleaseError(PermanentError):
     """Parameters have changed and the release has not: the change would not reach any function's alias."""
 
+    code = "StaleRelease"
+
 
 class SchemaProperties(Payload):
     """What the template says of the resource."""
