@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import Template, read_template
+from local_stack.template_file import Template, read_template
 from release.stamp import parameters_of, release_of, stamped
 from tests.template.transform import Deployment, live_versions, packaged, transformed
 

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 from local_stack.environments import environment_python
 
 _LOCAL_PATHS = {

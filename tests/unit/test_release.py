@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import read_template
+from local_stack.template_file import read_template
 from release.configuration import NoSuchEnvironmentError, overrides_in
 from release.stamp import parameters_of, release_of, stamped
 

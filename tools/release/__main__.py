@@ -11,7 +11,7 @@ import typer
 from checks.sam.building import build_for_aws
 from checks.sam.command import sam_command
 from local_stack.builds import REPOSITORY
-from local_stack.deploy import read_template
+from local_stack.template_file import read_template
 from roadmap_content.errors import ContentError
 
 from .configuration import NoSuchEnvironmentError, overrides_in

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from local_stack.deploy import Template
+from local_stack.template_file import Template
 
 
 def parameters_of(template: Template, overrides: Mapping[str, str]) -> dict[str, str]:
