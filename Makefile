@@ -9,13 +9,9 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-<<<<<<< HEAD
-.PHONY: help setup demo test package lint openapi lock clean verify-template sam-build sam-deploy-local sam-local cost smoke \
+.PHONY: help setup demo test package previous-release lint openapi lock clean verify-template sam-build \
+	sam-deploy-local sam-local deploy cost smoke \
 	faults faults-long faults-report mutants chaos bench bench-cold bench-short nightly
-=======
-.PHONY: help setup demo test previous-release lint openapi lock clean verify-template sam-build sam-deploy-local sam-local deploy cost smoke \
-	faults faults-long faults-report mutants chaos bench bench-cold bench-short
->>>>>>> 0de8e0d (A release reaches every alias, and migrates before any of them)
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'

@@ -50,7 +50,7 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def head_of(folder: Path) -> str:
     """The newest revision of migrations in a folder."""
     declared = "\n".join(path.read_text() for path in (folder / "versions").glob("*.py"))
-    revisions = set(re.findall(r'^revision = "(\w+)"', declared, re.MULTILINE))
+    revisions: set[str] = set(re.findall(r'^revision = "(\w+)"', declared, re.MULTILINE))
     (head,) = revisions - set(re.findall(r'^down_revision = "(\w+)"', declared, re.MULTILINE))
     return head
 

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from local_stack.template_file import Template
 from local_stack.environments import environment_python
+from local_stack.template_file import Template
 
 _LOCAL_PATHS = {
     "AWS::Serverless::Function": "CodeUri",

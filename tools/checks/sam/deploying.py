@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from rich.table import Table
 
 from local_stack.cloud import REGION, Cloud
-from local_stack.stack_functions import functions_of
-from local_stack.template_file import read_template
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack, local_parameters
+from local_stack.stack_functions import functions_of
+from local_stack.template_file import read_template
 from release.stamp import parameters_of, release_of, stamped
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
