@@ -105,3 +105,7 @@ def test_a_saver_imports_little_beside_its_packages() -> None:
 def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) -> None:
     plain = imported_by(statement="import pydantic.main, json, re, hashlib, urllib.parse")
     assert not (imported_by(statement=f"import {module}") - plain) & frozenset(INPUT_OUTPUT)
+
+
+def test_the_client_of_products_imports_no_boto3() -> None:
+    assert not {"boto3", "botocore"} & imported_by(statement="import roadmap_content.client")

@@ -174,9 +174,9 @@ class LocalStack:
             raise ValueError(f"not the URL of a REST API: {self.outputs['ApiUrl']}")
         return f"{self.cloud.url}/_aws/execute-api/{found['api']}/{found['stage']}"
 
-    def token(self, user_id: str) -> str:
-        """A token with which `user_id` may call the API."""
-        return sign_token(self.token_secret, user_id=user_id, issuer=_ISSUER, audience=_AUDIENCE)
+    def token(self, user_id: str, scope: str = "") -> str:
+        """A token with which `user_id` may call the API, with the scopes of `scope` (separated by spaces)."""
+        return sign_token(self.token_secret, user_id=user_id, issuer=_ISSUER, audience=_AUDIENCE, scope=scope)
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
         """A boto3 client of this stack's cloud."""

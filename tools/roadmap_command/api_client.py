@@ -1,17 +1,9 @@
 """A client of the API over HTTP."""
 
-import json
-import urllib.error
-import urllib.request
-from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
-
-class Answer(NamedTuple):
-    """An answer of the API; `body` is decoded where it is JSON."""
-
-    status: int
-    body: Any
+from roadmap_content.client import HttpAnswer as Answer
+from roadmap_content.client import send
 
 
 class Api:
@@ -32,16 +24,8 @@ class Api:
         body: bytes | None = None,
     ) -> Answer:
         """Send a request, with this user's token or another."""
-        request = urllib.request.Request(f"{self.url}{path}?{urlencode(query)}", method=method, data=body)  # noqa: S310
-        request.add_header("Authorization", f"Bearer {self.token if token is None else token}")
-        request.add_header("Content-Type", "application/json")
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-                return Answer(response.status, json.load(response))
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read()
-            return Answer(error.code, json.loads(text) if text.startswith(b"{") else text.decode())
+        url = f"{self.url}{path}?{urlencode(query)}"
+        return send(method, url, self.token if token is None else token, body)
 
     def retry(self, task_id: str, **query: str) -> Answer:
         """Ask for a retry of what a task misses."""
@@ -52,3 +36,6 @@ class Api:
         """Ask how a task stands."""
         path = f"/api/v1/tasks/{quote(task_id, safe='')}"
         return self.request("GET", path, {"user_id": self.user_id, **query})
+
+
+__all__ = ["Answer", "Api"]

@@ -1,0 +1,189 @@
+"""A client for products: stage generated content, start a run, ask for a task's status, retry.
+
+    client = Client.from_environment(token=my_token_for)
+    client.stage("r-1", "c-1", "quiz", quiz)
+    client.start("task-1")
+    client.status("task-1", "user-1").progress
+
+`stage` needs `s3:PutObject` on the bucket's `staged/*`, `start` needs `states:StartExecution` on the state
+machine; both import boto3 when they are called. `status` and `retry` are HTTP requests with the user's token.
+"""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import quote, urlencode
+
+from .content.registry import CONTENT_KINDS
+from .errors import ContentError, MissingSettingError, PermanentError, TransientError
+from .items import ContentType, Item
+from .storage.bucket import Bucket
+from .storage.staging import Staging
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
+
+    from .api.retry import RetryAnswer
+    from .api.status import TaskStatus
+
+BUCKET, STATE_MACHINE_ARN, API_URL = "ROADMAP_BUCKET", "ROADMAP_STATE_MACHINE_ARN", "ROADMAP_API_URL"
+"""The environment variables of `Client.from_environment`; `roadmap env` prints them."""
+
+
+class ApiRefusedError(PermanentError):
+    """The API refused a request; `status` is the HTTP status, `error` the code of the answer."""
+
+    code = "ApiRefused"
+
+    def __init__(self, status: int, error: str, message: str) -> None:
+        super().__init__(f"{status} {error}: {message}")
+        self.status = status
+        self.error = error
+
+
+class ApiUnavailableError(TransientError):
+    """The API did not answer, or answered with a server error or 429. The same request may work later."""
+
+    code = "ApiUnavailable"
+
+
+class HttpAnswer(NamedTuple):
+    """An HTTP answer; `body` is decoded if it is JSON."""
+
+    status: int
+    body: Any
+
+
+class Client:
+    """One deployment, for a product that connects to it."""
+
+    def __init__(
+        self,
+        *,
+        bucket: str,
+        state_machine_arn: str,
+        api_url: str,
+        token: Callable[[str], str],
+        s3: "S3Client | None" = None,
+        stepfunctions: "SFNClient | None" = None,
+    ) -> None:
+        """Connect to nothing yet. `token` returns a token for the API, given the user whom it must prove."""
+        self._bucket = Bucket(bucket, s3)
+        self._state_machine_arn = state_machine_arn
+        self._api_url = api_url
+        self._token = token
+        self._stepfunctions = stepfunctions
+
+    @classmethod
+    def from_environment(cls, token: Callable[[str], str], environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the deployment's coordinates from the environment.
+
+        Raises:
+            MissingSettingError: a variable is not set.
+        """
+        for name in (BUCKET, STATE_MACHINE_ARN, API_URL):
+            if not environ.get(name):
+                raise MissingSettingError(f"{name} is not set; `roadmap env` prints it")
+        return cls(
+            bucket=environ[BUCKET],
+            state_machine_arn=environ[STATE_MACHINE_ARN],
+            api_url=environ[API_URL],
+            token=token,
+        )
+
+    def stage(
+        self,
+        roadmap_id: str,
+        concept_id: str,
+        content_type: ContentType | str,
+        content: dict[str, Any],
+    ) -> None:
+        """Stage one item: check it, and store it where the next run finds it. Staged content is replaced.
+
+        Raises:
+            InvalidContentError: the content does not have its type's shape (`docs/schemas/`).
+            StorageUnavailableError: S3 did not store it.
+        """
+        item = Item(concept_id, ContentType(content_type))
+        Staging(self._bucket, roadmap_id).write(item, CONTENT_KINDS[item.content_type].check(content))
+
+    def start(self, task_id: str) -> str:
+        """Start the first run of a task; return the execution's ARN. Repeated, it starts nothing new.
+
+        Raises:
+            ApiUnavailableError: Step Functions did not answer, or refused.
+        """
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        client = self._stepfunctions or boto3.client("stepfunctions")
+        name = f"{task_id}-first"
+        try:
+            return client.start_execution(
+                stateMachineArn=self._state_machine_arn, name=name, input=json.dumps({"task_id": task_id})
+            )["executionArn"]
+        except client.exceptions.ExecutionAlreadyExists:
+            return f"{self._state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+        except (BotoCoreError, ClientError) as error:
+            raise ApiUnavailableError(f"StartExecution: {error}") from error
+
+    def status(self, task_id: str, user_id: str) -> "TaskStatus":
+        """Get a task's status.
+
+        Raises:
+            ApiRefusedError: the user has no such task, or the token is not valid.
+            ApiUnavailableError: the same request may work later.
+        """
+        from .api.status import TaskStatus
+
+        return TaskStatus.model_validate(self._call("GET", task_id, "", {"user_id": user_id}))
+
+    def retry(self, task_id: str, user_id: str, **options: str) -> "RetryAnswer":
+        """Retry a task's missing items; `options` are the endpoint's further parameters.
+
+        Raises:
+            ApiRefusedError: an attempt is running (409), or the user has no such task.
+            ApiUnavailableError: the same request may work later.
+        """
+        from .api.retry import RetryAnswer
+
+        query = {"user_id": user_id, **options}
+        return RetryAnswer.model_validate(self._call("POST", task_id, "/retry", query))
+
+    def _call(self, method: str, task_id: str, action: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401
+        url = f"{self._api_url}/api/v1/tasks/{quote(task_id, safe='')}{action}?{urlencode(query)}"
+        answer = send(method, url, self._token(query["user_id"]))
+        if answer.status < 300:
+            return answer.body
+        body = answer.body if isinstance(answer.body, dict) else {}
+        error, message = str(body.get("error", "HttpError")), str(body.get("message", ""))
+        if answer.status >= 500 or answer.status == 429:
+            raise ApiUnavailableError(f"{answer.status} {error}: {message}")
+        raise ApiRefusedError(answer.status, error, message)
+
+
+def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAnswer:
+    """Send a request with a bearer token.
+
+    Raises:
+        ApiUnavailableError: there is no answer.
+    """
+    request = urllib.request.Request(url, method=method, data=body)  # noqa: S310 - the deployment's own URL
+    request.add_header("Authorization", f"Bearer {token}")
+    request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            return HttpAnswer(response.status, json.load(response))
+    except urllib.error.HTTPError as error:
+        with error:
+            text = error.read()
+        return HttpAnswer(error.code, json.loads(text) if text.startswith(b"{") else text.decode())
+    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        raise ApiUnavailableError(f"{method} {url}: {error}") from error
+
+
+__all__ = ["ApiRefusedError", "ApiUnavailableError", "Client", "ContentError", "ContentType"]

@@ -1,0 +1,84 @@
+"""`docs/integrating.md` and the commands that connect a product, run as they are printed."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from local_stack.builds import REPOSITORY
+from local_stack.processes import becomes_true
+from local_stack.stack import LocalStack
+from roadmap_command.main import app
+from roadmap_content.client import Client
+
+DOCUMENT = (REPOSITORY / "docs/integrating.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def roadmap(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs the `roadmap` command on the tests' stack; its stdout."""
+    monkeypatch.setattr(LocalStack, "attach", lambda *_: stack)
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return run
+
+
+@pytest.fixture
+def environment(roadmap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `eval "$(roadmap env)"` does."""
+    script = (
+        f"{roadmap('env')}\nexec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
+    )
+    shell = subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True)
+    for name, value in json.loads(shell.stdout).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_document_connects_a_product(roadmap: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    stage_and_start, ask = blocks("python")
+    names: dict[str, Any] = {"token_for": lambda user: roadmap("token", user).strip()}
+    exec(stage_and_start, names)  # noqa: S102 - our own document
+    names["engine"].dispose()
+    client: Client = names["client"]
+    assert becomes_true(lambda: client.status("t-int", "u-int").status == "completed", 300)
+    exec(ask, names)  # noqa: S102
+    assert capsys.readouterr().out.splitlines() == ["tutorial 1 of 1", "resources 1 of 1", "quiz 1 of 1"]
+    assert client.start("t-int").endswith("t-int-first")
+    assert client.retry("t-int", "u-int").status == "completed"
+
+    (curls,) = (block for block in blocks("console") if "curl" in block)
+    commands = [line.removeprefix("$ ") for line in curls.splitlines() if line.startswith("$ curl")]
+    token = roadmap("token", "u-int").strip()
+    for command in commands:
+        answer = subprocess.run(
+            ["sh", "-c", command],
+            env={**os.environ, "TOKEN": token},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert '"status":"completed"' in answer.stdout.replace(" ", "")
+
+
+def test_a_function_is_invoked_with_its_event(roadmap: Any) -> None:
+    assert '"dry_run": false' in roadmap("invoke", "migrate_database")
+
+
+def test_the_functions_variables_are_printed_for_sam(roadmap: Any, stack: LocalStack) -> None:
+    printed = json.loads(roadmap("env", "--json"))["Parameters"]
+    assert printed["CONTENT_BUCKET"] == stack.bucket
+    assert printed["AWS_ENDPOINT_URL"] == stack.endpoint_url
