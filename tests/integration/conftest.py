@@ -1,4 +1,4 @@
-"""Fixtures of the integration tests: the steps on a database and a bucket of their own."""
+"""Fixtures of the integration tests: a separate database and bucket per test."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.integration.pipeline import Pipeline, services_for
 
 @pytest.fixture
 def bucket_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """An empty bucket in an S3 of this process."""
+    """An empty bucket in an in-process S3 (moto)."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
@@ -22,7 +22,7 @@ def bucket_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def pipeline(database_url: str, bucket_name: str) -> Iterator[Pipeline]:
-    """The steps, on a migrated database and an empty bucket."""
+    """The steps, with a migrated database and an empty bucket."""
     services = services_for(database_url)
     yield Pipeline(services)
     services.engine.dispose()

@@ -1,4 +1,4 @@
-"""The steps one after the other on real PostgreSQL, without a state machine around them."""
+"""Run the steps one after the other on real PostgreSQL, without a state machine."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offli
 
 
 class RecordedExecutions(Executions):
-    """Step Functions as far as the steps ask it: which executions there are, and what they do."""
+    """A fake Step Functions client: records started executions and returns the states that the test sets."""
 
     def __init__(self) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
@@ -38,16 +38,16 @@ class RecordedExecutions(Executions):
         self.started: list[tuple[str, int]] = []
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """What the test said."""
+        """The state that the test set; `OVER` by default."""
         return self.states.get(execution_arn, ExecutionState.OVER)
 
     def start(self, task_id: str, attempt: int) -> None:
-        """Remember it."""
+        """Record the start."""
         self.started.append((task_id, attempt))
 
 
 def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Services:
-    """Services to the test's own database; the bucket is whatever boto3 reaches."""
+    """Services with the test's database. S3 requests go to the endpoint of boto3's environment."""
     services = Services(Settings(settings))
     credentials = Credentials.from_url(make_url(database_url))
     services.engine = open_engine(lambda: credentials, tls=False)
@@ -56,7 +56,7 @@ def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> S
 
 
 class Pipeline:
-    """One task on its way through the steps."""
+    """Runs the steps for one task."""
 
     def __init__(self, services: Services, task_id: str = "t-1") -> None:
         self.services = services
@@ -81,7 +81,7 @@ class Pipeline:
         load_bundle(loaded, self.engine, self.bucket, Deadline.after(30))
 
     def stage(self, item: Item, body: bytes) -> None:
-        """Stage whatever bytes, as the product's generator would."""
+        """Stage any bytes, as the product's generator would."""
         self.bucket.put(staged_key(self.roadmap_id, item), body)
 
     def staging(self) -> Staging:
@@ -89,20 +89,20 @@ class Pipeline:
         return Staging(self.bucket, self.roadmap_id)
 
     def execution(self) -> Execution:
-        """The run that is going on."""
+        """The current execution."""
         return Execution(arn=f"arn:run-{self.runs}")
 
     def start(self) -> Run:
-        """Start a run, which claims an attempt itself."""
+        """Start an execution, which claims an attempt itself."""
         self.runs += 1
         return Run(self.execution().arn, RunInput(task_id=self.task_id))
 
     def plan(self) -> PlanResult:
-        """Start a run, and plan it."""
+        """Start an execution and plan it."""
         return plan_batches(self.start().plan_request(), self.services, Deadline.after(30))
 
     def requests(self, planned: PlanResult) -> list[BatchRequest]:
-        """One request for each batch of a plan."""
+        """One request per batch of a plan."""
         return batch_requests(planned, self.execution().arn)
 
     def save(self, request: BatchRequest) -> SaveReport:
@@ -115,7 +115,7 @@ class Pipeline:
         lost: list[LostBatch] | None = None,
         error: StateError | None = None,
     ) -> FinalizeResult:
-        """Record the outcome of the run."""
+        """Finalize the execution."""
         run = Run(self.execution().arn, RunInput(task_id=self.task_id))
         run.planned, run.lost, run.error = planned, lost or [], error
         return finalize_task(run.finalize_request(), self.services, Deadline.after(30))
@@ -133,13 +133,13 @@ class Pipeline:
         return run.outcome
 
     def status(self, user_id: str = USER) -> TaskStatus:
-        """How the task stands, as its user is told."""
+        """The task's status, as the API returns it to the user."""
         with self.engine.connect() as connection:
             task = read_task(connection, self.task_id, user_id)
             return read_status(connection, task, self.services.framework_cache)
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        """Ask the database."""
+        """Query the database."""
         with self.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
 

@@ -1,4 +1,4 @@
-"""The authorizer as API Gateway calls it, with an issuer's key server and a Secrets Manager (moto)."""
+"""The authorizer, called with API Gateway's event, with a JWKS server and Secrets Manager (moto)."""
 
 import io
 import json
@@ -50,7 +50,7 @@ def public_jwk(key: Key, key_id: str) -> dict[str, Any]:
 
 
 class KeyServer(ThreadingHTTPServer):
-    """An issuer's JWKS endpoint on this machine: what it answers can be set, its requests are counted."""
+    """An issuer's JWKS endpoint on loopback. Its response can be set, and its requests are counted."""
 
     daemon_threads = True
 
@@ -73,14 +73,14 @@ class KeyRequest(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.requests += 1
-        self.server.answers.wait(10)  # longer than anybody may wait for it
+        self.server.answers.wait(10)  # longer than any client timeout
         self.send_response(self.server.status)
         self.send_header("Location", "/elsewhere")
         self.end_headers()
         self.wfile.write(self.server.body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: the requests are counted."""
+        """Log nothing: the requests are counted instead."""
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def key_server() -> Iterator[KeyServer]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """A new execution environment, in which nothing of the authorizer is configured."""
+    """A new execution environment without settings of the authorizer."""
     for name in ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_JWKS_URL", "JWT_SECRET_ARN", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {
@@ -113,7 +113,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 
 @pytest.fixture
 def public_keys(environment: pytest.MonkeyPatch, key_server: KeyServer) -> KeyServer:
-    """The issuer's public keys are configured."""
+    """Configure the issuer's public keys."""
     environment.setenv("JWT_ISSUER", ISSUER)
     environment.setenv("JWT_AUDIENCE", AUDIENCE)
     environment.setenv("JWT_JWKS_URL", key_server.url)
@@ -122,7 +122,7 @@ def public_keys(environment: pytest.MonkeyPatch, key_server: KeyServer) -> KeySe
 
 @pytest.fixture
 def shared_secret(environment: pytest.MonkeyPatch) -> Iterator[str]:
-    """A shared secret is configured; this is its ARN."""
+    """Configure a shared secret; return its ARN."""
     with mock_aws():
         client = boto3.client("secretsmanager")
         arn = client.create_secret(Name="jwt", SecretString=SECRET)["ARN"]
@@ -133,7 +133,7 @@ def shared_secret(environment: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.passed = 0.0
@@ -151,7 +151,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Logs:
-    """What the function has logged: its own lines, and the records of every library at INFO and above."""
+    """The log output: the function's own lines, and the records of all libraries at INFO and above."""
 
     def __init__(self, stream: io.StringIO, caplog: pytest.LogCaptureFixture) -> None:
         self._stream = stream
@@ -220,45 +220,45 @@ def assert_allowed(token: str) -> None:
 def assert_unauthorized(token: str, reason: str, logs: Logs) -> None:
     with pytest.raises(UnauthorizedError) as refused:
         call(f"Bearer {token}")
-    assert str(refused.value) == "Unauthorized", "API Gateway answers 401 to nothing else"
+    assert str(refused.value) == "Unauthorized", "API Gateway answers 401 only for this message"
     assert (logs.last["level"], logs.last["message"], logs.last["reason"]) == (
         "WARNING",
         "request_refused",
         reason,
     )
-    assert_kept_quiet(token, logs)
+    assert_no_secret_logged(token, logs)
 
 
-def assert_not_judged(token: str, setting: str, logs: Logs) -> None:
-    """Refused, but not as `Unauthorized`: API Gateway answers 500."""
+def assert_server_error(token: str, setting: str, logs: Logs) -> None:
+    """The request is refused with another error than `Unauthorized`: API Gateway answers 500."""
     with pytest.raises((KeysUnavailableError, MissingSettingError)) as refused:
         call(f"Bearer {token}")
     assert str(refused.value) != "Unauthorized"
     assert (logs.last["level"], logs.last["message"]) == ("ERROR", "request_not_judged")
     assert logs.last["error_code"] == refused.value.code
     assert setting in logs.last["reason"]
-    assert_kept_quiet(token, logs)
+    assert_no_secret_logged(token, logs)
 
 
-def assert_kept_quiet(token: str, logs: Logs) -> None:
-    """Nothing of the token is logged, and nothing of the secret."""
+def assert_no_secret_logged(token: str, logs: Logs) -> None:
+    """No part of the token or of the secret is logged."""
     for part in filter(None, token.split(".")):
         assert part not in logs.text
     assert SECRET not in logs.text
 
 
-def test_valid_tokens_of_the_issuer_are_let_through_and_its_keys_fetched_once(public_keys: KeyServer) -> None:
+def test_valid_tokens_of_the_issuer_are_allowed_and_its_keys_are_fetched_once(public_keys: KeyServer) -> None:
     for _ in range(3):
         assert_allowed(rsa_token())
         assert_allowed(ec_token())
     assert public_keys.requests == 1
 
 
-def test_a_valid_token_of_the_shared_secret_is_let_through(shared_secret: str) -> None:
+def test_a_valid_token_of_the_shared_secret_is_allowed(shared_secret: str) -> None:
     assert_allowed(shared_token())
 
 
-def test_the_event_of_the_repository_is_refused(shared_secret: str, logs: Logs) -> None:
+def test_the_example_event_is_refused(shared_secret: str, logs: Logs) -> None:
     assert_unauthorized(EVENT["authorizationToken"].removeprefix("Bearer "), "InvalidSignature", logs)
 
 
@@ -270,19 +270,21 @@ def test_a_request_without_a_token_is_refused(shared_secret: str, event: Mapping
         app.handler({"type": "TOKEN", "methodArn": EVENT["methodArn"], **event}, Context())
 
 
-def test_a_valid_token_for_no_method_is_refused(shared_secret: str) -> None:
+def test_a_valid_token_without_a_method_arn_is_refused(shared_secret: str) -> None:
     with pytest.raises(InvalidPayloadError):
         app.handler({"authorizationToken": f"Bearer {shared_token()}"}, Context())
 
 
-def test_a_token_of_the_other_kind_is_refused_without_fetching_anything(
+def test_a_token_of_a_shared_secret_is_refused_without_a_fetch_where_public_keys_are_configured(
     public_keys: KeyServer, logs: Logs
 ) -> None:
     assert_unauthorized(shared_token(), "AlgorithmNotAllowed", logs)
     assert public_keys.requests == 0
 
 
-def test_a_token_of_an_issuer_is_refused_where_a_secret_is_shared(shared_secret: str, logs: Logs) -> None:
+def test_a_token_of_an_issuer_is_refused_where_a_shared_secret_is_configured(
+    shared_secret: str, logs: Logs
+) -> None:
     assert_unauthorized(rsa_token(), "AlgorithmNotAllowed", logs)
 
 
@@ -295,7 +297,7 @@ def test_a_token_of_another_key_with_the_same_id_is_refused(public_keys: KeyServ
     assert_unauthorized(rsa_token(key=stranger), "InvalidSignature", logs)
 
 
-def test_unknown_key_ids_make_nobody_fetch_keys_again_and_again(
+def test_unknown_key_ids_do_not_cause_repeated_fetches(
     public_keys: KeyServer, clock: Clock, logs: Logs
 ) -> None:
     for number in range(20):
@@ -307,7 +309,7 @@ def test_unknown_key_ids_make_nobody_fetch_keys_again_and_again(
     assert public_keys.requests == 2
 
 
-def test_a_token_without_a_key_id_makes_nobody_fetch_keys(public_keys: KeyServer, logs: Logs) -> None:
+def test_a_token_without_a_key_id_causes_no_fetch(public_keys: KeyServer, logs: Logs) -> None:
     assert_unauthorized(jwt.encode(claims(), RSA_KEY, "RS256"), "UnknownKey", logs)
     assert public_keys.requests == 0
 
@@ -323,7 +325,9 @@ def test_a_rotated_key_is_found(public_keys: KeyServer, clock: Clock, logs: Logs
     assert public_keys.requests == 2
 
 
-def test_a_withdrawn_key_is_forgotten(public_keys: KeyServer, clock: Clock, logs: Logs) -> None:
+def test_a_revoked_key_is_refused_after_the_cache_lifetime(
+    public_keys: KeyServer, clock: Clock, logs: Logs
+) -> None:
     assert_allowed(rsa_token())
     public_keys.publish(ec=EC_KEY)
     clock.passed += key_sources.LIFETIME_SECONDS + 1
@@ -331,38 +335,36 @@ def test_a_withdrawn_key_is_forgotten(public_keys: KeyServer, clock: Clock, logs
     assert_allowed(ec_token())
 
 
-def test_an_issuer_that_is_down_is_our_fault_and_not_the_tokens(
-    environment: pytest.MonkeyPatch, logs: Logs
-) -> None:
+def test_an_unreachable_issuer_is_a_server_error(environment: pytest.MonkeyPatch, logs: Logs) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     environment.setenv("JWT_ISSUER", f"http://127.0.0.1:{port}")
     environment.setenv("JWT_AUDIENCE", AUDIENCE)
-    assert_not_judged(rsa_token(), "JWT_JWKS_URL", logs)
+    assert_server_error(rsa_token(), "JWT_JWKS_URL", logs)
 
 
-def test_an_issuer_that_does_not_answer_is_not_waited_for(
+def test_an_issuer_that_hangs_is_not_called_at_every_request(
     public_keys: KeyServer, clock: Clock, logs: Logs
 ) -> None:
     public_keys.answers.clear()
     for _ in range(5):
-        assert_not_judged(rsa_token(), "JWT_JWKS_URL", logs)
-    assert public_keys.requests == 1, "an issuer that hangs is asked once in a while, not at every request"
+        assert_server_error(rsa_token(), "JWT_JWKS_URL", logs)
+    assert public_keys.requests == 1, "an issuer that hangs is called once per interval, not at every request"
     public_keys.answers.set()
     clock.passed += key_sources.REFETCH_SECONDS + 1
     assert_allowed(rsa_token())
 
 
-def test_known_keys_outlast_an_issuer_that_is_down_for_a_while(
+def test_cached_keys_are_used_while_the_issuer_is_down(
     public_keys: KeyServer, clock: Clock, logs: Logs
 ) -> None:
     assert_allowed(rsa_token())
     public_keys.status = 503
     clock.passed += key_sources.REFETCH_SECONDS + 1
-    assert_not_judged(rsa_token("unknown"), "JWT_JWKS_URL", logs)
+    assert_server_error(rsa_token("unknown"), "JWT_JWKS_URL", logs)
     assert_allowed(rsa_token())
     clock.passed += key_sources.LIFETIME_SECONDS
-    assert_not_judged(rsa_token(), "JWT_JWKS_URL", logs)
+    assert_server_error(rsa_token(), "JWT_JWKS_URL", logs)
 
 
 @pytest.mark.parametrize(
@@ -384,11 +386,11 @@ def test_known_keys_outlast_an_issuer_that_is_down_for_a_while(
         pytest.param(200, b'{"keys": [{"kty": "RSA", "n": "AQ", "kid": "rsa"}]}', id="no usable key"),
     ],
 )
-def test_an_answer_that_is_no_key_set_is_our_fault_and_not_the_tokens(
+def test_an_invalid_key_set_is_a_server_error(
     public_keys: KeyServer, status: int, body: bytes, logs: Logs
 ) -> None:
     public_keys.status, public_keys.body = status, body
-    assert_not_judged(rsa_token(), "JWT_JWKS_URL", logs)
+    assert_server_error(rsa_token(), "JWT_JWKS_URL", logs)
     assert public_keys.requests == 1, "redirects are not followed"
 
 
@@ -400,7 +402,7 @@ def test_a_secret_among_the_public_keys_is_not_used(public_keys: KeyServer, logs
     assert_unauthorized(rsa_token(), "InvalidAlgorithm", logs)
 
 
-def test_the_secret_is_read_once_and_again_after_its_time(
+def test_the_secret_is_cached_and_read_again_after_its_lifetime(
     shared_secret: str, clock: Clock, logs: Logs
 ) -> None:
     assert_allowed(shared_token())
@@ -415,17 +417,15 @@ def test_the_secret_is_read_once_and_again_after_its_time(
     assert successor not in logs.text
 
 
-def test_a_secret_that_is_gone_is_our_fault_and_not_the_tokens(
-    shared_secret: str, clock: Clock, logs: Logs
-) -> None:
+def test_a_deleted_secret_is_a_server_error(shared_secret: str, clock: Clock, logs: Logs) -> None:
     assert_allowed(shared_token())
     boto3.client("secretsmanager").delete_secret(SecretId=shared_secret, ForceDeleteWithoutRecovery=True)
     assert_allowed(shared_token())
     clock.passed += key_sources.LIFETIME_SECONDS + 1
-    assert_not_judged(shared_token(), "JWT_SECRET_ARN", logs)
+    assert_server_error(shared_token(), "JWT_SECRET_ARN", logs)
 
 
-def test_a_secrets_manager_that_is_down_is_our_fault_and_not_the_tokens(
+def test_an_unreachable_secrets_manager_is_a_server_error(
     environment: pytest.MonkeyPatch, logs: Logs
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -434,35 +434,35 @@ def test_a_secrets_manager_that_is_down_is_our_fault_and_not_the_tokens(
     environment.setenv("JWT_ISSUER", ISSUER)
     environment.setenv("JWT_AUDIENCE", AUDIENCE)
     environment.setenv("JWT_SECRET_ARN", "arn:aws:secretsmanager:eu-central-1:123456789012:secret:jwt")
-    assert_not_judged(shared_token(), "JWT_SECRET_ARN", logs)
+    assert_server_error(shared_token(), "JWT_SECRET_ARN", logs)
 
 
 @pytest.mark.parametrize(
     "content", [{"SecretBinary": SECRET.encode()}, {"SecretString": "too short"}], ids=str
 )
-def test_a_secret_that_is_not_usable_is_our_fault_and_not_the_tokens(
+def test_an_unusable_secret_is_a_server_error(
     shared_secret: str, content: dict[str, Any], logs: Logs
 ) -> None:
     boto3.client("secretsmanager").put_secret_value(SecretId=shared_secret, **content)
-    assert_not_judged(shared_token(), "JWT_SECRET_ARN", logs)
+    assert_server_error(shared_token(), "JWT_SECRET_ARN", logs)
     assert "too short" not in logs.text
 
 
-def test_where_nothing_is_configured_everything_is_refused(logs: Logs) -> None:
-    assert_not_judged(shared_token(), "JWT_ISSUER, JWT_AUDIENCE", logs)
-    assert_not_judged(rsa_token(), "JWT_ISSUER, JWT_AUDIENCE", logs)
-    assert_not_judged("", "JWT_ISSUER, JWT_AUDIENCE", logs)
+def test_without_settings_every_request_is_refused(logs: Logs) -> None:
+    assert_server_error(shared_token(), "JWT_ISSUER, JWT_AUDIENCE", logs)
+    assert_server_error(rsa_token(), "JWT_ISSUER, JWT_AUDIENCE", logs)
+    assert_server_error("", "JWT_ISSUER, JWT_AUDIENCE", logs)
 
 
-def test_where_both_kinds_of_key_are_configured_everything_is_refused(
+def test_with_two_key_sources_every_request_is_refused(
     public_keys: KeyServer, shared_secret: str, logs: Logs
 ) -> None:
-    assert_not_judged(shared_token(), "JWT_JWKS_URL, JWT_SECRET_ARN", logs)
-    assert_not_judged(rsa_token(), "JWT_JWKS_URL, JWT_SECRET_ARN", logs)
+    assert_server_error(shared_token(), "JWT_JWKS_URL, JWT_SECRET_ARN", logs)
+    assert_server_error(rsa_token(), "JWT_JWKS_URL, JWT_SECRET_ARN", logs)
     assert public_keys.requests == 0
 
 
-def test_the_event_is_not_logged_even_where_the_environment_asks_for_it(
+def test_the_event_is_not_logged_even_if_the_environment_enables_it(
     shared_secret: str, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("POWERTOOLS_LOGGER_LOG_EVENT", "true")
@@ -484,8 +484,6 @@ def test_the_event_is_not_logged_even_where_the_environment_asks_for_it(
     authorization=st.text(st.characters(exclude_categories=()))
     | st.from_regex(r"Bearer [\w-]+\.[\w-]+\.[\w-]+", fullmatch=True)
 )
-def test_no_text_that_is_not_a_token_is_let_through(
-    shared_secret: str, logs: Logs, authorization: str
-) -> None:
+def test_an_arbitrary_text_is_never_allowed(shared_secret: str, logs: Logs, authorization: str) -> None:
     with pytest.raises(UnauthorizedError):
         call(authorization)

@@ -1,4 +1,4 @@
-"""Savers, claims and finalizers side by side: real threads, each with a connection of its own."""
+"""Concurrent savers, claims and finalizers: real threads, each with its own connection."""
 
 import json
 import threading
@@ -29,7 +29,7 @@ IDS = concept_ids(40)
 
 
 def at_once(count: int, work: Callable[[int], object]) -> list[object]:
-    """Call `work(0)`, …, `work(count - 1)` at the same time."""
+    """Call `work(0)`, …, `work(count - 1)` concurrently."""
     ready = threading.Barrier(count, timeout=30)
 
     def start(number: int) -> object:
@@ -41,7 +41,7 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
 
 
 def require_invariants(pipeline: Pipeline, bundle: dict[str, Any]) -> None:
-    """Hold I1–I7 against the tables and the bucket, by an oracle that shares nothing with the code."""
+    """Check I1–I7 against the tables and the bucket, with an oracle that shares no code with the product."""
     oracle = Oracle(pipeline.engine, boto3.client("s3"), pipeline.bucket.name, bundle, Log())
     oracle.require(oracle.at_any_time(), oracle.at_rest())
 
@@ -66,7 +66,7 @@ def test_many_savers_of_the_same_batches_save_each_item_once(pipeline: Pipeline,
     require_invariants(pipeline, bundle)
 
 
-def test_versions_saved_side_by_side_leave_one_latest_and_the_highest(
+def test_concurrent_saves_of_versions_leave_the_highest_as_the_only_latest(
     pipeline: Pipeline, database_url: str
 ) -> None:
     pipeline.load(bundle_of(IDS))
@@ -76,7 +76,7 @@ def test_versions_saved_side_by_side_leave_one_latest_and_the_highest(
     assert manifest is not None
 
     def save(number: int) -> int:
-        # A bucket for each, so that each finds its own version staged.
+        # A separate bucket for each saver, so that each finds its own staged version.
         bucket = f"version-{number + 1}"
         boto3.client("s3").create_bucket(Bucket=bucket)
         services = services_for(database_url, SETTINGS | {"CONTENT_BUCKET": bucket})
@@ -95,7 +95,7 @@ def test_versions_saved_side_by_side_leave_one_latest_and_the_highest(
     assert {row["content_version"] for row in latest} == {6}
 
 
-def test_a_saver_waits_for_another_of_the_same_roadmap(pipeline: Pipeline, database_url: str) -> None:
+def test_a_saver_waits_for_another_saver_of_the_same_roadmap(pipeline: Pipeline, database_url: str) -> None:
     pipeline.load(bundle_of(IDS))
     request, *_ = pipeline.requests(pipeline.plan())
     other = services_for(database_url)
@@ -103,13 +103,13 @@ def test_a_saver_waits_for_another_of_the_same_roadmap(pipeline: Pipeline, datab
         holding.execute(text("SELECT FROM roadmap_metadata FOR NO KEY UPDATE"))
         saving = pool.submit(pipeline.save, request)
         assert becomes_true(lambda: saving.done() or bool(processes_waiting_for(holding)), 30)
-        assert not saving.done(), "it did not wait"
+        assert not saving.done(), "the saver did not wait"
         holding.rollback()
         assert saving.result(30).saved == 10
     other.engine.dispose()
 
 
-def test_an_id_that_two_roadmaps_want_goes_to_one_of_them(pipeline: Pipeline, database_url: str) -> None:
+def test_an_id_that_two_roadmaps_use_is_saved_for_one_of_them(pipeline: Pipeline, database_url: str) -> None:
     pipelines = []
     for number in range(2):
         each = Pipeline(services_for(database_url), f"t-{number}")
@@ -130,7 +130,7 @@ def test_an_id_that_two_roadmaps_want_goes_to_one_of_them(pipeline: Pipeline, da
         each.engine.dispose()
 
 
-def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
+def test_one_of_many_concurrent_claims_wins(pipeline: Pipeline, database_url: str) -> None:
     bundle = bundle_of(IDS)
     pipeline.load(bundle)
 
@@ -147,7 +147,7 @@ def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
 
     results = at_once(10, claim_it)
     won = [attempt for attempt in results if attempt is not None]
-    # Nothing runs under the test's names, so a claim that comes after another's may win the next attempt.
+    # No execution runs under the test's names, so a claim after another one may win the next attempt.
     assert won
     assert len(set(won)) == len(won)
     assert pipeline.task()["attempt"] == len(won)
@@ -155,7 +155,7 @@ def test_of_many_claims_one_wins(pipeline: Pipeline, database_url: str) -> None:
     require_invariants(pipeline, bundle)
 
 
-def test_of_claims_that_read_the_same_attempt_one_wins(pipeline: Pipeline, database_url: str) -> None:
+def test_one_of_several_claims_of_the_same_attempt_wins(pipeline: Pipeline, database_url: str) -> None:
     pipeline.load(bundle_of(IDS))
     with pipeline.engine.connect() as connection:
         read_before = read_task(connection, "t-1")
@@ -173,7 +173,7 @@ def test_of_claims_that_read_the_same_attempt_one_wins(pipeline: Pipeline, datab
     assert pipeline.task()["attempt"] == 1
 
 
-def test_finalizers_and_savers_side_by_side_converge(pipeline: Pipeline, database_url: str) -> None:
+def test_concurrent_finalizers_and_savers_converge(pipeline: Pipeline, database_url: str) -> None:
     bundle = bundle_of(IDS)
     pipeline.load(bundle)
     planned = pipeline.plan()

@@ -1,4 +1,4 @@
-"""pg8000 with one flight a statement: the same answers and errors, fewer round trips."""
+"""pg8000 with one round trip per statement: same results and errors as without."""
 
 from collections.abc import Iterator
 
@@ -19,8 +19,8 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def flights(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """One entry for each time that something goes out."""
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """One entry per network write."""
     sent: list[object] = []
     flush = core._flush  # noqa: SLF001 - what is counted is what goes out at once
 
@@ -32,24 +32,24 @@ def flights(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return sent
 
 
-def test_a_statement_takes_one_flight(engine: Engine, flights: list[object]) -> None:
+def test_a_statement_takes_one_round_trip(engine: Engine, writes: list[object]) -> None:
     with engine.begin() as connection:
         connection.execute(text("SELECT 1"))
-        flights.clear()
+        writes.clear()
         assert connection.scalar(text("SELECT CAST(:value AS int) + 1"), {"value": 1}) == 2
-        assert len(flights) == 1
+        assert len(writes) == 1
 
 
-def test_a_transaction_takes_two_besides_its_statements(engine: Engine, flights: list[object]) -> None:
-    """It begins, which tells whether the server is still there, and commits."""
+def test_a_transaction_adds_two_round_trips(engine: Engine, writes: list[object]) -> None:
+    """One for BEGIN, which also detects a lost connection, and one for COMMIT."""
     engine.connect().close()
-    flights.clear()
+    writes.clear()
     with engine.begin() as connection:
         connection.execute(text("SELECT CAST(:value AS int)"), {"value": 1})
-    assert len(flights) == 3
+    assert len(writes) == 3
 
 
-def test_parameters_are_numbered_the_same_each_time(engine: Engine) -> None:
+def test_a_statement_always_gets_the_same_parameter_numbers(engine: Engine) -> None:
     statement = text("SELECT CAST(:a AS text) || '% ''%s''' || CAST(:c AS text), CAST(:n AS int)")
     with engine.begin() as connection:
         for number in range(3):
@@ -57,7 +57,7 @@ def test_parameters_are_numbered_the_same_each_time(engine: Engine) -> None:
             assert row == (f"a% '%s'{number}", None)
 
 
-def test_what_the_server_refuses_leaves_the_connection_in_step(engine: Engine) -> None:
+def test_a_refused_statement_leaves_the_connection_usable(engine: Engine) -> None:
     for statement in ("SELECT 1 / CAST(:value AS int)", "SELECT nothing FROM nowhere WHERE :value = 1"):
         with pytest.raises(DBAPIError), engine.begin() as connection:
             connection.execute(text(statement), {"value": 0})
@@ -65,7 +65,7 @@ def test_what_the_server_refuses_leaves_the_connection_in_step(engine: Engine) -
             assert connection.scalar(text("SELECT CAST(:value AS int)"), {"value": 7}) == 7
 
 
-def test_more_than_the_server_reads_at_once_goes_both_ways(engine: Engine) -> None:
+def test_values_larger_than_the_socket_buffers_are_sent_and_received(engine: Engine) -> None:
     long = "漢" * 3_000_000
     with engine.begin() as connection:
         assert connection.scalar(text("SELECT CAST(:value AS text)"), {"value": long}) == long

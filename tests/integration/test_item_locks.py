@@ -1,4 +1,4 @@
-"""Whoever else was asked to make an item: it is made once."""
+"""Item locks: concurrent invocations generate an item only once."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ ITEM, ANOTHER = Item("c-1", ContentType.QUIZ), Item("c-2", ContentType.QUIZ)
 
 @pytest.fixture
 def other(pipeline: Pipeline, database_url: str) -> Iterator[Pipeline]:
-    """Another process, as PostgreSQL sees it: a session of its own."""
+    """A second session, as another process would have."""
     services = services_for(database_url)
     yield Pipeline(services)
     services.engine.dispose()
@@ -43,7 +43,7 @@ def locks(pipeline: Pipeline, seconds: float = 30) -> ItemLocks:
 
 
 def is_held(pipeline: Pipeline, item: Item) -> bool:
-    """Whether another session holds the lock: there is no time to wait for it."""
+    """Whether another session holds the lock. The deadline leaves no time to wait for it."""
     try:
         with locks(pipeline, 2 * RESERVE).held(item):
             return False
@@ -51,7 +51,7 @@ def is_held(pipeline: Pipeline, item: Item) -> bool:
         return True
 
 
-def test_an_item_is_locked_for_others_and_no_other_item_is(pipeline: Pipeline, other: Pipeline) -> None:
+def test_a_lock_excludes_other_sessions_for_one_item_only(pipeline: Pipeline, other: Pipeline) -> None:
     with locks(pipeline).held(ITEM):
         assert is_held(other, ITEM)
         assert not is_held(other, ANOTHER)
@@ -59,13 +59,13 @@ def test_an_item_is_locked_for_others_and_no_other_item_is(pipeline: Pipeline, o
     assert not is_held(other, ITEM)
 
 
-def test_an_item_that_could_not_be_made_is_free(pipeline: Pipeline, other: Pipeline) -> None:
+def test_a_lock_is_released_after_a_failure(pipeline: Pipeline, other: Pipeline) -> None:
     with pytest.raises(ZeroDivisionError), locks(pipeline).held(ITEM):
         raise ZeroDivisionError
     assert not is_held(other, ITEM)
 
 
-def test_a_lock_ends_with_the_session_that_holds_it(pipeline: Pipeline, other: Pipeline) -> None:
+def test_a_lock_is_released_when_its_session_ends(pipeline: Pipeline, other: Pipeline) -> None:
     with locks(pipeline).held(ITEM):
         with pipeline.engine.connect() as connection:
             backend = connection.scalar(text("SELECT pg_backend_pid()"))
@@ -74,14 +74,14 @@ def test_a_lock_ends_with_the_session_that_holds_it(pipeline: Pipeline, other: P
 
 
 class Slow(OfflineGenerator):
-    """A generator that begins with its first item only when the other has seen that it is not staged."""
+    """A generator that starts its first item only after the other invocation has found the item unstaged."""
 
     def __init__(self) -> None:
         self.made: list[str] = []
         self.may_go_on = threading.Event()
 
     def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
-        """Make an item."""
+        """Generate an item."""
         self.made.append(concept.concept_id)
         assert self.may_go_on.wait(30)
         return super().generate(concept, content_type, *how)
@@ -102,7 +102,7 @@ def generate(pipeline: Pipeline, request: BatchRequest, generator: Slow) -> Gene
     return generate_content(request, pipeline.services, Deadline.after(60))
 
 
-def test_of_two_invocations_of_a_batch_one_makes_each_item(
+def test_two_invocations_of_a_batch_generate_each_item_once(
     pipeline: Pipeline, other: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = concept_ids(10)
@@ -126,9 +126,7 @@ def test_of_two_invocations_of_a_batch_one_makes_each_item(
     assert sum(report.failed for report in reports) == 0
 
 
-def test_an_item_that_another_invocation_is_making_to_the_end_fails_for_now(
-    pipeline: Pipeline, other: Pipeline
-) -> None:
+def test_an_item_locked_until_the_deadline_fails_as_transient(pipeline: Pipeline, other: Pipeline) -> None:
     ids = concept_ids(2)
     request = request_for_quizzes(pipeline, ids)
     generator = Slow()

@@ -1,4 +1,4 @@
-"""A bundle is loaded whole or not at all, and loading it again changes nothing that is there."""
+"""Loading a bundle is atomic, and loading it again changes no existing row."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def question_of(bundle: dict[str, Any]) -> dict[str, Any]:
         (lambda b: b["content"][0].update(quiz=None), "content[0].quiz."),
     ],
 )
-def test_a_fault_is_named_with_its_path_and_nothing_is_written(
+def test_an_invalid_bundle_is_refused_with_the_path_of_its_fault_and_nothing_is_written(
     pipeline: Pipeline, damage: Damage, fault: str
 ) -> None:
     bundle = bundle_of(IDS)
@@ -67,19 +67,19 @@ def assert_nothing_was_written(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"null", b"[]", b"[" * 100_000])
-def test_what_is_not_json_or_no_object_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidBundleError):
         parse_bundle(body)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(DOCUMENTS)
-def test_no_document_is_anything_but_a_bundle_or_refused(document: object) -> None:
+def test_an_arbitrary_document_is_either_loaded_or_refused(document: object) -> None:
     with pytest.raises(InvalidBundleError):
         parse_bundle(json.dumps(document).encode())
 
 
-def test_loaded_again_it_stages_again_and_changes_nothing_else(pipeline: Pipeline) -> None:
+def test_loading_again_only_stages_the_content_again(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     assert pipeline.run().complete
     before = pipeline.task(), pipeline.framework()
@@ -101,7 +101,7 @@ def test_loaded_again_it_stages_again_and_changes_nothing_else(pipeline: Pipelin
         ),
     ],
 )
-def test_what_is_somebody_elses_is_not_loaded_over(pipeline: Pipeline, change: str, fault: str) -> None:
+def test_rows_of_another_user_are_not_overwritten(pipeline: Pipeline, change: str, fault: str) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.execute(change)
     with pytest.raises(InvalidBundleError, match=fault):

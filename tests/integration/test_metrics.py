@@ -1,4 +1,4 @@
-"""What the steps count is what happened."""
+"""The metrics of the steps match what happened."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ from tests.integration.pipeline import Pipeline
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> Counter[tuple[str, str | None]]:
-    """The sum of every metric that was written, by name and content type."""
+    """The sum of every written metric, by name and content type."""
     sums: Counter[tuple[str, str | None]] = Counter()
     for line in capsys.readouterr().out.splitlines():
         if '"_aws"' in line:
@@ -21,7 +21,7 @@ def counted(capsys: pytest.CaptureFixture[str]) -> Counter[tuple[str, str | None
     return sums
 
 
-def test_a_run_with_one_bad_item(
+def test_the_metrics_of_a_run_with_one_invalid_item(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")

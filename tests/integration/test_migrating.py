@@ -1,4 +1,4 @@
-"""`migrate_database`: from inside the VPC, one at a time, with the limits that RDS Proxy does not take."""
+"""`migrate_database`: one migration at a time, and session limits on the role, for RDS Proxy."""
 
 from collections.abc import Iterator
 
@@ -14,14 +14,14 @@ from roadmap_content.steps.migrate import MigrateRequest, MigrationRefusedError,
 
 
 class Database(Services):
-    """Services to the test's own database."""
+    """Services with the test's database."""
 
     def __init__(self, url: str, session: SessionSource = "options") -> None:
         super().__init__(Settings({"DATABASE_SESSION": session}))
         self.url = url
 
     def open_engine(self, statement_timeout: int = 30) -> Engine:
-        """An engine with a password that no secret keeps."""
+        """An engine whose password is not in a secret."""
         credentials = Credentials.from_url(make_url(self.url))
         session = self.settings.database_session
         return open_engine(
@@ -34,7 +34,7 @@ def revision(url: str) -> str | None:
         return current_revision(connection)
 
 
-def test_an_empty_database_is_migrated_and_then_nothing_happens(empty_database_url: str) -> None:
+def test_an_empty_database_is_migrated_once(empty_database_url: str) -> None:
     database = Database(empty_database_url)
     first = migrate_database(MigrateRequest(), database, Deadline.after(60))
     second = migrate_database(MigrateRequest(), database, Deadline.after(60))
@@ -42,14 +42,14 @@ def test_an_empty_database_is_migrated_and_then_nothing_happens(empty_database_u
     assert first.after == second.before == second.after == revision(empty_database_url) is not None
 
 
-def test_a_dry_run_says_what_would_be_and_changes_nothing(empty_database_url: str) -> None:
+def test_a_dry_run_lists_the_migrations_and_changes_nothing(empty_database_url: str) -> None:
     result = migrate_database(MigrateRequest(dry_run=True), Database(empty_database_url), Deadline.after(60))
     assert (result.before, result.dry_run) == (None, True)
     assert result.after is not None
     assert revision(empty_database_url) is None
 
 
-def test_while_another_migration_runs_it_refuses(empty_database_url: str) -> None:
+def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) -> None:
     with create_engine(empty_database_url, poolclass=NullPool).begin() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         with pytest.raises(MigrationRefusedError, match="another migration"):
@@ -61,7 +61,7 @@ def test_while_another_migration_runs_it_refuses(empty_database_url: str) -> Non
 
 @pytest.fixture
 def owner_url(empty_database_url: str) -> Iterator[str]:
-    """The empty database, for a role of its own, which goes with the test."""
+    """The URL of the empty database for a separate role, which is dropped after the test."""
     url = make_url(empty_database_url)
     role = f"{url.database}_owner"
     with create_engine(url, poolclass=NullPool).begin() as connection:
@@ -82,14 +82,14 @@ def statement_timeout(database: Database) -> str:
         engine.dispose()
 
 
-def test_sessions_that_set_no_limits_have_those_of_their_role(owner_url: str) -> None:
+def test_sessions_without_own_limits_have_the_limits_of_their_role(owner_url: str) -> None:
     database = Database(owner_url, session="role")
     assert statement_timeout(database) == "0"
     migrate_database(MigrateRequest(), database, Deadline.after(60))
     assert statement_timeout(database) == "30s"
 
 
-def test_sessions_that_set_their_limits_leave_the_role_alone(owner_url: str) -> None:
+def test_the_role_is_unchanged_if_sessions_set_their_own_limits(owner_url: str) -> None:
     migrate_database(MigrateRequest(), Database(owner_url), Deadline.after(60))
     assert statement_timeout(Database(owner_url)) == "30s"
     assert statement_timeout(Database(owner_url, session="role")) == "0"

@@ -1,4 +1,4 @@
-"""What the migrations make of an empty database, and of one that the product has been using."""
+"""The migrations of an empty database and of a database that the product has used."""
 
 import json
 import time
@@ -23,7 +23,7 @@ from roadmap_content.content.kind import ContentKind, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType
 
-# The product's tables as it may have made them: shorter ids, columns that are none of ours, its own Alembic.
+# The product's tables in older variants: shorter ids, columns that we do not use, its own Alembic table.
 PRODUCT = """
 CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
 INSERT INTO alembic_version VALUES ('product_revision_17');
@@ -78,7 +78,7 @@ UNIQUE = {
     """,
 }
 
-# Spaces, key order and repeated keys are what `json` keeps and `jsonb` would not.
+# `json` preserves spaces, key order and duplicate keys; `jsonb` would not.
 ROWS = """
 INSERT INTO roadmap_metadata VALUES ('r', 'u', 'T', 21.6, 12,
     '{"stages":  [], "b": 1, "a": 2, "b": 3}', '2025-01-01', NULL, NULL, 'cover.png');
@@ -144,7 +144,7 @@ WHERE c.relnamespace = CAST(current_schema() AS regnamespace)
 """
 
 Rows = dict[str, dict[str, str]]
-"""Per table, each row as PostgreSQL writes it as JSON, by its key: equal when every character is."""
+"""Per table, each row as PostgreSQL encodes it as JSON, by primary key. Equal only if every character is."""
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def schema(url: str) -> list[Any]:
 
 
 def rows(url: str) -> Rows:
-    """Every row of the product's tables, without the columns that are ours."""
+    """All rows of the product's tables, without our columns."""
     found: Rows = {}
     with connected(url) as connection:
         for table, key in KEYS.items():
@@ -201,7 +201,7 @@ def uniques(url: str) -> list[tuple[str, list[str]]]:
 
 
 def differences(url: str) -> list[Any]:
-    """How the database differs from `tables.py`."""
+    """The differences between the database and `tables.py`."""
     with connected(url) as connection:
         options = {"version_table": VERSION_TABLE, "compare_server_default": True}
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
@@ -214,7 +214,7 @@ def test_an_empty_database_gets_the_tables_as_they_are_written_down(empty_databa
     assert uniques(empty_database_url) == []
 
 
-def test_a_difference_would_be_seen(database_url: str) -> None:
+def test_the_comparison_detects_a_difference(database_url: str) -> None:
     execute(
         database_url,
         "ALTER TABLE quiz_metadata ALTER COLUMN total_questions SET DEFAULT 7",
@@ -226,7 +226,7 @@ def test_a_difference_would_be_seen(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("unique", UNIQUE)
-def test_the_product_s_rows_stay_as_they_are(empty_database_url: str, unique: str) -> None:
+def test_the_rows_of_the_product_are_unchanged(empty_database_url: str, unique: str) -> None:
     execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
     before = rows(empty_database_url)
 
@@ -252,9 +252,7 @@ def test_no_unique_constraint_is_added_and_none_is_taken_away(empty_database_url
 
 
 @pytest.mark.parametrize("unique", UNIQUE)
-def test_every_content_table_has_an_index_that_begins_with_the_roadmap(
-    empty_database_url: str, unique: str
-) -> None:
+def test_every_content_table_has_an_index_on_the_roadmap_first(empty_database_url: str, unique: str) -> None:
     execute(empty_database_url, PRODUCT, UNIQUE[unique])
 
     migrate(empty_database_url)
@@ -267,7 +265,7 @@ def test_every_content_table_has_an_index_that_begins_with_the_roadmap(
 
 
 @pytest.mark.parametrize("unique", ["none", "as_designed", "indexes_in_another_order"])
-def test_downgrading_leaves_the_product_s_schema_as_it_was(empty_database_url: str, unique: str) -> None:
+def test_a_downgrade_restores_the_schema_of_the_product(empty_database_url: str, unique: str) -> None:
     execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
     before = schema(empty_database_url), rows(empty_database_url)
 
@@ -280,7 +278,7 @@ def test_downgrading_leaves_the_product_s_schema_as_it_was(empty_database_url: s
     assert (schema(empty_database_url), rows(empty_database_url)) == migrated
 
 
-def test_what_the_product_lacks_is_added(empty_database_url: str) -> None:
+def test_missing_tables_and_columns_are_added(empty_database_url: str) -> None:
     execute(
         empty_database_url,
         PRODUCT,
@@ -332,7 +330,7 @@ def test_duplicates_are_repaired_and_nothing_is_lost(empty_database_url: str) ->
     )
 
 
-def test_an_archived_row_outlives_a_downgrade_and_can_be_brought_back(empty_database_url: str) -> None:
+def test_an_archived_row_survives_a_downgrade_and_can_be_restored(empty_database_url: str) -> None:
     execute(empty_database_url, PRODUCT, ROWS, DUPLICATES)
     before = rows(empty_database_url)
     migrate(empty_database_url)
@@ -375,7 +373,7 @@ some_concepts: st.SearchStrategy[Concepts] = st.lists(
 
 @settings(max_examples=15)
 @given(concepts=some_concepts)
-def test_tutorials_in_any_disorder_come_out_in_order(database_server: Server, concepts: Concepts) -> None:
+def test_any_set_of_tutorial_rows_is_repaired(database_server: Server, concepts: Concepts) -> None:
     name = f"test_{token_hex(8)}"
     url = create_database(database_server.url, name)
     try:
@@ -412,8 +410,8 @@ def test_tutorials_in_any_disorder_come_out_in_order(database_server: Server, co
         drop_database(database_server.url, name)
 
 
-def seen(row: Tutorial) -> tuple[bool, bool, int]:
-    """How much of two rows of one version is the one that readers see: the greater."""
+def visibility(row: Tutorial) -> tuple[bool, bool, int]:
+    """A sort key: of two rows of one version, readers see the one with the greater key."""
     _, is_latest, status, day = row
     return status == "completed", is_latest is True, day
 
@@ -428,7 +426,7 @@ def assert_in_order(before: list[Tutorial], after: list[tuple[int, bool]]) -> No
         assert new[a] >= old[a]
         for b in range(len(old)):
             assert new[a] < new[b] or old[a] >= old[b]
-            if old[a] == old[b] and seen(before[a]) < seen(before[b]):
+            if old[a] == old[b] and visibility(before[a]) < visibility(before[b]):
                 assert new[a] < new[b]
     latest = [version for version, is_latest in after if is_latest]
     if not any(row[1] for row in before):
@@ -450,7 +448,7 @@ def test_migrating_twice_changes_nothing(empty_database_url: str) -> None:
     assert (schema(empty_database_url), rows(empty_database_url), archived(empty_database_url)) == once
 
 
-def test_downgrading_keeps_the_product_s_tables_and_rows_also_where_it_made_them(database_url: str) -> None:
+def test_a_downgrade_keeps_the_tables_and_rows_that_the_migration_created(database_url: str) -> None:
     execute(
         database_url,
         "INSERT INTO roadmap_metadata (roadmap_id, user_id, title) VALUES ('r', 'u', 'T')",
@@ -469,7 +467,7 @@ def test_downgrading_keeps_the_product_s_tables_and_rows_also_where_it_made_them
 
 
 @pytest.mark.parametrize("existing", ["", PRODUCT + ROWS + DUPLICATES])
-def test_migrations_at_the_same_time_follow_each_other(empty_database_url: str, existing: str) -> None:
+def test_concurrent_migrations_run_one_after_the_other(empty_database_url: str, existing: str) -> None:
     execute(empty_database_url, existing)
 
     with ThreadPoolExecutor(6) as pool:
@@ -482,7 +480,7 @@ def test_migrations_at_the_same_time_follow_each_other(empty_database_url: str, 
     assert uniques(empty_database_url) == []
 
 
-def test_what_is_being_written_is_waited_for_and_repaired_too(empty_database_url: str) -> None:
+def test_a_migration_waits_for_open_transactions_and_repairs_their_rows(empty_database_url: str) -> None:
     execute(empty_database_url, PRODUCT, ROWS)
     waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND locktype = 'relation')"
     with ThreadPoolExecutor() as pool, connected(empty_database_url) as writer:
@@ -513,7 +511,7 @@ def test_what_is_being_written_is_waited_for_and_repaired_too(empty_database_url
         ),
     ],
 )
-def test_what_a_person_must_decide_is_refused_and_nothing_changes(
+def test_rows_that_need_a_manual_decision_stop_the_migration_without_a_change(
     empty_database_url: str, obstacle: str, named: str
 ) -> None:
     execute(empty_database_url, PRODUCT, obstacle)
@@ -525,7 +523,7 @@ def test_what_a_person_must_decide_is_refused_and_nothing_changes(
     assert (schema(empty_database_url), rows(empty_database_url)) == before
 
 
-def test_a_duplicate_that_others_refer_to_is_not_taken_away(empty_database_url: str) -> None:
+def test_a_referenced_duplicate_is_not_archived(empty_database_url: str) -> None:
     execute(
         empty_database_url,
         PRODUCT,
@@ -544,7 +542,7 @@ def test_a_duplicate_that_others_refer_to_is_not_taken_away(empty_database_url: 
 
 @pytest.mark.parametrize("unique", ["none", "as_designed", "indexes_in_another_order"])
 @pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=CONTENT_KINDS)
-def test_what_was_adopted_takes_content(empty_database_url: str, unique: str, kind: ContentKind) -> None:
+def test_content_can_be_saved_after_adoption(empty_database_url: str, unique: str, kind: ContentKind) -> None:
     execute(empty_database_url, PRODUCT, UNIQUE[unique], ROWS)
     migrate(empty_database_url)
     document = {
@@ -572,5 +570,5 @@ def test_what_was_adopted_takes_content(empty_database_url: str, unique: str, ki
     assert refused == []
     ids = {row["concept_id"]: row[kind.id_field] for row in current}
     assert ids["r:c-9"] == "new id of r:c-9"
-    # Of a tutorial this was the next version; of the other types, the concept's row is kept.
+    # For a tutorial this was the next version; for the other content types, the existing row is kept.
     assert (ids["r:c-1"] == "new id of r:c-1") == (kind.content_type == ContentType.TUTORIAL)

@@ -1,11 +1,11 @@
-"""A batch with rows that the server refuses, in one part with others that the statement refuses itself."""
+"""A batch with rows that violate a constraint, next to rows that the save statement refuses itself."""
 
 from tests.factories import bundle_of, concept_ids, quiz
 from tests.integration.pipeline import Pipeline
 
 
-def test_verdicts_of_a_part_that_is_refused_are_told_once(pipeline: Pipeline) -> None:
-    """A foreign key is checked at the end of a statement that has judged another row already."""
+def test_refusals_of_a_statement_that_fails_are_reported_once(pipeline: Pipeline) -> None:
+    """The foreign key is checked at the end of the statement, after the statement refused another row."""
     neighbours = concept_ids(1, "r-0")
     pipeline.load(bundle_of(neighbours, roadmap_id="r-0", task_id="t-0"))
     pipeline.task_id = "t-0"

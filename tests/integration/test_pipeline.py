@@ -1,4 +1,4 @@
-"""The steps on real PostgreSQL: what is saved equals what was staged, and the record equals the tables."""
+"""The steps on real PostgreSQL: saved content equals staged content, and the outcome equals the tables."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
 
 
 def without_ours(framework: dict[str, Any]) -> str:
-    """A framework as text, without the fields that a content type maps."""
+    """A framework as text, without the fields that content types project."""
     framework = json.loads(json.dumps(framework))
     for stage in framework["stages"]:
         for module in stage["modules"]:
@@ -32,7 +32,7 @@ def without_ours(framework: dict[str, Any]) -> str:
     return json.dumps(framework)
 
 
-def test_a_clean_run_saves_everything_as_it_was_staged(pipeline: Pipeline) -> None:
+def test_a_run_without_faults_saves_everything_as_staged(pipeline: Pipeline) -> None:
     bundle = bundle_of(IDS)
     pipeline.load(bundle)
     result = pipeline.run()
@@ -99,13 +99,13 @@ def test_a_clean_run_saves_everything_as_it_was_staged(pipeline: Pipeline) -> No
         "a~b",
     ],
 )
-def test_odd_but_legal_ids_are_simply_ids(pipeline: Pipeline, odd: str) -> None:
+def test_unusual_ids_are_accepted(pipeline: Pipeline, odd: str) -> None:
     pipeline.load(bundle_of([odd, "plain"], roadmap_id=f"road {odd}"))
     assert pipeline.run().status == "completed"
     assert pipeline.concepts()[odd]["content_status"] == "completed"
 
 
-def test_what_is_not_staged_is_generated(pipeline: Pipeline) -> None:
+def test_items_that_are_not_staged_are_generated(pipeline: Pipeline) -> None:
     bundle = bundle_of(IDS)
     bundle["content"] = bundle["content"][:10]
     del bundle["content"][0]["quiz"]
@@ -115,7 +115,7 @@ def test_what_is_not_staged_is_generated(pipeline: Pipeline) -> None:
     assert len(row["questions"]) == 5
 
 
-def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
+def test_invalid_content_fails_alone_and_is_repaired_by_the_next_attempt(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["elsewhere"], roadmap_id="r-0", task_id="t-0"))
     other = Pipeline(pipeline.services, "t-0")
     other.roadmap_id = "r-0"
@@ -162,7 +162,7 @@ def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
     assert row["tutorial_id"] != taken
     text = pipeline.bucket.get(row["content_url"])
     assert text is not None
-    assert text.body.decode() == tutorial(IDS[0])["markdown"]  # the content is kept, only the id is new
+    assert text.body.decode() == tutorial(IDS[0])["markdown"]  # the content is kept; only the id is new
     rejected = pipeline.bucket.get(rejected_key("r-1", broken, 1, b'{"quiz_id": '))
     assert rejected is not None
     assert rejected.body == b'{"quiz_id": '
@@ -173,7 +173,7 @@ def test_poison_fails_alone_and_does_not_come_back(pipeline: Pipeline) -> None:
     assert failures == []
 
 
-def test_a_batch_recalls_the_refusals_of_its_own_items_and_no_others(pipeline: Pipeline) -> None:
+def test_a_batch_reads_only_the_refusals_of_its_own_items(pipeline: Pipeline) -> None:
     awkward = ["a:b", 'it\'s "quoted" \\ {1}', "温度"]
     pipeline.load(bundle_of([*awkward, *IDS]))
     for concept_id in (*awkward, *IDS):
@@ -185,7 +185,7 @@ def test_a_batch_recalls_the_refusals_of_its_own_items_and_no_others(pipeline: P
     assert recalled.keys() == {Item(concept_id, ContentType.QUIZ) for concept_id in awkward}
 
 
-def test_a_request_that_is_nested_too_deep_keeps_nothing_from_being_generated(pipeline: Pipeline) -> None:
+def test_a_user_request_that_is_nested_too_deep_does_not_prevent_generation(pipeline: Pipeline) -> None:
     bundle = bundle_of(["a"])
     del bundle["content"][0]["quiz"]
     pipeline.load(bundle)
@@ -194,7 +194,7 @@ def test_a_request_that_is_nested_too_deep_keeps_nothing_from_being_generated(pi
     assert pipeline.run().complete
 
 
-def test_good_content_that_is_staged_by_hand_after_a_refusal_is_saved_as_it_is(pipeline: Pipeline) -> None:
+def test_content_that_is_staged_after_a_refusal_is_saved_unchanged(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     item = Item("a", ContentType.QUIZ)
     pipeline.stage(item, b"cut o")
@@ -205,8 +205,8 @@ def test_good_content_that_is_staged_by_hand_after_a_refusal_is_saved_as_it_is(p
     assert pipeline.bucket.get(rejected_key("r-1", item, 1, b"cut o")) is None
 
 
-def test_what_an_attempt_refused_is_healed_by_the_next_whatever_was_lost_between(pipeline: Pipeline) -> None:
-    """Generate is lost in the first attempt: the refusal is Save's alone, and has to be enough."""
+def test_a_refusal_by_save_alone_is_enough_for_the_remedy(pipeline: Pipeline) -> None:
+    """Generate fails in the first attempt, so that only Save records the refusal."""
     pipeline.load(bundle_of(["a"]))
     item = Item("a", ContentType.QUIZ)
     pipeline.stage(item, b"cut o")
@@ -217,7 +217,7 @@ def test_what_an_attempt_refused_is_healed_by_the_next_whatever_was_lost_between
     assert pipeline.run().complete
 
 
-def test_other_content_in_the_place_of_what_was_refused_is_not_taken_away(pipeline: Pipeline) -> None:
+def test_content_with_another_fingerprint_is_not_rejected(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     item = Item("a", ContentType.QUIZ)
     refusal = Failure(item, Stage.SAVE, "InvalidContent", "why", False, fingerprint(b"bad"))
@@ -226,7 +226,7 @@ def test_other_content_in_the_place_of_what_was_refused_is_not_taken_away(pipeli
     assert pipeline.staging().read(item) == b"good"
 
 
-def test_what_is_rejected_is_not_overwritten_by_what_is_rejected_after_it(pipeline: Pipeline) -> None:
+def test_rejected_content_is_not_overwritten_by_a_later_rejection(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     item = Item("a", ContentType.QUIZ)
     for body in (b"one", b"two"):
@@ -264,7 +264,7 @@ def test_a_newer_version_becomes_latest_and_an_older_never_does(pipeline: Pipeli
     assert pipeline.concepts()["a"]["content_version"] == "v3"
 
 
-def test_a_text_is_never_written_over_another(pipeline: Pipeline) -> None:
+def test_an_existing_tutorial_text_is_never_overwritten(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a", "b"]))
     key = tutorial_key("r-1", "a", 1)
     pipeline.bucket.put(key, b"somebody's text")
@@ -294,7 +294,7 @@ def test_a_row_that_the_product_prepared_is_completed_in_place(pipeline: Pipelin
     assert (row["title"], row["content_status"], row["is_latest"]) == ("About a", "completed", True)
 
 
-def test_an_unforeseen_refusal_is_found_by_halving(pipeline: Pipeline) -> None:
+def test_an_unexpected_constraint_violation_is_isolated_by_bisection(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.execute(
         f"ALTER TABLE quiz_metadata ADD CONSTRAINT odd CHECK (concept_id NOT IN ('{IDS[3]}', '{IDS[17]}'))"
@@ -317,7 +317,7 @@ def test_an_unforeseen_refusal_is_found_by_halving(pipeline: Pipeline) -> None:
         (ContentType.QUIZ, "total_questions", quiz("x")),
     ],
 )
-def test_a_unique_rule_of_the_products_own_is_named_and_costs_no_id(
+def test_a_violated_unique_constraint_of_the_product_is_named_and_the_id_is_kept(
     pipeline: Pipeline, content_type: ContentType, column: str, same: dict[str, Any]
 ) -> None:
     pipeline.load(bundle_of(IDS[:2]))
@@ -347,7 +347,7 @@ def test_a_unique_rule_of_the_products_own_is_named_and_costs_no_id(
     assert {row["id"] for row in saved} == {content[kind.id_field] for content in contents.values()}
 
 
-def test_columns_that_are_narrower_than_ours_refuse_their_item_alone(pipeline: Pipeline) -> None:
+def test_a_value_too_long_for_a_narrower_column_fails_only_its_item(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.execute("ALTER TABLE tutorial_metadata ALTER COLUMN title TYPE varchar(40)")
     content = tutorial(IDS[2], title="x" * 41)
@@ -357,7 +357,7 @@ def test_columns_that_are_narrower_than_ours_refuse_their_item_alone(pipeline: P
     assert (item["concept_id"], item["error_code"]) == (IDS[2], "22001")
 
 
-def test_a_roadmap_that_disappears_meanwhile_leaves_its_content_staged(pipeline: Pipeline) -> None:
+def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     planned = pipeline.plan()
     pipeline.execute("DELETE FROM roadmap_metadata")
@@ -396,9 +396,7 @@ def test_a_roadmap_that_disappears_meanwhile_leaves_its_content_staged(pipeline:
         ("UPDATE roadmap_tasks SET roadmap_id = 'nowhere'", "RoadmapNotFound: there is no roadmap 'nowhere'"),
     ],
 )
-def test_a_roadmap_that_cannot_be_worked_on_is_said_on_the_task(
-    pipeline: Pipeline, change: str, message: str
-) -> None:
+def test_an_unusable_roadmap_is_recorded_on_the_task(pipeline: Pipeline, change: str, message: str) -> None:
     pipeline.load(bundle_of(["a"]))
     pipeline.execute("ALTER TABLE roadmap_tasks DROP CONSTRAINT IF EXISTS roadmap_tasks_roadmap_id_fkey")
     pipeline.execute(change)
@@ -409,7 +407,7 @@ def test_a_roadmap_that_cannot_be_worked_on_is_said_on_the_task(
     assert task["completed_at"] is not None
 
 
-def test_a_concept_that_stands_twice_is_said_on_the_task(pipeline: Pipeline) -> None:
+def test_a_duplicate_concept_is_recorded_on_the_task(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     framework = json.dumps(framework_of(["a", "b", "a"]))
     pipeline.execute("UPDATE roadmap_metadata SET framework_data = CAST(:f AS json)", f=framework)
@@ -424,7 +422,7 @@ def test_a_task_that_does_not_exist_ends_the_run_and_writes_nothing(pipeline: Pi
     assert result.error.error == "TaskNotFoundError"
 
 
-def test_the_products_own_changes_of_the_framework_survive(pipeline: Pipeline) -> None:
+def test_changes_of_the_framework_by_the_product_survive(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a", "b"]))
     planned = pipeline.plan()
     changed = framework_of(["b", "new", "a"], subtitle="changed meanwhile")
@@ -438,7 +436,7 @@ def test_the_products_own_changes_of_the_framework_survive(pipeline: Pipeline) -
     assert pipeline.concepts()["a"]["content_status"] == "completed"
 
 
-def test_a_run_that_nothing_is_known_of_accounts_for_every_item(pipeline: Pipeline) -> None:
+def test_items_without_a_recorded_cause_get_the_failure_not_reported(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     planned = pipeline.plan()
     pipeline.save(pipeline.requests(planned)[0])
@@ -450,8 +448,10 @@ def test_a_run_that_nothing_is_known_of_accounts_for_every_item(pipeline: Pipeli
     }
 
 
-def test_a_first_run_that_never_got_to_its_claim_is_recorded(pipeline: Pipeline) -> None:
-    """The task stayed pending for ever: no attempt was the run's, so nobody could write how it ended."""
+def test_a_first_execution_that_failed_before_its_claim_is_recorded(pipeline: Pipeline) -> None:
+    """Regression: the task stayed pending for ever, because the execution had no attempt to record its end
+    in.
+    """
     pipeline.load(bundle_of(concept_ids(2)))
     lost = StateError(error="DatabaseUnavailableError", cause="no connection")
     result = pipeline.finalize(None, error=lost)
@@ -462,7 +462,9 @@ def test_a_first_run_that_never_got_to_its_claim_is_recorded(pipeline: Pipeline)
     assert pipeline.run().complete
 
 
-def test_a_run_that_never_got_to_its_claim_takes_no_other_runs_task(pipeline: Pipeline) -> None:
+def test_an_execution_that_failed_before_its_claim_does_not_change_another_executions_task(
+    pipeline: Pipeline,
+) -> None:
     pipeline.load(bundle_of(concept_ids(2)))
     planned = pipeline.plan()
     pipeline.runs += 1
@@ -471,7 +473,7 @@ def test_a_run_that_never_got_to_its_claim_takes_no_other_runs_task(pipeline: Pi
     assert pipeline.task()["attempt"] == planned.plan.attempt
 
 
-def test_an_item_that_was_saved_after_all_has_not_failed(pipeline: Pipeline) -> None:
+def test_a_failure_is_withdrawn_if_the_item_was_saved_later(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     planned = pipeline.plan()
     assert not pipeline.finalize(planned).complete
@@ -482,13 +484,13 @@ def test_an_item_that_was_saved_after_all_has_not_failed(pipeline: Pipeline) -> 
     assert pipeline.task()["failed_concepts"] is None
 
 
-def test_an_older_attempt_writes_no_outcome_over_a_newer_one(pipeline: Pipeline) -> None:
+def test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a", "b"]))
     old = pipeline.plan()
     pipeline.plan()
     before = pipeline.task()
     for request in pipeline.requests(old)[:1]:
-        assert pipeline.save(request).saved == 2  # valid content is kept, whoever saves it
+        assert pipeline.save(request).saved == 2  # valid content of an older attempt is kept
     pipeline.finalize(old)
     assert pipeline.task() == before
     assert pipeline.concepts()["a"]["content_status"] == "completed"
@@ -514,7 +516,7 @@ def test_a_step_that_runs_twice_claims_once(pipeline: Pipeline) -> None:
     assert pipeline.plan() == first
 
 
-def test_an_attempt_that_is_another_executions_is_stale(pipeline: Pipeline) -> None:
+def test_an_attempt_of_another_execution_is_stale(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     pipeline.plan()
     request = PlanRequest(input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn="arn:another"))

@@ -1,4 +1,4 @@
-"""The PostgreSQL that we run ourselves, and the one that we are given."""
+"""The local PostgreSQL server: our own one, and one given by `DATABASE_URL`."""
 
 import os
 import shutil
@@ -43,8 +43,8 @@ def server(data_dir: Path) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="module")
-def left_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """One for all the tests that only look at it."""
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One server for all tests that do not change it."""
     with PostgresServer.start(tmp_path_factory.mktemp("postgres"), fsync=False) as server:
         yield server
 
@@ -61,7 +61,7 @@ def scalars(url: str, query: str) -> list[object]:
 
 @contextmanager
 def session(server: PostgresServer, password: str) -> Iterator[pg8000.dbapi.Cursor]:
-    """A session that may be refused or cut off: pg8000 would leave its socket to the garbage collector."""
+    """A session that may be refused or terminated. pg8000 would leave its socket to the garbage collector."""
     connected = socket.create_connection((server.host, server.port))
     try:
         yield pg8000.dbapi.connect(
@@ -97,44 +97,44 @@ def has_ended(pid: int) -> bool:
         return True
 
 
-def test_it_listens_on_loopback_alone(left_running: PostgresServer) -> None:
+def test_the_server_listens_on_loopback_only(shared_server: PostgresServer) -> None:
     listening = [tuple(at.laddr) for at in psutil.net_connections("tcp") if at.status == psutil.CONN_LISTEN]
 
-    assert [at for at in listening if left_running.port in at] == [("127.0.0.1", left_running.port)]
-    assert scalars(left_running.url, "SHOW unix_socket_directories") == [""]
+    assert [at for at in listening if shared_server.port in at] == [("127.0.0.1", shared_server.port)]
+    assert scalars(shared_server.url, "SHOW unix_socket_directories") == [""]
 
 
-def test_its_port_is_no_ephemeral_one(left_running: PostgresServer) -> None:
+def test_the_port_is_below_the_ephemeral_range(shared_server: PostgresServer) -> None:
     with socket.socket() as anybody:
         anybody.bind(("127.0.0.1", 0))
-        assert left_running.port < anybody.getsockname()[1]
+        assert shared_server.port < anybody.getsockname()[1]
 
 
-def test_it_is_not_root(left_running: PostgresServer) -> None:
-    assert psutil.Process(left_running.pid).uids().effective != 0
+def test_the_server_does_not_run_as_root(shared_server: PostgresServer) -> None:
+    assert psutil.Process(shared_server.pid).uids().effective != 0
 
 
-def test_it_asks_for_the_password(left_running: PostgresServer) -> None:
-    with pytest.raises(pg8000.dbapi.Error) as refused, session(left_running, "guessed"):
+def test_the_server_requires_the_password(shared_server: PostgresServer) -> None:
+    with pytest.raises(pg8000.dbapi.Error) as refused, session(shared_server, "guessed"):
         pass
 
     assert refused.value.args[0]["C"] == "28P01"
-    assert left_running.password not in repr(left_running)
+    assert shared_server.password not in repr(shared_server)
 
 
-def test_text_is_unicode_and_time_is_utc(left_running: PostgresServer) -> None:
-    assert scalars(left_running.url, "SELECT pg_encoding_to_char(encoding) FROM pg_database") == ["UTF8"] * 4
-    assert scalars(left_running.url, "SELECT upper('école 路线图 🗺')") == ["ÉCOLE 路线图 🗺"]
-    assert scalars(left_running.url, "SHOW timezone") == ["UTC"]
+def test_the_encoding_is_utf8_and_the_time_zone_is_utc(shared_server: PostgresServer) -> None:
+    assert scalars(shared_server.url, "SELECT pg_encoding_to_char(encoding) FROM pg_database") == ["UTF8"] * 4
+    assert scalars(shared_server.url, "SELECT upper('école 路线图 🗺')") == ["ÉCOLE 路线图 🗺"]
+    assert scalars(shared_server.url, "SHOW timezone") == ["UTC"]
 
 
-def test_it_holds_two_hundred_sessions_and_commits_to_disk(data_dir: Path) -> None:
+def test_the_server_allows_two_hundred_sessions_and_uses_fsync(data_dir: Path) -> None:
     with PostgresServer.start(data_dir) as server:
         assert scalars(server.url, "SHOW max_connections") == ["200"]
         assert scalars(server.url, "SHOW fsync") == ["on"]
 
 
-def test_its_programs_may_be_where_only_we_may_enter(
+def test_the_binaries_may_be_in_a_private_directory(
     data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = tmp_path / "closed"
@@ -149,7 +149,7 @@ def test_its_programs_may_be_where_only_we_may_enter(
         assert scalars(server.url, "SELECT 1") == [1]
 
 
-def test_nothing_is_left_after_stop(server: PostgresServer, data_dir: Path) -> None:
+def test_stop_ends_all_processes_and_can_be_repeated(server: PostgresServer, data_dir: Path) -> None:
     processes = [server.pid, *(child.pid for child in psutil.Process(server.pid).children(recursive=True))]
     assert len(processes) > 1
 
@@ -173,7 +173,7 @@ def test_stop_does_not_wait_for_open_sessions(server: PostgresServer) -> None:
     assert has_ended(server.pid)
 
 
-def test_committed_rows_survive_a_kill_and_the_url_stays(server: PostgresServer) -> None:
+def test_committed_rows_and_the_url_survive_a_kill(server: PostgresServer) -> None:
     url, killed = server.url, server.pid
     execute(url, "CREATE TABLE kept AS SELECT 'committed' AS word")
 
@@ -187,7 +187,7 @@ def test_committed_rows_survive_a_kill_and_the_url_stays(server: PostgresServer)
     assert scalars(url, "SELECT word FROM kept") == ["committed"]
 
 
-def test_a_kill_leaves_what_was_committed_and_nothing_else(server: PostgresServer) -> None:
+def test_a_kill_keeps_exactly_the_committed_rows(server: PostgresServer) -> None:
     execute(server.url, "CREATE TABLE numbers (n integer)")
     for round_ in range(3):
         with session(server, server.password) as cursor:
@@ -206,7 +206,7 @@ def test_a_running_server_is_not_started_again(server: PostgresServer) -> None:
     assert scalars(server.url, "SELECT 1") == [1]
 
 
-def test_a_data_dir_outlives_its_server(data_dir: Path) -> None:
+def test_a_data_dir_can_be_used_by_the_next_server(data_dir: Path) -> None:
     with PostgresServer.start(data_dir, fsync=False) as first:
         execute(first.url, "CREATE TABLE kept AS SELECT 1 AS n")
 
@@ -215,7 +215,7 @@ def test_a_data_dir_outlives_its_server(data_dir: Path) -> None:
         assert second.password == first.password
 
 
-def test_a_cluster_that_was_not_finished_is_made_anew(data_dir: Path) -> None:
+def test_an_incomplete_cluster_is_created_again(data_dir: Path) -> None:
     (data_dir / "cluster.unfinished/base").mkdir(parents=True)
     (data_dir / "password").write_text("of the cluster that never was")
 
@@ -230,7 +230,9 @@ def test_two_servers_do_not_share_a_data_dir(server: PostgresServer, data_dir: P
     assert scalars(server.url, "SELECT 1") == [1]
 
 
-def test_a_port_that_was_taken_meanwhile_is_not_used(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_port_is_used_if_the_first_one_was_taken_meanwhile(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as somebody:
         somebody.bind(("127.0.0.1", 0))
         somebody.listen()
@@ -244,7 +246,7 @@ def test_a_port_that_was_taken_meanwhile_is_not_used(data_dir: Path, monkeypatch
             assert scalars(server.url, "SELECT 1") == [1]
 
 
-def test_a_detached_server_outlives_its_starter_and_is_found(data_dir: Path) -> None:
+def test_a_detached_server_keeps_running_after_its_parent_and_is_found(data_dir: Path) -> None:
     with starter_of(data_dir, "detached") as starter:
         assert starter.stdout is not None
         pid = int(starter.stdout.readline())
@@ -262,9 +264,9 @@ def test_a_detached_server_outlives_its_starter_and_is_found(data_dir: Path) -> 
     assert has_ended(found.pid)
 
 
-if sys.platform == "linux":  # elsewhere a parent's death goes unnoticed, and nothing else is promised
+if sys.platform == "linux":  # other platforms have no signal for the death of a parent process
 
-    def test_a_server_does_not_outlive_its_starter(data_dir: Path) -> None:
+    def test_a_server_stops_with_its_parent_process(data_dir: Path) -> None:
         with starter_of(data_dir, "tied") as starter:
             assert starter.stdout is not None
             pid = int(starter.stdout.readline())
@@ -274,7 +276,7 @@ if sys.platform == "linux":  # elsewhere a parent's death goes unnoticed, and no
         assert wait_until(lambda: has_ended(pid))
 
 
-def test_a_process_id_that_is_now_another_s_is_left_alone(server: PostgresServer, data_dir: Path) -> None:
+def test_a_process_id_that_was_reused_is_not_signalled(server: PostgresServer, data_dir: Path) -> None:
     lock_file = data_dir / "cluster/postmaster.pid"
     lines = lock_file.read_text().splitlines()
     server.stop()
@@ -284,7 +286,7 @@ def test_a_process_id_that_is_now_another_s_is_left_alone(server: PostgresServer
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
-def test_a_given_server_gets_a_database_and_gives_it_back(
+def test_on_a_given_server_a_database_is_created_and_dropped(
     server: PostgresServer, data_dir: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", server.url.replace("postgresql+pg8000", scheme))

@@ -1,4 +1,4 @@
-"""What a batch makes the server read, by its plans: nothing that grows with the roadmap's other concepts."""
+"""The query plans of a batch: the rows that it reads do not grow with the roadmap's other concepts."""
 
 import json
 from collections.abc import Iterator
@@ -13,15 +13,17 @@ from tests.factories import bundle_of, concept_ids
 from tests.integration.pipeline import Pipeline
 
 SAVED, BATCH = 600, 20
-LOOKED_UP = 5
-"""Rows that a batch may read of each of its concepts."""
+MAX_ROWS_PER_CONCEPT = 5
+"""Maximum rows that a batch may read per concept."""
 
 every_kind = pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=CONTENT_KINDS)
 
 
 @pytest.fixture
 def growing(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The next batch of a roadmap that has grown since statistics were made, which say that it is empty."""
+    """The next batch of a roadmap that has grown since the last ANALYZE, so that the statistics call it
+    empty.
+    """
     ids, neighbours = concept_ids(SAVED + BATCH), concept_ids(SAVED, "r-0")
     pipeline.load(bundle_of(neighbours, roadmap_id="r-0", task_id="t-0") | {"content": []})
     pipeline.load(bundle_of(ids) | {"content": []})
@@ -38,26 +40,28 @@ def growing(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 
 @every_kind
-def test_a_batch_reads_no_row_of_the_others(
+def test_save_reads_no_rows_of_other_concepts(
     pipeline: Pipeline, growing: list[dict[str, Any]], kind: ContentKind
 ) -> None:
-    """A join would have read all 600 rows of the roadmap for each of the 20, since it took them for none."""
+    """A join would read all 600 rows of the roadmap for each of the 20 concepts, because of the stale
+    statistics.
+    """
     with pipeline.engine.begin() as connection:
         plan = _save(connection, kind, "r-1", growing, "EXPLAIN (ANALYZE, FORMAT JSON)")
 
-    assert _rows_read(plan) <= LOOKED_UP * BATCH
+    assert _rows_read(plan) <= MAX_ROWS_PER_CONCEPT * BATCH
 
 
 def test_versions_are_looked_up_for_the_concepts_asked_for(
     pipeline: Pipeline, growing: list[dict[str, Any]]
 ) -> None:
-    """Generate asks for each batch."""
+    """The query that Generate runs for each batch."""
     (statement,) = (kind.versions_sql for kind in CONTENT_KINDS.values() if kind.versions_sql is not None)
     asked = {"roadmap_id": "r-1", "concept_ids": json.dumps([entry["concept_id"] for entry in growing])}
     with pipeline.engine.begin() as connection:
         plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), asked)
 
-    assert _rows_read(plan) <= LOOKED_UP * BATCH
+    assert _rows_read(plan) <= MAX_ROWS_PER_CONCEPT * BATCH
 
 
 def _save(
@@ -71,7 +75,7 @@ def _save(
 
 
 def _rows_read(plan: list[dict[str, Any]]) -> float:
-    """Rows that came out of tables, or were compared with another and thrown away."""
+    """Rows returned by scans plus rows removed by filters."""
     read: float = sum(
         (
             ("Relation Name" in node and node["Node Type"] != "ModifyTable") * node["Actual Rows"]

@@ -1,4 +1,4 @@
-"""Retry, redrive and reconcile, without a state machine: what they decide, and what they put right."""
+"""Decisions and repairs of retry, redrive and reconcile, without a state machine."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ def sweep(pipeline: Pipeline, **request: Any) -> ReconcileResult:
 
 
 def the_report(pipeline: Pipeline) -> None:
-    """The state of the bug report: a duplicate key, nothing recorded, half of the rows there."""
+    """The state of the bug report: a duplicate key, half of the rows saved, no outcome recorded."""
     pipeline.load(bundle_of(IDS))
     planned = pipeline.plan()
     for request in pipeline.requests(planned):
@@ -63,7 +63,7 @@ def the_report(pipeline: Pipeline) -> None:
     )
 
 
-def test_what_is_missing_is_asked_of_the_database_and_not_of_the_framework(
+def test_missing_items_are_read_from_the_tables_and_not_from_the_framework(
     pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     the_report(pipeline)
@@ -81,7 +81,7 @@ def test_what_is_missing_is_asked_of_the_database_and_not_of_the_framework(
     assert pipeline.rows("SELECT * FROM tutorial_metadata ORDER BY concept_id") == saved
 
 
-def test_nothing_missing_and_told_otherwise_is_put_right_on_the_spot(pipeline: Pipeline) -> None:
+def test_a_task_without_missing_items_is_finalized_at_once_by_a_retry(pipeline: Pipeline) -> None:
     the_report(pipeline)
     planned = pipeline.plan()
     for request in pipeline.requests(planned):
@@ -107,8 +107,8 @@ def test_nothing_missing_and_told_otherwise_is_put_right_on_the_spot(pipeline: P
     ],
     ids=["null", "array", "string", "number", "deep", "attempt", "text"],
 )
-def test_a_summary_that_the_product_wrote_is_in_nobodys_way(pipeline: Pipeline, summary: str) -> None:
-    """An ORM writes "nothing" into a json column as the JSON null, which is not the same as NULL."""
+def test_a_summary_of_the_product_does_not_prevent_a_retry(pipeline: Pipeline, summary: str) -> None:
+    """An ORM writes Python's `None` into a json column as JSON `null`, which differs from SQL NULL."""
     pipeline.load(bundle_of(IDS))
     for request in pipeline.requests(pipeline.plan()):
         pipeline.save(request)
@@ -121,7 +121,7 @@ def test_a_summary_that_the_product_wrote_is_in_nobodys_way(pipeline: Pipeline, 
     assert pipeline.task()["execution_summary"]["duration_seconds"] >= 0
 
 
-def test_a_task_of_somebody_else_is_not_there(pipeline: Pipeline) -> None:
+def test_a_task_of_another_user_is_not_found(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     with pytest.raises(TaskNotFoundError):
         retry(pipeline, "somebody else")
@@ -139,14 +139,14 @@ def test_a_task_whose_execution_runs_is_not_retried(pipeline: Pipeline, status: 
 
 
 @pytest.mark.parametrize("status", ["processing", "cancelled", "failed", "pending"])
-def test_a_task_whose_execution_is_over_is_retried_whatever_it_says(pipeline: Pipeline, status: str) -> None:
+def test_a_task_whose_execution_ended_is_retried_whatever_its_status(pipeline: Pipeline, status: str) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()
     pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
     assert retry(pipeline).attempt == 2
 
 
-def test_an_attempt_that_is_just_being_started_is_left_alone(pipeline: Pipeline) -> None:
+def test_an_attempt_that_was_just_claimed_is_not_retried(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     answer = retry(pipeline)
     assert answer.execution_arn is not None
@@ -182,7 +182,9 @@ def awaiting(
 
 
 @pytest.mark.parametrize(("planned", "seen"), [(0, 0), (1, 1), (3, 3), (3, 2)])
-def test_a_run_that_was_not_redriven_since_its_plan_ends(pipeline: Pipeline, planned: int, seen: int) -> None:
+def test_an_execution_that_was_not_redriven_since_its_plan_fails(
+    pipeline: Pipeline, planned: int, seen: int
+) -> None:
     outcome = incomplete(pipeline)
     with pytest.raises(ContentIncomplete, match="missing: 30 tutorial, 30 resources, 30 quiz"):
         await_redrive(awaiting(outcome, planned=planned, seen=seen), pipeline.services, Deadline.after(30))
@@ -196,7 +198,7 @@ def test_a_redriven_run_claims_the_next_attempt_once(pipeline: Pipeline) -> None
     assert await_redrive(request, pipeline.services, Deadline.after(30)) == first
 
 
-def test_redriven_after_all_was_healed_it_writes_nothing(pipeline: Pipeline) -> None:
+def test_a_redriven_execution_with_nothing_missing_writes_nothing(pipeline: Pipeline) -> None:
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
     assert pipeline.run().complete
     before = pipeline.task()
@@ -204,7 +206,7 @@ def test_redriven_after_all_was_healed_it_writes_nothing(pipeline: Pipeline) -> 
     assert pipeline.task() == before
 
 
-def test_redriven_while_a_retry_runs_it_loses_the_claim(pipeline: Pipeline) -> None:
+def test_an_execution_that_is_redriven_during_a_retry_loses_the_claim(pipeline: Pipeline) -> None:
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
     answer = retry(pipeline)
     assert answer.execution_arn is not None
@@ -213,7 +215,7 @@ def test_redriven_while_a_retry_runs_it_loses_the_claim(pipeline: Pipeline) -> N
         await_redrive(request, pipeline.services, Deadline.after(30))
 
 
-def test_the_end_of_an_execution_that_recorded_nothing_is_recorded(pipeline: Pipeline) -> None:
+def test_the_end_of_an_execution_without_finalize_is_recorded(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     for request in pipeline.requests(pipeline.plan())[:3]:
         pipeline.save(request)
@@ -226,7 +228,9 @@ def test_the_end_of_an_execution_that_recorded_nothing_is_recorded(pipeline: Pip
     assert sweep(pipeline, detail=end).repairs == []
 
 
-def test_the_end_of_an_execution_that_never_claimed_is_recorded_by_its_input(pipeline: Pipeline) -> None:
+def test_the_end_of_an_execution_without_a_claim_is_recorded_for_the_task_in_its_input(
+    pipeline: Pipeline,
+) -> None:
     pipeline.load(bundle_of(IDS))
     end = ExecutionEnd(execution_arn="arn:run-1", status="TIMED_OUT", input='{"task_id": "t-1"}')
     assert [(repair.task_id, repair.status) for repair in sweep(pipeline, detail=end).repairs] == [
@@ -239,7 +243,7 @@ def test_the_end_of_an_execution_that_never_claimed_is_recorded_by_its_input(pip
 
 
 @pytest.mark.parametrize("run_input", [None, "", "[]", '{"task_id": 7}', '{"task_id": "another"}'])
-def test_an_input_that_names_no_task_of_ours_names_none(pipeline: Pipeline, run_input: str | None) -> None:
+def test_an_input_without_a_valid_task_is_ignored(pipeline: Pipeline, run_input: str | None) -> None:
     pipeline.load(bundle_of(IDS))
     end = ExecutionEnd(execution_arn="arn:run-1", status="FAILED", input=run_input)
     assert sweep(pipeline, detail=end).checked == 0
@@ -254,7 +258,7 @@ def test_a_task_that_was_cancelled_before_its_claim_stays_cancelled(pipeline: Pi
     assert (pipeline.task()["status"], pipeline.task()["attempt"]) == ("cancelled", 0)
 
 
-def test_an_execution_that_goes_on_is_left_alone(pipeline: Pipeline) -> None:
+def test_a_running_execution_is_left_alone(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()
     executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
@@ -263,7 +267,7 @@ def test_an_execution_that_goes_on_is_left_alone(pipeline: Pipeline) -> None:
     assert pipeline.task() == before
 
 
-def test_a_crash_between_claim_and_start_is_found_by_the_sweep(pipeline: Pipeline) -> None:
+def test_the_sweep_finds_an_attempt_that_was_claimed_and_never_started(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     answer = retry(pipeline)
     assert answer.execution_arn is not None
@@ -307,10 +311,10 @@ def test_drift_is_found_and_repaired_once(pipeline: Pipeline, drift: str, change
 
 
 class RefusesOthers(RecordedExecutions):
-    """The role may describe this state machine's executions, and no others."""
+    """Step Functions for a role that may describe only this state machine's executions."""
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """As IAM refuses it."""
+        """AccessDenied, as IAM answers."""
         if execution_arn == "arn:others":
             raise ExecutionsUnavailableError("DescribeExecution: AccessDeniedException")
         return super().state(execution_arn)
@@ -327,10 +331,10 @@ def name_an_execution_of_others(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("trouble", [refuse_the_status, name_an_execution_of_others])
-def test_a_task_that_cannot_be_reconciled_keeps_no_other_from_it(
+def test_a_task_that_cannot_be_reconciled_does_not_stop_the_sweep(
     pipeline: Pipeline, trouble: Callable[[Pipeline], None]
 ) -> None:
-    """It was the oldest, and so each sweep began with it, and ended."""
+    """Regression: the oldest task came first in each sweep, and its error ended the sweep."""
     for number in (1, 2):
         pipeline.load(bundle_of(["c"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute(
@@ -345,7 +349,7 @@ def test_a_task_that_cannot_be_reconciled_keeps_no_other_from_it(
     assert [task["status"] for task in found] == ["processing", "failed"]
 
 
-def test_a_task_whose_roadmap_is_held_by_another_session_is_left_for_the_next_sweep(
+def test_a_task_whose_roadmap_is_locked_is_left_for_the_next_sweep(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("roadmap_content.postgres.engine.LOCK_TIMEOUT", 1)
@@ -367,7 +371,7 @@ def test_a_task_whose_roadmap_is_held_by_another_session_is_left_for_the_next_sw
     patient.engine.dispose()
 
 
-def test_the_sweeps_take_turns_until_every_finished_task_was_looked_at(
+def test_successive_sweeps_check_every_finished_task(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("roadmap_content.steps.reconcile.SWEEP_LIMIT", 5)
@@ -384,16 +388,16 @@ def test_the_sweeps_take_turns_until_every_finished_task_was_looked_at(
 
 
 class StartsWithoutAnAnswer(RecordedExecutions):
-    """StartExecution starts the run, and its answer is lost."""
+    """StartExecution starts the execution, but its response is lost."""
 
     def start(self, task_id: str, attempt: int) -> None:
-        """Start, and do not say so."""
+        """Start, then fail."""
         super().start(task_id, attempt)
         self.states[self.arn(task_id, attempt)] = ExecutionState.RUNNING
         raise ExecutionsUnavailableError("StartExecution: no answer")
 
 
-def test_a_start_that_was_not_answered_is_not_started_again(pipeline: Pipeline) -> None:
+def test_a_start_with_a_lost_response_is_not_repeated_as_another_attempt(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.services.executions = StartsWithoutAnAnswer()
     with pytest.raises(ExecutionsUnavailableError):
@@ -405,9 +409,7 @@ def test_a_start_that_was_not_answered_is_not_started_again(pipeline: Pipeline) 
 
 
 @pytest.mark.parametrize("levels", [200, 930, 960, 1_000, 5_000])
-def test_a_framework_that_is_nested_too_deep_is_said_by_everyone_who_reads_it(
-    pipeline: Pipeline, levels: int
-) -> None:
+def test_every_reader_refuses_a_framework_that_is_nested_too_deep(pipeline: Pipeline, levels: int) -> None:
     pipeline.load(bundle_of(IDS))
     nested = "[" * levels + "]" * levels
     pipeline.execute(

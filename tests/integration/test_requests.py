@@ -1,4 +1,4 @@
-"""A batch asks S3 as little as the layout allows, and for many objects at once."""
+"""The number of S3 requests of a batch, and their concurrency."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,7 +20,7 @@ CONCEPTS = 2 * PARALLEL
 
 
 class CountingClient:
-    """An S3 client that counts what it is asked, and can hold back requests until so many are under way."""
+    """An S3 client that counts requests and can hold them until a given number is in flight."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -39,14 +39,16 @@ class CountingClient:
 
 @pytest.fixture
 def counted(pipeline: Pipeline) -> CountingClient:
-    """The client of the pipeline's bucket, from now on."""
+    """Replace the client of the pipeline's bucket."""
     client = CountingClient(pipeline.bucket._client)  # noqa: SLF001 - what asks S3 in its place
     pipeline.services.bucket = Bucket(pipeline.bucket.name, client)  # type: ignore[arg-type]
     return client
 
 
 def batch_of(pipeline: Pipeline, content_type: ContentType, counted: CountingClient) -> BatchRequest:
-    """The first batch of a content type, of a roadmap that is staged whole; nothing is counted before it."""
+    """The first batch of a content type, for a roadmap with all items staged. Earlier requests are not
+    counted.
+    """
     pipeline.services.settings = Settings(SETTINGS | {"BATCH_SIZE": str(CONCEPTS)})
     pipeline.load(bundle_of(concept_ids(CONCEPTS)))
     requests = pipeline.requests(pipeline.plan())
@@ -55,7 +57,7 @@ def batch_of(pipeline: Pipeline, content_type: ContentType, counted: CountingCli
 
 
 @pytest.mark.parametrize("content_type", ContentType)
-def test_what_is_staged_is_listed_and_then_read_once(
+def test_staged_items_are_listed_with_one_request_and_read_once(
     pipeline: Pipeline, counted: CountingClient, content_type: ContentType
 ) -> None:
     request = batch_of(pipeline, content_type, counted)
@@ -69,7 +71,7 @@ def test_what_is_staged_is_listed_and_then_read_once(
     assert counted.asked == {"get_object": 1 + CONCEPTS, **texts}
 
 
-def test_what_is_staged_is_read_many_objects_at_once(pipeline: Pipeline, counted: CountingClient) -> None:
+def test_staged_items_are_read_concurrently(pipeline: Pipeline, counted: CountingClient) -> None:
     request = batch_of(pipeline, ContentType.QUIZ, counted)
     counted.gate = Barrier(PARALLEL)
     assert pipeline.save(request).saved == CONCEPTS

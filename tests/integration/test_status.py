@@ -1,4 +1,4 @@
-"""How a task stands, as polls see it."""
+"""A task's status, as polling clients see it."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ WRITE = "UPDATE roadmap_metadata SET framework_data = CAST(:document AS json) WH
 
 @pytest.fixture
 def frameworks_read(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Every document that was fetched and parsed."""
+    """Every framework that was fetched and parsed."""
     documents: list[object] = []
 
     def read(text: str) -> Any:
@@ -53,7 +53,7 @@ def test_a_poll_sees_every_save_and_reads_the_framework_once(
     assert len(frameworks_read) == 1
 
 
-def test_a_poll_sees_what_the_product_has_made_of_the_framework_meanwhile(pipeline: Pipeline) -> None:
+def test_a_poll_sees_changes_of_the_framework_by_the_product(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     for ids in (IDS, IDS[:1], IDS[:2], IDS, ("another",)):
         write_framework(pipeline, *ids)
@@ -66,7 +66,7 @@ def test_a_poll_sees_what_the_product_has_made_of_the_framework_meanwhile(pipeli
     assert totals(pipeline) == {0}
 
 
-def test_what_is_remembered_is_nobody_elses(pipeline: Pipeline) -> None:
+def test_a_cached_framework_is_not_returned_to_another_user(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     assert totals(pipeline) == {len(IDS)}
     with pytest.raises(TaskNotFoundError):
@@ -75,10 +75,10 @@ def test_what_is_remembered_is_nobody_elses(pipeline: Pipeline) -> None:
     assert {progress.total for progress in pipeline.status("somebody-else").progress.values()} == {0}
 
 
-def test_the_roadmaps_asked_for_last_are_remembered(
+def test_the_cache_keeps_the_most_recently_used_roadmaps(
     pipeline: Pipeline, frameworks_read: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(framework_cache, "MOST_CONCEPTS", 2 * len(IDS))
+    monkeypatch.setattr(framework_cache, "MAX_CONCEPTS", 2 * len(IDS))
     tasks = [f"t-{number}" for number in range(3)]
     for task_id in tasks:
         roadmap_id = f"r-{task_id}"
@@ -92,8 +92,8 @@ def test_the_roadmaps_asked_for_last_are_remembered(
     assert asked == [1, 1, 0, 1, 0, 1, 0]
 
 
-def test_a_status_is_small_enough_to_be_answered_and_counts_all_the_same(pipeline: Pipeline) -> None:
-    """An answer of Lambda's has 6 MB. The reasons are as long as they can be."""
+def test_the_status_of_the_largest_task_fits_into_a_response(pipeline: Pipeline) -> None:
+    """A Lambda response is limited to 6 MB. The reasons have the maximum length."""
     ids = concept_ids(MOST_ITEMS)
     pipeline.load(bundle_of(ids) | {"content": []})
     pipeline.finalize(pipeline.plan())

@@ -1,4 +1,4 @@
-"""Units of work on a database that misbehaves: what may heal is tried again, what cannot is said once."""
+"""Transactions on a failing database: transient errors are retried, permanent errors are raised at once."""
 
 import threading
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def backend(connection: Connection) -> int:
     return int(connection.scalar(text("SELECT pg_backend_pid()")) or 0)
 
 
-def test_the_session_is_bounded_and_quick(engine: Engine) -> None:
+def test_the_session_has_timeouts_and_jit_is_off(engine: Engine) -> None:
     with engine.connect() as connection:
         settings = {
             name: connection.scalar(text(f"SHOW {name}"))
@@ -71,7 +71,7 @@ def test_the_session_is_bounded_and_quick(engine: Engine) -> None:
     }
 
 
-def test_a_backend_that_is_killed_is_replaced_and_the_work_done_again(engine: Engine, other: Engine) -> None:
+def test_the_transaction_is_retried_after_its_backend_was_killed(engine: Engine, other: Engine) -> None:
     tries = []
 
     def work(connection: Connection) -> list[str]:
@@ -86,14 +86,14 @@ def test_a_backend_that_is_killed_is_replaced_and_the_work_done_again(engine: En
     assert len(set(tries)) == 2
 
 
-def test_a_connection_that_died_while_nobody_used_it_costs_nothing(engine: Engine, other: Engine) -> None:
+def test_a_dead_idle_connection_is_replaced_without_an_error(engine: Engine, other: Engine) -> None:
     pid = transact(engine, backend, Deadline.after(30))
     with other.connect() as killer:
         killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
     assert transact(engine, values, Deadline.after(RESERVE)) == ["a", "b"]
 
 
-def test_a_deadlock_is_tried_again(engine: Engine, other: Engine) -> None:
+def test_a_deadlock_is_retried(engine: Engine, other: Engine) -> None:
     both = threading.Barrier(2, timeout=20)
     tries = {1: 0, 2: 0}
 
@@ -125,7 +125,7 @@ def test_a_deadlock_is_tried_again(engine: Engine, other: Engine) -> None:
 @pytest.mark.parametrize(
     "sqlstate", ["40001", "40P01", "53300", "53100", "55P03", "57014", "57P01", "25006", "58030"]
 )
-def test_what_the_surroundings_refuse_is_transient(engine: Engine, sqlstate: str) -> None:
+def test_environment_errors_are_transient(engine: Engine, sqlstate: str) -> None:
     def work(connection: Connection) -> None:
         connection.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{sqlstate}'; END $$"))
 
@@ -144,7 +144,7 @@ def test_what_the_surroundings_refuse_is_transient(engine: Engine, sqlstate: str
         ("DO $$ BEGIN RAISE EXCEPTION 'a trigger says no'; END $$", "P0001"),
     ],
 )
-def test_what_is_refused_for_the_data_is_said_once(engine: Engine, statement: str, sqlstate: str) -> None:
+def test_data_errors_are_not_retried(engine: Engine, statement: str, sqlstate: str) -> None:
     tries = []
 
     def work(connection: Connection) -> None:
@@ -158,7 +158,7 @@ def test_what_is_refused_for_the_data_is_said_once(engine: Engine, statement: st
     assert transact(engine, values, Deadline.after(30)) == ["a", "b"]
 
 
-def test_a_mistake_in_a_statement_is_a_programming_error(engine: Engine) -> None:
+def test_an_invalid_statement_is_a_programming_error(engine: Engine) -> None:
     with pytest.raises(DBAPIError, match="42P01"):
         transact(
             engine, lambda connection: connection.execute(text("SELECT * FROM nowhere")), Deadline.after(30)
@@ -166,14 +166,14 @@ def test_a_mistake_in_a_statement_is_a_programming_error(engine: Engine) -> None
 
 
 class Unprintable:
-    """A value that cannot be bound."""
+    """A value whose binding raises."""
 
     def __str__(self) -> str:
         raise TypeError("cannot be bound")
 
 
 @pytest.mark.parametrize("poison", ["\ud800", Unprintable()], ids=["surrogate", "unprintable"])
-def test_an_error_while_binding_does_not_poison_the_next_user(engine: Engine, poison: object) -> None:
+def test_an_error_during_binding_does_not_affect_the_next_transaction(engine: Engine, poison: object) -> None:
     def ask(connection: Connection, value: object) -> object:
         return connection.scalar(text("SELECT CAST(:value AS text)"), {"value": value})
 
@@ -183,23 +183,25 @@ def test_an_error_while_binding_does_not_poison_the_next_user(engine: Engine, po
     assert answers == ["a", "b", "c"]
 
 
-def test_an_error_while_reading_does_not_poison_the_next_user(engine: Engine) -> None:
+def test_an_error_during_decoding_does_not_affect_the_next_transaction(engine: Engine) -> None:
     def ask(connection: Connection, value: str) -> object:
         return connection.scalar(text("SELECT CAST(:value AS time)"), {"value": value})
 
     with pytest.raises(ValueError, match="24:00"):
-        transact(engine, partial(ask, value="24:00"), Deadline.after(30))  # which Python has not
+        transact(
+            engine, partial(ask, value="24:00"), Deadline.after(30)
+        )  # which Python's `time` cannot represent
     answers = [transact(engine, partial(ask, value=value), Deadline.after(30)) for value in ("1:00", "2:00")]
     assert answers == [time(1), time(2)]
 
 
-def test_a_server_that_is_not_there_is_unavailable() -> None:
+def test_an_unreachable_server_is_unavailable() -> None:
     nowhere = Credentials("127.0.0.1", 1, "d", "u", "p")
     with pytest.raises(DatabaseUnavailableError):
         transact(open_engine(lambda: nowhere, tls=False), values, Deadline.after(RESERVE))
 
 
-def test_a_rotated_password_is_picked_up(database_url: str) -> None:
+def test_a_rotated_password_is_read_again(database_url: str) -> None:
     right = Credentials.from_url(make_url(database_url))
     wrong = Credentials(right.host, right.port, right.database, right.user, "yesterday's")
     given = iter([wrong, right])

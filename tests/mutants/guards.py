@@ -79,7 +79,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old=_RECORDED + _OF_THE_ATTEMPT,
         new=_RECORDED + _OF_ANY_ATTEMPT,
-        tests=(f"{_PIPELINE}::test_an_older_attempt_writes_no_outcome_over_a_newer_one",),
+        tests=(f"{_PIPELINE}::test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one",),
     ),
     Mutant(
         "the per-roadmap lock",
@@ -87,7 +87,7 @@ MUTANTS = (
         f"{_LAYER}/roadmaps/metadata.py",
         old="WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE",
         new="WHERE roadmap_id = :roadmap_id",
-        tests=(f"{_CONCURRENCY}::test_a_saver_waits_for_another_of_the_same_roadmap",),
+        tests=(f"{_CONCURRENCY}::test_a_saver_waits_for_another_saver_of_the_same_roadmap",),
     ),
     Mutant(
         "the conditional claim",
@@ -95,7 +95,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old=_CLAIMED + _OF_THE_ATTEMPT,
         new=_CLAIMED + _OF_ANY_ATTEMPT,
-        tests=(f"{_CONCURRENCY}::test_of_claims_that_read_the_same_attempt_one_wins",),
+        tests=(f"{_CONCURRENCY}::test_one_of_several_claims_of_the_same_attempt_wins",),
     ),
     _no_catch("Plan", 10 * " ", "{% { 'input': $states.input, 'error'", "test_a_plan_that_fails_is_recorded"),
     _no_catch(
@@ -117,7 +117,7 @@ MUTANTS = (
         old='    event.listen(engine, "handle_error", _discard_if_out_of_step)\n',
         new="",
         tests=(
-            "tests/integration/test_transactions.py::test_an_error_while_reading_does_not_poison_the_next_user",
+            "tests/integration/test_transactions.py::test_an_error_during_decoding_does_not_affect_the_next_transaction",
         ),
     ),
     Mutant(
@@ -142,7 +142,7 @@ MUTANTS = (
         f"{_LAYER}/steps/await_redrive.py",
         old="request.execution.redrive_count <= outcome.planned_redrive_count",
         new="request.execution.redrive_count == 0",
-        tests=(f"{_RECOVERY}::test_a_run_that_was_not_redriven_since_its_plan_ends",),
+        tests=(f"{_RECOVERY}::test_an_execution_that_was_not_redriven_since_its_plan_fails",),
     ),
     Mutant(
         "the lock of an item",
@@ -151,7 +151,7 @@ MUTANTS = (
         old="SELECT pg_try_advisory_lock(hashtextextended(:name, 0))",
         new="SELECT hashtextextended(:name, 0) IS NOT NULL",
         tests=(
-            "tests/integration/test_item_locks.py::test_of_two_invocations_of_a_batch_one_makes_each_item",
+            "tests/integration/test_item_locks.py::test_two_invocations_of_a_batch_generate_each_item_once",
         ),
     ),
     Mutant(
@@ -160,6 +160,6 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old='{_READ} AND user_id = :user_id"',
         new='{_READ}"',
-        tests=(f"{_RECOVERY}::test_a_task_of_somebody_else_is_not_there",),
+        tests=(f"{_RECOVERY}::test_a_task_of_another_user_is_not_found",),
     ),
 )
