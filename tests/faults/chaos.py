@@ -1,11 +1,13 @@
-"""`python -m tests.faults.chaos`: many tasks, while PostgreSQL and functions are killed; then quiet.
+"""`python -m tests.faults.chaos`: run many tasks while PostgreSQL and function processes are killed; then
+check.
 
-The whole local stack: the real template, state machine, handlers, HTTP API and events, each function in
-processes of its own, and a PostgreSQL that syncs. In the quiet, one sweep of Reconcile, and one retry of each
-task. What must then hold of each is held by the oracle, and by comparing every row with what was staged.
+Uses the whole local stack: the real template, state machine, handlers, HTTP API and events, each function in
+separate processes, and PostgreSQL with fsync. After the faults follow one sweep of Reconcile and one retry of
+each task. Then the oracle checks the invariants of each task, and every row is compared with the staged
+content.
 
-The cloud is ministack in place of AWS; its waits between retries are a hundredth of the written ones, and the
-minute that the sweep gives a run to be started in passes by moving `updated_at`.
+The cloud is ministack instead of AWS. Its waits between retries are a hundredth of the configured ones. The
+minute after which the sweep counts an attempt as never started is simulated by changing `updated_at`.
 """
 
 import http.client
@@ -44,40 +46,42 @@ from tests.faults.oracle import LOOK_AT_ONE_OF_MANY, TYPES, Broken, Log, Oracle
 TASKS = int(os.environ.get("CHAOS_TASKS", "500"))
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
 SECONDS = 540
-"""All of it, from the start of the stack to the row_status."""
+"""Time limit of the soak, from the start of the stack to the result."""
 
 CONCEPTS = 30
 AT_ONCE = 8
 BATCH_SIZE = 30
 TASKS_PER_STRIKE = 4
-"""Tasks that end between two strikes, on average: a fast machine is struck as often as a slow one."""
+"""Average number of tasks that end between two faults, so that fast and slow machines get equally many
+faults.
+"""
 
 STORM_SECONDS = 300
-"""When the last strike is over, however slow the machine is: there must be time for the quiet."""
+"""Time of the last fault, so that a slow machine has enough time left for the checks."""
 
 OUTAGE_SECONDS = 1.5
-"""How long no process of a function lives in an outage: every try of what is at work then is lost."""
+"""Duration of an outage of a function's processes: every retry of the current work fails."""
 
 _POLL_SECONDS = 0.4
 _NEVER_STARTED_SECONDS = 5.0
-"""How long an attempt may have no execution before its starter is taken for dead."""
+"""Seconds after which an attempt without an execution counts as never started."""
 
 FROM_STAGED = {
     "tutorial": ("tutorial_id", "title", "summary", "content_version", "estimated_completion_time"),
     "resources": ("id", "resources", "search_queries_used"),
     "quiz": ("quiz_id", "questions", "total_questions"),
 }
-"""What a row has from what was staged, by content type."""
+"""The columns of a row that are copied from staged content, by content type."""
 
 console = Console(stderr=True, highlight=False)
 
 
 class TooLateError(Exception):
-    """The soak did not come to its end in time; says what it was waiting for."""
+    """The soak did not finish in time. The message names the unfinished step."""
 
 
 class PromiseBrokenError(Exception):
-    """What must hold after all does not; names what is broken."""
+    """A check failed at the end of the soak. The message names the failed checks."""
 
 
 @dataclass
@@ -102,7 +106,7 @@ class Subject:
 
 
 def subject(number: int, seed: int) -> Subject:
-    """Task `number` of a seed; every fifth lacks an item, which is to be generated."""
+    """Task `number` of a seed. In every fifth task one item is not staged and must be generated."""
     roadmap_id = f"r-{number:04}"
     ids = concept_ids(CONCEPTS, roadmap_id)
     bundle = bundle_of(ids, roadmap_id=roadmap_id, task_id=f"t-{number:04}", user_id=f"user-{number % 7}")
@@ -116,7 +120,7 @@ def subject(number: int, seed: int) -> Subject:
 
 
 class Whole(Oracle):
-    """An oracle for one of many tasks: the bucket is listed once for all of them."""
+    """An oracle for one of many tasks. The bucket is listed once for all of them."""
 
     statement = LOOK_AT_ONE_OF_MANY
     listed: dict[str, dict[str, str]]
@@ -127,7 +131,7 @@ class Whole(Oracle):
 
 
 class Soak:
-    """Many tasks of one stack."""
+    """The soak of many tasks on one stack."""
 
     def __init__(self, stack: LocalStack, database: PostgresServer, deadline: Deadline) -> None:
         self._stack, self._database, self._deadline = stack, database, deadline
@@ -141,12 +145,12 @@ class Soak:
         self.counts: Counter[str] = Counter()
 
     def close(self) -> None:
-        """Leave no connection behind."""
+        """Close all connections."""
         for target in self._targets:
             target.engine.dispose()
 
     def run(self) -> list[str]:
-        """Storm, quiet, one sweep, one retry each; everything that is broken in the end."""
+        """Faults, a pause, one sweep, one retry per task; returns every failed check."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
                 self._storm(pool)
@@ -165,14 +169,14 @@ class Soak:
                 pool.shutdown(cancel_futures=True, wait=False)
                 raise
 
-    # The storm.
+    # The faults.
 
     def _storm(self, pool: ThreadPoolExecutor) -> None:
         futures = [pool.submit(self._first_run, each) for each in self._subjects]
         over = threading.Event()
         watcher = threading.Thread(target=self._watch, args=("storm", futures, over))
         watcher.start()
-        # PostgreSQL ends with the thread that started it, so this thread kills and starts it.
+        # PostgreSQL stops with the thread that started it, so this thread kills and restarts it.
         try:
             strike_at, ends_at = 0.0, time.monotonic() + STORM_SECONDS
             while not over.wait(0.05) and time.monotonic() < ends_at:
@@ -220,7 +224,7 @@ class Soak:
         self.counts["first runs that ended " + self._follow(each, attempt)] += 1
 
     def _begin(self, each: Subject) -> int:
-        """The user's first request, sent again for as long as nobody answers it; the attempt."""
+        """Send the user's first request until it is answered; return the attempt."""
         for _ in self._tries(f"the API to begin {each.task_id}"):
             answer = self._retry(each)
             if answer is not None and answer.status in (202, 409):
@@ -228,7 +232,7 @@ class Soak:
         raise AssertionError("the tries do not end by themselves")
 
     def _follow(self, each: Subject, attempt: int) -> str:
-        """Wait until the execution of an attempt is over; its status, or `never started`."""
+        """Wait until the execution of an attempt ends; return its status, or `never started`."""
         arn = self._executions.arn(each.task_id, attempt)
         unknown_since: float | None = None
         missing = self._stepfunctions.exceptions.ExecutionDoesNotExist
@@ -244,10 +248,10 @@ class Soak:
                 return status
         raise AssertionError("the tries do not end by themselves")
 
-    # The quiet.
+    # After the faults.
 
     def _sweep(self) -> None:
-        """One sweep of Reconcile, a minute later: no task may be left `processing`."""
+        """One sweep of Reconcile, a minute later. No task may stay `processing`."""
         for name, sql in (
             ("tasks that nobody had finalized yet", "status = 'processing'"),
             ("tasks that were incomplete after their first run", "status NOT IN ('processing', 'completed')"),
@@ -272,7 +276,7 @@ class Soak:
         _raise_first(futures)
 
     def _retry_once(self, each: Subject) -> None:
-        """One retry: one that the API took, which may have been too busy at first."""
+        """Retry once. Repeats the request if the API was too busy to accept it."""
         for _ in self._tries(f"the API to take the retry of {each.task_id}"):
             answer = self._retry(each)
             if answer is None or answer.status != 429:
@@ -283,7 +287,7 @@ class Soak:
         if answer.status == 202:
             self.counts["retries that ended " + self._follow(each, answer.body["attempt"])] += 1
 
-    # The row_status.
+    # The checks.
 
     def _prepare_oracles(self) -> None:
         self._list_the_bucket()
@@ -302,12 +306,12 @@ class Soak:
     def _held(
         self, pool: ThreadPoolExecutor, when: str, ask: Callable[[Oracle], Iterable[Broken]]
     ) -> list[str]:
-        """What is broken, of each task."""
+        """The broken invariants of each task."""
 
         def hold(each: Subject) -> list[str]:
             assert each.oracle is not None
             attempt = each.oracle.look().task["attempt"]
-            each.log.recorded.update(range(1, attempt + 1))  # the sweep has settled whatever was left
+            each.log.recorded.update(range(1, attempt + 1))  # the sweep has finalized all attempts
             return [f"{each.task_id} {when}: {broken}" for broken in ask(each.oracle)]
 
         futures = [pool.submit(hold, each) for each in self._subjects]
@@ -315,7 +319,7 @@ class Soak:
         return [line for future in futures for line in future.result()]
 
     def _wrong_rows(self, pool: ThreadPoolExecutor) -> list[str]:
-        """Every row that is not what was staged, every item without one, and rows that are nobody's."""
+        """Rows that differ from the staged content, items without a row, and rows without a task."""
 
         def compare(each: Subject) -> list[str]:
             assert each.oracle is not None
@@ -350,11 +354,11 @@ class Soak:
             if self.counts[name]
         ]
 
-    # In few words.
+    # Helpers.
 
     @property
     def _target(self) -> Target:
-        """This thread's own: an engine has one connection."""
+        """The target of this thread. An engine has only one connection."""
         if not hasattr(self._own, "target"):
             self._own.target = Target.local(self._stack)
             self._targets.append(self._own.target)
@@ -362,7 +366,7 @@ class Soak:
         return target
 
     def _retry(self, each: Subject) -> Answer | None:
-        """Ask for a retry; `None` where no answer came."""
+        """Request a retry; `None` if there was no response."""
         api: Api = self._target.api(each.user_id)
         try:
             return api.retry(each.task_id)
@@ -370,10 +374,10 @@ class Soak:
             return None
 
     def _tries(self, what: str) -> Iterator[None]:
-        """Try again and again, as long as there is time.
+        """Repeat until the time is up.
 
         Raises:
-            TooLateError: there is none left.
+            TooLateError: the time is up.
         """
         while self._deadline.remaining > 0:
             yield
@@ -381,7 +385,7 @@ class Soak:
         raise TooLateError(f"no time was left to wait for {what}")
 
     def _watch(self, what: str, futures: list[Future[Any]], over: threading.Event | None = None) -> None:
-        """Show how far it is, until all is done or something is broken."""
+        """Show the progress until all are done or a check fails."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         try:
             with Progress(*columns, console=console) as progress:
@@ -417,11 +421,11 @@ def _raise_first(futures: list[Future[None]]) -> None:
 
 
 def main() -> int:
-    """Run the soak; the exit code."""
+    """Run the soak; return the exit code."""
     if os.environ.get("DATABASE_URL"):
         console.print("[red]this kills its database: unset DATABASE_URL[/red]")
         return 2
-    logging.disable()  # of the driver's own lost services: they are meant to be lost
+    logging.disable()  # log records of the lost connections, which the faults cause on purpose
     console.print(f"CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}: {CONCEPTS} concepts each, {AT_ONCE} at a time")
     started = time.monotonic()
     deadline = Deadline.after(SECONDS)

@@ -1,7 +1,7 @@
-"""Faults at the boundary of a COMMIT, by real means: the backend is terminated, or the process is gone.
+"""Real faults before or after a COMMIT: the backend is terminated, or the process is killed.
 
-Before the COMMIT or after it; and either the connection is lost, which the step sees (and after the COMMIT
-cannot know what became of it), or the whole process dies, which nobody in it sees.
+If the connection is lost, the step notices, but after the COMMIT it cannot know the outcome. If the process
+is killed, no code in it notices.
 """
 
 from collections.abc import Iterator
@@ -13,25 +13,25 @@ from sqlalchemy import Connection, Engine, event, text
 
 
 class ProcessDied(BaseException):
-    """The process was killed: whatever it was about to do is not done."""
+    """The process was killed. The remaining work is not done."""
 
 
 class When(StrEnum):
-    """On which side of the COMMIT."""
+    """The side of the COMMIT."""
 
     BEFORE = "before"
     AFTER = "after"
 
 
 class How(StrEnum):
-    """What is lost."""
+    """The kind of loss."""
 
     CONNECTION = "connection"
     PROCESS = "process"
 
 
 class Strike(NamedTuple):
-    """One fault: at the COMMIT with this number (from 0) of what is being done."""
+    """One fault at the COMMIT with this number, counted from 0."""
 
     commit: int
     when: When
@@ -39,9 +39,9 @@ class Strike(NamedTuple):
 
 
 class Commits:
-    """Watches the COMMITs of an engine, and strikes at one when it is told to.
+    """Counts the COMMITs of an engine and injects a fault at one of them.
 
-    `killer` is a second engine on the same database, to terminate the backends of the first.
+    `killer` is a second engine on the same database, which terminates the backends of the first.
     """
 
     def __init__(self, engine: Engine, killer: Engine) -> None:
@@ -52,7 +52,7 @@ class Commits:
 
     @contextmanager
     def struck(self, strike: Strike | None) -> Iterator[None]:
-        """Strike once in what is done inside, if it comes to that COMMIT."""
+        """Inject the fault once inside the block, if that COMMIT is reached."""
         self._strike, self._count = strike, 0
         try:
             yield
@@ -74,6 +74,6 @@ class Commits:
             driver.commit()
         if strike.how is How.PROCESS:
             raise ProcessDied
-        # SQLAlchemy's own COMMIT comes next, and finds nobody there.
+        # SQLAlchemy's own COMMIT follows and finds the connection closed.
         with self._killer.connect() as killer:
             killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})

@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests, the same as the integration tests have; and the report of the matrix."""
+"""Fixtures of the fault tests (shared with the integration tests), and the report of the matrix."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _RESULTS = pytest.StashKey[list[Result]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect what comes of the matrix, also from other workers."""
+    """Collect the results of the matrix, also from other workers."""
     results: list[Result] = []
     config.stash[_RESULTS] = results
 
@@ -35,13 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> str:
-    """The seed, so that a run can be repeated."""
+    """Print the seed, so that a run can be repeated."""
     return f"FAULTS_SEED={SEED} FAULTS_HISTORIES={HISTORIES}"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Where the whole matrix was run, its document is written, or must say what came of it."""
+    """After a complete run of the matrix, write its document or check that it is up to date."""
     results = session.config.stash[_RESULTS]
     if hasattr(session.config, "workerinput") or len(results) < len(RUN):
         return

@@ -1,7 +1,7 @@
-"""Histories: whatever may happen to a task, in any order, as a state machine of Hypothesis.
+"""Histories: random sequences of operations and faults on one task, as a state machine of Hypothesis.
 
-A history that breaks an invariant is shrunk and printed as the body of a test: paste it into
-`test_histories.py`, in a function, as it stands.
+A history that breaks an invariant is shrunk and printed as the body of a test. Paste it into a function in
+`test_histories.py`.
 """
 
 import json
@@ -33,11 +33,11 @@ strikes = st.builds(Strike, st.integers(0, 3), st.sampled_from(When), st.sampled
 concepts = st.sampled_from(IDS)
 kinds = st.sampled_from(TYPES)
 numbers = st.integers(0, 7)
-"""Which of so many, counted from the last, around and around: stays valid while a history shrinks."""
+"""An index counted from the last element, modulo the length: stays valid while a history shrinks."""
 
 
 def _steal(_world: World, concept_id: str, kind: str) -> bytes:
-    """Good content, under the id of another user's row."""
+    """Valid content with the id of another user's row."""
     return json.dumps(
         _valid(kind, concept_id) | {_id(kind): _valid(kind, NEIGHBOURS_CONCEPT)[_id(kind)]}
     ).encode()
@@ -52,7 +52,7 @@ def _cut_off(_world: World, concept_id: str, kind: str) -> bytes:
 
 
 def _next_version(world: World, concept_id: str, kind: str) -> bytes:
-    """Good content: of a tutorial, the version after the highest."""
+    """Valid content; a tutorial gets the version after the highest."""
     if kind != "tutorial":
         return json.dumps(_valid(kind, concept_id)).encode()
     versions = [row["content_version"] for row in world.tutorials(concept_id)]
@@ -60,7 +60,7 @@ def _next_version(world: World, concept_id: str, kind: str) -> bytes:
 
 
 def _another_text(world: World, concept_id: str, kind: str) -> bytes:
-    """Of a tutorial, another text of a version that is taken."""
+    """For a tutorial, another text for an existing version."""
     content = _valid(kind, concept_id)
     if kind == "tutorial":
         content |= {"markdown": "another text", "tutorial_id": f"another {concept_id}"}
@@ -92,15 +92,15 @@ class Histories(RuleBasedStateMachine):
 
     world: World | None = None
     over = False
-    """Something is broken already: what would come of it is of no interest."""
+    """An invariant is broken already; further steps are skipped."""
 
-    # How it begins.
+    # The start.
 
     @initialize(
         count=st.integers(1, 3), staged=st.sets(st.tuples(concepts, kinds)), batch_size=st.integers(1, 3)
     )
     def load(self, count: int, staged: set[tuple[str, str]], batch_size: int) -> None:
-        """A neighbour with content of its own; and a roadmap, of which something is staged."""
+        """Load a neighbour with content, and a roadmap with some staged items."""
         self.scene.empty()
         neighbour = Pipeline(self.scene.aside, "t-2")
         neighbour.load(bundle_of([NEIGHBOURS_CONCEPT], roadmap_id="r-2", task_id="t-2", user_id=NEIGHBOUR))
@@ -116,7 +116,7 @@ class Histories(RuleBasedStateMachine):
         self.untried: set[tuple[str, str]] = set()
         self._check("load")
 
-    # Runs.
+    # Executions.
 
     @rule()
     def start_by_hand(self) -> None:
@@ -125,7 +125,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(strike=st.none() | strikes)
     def retry(self, strike: Strike | None) -> None:
-        """The user's retry; it may die between the claim and StartExecution."""
+        """The user's retry. It may die between the claim and StartExecution."""
         self._check("retry", self._world.attempt(lambda: self._retry(USER), strike), strike)
 
     @rule()
@@ -154,7 +154,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(number=numbers, told=st.booleans())
     def stop(self, number: int, told: bool) -> None:
-        """StopExecution; the event of its end may get lost."""
+        """StopExecution. The event of its end may be lost."""
         run = self._running(number)
         if run is not None:
             self._world.stop(run)
@@ -177,7 +177,7 @@ class Histories(RuleBasedStateMachine):
 
         self._check("redrive_over_the_api", self._world.attempt(redrive))
 
-    # What comes late, or twice.
+    # Late and repeated deliveries.
 
     @rule(number=numbers, batch=numbers, strike=st.none() | strikes)
     def save_late(self, number: int, batch: int, strike: Strike | None) -> None:
@@ -208,7 +208,7 @@ class Histories(RuleBasedStateMachine):
         if run is not None and run.planned is not None:
             self._check("plan_late", run.arn, self._world.attempt(lambda: self._world.plan_again(run)))
 
-    # What puts things right.
+    # Repairs.
 
     @rule(strike=st.none() | strikes)
     def sweep(self, strike: Strike | None) -> None:
@@ -226,17 +226,17 @@ class Histories(RuleBasedStateMachine):
         self._world.let_a_minute_pass()
         self._check("a_minute_passes")
 
-    # What others do meanwhile.
+    # Concurrent changes by the product and by users.
 
     @rule()
     def load_again(self) -> None:
-        """The bundle once more: what is staged of it is staged again."""
+        """Load the bundle again, which stages its content again."""
         self._world.pipeline.load(self.loaded)
         self._check("load_again")
 
     @rule(concept_id=concepts, kind=kinds, staged=st.sampled_from(sorted(STAGED)))
     def stage(self, concept_id: str, kind: str, staged: str) -> None:
-        """The product stages something else, over what is staged."""
+        """The product replaces staged content."""
         world = self._world
         body = STAGED[staged](world, concept_id, kind)
         world.pipeline.stage(Item(concept_id, ContentType(kind)), body)
@@ -253,7 +253,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(concept_id=concepts)
     def publish_a_version(self, concept_id: str) -> None:
-        """The product writes a tutorial's next version itself, as it always did."""
+        """The product writes the next version of a tutorial itself."""
         if self._world.publish(concept_id):
             self._check("publish_a_version", concept_id)
 
@@ -281,7 +281,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(status=st.sampled_from(["pending", "generating", "completed", "failed"]))
     def overwrite_statuses(self, status: str) -> None:
-        """The product writes what it believes, and something of its own."""
+        """The product writes its own statuses and an unknown field."""
 
         def overwrite(framework: dict[str, Any]) -> None:
             for stage in framework["stages"]:
@@ -300,7 +300,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(concept_id=concepts, kind=kinds)
     def remove_rows(self, concept_id: str, kind: str) -> None:
-        """The product deletes an item's rows; what lies staged of it was perhaps never tried."""
+        """The product deletes an item's rows. Its staged content may never have been saved."""
         self._world.remove_rows(concept_id, kind)
         self.untried.add((concept_id, kind))
         self._check("remove_rows", concept_id, kind)
@@ -312,13 +312,13 @@ class Histories(RuleBasedStateMachine):
 
     @rule(deleted=st.booleans())
     def delete_roadmap(self, deleted: bool) -> None:
-        """The product deletes the roadmap, softly, or takes that back."""
+        """The product soft-deletes the roadmap, or restores it."""
         self._world.delete_roadmap(deleted=deleted)
         self._check("delete_roadmap", deleted)
 
     @rule(call=st.sampled_from(["retry", "redrive", "status"]))
     def intrude(self, call: str) -> None:
-        """Another user asks for the task."""
+        """Another user requests the task."""
         world = self._world
         calls: dict[str, Callable[[], object]] = {
             "retry": lambda: self._retry(NEIGHBOUR),
@@ -339,10 +339,10 @@ class Histories(RuleBasedStateMachine):
         world.log.intrusions.append((call, "refused" if ended == "TaskNotFound" else ended))
         self._check("intrude", call)
 
-    # How it ends.
+    # The end.
 
     def teardown(self) -> None:
-        """Then it is quiet: one reconcile puts the records right, and one retry heals."""
+        """Without further faults, one reconcile corrects the records, and one retry completes the task."""
         world = self.world
         if world is None:
             return
@@ -354,7 +354,7 @@ class Histories(RuleBasedStateMachine):
             world.delete_roadmap(deleted=False)
             self._reconcile_once()
             if self.untried:
-                # What was staged last has not been refused yet: the fault is still there.
+                # Content that was staged last may not have been refused yet; then its fault is still there.
                 self._retry_once()
             self._retry_once()
             world.oracle.require(world.oracle.healed(), world.oracle.at_rest())
@@ -376,7 +376,7 @@ class Histories(RuleBasedStateMachine):
             while run.running:
                 self._advance(run)
 
-    # In few words.
+    # Helpers.
 
     @property
     def _world(self) -> World:
@@ -401,7 +401,7 @@ class Histories(RuleBasedStateMachine):
         return running[-1 - number % len(running)] if running else None
 
     def _check(self, *what: object) -> None:
-        """Write down what was done, and hold the invariants that hold at any time against it."""
+        """Log the step, and check the invariants that hold at any time."""
         self._world.log.injected.append(" ".join(map(str, what)))
         self.over = True
         self._world.oracle.require(self._world.oracle.at_any_time())

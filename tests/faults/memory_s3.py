@@ -1,7 +1,7 @@
-"""An S3 of a few dictionaries, for tests that write and read thousands of objects.
+"""An in-memory S3 client, for tests with thousands of objects.
 
-It has the errors and the shapes of boto3's client, as far as this system asks, without its 4 ms a call.
-What the product does with that client is seen by the integration tests on moto, and by the matrix over HTTP.
+It has the methods, errors and response shapes of boto3's client that this system uses, without its 4 ms per
+call. The integration tests use moto instead, and the matrix uses HTTP.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ class _Object(NamedTuple):
 
 
 class MemoryS3:
-    """Buckets and their objects. Safe to be used by several threads."""
+    """Buckets and their objects. Safe for use by several threads."""
 
     def __init__(self) -> None:
         self._buckets: dict[str, dict[str, _Object]] = {}
@@ -31,11 +31,11 @@ class MemoryS3:
 
     @property
     def client(self) -> "S3Client":
-        """This, as boto3's type: as much of it as is used."""
+        """This object, typed as boto3's client."""
         return cast("S3Client", self)
 
     def create_bucket(self, *, Bucket: str) -> None:  # noqa: N803 - boto3's names, here and below
-        """Make an empty bucket."""
+        """Create an empty bucket."""
         self._buckets[Bucket] = {}
 
     def put_object(
@@ -48,7 +48,7 @@ class MemoryS3:
         ContentType: str = "",  # noqa: N803
         IfNoneMatch: str | None = None,  # noqa: N803
     ) -> None:
-        """Store an object; with `IfNoneMatch`, only where there is none."""
+        """Store an object; with `IfNoneMatch`, only if the key does not exist."""
         etag = f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'
         with self._lock:
             if IfNoneMatch == "*" and Key in self._buckets[Bucket]:
@@ -69,14 +69,14 @@ class MemoryS3:
         return {"Metadata": self._find(Bucket, Key, "HeadObject").metadata}
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:  # noqa: N803
-        """List the first thousand keys that begin with a prefix and come after another."""
+        """List the first 1,000 keys with a prefix after a given key."""
         keys = sorted(
             key for key in list(self._buckets[Bucket]) if key.startswith(Prefix) and key > StartAfter
         )
         return {"Contents": [{"Key": key} for key in keys[:1_000]]}
 
     def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803
-        """Delete an object, if it is there."""
+        """Delete an object if it exists."""
         self._buckets[Bucket].pop(Key, None)
 
     def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> None:  # noqa: N803
@@ -85,7 +85,7 @@ class MemoryS3:
             self.delete_object(Bucket=Bucket, Key=entry["Key"])
 
     def get_paginator(self, _operation: str) -> "MemoryS3":
-        """The lister: this itself."""
+        """The paginator: this object itself."""
         return self
 
     def paginate(self, *, Bucket: str) -> Iterator[dict[str, Any]]:  # noqa: N803

@@ -1,8 +1,8 @@
-"""The oracle: which of the invariants I1–I7 is broken, and by which items.
+"""The oracle: checks the invariants I1–I7 and names the items that break them.
 
-It shares nothing with the code under test: its SQL, its reading of the bucket and its idea of what a task
-should say come from the design alone. It remembers what it saw, because "never lost" and "only grow" are
-about two moments.
+It shares no code with the product: its SQL, its reading of the bucket and its expectations of a task's row
+follow from the design document alone. It keeps earlier snapshots, because "never lost" and "only grow"
+compare two points in time.
 """
 
 import json
@@ -31,7 +31,7 @@ OURS = {
     "resources": ("resources_status", "resources_id", "resources_count"),
     "quiz": ("quiz_status", "quiz_id", "quiz_questions_count"),
 }
-"""The fields of a concept that follow from the tables; the first is the status, the second the id."""
+"""The fields of a concept that are projected from the tables. The first is the status, the second the id."""
 
 _OTHERS = {
     "roadmap_tasks": "task_id <> :task_id",
@@ -42,7 +42,7 @@ _OTHERS = {
 
 
 def _looking_at(others: Mapping[str, str]) -> str:
-    """A statement that reads a task and its roadmap whole, and of other tables what is not theirs."""
+    """A statement that reads a task and its roadmap, and the rows of other tasks in all tables."""
     return f"""
 SELECT json_build_object(
     'task', (SELECT row_to_json(t) FROM roadmap_tasks t WHERE task_id = :task_id),
@@ -68,7 +68,7 @@ SELECT json_build_object(
 
 LOOK = _looking_at(_OTHERS)
 LOOK_AT_ONE_OF_MANY = _looking_at({})
-"""Without what is others': for many tasks side by side, which change all the time."""
+"""The statement without the rows of other tasks, for many tasks that change concurrently."""
 
 Item = tuple[str, str]
 """(concept_id, content type)."""
@@ -77,56 +77,56 @@ Row = dict[str, Any]
 
 
 class Broken(NamedTuple):
-    """One invariant that does not hold, and what shows it."""
+    """A broken invariant and its evidence."""
 
     invariant: str
     what: str
     items: tuple[object, ...] = ()
 
     def __str__(self) -> str:
-        """One line for people."""
+        """A one-line description."""
         shown = ", ".join(map(str, self.items[:10])) + (" …" if len(self.items) > 10 else "")
         return f"{self.invariant}: {self.what}" + (f": {shown}" if self.items else "")
 
 
 class InvariantsBroken(AssertionError):  # noqa: N818 - what is broken, not an error of the test
-    """Says what is broken, and what had been done to the system before."""
+    """The broken invariants and the log of what was done before."""
 
 
 @dataclass
 class Log:
-    """What was done to the system, as far as the tables cannot know it."""
+    """What was done to the system, as far as it is not in the tables."""
 
     injected: list[str] = field(default_factory=list)
-    """Every fault and every step, in order: shown beside what is broken."""
+    """Every fault and every step, in order. Printed with broken invariants."""
 
     generated: list[Item] = field(default_factory=list)
-    """What the generator was asked for, each time."""
+    """Every call of the generator."""
 
     unstaged: Counter[Item] = field(default_factory=Counter)
-    """How often an injected fault took away or spoiled what was staged of an item."""
+    """How often an injected fault removed or damaged an item's staged content."""
 
     removed: set[tuple[str, str]] = field(default_factory=set)
-    """The rows, by content type and id, that the product has deleted itself."""
+    """The rows that the product deleted, by content type and id."""
 
     removed_items: set[Item] = field(default_factory=set)
-    """The items that they were of."""
+    """The items of the deleted rows."""
 
     live: dict[str, int] = field(default_factory=dict)
-    """The executions that are going on and have an attempt, with it."""
+    """The running executions that have an attempt, with it."""
 
     recorded: set[int] = field(default_factory=set)
-    """The attempts whose outcome a finalizer has written."""
+    """The attempts whose outcome was recorded."""
 
     intrusions: list[tuple[str, str]] = field(default_factory=list)
-    """What another user asked for, and what came of it: `refused`, or anything else."""
+    """Requests of another user with their result: `refused`, or anything else."""
 
     framework: Row | None = None
-    """`framework_data` as the product last wrote it; as in the bundle, where it did not."""
+    """`framework_data` as the product wrote it last; initially, as in the bundle."""
 
 
 class TaskSnapshot(NamedTuple):
-    """Everything that is known of a task at one moment."""
+    """A snapshot of a task and everything that belongs to it."""
 
     task: Row
     framework: Row
@@ -134,13 +134,13 @@ class TaskSnapshot(NamedTuple):
     rows: dict[str, list[Row]]
     failures: list[Row]
     objects: dict[str, str]
-    """The bucket: the digest of each object, by key."""
+    """The objects in the bucket: digest by key."""
 
     others: dict[str, list[str]]
-    """Every row that is none of this task's or its roadmap's, by table."""
+    """The rows that do not belong to this task or its roadmap, by table."""
 
     def items(self) -> list[Item]:
-        """Every item of the roadmap, in framework order."""
+        """All items of the roadmap, in framework order."""
         return [(concept_id, kind) for concept_id in self.concepts for kind in TYPES]
 
     def completed(self, kind: str) -> dict[str, Row]:
@@ -158,7 +158,7 @@ class TaskSnapshot(NamedTuple):
 
 
 class Oracle:
-    """Watches one task of one bundle."""
+    """Checks one task of one bundle."""
 
     statement = LOOK
 
@@ -177,7 +177,7 @@ class Oracle:
         self._others = self.look().others
 
     def require(self, *broken: Iterable[Broken]) -> None:
-        """Raise if anything is broken.
+        """Raise if an invariant is broken.
 
         Raises:
             InvariantsBroken: names each invariant with its items, and the log.
@@ -187,21 +187,21 @@ class Oracle:
             raise InvariantsBroken("\n".join(lines))
 
     def at_any_time(self) -> list[Broken]:
-        """What must hold after every step and every fault: I3, I4, I5, I6, and nothing generated twice."""
+        """Checks for any point in time, also after a fault: I3, I4, I5, I6, and nothing generated twice."""
         now = self.look()
         return [*self._i3(now), *self._i4(now), *self._i5(now), *self._i6(now), *self._generated(now)]
 
     def at_rest(self) -> list[Broken]:
-        """What must hold once nothing is going on and the records have been reconciled: I1, I2."""
+        """Checks for when no execution runs and the records are reconciled: I1, I2."""
         now = self.look()
         return [*self._i1(now), *self._i2(now)]
 
     def healed(self) -> list[Broken]:
-        """What must hold after the fault is removed and one retry or redrive has run: I7."""
+        """Checks for after one retry or redrive without a fault: I7."""
         now = self.look()
         return [*self._i7(now), *self._generated(now)]
 
-    # Each of the following is one invariant.
+    # One method per invariant.
 
     def _i1(self, now: TaskSnapshot) -> Iterator[Broken]:
         missing = set(now.missing())
@@ -317,7 +317,7 @@ class Oracle:
         for row in now.rows["tutorial"]:
             if row["content_status"] == "completed" and row["content_url"] not in now.objects:
                 yield Broken("I4", f"no text at {row['content_url']}", ((row["concept_id"], "tutorial"),))
-        # Texts that a row points to, quarantined content and plans are written once and for all.
+        # Texts with a row, rejected content and manifests are written once and never changed.
         pointed_to = {row["content_url"] for row in now.rows["tutorial"]}
         for key, digest in self._seen_objects.items():
             if now.objects.get(key) != digest:
@@ -359,7 +359,9 @@ class Oracle:
             yield Broken("I7", f"status is {now.task['status']}: {now.task['error_message']}")
 
     def _generated(self, now: TaskSnapshot) -> Iterator[Broken]:
-        """I7's other half: an item is generated if it was never staged, and again for each rejection."""
+        """The second half of I7: an item is generated only if it was never staged, and again after each
+        rejection.
+        """
         rejected: Counter[Item] = Counter()
         for key in now.objects:
             match key.split("/"):
@@ -370,10 +372,10 @@ class Oracle:
             if count > allowed:
                 yield Broken("I7", f"generated {count} times, {allowed} would do", (item,))
 
-    # What is so.
+    # Reading the current state.
 
     def look(self) -> TaskSnapshot:
-        """Read the tables, with one statement and so in one snapshot, and the bucket."""
+        """Read the tables in one statement, and so in one snapshot, and the bucket."""
         mine = {"task_id": self._task_id, "roadmap_id": self._roadmap_id}
         with self._engine.connect() as connection:
             now = connection.scalar(text(self.statement), mine)
@@ -386,12 +388,12 @@ class Oracle:
         )
 
     def objects(self) -> dict[str, str]:
-        """The bucket: the digest of each object, by key."""
+        """The objects in the bucket: digest by key."""
         pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket)
         return {entry["Key"]: entry["ETag"] for page in pages for entry in page.get("Contents", [])}
 
     def _manifests(self, now: TaskSnapshot) -> Iterator[tuple[int, set[Item]]]:
-        """The items that each recorded attempt planned, each time that it planned."""
+        """The planned items of each recorded attempt, one set per manifest."""
         for key in now.objects:
             match key.split("/"):
                 case ["manifests", task_id, name] if unquote(task_id) == self._task_id:
@@ -418,7 +420,7 @@ def _nodes(framework: Row) -> Iterator[Row]:
 
 
 def _without_ours(framework: Row) -> str:
-    """What is the product's of a framework, as text: so that the order of keys counts."""
+    """The product's part of a framework, as text, so that the order of keys counts."""
     copy = json.loads(json.dumps(framework))
     for node in _nodes(copy):
         for key in chain(*OURS.values()):
@@ -427,7 +429,7 @@ def _without_ours(framework: Row) -> str:
 
 
 def _unlike(node: Row, kind: str, row: Row | None) -> Row:
-    """The fields of a concept that do not say what its current row says, as they are."""
+    """The fields of a concept that differ from its current row, with their values."""
     status, row_id, *_ = OURS[kind]
     if row is None:
         wanted: Row = {status: "failed", row_id: None}

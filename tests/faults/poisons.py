@@ -1,6 +1,6 @@
-"""Every kind of bad value in every column that staged content fills, and in staged content as a whole.
+"""Invalid values for every column that staged content fills, and for staged content as a whole.
 
-A poison says what is staged, under which code it has to fail, and how the next attempt has to heal it.
+Each poison defines the staged body, the expected error code and the expected repair by the next attempt.
 """
 
 import json
@@ -19,14 +19,14 @@ ID_FIELDS = {"tutorial": "tutorial_id", "resources": "id", "quiz": "quiz_id"}
 
 
 class Heals(StrEnum):
-    """What the next attempt does about it."""
+    """The expected repair by the next attempt."""
 
     GENERATED = "quarantined, and generated anew"
     NEW_ID = "the content is kept, and gets a new id"
 
 
 class Poison(NamedTuple):
-    """One bad item: `body` makes what is staged for a concept."""
+    """One invalid item: `body` returns the staged bytes for a concept."""
 
     name: str
     kind: str
@@ -83,7 +83,7 @@ _URL: Values = _NOT_EMPTY | {
 
 Path = tuple[str | int, ...]
 
-# A path into the content, and what may stand there wrongly.
+# A path into the content, and invalid values for it.
 _FIELDS: Mapping[str, Mapping[Path, Values]] = {
     "tutorial": {
         ("tutorial_id",): _ID,
@@ -112,7 +112,7 @@ _FIELDS: Mapping[str, Mapping[Path, Values]] = {
 }
 
 
-# What the model does not know is kept, so it can be poison too.
+# Unknown fields are kept, so they can be invalid, too.
 _UNKNOWN: Mapping[str, Content] = {
     "NUL": {"note": {"deep": ["\x00"]}},
     "lone surrogate": {"note": ["\udbff"]},
@@ -122,7 +122,7 @@ _UNKNOWN: Mapping[str, Content] = {
 }
 
 _DEPTHS = (101, 500, 985, 1_000, 5_000, 100_000)
-"""Levels of a nested list. Where Python gives up depends on its version and on how deep it stands already."""
+"""Levels of a nested list. Python's own limit depends on its version and the current stack depth."""
 
 _BODIES: Mapping[str, bytes] = {
     "empty": b"",
@@ -139,12 +139,12 @@ _BODIES: Mapping[str, bytes] = {
 
 
 def poisons_of(kind: str) -> list[Poison]:
-    """Every poison of a content type that needs nothing but its own item."""
+    """Every poison of a content type that needs no other rows."""
     return [*_in_fields(kind), *_in_the_unknown(kind), *_in_depth(kind), *_whole(kind)]
 
 
 def with_id(kind: str, name: str, content_id: str) -> Poison:
-    """Valid content under an id that is another's."""
+    """Valid content with an id that belongs to another item."""
     field = ID_FIELDS[kind]
     return Poison(
         name,
@@ -156,7 +156,7 @@ def with_id(kind: str, name: str, content_id: str) -> Poison:
 
 
 def marked(kind: str, name: str, mark: str, code: str) -> Poison:
-    """Valid content with a mark in it that the database's own rules refuse under a SQLSTATE."""
+    """Valid content with a mark that a trigger refuses with a given SQLSTATE."""
 
     def body(concept_id: str) -> bytes:
         content = VALID[kind](concept_id)
@@ -211,7 +211,7 @@ def _extended(kind: str, extra: Content, concept_id: str) -> bytes:
 
 
 def _deepened(kind: str, depth: int, concept_id: str) -> bytes:
-    """Nested by hand, because `json` would not write it; inside a JSON column where the type has one."""
+    """Encoded by hand, because `json` cannot encode it; inside a JSON column if the type has one."""
     content: Any = VALID[kind](concept_id)
     place = content[kind if kind == "resources" else "questions"][0] if kind != "tutorial" else content
     place["note"] = "deep"

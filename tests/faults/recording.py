@@ -1,4 +1,4 @@
-"""What is done, told to the log of the oracle."""
+"""A generator that records its calls in the log of the oracle."""
 
 from roadmap_content.content.kind import Draft
 from roadmap_content.generation.allowance import Allowance
@@ -10,7 +10,7 @@ from tests.faults.oracle import Log
 
 
 class RecordingGenerator:
-    """A `Generator` that writes down each thing it is asked for: each of them is paid for."""
+    """A `Generator` that records every call, because every call would be paid for."""
 
     def __init__(self, generator: Generator, log: Log) -> None:
         self._generator = generator
@@ -24,6 +24,6 @@ class RecordingGenerator:
         allowance: Allowance | None = None,
         /,
     ) -> Draft:
-        """Make an item, and write it down."""
+        """Generate an item and record the call."""
         self._log.generated.append((concept.concept_id, str(content_type)))
         return self._generator.generate(concept, content_type, learner, allowance)

@@ -1,4 +1,4 @@
-"""Many histories, each from its own seed; and those that once broke an invariant."""
+"""Random histories, one seed per test, and regression tests of histories that broke an invariant."""
 
 import os
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from tests.faults.world import Scene
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 HISTORIES = int(os.environ.get("FAULTS_HISTORIES", "200"))
 PORTION = 25
-"""Histories of one test: they can be shared out, and a failure names a seed that is soon run again."""
+"""Histories per test. Tests can be distributed to workers, and a failing seed can be repeated quickly."""
 
 
 @pytest.fixture(autouse=True)
 def _scene(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Histories take place in this test's database and bucket."""
+    """The database and bucket of the histories."""
     scene = Scene(database_url, "content")
     monkeypatch.setattr(Histories, "scene", scene, raising=False)
     yield
@@ -27,7 +27,9 @@ def _scene(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 @pytest.mark.parametrize("number", range(SEED, SEED + HISTORIES // PORTION), ids="seed_{}".format)
 def test_histories(number: int) -> None:
-    """At every step what must hold at any time; in the end one reconcile, and one retry that heals."""
+    """Checks the invariants after every step; at the end one reconcile, and one retry that completes the
+    task.
+    """
     run_state_machine_as_test(
         seed(number)(Histories),
         settings=settings(
@@ -43,8 +45,10 @@ def test_histories(number: int) -> None:
     )
 
 
-def test_counts_follow_a_concept_that_the_product_removes() -> None:
-    """The summary and the message went on counting it: only status and failed_concepts were compared."""
+def test_the_summary_is_updated_if_the_product_removes_a_concept() -> None:
+    """Regression: `execution_summary` and the message still counted it; only status and failed_concepts were
+    compared.
+    """
     state = Histories()
     state.load(count=2, staged=set(), batch_size=1)
     state.retry_twice()
@@ -53,8 +57,10 @@ def test_counts_follow_a_concept_that_the_product_removes() -> None:
     state.teardown()
 
 
-def test_a_plan_that_is_delivered_twice_leaves_the_batches_of_the_first_readable() -> None:
-    """The second missed less, and was written over the first: the batches' bytes were other bytes then."""
+def test_a_repeated_plan_leaves_the_batches_of_the_first_one_readable() -> None:
+    """Regression: the second manifest had fewer items and overwrote the first, so that byte ranges were
+    wrong.
+    """
     state = Histories()
     state.load(count=1, staged=set(), batch_size=1)
     state.retry(strike=None)
@@ -65,8 +71,8 @@ def test_a_plan_that_is_delivered_twice_leaves_the_batches_of_the_first_readable
     state.teardown()
 
 
-def test_a_task_that_is_cancelled_before_its_run_is_lost_is_accounted_for() -> None:
-    """The sweep looked at tasks that were processing, and at finished ones; cancelled was neither."""
+def test_failures_are_recorded_for_a_cancelled_task_whose_execution_is_lost() -> None:
+    """Regression: the sweep selected tasks that were processing or finished, but not cancelled ones."""
     state = Histories()
     state.load(count=1, staged=set(), batch_size=1)
     state.retry(strike=None)

@@ -1,7 +1,7 @@
-"""Hostile requests over real HTTP: no failure of ours, nobody else's rows, and no secret in the logs.
+"""Hostile requests over HTTP: no server errors of ours, no rows of other users, and no secrets in the logs.
 
-API Gateway is ministack's; the authorizer, the API's function and PostgreSQL are real. Where an answer is a
-5xx, the functions' logs tell whose it is: whatever fails in a function says so there.
+API Gateway is ministack's; the authorizer, the API function and PostgreSQL are real. The functions' logs show
+whether a 5xx came from a function, because functions log every error.
 """
 
 import base64
@@ -37,37 +37,38 @@ from tests.workflow.machine import Machine
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 NEIGHBOUR = "somebody else"
 CONFIDENTIAL = "CONFIDENTIAL"
-"""Stands in everything that is content, and in nothing else."""
+"""A mark in all content, and nowhere else."""
 
 SECONDS = 12
-"""How long schemathesis may go on, for each of two users."""
+"""Time limit of schemathesis for each of two users."""
 
 
 @dataclass
 class Ground:
-    """Where it happens: a task of ours that lacks an item, and one of a neighbour's."""
+    """The test bed: a task of ours with a missing item, and a task of another user."""
 
     stack: LocalStack
     mine: Machine
     theirs: Machine
     oracle: Oracle
     secrets: set[str] = field(default_factory=set)
-    """What must not be said anywhere: what signs tokens, what opens the database, and every token sent."""
+    """Values that must never be disclosed: the signing secret, the database password, and every token sent.
+    """
 
     def sign(self, user_id: str = USER, secret: str | None = None, **claims: Any) -> str:
-        """A token as the issuer would sign it, but for what is asked otherwise."""
+        """Sign a token as the issuer would, with some claims changed."""
         known = {"issuer": "https://local.example", "audience": "roadmap-content"}
         return self.kept_secret(
             sign_token(secret or self.stack.token_secret, user_id=user_id, **known | claims)
         )
 
     def kept_secret(self, value: str) -> str:
-        """The value, of which nothing may be found in a log."""
+        """The part of a token or secret that must not appear in a log."""
         self.secrets.add(value)
         return value
 
     def logs(self) -> str:
-        """Everything that the functions and the API's access log have ever said."""
+        """All logs of the functions and of the API so far."""
         client = self.stack.client("logs")
         groups = client.get_paginator("describe_log_groups").paginate().search("logGroups[].logGroupName")
         events = client.get_paginator("filter_log_events")
@@ -78,13 +79,13 @@ class Ground:
         )
 
     def require_unharmed(self) -> None:
-        """Hold what must be so after whatever was sent."""
+        """Check the invariants and the logs after hostile requests."""
         self.oracle.require(self.oracle.at_any_time())
         said = self.logs()
-        assert "request_refused" in said, "the functions' logs are elsewhere"
+        assert "request_refused" in said, "the functions' logs were not found"
         assert not [secret for secret in self.secrets if secret in said]
         assert CONFIDENTIAL not in said
-        # These two are raised on purpose: a run that is incomplete, and a token that is none.
+        # These two errors are raised on purpose: an incomplete run, and an invalid token.
         unexpected = re.compile(
             r'^\[ERROR\] (?!ContentIncomplete|UnauthorizedError).*|.*"level":"ERROR".*', re.MULTILINE
         )
@@ -93,7 +94,7 @@ class Ground:
 
 @pytest.fixture(scope="module")
 def ground() -> Iterator[Ground]:
-    """A stack of its own, which lets every request through: the throttle would hide what is behind it."""
+    """A separate stack without throttling, which would hide the behaviour behind it."""
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-hostile-") as directory,
         LocalStack.start(
@@ -113,7 +114,7 @@ def ground() -> Iterator[Ground]:
 
 
 def _bundle(machine: Machine, user_id: str) -> dict[str, Any]:
-    """Content that must not be seen; one quiz is not to be saved."""
+    """Marked content; one quiz cannot be saved."""
     ids = machine.concept_ids(2)
     bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id, user_id=user_id)
     for entry in bundle["content"]:
@@ -124,17 +125,17 @@ def _bundle(machine: Machine, user_id: str) -> dict[str, Any]:
     return bundle
 
 
-def require_silent(ground: Ground, answer: str) -> None:
-    """Hold that an answer tells nothing of the neighbour's, of the code or of content."""
-    for told in (ground.theirs.roadmap_id, CONFIDENTIAL, "Traceback", 'File "', *ground.secrets):
-        assert told not in answer
+def require_nothing_disclosed(ground: Ground, answer: str) -> None:
+    """Check that a response discloses nothing of the other user, of the code or of content."""
+    for disclosed in (ground.theirs.roadmap_id, CONFIDENTIAL, "Traceback", 'File "', *ground.secrets):
+        assert disclosed not in answer
 
 
-# By the document.
+# Requests derived from the OpenAPI document.
 
 
 @pytest.mark.parametrize("user_id", [USER, "a stranger"])
-def test_whatever_the_document_allows_or_not(ground: Ground, tmp_path: Path, user_id: str) -> None:
+def test_requests_generated_from_the_openapi_document(ground: Ground, tmp_path: Path, user_id: str) -> None:
     document = json.loads((REPOSITORY / "docs/openapi.json").read_text())
     known = {
         "task_id": [ground.mine.task_id, ground.theirs.task_id],
@@ -165,15 +166,15 @@ def test_whatever_the_document_allows_or_not(ground: Ground, tmp_path: Path, use
     answered = [entry["response"] for entry in answers["http_interactions"] if entry.get("response")]
     assert answered
     for answer in answered:
-        require_silent(ground, json.dumps(answer))
+        require_nothing_disclosed(ground, json.dumps(answer))
     ground.require_unharmed()
 
 
-# By hand, where no document leads.
+# Requests that the OpenAPI document does not cover.
 
 
 class Request(NamedTuple):
-    """A request, of which `{mine}` and `{theirs}` stand for the ids of the two tasks."""
+    """A request in which `{mine}` and `{theirs}` are replaced with the ids of the two tasks."""
 
     method: str = "GET"
     task: str = "{mine}"
@@ -185,12 +186,12 @@ class Request(NamedTuple):
 
     @property
     def is_sound(self) -> bool:
-        """Whether the user may be given what this asks for."""
+        """Whether the user is allowed to make this request."""
         return self.token == "mine" and "{theirs}" not in self.task
 
 
 def tokens(ground: Ground) -> dict[str, str | None]:
-    """What may stand in Authorization: one good token, of this user; and all that is none."""
+    """Authorization headers: one valid token of this user, and many invalid ones."""
     good = ground.sign()
     others = jwt.decode(good, options={"verify_signature": False}) | {"sub": NEIGHBOUR}
     header, payload, signature = good.split(".")
@@ -306,21 +307,21 @@ requests = st.builds(
 @example(Request(task="{mine}%2F..%2F{theirs}"))
 @example(Request(method="POST", task="{theirs}", tail="/retry", body=b"\xff\x00{"))
 @example(Request(method="POST", tail="/retry", query=f"user_id={USER}&force_checkpoint=maybe"))
-def test_whatever_no_document_has(ground: Ground, request: Request) -> None:
+def test_requests_outside_the_openapi_document(ground: Ground, request: Request) -> None:
     status, answer = send(ground, request)
-    require_silent(ground, answer)
+    require_nothing_disclosed(ground, answer)
     assert status < 500, (status, answer, request)
     assert request.is_sound or status >= 400, (status, answer, request)
 
 
-def test_after_all_that_nothing_is_harmed_and_nothing_was_told(ground: Ground) -> None:
+def test_after_all_requests_invariants_hold_and_no_secret_is_in_the_logs(ground: Ground) -> None:
     assert send(ground, Request(task="x" * 65))[0] == 422
     assert send(ground, Request(task="{theirs}"))[0] == 404
     ground.require_unharmed()
 
 
 def send(ground: Ground, request: Request) -> tuple[int, str]:
-    """Send a request as it is written; the answer's status and text."""
+    """Send a request unchanged; return status and text of the response."""
     ids = {"{mine}": ground.mine.task_id, "{theirs}": ground.theirs.task_id}
     url = urlsplit(ground.stack.api_url)
     target = f"{url.path}/api/v1/tasks/{request.task}{request.tail}?{request.query}"

@@ -1,4 +1,4 @@
-"""The oracle is right: a sound task breaks nothing, and each invariant that is broken by hand is caught."""
+"""Tests of the oracle: a valid task breaks no invariant, and each violation made by hand is detected."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ BUNDLE = bundle_of(IDS)
 
 
 class Watched:
-    """A pipeline with an oracle beside it."""
+    """A pipeline with an oracle."""
 
     def __init__(self, pipeline: Pipeline, *, lost: bool) -> None:
         neighbour = Pipeline(pipeline.services, "t-2")
@@ -35,28 +35,28 @@ class Watched:
         self.log.recorded.add(1)
 
     def broken(self) -> list[Broken]:
-        """Everything that the oracle finds."""
+        """All findings of the oracle."""
         return [*self.oracle.at_any_time(), *self.oracle.at_rest(), *self.oracle.healed()]
 
 
 @pytest.fixture
 def complete(pipeline: Pipeline) -> Watched:
-    """A task that has everything."""
+    """A task with all items saved."""
     return Watched(pipeline, lost=False)
 
 
 @pytest.fixture
 def partial(pipeline: Pipeline) -> Watched:
-    """A task that misses its quizzes, and says so."""
+    """A task with missing quizzes and a correct outcome."""
     return Watched(pipeline, lost=True)
 
 
-def test_a_sound_task_breaks_nothing(complete: Watched) -> None:
+def test_a_valid_task_breaks_no_invariant(complete: Watched) -> None:
     assert complete.broken() == []
     complete.oracle.require(complete.broken())
 
 
-def test_a_truthful_record_of_what_is_missing_breaks_nothing_but_the_promise_to_heal(
+def test_a_correct_record_of_missing_items_only_breaks_i7(
     partial: Watched,
 ) -> None:
     assert [*partial.oracle.at_any_time(), *partial.oracle.at_rest()] == []
@@ -68,7 +68,7 @@ def test_a_truthful_record_of_what_is_missing_breaks_nothing_but_the_promise_to_
     )
 
 
-def test_what_is_broken_is_shown_with_its_items_and_with_what_was_done(partial: Watched) -> None:
+def test_a_broken_invariant_is_shown_with_its_items_and_the_log(partial: Watched) -> None:
     partial.log.injected.append("the saver of quizzes was killed")
     with pytest.raises(InvariantsBroken) as raised:
         partial.oracle.require(partial.oracle.healed())
@@ -143,7 +143,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize(("invariant", "change"), BY_HAND.values(), ids=BY_HAND.keys())
-def test_a_change_of_the_tables_is_caught(partial: Watched, invariant: str, change: str) -> None:
+def test_an_invalid_change_of_the_tables_is_detected(partial: Watched, invariant: str, change: str) -> None:
     partial.oracle.require(partial.oracle.at_any_time())
     theirs = "t-2" in change or "total_questions = 9" in change
     for statement in change.split(";"):
@@ -167,14 +167,16 @@ def overwrite_quarantined(bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize("change", [delete_text, overwrite_text, overwrite_quarantined])
-def test_a_change_of_the_bucket_is_caught(complete: Watched, change: Callable[[Bucket], None]) -> None:
+def test_an_invalid_change_of_the_bucket_is_detected(
+    complete: Watched, change: Callable[[Bucket], None]
+) -> None:
     complete.pipeline.bucket.put("rejected/r-1/quiz/c/1.json", b"refused")
     complete.oracle.require(complete.broken())
     change(complete.pipeline.bucket)
     assert {broken.invariant for broken in complete.broken()} == {"I4"}
 
 
-def test_an_older_version_that_comes_back_as_the_latest_is_caught(complete: Watched) -> None:
+def test_an_older_version_that_becomes_latest_again_is_detected(complete: Watched) -> None:
     pipeline = complete.pipeline
     versions = "UPDATE tutorial_metadata SET is_latest = (content_version = {}) WHERE concept_id = :concept"
     pipeline.execute(BY_HAND["I3 two latest"][1], concept=IDS[0])
@@ -186,7 +188,7 @@ def test_an_older_version_that_comes_back_as_the_latest_is_caught(complete: Watc
 
 
 def forgotten(log: Log, bucket: Bucket) -> None:
-    """The plan held an item of the roadmap that nobody accounts for."""
+    """The manifest contained an item of the roadmap that is neither completed nor failed."""
     log.recorded.add(7)
     line = [{"concept": {"concept_id": IDS[0]}, "missing": ["quiz"]}]
     body = json.dumps(line).encode()
@@ -209,7 +211,7 @@ def generated_for_nothing(log: Log, bucket: Bucket) -> None:
     ("invariant", "event"),
     [("I1", forgotten), ("I5", two_live), ("I6", intruded), ("I7", generated_for_nothing)],
 )
-def test_an_event_of_the_log_is_caught(
+def test_an_invalid_event_in_the_log_is_detected(
     partial: Watched, invariant: str, event: Callable[[Log, Bucket], None]
 ) -> None:
     event(partial.log, partial.pipeline.bucket)
@@ -218,7 +220,7 @@ def test_an_event_of_the_log_is_caught(
 
 
 @pytest.mark.parametrize("excuse", ["rejected", "unstaged"])
-def test_what_was_refused_or_taken_away_may_be_generated_once_more(complete: Watched, excuse: str) -> None:
+def test_refused_or_removed_content_may_be_generated_again(complete: Watched, excuse: str) -> None:
     complete.log.generated.append((IDS[0], "quiz"))
     if excuse == "rejected":
         complete.pipeline.bucket.put(f"rejected/r-1/quiz/{IDS[0]}/1.json", b"refused")

@@ -1,7 +1,7 @@
-"""Poison fails alone, with its reason, and does not come back.
+"""Invalid content fails alone, with its reason, and is repaired by the next attempt.
 
-Every column of every content table with every kind of bad value, alone, among ten and among two hundred,
-from none to all of a batch.
+Covers every column of every content table with every kind of invalid value: alone, among ten and among two
+hundred items, from none to all of a batch.
 """
 
 import json
@@ -24,7 +24,7 @@ from tests.faults.poisons import ID_FIELDS, VALID, Heals, Poison, marked, poison
 from tests.faults.recording import RecordingGenerator
 from tests.integration.pipeline import SETTINGS, Pipeline, services_for
 
-# The other content types of a case are there already: the case is about one batch of one type.
+# The other content types of a case are saved already, so that the case has one batch of one content type.
 SAVED = {
     "tutorial": """
         INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, summary, content_url)
@@ -40,7 +40,7 @@ SAVED = {
         FROM json_array_elements_text(CAST(:ids AS json)) AS id""",
 }
 
-# The product's own rule, on whichever column: what is marked is refused, under the SQLSTATE of the mark.
+# A constraint of the product on any column: marked content is refused with the SQLSTATE in its mark.
 REFUSE = r"""
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE mark text[] = regexp_match(CAST(row_to_json(NEW) AS text), 'refuse ([0-9A-Z]{5}) ([a-z_]+)');
@@ -67,14 +67,14 @@ SQLSTATES = {
 
 
 class Bench:
-    """One database and one S3 for many cases; each case has a roadmap, a task and a bucket of its own."""
+    """One database and one S3 for all cases. Each case has its own roadmap, task and bucket."""
 
     def __init__(self, database_url: str) -> None:
         self.services = services_for(database_url)
         self.s3 = MemoryS3()
         self._numbers = count(1)
         self.pipeline = Pipeline(self.services)
-        # Rows that ids can be taken from: of another roadmap of the user, and of another user.
+        # Rows whose ids are used by poisons: of another roadmap of the user, and of another user.
         for owner in ("the same user", "another user"):
             self._fresh_bucket()
             neighbour = Pipeline(self.services, f"task of {owner}")
@@ -104,13 +104,13 @@ class Bench:
         return [row["column_name"] for row in rows]
 
     def case(self, kind: str, poisons: Sequence[Poison | None]) -> "Case":
-        """A task that misses one batch of one type, with a poison wherever one is given."""
+        """A task with one missing batch of one content type, in which the given items are poisons."""
         bucket = self._fresh_bucket()
         self.services.settings = Settings(SETTINGS | {"BATCH_SIZE": str(len(poisons))})
         return Case(self, kind, poisons, bucket)
 
     def forget(self, case: "Case") -> None:
-        """Remove a case, so that the next one does not pay for it."""
+        """Remove a case, so that it does not slow down the next one."""
         for table, _ in TABLES.values():
             self.pipeline.execute(f"DELETE FROM {table} WHERE roadmap_id = :id", id=case.roadmap_id)
         self.pipeline.execute("DELETE FROM roadmap_metadata WHERE roadmap_id = :id", id=case.roadmap_id)
@@ -119,7 +119,7 @@ class Bench:
 
 
 class Case:
-    """One batch, and what becomes of it."""
+    """One batch with its poisons."""
 
     def __init__(self, bench: Bench, kind: str, poisons: Sequence[Poison | None], bucket: str) -> None:
         self.kind = kind
@@ -152,13 +152,13 @@ class Case:
         return f"staged/{self.roadmap_id}/{self.kind}/{concept_id}.json"
 
     def run(self) -> None:
-        """One attempt; the invariants that hold at rest hold after it."""
+        """Run one attempt, and check the invariants."""
         self.pipeline.run()
         self.log.recorded.add(self.pipeline.task()["attempt"])
         self.oracle.require(self.oracle.at_any_time(), self.oracle.at_rest())
 
     def row(self, concept_id: str) -> dict[str, Any]:
-        """The one row of a concept."""
+        """The row of a concept."""
         table, _ = TABLES[self.kind]
         (row,) = self.pipeline.rows(
             f"SELECT * FROM {table} WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id",
@@ -168,7 +168,7 @@ class Case:
         return row
 
     def failed(self) -> dict[str, str]:
-        """The items that failed in the first attempt, with their codes; each has a reason."""
+        """The items that failed in the first attempt, with their codes. Each has a reason."""
         failed = self.pipeline.rows(
             "SELECT * FROM content_failures WHERE task_id = :id AND attempt = 1", id=self.pipeline.task_id
         )
@@ -179,7 +179,9 @@ class Case:
         return {row["concept_id"]: row["error_code"] for row in failed}
 
     def check(self) -> None:
-        """Exactly the poison fails, each with its reason, and the next attempt heals each."""
+        """Check that exactly the poisons fail, with their reasons, and that the next attempt repairs each of
+        them.
+        """
         self.run()
         assert self.failed() == {concept_id: poison.code for concept_id, poison in self.poisons.items()}
         good = [concept_id for concept_id in self.ids if concept_id not in self.poisons]
@@ -217,7 +219,7 @@ def _holds(row: dict[str, Any], content: dict[str, Any]) -> bool:
 
 @pytest.fixture(scope="module")
 def bench(database_server: Server, migrated_template: str) -> Iterator[Bench]:
-    """The bench of all cases."""
+    """The database and S3 of all cases."""
     name = "poison"
     url = create_database(database_server.url, name, template=migrated_template)
     bench = Bench(url)
@@ -227,7 +229,7 @@ def bench(database_server: Server, migrated_template: str) -> Iterator[Bench]:
 
 
 def all_poisons(bench: Bench, kind: str) -> list[Poison]:
-    """Every poison of a type: of its contract, of its columns, of what owns its ids."""
+    """Every poison of a content type: of its contract, of its columns, and of ids that are taken."""
     states = cycle(SQLSTATES.items())
     columns = [
         marked(kind, f"{column}: {name}", f"refuse {state} {column}", state)
@@ -261,7 +263,7 @@ def test_one_to_ten_poisons_among_ten(bench: Bench, kind: str) -> None:
         size = next(sizes)
         chosen, poisons = poisons[:size], poisons[size:]
         batch: list[Poison | None] = [None] * 10
-        # Spread over the batch, beginning somewhere else each time.
+        # Distributed over the batch, with a different start each time.
         for number, poison in enumerate(chosen):
             batch[(number * 3 + len(poisons)) % 10] = poison
         case = bench.case(kind, batch)
@@ -272,7 +274,7 @@ def test_one_to_ten_poisons_among_ten(bench: Bench, kind: str) -> None:
 @pytest.mark.parametrize("number", [0, 1, 100, 199, 200])
 @pytest.mark.parametrize("kind", TYPES)
 def test_none_to_all_of_two_hundred(bench: Bench, kind: str, number: int) -> None:
-    # Ids that are owned by another go to one item only: the second of two would be a duplicate as well.
+    # An id of another owner is used by one item only: a second one would be a duplicate as well.
     several = [poison for poison in all_poisons(bench, kind) if poison.heals is Heals.GENERATED]
     poisons: list[Poison | None] = [*islice(cycle(several), number)]
     batch = poisons + [None] * (200 - number)
@@ -284,7 +286,7 @@ def test_none_to_all_of_two_hundred(bench: Bench, kind: str, number: int) -> Non
 
 @pytest.mark.parametrize("size", [10, 200])
 @pytest.mark.parametrize("kind", TYPES)
-def test_an_id_twice_in_a_batch_goes_to_the_first(bench: Bench, kind: str, size: int) -> None:
+def test_a_duplicate_id_in_a_batch_is_saved_for_the_first_item(bench: Bench, kind: str, size: int) -> None:
     same = with_id(kind, "the id of another item of the batch", f"one id for all {kind} {size}")
     case = bench.case(kind, [same] * size)
     first = case.ids[0]
@@ -305,7 +307,7 @@ def test_an_id_of_another_concept_of_the_roadmap_is_refused(bench: Bench, kind: 
     case = bench.case(kind, [None] * 10)
     case.run()
     row_id = case.row(case.ids[0])[ID_FIELDS[kind]]
-    # The product asks for an eleventh concept, whose content carries the first one's id.
+    # The product adds an eleventh concept whose content has the id of the first one.
     framework = case.pipeline.framework()
     eleventh = f"{case.roadmap_id}:c-1-1-10"
     framework["stages"][0]["modules"][0]["concepts"].append({"concept_id": eleventh, "name": "new"})
@@ -328,10 +330,10 @@ def test_an_id_of_another_concept_of_the_roadmap_is_refused(bench: Bench, kind: 
 
 @pytest.mark.parametrize("size", [1, 10, 200])
 @pytest.mark.parametrize("kind", TYPES)
-def test_what_is_refused_for_its_surroundings_is_simply_saved_the_next_time(
+def test_content_refused_by_a_foreign_key_is_saved_unchanged_by_the_next_attempt(
     bench: Bench, kind: str, size: int
 ) -> None:
-    """A foreign key of the product's that leads nowhere: nothing is generated, and nothing renamed."""
+    """A foreign key of the product that refers to no row: nothing is generated and no id is replaced."""
     case = bench.case(kind, [None] * size)
     table, _ = TABLES[kind]
     orphans = case.ids[::2]

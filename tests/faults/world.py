@@ -1,4 +1,4 @@
-"""The system around the steps, for tests: executions that go on step by step, and whatever befalls them.
+"""A model of the system around the steps: executions that advance step by step, and faults.
 
 The state machine is a model (`tests/machine_model.py`), emulated from documentation; the steps, the database,
 the bucket and the faults at a COMMIT are real.
@@ -52,7 +52,7 @@ TABLES_IN_ORDER = (
 
 
 class Runs(Executions):
-    """Step Functions, as far as the product asks it, over the runs of a world."""
+    """A fake Step Functions client for the executions of a world."""
 
     def __init__(self, runs: list[Run]) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
@@ -62,20 +62,20 @@ class Runs(Executions):
         return next((run for run in self._runs if run.arn == arn), None)
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """What the run does."""
+        """The state of the execution."""
         run = self._find(execution_arn)
         if run is None:
             return ExecutionState.UNKNOWN
         return ExecutionState.RUNNING if run.running else ExecutionState.OVER
 
     def start(self, task_id: str, attempt: int) -> None:
-        """Start the run of an attempt, once."""
+        """Start the execution of an attempt, once."""
         arn = self.arn(task_id, attempt)
         if self._find(arn) is None:
             self._runs.append(Run(arn, RunInput(task_id=task_id, attempt=attempt)))
 
     def redrive(self, execution_arn: str) -> None:
-        """Go on from the state that failed."""
+        """Continue from the failed state."""
         run = self._find(execution_arn)
         if run is None or run.status in ("RUNNING", "SUCCEEDED"):
             raise NotRedrivableError(f"{execution_arn} is {run and run.status}")
@@ -84,7 +84,7 @@ class Runs(Executions):
 
 
 class Scene:
-    """Where worlds come and go: one database and one bucket, and connections that no fault is about."""
+    """The database, bucket and connections that worlds use. Faults do not affect these connections."""
 
     def __init__(self, database_url: str, bucket: str) -> None:
         self.database_url = database_url
@@ -95,7 +95,7 @@ class Scene:
         self.aside.bucket = Bucket(bucket, self.s3)
 
     def close(self) -> None:
-        """Leave no connection behind."""
+        """Close all connections."""
         self.aside.engine.dispose()
 
     def empty(self) -> None:
@@ -110,7 +110,7 @@ class Scene:
 
 
 class World:
-    """One task, its runs, and everybody who has to do with it."""
+    """One task, its executions, and the product and users around it."""
 
     def __init__(self, scene: Scene, bundle: dict[str, Any]) -> None:
         self.services = services_for(scene.database_url)
@@ -126,21 +126,21 @@ class World:
         self.oracle = Oracle(scene.aside.engine, scene.s3, scene.aside.bucket.name, bundle, self.log)
 
     def close(self) -> None:
-        """Leave no connection behind."""
+        """Close all connections."""
         self.services.engine.dispose()
 
     def deadline(self) -> Deadline:
-        """Time enough."""
+        """A deadline that is never reached."""
         return Deadline.after(30)
 
     def start_by_hand(self) -> Run:
-        """StartExecution from the console, with a name of its own: the run claims an attempt itself."""
+        """StartExecution from the console, with an arbitrary name: the execution claims an attempt itself."""
         run = Run(f"arn:by-hand-{len(self.runs)}", RunInput(task_id=self.task_id))
         self.runs.append(run)
         return run
 
     def attempt(self, work: Callable[[], object], strike: Strike | None = None) -> str:
-        """Do something in a process of its own, which may die at a COMMIT; how it ended."""
+        """Run an action in a process that may die at a COMMIT; return how it ended."""
         with self.commits.struck(strike):
             try:
                 work()
@@ -151,9 +151,9 @@ class World:
         return "done"
 
     def advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> None:
-        """Take a run one state further; a process that dies is tried again, or given up.
+        """Advance an execution by one state. A process that dies is retried or given up.
 
-        Given up, the error is caught where the state machine catches it, or ends the run.
+        If it is given up, the error is caught as the state machine does, or ends the execution.
         """
         ended = self.attempt(lambda: self._step(run), strike)
         if ended == "died" and again:
@@ -163,7 +163,7 @@ class World:
         self._note_live(run)
 
     def run_to_its_end(self, run: Run) -> None:
-        """Take a run as far as it goes."""
+        """Advance an execution to its end."""
         while run.running:
             self.advance(run)
 
@@ -179,7 +179,7 @@ class World:
             self._note_recorded(run.outcome.attempt)
 
     def _note_live(self, run: Run) -> None:
-        """Tell the oracle which runs go on with an attempt of their own."""
+        """Tell the oracle which executions run with an attempt."""
         attempt = run.input.attempt if run.planned is None else run.planned.plan.attempt
         if run.running and attempt is not None and run.error is None:
             self.log.live[run.arn] = attempt
@@ -190,42 +190,42 @@ class World:
         if attempt is not None:
             self.log.recorded.add(attempt)
 
-    # What comes late, or twice.
+    # Late and repeated deliveries.
 
     def plan_again(self, run: Run) -> None:
-        """Plan is delivered once more."""
+        """Plan is invoked again."""
         plan_batches(run.plan_request(), self.services, self.deadline())
 
     def generate_again(self, request: BatchRequest) -> None:
-        """Generate is delivered once more."""
+        """Generate is invoked again."""
         generate_content(request, self.services, self.deadline())
 
     def save_again(self, request: BatchRequest) -> None:
-        """Save is delivered once more."""
+        """Save is invoked again."""
         save_batch(request, self.services, self.deadline())
 
     def finalize_again(self, run: Run) -> None:
-        """Finalize is delivered once more."""
+        """Finalize is invoked again."""
         self._note_recorded(finalize_task(run.finalize_request(), self.services, self.deadline()).attempt)
 
-    # What puts things right.
+    # Repairs.
 
     def reconcile(self, ended: Run | None = None) -> None:
-        """Reconcile what an execution's end told, or sweep."""
+        """Reconcile the end of an execution, or sweep."""
         detail = ended and ExecutionEnd(execution_arn=ended.arn, status=ended.status)
         reconcile(ReconcileRequest(detail=detail), self.services, self.deadline())
 
     def let_a_minute_pass(self) -> None:
-        """Longer than an attempt may be claimed before its execution is there."""
+        """Simulate more than the time after which an attempt counts as never started."""
         self.pipeline.execute(
             "UPDATE roadmap_tasks SET updated_at = updated_at - interval '61 seconds' WHERE task_id = :id",
             id=self.task_id,
         )
 
-    # What the product does meanwhile.
+    # Changes by the product.
 
     def tutorials(self, concept_id: str) -> list[dict[str, Any]]:
-        """Every version of a concept's tutorial, the lowest first."""
+        """Every version of a concept's tutorial, lowest first."""
         return self.pipeline.rows(
             "SELECT * FROM tutorial_metadata WHERE roadmap_id = :r AND concept_id = :c"
             " ORDER BY content_version",
@@ -234,7 +234,7 @@ class World:
         )
 
     def publish(self, concept_id: str) -> bool:
-        """The product writes the version after the highest itself, where there is one; text first."""
+        """The product writes the next version of an existing tutorial itself, the text first."""
         versions = self.tutorials(concept_id)
         if not versions:
             return False
@@ -250,10 +250,10 @@ class World:
         """The product deletes an item's rows."""
         table, key = TABLES[kind]
         where = f"FROM {table} WHERE roadmap_id = :r AND concept_id = :c"
-        mine = {"r": self.pipeline.roadmap_id, "c": concept_id}
-        rows = self.pipeline.rows(f"SELECT {key} AS id {where}", **mine)
+        parameters = {"r": self.pipeline.roadmap_id, "c": concept_id}
+        rows = self.pipeline.rows(f"SELECT {key} AS id {where}", **parameters)
         self.log.removed |= {(kind, row["id"]) for row in rows}
-        self.pipeline.execute(f"DELETE {where}", **mine)
+        self.pipeline.execute(f"DELETE {where}", **parameters)
         self.log.removed_items.add((concept_id, kind))
 
     def cancel(self) -> None:
@@ -263,7 +263,7 @@ class World:
         )
 
     def delete_roadmap(self, *, deleted: bool) -> None:
-        """The product deletes the roadmap, softly, or takes that back."""
+        """The product soft-deletes the roadmap, or restores it."""
         self.pipeline.execute(
             "UPDATE roadmap_metadata SET deleted_at = CASE WHEN :deleted THEN now() END"
             " WHERE roadmap_id = :id",
@@ -272,7 +272,7 @@ class World:
         )
 
     def change_framework(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """The product writes `framework_data`, under the lock of its row."""
+        """The product changes `framework_data` under a lock on its row."""
         framework = self.pipeline.framework()
         change(framework)
         self.log.framework = framework

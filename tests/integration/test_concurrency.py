@@ -41,7 +41,7 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
 
 
 def require_invariants(pipeline: Pipeline, bundle: dict[str, Any]) -> None:
-    """Check I1–I7 against the tables and the bucket, with an oracle that shares no code with the product."""
+    """Check I1–I7 against the tables and the bucket, with an independent oracle."""
     oracle = Oracle(pipeline.engine, boto3.client("s3"), pipeline.bucket.name, bundle, Log())
     oracle.require(oracle.at_any_time(), oracle.at_rest())
 

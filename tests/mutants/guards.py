@@ -102,13 +102,13 @@ MUTANTS = (
         "Generate",
         16 * " ",
         "{% $merge([$states.input, { 'generate_error'",
-        "test_what_is_staged_is_saved_although_generate_fails",
+        "test_staged_items_are_saved_although_generate_fails",
     ),
     _no_catch(
         "Save",
         16 * " ",
         "{% { 'batch': $states.input.batch",
-        "test_a_saver_that_raises_fails_its_batches_and_the_run_is_recorded",
+        "test_a_saver_that_raises_loses_its_batches_and_the_outcome_is_recorded",
     ),
     Mutant(
         "the poisoned-connection guard",

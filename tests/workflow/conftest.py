@@ -1,4 +1,4 @@
-"""The whole stack on this machine: the real template, state machine and handlers. One for every worker."""
+"""Fixtures of the workflow tests: the whole local stack with the real template, one per test worker."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,8 +16,9 @@ from tests.workflow.probing import Probe
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
-    """A running stack. Its state machine waits a hundredth of the time between retries."""
-    # Not pytest's own directory: that is root's alone where root runs the tests, and PostgreSQL is not root.
+    """A running stack whose state machine waits a hundredth of the time between retries."""
+    # Not pytest's own directory: if root runs the tests, only root can read it, and PostgreSQL runs as
+    # another user.
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-stack-") as directory,
         LocalStack.start(Path(directory), wait_scale=0.01, fsync=False) as stack,
@@ -27,14 +28,14 @@ def stack() -> Iterator[LocalStack]:
 
 @pytest.fixture(scope="session")
 def probe(stack: LocalStack) -> Iterator[Probe]:
-    """The probe, beside the system."""
+    """The probe, deployed to the cloud of the stack."""
     yield Probe(stack.cloud)
     delete_stack(stack.client("cloudformation"), "probe")
 
 
 @pytest.fixture(scope="session")
 def target(stack: LocalStack) -> Iterator[Target]:
-    """What the commands would work on."""
+    """The target that the commands use."""
     target = Target.local(stack)
     yield target
     target.engine.dispose()
@@ -42,11 +43,11 @@ def target(stack: LocalStack) -> Iterator[Target]:
 
 @pytest.fixture
 def machine(stack: LocalStack, target: Target) -> Machine:
-    """The state machine, for a task of the test's own."""
+    """The state machine, with a separate task for the test."""
     return Machine(stack, target)
 
 
 @pytest.fixture
 def api(machine: Machine) -> Api:
-    """The API, for the user that the test's task belongs to."""
+    """The API, for the user of the test's task."""
     return machine.api()

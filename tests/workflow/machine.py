@@ -1,4 +1,4 @@
-"""A task on its way through the real state machine, and the means to make it fail."""
+"""Run one task through the real state machine, with ways to make it fail."""
 
 import uuid
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.faults.oracle import Log, Oracle
 
 
 class Machine:
-    """The state machine of a stack, for one task of its own."""
+    """The state machine of a stack, with one task."""
 
     def __init__(self, stack: LocalStack, target: Target) -> None:
         self.stack = stack
@@ -34,7 +34,7 @@ class Machine:
         self.bundle: dict[str, Any] = {}
 
     def another(self) -> "Machine":
-        """The same state machine, for another task."""
+        """The same state machine with another task."""
         return Machine(self.stack, self.target)
 
     def api(self, user_id: str = USER) -> Api:
@@ -42,17 +42,17 @@ class Machine:
         return self.target.api(user_id)
 
     def concept_ids(self, count: int) -> list[str]:
-        """Ids of this roadmap's own."""
+        """Concept ids that only this roadmap has."""
         return [f"{self.roadmap_id}:c-1-1-{number}" for number in range(1, count + 1)]
 
     def load(self, count: int) -> list[str]:
-        """Load a roadmap with content for every concept; the ids of its concepts."""
+        """Load a roadmap with content for every concept; return the concept ids."""
         ids = self.concept_ids(count)
         self.load_bundle(bundle_of(ids, roadmap_id=self.roadmap_id, task_id=self.task_id))
         return ids
 
     def require_invariants(self) -> None:
-        """Hold I1–I7 against the tables and the bucket, by an oracle that shares nothing with the code."""
+        """Check I1–I7 against the tables and the bucket, with an independent oracle."""
         s3 = self.stack.client("s3")
         oracle = Oracle(self.target.engine, s3, self.stack.bucket, self.bundle, Log())
         oracle.require(oracle.at_any_time(), oracle.at_rest())
@@ -65,34 +65,34 @@ class Machine:
         load_bundle(loaded, self.target.engine, self.target.bucket, Deadline.after(60))
 
     def stage(self, item: Item, body: bytes) -> None:
-        """Stage whatever bytes, as the product's generator would."""
+        """Stage any bytes, as the product's generator would."""
         self.target.bucket.put(staged_key(self.roadmap_id, item), body)
 
     def start(self) -> str:
-        """Start a run by hand; its ARN."""
+        """Start an execution without an attempt, as from the console; return its ARN."""
         return start_run(self.client, self.stack.state_machine_arn, self.task_id)
 
     def wait(self, execution_arn: str) -> dict[str, Any]:
-        """Wait for a run's end; how Step Functions describes it."""
+        """Wait until an execution ends; return its description."""
         found: dict[str, Any] = {}
 
         def is_over() -> bool:
             found.update(self.client.describe_execution(executionArn=execution_arn))
             return bool(found["status"] != "RUNNING")
 
-        assert becomes_true(is_over, 60), "the run does not end"
+        assert becomes_true(is_over, 60), "the execution does not end"
         return found
 
     def run(self) -> dict[str, Any]:
-        """A whole run; how Step Functions describes it."""
+        """Run an execution to its end; return its description."""
         return self.wait(self.start())
 
     def status(self) -> TaskStatus:
-        """How the task stands."""
+        """The task's status."""
         return task_status(self.target.engine, self.task_id)
 
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
-        """Ask the database."""
+        """Query the database."""
         with self.target.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(text(sql), parameters)]  # noqa: SLF001
 
@@ -109,7 +109,7 @@ class Machine:
 
     @contextmanager
     def holding(self, concept_id: str) -> Iterator[Connection]:
-        """Make whoever inserts a concept's quiz wait, as long as the block lasts."""
+        """Block inserts of a concept's quiz for the duration of the block."""
         with create_engine(self.stack.database_url, poolclass=NullPool).connect() as connection:
             connection.execute(
                 text(
@@ -123,7 +123,7 @@ class Machine:
 
     @contextmanager
     def locking(self, table: str) -> Iterator[None]:
-        """Make whoever reads or writes a table wait, as long as the block lasts."""
+        """Lock a table for the duration of the block."""
         with create_engine(self.stack.database_url, poolclass=NullPool).connect() as connection:
             connection.execute(text(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
             yield
@@ -131,7 +131,7 @@ class Machine:
 
     @contextmanager
     def function_changed(self, logical_id: str, **changes: Any) -> Iterator[None]:
-        """Change the configuration of the version that runs, as long as the block lasts."""
+        """Change the configuration of the running function version for the duration of the block."""
         client = self.stack.client("lambda")
         name = self.stack.functions[logical_id]
         before = client.get_function_configuration(FunctionName=name)

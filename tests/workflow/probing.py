@@ -1,4 +1,4 @@
-"""A function that does what a test tells it, and a state machine around it: `probe/`, deployed."""
+"""The probe: a deployed function that follows instructions in its event, and a state machine around it."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "probe"
 
 
 class Probe:
-    """The probe on a cloud."""
+    """The probe in a local cloud."""
 
     def __init__(self, cloud: Cloud) -> None:
         self.cloud = cloud
@@ -36,7 +36,7 @@ class Probe:
         return result
 
     def run(self, *events: Mapping[str, object]) -> list[Any]:
-        """Run the state machine over events; its output."""
+        """Run the state machine over a list of events; return its output."""
         started = self.cloud.client("stepfunctions").start_execution(
             stateMachineArn=self.outputs["StateMachineArn"], input=json.dumps(events)
         )
@@ -47,7 +47,7 @@ class Probe:
 
 
 def await_end(cloud: Cloud, execution_arn: str) -> dict[str, Any]:
-    """Wait for an execution to be over; its description."""
+    """Wait until an execution ends; return its description."""
     client = cloud.client("stepfunctions")
     description: dict[str, Any] = {}
 

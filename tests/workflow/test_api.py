@@ -1,4 +1,4 @@
-"""Retry and status over real HTTP, against the real machine."""
+"""Retry and status over HTTP, against the real state machine."""
 
 import base64
 import hmac
@@ -22,7 +22,7 @@ from tests.workflow.machine import Machine
 
 
 def load_the_report(machine: Machine) -> tuple[list[str], list[dict[str, Any]]]:
-    """The state of the bug report; the concepts, and the tutorials that had been saved."""
+    """The state of the bug report; return the concept ids and the saved tutorials."""
     ids = machine.concept_ids(30)
     bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id)
     for entry in bundle["content"][20:]:
@@ -51,7 +51,7 @@ def saved_tutorials(machine: Machine, ids: list[str]) -> list[dict[str, Any]]:
     return [row for row in rows if row["concept_id"] in ids]
 
 
-def test_the_bug_report_is_healed_by_one_call(machine: Machine, api: Api) -> None:
+def test_one_retry_repairs_the_state_of_the_bug_report(machine: Machine, api: Api) -> None:
     ids, before = load_the_report(machine)
     answer = api.retry(machine.task_id)
     assert answer.status == 202
@@ -87,13 +87,15 @@ def test_the_bug_report_is_healed_by_one_call(machine: Machine, api: Api) -> Non
         "SELECT concept_id FROM quiz_metadata WHERE roadmap_id = :id AND total_questions = 5",
         id=machine.roadmap_id,
     )
-    assert sorted(row["concept_id"] for row in generated) == sorted(ids[20:])  # only what was not staged
+    assert sorted(row["concept_id"] for row in generated) == sorted(
+        ids[20:]
+    )  # only the items that were not staged
     assert api.retry(machine.task_id).body["message"] == "nothing is missing"
 
 
-def test_a_double_click_starts_one_attempt(machine: Machine, api: Api) -> None:
+def test_two_simultaneous_retries_start_one_attempt(machine: Machine, api: Api) -> None:
     ids = machine.load(6)
-    api.get(machine.task_id)  # so that both requests meet a function that is warm
+    api.get(machine.task_id)  # so that both requests meet a warm function
     with machine.holding(ids[0]) as held:
         ready = threading.Barrier(2, timeout=30)
 
@@ -113,7 +115,7 @@ def test_a_double_click_starts_one_attempt(machine: Machine, api: Api) -> None:
     machine.require_invariants()
 
 
-def test_a_task_says_what_failed_and_why(machine: Machine, api: Api) -> None:
+def test_the_status_lists_failed_items_with_their_reasons(machine: Machine, api: Api) -> None:
     ids = machine.load(3)
     machine.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1], note="\x00")).encode())
     machine.run()
@@ -137,7 +139,7 @@ def test_a_task_says_what_failed_and_why(machine: Machine, api: Api) -> None:
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
 
 
-def test_a_run_that_is_stopped_is_recorded_by_its_event_and_completed_by_one_retry(
+def test_a_stopped_execution_is_recorded_by_its_event_and_completed_by_one_retry(
     machine: Machine, api: Api
 ) -> None:
     ids = machine.load(3)
@@ -159,7 +161,9 @@ def test_a_run_that_is_stopped_is_recorded_by_its_event_and_completed_by_one_ret
     machine.require_invariants()
 
 
-def test_what_a_late_saver_saves_after_the_end_is_found_and_told(machine: Machine, api: Api) -> None:
+def test_items_that_are_saved_after_the_end_of_the_execution_are_reported_by_a_retry(
+    machine: Machine, api: Api
+) -> None:
     ids = machine.load(3)
     with machine.holding(ids[0]) as held:
         arn = machine.start()
@@ -175,7 +179,7 @@ def test_what_a_late_saver_saves_after_the_end_is_found_and_told(machine: Machin
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_intruders_are_refused_and_read_no_row(machine: Machine, method: str) -> None:
+def test_unauthorized_requests_are_refused_without_reading_a_row(machine: Machine, method: str) -> None:
     machine.load(1)
     stack, owner, intruder = machine.stack, machine.api(), machine.api("intruder")
     path = f"/api/v1/tasks/{machine.task_id}" + ("/retry" if method == "POST" else "")
@@ -192,7 +196,7 @@ def test_intruders_are_refused_and_read_no_row(machine: Machine, method: str) ->
         assert answer.status == status, (query, request, answer)
         assert machine.roadmap_id not in str(answer.body)
 
-    # Whoever reads a row of the task would wait for this lock, and not be answered so.
+    # A request that reads a row of the task would wait for this lock and not get this answer.
     with machine.locking("roadmap_tasks"):
         refused(401, token="")
         refused(401, token="no-token")
@@ -209,20 +213,20 @@ def test_intruders_are_refused_and_read_no_row(machine: Machine, method: str) ->
         refused(422, user_id="a\x00b")
         refused(422, path=path.replace(machine.task_id, quote("' OR '1'='1")))
         refused(422, path=path.replace(machine.task_id, "x" * 65))
-    refused(404, intruder)  # a known task, of somebody else
+    refused(404, intruder)  # an existing task of another user
     refused(404, intruder, body=b"x" * 1_000_000)
     refused(404, path=path.replace(machine.task_id, "8c5e2f1e-0000-4000-8000-000000000000"))
     assert machine.status().attempt == 0
 
 
 def unsigned(token: str) -> str:
-    """The token's claims, in a token that says it needs no signature."""
+    """The token's claims in a token with the algorithm `none`."""
     header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
     return f"{header}.{token.split('.')[1]}."
 
 
 def signed_with_a_public_key(token: str) -> str:
-    """The token's claims, signed by what everybody may know: an issuer's public key, taken for a secret."""
+    """The token's claims, signed with the issuer's public key as an HMAC secret."""
     public_key = ec.generate_private_key(ec.SECP256R1()).public_key()
     pem = public_key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     signed = token.rpartition(".")[0]

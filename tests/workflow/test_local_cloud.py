@@ -1,4 +1,4 @@
-"""The local cloud does what the tests on it rely on, and leaves nothing behind."""
+"""The local cloud: the behaviour that the workflow tests rely on, and its clean-up."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ signal.pause()
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """A directory that PostgreSQL reaches, also where root runs the tests."""
+    """A directory that the PostgreSQL user can enter, even if root runs the tests."""
     with tempfile.TemporaryDirectory(prefix="roadmap-stack-") as directory:
         yield Path(directory)
 
@@ -49,32 +49,34 @@ def directory() -> Iterator[Path]:
         ("hang", "by the timeout"),
     ],
 )
-def test_an_error_has_the_name_that_lambda_gives_it(probe: Probe, told: str, caught: str) -> None:
+def test_an_error_has_the_same_name_as_in_lambda(probe: Probe, told: str, caught: str) -> None:
     assert probe.run({"do": told}) == [caught]
 
 
-def test_a_function_whose_process_died_works_again(probe: Probe) -> None:
+def test_a_function_works_again_after_its_process_died(probe: Probe) -> None:
     assert probe.invoke(do="die")["errorType"] == "Runtime.ExitError"
     assert probe.invoke(do="look")["greeting"] == "hello"
 
 
-def test_ten_iterations_run_at_the_same_time(probe: Probe, tmp_path: Path) -> None:
+def test_ten_map_iterations_run_concurrently(probe: Probe, tmp_path: Path) -> None:
     event = {"do": "meet", "place": str(tmp_path), "guests": 10}
     assert probe.run(*[event] * 10) == [10] * 10
 
 
-def test_a_function_stays_warm(probe: Probe) -> None:
+def test_an_execution_environment_is_reused(probe: Probe) -> None:
     assert probe.invoke(do="look")["pid"] == probe.invoke(do="look")["pid"]
 
 
-def test_a_function_has_the_runtime_and_the_layer_and_nothing_else(probe: Probe) -> None:
+def test_a_function_can_only_import_the_runtime_and_its_layers(probe: Probe) -> None:
     seen = probe.invoke(do="look")
     environment = str(environment_python("runtime").parent.parent)
     assert seen["prefix"] == environment
     assert seen["boto3"].startswith(environment)
     assert seen["layer"].startswith(str(build_layers()["CommonLayer"]))
-    assert "HOME" not in seen["environment"], "what started the cloud keeps its environment for itself"
-    assert seen["buckets"] > 0, "boto3 in a function reaches the cloud that runs it"
+    assert "HOME" not in seen["environment"], (
+        "the environment of the process that started the cloud is not passed on"
+    )
+    assert seen["buckets"] > 0, "boto3 in a function reaches the local cloud"
 
 
 def test_a_failed_creation_names_the_resource_and_the_reason(stack: LocalStack) -> None:
@@ -92,7 +94,7 @@ def test_a_failed_creation_names_the_resource_and_the_reason(stack: LocalStack) 
         create_stack(stack.client("cloudformation"), "broken", url, {})
 
 
-def test_everything_listens_on_this_machine_alone(stack: LocalStack, probe: Probe) -> None:
+def test_every_server_listens_on_loopback_only(stack: LocalStack, probe: Probe) -> None:
     probe.invoke(do="look")
     listening = {
         connection.laddr.ip
@@ -103,9 +105,7 @@ def test_everything_listens_on_this_machine_alone(stack: LocalStack, probe: Prob
     assert listening == {HOST}
 
 
-def test_two_stacks_beside_each_other_share_nothing_and_leave_nothing(
-    stack: LocalStack, directory: Path
-) -> None:
+def test_two_stacks_are_isolated_and_leave_no_processes(stack: LocalStack, directory: Path) -> None:
     with LocalStack.start(directory, fsync=False) as other:
         probe = Probe(other.cloud)
         assert probe.invoke(do="look")["greeting"] == "hello"
@@ -116,19 +116,19 @@ def test_two_stacks_beside_each_other_share_nothing_and_leave_nothing(
     assert len(processes) > 2, "the cloud, PostgreSQL, and at least one function"
     assert all(has_ended(process) for process in processes)
     assert not (other.directory / "postgres").exists()
-    assert stack.client("s3").list_buckets()["Buckets"], "the other stack is none the worse"
+    assert stack.client("s3").list_buckets()["Buckets"], "the other stack is not affected"
 
 
 def members(stack: LocalStack) -> list[psutil.Process]:
-    """Every process of a stack."""
+    """All processes of a stack."""
     roots = [stack.cloud.process]
-    if pid := getattr(stack.database, "pid", None):  # a database that we were given is not ours to look at
+    if pid := getattr(stack.database, "pid", None):  # a given database server is not part of the stack
         roots.append(psutil.Process(pid))
     return [process for root in roots for process in (root, *root.children(recursive=True))]
 
 
 def start_elsewhere(directory: Path, how: str) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
-    """Start a stack in another process; that process, and the stack's own."""
+    """Start a stack in another process; return that process and the stack's processes."""
     starter = subprocess.Popen(
         [sys.executable, "-c", START, directory, how],
         stdout=subprocess.PIPE,
@@ -146,14 +146,14 @@ def kill(starter: subprocess.Popen[str]) -> None:
     starter.communicate()
 
 
-def test_a_stack_ends_with_the_process_that_started_it(directory: Path) -> None:
+def test_a_stack_stops_with_the_process_that_started_it(directory: Path) -> None:
     starter, processes = start_elsewhere(directory, "attached")
     kill(starter)
     assert len(processes) == 3
     assert becomes_true(lambda: all(has_ended(process) for process in processes), 60)
 
 
-def test_a_detached_stack_is_there_for_other_processes_until_it_is_taken_down(directory: Path) -> None:
+def test_a_detached_stack_is_available_to_other_processes_until_it_is_stopped(directory: Path) -> None:
     starter, processes = start_elsewhere(directory, "detached")
     try:
         kill(starter)
@@ -166,12 +166,12 @@ def test_a_detached_stack_is_there_for_other_processes_until_it_is_taken_down(di
     assert was_there
     assert len(processes) == 3
     assert all(has_ended(process) for process in processes)
-    assert not LocalStack.down(directory), "there is nothing left to take down"
+    assert not LocalStack.down(directory), "a second `down` finds nothing to stop"
     with pytest.raises(NoStackError):
         LocalStack.attach(directory)
 
 
-def test_a_stack_of_which_a_part_has_ended_is_named_and_replaced(directory: Path) -> None:
+def test_a_partly_stopped_stack_is_reported_and_replaced(directory: Path) -> None:
     with LocalStack.up(directory) as stack:
         stack.cloud.stop()
         with pytest.raises(NoStackError, match="cloud"):
@@ -180,7 +180,7 @@ def test_a_stack_of_which_a_part_has_ended_is_named_and_replaced(directory: Path
             assert LocalStack.attach(directory).cloud.port == successor.cloud.port
 
 
-def test_a_process_that_merely_has_the_recorded_id_is_not_the_cloud(tmp_path: Path) -> None:
+def test_another_process_with_the_recorded_id_is_not_taken_for_the_cloud(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     (tmp_path / "tmp/ministack-15000.pid").write_text(str(os.getpid()))
     assert Cloud.find(tmp_path) is None

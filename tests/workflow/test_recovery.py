@@ -1,4 +1,4 @@
-"""Redrive, through the engine's own API and the product's: the machine goes on at exactly what is missing.
+"""Redrive through Step Functions' API and through the product's API continues with exactly the missing items.
 
 RedriveExecution is emulated from documentation (`tools/local_stack/redrive_rules.py`): the tests show that
 the product follows the documented rules, not that AWS does.
@@ -17,14 +17,14 @@ from tests.factories import quiz
 from tests.workflow.machine import Machine
 
 
-def poison(machine: Machine, concept_id: str) -> None:
+def stage_invalid_quiz(machine: Machine, concept_id: str) -> None:
     """Stage a quiz that cannot be saved."""
     machine.stage(Item(concept_id, ContentType.QUIZ), json.dumps(quiz(concept_id, note="\x00")).encode())
 
 
 def test_a_redrive_plans_what_is_missing_and_completes(machine: Machine) -> None:
     ids = machine.load(6)
-    poison(machine, ids[0])
+    stage_invalid_quiz(machine, ids[0])
     first = machine.run()
     assert first["error"] == "ContentIncomplete"
     before = machine.rows("SELECT * FROM quiz_metadata WHERE roadmap_id = :id", id=machine.roadmap_id)
@@ -41,7 +41,7 @@ def test_a_redrive_plans_what_is_missing_and_completes(machine: Machine) -> None
     machine.require_invariants()
 
 
-def test_redriven_again_and_again_it_ends_each_time(machine: Machine) -> None:
+def test_an_execution_can_be_redriven_repeatedly(machine: Machine) -> None:
     machine.load(2)
     with machine.function_changed("SaveBatchFunction", Environment={"Variables": {}}):
         arn = machine.run()["executionArn"]
@@ -56,11 +56,11 @@ def test_redriven_again_and_again_it_ends_each_time(machine: Machine) -> None:
         machine.client.redrive_execution(executionArn=arn)
 
 
-def test_redriven_after_a_retry_healed_everything_it_succeeds_and_writes_nothing(
+def test_an_execution_redriven_after_a_complete_retry_succeeds_and_writes_nothing(
     machine: Machine, api: Api
 ) -> None:
     ids = machine.load(3)
-    poison(machine, ids[0])
+    stage_invalid_quiz(machine, ids[0])
     arn = machine.run()["executionArn"]
     healed = api.retry(machine.task_id).body["execution_arn"]
     assert machine.wait(healed)["status"] == "SUCCEEDED"
@@ -70,9 +70,9 @@ def test_redriven_after_a_retry_healed_everything_it_succeeds_and_writes_nothing
     assert machine.status() == before
 
 
-def test_redriven_while_a_retry_runs_it_loses_the_claim_and_says_so(machine: Machine, api: Api) -> None:
+def test_an_execution_redriven_during_a_retry_fails_with_a_refused_claim(machine: Machine, api: Api) -> None:
     ids = machine.load(3)
-    poison(machine, ids[0])
+    stage_invalid_quiz(machine, ids[0])
     arn = machine.run()["executionArn"]
     with machine.holding(ids[0]) as held:
         retried = api.retry(machine.task_id).body["execution_arn"]
@@ -86,9 +86,9 @@ def test_redriven_while_a_retry_runs_it_loses_the_claim_and_says_so(machine: Mac
     machine.require_invariants()
 
 
-def test_a_retry_while_a_redrive_runs_is_told_so(machine: Machine, api: Api) -> None:
+def test_a_retry_during_a_redrive_is_refused(machine: Machine, api: Api) -> None:
     ids = machine.load(3)
-    poison(machine, ids[0])
+    stage_invalid_quiz(machine, ids[0])
     arn = machine.run()["executionArn"]
     with machine.holding(ids[0]) as held:
         machine.client.redrive_execution(executionArn=arn)
@@ -99,9 +99,9 @@ def test_a_retry_while_a_redrive_runs_is_told_so(machine: Machine, api: Api) -> 
     machine.require_invariants()
 
 
-def test_a_checkpoint_is_a_redrive_through_the_api(machine: Machine, api: Api) -> None:
+def test_force_checkpoint_redrives_the_execution(machine: Machine, api: Api) -> None:
     ids = machine.load(3)
-    poison(machine, ids[0])
+    stage_invalid_quiz(machine, ids[0])
     arn = machine.run()["executionArn"]
     answer = api.retry(machine.task_id, force_checkpoint="true")
     assert (answer.status, answer.body["recovery_type"], answer.body["execution_arn"]) == (
@@ -115,9 +115,9 @@ def test_a_checkpoint_is_a_redrive_through_the_api(machine: Machine, api: Api) -
     assert refused.body["message"] == "Execution is SUCCEEDED and cannot be redriven"
 
 
-def test_a_finalizer_that_was_lost_is_made_up_for_by_its_event_and_by_a_redrive(machine: Machine) -> None:
+def test_a_failed_finalize_is_repaired_by_the_event_and_completed_by_a_redrive(machine: Machine) -> None:
     ids = machine.load(3)
-    poison(machine, ids[0])
+    stage_invalid_quiz(machine, ids[0])
     with machine.function_changed("FinalizeTaskFunction", Environment={"Variables": {}}):
         arn = machine.run()["executionArn"]
         assert becomes_true(lambda: machine.status().status == "partial_failure", 60)
@@ -128,11 +128,11 @@ def test_a_finalizer_that_was_lost_is_made_up_for_by_its_event_and_by_a_redrive(
     machine.require_invariants()
 
 
-def test_a_run_that_takes_too_long_is_recorded_by_its_event_and_one_retry_completes_it(
+def test_an_execution_that_timed_out_is_recorded_by_its_event_and_completed_by_one_retry(
     machine: Machine, api: Api
 ) -> None:
     ids = machine.load(3)
-    poison(machine, ids[1])
+    stage_invalid_quiz(machine, ids[1])
     described = machine.client.describe_state_machine(stateMachineArn=machine.stack.state_machine_arn)
     bounded = json.dumps(json.loads(described["definition"]) | {"TimeoutSeconds": 8})
     machine.client.update_state_machine(stateMachineArn=machine.stack.state_machine_arn, definition=bounded)
@@ -156,11 +156,11 @@ def test_a_run_that_takes_too_long_is_recorded_by_its_event_and_one_retry_comple
 
 
 @pytest.mark.parametrize("status", ["processing", "cancelled"])
-def test_a_task_whose_run_is_over_is_retried_whatever_its_row_says(
+def test_a_task_whose_execution_ended_is_retried_although_its_status_is_processing(
     machine: Machine, api: Api, status: str
 ) -> None:
     ids = machine.load(2)
-    poison(machine, ids[0])
+    stage_invalid_quiz(machine, ids[0])
     machine.run()
     machine.execute(
         "UPDATE roadmap_tasks SET status = :status WHERE task_id = :id", status=status, id=machine.task_id
@@ -170,9 +170,7 @@ def test_a_task_whose_run_is_over_is_retried_whatever_its_row_says(
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
 
 
-def test_a_crash_between_claim_and_start_is_waited_for_and_then_made_up_for(
-    machine: Machine, api: Api
-) -> None:
+def test_an_attempt_without_an_execution_can_be_retried_after_a_minute(machine: Machine, api: Api) -> None:
     machine.load(2)
     never_started = machine.stack.state_machine_arn.replace(":stateMachine:", ":execution:")
     machine.execute(

@@ -1,7 +1,8 @@
-"""A redrive goes on where the run ended: emulated from documentation, because no local engine has it.
+"""A redrive continues the execution at the failed state: emulated from documentation, because no local engine
+supports it.
 
-The rule is that of RedriveExecution: "it continues the failed execution from the unsuccessful step and uses
-the same input", and the results of the successful steps are preserved.
+The rule of RedriveExecution: "it continues the failed execution from the unsuccessful step and uses the same
+input", and the results of the successful steps are preserved.
 """
 
 import json
@@ -15,7 +16,7 @@ from tests.workflow.probing import Probe, await_end
 
 
 def definition(probe: Probe, redrives: int) -> dict[str, Any]:
-    """A step that is not to run again, one whose error is caught, and one that fails until it is redriven."""
+    """A state that must not run again, one whose error is caught, and one that fails until it is redriven."""
     task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
     function = probe.outputs["Probe"]
     payload = (
@@ -65,9 +66,7 @@ def redrive(stack: LocalStack, execution_arn: str) -> None:
     stack.client("stepfunctions").redrive_execution(executionArn=execution_arn)
 
 
-def test_each_redrive_goes_on_at_the_step_that_failed_with_its_own_input(
-    stack: LocalStack, probe: Probe
-) -> None:
+def test_each_redrive_continues_at_the_failed_state_with_its_input(stack: LocalStack, probe: Probe) -> None:
     execution_arn = start(stack, "fails-twice", definition(probe, redrives=2))
     assert await_end(stack.cloud, execution_arn)["error"] == "ProbeError"
     events = stack.client("stepfunctions").get_execution_history(executionArn=execution_arn)["events"]
@@ -79,11 +78,13 @@ def test_each_redrive_goes_on_at_the_step_that_failed_with_its_own_input(
 
     redrive(stack, execution_arn)
     ended = await_end(stack.cloud, execution_arn)
-    assert (ended["error"], ended["redriveCount"]) == ("ProbeError", 1), "not an endless loop"
+    assert (ended["error"], ended["redriveCount"]) == ("ProbeError", 1), (
+        "RedriveCount must not cause an endless loop"
+    )
 
     redrive(stack, execution_arn)
     output = json.loads(await_end(stack.cloud, execution_arn)["output"])
-    assert output["drawn"] == drawn, "what succeeded was not run again"
+    assert output["drawn"] == drawn, "the succeeded state is not run again"
     seen = output["execution"]
     assert (seen["Id"], seen["Name"], seen["RedriveCount"]) == (execution_arn, "fails-twice-1", 2)
     assert seen["Input"] == {"task": '"a" %} 任'}
@@ -92,7 +93,7 @@ def test_each_redrive_goes_on_at_the_step_that_failed_with_its_own_input(
         redrive(stack, execution_arn)
 
 
-def test_a_running_execution_is_not_redriven_and_an_aborted_one_is(stack: LocalStack) -> None:
+def test_an_aborted_execution_can_be_redriven_but_not_a_running_one(stack: LocalStack) -> None:
     machine = {
         "QueryLanguage": "JSONata",
         "StartAt": "Wait",
@@ -110,7 +111,7 @@ def test_a_running_execution_is_not_redriven_and_an_aborted_one_is(stack: LocalS
     assert await_end(stack.cloud, execution_arn)["status"] == "ABORTED"
 
 
-def test_a_run_that_only_a_new_definition_would_help_fails_again(stack: LocalStack) -> None:
+def test_a_redriven_execution_keeps_its_definition_and_fails_again(stack: LocalStack) -> None:
     machine = {
         "QueryLanguage": "JSONata",
         "StartAt": "Refuse",
@@ -122,7 +123,7 @@ def test_a_run_that_only_a_new_definition_would_help_fails_again(stack: LocalSta
     assert await_end(stack.cloud, execution_arn)["error"] == "Refused", "a Fail state fails again"
 
 
-def test_an_execution_ends_in_time(stack: LocalStack) -> None:
+def test_an_execution_times_out(stack: LocalStack) -> None:
     machine = {
         "QueryLanguage": "JSONata",
         "StartAt": "Wait",
@@ -132,7 +133,7 @@ def test_an_execution_ends_in_time(stack: LocalStack) -> None:
     assert await_end(stack.cloud, start(stack, "late", machine))["status"] == "TIMED_OUT"
 
 
-def test_starting_the_same_run_again_is_the_same_run_while_it_goes_on(stack: LocalStack) -> None:
+def test_a_repeated_start_returns_the_running_execution(stack: LocalStack) -> None:
     machine = {
         "QueryLanguage": "JSONata",
         "StartAt": "Wait",

@@ -1,4 +1,4 @@
-"""The smoke test's own scenario, on the local stack: redrive is emulated from documentation there."""
+"""The scenario of the smoke test, on the local stack. Redrive is emulated from documentation there."""
 
 import pytest
 from sqlalchemy import text
@@ -15,12 +15,12 @@ def roadmaps(target: Target) -> int:
         )
 
 
-def test_a_failed_run_is_redriven_and_nothing_is_left(target: Target) -> None:
+def test_the_smoke_test_redrives_a_failed_execution_and_cleans_up(target: Target) -> None:
     redrives(target, USER)
     assert roadmaps(target) == 0
 
 
-def test_a_stack_that_does_otherwise_is_told_and_nothing_is_left(
+def test_the_smoke_test_reports_an_unexpected_result_and_cleans_up(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("checks.smoke.follow_run", lambda *_: "SUCCEEDED")

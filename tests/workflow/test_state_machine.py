@@ -1,4 +1,4 @@
-"""The real state machine with the real functions: whatever happens in it, the outcome is recorded."""
+"""The real state machine with the real functions: every fault ends in a recorded outcome."""
 
 import json
 import threading
@@ -34,7 +34,7 @@ def without_ours(framework: dict[str, Any]) -> str:
     return json.dumps(copy)
 
 
-def test_success(machine: Machine) -> None:
+def test_a_run_without_faults_completes(machine: Machine) -> None:
     machine.load(12)
     execution = machine.run()
     status = machine.status()
@@ -44,7 +44,7 @@ def test_success(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("curriculum", CURRICULA, ids=lambda path: path.stem)
-def test_a_real_curriculum_is_saved_character_for_character(machine: Machine, curriculum: Path) -> None:
+def test_a_real_bundle_is_saved_character_for_character(machine: Machine, curriculum: Path) -> None:
     bundle = json.loads(curriculum.read_bytes())
     machine.load_bundle(bundle)
     assert machine.run()["status"] == "SUCCEEDED"
@@ -66,7 +66,7 @@ def test_a_real_curriculum_is_saved_character_for_character(machine: Machine, cu
     assert without_ours(machine.framework()) == without_ours(bundle["roadmap"]["framework_data"])
 
 
-def test_a_partial_failure_ends_failed_and_a_second_run_completes(machine: Machine) -> None:
+def test_a_partial_failure_fails_the_execution_and_a_second_one_completes(machine: Machine) -> None:
     ids = machine.load(12)
     other = machine.another()
     other.load(1)
@@ -93,7 +93,7 @@ def test_a_partial_failure_ends_failed_and_a_second_run_completes(machine: Machi
     assert (machine.status().status, machine.status().attempt) == ("completed", 2)
 
 
-def test_a_saver_that_dies_is_tried_again_and_then_its_batch_is_recorded(machine: Machine) -> None:
+def test_a_saver_that_dies_is_retried_and_then_recorded_as_a_lost_batch(machine: Machine) -> None:
     ids = machine.load(6)
     killed: set[int] = set()
     over = threading.Event()
@@ -111,13 +111,13 @@ def test_a_saver_that_dies_is_tried_again_and_then_its_batch_is_recorded(machine
         over.set()
         killer.join()
     assert (execution["status"], execution["error"]) == ("FAILED", "ContentIncomplete")
-    assert len(killed) == 3  # once, and twice again
+    assert len(killed) == 3  # once, and two retries
     assert failed_items(machine) == {Item(each, ContentType.QUIZ): "Runtime.ExitError" for each in ids}
     assert machine.status().progress[ContentType.TUTORIAL].saved == 6
     assert machine.run()["status"] == "SUCCEEDED"
 
 
-def test_a_saver_that_does_not_come_back_in_time_is_recorded(machine: Machine) -> None:
+def test_a_saver_that_times_out_is_recorded(machine: Machine) -> None:
     ids = machine.load(3)
     with machine.holding(ids[0]), machine.function_changed("SaveBatchFunction", Timeout=4):
         execution = machine.run()
@@ -128,18 +128,19 @@ def test_a_saver_that_does_not_come_back_in_time_is_recorded(machine: Machine) -
     assert machine.run()["status"] == "SUCCEEDED"
 
 
-def test_a_saver_that_raises_fails_its_batches_and_the_run_is_recorded(machine: Machine) -> None:
+def test_a_saver_that_raises_loses_its_batches_and_the_outcome_is_recorded(machine: Machine) -> None:
     machine.load(3)
     with machine.function_changed("SaveBatchFunction", Environment={"Variables": {}}):
         execution = machine.run()
     assert execution["error"] == "ContentIncomplete"
-    # Counted, and not the error: every iteration ended, and with it the Map.
+    # The message has the number of missing items instead of the error, because every iteration ended
+    # normally.
     assert (machine.status().status, machine.status().error_message) == ("failed", "9 of 9 items are missing")
     assert set(failed_items(machine).values()) == {"MissingSettingError"}
     assert machine.run()["status"] == "SUCCEEDED"
 
 
-def test_what_is_staged_is_saved_although_generate_fails(machine: Machine) -> None:
+def test_staged_items_are_saved_although_generate_fails(machine: Machine) -> None:
     machine.load(3)
     with machine.function_changed("GenerateContentFunction", Environment={"Variables": {}}):
         assert machine.run()["status"] == "SUCCEEDED"
@@ -160,20 +161,20 @@ def test_a_plan_that_fails_is_recorded(machine: Machine) -> None:
     )
 
 
-def test_a_task_that_does_not_exist_ends_failed_and_says_so(machine: Machine) -> None:
+def test_an_execution_for_an_unknown_task_fails_with_the_reason(machine: Machine) -> None:
     execution = machine.run()
     assert (execution["status"], execution["error"]) == ("FAILED", "ContentIncomplete")
     assert "TaskNotFoundError" in execution["cause"]
 
 
-def test_a_finalizer_that_fails_leaves_the_execution_failed_at_finalize(machine: Machine) -> None:
+def test_a_failed_finalize_fails_the_execution_at_finalize(machine: Machine) -> None:
     machine.load(3)
     with machine.function_changed("FinalizeTaskFunction", Environment={"Variables": {}}):
         execution = machine.run()
     assert (execution["status"], execution["error"]) == ("FAILED", "MissingSettingError")
 
 
-def test_two_runs_of_one_task_do_not_both_work_on_it(machine: Machine) -> None:
+def test_the_second_execution_of_a_task_is_refused(machine: Machine) -> None:
     ids = machine.load(3)
     with machine.holding(ids[0]) as held:
         first = machine.start()

@@ -1,4 +1,4 @@
-"""The process at the other end of a connection: to kill it, as the loss of its machine would."""
+"""Kill the client process of a connection, as the loss of its machine would."""
 
 from contextlib import suppress
 
@@ -8,7 +8,7 @@ from local_stack.processes import becomes_true, has_ended
 
 
 def client_at(port: int) -> psutil.Process | None:
-    """The process of this machine whose connection comes from `port`; `None` if it is gone."""
+    """The local process whose connection comes from `port`; `None` if there is none."""
     for found in psutil.net_connections("tcp4"):
         if found.laddr and found.laddr.port == port and found.pid is not None:
             with suppress(psutil.NoSuchProcess):
@@ -17,7 +17,7 @@ def client_at(port: int) -> psutil.Process | None:
 
 
 def kill_client_at(port: int) -> None:
-    """Kill it, and wait until it is gone."""
+    """Kill that process and wait until it has ended."""
     process = client_at(port)
     if process is not None:
         with suppress(psutil.NoSuchProcess):

@@ -1,7 +1,7 @@
-"""A TCP proxy between one step and PostgreSQL: it sees each statement and each COMMIT, and can do something.
+"""A TCP proxy between one step and PostgreSQL. It sees each statement and each COMMIT and can inject faults.
 
-It reads the protocol only as far as the framing: which statement the client prepares, that a COMMIT is done,
-which SQLSTATE the server answers. What it does is up to a `Script`; without one it passes everything on.
+It parses the protocol only as far as needed: the statement that the client prepares, the end of a COMMIT, the
+SQLSTATE of an error. A `Script` injects the faults; without a script everything is passed on.
 """
 
 import re
@@ -31,36 +31,36 @@ class Session:
         self._client, self._server = client, server
 
     def cut(self) -> None:
-        """Lose the connection, on both sides."""
+        """Close the connection on both sides."""
         for end in (self._client, self._server):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
     def kill_client(self) -> None:
-        """Kill the process that has the connection; then it is gone as well."""
+        """Kill the client process of the connection."""
         kill_client_at(self.client_port)
         self.cut()
 
 
 class Script:
-    """What is done at each moment of a connection. Here: nothing. Called by several threads at once."""
+    """Hooks for the events of a connection. This base class does nothing. Called by several threads."""
 
     def on_connect(self) -> bool:
-        """Whether a connection is accepted."""
+        """Return whether to accept a connection."""
         return True
 
     def on_statement(self, session: Session) -> None:
-        """The client is about to be heard with a statement on the product's tables."""
+        """A statement on the product's tables is about to be sent to the server."""
 
     def on_commit(self, session: Session, number: int) -> None:
-        """The COMMIT with this number (from 0) is about to reach the server."""
+        """The COMMIT with this number (from 0) is about to be sent to the server."""
 
     def on_committed(self, session: Session, number: int) -> None:
-        """The COMMIT with this number is done, and the client is about to hear of it."""
+        """The COMMIT with this number is done; its response is about to be sent to the client."""
 
 
 class DatabaseProxy:
-    """Listens on a port of its own of 127.0.0.1, in front of a server."""
+    """Listens on a port of 127.0.0.1 in front of a server."""
 
     def __init__(self, server_port: int, limits: Mapping[str, str]) -> None:
         self.limits = dict(limits)
@@ -78,7 +78,7 @@ class DatabaseProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def play(self, script: Script | None = None) -> None:
-        """Put a script in; without one, pass everything on again."""
+        """Use a script; without one, pass everything on again."""
         with self._lock:
             for session in self._sessions:
                 session.commits = 0
@@ -86,14 +86,14 @@ class DatabaseProxy:
             self._script = script or Script()
 
     def cut_all(self) -> None:
-        """Lose every connection that there is."""
+        """Close all connections."""
         with self._lock:
             sessions = list(self._sessions)
         for session in sessions:
             session.cut()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -168,7 +168,7 @@ class DatabaseProxy:
 
 
 def _read_message(connection: socket.socket, kind: bytes) -> bytes:
-    """A message of the protocol, whole: kind (the first of a connection has none), length, body."""
+    """Read one message of the protocol: kind (the first one of a connection has none), length, body."""
     length = _read_exactly(connection, 4)
     return kind + length + _read_exactly(connection, struct.unpack("!i", length)[0] - 4)
 

@@ -1,4 +1,6 @@
-"""The matrix: every step × every fault. A cell is run, or says why it cannot be or which other cell it is."""
+"""The matrix: every step × every fault. A cell is run, or states why it is impossible or which other cell
+covers it.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,7 +10,7 @@ from roadmap_content.manifest import MAX_BATCHES
 
 
 class Step(StrEnum):
-    """What can be struck."""
+    """The steps under test."""
 
     PLAN = "Plan"
     GENERATE = "Generate"
@@ -21,7 +23,7 @@ class Step(StrEnum):
 
 
 class Fault(StrEnum):
-    """What strikes."""
+    """The faults."""
 
     EXCEPTION = "exception"
     TIMEOUT = "timeout"
@@ -54,13 +56,13 @@ class Fault(StrEnum):
 
 
 class Cell(NamedTuple):
-    """One step under one fault."""
+    """One step with one fault."""
 
     step: Step
     fault: Fault
 
     def __str__(self) -> str:
-        """The cell's name, in one word for pytest."""
+        """The cell's name as one word, for pytest."""
         return "-".join((*self.step.split(), *self.fault.replace("-", " ").split()))
 
 

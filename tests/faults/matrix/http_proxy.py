@@ -1,4 +1,6 @@
-"""An HTTP proxy between one step and a service of the local cloud; a script answers, or has it passed on."""
+"""An HTTP proxy between one step and a service of the local cloud. A script answers requests or passes them
+on.
+"""
 
 import http.client
 import threading
@@ -13,20 +15,20 @@ from local_stack.processes import HOST
 
 
 class Request(NamedTuple):
-    """A request of the step."""
+    """A request from the step."""
 
     method: str
     path: str
     """Decoded, without the query."""
 
     target: str
-    """The operation, of a service that names it in a header."""
+    """The operation, for a service that names it in a header."""
 
     client_port: int
 
 
 class Reply(NamedTuple):
-    """An answer; `cut_after` bytes of its body the connection is lost."""
+    """A response. If `cut_after` is set, the connection is closed after so many bytes of the body."""
 
     status: int
     body: bytes
@@ -35,19 +37,19 @@ class Reply(NamedTuple):
 
 
 Forward = Callable[[], Reply]
-"""Passes a request on, as often as it is called; what the service answers."""
+"""Passes a request on to the service and returns its response. May be called repeatedly."""
 
 Script = Callable[[Request, Forward], Reply | None]
-"""Answers a request; with `None`, the connection is lost instead."""
+"""Answers a request. `None` closes the connection."""
 
 
 def pass_on(_request: Request, forward: Forward) -> Reply | None:
-    """The script of a service that works."""
+    """The script without a fault."""
     return forward()
 
 
 class HttpProxy:
-    """Listens on a port of its own of 127.0.0.1, in front of a service."""
+    """Listens on a port of 127.0.0.1 in front of a service."""
 
     def __init__(self, url: str) -> None:
         self.requests: list[Request] = []
@@ -66,7 +68,7 @@ class HttpProxy:
             do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815 - names that http.server looks for
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer((HOST, 0), Handler)
         self._server.daemon_threads = True
@@ -74,11 +76,11 @@ class HttpProxy:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def play(self, script: Script | None = None) -> None:
-        """Put a script in; without one, pass everything on again."""
+        """Use a script; without one, pass everything on again."""
         self.script = script or pass_on
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
 

@@ -1,4 +1,4 @@
-"""How each fault is made, by real means, at whichever step."""
+"""The implementation of each fault, by real means, for every step."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ WRITES: Mapping[Step, tuple[str, ...]] = {
     Step.RETRY: ("roadmap_tasks",),
     Step.RECONCILE: ("roadmap_tasks",),
 }
-"""What a step writes in the end."""
+"""The table that a step writes at its end."""
 
 COMMITS: Mapping[Step, int] = {
     Step.PLAN: 3,
@@ -41,12 +41,13 @@ COMMITS: Mapping[Step, int] = {
     Step.RETRY: 2,
     Step.RECONCILE: 3,
 }
-"""How many transactions a step commits. Generate recalls, and takes and releases the lock of the item that it
-makes; it has one more where it has failures to record."""
+"""The number of transactions of a step. Generate reads its context, takes and releases the lock of the item
+that it generates, and records failures if there are any.
+"""
 
 
 class Injector(NamedTuple):
-    """A fault: what is done, in the words of the report, and how."""
+    """A fault: its description in the report, and its implementation."""
 
     what: str
     inject: Injection
@@ -56,7 +57,7 @@ INJECTORS: dict[tuple[Fault, Step], Injector] = {}
 
 
 def injects(fault: Fault, *steps: Step, what: str) -> Callable[[Callable[[Play], Iterator[None]]], Injection]:
-    """Register how a fault is made at some steps."""
+    """Register the implementation of a fault for some steps."""
 
     def register(make: Callable[[Play], Iterator[None]]) -> Injection:
         inject = contextmanager(make)
@@ -68,15 +69,15 @@ def injects(fault: Fault, *steps: Step, what: str) -> Callable[[Callable[[Play],
 
 
 DATABASE = tuple(WRITES)
-"""The steps that reach the database."""
+"""The steps that use the database."""
 
 
 SEVERAL = tuple(step for step in DATABASE if COMMITS[step] > 1)
-"""The steps that commit more than once."""
+"""The steps with more than one transaction."""
 
 
 def _end_sessions(play: Play) -> None:
-    """End the step's sessions, so that it connects anew: what is set of a role is set of sessions to come."""
+    """Terminate the step's sessions: role settings only apply to new sessions."""
     with play.rig.administering() as connection:
         connection.execute(
             text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = :role"),
@@ -86,7 +87,7 @@ def _end_sessions(play: Play) -> None:
 
 @contextmanager
 def _role_with(play: Play, setting: str, undo: str) -> Iterator[None]:
-    """Change the step's role, from its next session on."""
+    """Change the step's role for its next sessions."""
     role = f"ALTER ROLE {play.line.role}"
     with play.rig.administering() as connection:
         connection.execute(text(f"{role} {setting}"))
@@ -100,7 +101,7 @@ def _role_with(play: Play, setting: str, undo: str) -> Iterator[None]:
 
 @contextmanager
 def _with_failures(play: Play) -> Iterator[None]:
-    """Generate writes to the database what it could not stage: so there is something that it cannot."""
+    """Make one item fail, so that Generate has a failure to write to the database."""
     if play.cell.step is Step.GENERATE:
         item = Item(play.ids[1], ContentType.RESOURCES)
         key = f"/{staged_key(play.roadmap_id, item)}"
@@ -108,7 +109,7 @@ def _with_failures(play: Play) -> Iterator[None]:
         def deny(request: Request, forward: Forward) -> Reply | None:
             if request.method != "PUT" or not request.path.endswith(key):
                 return forward()
-            play.log.unstaged[item] += 1  # made, and lost on its way to S3, by each try
+            play.log.unstaged[item] += 1  # The generated item is lost on its way to S3, at every try.
             return _DENIED
 
         play.line.s3.play(deny)
@@ -120,7 +121,7 @@ def _with_failures(play: Play) -> Iterator[None]:
 
 @contextmanager
 def _trigger(play: Play, body: str) -> Iterator[None]:
-    """The product's tables do something when the step writes."""
+    """Create a trigger on the table that the step writes."""
     tables = WRITES[play.cell.step]
     with play.rig.administering() as connection:
         strike = f"BEGIN {body} RETURN NEW; END"
@@ -143,17 +144,19 @@ def _trigger(play: Play, body: str) -> Iterator[None]:
 
 @contextmanager
 def _answering(play: Play, sqlstate: str) -> Iterator[None]:
-    """The server must have answered this by the end."""
+    """Check that the server has answered with this SQLSTATE by the end."""
     yield
-    assert sqlstate in play.line.database.errors, f"never answered {sqlstate}: {play.line.database.errors}"
+    assert sqlstate in play.line.database.errors, (
+        f"{sqlstate} was never answered: {play.line.database.errors}"
+    )
 
 
-# What becomes of an invocation.
+# Faults of an invocation.
 
 
 @injects(Fault.EXCEPTION, *DATABASE, what="the step's role has lost its rights: an error that nobody handles")
 def exception(play: Play) -> Iterator[None]:
-    """A permission that a migration took away."""
+    """A migration revoked a permission."""
     table = {Step.SAVE: "roadmap_metadata", Step.GENERATE: "content_failures"}.get(
         play.cell.step, "roadmap_tasks"
     )
@@ -171,7 +174,7 @@ def exception(play: Play) -> Iterator[None]:
     Fault.TIMEOUT, *DATABASE, what="a statement does not come through until the function's time is up, once"
 )
 def timeout(play: Play) -> Iterator[None]:
-    """A network that swallows."""
+    """The network drops all packets."""
     with Hang(play.line.database):
         yield
 
@@ -189,14 +192,14 @@ def killed_before(play: Play) -> Iterator[None]:
 
 @injects(Fault.KILLED_BETWEEN, *SEVERAL, what="the process is killed at its second COMMIT, each time")
 def killed_between(play: Play) -> Iterator[None]:
-    """The first is committed."""
+    """Only the first transaction is committed."""
     with StrikeCommit(play.line.database, _kill, 1, after=False, once=False):
         yield
 
 
 @injects(Fault.KILLED_AFTER, *DATABASE, what="the process is killed when its last COMMIT is done, each time")
 def killed_after(play: Play) -> Iterator[None]:
-    """All is committed, and nobody hears of it."""
+    """Everything is committed, but there is no response."""
     last = COMMITS[play.cell.step] - 1
     with StrikeCommit(play.line.database, _kill, last, after=True, once=False):
         yield
@@ -215,7 +218,7 @@ def throttled(play: Play) -> Iterator[None]:
 
 @injects(Fault.TWICE_AT_ONCE, *DATABASE, what="the same invocation a second time while the first is at work")
 def twice_at_once(play: Play) -> Iterator[None]:
-    """Both have begun before either goes on."""
+    """Both have started before either continues."""
     step = play.cell.step
     said: list[str] = []
 
@@ -224,7 +227,7 @@ def twice_at_once(play: Play) -> Iterator[None]:
 
     second = threading.Thread(target=again)
     everybody = play.invocations + 1
-    # Two retries must both have read before either claims, or the second might be told of the first (409).
+    # Two retries must both have read before either claims; otherwise the second would be refused (409).
     with Gather(play.line.database, everybody, on_first=second.start, at_commit=step is Step.RETRY):
         yield
         second.join()
@@ -233,7 +236,7 @@ def twice_at_once(play: Play) -> Iterator[None]:
 
 @injects(Fault.AGAIN_LATER, *DATABASE, what="the same invocation again, an hour after the task was healed")
 def again_later(play: Play) -> Iterator[None]:
-    """For now, nothing."""
+    """The repetition is run later, by `Play.play`."""
     step = play.cell.step
     yield
     if step is Step.RETRY:
@@ -243,12 +246,12 @@ def again_later(play: Play) -> Iterator[None]:
         play.repeat = lambda: play.invoke(step, event)
 
 
-# The database.
+# Faults of the database.
 
 
 @injects(Fault.UNREACHABLE, *DATABASE, what="every connection is refused until the run is over")
 def unreachable(play: Play) -> Iterator[None]:
-    """And those that there were are lost."""
+    """Existing connections are closed, too."""
     with Refuse(play.line.database):
         yield
 
@@ -262,7 +265,7 @@ def away_and_back(play: Play) -> Iterator[None]:
 
 @injects(Fault.LOST_IN_STATEMENT, *DATABASE, what="the connection is cut in the first statement, once")
 def lost_in_statement(play: Play) -> Iterator[None]:
-    """The statement does not come through."""
+    """The statement never arrives."""
     with CutStatement(play.line.database):
         yield
 
@@ -271,7 +274,7 @@ def lost_in_statement(play: Play) -> Iterator[None]:
     Fault.LOST_AT_COMMIT, *DATABASE, what="the connection is cut before the last COMMIT comes through, once"
 )
 def lost_at_commit(play: Play) -> Iterator[None]:
-    """It is rolled back."""
+    """The transaction is rolled back."""
     last = COMMITS[play.cell.step] - 1
     with StrikeCommit(play.line.database, Session.cut, last, after=False, once=True):
         yield
@@ -283,7 +286,7 @@ def lost_at_commit(play: Play) -> Iterator[None]:
     what="the last COMMIT is done and the connection cut before it is answered, once",
 )
 def unknown_commit(play: Play) -> Iterator[None]:
-    """It is committed, and the step cannot know."""
+    """The transaction is committed, but the step cannot know it."""
     last = COMMITS[play.cell.step] - 1
     with StrikeCommit(play.line.database, Session.cut, last, after=True, once=True):
         yield
@@ -293,7 +296,7 @@ def unknown_commit(play: Play) -> Iterator[None]:
     Fault.CONNECTION_LIMIT, *DATABASE, what="ALTER ROLE … CONNECTION LIMIT 0 until the run is over (53300)"
 )
 def connection_limit(play: Play) -> Iterator[None]:
-    """Of the step's role."""
+    """The connection limit of the step's role."""
     with _role_with(play, "CONNECTION LIMIT 0", "CONNECTION LIMIT -1"), _answering(play, "53300"):
         yield
 
@@ -312,7 +315,7 @@ def read_only(play: Play) -> Iterator[None]:
 
 @injects(Fault.DISK_FULL, *DATABASE, what="a trigger raises 53100 on what it writes, until the run is over")
 def disk_full(play: Play) -> Iterator[None]:
-    """By a trigger: a real disk would take everybody's cell with it."""
+    """By a trigger, because a really full disk would affect all cells."""
     with (
         _trigger(play, "RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100';"),
         _answering(play, "53100"),
@@ -326,26 +329,26 @@ def disk_full(play: Play) -> Iterator[None]:
     what="a trigger sleeps longer than a statement may take, until the run is over (57014)",
 )
 def statement_timeout(play: Play) -> Iterator[None]:
-    """The server's own time-out."""
+    """The server's statement timeout."""
     with _trigger(play, "PERFORM pg_sleep(30);"), _answering(play, "57014"):
         yield
 
 
-# Somebody else's session.
+# Locks of another session.
 
 
 class Rival:
-    """A session that holds what the step needs next."""
+    """A session that locks what the step needs next."""
 
     def __init__(self, play: Play, connection: Connection) -> None:
         self._play, self.connection = play, connection
         self._pid = connection.scalar(text("SELECT pg_backend_pid()"))
 
     def hold(self) -> None:
-        """Take it. Once the step has begun: before, others need it."""
+        """Take the lock after the step has begun, because earlier parts of the cell need it, too."""
         play = self._play
         match play.cell.step:
-            case Step.GENERATE:  # which only reads, in the way of which no lock of a row can be
+            case Step.GENERATE:  # which only reads, so that no row lock would block it
                 self.connection.execute(text("LOCK TABLE content_failures IN ACCESS EXCLUSIVE MODE"))
             case Step.SAVE:
                 self._change("roadmap_metadata", "roadmap_id", play.roadmap_id)
@@ -357,19 +360,19 @@ class Rival:
         self.connection.execute(text(changes), {"value": value})
 
     def await_waiting(self) -> None:
-        """Wait until somebody waits for what is held."""
+        """Wait until another session waits for the lock."""
         with self._play.rig.administering() as connection:
             waiting = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
 
             def is_waited_for() -> bool:
                 return bool(connection.scalar(waiting, {"pid": self._pid}))
 
-            assert becomes_true(is_waited_for, 10), "nobody waits for the rival"
+            assert becomes_true(is_waited_for, 10), "no session waits for the rival"
 
 
 @contextmanager
 def _rival(play: Play, then: Callable[[Rival], None] | None = None) -> Iterator[None]:
-    """A rival that holds what the step needs, from its first statement on; what it does `then`."""
+    """A rival that locks what the step needs from its first statement on, and then calls `then`."""
     with play.rig.session() as connection:
         rival = Rival(play, connection)
         after = threading.Thread(target=then or (lambda _: None), args=(rival,))
@@ -389,7 +392,7 @@ def _rival(play: Play, then: Callable[[Rival], None] | None = None) -> Iterator[
     what="another session holds the row (for Generate: the table) through two lock timeouts (55P03)",
 )
 def lock_timeout(play: Play) -> Iterator[None]:
-    """Then it lets go."""
+    """The rival releases the lock after the time-out."""
 
     def hold_on(rival: Rival) -> None:
         assert becomes_true(lambda: play.line.database.errors.count("55P03") >= 2, 10), "no lock timeout"
@@ -405,7 +408,7 @@ def lock_timeout(play: Play) -> Iterator[None]:
     what="a session is idle in a transaction that holds the row (for Generate: the table), to the end",
 )
 def idle_holder(play: Play) -> Iterator[None]:
-    """Somebody forgot to commit."""
+    """A session that is idle in transaction."""
     with _rival(play), _answering(play, "55P03"):
         yield
 
@@ -416,7 +419,7 @@ def idle_holder(play: Play) -> Iterator[None]:
     what="REPEATABLE READ, and another session changes the row meanwhile (40001)",
 )
 def serialization(play: Play) -> Iterator[None]:
-    """A role whose transactions are isolated more than ours ask for."""
+    """The role's default isolation is stricter than ours."""
     setting = "default_transaction_isolation"
 
     def commit(rival: Rival) -> None:
@@ -437,7 +440,7 @@ def serialization(play: Play) -> Iterator[None]:
     what="another session takes the same locks in the other order (40P01)",
 )
 def deadlock(play: Play) -> Iterator[None]:
-    """The step holds the roadmap's row and waits for the rival, which then asks for the roadmap's row."""
+    """The step locks the roadmap's row and waits for the rival, which then requests the roadmap's row."""
 
     def cross(rival: Rival) -> None:
         rival.await_waiting()
@@ -450,7 +453,9 @@ def deadlock(play: Play) -> Iterator[None]:
         _role_with(play, "SET deadlock_timeout = '300ms'", "RESET deadlock_timeout"),
         play.rig.session() as connection,
     ):
-        connection.execute(text("SET deadlock_timeout = '20s'"))  # so that the step is the one to be chosen
+        connection.execute(
+            text("SET deadlock_timeout = '20s'")
+        )  # so that the step becomes the deadlock victim
         rival = Rival(play, connection)
         after = threading.Thread(target=cross, args=(rival,))
 
@@ -484,7 +489,7 @@ def _limits(play: Play, **limits: str) -> Iterator[None]:
         _end_sessions(play)
 
 
-# S3.
+# Faults of S3.
 
 _DENIED = Reply(403, b"<Error><Code>AccessDenied</Code></Error>")
 _GONE = Reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
@@ -496,7 +501,7 @@ STORES = (Step.PLAN, Step.GENERATE, Step.SAVE, Step.FINALIZE)
 
 @contextmanager
 def _s3(play: Play, script: Script) -> Iterator[None]:
-    """Answer what the step asks of S3. Finalize asks only of lost batches: so Save has the same fault."""
+    """Answer the step's S3 requests. Finalize only reads lost batches, so Save gets the same fault."""
     lines = [play.line] + ([play.rig.lines[Step.SAVE]] if play.cell.step is Step.FINALIZE else [])
     struck = threading.Event()
 
@@ -512,33 +517,33 @@ def _s3(play: Play, script: Script) -> Iterator[None]:
     finally:
         for line in lines:
             line.s3.play()
-    assert struck.is_set(), "nothing was asked of S3"
+    assert struck.is_set(), "the step sent no request to S3"
 
 
 @injects(Fault.S3_DENIED, *STORES, what="403 AccessDenied to every request until the run is over")
 def s3_denied(play: Play) -> Iterator[None]:
-    """A policy."""
+    """A bucket policy denies the request."""
     with _s3(play, lambda _request, _forward: _DENIED):
         yield
 
 
 @injects(Fault.S3_MISSING, Step.PLAN, what="404 NoSuchBucket to every request until the run is over")
 def s3_without_bucket(play: Play) -> Iterator[None]:
-    """Nowhere to put the manifest."""
+    """The bucket does not exist."""
     with _s3(play, lambda _request, _forward: _NO_BUCKET):
         yield
 
 
 @injects(Fault.S3_MISSING, Step.GENERATE, Step.FINALIZE, what="404 for the manifest until the run is over")
 def s3_without_manifest(play: Play) -> Iterator[None]:
-    """Expired, or deleted by hand."""
+    """The manifest expired or was deleted by hand."""
     with _s3(play, lambda request, forward: _GONE if "/manifests/" in request.path else forward()):
         yield
 
 
 @injects(Fault.S3_MISSING, Step.SAVE, what="404 for one staged tutorial until the run is over")
 def s3_without_an_item(play: Play) -> Iterator[None]:
-    """Gone since Generate saw it."""
+    """The item was deleted after Generate."""
     key = staged_key(play.roadmap_id, Item(play.ids[2], ContentType.TUTORIAL))
     with _s3(play, lambda request, forward: _GONE if request.path.endswith(key) else forward()):
         yield
@@ -550,7 +555,7 @@ def s3_without_an_item(play: Play) -> Iterator[None]:
     what="the connection is lost in the middle of every object until the run is over",
 )
 def s3_half(play: Play) -> Iterator[None]:
-    """Of what is read."""
+    """A response with half of the body."""
 
     def halve(request: Request, forward: Forward) -> Reply:
         reply = forward()
@@ -560,7 +565,7 @@ def s3_half(play: Play) -> Iterator[None]:
         yield
 
 
-# Sizes.
+# Size limits.
 
 
 @injects(
@@ -576,7 +581,7 @@ def large_handover(play: Play) -> Iterator[None]:
 
 
 def _with_a_large_output(definition: dict[str, Any]) -> None:
-    """As of a thousand batches that are lost with long words: each iteration's output is padded."""
+    """Pad the output of each iteration, as if a thousand batches were lost with long messages."""
     states = definition["States"]["FanOut"]["ItemProcessor"]["States"]
     del states["Save"]["End"]
     states["Save"]["Next"] = "Padding"
@@ -589,7 +594,7 @@ def _with_a_large_output(definition: dict[str, Any]) -> None:
 
 @injects(Fault.LARGE_PAYLOAD, Step.RETRY, what="a body of 300 KiB, which nobody asked for")
 def large_body(play: Play) -> Iterator[None]:
-    """It is not read."""
+    """API Gateway rejects the body."""
     play.body = b" " * 300 * 1024
     yield
     play.body = None
@@ -601,19 +606,19 @@ def large_body(play: Play) -> Iterator[None]:
     what="an event whose cause is as long as Step Functions allows, NUL included",
 )
 def large_event(play: Play) -> Iterator[None]:
-    """32,768 characters."""
+    """An id of 32,768 characters."""
     play.event["detail"] |= {"error": "Large", "cause": "\x00" + "x" * 32_767}
     yield
 
 
-# The execution around the step.
+# Faults of the execution.
 
 
 @injects(
     Fault.STOPPED, *MACHINE, what="StopExecution while it is at work; it goes on when the task is recorded"
 )
 def stopped(play: Play) -> Iterator[None]:
-    """Its work comes late."""
+    """The step finishes after the execution was stopped."""
 
     def stop() -> None:
         play.rig.stepfunctions.stop_execution(executionArn=play.running())
@@ -629,7 +634,7 @@ def stopped(play: Play) -> Iterator[None]:
     what="TimeoutSeconds of the execution is over while it is at work; it goes on when the task is recorded",
 )
 def timed_out(play: Play) -> Iterator[None]:
-    """Its work comes late."""
+    """The step finishes after the execution timed out."""
 
     def wait() -> None:
         play.await_end(play.running())
@@ -642,11 +647,11 @@ def timed_out(play: Play) -> Iterator[None]:
         yield
 
 
-# StartExecution: a call of the endpoint's to Step Functions.
+# StartExecution, called by the API.
 
 
 def starts(fault: Fault, what: str) -> Callable[[Callable[[Play, Request, Forward], Reply | None]], None]:
-    """Register how a StartExecution is answered."""
+    """Register a fault of StartExecution."""
 
     def register(answer: Callable[[Play, Request, Forward], Reply | None]) -> None:
         @contextmanager
@@ -664,7 +669,7 @@ def starts(fault: Fault, what: str) -> Callable[[Callable[[Play, Request, Forwar
                 yield
             finally:
                 play.line.executions.play()
-            assert struck.is_set(), "nothing was started"
+            assert struck.is_set(), "StartExecution was not called"
 
         INJECTORS[fault, Step.START] = Injector(what, inject)
 

@@ -1,4 +1,4 @@
-"""A cell being played: a task of its own, one step of its way through the machine struck, and its healing."""
+"""Run one cell of the matrix: a separate task, a fault in one step, and the repair."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ CONCEPTS = 4
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the report."""
+    """One row of the report."""
 
     step: str
     fault: str
@@ -42,8 +42,8 @@ class Result:
 
 
 class Play:
-    """One task under one fault: four concepts, one list of resources not made yet, and where Save is
-    done before the fault strikes, one quiz that cannot be saved.
+    """One task under one fault: four concepts, one list of resources not generated yet, and one quiz that
+    cannot be saved if Save runs before the fault.
     """
 
     def __init__(self, rig: Rig, cell: Cell) -> None:
@@ -75,7 +75,7 @@ class Play:
             cell.step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY, Step.START)
             and "S3" not in cell.fault
         ):
-            # Save meets it before the fault strikes: it takes one attempt to be known and another to heal.
+            # Save finds it before the fault: one attempt records it, the next one repairs it.
             body = json.dumps(quiz(self.ids[0], note="\x00")).encode()
             rig.target.bucket.put(staged_key(self.roadmap_id, Item(self.ids[0], ContentType.QUIZ)), body)
         self.log = Log(injected=[str(cell)])
@@ -84,13 +84,13 @@ class Play:
 
     @property
     def invocations(self) -> int:
-        """How many invocations of the step are at work at the same time: one for each batch, or one."""
+        """The concurrent invocations of the step: one per batch, or one."""
         return len(ContentType) if self.cell.step in (Step.GENERATE, Step.SAVE) else 1
 
-    # What is struck: `prepare`, and then `act` under the fault.
+    # The step with the fault: `prepare`, then `act`.
 
     def prepare(self) -> None:
-        """Bring the task to where the step comes in."""
+        """Advance the task to the step."""
         match self.cell.step:
             case Step.AWAIT_REDRIVE | Step.RETRY | Step.START:
                 self.arn = self.start()
@@ -102,7 +102,7 @@ class Play:
                 pass
 
     def _leave_unrecorded(self) -> None:
-        """Stop a run before its Finalize, with no event to tell of it."""
+        """Stop an execution before Finalize, without an event."""
 
         def stop() -> None:
             self.rig.stepfunctions.stop_execution(executionArn=self.running())
@@ -117,7 +117,7 @@ class Play:
         self.event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
 
     def act(self) -> str:
-        """Have the step done, under whatever fault there is; how it ended."""
+        """Run the step under the fault; return how it ended."""
         match self.cell.step:
             case Step.RETRY | Step.START:
                 return self.retry()
@@ -130,7 +130,7 @@ class Play:
         return _said(self.await_end(self.arn))
 
     def retry(self, **query: str) -> str:
-        """One retry over HTTP, followed to the end of its run; how both ended."""
+        """Retry once over HTTP and wait for the execution; return how both ended."""
         path = f"/api/v1/tasks/{self.task_id}/retry"
         answer = self.api.request("POST", path, {"user_id": USER, **query}, body=self.body)
         if answer.status != 202:
@@ -140,17 +140,17 @@ class Play:
         return f"202, {_said(self.await_end(self.arn))}"
 
     def running(self) -> str:
-        """The execution that is going on, also asked by who comes before its start was answered."""
+        """The running execution. Also works if the response of its start was lost."""
         assert self._started.wait(30)
         return self.arn
 
     def also(self, said: str) -> None:
-        """Note how another invocation ended."""
+        """Record how another invocation ended."""
         self._others.append(said)
 
     def event_of(self, step: Step) -> dict[str, Any]:
-        """The event that the execution invoked a step with; of Generate and Save, with the batch of
-        resources, of which one is to be made.
+        """The event with which the execution invoked a step. For Generate and Save: with the batch of
+        resources, of which one must be generated.
         """
         arn = self.running()
         history = self.rig.stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)["events"]
@@ -180,7 +180,7 @@ class Play:
 
     @contextmanager
     def redefined(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-        """Change the state machine, as long as the block lasts."""
+        """Change the state machine for the duration of the block."""
         before = self.rig.definition
         definition = json.loads(before)
         change(definition)
@@ -191,28 +191,28 @@ class Play:
             self.rig.redefine(before)
 
     def await_recorded(self) -> None:
-        """Wait until the end of its execution is recorded, although nobody calls Reconcile."""
+        """Wait until the end of the execution is recorded without a call of Reconcile."""
         assert becomes_true(lambda: self.status().status not in ("pending", "processing"), 20)
 
     def start(self) -> str:
-        """Start a run by hand, which claims an attempt itself; its ARN."""
+        """Start an execution that claims an attempt itself; return its ARN."""
         self.arn = start_run(self.rig.stepfunctions, self.rig.stack.state_machine_arn, self.task_id)
         self._started.set()
         return self.arn
 
     def await_end(self, arn: str) -> dict[str, Any]:
-        """Wait for an execution's end; how Step Functions describes it."""
+        """Wait until an execution ends; return its description."""
         found: dict[str, Any] = {}
 
         def is_over() -> bool:
             found.update(self.rig.stepfunctions.describe_execution(executionArn=arn))
             return bool(found["status"] != "RUNNING")
 
-        assert becomes_true(is_over, 60), f"{self.cell}: the run does not end"
+        assert becomes_true(is_over, 60), f"{self.cell}: the execution does not end"
         return found
 
     def invoke(self, step: Step, event: dict[str, Any]) -> str:
-        """Invoke a step's function as it is deployed; what it raised, or `answered`."""
+        """Invoke a step's deployed function; return the error, or `answered`."""
         name = self.rig.lines[step].function
         try:
             answer = self.rig.functions.invoke(FunctionName=name, Qualifier="live", Payload=json.dumps(event))
@@ -222,28 +222,27 @@ class Play:
         return str(body.get("errorType")) if "FunctionError" in answer else "answered"
 
     def play(self, what: str, inject: "Callable[[Play], AbstractContextManager[None]]") -> Result:
-        """The whole cell: the fault, what it leaves, and the healing."""
+        """Run the cell: the fault, its consequences, and the repair."""
         self.prepare()
         with inject(self):
             ended = self.act()
-        self.finalize_attempt()
+        self.reconcile_and_check()
         status, missing = self.status().status, self.missing()
         self.heal()
         if self.repeat is not None:
-            self.finalize_attempt(minutes=60)
+            self.reconcile_and_check(minutes=60)
             self.also(f"later: {self.repeat()}")
-            self.finalize_attempt()
+            self.reconcile_and_check()
             self.oracle.require(self.oracle.healed())
         total = CONCEPTS * len(ContentType)
         ended = "; ".join((ended, *self._others, status))
         return Result(self.cell.step, self.cell.fault, what, ended, total - missing, missing, missing)
 
-    # What comes after.
+    # After the fault.
 
-    def finalize_attempt(self, minutes: float = 1.1) -> None:
-        """Everybody who was late has ended, the run's end is told, time passes, and the sweep comes by.
-
-        Then the invariants hold.
+    def reconcile_and_check(self, minutes: float = 1.1) -> None:
+        """Wait for late invocations, deliver the end event, advance the time, run the sweep, and check the
+        invariants.
         """
         self.rig.await_quiet()
         if self.cell.step is not Step.RECONCILE:
@@ -260,29 +259,29 @@ class Play:
         self.check()
 
     def _tell_end(self) -> None:
-        """Invoke Reconcile as EventBridge does, which tries for an hour: longer than any fault here."""
+        """Invoke Reconcile as EventBridge does, which retries for an hour: longer than any fault here."""
         ended = self.rig.stepfunctions.describe_execution(executionArn=self.arn)
         if ended["status"] != "SUCCEEDED":
             detail = {key: ended.get(key) for key in ("executionArn", "status", "input", "error", "cause")}
             assert self.invoke(Step.RECONCILE, {"detail": detail}) == "answered"
 
     def check(self) -> None:
-        """Hold I1 to I6 against the tables and the bucket."""
+        """Check I1 to I6 against the tables and the bucket."""
         self.log.recorded.add(self.status().attempt)
         self._count_generated()
         self.oracle.require(self.oracle.at_any_time(), self.oracle.at_rest())
 
     def heal(self) -> None:
-        """One retry, or one redrive where the cell is about redriving; then nothing is missing."""
+        """Retry once, or redrive once if the cell is about redrives; then nothing may be missing."""
         by_redrive = self.cell.step in (Step.FINALIZE, Step.AWAIT_REDRIVE) and self.missing()
         said = self.retry(force_checkpoint="true") if by_redrive else self.retry()
-        assert said == "202, SUCCEEDED" or said == "200", f"{self.cell}: healing ended {said}"
+        assert said == "202, SUCCEEDED" or said == "200", f"{self.cell}: the repair ended {said}"
         self.rig.await_quiet()
         self.check()
         self.oracle.require(self.oracle.healed())
 
     def _count_generated(self) -> None:
-        """Whatever Generate stages it has made: nothing here is renamed."""
+        """Count everything that Generate stages as generated: no id is replaced here."""
         prefix = f"/{self.rig.stack.bucket}/staged/{self.roadmap_id}/"
         self.log.generated[:] = [
             (concept.removesuffix(".json"), kind)
@@ -292,11 +291,11 @@ class Play:
         ]
 
     def missing(self) -> int:
-        """How many items are missing."""
+        """The number of missing items."""
         return sum(progress.missing for progress in self.status().progress.values())
 
     def status(self) -> TaskStatus:
-        """How the task stands."""
+        """The task's status."""
         return task_status(self.rig.target.engine, self.task_id)
 
     def execute(self, sql: str, **parameters: object) -> None:
@@ -305,7 +304,7 @@ class Play:
             connection.execute(text(sql), parameters)
 
     def forget(self) -> None:
-        """Remove the task and all that it has, so that the next cell does not pay for it."""
+        """Remove the task and its rows, so that it does not slow down the next cell."""
         for table in (*(table for table, _ in TABLES.values()), "roadmap_metadata"):
             self.execute(f"DELETE FROM {table} WHERE roadmap_id = :id", id=self.roadmap_id)
         for table in ("roadmap_tasks", "content_failures"):

@@ -1,4 +1,4 @@
-"""The report of the matrix: a table on the terminal, and `docs/faults.md`."""
+"""The report of the matrix: a table on the terminal and `docs/faults.md`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import ndiff
@@ -36,7 +36,7 @@ it would try up to ten times.
 
 
 def render(results: Iterable[Result]) -> str:
-    """`docs/faults.md` as it follows from the results."""
+    """`docs/faults.md` for these results."""
     found = {(result.step, result.fault): result for result in results}
     lines = [_row(HEADINGS), _row(["---"] * 4 + ["---:"] * 3)]
     lines += [
@@ -53,7 +53,7 @@ def render(results: Iterable[Result]) -> str:
 
 
 def differences(results: Sequence[Result], document: Path = DOCUMENT) -> list[str]:
-    """The lines that the document has too many (`-`) or lacks (`+`); none where it says the same."""
+    """The superfluous (`-`) and missing (`+`) lines of the document; empty if it is up to date."""
     said = document.read_text().splitlines() if document.exists() else []
     compared = ndiff(said, render(results).splitlines())
     return [line for line in compared if line.startswith(("- ", "+ "))]

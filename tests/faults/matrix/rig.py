@@ -1,9 +1,9 @@
-"""The local stack, wired so that a fault reaches one step alone.
+"""The local stack, configured so that a fault affects one step alone.
 
-Each step has a role in the database, and a way to the database, to S3 and to Step Functions of its own.
-That is configuration, as a deployment could have it: a secret, endpoints and a time-out per function.
-What is shorter than in the template is waiting: functions have seconds, sessions tenths of seconds, and
-the state machine tries once more where it would try up to ten times.
+Each step has its own database role and its own proxies to the database, S3 and Step Functions. A deployment
+could be configured in the same way: a secret, endpoints and a timeout per function. Only timeouts differ from
+the template: functions have seconds, sessions tenths of seconds, and the state machine retries once instead
+of up to ten times.
 """
 
 import json
@@ -37,8 +37,9 @@ FUNCTIONS = {
     Step.RETRY: ("TaskApiFunction", 8),  # boto3 alone waits up to 3 s when it is throttled
     Step.RECONCILE: ("ReconcileTaskFunction", 8),
 }
-"""The function of each step, and the seconds that it has: a transaction is given up 3 s before they are over,
-and Generate and Reconcile begin nothing new in the last 6."""
+"""The function of each step and its timeout in seconds. A transaction is given up 3 s before it ends, and
+Generate and Reconcile start no new work in the last 6 s.
+"""
 
 QUIET = text("""
 SELECT count(*) FROM pg_stat_activity
@@ -47,7 +48,7 @@ WHERE starts_with(usename, 'step_') AND state IS DISTINCT FROM 'idle' AND datnam
 
 
 class Line:
-    """The ways of one step to everything that it needs."""
+    """The proxies of one step."""
 
     def __init__(self, step: Step, stack: LocalStack, server_port: int, resources: ExitStack) -> None:
         logical_id, self.timeout = FUNCTIONS[step]
@@ -59,7 +60,7 @@ class Line:
 
 
 class Rig:
-    """A running stack and the lines of its steps."""
+    """A running stack and the proxies of its steps."""
 
     def __init__(self, stack: LocalStack, resources: ExitStack) -> None:
         self.stack = stack
@@ -77,8 +78,9 @@ class Rig:
     @classmethod
     @contextmanager
     def start(cls) -> "Iterator[Rig]":
-        """Start a stack and wire it."""
-        # Not pytest's directory: that is root's alone where root runs the tests, and PostgreSQL is not root.
+        """Start and configure a stack."""
+        # Not pytest's directory: if root runs the tests, only root can read it, and PostgreSQL runs as
+        # another user.
         with (
             tempfile.TemporaryDirectory(prefix="roadmap-matrix-") as directory,
             LocalStack.start(Path(directory), wait_scale=0.01, fsync=False) as stack,
@@ -117,7 +119,7 @@ class Rig:
 
     @cached_property
     def functions(self) -> Any:
-        """A client of Lambda that does not try again by itself."""
+        """A Lambda client without retries."""
         return boto3.client(
             "lambda",
             endpoint_url=self.stack.endpoint_url,
@@ -129,12 +131,12 @@ class Rig:
 
     @cached_property
     def stepfunctions(self) -> Any:
-        """A client of Step Functions."""
+        """A Step Functions client."""
         return self.stack.client("stepfunctions")
 
     @cached_property
     def s3(self) -> Any:
-        """A client of S3 that no fault is about."""
+        """An S3 client that no fault affects."""
         return self.stack.client("s3")
 
     @property
@@ -145,16 +147,16 @@ class Rig:
         return definition
 
     def redefine(self, definition: str) -> None:
-        """Change the state machine, for executions to come."""
+        """Change the state machine for future executions."""
         self.stepfunctions.update_state_machine(
             stateMachineArn=self.stack.state_machine_arn, definition=definition
         )
 
     @contextmanager
     def events(self) -> Iterator[None]:
-        """The end of an execution invokes Reconcile, as long as the block lasts.
+        """Let the end of an execution invoke Reconcile for the duration of the block.
 
-        Otherwise a cell does that itself: of a task that is recorded, nobody could tell when it has been.
+        Otherwise a cell invokes Reconcile itself, so that it controls when the end is recorded.
         """
         self._tell_ends(told=True)
         try:
@@ -170,25 +172,25 @@ class Rig:
 
     @contextmanager
     def administering(self) -> Iterator[Connection]:
-        """A session of the database's owner, each statement committed."""
+        """A session of the database owner in autocommit mode."""
         with self.session("AUTOCOMMIT") as connection:
             yield connection
 
     @contextmanager
     def session(self, isolation: str = "READ COMMITTED") -> Iterator[Connection]:
-        """A session of somebody else."""
+        """A session of another user."""
         engine = create_engine(self.stack.database_url, isolation_level=isolation, poolclass=NullPool)
         with engine.connect() as connection:
             yield connection
 
     def await_quiet(self) -> None:
-        """Wait until no step is at work in the database."""
+        """Wait until no step is active in the database."""
         calm = 0
         with self.administering() as connection:
 
             def is_quiet() -> bool:
                 nonlocal calm
                 calm = 0 if connection.scalar(QUIET) else calm + 1
-                return calm >= 5  # a step is idle between two transactions, but not for long
+                return calm >= 5  # a step is idle between two transactions, but only for a short time
 
             assert becomes_true(is_quiet, 30), "a step does not end"

@@ -1,4 +1,4 @@
-"""What the proxies are told to do: one script per kind of fault."""
+"""Scripts for the proxies: one per kind of fault."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from tests.faults.matrix.database_proxy import DatabaseProxy, Script, Session
 
 
 class Played(Script):
-    """A script that is in its proxy as long as a block lasts, and that must have struck by then."""
+    """A script that is active for the duration of a block and must have injected its fault by the end."""
 
     def __init__(self, proxy: DatabaseProxy) -> None:
         self.proxy = proxy
@@ -23,13 +23,13 @@ class Played(Script):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.proxy.play()
-        assert error or self.struck.is_set(), "the fault did not strike"
+        assert error or self.struck.is_set(), "the fault was not injected"
 
 
 class Gather(Played):
-    """Keeps whoever comes until all are there; then something is done, and all go on.
+    """Holds the participants until all have arrived; then calls a function and releases all.
 
-    They come with their first statement or, to have read already, with their first COMMIT.
+    They arrive with their first statement or, if they must have read already, with their first COMMIT.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Gather(Played):
         self._error: BaseException | None = None
 
     def on_statement(self, session: Session) -> None:
-        """Come, unless the COMMIT is meant."""
+        """Arrive, unless the COMMIT is meant."""
         if not self._at_commit:
             self._come(session)
 
     def on_commit(self, session: Session, number: int) -> None:
-        """Come, if the COMMIT is meant."""
+        """Arrive, if the COMMIT is meant."""
         if self._at_commit:
             self._come(session)
 
@@ -70,7 +70,7 @@ class Gather(Played):
             if last:
                 self.struck.set()
                 self._on_all()
-        except BaseException as error:  # it belongs to the test, not to this thread
+        except BaseException as error:  # the exception belongs to the test, not to this thread
             self._error = error
             raise
         finally:
@@ -87,7 +87,7 @@ class Gather(Played):
 
 
 class Refuse(Played):
-    """Accepts no connection, or not the first few; and there is none any more."""
+    """Closes all connections and refuses all new ones, or the first few."""
 
     def __init__(self, proxy: DatabaseProxy, times: int | None = None) -> None:
         super().__init__(proxy)
@@ -99,7 +99,7 @@ class Refuse(Played):
         return self
 
     def on_connect(self) -> bool:
-        """Count."""
+        """Count the connection."""
         self.struck.set()
         if self._left is None:
             return False
@@ -108,7 +108,7 @@ class Refuse(Played):
 
 
 class Hang(Played):
-    """Does not let the first statement through."""
+    """Never passes the first statement on."""
 
     def __init__(self, proxy: DatabaseProxy) -> None:
         super().__init__(proxy)
@@ -116,7 +116,7 @@ class Hang(Played):
         self._lock = threading.Lock()
 
     def on_statement(self, session: Session) -> None:
-        """Wait for the end; then the client has long gone."""
+        """Wait for the end of the block. The client has given up by then."""
         with self._lock:
             if self.struck.is_set():
                 return
@@ -132,17 +132,17 @@ class Hang(Played):
 
 
 class CutStatement(Played):
-    """Loses the connection in the first statement."""
+    """Closes the connection at the first statement."""
 
     def on_statement(self, session: Session) -> None:
-        """Once."""
+        """Close it, once."""
         if not self.struck.is_set():
             self.struck.set()
             session.cut()
 
 
 class StrikeCommit(Played):
-    """Cuts the connection, or kills the process, on one side of a COMMIT."""
+    """Closes the connection or kills the process before or after a COMMIT."""
 
     def __init__(
         self, proxy: DatabaseProxy, strike: Callable[[Session], None], number: int, *, after: bool, once: bool
@@ -151,12 +151,12 @@ class StrikeCommit(Played):
         self._strike, self._number, self._after, self._once = strike, number, after, once
 
     def on_commit(self, session: Session, number: int) -> None:
-        """Before it."""
+        """Before the COMMIT."""
         if not self._after:
             self._consider(session, number)
 
     def on_committed(self, session: Session, number: int) -> None:
-        """After it."""
+        """After the COMMIT."""
         if self._after:
             self._consider(session, number)
 

@@ -1,4 +1,4 @@
-"""The fault matrix: every cell is run, or says why not; `report.py` makes the table of what came of it."""
+"""The fault matrix: every cell is run or states why not. `report.py` writes the table of the results."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,14 +15,15 @@ from tests.faults.matrix.injectors import INJECTORS
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.rig import Rig
 
-# Services are cut and invocations abandoned here: what is left of them is found whenever Python looks.
+# Connections and invocations are cut off here, so that the garbage collector finds unclosed sockets at any
+# time.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture(scope="session")
 def rig() -> Iterator[Rig]:
-    """One stack for all the cells of a worker, and a neighbour whom nothing may touch."""
-    # A database server of our own, whatever DATABASE_URL says: the faults change its roles.
+    """One stack for all cells of a worker, and a neighbour that no cell may change."""
+    # Always a separate database server, also if DATABASE_URL is set: the faults change its roles.
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DATABASE_URL", raising=False)
         with Rig.start() as rig:
@@ -46,7 +47,7 @@ def test_cell(rig: Rig, cell: Cell, record_property: Callable[[str, object], Non
     record_property("fault_cell", json.dumps(asdict(result)))
 
 
-def test_every_cell_is_run_or_says_why_not() -> None:
+def test_every_cell_is_run_or_states_why_not() -> None:
     for cell in CELLS:
         runs, reason = (cell.fault, cell.step) in INJECTORS, IMPOSSIBLE.get(cell, "")
         assert runs != bool(reason), (

@@ -1,4 +1,4 @@
-"""The document of the matrix says what came of it, or is stale."""
+"""The document of the matrix matches the results."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.faults.matrix.report import DOCUMENT, differences, render
 RESULTS = [Result(cell.step, cell.fault, "something", "SUCCEEDED; completed", 12, 0, 0) for cell in RUN]
 
 
-def test_a_document_is_stale_when_a_cell_ends_otherwise(tmp_path: Path) -> None:
+def test_a_document_with_another_result_of_a_cell_is_stale(tmp_path: Path) -> None:
     document = tmp_path / "faults.md"
     assert differences(RESULTS, document)
     document.write_text(render(RESULTS))
@@ -19,7 +19,7 @@ def test_a_document_is_stale_when_a_cell_ends_otherwise(tmp_path: Path) -> None:
     assert [line[0] for line in changed] == ["-", "+"]
 
 
-def test_the_document_has_every_cell() -> None:
+def test_the_document_contains_every_cell() -> None:
     text = DOCUMENT.read_text()
     assert all(f"| {cell.step} | {cell.fault} |" in text for cell in RUN)
     assert all(IMPOSSIBLE[cell] in text for cell in CELLS if cell in IMPOSSIBLE)

@@ -1,4 +1,4 @@
-"""Does what the event says, to see what becomes of it."""
+"""Lambda function that follows the instructions in its event, to test the local cloud."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ from typing import Any
 
 
 class ProbeError(Exception):
-    """An error with a name of its own."""
+    """An error with its own name."""
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """Do it."""
+    """Follow the instructions."""
     match event["do"]:
         case "raise":
             raise ProbeError("as told")
@@ -46,7 +46,7 @@ def handler(event: dict[str, Any], context: Any) -> Any:
 
 
 def _meet(place: Path, guests: int, seconds: float) -> int:
-    """Wait for the others; the number of those who came while this one was there."""
+    """Wait for the other invocations; return how many ran at the same time."""
     (place / str(os.getpid())).touch()
     deadline = time.monotonic() + seconds - 1
     while (present := len(list(place.iterdir()))) < guests and time.monotonic() < deadline:
