@@ -1,7 +1,7 @@
-"""A model of the state machine for tests: one run that enters its states one by one.
+"""A model of the state machine for tests: one execution that enters its states one by one.
 
-Written after `statemachine/save_content.asl.json`: which error is caught where, and what a redrive repeats.
-Emulated from documentation. The definition itself runs in `tests/workflow`.
+It follows `statemachine/save_content.asl.json`: which errors are caught where, and what a redrive repeats.
+Emulated from documentation. `tests/workflow` runs the definition itself.
 """
 
 from enum import StrEnum
@@ -17,7 +17,7 @@ from roadmap_content.steps.save import save_batch
 
 
 class State(StrEnum):
-    """Where a run stands in the state machine."""
+    """The current state of an execution."""
 
     PLAN = "Plan"
     GENERATE = "Generate"
@@ -49,19 +49,19 @@ class Run:
 
     @property
     def running(self) -> bool:
-        """Whether it goes on."""
+        """Whether it is running."""
         return self.status == "RUNNING"
 
     def execution(self) -> Execution:
-        """The run, as the context object describes it."""
+        """The execution, as in the context object."""
         return Execution(arn=self.arn, redrive_count=self.redrives)
 
     def plan_request(self) -> PlanRequest:
-        """What Plan is asked."""
+        """The input of Plan."""
         return PlanRequest(input=self.input, execution=self.execution())
 
     def finalize_request(self) -> FinalizeRequest:
-        """What Finalize is asked."""
+        """The input of Finalize."""
         return FinalizeRequest(
             input=self.input,
             execution=self.execution(),
@@ -71,18 +71,18 @@ class Run:
         )
 
     def replan(self, attempt: int | None) -> None:
-        """Go back to Plan, for another attempt."""
+        """Go back to Plan for another attempt."""
         self.input = RunInput(task_id=self.input.task_id, attempt=attempt)
         self._begin()
 
     def enter_batches(self, planned: PlanResult) -> None:
-        """Go on with the plan's batches."""
+        """Enter the Map over the plan's batches."""
         self.planned = planned
         self.requests = batch_requests(planned, self.arn)
         self.state = State.GENERATE if self.requests else State.FINALIZE
 
     def next_batch(self) -> None:
-        """Go on with the next batch, or finalize after the last."""
+        """Go to the next batch, or to Finalize after the last."""
         self.batch += 1
         self.state = State.GENERATE if self.batch < len(self.requests) else State.FINALIZE
 
@@ -119,7 +119,7 @@ class Run:
                     self.status = "SUCCEEDED"
 
     def catch(self, error: StateError) -> None:
-        """Enter the state that the Catch of the current state leads to; without one, the run fails."""
+        """Enter the state that the Catch of the current state leads to; without a Catch, fail."""
         match self.state:
             case State.PLAN:
                 self.error = error
