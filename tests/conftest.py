@@ -1,7 +1,7 @@
-"""A database for every test that asks for one.
+"""Database fixtures: a separate database for every test that requests one.
 
-One server a session (a worker's, under xdist): that of `DATABASE_URL`, or our own. It is migrated once, into
-a template; each test's database is a copy of that, and goes with the test.
+Each session (each xdist worker) uses one server: that of `DATABASE_URL`, or our own. A template database is
+migrated once. Each test gets a copy of it, which is dropped after the test.
 """
 
 import secrets
@@ -16,14 +16,15 @@ from hypothesis import settings
 from local_stack.postgres_server import Server, create_database, drop_database, given_or_embedded
 from migrations import migrate
 
-# How long an example takes is the machine's business: no test asserts a time.
+# No time limit per example: no test asserts a duration.
 settings.register_profile("timeless", deadline=None)
 settings.load_profile("timeless")
 
 
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[Server]:
-    # Not pytest's own directory: that is root's alone where root runs the tests, and the server is not root.
+    # Not pytest's own directory: if root runs the tests, only root can read it, and the server runs as
+    # another user.
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-postgres-") as data_dir,
         given_or_embedded(Path(data_dir), fsync=False) as server,
@@ -33,7 +34,7 @@ def database_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def migrated_template(database_server: Server) -> Iterator[str]:
-    """The name of a migrated database that nobody connects to."""
+    """The name of a migrated database without connections."""
     with _database(database_server, "template1") as (name, url):
         migrate(url)
         yield name
@@ -48,7 +49,7 @@ def database_url(database_server: Server, migrated_template: str) -> Iterator[st
 
 @pytest.fixture
 def empty_database_url(database_server: Server) -> Iterator[str]:
-    """The SQLAlchemy URL of a database without anything."""
+    """The SQLAlchemy URL of an empty database."""
     with _database(database_server, "template1") as (_, url):
         yield url
 

@@ -1,7 +1,7 @@
-"""A server that speaks Converse: real HTTP on 127.0.0.1, every message held against botocore's own model.
+"""A fake Converse server: HTTP on 127.0.0.1, with every message validated against botocore's service model.
 
-What botocore's model does not say and Bedrock's documentation does (turns alternate, a tool's use is followed
-by its result, the input of a tool is an object) is checked as well: emulated from documentation.
+Rules that only Bedrock's documentation states (roles alternate, a tool use is followed by its result, the
+input of a tool is an object) are checked as well: emulated from documentation.
 """
 
 import json
@@ -33,30 +33,30 @@ _OFFLINE = generator_named("offline")
 
 
 class Call(NamedTuple):
-    """One request, read: which item it asks for, and whether it shows an answer that was rejected."""
+    """One parsed request: the requested item, and the rejected answer if it is a correction request."""
 
     concept: str
     """The concept's name."""
 
     content_type: ContentType
     number: int
-    """Of the calls for this item, from 1 on."""
+    """The number of the call for this item, from 1 on."""
 
     request: Document
 
     @property
     def item(self) -> tuple[str, ContentType]:
-        """What the call is for."""
+        """The requested item."""
         return self.concept, self.content_type
 
     @property
     def data(self) -> Document:
-        """What the prompt says of the concept and the learner."""
+        """The data about the concept and the learner in the prompt."""
         return data_of(self.request["messages"][0]["content"][0]["text"])
 
     @property
     def fault(self) -> str | None:
-        """What is said to be wrong with the answer before; `None` where there is none."""
+        """The fault of the rejected answer; `None` in a first request."""
         if len(self.request["messages"]) == 1:
             return None
         block = self.request["messages"][-1]["content"][0]
@@ -66,7 +66,7 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer: an HTTP status and a body; `late` holds it back until the server stops."""
+    """A response: an HTTP status and a body. `late` delays it until the server stops."""
 
     body: Document | bytes
     status: int = 200
@@ -78,12 +78,12 @@ Behaviour = Callable[[Call], Reply]
 
 
 def answers(call: Call) -> Reply:
-    """What a good model answers: content about the concept, in the concept's language."""
+    """A valid answer: content about the concept, in the concept's language."""
     return fills_in(call, valid_output(call))
 
 
 def valid_output(call: Call) -> Document:
-    """A draft that is accepted."""
+    """A valid draft."""
     concept = concept_from({"concept_id": call.concept} | call.data["concept"])
     return _OFFLINE.generate(concept, call.content_type).model_dump(mode="json")
 
@@ -99,18 +99,18 @@ def fills_in(call: Call, output: object, stop: str = "tool_use") -> Reply:
 
 
 def says(call: Call, text: str, stop: str = "end_turn") -> Reply:
-    """An answer in words instead of the tool; without words, an empty one."""
+    """An answer with text instead of a tool call; without text, an empty one."""
     return _message(call, [{"text": text}] if text else [], stop)
 
 
 def is_cut_off(call: Call) -> Reply:
-    """An answer that ran into the limit of tokens: what had been written of the tool's input until then."""
+    """An answer that reached the token limit, with the tool's input written until then."""
     output = valid_output(call)
     return fills_in(call, {key: output[key] for key in list(output)[:-1]}, "max_tokens")
 
 
 def fails(error: str, message: str = "") -> Reply:
-    """One of the errors of Bedrock, by its name in botocore's model."""
+    """An error of Bedrock, by its name in botocore's model."""
     (shape,) = (shape for shape in CONVERSE.error_shapes if shape.name == error)
     return Reply({"message": message or error}, shape.metadata["error"]["httpStatusCode"], error)
 
@@ -133,7 +133,7 @@ def _message(call: Call, content: Sequence[Document], stop: str) -> Reply:
 
 
 def data_of(user: str) -> Document:
-    """The data that a prompt carries. There must be one beginning and one end of it."""
+    """The data in a prompt, which must have exactly one start and one end."""
     _, rest = _only_split(user, "<roadmap_data>\n")
     data, _ = _only_split(rest, "\n</roadmap_data>")
     document: Document = json.loads(data)
@@ -147,25 +147,25 @@ def _only_split(text: str, mark: str) -> tuple[str, str]:
 
 @dataclass
 class ConverseServer:
-    """A running server. `behaviour` may be changed at any time; what it saw stays."""
+    """A running server. `behaviour` may be changed at any time; the recorded calls are kept."""
 
     behaviour: Behaviour = answers
     calls: list[Call] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    """What was wrong with requests or replies by the service's own rules: must stay empty."""
+    """Violations of the service's rules in requests or responses; must stay empty."""
 
     usages: list[Document] = field(default_factory=list)
-    """What the answers took that it sent."""
+    """The token usage of all answers sent."""
 
     accepted: Counter[tuple[str, ContentType]] = field(default_factory=Counter)
-    """How often each item was answered with valid content."""
+    """The number of valid answers per item."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._seen: Counter[tuple[str, ContentType]] = Counter()
         self._http = ThreadingHTTPServer((HOST, 0), self._handler())
-        self._http.daemon_threads = False  # so that closing waits for them
+        self._http.daemon_threads = False  # so that close waits for them
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05})
 
     @property
@@ -174,7 +174,7 @@ class ConverseServer:
         return f"http://{HOST}:{self._http.server_port}"
 
     def settings(self, **changes: str) -> dict[str, str]:
-        """The settings of a generator that asks this server; `AWS_ENDPOINT_URL_…` included."""
+        """The settings of a generator that uses this server, including `AWS_ENDPOINT_URL_…`."""
         return {
             "GENERATOR": "bedrock",
             "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url,
@@ -219,7 +219,7 @@ class ConverseServer:
                 self.wfile.write(raw)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         return Handler
 
@@ -249,11 +249,11 @@ class ConverseServer:
         with self._lock:
             self.usages.append(reply.body["usage"])
             self.accepted[call.item] += is_accepted(call, reply.body)
-            self.accepted += Counter()  # forget those with none
+            self.accepted += Counter()  # drop items without a valid answer
 
 
 def is_accepted(call: Call, body: Document) -> bool:
-    """Whether an answer is whole, and valid."""
+    """Whether an answer is complete and valid."""
     if body["stopReason"] != "tool_use":
         return False
     (block,) = body["output"]["message"]["content"]
@@ -265,7 +265,7 @@ def is_accepted(call: Call, body: Document) -> bool:
 
 
 def faults_of(value: Mapping[str, Any], shape: Shape | None) -> list[str]:
-    """What botocore's model of the service has against a message."""
+    """The violations of botocore's service model in a message."""
     assert shape is not None
     report = ParamValidator().validate(value, shape)
     found = [report.generate_report()] if report.has_errors() else []
@@ -273,7 +273,7 @@ def faults_of(value: Mapping[str, Any], shape: Shape | None) -> list[str]:
 
 
 def _outside(value: Any, shape: Any, path: str) -> list[str]:
-    """Values that are not among those that the model lists: botocore leaves that to the service."""
+    """Values outside the enums of the model, which botocore does not check."""
     if shape.type_name == "structure" and not shape.is_document_type and isinstance(value, dict):
         members = ((key, shape.members[key]) for key in value if key in shape.members)
         return [fault for key, member in members for fault in _outside(value[key], member, f"{path}.{key}")]
@@ -285,7 +285,7 @@ def _outside(value: Any, shape: Any, path: str) -> list[str]:
 
 
 def broken_rules(request: Document) -> list[str]:
-    """What Bedrock documents of a conversation beyond the shapes of its messages."""
+    """The violations of the documented rules for conversations."""
     faults = []
     roles = [message["role"] for message in request["messages"]]
     if roles != [("user", "assistant")[index % 2] for index in range(len(roles))] or roles[-1] != "user":

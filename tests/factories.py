@@ -1,4 +1,4 @@
-"""Roadmaps, tasks and content for tests: small, valid, and different from each other."""
+"""Roadmaps, tasks and content for tests: small, valid, and distinguishable."""
 
 import uuid
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ USER = "37107462-3e90-5814-abb7-48cfeaa6170a"
 
 
 def concept_ids(count: int, roadmap_id: str = "r-1") -> list[str]:
-    """Ids as the product makes them, colons included."""
+    """Concept ids in the format of the product, with colons."""
     return [f"{roadmap_id}:c-1-1-{number}" for number in range(1, count + 1)]
 
 
 def framework_of(ids: Sequence[str], **extra: Any) -> dict[str, Any]:
-    """A framework with two stages, keys that are not ours, and every concept pending."""
+    """A framework with two stages, unknown keys, and every concept pending."""
     concepts = [
         {
             "zebra": number,

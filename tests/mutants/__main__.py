@@ -1,4 +1,4 @@
-"""`python -m tests.mutants [GUARD]`: takes each guard out of a copy of the code; a test is to notice."""
+"""`python -m tests.mutants [GUARD]`: remove each guard from a copy of the code; a test must fail."""
 
 import json
 import os
@@ -21,19 +21,20 @@ from tests.mutants.witness import REPORT
 
 _DEADLINE_SECONDS = 300
 _WIDTH = 180
-"""Columns that the table takes: a test's name is not to be broken."""
+"""The width of the table. Test names must not be wrapped."""
 
 _SHARED = ("environments", "layer")
-"""What is built, under names that say what from: a mutant's layer is another one than the product's."""
+"""Build outputs. Their names contain a fingerprint of their sources, so a mutant's layer gets another name.
+"""
 
 
 class BrokenCheckError(Exception):
-    """The check itself does not hold: what it would say of the guards is worth nothing."""
+    """The check itself failed, so that its results would be meaningless."""
 
 
 @dataclass(frozen=True)
 class Testimony:
-    """What came of some tests; see `Witness`."""
+    """The results of some tests; see `Witness`."""
 
     passed: list[str]
     noticed: dict[str, str]
@@ -42,7 +43,7 @@ class Testimony:
 
 
 def main(wanted: str = "") -> int:
-    """Try every mutant whose guard's name holds `wanted`; the exit code."""
+    """Try every mutant whose guard contains `wanted`; return the exit code."""
     mutants = [mutant for mutant in MUTANTS if wanted in mutant.guard]
     table = Table("guard", "what was removed", "which tests noticed")
     survived = 0
@@ -71,7 +72,7 @@ def main(wanted: str = "") -> int:
 
 @contextmanager
 def copied() -> Iterator[Path]:
-    """A copy of the repository's files as they are now, which shares what was built and the packages."""
+    """A copy of the current files of the repository that shares build outputs and packages."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=REPOSITORY,
@@ -80,7 +81,7 @@ def copied() -> Iterator[Path]:
         text=True,
     ).stdout
     LOCAL.mkdir(exist_ok=True)
-    # Beside what it shares: built layers are links, and those stay within a file system.
+    # On the same file system, because built layers are hard-linked.
     with tempfile.TemporaryDirectory(prefix="mutants-", dir=LOCAL) as directory:
         root = Path(directory)
         for name in filter(None, listed.split("\0")):
@@ -96,7 +97,7 @@ def copied() -> Iterator[Path]:
 
 @contextmanager
 def removed(mutant: Mutant, root: Path) -> Iterator[None]:
-    """The copy without a guard, as long as the block lasts."""
+    """Remove a guard from the copy for the duration of the block."""
     before = (root / mutant.path).read_text()
     mutant.apply(root)
     try:
@@ -106,10 +107,10 @@ def removed(mutant: Mutant, root: Path) -> Iterator[None]:
 
 
 def run_tests(root: Path, tests: Iterable[str]) -> Testimony:
-    """Run tests of the copy, on the code of the copy.
+    """Run tests of the copy on the code of the copy.
 
     Raises:
-        BrokenCheckError: they do not come to an end, or ran code from elsewhere.
+        BrokenCheckError: the tests did not finish, or imported code from elsewhere.
     """
     report = root / ".local/report.json"
     report.unlink(missing_ok=True)
@@ -126,7 +127,8 @@ def run_tests(root: Path, tests: Iterable[str]) -> Testimony:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(root), str(root / "layers/common"), str(root / "tools")]),
-        # A mutant can be as long as what it replaces, and as old: what was compiled would pass for it.
+        # A mutant may have the size and time stamp of the original, so that stale compiled files would be
+        # used.
         "PYTHONDONTWRITEBYTECODE": "1",
         REPORT: str(report),
     }
@@ -150,10 +152,10 @@ def run_tests(root: Path, tests: Iterable[str]) -> Testimony:
 
 
 def require_sound(testimony: Testimony) -> None:
-    """Hold that the product as it is passes the very tests that are to notice.
+    """Check that the same tests pass without a mutation.
 
     Raises:
-        BrokenCheckError: it does not, or there are no such tests.
+        BrokenCheckError: a test fails or does not exist.
     """
     if failed := testimony.broken | testimony.noticed:
         raise BrokenCheckError(f"the product as it is: {told(failed)}")
@@ -162,7 +164,7 @@ def require_sound(testimony: Testimony) -> None:
 
 
 def told(ended: dict[str, str]) -> str:
-    """How tests ended, a line each."""
+    """The outcome of each test, one per line."""
     return "\n".join(f"{test}: {how[:2000]}" for test, how in ended.items())
 
 

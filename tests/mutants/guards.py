@@ -1,7 +1,7 @@
-"""The guards that the promise stands on, each with the change that takes it out of the product.
+"""The guards of the product's guarantees, each with a mutation that removes it.
 
-A change is an exact replacement in one file: where the text is not there exactly once any more, the guard has
-been rewritten, and what is declared here has to follow it.
+A mutation is an exact replacement in one file. If its text no longer occurs exactly once, the guard was
+rewritten, and the declaration here must follow.
 """
 
 from dataclasses import dataclass
@@ -21,43 +21,43 @@ _OF_ANY_ATTEMPT = "WHERE task_id = :task_id"
 
 
 class DoesNotApplyError(Exception):
-    """The text that a mutant replaces does not stand in its file exactly once."""
+    """The text to replace does not occur exactly once in its file."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """The product without one guard, and the smallest set of tests that is to notice."""
+    """The product without one guard, and the smallest set of tests that must detect it."""
 
     guard: str
     removed: str
-    """What is taken away, for people."""
+    """A description of the removed guard."""
 
     path: str
-    """The file, from the root of the repository."""
+    """The path of the file in the repository."""
 
     old: str
     new: str
     tests: tuple[str, ...]
-    """As pytest names them, without parameters."""
+    """pytest node ids without parameters."""
 
     def applied_to(self, source: str) -> str:
         """The file's text without the guard.
 
         Raises:
-            DoesNotApplyError: the guard does not read as it is declared here.
+            DoesNotApplyError: the text of the guard differs from its declaration.
         """
         if (found := source.count(self.old)) != 1:
             raise DoesNotApplyError(f"{self.guard}: its text stands in {self.path} {found} times")
         return source.replace(self.old, self.new)
 
     def apply(self, root: Path) -> None:
-        """Take the guard out of the tree at `root`."""
+        """Remove the guard from the tree at `root`."""
         file = root / self.path
         file.write_text(self.applied_to(file.read_text()))
 
 
 def _no_catch(state: str, indent: str, beginning: str, test: str) -> Mutant:
-    """The state machine without the Catch of a state, told by the `beginning` of its output."""
+    """The definition without the Catch of a state, which is found by the `beginning` of its output."""
 
     def caught(error: str) -> str:
         return f'"ErrorEquals": ["{error}"],\n{indent}"Output": "{beginning}'

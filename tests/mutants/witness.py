@@ -1,4 +1,4 @@
-"""A plugin of pytest: it tells the mutation check which tests noticed, and whose code they ran."""
+"""A pytest plugin for the mutation check: reports which tests failed and which code they imported."""
 
 import json
 import os
@@ -10,14 +10,14 @@ import pytest
 
 OURS = ("functions", "tools", "migrations", "roadmap_content", "tests")
 REPORT = "MUTANTS_REPORT"
-"""The environment variable that names the file to write."""
+"""The environment variable with the path of the report."""
 
 
 class Witness:
     """Writes `{"passed": […], "noticed": {test: how}, "broken": {test: how}, "strangers": […]}`.
 
-    A test has noticed when it failed in its own body. What does not come so far (a module that cannot be
-    imported, a fixture that raises) says nothing of the guard, and that the check is broken.
+    `noticed`: the test failed in its own body. `broken`: a module could not be imported or a fixture raised,
+    which says nothing about the guard and means that the check is broken.
     """
 
     def __init__(self, report: Path) -> None:
@@ -58,5 +58,5 @@ class Witness:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch, where the mutation check asks for it."""
+    """Register the plugin if the mutation check requests it."""
     config.pluginmanager.register(Witness(Path(os.environ[REPORT])))

@@ -1,4 +1,4 @@
-"""What `sam build` made for another processor or another Python is found before it is deployed."""
+"""A `sam build` for another architecture or another Python is detected before the deployment."""
 
 from pathlib import Path
 
@@ -17,23 +17,23 @@ def library(folder: Path, name: str, processor: bytes) -> Path:
 
 
 @pytest.mark.parametrize("name", ["_core.cpython-313-x86_64-linux-gnu.so", "_rust.abi3.so", "libffi-1.2.so"])
-def test_a_library_of_the_processor_and_the_python_is_no_stranger(tmp_path: Path, name: str) -> None:
+def test_a_library_for_this_architecture_and_python_is_accepted(tmp_path: Path, name: str) -> None:
     library(tmp_path, name, X86_64)
     assert list(foreign_libraries(tmp_path, "x86_64")) == []
 
 
-def test_a_library_for_another_processor_is_found(tmp_path: Path) -> None:
+def test_a_library_for_another_architecture_is_detected(tmp_path: Path) -> None:
     foreign = library(tmp_path, "_rust.abi3.so", X86_64)
     library(tmp_path, "_core.cpython-313-aarch64-linux-gnu.so", ARM64)
     assert list(foreign_libraries(tmp_path, "arm64")) == [foreign]
 
 
-def test_a_library_for_another_python_is_found(tmp_path: Path) -> None:
+def test_a_library_for_another_python_is_detected(tmp_path: Path) -> None:
     foreign = library(tmp_path, "_core.cpython-311-x86_64-linux-gnu.so", X86_64)
     assert list(foreign_libraries(tmp_path, "x86_64")) == [foreign]
 
 
-def test_an_empty_library_is_found(tmp_path: Path) -> None:
+def test_an_empty_library_is_detected(tmp_path: Path) -> None:
     foreign = library(tmp_path, "_rust.abi3.so", b"")
     foreign.write_bytes(b"")
     assert list(foreign_libraries(tmp_path, "x86_64")) == [foreign]

@@ -1,4 +1,4 @@
-"""The template that containers run is the one that was built, but for what leads to the local stack."""
+"""The template for containers equals the built one, except for what connects it to the local stack."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from local_stack.template_file import read_template
 TEMPLATE = read_template(Path(__file__).parents[2] / "template.yaml")
 
 
-def test_a_function_has_the_given_variables_and_no_others() -> None:
+def test_a_function_has_exactly_the_given_variables() -> None:
     given = {"SaveBatchFunction": {"CONTENT_BUCKET": "local"}}
     changed = with_variables(TEMPLATE, given)
     before, after = (each["Resources"]["SaveBatchFunction"]["Properties"] for each in (TEMPLATE, changed))
@@ -16,7 +16,7 @@ def test_a_function_has_the_given_variables_and_no_others() -> None:
     assert "Environment" not in changed["Globals"]["Function"]
 
 
-def test_everything_else_of_the_template_stays() -> None:
+def test_the_rest_of_the_template_is_unchanged() -> None:
     changed = with_variables(TEMPLATE, {})
     assert changed["Resources"] == TEMPLATE["Resources"]
     globals_of_functions = TEMPLATE["Globals"]["Function"]
@@ -25,7 +25,7 @@ def test_everything_else_of_the_template_stays() -> None:
     )
 
 
-def test_an_alias_becomes_its_function() -> None:
+def test_a_reference_to_an_alias_becomes_one_to_its_function() -> None:
     assert without_aliases({"FunctionArn": {"Ref": "Judge.Alias"}}) == {
         "FunctionArn": {"Fn::GetAtt": ["Judge", "Arn"]}
     }
@@ -34,8 +34,8 @@ def test_an_alias_becomes_its_function() -> None:
     ]
 
 
-def test_the_authorizer_of_the_template_is_no_alias_to_the_sam_cli() -> None:
-    """Or the SAM CLI would let every request through, with no more than a warning."""
+def test_the_authorizer_refers_to_a_function_and_not_to_an_alias() -> None:
+    """Otherwise the SAM CLI would allow every request with only a warning."""
     api = without_aliases(TEMPLATE)["Resources"]["TasksApi"]["Properties"]
     (authorizer,) = api["Auth"]["Authorizers"].values()
     assert authorizer["FunctionArn"] in (

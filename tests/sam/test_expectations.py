@@ -1,4 +1,4 @@
-"""What functions answer in containers is held against what is expected of them, and only that."""
+"""The comparison of responses in containers with the expected ones."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from local_stack.template_file import read_template
 REPOSITORY = Path(__file__).parents[2]
 
 
-def test_every_function_of_the_template_is_expected_to_answer_its_event() -> None:
+def test_every_function_has_an_expected_response() -> None:
     functions = functions_by_folder(read_template(REPOSITORY / "template.yaml"))
     assert EXPECTED.keys() == functions.keys()
     assert EXPECTED.keys() == {path.stem for path in REPOSITORY.glob("events/*.json")}
@@ -28,7 +28,7 @@ def test_every_function_of_the_template_is_expected_to_answer_its_event() -> Non
         (Expectation(error="ContentIncomplete"), {"errorType": "ContentIncomplete", "stackTrace": []}),
     ],
 )
-def test_what_is_not_expected_does_not_matter(expectation: Expectation, answer: Any) -> None:
+def test_keys_without_an_expectation_are_ignored(expectation: Expectation, answer: Any) -> None:
     assert differences(expectation, answer) == []
 
 
@@ -54,7 +54,7 @@ def test_what_is_not_expected_does_not_matter(expectation: Expectation, answer: 
         ),
     ],
 )
-def test_what_is_expected_and_is_not_so_is_named(
+def test_a_difference_from_the_expectation_is_named(
     expectation: Expectation, answer: Any, difference: str
 ) -> None:
     assert differences(expectation, answer) == [difference]

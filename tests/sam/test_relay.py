@@ -1,4 +1,4 @@
-"""A relay carries what both sides say, and the end of what one says, which the other may answer."""
+"""A relay passes on the data of both sides and the end of each side's stream."""
 
 import socket
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from local_stack.processes import HOST, free_port
 
 
 class Counting(StreamRequestHandler):
-    """Reads to the end, and then answers how much it was."""
+    """A server that reads to the end and answers with the number of bytes."""
 
     def handle(self) -> None:
         self.wfile.write(str(len(self.rfile.read())).encode())
@@ -35,13 +35,13 @@ def ask(port: int, question: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(1000), b""))
 
 
-def test_a_question_arrives_whole_and_its_answer_comes_back(counting: int) -> None:
+def test_a_request_and_its_response_are_relayed_completely(counting: int) -> None:
     port = free_port()
     with relayed((HOST, port), (HOST, counting)):
         assert [ask(port, b"x" * size) for size in (0, 1, 1_000_000)] == [b"0", b"1", b"1000000"]
 
 
-def test_a_server_that_is_not_there_ends_the_connection_and_not_the_relay(counting: int) -> None:
+def test_an_unreachable_server_ends_only_its_connection(counting: int) -> None:
     port = free_port()
     with relayed((HOST, port), (HOST, free_port())):
         assert ask(port, b"") == b""
@@ -49,6 +49,6 @@ def test_a_server_that_is_not_there_ends_the_connection_and_not_the_relay(counti
         assert ask(port, b"abc") == b"3"
 
 
-def test_an_address_of_another_machine_is_refused() -> None:
+def test_an_address_that_is_not_local_is_refused() -> None:
     with pytest.raises(OSError, match="assign"), relayed(("192.0.2.1", free_port()), (HOST, 1)):
         pass

@@ -1,4 +1,4 @@
-"""The repository's own template and definition, to be broken."""
+"""Copies of the repository's template and state machine definition, for tests that break them."""
 
 import copy
 from pathlib import Path
@@ -13,7 +13,7 @@ _TEMPLATE = read_template(REPOSITORY / "template.yaml")
 
 @pytest.fixture
 def template() -> Template:
-    """The template, for the test to change."""
+    """The template, which a test may change."""
     return copy.deepcopy(_TEMPLATE)
 
 
@@ -25,13 +25,13 @@ def definition() -> str:
 
 @pytest.fixture
 def template_text() -> str:
-    """The template as it is written."""
+    """The text of the template."""
     return (REPOSITORY / "template.yaml").read_text()
 
 
 @pytest.fixture
 def broken(tmp_path: Path, template_text: str) -> Path:
-    """A copy of the template for a test to write to."""
+    """A copy of the template to which a test writes."""
     path = tmp_path / "template.yaml"
     path.write_text(template_text)
     return path

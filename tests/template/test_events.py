@@ -1,4 +1,4 @@
-"""An event that its function would not take is found; so is one that is missing."""
+"""The check of example events detects invalid and missing events."""
 
 import json
 import shutil
@@ -32,12 +32,12 @@ def change(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_the_events_are_what_their_functions_take(template: Template) -> None:
+def test_the_events_of_the_repository_are_valid(template: Template) -> None:
     assert list(check_events(template, REPOSITORY / "events")) == []
 
 
 @pytest.mark.parametrize(("name", "key"), NEEDED.items())
-def test_a_part_that_is_missing_is_found(template: Template, events: Path, name: str, key: str) -> None:
+def test_a_missing_key_is_detected(template: Template, events: Path, name: str, key: str) -> None:
     path = events / f"{name}.json"
     event = json.loads(path.read_text())
     del event[key]
@@ -56,19 +56,19 @@ def test_a_part_that_is_missing_is_found(template: Template, events: Path, name:
         ("task_api", {"queryStringParameters": {}}),
     ],
 )
-def test_a_part_that_is_wrong_is_found(
+def test_an_invalid_value_is_detected(
     template: Template, events: Path, name: str, changes: dict[str, Any]
 ) -> None:
     change(events / f"{name}.json", **changes)
     assert [finding.place for finding in check_events(template, events)] == [f"events/{name}.json"]
 
 
-def test_what_is_not_json_is_found(template: Template, events: Path) -> None:
+def test_invalid_json_is_detected(template: Template, events: Path) -> None:
     (events / "save_batch.json").write_text("{")
     assert [finding.place for finding in check_events(template, events)] == ["events/save_batch.json"]
 
 
-def test_an_event_that_is_missing_and_one_too_many_are_found(template: Template, events: Path) -> None:
+def test_a_missing_event_and_an_unknown_event_are_detected(template: Template, events: Path) -> None:
     (events / "save_batch.json").rename(events / "save_batches.json")
     assert {str(finding) for finding in check_events(template, events)} == {
         "events/save_batch.json: it is missing",

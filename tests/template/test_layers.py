@@ -1,4 +1,4 @@
-"""The layers are small, for the platform that was asked for, and compiled by a Python that they are for."""
+"""The built layers: size, platform and compiled code."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from local_stack.environments import environment_python
 from local_stack.layers import LAYERS, MAKEFILE, build_layers
 
 UNZIPPED, ZIPPED = 35_000_000, 12_000_000
-"""Bytes that a layer may have."""
+"""Maximum bytes of a layer."""
 
 MACHINES = {"arm64": "aarch64", "x86_64": "x86_64"}
 
 
 def make(target: str, source: Path, directory: Path, path: str | None = None, **variables: str) -> str:
-    """Call the Makefile as SAM does; what it says."""
+    """Run the Makefile as SAM does; return its output."""
     environment = {**os.environ, "ARTIFACTS_DIR": str(directory), **variables}
     said = subprocess.run(
         ["/usr/bin/make", "--silent", "--makefile", MAKEFILE, target],
@@ -35,7 +35,7 @@ def make(target: str, source: Path, directory: Path, path: str | None = None, **
 
 
 def has_python_313() -> bool:
-    """Whether a Python 3.13 is to be found, which alone can compile for one."""
+    """Whether Python 3.13 is installed, which is needed to compile for it."""
     candidates = (sys.executable, "python3.13")
     return any(
         subprocess.run([found, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 13))"]).returncode == 0
@@ -46,7 +46,7 @@ def has_python_313() -> bool:
 
 @pytest.fixture(scope="module", params=MACHINES)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """An architecture, and the layers that were built for it."""
+    """An architecture, and the layers built for it."""
     architecture: str = request.param
     directory = tmp_path_factory.mktemp(architecture)
     for logical_id, layer in LAYERS.items():
@@ -61,7 +61,7 @@ def files(directory: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("logical_id", LAYERS)
-def test_a_layer_is_small(built: tuple[str, Path], logical_id: str, tmp_path: Path) -> None:
+def test_the_size_of_a_layer_is_limited(built: tuple[str, Path], logical_id: str, tmp_path: Path) -> None:
     layer = built[1] / logical_id
     assert sum(path.stat().st_size for path in files(layer)) <= UNZIPPED
     with zipfile.ZipFile(tmp_path / "layer.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -70,7 +70,7 @@ def test_a_layer_is_small(built: tuple[str, Path], logical_id: str, tmp_path: Pa
     assert (tmp_path / "layer.zip").stat().st_size <= ZIPPED
 
 
-def test_its_binaries_are_for_the_platform(built: tuple[str, Path]) -> None:
+def test_binaries_are_built_for_the_platform(built: tuple[str, Path]) -> None:
     architecture, directory = built
     binaries = [path.name for path in files(directory) if path.suffix == ".so"]
     assert len(binaries) >= 5
@@ -80,13 +80,13 @@ def test_its_binaries_are_for_the_platform(built: tuple[str, Path]) -> None:
     assert foreign == set()
 
 
-def test_it_is_compiled_for_python_3_13_without_looking_at_the_sources_again(built: tuple[str, Path]) -> None:
+def test_code_is_compiled_for_python_3_13_with_unchecked_hashes(built: tuple[str, Path]) -> None:
     compiled = [path for path in files(built[1] / "CommonLayer") if path.suffix == ".pyc"]
     if not has_python_313():
         assert compiled == []
         return
     assert all(path.name.endswith(".cpython-313.pyc") for path in compiled)
-    # The second word of the header: 1 is a hash of the source, and 2 beside it that it is checked.
+    # The second word of the header: 1 means hash-based and unchecked, 3 means checked.
     assert {path.read_bytes()[4] for path in compiled} == {1}
     own = built[1] / "CommonLayer/python/roadmap_content"
     sources = {path.relative_to(own) for path in own.rglob("*.py")}
@@ -97,13 +97,13 @@ def test_it_is_compiled_for_python_3_13_without_looking_at_the_sources_again(bui
     }
 
 
-def test_the_layers_hold_no_botocore_and_nothing_twice(built: tuple[str, Path]) -> None:
+def test_the_layers_have_no_botocore_and_no_duplicates(built: tuple[str, Path]) -> None:
     packages = [path.name for layer in built[1].iterdir() for path in (layer / "python").iterdir()]
     assert not {"boto3", "botocore", "greenlet"} & set(packages)
     assert {name for name in packages if packages.count(name) > 1} <= {"__pycache__"}
 
 
-def test_without_a_python_3_13_it_says_so_and_compiles_nothing(tmp_path: Path) -> None:
+def test_without_python_3_13_nothing_is_compiled_and_a_message_is_printed(tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("sh", "cp", "echo", "mkdir"):
@@ -114,7 +114,7 @@ def test_without_a_python_3_13_it_says_so_and_compiles_nothing(tmp_path: Path) -
     assert {path.suffix for path in files(tmp_path / "layer")} == {".py"}
 
 
-def test_an_architecture_that_lambda_does_not_have_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         make("packages", REPOSITORY / "migrations", tmp_path, ARCHITECTURE="riscv64", TARGET="lambda")
     assert "ARCHITECTURE is riscv64" in refused.value.stderr
@@ -142,7 +142,7 @@ print(json.dumps([
         if path.parent.name != "migrate_database"
     ],
 )
-def test_whatever_a_function_imports_is_compiled(name: str) -> None:
+def test_every_module_that_a_function_imports_is_compiled(name: str) -> None:
     layers = [str(layer / "python") for layer in build_layers().values()]
     said = subprocess.run(
         [environment_python("runtime"), "-B", "-c", WITHOUT_PYC, f"functions/{name}/app.py", *layers],

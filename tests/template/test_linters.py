@@ -1,4 +1,4 @@
-"""What the linters of the template find, and that nothing is hidden from them."""
+"""The template has no findings of its linters, and suppressions are checked."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ def checkov(path: Path) -> list[Finding]:
     return list(lint_with_checkov(path, read_template(path)))
 
 
-def test_the_template_is_without_fault(template: Template) -> None:
+def test_the_template_has_no_findings(template: Template) -> None:
     path = REPOSITORY / "template.yaml"
     findings = [*lint_with_cfn_lint(path), *lint_with_sam(path), *lint_with_checkov(path, template)]
     assert findings == []
 
 
-def test_a_reference_to_nothing_is_found_by_both(broken: Path) -> None:
+def test_an_undefined_reference_is_found_by_both_linters(broken: Path) -> None:
     replace(broken, "!GetAtt SaveBatchRole.Arn", "!GetAtt SaveBatchesRole.Arn")
     assert any("SaveBatchesRole" in finding.fault for finding in lint_with_cfn_lint(broken))
     assert any("SaveBatchesRole" in finding.fault for finding in lint_with_sam(broken))
@@ -36,7 +36,7 @@ def test_a_warning_is_a_finding(broken: Path) -> None:
     assert [finding.place for finding in lint_with_cfn_lint(broken)] == ["cfn-lint W8001"]
 
 
-def test_a_warning_that_is_hidden_is_a_finding(broken: Path) -> None:
+def test_a_suppressed_warning_is_a_finding(broken: Path) -> None:
     replace(broken, "Conditions:\n", 'Conditions:\n  Unused: !Equals [!Ref Architecture, "arm64"]\n')
     replace(
         broken,
@@ -58,7 +58,7 @@ def test_a_suppression_needs_a_reason(broken: Path) -> None:
     assert [finding.fault for finding in checkov(broken)] == ["TasksApi: suppressed without a reason"]
 
 
-def test_a_suppression_that_is_not_needed_is_found(broken: Path) -> None:
+def test_an_unused_suppression_is_found(broken: Path) -> None:
     replace(broken, "id: CKV_AWS_18,", "id: CKV_AWS_21,")
     assert {finding.fault for finding in checkov(broken)} == {
         "ContentBucket: Ensure the S3 bucket has access logging enabled",

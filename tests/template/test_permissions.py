@@ -1,4 +1,4 @@
-"""A permission that is missing, one that nobody needs, one that reaches too far: each is found."""
+"""The check of permissions detects missing, unused and too broad permissions."""
 
 from typing import Any
 
@@ -38,16 +38,16 @@ def allowing(function: Function, action: str, resource: str = "${ContentBucket.A
     return function._replace(statements=(*function.statements, Statement("Allow", (action,), (resource,))))
 
 
-def test_the_template_allows_what_is_used_and_nothing_else(template: Template) -> None:
+def test_the_template_allows_exactly_the_used_actions(template: Template) -> None:
     assert list(check_permissions(template)) == []
 
 
 @pytest.mark.parametrize(("logical_id", "action"), NEEDED)
-def test_whatever_is_taken_away_is_missed(logical_id: str, action: str) -> None:
+def test_every_removed_permission_is_reported_as_missing(logical_id: str, action: str) -> None:
     assert faults(without(FUNCTIONS[logical_id], action)) == [f"{action} is used and not allowed"]
 
 
-def test_there_is_something_to_take_away() -> None:
+def test_there_are_permissions_to_remove() -> None:
     assert {action for _, action in NEEDED} >= {
         "bedrock:InvokeModel",
         "kms:GenerateDataKey",
@@ -65,7 +65,7 @@ def test_there_is_something_to_take_away() -> None:
 
 @pytest.mark.parametrize("logical_id", FUNCTIONS)
 @pytest.mark.parametrize("action", ["s3:DeleteBucket", "states:StopExecution", "s3:*"])
-def test_whatever_is_added_is_not_used(logical_id: str, action: str) -> None:
+def test_every_added_permission_is_reported_as_unused(logical_id: str, action: str) -> None:
     assert faults(allowing(FUNCTIONS[logical_id], action)) == [f"{action} is allowed and not used"]
 
 
@@ -79,14 +79,14 @@ def test_whatever_is_added_is_not_used(logical_id: str, action: str) -> None:
         ("TaskApiFunction", "states:RedriveExecution", "arn:aws:states:eu-central-1:1:execution:*"),
     ],
 )
-def test_nothing_is_allowed_on_what_is_not_this_stacks_own(
+def test_permissions_on_resources_of_other_stacks_are_reported(
     logical_id: str, action: str, resource: str
 ) -> None:
     fault = f"{action} is allowed on {resource}, which is not this stack's own"
     assert faults(allowing(FUNCTIONS[logical_id], action, resource)) == [fault]
 
 
-def test_a_denied_action_is_not_an_allowed_one() -> None:
+def test_a_denied_action_does_not_count_as_allowed() -> None:
     function = without(FUNCTIONS["PlanBatchesFunction"], "s3:PutObject")
     denied = Statement("Deny", ("s3:PutObject",), ("arn:aws:s3:::content/*",))
     assert faults(function._replace(statements=(*function.statements, denied))) == [
@@ -94,13 +94,13 @@ def test_a_denied_action_is_not_an_allowed_one() -> None:
     ]
 
 
-def test_an_operation_that_nobody_has_thought_of_is_not_passed_over() -> None:
+def test_an_operation_without_a_known_action_is_an_error() -> None:
     reached = reached_by("await_redrive")
     more = reached._replace(operations=reached.operations | {Operation("s3", "restore_object")})
     assert faults(FUNCTIONS["AwaitRedriveFunction"], more) == ["nobody has said what s3.restore_object needs"]
 
 
-def test_a_policy_that_is_taken_from_a_role_is_missed(template: Template) -> None:
+def test_a_policy_removed_from_a_role_is_reported(template: Template) -> None:
     role: dict[str, Any] = template["Resources"]["FinalizeTaskRole"]["Properties"]
     role["ManagedPolicyArns"].remove({"Ref": "DatabaseAccess"})
     assert {finding.fault for finding in check_permissions(template)} == {

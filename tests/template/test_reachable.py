@@ -1,4 +1,4 @@
-"""What the code of each function can call, read from its types."""
+"""The AWS operations that each function's code can reach, derived from its types."""
 
 import pytest
 
@@ -15,16 +15,16 @@ DESCRIBE = Operation("stepfunctions", "describe_execution")
     [
         ("plan_batches", DATABASE | {WRITE, DESCRIBE}),
         (
-            "generate_content",  # the model is asked through a module that is loaded by its name
+            "generate_content",  # the generator is imported by its name
             DATABASE | {READ, WRITE, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},
         ),
-        ("save_batch", DATABASE | {READ, WRITE}),  # writes through a function that is a content type's field
+        ("save_batch", DATABASE | {READ, WRITE}),  # writes through a function in a field of the content type
         ("finalize_task", DATABASE | {READ}),
         ("await_redrive", DATABASE | {DESCRIBE}),
         (
             "reconcile_task",
             DATABASE | {DESCRIBE},
-        ),  # settles, which Finalize does too, without reading a batch
+        ),  # finalizes attempts as Finalize does, but reads no batch
         ("migrate_database", DATABASE),
         (
             "task_api",

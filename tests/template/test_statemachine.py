@@ -1,4 +1,4 @@
-"""A fault of the state machine's definition is found, by one of two linters or by the template."""
+"""Faults in the state machine's definition are detected by the linters or by the template check."""
 
 import json
 from pathlib import Path
@@ -12,11 +12,11 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template
 
 
-def test_the_template_gives_what_the_definition_names(template: Template) -> None:
+def test_the_template_defines_the_substitutions_of_the_definition(template: Template) -> None:
     assert list(check_substitutions(template, REPOSITORY)) == []
 
 
-def test_a_substitution_that_is_not_given_is_named(template: Template) -> None:
+def test_an_undefined_substitution_is_reported(template: Template) -> None:
     del template["Resources"]["SaveContentStateMachine"]["Properties"]["DefinitionSubstitutions"][
         "FinalizeTaskFunction"
     ]
@@ -25,7 +25,7 @@ def test_a_substitution_that_is_not_given_is_named(template: Template) -> None:
     ]
 
 
-def test_a_substitution_that_is_not_used_is_named(template: Template) -> None:
+def test_an_unused_substitution_is_reported(template: Template) -> None:
     properties = template["Resources"]["SaveContentStateMachine"]["Properties"]
     properties["DefinitionSubstitutions"]["Other"] = "x"
     assert [str(finding) for finding in check_substitutions(template, REPOSITORY)] == [
@@ -39,17 +39,17 @@ def linted(tmp_path: Path, definition: str) -> str:
     return "\n".join(str(finding) for finding in lint_state_machine(path))
 
 
-def test_the_definition_is_without_fault(tmp_path: Path, definition: str) -> None:
+def test_the_definition_has_no_findings(tmp_path: Path, definition: str) -> None:
     assert linted(tmp_path, definition) == ""
 
 
-def test_a_transition_to_nowhere_is_found(tmp_path: Path, definition: str) -> None:
+def test_a_transition_to_an_undefined_state_is_found(tmp_path: Path, definition: str) -> None:
     machine: dict[str, Any] = json.loads(definition)
     machine["States"]["FanOut"]["Next"] = "Finalise"
     assert "Finalise" in linted(tmp_path, json.dumps(machine))
 
 
-def test_a_state_that_nothing_leads_to_is_found(tmp_path: Path, definition: str) -> None:
+def test_an_unreachable_state_is_found(tmp_path: Path, definition: str) -> None:
     machine: dict[str, Any] = json.loads(definition)
     machine["States"]["Forgotten"] = {"Type": "Succeed"}
     assert "Forgotten" in linted(tmp_path, json.dumps(machine))
@@ -62,14 +62,12 @@ def test_a_state_that_nothing_leads_to_is_found(tmp_path: Path, definition: str)
         ("{% $states.input.complete %}", "{% $states.input.complete ? %}"),
     ],
 )
-def test_jsonata_that_cannot_be_parsed_is_found(
-    tmp_path: Path, definition: str, right: str, wrong: str
-) -> None:
+def test_invalid_jsonata_is_found(tmp_path: Path, definition: str, right: str, wrong: str) -> None:
     assert right in definition
     assert linted(tmp_path, definition.replace(right, wrong)) != ""
 
 
-def test_a_field_of_the_other_query_language_is_found(tmp_path: Path, definition: str) -> None:
+def test_a_jsonpath_field_is_found(tmp_path: Path, definition: str) -> None:
     machine: dict[str, Any] = json.loads(definition)
     machine["States"]["Finalize"]["ResultPath"] = "$.result"
     assert "ResultPath" in linted(tmp_path, json.dumps(machine))

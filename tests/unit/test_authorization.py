@@ -1,4 +1,4 @@
-"""What a token proves, what is configured, and what is answered: all without a network."""
+"""Verification of tokens, settings of the authorizer, and its policy, without a network."""
 
 import base64
 import hashlib
@@ -46,7 +46,7 @@ RSA_PEM = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPu
 
 @dataclass(frozen=True)
 class GivenKeys:
-    """A key source that holds its keys already."""
+    """A key source with given keys."""
 
     algorithms: tuple[str, ...]
     by_id: Mapping[str | None, jwt.PyJWK | str]
@@ -65,14 +65,14 @@ SHARED = GivenKeys(SharedSecret.algorithms, {None: SECRET, "rsa": SECRET})
 
 
 def claims(**changes: object) -> dict[str, Any]:
-    """The claims of a valid token; a change to `None` takes the claim out."""
+    """The claims of a valid token. A change to `None` removes the claim."""
     now = int(time.time())
     valid = {"iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "iat": now, "nbf": now, "exp": now + 600}
     return {name: value for name, value in {**valid, **changes}.items() if value is not None}
 
 
 def signed(kind: str, payload: Mapping[str, Any], **header: object) -> str:
-    """A token that is signed as its kind of key demands."""
+    """A token signed with the algorithm of its key."""
     match kind:
         case "RS256":
             return jwt.encode(dict(payload), RSA_KEY, "RS256", headers={"kid": "rsa", **header})
@@ -86,7 +86,7 @@ def encoded(part: bytes) -> str:
 
 
 def forged(header: object, payload: object, secret: bytes | None) -> str:
-    """A token as an attacker makes it: any header, signed with HMAC or with nothing."""
+    """A token of an attacker: any header, signed with HMAC or unsigned."""
     signing_input = f"{encoded(json.dumps(header).encode())}.{encoded(json.dumps(payload).encode())}"
     signature = hmac.digest(secret, signing_input.encode(), hashlib.sha256) if secret is not None else b""
     return f"{signing_input}.{encoded(signature)}"
@@ -109,7 +109,7 @@ KINDS = pytest.mark.parametrize(
 
 
 @KINDS
-def test_a_valid_token_proves_its_subject(kind: str, keys: KeySource) -> None:
+def test_a_valid_token_returns_its_subject(kind: str, keys: KeySource) -> None:
     assert verify(signed(kind, claims()), keys, SETTINGS) == "user-1"
     assert verify(signed(kind, claims(nbf=None, iat=None)), keys, SETTINGS) == "user-1"
     assert verify(signed(kind, claims(aud=["another", AUDIENCE])), keys, SETTINGS) == "user-1"
@@ -127,7 +127,7 @@ def from_now(seconds: int) -> int:
 
 
 def claim_or_reason(value: dict[str, object] | str) -> str:
-    """A test's name: without the claim's value, which may be the time."""
+    """The id of a test case without the claim's value, which may contain the time."""
     return value if isinstance(value, str) else next(iter(value))
 
 
@@ -168,7 +168,7 @@ def test_a_well_signed_token_with_wrong_claims_is_refused(
 
 
 @KINDS
-def test_the_clock_of_the_issuer_may_be_a_little_off(kind: str, keys: KeySource) -> None:
+def test_a_small_clock_skew_is_accepted(kind: str, keys: KeySource) -> None:
     ahead = claims(iat=from_now(CLOCK_SKEW_SECONDS - 1), nbf=from_now(CLOCK_SKEW_SECONDS - 1))
     assert verify(signed(kind, ahead), keys, SETTINGS) == "user-1"
 
@@ -178,44 +178,44 @@ def test_the_clock_of_the_issuer_may_be_a_little_off(kind: str, keys: KeySource)
     "algorithm", ["none", "None", "NONE", "nOnE", "", None, [], {}, ["HS256"], 7, "HS512", "PS256"]
 )
 @pytest.mark.parametrize("secret", [None, b"", SECRET.encode()], ids=["unsigned", "empty key", "signed"])
-def test_an_algorithm_that_is_not_the_keys_own_is_refused(
+def test_an_algorithm_of_another_key_type_is_refused(
     keys: KeySource, algorithm: object, secret: bytes | None
 ) -> None:
     token = forged({"alg": algorithm, "typ": "JWT", "kid": "rsa"}, claims(), secret)
     assert refusal(token, keys) == "AlgorithmNotAllowed"
 
 
-def test_an_unsigned_token_is_not_even_read() -> None:
+def test_an_unsigned_token_is_refused() -> None:
     with pytest.raises(UnauthorizedError) as refused:
         bearer_token(f"Bearer {forged({'alg': 'none'}, claims(), None)}")
     assert refused.value.reason == "NoBearerToken"
 
 
-def test_no_algorithm_at_all_is_refused() -> None:
+def test_a_token_without_an_algorithm_is_refused() -> None:
     assert refusal(forged({"kid": "rsa"}, claims(), SECRET.encode()), SHARED) == "AlgorithmNotAllowed"
 
 
 @pytest.mark.parametrize(
     "secret", [RSA_PEM, RSA_PEM.strip(), json.dumps(RSA_JWK).encode()], ids=["pem", "stripped", "jwk"]
 )
-def test_a_public_key_is_never_a_shared_secret(secret: bytes) -> None:
+def test_a_public_key_is_not_accepted_as_an_hmac_secret(secret: bytes) -> None:
     confused = forged({"alg": "HS256", "typ": "JWT", "kid": "rsa"}, claims(), secret)
     assert refusal(confused, PUBLIC) == "AlgorithmNotAllowed"
 
 
-def test_a_public_key_configured_as_the_shared_secret_verifies_nothing() -> None:
+def test_a_public_key_configured_as_the_shared_secret_is_refused() -> None:
     confused = forged({"alg": "HS256", "typ": "JWT"}, claims(), RSA_PEM)
     with pytest.raises(KeysUnavailableError, match="JWT_SECRET_ARN"):
         verify(confused, GivenKeys(("HS256",), {None: RSA_PEM.decode()}), SETTINGS)
 
 
-def test_a_short_shared_secret_verifies_nothing() -> None:
+def test_a_short_shared_secret_is_refused() -> None:
     weak = forged({"alg": "HS256", "typ": "JWT"}, claims(), b"too short")
     with pytest.raises(KeysUnavailableError, match="9 bytes"):
         verify(weak, GivenKeys(("HS256",), {None: "too short"}), SETTINGS)
 
 
-def test_a_token_of_the_other_kind_is_refused() -> None:
+def test_a_token_for_the_other_key_source_is_refused() -> None:
     assert refusal(signed("RS256", claims()), SHARED) == "AlgorithmNotAllowed"
     assert refusal(signed("HS256", claims()), PUBLIC) == "AlgorithmNotAllowed"
 
@@ -238,7 +238,7 @@ def test_an_unknown_key_id_is_refused(key_id: str | None) -> None:
     assert refusal(token, PUBLIC) == "UnknownKey"
 
 
-def test_a_key_that_the_token_brings_is_ignored() -> None:
+def test_a_key_inside_the_token_is_ignored() -> None:
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     brought = {**jwt.algorithms.RSAAlgorithm.to_jwk(stranger.public_key(), as_dict=True), "kid": "rsa"}
     header = {
@@ -259,7 +259,7 @@ def test_a_critical_extension_is_refused() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER   "])
-def test_the_token_follows_the_scheme(scheme: str) -> None:
+def test_the_token_is_read_after_the_bearer_scheme(scheme: str) -> None:
     assert bearer_token(f"{scheme}aaa.bbb.c-_") == "aaa.bbb.c-_"
 
 
@@ -295,13 +295,13 @@ def test_the_token_follows_the_scheme(scheme: str) -> None:
     ],
     ids=ascii,
 )
-def test_what_has_no_tokens_shape_is_refused(header: object) -> None:
+def test_a_header_without_the_syntax_of_a_token_is_refused(header: object) -> None:
     with pytest.raises(UnauthorizedError) as refused:
         bearer_token(header)
     assert refused.value.reason == "NoBearerToken"
 
 
-def test_a_token_of_a_megabyte_is_refused_unread() -> None:
+def test_a_token_of_a_megabyte_is_refused_without_parsing() -> None:
     with pytest.raises(UnauthorizedError) as refused:
         bearer_token(f"Bearer {signed('HS256', claims(padding='x' * 1_000_000))}")
     assert refused.value.reason == "TokenTooLong"
@@ -342,7 +342,7 @@ AUTHORIZATIONS = st.one_of(
 
 
 @given(authorization=AUTHORIZATIONS, keys=st.sampled_from([PUBLIC, SHARED]))
-def test_whatever_is_not_signed_is_refused_and_nothing_else(authorization: str, keys: GivenKeys) -> None:
+def test_forged_tokens_are_always_refused(authorization: str, keys: GivenKeys) -> None:
     with pytest.raises(UnauthorizedError):
         verify(bearer_token(authorization), keys, SETTINGS)
 
@@ -380,11 +380,13 @@ ENVIRONMENT = {"JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE}
         ),
     ],
 )
-def test_one_kind_of_key_is_configured(given_too: dict[str, str], settings: AuthorizationSettings) -> None:
+def test_exactly_one_key_source_is_configured(
+    given_too: dict[str, str], settings: AuthorizationSettings
+) -> None:
     assert AuthorizationSettings.from_environment({**ENVIRONMENT, **given_too}) == settings
 
 
-def test_the_algorithms_follow_from_what_is_configured() -> None:
+def test_the_algorithms_follow_from_the_key_source() -> None:
     assert key_source(AuthorizationSettings(ISSUER, AUDIENCE, secret_arn="arn")).algorithms == ("HS256",)
     public = key_source(AuthorizationSettings(ISSUER, AUDIENCE, jwks_url=f"{ISSUER}/jwks"))
     assert public.algorithms == ("RS256", "ES256")
@@ -405,7 +407,7 @@ def test_the_algorithms_follow_from_what_is_configured() -> None:
         ({**ENVIRONMENT, "JWT_ISSUER": "the local stack"}, "^JWT_JWKS_URL: .* not an https URL"),
     ],
 )
-def test_settings_that_do_not_say_what_to_verify_are_refused(environ: dict[str, str], message: str) -> None:
+def test_incomplete_settings_are_refused(environ: dict[str, str], message: str) -> None:
     with pytest.raises(MissingSettingError, match=message):
         AuthorizationSettings.from_environment(environ)
 
@@ -425,7 +427,7 @@ def test_settings_that_do_not_say_what_to_verify_are_refused(environ: dict[str, 
         "issuer.example",
     ],
 )
-def test_keys_are_not_fetched_from_where_they_could_be_replaced(url: str) -> None:
+def test_keys_are_not_fetched_over_an_insecure_connection(url: str) -> None:
     with pytest.raises(MissingSettingError, match="JWT_JWKS_URL"):
         AuthorizationSettings.from_environment({**ENVIRONMENT, "JWT_JWKS_URL": url})
 
@@ -437,7 +439,7 @@ STAGE = "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod"
     "method",
     ["GET/api/v1/tasks/task-1", "POST/api/v1/tasks/prompt:c-1/retry", "GET/", "GET/a/b\nc", "GET/*"],
 )
-def test_the_whole_stage_and_nothing_else_is_allowed(method: str) -> None:
+def test_the_policy_allows_exactly_the_whole_stage(method: str) -> None:
     answer = allow("user-1", f"{STAGE}/{method}")
     assert answer == {
         "principalId": "user-1",
@@ -463,6 +465,6 @@ def test_the_whole_stage_and_nothing_else_is_allowed(method: str) -> None:
         "arn:aws:s3:::a/b/c",
     ],
 )
-def test_a_method_that_is_none_allows_nothing(method_arn: object) -> None:
+def test_an_invalid_method_arn_is_refused(method_arn: object) -> None:
     with pytest.raises(InvalidPayloadError, match="methodArn"):
         allow("user-1", method_arn)

@@ -1,4 +1,4 @@
-"""How a model is asked, whoever provides it: how often, for how long, and at whose expense."""
+"""Calls of a model for all providers: number of tries, pauses, deadlines and the token budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ BUSY, LOST = ModelBusyError("ThrottlingException: slow down"), AnswerLostError("
 
 @dataclass
 class ScriptedModel:
-    """A model that says what it is told to say, in order; the last again and again."""
+    """A model with scripted answers, in order. The last one is repeated."""
 
     script: Sequence[Answer | ContentError]
     socket_timeout: float = 60.0
@@ -44,7 +44,7 @@ class ScriptedModel:
     asked: list[Rejected | None] = field(default_factory=list)
 
     def ask(self, _prompt: Prompt, rejected: Rejected | None) -> Answer:
-        """Say what comes next."""
+        """Return the next answer."""
         self.asked.append(rejected)
         said = self.script[min(len(self.asked), len(self.script)) - 1]
         if isinstance(said, ContentError):
@@ -53,137 +53,137 @@ class ScriptedModel:
 
 
 @dataclass
-class Purse:
-    """A budget, with everything that was done to it."""
+class RecordingBudget:
+    """A budget that records its calls."""
 
     left: int = 1_000_000
     reserved: list[int] = field(default_factory=list)
 
     def reserve(self, tokens: int) -> None:
-        """Take tokens."""
+        """Reserve tokens."""
         self.reserved.append(tokens)
         if tokens > self.left:
             raise PermanentError("exhausted")
         self.left -= tokens
 
     def release(self, tokens: int) -> None:
-        """Give tokens back."""
+        """Return tokens."""
         self.left += tokens
 
 
-class SleptAway(Deadline):
-    """A deadline that sleep brings nearer, though no time passes."""
+class FakeDeadline(Deadline):
+    """A deadline that is shortened by fake sleeps."""
 
     slept = 0.0
 
     @property
     def remaining(self) -> float:
-        """Seconds left, had the sleep been one."""
+        """Seconds left after the fake sleeps."""
         return super().remaining - self.slept
 
 
 class Clock:
-    """A sleep that takes no time but uses up a deadline."""
+    """A fake sleep that shortens a deadline."""
 
     def __init__(self, seconds: float) -> None:
         self.pauses: list[float] = []
-        self.deadline = SleptAway.after(seconds)
+        self.deadline = FakeDeadline.after(seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Remember it."""
+        """Record the pause."""
         self.pauses.append(seconds)
         self.deadline.slept += seconds
 
 
-class Asking:
-    """One item that is asked for, and what that took."""
+class ItemRequest:
+    """A request for one item, and its recorded usage."""
 
     def __init__(self, *script: Answer | ContentError, seconds: float = 900, left: int = 1_000_000) -> None:
-        self.model, self.clock, self.purse = ScriptedModel(script), Clock(seconds), Purse(left)
+        self.model, self.clock, self.purse = ScriptedModel(script), Clock(seconds), RecordingBudget(left)
         self.allowance = Allowance(self.clock.deadline, self.purse)
 
     def generate(self) -> Draft:
-        """Ask for it."""
+        """Generate the item."""
         generator = ModelGenerator(self.model, self.clock.sleep)
         return generator.generate(CONCEPT, ContentType.QUIZ, ANYONE, self.allowance)
 
 
-def test_a_good_answer_is_the_draft_and_is_paid_once() -> None:
-    asking = Asking(GOOD)
-    assert asking.generate().model_dump(mode="json") == GOOD.output
-    assert asking.allowance.usage == Usage(100, 50)
-    assert asking.purse.left == 1_000_000 - 150
-    assert asking.model.asked == [None]
+def test_a_valid_answer_is_the_draft_and_is_counted_once() -> None:
+    request = ItemRequest(GOOD)
+    assert request.generate().model_dump(mode="json") == GOOD.output
+    assert request.allowance.usage == Usage(100, 50)
+    assert request.purse.left == 1_000_000 - 150
+    assert request.model.asked == [None]
 
 
-def test_without_an_allowance_it_takes_what_it_takes() -> None:
+def test_without_an_allowance_there_are_no_limits() -> None:
     assert ModelGenerator(ScriptedModel([GOOD])).generate(CONCEPT, ContentType.QUIZ)
 
 
-def test_busy_models_are_asked_again_after_growing_random_pauses_and_cost_nothing() -> None:
-    asking = Asking(*[BUSY] * (MAX_TRIES - 1), GOOD)
-    assert asking.generate()
-    assert len(asking.clock.pauses) == MAX_TRIES - 1
-    for number, pause in enumerate(asking.clock.pauses):
+def test_a_busy_model_is_retried_with_backoff_and_jitter_and_costs_nothing() -> None:
+    request = ItemRequest(*[BUSY] * (MAX_TRIES - 1), GOOD)
+    assert request.generate()
+    assert len(request.clock.pauses) == MAX_TRIES - 1
+    for number, pause in enumerate(request.clock.pauses):
         assert 0 <= pause <= min(LONGEST_PAUSE, 2**number)
-    assert asking.purse.left == 1_000_000 - 150
+    assert request.purse.left == 1_000_000 - 150
 
 
 @pytest.mark.parametrize("error", [BUSY, LOST])
-def test_a_model_that_stays_away_is_given_up_as_transient(error: TransientError) -> None:
-    asking = Asking(error)
+def test_a_model_that_stays_busy_is_a_transient_error(error: TransientError) -> None:
+    request = ItemRequest(error)
     with pytest.raises(type(error)):
-        asking.generate()
-    assert len(asking.model.asked) == MAX_TRIES
+        request.generate()
+    assert len(request.model.asked) == MAX_TRIES
 
 
-def test_a_lost_answer_stays_counted_at_its_most() -> None:
-    asking = Asking(LOST, GOOD)
-    assert asking.generate()
-    most = asking.purse.reserved[0]
-    assert most > asking.model.max_output
-    assert asking.purse.left == 1_000_000 - most - 150
-    assert asking.allowance.usage == Usage(100, 50)  # what is known to have been used
+def test_a_lost_answer_stays_counted_at_its_maximum() -> None:
+    request = ItemRequest(LOST, GOOD)
+    assert request.generate()
+    most = request.purse.reserved[0]
+    assert most > request.model.max_output
+    assert request.purse.left == 1_000_000 - most - 150
+    assert request.allowance.usage == Usage(100, 50)  # the usage of the first answer
 
 
-def test_no_call_begins_whose_answer_could_not_be_waited_for() -> None:
-    asking = Asking(GOOD, seconds=60)  # as long as an answer may take, and nothing to stage it in
+def test_no_call_is_started_if_its_timeout_exceeds_the_time_left() -> None:
+    request = ItemRequest(GOOD, seconds=60)  # the timeout of a call, without time to stage the item
     with pytest.raises(OutOfTimeError):
-        asking.generate()
-    assert asking.model.asked == []
-    assert asking.purse.reserved == []
+        request.generate()
+    assert request.model.asked == []
+    assert request.purse.reserved == []
 
 
-def test_trying_again_stops_in_time_and_says_what_the_matter_was() -> None:
-    asking = Asking(BUSY, seconds=70)
+def test_retries_stop_in_time_and_raise_the_last_error() -> None:
+    request = ItemRequest(BUSY, seconds=70)
     with pytest.raises(ModelBusyError, match="slow down"):
-        asking.generate()
-    assert asking.model.asked
-    assert asking.clock.deadline.remaining >= 60
+        request.generate()
+    assert request.model.asked
+    assert request.clock.deadline.remaining >= 60
 
 
-def test_an_answer_that_is_not_valid_is_sent_back_once_with_what_is_wrong() -> None:
-    asking = Asking(BAD, GOOD)
-    assert asking.generate()
-    first, second = asking.model.asked
+def test_an_invalid_answer_is_sent_back_once_with_its_fault() -> None:
+    request = ItemRequest(BAD, GOOD)
+    assert request.generate()
+    first, second = request.model.asked
     assert first is None
     assert second is not None
     assert second.answer is BAD
     assert second.fault == "questions: List should have at least 1 item after validation, not 0"
-    assert asking.allowance.usage == Usage(200, 70)
+    assert request.allowance.usage == Usage(200, 70)
 
 
-def test_a_second_answer_that_is_not_valid_is_the_end_with_its_reason() -> None:
-    asking = Asking(BAD, Answer(Usage(1, 1), fault="the answer was cut off"))
+def test_a_second_invalid_answer_fails_with_its_fault() -> None:
+    request = ItemRequest(BAD, Answer(Usage(1, 1), fault="the answer was cut off"))
     with pytest.raises(InvalidContentError, match="cut off"):
-        asking.generate()
-    assert len(asking.model.asked) == 2
+        request.generate()
+    assert len(request.model.asked) == 2
 
 
-def test_a_busy_model_is_waited_for_also_when_an_answer_is_sent_back() -> None:
-    asking = Asking(BAD, BUSY, GOOD)
-    assert asking.generate()
-    assert [rejected is not None for rejected in asking.model.asked] == [False, True, True]
+def test_a_busy_model_is_also_retried_for_a_correction() -> None:
+    request = ItemRequest(BAD, BUSY, GOOD)
+    assert request.generate()
+    assert [rejected is not None for rejected in request.model.asked] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -193,17 +193,17 @@ def test_a_busy_model_is_waited_for_also_when_an_answer_is_sent_back() -> None:
         (ModelRefusedRequestError("AccessDeniedException"), ModelRefusedRequestError),
     ],
 )
-def test_what_cannot_help_is_not_tried_again(said: Answer | ContentError, error: type[ContentError]) -> None:
-    asking = Asking(said)
+def test_permanent_errors_are_not_retried(said: Answer | ContentError, error: type[ContentError]) -> None:
+    request = ItemRequest(said)
     with pytest.raises(error):
-        asking.generate()
-    assert len(asking.model.asked) == 1
-    assert asking.purse.left >= 1_000_000 - 2
+        request.generate()
+    assert len(request.model.asked) == 1
+    assert request.purse.left >= 1_000_000 - 2
 
 
-def test_nothing_is_asked_that_the_budget_does_not_cover() -> None:
-    asking = Asking(GOOD, left=900)  # less than the answer alone may take
+def test_no_call_is_made_above_the_budget() -> None:
+    request = ItemRequest(GOOD, left=900)  # less than the maximum of the answer alone
     with pytest.raises(PermanentError, match="exhausted"):
-        asking.generate()
-    assert asking.model.asked == []
-    assert asking.purse.left == 900
+        request.generate()
+    assert request.model.asked == []
+    assert request.purse.left == 900

@@ -1,4 +1,4 @@
-"""What is accepted of what a model filled in, and what it is told where it is not."""
+"""Validation of a model's output, and the messages about its faults."""
 
 from typing import Any
 
@@ -25,18 +25,18 @@ def refusal(content_type: ContentType, filled_in: object) -> str:
 
 
 @pytest.mark.parametrize("content_type", ContentType)
-def test_a_good_draft_is_accepted_as_it_is(content_type: ContentType) -> None:
+def test_a_valid_draft_is_accepted_unchanged(content_type: ContentType) -> None:
     assert read_draft(content_type, output(content_type)).model_dump(mode="json") == output(content_type)
 
 
 @pytest.mark.parametrize("content_type", ContentType)
 @pytest.mark.parametrize("filled_in", [None, "text", [], {}, {"unknown": 1}])
-def test_another_shape_is_refused(content_type: ContentType, filled_in: object) -> None:
+def test_output_of_another_shape_is_refused(content_type: ContentType, filled_in: object) -> None:
     assert refusal(content_type, filled_in)
 
 
 @pytest.mark.parametrize("content_type", ContentType)
-def test_what_cannot_be_stored_is_refused_while_it_can_be_mended(content_type: ContentType) -> None:
+def test_output_that_cannot_be_stored_is_refused(content_type: ContentType) -> None:
     first = next(iter(CONTENT_KINDS[content_type].draft.model_fields))
     assert "NUL" in refusal(content_type, output(content_type) | {first: "a\x00b"})
 
@@ -52,7 +52,7 @@ def test_what_cannot_be_stored_is_refused_while_it_can_be_mended(content_type: C
         ({"extra": 1}, "extra: Extra inputs are not permitted"),
     ],
 )
-def test_tutorials_that_are_of_no_use(change: dict[str, Any], fault: str) -> None:
+def test_unusable_tutorials_are_refused(change: dict[str, Any], fault: str) -> None:
     assert fault in refusal(ContentType.TUTORIAL, output(ContentType.TUTORIAL) | change)
 
 
@@ -78,7 +78,7 @@ def test_tutorials_that_are_of_no_use(change: dict[str, Any], fault: str) -> Non
         ({"difficulty": "insane"}, "questions[0].difficulty: Input should be 'easy', 'medium' or 'hard'"),
     ],
 )
-def test_questions_that_are_of_no_use(change: dict[str, Any], fault: str) -> None:
+def test_unusable_questions_are_refused(change: dict[str, Any], fault: str) -> None:
     quiz = output(ContentType.QUIZ)
     quiz["questions"][0] |= {"question_type": "single_choice", "correct_answer": [0]} | change
     assert fault in refusal(ContentType.QUIZ, quiz)
@@ -94,7 +94,7 @@ def test_questions_that_are_of_no_use(change: dict[str, Any], fault: str) -> Non
         "https://example.co.uk:8443/a_(b)",
     ],
 )
-def test_urls_that_have_the_form_of_one(url: str) -> None:
+def test_well_formed_urls_are_accepted(url: str) -> None:
     resources = output(ContentType.RESOURCES)
     resources["resources"][0]["url"] = url
     assert read_draft(ContentType.RESOURCES, resources)
@@ -120,13 +120,13 @@ def test_urls_that_have_the_form_of_one(url: str) -> None:
         ("https://[example.org/", "is not a URL"),
     ],
 )
-def test_urls_that_do_not(url: str, fault: str) -> None:
+def test_malformed_urls_are_refused(url: str, fault: str) -> None:
     resources = output(ContentType.RESOURCES)
     resources["resources"][0]["url"] = url
     assert fault in refusal(ContentType.RESOURCES, resources)
 
 
-def test_resources_that_are_of_no_use() -> None:
+def test_unusable_resources_are_refused() -> None:
     resources = output(ContentType.RESOURCES)
     assert refusal(ContentType.RESOURCES, resources | {"resources": []}) == "resources is empty"
     twice = resources["resources"][:1] * 2

@@ -1,4 +1,4 @@
-"""What a model is told: word for word, in both languages, and whatever users wrote into it."""
+"""The prompts: their exact text in both languages, and the escaping of text from users."""
 
 import json
 import os
@@ -94,8 +94,8 @@ def shown(prompt: Prompt) -> str:
 
 @pytest.mark.parametrize("content_type", ContentType)
 @pytest.mark.parametrize("language", CASES)
-def test_prompts_are_word_for_word_what_was_reviewed(language: str, content_type: ContentType) -> None:
-    """After a change that is meant, run this once with REVIEWED=1 and review what git shows."""
+def test_prompts_equal_their_reviewed_snapshots(language: str, content_type: ContentType) -> None:
+    """After an intended change, run this once with REVIEWED=1 and review the diff."""
     concept, learner = CASES[language]
     snapshot = SNAPSHOTS / f"{language}-{content_type}.txt"
     now = shown(prompt_for(concept, content_type, learner))
@@ -106,14 +106,14 @@ def test_prompts_are_word_for_word_what_was_reviewed(language: str, content_type
 
 
 def parts(prompt: Prompt) -> tuple[str, str, str]:
-    """What stands before what users wrote, that itself, and what stands after it."""
+    """The prompt before the text from users, that text, and the prompt after it."""
     before, rest = prompt.user.split("<roadmap_data>")
     data, after = rest.split("</roadmap_data>")
     return before, data, after
 
 
 @given(any_concept, st.dictionaries(any_text, any_json, max_size=4), st.sampled_from(ContentType))
-def test_nothing_that_users_write_becomes_instructions(
+def test_text_from_users_stays_inside_the_data_tags(
     concept: Concept, preferences: dict[str, Any], content_type: ContentType
 ) -> None:
     plain = prompt_for(Concept("c", "C"), content_type, Learner("en"))
@@ -127,7 +127,7 @@ def test_nothing_that_users_write_becomes_instructions(
 
 
 @pytest.mark.parametrize("text", BREAKOUTS)
-def test_a_text_that_tries_to_break_out_arrives_as_the_text_that_it_is(text: str) -> None:
+def test_text_with_tags_is_passed_on_as_data(text: str) -> None:
     prompt = prompt_for(
         COLD_STARTS._replace(description=text), ContentType.QUIZ, Learner("en", {"note": text})
     )
@@ -144,14 +144,16 @@ def is_unsendable(character: str) -> bool:
     )
 
 
-def test_what_users_write_cannot_make_a_call_dear() -> None:
+def test_text_from_users_is_cut_to_the_limits() -> None:
     concept = COLD_STARTS._replace(name="n" * 100_000, keywords=("k" * MAX_TEXT,) * 50)
     preferences: dict[str, Any] = {"goal": "g" * 100_000, **{f"k{n}": "v" * MAX_TEXT for n in range(50)}}
     prompt = prompt_for(concept, ContentType.TUTORIAL, Learner("en", {"level": "beginner", **preferences}))
     arrived = data_of(prompt.user)
     assert len(prompt.user) < 3 * MAX_SECTION
     assert arrived["concept"]["name"] == "n" * (MAX_TEXT - 1) + "…"
-    assert arrived["concept"]["prerequisites"] == list(COLD_STARTS.prerequisites)  # behind what did not fit
+    assert arrived["concept"]["prerequisites"] == list(
+        COLD_STARTS.prerequisites
+    )  # after the entries that did not fit
     assert arrived["learner_preferences"]["level"] == "beginner"
 
 
@@ -168,7 +170,7 @@ def test_what_users_write_cannot_make_a_call_dear() -> None:
         (SENSORS, "en", "reads in English."),
     ],
 )
-def test_language_is_the_one_asked_for_and_else_the_concepts(
+def test_the_language_is_the_requested_one_or_that_of_the_concept(
     concept: Concept, asked: str, expected: str
 ) -> None:
     for content_type in ContentType:
@@ -190,7 +192,9 @@ def test_language_is_the_one_asked_for_and_else_the_concepts(
         ({"preferences": {"primary_language": ["zh"]}}, ANYONE),
     ],
 )
-def test_of_a_request_only_language_and_preferences_are_read(user_request: object, learner: Learner) -> None:
+def test_only_language_and_preferences_are_read_from_a_request(
+    user_request: object, learner: Learner
+) -> None:
     assert learner_from(user_request) == learner
 
 
@@ -201,7 +205,7 @@ def nodes(schema: Any) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("content_type", ContentType)
-def test_schemas_are_the_drafts_own_without_references(content_type: ContentType) -> None:
+def test_schemas_match_the_drafts_and_have_no_references(content_type: ContentType) -> None:
     schema = schema_of(content_type)
     assert set(schema) == {"type", "properties", "required"}
     assert set(schema["properties"]) == set(CONTENT_KINDS[content_type].draft.model_fields)
@@ -211,8 +215,8 @@ def test_schemas_are_the_drafts_own_without_references(content_type: ContentType
     assert faults_of(request, CONVERSE.input_shape) == []
 
 
-def test_a_prompt_takes_no_more_tokens_than_are_reserved_for_it() -> None:
-    # By the rule of thumb of four characters a token in English, and at most one and a half in Chinese.
+def test_the_token_estimate_of_a_prompt_is_an_upper_bound() -> None:
+    # With about four characters per token in English, and at most one and a half in Chinese.
     english = prompt_for(*CASES["en"][:1], ContentType.QUIZ, CASES["en"][1])
     chinese = prompt_for(*CASES["zh"][:1], ContentType.QUIZ, CASES["zh"][1])
     assert english.most_tokens >= len(english.system + english.user + json.dumps(english.schema)) / 4

@@ -1,4 +1,4 @@
-"""What is built once: wholly or not at all, by one of those who want it."""
+"""Cached builds: atomic, and built once by concurrent callers."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from local_stack.builds import build_once, fingerprint, source_files
 
 
-def test_of_several_that_want_it_at_the_same_time_one_builds(tmp_path: Path) -> None:
+def test_concurrent_callers_build_once(tmp_path: Path) -> None:
     together, built = Barrier(4), []
 
     def build(directory: Path) -> None:
@@ -26,7 +26,7 @@ def test_of_several_that_want_it_at_the_same_time_one_builds(tmp_path: Path) -> 
     assert len(built) == 1
 
 
-def test_what_was_not_finished_is_built_again(tmp_path: Path) -> None:
+def test_a_failed_build_is_repeated(tmp_path: Path) -> None:
     def fail(directory: Path) -> None:
         directory.mkdir()
         (directory / "half").touch()
@@ -38,7 +38,7 @@ def test_what_was_not_finished_is_built_again(tmp_path: Path) -> None:
     assert list(build_once(tmp_path / "wanted", Path.mkdir).iterdir()) == []
 
 
-def test_a_fingerprint_tells_contents_and_their_borders_apart(tmp_path: Path) -> None:
+def test_a_fingerprint_depends_on_contents_and_their_boundaries(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("ab")
     assert fingerprint(file) == fingerprint("ab")
@@ -48,13 +48,13 @@ def test_a_fingerprint_tells_contents_and_their_borders_apart(tmp_path: Path) ->
     assert fingerprint(file) != before
 
 
-def test_what_python_leaves_behind_is_not_a_source(tmp_path: Path) -> None:
+def test_compiled_files_do_not_change_the_fingerprint(tmp_path: Path) -> None:
     for name in ("b.py", "a/c.py", "__pycache__/b.pyc", "a/__pycache__/c.pyc"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert source_files(tmp_path) == [tmp_path / "a/c.py", tmp_path / "b.py"]
 
 
-def test_a_folder_that_is_not_there_is_not_an_empty_one(tmp_path: Path) -> None:
+def test_the_fingerprint_of_a_missing_folder_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         source_files(tmp_path / "missing")

@@ -1,4 +1,4 @@
-"""The contracts of staged content: what is wrong is named with its place, and nothing is changed."""
+"""The contracts of staged content: faults are named with their path, and valid content is unchanged."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ VALID: dict[ContentType, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=list(CONTENT_KINDS))
-def test_valid_content_comes_back_as_it_was(kind: ContentKind) -> None:
+def test_valid_content_is_returned_unchanged(kind: ContentKind) -> None:
     content = VALID[kind.content_type] | {"a key of tomorrow": [1.50, {"z": None, "a": "漢"}]}
     assert json.dumps(kind.parse(json.dumps(content).encode())) == json.dumps(content)
 
@@ -73,7 +73,7 @@ def test_valid_content_comes_back_as_it_was(kind: ContentKind) -> None:
         ),
     ],
 )
-def test_the_first_fault_is_named_with_its_place(
+def test_the_first_fault_is_named_with_its_path(
     kind: ContentKind, changes: dict[str, Any], fault: str
 ) -> None:
     with pytest.raises(InvalidContentError) as caught:
@@ -85,26 +85,26 @@ def test_the_first_fault_is_named_with_its_place(
     "body", [b"", b"{", b"[]", b"null", b'"x"', b'{"a": NaN}', b"\xff\xfe", b"[" * 100_000]
 )
 @pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=list(CONTENT_KINDS))
-def test_what_is_not_an_object_of_json_is_refused(kind: ContentKind, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(kind: ContentKind, body: bytes) -> None:
     with pytest.raises(InvalidContentError):
         kind.parse(body)
 
 
 @given(st.sampled_from(ContentType), st.binary())
-def test_no_body_is_anything_but_content_or_refused(content_type: ContentType, body: bytes) -> None:
+def test_an_arbitrary_body_is_either_valid_or_refused(content_type: ContentType, body: bytes) -> None:
     with pytest.raises(InvalidContentError):
         CONTENT_KINDS[content_type].parse(body)
 
 
 @pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 990, 5_000, 100_000])
-def test_nesting_that_exhausts_the_stack_is_named_like_any_other_fault(levels: int) -> None:
+def test_nesting_that_exhausts_the_stack_is_refused_with_its_fault(levels: int) -> None:
     nested: list[Any] = []
     for _ in range(levels - 1):
         nested = [nested]
     assert unstorable(nested) == f"{'[0]' * 33}[ is nested deeper than 100 levels"
 
 
-def test_nesting_that_content_may_have_use_for_is_kept() -> None:
+def test_nesting_below_the_limit_is_kept() -> None:
     body = (
         json.dumps(quiz("c") | {"note": 1})
         .encode()

@@ -1,4 +1,4 @@
-"""Payloads between the steps: what is wrong is named, and an error's cause can be read by people."""
+"""Payloads between the steps: faults are named, and the cause of an error is readable."""
 
 import json
 
@@ -21,11 +21,11 @@ from roadmap_content.steps.plan import PlanRequest
         ('{"other": 1}', '{"other": 1}'),
     ],
 )
-def test_a_cause_is_read_as_far_as_it_goes(cause: str, reason: str) -> None:
+def test_a_truncated_cause_is_read_up_to_its_end(cause: str, reason: str) -> None:
     assert StateError(error="E", cause=cause).reason == reason
 
 
 @pytest.mark.parametrize("event", [None, [], {}, {"input": {"task_id": ""}}, {"input": {"task_id": 1}}])
-def test_a_payload_of_another_shape_is_refused_by_name(event: object) -> None:
+def test_a_payload_of_another_shape_is_refused_with_its_type(event: object) -> None:
     with pytest.raises(InvalidPayloadError, match="PlanRequest"):
         parse(PlanRequest, event)

@@ -1,4 +1,4 @@
-"""What a run costs follows from the state machine and the batches."""
+"""The cost of a run, computed from the state machine and the batches."""
 
 import json
 
@@ -10,11 +10,11 @@ from roadmap_content.manifest import MAX_BATCHES
 
 
 @pytest.mark.parametrize(("concepts", "batch_size", "batches"), [(1, 25, 3), (30, 25, 6), (1_000, 25, 120)])
-def test_the_batches_are_those_of_plan(concepts: int, batch_size: int, batches: int) -> None:
+def test_the_number_of_batches_equals_that_of_plan(concepts: int, batch_size: int, batches: int) -> None:
     assert cost_of(concepts, batch_size).batches == batches
 
 
-def test_each_batch_enters_two_states_and_a_run_five_more() -> None:
+def test_a_run_takes_two_transitions_per_batch_and_five_more() -> None:
     cost = cost_of(1_000, 25)
     assert cost.transitions == 2 * cost.batches + 5
     assert cost.dollars["Step Functions"] == cost.transitions * PER_TRANSITION
@@ -22,7 +22,7 @@ def test_each_batch_enters_two_states_and_a_run_five_more() -> None:
     assert {"Generate", "Save"} < machine["States"]["FanOut"]["ItemProcessor"]["States"].keys()
 
 
-def test_a_large_roadmap_costs_no_more_transitions_than_the_most_batches_take() -> None:
+def test_the_transitions_of_a_large_roadmap_are_bounded_by_the_maximum_batches() -> None:
     assert cost_of(30_000, 1).transitions <= 2 * MAX_BATCHES + 5
 
 
@@ -31,7 +31,7 @@ def test_larger_batches_cost_less() -> None:
     assert costs == sorted(costs, reverse=True)
 
 
-def test_the_document_says_what_the_script_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_document_equals_the_output_of_the_script(capsys: pytest.CaptureFixture[str]) -> None:
     main(1_000)
     said = "\n".join(line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines())
     assert said in (REPOSITORY / "docs/deploy.md").read_text()

@@ -1,4 +1,4 @@
-"""The way into the database: a secret, or a token that is signed here; and whose certificates are trusted."""
+"""Access to the database: credentials from a secret or IAM, and the trusted certificates."""
 
 import json
 import socket
@@ -50,7 +50,7 @@ def credentials(environ: dict[str, str]) -> Credentials:
     return Services(Settings(environ))._credentials()  # noqa: SLF001 - what the engine is given
 
 
-def test_with_iam_the_password_is_a_token_that_connects_this_user_to_this_host() -> None:
+def test_with_iam_the_password_is_a_token_for_this_user_and_host() -> None:
     found = credentials(IAM)
     assert (found.host, found.port, found.database, found.user) == ("proxy.example", 5433, "roadmap", "app")
     token = urlsplit(f"https://{found.password}")
@@ -60,7 +60,7 @@ def test_with_iam_the_password_is_a_token_that_connects_this_user_to_this_host()
     assert asked["X-Amz-Credential"][0].endswith("/eu-central-1/rds-db/aws4_request")
 
 
-def test_with_a_secret_the_password_is_in_it() -> None:
+def test_with_a_secret_the_password_is_read_from_it() -> None:
     secret = {
         "host": "db.example",
         "port": 5432,
@@ -73,8 +73,8 @@ def test_with_a_secret_the_password_is_in_it() -> None:
     assert found == Credentials("db.example", 5432, "roadmap", "app", "s3cret")
 
 
-def test_a_secret_that_cannot_be_read_is_a_database_that_cannot_be_reached() -> None:
-    """The state machine tries again what is named so; an error of boto's ended the finalizer at once."""
+def test_an_unreadable_secret_is_an_unreachable_database() -> None:
+    """Regression: an error of boto3 ended Finalize at once; the state machine retries this type."""
     settings = {"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": "nothing", "DATABASE_TLS": "verify"}
     services = Services(Settings(settings | {"DATABASE_SESSION": "options"}))
     with pytest.raises(DatabaseUnavailableError, match="ResourceNotFoundException"):
@@ -90,7 +90,7 @@ def test_a_secret_that_cannot_be_read_is_a_database_that_cannot_be_reached() -> 
         ('["s3cret"]', "is not the JSON that RDS keeps"),
     ],
 )
-def test_another_secret_is_refused_and_not_shown(secret: str, fault: str) -> None:
+def test_a_secret_with_another_shape_is_refused_and_not_shown(secret: str, fault: str) -> None:
     with pytest.raises(MissingSettingError, match=fault) as refused:
         Credentials.from_secret(secret)
     assert "s3cret" not in "".join(traceback.format_exception(refused.value))
@@ -103,12 +103,12 @@ def test_a_setting_that_is_not_set_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["DATABASE_AUTH", "DATABASE_SESSION"])
-def test_another_word_is_refused(name: str) -> None:
+def test_an_unknown_value_of_a_setting_is_refused(name: str) -> None:
     with pytest.raises(MissingSettingError, match=f"{name} is 'other'"):
         getattr(Settings({name: "other"}), name.lower())
 
 
-def test_an_authority_of_the_folder_is_trusted(tmp_path: Path) -> None:
+def test_a_certificate_authority_in_the_folder_is_trusted(tmp_path: Path) -> None:
     with server(tmp_path / "server", "localhost") as (port, authority):
         with pytest.raises(ssl.SSLCertVerificationError):
             handshake(port, "localhost", tmp_path)
@@ -116,7 +116,7 @@ def test_an_authority_of_the_folder_is_trusted(tmp_path: Path) -> None:
         handshake(port, "localhost", tmp_path)
 
 
-def test_another_name_is_refused_even_of_a_trusted_authority(tmp_path: Path) -> None:
+def test_a_certificate_for_another_host_name_is_refused(tmp_path: Path) -> None:
     with server(tmp_path / "server", "db.example") as (port, authority):
         (tmp_path / "rds.pem").write_bytes(authority)
         with pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
@@ -124,7 +124,7 @@ def test_another_name_is_refused_even_of_a_trusted_authority(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("initialization", "holds"), [("snap-start", True), ("on-demand", False)])
-def test_a_snapshot_holds_boto3_and_nothing_else_waits_for_it(initialization: str, holds: bool) -> None:
+def test_boto3_is_imported_early_only_for_a_snapshot(initialization: str, holds: bool) -> None:
     preload = "from roadmap_content.runtime.preload import preload_for_snapstart; preload_for_snapstart()"
     said = subprocess.run(
         [sys.executable, "-c", f"import sys; {preload}; print('boto3' in sys.modules)"],
@@ -164,7 +164,7 @@ def server(directory: Path, name: str) -> Iterator[tuple[int, bytes]]:
         try:
             yield listening.getsockname()[1], authority.public_bytes(serialization.Encoding.PEM)
         finally:
-            listening.shutdown(socket.SHUT_RDWR)  # wakes whoever waits in accept
+            listening.shutdown(socket.SHUT_RDWR)  # unblocks accept
             thread.join()
 
 
@@ -177,7 +177,7 @@ def accept(listening: socket.socket, context: ssl.SSLContext) -> None:
         with connection:
             try:
                 context.wrap_socket(connection, server_side=True).close()
-            except OSError:  # the client does not trust us
+            except OSError:  # the client does not trust this server
                 continue
 
 
@@ -193,7 +193,7 @@ def certificate(
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
     now = datetime.now(UTC)
-    # Python 3.13 holds certificates to all of RFC 5280: key identifiers, and what an authority's key is for.
+    # Python 3.13 checks certificates strictly by RFC 5280: they need key identifiers and key usages.
     usage = dict.fromkeys(
         (
             *("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),

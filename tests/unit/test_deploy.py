@@ -1,4 +1,4 @@
-"""The template that the local cloud gets is the deployed one, but for what runs a Python function."""
+"""The template for the local cloud equals the deployed one, except for the runtime of Python functions."""
 
 import io
 import json
@@ -63,7 +63,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator["S3Client"]:
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    """A folder with a template and what it names."""
+    """A folder with a template and the files that it refers to."""
     (tmp_path / "template.yaml").write_text(TEMPLATE)
     (tmp_path / "first").mkdir()
     (tmp_path / "first/app.py").write_text("def handler(event, context): ...")
@@ -90,7 +90,7 @@ def unzip(archive: bytes) -> dict[str, str]:
         return {name: files.read(name).decode() for name in files.namelist()}
 
 
-def test_short_forms_become_long_ones(base: Path) -> None:
+def test_short_forms_of_intrinsic_functions_are_expanded(base: Path) -> None:
     template = read_template(base / "template.yaml")
     assert template["Conditions"]["Both"] == {
         "Fn::And": [{"Condition": "A"}, {"Fn::Not": [{"Fn::Equals": [{"Ref": "B"}, ""]}]}]
@@ -100,12 +100,12 @@ def test_short_forms_become_long_ones(base: Path) -> None:
     assert properties["Policies"][0]["Resource"] == {"Fn::GetAtt": ["Bucket", "Arn"]}
 
 
-def test_a_date_that_is_not_quoted_stays_the_text_that_it_is(base: Path) -> None:
+def test_an_unquoted_date_stays_a_string(base: Path) -> None:
     policy = read_template(base / "template.yaml")["Resources"]["First"]["Properties"]["Policies"][0]
     assert policy["Version"] == "2012-10-17"
 
 
-def test_a_python_function_gets_a_bootstrap_and_nothing_else_is_changed(base: Path, s3: "S3Client") -> None:
+def test_only_python_functions_are_changed_to_use_a_bootstrap(base: Path, s3: "S3Client") -> None:
     before, after = read_template(base / "template.yaml"), packaged(base, s3)
     first = after["Resources"]["First"]["Properties"]
     files = unzip(fetch(s3, first["CodeUri"]))
@@ -130,27 +130,27 @@ def test_a_python_function_gets_a_bootstrap_and_nothing_else_is_changed(base: Pa
     assert after == before
 
 
-def test_what_is_named_is_uploaded(base: Path, s3: "S3Client") -> None:
+def test_local_files_are_uploaded(base: Path, s3: "S3Client") -> None:
     resources = packaged(base, s3)["Resources"]
     assert unzip(fetch(s3, resources["Node"]["Properties"]["CodeUri"])).keys() == {"app.py"}
     for layer, file in (("Layer", "python/common.py"), ("Own", "python/own.py")):
         assert unzip(fetch(s3, resources[layer]["Properties"]["ContentUri"])).keys() == {file}
     machine = resources["Machine"]["Properties"]["DefinitionUri"]
-    assert fetch(s3, machine) == b'{"StartAt": "${Name}"}', "substitutions are CloudFormation's to make"
+    assert fetch(s3, machine) == b'{"StartAt": "${Name}"}', "substitutions are left to CloudFormation"
 
 
-def test_the_same_sources_are_the_same_upload(base: Path, s3: "S3Client") -> None:
+def test_the_same_sources_get_the_same_key(base: Path, s3: "S3Client") -> None:
     assert packaged(base, s3) == packaged(base, s3)
 
 
-def test_code_that_is_not_there_is_refused(base: Path, s3: "S3Client") -> None:
+def test_missing_code_is_refused(base: Path, s3: "S3Client") -> None:
     (base / "first/app.py").unlink()
     (base / "first").rmdir()
     with pytest.raises(FileNotFoundError, match="first"):
         packaged(base, s3)
 
 
-def test_the_template_of_this_project_is_read_whole() -> None:
+def test_the_template_of_this_project_can_be_packaged() -> None:
     text = json.dumps(read_template(REPOSITORY / "template.yaml"))
     assert "Fn::GetAtt" in text
     assert "!" not in text.replace("!=", "")

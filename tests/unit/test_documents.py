@@ -1,4 +1,4 @@
-"""The documents refer to what exists, and say when and with what status a decision was taken."""
+"""References in the documents exist, and every decision has a date and a status."""
 
 import re
 from pathlib import Path
@@ -21,7 +21,7 @@ def name_of(document: Path) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
-def test_a_link_leads_to_a_file(document: Path) -> None:
+def test_every_link_refers_to_an_existing_file(document: Path) -> None:
     targets = [match[1] for match in LINK.finditer(document.read_text())]
     assert [target for target in targets if not (document.parent / target).exists()] == []
 

@@ -1,4 +1,4 @@
-"""`events/` holds one event per function, and each is one that the function gets."""
+"""`events/` holds one valid example event per function."""
 
 import json
 from typing import Any
@@ -19,17 +19,17 @@ def event(name: str) -> Any:
     return json.loads((REPOSITORY / "events" / f"{name}.json").read_text())
 
 
-def test_every_function_has_its_event_and_takes_it() -> None:
+def test_every_function_has_a_valid_example_event() -> None:
     assert list(check_events(read_template(REPOSITORY / "template.yaml"), REPOSITORY / "events")) == []
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-def test_a_contract_reads_what_it_writes(name: str) -> None:
+def test_a_payload_survives_a_round_trip(name: str) -> None:
     request = parse(CONTRACTS[name], event(name))
     assert parse(CONTRACTS[name], request.model_dump(mode="json")) == request
 
 
-def test_the_events_are_those_of_a_run_of_the_sample() -> None:
+def test_the_events_match_a_run_of_the_sample() -> None:
     document = json.loads(SAMPLE.read_bytes())
     task_id = document["task"]["task_id"]
     framework = read_framework(document["roadmap"]["framework_data"])

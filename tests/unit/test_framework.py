@@ -1,4 +1,4 @@
-"""Frameworks are read strictly where a mistake would lose an item, and written only where a field is ours."""
+"""Frameworks are validated strictly, and only the projected fields are written."""
 
 import json
 import re
@@ -51,7 +51,7 @@ OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
         ),
     ],
 )
-def test_a_fault_is_named_with_its_place(document: object, place: str) -> None:
+def test_a_fault_is_named_with_its_position(document: object, place: str) -> None:
     with pytest.raises(InvalidFrameworkError) as caught:
         read_framework(document)
     assert str(caught.value) == place
@@ -62,12 +62,12 @@ def test_a_fault_is_named_with_its_place(document: object, place: str) -> None:
         st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1), min_size=1
     )
 )
-def test_any_text_is_an_id(ids: set[str]) -> None:
+def test_any_storable_text_is_a_valid_id(ids: set[str]) -> None:
     framework = read_framework(framework_of(sorted(ids)))
     assert list(framework.nodes) == sorted(ids)
 
 
-def test_missing_is_what_no_row_is_for_in_framework_order() -> None:
+def test_missing_items_are_those_without_a_row_in_framework_order() -> None:
     first, second = concept_ids(2)
     framework = read_framework(framework_of([first, second]))
     saved = NOTHING | {ContentType.QUIZ: frozenset([first, "elsewhere"])}
@@ -80,7 +80,7 @@ def test_missing_is_what_no_row_is_for_in_framework_order() -> None:
     ]
 
 
-def test_projection_writes_the_mapped_fields_and_nothing_else() -> None:
+def test_projection_changes_only_the_projected_fields() -> None:
     first, second = concept_ids(2)
     before = framework_of([first, second])
     framework = parse_framework(json.dumps(before))
@@ -107,10 +107,10 @@ def test_projection_writes_the_mapped_fields_and_nothing_else() -> None:
         "quiz_id": None,
         "quiz_questions_count": 0,
     }
-    assert without_ours(json.loads(text)) == without_ours(before)
+    assert without_projected_fields(json.loads(text)) == without_projected_fields(before)
 
 
-def without_ours(document: Any) -> str:
+def without_projected_fields(document: Any) -> str:
     """As text, so that the order of keys counts."""
     for stage in document["stages"]:
         for module in stage["modules"]:
@@ -147,12 +147,12 @@ members = st.lists(
     st.builds(lambda k, s, t, v: f"{s}{k}{t}:{s}{v}{t}", keys, spaces, spaces, values), max_size=4
 )
 
-# Every token of JSON, spaces among them.
+# Every token of JSON, including whitespace.
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[ \t\n\r]+|[^\s{}\[\]:,"]+', re.DOTALL)
 
 
 def product_tokens(concept: str) -> list[str]:
-    """The tokens of a concept's text without the values of our own fields, and without what is appended."""
+    """The tokens of a concept's text without the projected values and without appended fields."""
     tokens = TOKENS.findall(concept)
     assert "".join(tokens) == concept
     kept: list[str] = []
@@ -172,7 +172,7 @@ def product_tokens(concept: str) -> list[str]:
 
 
 @given(spaces, st.lists(st.tuples(members, spaces, members), min_size=1, max_size=3), members)
-def test_every_byte_that_is_not_ours_survives_a_projection(
+def test_projection_preserves_every_other_byte(
     space: str, concepts: list[tuple[list[str], str, list[str]]], around: list[str]
 ) -> None:
     texts = [
@@ -196,14 +196,14 @@ def test_every_byte_that_is_not_ours_survives_a_projection(
             key: value for kind in CONTENT_KINDS.values() for key, value in kind.project(None).items()
         }
         wanted, found = product_tokens(text), product_tokens(concept_texts(projected)[number])
-        # Fields that were missing are appended, the last one's brace moves behind them.
+        # Missing fields are appended before the closing brace.
         end = len(wanted) - 1 - (wanted[-2].isspace())
         assert found[:end] == wanted[:end]
         assert found[-1] == "}"
 
 
 def concept_texts(whole: str) -> list[str]:
-    """The concepts' own texts, found by another decoder than the one under test: by depth alone."""
+    """The concepts' texts, found by an independent decoder, by depth alone."""
     found: list[str] = []
     depth, start, position = 0, 0, 0
     path: list[str] = []
@@ -225,7 +225,7 @@ def concept_texts(whole: str) -> list[str]:
     return found
 
 
-def test_of_lists_that_stand_twice_the_last_is_meant() -> None:
+def test_the_last_of_duplicate_keys_is_used() -> None:
     concept = '{"concept_id": "a"}'
     text = f'{{"stages": [1, "x"], "stages": [{{"modules": [{{"concepts": 3, "concepts": [{concept}]}}]}}]}}'
     projected = parse_framework(text).project({content_type: {} for content_type in ContentType})
@@ -233,7 +233,7 @@ def test_of_lists_that_stand_twice_the_last_is_meant() -> None:
     assert projected.startswith(text[: text.index(concept) + len(concept) - 1] + ", ")
 
 
-def test_a_status_of_another_type_is_written_although_it_is_equal() -> None:
+def test_a_value_of_another_type_is_overwritten_although_it_is_equal() -> None:
     document = framework_of(["a"])
     document["stages"][0]["modules"][0]["concepts"][0]["resources_count"] = False
     text = parse_framework(json.dumps(document)).project({content_type: {} for content_type in ContentType})
@@ -241,7 +241,7 @@ def test_a_status_of_another_type_is_written_although_it_is_equal() -> None:
     assert parse_framework(text).nodes["a"]["resources_count"] is not False
 
 
-def test_whatever_else_the_product_wrote_a_concept_can_be_described() -> None:
+def test_a_concept_with_any_other_fields_can_be_read() -> None:
     odd = {
         "concept_id": "a",
         "name": None,

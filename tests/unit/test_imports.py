@@ -1,4 +1,4 @@
-"""No function imports a heavy module that it does not need before it is asked anything."""
+"""No function imports a heavy module at import time that it does not need."""
 
 import subprocess
 import sys
@@ -50,8 +50,8 @@ NEEDED = {
     "task_api": STEP | {"aws_lambda_powertools.event_handler"},
 }
 
-MOST_MODULES = 12
-"""That are not ours, and that a saver imports beside what the packages of `STEP` and the log take."""
+MAX_OTHER_MODULES = 12
+"""Maximum further modules that `save_batch` imports, besides its own and those of its packages."""
 
 
 PURE = (
@@ -86,23 +86,23 @@ def test_every_function_is_listed() -> None:
 
 
 @pytest.mark.parametrize("function", sorted(NEEDED))
-def test_a_function_imports_what_it_needs_and_nothing_else_that_is_heavy(function: str) -> None:
+def test_a_function_imports_only_the_heavy_modules_that_it_needs(function: str) -> None:
     imported = imported_by(f"functions/{function}", statement="import app")
     assert imported & HEAVY == NEEDED[function]
 
 
 @pytest.mark.nightly  # the number depends on the versions of the packages
-def test_a_saver_imports_little_beside_its_packages() -> None:
+def test_save_batch_imports_few_other_modules() -> None:
     packages = imported_by(
         statement="import sqlalchemy, pg8000.dbapi, pydantic.main\nfrom aws_lambda_powertools import Logger"
     )
     saver = imported_by("functions/save_batch", statement="import app")
     others = {name for name in saver - packages if not name.startswith("roadmap_content")}
-    assert len(others) <= MOST_MODULES
+    assert len(others) <= MAX_OTHER_MODULES
 
 
 @pytest.mark.parametrize("module", PURE)
-def test_a_pure_module_imports_nothing_that_does_input_or_output(module: str) -> None:
+def test_a_pure_module_imports_no_module_that_does_io(module: str) -> None:
     plain = imported_by(statement="import pydantic.main, json, re, hashlib, urllib.parse")
     assert not (imported_by(statement=f"import {module}") - plain) & frozenset(INPUT_OUTPUT)
 

@@ -1,4 +1,4 @@
-"""No id reaches another's key, whatever text it is."""
+"""Different ids never get the same key."""
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -10,13 +10,13 @@ ids = st.text(min_size=1, max_size=400) | st.text("./~%:\x00\ud800é漢", min_si
 
 
 @given(ids, ids)
-def test_two_ids_never_share_a_segment(one: str, other: str) -> None:
+def test_different_ids_have_different_segments(one: str, other: str) -> None:
     assume(one != other)
     assert encode(one) != encode(other)
 
 
 @given(ids)
-def test_a_segment_is_one_segment_of_printable_ascii(identifier: str) -> None:
+def test_an_encoded_id_is_one_segment_of_printable_ascii(identifier: str) -> None:
     encoded = encode(identifier)
     assert encoded.isascii()
     assert encoded.isprintable()
@@ -25,12 +25,12 @@ def test_a_segment_is_one_segment_of_printable_ascii(identifier: str) -> None:
     assert len(encoded) <= 265
 
 
-def test_the_ids_of_the_product_stay_readable() -> None:
+def test_ids_of_the_product_are_not_changed() -> None:
     key = tutorial_key("prompt-engineering-9b2c8d4e", "prompt-engineering-9b2c8d4e:c-1-1-1", 2)
     assert key == "prompt-engineering-9b2c8d4e/concepts/prompt-engineering-9b2c8d4e:c-1-1-1/v2.md"
 
 
-def test_dots_and_slashes_do_not_climb() -> None:
+def test_dots_and_slashes_are_escaped() -> None:
     assert tutorial_key("..", "../../x", 1) == "%2E%2E/concepts/..%2F..%2Fx/v1.md"
 
 

@@ -1,4 +1,4 @@
-"""A run stays inside the limits of Step Functions at any size and whatever fails: simulated."""
+"""A simulated run stays inside the limits of Step Functions for any size and any failure."""
 
 from collections.abc import Iterator
 from itertools import cycle
@@ -19,7 +19,7 @@ CAUSE = "理由🙂" * 1_000
 
 
 def lost(*errors: str) -> Function:
-    """A function whose invocations end with each of the errors in turn, again and again."""
+    """A function whose invocations end with each of the errors in turn, repeatedly."""
     turns: Iterator[str] = cycle(errors)
 
     def fail(_event: object) -> NoReturn:
@@ -29,14 +29,14 @@ def lost(*errors: str) -> Function:
 
 
 def refuse(event: object) -> dict[str, Any]:
-    """A saver that could record nothing."""
+    """A saver that could not record anything."""
     batch = parse(BatchRequest, event).batch
     error = StateError(error="DatabaseUnavailable", cause=CAUSE[:100])
     return SaveReport(batch=batch, saved=0, failed=batch.items, error=error).model_dump(mode="json")
 
 
 @pytest.mark.parametrize("concepts", [10, 100, 1_000, 10_000, 100_000])
-def test_a_run_takes_few_transitions_and_events_and_small_payloads(concepts: int) -> None:
+def test_a_run_without_faults_is_far_inside_the_limits(concepts: int) -> None:
     run = run_of(concepts, BATCH_SIZE)
     assert run.error is None
     assert run.transitions <= max(300, concepts * 0.3)
@@ -44,7 +44,7 @@ def test_a_run_takes_few_transitions_and_events_and_small_payloads(concepts: int
     assert run.largest.size <= PAYLOAD_LIMIT / 2
 
 
-# Every retrier's errors until it gives up, then the next one's: as many tries as the definition allows.
+# Every retrier's errors until it gives up, then those of the next one: the maximum number of tries.
 EVER_NEW = (*["Lambda.TooManyRequestsException"] * 7, *["Lambda.Unknown"] * 2)
 
 
@@ -59,24 +59,22 @@ EVER_NEW = (*["Lambda.TooManyRequestsException"] * 7, *["Lambda.Unknown"] * 2)
     ],
     ids=["throttled", "dying", "timing out", "ever new", "no database"],
 )
-def test_everything_may_fail_at_any_size_and_finalize_still_learns_of_every_batch(
-    generate: Function, save: Function
-) -> None:
-    heard: list[FinalizeRequest] = []
+def test_finalize_receives_every_lost_batch_of_the_largest_run(generate: Function, save: Function) -> None:
+    received: list[FinalizeRequest] = []
 
     def finalize(event: object) -> NoReturn:
-        heard.append(parse(FinalizeRequest, event))
+        received.append(parse(FinalizeRequest, event))
         raise FailedError("TestIsOver")
 
     broken = {"GenerateContentFunction": generate, "SaveBatchFunction": save}
     run = run_of(100_000, BATCH_SIZE, broken | {"FinalizeTaskFunction": finalize})
-    assert heard[0].error is None
-    assert sum(lost.batch.items for lost in heard[0].lost) == 300_000
+    assert received[0].error is None
+    assert sum(lost.batch.items for lost in received[0].lost) == 300_000
     assert run.events < HISTORY_LIMIT - 100
     assert run.largest.size <= PAYLOAD_LIMIT
 
 
-def test_an_incomplete_run_ends_failed_where_it_can_be_redriven() -> None:
+def test_an_incomplete_run_fails_at_await_redrive() -> None:
     run = run_of(100, BATCH_SIZE, {"SaveBatchFunction": lost("States.Timeout")})
     assert run.error == "ContentIncomplete"
     assert run.invocations["AwaitRedriveFunction"] == 1

@@ -1,4 +1,4 @@
-"""Batches hold every missing item once, and a run stays inside Step Functions' limits at any size."""
+"""The manifest contains every missing item once, and its size stays inside the limits of Step Functions."""
 
 import json
 
@@ -16,7 +16,7 @@ from tests.factories import concept_ids, framework_of
 
 
 class OneObject:
-    """A bucket that holds one manifest."""
+    """A bucket with one manifest."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
@@ -43,7 +43,7 @@ def test_every_missing_item_is_in_exactly_one_batch(missing: set[tuple[int, Cont
     assert [batch.number for batch in manifest.batches] == list(range(len(manifest.batches)))
 
 
-def test_a_concept_travels_as_the_framework_describes_it() -> None:
+def test_the_manifest_contains_the_description_of_a_concept() -> None:
     framework = read_framework(framework_of(["a"]))
     manifest = make_manifest(framework, list(framework.items()), 10)
     (concept,) = read_batch(OneObject(manifest.body), "m", manifest.batches[0])  # type: ignore[arg-type]
@@ -51,14 +51,14 @@ def test_a_concept_travels_as_the_framework_describes_it() -> None:
 
 
 @pytest.mark.parametrize("concepts", [1, 24, 1_000, 100_000])
-def test_a_run_stays_inside_the_limits_at_any_size(concepts: int) -> None:
+def test_the_number_of_batches_is_bounded_for_any_size(concepts: int) -> None:
     framework = read_framework(framework_of(concept_ids(concepts)))
     batches = make_manifest(framework, list(framework.items()), 25).batches
     assert len(batches) <= MAX_BATCHES
     assert len(json.dumps([batch.model_dump(mode="json") for batch in batches])) < 128 * 1024
 
 
-def test_a_manifest_that_is_cut_off_is_not_read() -> None:
+def test_a_truncated_manifest_is_refused() -> None:
     framework = read_framework(framework_of(["a"]))
     manifest = make_manifest(framework, list(framework.items()), 10)
     cut = Manifest(manifest.body[:-5], manifest.batches)

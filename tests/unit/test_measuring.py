@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks: order, medians, ratios round by round, noise, promises."""
+"""The arithmetic of the benchmarks: order of trials, medians, ratios per round, noise, targets."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from benchmarks.report import amount, series_rows
 from benchmarks.result import Result, Series, Target, read_results
 
 
-def test_trials_run_in_turn_and_the_warm_up_is_forgotten() -> None:
+def test_trials_alternate_and_the_warm_up_is_dropped() -> None:
     order: list[str] = []
 
     def trial(name: str) -> float:
@@ -28,10 +28,11 @@ def test_an_estimate_is_the_median_between_its_quartiles() -> None:
     assert estimate([0.0, 0.0]).noise == 0.0
 
 
-def test_a_ratio_is_of_each_round_so_a_slow_round_cancels_out() -> None:
+def test_a_ratio_is_computed_per_round() -> None:
     base = [1.0, 1.0, 10.0, 1.0, 1.0]
     assert paired_ratio([value * 3 for value in base], base) == (3.0, 3.0, 3.0)
-    # The ratio of the medians would be 1: one round in which only one side was slow does not move the median.
+    # The ratio of the medians would be 1. A round in which only one side was slow does not change the median
+    # of the ratios.
     assert paired_ratio([2.0, 4.0, 90.0], [1.0, 2.0, 9.0]).median == 2.0
 
 
@@ -40,7 +41,7 @@ def test_a_ratio_needs_the_same_rounds_on_both_sides() -> None:
         paired_ratio([1.0, 2.0], [1.0])
 
 
-def test_a_watch_sums_up_and_stops_when_its_work_fails() -> None:
+def test_a_watch_accumulates_time_and_stops_on_an_error() -> None:
     watch = Watch()
     with watch.running():
         pass
@@ -61,7 +62,7 @@ def test_a_watch_sums_up_and_stops_when_its_work_fails() -> None:
         (0.9, True, False, False),
     ],
 )
-def test_a_target_has_a_limit_and_ci_gives_it_room(
+def test_a_target_is_met_or_holds_with_a_tolerance(
     value: float, at_least: bool, met: bool, holds: bool
 ) -> None:
     target = Target(label="ratio", value=value, limit=1.5, at_least=at_least)
@@ -83,7 +84,7 @@ def test_numbers_are_shown_with_three_digits(value: float, unit: str, shown: str
     assert amount(value, unit) == shown
 
 
-def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_result_survives_a_round_trip(tmp_path: Path) -> None:
     series = Series(
         name="time",
         title="Time",
@@ -106,13 +107,13 @@ def test_a_result_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert series_rows(series) == [["ours", "1 s ±0%", "2 s ±0%"], ["theirs", "3 s 3× ±17%", "–"]]
 
 
-def test_a_run_of_some_sizes_keeps_what_only_an_older_one_has_measured() -> None:
+def test_a_partial_run_keeps_older_results_of_other_sizes() -> None:
     def run(values: dict[str, dict[int, list[float]]]) -> Series:
         return Series(name="time", title="T", unit="s", size_name="concepts", base="ours", values=values)
 
     newer = run({"ours": {3: [1.0]}, "theirs": {3: [2.0]}})
     older = run({"ours": {3: [9.0], 10: [8.0]}, "gone": {3: [7.0], 10: [6.0]}})
-    # Values of one size are of one run: ratios are taken round by round.
+    # All values of one size come from one run, because ratios are computed per round.
     assert newer.over(older).values == {
         "ours": {3: [1.0], 10: [8.0]},
         "theirs": {3: [2.0]},

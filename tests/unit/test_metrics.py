@@ -1,4 +1,4 @@
-"""Counting: one line of CloudWatch's embedded metric format, and nothing outside Lambda."""
+"""Metrics: one line in CloudWatch's embedded metric format per call, and nothing outside Lambda."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("in_lambda")
-def test_counts_of_a_content_type_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_of_a_content_type_are_written_as_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     emit({Metric.ITEMS_SAVED: 24, Metric.ITEMS_NOT_SAVED: 1, Metric.BATCH_SECONDS: 0.25}, ContentType.QUIZ)
     (line,) = lines(capsys)
     (described,) = line["_aws"]["CloudWatchMetrics"]
@@ -36,7 +36,7 @@ def test_counts_of_a_content_type_are_one_line(capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.usefixtures("in_lambda")
-def test_one_count_leaves_nothing_for_the_next(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_call_does_not_repeat_earlier_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     emit({Metric.ITEMS_SAVED: 1}, ContentType.QUIZ)
     emit({Metric.TASKS_REPAIRED: 2})
     _, line = lines(capsys)

@@ -1,4 +1,4 @@
-"""The mutants that `make mutants` tries are still mutants of this code."""
+"""The mutants of `make mutants` apply to the current code."""
 
 import ast
 import json
@@ -10,7 +10,7 @@ from tests.mutants.guards import MUTANTS, DoesNotApplyError, Mutant
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.guard}: {mutant.removed}")
-def test_each_applies_and_leaves_something_that_can_be_run(mutant: Mutant) -> None:
+def test_each_mutant_applies_and_is_valid_code(mutant: Mutant) -> None:
     source = (REPOSITORY / mutant.path).read_text()
     without = mutant.applied_to(source)
     assert without != source
@@ -20,12 +20,12 @@ def test_each_applies_and_leaves_something_that_can_be_run(mutant: Mutant) -> No
 
 
 @pytest.mark.parametrize("test", sorted({test for mutant in MUTANTS for test in mutant.tests}))
-def test_the_tests_that_are_to_notice_exist(test: str) -> None:
+def test_the_tests_of_each_mutant_exist(test: str) -> None:
     path, _, name = test.partition("::")
     assert f"\ndef {name}(" in (REPOSITORY / path).read_text()
 
 
-def test_every_guard_of_the_promise_has_a_mutant() -> None:
+def test_every_required_guard_has_a_mutant() -> None:
     assert {mutant.guard for mutant in MUTANTS} == {
         "the attempt fence",
         "the per-roadmap lock",

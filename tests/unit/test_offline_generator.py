@@ -1,4 +1,4 @@
-"""Content without a model: valid for any concept, always the same, and right by the concept's own words."""
+"""The offline generator: valid for any concept, deterministic, with correct answers."""
 
 import re
 from dataclasses import fields
@@ -48,7 +48,7 @@ SENSORS = Concept(
     module="硬件",
 )
 
-# Words that options are made of, so that a concept is likely to use up what is wrong for others.
+# Words that options contain, so that a concept is likely to exclude many wrong options.
 OPTION_WORDS = [
     word
     for prose in (ENGLISH, CHINESE)
@@ -57,7 +57,7 @@ OPTION_WORDS = [
 ]
 
 any_text = st.text(st.characters()) | st.sampled_from(OPTION_WORDS)
-"""Any text of any script, NUL and lone surrogates included."""
+"""Any text of any script, including NUL and lone surrogates."""
 
 plain_text = st.sampled_from([*OPTION_WORDS, "alpha", "Alpha", "beta", "{gamma}", "δέλτα", "温度"])
 
@@ -119,36 +119,36 @@ def prose_of(concept: Concept) -> Prose:
 
 
 def staged(concept: Concept, content_type: ContentType) -> Document:
-    """The draft as it is staged: with an id, and with what its content type completes it by."""
+    """The draft as it is staged: with an id and the fields of its content type."""
     kind = CONTENT_KINDS[content_type]
     draft = GENERATOR.generate(concept, content_type).model_dump(mode="json")
     return {kind.id_field: "an-id"} | draft | kind.complete(draft, 1)
 
 
-def test_unknown_generator_names_the_setting_and_what_is_known() -> None:
+def test_an_unknown_generator_is_refused_with_the_known_names() -> None:
     with pytest.raises(MissingSettingError, match=r"GENERATOR is 'oracle', not one of: .*offline"):
         generator_named("oracle")
 
 
 @given(any_concept, st.sampled_from(ContentType))
-def test_any_concept_gives_content_that_its_type_accepts(concept: Concept, content_type: ContentType) -> None:
+def test_any_concept_gives_valid_content(concept: Concept, content_type: ContentType) -> None:
     document = staged(concept, content_type)
     assert CONTENT_KINDS[content_type].check(document) == document
     assert unstorable(document) is None
 
 
 @given(any_concept, st.sampled_from(ContentType))
-def test_same_concept_gives_same_content(concept: Concept, content_type: ContentType) -> None:
+def test_the_same_concept_gives_the_same_content(concept: Concept, content_type: ContentType) -> None:
     again = generator_named("offline").generate(Concept(**concept._asdict()), content_type)
     assert GENERATOR.generate(concept, content_type) == again
 
 
-def test_answers_stand_where_they_stood_in_another_process() -> None:
+def test_the_positions_of_answers_are_the_same_in_every_process() -> None:
     assert [question.correct_answer for question in questions(RETRIES)] == [[0], [0], [2, 4, 5], [0], [1]]
 
 
 @given(any_concept | plain_concept)
-def test_quiz_is_five_questions_of_every_type_and_difficulty_without_an_option_twice(
+def test_a_quiz_has_five_questions_of_all_types_and_difficulties_without_duplicate_options(
     concept: Concept,
 ) -> None:
     quiz = questions(concept)
@@ -163,7 +163,7 @@ def test_quiz_is_five_questions_of_every_type_and_difficulty_without_an_option_t
 
 
 @given(plain_concept)
-def test_place_is_right(concept: Concept) -> None:
+def test_the_answer_about_the_place_is_correct(concept: Concept) -> None:
     place = " › ".join(dict.fromkeys(name for name in (concept.stage, concept.module) if name))
     question = questions(concept)[0]
     assert right(question) == [place or prose_of(concept).place.fallback]
@@ -171,7 +171,7 @@ def test_place_is_right(concept: Concept) -> None:
 
 
 @given(plain_concept)
-def test_claim_about_the_description_is_judged_rightly(concept: Concept) -> None:
+def test_the_answer_about_the_description_is_correct(concept: Concept) -> None:
     prose, question = prose_of(concept), questions(concept)[1]
     claims_none = question.question == prose.lacks_description.format(name=concept.name)
     true, false = prose.truth
@@ -179,7 +179,7 @@ def test_claim_about_the_description_is_judged_rightly(concept: Concept) -> None
 
 
 @given(plain_concept)
-def test_keywords_are_right(concept: Concept) -> None:
+def test_the_answer_about_the_keywords_is_correct(concept: Concept) -> None:
     question = questions(concept)[2]
     if concept.keywords:
         assert set(right(question)) <= set(concept.keywords)
@@ -189,7 +189,7 @@ def test_keywords_are_right(concept: Concept) -> None:
 
 
 @given(plain_concept)
-def test_prerequisite_is_right(concept: Concept) -> None:
+def test_the_answer_about_the_prerequisite_is_correct(concept: Concept) -> None:
     question = questions(concept)[3]
     if concept.prerequisites:
         assert set(right(question)) <= set(concept.prerequisites)
@@ -199,36 +199,36 @@ def test_prerequisite_is_right(concept: Concept) -> None:
 
 
 @given(plain_concept)
-def test_difficulty_and_hours_are_right(concept: Concept) -> None:
+def test_the_answer_about_difficulty_and_hours_is_correct(concept: Concept) -> None:
     prose, question = prose_of(concept), questions(concept)[4]
     label = prose.levels[concept.difficulty][0] if concept.difficulty in prose.levels else concept.difficulty
     hours = prose.time.format(hours=concept.estimated_hours) if concept.estimated_hours else prose.untimed
     assert right(question) == [prose.level_and_time.format(level=label or prose.unrated[0], time=hours)]
 
 
-def test_a_concept_that_uses_up_all_wrong_options_still_has_some() -> None:
+def test_numbered_wrong_options_are_added_if_a_concept_excludes_all() -> None:
     question = questions(RETRIES._replace(keywords=tuple(ENGLISH.keywords.wrong)))[2]
     assert set(right(question)) <= set(ENGLISH.keywords.wrong)
     assert folded(wrong(question)) == {f"{option} (2)" for option in ENGLISH.keywords.wrong[:3]}
 
 
-def test_a_keyword_that_is_written_twice_is_one() -> None:
+def test_duplicate_keywords_are_used_once() -> None:
     concept = RETRIES._replace(keywords=("Backoff", " backoff\n", "", "jitter"))
     assert set(right(questions(concept)[2])) == {"Backoff", "jitter"}
 
 
-def test_effort_is_asked_among_plausible_ones() -> None:
+def test_the_wrong_options_for_the_effort_are_plausible() -> None:
     assert set(questions(RETRIES)[4].options) == {"hard, 1.5 h", "hard, 3 h", "easy, 1.5 h", "medium, 3 h"}
 
 
-def test_right_options_move_with_the_concept() -> None:
+def test_the_position_of_the_correct_option_varies_between_concepts() -> None:
     concepts = [RETRIES._replace(concept_id=f"c-{number}") for number in range(40)]
     for number, options in ((0, 4), (1, 2), (3, 4), (4, 4)):
         positions = {questions(concept)[number].correct_answer[0] for concept in concepts}
         assert positions == set(range(options))
 
 
-def test_tutorial_works_through_the_concepts_own_words() -> None:
+def test_a_tutorial_uses_the_texts_of_the_concept() -> None:
     draft = tutorial(RETRIES)
     assert draft.title == "Retries"
     assert draft.summary == "A retry repeats what may heal. It waits a little longer each time."
@@ -243,7 +243,7 @@ def test_tutorial_works_through_the_concepts_own_words() -> None:
 
 
 @given(any_concept)
-def test_tutorial_keeps_its_headings_whatever_a_concept_holds(concept: Concept) -> None:
+def test_a_tutorial_has_the_same_headings_for_any_concept(concept: Concept) -> None:
     draft = tutorial(concept)
     title, *headings = (line for line in draft.markdown.split("\n") if re.match("##? ", line))
     assert title == f"# {draft.title}"
@@ -254,11 +254,11 @@ def test_tutorial_keeps_its_headings_whatever_a_concept_holds(concept: Concept) 
     ("hours", "minutes"),
     [(0.75, 45), (0.01, 10), (0.0, 30), (-1.0, 30), (float("nan"), 30), (float("inf"), 30), (1e300, 30)],
 )
-def test_minutes_follow_the_hours_where_they_make_sense(hours: float, minutes: int) -> None:
+def test_minutes_follow_from_plausible_hours(hours: float, minutes: int) -> None:
     assert tutorial(RETRIES._replace(estimated_hours=hours)).estimated_completion_time == minutes
 
 
-def test_a_bare_concept_still_gets_a_whole_tutorial() -> None:
+def test_a_concept_with_only_a_name_gets_a_complete_tutorial() -> None:
     draft = tutorial(Concept(concept_id="c", name="Retries"))
     assert 600 <= len(draft.markdown.split()) <= 1200
     assert draft.summary.startswith("A guided way through Retries")
@@ -266,7 +266,7 @@ def test_a_bare_concept_still_gets_a_whole_tutorial() -> None:
     assert tutorial(Concept(concept_id=" ", name="")).title == ENGLISH.untitled
 
 
-def test_resources_are_searches_best_first() -> None:
+def test_resources_are_search_links_ordered_by_relevance() -> None:
     draft = resources(RETRIES)
     assert 4 <= len(draft.resources) <= 6
     assert draft.search_queries_used == ["Retries", "Retries backoff jitter"]
@@ -277,7 +277,7 @@ def test_resources_are_searches_best_first() -> None:
 
 
 @given(any_concept)
-def test_links_carry_the_queries_whatever_they_hold(concept: Concept) -> None:
+def test_links_contain_any_query_encoded(concept: Concept) -> None:
     draft = resources(concept)
     used = set()
     for resource in draft.resources:
@@ -290,7 +290,7 @@ def test_links_carry_the_queries_whatever_they_hold(concept: Concept) -> None:
     assert used == set(draft.search_queries_used)
 
 
-def test_chinese_in_chinese_out() -> None:
+def test_a_chinese_concept_gets_chinese_content() -> None:
     draft = tutorial(SENSORS)
     assert not re.search("[A-Za-z]", draft.markdown + draft.summary)
     assert draft.summary == SENSORS.description
@@ -303,28 +303,28 @@ def test_chinese_in_chinese_out() -> None:
     assert recommended[0].url == ("https://zh.wikipedia.org/w/index.php?search=%E4%BC%A0%E6%84%9F%E5%99%A8")
 
 
-def test_a_chinese_description_is_enough_for_chinese_prose() -> None:
+def test_a_chinese_description_alone_selects_chinese() -> None:
     assert "## 导言" in tutorial(RETRIES._replace(description="重试会重复可能恢复的操作。")).markdown
 
 
-def test_what_cannot_be_stored_is_replaced_and_halves_are_joined() -> None:
+def test_characters_that_cannot_be_stored_are_replaced_and_surrogate_pairs_joined() -> None:
     assert tutorial(RETRIES._replace(name="a\x00b\ud800c\udc00")).title == "a\ufffdb\ufffdc\ufffd"
     assert tutorial(RETRIES._replace(name="\ud83d\ude00 smile")).title == "😀 smile"
 
 
-def test_names_lose_their_heading_marks_and_braces_stay_as_they_are() -> None:
+def test_heading_marks_are_removed_from_names_and_braces_are_kept() -> None:
     assert tutorial(RETRIES._replace(name="# {name} {0}")).title == "{name} {0}"
     assert tutorial(RETRIES._replace(name="C#")).title == "C#"
 
 
-def test_languages_ask_concepts_for_the_same_words() -> None:
+def test_all_languages_use_the_same_template_fields() -> None:
     for field in fields(Prose):
         english, chinese = (slots(getattr(prose, field.name)) for prose in (ENGLISH, CHINESE))
         assert english == chinese, field.name
 
 
 def slots(prose: object) -> object:
-    """The braces of every template inside; words without braces leave nothing but their place."""
+    """The template fields of all texts inside; texts without template fields leave only their position."""
     match prose:
         case str():
             return {name for _, name, _, _ in Formatter().parse(prose) if name}

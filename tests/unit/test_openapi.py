@@ -1,4 +1,4 @@
-"""`docs/openapi.json` and `docs/schemas/` are what the code says."""
+"""`docs/openapi.json` and `docs/schemas/` match the code."""
 
 import json
 from pathlib import Path
@@ -14,10 +14,10 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 def test_the_document_is_up_to_date() -> None:
-    assert DOCUMENT.read_text() == openapi_document(), "write it anew with `make openapi`"
+    assert DOCUMENT.read_text() == openapi_document(), "run `make openapi`"
 
 
-def test_every_answer_of_a_retry_is_described() -> None:
+def test_every_response_of_a_retry_is_described() -> None:
     paths = json.loads(DOCUMENT.read_text())["paths"]
     retry = paths["/api/v1/tasks/{task_id}/retry"]["post"]
     assert set(retry["responses"]) == {"200", "202", "403", "404", "409", "422", "503"}

@@ -1,4 +1,4 @@
-"""Status and `failed_concepts` follow from the tables alone."""
+"""The outcome of an attempt, computed from the tables."""
 
 import pytest
 
@@ -24,7 +24,9 @@ FAILURES = {
         ({content_type: frozenset(["of no concept"]) for content_type in ContentType}, "failed"),
     ],
 )
-def test_status(saved: dict[ContentType, frozenset[str]], status: str) -> None:
+def test_the_status_follows_from_saved_and_missing_items(
+    saved: dict[ContentType, frozenset[str]], status: str
+) -> None:
     assert compute_outcome(FRAMEWORK, saved, FAILURES).status == status
 
 
@@ -47,7 +49,7 @@ def test_failed_concepts_counts_concepts_and_lists_items() -> None:
     assert outcome.error_message == "3 of 9 items are missing"
 
 
-def test_complete_has_no_failed_concepts_and_no_message() -> None:
+def test_a_complete_outcome_has_no_failed_concepts_and_no_message() -> None:
     outcome = compute_outcome(FRAMEWORK, ALL, {})
     assert (outcome.failed_concepts, outcome.error_message) == (None, None)
 

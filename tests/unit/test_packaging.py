@@ -1,4 +1,4 @@
-"""The package's declarations agree with each other."""
+"""The declarations of the package are consistent."""
 
 import tomllib
 
@@ -8,11 +8,11 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
 
 
-def test_the_package_depends_on_what_the_layer_holds() -> None:
+def test_the_package_has_the_dependencies_of_the_layer() -> None:
     assert set(PROJECT["dependency-groups"]["layer"]) <= set(PROJECT["project"]["dependencies"])
 
 
-def test_the_wheel_holds_the_deployment() -> None:
+def test_the_wheel_contains_the_files_of_the_deployment() -> None:
     for source, target in WHEEL["force-include"].items():
         assert (REPOSITORY / source).exists()
         assert target == f"local_stack/product/{source}"

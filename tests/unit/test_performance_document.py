@@ -1,14 +1,14 @@
-"""The document of the benchmarks says what the kept results say."""
+"""The document of the benchmarks matches the stored results."""
 
 from benchmarks.document import DOCS, DOCUMENT, document
 from benchmarks.result import read_results
 
 
-def test_the_document_is_the_one_that_its_results_make() -> None:
+def test_the_document_is_up_to_date_with_the_results() -> None:
     assert DOCUMENT.read_text() == document(read_results())
 
 
-def test_every_plot_that_the_document_shows_is_there() -> None:
+def test_every_plot_in_the_document_exists() -> None:
     for result in read_results():
         names = [series.name for series in result.series]
         names += [breakdown.name for breakdown in result.breakdowns]

@@ -1,4 +1,6 @@
-"""What may be redriven, from which state, and what the redriven run sees. Emulated from documentation."""
+"""The rules for redrives: which executions, from which state, with which context. Emulated from
+documentation.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,16 +25,16 @@ def refused(
 
 
 @pytest.mark.parametrize("status", ["FAILED", "ABORTED", "TIMED_OUT"])
-def test_what_did_not_succeed_is_redriven(status: str) -> None:
+def test_failed_executions_can_be_redriven(status: str) -> None:
     assert refused(status) is None
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "PENDING_REDRIVE"])
-def test_what_succeeded_or_goes_on_is_refused(status: str) -> None:
+def test_succeeded_and_running_executions_cannot_be_redriven(status: str) -> None:
     assert refused(status) == f"Execution is {status} and cannot be redriven"
 
 
-def test_the_redrivable_period_counts_from_the_end() -> None:
+def test_the_redrivable_period_starts_at_the_end() -> None:
     assert refused(started_days_ago=300, stopped_days_ago=14) is None
     assert refused(stopped_days_ago=15) == "Execution redrivable period exceeded"
 
@@ -41,7 +43,7 @@ def test_an_execution_is_open_for_a_year_at_most() -> None:
     assert refused(started_days_ago=366) == "Execution has exceeded the max execution time"
 
 
-def test_a_full_history_takes_no_redrive() -> None:
+def test_an_execution_with_a_full_history_cannot_be_redriven() -> None:
     assert refused(events=24_998) is None
     assert refused(events=24_999) == "Execution history event limit exceeded"
 
@@ -50,18 +52,18 @@ def entered(name: str, data: str) -> dict[str, Any]:
     return {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": name, "input": data}}
 
 
-def test_the_step_is_the_top_level_state_that_was_entered_last() -> None:
+def test_the_redrive_starts_at_the_top_level_state_entered_last() -> None:
     definition = {"StartAt": "Plan", "States": {"Plan": {}, "FanOut": {}}}
     exited = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": "Plan", "output": "2"}}
     history = [entered("Plan", "1"), exited, entered("FanOut", "2"), entered("Save", "3")]
     assert unsuccessful_step(history, definition) == Step("FanOut", "2")
 
 
-def test_a_run_that_entered_nothing_has_no_such_step() -> None:
+def test_an_execution_without_an_entered_state_cannot_be_redriven() -> None:
     assert unsuccessful_step([], {"StartAt": "Plan", "States": {"Plan": {}}}) is None
 
 
-def test_the_context_is_replaced_wherever_it_is_named_and_nothing_else() -> None:
+def test_every_reference_to_the_execution_context_is_replaced() -> None:
     definition = {
         "StartAt": "Plan",
         "States": {

@@ -1,4 +1,4 @@
-"""What was refused for what it is does not come back; what was refused for its surroundings stays."""
+"""The remedy for refused content depends on its error code and fingerprint."""
 
 import pytest
 
@@ -29,25 +29,25 @@ def refusal(attempt: int, error_code: str, content: str = "bad") -> tuple[int, F
         ("RoadmapNotFound", Remedy.KEEP),
     ],
 )
-def test_the_reason_decides(error_code: str, remedy: Remedy) -> None:
-    seen = refusal(1, error_code)
-    expected = (remedy, seen if remedy is not Remedy.KEEP else None)
-    assert remedy_for("bad", [seen]) == expected
+def test_the_error_code_decides_the_remedy(error_code: str, remedy: Remedy) -> None:
+    refusals = refusal(1, error_code)
+    expected = (remedy, refusals if remedy is not Remedy.KEEP else None)
+    assert remedy_for("bad", [refusals]) == expected
 
 
-def test_nothing_staged_is_generated() -> None:
+def test_an_item_without_staged_content_is_generated() -> None:
     assert remedy_for(None, [refusal(1, "InvalidContent")]) == (Remedy.GENERATE, None)
 
 
-def test_a_refusal_says_nothing_about_other_content() -> None:
+def test_a_refusal_of_other_content_is_ignored() -> None:
     assert remedy_for("mended", [refusal(1, "InvalidContent")]) == (Remedy.KEEP, None)
 
 
-def test_what_was_refused_before_and_is_staged_once_more_is_as_bad_as_it_was() -> None:
-    seen = [refusal(2, "InvalidContent", "another"), refusal(1, "IdTaken")]
-    assert remedy_for("bad", seen) == (Remedy.NEW_ID, seen[1])
+def test_an_older_refusal_applies_if_the_same_content_is_staged_again() -> None:
+    refusals = [refusal(2, "InvalidContent", "another"), refusal(1, "IdTaken")]
+    assert remedy_for("bad", refusals) == (Remedy.NEW_ID, refusals[1])
 
 
-def test_a_later_word_about_the_surroundings_hides_nothing() -> None:
-    seen = [refusal(3, "23505"), refusal(2, "IdTaken")]
-    assert remedy_for("bad", seen) == (Remedy.NEW_ID, seen[1])
+def test_a_later_refusal_for_other_rows_does_not_hide_an_earlier_one() -> None:
+    refusals = [refusal(3, "23505"), refusal(2, "IdTaken")]
+    assert remedy_for("bad", refusals) == (Remedy.NEW_ID, refusals[1])

@@ -1,4 +1,4 @@
-"""The sample roadmap is a valid bundle without content, and the offline generator fills it."""
+"""The sample roadmap is a valid bundle without content, and the offline generator can fill it."""
 
 import json
 import re
@@ -29,20 +29,20 @@ def concepts(document: dict[str, Any]) -> list[dict[str, Any]]:
     return list(read_framework(document["roadmap"]["framework_data"]).nodes.values())
 
 
-def test_sample_is_a_bundle_that_has_no_content_yet(document: dict[str, Any]) -> None:
+def test_the_sample_is_a_bundle_without_content(document: dict[str, Any]) -> None:
     bundle = read_bundle(document)
     assert bundle.content == {}
     assert str(uuid.UUID(bundle.task.task_id)) == bundle.task.task_id
     assert str(uuid.UUID(bundle.task.user_id)) == bundle.task.user_id
 
 
-def test_framework_says_of_the_roadmap_what_its_row_says(document: dict[str, Any]) -> None:
+def test_the_framework_matches_the_row_of_the_roadmap(document: dict[str, Any]) -> None:
     roadmap = document["roadmap"]
     head = ("roadmap_id", "title", "total_estimated_hours", "recommended_completion_weeks")
     assert {key: roadmap["framework_data"][key] for key in head} == {key: roadmap[key] for key in head}
 
 
-def test_ids_are_unique_and_name_their_place(
+def test_ids_are_unique_and_contain_their_position(
     document: dict[str, Any], concepts: list[dict[str, Any]]
 ) -> None:
     roadmap_id, stages = document["roadmap"]["roadmap_id"], document["roadmap"]["framework_data"]["stages"]
@@ -68,7 +68,7 @@ def test_every_item_is_pending_and_has_every_field(concepts: list[dict[str, Any]
         assert {key: concept[key] for key in pending} == pending
 
 
-def test_concepts_are_described_and_build_on_earlier_ones(concepts: list[dict[str, Any]]) -> None:
+def test_concepts_have_descriptions_and_earlier_prerequisites(concepts: list[dict[str, Any]]) -> None:
     earlier: set[str] = set()
     for concept in concepts:
         assert 2 <= len(re.findall(r"[.](?=\s|$)", concept["description"])) <= 3, concept["name"]
@@ -79,12 +79,14 @@ def test_concepts_are_described_and_build_on_earlier_ones(concepts: list[dict[st
     assert len(earlier) == len(concepts)
 
 
-def test_hours_add_up(document: dict[str, Any], concepts: list[dict[str, Any]]) -> None:
+def test_the_hours_of_the_concepts_sum_up_to_the_total(
+    document: dict[str, Any], concepts: list[dict[str, Any]]
+) -> None:
     hours = sum(concept["estimated_hours"] for concept in concepts)
     assert document["roadmap"]["total_estimated_hours"] == pytest.approx(hours)
 
 
-def test_offline_generator_fills_the_sample(document: dict[str, Any]) -> None:
+def test_the_offline_generator_fills_the_sample(document: dict[str, Any]) -> None:
     generator = generator_named("offline")
     framework = read_framework(document["roadmap"]["framework_data"])
     made: set[Item] = set()

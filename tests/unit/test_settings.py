@@ -1,4 +1,4 @@
-"""A setting that is missing or wrong fails by name, where it is used."""
+"""A missing or invalid setting raises an error with its name when it is used."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from roadmap_content.errors import MissingSettingError
 from roadmap_content.runtime.settings import Settings
 
 
-def test_nothing_is_needed_until_it_is_used() -> None:
+def test_no_setting_is_required_before_it_is_used() -> None:
     assert Settings({"CONTENT_BUCKET": "b"}).content_bucket == "b"
 
 
@@ -20,7 +20,7 @@ def test_nothing_is_needed_until_it_is_used() -> None:
         ("database_tls", "yes"),
     ],
 )
-def test_what_is_not_usable_is_named(name: str, value: str) -> None:
+def test_an_invalid_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(MissingSettingError, match=name.upper()):
         getattr(Settings({name.upper(): value}), name)
 

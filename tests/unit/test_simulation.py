@@ -1,4 +1,4 @@
-"""The simulation holds to the rules of Step Functions that it names."""
+"""The simulation follows the documented rules of Step Functions."""
 
 from typing import Any, NoReturn
 
@@ -37,7 +37,7 @@ def test_a_task_that_succeeds_takes_five_events_and_one_transition() -> None:
     assert done.events == 2 + 5 + 2
 
 
-def test_each_further_try_takes_three_events_and_a_transition() -> None:
+def test_each_retry_takes_three_events_and_a_transition() -> None:
     retriers = [{"ErrorEquals": ["A"], "MaxAttempts": 2}, {"ErrorEquals": ["B"], "MaxAttempts": 1}]
     answers = iter(["A", "B", "A", None])
 
@@ -53,7 +53,7 @@ def test_each_further_try_takes_three_events_and_a_transition() -> None:
     assert done.events == 2 + 5 + 3 * 3 + 2
 
 
-def test_a_retrier_gives_up_and_what_nobody_catches_ends_the_run() -> None:
+def test_an_error_without_a_catcher_fails_the_run_after_the_last_retry() -> None:
     done = run(task(Retry=[{"ErrorEquals": ["A"], "MaxAttempts": 2}]), failing("A"))
     assert (done.error, done.invocations) == ("A", {"F": 3})
 
@@ -61,22 +61,20 @@ def test_a_retrier_gives_up_and_what_nobody_catches_ends_the_run() -> None:
 @pytest.mark.parametrize(
     ("names", "caught"), [(("States.ALL",), False), (("States.ALL", "States.DataLimitExceeded"), True)]
 )
-def test_an_answer_that_is_too_large_is_caught_by_its_name_alone(
-    names: tuple[str, ...], caught: bool
-) -> None:
+def test_only_its_own_name_catches_a_data_limit_error(names: tuple[str, ...], caught: bool) -> None:
     done = run(task(Catch=[catch(name) for name in names]), lambda _: "x" * PAYLOAD_LIMIT)
     assert done.error == (None if caught else "States.DataLimitExceeded")
     assert done.output == ("States.DataLimitExceeded" if caught else None)
 
 
-def test_an_iteration_that_fails_fails_its_map() -> None:
+def test_a_failed_iteration_fails_its_map() -> None:
     machine = {"StartAt": "Only", "States": {"Only": task()}}
     fan_out = {"Type": "Map", "Items": [1, 2], "ItemSelector": {}, "ItemProcessor": machine}
     done = run({**fan_out, "Catch": [catch("States.ALL")]}, failing("A"))
     assert (done.output, done.invocations) == ("A", {"F": 1})
 
 
-def test_an_iteration_takes_two_events_and_those_of_its_states() -> None:
+def test_an_iteration_takes_two_events_besides_those_of_its_states() -> None:
     machine = {"StartAt": "Only", "States": {"Only": task()}}
     selector = {"n": "{% $states.context.Map.Item.Value %}"}
     fan_out = {"Type": "Map", "Items": [1, 2, 3], "ItemSelector": selector, "ItemProcessor": machine}

@@ -1,4 +1,4 @@
-"""Which values can be stored: the quick look at an encoding must say what a walk through the value says."""
+"""The check for storable values: the fast check must agree with the full walk."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ values = st.recursive(
 
 
 def bad(value: Any) -> bool:
-    """By the rule itself: no NUL and no surrogate in any text, no number that is not finite."""
+    """The rule itself: no NUL and no surrogate in any text, no number that is not finite."""
     match value:
         case str():
             return any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in value)
@@ -35,5 +35,5 @@ def bad(value: Any) -> bool:
 @example({"\x00": 1})
 @example({"a": [1.5, {"b": math.inf}]})
 @example("\ud83d\ude42")
-def test_a_value_is_refused_for_what_cannot_be_stored_and_for_nothing_else(value: Any) -> None:
+def test_exactly_the_values_that_cannot_be_stored_are_refused(value: Any) -> None:
     assert (unstorable(value) is not None) == bad(value)

@@ -1,4 +1,4 @@
-"""What the template promises, and no linter knows to ask for."""
+"""Requirements of the template that no linter checks."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def dashboard() -> list[dict[str, Any]]:
 
 
 def shown() -> set[tuple[str, str | None]]:
-    """The metrics of ours that the dashboard shows, with the content type."""
+    """The metrics on the dashboard, with their content type."""
     return {
         (metric[1], metric[metric.index("content_type") + 1] if "content_type" in metric else None)
         for widget in dashboard()
@@ -44,7 +44,7 @@ def shown() -> set[tuple[str, str | None]]:
     }
 
 
-def test_every_function_has_a_role_of_its_own() -> None:
+def test_every_function_has_its_own_role() -> None:
     roles = [properties["Role"]["Fn::GetAtt"][0] for properties in FUNCTIONS.values()]
     assert len(set(roles)) == len(roles)
     assert roles == [logical_id.replace("Function", "Role") for logical_id in FUNCTIONS]
@@ -60,7 +60,7 @@ def test_the_state_machine_invokes_aliases_and_may_invoke_nothing_else() -> None
     assert [each["Resource"] for each in invoke] == [aliases]
 
 
-def test_a_retry_may_start_one_state_machine_and_redrive_it_alone() -> None:
+def test_the_api_may_start_and_redrive_only_this_state_machine() -> None:
     policy = TEMPLATE["Resources"]["TaskApiRole"]["Properties"]["Policies"][0]["PolicyDocument"]
     start, look = (each for each in policy["Statement"] if "states:" in str(each["Action"]))
     machine = FUNCTIONS["TaskApiFunction"]["Environment"]["Variables"]["STATE_MACHINE_ARN"]
@@ -70,13 +70,13 @@ def test_a_retry_may_start_one_state_machine_and_redrive_it_alone() -> None:
     assert look["Resource"] == {"Fn::Sub": executions}
 
 
-def test_savers_are_bound_by_the_connections_of_the_database() -> None:
+def test_the_concurrency_of_savers_is_limited_by_database_connections() -> None:
     reserved = FUNCTIONS["SaveBatchFunction"]["ReservedConcurrentExecutions"]
     assert reserved == {"Fn::If": ["ReservesSavers", {"Ref": "SaverConcurrency"}, {"Ref": "AWS::NoValue"}]}
 
 
 @pytest.mark.parametrize("logical_id", resources("AWS::Logs::LogGroup"))
-def test_logs_are_encrypted_and_not_kept_for_ever(logical_id: str) -> None:
+def test_logs_are_encrypted_and_have_a_retention(logical_id: str) -> None:
     properties = resources("AWS::Logs::LogGroup")[logical_id]
     assert properties["RetentionInDays"] == {"Ref": "LogRetentionDays"}
     assert properties["KmsKeyId"] == {"Fn::GetAtt": ["ContentKey", "Arn"]}
@@ -87,7 +87,7 @@ def test_the_state_machine_logs_no_content() -> None:
     assert machine["Logging"]["IncludeExecutionData"] is False
 
 
-def test_what_a_task_may_still_need_does_not_expire_from_the_bucket() -> None:
+def test_objects_that_a_redrive_needs_are_kept_for_90_days() -> None:
     (bucket,) = resources("AWS::S3::Bucket").values()
     expiring = {
         rule["Prefix"]: rule["ExpirationInDays"]
@@ -98,7 +98,7 @@ def test_what_a_task_may_still_need_does_not_expire_from_the_bucket() -> None:
     assert TEMPLATE["Parameters"]["StagedRetentionDays"]["MinValue"] >= 90
 
 
-def test_every_alarm_is_told_to_the_topic() -> None:
+def test_every_alarm_notifies_the_topic() -> None:
     told = {"Fn::If": ["TellsAlarms", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     alarms = resources("AWS::CloudWatch::Alarm")
     assert alarms.keys() == {
@@ -116,7 +116,7 @@ def test_every_alarm_is_told_to_the_topic() -> None:
     assert all(alarm["TreatMissingData"] == "notBreaching" for alarm in alarms.values())
 
 
-def test_alarms_watch_metrics_that_are_counted() -> None:
+def test_alarms_use_metrics_that_exist() -> None:
     watched = {
         alarm["MetricName"]
         for alarm in resources("AWS::CloudWatch::Alarm").values()
@@ -125,7 +125,7 @@ def test_alarms_watch_metrics_that_are_counted() -> None:
     assert watched == {Metric.ITEMS_MISSING, Metric.TASKS_REPAIRED, Metric.DATABASE_ERRORS}
 
 
-def test_the_dashboard_shows_whatever_is_counted_and_nothing_else() -> None:
+def test_the_dashboard_shows_exactly_the_existing_metrics() -> None:
     assert {metric for metric, _ in shown()} == set(Metric)
 
 
@@ -148,14 +148,14 @@ def test_widgets_do_not_overlap() -> None:
     assert max(column for column, _ in cells) < 24
 
 
-def test_the_layers_are_those_that_are_built_locally() -> None:
+def test_the_layers_equal_the_locally_built_ones() -> None:
     layers = resources("AWS::Serverless::LayerVersion")
     assert {
         logical_id: str(layer.source.relative_to(REPOSITORY)) for logical_id, layer in LAYERS.items()
     } == {logical_id: properties["ContentUri"] for logical_id, properties in layers.items()}
 
 
-def test_every_parameter_says_what_it_is_for() -> None:
+def test_every_parameter_has_a_description() -> None:
     silent = [name for name, parameter in TEMPLATE["Parameters"].items() if not parameter.get("Description")]
     assert silent == []
 
@@ -170,7 +170,7 @@ SAMCONFIG = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
 
 
 @pytest.mark.parametrize("name", ["default", "dev", "prod"])
-def test_every_configuration_builds_quickly_and_lints(name: str) -> None:
+def test_every_configuration_uses_cached_builds_and_linting(name: str) -> None:
     config = {command: each["parameters"] for command, each in SAMCONFIG[name].items()}
     assert config["build"] == {"cached": True, "parallel": True}
     assert config["validate"]["lint"] is True
@@ -178,7 +178,7 @@ def test_every_configuration_builds_quickly_and_lints(name: str) -> None:
     assert {override.partition("=")[0] for override in overrides} <= TEMPLATE["Parameters"].keys()
 
 
-def test_production_is_not_changed_without_a_look_at_what_changes() -> None:
+def test_a_deployment_to_production_confirms_the_change_set() -> None:
     assert SAMCONFIG["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
     names = [SAMCONFIG[name]["global"]["parameters"]["stack_name"] for name in ("default", "dev", "prod")]
     assert len(set(names)) == len(names)
