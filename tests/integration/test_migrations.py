@@ -207,7 +207,7 @@ def differences(url: str) -> list[Any]:
         return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
 
-def test_an_empty_database_gets_the_tables_as_they_are_written_down(empty_database_url: str) -> None:
+def test_an_empty_database_gets_the_tables_of_the_metadata(empty_database_url: str) -> None:
     migrate(empty_database_url)
 
     assert differences(empty_database_url) == []

@@ -50,7 +50,7 @@ def test_every_function_has_its_own_role() -> None:
     assert roles == [logical_id.replace("Function", "Role") for logical_id in FUNCTIONS]
 
 
-def test_the_state_machine_invokes_aliases_and_may_invoke_nothing_else() -> None:
+def test_the_state_machine_may_only_invoke_the_aliases_that_it_uses() -> None:
     (machine,) = resources("AWS::Serverless::StateMachine").values()
     substitutions = machine["DefinitionSubstitutions"]
     aliases = [value for name, value in substitutions.items() if name.endswith("Function")]
