@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: help setup demo test package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local deploy cost smoke \
-	faults faults-long faults-report mutants chaos bench bench-cold bench-short nightly
+	faults faults-long faults-report mutants chaos bench bench-cold bench-short nightly browser pictures
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -72,6 +72,7 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(RUN)/uv pip compile $(LOCK) --group dev --extra local --output-file requirements/dev.txt pyproject.toml
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
+	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group browser --output-file requirements/browser.txt
 	for group in cloud faults runtime verify sam; do \
 		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group layer --output-file layers/common/requirements.txt
@@ -104,6 +105,19 @@ mutants: $(INSTALLED) ## Take each of nine guards out of a copy of the code, and
 
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
 	$(RUN)/python -m tests.faults.chaos
+
+$(VENV)/.browser: $(INSTALLED) requirements/browser.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/browser.txt
+	touch $@
+
+browser: $(VENV)/.browser ## Go through the console with a real Chromium, on a real stack: every view, role, language, theme and fault.
+	$(RUN)/python -m checks.console.machine
+	$(RUN)/python -m checks.console.types
+	$(RUN)/python -m pytest tests/browser
+
+pictures: $(VENV)/.browser ## Take the pictures of the console that README and docs show.
+	$(RUN)/python -m checks.console.machine
+	$(RUN)/python -m tests.browser.pictures
 
 $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt

@@ -41,6 +41,7 @@ STEP = frozenset({"pg8000", "pydantic", "sqlalchemy"})
 NEEDED = {
     "authorize_request": frozenset({"cryptography", "jwt", "roadmap_content.authorization"}),
     "await_redrive": STEP,
+    "console": frozenset(),
     "finalize_task": STEP,
     "generate_content": STEP | {"roadmap_content.generation"},
     "migrate_database": STEP | {"alembic", "migrations", "sqlalchemy.dialects.postgresql"},

@@ -37,6 +37,7 @@ EXPECTED: Mapping[str, Expectation] = {
     "await_redrive": Expectation(error="ContentIncomplete"),
     "reconcile_task": Expectation({"checked": 1, "finished": True, "dry_run": False}),
     "authorize_request": Expectation(error="UnauthorizedError"),  # the event's token has expired
+    "console": Expectation({"statusCode": 200}),
     "task_api": Expectation(
         {"statusCode": 202, "body": {"status": "processing", "total_items": 65, "attempt": 2}}
     ),

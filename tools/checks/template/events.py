@@ -46,6 +46,7 @@ def check_events(template: Template, folder: Path) -> Iterator[Finding]:
         )
     readers: dict[str, Callable[[Any], object]] = {
         "authorize_request": _read_token_request,
+        "console": lambda event: _require_route(event, template),
         "task_api": lambda event: _read_api_request(event, template),
     }
     for name in sorted(names & files):
@@ -66,7 +67,7 @@ def _read_token_request(event: Mapping[str, Any]) -> None:
         event[key]
 
 
-def _read_api_request(event: Mapping[str, Any], template: Template) -> None:
+def _require_route(event: Mapping[str, Any], template: Template) -> None:
     routes = {
         (route["Properties"]["Method"], route["Properties"]["Path"])
         for resource in template["Resources"].values()
@@ -76,4 +77,8 @@ def _read_api_request(event: Mapping[str, Any], template: Template) -> None:
     route = (event["httpMethod"], event["resource"])
     if route not in routes:
         raise UnknownRequestError(f"{' '.join(route)} is not a route of the API")
+
+
+def _read_api_request(event: Mapping[str, Any], template: Template) -> None:
+    _require_route(event, template)
     caller_of(event).reads_for(event["queryStringParameters"]["user_id"])

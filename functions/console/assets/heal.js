@@ -1,0 +1,297 @@
+// Everything that changes something, each in a dialog that first says what it would do.
+
+import { useEffect, useState } from "./vendor/hooks.js";
+import { ApiError, post } from "./api.js";
+import { html } from "./html.js";
+import { T, number } from "./language.js";
+import { TYPES } from "./map.js";
+import { Dialog, errorSentence, sum } from "./parts.js";
+import { go, href } from "./router.js";
+
+/** @typedef {import("./types").Counts} Counts */
+/** @typedef {{ task_id: string, user_id: string }} TaskName */
+
+/** A request that is sent on demand: what came of it, and whether it is under way. */
+function useRequest() {
+  const [state, setState] = useState(
+    /** @type {{ busy: boolean, answer: any, error: ApiError | null }} */ ({ busy: false, answer: null, error: null }),
+  );
+  /** @param {() => Promise<any>} send @returns {Promise<any>} the answer, or null */
+  const run = async (send) => {
+    setState({ busy: true, answer: null, error: null });
+    try {
+      const answer = await send();
+      setState({ busy: false, answer, error: null });
+      return answer;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      setState({ busy: false, answer: null, error });
+      return null;
+    }
+  };
+  return { ...state, run };
+}
+
+/** @param {{ staged: Counts, toGenerate: Counts, tokens: number | null, basis?: string, tasks?: number, minutes?: number | null }} props */
+function Preview({ staged, toGenerate, tokens, basis, tasks, minutes }) {
+  const generate = sum(toGenerate);
+  const spent = generate === 0 ? T.heal.free : tokens === null ? T.heal.noEstimate : number(tokens);
+  return html`
+    <section class="preview" aria-label=${T.heal.preview}>
+      <dl class="tiles">
+        ${tasks !== undefined && html`<div><dd>${number(tasks)}</dd><dt>${T.heal.tasksCount}</dt></div>`}
+        <div><dd>${number(sum(staged))}</dd><dt>${T.heal.fromStaging}</dt></div>
+        <div><dd>${number(generate)}</dd><dt>${T.heal.toGenerate}</dt></div>
+        <div><dd>${spent}</dd><dt>${T.heal.aboutTokens}</dt></div>
+        ${minutes !== undefined && minutes !== null && html`<div><dd>${number(Math.ceil(minutes))}</dd><dt>${T.heal.aboutMinutes}</dt></div>`}
+      </dl>
+      ${
+        generate + sum(staged) > 0 &&
+        html`<p class="meta">
+          ${TYPES.filter((type) => (staged[type] ?? 0) + (toGenerate[type] ?? 0) > 0)
+            .map((type) => `${T.typesMany[type]}: ${number(staged[type] ?? 0)} + ${number(toGenerate[type] ?? 0)}`)
+            .join(" · ")}
+        </p>`
+      }
+      ${generate > 0 && basis && T.heal.basis[basis] && html`<p class="meta">${T.heal.basis[basis]}</p>`}
+    </section>
+  `;
+}
+
+/** @param {{ value: string, onInput: (value: string) => void, missing?: boolean }} props */
+function ReasonField({ value, onInput, missing }) {
+  return html`
+    <div class="field">
+      <label for="reason">${T.heal.reason}</label>
+      <textarea
+        id="reason"
+        rows="2"
+        maxlength="500"
+        value=${value}
+        aria-describedby="reason-help"
+        aria-invalid=${missing ? "true" : undefined}
+        onInput=${(/** @type {any} */ event) => onInput(event.currentTarget.value)}
+      ></textarea>
+      <span id="reason-help" class=${missing ? "invalid" : "meta"}>${missing ? T.heal.reasonNeeded : T.heal.reasonHelp}</span>
+    </div>
+  `;
+}
+
+/** @param {{ error: ApiError }} props */
+const Refusal = ({ error }) => html`
+  <div class="note ${error.kind === "conflict" ? "warn" : "bad"}" role="alert">
+    <p>${errorSentence(error)}</p>
+    ${error.code && html`<p class="meta"><code>${error.code}</code></p>`}
+  </div>
+`;
+
+/**
+ * Retry a task, or a part of it.
+ * @param {{
+ *   task: TaskName, part?: { concept_id?: string, content_type?: string, regenerate?: boolean },
+ *   what?: string, onClose: () => void, onDone: (message: string) => void,
+ * }} props
+ */
+export function RetryDialog({ task, part = {}, what, onClose, onDone }) {
+  const preview = useRequest();
+  const retry = useRequest();
+  const [reason, setReason] = useState("");
+  const [takeOver, setTakeOver] = useState(false);
+
+  /** @param {Record<string, any>} own */
+  const send = (own) =>
+    post(["tasks", task.task_id, "retry"], { user_id: task.user_id, ...part, take_over: takeOver || own.take_over, ...own });
+
+  useEffect(() => {
+    void preview.run(() => send({ dry_run: true }));
+  }, [takeOver]);
+
+  const start = async () => {
+    const answer = await retry.run(() => send({ reason: reason.trim() }));
+    if (answer) onDone(answer.status === "processing" ? T.heal.started : T.heal.corrected);
+  };
+  const found = /** @type {import("./types").RetryPreview | null} */ (preview.answer);
+  const elsewhere = [preview.error, retry.error].some((error) => error?.code === "AtWorkElsewhere");
+  return html`
+    <${Dialog} heading=${part.regenerate ? T.heal.regenerateHeading : T.heal.retryHeading} onClose=${onClose}>
+      ${what && html`<p><bdi>${what}</bdi></p>`} ${part.regenerate && html`<p>${T.heal.regenerateText}</p>`}
+      ${preview.busy && html`<p role="status">${T.heal.previewing}</p>`}
+      ${preview.error && html`<${Refusal} error=${preview.error} />`}
+      ${
+        found &&
+        (found.total_items === 0
+          ? html`<p>${T.heal.nothingMissing}</p>`
+          : html`<${Preview}
+              staged=${found.staged}
+              toGenerate=${found.to_generate}
+              tokens=${found.estimated_tokens}
+              basis=${found.estimate_basis}
+            />`)
+      }
+      ${found && html`<${ReasonField} value=${reason} onInput=${setReason} />`}
+      ${retry.error && html`<${Refusal} error=${retry.error} />`}
+      <div class="actions">
+        ${elsewhere && !takeOver && html`<button type="button" class="danger" onClick=${() => setTakeOver(true)}>${T.heal.takeOver}</button>`}
+        ${
+          found &&
+          html`<button type="button" class="primary" disabled=${retry.busy} onClick=${start}>
+            ${found.total_items === 0 ? T.task.finalize : T.heal.startRetry}
+          </button>`
+        }
+        <button type="button" onClick=${onClose}>${T.cancel}</button>
+      </div>
+    <//>
+  `;
+}
+
+/** @param {{ task: TaskName, onClose: () => void, onDone: (message: string) => void }} props */
+export function RedriveDialog({ task, onClose, onDone }) {
+  const redrive = useRequest();
+  const [reason, setReason] = useState("");
+  const start = async () => {
+    const query = { user_id: task.user_id, force_checkpoint: true, reason: reason.trim() };
+    if (await redrive.run(() => post(["tasks", task.task_id, "retry"], query))) onDone(T.heal.redriven);
+  };
+  return html`
+    <${Dialog} heading=${T.heal.redriveHeading} onClose=${onClose}>
+      <p>${T.heal.redriveText}</p>
+      <${ReasonField} value=${reason} onInput=${setReason} />
+      ${redrive.error && html`<${Refusal} error=${redrive.error} />`}
+      <div class="actions">
+        <button type="button" class="primary" disabled=${redrive.busy} onClick=${start}>${T.heal.startRedrive}</button>
+        <button type="button" onClick=${onClose}>${T.cancel}</button>
+      </div>
+    <//>
+  `;
+}
+
+/** @param {{ task: TaskName, onClose: () => void, onDone: (message: string) => void }} props */
+export function CancelDialog({ task, onClose, onDone }) {
+  const cancel = useRequest();
+  const [reason, setReason] = useState("");
+  const start = async () => {
+    const query = { user_id: task.user_id, reason: reason.trim() };
+    if (await cancel.run(() => post(["tasks", task.task_id, "cancel"], query))) onDone(T.heal.cancelled);
+  };
+  return html`
+    <${Dialog} heading=${T.heal.cancelHeading} onClose=${onClose}>
+      <p>${T.heal.cancelText}</p>
+      <${ReasonField} value=${reason} onInput=${setReason} />
+      ${cancel.error && html`<${Refusal} error=${cancel.error} />`}
+      <div class="actions">
+        <button type="button" class="danger" disabled=${cancel.busy} onClick=${start}>${T.heal.startCancel}</button>
+        <button type="button" onClick=${onClose}>${T.heal.keep}</button>
+      </div>
+    <//>
+  `;
+}
+
+/** @param {string} text @returns {number | null} a whole number, or null where there is none */
+const whole = (text) => (/^\d+$/.test(text.trim()) ? Number(text) : null);
+
+/** @param {{ id: string, label: string, help?: string, value: string, min: number, onInput: (value: string) => void, onChange?: () => void }} props */
+const NumberField = ({ id, label, help, value, min, onInput, onChange }) => html`
+  <div class="field">
+    <label for=${id}>${label}</label>
+    <input
+      id=${id}
+      aria-describedby=${help ? `${id}-help` : undefined}
+      type="number"
+      inputmode="numeric"
+      min=${min}
+      step="1"
+      value=${value}
+      onInput=${(/** @type {any} */ event) => onInput(event.currentTarget.value)}
+      onChange=${onChange}
+    />
+    ${help && html`<span id="${id}-help" class="meta">${help}</span>`}
+  </div>
+`;
+
+/**
+ * Start a recovery over all tasks that a filter matches.
+ * @param {{ filter: import("./types").Filter, scope: string, onClose: () => void }} props
+ */
+export function RecoveryDialog({ filter, scope, onClose }) {
+  const preview = useRequest();
+  const start = useRequest();
+  const [reason, setReason] = useState("");
+  const [asked, setAsked] = useState(false);
+  const [rate, setRate] = useState("60");
+  const [concurrency, setConcurrency] = useState("10");
+  const [canary, setCanary] = useState("");
+  const [budget, setBudget] = useState("");
+
+  /** @param {{ dry: boolean }} options */
+  const body = ({ dry }) => ({
+    filter,
+    reason: reason.trim() || "preview",
+    rate_per_minute: whole(rate) ?? 60,
+    concurrency: whole(concurrency) ?? 10,
+    token_budget: whole(budget),
+    canary: whole(canary) ?? 0,
+    dry_run: dry,
+  });
+  const look = async () => {
+    const answer = await preview.run(() => post(["recoveries"], {}, body({ dry: true })));
+    if (answer && canary === "") setCanary(answer.tasks >= 20 ? "5" : "0");
+  };
+  useEffect(() => void look(), []);
+
+  const submit = async () => {
+    setAsked(true);
+    if (!reason.trim()) return;
+    const answer = await start.run(() => post(["recoveries"], {}, body({ dry: false })));
+    if (answer) go(href(["recoveries", answer.recovery_id]));
+  };
+  const found = /** @type {import("./types").RecoveryPreview | null} */ (preview.answer);
+  return html`
+    <${Dialog} heading=${T.heal.recoveryHeading} onClose=${onClose}>
+      <p>${scope}</p>
+      ${preview.busy && !found && html`<p role="status">${T.heal.previewing}</p>`}
+      ${preview.error && html`<${Refusal} error=${preview.error} />`}
+      ${
+        found &&
+        html`<${Preview}
+          tasks=${found.tasks}
+          staged=${found.items.staged}
+          toGenerate=${found.items.to_generate}
+          tokens=${found.estimated_tokens}
+          minutes=${found.estimated_minutes}
+        />`
+      }
+      ${found && found.tasks === 0 && html`<p>${T.heal.nothingToDo}</p>`}
+      ${
+        found &&
+        sum(found.refused) > 0 &&
+        html`<div class="note warn">
+          <p>${T.heal.refused}</p>
+          <ul>
+            ${Object.entries(found.refused).map(
+              ([code, count]) => html`<li key=${code}><strong>${number(count)}</strong> <code>${code}</code> ${T.conflicts[code] ?? ""}</li>`,
+            )}
+          </ul>
+        </div>`
+      }
+      <${ReasonField} value=${reason} onInput=${setReason} missing=${asked && !reason.trim()} />
+      <div class="fields">
+        <${NumberField} id="canary" label=${T.heal.canary} help=${T.heal.canaryHelp} min="0" value=${canary} onInput=${setCanary} />
+        <${NumberField} id="rate" label=${T.heal.rate} min="1" value=${rate} onInput=${setRate} onChange=${look} />
+        <${NumberField} id="concurrency" label=${T.heal.concurrency} min="1" value=${concurrency} onInput=${setConcurrency} />
+        <${NumberField} id="budget" label=${T.heal.budget} help=${T.heal.budgetHelp} min="1" value=${budget} onInput=${setBudget} />
+      </div>
+      ${start.error && html`<${Refusal} error=${start.error} />`}
+      <div class="actions">
+        <button
+          type="button"
+          class="primary"
+          disabled=${start.busy || !found || found.tasks === 0}
+          onClick=${submit}
+        >
+          ${T.heal.startRecovery}
+        </button>
+        <button type="button" onClick=${onClose}>${T.cancel}</button>
+      </div>
+    <//>
+  `;
+}

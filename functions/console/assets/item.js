@@ -1,0 +1,166 @@
+// The drawer beside the map: one concept, its three items, why one is missing and what the next attempt does.
+
+import { useEffect, useRef } from "./vendor/hooks.js";
+import { get } from "./api.js";
+import { html } from "./html.js";
+import { T, ago, number, size } from "./language.js";
+import { useLive } from "./live.js";
+import { TYPES } from "./map.js";
+import { Age, ErrorNote, Id, Loading, Mark, Text } from "./parts.js";
+
+/** @typedef {import("./types").ItemDetail} ItemDetail */
+/** @typedef {import("./types").ContentType} ContentType */
+/** @typedef {import("./app.js").Session} Session */
+
+/**
+ * @param {{
+ *   task: import("./types").Task, concept: import("./map.js").Concept, type: ContentType, states: string,
+ *   session: Session, acts: boolean, onClose: () => void,
+ *   onRetry: (part: { concept_id: string, content_type?: ContentType, regenerate?: boolean }) => void,
+ * }} props
+ */
+export function ItemDrawer({ task, concept, type, states, session, acts, onClose, onRetry }) {
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  const drawer = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    // Below 700 px the drawer is a sheet at the bottom: what was opened must stay in sight above it.
+    if (window.matchMedia("(max-width: 700px)").matches) {
+      document.querySelector(`[data-index="${concept.index}"]`)?.scrollIntoView({ block: "center" });
+    }
+    drawer.current?.querySelector(`[data-type="${type}"]`)?.scrollIntoView({ block: "nearest" });
+  }, [type]);
+
+  const details = useLive(
+    `item ${task.task_id} ${concept.id} ${states} ${task.attempt}`,
+    /** @type {(signal: AbortSignal) => Promise<ItemDetail[]>} */ (
+      (signal) =>
+        Promise.all(
+          TYPES.map((each) => get(["tasks", task.task_id, "items", each], { ...session.scope(), concept_id: concept.id }, signal)),
+        )
+    ),
+    () => null,
+  );
+  const missing = TYPES.filter((_, k) => states[k] !== "S" && states[k] !== "G");
+  return html`
+    <aside
+      class="drawer"
+      ref=${drawer}
+      aria-labelledby="drawer-heading"
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
+        if (event.key === "Escape") {
+          event.stopPropagation();
+          onClose();
+        }
+      }}
+    >
+      <div class="drawer-head">
+        <h2 id="drawer-heading" tabindex="-1" ref=${heading} class="clamp3"><${Text} value=${concept.name} /></h2>
+        <button type="button" class="quiet" onClick=${onClose}>${T.close} ✕</button>
+      </div>
+      <p class="meta clamp3"><${Id} value=${concept.id} /></p>
+      ${details.data?.[0]?.module && html`<p class="meta">${T.item.module}: <${Text} value=${details.data[0].module} /></p>`}
+      ${
+        acts &&
+        missing.length > 1 &&
+        html`<p><button type="button" class="primary" onClick=${() => onRetry({ concept_id: concept.id })}>${T.task.retryConcept}</button></p>`
+      }
+      ${TYPES.map(
+        (each, k) => html`
+          <section key=${each} data-type=${each} class="item ${each === type ? "chosen" : ""}">
+            <h3>${T.types[each]}</h3>
+            <p class="state"><${Mark} state=${states[k] ?? "M"} /> ${T.states[states[k] ?? "M"]}</p>
+            ${details.data?.[k] && html`<${Details} detail=${details.data[k]} />`}
+            ${
+              acts &&
+              html`<p>
+                ${
+                  states[k] === "S"
+                    ? html`<button type="button" class="small" onClick=${() => onRetry({ concept_id: concept.id, content_type: each, regenerate: true })}>
+                        ${T.task.regenerate}
+                      </button>`
+                    : states[k] !== "G" &&
+                      html`<button type="button" class="small" onClick=${() => onRetry({ concept_id: concept.id, content_type: each })}>
+                        ${T.task.retryOne}
+                      </button>`
+                }
+              </p>`
+            }
+          </section>
+        `,
+      )}
+      ${details.error ? html`<${ErrorNote} error=${details.error} retry=${details.refresh} />` : !details.data && html`<${Loading} />`}
+    </aside>
+  `;
+}
+
+/** @param {{ detail: ItemDetail }} props */
+function Details({ detail }) {
+  const [latest] = detail.failures;
+  const missing = detail.state !== "saved";
+  const person = detail.next_action === "person";
+  return html`
+    ${
+      missing &&
+      latest &&
+      html`<div class="note bad">
+        <p><strong>${T.item.why}</strong> <code>${latest.error_code}</code> · ${T.stages[latest.stage] ?? latest.stage} · ${latest.transient ? T.item.temporary : T.item.permanent}</p>
+        <p class="clamp5"><${Text} value=${latest.reason} /></p>
+      </div>`
+    }
+    ${
+      missing &&
+      html`<p class=${person ? "needs" : ""}>
+        ${person ? "▲ " : ""}${T.actions[detail.next_action] ?? detail.next_action_text}
+      </p>`
+    }
+    <dl class="facts narrow">
+      ${
+        detail.saved &&
+        html`<div><dt>${T.item.saved}</dt>
+          <dd>
+            <${Id} value=${detail.saved.id} class="clamp" />
+            ${detail.saved.version !== null && html`<span class="meta"> ${T.item.version} ${number(detail.saved.version)}</span>`}
+            <span class="meta block"><${Age} at=${detail.saved.generated_at} /></span>
+          </dd></div>`
+      }
+      ${
+        missing &&
+        html`<div><dt>${T.item.staged}</dt>
+          <dd>
+            ${detail.staged ? T.item.stagedText(size(detail.staged.size), ago(detail.staged.stored_at)) : html`<span class="meta">${T.item.nothingStaged}</span>`}
+          </dd></div>`
+      }
+    </dl>
+    ${
+      detail.rejected.length > 0 &&
+      html`<details>
+        <summary>${T.item.rejected} (${number(detail.rejected.length)})</summary>
+        <ul class="plain">
+          ${detail.rejected.map(
+            (each) => html`<li key=${each.key}>
+              ${each.error_code && html`<code>${each.error_code}</code>`} <span class="clamp3"><${Text} value=${each.reason} /></span>
+              <span class="meta block">${each.attempt !== null ? `${T.task.attemptNumber(each.attempt)} · ` : ""}${size(each.size)} · <${Age} at=${each.stored_at} /></span>
+              <span class="meta block"><${Id} value=${each.key} /></span>
+            </li>`,
+          )}
+        </ul>
+      </details>`
+    }
+    ${
+      detail.failures.length > (missing ? 1 : 0) &&
+      html`<details>
+        <summary>${T.item.history} (${number(detail.failures.length)})</summary>
+        <ol class="plain">
+          ${detail.failures.map(
+            (failure, index) => html`<li key=${index}>
+              <strong>${T.task.attemptNumber(failure.attempt)}</strong> <code>${failure.error_code}</code>
+              <span class="clamp3"><${Text} value=${failure.reason} /></span>
+              <span class="meta block"><${Age} at=${failure.occurred_at} /></span>
+            </li>`,
+          )}
+        </ol>
+      </details>`
+    }
+  `;
+}

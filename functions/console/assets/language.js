@@ -1,0 +1,78 @@
+// The words of the page, and numbers, ages and times in its language.
+
+import { en } from "./words-en.js";
+import { zh } from "./words-zh.js";
+
+/** @typedef {"en" | "zh"} Language */
+
+/** @type {Language} */
+let language = "en";
+
+/** The words of the language that is shown. @type {typeof en} */
+export let T = en;
+
+/** @param {string | null} wanted the language of the address, if it names one */
+export function chooseLanguage(wanted) {
+  const preferred = navigator.languages.find((each) => /^(en|zh)\b/i.test(each)) ?? "en";
+  language = /^zh/i.test(wanted ?? preferred) ? "zh" : "en";
+  T = language === "zh" ? zh : en;
+  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
+}
+
+export const currentLanguage = () => language;
+
+const locale = () => (language === "zh" ? "zh-CN" : "en-GB");
+
+/** @param {number} value */
+export const number = (value) => new Intl.NumberFormat(locale()).format(value);
+
+/** @param {number} part @param {number} whole */
+export function percent(part, whole) {
+  // Never "100 %" while something is missing, and never "0 %" once something is there.
+  if (whole === 0) return 0;
+  if (part >= whole) return 100;
+  return part > 0 ? Math.min(99, Math.max(1, Math.round((100 * part) / whole))) : 0;
+}
+
+/** @param {number} bytes */
+export function size(bytes) {
+  const unit = bytes < 1000 ? "byte" : bytes < 1_000_000 ? "kilobyte" : "megabyte";
+  const value = bytes / { byte: 1, kilobyte: 1000, megabyte: 1_000_000 }[unit];
+  return new Intl.NumberFormat(locale(), {
+    style: "unit",
+    unit,
+    unitDisplay: "short",
+    maximumSignificantDigits: 3,
+  }).format(value);
+}
+
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+];
+
+/** How long ago a time is, in words. @param {string | number} at */
+export function ago(at) {
+  const seconds = Math.max(0, (Date.now() - new Date(at).getTime()) / 1000);
+  for (const [unit, length] of UNITS) {
+    if (seconds >= length) {
+      const format = new Intl.RelativeTimeFormat(locale(), { numeric: "always", style: "short" });
+      return format.format(-Math.floor(seconds / length), unit);
+    }
+  }
+  return T.justNow;
+}
+
+/** A time, whole. @param {string | number} at */
+export const moment = (at) =>
+  new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(new Date(at));
+
+/** A duration. @param {number} seconds */
+export function duration(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return T.seconds(whole);
+  if (whole < 3600) return T.minutes(Math.floor(whole / 60), whole % 60);
+  return T.hours(Math.floor(whole / 3600), Math.floor((whole % 3600) / 60));
+}

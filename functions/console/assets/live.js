@@ -1,0 +1,95 @@
+// Data that is kept up to date while somebody looks at it.
+
+import { useCallback, useEffect, useRef, useState } from "./vendor/hooks.js";
+import { ApiError } from "./api.js";
+
+const SLOWEST = 60_000;
+
+/**
+ * @template T
+ * @typedef {{ data: T | null, error: ApiError | null, loading: boolean, at: number | null, refresh: () => void }} Live
+ */
+
+/**
+ * Load something, and load it again every `interval(data)` milliseconds: only while the page is visible, more and
+ * more slowly while the API does not answer, and at once when the page is shown again or the network is back.
+ *
+ * What was loaded stays while a later request fails: the error stands beside it.
+ * @template T
+ * @param {string} key what is loaded; another key starts anew
+ * @param {(signal: AbortSignal, previous: T | null) => Promise<T>} load
+ * @param {(data: T | null) => number | null} interval null: not again
+ * @returns {Live<T>}
+ */
+export function useLive(key, load, interval) {
+  const [state, setState] = useState(
+    /** @type {{ key: string, data: T | null, error: ApiError | null, loading: boolean, at: number | null }} */ ({
+      key,
+      data: null,
+      error: null,
+      loading: true,
+      at: null,
+    }),
+  );
+  const [turn, setTurn] = useState(0);
+  const current = useRef({ load, interval, state });
+  current.current = { load, interval, state };
+
+  useEffect(() => {
+    const abort = new AbortController();
+    let timer = 0;
+    let failures = 0;
+    let running = false;
+    /** @type {T | null} */
+    let data = current.current.state.key === key ? current.current.state.data : null;
+
+    const plan = () => {
+      clearTimeout(timer);
+      const pause = current.current.interval(data);
+      if (pause === null && failures === 0) return;
+      timer = window.setTimeout(run, Math.min((pause ?? 5000) * 2 ** failures, Math.max(SLOWEST, pause ?? 0)));
+    };
+    const run = async () => {
+      if (document.hidden || running || abort.signal.aborted) return;
+      running = true;
+      try {
+        data = await current.current.load(abort.signal, data);
+        failures = 0;
+        if (!abort.signal.aborted) setState({ key, data, error: null, loading: false, at: Date.now() });
+      } catch (error) {
+        if (abort.signal.aborted) return;
+        if (!(error instanceof ApiError)) throw error;
+        failures = error.kind === "token" || error.kind === "forbidden" || error.kind === "missing" ? 9 : failures + 1;
+        setState((before) => ({
+          key,
+          data: before.key === key && error.kind !== "missing" ? before.data : null,
+          error,
+          loading: false,
+          at: before.key === key ? before.at : null,
+        }));
+      } finally {
+        running = false;
+      }
+      plan();
+    };
+    const wake = () => {
+      if (!document.hidden) {
+        failures = 0;
+        void run();
+      }
+    };
+    void run();
+    document.addEventListener("visibilitychange", wake);
+    window.addEventListener("online", wake);
+    return () => {
+      abort.abort();
+      clearTimeout(timer);
+      document.removeEventListener("visibilitychange", wake);
+      window.removeEventListener("online", wake);
+    };
+  }, [key, turn]);
+
+  const refresh = useCallback(() => setTurn((before) => before + 1), []);
+  const own = state.key === key ? state : { ...state, data: null, error: null, loading: true };
+  return { data: own.data, error: own.error, loading: own.loading, at: own.at, refresh };
+}

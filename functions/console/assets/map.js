@@ -1,0 +1,350 @@
+// A task's whole roadmap as one picture: stages, modules, concepts, three content types.
+//
+// A module is one SVG with a path per state, under one real button per concept: 3,000 concepts take about 4,000
+// nodes instead of 9,000, and a change of some states redraws only the modules that have them.
+
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
+import { html } from "./html.js";
+import { T, number } from "./language.js";
+import { PROBLEMS, STATES, outline } from "./marks.js";
+
+/** @typedef {import("./types").ContentType} ContentType */
+/** @typedef {{ id: string, name: string, index: number }} Concept */
+/** @typedef {{ name: string, stage: number, first: number, concepts: Concept[] }} Module */
+/** @typedef {{ stages: { name: string, modules: Module[] }[], concepts: Concept[], modules: Module[] }} Outline */
+
+/** @type {ContentType[]} */
+export const TYPES = ["tutorial", "resources", "quiz"];
+
+const NAMED = 30;
+const LABEL = 22;
+const MODULE = 380;
+const GAP = 28;
+
+/** @param {number} concepts */
+function pitchOf(concepts) {
+  const coarse = window.matchMedia("(pointer: coarse)").matches;
+  if (coarse || concepts <= 100) return 24;
+  return concepts > 1000 ? 12 : 16;
+}
+
+/**
+ * @param {{
+ *   outline: Outline, states: string, reasonOf: Map<number, number>, reason: number | null,
+ *   open: string | null, onOpen: (id: string, type: ContentType) => void,
+ * }} props
+ */
+export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen }) {
+  const element = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const [width, setWidth] = useState(0);
+  const [active, setActive] = useState(0);
+  const [message, setMessage] = useState("");
+
+  useLayoutEffect(() => {
+    const container = element.current;
+    if (!container) return undefined;
+    setWidth(container.clientWidth);
+    const observer = new ResizeObserver(() => setWidth(container.clientWidth));
+    observer.observe(container);
+    return () => observer.disconnect();
+  }, []);
+
+  const count = tree.concepts.length;
+  const named = count <= NAMED;
+  const pitch = pitchOf(count);
+  const columns = Math.max(1, Math.floor((width + GAP) / (MODULE + GAP)));
+  const moduleWidth = Math.max(160, Math.floor((width - GAP * (columns - 1)) / columns));
+  const perLine = Math.max(1, Math.floor((moduleWidth - LABEL) / pitch));
+
+  const openIndex = useMemo(() => tree.concepts.findIndex((each) => each.id === open), [tree, open]);
+  const current = Math.min(active, count - 1);
+
+  /** @param {number} index */
+  const focus = (index) => {
+    setActive(index);
+    const button = element.current?.querySelector(`[data-index="${index}"]`);
+    if (button instanceof HTMLElement) {
+      button.focus();
+      button.scrollIntoView({ block: "nearest" });
+    }
+  };
+
+  /** Whether a concept has a problem; of the chosen reason, if one is chosen. @param {number} index */
+  const troubled = (index) =>
+    TYPES.some((_, type) => {
+      const item = 3 * index + type;
+      return reason === null ? PROBLEMS.includes(states[item] ?? "S") : reasonOf.get(item) === reason;
+    });
+
+  /** The concept above or below: the same place in the line before or after. @param {number} step */
+  const vertical = (step) => {
+    if (named) return current + step;
+    const module = tree.modules.findLast((each) => each.first <= current);
+    if (!module) return current;
+    const place = current - module.first;
+    const target = place + step * perLine;
+    if (target >= 0 && target < module.concepts.length) return module.first + target;
+    const line = Math.floor(place / perLine);
+    const lastLine = Math.floor((module.concepts.length - 1) / perLine);
+    if (step > 0 && line < lastLine) return module.first + module.concepts.length - 1;
+    const next = tree.modules[tree.modules.indexOf(module) + step];
+    if (!next) return current;
+    const column = place % perLine;
+    const start = step > 0 ? 0 : Math.floor((next.concepts.length - 1) / perLine) * perLine;
+    return next.first + Math.min(start + column, next.concepts.length - 1);
+  };
+
+  /** @param {KeyboardEvent} event */
+  const onKeyDown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = event.shiftKey ? -1 : 1;
+    let target = current;
+    switch (event.key) {
+      case "ArrowRight":
+        target = current + 1;
+        break;
+      case "ArrowLeft":
+        target = current - 1;
+        break;
+      case "ArrowDown":
+        target = vertical(1);
+        break;
+      case "ArrowUp":
+        target = vertical(-1);
+        break;
+      case "Home":
+        target = 0;
+        break;
+      case "End":
+        target = count - 1;
+        break;
+      case "n":
+      case "N": {
+        let next = -1;
+        for (let k = 1; k <= count && next < 0; k += 1) {
+          const index = (current + step * k + count * k) % count;
+          if (troubled(index)) next = index;
+        }
+        setMessage(next < 0 ? T.task.noProblems : "");
+        if (next < 0) return;
+        target = next;
+        break;
+      }
+      default:
+        return;
+    }
+    event.preventDefault();
+    focus(Math.max(0, Math.min(count - 1, target)));
+  };
+
+  // The focus goes back to the concept whose details were closed.
+  const before = useRef(openIndex);
+  useEffect(() => {
+    if (openIndex >= 0) setActive(openIndex);
+    else if (before.current >= 0) focus(before.current);
+    before.current = openIndex;
+  }, [openIndex]);
+
+  /** @type {(index: number, event: MouseEvent) => void} */
+  const onClick = useCallback(
+    (index, event) => {
+      const concept = tree.concepts[index];
+      if (!concept || !(event.currentTarget instanceof HTMLElement)) return;
+      setActive(index);
+      const box = event.currentTarget.getBoundingClientRect();
+      // By keyboard there is no place: then the first content type that is not saved.
+      const worst = STATES.map((state) => TYPES.findIndex((_, type) => states[3 * index + type] === state)).find(
+        (type) => type >= 0,
+      );
+      const pointed = named
+        ? Math.floor((event.clientX - (box.right - 3 * 28)) / 28)
+        : Math.floor(((event.clientY - box.top) / box.height) * 3);
+      const type = event.detail > 0 && pointed >= 0 && pointed < 3 ? pointed : (worst ?? 0);
+      onOpen(concept.id, TYPES[type] ?? "tutorial");
+    },
+    [tree, states, named, onOpen],
+  );
+
+  return html`
+    <div
+      class="map ${named ? "named" : ""}"
+      ref=${element}
+      role="group"
+      aria-label=${T.task.map}
+      aria-describedby="map-help"
+      onKeyDown=${onKeyDown}
+    >
+      ${message && html`<p class="meta" role="status">${message}</p>`}
+      ${
+        width > 0 &&
+        tree.stages.map(
+          (stage, s) => html`
+            <section class="stage" key=${s}>
+              <h3><bdi>${stage.name}</bdi></h3>
+              <div class="modules" style=${{ gridTemplateColumns: `repeat(${columns}, ${moduleWidth}px)`, columnGap: `${GAP}px` }}>
+                ${stage.modules.map((module) => {
+                  const from = 3 * module.first;
+                  const to = from + 3 * module.concepts.length;
+                  const inside = current >= module.first && 3 * current < to;
+                  const opened = openIndex >= module.first && 3 * openIndex < to;
+                  return html`<${ModuleView}
+                    key=${module.first}
+                    module=${module}
+                    states=${states.slice(from, to)}
+                    reasonOf=${reasonOf}
+                    reason=${reason}
+                    named=${named}
+                    pitch=${pitch}
+                    perLine=${perLine}
+                    width=${moduleWidth}
+                    active=${inside ? current : -1}
+                    open=${opened ? openIndex : -1}
+                    onClick=${onClick}
+                    language=${T}
+                  />`;
+                })}
+              </div>
+            </section>
+          `,
+        )
+      }
+    </div>
+  `;
+}
+
+/** @param {Concept} concept @param {string} states the three letters of the concept */
+function label(concept, states) {
+  return `${concept.name}: ${TYPES.map((type, k) => `${T.types[type]} ${T.states[states[k] ?? "M"]}`).join(", ")}`;
+}
+
+/** @param {any} props */
+function ModuleView(props) {
+  // A module is drawn anew only if something of it has changed: that is what makes polling cheap.
+  const shown = useRef(/** @type {{ props: any, drawn: any } | null} */ (null));
+  const last = shown.current?.props;
+  if (last && Object.keys(props).every((name) => props[name] === last[name])) return shown.current?.drawn;
+  const drawn = drawModule(props);
+  shown.current = { props, drawn };
+  return drawn;
+}
+
+/**
+ * @param {{
+ *   module: Module, states: string, reasonOf: Map<number, number>, reason: number | null, named: boolean,
+ *   pitch: number, perLine: number, width: number, active: number, open: number,
+ *   onClick: (index: number, event: MouseEvent) => void,
+ * }} props
+ */
+function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, width, active, open, onClick }) {
+  const size = module.concepts.length;
+  let saved = 0;
+  let problems = 0;
+  for (const state of states) {
+    if (state === "S") saved += 1;
+    if (PROBLEMS.includes(state)) problems += 1;
+  }
+  const lineHeight = 3 * pitch + Math.round(pitch * 0.6);
+  const lines = Math.ceil(size / perLine);
+  const height = named ? size * 30 : lines * lineHeight;
+  /** @param {number} item */
+  const dim = (item) => reason !== null && reasonOf.get(3 * module.first + item) !== reason;
+
+  return html`
+    <section class="module" style=${{ containIntrinsicSize: `auto ${width}px auto ${height + 40}px` }}>
+      <div class="module-head">
+        <h4><bdi>${module.name}</bdi></h4>
+        <span class="meta">${number(saved)}/${number(states.length)}</span>
+        ${problems > 0 && html`<span class="problems" title=${T.states.F}>✕ ${number(problems)}</span>`}
+        ${named && html`<span class="type-heads" aria-hidden="true">${TYPES.map((type) => html`<span key=${type}>${T.typesShort[type]}</span>`)}</span>`}
+      </div>
+      ${named ? rows() : grid()}
+    </section>
+  `;
+
+  function rows() {
+    return html`<div class="rows">
+      ${module.concepts.map((concept, k) => {
+        const own = states.slice(3 * k, 3 * k + 3);
+        return html`
+          <button
+            type="button"
+            key=${concept.index}
+            class="row ${open === concept.index ? "open" : ""}"
+            data-index=${concept.index}
+            tabindex=${active === concept.index ? 0 : -1}
+            aria-label=${label(concept, own)}
+            aria-expanded=${open === concept.index}
+            onClick=${(/** @type {MouseEvent} */ event) => onClick(concept.index, event)}
+          >
+            <bdi class="row-name">${concept.name}</bdi>
+            <svg width="84" height="28" viewBox="0 0 84 28" aria-hidden="true">
+              ${TYPES.map((_, t) => {
+                const state = own[t] ?? "M";
+                return html`<path
+                  key=${t}
+                  class="state-${state} ${dim(3 * k + t) ? "dim" : ""}"
+                  fill-rule="evenodd"
+                  d=${outline(state, 14 + 28 * t, 14, 7)}
+                />`;
+              })}
+            </svg>
+          </button>
+        `;
+      })}
+    </div>`;
+  }
+
+  function grid() {
+    /** @type {Map<string, string>} */
+    const paths = new Map();
+    const r = pitch * 0.43;
+    for (let k = 0; k < size; k += 1) {
+      const x = LABEL + (k % perLine) * pitch + pitch / 2;
+      const top = Math.floor(k / perLine) * lineHeight;
+      for (let t = 0; t < 3; t += 1) {
+        const state = states[3 * k + t] ?? "M";
+        const key = dim(3 * k + t) ? `${state} dim` : state;
+        paths.set(key, (paths.get(key) ?? "") + outline(state, x, top + t * pitch + pitch / 2, r));
+      }
+    }
+    return html`
+      <div class="cells" style=${{ height: `${height}px` }}>
+        <svg width=${width} height=${height} aria-hidden="true">
+          ${Array.from({ length: lines }, (_, line) =>
+            TYPES.map(
+              (type, t) => html`<text
+                key="${line}${type}"
+                class="type"
+                x="0"
+                y=${line * lineHeight + t * pitch + pitch / 2}
+                font-size=${Math.min(12, pitch)}
+              >${T.typesShort[type]}</text>`,
+            ),
+          )}
+          ${[...paths].map(([key, d]) => html`<path key=${key} class="state-${key}" fill-rule="evenodd" d=${d} />`)}
+        </svg>
+        ${module.concepts.map(
+          (concept, k) => html`
+            <button
+              type="button"
+              key=${concept.index}
+              class="cell ${open === concept.index ? "open" : ""}"
+              data-index=${concept.index}
+              tabindex=${active === concept.index ? 0 : -1}
+              title=${concept.name.slice(0, 200)}
+              aria-label=${label(concept, states.slice(3 * k, 3 * k + 3))}
+              aria-expanded=${open === concept.index}
+              style=${{
+                left: `${LABEL + (k % perLine) * pitch}px`,
+                top: `${Math.floor(k / perLine) * lineHeight}px`,
+                width: `${pitch}px`,
+                height: `${3 * pitch}px`,
+              }}
+              onClick=${(/** @type {MouseEvent} */ event) => onClick(concept.index, event)}
+            ></button>
+          `,
+        )}
+      </div>
+    `;
+  }
+}

@@ -1,0 +1,42 @@
+// The shapes of an item's states. Ink means attention: what is saved is a small square, everything else a full shape.
+
+/** The states in the order in which they matter, worst first. */
+export const STATES = ["F", "R", "M", "G", "T", "S"];
+
+/** The states of items that are missing for a reason that may be read. */
+export const PROBLEMS = "FR";
+
+/**
+ * The outline of a state's shape around a point; r is half its width. Fill rule: even-odd.
+ * @param {string} state @param {number} x @param {number} y @param {number} r
+ */
+export function outline(state, x, y, r) {
+  switch (state) {
+    case "F": {
+      const a = r * 0.95;
+      const b = r * 0.4;
+      return (
+        `M${x - a} ${y - a + b}L${x - a + b} ${y - a}L${x} ${y - b}L${x + a - b} ${y - a}L${x + a} ${y - a + b}L${x + b} ${y}` +
+        `L${x + a} ${y + a - b}L${x + a - b} ${y + a}L${x} ${y + b}L${x - a + b} ${y + a}L${x - a} ${y + a - b}L${x - b} ${y}Z`
+      );
+    }
+    case "R":
+      return `M${x} ${y - r}L${x + r} ${y + r * 0.85}L${x - r} ${y + r * 0.85}Z`;
+    case "G":
+      return `M${x - r} ${y}A${r} ${r} 0 1 1 ${x + r} ${y}A${r} ${r} 0 1 1 ${x - r} ${y}Z`;
+    case "M": {
+      const i = r * 0.58;
+      return square(x, y, r * 0.92) + square(x, y, i);
+    }
+    case "T": {
+      const a = r * 0.92;
+      const i = r * 0.58;
+      return `${square(x, y, a)}M${x - i} ${y - i}H${x + i}V${y}H${x - i}Z`;
+    }
+    default:
+      return square(x, y, r * 0.42);
+  }
+}
+
+/** @param {number} x @param {number} y @param {number} r */
+const square = (x, y, r) => `M${x - r} ${y - r}H${x + r}V${y + r}H${x - r}Z`;

@@ -1,0 +1,175 @@
+// What several views are made of.
+
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { html } from "./html.js";
+import { T, ago, moment, number, percent } from "./language.js";
+import { outline } from "./marks.js";
+
+/** The shape of a state, beside words that say the same. @param {{ state: string }} props */
+export const Mark = ({ state }) => html`
+  <svg class="mark state-${state}" viewBox="0 0 14 14" width="14" height="14" aria-hidden="true">
+    <path fill-rule="evenodd" d=${outline(state, 7, 7, 6.2)} />
+  </svg>
+`;
+
+/** Text of content or of an id: isolated, so that its direction does not reach what stands beside it. */
+export const Text = (/** @type {{ value: string | null | undefined, class?: string }} */ { value, class: name }) =>
+  html`<bdi class="text ${name ?? ""}">${value ?? ""}</bdi>`;
+
+/** @param {{ value: string, class?: string }} props */
+export const Id = ({ value, class: name }) => html`<bdi class="id ${name ?? ""}" dir="ltr">${value}</bdi>`;
+
+/** A time as an age; the whole time as a tooltip. @param {{ at: string | number | null | undefined }} props */
+export const Age = ({ at }) =>
+  at === null || at === undefined
+    ? html`<span>${T.none}</span>`
+    : html`<time datetime=${new Date(at).toISOString()} title=${moment(at)}>${ago(at)}</time>`;
+
+/** @type {Record<string, string>} */
+const TONES = {
+  completed: "good",
+  partial_failure: "bad",
+  failed: "bad",
+  processing: "busy",
+  running: "busy",
+  canary: "busy",
+  paused: "warn",
+  stopped_by_canary: "bad",
+  stopped_by_budget: "warn",
+  recovered: "good",
+  still_failing: "bad",
+  refused: "warn",
+  human_review_pending: "warn",
+};
+
+/** @param {{ value: string, words?: Record<string, string> }} props */
+export const Pill = ({ value, words = T.status }) =>
+  html`<span class="pill ${TONES[value] ?? "calm"}">${words[value] ?? value}</span>`;
+
+/**
+ * A bar of parts; what it says is in its label.
+ * @param {{ parts: [string, number][], total: number, label: string }} props
+ */
+export const Bar = ({ parts, total, label }) => html`
+  <span class="bar" role="img" aria-label=${label}>
+    ${parts.map(
+      ([kind, count]) =>
+        count > 0 &&
+        html`<span
+          key=${kind}
+          class="part part-${kind}"
+          style=${{ width: `${Math.max(1, (100 * count) / Math.max(1, total))}%` }}
+        ></span>`,
+    )}
+  </span>
+`;
+
+/** @param {{ saved: number, total: number }} props */
+export const Progress = ({ saved, total }) => html`
+  <span class="progress">
+    <${Bar}
+      parts=${[["saved", saved]]}
+      total=${total}
+      label=${T.tasksView.saved(number(saved), number(total))}
+    />
+    <span class="progress-text" aria-hidden="true">${percent(saved, total)} %</span>
+    <span class="meta" aria-hidden="true">${number(saved)}/${number(total)}</span>
+  </span>
+`;
+
+/**
+ * What went wrong, in a sentence, and the way on.
+ * @param {{ error: import("./api.js").ApiError, at?: number | null, retry?: () => void, missing?: string, forbidden?: string }} props
+ */
+export function ErrorNote({ error, at, retry, missing, forbidden }) {
+  const sentence = errorSentence(error, { missing, forbidden });
+  return html`
+    <div class="note bad" role="alert">
+      <p>
+        ${sentence}${" "}
+        ${at ? T.errors.stale(ago(at)) : ""}
+      </p>
+      ${error.code && html`<p class="meta"><code>${error.code}</code> ${error.status}</p>`}
+      ${retry && html`<button type="button" onClick=${retry}>${T.tryAgain}</button>`}
+    </div>
+  `;
+}
+
+/**
+ * @param {import("./api.js").ApiError} error
+ * @param {{ missing?: string | undefined, forbidden?: string | undefined }} [own] the sentences of a view
+ */
+export function errorSentence(error, { missing, forbidden } = {}) {
+  if (error.kind === "conflict" || error.kind === "invalid") {
+    const known = T.conflicts[error.code];
+    if (known) return known;
+    return error.message ? `${T.errors[error.kind]} ${error.message}` : T.errors[error.kind];
+  }
+  if (error.kind === "missing" && missing) return missing;
+  if (error.kind === "forbidden" && forbidden) return forbidden;
+  return T.errors[error.kind];
+}
+
+export const Loading = () => html`<p class="loading" role="status">${T.loading}</p>`;
+
+/** @param {{ children: any }} props */
+export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
+
+/** A link to a part of the page's own address. @param {{ to: string, children: any, class?: string, current?: boolean }} props */
+export const Link = ({ to, children, class: name, current }) =>
+  html`<a href=${to} class=${name ?? ""} aria-current=${current ? "page" : undefined}>${children}</a>`;
+
+/**
+ * A modal dialog. The browser keeps the focus in it and gives it back; Escape closes it.
+ * @param {{ heading: string, onClose: () => void, children: any }} props
+ */
+export function Dialog({ heading, onClose, children }) {
+  const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
+  useEffect(() => {
+    const opener = document.activeElement;
+    element.current?.showModal();
+    return () => {
+      if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+    };
+  }, []);
+  return html`
+    <dialog ref=${element} aria-labelledby="dialog-heading" onClose=${onClose}>
+      <div class="dialog-head">
+        <h2 id="dialog-heading">${heading}</h2>
+        <button type="button" class="quiet" aria-label=${T.close} onClick=${onClose}>✕</button>
+      </div>
+      ${children}
+    </dialog>
+  `;
+}
+
+/** A short text that screen readers say when it changes. @param {{ text: string }} props */
+export const Announce = ({ text }) => html`<p class="toast" role="status" hidden=${!text}>${text}</p>`;
+
+/** A message that goes away by itself. @returns {[string, (text: string) => void]} */
+export function useToast() {
+  const [text, setText] = useState("");
+  useEffect(() => {
+    if (!text) return undefined;
+    const timer = setTimeout(() => setText(""), 8000);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return [text, setText];
+}
+
+/** The page's title and its first heading, which takes the focus when the view is entered. */
+export function useTitle(/** @type {string} */ title) {
+  useEffect(() => {
+    document.title = title ? `${title} · ${T.title}` : T.title;
+  }, [title]);
+}
+
+/** @param {Record<string, number> | Partial<Record<string, number>> | null | undefined} counts */
+export const sum = (counts) => Object.values(counts ?? {}).reduce((/** @type {number} */ a, b) => a + (b ?? 0), 0);
+
+/** An actor of the audit trail: `operator:<sub>`. @param {{ actor: string }} props */
+export function Actor({ actor }) {
+  const [kind = "", ...rest] = actor.split(":");
+  const name = rest.join(":");
+  return html`<span>${T.actors[kind] ?? kind}${name && html` <${Id} value=${name} />`}</span>`;
+}

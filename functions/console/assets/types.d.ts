@@ -1,0 +1,248 @@
+// The shapes of the API's answers; docs/openapi.json is the contract.
+
+export type ContentType = "tutorial" | "resources" | "quiz";
+export type Counts = Record<ContentType, number>;
+export type Action =
+  | "none"
+  | "save"
+  | "generate"
+  | "replace_id"
+  | "next_version"
+  | "reject_and_generate"
+  | "wait"
+  | "person";
+
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+
+export interface Me {
+  user_id: string;
+  roles: string[];
+  expires_at: string | null;
+}
+
+export interface TopReason {
+  error_code: string;
+  stage: string;
+  content_type: ContentType;
+  reason: string;
+  items: number;
+}
+
+export interface TaskRow {
+  task_id: string;
+  roadmap_id: string | null;
+  title: string | null;
+  user_id: string;
+  status: string;
+  current_step: string | null;
+  attempt: number;
+  updated_at: string | null;
+  created_at: string | null;
+  completed_at: string | null;
+  progress: { total: number; saved: number; missing: number } | null;
+  top_reason: TopReason | null;
+  needs_person: boolean;
+  ours: boolean;
+}
+
+export interface TaskPage extends Page<TaskRow> {
+  total: number;
+  total_is_exact: boolean;
+}
+
+export interface Task {
+  task_id: string;
+  roadmap_id: string | null;
+  title: string | null;
+  user_id: string;
+  status: string;
+  current_step: string | null;
+  attempt: number;
+  execution_arn: string | null;
+  execution_url: string | null;
+  progress: Record<ContentType, { total: number; saved: number; missing: number }>;
+  error_message: string | null;
+  created_at: string | null;
+  updated_at: string | null;
+  completed_at: string | null;
+  live: boolean;
+  actions: { retry: boolean; cancel: boolean; checkpoint: boolean };
+  tokens: { used: number; budget: number | null } | null;
+}
+
+export interface Reason {
+  error_code: string;
+  stage: string;
+  content_type: ContentType;
+  reason: string;
+  remedy: Action;
+  needs_person: boolean;
+  items: number;
+}
+
+export interface ItemsPage {
+  task_id: string;
+  stages?: { name: string; modules: { name: string; concepts: [string, string][] }[] }[];
+  states: string;
+  reasons?: Reason[];
+  reason_of?: [number, number][];
+  next_cursor: string | null;
+}
+
+export interface ItemDetail {
+  concept_id: string;
+  name: string;
+  content_type: ContentType;
+  stage: string | null;
+  module: string | null;
+  state: string;
+  next_action: Action;
+  next_action_text: string;
+  failures: {
+    attempt: number;
+    stage: string;
+    error_code: string;
+    reason: string;
+    transient: boolean;
+    occurred_at: string;
+  }[];
+  staged: { size: number; stored_at: string; fingerprint: string | null } | null;
+  rejected: {
+    key: string;
+    attempt: number | null;
+    error_code: string | null;
+    reason: string | null;
+    size: number;
+    stored_at: string;
+  }[];
+  saved: { id: string; version: number | null; generated_at: string | null } | null;
+}
+
+export interface Attempt {
+  attempt: number;
+  actor: string;
+  cause: string;
+  reason: string | null;
+  execution_arn: string | null;
+  redrive_count: number;
+  step: string | null;
+  claimed_at: string;
+  ended_at: string | null;
+  outcome: string | null;
+  planned: Partial<Counts> | null;
+  saved: Partial<Counts> | null;
+  failed: Partial<Counts> | null;
+  generated: Partial<Counts> | null;
+  tokens: number | null;
+}
+
+export interface RetryPreview {
+  dry_run: true;
+  task_id: string;
+  staged: Counts;
+  to_generate: Counts;
+  total_items: number;
+  estimated_tokens: number | null;
+  estimate_basis: string;
+}
+
+export interface FailureGroup {
+  group_id: string;
+  error_code: string;
+  stage: string;
+  content_type: ContentType;
+  reason: string;
+  example: { task_id: string; concept_id: string; reason: string } | null;
+  tasks: number;
+  items: number;
+  first_seen: string;
+  last_seen: string;
+  transient: boolean;
+  remedy: Action;
+  remedy_text: string;
+  needs_person: boolean;
+  by_hour: [string, number][];
+}
+
+export interface Filter {
+  status?: string[];
+  error_code?: string;
+  content_type?: string;
+  user_id?: string;
+  updated_after?: string;
+  updated_before?: string;
+  q?: string;
+  group_id?: string;
+  task_ids?: string[];
+}
+
+export interface RecoveryPreview {
+  dry_run: true;
+  tasks: number;
+  items: { staged: Counts; to_generate: Counts };
+  estimated_tokens: number | null;
+  estimated_minutes: number | null;
+  refused: Record<string, number>;
+}
+
+export interface Recovery {
+  recovery_id: string;
+  state: string;
+  actor: string;
+  reason: string;
+  filter: Filter;
+  rate_per_minute: number;
+  concurrency: number;
+  token_budget: number | null;
+  canary: number;
+  created_at: string;
+  started_at: string | null;
+  ended_at: string | null;
+  counts: {
+    total: number;
+    waiting: number;
+    running: number;
+    recovered: number;
+    still_failing: number;
+    refused: number;
+  };
+  tokens_used: number;
+  rate_actual: number | null;
+  execution_arn: string | null;
+  stop_reason: string | null;
+}
+
+export interface RecoveryTask {
+  task_id: string;
+  result: string;
+  reason: string | null;
+  attempt: number | null;
+  started_at: string | null;
+  ended_at: string | null;
+  canary: boolean;
+}
+
+export interface Health {
+  status: "ok" | "attention";
+  stuck_tasks: number;
+  drifted_tasks: number;
+  last_sweep: {
+    at: string;
+    seconds: number;
+    checked: number;
+    repaired: number;
+    refused: number;
+    finished: number;
+  } | null;
+  dead_letters: number | null;
+  outbox_waiting: number;
+  tokens: { spent_24h: number; saved_by_staging_24h: number };
+  tasks: Record<string, number>;
+  recoveries_running: number;
+  schema_revision: string | null;
+  release: string | null;
+  attention: { what: string; text: string; runbook: string | null }[];
+}

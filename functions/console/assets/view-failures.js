@@ -1,0 +1,102 @@
+// Current failures, grouped by cause: how many, since when, what the next attempt does, whether a person is needed.
+
+import { useState } from "./vendor/hooks.js";
+import { get } from "./api.js";
+import { RecoveryDialog } from "./heal.js";
+import { html } from "./html.js";
+import { T, moment, number } from "./language.js";
+import { useLive } from "./live.js";
+import { Age, Empty, ErrorNote, Link, Loading, Text, useTitle } from "./parts.js";
+import { href } from "./router.js";
+import { filterOf } from "./view-tasks.js";
+
+/** @typedef {import("./types").FailureGroup} FailureGroup */
+
+const HOURS = 24;
+const HOUR = 3_600_000;
+
+/** @param {{ query: URLSearchParams, session: import("./app.js").Session }} props */
+export function FailuresView({ query, session }) {
+  const filter = filterOf(query);
+  const [healing, setHealing] = useState(/** @type {FailureGroup | null} */ (null));
+  useTitle(T.sections.failures);
+  const { data, error, at, refresh } = useLive(
+    `failures ${JSON.stringify(filter)}`,
+    /** @type {(signal: AbortSignal) => Promise<import("./types").Page<FailureGroup>>} */ (
+      (signal) => get(["failures"], { ...filter, limit: 100 }, signal)
+    ),
+    () => 10_000,
+  );
+  const most = Math.max(1, ...(data?.items ?? []).flatMap((group) => group.by_hour.map(([, items]) => items)));
+  return html`
+    <div class="head"><h1 tabindex="-1">${T.sections.failures}</h1></div>
+    <p class="meta">${T.failures.intro}</p>
+    ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
+    ${!data && !error && html`<${Loading} />`}
+    ${data && data.items.length === 0 && html`<${Empty}>${Object.keys(filter).length ? T.failures.noMatch : T.failures.empty}<//>`}
+    <ul class="groups">
+      ${data?.items.map(
+        (group) => html`
+          <li key=${group.group_id} class="group ${group.needs_person ? "person" : ""}">
+            <div class="group-count">
+              <strong class="big">${number(group.items)}</strong>
+              <span class="meta">${T.failures.counts(T.tasks(group.tasks))}</span>
+            </div>
+            <div class="group-what">
+              <h2><code>${group.error_code}</code> ${T.types[group.content_type] ?? group.content_type}, ${T.stages[group.stage] ?? group.stage}</h2>
+              <p class="clamp3"><${Text} value=${group.reason} /></p>
+              <p class=${group.needs_person ? "needs" : "heals"}>
+                ${group.needs_person ? "▲ " : ""}${T.actions[group.remedy] ?? group.remedy_text}
+              </p>
+              ${
+                group.example &&
+                html`<p class="meta clamp">
+                  ${T.failures.example}: <${Link} to=${href(["tasks", group.example.task_id], { item: group.example.concept_id, type: group.content_type })}
+                    ><${Text} value=${group.example.concept_id}
+                  /><//>
+                </p>`
+              }
+            </div>
+            <div class="group-time">
+              <${Hours} group=${group} most=${most} />
+              <p class="meta">${T.failures.first} <${Age} at=${group.first_seen} /> · ${T.failures.last} <${Age} at=${group.last_seen} /></p>
+            </div>
+            <div class="group-actions">
+              ${session.operates && html`<button type="button" class=${group.needs_person ? "" : "primary"} onClick=${() => setHealing(group)}>${T.failures.heal}</button>`}
+              <${Link} to=${href(["tasks"], { group_id: group.group_id })}>${T.failures.showTasks}<//>
+            </div>
+          </li>
+        `,
+      )}
+    </ul>
+    ${
+      healing &&
+      html`<${RecoveryDialog}
+        filter=${{ group_id: healing.group_id }}
+        scope=${`${T.heal.scopeGroup}: ${healing.error_code}, ${T.types[healing.content_type] ?? healing.content_type}`}
+        onClose=${() => setHealing(null)}
+      />`
+    }
+  `;
+}
+
+/** Items by hour, of the last 24 hours. @param {{ group: FailureGroup, most: number }} props */
+function Hours({ group, most }) {
+  const end = Math.floor(Date.now() / HOUR) * HOUR;
+  const byHour = new Map(group.by_hour.map(([hour, items]) => [Math.floor(Date.parse(hour) / HOUR) * HOUR, items]));
+  const bars = Array.from({ length: HOURS }, (_, k) => end - (HOURS - 1 - k) * HOUR);
+  const label = bars
+    .filter((hour) => byHour.has(hour))
+    .map((hour) => T.failures.inHour(T.items(byHour.get(hour) ?? 0), moment(hour)))
+    .join("; ");
+  return html`
+    <svg class="hours" width="196" height="36" viewBox="0 0 196 36" role="img" aria-label=${`${T.failures.overTime}: ${label || T.none}`}>
+      <path class="axis" d="M2 34.5H194" />
+      ${bars.map((hour, k) => {
+        const items = byHour.get(hour) ?? 0;
+        const height = items ? Math.max(2, Math.round((30 * Math.sqrt(items)) / Math.sqrt(most))) : 0;
+        return items > 0 && html`<rect key=${k} x=${2 + 8 * k} y=${34 - height} width="6" height=${height}><title>${T.failures.inHour(T.items(items), moment(hour))}</title></rect>`;
+      })}
+    </svg>
+  `;
+}

@@ -1,0 +1,75 @@
+// The system: what is stuck or drifted, what was not delivered, what was paid and what staging saved.
+
+import { get } from "./api.js";
+import { html } from "./html.js";
+import { T, number } from "./language.js";
+import { useLive } from "./live.js";
+import { Age, ErrorNote, Id, Link, Loading, Pill, Text, useTitle } from "./parts.js";
+import { href } from "./router.js";
+import { safeLink } from "./view-task.js";
+
+export function HealthView() {
+  useTitle(T.sections.health);
+  const { data, error, at, refresh } = useLive(
+    "health",
+    /** @type {(signal: AbortSignal) => Promise<import("./types").Health>} */ ((signal) => get(["health"], {}, signal)),
+    () => 15_000,
+  );
+  return html`
+    <div class="head"><h1 tabindex="-1">${T.sections.health}</h1></div>
+    ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.health.notAllowed} />`}
+    ${!data && !error && html`<${Loading} />`}
+    ${
+      data &&
+      html`
+        <div class="note ${data.status === "ok" ? "good" : "warn"}">
+          <p><strong>${data.status === "ok" ? T.health.ok : T.health.attention}</strong></p>
+          ${
+            data.attention.length > 0 &&
+            html`<ul>
+              ${data.attention.map((each) => {
+                const url = safeLink(each.runbook);
+                return html`<li key=${each.what}><code>${each.what}</code> <${Text} value=${each.text} /> ${url ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${T.health.runbook} ↗</a>` : each.runbook && html`<span class="meta">${T.health.runbook}: ${each.runbook}</span>`}</li>`;
+              })}
+            </ul>`
+          }
+        </div>
+        <dl class="tiles health">
+          <${Tile} label=${T.health.stuck} help=${T.health.stuckHelp} value=${data.stuck_tasks} bad=${data.stuck_tasks > 0} />
+          <${Tile} label=${T.health.drifted} help=${T.health.driftedHelp} value=${data.drifted_tasks} bad=${data.drifted_tasks > 0} />
+          <${Tile} label=${T.health.deadLetters} help=${T.health.deadLettersHelp} value=${data.dead_letters} bad=${(data.dead_letters ?? 0) > 0} />
+          <${Tile} label=${T.health.outbox} help=${T.health.outboxHelp} value=${data.outbox_waiting} />
+          <${Tile} label=${T.health.spent} value=${data.tokens.spent_24h} />
+          <${Tile} label=${T.health.savedByStaging} value=${data.tokens.saved_by_staging_24h} />
+          <${Tile} label=${T.health.recoveries} value=${data.recoveries_running} to=${href(["recoveries"])} />
+        </dl>
+        <h2>${T.health.sweep}</h2>
+        <p>
+          ${
+            data.last_sweep
+              ? html`<${Age} at=${data.last_sweep.at} /> · ${T.health.sweepText(number(data.last_sweep.checked), number(data.last_sweep.repaired), number(data.last_sweep.finished), number(data.last_sweep.refused))}`
+              : T.health.noSweep
+          }
+        </p>
+        <h2>${T.health.tasksByStatus}</h2>
+        <ul class="legend">
+          ${Object.entries(data.tasks).map(
+            ([status, count]) => html`<li key=${status}><${Link} to=${href(["tasks"], { status })}><${Pill} value=${status} /> <strong>${number(count)}</strong><//></li>`,
+          )}
+        </ul>
+        <dl class="facts">
+          <div><dt>${T.health.release}</dt><dd><${Id} value=${data.release || T.unknown} /></dd></div>
+          <div><dt>${T.health.schema}</dt><dd><${Id} value=${data.schema_revision || T.unknown} /></dd></div>
+        </dl>
+      `
+    }
+  `;
+}
+
+/** @param {{ label: string, help?: string, value: number | null, bad?: boolean, to?: string }} props */
+const Tile = ({ label, help, value, bad, to }) => html`
+  <div class=${bad ? "bad" : ""}>
+    <dd>${bad ? "▲ " : ""}${value === null ? T.unknown : to ? html`<${Link} to=${to}>${number(value)}<//>` : number(value)}</dd>
+    <dt>${label}${help && html`<span class="meta block">${help}</span>`}</dt>
+  </div>
+`;

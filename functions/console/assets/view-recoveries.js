@@ -1,0 +1,226 @@
+// Bulk retries: progress against the rate, the canary, what became of each task; pause, resume, cancel.
+
+import { useState } from "./vendor/hooks.js";
+import { ApiError, get, post } from "./api.js";
+import { html } from "./html.js";
+import { T, duration, number, percent } from "./language.js";
+import { useLive } from "./live.js";
+import { Actor, Age, Bar, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, Text, useTitle } from "./parts.js";
+import { change, href } from "./router.js";
+
+/** @typedef {import("./types").Recovery} Recovery */
+/** @typedef {import("./types").RecoveryTask} RecoveryTask */
+/** @typedef {import("./app.js").Session} Session */
+
+const ACTIVE = ["waiting", "canary", "running"];
+const RESULTS = /** @type {const} */ (["recovered", "still_failing", "refused", "running", "waiting"]);
+
+/** @param {Recovery} recovery */
+const done = ({ counts }) => counts.recovered + counts.still_failing + counts.refused;
+
+/** @param {{ recovery: Recovery }} props */
+const RecoveryBar = ({ recovery }) =>
+  html`<${Bar}
+    parts=${RESULTS.map((result) => [result, recovery.counts[result]])}
+    total=${recovery.counts.total}
+    label=${RESULTS.map((result) => `${T.recoveries.results[result]} ${recovery.counts[result]}`).join(", ")}
+  />`;
+
+export function RecoveriesView() {
+  useTitle(T.sections.recoveries);
+  const { data, error, at, refresh } = useLive(
+    "recoveries",
+    /** @type {(signal: AbortSignal) => Promise<import("./types").Page<Recovery>>} */ ((signal) => get(["recoveries"], { limit: 50 }, signal)),
+    (page) => (page?.items.some((each) => ACTIVE.includes(each.state)) ? 3000 : 15_000),
+  );
+  return html`
+    <div class="head"><h1 tabindex="-1">${T.sections.recoveries}</h1></div>
+    <p class="meta">${T.recoveries.intro}</p>
+    ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} forbidden=${T.recoveries.notAllowed} />`}
+    ${!data && !error && html`<${Loading} />`}
+    ${data && data.items.length === 0 && html`<${Empty}>${T.recoveries.empty}<//>`}
+    <ul class="groups">
+      ${data?.items.map(
+        (recovery) => html`
+          <li key=${recovery.recovery_id} class="group recovery">
+            <div class="group-what">
+              <h2><${Link} to=${href(["recoveries", recovery.recovery_id])} class="clamp"><${Text} value=${recovery.reason} /><//></h2>
+              <p class="meta"><${Pill} value=${recovery.state} words=${T.recoveries.states} /> <${Actor} actor=${recovery.actor} /> · <${Age} at=${recovery.created_at} /></p>
+            </div>
+            <div class="group-time wide">
+              <${RecoveryBar} recovery=${recovery} />
+              <p class="meta">${T.recoveries.progress(number(done(recovery)), number(recovery.counts.total))}</p>
+            </div>
+          </li>
+        `,
+      )}
+    </ul>
+  `;
+}
+
+/** @param {{ id: string, query: URLSearchParams, session: Session }} props */
+export function RecoveryView({ id, query, session }) {
+  const [asking, setAsking] = useState(false);
+  const [refused, setRefused] = useState(/** @type {ApiError | null} */ (null));
+  const [busy, setBusy] = useState(false);
+  const result = query.get("result");
+  const { data, error, at, refresh } = useLive(
+    `recovery ${id}`,
+    /** @type {(signal: AbortSignal) => Promise<Recovery>} */ ((signal) => get(["recoveries", id], {}, signal)),
+    (found) => (found && ACTIVE.includes(found.state) ? 2000 : 10_000),
+  );
+  useTitle(data?.reason.slice(0, 100) ?? T.sections.recoveries);
+
+  /** @param {"pause" | "resume" | "cancel"} action */
+  const act = async (action) => {
+    setBusy(true);
+    setRefused(null);
+    setAsking(false);
+    try {
+      await post(["recoveries", id, action], {});
+    } catch (failure) {
+      if (!(failure instanceof ApiError)) throw failure;
+      setRefused(failure);
+    }
+    setBusy(false);
+    refresh();
+  };
+
+  const back = html`<p><${Link} to=${href(["recoveries"])}>← ${T.recoveries.all}<//></p>`;
+  if (!data) {
+    return html`${back}
+      <h1 tabindex="-1" class="clamp"><${Id} value=${id} /></h1>
+      ${error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} />` : html`<${Loading} />`}`;
+  }
+  const active = ACTIVE.includes(data.state);
+  const paused = data.state === "paused";
+  const left = data.counts.waiting + data.counts.running;
+  return html`
+    ${back}
+    <div class="task-head">
+      <h1 tabindex="-1" class="clamp3"><${Text} value=${data.reason} /></h1>
+      <${Pill} value=${data.state} words=${T.recoveries.states} />
+    </div>
+    <p class="meta"><${Id} value=${data.recovery_id} class="clamp" /></p>
+    ${
+      session.operates &&
+      (active || paused) &&
+      html`<div class="task-actions">
+        ${active && html`<button type="button" disabled=${busy} onClick=${() => act("pause")}>${T.recoveries.pause}</button>`}
+        ${paused && html`<button type="button" class="primary" disabled=${busy} onClick=${() => act("resume")}>${T.recoveries.resume}</button>`}
+        <button type="button" disabled=${busy} onClick=${() => setAsking(true)}>${T.recoveries.cancel}</button>
+      </div>`
+    }
+    ${refused && html`<${ErrorNote} error=${refused} />`} ${error && html`<${ErrorNote} error=${error} at=${at} retry=${refresh} />`}
+    <p class="saved"><strong class="big">${percent(done(data), data.counts.total)} %</strong> ${T.recoveries.progress(number(done(data)), number(data.counts.total))}</p>
+    <div class="recovery-bar"><${RecoveryBar} recovery=${data} /></div>
+    <ul class="legend">
+      ${RESULTS.map((each) => html`<li key=${each}><span class="swatch part-${each}"></span> ${T.recoveries.results[each]} <strong>${number(data.counts[each])}</strong></li>`)}
+    </ul>
+    ${data.stop_reason && html`<p class="note warn"><strong>${T.recoveries.stopReason}:</strong> <${Text} value=${data.stop_reason} /></p>`}
+    <dl class="facts">
+      <div><dt>${T.recoveries.rateLabel}</dt><dd>${T.recoveries.rate(data.rate_actual === null ? T.none : number(Math.round(data.rate_actual * 10) / 10), number(data.rate_per_minute))}</dd></div>
+      ${active && left > 0 && html`<div><dt>${T.recoveries.remaining}</dt><dd>${duration((60 * left) / data.rate_per_minute)}</dd></div>`}
+      <div><dt>${T.recoveries.canary}</dt><dd>${data.canary ? T.tasks(data.canary) : T.recoveries.noCanary}</dd></div>
+      <div><dt>${T.recoveries.limits}</dt><dd>${number(data.concurrency)} ${T.recoveries.concurrency}</dd></div>
+      <div><dt>${T.recoveries.tokens}</dt><dd>${data.token_budget === null ? number(data.tokens_used) : T.task.ofBudget(number(data.tokens_used), number(data.token_budget))}</dd></div>
+      <div><dt>${T.recoveries.by}</dt><dd><${Actor} actor=${data.actor} /></dd></div>
+      <div><dt>${T.recoveries.started}</dt><dd><${Age} at=${data.started_at ?? data.created_at} /></dd></div>
+      ${data.ended_at && html`<div><dt>${T.recoveries.ended}</dt><dd><${Age} at=${data.ended_at} /></dd></div>`}
+      <div><dt>${T.recoveries.filter}</dt><dd><${Text} value=${filterText(data.filter)} class="clamp3" /></dd></div>
+    </dl>
+    <${Results} id=${id} recovery=${data} result=${result} />
+    ${
+      asking &&
+      html`<${Dialog} heading=${T.recoveries.cancel} onClose=${() => setAsking(false)}>
+        <p>${T.recoveries.cancelText}</p>
+        <div class="actions">
+          <button type="button" class="danger" onClick=${() => act("cancel")}>${T.recoveries.cancel}</button>
+          <button type="button" onClick=${() => setAsking(false)}>${T.heal.keep}</button>
+        </div>
+      <//>`
+    }
+  `;
+}
+
+/** @param {import("./types").Filter} filter */
+function filterText(filter) {
+  const parts = Object.entries(filter)
+    .filter(([, value]) => value !== null && value !== undefined && value.length > 0)
+    .map(([name, value]) => `${name}: ${Array.isArray(value) ? (value.length > 3 ? `${value.length}` : value.join(", ")) : value}`);
+  return parts.join(" · ") || T.all;
+}
+
+/** @param {{ id: string, recovery: Recovery, result: string | null }} props */
+function Results({ id, recovery, result }) {
+  const [older, setOlder] = useState(/** @type {{ key: string, rows: RecoveryTask[], cursor: string | null }} */ ({ key: "", rows: [], cursor: null }));
+  const key = `recovery-tasks ${id} ${result ?? ""}`;
+  const { data, error, at, refresh } = useLive(
+    key,
+    /** @type {(signal: AbortSignal) => Promise<import("./types").Page<RecoveryTask>>} */ (
+      (signal) => get(["recoveries", id, "tasks"], { result, limit: 50 }, signal)
+    ),
+    () => (ACTIVE.includes(recovery.state) ? 3000 : 15_000),
+  );
+  const extra = older.key === key ? older : { rows: [], cursor: null };
+  const shown = new Set(data?.items.map((each) => each.task_id));
+  const rows = [...(data?.items ?? []), ...extra.rows.filter((each) => !shown.has(each.task_id))];
+  const cursor = extra.rows.length ? extra.cursor : (data?.next_cursor ?? null);
+  const more = async () => {
+    try {
+      const page = await get(["recoveries", id, "tasks"], { result, limit: 50, cursor });
+      setOlder({ key, rows: [...extra.rows, ...page.items], cursor: page.next_cursor });
+    } catch {
+      refresh(); // its error is shown, and it tries again
+    }
+  };
+  return html`
+    <section aria-labelledby="results-heading">
+      <div class="head">
+        <h2 id="results-heading">${T.recoveries.tasks}</h2>
+        <div class="chips" role="group" aria-labelledby="results-heading">
+          ${[null, ...RESULTS].map(
+            (each) => html`<button
+              type="button"
+              key=${each ?? "all"}
+              class="chip ${result === each ? "on" : ""}"
+              aria-pressed=${result === each}
+              onClick=${() => change({ result: each }, { replace: true })}
+            >
+              ${each ? T.recoveries.results[each] : T.recoveries.allResults}
+            </button>`,
+          )}
+        </div>
+      </div>
+      ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
+      ${data && rows.length === 0 && html`<${Empty}>${T.recoveries.noTasks}<//>`}
+      ${
+        rows.length > 0 &&
+        html`<table class="cards">
+          <thead>
+            <tr>
+              <th>${T.tasksView.columns.status}</th>
+              <th>${T.tasksView.columns.task}</th>
+              <th>${T.recoveries.reason}</th>
+              <th class="right">${T.recoveries.ended}</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${rows.map(
+              (each) => html`<tr key=${each.task_id}>
+                <td class="status">
+                  <${Pill} value=${each.result} words=${T.recoveries.results} />
+                  ${each.canary && html`<span class="meta"> ${T.recoveries.isCanary}</span>`}
+                </td>
+                <td class="main"><${Link} to=${href(["tasks", each.task_id])} class="clamp"><${Id} value=${each.task_id} /><//></td>
+                <td class="reason"><span class="clamp"><${Text} value=${each.reason} /></span></td>
+                <td class="right age"><${Age} at=${each.ended_at ?? each.started_at} /></td>
+              </tr>`,
+            )}
+          </tbody>
+        </table>`
+      }
+      ${cursor && html`<p class="more"><button type="button" onClick=${more}>${T.more}</button></p>`}
+    </section>
+  `;
+}

@@ -1,0 +1,486 @@
+// One task: how much is saved, why something is missing, the whole roadmap as a map, and its attempts.
+
+import { useCallback, useEffect, useMemo, useState } from "./vendor/hooks.js";
+import { get } from "./api.js";
+import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
+import { html } from "./html.js";
+import { ItemDrawer } from "./item.js";
+import { T, duration, number, percent } from "./language.js";
+import { useLive } from "./live.js";
+import { TYPES, TaskMap } from "./map.js";
+import { STATES } from "./marks.js";
+import { Actor, Age, Announce, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Text, sum, useTitle, useToast } from "./parts.js";
+import { change, href } from "./router.js";
+
+/** @typedef {import("./types").Task} Task */
+/** @typedef {import("./types").ItemsPage} ItemsPage */
+/** @typedef {import("./types").Attempt} Attempt */
+/** @typedef {import("./types").Reason} Reason */
+/** @typedef {import("./app.js").Session} Session */
+/** @typedef {{ outline: import("./map.js").Outline, states: string, reasons: Reason[], reasonOf: Map<number, number>, attempt: number }} Items */
+
+const CONCEPTS = 3000;
+
+/** @param {{ id: string, query: URLSearchParams, session: Session }} props */
+export function TaskView({ id, query, session }) {
+  const [toast, setToast] = useToast();
+  const [dialog, setDialog] = useState(/** @type {any} */ (null));
+
+  const task = useLive(
+    `task ${id}`,
+    /** @type {(signal: AbortSignal) => Promise<Task>} */ ((signal) => get(["tasks", id], session.scope(), signal)),
+    (found) => (found?.live || found?.status === "processing" ? 1500 : 10_000),
+  );
+  const version = `${task.data?.attempt} ${task.data?.updated_at} ${task.data?.status}`;
+  const items = useLive(
+    `items ${id} ${task.data?.roadmap_id ?? ""}`,
+    /** @type {(signal: AbortSignal, previous: Items | null) => Promise<any>} */ (
+      async (signal, previous) => (task.data?.roadmap_id ? loadItems(id, session, task.data.attempt, signal, previous) : null)
+    ),
+    () => (task.data?.live || task.data?.status === "processing" ? 1500 : 10_000),
+  );
+  const attempts = useLive(
+    `attempts ${id}`,
+    /** @type {(signal: AbortSignal) => Promise<Attempt[]>} */ (
+      async (signal) => (await get(["tasks", id, "attempts"], { ...session.scope(), limit: 50 }, signal)).items
+    ),
+    () => (task.data?.live ? 4000 : null),
+  );
+  useEffect(() => attempts.refresh(), [version]);
+
+  useTitle(task.data?.title?.slice(0, 100) || id.slice(0, 100));
+  const refresh = () => {
+    task.refresh();
+    items.refresh();
+  };
+  /** @param {string} message */
+  const onDone = (message) => {
+    setDialog(null);
+    setToast(message);
+    refresh();
+  };
+  const close = () => setDialog(null);
+
+  const openItem = query.get("item");
+  const openType = /** @type {import("./types").ContentType} */ (query.get("type") ?? "tutorial");
+  const onOpen = useCallback(
+    (/** @type {string} */ concept, /** @type {string} */ type) => change({ item: concept, type }, { replace: true }),
+    [],
+  );
+  const onClose = useCallback(() => change({ item: null, type: null }, { replace: true }), []);
+
+  if (!task.data) {
+    return html`
+      <p><${Link} to=${href(["tasks"])}>← ${T.task.allTasks}<//></p>
+      <h1 tabindex="-1" class="clamp"><${Id} value=${id} /></h1>
+      ${task.error ? html`<${ErrorNote} error=${task.error} retry=${task.refresh} missing=${T.task.vanished} />` : html`<${Loading} />`}
+    `;
+  }
+
+  const found = task.data;
+  const name = { task_id: found.task_id, user_id: session.userFor(found.user_id) };
+  const shown = items.data;
+  const chosen = query.get("reason");
+  const chosenIndex = shown && chosen ? shown.reasons.findIndex((each) => reasonKey(each) === chosen) : -1;
+  const reason = chosenIndex >= 0 ? chosenIndex : null;
+  const acts = session.acts && !session.viewsOnly;
+  const concept = shown?.outline.concepts.find((each) => each.id === openItem) ?? null;
+
+  return html`
+    <div class="task-page ${concept ? "with-drawer" : ""}">
+      <div class="task-main">
+        <p><${Link} to=${href(["tasks"])}>← ${T.task.allTasks}<//></p>
+        <${Head}
+          task=${found}
+          items=${shown}
+          acts=${acts}
+          onRetry=${() => setDialog(html`<${RetryDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
+          onRedrive=${() => setDialog(html`<${RedriveDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
+          onCancel=${() => setDialog(html`<${CancelDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
+        />
+        ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
+        ${shown && html`<${Reasons} reasons=${shown.reasons} chosen=${reason} />`}
+        ${
+          !shown &&
+          (found.roadmap_id
+            ? items.error
+              ? html`<${ErrorNote} error=${items.error} retry=${items.refresh} />`
+              : html`<${Loading} />`
+            : html`<${Empty}>${T.task.noRoadmap}<//>`)
+        }
+        ${
+          shown &&
+          (shown.outline.concepts.length === 0
+            ? html`<${Empty}>${T.task.nothing}<//>`
+            : html`
+                <section aria-labelledby="map-heading">
+                  <div class="head">
+                    <h2 id="map-heading">${T.task.map}</h2>
+                    <${TypeRetries} task=${found} acts=${acts && found.actions.retry} onRetry=${(/** @type {any} */ part) =>
+                      setDialog(html`<${RetryDialog} task=${name} part=${part} what=${T.typesMany[part.content_type]} onClose=${close} onDone=${onDone} />`)} />
+                    ${shown.outline.concepts.length > 100 && html`<${FindConcept} outline=${shown.outline} onOpen=${onOpen} />`}
+                  </div>
+                  <p class="meta" id="map-help">${T.task.mapHelp}</p>
+                  <${TaskMap}
+                    outline=${shown.outline}
+                    states=${shown.states}
+                    reasonOf=${shown.reasonOf}
+                    reason=${reason}
+                    open=${openItem}
+                    onOpen=${onOpen}
+                  />
+                </section>
+              `)
+        }
+        <${Attempts} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh} />
+      </div>
+      ${
+        concept &&
+        shown &&
+        html`<${ItemDrawer}
+          key=${concept.id}
+          task=${found}
+          concept=${concept}
+          type=${openType}
+          states=${shown.states.slice(3 * concept.index, 3 * concept.index + 3)}
+          session=${session}
+          acts=${acts && found.actions.retry}
+          onClose=${onClose}
+          onRetry=${(/** @type {any} */ part) =>
+            setDialog(html`<${RetryDialog} task=${name} part=${part} what=${concept.name} onClose=${close} onDone=${onDone} />`)}
+        />`
+      }
+    </div>
+    ${dialog} <${Announce} text=${toast} />
+  `;
+}
+
+/** A reason's name in the address. @param {Reason} reason */
+const reasonKey = (reason) => `${reason.error_code}.${reason.stage}.${reason.content_type}.${checksum(reason.reason)}`;
+
+/** @param {string} text */
+function checksum(text) {
+  let sum = 0;
+  for (const character of text) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) >>> 0;
+  return sum.toString(36);
+}
+
+/**
+ * Load a task's items. Names come once; later only states are asked for, unless the roadmap has changed.
+ * @param {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal
+ * @param {Items | null} previous @returns {Promise<Items>}
+ */
+async function loadItems(id, session, attempt, signal, previous) {
+  if (previous && previous.outline.concepts.length > 0) {
+    const loaded = await loadPages(id, { ...session.scope(), states_only: true }, signal);
+    if (loaded.states.length === previous.states.length) return { ...loaded, outline: previous.outline, attempt };
+  }
+  const loaded = await loadPages(id, session.scope(), signal);
+  return { ...loaded, outline: outlineOf(loaded.stages), attempt };
+}
+
+/** @param {string} id @param {import("./api.js").Query} query @param {AbortSignal} signal */
+async function loadPages(id, query, signal) {
+  let states = "";
+  /** @type {NonNullable<ItemsPage["stages"]>} */
+  const stages = [];
+  /** @type {Reason[]} */
+  const reasons = [];
+  /** @type {Map<string, number>} */
+  const known = new Map();
+  /** @type {Map<number, number>} */
+  const reasonOf = new Map();
+  /** @type {string | null} */
+  let cursor = null;
+  do {
+    /** @type {ItemsPage} */
+    const page = await get(["tasks", id, "items"], { ...query, limit: CONCEPTS, cursor }, signal);
+    const places = (page.reasons ?? []).map((reason) => {
+      const key = reasonKey(reason);
+      const place = known.get(key) ?? reasons.push({ ...reason, items: 0 }) - 1;
+      known.set(key, place);
+      return place;
+    });
+    for (const [item, reason] of page.reason_of ?? []) {
+      const place = places[reason];
+      const known = place === undefined ? undefined : reasons[place];
+      if (place === undefined || !known) continue;
+      reasonOf.set(states.length + item, place);
+      known.items += 1;
+    }
+    states += page.states;
+    for (const stage of page.stages ?? []) {
+      // A page may end inside a stage or a module: the next one goes on with the same name.
+      const last = stages.at(-1);
+      if (!last || last.name !== stage.name) {
+        stages.push({ name: stage.name, modules: [...stage.modules] });
+        continue;
+      }
+      const [first, ...rest] = stage.modules;
+      const module = last.modules.at(-1);
+      if (first && module && module.name === first.name) {
+        last.modules[last.modules.length - 1] = { name: module.name, concepts: [...module.concepts, ...first.concepts] };
+        last.modules.push(...rest);
+      } else last.modules.push(...stage.modules);
+    }
+    cursor = page.next_cursor;
+  } while (cursor);
+  return { states, stages, reasons, reasonOf };
+}
+
+/** @param {NonNullable<ItemsPage["stages"]>} stages @returns {import("./map.js").Outline} */
+function outlineOf(stages) {
+  /** @type {import("./map.js").Concept[]} */
+  const concepts = [];
+  /** @type {import("./map.js").Module[]} */
+  const modules = [];
+  return {
+    concepts,
+    modules,
+    stages: stages.map((stage, s) => ({
+      name: stage.name,
+      modules: stage.modules
+        .filter((module) => module.concepts.length > 0)
+        .map((module) => {
+          const first = concepts.length;
+          const own = module.concepts.map(([id, name], k) => ({ id, name: name || id, index: first + k }));
+          concepts.push(...own);
+          const made = { name: module.name, stage: s, first, concepts: own };
+          modules.push(made);
+          return made;
+        }),
+    })),
+  };
+}
+
+/** @param {Task} task */
+function totals(task) {
+  let total = 0;
+  let saved = 0;
+  for (const type of TYPES) {
+    total += task.progress?.[type]?.total ?? 0;
+    saved += task.progress?.[type]?.saved ?? 0;
+  }
+  return { total, saved, missing: total - saved };
+}
+
+/** @param {{ task: Task, items: Items | null, acts: boolean, onRetry: () => void, onRedrive: () => void, onCancel: () => void }} props */
+function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
+  const counts = useMemo(() => {
+    /** @type {Record<string, number>} */
+    const found = {};
+    for (const state of items?.states ?? "") found[state] = (found[state] ?? 0) + 1;
+    return found;
+  }, [items?.states]);
+  const known = totals(task);
+  const total = items ? items.states.length : known.total;
+  const saved = items ? (counts.S ?? 0) : known.saved;
+  const missing = total - saved;
+  const url = safeLink(task.execution_url);
+  return html`
+    <div class="task-head">
+      <h1 tabindex="-1" class="clamp3"><${Text} value=${task.title || T.tasksView.untitled} /></h1>
+      <${Pill} value=${task.status} />
+      ${task.live && html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`}
+    </div>
+    <p class="meta ids"><${Id} value=${task.task_id} class="clamp" /></p>
+    <div class="task-actions">
+      ${
+        acts &&
+        task.actions.retry &&
+        (missing > 0 || task.status !== "completed") &&
+        html`<button type="button" class="primary" onClick=${onRetry}>
+          ${missing > 0 ? T.task.retry(number(missing)) : T.task.finalize}
+        </button>`
+      }
+      ${acts && task.actions.checkpoint && html`<button type="button" onClick=${onRedrive}>${T.task.redrive}</button>`}
+      ${acts && task.actions.cancel && html`<button type="button" onClick=${onCancel}>${T.task.cancelTask}</button>`}
+      ${url && html`<a href=${url} target="_blank" rel="noopener noreferrer">${T.task.execution} ↗</a>`}
+    </div>
+    ${
+      total > 0 &&
+      html`
+        <p class="saved"><strong class="big">${percent(saved, total)} %</strong> ${T.task.saved(number(saved), number(total))}</p>
+        <ul class="legend">
+          ${STATES.filter((state) => state === "S" || (counts[state] ?? 0) > 0).map(
+            (state) => html`<li key=${state} title=${T.statesHelp[state]}>
+              <${Mark} state=${state} /> ${T.states[state]} <strong>${number(counts[state] ?? 0)}</strong>
+            </li>`,
+          )}
+        </ul>
+      `
+    }
+    ${task.error_message && html`<p class="note calm clamp3"><${Text} value=${task.error_message} /></p>`}
+    <dl class="facts">
+      <div><dt>${T.task.attempt}</dt><dd>${number(task.attempt)}</dd></div>
+      <div><dt>${T.task.updated}</dt><dd><${Age} at=${task.updated_at} /></dd></div>
+      <div><dt>${T.task.created}</dt><dd><${Age} at=${task.created_at} /></dd></div>
+      ${
+        task.tokens &&
+        html`<div><dt>${T.task.tokens}</dt>
+          <dd>${task.tokens.budget === null ? number(task.tokens.used) : T.task.ofBudget(number(task.tokens.used), number(task.tokens.budget))}</dd></div>`
+      }
+      <div><dt>${T.task.user}</dt><dd><${Id} value=${task.user_id} class="clamp" /></dd></div>
+      ${task.roadmap_id && html`<div><dt>${T.task.roadmap}</dt><dd><${Id} value=${task.roadmap_id} class="clamp" /></dd></div>`}
+    </dl>
+  `;
+}
+
+/** An address that may stand in a link, or null: the API is trusted, what it was given may not be. @param {string | null} url */
+export const safeLink = (url) => (url && /^https:\/\//i.test(url) ? url : null);
+
+/** @param {{ reasons: Reason[], chosen: number | null }} props */
+function Reasons({ reasons, chosen }) {
+  const rows = reasons
+    .map((reason, index) => ({ reason, index }))
+    .filter(({ reason }) => reason.items > 0)
+    .sort((a, b) => Number(b.reason.needs_person) - Number(a.reason.needs_person) || b.reason.items - a.reason.items);
+  if (rows.length === 0) return null;
+  const total = rows.reduce((all, { reason }) => all + reason.items, 0);
+  return html`
+    <section class="reasons" aria-labelledby="reasons-heading">
+      <h2 id="reasons-heading">${T.task.problems(number(total))}</h2>
+      <ul>
+        ${rows.map(
+          ({ reason, index }) => html`
+            <li key=${index} class=${chosen === index ? "chosen" : ""}>
+              <button
+                type="button"
+                class="reason-row"
+                aria-pressed=${chosen === index}
+                title=${T.task.show}
+                onClick=${() => change({ reason: chosen === index ? null : reasonKey(reason) }, { replace: true })}
+              >
+                <strong class="count">${number(reason.items)}</strong>
+                <span class="reason-what">
+                  ${T.types[reason.content_type] ?? reason.content_type} · ${T.stages[reason.stage] ?? reason.stage} · <code>${reason.error_code}</code>
+                </span>
+                <span class="reason-text clamp"><${Text} value=${reason.reason} /></span>
+                <span class="reason-next">
+                  ${reason.needs_person ? html`<span class="needs">▲ ${T.needsPerson}</span>` : html`<span class="heals">${T.actions[reason.remedy] ?? T.healsItself}</span>`}
+                </span>
+              </button>
+            </li>
+          `,
+        )}
+      </ul>
+      ${
+        chosen !== null &&
+        html`<p class="meta">
+          ${T.task.onlyThis}
+          <button type="button" class="quiet" onClick=${() => change({ reason: null }, { replace: true })}>${T.task.showAll}</button>
+        </p>`
+      }
+    </section>
+  `;
+}
+
+/** @param {{ task: Task, acts: boolean, onRetry: (part: { content_type: string }) => void }} props */
+function TypeRetries({ task, acts, onRetry }) {
+  const missing = TYPES.filter((type) => (task.progress?.[type]?.missing ?? 0) > 0);
+  if (!acts || missing.length === 0) return null;
+  return html`<span class="type-retries">
+    ${missing.map(
+      (type) => html`<button type="button" key=${type} class="small" onClick=${() => onRetry({ content_type: type })}>
+        ${T.task.retryType(T.typesMany[type] ?? type, number(task.progress[type].missing))}
+      </button>`,
+    )}
+  </span>`;
+}
+
+/** @param {{ outline: import("./map.js").Outline, onOpen: (id: string, type: any) => void }} props */
+function FindConcept({ outline, onOpen }) {
+  const [text, setText] = useState("");
+  const [after, setAfter] = useState(-1);
+  const wanted = text.trim().toLocaleLowerCase();
+  const matches = useMemo(
+    () =>
+      wanted
+        ? outline.concepts.filter((each) => each.name.toLocaleLowerCase().includes(wanted) || each.id.toLocaleLowerCase().includes(wanted))
+        : [],
+    [outline, wanted],
+  );
+  const next = () => {
+    const found = matches.find((each) => each.index > after) ?? matches[0];
+    if (!found) return;
+    setAfter(found.index);
+    onOpen(found.id, "tutorial");
+  };
+  return html`
+    <form
+      class="find"
+      role="search"
+      onSubmit=${(/** @type {Event} */ event) => {
+        event.preventDefault();
+        next();
+      }}
+    >
+      <input
+        type="search"
+        aria-label=${T.task.find}
+        placeholder=${T.task.find}
+        maxlength="200"
+        value=${text}
+        onInput=${(/** @type {any} */ event) => {
+          setText(event.currentTarget.value);
+          setAfter(-1);
+        }}
+      />
+      <button type="submit" disabled=${matches.length === 0}>${T.task.findNext}</button>
+      <span class="meta" role="status">${wanted && T.task.matches(number(matches.length))}</span>
+    </form>
+  `;
+}
+
+/** @param {{ attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void }} props */
+function Attempts({ attempts, error, retry }) {
+  return html`
+    <section class="attempts" aria-labelledby="attempts-heading">
+      <h2 id="attempts-heading">${T.task.attempts}</h2>
+      ${error && html`<${ErrorNote} error=${error} retry=${retry} />`}
+      ${attempts && attempts.length === 0 && html`<${Empty}>${T.task.noAttempts}<//>`}
+      ${
+        attempts &&
+        attempts.length > 0 &&
+        html`<ol reversed>
+          ${attempts.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} />`)}
+        </ol>`
+      }
+    </section>
+  `;
+}
+
+/** @param {{ attempt: Attempt }} props */
+function AttemptEntry({ attempt }) {
+  const planned = sum(attempt.planned);
+  const saved = sum(attempt.saved);
+  const failed = sum(attempt.failed);
+  const ended = attempt.ended_at;
+  return html`
+    <li class="attempt ${attempt.outcome ?? "open"}">
+      <div class="attempt-head">
+        <strong>${T.task.attemptNumber(attempt.attempt)}</strong>
+        ${
+          attempt.outcome
+            ? html`<${Pill} value=${attempt.outcome} words=${T.task.outcomes} />`
+            : html`<span class="pill busy">${T.task.running}</span>`
+        }
+        <span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>
+        <${Actor} actor=${attempt.actor} />
+        <span class="meta">
+          <${Age} at=${attempt.claimed_at} />${ended ? ` · ${duration((Date.parse(ended) - Date.parse(attempt.claimed_at)) / 1000)}` : ""}
+          ${attempt.redrive_count > 0 ? ` · ${T.task.redriven} ${number(attempt.redrive_count)}×` : ""}
+        </span>
+      </div>
+      ${attempt.reason && html`<p class="clamp3">“<${Text} value=${attempt.reason} />”</p>`}
+      <p class="counts">
+        <span>${T.task.planned} <strong>${number(planned)}</strong></span>
+        <span>${T.task.savedCount} <strong>${number(saved)}</strong></span>
+        <span class=${failed ? "bad-text" : ""}>${T.task.failedCount} <strong>${number(failed)}</strong></span>
+        <span>${T.task.generated} <strong>${number(sum(attempt.generated))}</strong></span>
+        ${attempt.tokens ? html`<span>${T.tokens(number(attempt.tokens))}</span>` : ""}
+        ${!attempt.outcome && attempt.step ? html`<span class="meta">${attempt.step}</span>` : ""}
+      </p>
+    </li>
+  `;
+}

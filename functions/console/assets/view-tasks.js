@@ -1,0 +1,280 @@
+// All tasks that the caller may see: filter, progress, reason, age; select and heal.
+
+import { useEffect, useState } from "./vendor/hooks.js";
+import { get } from "./api.js";
+import { RecoveryDialog } from "./heal.js";
+import { html } from "./html.js";
+import { T, number } from "./language.js";
+import { useLive } from "./live.js";
+import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, Text, useTitle } from "./parts.js";
+import { change, href } from "./router.js";
+
+/** @typedef {import("./types").TaskRow} TaskRow */
+/** @typedef {import("./types").TaskPage} TaskPage */
+/** @typedef {import("./app.js").Session} Session */
+
+const STATUSES = ["failed", "partial_failure", "processing", "pending", "cancelled", "completed"];
+const PAGE = 50;
+const HOURS = /** @type {Record<string, number>} */ ({ "1h": 1, "24h": 24, "7d": 168 });
+
+/** What the address asks for, as the API's parameters. @param {URLSearchParams} query */
+export function filterOf(query) {
+  const within = HOURS[query.get("within") ?? ""];
+  /** @type {import("./types").Filter} */
+  const filter = {};
+  const status = query.getAll("status");
+  if (status.length) filter.status = status;
+  for (const name of /** @type {const} */ (["error_code", "content_type", "user_id", "q", "group_id"])) {
+    const value = query.get(name);
+    if (value) filter[name] = value;
+  }
+  // To the minute, so that the same filter is the same request for a while.
+  if (within) filter.updated_after = new Date(Math.floor(Date.now() / 60_000) * 60_000 - within * 3_600_000).toISOString();
+  return filter;
+}
+
+/** @param {{ query: URLSearchParams, session: Session }} props */
+export function TasksView({ query, session }) {
+  const filter = filterOf(query);
+  const key = JSON.stringify({ ...filter, updated_after: query.get("within") });
+  const [live, setLive] = useState(true);
+  const [older, setOlder] = useState(/** @type {{ key: string, rows: TaskRow[], cursor: string | null }} */ ({ key, rows: [], cursor: null }));
+  const [loadingMore, setLoadingMore] = useState(false);
+  const [chosen, setChosen] = useState(/** @type {ReadonlySet<string>} */ (new Set()));
+  const [healing, setHealing] = useState(/** @type {"chosen" | "all" | null} */ (null));
+  useTitle(T.sections.tasks);
+  useEffect(() => setChosen(new Set()), [key]);
+
+  const { data, error, at, refresh } = useLive(
+    `tasks ${key}`,
+    /** @type {(signal: AbortSignal) => Promise<TaskPage>} */ ((signal) => get(["tasks"], { ...filter, limit: PAGE }, signal)),
+    (page) => (live ? (page?.items.some((task) => task.status === "processing") ? 3000 : 10_000) : null),
+  );
+
+  const extra = older.key === key ? older : { rows: [], cursor: null };
+  const shown = new Set(data?.items.map((task) => task.task_id));
+  const rows = [...(data?.items ?? []), ...extra.rows.filter((task) => !shown.has(task.task_id))];
+  const cursor = extra.rows.length ? extra.cursor : (data?.next_cursor ?? null);
+  const more = async () => {
+    setLoadingMore(true);
+    try {
+      const page = /** @type {TaskPage} */ (await get(["tasks"], { ...filter, limit: PAGE, cursor }));
+      setOlder({ key, rows: [...extra.rows, ...page.items], cursor: page.next_cursor });
+    } catch {
+      refresh(); // its error is shown, and it tries again
+    } finally {
+      setLoadingMore(false);
+    }
+  };
+
+  const filtered = Object.keys(filter).length > 0;
+  const total = data ? number(data.total) : "";
+  /** @param {string} id */
+  const toggle = (id) => {
+    const next = new Set(chosen);
+    if (!next.delete(id)) next.add(id);
+    setChosen(next);
+  };
+
+  return html`
+    <div class="head">
+      <h1 tabindex="-1">${T.sections.tasks}</h1>
+      ${data && html`<span class="meta" role="status">${T.tasksView.found(data.total, data.total_is_exact, total)}</span>`}
+      ${
+        session.operates &&
+        filtered &&
+        data &&
+        data.total > 0 &&
+        html`<button type="button" onClick=${() => setHealing("all")}>
+          ${T.tasksView.allMatching(data.total_is_exact ? total : `${total}+`)}
+        </button>`
+      }
+      <span class="spring"></span>
+      <button
+        type="button"
+        class="quiet"
+        aria-pressed=${!live}
+        onClick=${() => {
+          setLive(!live);
+          refresh();
+        }}
+      >
+        <span class="pulse ${live && !error ? "on" : ""}"></span>${live ? T.tasksView.live : T.tasksView.paused}
+        <span class="visually-hidden">: ${live ? T.tasksView.pause : T.tasksView.resume}</span>
+      </button>
+    </div>
+    <${FilterBar} query=${query} session=${session} filtered=${filtered} />
+    ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
+    ${!data && !error && html`<${Loading} />`}
+    ${
+      data &&
+      rows.length === 0 &&
+      (filtered
+        ? html`<${Empty}>${T.tasksView.noMatch} <${Link} to=${href(["tasks"])}>${T.tasksView.clear}<//><//>`
+        : html`<${Empty}>${session.sees ? T.tasksView.empty : T.tasksView.emptyOwner}<//>`)
+    }
+    ${
+      rows.length > 0 &&
+      html`<${Table} rows=${rows} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
+    }
+    ${cursor && html`<p class="more"><button type="button" disabled=${loadingMore} onClick=${more}>${T.more}</button></p>`}
+    ${
+      session.operates &&
+      chosen.size > 0 &&
+      html`<div class="bulk" role="group" aria-label=${T.tasksView.select}>
+        <span role="status">${T.tasksView.selected(number(chosen.size))}</span>
+        <button type="button" class="primary" onClick=${() => setHealing("chosen")}>${T.tasksView.heal(number(chosen.size))}</button>
+        <button type="button" class="quiet" onClick=${() => setChosen(new Set())}>${T.tasksView.unselect}</button>
+      </div>`
+    }
+    ${
+      healing &&
+      html`<${RecoveryDialog}
+        filter=${healing === "all" ? filter : { task_ids: [...chosen] }}
+        scope=${healing === "all" ? (filter.group_id ? T.heal.scopeGroup : T.heal.scopeFilter) : T.heal.scopeTasks(number(chosen.size))}
+        onClose=${() => setHealing(null)}
+      />`
+    }
+  `;
+}
+
+/** @param {{ query: URLSearchParams, session: Session, filtered: boolean }} props */
+function FilterBar({ query, session, filtered }) {
+  const chosen = query.getAll("status");
+  /** @param {string} name */
+  const set = (name) => (/** @type {any} */ event) => change({ [name]: event.currentTarget.value.trim() });
+  const group = query.get("group_id");
+  const [open, setOpen] = useState(false);
+  return html`
+    <form class="filters ${open ? "open" : ""}" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+      <label class="field search">
+        <span>${T.tasksView.search}</span>
+        <input type="search" placeholder=${T.tasksView.searchHelp} maxlength="200" value=${query.get("q") ?? ""} onChange=${set("q")} />
+      </label>
+      <button type="button" class="quiet small toggle" aria-expanded=${open} onClick=${() => setOpen(!open)}>
+        ${open ? T.tasksView.fewerFilters : T.tasksView.moreFilters}
+      </button>
+      <label class="field extra">
+        <span>${T.tasksView.type}</span>
+        <select value=${query.get("content_type") ?? ""} onChange=${set("content_type")}>
+          <option value="">${T.all}</option>
+          ${Object.entries(T.typesMany).map(([type, text]) => html`<option key=${type} value=${type}>${text}</option>`)}
+        </select>
+      </label>
+      <label class="field extra">
+        <span>${T.tasksView.code}</span>
+        <input type="text" maxlength="100" value=${query.get("error_code") ?? ""} onChange=${set("error_code")} />
+      </label>
+      ${
+        session.sees &&
+        html`<label class="field extra">
+          <span>${T.tasksView.user}</span>
+          <input type="text" maxlength="200" value=${query.get("user_id") ?? ""} onChange=${set("user_id")} />
+        </label>`
+      }
+      <label class="field extra">
+        <span>${T.tasksView.updated}</span>
+        <select value=${query.get("within") ?? ""} onChange=${set("within")}>
+          ${Object.entries(T.tasksView.within).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
+        </select>
+      </label>
+      <fieldset class="chips">
+        <legend>${T.tasksView.status}</legend>
+        ${STATUSES.map(
+          (status) => html`<label key=${status} class="chip ${chosen.includes(status) ? "on" : ""}">
+            <input
+              type="checkbox"
+              checked=${chosen.includes(status)}
+              onChange=${() =>
+                change({
+                  status: chosen.includes(status) ? chosen.filter((each) => each !== status) : [...chosen, status],
+                })}
+            />
+            ${T.status[status]}
+          </label>`,
+        )}
+      </fieldset>
+      ${group && html`<p class="meta group-only">${T.tasksView.groupOnly} <button type="button" class="quiet" onClick=${() => change({ group_id: null })}>✕<span class="visually-hidden">${T.tasksView.clear}</span></button></p>`}
+      ${filtered && html`<p class="clear"><${Link} to=${href(["tasks"])}>${T.tasksView.clear}<//></p>`}
+    </form>
+  `;
+}
+
+/**
+ * @param {{ rows: TaskRow[], chosen: ReadonlySet<string> | null, toggle: (id: string) => void, choose: (ids: Set<string>) => void }} props
+ */
+function Table({ rows, chosen, toggle, choose }) {
+  const columns = T.tasksView.columns;
+  const every = chosen !== null && rows.every((task) => chosen.has(task.task_id));
+  return html`
+    <table class="cards tasks">
+      <thead>
+        <tr>
+          ${
+            chosen &&
+            html`<th class="check">
+              <label
+                ><input
+                  type="checkbox"
+                  aria-label=${T.tasksView.selectPage}
+                  checked=${every}
+                  onChange=${() => choose(every ? new Set() : new Set(rows.map((task) => task.task_id)))}
+                /><span class="narrow-only" aria-hidden="true">${T.tasksView.selectPage}</span></label>
+            </th>`
+          }
+          <th>${columns.status}</th>
+          <th>${columns.task}</th>
+          <th>${columns.progress}</th>
+          <th>${columns.reason}</th>
+          <th class="right">${columns.age}</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${rows.map((task) => {
+          const title = task.title || T.tasksView.untitled;
+          return html`
+            <tr key=${task.task_id}>
+              ${
+                chosen &&
+                html`<td class="check">
+                  <label
+                    ><input
+                      type="checkbox"
+                      aria-label=${T.tasksView.selectOne(title.slice(0, 200))}
+                      checked=${chosen.has(task.task_id)}
+                      onChange=${() => toggle(task.task_id)}
+                  /></label>
+                </td>`
+              }
+              <td class="status">
+                <${Pill} value=${task.status} />
+                ${task.ours ? "" : html`<span class="meta block" title=${T.tasksView.notOursHelp}>${T.tasksView.notOurs}</span>`}
+              </td>
+              <td class="main">
+                <${Link} to=${href(["tasks", task.task_id])} class="clamp"><${Text} value=${title} /><//>
+                <span class="meta block clamp"><${Id} value=${task.task_id} /></span>
+              </td>
+              <td class="progress-cell">
+                ${
+                  task.progress
+                    ? html`<${Progress} saved=${task.progress.saved} total=${task.progress.total} />`
+                    : html`<span class="meta">${T.tasksView.neverRun}</span>`
+                }
+              </td>
+              <td class="reason">
+                ${
+                  task.top_reason &&
+                  html`<span class="clamp"
+                      ><code>${task.top_reason.error_code}</code> <${Text} value=${task.top_reason.reason}
+                    /></span>
+                    ${task.needs_person && html`<span class="needs block">▲ ${T.needsPerson}</span>`}`
+                }
+              </td>
+              <td class="right age"><${Age} at=${task.updated_at ?? task.created_at} /></td>
+            </tr>
+          `;
+        })}
+      </tbody>
+    </table>
+  `;
+}

@@ -1,0 +1,94 @@
+"""Static files over HTTP: a folder read once, answered with a content digest in every path.
+
+The digest of all files is the first part of each file's path, so that a file may be kept forever by whoever
+fetched it, and a new release is a new path. Only the first page has a fixed path; it names the digest.
+"""
+
+import hashlib
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PAGE = "index.html"
+
+_MEDIA_TYPES: Mapping[str, str] = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+"""Served by suffix; a file with another suffix is not served. All are text: no answer is Base64."""
+
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+
+
+@dataclass(frozen=True)
+class StaticFiles:
+    """The files of a folder, in memory."""
+
+    files: Mapping[str, str]
+    """Contents by path, relative to the folder; without the page."""
+
+    page: str
+    digest: str
+    headers: Mapping[str, str]
+    """Sent with every answer."""
+
+    @classmethod
+    def load(cls, folder: Path, values: Mapping[str, str], headers: Mapping[str, str]) -> "StaticFiles":
+        """Read a folder; in its page, `{{name}}` becomes `values[name]`, escaped."""
+        files = {
+            path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.suffix in _MEDIA_TYPES
+        }
+        page = files.pop(PAGE)
+        digest = digest_of(files)
+        known = {**values, "digest": digest}
+        page = _PLACEHOLDER.sub(lambda match: html.escape(known[match[1]]), page)
+        return cls(files, page, digest, headers)
+
+    def answer(self, path: str, *, if_none_match: str | None = None) -> dict[str, Any]:
+        """Answer a path below the folder, in the form of API Gateway's proxy integration.
+
+        A file under the current digest may be kept forever. Under the digest of another release the current
+        file is answered, which must not be kept: a page of the old release may still be open.
+        """
+        if path in ("", PAGE):
+            return self._content(PAGE, self.page, "no-cache", if_none_match)
+        digest, _, name = path.partition("/")
+        content = self.files.get(name)
+        if content is None or not re.fullmatch("[0-9a-f]{16}", digest):
+            return self._respond(404, "There is no such file.\n", {"Content-Type": _MEDIA_TYPES[".txt"]})
+        caching = "public, max-age=31536000, immutable" if digest == self.digest else "no-store"
+        return self._content(name, content, caching, if_none_match)
+
+    def redirect(self, location: str) -> dict[str, Any]:
+        """Answer with another address, relative to the one that was asked for."""
+        return self._respond(308, "", {"Location": location, "Cache-Control": "no-cache"})
+
+    def _content(self, name: str, content: str, caching: str, if_none_match: str | None) -> dict[str, Any]:
+        tag = f'"{hashlib.sha256(content.encode()).hexdigest()[:16]}"'
+        own = {"Cache-Control": caching, "ETag": tag}
+        # API Gateway compresses, and a proxy on the way may mark the tag as weak for it.
+        if tag in (each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")):
+            return self._respond(304, "", own)
+        media_type = _MEDIA_TYPES[Path(name).suffix]
+        return self._respond(200, content, {**own, "Content-Type": media_type})
+
+    def _respond(self, status: int, body: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        return {"statusCode": status, "headers": {**self.headers, **headers}, "body": body}
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """A short name for files with these paths and contents."""
+    digest = hashlib.sha256()
+    for name, content in sorted(files.items()):
+        for part in (name, content):
+            encoded = part.encode()
+            digest.update(b"%d:" % len(encoded) + encoded)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,115 @@
+"""Opens the console in a real Chromium, and watches what a page must never do."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import product
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
+
+from checks.console.machine import chromium
+from checks.console.types import HERE
+from checks.npm import npm_packages
+
+DEADLINE_MS = 60_000
+"""Of anything that is awaited: a limit for a machine under load, not an expectation."""
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+class Look(NamedTuple):
+    """How somebody looks at the console."""
+
+    language: str = "en"
+    theme: str = "light"
+    width: int = 1440
+
+    def __str__(self) -> str:
+        return f"{self.language}-{self.theme}-{self.width}"
+
+
+LOOKS = [Look(*each) for each in product(("en", "zh"), ("light", "dark"), (360, 1440))]
+
+
+@dataclass
+class Console:
+    """The console in one browser tab."""
+
+    page: Page
+    url: str
+    faults: list[str] = field(default_factory=list)
+    """Scripts that failed, and what the content security policy refused: never expected."""
+
+    requested: list[str] = field(default_factory=list)
+
+    def open(self, path: str = "/tasks", token: str | None = None) -> None:
+        """Open a view; with a token, by a link that is signed in."""
+        link = f"token={token}&to={quote(path, safe='')}" if token else path
+        self.page.goto(f"{self.url}/console/#{link}")
+        self.page.locator("main h1, main .note").first.wait_for()
+
+    def settled(self) -> None:
+        """Wait until a view has loaded what it shows."""
+        expect(self.page.locator("main .loading")).to_have_count(0)
+
+    def axe(self) -> list[str]:
+        """What axe finds on the page as it is."""
+        self.page.evaluate(_axe())  # a script element would be refused, as any that is not ours
+        found = self.page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+        return [
+            f"{each['id']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]
+        ]
+
+    def overflow(self) -> int:
+        """By how many pixels the page is wider than its window."""
+        wider: int = self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        return wider
+
+
+@cache
+def _axe() -> str:
+    return (npm_packages(HERE) / "axe-core/axe.min.js").read_text()
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start this machine's Chromium."""
+    expect.set_options(timeout=DEADLINE_MS)
+    executable = chromium()
+    if executable is None:
+        raise FileNotFoundError("there is no Chromium: `make browser` installs it, or names it")
+    return playwright.chromium.launch(executable_path=executable)
+
+
+@contextmanager
+def console_in(browser: Browser, url: str, look: Look | None = None, **options: Any) -> Iterator[Console]:
+    """A tab of its own, with storage of its own; its faults are raised when it is left."""
+    look = look or Look()
+    context: BrowserContext = browser.new_context(
+        viewport={"width": look.width, "height": 900 if look.width > 500 else 740},
+        color_scheme=look.theme,
+        locale={"en": "en-GB", "zh": "zh-CN"}[look.language],
+        **options,
+    )
+    context.set_default_timeout(DEADLINE_MS)
+    page = context.new_page()
+    console = Console(page, url)
+    page.on("pageerror", lambda error: console.faults.append(str(error)))
+    page.on("console", lambda message: _note(console, message.type, message.text))
+    page.on("request", lambda request: console.requested.append(request.url))
+    try:
+        yield console
+        assert console.faults == []
+    finally:
+        context.close()
+
+
+def _note(console: Console, kind: str, text: str) -> None:
+    # An answer that is an error is logged by the browser, and is not a fault of the page.
+    if kind in ("error", "warning") and not re.match("Failed to load resource", text):
+        console.faults.append(text)

@@ -1,0 +1,168 @@
+"""How somebody signs in, and where a token never is."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from functions.console import app
+from tests.browser.driver import Look, console_in
+from tests.browser.fake_api import Handler, token_of
+
+
+def test_a_link_signs_in_and_its_token_is_in_no_request_and_not_in_the_address(
+    browser: Browser, fake: str
+) -> None:
+    token = token_of("operator")
+    Handler.requests.clear()
+    with console_in(browser, fake) as console:
+        console.open("/failures", token)
+        expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
+        assert console.page.url.endswith("/console/#/failures")
+        assert not [each for each in Handler.requests if token in each]
+        assert console.page.evaluate("history.length") == 2  # about:blank, and the page
+        console.page.reload()
+        expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
+
+
+def test_a_link_that_is_pasted_into_an_open_tab_signs_in(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake) as console:
+        console.open()
+        console.page.evaluate(
+            "token => { location.hash = `token=${token}&to=/health` }", token_of("operator")
+        )
+        expect(console.page.get_by_role("heading", name="Health", exact=True)).to_be_visible()
+        assert "token" not in console.page.url
+
+
+def test_a_token_stays_in_its_tab_and_ends_with_it(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake) as console:
+        console.open(token=token_of("operator"))
+        other = console.page.context.new_page()
+        other.goto(f"{fake}/console/")
+        expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
+        console.page.get_by_role("button", name="Sign out").click()
+        expect(console.page.get_by_role("heading", name="Sign in")).to_be_visible()
+        assert console.page.evaluate("sessionStorage.length") == 0
+
+
+def test_what_is_not_a_token_is_not_sent(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake) as console:
+        console.open()
+        before = len(console.requested)
+        console.page.get_by_label("Token").fill("my password")
+        console.page.get_by_role("button", name="Sign in").click()
+        expect(console.page.locator("main")).to_contain_text("This is not a JSON Web Token")
+        assert len(console.requested) == before
+
+
+class Issuer(BaseHTTPRequestHandler):
+    """An issuer that knows one client, and asks nobody for a password."""
+
+    challenge: str | None = None
+    accepts = True
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+    def do_GET(self) -> None:
+        """Discovery, and the page to sign in: it sends the caller back at once."""
+        url = urlsplit(self.path)
+        own = f"http://{self.headers['Host']}"
+        if url.path == "/.well-known/openid-configuration":
+            endpoints = {"authorization_endpoint": f"{own}/authorize", "token_endpoint": f"{own}/token"}
+            self._answer(200, endpoints)
+            return
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        assert query["code_challenge_method"] == "S256"
+        assert (query["client_id"], query["scope"], query["audience"]) == ("the-console", "openid ops", "api")
+        Issuer.challenge = query["code_challenge"]
+        answer = {"code": "a-code", "state": query["state"]} if self.accepts else {"error": "access_denied"}
+        self.send_response(302)
+        self.send_header(
+            "Location", f"{query['redirect_uri']}?{urlencode(answer | {'state': query['state']})}"
+        )
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        """Exchange the code, for whoever has the verifier."""
+        body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        import base64
+
+        digest = sha256(body["code_verifier"][0].encode()).digest()
+        proven = base64.urlsafe_b64encode(digest).decode().rstrip("=") == Issuer.challenge
+        fitting = proven and body["code"] == ["a-code"]
+        self._answer(200 if fitting else 400, {"access_token": token_of("operator")} if fitting else {})
+
+    def _answer(self, status: int, document: dict[str, str]) -> None:
+        content = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@contextmanager
+def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with served(Issuer) as url:
+        for name, value in {
+            "JWT_ISSUER": url,
+            "JWT_AUDIENCE": "api",
+            "CONSOLE_CLIENT_ID": "the-console",
+            "CONSOLE_SCOPE": "openid ops",
+        }.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(app, "files", app.load())
+        monkeypatch.setattr(Issuer, "accepts", True)
+        yield url
+
+
+def test_an_issuer_signs_in_by_code_with_pkce(browser: Browser, fake: str, issuer: str) -> None:
+    with console_in(browser, fake) as console:
+        console.open("/failures?content_type=quiz")
+        console.page.get_by_role("button", name="Sign in with your organisation").click()
+        expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
+        assert console.page.url.endswith("/console/#/failures?content_type=quiz")
+        assert [url for url in console.requested if url.startswith(issuer)]
+        assert console.page.evaluate("sessionStorage.length") == 0  # the token is in memory
+        console.page.reload()
+        expect(console.page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
+
+
+def test_an_issuer_that_refuses_is_a_sentence(
+    browser: Browser, fake: str, issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Issuer, "accepts", False)
+    with console_in(browser, fake, Look("zh")) as console:
+        console.open()
+        console.page.get_by_role("button", name=re.compile("组织账号")).click()
+        expect(console.page.get_by_role("alert")).to_contain_text("登录未完成")
+
+
+def test_an_answer_to_nobody_signs_in_nobody(browser: Browser, fake: str, issuer: str) -> None:
+    with console_in(browser, fake) as console:
+        console.page.goto(f"{fake}/console/?code=a-code&state=forged")
+        expect(console.page.get_by_role("alert")).to_contain_text("The sign-in was not completed")
+        assert "code=" not in console.page.url
+        assert not [url for url in console.requested if url.startswith(issuer)]

@@ -1,0 +1,309 @@
+"""Every state of every view, on the stand-in API: also those that the real one is rarely in."""
+
+import json
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.driver import LOOKS, Console, Look, console_in
+from tests.browser.fake_api import HOSTILE, LONG, RTL, Handler, task_id, token_of
+
+NARROW = Look(width=360)
+TASK = f"/tasks/{task_id(0)}"
+VIEWS = {
+    "tasks": "/tasks?status=failed&status=partial_failure",
+    "task": TASK,
+    "task-of-300": f"/tasks/{task_id(1)}",
+    "task-with-drawer": f"{TASK}?item={quote('roadmap-9b2c8d4e:c-3', safe='')}&type=tutorial",
+    "task-running": f"/tasks/{task_id(3)}",
+    "failures": "/failures",
+    "recoveries": "/recoveries",
+    "recovery": "/recoveries/rec-0",
+    "health": "/health",
+}
+SENTENCES = {
+    "down": "The API does not answer at the moment",
+    "busy": "The API has too many requests",
+    "forbidden": "Your role does not allow this",
+}
+
+
+@pytest.fixture
+def console(browser: Browser, fake: str) -> Iterator[Console]:
+    with console_in(browser, fake) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_every_view_is_accessible_and_fits(browser: Browser, fake: str, look: Look) -> None:
+    found: dict[str, object] = {}
+    with console_in(browser, fake, look) as console:
+        console.open(token=token_of("operator"))
+        for name, path in VIEWS.items():
+            console.open(path)
+            console.settled()
+            if name == "task-with-drawer":
+                console.page.locator(".drawer .item .facts").first.wait_for()
+            if faults := console.axe():
+                found[name] = faults
+            if console.overflow() > 0:
+                found[f"{name} is too wide by"] = console.overflow()
+    assert found == {}
+
+
+@pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
+def test_dialogs_are_accessible_and_fit(browser: Browser, fake: str, look: Look) -> None:
+    with console_in(browser, fake, look) as console:
+        console.open(TASK, token_of("operator"))
+        console.page.locator(".task-actions .primary").click()
+        console.page.locator("dialog .tiles").wait_for()
+        assert console.axe() == []
+        console.page.keyboard.press("Escape")
+        expect(console.page.locator("dialog")).to_have_count(0)
+        console.open("/failures")
+        console.page.locator(".group-actions .primary").first.click()
+        console.page.locator("dialog .tiles").wait_for()
+        assert console.axe() == []
+        assert console.overflow() == 0
+
+
+@pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
+def test_the_page_to_sign_in_is_accessible(browser: Browser, fake: str, look: Look) -> None:
+    with console_in(browser, fake, look) as console:
+        console.open()
+        assert console.axe() == []
+        assert console.overflow() == 0
+
+
+@pytest.mark.parametrize("subject", SENTENCES)
+@pytest.mark.parametrize("view", ["tasks", "task", "failures", "recoveries", "health"])
+def test_an_api_that_refuses_is_a_sentence_and_a_way_on(console: Console, subject: str, view: str) -> None:
+    console.open(VIEWS[view], token_of(subject))
+    note = console.page.get_by_role("alert")
+    if subject == "forbidden" and view in ("recoveries", "health"):
+        expect(note).to_contain_text("Only operators and viewers see")
+    else:
+        expect(note).to_contain_text(SENTENCES[subject])
+    expect(note.get_by_role("button", name="Try again")).to_be_visible()
+    assert console.axe() == []
+
+
+def test_a_lost_network_keeps_what_is_shown_and_comes_back_by_itself(console: Console) -> None:
+    console.open(TASK, token_of("operator"))
+    console.settled()
+    console.page.context.set_offline(True)
+    expect(console.page.get_by_role("alert").first).to_contain_text("The API cannot be reached")
+    expect(console.page.get_by_role("heading", name="Systems engineer")).to_be_visible()
+    console.page.context.set_offline(False)
+    expect(console.page.get_by_role("alert")).to_have_count(0)
+
+
+def test_an_expired_token_leads_back_to_the_same_view(console: Console) -> None:
+    console.open("/failures?content_type=quiz", token_of("expired"))
+    expect(console.page.get_by_role("alert")).to_contain_text("expired")
+    console.page.get_by_label("Token").fill(token_of("operator"))
+    console.page.get_by_role("button", name="Sign in").click()
+    expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
+    assert console.page.url.endswith("#/failures?content_type=quiz")
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/tasks", "There are no tasks yet"),
+        ("/tasks?q=nothing", "No task matches this filter"),
+        ("/failures", "Nothing fails"),
+        ("/recoveries", "There has been no recovery yet"),
+        ("/health", "All is well"),
+    ],
+)
+def test_an_empty_system_says_so(console: Console, path: str, sentence: str) -> None:
+    console.open(path, token_of("empty"))
+    expect(console.page.locator("main")).to_contain_text(sentence)
+
+
+@pytest.mark.parametrize("name", ["nothing-like-it", "..", "a/../b", HOSTILE])
+def test_a_task_that_is_not_there_is_a_sentence(console: Console, name: str) -> None:
+    console.open(f"/tasks/{quote(name, safe='')}", token_of("operator"))
+    expect(console.page.get_by_role("alert")).to_contain_text("does not exist any more")
+    console.page.get_by_role("link", name="All tasks").click()
+    expect(console.page.get_by_role("heading", name="Tasks")).to_be_visible()
+
+
+@pytest.mark.parametrize("look", [Look(), NARROW], ids=str)
+def test_nothing_that_content_or_an_id_holds_is_run_or_styled(
+    browser: Browser, fake: str, look: Look
+) -> None:
+    with console_in(browser, fake, look) as console:
+        console.open("/tasks", token_of("hostile"))
+        page = console.page
+        for text in (HOSTILE, RTL, LONG):
+            expect(page.locator("td.main .text", has_text=text)).to_be_attached()
+        assert console.overflow() == 0
+        page.locator("td.main a").first.click()
+        console.settled()
+        page.locator(".row").nth(0).click()
+        page.locator(".drawer .item .facts").first.wait_for()
+        assert console.overflow() == 0
+        assert console.axe() == []
+        console.open("/failures")
+        expect(page.locator(".group .text", has_text=HOSTILE).first).to_be_attached()
+        assert page.locator("main img, main style, main script").count() == 0
+        assert "run" not in page.title()
+        assert page.locator("header").is_visible()
+
+
+def test_a_link_into_another_scheme_is_not_made(console: Console) -> None:
+    console.open(token=token_of("operator"))
+    safe = console.page.evaluate(
+        """async urls => {
+            const base = document.querySelector('script[type=module]').src;
+            const { safeLink } = await import(new URL('view-task.js', base).href);
+            return urls.map(safeLink);
+        }""",
+        ["javascript:alert(1)", "data:text/html,x", " javascript:x", "http://x", "https://a.example/b", None],
+    )
+    assert safe == [None, None, None, None, "https://a.example/b", None]
+
+
+def test_the_map_is_walked_by_keyboard_alone(console: Console) -> None:
+    page = console.page
+    console.open(TASK, token_of("operator"))
+    console.settled()
+    page.locator(".map [tabindex='0']").focus()
+    assert page.locator(".map [tabindex='0']").count() == 1
+
+    def place() -> int:
+        return int(page.evaluate("document.activeElement.dataset.index ?? '-1'"))
+
+    for key, index in (("ArrowRight", 1), ("ArrowDown", 2), ("ArrowLeft", 1), ("End", 29), ("Home", 0)):
+        page.keyboard.press(key)
+        assert place() == index, key
+    page.keyboard.press("n")
+    first = place()
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert "failed" in label or "rejected" in label
+    page.keyboard.press("n")
+    assert place() > first
+    page.keyboard.press("Shift+N")
+    assert place() == first
+    page.keyboard.press("Enter")
+    expect(page.locator("#drawer-heading")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator(".drawer")).to_have_count(0)
+    assert place() == first
+
+
+def test_three_thousand_concepts_are_one_picture(console: Console) -> None:
+    page = console.page
+    console.open(f"/tasks/{task_id(2)}", token_of("operator"))
+    page.locator(".cell").first.wait_for()
+    assert page.locator(".cell").count() == 3000
+    assert page.evaluate("document.querySelectorAll('*').length") < 3 * 3000
+    assert page.locator("svg path.state-F").count() > 0
+    page.get_by_label("Find a concept").fill("Attention and decoding 1")
+    page.get_by_label("Find a concept").press("Enter")
+    expect(page.locator("#drawer-heading")).to_contain_text("Attention and decoding 1")
+    page.keyboard.press("Escape")
+    page.locator(".reason-row").first.click()
+    expect(page.locator("path.dim").first).to_be_attached()
+    assert "reason=" in page.url
+
+
+def test_polling_asks_for_states_alone(console: Console) -> None:
+    Handler.requests.clear()
+    console.open(f"/tasks/{task_id(3)}", token_of("operator"))
+    with console.page.expect_request(lambda request: "states_only=true" in request.url):
+        pass
+    with_names = [each for each in Handler.requests if re.search(r"/items\?(?!.*states_only)", each)]
+    assert len(with_names) == 1
+
+
+def test_a_task_that_is_at_work_elsewhere_can_be_taken_over(console: Console) -> None:
+    page = console.page
+    console.open(f"/tasks/{task_id(9)}", token_of("operator"))
+    page.locator(".task-actions .primary").click()
+    expect(page.get_by_role("alert")).to_contain_text("The product's own workers are working on this task")
+    page.get_by_role("button", name="Take it over").click()
+    page.get_by_role("button", name="Start the retry").click()
+    expect(page.locator(".toast")).to_have_text("The retry has started.")
+
+
+def test_a_run_that_cannot_be_redriven_is_answered_in_words(console: Console) -> None:
+    page = console.page
+    console.open(f"/tasks/{task_id(2)}", token_of("operator"))
+    page.get_by_role("button", name="Redrive the last run").click()
+    page.get_by_role("button", name="Redrive", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("Use Retry instead")
+
+
+def test_a_viewer_has_no_buttons_that_change_anything(console: Console) -> None:
+    page = console.page
+    for path in ("/tasks?status=failed", TASK, "/failures", "/recoveries/rec-0"):
+        console.open(path, token_of("viewer"))
+        console.settled()
+        assert (
+            page.locator("main .primary, main .danger, main input[type=checkbox]:not(.chip *)").count() == 0
+        )
+        for name in ("Heal", "Retry", "Cancel task", "Pause", "Cancel recovery"):
+            assert page.get_by_role("button", name=re.compile(f"^{name}( |$)")).count() == 0, (path, name)
+
+
+def test_filters_are_in_the_address_and_survive_a_reload(console: Console) -> None:
+    page = console.page
+    console.open(token=token_of("operator"))
+    page.get_by_label("incomplete").check()
+    page.get_by_label("Content type").select_option("quiz")
+    page.get_by_label("Search").fill("Systems")
+    page.get_by_label("Search").press("Enter")
+    page.wait_for_url(re.compile("q=Systems"))
+    rows = page.locator("tbody tr")
+    expect(rows.first).to_contain_text("Systems engineer")
+    shown = rows.count()
+    page.reload()
+    expect(page.locator("tbody tr")).to_have_count(shown)
+    expect(page.get_by_label("incomplete")).to_be_checked()
+    assert page.get_by_label("Search").input_value() == "Systems"
+
+
+def test_the_language_is_the_browsers_and_can_be_changed(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake, Look("zh")) as console:
+        console.open(token=token_of("operator"))
+        expect(console.page.get_by_role("heading", name="任务")).to_be_visible()
+        assert console.page.locator("html").get_attribute("lang") == "zh-CN"
+        console.page.get_by_role("button", name="English").click()
+        expect(console.page.get_by_role("heading", name="Tasks")).to_be_visible()
+        console.page.get_by_role("link", name="Health").click()
+        expect(console.page.get_by_role("heading", name="Health", exact=True)).to_be_visible()
+
+
+def test_updates_can_be_paused(console: Console) -> None:
+    page: Page = console.page
+    console.open(token=token_of("operator"))
+    console.settled()
+    page.get_by_role("button", name=re.compile("^Live")).click()
+    expect(page.get_by_role("button", name=re.compile("^Paused"))).to_be_visible()
+
+
+def test_selected_tasks_are_healed_after_a_preview_and_for_a_reason(console: Console) -> None:
+    page = console.page
+    console.open(token=token_of("operator"))
+    boxes = page.locator("tbody input[type=checkbox]")
+    boxes.nth(0).check()
+    boxes.nth(1).check()
+    page.get_by_role("button", name="Heal 2 selected").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".tiles")).to_contain_text("647")  # saved from staging
+    expect(dialog).to_contain_text("140,000")
+    dialog.get_by_role("button", name="Start the recovery").click()
+    expect(dialog).to_contain_text("Give a reason")
+    dialog.get_by_label("Reason").fill("after the outage")
+    with page.expect_request(lambda request: request.method == "POST") as sent:
+        dialog.get_by_role("button", name="Start the recovery").click()
+    body = json.loads(sent.value.post_data or "{}")
+    assert body["filter"] == {"task_ids": [task_id(0), task_id(1)]}
+    assert (body["reason"], body["dry_run"], body["canary"]) == ("after the outage", False, 5)
+    page.wait_for_url(re.compile("#/recoveries/rec-0"))

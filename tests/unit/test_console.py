@@ -1,0 +1,226 @@
+"""The console's files: what is served, under which headers, how long it may be kept, what was vendored."""
+
+import gzip
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.console import app
+from local_stack.builds import REPOSITORY
+from roadmap_content.api.static_files import StaticFiles
+from roadmap_content.errors import MissingSettingError
+
+ASSETS = REPOSITORY / "functions/console/assets"
+VENDOR = ASSETS / "vendor"
+FIRST_VIEW_BYTES = 100_000
+
+
+def get(path: str, **headers: str) -> dict[str, Any]:
+    """Ask as API Gateway does, for a path below the stage."""
+    asset = path.removeprefix("/console").removeprefix("/")
+    event = {"path": path, "headers": headers, "pathParameters": {"asset": asset} if asset else None}
+    return app.handler(event, None)
+
+
+def current(name: str) -> str:
+    return f"/console/{app.files.digest}/{name}"
+
+
+def loaded(monkeypatch: pytest.MonkeyPatch, **environment: str) -> StaticFiles:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return app.load()
+
+
+def test_the_page_is_always_asked_for_again_and_names_files_that_are_there() -> None:
+    answer = get("/console/")
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["Cache-Control"] == "no-cache"
+    named = re.findall(r'(?:src|href)="([^"]+)"', answer["body"])
+    assert len(named) >= 3
+    for name in named:
+        assert get(f"/console/{name}")["statusCode"] == 200
+
+
+def test_the_page_holds_no_script_and_no_style_of_its_own() -> None:
+    page = get("/console/")["body"]
+    assert re.search(r"<script(?![^>]* src=)", page) is None
+    assert "<style" not in page
+    assert " style=" not in page
+    assert re.search(r"\son\w+=", page) is None
+
+
+def test_without_its_slash_the_page_is_elsewhere() -> None:
+    answer = get("/console")
+    assert (answer["statusCode"], answer["headers"]["Location"]) == (308, "console/")
+
+
+@pytest.mark.parametrize("name", sorted(app.files.files))
+def test_a_file_under_the_current_digest_may_be_kept_for_ever(name: str) -> None:
+    answer = get(current(name))
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert answer["body"] == (ASSETS / name).read_text()
+
+
+def test_a_file_under_another_releases_digest_is_the_current_one_and_not_kept() -> None:
+    answer = get("/console/0123456789abcdef/app.js")
+    assert (answer["statusCode"], answer["headers"]["Cache-Control"]) == (200, "no-store")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["app.js", "x/app.js", f"{app.files.digest}/", f"{app.files.digest}/../app.py", "../app.py"]
+    + [
+        f"{app.files.digest}/{name}"
+        for name in ("index.html", "types.d.ts", "vendor/preact.d.ts", "%2e%2e/app.py")
+    ],
+)
+def test_nothing_else_is_served(path: str) -> None:
+    answer = get(f"/console/{path}")
+    assert answer["statusCode"] == 404
+    assert "immutable" not in str(answer["headers"])
+
+
+@pytest.mark.parametrize("path", ["/console/", current("app.js"), current("style.css")])
+def test_what_the_browser_has_already_is_not_sent_again(path: str) -> None:
+    tag = get(path)["headers"]["ETag"]
+    for condition in (tag, f"W/{tag}", f'"other", {tag}'):
+        answer = get(path, **{"If-None-Match": condition})
+        assert (answer["statusCode"], answer["body"]) == (304, "")
+        assert answer["headers"]["ETag"] == tag
+    assert get(path, **{"If-None-Match": '"other"'})["statusCode"] == 200
+
+
+@pytest.mark.parametrize("path", ["/console/", "/console", current("app.js"), "/console/nothing"])
+def test_every_answer_has_the_security_headers(path: str) -> None:
+    headers = get(path)["headers"]
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == policy["connect-src"] == "'self'"
+    assert {policy[name] for name in ("object-src", "base-uri", "form-action", "frame-ancestors")} == {
+        "'none'"
+    }
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_issuer_may_be_reached_where_the_console_signs_in_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = loaded(
+        monkeypatch,
+        JWT_ISSUER="https://issuer.example/tenant",
+        JWT_AUDIENCE='api"><script>',
+        CONSOLE_CLIENT_ID="console",
+        CONSOLE_TOKEN_ORIGIN="https://login.example",
+    )
+    policy = files.headers["Content-Security-Policy"]
+    assert "connect-src 'self' https://issuer.example https://login.example;" in policy
+    assert 'content="https://issuer.example/tenant"' in files.page
+    assert 'content="api&quot;&gt;&lt;script&gt;"' in files.page
+
+
+def test_without_a_client_no_issuer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = loaded(monkeypatch, JWT_ISSUER="https://issuer.example", CONSOLE_CLIENT_ID="")
+    assert "issuer.example" not in files.page + str(files.headers)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://issuer.example", "https://x; script-src *", "https://a b", "javascript:1"]
+)
+def test_an_issuer_that_is_no_https_url_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingSettingError):
+        loaded(monkeypatch, JWT_ISSUER=url, CONSOLE_CLIENT_ID="console")
+
+
+def test_the_digest_depends_on_every_name_and_content(tmp_path: Path) -> None:
+    def digest(**files: str) -> str:
+        folder = tmp_path / hashlib.sha256(json.dumps(files).encode()).hexdigest()
+        folder.mkdir()
+        for name, content in {"index": "", **files}.items():
+            (folder / f"{name}{'.html' if name == 'index' else '.js'}").write_text(content)
+        return StaticFiles.load(folder, {}, {}).digest
+
+    digests = [digest(a="1"), digest(a="2"), digest(b="1"), digest(a="1", b=""), digest(a="", b="1")]
+    assert len(set(digests)) == len(digests)
+
+
+def test_modules_import_relative_paths_alone() -> None:
+    for path in ASSETS.rglob("*.js"):
+        for name in re.findall(r"""(?:^|[\s;}])(?:import|from)\s*["']([^"']+)["']""", path.read_text()):
+            assert name.startswith("./"), f"{path.name} imports {name}"
+            assert (path.parent / name).is_file()
+
+
+def test_nothing_is_ever_parsed_as_markup() -> None:
+    forbidden = re.compile(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc"
+    )
+    ours = list(ASSETS.glob("*.js"))
+    assert len(ours) > 10
+    assert [path.name for path in ours if forbidden.search(path.read_text())] == []
+
+
+def test_both_languages_are_complete() -> None:
+    """The type checker holds their keys against each other; this holds that nothing stayed untranslated."""
+    english, chinese = ((ASSETS / f"words-{name}.js").read_text() for name in ("en", "zh"))
+    words = re.compile(r'^ {2,}(\w+|"[^"]*"): "([^"]+)"', re.MULTILINE)
+    assert len(words.findall(english)) > 100
+    same = {text for _, text in words.findall(english)} & {text for _, text in words.findall(chinese)}
+    assert same <= {"–", "1h", "Token"}
+
+
+def test_what_is_vendored_is_what_was_recorded() -> None:
+    recorded = json.loads((VENDOR / "vendored.json").read_text())
+    assert {file for each in recorded for file in each["files"]} == {
+        path.name for path in VENDOR.iterdir() if path.suffix == ".js"
+    }
+    for package in recorded:
+        assert (VENDOR / f"{package['name']}.LICENSE.txt").read_text().strip()
+        for name, digest in package["files"].items():
+            assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_the_first_view_is_small_over_the_wire() -> None:
+    """API Gateway compresses what is larger than MinimumCompressionSize (emulated from documentation)."""
+    everything = [app.files.page, *(text for name, text in app.files.files.items() if "LICENSE" not in name)]
+    sizes = [len(gzip.compress(text.encode(), 6)) if len(text) >= 1024 else len(text) for text in everything]
+    assert sum(sizes) <= FIRST_VIEW_BYTES
+
+
+# Text at 4.5:1 and shapes at 3:1 (WCAG 2.2, 1.4.3 and 1.4.11): what axe does not judge, by arithmetic.
+TEXT = ["text", "muted", "link", "good", "bad", "warn", "busy"]
+SHAPES = ["failed", "refused", "missing", "generating", "staged", "saved", "edge"]
+
+
+def colours(theme: int) -> dict[str, str]:
+    found = re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", (ASSETS / "style.css").read_text())
+    return {name: (light, dark)[theme] for name, light, dark in found}
+
+
+def contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_colours_have_enough_contrast(theme: int) -> None:
+    palette = colours(theme)
+    for ground in ("ground", "panel", "raised"):
+        for name in TEXT:
+            assert contrast(palette[name], palette[ground]) >= 4.5, f"{name} on {ground}"
+        for name in SHAPES:
+            assert contrast(palette[name], palette[ground]) >= 3, f"{name} on {ground}"
+    for name in ("good", "bad", "warn", "busy"):
+        assert contrast(palette[name], palette[f"{name}-tint"]) >= 4.5, name
+    assert contrast(palette["on-link"], palette["link"]) >= 4.5

@@ -1,0 +1,50 @@
+"""Whether this machine has what a browser test needs: Chromium, and a font with Chinese characters."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from checks.sam.debian import install, is_root_on_debian
+from checks.sam.steps import console
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def chromium() -> Path | None:
+    """The machine's Chromium: that of `CHROMIUM`, or one that is in the path."""
+    named = os.environ.get("CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, _NAMES)), None)
+    return Path(found) if found else None
+
+
+def _has_chinese_font() -> bool:
+    if not shutil.which("fc-list"):
+        return False
+    return bool(subprocess.run(["fc-list", ":lang=zh"], capture_output=True, text=True).stdout.strip())
+
+
+def missing() -> list[str]:
+    """Debian's names of what is missing."""
+    return [
+        name
+        for name, found in (("chromium", chromium() is not None), ("fonts-noto-cjk", _has_chinese_font()))
+        if not found
+    ]
+
+
+def main() -> int:
+    """Install what is missing, on Debian as root; elsewhere name it. The exit code."""
+    if not (names := missing()):
+        return 0
+    if not is_root_on_debian():
+        console.print(f"The console's checks need {' and '.join(names)}: install them, or set CHROMIUM.")
+        return 1
+    console.print(f"The console's checks need {' and '.join(names)}: installing them by apt-get.")
+    install(*names)
+    return 0 if not missing() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""The console's types: JSDoc, checked by `tsc`. What is served is what was written; nothing is built."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from checks.npm import node, npm_packages
+from local_stack.builds import REPOSITORY
+
+HERE = Path(__file__).parent
+ASSETS = REPOSITORY / "functions/console/assets"
+
+
+def check_types(assets: Path = ASSETS) -> str:
+    """What `tsc --noEmit` finds in a folder of modules; nothing where all is well."""
+    packages = npm_packages(HERE)
+    # In a folder of their own, beside the packages whose types they use.
+    with TemporaryDirectory() as directory:
+        folder = Path(directory)
+        shutil.copytree(assets, folder / "assets")
+        shutil.copy(HERE / "tsconfig.json", folder)
+        (folder / "node_modules").symlink_to(packages)
+        command = [
+            node() / "bin/node",
+            packages / "typescript/bin/tsc",
+            "--project",
+            folder,
+            "--pretty",
+            "false",
+        ]
+        said = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    return said.stdout + said.stderr if said.returncode else ""
+
+
+if __name__ == "__main__":
+    sys.exit(check_types() or None)
