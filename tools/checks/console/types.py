@@ -22,7 +22,7 @@ def check_types(assets: Path = ASSETS) -> str:
         shutil.copytree(assets, folder / "assets")
         shutil.copy(HERE / "tsconfig.json", folder)
         (folder / "node_modules").symlink_to(packages)
-        command = [
+        command: list[str | Path] = [
             node() / "bin/node",
             packages / "typescript/bin/tsc",
             "--project",
