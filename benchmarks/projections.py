@@ -102,6 +102,10 @@ class _Objects(Bucket):
     def put(self, key: str, body: bytes, metadata: object = None) -> None:
         """Forget it."""
 
+    def keys(self, prefix: str, after: str) -> list[str]:  # noqa: ARG002 - as Bucket's
+        """Nothing is staged."""
+        return []
+
 
 class Ground(NamedTuple):
     """A roadmap of some size with its task."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.manifest import planned_batch_size
+from roadmap_content.manifest import planned_batch_sizes
 from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
@@ -120,8 +120,8 @@ def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) ->
                 FLOOR: psycopg3.copy(stock, connection),
                 HANDLER: ours.through_the_handler(stock, services, size),
             }
-            if (planned := planned_batch_size(size, BATCH_SIZE)) < size:
-                works[PLANNED] = ours.database_part(stock, services, planned)
+            if planned_batch_sizes(0, size, BATCH_SIZE).save < size:
+                works[PLANNED] = ours.database_part(stock, services, BATCH_SIZE)
             # A minute a round: what a warm-up is for, the smaller sizes have done.
             warm_up = 0 if size >= 10_000 else 1
             _note(f"saving {size:,} concepts")

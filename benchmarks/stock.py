@@ -83,7 +83,7 @@ class Stock:
             {"stages": [{"name": "S", "modules": [{"name": "M", "concepts": concepts}]}]}
         )
         missing = [Item(entry.concept_id, kind) for entry in self.entries for kind in ContentType]
-        manifest = make_manifest(framework, missing, batch_size)
+        manifest = make_manifest(framework, missing, set(missing), batch_size)
         self.bucket.put(f"manifests/{batch_size}", manifest.body)
         plan = Plan(
             task_id=TASK,

@@ -11,9 +11,10 @@ from roadmap_content.contracts import Execution, RunInput, StateError
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
 from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.storage.keys import fingerprint, rejected_key, tutorial_key
-from roadmap_content.tasks.failures import refusals
+from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key, tutorial_key
+from roadmap_content.tasks.failures import record_failures, refusals
 from tests.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
 from tests.integration.pipeline import Pipeline, RecordedExecutions
 
@@ -113,6 +114,42 @@ def test_items_that_are_not_staged_are_generated(pipeline: Pipeline) -> None:
     assert pipeline.run().status == "completed"
     (row,) = pipeline.rows("SELECT questions FROM quiz_metadata WHERE concept_id = :id", id=IDS[0])
     assert len(row["questions"]) == 5
+
+
+def test_staged_items_are_planned_in_large_batches_and_refused_ones_in_small(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    refused = Item(IDS[0], ContentType.QUIZ)
+    pipeline.stage(refused, b"{}")
+    with pipeline.engine.begin() as connection:
+        failure = Failure(refused, Stage.SAVE, "InvalidContent", "no", False, fingerprint(b"{}"))
+        record_failures(connection, "t-1", 1, [failure])
+    absent = Item(IDS[1], ContentType.QUIZ)
+    pipeline.bucket.delete(staged_key(pipeline.roadmap_id, absent))
+
+    planned = pipeline.plan()
+    batches = {(batch.content_type, batch.staged): batch.items for batch in planned.batches}
+    assert len(batches) == len(planned.batches)
+    assert batches == {
+        (ContentType.TUTORIAL, True): 24,
+        (ContentType.RESOURCES, True): 24,
+        (ContentType.QUIZ, True): 22,
+        (ContentType.QUIZ, False): 2,
+    }
+
+
+def test_staged_content_that_is_gone_when_it_is_saved_is_generated_by_the_next_attempt(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.load(bundle_of(IDS))
+    planned = pipeline.plan()
+    pipeline.bucket.delete(staged_key(pipeline.roadmap_id, Item(IDS[3], ContentType.QUIZ)))
+    for request in pipeline.requests(planned):
+        assert request.batch.staged
+        report = generate_content(request, pipeline.services, Deadline.after(30))
+        assert (report.staged, report.generated) == (24, 0)
+        pipeline.save(request)
+    assert pipeline.finalize(planned).missing[ContentType.QUIZ] == 1
+    assert pipeline.run().status == "completed"
 
 
 def test_invalid_content_fails_alone_and_is_repaired_by_the_next_attempt(pipeline: Pipeline) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from roadmap_content.contracts import BatchReference
 from roadmap_content.errors import StorageUnavailableError
 from roadmap_content.items import ContentType, Item
-from roadmap_content.manifest import MAX_BATCHES, Manifest, make_manifest, read_batch
+from roadmap_content.manifest import MAX_BATCHES, STAGED_FACTOR, Manifest, make_manifest, read_batch
 from roadmap_content.roadmaps.framework import read_framework
 from roadmap_content.storage.bucket import StoredObject
 from tests.factories import concept_ids, framework_of
@@ -30,37 +30,49 @@ def items_of(manifest: Manifest, batch: BatchReference) -> list[Item]:
     return [Item(concept.concept_id, batch.content_type) for concept in concepts]
 
 
-@given(st.sets(st.tuples(st.integers(0, 39), st.sampled_from(ContentType))), st.integers(1, 12))
-def test_every_missing_item_is_in_exactly_one_batch(missing: set[tuple[int, ContentType]], size: int) -> None:
+PLACES = st.sets(st.tuples(st.integers(0, 39), st.sampled_from(ContentType)))
+
+
+@given(PLACES, PLACES, st.integers(1, 4))
+def test_every_missing_item_is_in_exactly_one_batch(
+    missing: set[tuple[int, ContentType]], staged: set[tuple[int, ContentType]], size: int
+) -> None:
     ids = concept_ids(40)
     framework = read_framework(framework_of(ids))
     items = [item for item in framework.items() if (ids.index(item.concept_id), item.content_type) in missing]
-    manifest = make_manifest(framework, items, size)
+    there = {Item(ids[number], content_type) for number, content_type in staged}
+    manifest = make_manifest(framework, items, there, size)
     planned = [items_of(manifest, batch) for batch in manifest.batches]
     assert sorted(item for batch in planned for item in batch) == sorted(items)
     assert [len(batch) for batch in planned] == [reference.items for reference in manifest.batches]
-    assert all(1 <= len(batch) <= size for batch in planned)
+    for reference, batch in zip(manifest.batches, planned, strict=True):
+        assert 1 <= len(batch) <= (size * STAGED_FACTOR if reference.staged else size)
+        assert {item in there for item in batch} == {reference.staged}
     assert [batch.number for batch in manifest.batches] == list(range(len(manifest.batches)))
 
 
 def test_the_manifest_contains_the_description_of_a_concept() -> None:
     framework = read_framework(framework_of(["a"]))
-    manifest = make_manifest(framework, list(framework.items()), 10)
+    manifest = make_manifest(framework, list(framework.items()), frozenset(), 10)
     (concept,) = read_batch(OneObject(manifest.body), "m", manifest.batches[0])  # type: ignore[arg-type]
     assert concept == framework.concept("a")
 
 
+@pytest.mark.parametrize("share", [0, 2, 1])
 @pytest.mark.parametrize("concepts", [1, 24, 1_000, 100_000])
-def test_the_number_of_batches_is_bounded_for_any_size(concepts: int) -> None:
+def test_the_number_of_batches_is_bounded_for_any_size(concepts: int, share: int) -> None:
+    """Nothing staged, every second item, everything: a mixed roadmap has batches of both kinds."""
     framework = read_framework(framework_of(concept_ids(concepts)))
-    batches = make_manifest(framework, list(framework.items()), 25).batches
+    items = list(framework.items())
+    staged = set(items[::share]) if share else set()
+    batches = make_manifest(framework, items, staged, 25).batches
     assert len(batches) <= MAX_BATCHES
     assert len(json.dumps([batch.model_dump(mode="json") for batch in batches])) < 128 * 1024
 
 
 def test_a_truncated_manifest_is_refused() -> None:
     framework = read_framework(framework_of(["a"]))
-    manifest = make_manifest(framework, list(framework.items()), 10)
+    manifest = make_manifest(framework, list(framework.items()), frozenset(), 10)
     cut = Manifest(manifest.body[:-5], manifest.batches)
     with pytest.raises(StorageUnavailableError):
         items_of(cut, manifest.batches[0])

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from math import ceil
 from typing import Any, NamedTuple, NoReturn
 
 from rich.console import Console
@@ -40,11 +41,11 @@ PER_ALARM_MONTH = 0.10
 
 SECONDS: Mapping[str, float] = {
     "PlanBatchesFunction": 2.0,
-    "GenerateContentFunction": 2.0,  # what is staged is only looked at
-    "SaveBatchFunction": 2.0,
+    "GenerateContentFunction": 2.0,  # nothing is to be generated
+    "SaveBatchFunction": 4.0,
     "FinalizeTaskFunction": 5.0,
 }
-"""Seconds of an invocation, cold starts included: assumed. Warm, a batch takes well under one here."""
+"""Seconds of an invocation, cold starts included: assumed. Warm, they take well under one here."""
 
 
 class Cost(NamedTuple):
@@ -85,9 +86,9 @@ def cost_of(concepts: int, batch_size: int) -> Cost:
         transitions=run.transitions,
         invocations=run.invocations.total(),
         gb_seconds=gb_seconds,
-        # Each item staged, each tutorial's text, the manifest; and a listing a batch costs as much as those.
-        puts=items + concepts + 1 + batches,
-        gets=items + 2 * batches,  # each item, the manifest twice a batch
+        # Each item staged, each tutorial's text, the manifest; a request that lists costs as much as those.
+        puts=items + concepts + 1 + len(ContentType) * ceil(concepts / 1_000),
+        gets=items + batches,  # each item, and a part of the manifest for each batch
     )
 
 
@@ -123,7 +124,7 @@ def _plan(event: object, concepts: int, batch_size: int) -> dict[str, Any]:
     leaves = [{"concept_id": f"c-{number}", "name": "A concept"} for number in range(concepts)]
     framework = read_framework({"stages": [{"name": "S", "modules": [{"name": "M", "concepts": leaves}]}]})
     missing = list(framework.items())
-    manifest = make_manifest(framework, missing, batch_size)
+    manifest = make_manifest(framework, missing, set(missing), batch_size)
     plan = Plan(
         task_id=request.input.task_id,
         roadmap_id="serverless-python-9b2c8d4e",

@@ -94,6 +94,8 @@ class BatchReference(Payload):
     offset: Count
     length: Positive
     items: Positive
+    staged: bool = False
+    """Every item was staged, and none refused, when the attempt was planned: there is nothing to generate."""
 
 
 class Plan(Payload):

@@ -7,7 +7,8 @@ line, so that a concept's description is stored once for all three content types
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from math import ceil
 from typing import NamedTuple
 
@@ -23,6 +24,12 @@ is used up; a lost batch adds about 500 bytes to the payload. With this number b
 """
 
 
+STAGED_FACTOR = 10
+"""Items of a batch that are only saved, for each item of a batch that is generated: one takes milliseconds,
+the other seconds.
+"""
+
+
 class Manifest(NamedTuple):
     """The object's body and its batches."""
 
@@ -30,30 +37,44 @@ class Manifest(NamedTuple):
     batches: list[BatchReference]
 
 
-def planned_batch_size(concepts: int, batch_size: int) -> int:
-    """Concepts per batch: `batch_size`, or more if that would exceed `MAX_BATCHES`."""
-    return max(batch_size, ceil(concepts / (MAX_BATCHES // len(ContentType))))
+class BatchSizes(NamedTuple):
+    """Maximum items of a batch, by what its items need."""
+
+    generate: int
+    save: int
 
 
-def make_manifest(framework: Framework, missing: Sequence[Item], batch_size: int) -> Manifest:
-    """Divide the missing items into batches of at most `planned_batch_size` items."""
-    wanted: dict[str, list[ContentType]] = {}
-    for item in missing:
-        wanted.setdefault(item.concept_id, []).append(item.content_type)
-    concepts = list(wanted)
-    size = planned_batch_size(len(concepts), batch_size)
+def planned_batch_sizes(to_generate: int, to_save: int, batch_size: int) -> BatchSizes:
+    """Choose the batch sizes for so many concepts: larger than `batch_size` if that exceeds `MAX_BATCHES`.
+
+    Each of the two groups may end in a batch that is not full, for each content type.
+    """
+    full_batches = MAX_BATCHES // len(ContentType) - 2
+    size = max(batch_size, ceil((to_generate + to_save / STAGED_FACTOR) / full_batches))
+    return BatchSizes(size, size * STAGED_FACTOR)
+
+
+def make_manifest(
+    framework: Framework, missing: Sequence[Item], staged: AbstractSet[Item], batch_size: int
+) -> Manifest:
+    """Divide the missing items into batches: small ones of items to generate, large ones of staged items."""
+    to_generate = _by_concept(item for item in missing if item not in staged)
+    to_save = _by_concept(item for item in missing if item in staged)
+    sizes = planned_batch_sizes(len(to_generate), len(to_save), batch_size)
 
     body = bytearray()
     batches: list[BatchReference] = []
-    for start in range(0, len(concepts), size):
-        group = concepts[start : start + size]
+    for group, is_staged in [
+        *((group, False) for group in _groups(to_generate, sizes.generate)),
+        *((group, True) for group in _groups(to_save, sizes.save)),
+    ]:
         line = [
-            {"concept": framework.concept(concept_id)._asdict(), "missing": wanted[concept_id]}
-            for concept_id in group
+            {"concept": framework.concept(concept_id)._asdict(), "missing": content_types}
+            for concept_id, content_types in group
         ]
         encoded = json.dumps(line).encode() + b"\n"
         for content_type in ContentType:
-            if items := sum(content_type in wanted[concept_id] for concept_id in group):
+            if items := sum(content_type in content_types for _, content_types in group):
                 batches.append(
                     BatchReference(
                         number=len(batches),
@@ -61,10 +82,26 @@ def make_manifest(framework: Framework, missing: Sequence[Item], batch_size: int
                         offset=len(body),
                         length=len(encoded),
                         items=items,
+                        staged=is_staged,
                     )
                 )
         body += encoded
     return Manifest(bytes(body), batches)
+
+
+def _by_concept(items: Iterable[Item]) -> dict[str, list[ContentType]]:
+    by_concept: dict[str, list[ContentType]] = {}
+    for item in items:
+        by_concept.setdefault(item.concept_id, []).append(item.content_type)
+    return by_concept
+
+
+def _groups(
+    by_concept: Mapping[str, list[ContentType]], size: int
+) -> Iterator[list[tuple[str, list[ContentType]]]]:
+    entries = list(by_concept.items())
+    for start in range(0, len(entries), size):
+        yield entries[start : start + size]
 
 
 def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> list[Concept]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from ..content.kind import Draft
 from ..content.registry import CONTENT_KINDS
-from ..contracts import BatchRequest, Count, Payload
+from ..contracts import BatchReference, BatchRequest, Count, Payload
 from ..documents import Document
 from ..errors import ContentError, TransientError
 from ..generation.allowance import Allowance, Usage
@@ -75,6 +75,34 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
             can be saved all the same, and the state machine goes on to do so.
     """
     plan, batch = request.plan, request.batch
+    report = _staged_already(batch) if batch.staged else _prepare(request, services, deadline)
+    counts = {
+        Metric.ITEMS_STAGED: report.staged,
+        Metric.ITEMS_GENERATED: report.generated,
+        Metric.ITEMS_NOT_GENERATED: report.failed,
+    }
+    emit(counts, batch.content_type)
+    logger.info("batch_staged", task_id=plan.task_id, attempt=plan.attempt, **report.model_dump(mode="json"))
+    return report
+
+
+def _staged_already(batch: BatchReference) -> GenerateReport:
+    """The report of a batch that Plan has listed as staged.
+
+    Should an item be gone by now, Save reports it as not staged, and the next attempt generates it.
+    """
+    return GenerateReport(
+        number=batch.number,
+        content_type=batch.content_type,
+        planned=batch.items,
+        staged=batch.items,
+        generated=0,
+        failed=0,
+    )
+
+
+def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> GenerateReport:
+    plan, batch = request.plan, request.batch
     concepts = read_batch(services.bucket, plan.manifest, batch)
     known = transact(services.engine, lambda connection: _recall(connection, request, concepts), deadline)
     preparation = _Preparation(request, services, deadline, concepts, known)
@@ -91,13 +119,6 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     )
     if failures or report.generated:
         transact(services.engine, lambda connection: _record(connection, request, report, failures), deadline)
-    counts = {
-        Metric.ITEMS_STAGED: report.staged,
-        Metric.ITEMS_GENERATED: report.generated,
-        Metric.ITEMS_NOT_GENERATED: report.failed,
-    }
-    emit(counts, batch.content_type)
-    logger.info("batch_staged", task_id=plan.task_id, attempt=plan.attempt, **report.model_dump(mode="json"))
     return report
 
 

@@ -1,9 +1,11 @@
 """Plan: find out what is missing, and write it down for the batches."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection
 
 from ..contracts import BatchReference, Execution, Payload, Plan, RunInput
-from ..items import count_by_type
+from ..items import Item, count_by_type
 from ..manifest import make_manifest
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
@@ -11,8 +13,10 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.keys import manifest_key
+from ..storage.staging import Staging
 from ..tasks.attempts import CONSOLE, AttemptStart, Cause, record_plan
 from ..tasks.claims import claim, require_claim
+from ..tasks.failures import refused_items
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import read_task, set_current_step
 
@@ -46,19 +50,22 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         start = AttemptStart(CONSOLE, Cause.RETRY if task.attempt else Cause.FIRST_RUN)
         attempt = claim(services, task, execution_arn, deadline, start).attempt
 
-    def read(connection: Connection) -> TaskSnapshot:
+    def read(connection: Connection) -> tuple[TaskSnapshot, frozenset[Item]]:
         snapshot = read_snapshot(connection, require_claim(connection, task_id, attempt, execution_arn))
         set_current_step(connection, task_id, attempt, "saving")
         record_plan(connection, task_id, attempt, count_by_type(snapshot.missing))
-        return snapshot
+        return snapshot, refused_items(connection, task_id)
 
-    task, framework, _, missing = transact(services.engine, read, deadline)
-    manifest = make_manifest(framework, missing, services.settings.batch_size)
+    (task, framework, _, missing), refused = transact(services.engine, read, deadline)
+    batch_size = services.settings.batch_size
+    roadmap_id = task.roadmap_id or ""
+    staged = _staged(Staging(services.bucket, roadmap_id), missing, batch_size) - refused
+    manifest = make_manifest(framework, missing, staged, batch_size)
     key = manifest_key(task_id, attempt, manifest.body)
     services.bucket.put(key, manifest.body)
     plan = Plan(
         task_id=task_id,
-        roadmap_id=task.roadmap_id or "",
+        roadmap_id=roadmap_id,
         attempt=attempt,
         claimed_at=task.updated_at,
         manifest=key,
@@ -69,7 +76,18 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         task_id=task_id,
         attempt=attempt,
         planned=plan.planned,
+        staged=len(staged),
         batches=len(manifest.batches),
     )
     emit({Metric.BATCHES_PLANNED: len(manifest.batches)})
     return PlanResult(plan=plan, batches=manifest.batches)
+
+
+def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:
+    """Which of the missing items are staged.
+
+    Where one batch per content type holds all of them, nothing depends on it and S3 is not asked.
+    """
+    if len({item.concept_id for item in missing}) <= batch_size:
+        return frozenset()
+    return staging.staged_among(missing)

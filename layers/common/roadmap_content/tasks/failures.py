@@ -71,6 +71,12 @@ WHERE task_id = :task_id AND content_type = :content_type AND content_fingerprin
     AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
 """)
 
+REFUSED = text("""
+SELECT coalesce(json_agg(DISTINCT jsonb_build_array(concept_id, content_type)), '[]')
+FROM content_failures
+WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
+""")
+
 
 def failures_of_item(connection: Connection, task_id: str, item: Item) -> Sequence[Any]:
     """Every attempt's failure of one item, the latest first. Times are UTC without a zone."""
@@ -122,6 +128,12 @@ def refusals(
     for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
         found.setdefault(failure.item, []).append((attempt, failure))
     return found
+
+
+def refused_items(connection: Connection, task_id: str) -> frozenset[Item]:
+    """The items of a task whose staged content was refused because of the content, in any attempt."""
+    found = connection.scalar(REFUSED, {"task_id": task_id})
+    return frozenset(Item(concept_id, ContentType(content_type)) for concept_id, content_type in found)
 
 
 def _seen(
