@@ -1,0 +1,129 @@
+"""A small S3 and Secrets Manager in a process of its own, for measuring what asks them.
+
+It answers from memory, checks no signature and counts the requests to S3.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.queues import Queue
+from multiprocessing.sharedctypes import Synchronized
+from typing import Self
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+import boto3
+
+HOST = "127.0.0.1"
+_PAGE = 1_000
+
+
+class ObjectServer:
+    """A running server."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.requests: Synchronized[int] = context.Value("i", 0)
+        port: Queue[int] = context.Queue()
+        self._process = context.Process(target=_serve, args=(port, self.requests), daemon=True)
+        self._process.start()
+        self.url = f"http://{HOST}:{port.get(timeout=60)}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.join()
+
+    def add_secret(self, value: str) -> str:
+        """Store a secret; return its name."""
+        client = boto3.client(
+            "secretsmanager",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="benchmark",
+            aws_secret_access_key="benchmark",  # noqa: S106 - of a server that asks for none
+        )
+        return str(client.create_secret(Name="database", SecretString=value)["ARN"])
+
+
+def _serve(port: "Queue[int]", requests: "Synchronized[int]") -> None:
+    objects: dict[str, bytes] = {}
+    secrets: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            """Read an object or a part of it, or list."""
+            self._count()
+            parts = urlsplit(self.path)
+            query = parse_qs(parts.query)
+            if "list-type" in query:
+                self._answer(200, _listing(objects, query), "application/xml")
+                return
+            body = objects.get(unquote(parts.path))
+            if body is None:
+                self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>", "application/xml")
+            elif "Range" in self.headers:
+                first, last = self.headers["Range"].removeprefix("bytes=").split("-")
+                self._answer(206, body[int(first) : int(last) + 1])
+            else:
+                self._answer(200, body)
+
+        do_HEAD = do_GET  # noqa: N815 - the base class's names
+
+        def do_PUT(self) -> None:
+            """Store an object."""
+            self._count()
+            key, body = unquote(urlsplit(self.path).path), self._body()
+            if self.headers.get("If-None-Match") == "*" and key in objects:
+                self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>", "application/xml")
+                return
+            objects[key] = body
+            self._answer(200, b"")
+
+        def do_POST(self) -> None:
+            """Create or read a secret."""
+            request = json.loads(self._body())
+            if "SecretString" in request:
+                secrets.append(request["SecretString"])
+                self._answer(200, json.dumps({"ARN": str(len(secrets) - 1)}).encode())
+            else:
+                self._answer(200, json.dumps({"SecretString": secrets[int(request["SecretId"])]}).encode())
+
+        def _count(self) -> None:
+            with requests.get_lock():
+                requests.value += 1
+
+        def _body(self) -> bytes:
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+        def _answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("ETag", '"1"')
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
+    server = ThreadingHTTPServer((HOST, 0), Handler)
+    port.put(server.server_port)
+    server.serve_forever()
+
+
+def _listing(objects: Mapping[str, bytes], query: Mapping[str, list[str]]) -> bytes:
+    prefix, after = query.get("prefix", [""])[0], query.get("start-after", [""])[0]
+    bucket = "/content/"
+    keys = sorted(key.removeprefix(bucket) for key in list(objects))
+    found = [key for key in keys if key.startswith(prefix) and key > after]
+    entries = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in found[:_PAGE])
+    truncated = str(len(found) > _PAGE).lower()
+    return f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{entries}</ListBucketResult>".encode()
