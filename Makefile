@@ -62,6 +62,7 @@ cost: $(INSTALLED) ## What AWS asks for saving 1,000 concepts.
 	$(RUN)/python -m checks.cost
 
 smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet run): make smoke STACK=NAME
+	@test -n "$(STACK)" || { echo "Name the stack: make smoke STACK=NAME" >&2; exit 2; }
 	$(RUN)/python -m checks.smoke $(STACK)
 
 openapi: $(INSTALLED) ## Write docs/openapi.json and docs/schemas/ from the code.

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from roadmap_content.bundle import parse_bundle
+from roadmap_command.load import load_bundle
+from roadmap_content.bundle import parse_bundle, read_bundle
 from roadmap_content.errors import InvalidBundleError
 from roadmap_content.items import ContentType, Item
+from roadmap_content.runtime.deadline import Deadline
 from tests.factories import bundle_of
 from tests.integration.pipeline import Pipeline
 
@@ -106,3 +108,26 @@ def test_rows_of_another_user_are_not_overwritten(pipeline: Pipeline, change: st
     pipeline.execute(change)
     with pytest.raises(InvalidBundleError, match=fault):
         pipeline.load(bundle_of(IDS))
+
+
+def test_a_bundle_with_invalid_items_is_loaded_and_the_run_records_them(pipeline: Pipeline) -> None:
+    bundle = bundle_of(IDS)
+    question_of(bundle).update(options=[])
+    tutorial_of(bundle).update(note="\x00")
+    bundle["content"].append({"concept_id": "c", "quiz": {}})
+    read = read_bundle(bundle, strict=False)
+    assert [(each.concept_id, each.content_type) for each in read.invalid] == [
+        ("a", ContentType.TUTORIAL),
+        ("a", ContentType.QUIZ),
+        ("c", None),
+    ]
+    assert "questions[2].options" in read.invalid[1].fault
+
+    loaded = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(30))
+    assert loaded == (4, 0)
+    pipeline.roadmap_id = read.roadmap.roadmap_id
+    assert pipeline.run().missing == {"tutorial": 1, "resources": 0, "quiz": 1}
+    failed = pipeline.task()["failed_concepts"]["items"]
+    assert {item["error_code"] for item in failed} == {"InvalidContent"}
+    again = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(30))
+    assert again.saved_already == 4

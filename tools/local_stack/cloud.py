@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
-from roadmap_content.errors import PermanentError
-
 from .environments import environment_python
+from .errors import LocalServiceError
 from .processes import HOST, becomes_true, free_port, has_ended, kill_group, listens_on, spawn
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 _DEADLINE_SECONDS = 60.0
 
 
-class CloudError(PermanentError):
+class CloudError(LocalServiceError):
     """The local cloud did not do as it was told; the message holds the end of its log."""
 
     code = "Cloud"

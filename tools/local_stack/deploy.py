@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from roadmap_content.errors import PermanentError
-
 from .builds import source_files
+from .errors import LocalServiceError
 from .processes import becomes_true
 from .template_file import Template
 
@@ -40,7 +39,7 @@ _LOCAL_PATHS = {
 _DEADLINE_SECONDS = 300.0
 
 
-class StackFailedError(PermanentError):
+class StackFailedError(LocalServiceError):
     """CloudFormation did not create or delete a stack; the message names the resource and the reason."""
 
     code = "StackFailed"

@@ -25,3 +25,9 @@ class MissingExtraError(PermanentError):
     """The packages of the local stack are not installed."""
 
     code = "MissingExtra"
+
+
+class LocalServiceError(PermanentError):
+    """A part of the local stack failed: PostgreSQL, the local cloud, or the deployment to it."""
+
+    code = "LocalService"

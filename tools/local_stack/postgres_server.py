@@ -21,6 +21,7 @@ from typing import Protocol, Self
 import psutil
 from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
 
+from .errors import LocalServiceError
 from .processes import HOST, becomes_true, free_port, has_ended, spawn
 
 DRIVER = "postgresql+pg8000"
@@ -31,12 +32,16 @@ _DEADLINE = 60.0
 _ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C", "PATH": os.defpath}
 
 
-class ServerError(Exception):
+class ServerError(LocalServiceError):
     """PostgreSQL did not do as it was told; the message holds what it said last."""
+
+    code = "PostgresServer"
 
 
 class ServerExitedError(ServerError):
     """PostgreSQL ended instead of starting."""
+
+    code = "PostgresServerExited"
 
 
 class Server(Protocol):

@@ -24,7 +24,7 @@ from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
 from roadmap_content.api.status import TaskStatus
-from roadmap_content.bundle import Bundle, BundleTask, read_bundle
+from roadmap_content.bundle import Bundle, BundleTask, parse_bundle, read_bundle
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.documents import Document
 from roadmap_content.errors import PermanentError
@@ -83,8 +83,7 @@ VALUES (:tutorial_id, 'an-older-roadmap:c-1-1-1', 'an-older-roadmap', 'An older 
 
 def run_demo(bundle_file: Path | None) -> None:
     """Tell the story, and print what came of it as one JSON object."""
-    document = json.loads((bundle_file or SAMPLE).read_bytes())
-    bundle = read_bundle(document if document.get("content") else with_offline_content(document))
+    bundle = _read(bundle_file or SAMPLE)
     with tempfile.TemporaryDirectory(prefix="roadmap-demo-") as directory:
         console.rule("[bold]1. A stack of its own")
         with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
@@ -94,6 +93,14 @@ def run_demo(bundle_file: Path | None) -> None:
         with stack:
             told = _tell(Target.local(stack), stack.database_url, bundle)
     sys.stdout.write(json.dumps(told) + "\n")
+
+
+def _read(file: Path) -> Bundle:
+    bundle = parse_bundle(file.read_bytes())
+    if bundle.content:
+        return bundle
+    roadmap, task = bundle.roadmap.model_dump(), bundle.task.model_dump()
+    return read_bundle(with_offline_content({"roadmap": roadmap, "task": task}))
 
 
 def with_offline_content(document: Document) -> Document:

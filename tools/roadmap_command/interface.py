@@ -1,16 +1,20 @@
 """What all commands share: their options, their exit codes, and how they print."""
 
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from local_stack.errors import LocalServiceError
 from roadmap_command import views
 from roadmap_command.runs import follow_run, task_status
 from roadmap_command.target import Target
@@ -32,6 +36,9 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+_UNLIMITED = 100_000
+"""Characters of a line of piped output."""
+
 errors = Console(stderr=True, highlight=False)
 """Progress, hints and errors: stdout is for results."""
 
@@ -42,16 +49,28 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task.")]
 
 def finish(target: Target, task_id: str, execution_arn: str, *, as_json: bool) -> None:
     """Follow an execution to its end, print the task's status, and exit 1 if items are missing."""
+    try:
+        final = _follow(target, task_id, execution_arn)
+        if final.status == "processing" and final.execution_arn not in (None, execution_arn):
+            errors.print(f"Attempt {final.attempt} is at work on the task, by another run; following it.")
+            final = _follow(target, task_id, final.execution_arn or "")
+    except KeyboardInterrupt:
+        hint = f"The run continues without this command: {command_name()} status {task_id}"
+        errors.print(hint, soft_wrap=True)
+        raise
+    report(final, as_json=as_json)
+    if final.status != "completed":
+        raise typer.Exit(ExitCode.ITEMS_MISSING)
+
+
+def _follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:
     with views.bars(errors) as bars:
         follow_run(
             target.stepfunctions,
             execution_arn,
             lambda: bars.show(task_status(target.engine, task_id)),
         )
-    final = task_status(target.engine, task_id)
-    report(final, as_json=as_json)
-    if final.status != "completed":
-        raise typer.Exit(ExitCode.ITEMS_MISSING)
+    return task_status(target.engine, task_id)
 
 
 def report(task: TaskStatus, *, as_json: bool) -> None:
@@ -59,7 +78,17 @@ def report(task: TaskStatus, *, as_json: bool) -> None:
     if as_json:
         print_json(task.model_dump(mode="json"))
     else:
-        Console().print(views.outcome(task))
+        output().print(views.outcome(task), soft_wrap=True)
+
+
+def output() -> Console:
+    """The console for results on stdout. Piped output is not wrapped, so that no id or ARN is split."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED)
+
+
+def command_name() -> str:
+    """The command as it was typed, for hints: with its path, if it was typed with one."""
+    return sys.argv[0] if "/" in sys.argv[0] and shutil.which("roadmap") is None else "roadmap"
 
 
 def print_json(document: object) -> None:
@@ -73,5 +102,28 @@ def errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except ContentError as error:
-        errors.print(Text.assemble((error.code, "red"), f": {error}"), soft_wrap=True)
-        sys.exit(ExitCode.EXTERNAL_FAILURE if isinstance(error, TransientError) else ExitCode.REFUSED)
+        external = isinstance(error, TransientError | LocalServiceError)
+        _fail(error.code, error, ExitCode.EXTERNAL_FAILURE if external else ExitCode.REFUSED)
+    except ArgumentError as error:
+        _fail("DATABASE_URL", error, ExitCode.REFUSED)
+    except SQLAlchemyError as error:
+        _fail("PostgreSQL", error, ExitCode.EXTERNAL_FAILURE)
+    except subprocess.CalledProcessError as error:
+        _fail(str(error.cmd[0]), error, ExitCode.EXTERNAL_FAILURE)
+    except OSError as error:
+        _fail(type(error).__name__, error, ExitCode.EXTERNAL_FAILURE)
+    except Exception as error:
+        if not type(error).__module__.startswith("botocore."):
+            raise
+        misused = type(error).__name__ in _NOT_CONFIGURED
+        _fail("AWS", error, ExitCode.REFUSED if misused else ExitCode.EXTERNAL_FAILURE)
+
+
+_NOT_CONFIGURED = ("NoRegionError", "NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
+"""botocore's errors about the caller's settings. By name, because importing botocore is slow."""
+
+
+def _fail(name: str, error: Exception, code: ExitCode) -> NoReturn:
+    first_line = str(error).strip().split("\n", 1)[0]
+    errors.print(Text.assemble((name, "red"), f": {first_line}"), soft_wrap=True)
+    sys.exit(code)

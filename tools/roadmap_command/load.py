@@ -1,11 +1,15 @@
 """Loads a bundle: its roadmap and task into PostgreSQL, its content staged in S3, ready to be saved."""
 
 import json
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
 from roadmap_content.bundle import Bundle
+from roadmap_content.content.rows import saved_concepts
 from roadmap_content.errors import InvalidBundleError
+from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.bucket import Bucket, in_parallel
@@ -32,14 +36,31 @@ FROM roadmap_metadata r, roadmap_tasks t WHERE r.roadmap_id = :roadmap_id AND t.
 """)
 
 
-def load_bundle(bundle: Bundle, engine: Engine, bucket: Bucket, deadline: Deadline) -> None:
+class Loaded(NamedTuple):
+    """What was loaded, in numbers of items."""
+
+    staged: int
+    saved_already: int
+    """Items of the bundle that have a completed row: a run does not replace them."""
+
+
+def load_bundle(
+    bundle: Bundle,
+    engine: Engine,
+    bucket: Bucket,
+    deadline: Deadline,
+    on_staged: Callable[[], object] = lambda: None,
+) -> Loaded:
     """Load a bundle. Loaded again, it stages its content again and changes nothing else.
+
+    Invalid content is staged as it is, so that a run records why it cannot be saved. `on_staged` is called
+    after each item, by several threads.
 
     Raises:
         InvalidBundleError: the roadmap or the task exists and is somebody else's; nothing was written.
     """
 
-    def insert(connection: Connection) -> None:
+    def insert(connection: Connection) -> Mapping[ContentType, frozenset[str]]:
         roadmap, task = bundle.roadmap, bundle.task
         framework = json.dumps(roadmap.framework_data)
         connection.execute(INSERT_ROADMAP, roadmap.model_dump() | {"framework_data": framework})
@@ -49,7 +70,16 @@ def load_bundle(bundle: Bundle, engine: Engine, bucket: Bucket, deadline: Deadli
             raise InvalidBundleError(f"roadmap {roadmap.roadmap_id!r} exists and is another user's")
         if (owners.task_user, owners.roadmap_id) != (task.user_id, task.roadmap_id):
             raise InvalidBundleError(f"task {task.task_id!r} exists and is for another user or roadmap")
+        return saved_concepts(connection, roadmap.roadmap_id)
 
-    transact(engine, insert, deadline)
+    saved = transact(engine, insert, deadline)
     staging = Staging(bucket, bundle.roadmap.roadmap_id)
-    in_parallel(lambda entry: staging.write(*entry), bundle.content.items())
+
+    def stage(entry: tuple[Item, Any]) -> None:
+        staging.write(*entry)
+        on_staged()
+
+    invalid = [(each.item, each.content) for each in bundle.invalid if each.item is not None]
+    in_parallel(stage, [*bundle.content.items(), *invalid])
+    saved_already = sum(item.concept_id in saved[item.content_type] for item in bundle.content)
+    return Loaded(len(bundle.content), saved_already)

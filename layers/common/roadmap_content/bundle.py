@@ -4,8 +4,9 @@ An invalid bundle is rejected as a whole with an `InvalidBundleError` that names
 """
 
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
@@ -13,7 +14,7 @@ from .content.registry import CONTENT_KINDS
 from .contracts import first_fault
 from .documents import Document, unstorable
 from .errors import InvalidBundleError, InvalidContentError, InvalidFrameworkError
-from .items import Item
+from .items import ContentType, Item
 from .roadmaps.framework import read_framework
 
 _Id = Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -50,17 +51,31 @@ class _Document(BaseModel):
     content: list[dict[str, Any]]
 
 
+class InvalidItem(NamedTuple):
+    """Content of a bundle that is not valid."""
+
+    concept_id: object
+    content_type: ContentType | None
+    fault: str
+    """The path in the bundle, and the reason."""
+
+    content: object = None
+    item: Item | None = None
+    """Set if the content can be staged all the same, so that a run records why it is invalid."""
+
+
 @dataclass(frozen=True)
 class Bundle:
-    """A valid bundle. `content` holds each item unchanged."""
+    """A bundle. `content` holds each valid item unchanged."""
 
     roadmap: BundleRoadmap
     task: BundleTask
     content: dict[Item, Document]
+    invalid: Sequence[InvalidItem] = ()
 
 
-def parse_bundle(body: bytes) -> Bundle:
-    """Parse a bundle from JSON.
+def parse_bundle(body: bytes, *, strict: bool = True) -> Bundle:
+    """Parse a bundle from JSON. Strict, it is refused if any item is invalid.
 
     Raises:
         InvalidBundleError: the body is not JSON or not a valid bundle.
@@ -69,12 +84,12 @@ def parse_bundle(body: bytes) -> Bundle:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InvalidBundleError(f"not JSON: {error}") from error
-    return read_bundle(document)
+    return read_bundle(document, strict=strict)
 
 
-def read_bundle(document: object) -> Bundle:
+def read_bundle(document: object, *, strict: bool = True) -> Bundle:
     """Validate a decoded bundle; see `parse_bundle`."""
-    if fault := unstorable(document):
+    if fault := unstorable(document if strict else _without_content(document)):
         raise InvalidBundleError(fault)
     try:
         bundle = _Document.model_validate(document)
@@ -88,20 +103,43 @@ def read_bundle(document: object) -> Bundle:
         concept_ids = read_framework(bundle.roadmap.framework_data).nodes.keys()
     except InvalidFrameworkError as error:
         raise InvalidBundleError(f"roadmap.{error}") from error
+    content, invalid = _read_content(bundle.content, concept_ids)
+    if strict and invalid:
+        raise InvalidBundleError(invalid[0].fault)
+    return Bundle(bundle.roadmap, bundle.task, content, invalid)
+
+
+def _without_content(document: object) -> object:
+    match document:
+        case dict():
+            return {key: value for key, value in document.items() if key != "content"}
+        case _:
+            return document
+
+
+def _read_content(
+    entries: Sequence[dict[str, Any]], concept_ids: Collection[str]
+) -> tuple[dict[Item, Document], list[InvalidItem]]:
     content: dict[Item, Document] = {}
-    for index, entry in enumerate(bundle.content):
+    invalid: list[InvalidItem] = []
+    for index, entry in enumerate(entries):
         path = f"content[{index}]"
         concept_id = entry.get("concept_id")
-        if concept_id not in concept_ids:
-            raise InvalidBundleError(f"{path}.concept_id is not a concept of the roadmap: {concept_id!r:.80}")
+        if not isinstance(concept_id, str) or concept_id not in concept_ids:
+            fault = f"{path}.concept_id is not a concept of the roadmap: {concept_id!r:.80}"
+            invalid.append(InvalidItem(concept_id, None, fault))
+            continue
         for content_type, kind in CONTENT_KINDS.items():
-            item = Item(concept_id, content_type)
             if content_type not in entry:
                 continue
+            item, document = Item(concept_id, content_type), entry[content_type]
             if item in content:
-                raise InvalidBundleError(f"{path}.{content_type} is given twice for {concept_id!r:.80}")
+                fault = f"{path}.{content_type} is given twice for {concept_id!r:.80}"
+                invalid.append(InvalidItem(concept_id, content_type, fault))
+                continue
             try:
-                content[item] = kind.check(entry[content_type])
+                content[item] = kind.check(document)
             except InvalidContentError as error:
-                raise InvalidBundleError(f"{path}.{content_type}.{error}") from error
-    return Bundle(bundle.roadmap, bundle.task, content)
+                fault = f"{path}.{content_type}.{error}"
+                invalid.append(InvalidItem(concept_id, content_type, fault, document, item))
+    return content, invalid

@@ -1,14 +1,15 @@
 """`roadmap load`, `generate-one`: content before it is saved."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
-from roadmap_command.interface import Json, Stack, errors, print_json
-from roadmap_command.load import load_bundle
+from roadmap_command.interface import ExitCode, Json, Stack, command_name, errors, print_json
+from roadmap_command.load import Loaded, load_bundle
 from roadmap_command.target import Target
-from roadmap_content.bundle import parse_bundle
+from roadmap_content.bundle import Bundle, parse_bundle
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
@@ -18,20 +19,50 @@ group = typer.Typer()
 
 @group.command()
 def load(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE.json", exists=True, dir_okay=False)],
+    bundle: Annotated[
+        typer.FileBinaryRead, typer.Argument(metavar="BUNDLE.json", help="A bundle; - reads stdin.")
+    ],
+    strict: Annotated[bool, typer.Option("--strict", help="Load nothing if any item is invalid.")] = False,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Load a roadmap, its task and its generated content: staged, not yet saved."""
-    loaded = parse_bundle(bundle.read_bytes())
-    with errors.status(f"loading {bundle.name}"):
-        target = Target.named(stack)
-        load_bundle(loaded, target.engine, target.bucket, Deadline.after(300))
+    """Load a roadmap, its task and its generated content: staged, not yet saved.
+
+    Invalid items are listed, and staged too, so that a run records why they cannot be saved. The exit code
+    is then 1.
+    """
+    read = parse_bundle(bundle.read(), strict=strict)
+    target = Target.named(stack)
+    with Progress(
+        TextColumn("staging"), BarColumn(), MofNCompleteColumn(), console=errors, transient=True
+    ) as bar:
+        items = bar.add_task("staging", total=len(read.content) + len(read.invalid))
+        loaded = load_bundle(
+            read, target.engine, target.bucket, Deadline.after(300), lambda: bar.advance(items)
+        )
     if as_json:
-        print_json({"task_id": loaded.task.task_id, "staged": len(loaded.content)})
+        invalid = [
+            {"concept_id": each.concept_id, "content_type": each.content_type, "reason": each.fault}
+            for each in read.invalid
+        ]
+        print_json({"task_id": read.task.task_id, **loaded._asdict(), "invalid": invalid})
     else:
-        errors.print(f"{len(loaded.content)} items are staged for task {loaded.task.task_id}.")
-        errors.print(f"Save them with: roadmap run {loaded.task.task_id}")
+        _say_what_was_loaded(read, loaded)
+    if read.invalid:
+        raise typer.Exit(ExitCode.ITEMS_MISSING)
+
+
+def _say_what_was_loaded(read: Bundle, loaded: Loaded) -> None:
+    task_id = read.task.task_id
+    for each in read.invalid:
+        name = f"{each.content_type or 'content'} of {each.concept_id}"
+        errors.print(Text.assemble((name, "red"), f": {each.fault}"), soft_wrap=True)
+    if read.invalid:
+        errors.print(f"{len(read.invalid)} items are invalid; a run records them as failed.", soft_wrap=True)
+    errors.print(f"{loaded.staged} items are staged for task {task_id}.", soft_wrap=True)
+    if loaded.saved_already:
+        errors.print(f"{loaded.saved_already} of them are saved already; a run does not replace them.")
+    errors.print(f"Save them with: {command_name()} run {task_id}", soft_wrap=True)
 
 
 @group.command("generate-one")

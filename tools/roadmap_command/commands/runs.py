@@ -5,8 +5,8 @@ from http import HTTPStatus
 import typer
 
 from local_stack.errors import RefusedError
-from roadmap_command.interface import Json, Stack, TaskId, errors, finish, report
-from roadmap_command.runs import owner_of, redrive_run, start_run, task_status
+from roadmap_command.interface import Json, Stack, TaskId, command_name, errors, finish, report
+from roadmap_command.runs import is_running, owner_of, planned_work, redrive_run, start_run, task_status
 from roadmap_command.target import Target
 
 group = typer.Typer()
@@ -16,7 +16,18 @@ group = typer.Typer()
 def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Run the state machine for a task, and wait for its end."""
     target = Target.named(stack)
-    task_status(target.engine, task_id)  # refuse a task that does not exist before a run is started for it
+    work = planned_work(target.engine, target.bucket, task_id)
+    if work.task.execution_arn and is_running(target.stepfunctions, work.task.execution_arn):
+        raise RefusedError(
+            f"attempt {work.task.attempt} is at work on task {task_id}: {work.task.execution_arn};"
+            f" see it with: {command_name()} status {task_id}"
+        )
+    if work.not_staged:
+        errors.print(
+            f"{work.not_staged} of {work.missing} missing items are not staged: they will be generated"
+            f" ({'offline' if stack is None else 'by the model'}).",
+            soft_wrap=True,
+        )
     arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
     finish(target, task_id, arn, as_json=as_json)
 

@@ -1,0 +1,60 @@
+"""The `roadmap` command on the tests' stack."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from local_stack.errors import RefusedError
+from roadmap_command.main import app
+from roadmap_command.target import Target
+from roadmap_content.errors import InvalidBundleError
+from tests.factories import bundle_of
+from tests.workflow.machine import Machine
+
+Roadmap = Callable[..., Result]
+
+
+@pytest.fixture
+def roadmap(target: Target, monkeypatch: pytest.MonkeyPatch) -> Roadmap:
+    monkeypatch.setattr(Target, "named", lambda *_: target)
+
+    def run(*arguments: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(app, arguments, input=stdin, catch_exceptions=False)
+
+    return run
+
+
+def test_what_is_invalid_and_what_is_not_staged_is_said_before_a_run(
+    machine: Machine, roadmap: Roadmap
+) -> None:
+    ids = machine.concept_ids(2)
+    bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id)
+    bundle["content"][0]["quiz"]["total_questions"] = 99
+    del bundle["content"][1]["resources"]
+
+    with pytest.raises(InvalidBundleError):
+        roadmap("load", "-", "--strict", stdin=json.dumps(bundle))
+    loaded = roadmap("load", "-", stdin=json.dumps(bundle))
+    assert loaded.exit_code == 1
+    assert f"quiz of {ids[0]}: content[0].quiz.value: Value error, total_questions is 99" in loaded.stderr
+    assert "4 items are staged" in loaded.stderr
+
+    ran = roadmap("run", machine.task_id)
+    assert ran.exit_code == 1
+    assert "1 of 6 missing items are not staged: they will be generated (offline)." in ran.stderr
+    assert "total_questions is 99" in ran.stdout  # in one line, because it is piped
+
+    again = roadmap("load", "-", "--json", stdin=json.dumps(bundle))
+    assert json.loads(again.stdout)["saved_already"] == 4
+
+
+def test_a_second_run_says_whose_attempt_is_at_work(
+    machine: Machine, roadmap: Roadmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.load(1)
+    machine.run()
+    monkeypatch.setattr("roadmap_command.commands.runs.is_running", lambda *_: True)
+    with pytest.raises(RefusedError, match="attempt 1 is at work on task"):
+        roadmap("run", machine.task_id)
