@@ -92,7 +92,7 @@ class _Idle(Executions):
     def state(self, execution_arn: str) -> ExecutionState:  # noqa: ARG002
         return ExecutionState.OVER
 
-    def start(self, task_id: str, attempt: int) -> None:
+    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
         """Start nothing."""
 
 

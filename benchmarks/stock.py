@@ -33,7 +33,14 @@ class MemoryBucket(Bucket):
         super().__init__("memory")
         self._objects: dict[str, bytes] = {}
 
-    def get(self, key: str, *, start: int = 0, length: int | None = None) -> StoredObject | None:
+    def get(
+        self,
+        key: str,
+        *,
+        start: int = 0,
+        length: int | None = None,
+        limit: int | None = None,  # noqa: ARG002 - as Bucket's
+    ) -> StoredObject | None:
         """Read an object, or a part of it."""
         body = self._objects.get(key)
         if body is None:

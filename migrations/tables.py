@@ -17,6 +17,7 @@ from sqlalchemy import (
     Index,
     Integer,
     Label,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -145,7 +146,8 @@ content_failures = Table(
     Column("transient", Boolean, nullable=False),
     Column("content_fingerprint", Text),
     Column("occurred_at", DateTime, nullable=False, server_default=_NOW),
-    PrimaryKeyConstraint("task_id", "attempt", "concept_id", "content_type"),
+    Column("concept_hash", LargeBinary, nullable=False),  # SHA-256: an id may be longer than an index row
+    PrimaryKeyConstraint("task_id", "attempt", "content_type", "concept_hash"),
 )
 
 # The audit trail: one row for each attempt, written with its claim and completed with its outcome.
@@ -169,17 +171,6 @@ content_attempts = Table(
     Column("generated", JSON),
     Column("tokens", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("task_id", "attempt"),
-)
-
-# Who asked for a redrive through the API: the redriven execution claims its attempt for them.
-content_redrive_requests = Table(
-    "content_redrive_requests",
-    metadata,
-    Column("execution_arn", Text, primary_key=True),
-    Column("actor", Text, nullable=False),
-    Column("cause", String(16), nullable=False),
-    Column("reason", Text),
-    Column("requested_at", DateTime, nullable=False, server_default=_NOW),
 )
 
 # Why a task's items are missing now, by group: the failures of its latest attempt that has ended. The task's

@@ -39,6 +39,8 @@ class Run:
 
     def _begin(self) -> None:
         self.state = State.PLAN
+        self.at_work = False
+        """Whether it was let plan or generate since it was started or redriven."""
         self.planned: PlanResult | None = None
         self.planned_redrives = self.redrives
         self.requests: list[BatchRequest] = []
@@ -92,8 +94,10 @@ class Run:
             case State.PLAN:
                 self.planned_redrives = self.redrives
                 self.enter_batches(plan_batches(self.plan_request(), services, deadline))
+                self.at_work = True
             case State.GENERATE:
                 generate_content(self.requests[self.batch], services, deadline)
+                self.at_work = True
                 self.state = State.SAVE
             case State.SAVE:
                 report = save_batch(self.requests[self.batch], services, deadline)
@@ -125,6 +129,7 @@ class Run:
                 self.error = error
                 self.state = State.FINALIZE
             case State.GENERATE:
+                self.at_work = self.at_work and error.error not in ("StaleAttempt", "StaleAttemptError")
                 request = self.requests[self.batch]
                 self.requests[self.batch] = request.model_copy(update={"generate_error": error})
                 self.state = State.SAVE

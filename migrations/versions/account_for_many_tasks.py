@@ -32,14 +32,6 @@ CREATE TABLE content_attempts (
     PRIMARY KEY (task_id, attempt)
 );
 
-CREATE TABLE content_redrive_requests (
-    execution_arn text PRIMARY KEY,
-    actor text NOT NULL,
-    cause varchar(16) NOT NULL,
-    reason text,
-    requested_at timestamp NOT NULL DEFAULT timezone('utc', now())
-);
-
 CREATE TABLE content_task_failures (
     task_id varchar(64) NOT NULL,
     group_id varchar(32) NOT NULL,
@@ -197,7 +189,7 @@ DROP INDEX content_roadmap_by_title, content_task_by_roadmap, content_task_by_pr
     content_task_by_user_and_creation, content_task_by_status_and_creation, content_task_by_creation;
 DROP TABLE content_recovery_tasks, content_recoveries, content_sweeps, content_automatic_attempts,
     content_token_hours, content_failure_hours, content_failure_groups, content_task_failures,
-    content_redrive_requests, content_attempts;
+    content_attempts;
 """
 
 

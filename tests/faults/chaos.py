@@ -232,8 +232,10 @@ class Soak:
         raise AssertionError("the tries do not end by themselves")
 
     def _follow(self, each: Subject, attempt: int) -> str:
-        """Wait until the execution of an attempt ends; return its status, or `never started`."""
-        arn = self._executions.arn(each.task_id, attempt)
+        """Wait until the execution of an attempt is over; its status, or `never started`."""
+        with self._target.engine.connect() as connection:
+            found = "SELECT execution_arn FROM content_attempts WHERE task_id = :task AND attempt = :attempt"
+            arn = connection.scalar(text(found), {"task": each.task_id, "attempt": attempt}) or ""
         unknown_since: float | None = None
         missing = self._stepfunctions.exceptions.ExecutionDoesNotExist
         for _ in self._tries(f"the end of {arn}"):

@@ -192,7 +192,7 @@ class Histories(RuleBasedStateMachine):
         run = self._pick(number)
         if run is not None and run.requests:
             request = run.requests[batch % len(run.requests)]
-            ended = self._world.attempt(lambda: self._world.generate_again(request))
+            ended = self._world.attempt(lambda: self._world.generate_again(run, request))
             self._check("generate_late", run.arn, request.batch.number, ended)
 
     @rule(number=numbers, strike=st.none() | strikes)

@@ -62,7 +62,25 @@ class MemoryS3:
         if Range is not None:
             first, last = Range.removeprefix("bytes=").split("-")
             body = body[int(first) : int(last) + 1]
-        return {"Body": BytesIO(body), "Metadata": found.metadata}
+        return {
+            "Body": BytesIO(body),
+            "Metadata": found.metadata,
+            "ContentLength": len(body),
+            "ETag": found.etag,
+        }
+
+    def copy_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        CopySource: Mapping[str, str],  # noqa: N803
+        Metadata: Mapping[str, str],  # noqa: N803
+        MetadataDirective: str,  # noqa: N803
+    ) -> None:
+        """Copy an object, with other metadata."""
+        found = self._find(CopySource["Bucket"], CopySource["Key"], "CopyObject")
+        self.put_object(Bucket=Bucket, Key=Key, Body=found.body, Metadata=Metadata)
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         """Read an object's metadata."""

@@ -103,6 +103,9 @@ class Log:
     generated: list[Item] = field(default_factory=list)
     """Every call of the generator."""
 
+    generated_late: list[Item] = field(default_factory=list)
+    """What was generated for an attempt that was over, or another execution's."""
+
     unstaged: Counter[Item] = field(default_factory=Counter)
     """How often an injected fault removed or damaged an item's staged content."""
 
@@ -335,6 +338,8 @@ class Oracle:
             yield Broken("I5", f"attempt {attempt} came after attempt {self._seen_attempt}")
         if attempt and self._seen_claims.setdefault(attempt, execution) != execution:
             yield Broken("I5", f"attempt {attempt} went from one execution to another", (execution,))
+        if late := self._log.generated_late:
+            yield Broken("I5", "generated for an attempt that is over", _sorted(late))
         if len(self._log.live) > 1:
             yield Broken("I5", "more than one live attempt", tuple(sorted(self._log.live.items())))
         self._seen_attempt = max(attempt, self._seen_attempt)

@@ -80,12 +80,18 @@ def test_a_broken_invariant_is_shown_with_its_items_and_the_log(partial: Watched
 BY_HAND = {
     "I1 an item is failed and completed": (
         "I1",
-        "INSERT INTO content_failures VALUES ('t-1', 1, :concept, 'tutorial', 'save', 'X', '', false, now())",
+        (
+            "INSERT INTO content_failures VALUES"
+            " ('t-1', 1, :concept, 'tutorial', 'save', 'X', '', false, now(), NULL, 'hash')"
+        ),
     ),
     "I1 an item of the plan is neither": ("I1", "DELETE FROM content_failures WHERE concept_id = :concept"),
     "I1 an item that is none": (
         "I1",
-        "INSERT INTO content_failures VALUES ('t-1', 1, 'nobody', 'quiz', 'save', 'X', 'x', false, now())",
+        (
+            "INSERT INTO content_failures VALUES"
+            " ('t-1', 1, 'nobody', 'quiz', 'save', 'X', 'x', false, now(), NULL, 'hash')"
+        ),
     ),
     "I1 the counts are wrong": ("I1", "UPDATE roadmap_tasks SET execution_summary = '{}'"),
     "I2 status": ("I2", "UPDATE roadmap_tasks SET status = 'failed'"),

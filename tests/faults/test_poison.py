@@ -16,7 +16,7 @@ from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.storage.bucket import Bucket
-from roadmap_content.storage.keys import rejected_key
+from roadmap_content.storage.keys import fingerprint, rejected_key
 from tests.factories import bundle_of
 from tests.faults.memory_s3 import MemoryS3
 from tests.faults.oracle import TABLES, TYPES, Log, Oracle
@@ -198,7 +198,7 @@ class Case:
         for concept_id in self.poisons:
             item = Item(concept_id, ContentType(self.kind))
             quarantined = self.pipeline.bucket.get(
-                rejected_key(self.roadmap_id, item, 1, self.bodies[concept_id])
+                rejected_key(self.roadmap_id, item, 1, fingerprint(self.bodies[concept_id]))
             )
             if concept_id in anew:
                 assert quarantined is not None

@@ -5,7 +5,8 @@ the bucket and the faults at a COMMIT are real.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import text
@@ -66,13 +67,14 @@ class Runs(Executions):
         run = self._find(execution_arn)
         if run is None:
             return ExecutionState.UNKNOWN
+        if run.status == "SUCCEEDED":
+            return ExecutionState.SUCCEEDED
         return ExecutionState.RUNNING if run.running else ExecutionState.OVER
 
-    def start(self, task_id: str, attempt: int) -> None:
-        """Start the execution of an attempt, once."""
-        arn = self.arn(task_id, attempt)
-        if self._find(arn) is None:
-            self._runs.append(Run(arn, RunInput(task_id=task_id, attempt=attempt)))
+    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
+        """Start the run of an attempt, once."""
+        if self._find(execution_arn) is None:
+            self._runs.append(Run(execution_arn, RunInput(task_id=task_id, attempt=attempt)))
 
     def redrive(self, execution_arn: str) -> None:
         """Continue from the failed state."""
@@ -81,6 +83,7 @@ class Runs(Executions):
             raise NotRedrivableError(f"{execution_arn} is {run and run.status}")
         run.redrives += 1
         run.status = "RUNNING"
+        run.at_work = False
 
 
 class Scene:
@@ -174,14 +177,31 @@ class World:
 
     def _step(self, run: Run) -> None:
         state = run.state
-        run.step(self.services, self.deadline())
+        with self._noting_what_is_generated_late(run):
+            run.step(self.services, self.deadline())
         if state is State.FINALIZE and run.outcome is not None:
             self._note_recorded(run.outcome.attempt)
+
+    @contextmanager
+    def _noting_what_is_generated_late(self, run: Run) -> Iterator[None]:
+        """Note what is generated for an attempt that is over, or no longer its execution's."""
+        task = self.pipeline.task()
+        attempt = None if run.planned is None else run.planned.plan.attempt
+        is_open = task["completed_at"] is None and (task["attempt"], task["execution_arn"]) == (
+            attempt,
+            run.arn,
+        )
+        before = len(self.log.generated)
+        try:
+            yield
+        finally:
+            if not is_open:
+                self.log.generated_late += self.log.generated[before:]
 
     def _note_live(self, run: Run) -> None:
         """Tell the oracle which executions run with an attempt."""
         attempt = run.input.attempt if run.planned is None else run.planned.plan.attempt
-        if run.running and attempt is not None and run.error is None:
+        if run.running and run.at_work and attempt is not None and run.error is None:
             self.log.live[run.arn] = attempt
         else:
             self.log.live.pop(run.arn, None)
@@ -196,9 +216,10 @@ class World:
         """Plan is invoked again."""
         plan_batches(run.plan_request(), self.services, self.deadline())
 
-    def generate_again(self, request: BatchRequest) -> None:
-        """Generate is invoked again."""
-        generate_content(request, self.services, self.deadline())
+    def generate_again(self, run: Run, request: BatchRequest) -> None:
+        """Generate is delivered once more."""
+        with self._noting_what_is_generated_late(run):
+            generate_content(request, self.services, self.deadline())
 
     def save_again(self, request: BatchRequest) -> None:
         """Save is invoked again."""

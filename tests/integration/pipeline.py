@@ -36,14 +36,22 @@ class RecordedExecutions(Executions):
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
         self.states: dict[str, ExecutionState] = {}
         self.started: list[tuple[str, int]] = []
+        self.names: list[str] = []
+        self.redriven: list[str] = []
 
     def state(self, execution_arn: str) -> ExecutionState:
         """The state that the test set; `OVER` by default."""
         return self.states.get(execution_arn, ExecutionState.OVER)
 
-    def start(self, task_id: str, attempt: int) -> None:
-        """Record the start."""
+    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
+        """Remember it."""
         self.started.append((task_id, attempt))
+        self.names.append(execution_arn)
+
+    def redrive(self, execution_arn: str) -> None:
+        """Remember it, and let it run."""
+        self.redriven.append(execution_arn)
+        self.states[execution_arn] = ExecutionState.RUNNING
 
 
 def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Services:

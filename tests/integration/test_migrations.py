@@ -453,7 +453,8 @@ def test_a_downgrade_keeps_the_tables_and_rows_that_the_migration_created(databa
         database_url,
         "INSERT INTO roadmap_metadata (roadmap_id, user_id, title) VALUES ('r', 'u', 'T')",
         "INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions) VALUES ('q', 'c', 'r', '[]')",
-        "INSERT INTO content_failures VALUES ('t', 1, 'c', 'quiz', 'save', 'E', 'why', false)",
+        "INSERT INTO content_failures VALUES"
+        " ('t', 1, 'c', 'quiz', 'save', 'E', 'why', false, now(), NULL, 'hash')",
     )
     before = rows(database_url)
 
@@ -476,7 +477,7 @@ def test_concurrent_migrations_run_one_after_the_other(empty_database_url: str, 
 
     with connected(empty_database_url) as connection:
         applied = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
-    assert applied == ["0005"]
+    assert applied == ["0006"]
     assert uniques(empty_database_url) == []
 
 

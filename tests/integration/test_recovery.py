@@ -193,6 +193,7 @@ def test_an_execution_that_was_not_redriven_since_its_plan_fails(
 
 def test_a_redriven_run_claims_the_next_attempt_once(pipeline: Pipeline) -> None:
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
+    executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
     first = await_redrive(request, pipeline.services, Deadline.after(30))
     assert (first.replan, first.attempt) == (True, 2)
     assert await_redrive(request, pipeline.services, Deadline.after(30)) == first
@@ -390,10 +391,10 @@ def test_successive_sweeps_check_every_finished_task(
 class StartsWithoutAnAnswer(RecordedExecutions):
     """StartExecution starts the execution, but its response is lost."""
 
-    def start(self, task_id: str, attempt: int) -> None:
-        """Start, then fail."""
-        super().start(task_id, attempt)
-        self.states[self.arn(task_id, attempt)] = ExecutionState.RUNNING
+    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
+        """Start, and do not say so."""
+        super().start(execution_arn, task_id, attempt)
+        self.states[execution_arn] = ExecutionState.RUNNING
         raise ExecutionsUnavailableError("StartExecution: no answer")
 
 

@@ -4,7 +4,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from roadmap_content.items import ContentType, Item
-from roadmap_content.storage.keys import encode, manifest_key, rejected_key, staged_key, tutorial_key
+from roadmap_content.storage.keys import (
+    encode,
+    fingerprint,
+    manifest_key,
+    rejected_key,
+    staged_key,
+    tutorial_key,
+)
 
 ids = st.text(min_size=1, max_size=400) | st.text("./~%:\x00\ud800é漢", min_size=1, max_size=12)
 
@@ -40,7 +47,7 @@ def test_every_key_fits_into_s3(roadmap_id: str, concept_id: str) -> None:
         item = Item(concept_id, content_type)
         for key in (
             staged_key(roadmap_id, item),
-            rejected_key(roadmap_id, item, 999, b""),
+            rejected_key(roadmap_id, item, 999, fingerprint(b"")),
             tutorial_key(roadmap_id, concept_id, 2**31 - 1),
             manifest_key(roadmap_id, 999, b""),
         ):

@@ -32,7 +32,7 @@ from roadmap_content.generation.generator import generator_named
 from roadmap_content.items import ContentType, Item
 from roadmap_content.roadmaps.framework import Framework, read_framework
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.keys import rejected_key, staged_key
+from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key
 
 SAMPLE = Path(__file__).parent / "sample" / "roadmap.json"
 console = Console(stderr=True, highlight=False)
@@ -197,7 +197,8 @@ def _what_became_of(target: Target, bundle: Bundle, concepts: list[str]) -> str:
         where = {"roadmap_id": roadmap_id, "concept_id": concepts[0]}
         given = connection.execute(TUTORIAL_ID, where).scalar_one()
     poisoned = Item(concepts[1], ContentType.QUIZ)
-    rejected = target.bucket.get(rejected_key(roadmap_id, poisoned, 1, _poisoned(bundle, poisoned)))
+    refused = fingerprint(_poisoned(bundle, poisoned))
+    rejected = target.bucket.get(rejected_key(roadmap_id, poisoned, 1, refused))
     if given == taken or rejected is None:
         raise DemoError("the faults are not healed as they should be")
     return (

@@ -2,14 +2,13 @@
 
 import json
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, Engine
 
 from roadmap_content.api.status import TaskStatus, read_status
-from roadmap_content.aws.executions import NotRedrivableError
+from roadmap_content.aws.executions import NotRedrivableError, new_execution_name
 from roadmap_content.errors import InvalidFrameworkError, RoadmapNotFoundError
 from roadmap_content.items import Item
 from roadmap_content.postgres.transactions import transact
@@ -55,13 +54,10 @@ def planned_work(engine: Engine, bucket: Bucket, task_id: str) -> PlannedWork:
 
 
 def start_run(client: "SFNClient", state_machine_arn: str, task_id: str) -> str:
-    """Start a run by hand: without an attempt, so that it claims one itself; the execution's ARN.
-
-    A name cannot be used twice, and the attempt that would make it unique is not known yet.
-    """
+    """Start a run by hand: without an attempt, so that it claims one itself; the execution's ARN."""
     return client.start_execution(
         stateMachineArn=state_machine_arn,
-        name=f"{task_id}-by-hand-{uuid.uuid4().hex[:8]}",
+        name=new_execution_name(task_id, "by-hand"),
         input=json.dumps({"task_id": task_id}),
     )["executionArn"]
 

@@ -5,6 +5,8 @@ shows the class name. The task's row, `content_failures` and the API show the co
 codes are stored and decide recovery, so that renaming a class must not change one.
 """
 
+import traceback
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -19,6 +21,27 @@ class ContentError(Exception):
         super().__init_subclass__(**kwargs)
         if "code" not in vars(cls):
             raise TypeError(f"{cls.__qualname__} does not state its code")
+
+
+class UnexpectedError(ContentError):
+    """An error that nothing in this system foresees, without its message: that may hold content or SQL."""
+
+    code = "Unexpected"
+
+
+def named(error: Exception) -> ContentError:
+    """The error itself if it has a name here; otherwise an `UnexpectedError` with its type and place."""
+    if isinstance(error, ContentError):
+        return error
+    return UnexpectedError(" in ".join([type(error).__name__, *frames_of(error)[-1:]]))
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """Where an error was raised, the outermost call first: places only, no messages and no values."""
+    return [
+        f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
 
 
 class PermanentError(ContentError):
@@ -73,6 +96,12 @@ class InvalidContentError(PermanentError):
     """Generated content is not what its content type asks for."""
 
     code = "InvalidContent"
+
+
+class ConceptIdTooLongError(PermanentError):
+    """The concept's id is too long for the indexes of the content tables."""
+
+    code = "ConceptIdTooLong"
 
 
 class IdTakenError(PermanentError):

@@ -12,6 +12,9 @@ from .reachable import Operation, Reached, reached_by
 NEEDS: Mapping[Operation, frozenset[str]] = {
     Operation("bedrock-runtime", "converse"): frozenset({"bedrock:InvokeModel"}),
     Operation("rds", "generate_db_auth_token"): frozenset({"rds-db:connect"}),
+    Operation("s3", "copy_object"): frozenset(
+        {"s3:GetObject", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey"}
+    ),
     Operation("s3", "delete_object"): frozenset({"s3:DeleteObject"}),
     # The bucket is encrypted with a key of ours.
     Operation("s3", "get_object"): frozenset({"s3:GetObject", "kms:Decrypt"}),

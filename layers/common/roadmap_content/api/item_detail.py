@@ -11,7 +11,8 @@ from ..contracts import Count, Payload
 from ..items import ContentType, Item, Stage
 from ..remedies import remedy_for
 from ..services import Services
-from ..storage.keys import fingerprint, rejected_prefix, staged_key
+from ..storage.keys import rejected_prefix, staged_key
+from ..storage.staging import Staging
 from ..tasks.failures import failures_of_item, refusals
 from ..tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
 from ..tasks.snapshot import TaskSnapshot
@@ -97,8 +98,7 @@ def read_item(
     ]
     refused = refusals(connection, task.task_id, item.content_type, [item.concept_id]).get(item, [])
     staged = services.bucket.describe(staged_key(roadmap_id, item))
-    body = services.bucket.get(staged_key(roadmap_id, item)) if staged is not None else None
-    staged_fingerprint = None if body is None else fingerprint(body.body)
+    staged_fingerprint = None if staged is None else Staging(services.bucket, roadmap_id).fingerprint(item)
     rejected = _rejected(services, roadmap_id, item, failures)
     remedy, _ = remedy_for(staged_fingerprint, refused)
     current = failures[0] if failures and failures[0].attempt == task.attempt else None

@@ -9,9 +9,9 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from ..aws.executions import NotRedrivableError
+from ..aws.executions import ExecutionState, NotRedrivableError
 from ..content.registry import CONTENT_KINDS
-from ..contracts import Count, Payload
+from ..contracts import Count, Payload, StateError
 from ..errors import ClaimRefusedError
 from ..items import ContentType, Item, count_by_type
 from ..postgres.transactions import transact
@@ -20,7 +20,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
-from ..tasks.attempts import AttemptStart, Cause, request_redrive
+from ..tasks.attempts import AttemptStart, Cause
 from ..tasks.claims import claim, is_at_work
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import Task, read_task
@@ -60,11 +60,11 @@ def retry_task(
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
     if not snapshot.missing:
         return _nothing_missing(services, task, deadline)
-    execution_arn = services.executions.arn(task_id, task.attempt + 1)
+    execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
     if task.attempt == 0 and start.cause is Cause.RETRY:
         start = start._replace(cause=Cause.FIRST_RUN)
     claimed = claim(services, task, execution_arn, deadline, start)
-    services.executions.start(task_id, claimed.attempt)
+    services.executions.start(execution_arn, task_id, claimed.attempt)
     logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(snapshot.missing))
     return _answer(claimed, snapshot.missing, "processing", "the missing items are being made again")
 
@@ -72,7 +72,7 @@ def retry_task(
 def redrive_task(
     services: Services, task_id: str, user_id: str | None, deadline: Deadline, start: AttemptStart
 ) -> RetryAnswer:
-    """Redrive the task's last execution from the state that failed.
+    """Claim the next attempt for the task's last execution, and redrive that from the state that failed.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: as for a retry.
@@ -85,12 +85,28 @@ def redrive_task(
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
     if task.execution_arn is None:
         raise NotRedrivableError(f"task {task_id} has never been run")
-    arn = task.execution_arn
-    transact(services.engine, lambda connection: request_redrive(connection, arn, start), deadline)
-    services.executions.redrive(arn)
+    match services.executions.state(task.execution_arn):
+        case ExecutionState.SUCCEEDED:
+            raise NotRedrivableError("the last execution succeeded")
+        case ExecutionState.UNKNOWN:
+            raise NotRedrivableError("Step Functions does not know the last execution")
+        case _:
+            claimed = claim(services, task, task.execution_arn, deadline, start)
+    try:
+        services.executions.redrive(task.execution_arn)
+    except NotRedrivableError:
+        _give_up(services, claimed, deadline)
+        raise
     logger.info("redrive_started", task_id=task_id, execution_arn=task.execution_arn)
     message = "the last execution goes on from the state that failed"
-    return _answer(task, snapshot.missing, "processing", message, recovery_type="checkpoint")
+    return _answer(claimed, snapshot.missing, "processing", message, recovery_type="checkpoint")
+
+
+def _give_up(services: Services, claimed: Task, deadline: Deadline) -> None:
+    """Give an attempt its outcome whose execution Step Functions did not redrive."""
+    if not is_at_work(services.executions, claimed):
+        error = StateError(error=NotRedrivableError.code, cause="the last execution could not be redriven")
+        finalize_attempt(services, claimed.task_id, claimed.attempt, RunEnd(error=error), deadline)
 
 
 def _read(services: Services, task_id: str, user_id: str | None, deadline: Deadline) -> TaskSnapshot:

@@ -1,6 +1,7 @@
 """How a task stands, for whoever asks: read from the tables, not from what was last written about them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
@@ -11,10 +12,10 @@ from sqlalchemy import Connection
 from ..content.rows import saved_concepts
 from ..contracts import Count, Payload
 from ..errors import InvalidFrameworkError, RoadmapNotFoundError
-from ..items import ContentType, Item, RecordedFailure, Stage, count_by_type
+from ..items import ContentType, Failure, Item, Stage, count_by_type
 from ..roadmaps.framework import missing_items
 from ..roadmaps.framework_cache import FrameworkCache
-from ..tasks.failures import latest_failures
+from ..tasks.failures import failures_of_attempt
 from ..tasks.task import Task
 
 
@@ -37,7 +38,9 @@ class FailedItem(Payload):
 
 
 MOST_ITEMS = 2_000
-"""A function's answer has 6 MB at most. What is left out of the list, `progress` counts all the same."""
+MOST_BYTES = 3_000_000
+"""Bounds of the list of failed items, as it is sent: a function's answer has 6 MB at most. What is left out
+of the list is counted by `progress`."""
 
 
 class TaskStatus(Payload):
@@ -50,7 +53,9 @@ class TaskStatus(Payload):
     attempt: int
     execution_arn: str | None
     progress: Mapping[ContentType, Progress]
-    failed_items: Annotated[list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} at most.")]
+    failed_items: Annotated[
+        list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} and 3 MB at most.")
+    ]
     error_message: str | None
     updated_at: datetime
     completed_at: datetime | None
@@ -66,7 +71,7 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
         total = len(concept_ids)
         missing = missing_items(concept_ids, saved_concepts(connection, task.roadmap_id or ""))
     counts = count_by_type(missing)
-    known = latest_failures(connection, task.task_id, task.attempt)
+    known = failures_of_attempt(connection, task.task_id, task.attempt)
     return TaskStatus(
         task_id=task.task_id,
         roadmap_id=task.roadmap_id,
@@ -78,19 +83,17 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
             content_type: Progress(total=total, saved=total - count, missing=count)
             for content_type, count in counts.items()
         },
-        failed_items=list(islice(_failed_items(task, missing, known), MOST_ITEMS)),
+        failed_items=list(_bounded(islice(_failed_items(missing, known), MOST_ITEMS))),
         error_message=task.error_message,
         updated_at=task.updated_at.replace(tzinfo=UTC),
         completed_at=task.completed_at and task.completed_at.replace(tzinfo=UTC),
     )
 
 
-def _failed_items(
-    task: Task, missing: Sequence[Item], known: Mapping[Item, RecordedFailure]
-) -> Iterator[FailedItem]:
+def _failed_items(missing: Sequence[Item], known: Mapping[Item, Failure]) -> Iterator[FailedItem]:
     for item in missing:
-        attempt, failure = known.get(item, (None, None))
-        if failure is not None and attempt == task.attempt:
+        failure = known.get(item)
+        if failure is not None:
             yield FailedItem(
                 concept_id=item.concept_id,
                 content_type=item.content_type,
@@ -98,3 +101,13 @@ def _failed_items(
                 error_code=failure.error_code,
                 reason=failure.reason,
             )
+
+
+def _bounded(items: Iterable[FailedItem]) -> Iterator[FailedItem]:
+    """The first items that fit into the answer. It is JSON inside of JSON: a backslash is sent twice."""
+    size = 0
+    for item in items:
+        size += len(json.dumps(json.dumps(item.model_dump(mode="json"))))
+        if size > MOST_BYTES:
+            return
+        yield item

@@ -1,10 +1,13 @@
 """Executions of the state machine: start, describe and redrive.
 
-The name and the input of an execution are derived from the task and the attempt. Therefore a repeated
-StartExecution returns the same execution, and an attempt's ARN is known before the start.
+An attempt's ARN is chosen before the attempt is claimed and stored with the claim, so that a repeated
+StartExecution returns the same run. Its name has a random part: a database that was restored from a backup
+counts attempts from an earlier number, and Step Functions keeps a name for 90 days.
 """
 
 import json
+import re
+import secrets
 from enum import Enum, auto
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +15,11 @@ from typing import TYPE_CHECKING
 from ..errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
     from mypy_boto3_stepfunctions import SFNClient
+
+MAX_NAME = 80
+"""Characters of an execution's name."""
 
 
 class ExecutionsUnavailableError(TransientError):
@@ -32,6 +39,9 @@ class ExecutionState(Enum):
 
     RUNNING = auto()
     OVER = auto()
+    """It ended without success: it may be redriven."""
+
+    SUCCEEDED = auto()
     UNKNOWN = auto()
     """Never started, or deleted: Step Functions keeps executions for 90 days."""
 
@@ -54,13 +64,13 @@ class Executions:
             ),
         )
 
-    def arn(self, task_id: str, attempt: int) -> str:
-        """The ARN of an attempt's execution, which may not have started yet."""
+    def new_arn(self, task_id: str, attempt: int) -> str:
+        """Choose the ARN of an execution that is to be started for an attempt: another one each time."""
         prefix = self._state_machine_arn.replace(":stateMachine:", ":execution:")
-        return f"{prefix}:{_name(task_id, attempt)}"
+        return f"{prefix}:{new_execution_name(task_id, f'r{attempt}')}"
 
-    def start(self, task_id: str, attempt: int) -> None:
-        """Start the execution of an attempt. Does nothing if it was started already.
+    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
+        """Start the execution of an attempt, under the ARN that it was claimed for; at most once.
 
         Raises:
             ExecutionsUnavailableError: the request failed; the execution may have started.
@@ -70,13 +80,13 @@ class Executions:
         try:
             self._client.start_execution(
                 stateMachineArn=self._state_machine_arn,
-                name=_name(task_id, attempt),
+                name=execution_arn.rpartition(":")[2],
                 input=json.dumps({"task_id": task_id, "attempt": attempt}),
             )
         except self._client.exceptions.ExecutionAlreadyExists:
-            return  # it has ended already
+            return  # it started and is over already: nobody else has its name
         except (BotoCoreError, ClientError) as error:
-            raise ExecutionsUnavailableError(f"StartExecution: {error}") from error
+            raise ExecutionsUnavailableError(f"StartExecution: {_code_of(error)}") from error
 
     def state(self, execution_arn: str) -> ExecutionState:
         """Get the state of an execution.
@@ -87,12 +97,28 @@ class Executions:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            answer = self._client.describe_execution(executionArn=execution_arn)
+            status = self._client.describe_execution(executionArn=execution_arn)["status"]
         except (self._client.exceptions.ExecutionDoesNotExist, self._client.exceptions.InvalidArn):
             return ExecutionState.UNKNOWN
         except (BotoCoreError, ClientError) as error:
-            raise ExecutionsUnavailableError(f"DescribeExecution: {error}") from error
-        return ExecutionState.RUNNING if answer["status"] == "RUNNING" else ExecutionState.OVER
+            if self._is_foreign(execution_arn) and _code_of(error) == "AccessDeniedException":
+                return ExecutionState.UNKNOWN
+            raise ExecutionsUnavailableError(f"DescribeExecution: {_code_of(error)}") from error
+        match status:
+            case "RUNNING" | "PENDING_REDRIVE":
+                return ExecutionState.RUNNING
+            case "SUCCEEDED":
+                return ExecutionState.SUCCEEDED
+            case _:
+                return ExecutionState.OVER
+
+    def _is_foreign(self, execution_arn: str) -> bool:
+        """Whether an execution belongs to another state machine: this one's, before the stack was renamed.
+
+        The role has no rights to those executions, and their state machine is gone.
+        """
+        prefix = self._state_machine_arn.replace(":stateMachine:", ":execution:")
+        return not execution_arn.startswith(f"{prefix}:")
 
     def redrive(self, execution_arn: str) -> None:
         """Redrive an execution from its failed state.
@@ -109,8 +135,19 @@ class Executions:
         except (exceptions.ExecutionNotRedrivable, exceptions.ExecutionDoesNotExist) as error:
             raise NotRedrivableError(error.response["Error"]["Message"]) from error
         except (BotoCoreError, ClientError) as error:
-            raise ExecutionsUnavailableError(f"RedriveExecution: {error}") from error
+            raise ExecutionsUnavailableError(f"RedriveExecution: {_code_of(error)}") from error
 
 
-def _name(task_id: str, attempt: int) -> str:
-    return f"{task_id}-r{attempt}"
+def new_execution_name(task_id: str, label: str) -> str:
+    """A name that no execution has had: the task and `label` for people, and a random part.
+
+    Step Functions allows 80 characters, and letters, digits, `-` and `_` are safe in every tool.
+    """
+    suffix = f"-{label}-{secrets.token_hex(4)}"
+    return re.sub("[^A-Za-z0-9_-]", "_", task_id)[: MAX_NAME - len(suffix)] + suffix
+
+
+def _code_of(error: "BotoCoreError | ClientError") -> str:
+    """The error's code as AWS gives it, or the type of what kept AWS from answering."""
+    response = getattr(error, "response", {})
+    return str(response.get("Error", {}).get("Code", type(error).__name__))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from ..contracts import first_fault
 from ..documents import Document, unstorable
-from ..errors import InvalidContentError
+from ..errors import ConceptIdTooLongError, InvalidContentError
 from ..items import ContentType
 
 if TYPE_CHECKING:
@@ -117,6 +117,23 @@ def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
     ]
     documents = [row.get(DOCUMENT, "") for row in rows]
     return {"roadmap_id": roadmap_id, "rows": json.dumps(columns), "documents": "\n".join(documents)}
+
+
+MAX_KEY_BYTES = 2_600
+"""Bytes of a roadmap's and a concept's id together: a row of the content tables' indexes holds 2,704."""
+
+
+def require_indexable(roadmap_id: str, concept_id: str) -> None:
+    """Check that a row of the content tables can have this key.
+
+    Raises:
+        ConceptIdTooLongError: no index of PostgreSQL holds it.
+    """
+    size = len(roadmap_id.encode()) + len(concept_id.encode())
+    if size > MAX_KEY_BYTES:
+        raise ConceptIdTooLongError(
+            f"the ids of roadmap and concept have {size} bytes together; {MAX_KEY_BYTES} can be saved"
+        )
 
 
 def nothing_to_publish(_bucket: "Bucket", row: Row, _content: Document) -> Row:

@@ -5,14 +5,53 @@ statement character by character to number its parameters, every time anew. A un
 three statements, so that both count: on AWS, each round trip is most of a millisecond.
 """
 
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+import sqlalchemy
 from pg8000 import core, dbapi
+
+from ..documents import UndecodableError, decode
+
+_TIMESTAMP, _TIMESTAMPTZ, _JSON, _JSONB = 1114, 1184, 114, 3802
+"""Type numbers of PostgreSQL."""
+
+_ZONE = re.compile(r"\d[+-]\d\d(:\d\d)*( BC)?$")
 
 PING = ";"
 """What SQLAlchemy asks a connection from its pool, to see whether the server is still there."""
+
+
+PING_TIMEOUT = 5
+"""Seconds that a server has to answer a ping."""
+
+
+def wait_at_most(connection: sqlalchemy.Connection, seconds: float) -> None:
+    """Bound how long a connection waits for an answer, from now on and no longer than it did at first."""
+    driver = connection.connection.dbapi_connection
+    if isinstance(driver, Connection):
+        driver.wait_at_most(seconds)
+
+
+def read_time(value: str) -> datetime:
+    """Read a timestamp. One that Python lacks (infinite, before Christ, after 9999) becomes the nearest."""
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        zone = UTC if _ZONE.search(value) else None
+        past = value == "-infinity" or value.endswith(" BC")
+        return datetime(1, 1, 2, tzinfo=zone) if past else datetime(9999, 12, 30, tzinfo=zone)
+
+
+def read_json(value: str) -> Any:  # noqa: ANN401 - JSON of anybody
+    """Read JSON. A document that Python cannot decode is `None`: an error here would lose the connection."""
+    try:
+        return decode(value)
+    except UndecodableError:
+        return None
 
 
 class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
@@ -21,9 +60,13 @@ class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
     def execute(self, operation: str, args: Sequence[Any] = (), stream: object = None) -> None:
         """Execute a statement whose parameters are written as `%s`."""
         if self._c is not None and not self._c._in_transaction and not self._c.autocommit:
-            self._c.execute_simple("begin transaction")
             if operation == PING:
-                return  # it is
+                # To begin the transaction tells whether the server is still there.
+                self._c.wait_at_most(PING_TIMEOUT)
+                self._c.execute_simple("begin transaction")
+                self._c.wait_at_most(self._c.longest_wait)
+                return
+            self._c.execute_simple("begin transaction")
         if not args or stream is not None or self._c is None:
             super().execute(operation, args, stream)
             return
@@ -34,7 +77,23 @@ class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
 
 
 class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
-    """A connection that sends all messages of a statement in one flight."""
+    """A connection that sends all messages of a statement in one flight, and reads whatever a row holds."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - those of pg8000
+        super().__init__(*args, **kwargs)
+        for oid in (_TIMESTAMP, _TIMESTAMPTZ):
+            self.register_in_adapter(oid, read_time)
+        for oid in (_JSON, _JSONB):
+            self.register_in_adapter(oid, read_json)
+
+    longest_wait: float | None = None
+    """Seconds that any answer may take; `None` for no end."""
+
+    def wait_at_most(self, seconds: float | None) -> None:
+        """Bound how long an answer may take, within `longest_wait`."""
+        bounds = [bound for bound in (seconds, self.longest_wait) if bound is not None]
+        if self._usock is not None:
+            self._usock.settimeout(min(bounds, default=None))
 
     def cursor(self) -> Cursor:
         """A cursor of this connection."""

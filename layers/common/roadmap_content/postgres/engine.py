@@ -120,6 +120,7 @@ def open_engine(
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
+        pool_timeout=CONNECT_TIMEOUT,
         pool_pre_ping=True,
         hide_parameters=True,  # content does not belong into logs
     )
@@ -134,8 +135,8 @@ def _connect(
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.settimeout(socket_timeout)
-        return Connection(
+        connection.settimeout(CONNECT_TIMEOUT)
+        opened = Connection(
             user=credentials.user,
             host=credentials.host,  # the name that TLS verifies
             database=credentials.database,
@@ -148,6 +149,9 @@ def _connect(
     except BaseException:
         connection.close()
         raise
+    opened.longest_wait = socket_timeout
+    opened.wait_at_most(socket_timeout)
+    return opened
 
 
 def _discard_if_out_of_step(context: ExceptionContext) -> None:

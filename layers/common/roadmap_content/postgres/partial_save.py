@@ -11,23 +11,27 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from .sqlstate import DATA_STATES
+from .sqlstate import SERVER_STATES, explain
 from .transactions import DataRefusedError
 
 # A block takes no parameters and returns nothing: both ways lead through settings of the transaction.
 GIVE = text("SELECT set_config('roadmap_content.parts', :parts, true)")
 TAKE = text("SELECT current_setting('roadmap_content.outcomes')")
 
-# Promises: what a part has written is undone where the server refuses the part for its data, and stays
-# otherwise; any other error ends the transaction. A statement tells refusals only when it has run to its end,
-# foreign keys included.
+# Promises: what a part has written is undone where the server refuses the part, and stays otherwise; an
+# error of the server or the connection ends the transaction. A statement returns its refusals only when it
+# has run to its end, foreign keys included.
 SAVE_IN_PARTS = """
 DO $save_in_parts$
 DECLARE
     part record;
     refused record;
+    constraint_name text;
+    table_name text;
     outcomes json[] = '{}';
 BEGIN
+    -- What the product checks at the COMMIT is checked with its part.
+    SET CONSTRAINTS ALL IMMEDIATE;
     -- One plan for all parts: planning takes longer than a part does.
     PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
     FOR part IN SELECT * FROM json_to_recordset(CAST(current_setting('roadmap_content.parts') AS json))
@@ -38,12 +42,13 @@ BEGIN
                 outcomes = outcomes || json_build_object(
                     'concept_id', refused.concept_id, 'row_status', refused.row_status);
             END LOOP;
-        EXCEPTION WHEN OTHERS THEN
-            IF SQLSTATE !~ '<data_states>' THEN
+        EXCEPTION WHEN OTHERS OR assert_failure THEN -- OTHERS does not cover a failed ASSERT
+            IF SQLSTATE ~ '<server_states>' THEN
                 RAISE;
             END IF;
-            outcomes = outcomes || json_build_object(
-                'part', part.number, 'sqlstate', SQLSTATE, 'message', SQLERRM);
+            GET STACKED DIAGNOSTICS constraint_name = CONSTRAINT_NAME, table_name = TABLE_NAME;
+            outcomes = outcomes || json_build_object('part', part.number, 'sqlstate', SQLSTATE,
+                'constraint', constraint_name, 'table', table_name);
         END;
     END LOOP;
     PERFORM set_config('roadmap_content.outcomes', CAST(array_to_json(outcomes) AS text), true);
@@ -67,13 +72,15 @@ def save_in_parts(connection: Connection, save_sql: str, parts: Sequence[Mapping
     """Run `save_sql` with the parameters of each part."""
     numbered = [{"number": number, **parameters} for number, parameters in enumerate(parts)]
     connection.execute(GIVE, {"parts": json.dumps(numbered)})
-    block = SAVE_IN_PARTS.replace("<data_states>", DATA_STATES)
+    block = SAVE_IN_PARTS.replace("<server_states>", SERVER_STATES)
     connection.exec_driver_sql(block.replace("<save_sql>", _PARAMETER.sub(r"part.\1", save_sql)))
     outcomes = json.loads(connection.execute(TAKE).scalar_one())
     return Outcome(
         refusals=[(one["concept_id"], one["row_status"]) for one in outcomes if "row_status" in one],
         refused={
-            one["part"]: DataRefusedError(one["sqlstate"], one["message"])
+            one["part"]: DataRefusedError(
+                one["sqlstate"], explain(one["sqlstate"], one["constraint"], one["table"])
+            )
             for one in outcomes
             if "sqlstate" in one
         },

@@ -1,40 +1,76 @@
 """What a SQLSTATE means here: the server, or the rows. Each class stands once, in this module. No I/O.
 
-The codes are those of PostgreSQL's Appendix A. pg8000 raises one exception type for all of them.
+The codes are those of PostgreSQL's Appendix A. pg8000 raises one exception type for all of them. A trigger
+may raise any code, so only codes that are known to be about the server are not about the row.
 """
 
 import re
+from collections.abc import Mapping
 
-# Class 08 connection, 40 rollback (deadlock, serialization), 53 resources (connections, memory, disk),
-# 55 object not in the required state (lock timeout), 57 operator intervention (shutdown, statement timeout),
-# 58 system error. 28 is invalid authorization, which a rotated password explains.
-_TRANSIENT_CLASSES = ("08", "28", "40", "53", "55", "57", "58")
-
-# 25006 read-only transaction (a server that is failing over), 25P03 idle-in-transaction timeout.
-_TRANSIENT_STATES = ("25006", "25P03")
-
-DATA_STATES = "^(21|22|23|54|P0001$)"
-"""A regular expression, in Python's and PostgreSQL's syntax: class 21 cardinality, 22 data, 23 integrity,
-54 program limit; P0001 is what a trigger raises by default.
+SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"
+"""A regular expression, in Python's and PostgreSQL's syntax: class 08 connection, 40 rollback (deadlock,
+serialization), 53 resources (connections, memory, disk), 55 object not in the required state (lock timeout),
+57 operator intervention (shutdown, statement timeout), 58 system error; 28 is invalid authorization, which a
+rotated password explains; 25006 read-only transaction (a server that is failing over), 25P03
+idle-in-transaction timeout.
 """
+
+_CONTENT_STATES = "^(21|22|23|54|P0001$)"
+"""Class 21 cardinality, 22 data, 23 integrity, 54 program limit; P0001: a trigger's default."""
 
 FOREIGN_KEY_VIOLATION = "23503"
 UNIQUE_VIOLATION = "23505"
 
+# What users and logs are told. The server's own message is not: it may quote SQL or content.
+_MEANINGS: Mapping[str, str] = {
+    "08": "the connection to the database was lost",
+    "21": "a statement found more rows than it expected",
+    "22": "a value is not valid for its column",
+    "23502": "a value is missing",
+    FOREIGN_KEY_VIOLATION: "a row that is referred to does not exist",
+    UNIQUE_VIOLATION: "another row has the same value, which has to be unique",
+    "23514": "a check constraint does not accept a value",
+    "23": "a constraint does not accept the row",
+    "25006": "the database is read-only",
+    "28": "the database does not accept the credentials",
+    "40P01": "a deadlock with another transaction",
+    "40": "a conflict with another transaction",
+    "42501": "the role has no right to the table or to the row",
+    "42": "the statement does not fit the database's schema",
+    "53": "the database has no resources left",
+    "54": "a value is too large",
+    "55P03": "another session held a lock for too long",
+    "55": "the database is not in the required state",
+    "57014": "the statement took too long",
+    "57": "the database is shutting down or restarting",
+    "58": "the database's system failed",
+    "P0": "a trigger or a function of the database does not accept the row",
+}
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_$]{1,63}")
+
 
 def is_transient(sqlstate: str) -> bool:
     """Whether the same statement may work later. An empty SQLSTATE means a lost connection: it may."""
-    return not sqlstate or sqlstate[:2] in _TRANSIENT_CLASSES or sqlstate in _TRANSIENT_STATES
-
-
-def is_about_data(sqlstate: str) -> bool:
-    """Whether the server refused the rows, and not the statement or the circumstances."""
-    return re.match(DATA_STATES, sqlstate) is not None
+    return not sqlstate or re.match(SERVER_STATES, sqlstate) is not None
 
 
 def is_about_content(sqlstate: str) -> bool:
-    """Whether the refused row's own values were refused.
+    """Whether the refused row's own values are known to be the reason.
 
-    A foreign key or a unique constraint also concerns other rows: the next attempt may succeed.
+    A foreign key or a unique constraint also concerns other rows: the next attempt may succeed. Of a code
+    that says nothing about values, nobody knows whether other content would be accepted.
     """
-    return is_about_data(sqlstate) and sqlstate not in (FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION)
+    about_values = re.match(_CONTENT_STATES, sqlstate) is not None
+    return about_values and sqlstate not in (FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION)
+
+
+def explain(sqlstate: str, constraint: str | None = None, table: str | None = None) -> str:
+    """Say in words what the database reported, for users and logs, with the constraint that it names."""
+    meaning = _MEANINGS.get(sqlstate) or _MEANINGS.get(sqlstate[:2], "the database does not accept the row")
+    names = [
+        f'{kind} "{name}"'
+        for kind, name in (("constraint", constraint), ("table", table))
+        if name and _IDENTIFIER.fullmatch(name)
+    ]
+    return f"{sqlstate}: {meaning}" + (f" ({', '.join(names)})" if names else "")

@@ -12,12 +12,14 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 
 from ..errors import DatabaseUnavailableError, PermanentError
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
-from .sqlstate import is_about_data, is_transient
+from .driver import wait_at_most
+from .sqlstate import explain, is_transient
 
 T = TypeVar("T")
 
@@ -26,8 +28,12 @@ RESERVE = 3.0
 """Seconds kept free at the end of an invocation, to record and report what could not be done."""
 
 
+_SHORTEST_ANSWER = 2.0
+"""Seconds that the server has for an answer, however close the deadline is."""
+
+
 class DataRefusedError(PermanentError):
-    """PostgreSQL refused rows for what they are; `sqlstate` says why."""
+    """PostgreSQL refused a row or a statement; `sqlstate` says why."""
 
     code = "DataRefused"
 
@@ -40,34 +46,36 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
     """Run `work` in one transaction; commit if it returns, roll back if it raises.
 
     Raises:
-        DataRefusedError: the server refused the data; nothing was written.
+        DataRefusedError: the server refused a row or a statement; nothing was written.
         DatabaseUnavailableError: transient errors until the deadline came too close.
     """
     wait = _FIRST_WAIT
     while True:
         try:
             with engine.begin() as connection:
+                wait_at_most(connection, max(_SHORTEST_ANSWER, deadline.remaining - RESERVE))
                 return work(connection)
-        except (DBAPIError, OSError) as error:
-            sqlstate, message = diagnose(error)
-            if is_about_data(sqlstate):
-                raise DataRefusedError(sqlstate, message) from error
+        except (DBAPIError, OSError, NoFreeConnection) as error:
+            sqlstate, reason = diagnose(error)
+            # `from None`: the driver's error quotes SQL and rows, which neither users nor logs may see.
             if not is_transient(sqlstate):
-                raise
+                raise DataRefusedError(sqlstate, reason) from None
             pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, so that rivals part
             if deadline.remaining - pause < RESERVE:
                 emit({Metric.DATABASE_ERRORS: 1})
-                raise DatabaseUnavailableError(f"{sqlstate or 'no connection'}: {message}") from error
-            logger.warning("transaction_tried_again", sqlstate=sqlstate, reason=message, wait_seconds=pause)
+                raise DatabaseUnavailableError(reason) from None
+            logger.warning("transaction_tried_again", sqlstate=sqlstate, reason=reason, wait_seconds=pause)
             emit({Metric.TRANSACTIONS_RETRIED: 1})
             time.sleep(pause)
             wait = min(2 * wait, _LONGEST_WAIT)
 
 
-def diagnose(error: DBAPIError | OSError) -> tuple[str, str]:
-    """`(SQLSTATE, message)` of an error; the SQLSTATE is empty where the server did not get to say one."""
+def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:
+    """`(SQLSTATE, reason)` of an error; the SQLSTATE is empty where the server did not get to report one."""
+    if isinstance(error, NoFreeConnection):
+        return "", "no connection: other work held the only one"
     original = error.orig if isinstance(error, DBAPIError) else error
     fields = original.args[0] if original is not None and original.args else ""
-    if isinstance(fields, dict):
-        return fields.get("C", ""), fields.get("M", "")
-    return "", str(original)
+    if isinstance(fields, dict) and fields.get("C"):
+        return fields["C"], explain(fields["C"], fields.get("n"), fields.get("t"))
+    return "", f"no connection: {type(original).__name__}"

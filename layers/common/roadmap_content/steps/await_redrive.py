@@ -13,7 +13,8 @@ from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
-from ..tasks.claims import claim
+from ..tasks.attempts import CONSOLE, AttemptStart, Cause
+from ..tasks.claims import claim_in_run, is_open
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import read_task
 
@@ -45,6 +46,7 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     Raises:
         ContentIncomplete: the run has not been redriven since it was planned; names what is missing.
         ClaimRefusedError: another execution is at work on the task.
+        StaleAttemptError: the execution is over, and this is delivered late.
         DatabaseUnavailableError: trying again may help.
     """
     outcome = request.outcome
@@ -55,11 +57,14 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
         return read_snapshot(connection, read_task(connection, outcome.task_id))
 
     task, _, _, missing = transact(services.engine, read, deadline)
-    if not missing:
+    # An attempt that was claimed for the redrive needs an outcome, even if nothing is missing any more.
+    if not missing and not is_open(task, request.execution.arn):
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)
         return AwaitRedriveResult(replan=False, task_id=task.task_id, attempt=outcome.attempt)
-    redrives = request.execution.redrive_count
-    claimed = claim(services, task, request.execution.arn, deadline, None, redrives)
+    start = AttemptStart(CONSOLE, Cause.CONSOLE_REDRIVE)
+    claimed = claim_in_run(
+        services, task, request.execution.arn, deadline, start, request.execution.redrive_count
+    )
     logger.info("redrive_claimed", task_id=claimed.task_id, attempt=claimed.attempt)
     return AwaitRedriveResult(replan=True, task_id=claimed.task_id, attempt=claimed.attempt)
 

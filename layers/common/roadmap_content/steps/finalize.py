@@ -30,7 +30,13 @@ from ..tasks.attempts import close_attempt
 from ..tasks.claims import claim_to_record
 from ..tasks.current_failures import replace_current_failures
 from ..tasks.failure_groups import group_failures
-from ..tasks.failures import latest_failures, record_failures, storable_text, withdraw_failures
+from ..tasks.failures import (
+    expire_failures,
+    failures_of_attempt,
+    record_failures,
+    storable_text,
+    withdraw_failures,
+)
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 from ..tasks.task import Task, read_task, record_outcome
 
@@ -67,6 +73,9 @@ class RunEnd:
     started_at: datetime | None = None
     """When the attempt was claimed; without it, the row's last change."""
 
+    execution_arn: str | None = None
+    """The execution that ends, where it says so itself."""
+
 
 def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
     """Record how a run ended, for the attempt that it stands for.
@@ -80,6 +89,7 @@ def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadli
             error=request.error,
             explanations=_explain_lost(services.bucket, plan.manifest, request.lost),
             started_at=plan.claimed_at.replace(tzinfo=UTC),
+            execution_arn=request.execution.arn,
         )
         return _counted(finalize_attempt(services, task_id, plan.attempt, run_end, deadline), run_end)
     try:
@@ -125,7 +135,7 @@ def finalize_attempt(
         return transact(services.engine, record, deadline)
     except DataRefusedError as refusal:
         # The roadmap does not take its projection: the task is to tell the truth all the same.
-        logger.exception("framework_data_refused", sqlstate=refusal.sqlstate)
+        logger.error("framework_data_refused", sqlstate=refusal.sqlstate, reason=str(refusal))
         return transact(services.engine, partial(record, project=False), deadline)
 
 
@@ -139,6 +149,9 @@ def _record(
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
         outcome, changed = unknown_outcome(), []
         error = StateError(error=unreadable.code, cause=str(unreadable))
+    if outcome.status == COMPLETED and task.execution_arn == run_end.execution_arn is not None:
+        # Redriven over the API after its plan: the attempt that was claimed for that has nothing left to do.
+        attempt = task.attempt
     changed += _differing(task, outcome)
     if changed:
         message = outcome.error_message
@@ -222,8 +235,7 @@ def _account(
     run_end: RunEnd,
 ) -> dict[Item, Failure]:
     """Make every missing item a recorded failure of this attempt, and nothing else one."""
-    known = latest_failures(connection, task_id, attempt)
-    recorded = {item: failure for item, (seen_by, failure) in known.items() if seen_by == attempt}
+    recorded = failures_of_attempt(connection, task_id, attempt)
     withdraw_failures(connection, task_id, attempt, recorded.keys() - set(missing))
     unexplained = {
         item: Failure(item, Stage.WORKFLOW, cause.error, cause.reason, transient=True)
@@ -232,6 +244,7 @@ def _account(
         for cause in [run_end.explanations.get(item, run_end.error or _UNEXPLAINED)]
     }
     record_failures(connection, task_id, attempt, unexplained.values(), keep=True)
+    expire_failures(connection, task_id, attempt)
     return recorded | unexplained
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..content.kind import Draft
+from ..content.kind import Draft, require_indexable
 from ..content.registry import CONTENT_KINDS
 from ..contracts import BatchReference, BatchRequest, Count, Payload
 from ..documents import Document
@@ -27,9 +27,10 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.bucket import in_parallel
-from ..storage.keys import fingerprint, tutorial_key
+from ..storage.keys import tutorial_key
 from ..storage.staging import Staging
 from ..tasks.attempts import add_generated
+from ..tasks.claims import require_open
 from ..tasks.failures import record_failures, refusals
 from ..tasks.task import read_user_request
 
@@ -71,6 +72,7 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     """Bring every item of a batch to be staged and fit to be saved; record those that could not be.
 
     Raises:
+        StaleAttemptError: the attempt is over, or not this execution's: it may not cost anything any more.
         DatabaseUnavailableError, StorageUnavailableError: nothing is known of the batch. What is staged
             can be saved all the same, and the state machine goes on to do so.
     """
@@ -133,6 +135,7 @@ def _record(
 
 def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Concept]) -> BatchContext:
     plan, content_type = request.plan, request.batch.content_type
+    require_open(connection, plan.task_id, plan.attempt, request.execution_arn)
     concept_ids = [concept.concept_id for concept in concepts]
     versions_sql = CONTENT_KINDS[content_type].versions_sql
     versions = {}
@@ -173,6 +176,7 @@ class _Preparation:
         try:
             if self._deadline.remaining < 2 * RESERVE:
                 raise OutOfTimeError("the invocation's time was up before the item's turn came")
+            require_indexable(self._plan.roadmap_id, item.concept_id)
             return self._apply(item, concept)
         except ContentError as error:
             logger.warning("item_generation_failed", item=item, error_code=error.code, reason=str(error))
@@ -211,15 +215,13 @@ class _Preparation:
         refusals_of_item = self._known.refusals.get(item)
         if refusals_of_item is None:
             return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
-        body = self._staging.read(item)
-        return remedy_for(None if body is None else fingerprint(body), refusals_of_item)
+        return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
     def _generate(self, item: Item, concept: Concept) -> None:
+        version = self._free_version(item)  # before: nothing stands between what is made and its staging
         draft = self._draft(item, concept).model_dump(mode="json")
         content = self._kind.check(
-            {self._kind.id_field: self._new_id(item)}
-            | draft
-            | self._kind.complete(draft, self._free_version(item))
+            {self._kind.id_field: self._new_id(item)} | draft | self._kind.complete(draft, version)
         )
         self._staging.write(item, content)
 

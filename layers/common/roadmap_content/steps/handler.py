@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..contracts import Payload, PayloadT, parse
+from ..errors import ContentError, frames_of, named
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
@@ -26,7 +27,15 @@ def step_handler(
     def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         logger.set_correlation_id(_execution_arn(event))
         request = parse(request_type, event)
-        result = step(request, services, Deadline.of(context))
+        try:
+            result = step(request, services, Deadline.of(context))
+        except ContentError:
+            raise
+        except Exception as unnamed:  # noqa: BLE001 - it is raised again under a name
+            error = named(unnamed)
+            logger.error("step_failed", error_code=error.code, reason=str(error), frames=frames_of(unnamed))
+            # `from None`: what Step Functions and the log keep of it must not quote SQL or content.
+            raise error from None
         return result.model_dump(mode="json")
 
     return handler

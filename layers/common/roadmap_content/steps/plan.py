@@ -15,10 +15,10 @@ from ..services import Services
 from ..storage.keys import manifest_key
 from ..storage.staging import Staging
 from ..tasks.attempts import CONSOLE, AttemptStart, Cause, record_plan
-from ..tasks.claims import claim, require_claim
+from ..tasks.claims import claim_in_run, require_open
 from ..tasks.failures import refused_items
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
-from ..tasks.task import read_task, set_current_step
+from ..tasks.task import Task, read_task, set_current_step
 
 
 class PlanRequest(Payload):
@@ -38,20 +38,24 @@ class PlanResult(Payload):
 def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -> PlanResult:
     """Claim the attempt, unless whoever started the run did, and plan exactly what PostgreSQL misses.
 
+    A run that was redriven here, after its attempt had got an outcome, claims the next attempt.
+
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to plan for.
         ClaimRefusedError, StaleAttemptError: another execution is at work on the task.
         DatabaseUnavailableError, StorageUnavailableError: trying again may help.
     """
     task_id, execution_arn = request.input.task_id, request.execution.arn
-    attempt = request.input.attempt
-    if attempt is None:
-        task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
-        start = AttemptStart(CONSOLE, Cause.RETRY if task.attempt else Cause.FIRST_RUN)
-        attempt = claim(services, task, execution_arn, deadline, start).attempt
+    task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+    if request.input.attempt is None or task.execution_arn == execution_arn:
+        start = AttemptStart(CONSOLE, _cause(task, request.execution))
+        redrives = request.execution.redrive_count
+        attempt = claim_in_run(services, task, execution_arn, deadline, start, redrives).attempt
+    else:
+        attempt = request.input.attempt
 
     def read(connection: Connection) -> tuple[TaskSnapshot, frozenset[Item]]:
-        snapshot = read_snapshot(connection, require_claim(connection, task_id, attempt, execution_arn))
+        snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
         set_current_step(connection, task_id, attempt, "saving")
         record_plan(connection, task_id, attempt, count_by_type(snapshot.missing))
         return snapshot, refused_items(connection, task_id)
@@ -91,3 +95,10 @@ def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> froze
     if len({item.concept_id for item in missing}) <= batch_size:
         return frozenset()
     return staging.staged_among(missing)
+
+
+def _cause(task: Task, execution: Execution) -> Cause:
+    """Why a run claims its attempt itself: it was started by hand, or redriven in the console."""
+    if task.execution_arn == execution.arn:
+        return Cause.CONSOLE_REDRIVE
+    return Cause.RETRY if task.attempt else Cause.FIRST_RUN

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, ValidationError, field_validator
 from sqlalchemy import Connection
 
 from ..contracts import Count, Payload, RunInput, StateError
-from ..errors import ContentError, TaskNotFoundError, TransientError
+from ..errors import ContentError, TaskNotFoundError, TransientError, named
 from ..postgres.transactions import RESERVE, transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -109,8 +109,8 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         checked += 1
         try:
             repair = _reconcile_task(services, task_id, request, deadline.within(TASK_SECONDS))
-        except ContentError as error:
-            # Whatever is the matter with one task, it is not to keep the sweep from the next.
+        except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
+            error = named(unnamed)
             logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
             refusals.append(f"{task_id} ({error.code}: {error})")
             continue

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from ..content.kind import Row, save_parameters
+from ..content.kind import Row, require_indexable, save_parameters
 from ..content.registry import CONTENT_KINDS
 from ..contracts import BatchReference, BatchRequest, Count, Payload, StateError
 from ..errors import (
+    ConceptIdTooLongError,
     ContentError,
     IdTakenError,
     InvalidContentError,
@@ -34,10 +35,13 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
-from ..storage.bucket import in_parallel
+from ..storage.bucket import ObjectTooLargeError, in_parallel
 from ..storage.keys import fingerprint
-from ..storage.staging import Staging
+from ..storage.staging import Staging, fingerprint_of_large
 from ..tasks.failures import record_failures
+
+PORTION = 64
+"""Items that are read and saved together: so many of the largest fit into a function's memory."""
 
 PART = 10
 """Rows that are tried together where one of them is known to be bad: few, and few parts of them."""
@@ -70,7 +74,7 @@ class Ready(NamedTuple):
 
 
 def save_batch(request: BatchRequest, services: Services, deadline: Deadline) -> SaveReport:
-    """Save the staged items of a batch, once, and record why the others are not.
+    """Save the staged items of a batch, once, and record why the others are not. A portion is a transaction.
 
     Delivered twice, or beside a batch that overlaps, it does no harm: a completed row stays as it is.
     """
@@ -78,11 +82,14 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     plan, batch = request.plan, request.batch
     try:
         saver = Saver(request, services)
-        prepared = in_parallel(saver.prepare, read_batch(services.bucket, plan.manifest, batch))
-        ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
-        failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
-        failures = saver.save(services.engine, ready, failed, deadline)
-    except TransientError as error:
+        concepts = read_batch(services.bucket, plan.manifest, batch)
+        failures = []
+        for start in range(0, len(concepts), PORTION):
+            prepared = in_parallel(saver.prepare, concepts[start : start + PORTION])
+            ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
+            failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
+            failures += saver.save(services.engine, ready, failed, deadline)
+    except ContentError as error:
         logger.error(
             f"{batch.content_type}_batch_save_failed",
             task_id=plan.task_id,
@@ -95,7 +102,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
         unsaved = StateError(error=error.code, cause=str(error)[:100])
         return SaveReport(batch=batch, saved=0, failed=batch.items, error=unsaved)
 
-    report = SaveReport(batch=batch, saved=len(prepared) - len(failures), failed=len(failures))
+    report = SaveReport(batch=batch, saved=len(concepts) - len(failures), failed=len(failures))
     for failure in failures:
         logger.warning(
             f"{batch.content_type}_save_failed",
@@ -136,9 +143,12 @@ class Saver:
         """Read and check what is staged of an item, and store what does not go into its row."""
         item = Item(concept.concept_id, self._kind.content_type)
         try:
+            require_indexable(self._plan.roadmap_id, item.concept_id)
             body = self._staging.read(item)
             return self._not_staged(item) if body is None else self._ready(item, body)
-        except StorageUnavailableError as error:
+        except ObjectTooLargeError as error:
+            return _failure(item, error, fingerprint_of_large(error))
+        except (ConceptIdTooLongError, StorageUnavailableError) as error:
             return _failure(item, error)
 
     def _ready(self, item: Item, body: bytes) -> Ready | Failure:

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from ..errors import StorageUnavailableError
+from ..errors import InvalidContentError, StorageUnavailableError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -30,6 +30,17 @@ class StoredEntry(NamedTuple):
     key: str
     size: int
     stored_at: datetime
+
+
+class ObjectTooLargeError(InvalidContentError):
+    """An object has more bytes than its reader accepts."""
+
+    code = InvalidContentError.code
+
+    def __init__(self, size: int, etag: str) -> None:
+        super().__init__(f"the object has {size} bytes")
+        self.size = size
+        self.etag = etag
 
 
 class Bucket:
@@ -60,8 +71,14 @@ class Bucket:
             ),
         )
 
-    def get(self, key: str, *, start: int = 0, length: int | None = None) -> StoredObject | None:
-        """Read an object, or `length` bytes of it from `start`; `None` if it does not exist."""
+    def get(
+        self, key: str, *, start: int = 0, length: int | None = None, limit: int | None = None
+    ) -> StoredObject | None:
+        """Read an object, or `length` bytes of it from `start`; `None` if it does not exist.
+
+        Raises:
+            ObjectTooLargeError: it has more than `limit` bytes; nothing of it was read.
+        """
 
         def read() -> StoredObject:
             if length is None:
@@ -69,9 +86,26 @@ class Bucket:
             else:
                 byte_range = f"bytes={start}-{start + length - 1}"
                 answer = self._client.get_object(Bucket=self.name, Key=key, Range=byte_range)
+            size = answer["ContentLength"]
+            if limit is not None and size > limit:
+                answer["Body"].close()
+                raise ObjectTooLargeError(size, answer["ETag"])
             return StoredObject(answer["Body"].read(), answer["Metadata"])
 
         return self._request(key, read, missing=True)
+
+    def copy(self, key: str, target: str, metadata: Mapping[str, str]) -> None:
+        """Copy an object of any size inside of S3, with new metadata."""
+        self._request(
+            key,
+            lambda: self._client.copy_object(
+                Bucket=self.name,
+                Key=target,
+                CopySource={"Bucket": self.name, "Key": key},
+                Metadata=dict(metadata),
+                MetadataDirective="REPLACE",
+            ),
+        )
 
     def holds(self, key: str) -> bool:
         """Whether an object exists."""

@@ -44,13 +44,12 @@ def rejected_prefix(roadmap_id: str, item: Item) -> str:
     return f"rejected/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/"
 
 
-def rejected_key(roadmap_id: str, item: Item, attempt: int, body: bytes) -> str:
+def rejected_key(roadmap_id: str, item: Item, attempt: int, content_fingerprint: str) -> str:
     """The key of content that an attempt refused, kept for inspection.
 
     The key contains a fingerprint, so that a second refusal in the same attempt does not overwrite the first.
     """
-    name = f"{attempt}-{fingerprint(body)}"
-    return f"{rejected_prefix(roadmap_id, item)}{name}.json"
+    return f"{rejected_prefix(roadmap_id, item)}{attempt}-{content_fingerprint}.json"
 
 
 def manifest_key(task_id: str, attempt: int, body: bytes) -> str:

@@ -5,12 +5,16 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, compress
 
 from ..documents import Document
+from ..errors import InvalidContentError
 from ..items import ContentType, Failure, Item
-from .bucket import Bucket, in_parallel
+from .bucket import Bucket, ObjectTooLargeError, in_parallel
 from .keys import encode, fingerprint, rejected_key, staged_key, staged_prefix
 
 FEW = 48
 """So many items are asked for one by one: three rounds of parallel requests."""
+
+MAX_STAGED = 512 * 1024
+"""Bytes of one staged item. A saver reads sixteen at once and keeps a portion of them as rows, in 512 MB."""
 
 
 class Staging:
@@ -53,22 +57,44 @@ class Staging:
         return keys
 
     def read(self, item: Item) -> bytes | None:
-        """The staged content of an item, not validated; `None` if the item is not staged."""
-        stored = self._bucket.get(staged_key(self._roadmap_id, item))
+        """The staged content of an item, not validated; `None` if the item is not staged.
+
+        Raises:
+            ObjectTooLargeError: it has more than `MAX_STAGED` bytes. No function has the memory for it.
+        """
+        stored = self._bucket.get(staged_key(self._roadmap_id, item), limit=MAX_STAGED)
         return None if stored is None else stored.body
 
+    def fingerprint(self, item: Item) -> str | None:
+        """What identifies the staged content of an item, of any size; `None` if the item is not staged."""
+        try:
+            body = self.read(item)
+        except ObjectTooLargeError as error:
+            return fingerprint_of_large(error)
+        return None if body is None else fingerprint(body)
+
     def write(self, item: Item, content: Document) -> None:
-        """Stage an item. Overwrites staged content."""
-        self._bucket.put(staged_key(self._roadmap_id, item), json.dumps(content).encode())
+        """Stage an item. Overwrites staged content.
+
+        Raises:
+            InvalidContentError: it has more than `MAX_STAGED` bytes, and nobody would read it.
+        """
+        body = json.dumps(content).encode()
+        if len(body) > MAX_STAGED:
+            raise InvalidContentError(f"the content has {len(body)} bytes; {MAX_STAGED} are accepted")
+        self._bucket.put(staged_key(self._roadmap_id, item), body)
 
     def reject(self, item: Item, refusal: Failure, attempt: int) -> None:
         """Move staged content that an attempt refused to `rejected/`, with the reason as metadata."""
-        body = self.read(item)
-        if body is None or fingerprint(body) != refusal.content_fingerprint:
+        staged = self.fingerprint(item)
+        if staged is None or staged != refusal.content_fingerprint:
             return  # it was moved or replaced already
-        self._bucket.put(
-            rejected_key(self._roadmap_id, item, attempt, body),
-            body,
-            {"error-code": encode(refusal.error_code), "reason": encode(refusal.reason)},
-        )
-        self._bucket.delete(staged_key(self._roadmap_id, item))
+        key = staged_key(self._roadmap_id, item)
+        reasons = {"error-code": encode(refusal.error_code), "reason": encode(refusal.reason)}
+        self._bucket.copy(key, rejected_key(self._roadmap_id, item, attempt, staged), reasons)
+        self._bucket.delete(key)
+
+
+def fingerprint_of_large(error: ObjectTooLargeError) -> str:
+    """A fingerprint of content that is too large to be read."""
+    return fingerprint(error.etag.encode())

@@ -52,18 +52,6 @@ def recovery_actor(recovery_id: str) -> str:
     return f"recovery:{recovery_id}"
 
 
-REQUEST_REDRIVE = text("""
-INSERT INTO content_redrive_requests (execution_arn, actor, cause, reason)
-VALUES (:execution_arn, :actor, :cause, :reason)
-ON CONFLICT (execution_arn) DO UPDATE SET
-    actor = excluded.actor, cause = excluded.cause, reason = excluded.reason,
-    requested_at = timezone('utc', now())
-""")
-
-TAKE_REDRIVE_REQUEST = text("""
-DELETE FROM content_redrive_requests WHERE execution_arn = :execution_arn RETURNING actor, cause, reason
-""")
-
 # Promises: one row for each attempt; an earlier attempt whose outcome nobody recorded ends here.
 OPEN = text("""
 WITH superseded AS (
@@ -179,19 +167,6 @@ def open_attempt(
             "redrive_count": redrive_count,
         },
     )
-
-
-def request_redrive(connection: Connection, execution_arn: str, start: AttemptStart) -> None:
-    """Record who asks for a redrive: the redriven execution claims its attempt for them."""
-    connection.execute(REQUEST_REDRIVE, {"execution_arn": execution_arn, **start._asdict()})
-
-
-def take_redrive_request(connection: Connection, execution_arn: str) -> AttemptStart:
-    """Who asked for the redrive of an execution: through the API, or else in the console."""
-    row = connection.execute(TAKE_REDRIVE_REQUEST, {"execution_arn": execution_arn}).one_or_none()
-    if row is None:
-        return AttemptStart(CONSOLE, Cause.CONSOLE_REDRIVE)
-    return AttemptStart(row.actor, Cause(row.cause), row.reason)
 
 
 def record_plan(

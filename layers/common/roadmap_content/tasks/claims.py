@@ -13,7 +13,7 @@ from ..errors import ClaimRefusedError, StaleAttemptError
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
-from .attempts import CONSOLE, AttemptStart, Cause, open_attempt, take_redrive_request
+from .attempts import CONSOLE, AttemptStart, Cause, open_attempt
 from .task import Task, claim_row, read_task
 
 STARTING = timedelta(seconds=60)
@@ -21,39 +21,63 @@ STARTING = timedelta(seconds=60)
 
 
 def is_at_work(executions: Executions, task: Task) -> bool:
-    """Whether the execution that the task's row names is going on, or about to be started."""
+    """Whether the execution that the task's row names is running, or about to be started."""
     if task.execution_arn is None:
         return False
     match executions.state(task.execution_arn):
         case ExecutionState.RUNNING:
             return True
         case ExecutionState.UNKNOWN:
+            # Not `age < STARTING` alone: a clock, or a zone, may date a claim ahead.
             age = datetime.now(UTC) - task.updated_at.replace(tzinfo=UTC)
-            return task.status == "processing" and age < STARTING
-        case ExecutionState.OVER:
+            return task.status == "processing" and abs(age) < STARTING
+        case ExecutionState.OVER | ExecutionState.SUCCEEDED:
             return False
 
 
-def claim(
-    services: Services,
-    task: Task,
-    execution_arn: str,
-    deadline: Deadline,
-    start: AttemptStart | None,
-    redrive_count: int = 0,
-) -> Task:
-    """Claim the attempt after the one that `task` was read at, for an execution.
+def is_open(task: Task, execution_arn: str) -> bool:
+    """Whether the task's attempt belongs to an execution and has no outcome yet."""
+    return task.execution_arn == execution_arn and task.completed_at is None
 
-    Asked again by the execution that has it already, the answer is the same. `start` goes to the audit trail;
-    `None` for a redriven execution: then it is whoever asked for the redrive through the API, or the console.
+
+def claim(
+    services: Services, task: Task, execution_arn: str, deadline: Deadline, start: AttemptStart
+) -> Task:
+    """Claim the attempt after the one that `task` was read at, for an execution that is not running yet.
+
+    `start` goes to the audit trail.
 
     Raises:
         ClaimRefusedError: another execution is at work on the task, or was quicker.
         DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
     """
-    if task.execution_arn == execution_arn and task.status == "processing":
+    if is_at_work(services.executions, task):
+        raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
+    return _take(services, task, execution_arn, deadline, start)
+
+
+def claim_in_run(
+    services: Services,
+    task: Task,
+    execution_arn: str,
+    deadline: Deadline,
+    start: AttemptStart,
+    redrive_count: int = 0,
+) -> Task:
+    """Claim an attempt for the execution that asks. One that has an open attempt already keeps it.
+
+    Raises:
+        StaleAttemptError: the execution is over, and this is a step of it that is delivered late.
+        ClaimRefusedError: another execution is at work on the task, or was quicker.
+        DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
+    """
+    if is_open(task, execution_arn):
         return task
-    if task.execution_arn != execution_arn and is_at_work(services.executions, task):
+    if task.execution_arn == execution_arn:
+        # The attempt has its outcome: only a redrive brings the execution to life again.
+        if services.executions.state(execution_arn) is not ExecutionState.RUNNING:
+            raise StaleAttemptError(f"{execution_arn} is over, and so is attempt {task.attempt}")
+    elif is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
     return _take(services, task, execution_arn, deadline, start, redrive_count)
 
@@ -63,17 +87,17 @@ def _take(
     task: Task,
     execution_arn: str,
     deadline: Deadline,
-    start: AttemptStart | None,
+    start: AttemptStart,
     redrive_count: int = 0,
 ) -> Task:
     def take(connection: Connection) -> Task:
         claimed = claim_row(connection, task.task_id, task.attempt, execution_arn)
         if claimed:
-            by = start or take_redrive_request(connection, execution_arn)
-            open_attempt(connection, task.task_id, task.attempt + 1, execution_arn, by, redrive_count)
+            open_attempt(connection, task.task_id, task.attempt + 1, execution_arn, start, redrive_count)
         now = read_task(connection, task.task_id)
         # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
-        if not claimed and now.execution_arn != execution_arn:
+        ours = (now.attempt, now.execution_arn) == (task.attempt + 1, execution_arn)
+        if not claimed and not ours:
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         return now
 
@@ -95,17 +119,18 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
         return transact(services.engine, lambda connection: read_task(connection, task.task_id), deadline)
 
 
-def require_claim(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> Task:
-    """Read the task of an attempt that somebody claimed for this execution.
+def require_open(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> Task:
+    """Read the task of an attempt that is this execution's and has no outcome yet: it may do new work.
 
     Raises:
         TaskNotFoundError: there is no such task.
-        StaleAttemptError: the row names another attempt, or another execution for this one.
+        StaleAttemptError: the attempt is over, or the row names another one, or another execution for it.
     """
     task = read_task(connection, task_id)
-    if (task.attempt, task.execution_arn) != (attempt, execution_arn):
+    if task.attempt != attempt or not is_open(task, execution_arn):
+        over = " (over)" if task.completed_at is not None else ""
         raise StaleAttemptError(
-            f"attempt {attempt} of task {task_id} is not this execution's: "
-            f"the task is at attempt {task.attempt}, {task.execution_arn}"
+            f"attempt {attempt} of task {task_id} is not this execution's, or is over: "
+            f"the task is at attempt {task.attempt}{over}, {task.execution_arn}"
         )
     return task

@@ -13,20 +13,26 @@ from ..items import ContentType, Failure, Item, RecordedFailure, Stage
 MAX_REASON = 500
 """Characters of a reason: enough to see what happened, too few to carry content along."""
 
+KEPT_ATTEMPTS = 20
+"""Attempts of a task whose failures are kept: content that is still refused is refused again meanwhile."""
+
 _CHUNK = 10_000
+
+# An id may be longer than an index row, so the key holds its hash.
+_HASH = "sha256(convert_to({}.concept_id, 'UTF8'))"
 
 # Promises: one row per item and attempt. What is known of an item is replaced by what is said of it later,
 # except by a mere consequence (`:keep`), which only fills a gap.
-RECORD = text("""
+RECORD = text(f"""
 INSERT INTO content_failures AS known
     (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient,
-    content_fingerprint, occurred_at)
+    content_fingerprint, occurred_at, concept_hash)
 SELECT :task_id, :attempt, f.concept_id, f.content_type, f.stage, f.error_code, f.reason, f.transient,
-    f.content_fingerprint, timezone('utc', now())
+    f.content_fingerprint, timezone('utc', now()), {_HASH.format("f")}
 FROM json_to_recordset(CAST(:failures AS json)) AS f(
     concept_id text, content_type text, stage text, error_code text, reason text, transient boolean,
     content_fingerprint text)
-ON CONFLICT (task_id, attempt, concept_id, content_type) DO UPDATE SET
+ON CONFLICT (task_id, attempt, content_type, concept_hash) DO UPDATE SET
     stage = excluded.stage, error_code = excluded.error_code, reason = excluded.reason,
     transient = excluded.transient, content_fingerprint = excluded.content_fingerprint,
     occurred_at = excluded.occurred_at
@@ -34,18 +40,31 @@ WHERE NOT :keep
 """)
 
 # An item that was saved after all (by a second delivery, or a late saver) has not failed.
-WITHDRAW = text("""
+WITHDRAW = text(f"""
 DELETE FROM content_failures f
 USING json_to_recordset(CAST(:items AS json)) AS i(concept_id text, content_type text)
 WHERE f.task_id = :task_id AND f.attempt = :attempt
-    AND f.concept_id = i.concept_id AND f.content_type = i.content_type
+    AND f.content_type = i.content_type AND f.concept_hash = {_HASH.format("i")}
 """)
+
+EXPIRE = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt <= :attempt")
 
 # What is read comes as one JSON value: a row at a time, the driver would take longer than the database.
 _SEEN = (
     "json_build_array(attempt, concept_id, content_type, stage, error_code, reason, transient,"
     " content_fingerprint)"
 )
+
+OF_ATTEMPT = text(f"""
+SELECT coalesce(json_agg({_SEEN}), '[]')
+FROM content_failures WHERE task_id = :task_id AND attempt = :attempt
+""")
+
+OF_ITEM = text("""
+SELECT attempt, stage, error_code, reason, transient, occurred_at FROM content_failures
+WHERE task_id = :task_id AND concept_id = :concept_id AND content_type = :content_type
+ORDER BY attempt DESC LIMIT 100
+""")
 
 LATEST = text(f"""
 SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
@@ -54,12 +73,6 @@ SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
     WHERE task_id = :task_id AND attempt <= :attempt
     ORDER BY concept_id, content_type, attempt DESC
 ) AS latest
-""")
-
-OF_ITEM = text("""
-SELECT attempt, stage, error_code, reason, transient, occurred_at FROM content_failures
-WHERE task_id = :task_id AND concept_id = :concept_id AND content_type = :content_type
-ORDER BY attempt DESC LIMIT 100
 """)
 
 # What the database or the contracts had against content, as opposed to what happened around it. Of one
@@ -113,10 +126,22 @@ def withdraw_failures(connection: Connection, task_id: str, attempt: int, items:
         connection.execute(WITHDRAW, {"task_id": task_id, "attempt": attempt, "items": json.dumps(chunk)})
 
 
+def failures_of_attempt(connection: Connection, task_id: str, attempt: int) -> dict[Item, Failure]:
+    """The items that failed in an attempt, and why."""
+    found = connection.scalar(OF_ATTEMPT, {"task_id": task_id, "attempt": attempt})
+    return {failure.item: failure for _, failure in starmap(_seen, found)}
+
+
 def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, RecordedFailure]:
     """Each item's last failure up to an attempt."""
     found = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
     return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, found)}
+
+
+def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
+    """Forget the failures of a task's attempts long before `attempt`."""
+    if attempt > KEPT_ATTEMPTS:
+        connection.execute(EXPIRE, {"task_id": task_id, "attempt": attempt - KEPT_ATTEMPTS})
 
 
 def refusals(

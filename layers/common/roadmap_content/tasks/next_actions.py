@@ -56,6 +56,7 @@ _FOR_A_PERSON: Mapping[str, str] = {
     ),
     "MissingSetting": "A setting of the deployment is missing or invalid. Correct it, then retry.",
     "RoadmapNotFound": "The task's roadmap does not exist or is deleted. Restore it, then retry.",
+    "ConceptIdTooLong": "The concept's id is too long to be saved. Change it in the roadmap, then retry.",
     "InvalidFramework": "framework_data cannot be read. Correct it, then retry.",
     "AccessDenied": "A function lacks a permission. Correct its role, then retry.",
 }

@@ -4,6 +4,7 @@ The columns `attempt` and `execution_arn` are this system's; all others are the 
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -62,7 +63,9 @@ WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 # Oldest first, so that whatever a sweep does not get to is not forgotten.
 PROCESSING = text("""
 SELECT task_id FROM roadmap_tasks
-WHERE status = 'processing' AND updated_at < timezone('utc', now()) - make_interval(secs => :starting)
+WHERE status = 'processing' AND updated_at NOT BETWEEN
+    timezone('utc', now()) - make_interval(secs => :starting)
+    AND timezone('utc', now()) + make_interval(secs => :starting)
 ORDER BY updated_at LIMIT :limit
 """)
 
@@ -122,7 +125,7 @@ class Task:
         """What `execution_summary` holds if this system wrote it; empty where the product did, or nobody."""
         summary = _decoded(self.execution_summary)
         match summary:
-            case {"attempt": int(), "duration_seconds": int() | float()}:
+            case {"attempt": int(), "duration_seconds": int() | float() as seconds} if math.isfinite(seconds):
                 return dict(summary)
             case _:
                 return {}

@@ -1,0 +1,310 @@
+"""One live attempt a task, whatever sets runs going: retries, redrives from any state, late deliveries."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from local_stack.processes import becomes_true
+from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.aws.executions import Executions, ExecutionState, NotRedrivableError, new_execution_name
+from roadmap_content.contracts import BatchRequest, Execution, RunInput
+from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.steps.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
+from tests.factories import USER, bundle_of, concept_ids
+from tests.integration.pipeline import Pipeline, RecordedExecutions, services_for
+
+IDS = concept_ids(3)
+
+
+def loaded(pipeline: Pipeline) -> Pipeline:
+    """A task of which one list of resources is not made yet."""
+    bundle = bundle_of(IDS)
+    del bundle["content"][0]["resources"]
+    pipeline.load(bundle)
+    return pipeline
+
+
+def recorded(pipeline: Pipeline) -> RecordedExecutions:
+    executions = pipeline.services.executions
+    assert isinstance(executions, RecordedExecutions)
+    return executions
+
+
+def retry(pipeline: Pipeline) -> RetryAnswer:
+    start = user_start(USER)
+    return retry_task(pipeline.services, pipeline.task_id, USER, Deadline.after(30), start)
+
+
+def redrive(pipeline: Pipeline) -> RetryAnswer:
+    start = AttemptStart(f"user:{USER}", Cause.CHECKPOINT)
+    return redrive_task(pipeline.services, pipeline.task_id, USER, Deadline.after(30), start)
+
+
+def plan(pipeline: Pipeline, arn: str, attempt: int | None = None, redrives: int = 0) -> PlanResult:
+    execution = Execution(arn=arn, redrive_count=redrives)
+    request = PlanRequest(input=RunInput(task_id=pipeline.task_id, attempt=attempt), execution=execution)
+    return plan_batches(request, pipeline.services, Deadline.after(30))
+
+
+def requests_of(planned: PlanResult, arn: str) -> list[BatchRequest]:
+    return [BatchRequest(plan=planned.plan, batch=batch, execution_arn=arn) for batch in planned.batches]
+
+
+def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
+    """A run that was planned and then stopped, with its end recorded."""
+    arn = retry(loaded(pipeline)).execution_arn
+    assert arn is not None
+    recorded(pipeline).states[arn] = ExecutionState.RUNNING
+    planned = plan(pipeline, arn, 1)
+    recorded(pipeline).states[arn] = ExecutionState.OVER
+    end = ReconcileRequest(detail=ExecutionEnd(execution_arn=arn, status="ABORTED"))
+    reconcile(end, pipeline.services, Deadline.after(30))
+    assert pipeline.task()["status"] == "failed"
+    return arn, planned
+
+
+def test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt(pipeline: Pipeline) -> None:
+    stopped_in_fan_out(pipeline)
+    answers: list[str] = []
+    gate = threading.Barrier(2)
+    of_both = recorded(pipeline).state
+
+    def state_once_both_have_read(execution_arn: str) -> ExecutionState:
+        answer = of_both(execution_arn)
+        if threading.current_thread() not in passed:
+            passed.add(threading.current_thread())
+            gate.wait(20)
+        return answer
+
+    passed: set[threading.Thread] = set()
+
+    def ask(how: object) -> None:
+        try:
+            answers.append(how(pipeline).recovery_type)  # type: ignore[operator]
+        except (ClaimRefusedError, NotRedrivableError) as error:
+            answers.append(error.code)
+
+    recorded(pipeline).state = state_once_both_have_read  # type: ignore[method-assign]
+    both = [threading.Thread(target=ask, args=(how,)) for how in (retry, redrive)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert answers.count("ClaimRefused") == 1
+    assert pipeline.task()["attempt"] == 2
+
+
+def test_a_redrive_over_the_api_says_that_it_is_processing(pipeline: Pipeline) -> None:
+    stopped_in_fan_out(pipeline)
+    answer = redrive(pipeline)
+    task = pipeline.task()
+    assert (answer.attempt, answer.status) == (2, "processing")
+    assert (task["attempt"], task["status"], task["completed_at"]) == (2, "processing", None)
+    with pytest.raises(ClaimRefusedError):
+        retry(pipeline)
+
+
+def test_a_redrive_that_step_functions_refuses_leaves_the_task_with_an_outcome(pipeline: Pipeline) -> None:
+    stopped_in_fan_out(pipeline)
+
+    def refuse(_arn: str) -> None:
+        raise NotRedrivableError("it is too old")
+
+    recorded(pipeline).redrive = refuse  # type: ignore[method-assign, assignment]
+    with pytest.raises(NotRedrivableError):
+        redrive(pipeline)
+    task = pipeline.task()
+    assert task["status"] == "failed"
+    assert task["completed_at"] is not None
+
+
+@pytest.mark.parametrize("by", ["the API", "the console"])
+def test_redriven_inside_fan_out_a_run_makes_nothing_until_it_has_claimed(
+    pipeline: Pipeline, by: str
+) -> None:
+    arn, planned = stopped_in_fan_out(pipeline)
+    if by == "the API":
+        redrive(pipeline)
+    else:
+        recorded(pipeline).states[arn] = ExecutionState.RUNNING
+    for request in requests_of(planned, arn):
+        with pytest.raises(StaleAttemptError):
+            generate_content(request, pipeline.services, Deadline.after(30))
+        pipeline.save(request)
+    execution = Execution(arn=arn, redrive_count=1)
+    finalize = FinalizeRequest(
+        input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
+    )
+    outcome = finalize_task(finalize, pipeline.services, Deadline.after(30))
+    assert outcome.missing == {"tutorial": 0, "resources": 1, "quiz": 0}
+    again = await_redrive(
+        AwaitRedriveRequest(
+            outcome=FinalizedOutcome(**outcome.model_dump(), planned_redrive_count=0), execution=execution
+        ),
+        pipeline.services,
+        Deadline.after(30),
+    )
+    assert (again.replan, again.attempt) == (True, 2)
+    planned = plan(pipeline, arn, again.attempt, redrives=1)
+    for request in requests_of(planned, arn):
+        generate_content(request, pipeline.services, Deadline.after(30))
+        pipeline.save(request)
+    finalize = FinalizeRequest(
+        input=RunInput(task_id="t-1", attempt=2), execution=execution, plan=planned.plan
+    )
+    assert finalize_task(finalize, pipeline.services, Deadline.after(30)).complete
+    assert pipeline.task()["status"] == "completed"
+
+
+def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_attempt(
+    pipeline: Pipeline,
+) -> None:
+    arn, planned = stopped_in_fan_out(pipeline)
+    bundle = bundle_of(IDS)
+    pipeline.load(bundle)
+    redrive(pipeline)
+    for request in requests_of(planned, arn):
+        pipeline.save(request)
+    execution = Execution(arn=arn, redrive_count=1)
+    finalize = FinalizeRequest(
+        input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
+    )
+    result = finalize_task(finalize, pipeline.services, Deadline.after(30))
+    task = pipeline.task()
+    assert result.complete
+    assert (task["attempt"], task["status"]) == (2, "completed")
+    assert task["completed_at"] is not None
+
+
+def test_redriven_at_plan_a_run_claims_the_next_attempt(pipeline: Pipeline) -> None:
+    arn, _ = stopped_in_fan_out(pipeline)
+    recorded(pipeline).states[arn] = ExecutionState.RUNNING
+    assert plan(pipeline, arn, 1, redrives=1).plan.attempt == 2
+
+
+@pytest.mark.parametrize("attempt", [1, None])
+def test_a_plan_that_is_delivered_after_its_attempt_is_over_plans_nothing(
+    pipeline: Pipeline, attempt: int | None
+) -> None:
+    pipeline.load(bundle_of(IDS))
+    arn = retry(pipeline).execution_arn
+    assert arn is not None
+    planned = plan(pipeline, arn, 1)
+    for request in requests_of(planned, arn):
+        pipeline.save(request)
+    finalize = FinalizeRequest(
+        input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn), plan=planned.plan
+    )
+    assert finalize_task(finalize, pipeline.services, Deadline.after(30)).complete
+    recorded(pipeline).states[arn] = ExecutionState.SUCCEEDED
+    before = pipeline.task()
+    with pytest.raises(StaleAttemptError):
+        plan(pipeline, arn, attempt)
+    assert pipeline.task() == before
+
+
+def test_a_database_that_was_restored_starts_another_execution(pipeline: Pipeline) -> None:
+    """Step Functions keeps the names that the restored rows have never heard of."""
+    loaded(pipeline)
+    retry(pipeline)
+    pipeline.execute("UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL, status = 'pending'")
+    pipeline.execute("DELETE FROM content_attempts")
+    retry(pipeline)
+    assert recorded(pipeline).started == [("t-1", 1), ("t-1", 1)]
+    assert len(set(recorded(pipeline).names)) == 2
+
+
+@pytest.mark.parametrize("label", ["r1", "r99999", "by-hand"])
+def test_the_longest_task_id_makes_a_name_that_step_functions_takes(label: str) -> None:
+    names = {new_execution_name("x" * 64, label) for _ in range(20)}
+    assert len(names) == 20
+    assert all(len(name) <= 80 for name in names)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=8), timedelta(days=1)])
+def test_a_claim_that_is_dated_ahead_and_whose_starter_died_is_retried_and_swept(
+    pipeline: Pipeline, ahead: timedelta
+) -> None:
+    loaded(pipeline)
+    arn = retry(pipeline).execution_arn
+    assert arn is not None
+    recorded(pipeline).states[arn] = ExecutionState.UNKNOWN
+    pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at + :ahead", ahead=ahead)
+    swept = reconcile(ReconcileRequest(), pipeline.services, Deadline.after(30))
+    assert [repair.status for repair in swept.repairs] == ["failed"]
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'processing', completed_at = NULL, updated_at = now() + :ahead",
+        ahead=ahead,
+    )
+    assert retry(pipeline).attempt == 2
+
+
+class Denied(Executions):
+    """Step Functions under a role that has no right to executions of another state machine."""
+
+    def __init__(self) -> None:
+        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:renamed")
+
+    @property
+    def _client(self) -> object:  # type: ignore[override]
+        import boto3
+        from botocore.stub import Stubber
+
+        client = boto3.client("stepfunctions", region_name="us-east-1")
+        stubber = Stubber(client)
+        stubber.add_client_error("describe_execution", "AccessDeniedException", http_status_code=400)
+        stubber.activate()
+        return client
+
+
+def test_an_execution_of_a_stack_that_was_renamed_is_unknown(bucket_name: str) -> None:
+    state = Denied().state("arn:aws:states:us-east-1:123456789012:execution:before:t-1-r1-0")
+    assert state is ExecutionState.UNKNOWN
+
+
+def test_finalize_waits_for_whoever_changes_the_roadmap(pipeline: Pipeline, database_url: str) -> None:
+    """Without the lock it reads what a saver is about to change, and projects it over what was changed."""
+    pipeline.load(bundle_of(["a"]))
+    planned = pipeline.plan()
+    for request in pipeline.requests(planned)[1:]:
+        pipeline.save(request)
+    other = services_for(database_url)
+    result = []
+    with pipeline.engine.connect() as saver, other.engine.connect() as watcher:
+        saver.execute(text("SELECT 1 FROM roadmap_metadata FOR NO KEY UPDATE"))
+        pid = saver.scalar(text("SELECT pg_backend_pid()"))
+        saver.execute(
+            text(
+                "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, content_url)"
+                " VALUES ('late', 'a', 'r-1', 'T', 'u')"
+            )
+        )
+        finalizer = services_for(database_url)
+        finalize = FinalizeRequest(
+            input=RunInput(task_id="t-1"), execution=pipeline.execution(), plan=planned.plan
+        )
+        thread = threading.Thread(
+            target=lambda: result.append(finalize_task(finalize, finalizer, Deadline.after(30)))
+        )
+        thread.start()
+        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
+
+        def is_waited_for() -> bool:
+            with watcher.begin():
+                return bool(watcher.scalar(waiting, {"pid": pid}))
+
+        assert becomes_true(is_waited_for, 10), "the finalizer does not wait"
+        saver.commit()
+        thread.join()
+    finalizer.engine.dispose()
+    other.engine.dispose()
+    assert [one.complete for one in result] == [True]
+    assert pipeline.concepts()["a"]["tutorial_id"] == "late"

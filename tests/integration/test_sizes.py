@@ -1,0 +1,91 @@
+"""Sizes have ends: staged objects, answers of the API, and what is read of a task's earlier attempts."""
+
+import json
+
+import pytest
+from sqlalchemy import event
+
+from roadmap_content.contracts import BatchRequest
+from roadmap_content.items import ContentType, Item
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.storage import bucket as storage
+from roadmap_content.storage.staging import MAX_STAGED
+from tests.factories import bundle_of, concept_ids, resources
+from tests.integration.pipeline import Pipeline
+
+IDS = concept_ids(3)
+
+
+def generate(pipeline: Pipeline, request: BatchRequest) -> None:
+    generate_content(request, pipeline.services, Deadline.after(30))
+
+
+def test_what_is_staged_and_too_large_is_refused_unread_and_made_again(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.load(bundle_of(IDS))
+    item = Item(IDS[1], ContentType.RESOURCES)
+    entry = resources(IDS[1])["resources"][0]
+    body = json.dumps(resources(IDS[1], resources=[entry] * 10_000)).encode()
+    assert len(body) > MAX_STAGED
+    pipeline.stage(item, body)
+    longest = 0
+    stored_object = storage.StoredObject
+
+    def stored(body: bytes, metadata: dict[str, str]) -> storage.StoredObject:
+        nonlocal longest
+        longest = max(longest, len(body))
+        return stored_object(body, metadata)
+
+    monkeypatch.setattr(storage, "StoredObject", stored)
+    assert pipeline.run().missing == {"tutorial": 0, "resources": 1, "quiz": 0}
+    (failed,) = pipeline.task()["failed_concepts"]["items"]
+    assert (failed["error_code"], failed["stage"]) == ("InvalidContent", "save")
+    assert str(len(body)) in failed["reason"]
+
+    assert pipeline.run().complete
+    assert longest <= MAX_STAGED
+    monkeypatch.undo()
+    client = pipeline.bucket._client  # noqa: SLF001 - what lies there, whatever it is called
+    (kept,) = client.list_objects_v2(Bucket="content", Prefix="rejected/")["Contents"]
+    assert kept["Size"] == len(body)
+
+
+def test_what_is_generated_and_too_large_is_not_staged(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(IDS))
+    with pytest.raises(Exception, match="bytes"):
+        pipeline.staging().write(Item("a", ContentType.QUIZ), {"note": "x" * MAX_STAGED})
+    assert not pipeline.staging().holds(Item("a", ContentType.QUIZ))
+
+
+def test_an_answer_fits_whatever_the_ids_are(pipeline: Pipeline) -> None:
+    """Ids of 860 characters, of which JSON inside of JSON makes 6 kB each."""
+    ids = [f"{number:04}{'漢' * 850}" for number in range(700)]
+    bundle = bundle_of(ids)
+    bundle["content"] = []
+    pipeline.load(bundle)
+    pipeline.finalize(pipeline.plan())
+    status = pipeline.status()
+    assert len(json.dumps(json.dumps(status.model_dump(mode="json")))) < 4_000_000
+    assert status.progress[ContentType.QUIZ].missing == 700
+    assert [item.concept_id for item in status.failed_items[::3]] == ids[: -(-len(status.failed_items) // 3)]
+
+
+def test_a_status_reads_the_failures_of_the_last_attempt_and_old_ones_expire(pipeline: Pipeline) -> None:
+    bundle = bundle_of(IDS)
+    bundle["content"] = []
+    pipeline.load(bundle)
+    for _ in range(23):
+        pipeline.finalize(pipeline.plan())
+    kept = pipeline.rows("SELECT DISTINCT attempt FROM content_failures ORDER BY 1")
+    assert [row["attempt"] for row in kept] == list(range(4, 24))
+    read = []
+    event.listen(
+        pipeline.engine,
+        "before_cursor_execute",
+        lambda _c, _u, statement, *_: read.append(statement) if "content_failures" in statement else None,
+    )
+    assert len(pipeline.status().failed_items) == 9
+    (statement,) = read
+    assert "attempt = " in statement
