@@ -48,6 +48,9 @@ class Cloud:
     """What the state machine's waits between retries are multiplied by."""
 
     detached: bool = False
+    keep: bool = False
+    """Whether S3's objects are kept on disk, for a next cloud in `directory`."""
+
     python: Path | None = None
     """What it and functions of the runtimes `python3.x` run on; without it, the Python that runs this."""
 
@@ -61,6 +64,7 @@ class Cloud:
         *,
         wait_scale: float = 1.0,
         detached: bool = False,
+        keep: bool = False,
         python: Path | None = None,
     ) -> Self:
         """Start a cloud, and wait until it answers. Not detached, it ends with the thread that started it.
@@ -68,7 +72,7 @@ class Cloud:
         Raises:
             CloudError: it does not start.
         """
-        cloud = cls(directory.resolve(), wait_scale, detached, python)
+        cloud = cls(directory.resolve(), wait_scale, detached, keep, python)
         for attempts_left in reversed(range(5)):
             cloud._launch()
             try:
@@ -142,6 +146,7 @@ class Cloud:
     def _launch(self) -> None:
         self.port = free_port()
         self._temporary.mkdir(parents=True, exist_ok=True)
+        objects = {"S3_PERSIST": "1", "S3_DATA_DIR": str(self.directory / "objects")} if self.keep else {}
         environment = {
             "PATH": os.defpath,
             "PYTHONPATH": str(self._package_path()),
@@ -155,6 +160,7 @@ class Cloud:
             "SFTP_ENABLED": "0",
             "DOCKER_HOST": f"unix://{self._temporary}/there-is-no-docker",
             "SFN_WAIT_SCALE": str(self.wait_scale),
+            **objects,
             **self.environment,
         }
         command = (environment_python("cloud", self.python), "-m", "local_stack.ministack_extensions")

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from filelock import FileLock
 from sqlalchemy import make_url
@@ -29,8 +29,12 @@ from .stack_functions import functions_of
 from .template_file import read_template
 from .tokens import sign_token
 
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
 _NAME = "roadmap"
 _ARTIFACTS = "artifacts"
+_CONTENT_BUCKET = f"{_NAME}-contentbucket-"
 
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 """This machine's, in Lambda's words."""
@@ -67,10 +71,14 @@ class LocalStack:
         *,
         parameters: Mapping[str, str] | None = None,
         detached: bool = False,
+        keep: bool = False,
         wait_scale: float = 1.0,
         fsync: bool = True,
     ) -> Self:
-        """Start an empty stack; `parameters` are the template's, over those that a local stack needs.
+        """Start a stack; `parameters` are the template's, over those that a local stack needs.
+
+        It is empty, unless `keep`: then it has the database and the content of the stack that was last kept
+        in `directory`, and its own are kept there. Executions are not kept.
 
         Detached, it stays when this process ends, and other processes may `attach`. Otherwise it ends with
         the thread that started it. `wait_scale` and `fsync` are those of `Cloud` and `PostgresServer`.
@@ -84,7 +92,7 @@ class LocalStack:
         with FileLock(directory / "stack.lock"):
             if _is_running(directory):
                 raise StackRunningError(f"a local stack is running in {directory}")
-            cls.down(directory)
+            cls.down(directory, forget=not keep)
             with ExitStack() as undo, ThreadPoolExecutor() as pool:
                 interpreter = pool.submit(environment_python, "runtime")
                 layers = pool.submit(build_layers)
@@ -93,10 +101,12 @@ class LocalStack:
                 database = undo.enter_context(_start_database(directory, detached=detached, fsync=fsync))
                 runtime = PythonRuntime(interpreter.result(), layers.result())
                 cloud = undo.enter_context(
-                    Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached)
+                    Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached, keep=keep)
                 )
                 token_secret = secrets.token_urlsafe(32)
                 outputs = _deploy(cloud, runtime, database.url, token_secret, parameters or {})
+                if keep:
+                    _copy_kept_content(cloud.client("s3"), outputs["ContentBucket"])
                 functions = functions_of(cloud.client("cloudformation"), _NAME)
                 stack = cls(directory, database, cloud, outputs, functions, token_secret)
                 if detached:
@@ -105,9 +115,11 @@ class LocalStack:
         return stack
 
     @classmethod
-    def up(cls, directory: Path = LOCAL) -> Self:
-        """Start a detached stack; see `start`."""
-        return cls.start(directory, detached=True)
+    def up(cls, directory: Path = LOCAL, *, fresh: bool = False) -> Self:
+        """Start a detached stack with the data of the last one, or, `fresh`, without; see `start`."""
+        if fresh and not _is_running(directory.resolve()):
+            cls.down(directory, forget=True)
+        return cls.start(directory, detached=True, keep=True)
 
     @classmethod
     def attach(cls, directory: Path = LOCAL) -> Self:
@@ -128,15 +140,21 @@ class LocalStack:
         return cls(directory, database, cloud, record["outputs"], record["functions"], record["token_secret"])
 
     @classmethod
-    def down(cls, directory: Path = LOCAL) -> bool:
-        """Stop whatever runs of a detached stack, and remove its data; say whether there was any."""
+    def down(cls, directory: Path = LOCAL, *, forget: bool = False) -> bool:
+        """Stop whatever runs of a detached stack; say whether anything ran. `forget` removes its data.
+
+        A database in the server of `DATABASE_URL` is dropped in any case.
+        """
         directory = directory.resolve()
         record = _read_record(directory)
         parts = [Cloud.find(directory / "cloud"), _find_database(directory, record or {})]
         running = [part for part in parts if part is not None]
         for part in running:
             part.stop()
-        _remove_data(directory)
+        if forget:
+            _remove_data(directory)
+        else:
+            _remove_temporary(directory, record or {})
         return bool(running)
 
     @property
@@ -287,8 +305,30 @@ def _read_record(directory: Path) -> dict[str, Any] | None:
     return record
 
 
+def _copy_kept_content(s3: "S3Client", bucket: str) -> None:
+    """Copy what the last stack's content bucket holds into this stack's: each stack names its bucket anew."""
+    for other in s3.list_buckets()["Buckets"]:
+        name = other["Name"]
+        if name == bucket or not name.startswith(_CONTENT_BUCKET):
+            continue
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
+            for key in (entry["Key"] for entry in page.get("Contents", [])):
+                s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": name, "Key": key})
+
+
 def _remove_data(directory: Path) -> None:
     """Remove what a stack kept, but for the cloud's log: it says why a stack that failed did."""
+    _remove_temporary(directory, {})
+    for data in (directory / "postgres", directory / "cloud/objects"):
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _remove_temporary(directory: Path, record: Mapping[str, Any]) -> None:
+    """Remove the record of a stack, what each stack makes anew, and the buckets that it has copied."""
     _record_file(directory).unlink(missing_ok=True)
-    for data in (directory / "postgres", directory / "cloud/tmp"):
+    objects = directory / "cloud/objects"
+    copied = objects.glob(f"*/{_CONTENT_BUCKET}*") if record else ()
+    kept = record.get("outputs", {}).get("ContentBucket")
+    others = [path for path in copied if path.name != kept]
+    for data in (directory / "cloud/tmp", *objects.glob(f"*/{_ARTIFACTS}"), *others):
         shutil.rmtree(data, ignore_errors=True)
