@@ -324,3 +324,13 @@ content_archive = Table(
     Column("reason", Text, nullable=False),
     Column("archived_at", DateTime, nullable=False, server_default=_NOW),
 )
+
+# When a sweep last checked a task, and the error if it could not. No foreign key: a task may be deleted.
+content_checks = Table(
+    "content_checks",
+    metadata,
+    Column("task_id", String(64), primary_key=True),
+    Column("checked_at", DateTime, nullable=False),
+    Column("error_code", Text),
+    Column("reason", Text),
+)

@@ -1,7 +1,7 @@
 """Decisions and repairs of retry, redrive and reconcile, without a state machine."""
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -354,7 +354,6 @@ def test_a_task_whose_roadmap_is_locked_is_left_for_the_next_sweep(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("roadmap_content.postgres.engine.LOCK_TIMEOUT", 1)
-    monkeypatch.setattr("roadmap_content.steps.reconcile.TASK_SECONDS", 3.5)
     patient = Pipeline(services_for(database_url))
     for number in (1, 2):
         pipeline.load(bundle_of(["c"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
@@ -372,20 +371,62 @@ def test_a_task_whose_roadmap_is_locked_is_left_for_the_next_sweep(
     patient.engine.dispose()
 
 
-def test_successive_sweeps_check_every_finished_task(
+def test_a_sweep_checks_every_finished_task_and_none_again_too_soon(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.steps.reconcile.SWEEP_LIMIT", 5)
+    monkeypatch.setattr("roadmap_content.steps.reconcile.PAGE", 5)
     for number in range(23):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', completed_at = now()")
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    found = [
-        repair.task_id
-        for turn in range(5)
-        for repair in sweep(pipeline, time=now + turn * timedelta(minutes=5)).repairs
-    ]
+    now = "2026-01-01T00:00:00Z"  # as the schedule says it; a person has all of them checked at any time
+    found = [repair.task_id for repair in sweep(pipeline, time=now).repairs]
     assert sorted(found) == sorted(f"t-{number}" for number in range(23))
+    assert sweep(pipeline, time=now).checked == 0
+    assert sweep(pipeline).checked == 23
+    pipeline.execute("UPDATE content_checks SET checked_at = checked_at - interval '16 minutes'")
+    assert sweep(pipeline, time=now).checked == 23
+
+
+def test_tasks_that_come_meanwhile_keep_no_task_from_its_turn(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One task fits into a sweep, and another finishes before each: whoever waits longest is next."""
+    monkeypatch.setattr("roadmap_content.steps.reconcile.TASK_SECONDS", 10**6)
+    for number in range(6):
+        pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', completed_at = now()")
+    for number in range(6, 12):
+        assert sweep(pipeline, time="2026-01-01T00:00:00Z").checked == 1  # there is no time for another
+        pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"a-{number}"))
+        pipeline.execute("UPDATE roadmap_tasks SET status = 'completed' WHERE status = 'pending'")
+    checked = {row["task_id"] for row in pipeline.rows("SELECT task_id FROM content_checks")}
+    assert checked == {f"t-{number}" for number in range(6)}
+
+
+def test_a_sweep_gets_past_tasks_that_somebody_holds_and_comes_back_to_them(
+    pipeline: Pipeline, database_url: str
+) -> None:
+    """With a lock time-out for each of them, a sweep would be over before the last."""
+    swept = Pipeline(services_for(database_url))
+    for number in range(26):
+        pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number:02}", task_id=f"t-{number:02}"))
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'processing', updated_at = now() - interval '2 hours'"
+        " + make_interval(secs => CAST(right(task_id, 2) AS integer))"
+    )
+    started = time.monotonic()
+    with pipeline.engine.begin() as holder:
+        holder.execute(text("SELECT FROM roadmap_metadata WHERE roadmap_id < 'r-20' FOR UPDATE"))
+        holder.execute(text("SELECT FROM roadmap_tasks WHERE task_id BETWEEN 't-20' AND 't-24' FOR UPDATE"))
+        with pytest.raises(NotReconciledError, match=r"25 of 26 tasks, the first: t-00 \(RoadmapLocked"):
+            sweep(swept)
+    assert time.monotonic() - started < 60
+    found = pipeline.rows("SELECT task_id FROM roadmap_tasks WHERE status = 'failed'")
+    assert [row["task_id"] for row in found] == ["t-25"]
+    named = pipeline.rows("SELECT DISTINCT error_code FROM content_checks WHERE error_code IS NOT NULL")
+    assert [row["error_code"] for row in named] == ["RoadmapLocked"]
+    assert len(sweep(swept).repairs) == 25
+    swept.engine.dispose()
 
 
 class StartsWithoutAnAnswer(RecordedExecutions):

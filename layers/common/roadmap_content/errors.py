@@ -80,6 +80,12 @@ class RoadmapNotFoundError(PermanentError):
     code = "RoadmapNotFound"
 
 
+class RoadmapLockedError(TransientError):
+    """Another session holds the roadmap's row, or the task's."""
+
+    code = "RoadmapLocked"
+
+
 class InvalidFrameworkError(PermanentError):
     """`framework_data` cannot be read as stages, modules and concepts."""
 

@@ -44,6 +44,7 @@ class ItemLocks:
         self._engine = engine
         self._roadmap_id = roadmap_id
         self._deadline = deadline
+        self._unreleased: set[Item] = set()
 
     @contextmanager
     def held(self, item: Item) -> Iterator[None]:
@@ -68,10 +69,19 @@ class ItemLocks:
             self._release(item, parameters)
 
     def _release(self, item: Item, parameters: dict[str, str]) -> None:
-        """Release the lock. Tried only once: if the connection is lost, PostgreSQL has released the lock."""
+        """Release the lock. Tried for a second: if the connection is lost, PostgreSQL releases the lock."""
         try:
             transact(
-                self._engine, lambda connection: connection.execute(RELEASE, parameters), Deadline.after(0)
+                self._engine,
+                lambda connection: connection.execute(RELEASE, parameters),
+                Deadline.after(RESERVE + 1),
             )
         except ContentError as error:
             logger.warning("item_lock_not_released", item=item, error_code=error.code, reason=str(error))
+            self._unreleased.add(item)
+
+    def close(self) -> None:
+        """End the session if it may still hold a lock: the environment lives on, and would keep it."""
+        if self._unreleased:
+            self._engine.dispose()
+            self._unreleased.clear()

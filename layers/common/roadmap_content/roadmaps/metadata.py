@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from ..errors import RoadmapNotFoundError
+from ..errors import RoadmapLockedError, RoadmapNotFoundError
 from .framework import Framework, parse_framework
 
 # NO KEY UPDATE instead of UPDATE: foreign keys of concurrent inserts need a KEY SHARE lock on the row.
@@ -26,9 +26,32 @@ FROM roadmap_metadata r, LATERAL (SELECT concat(r.xmin, ' ', r.ctid) AS version)
 WHERE roadmap_id = :roadmap_id
 """)
 
+# Promises: the same locks as `LOCK`, or none of them where another session holds the row.
+LOCK_AT_ONCE = text("""
+WITH guard AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock(hashtextextended('content of ' || CAST(:roadmap_id AS text), 0)) AS ours
+), held AS (
+    SELECT 1 FROM roadmap_metadata, guard
+    WHERE roadmap_id = :roadmap_id AND guard.ours FOR NO KEY UPDATE OF roadmap_metadata SKIP LOCKED
+)
+SELECT EXISTS (SELECT FROM held) AS locked,
+    EXISTS (SELECT FROM roadmap_metadata WHERE roadmap_id = :roadmap_id) AS present
+""")
+
 WRITE_FRAMEWORK = text("""
 UPDATE roadmap_metadata SET framework_data = CAST(:framework_data AS json) WHERE roadmap_id = :roadmap_id
 """)
+
+
+def lock_roadmap_at_once(connection: Connection, roadmap_id: str) -> None:
+    """Lock a roadmap like `lock_roadmap`, if there is one, without waiting for anybody.
+
+    Raises:
+        RoadmapLockedError: another session holds it.
+    """
+    held = connection.execute(LOCK_AT_ONCE, {"roadmap_id": roadmap_id}).one()
+    if held.present and not held.locked:
+        raise RoadmapLockedError(f"another session holds roadmap {roadmap_id!r}")
 
 
 def lock_roadmap(connection: Connection, roadmap_id: str) -> bool:

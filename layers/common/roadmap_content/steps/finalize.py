@@ -1,6 +1,6 @@
 """Finalize: whatever became of the run, the task and `framework_data` end up telling the truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -113,12 +113,13 @@ def finalize_attempt(
     run_end: RunEnd,
     deadline: Deadline,
     *,
+    first: Callable[[Connection], None] = lambda _: None,
     dry_run: bool = False,
 ) -> FinalizeResult:
     """Make `framework_data`, the task's status and what failed say what the tables say.
 
     Settled twice, or by whomever, it comes out the same: what says so already is not written, and a newer
-    attempt's task is not touched. With `dry_run`, nothing is written at all.
+    attempt's task is not touched. `first` comes first in the transaction. With `dry_run`, nothing is written.
 
     Raises:
         TaskNotFoundError: there is no such task.
@@ -126,6 +127,7 @@ def finalize_attempt(
     """
 
     def record(connection: Connection, *, project: bool = True) -> FinalizeResult:
+        first(connection)
         result = _record(connection, task_id, attempt, run_end, project=project)
         if dry_run:
             connection.rollback()

@@ -108,7 +108,10 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> G
     concepts = read_batch(services.bucket, plan.manifest, batch)
     known = transact(services.engine, lambda connection: _recall(connection, request, concepts), deadline)
     preparation = _Preparation(request, services, deadline, concepts, known)
-    outcomes = in_parallel(preparation.prepare, concepts)
+    try:
+        outcomes = in_parallel(preparation.prepare, concepts)
+    finally:
+        preparation.locks.close()
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     generated = outcomes.count(Remedy.GENERATE) + outcomes.count(Remedy.REJECT)
     report = GenerateReport(
@@ -163,7 +166,7 @@ class _Preparation:
         self._staging = Staging(services.bucket, request.plan.roadmap_id)
         self._generator = services.generator
         self._budget = TaskBudget(services.engine, services.settings, request.plan.task_id, deadline)
-        self._locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
+        self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._known = known
         self._listed = self._staging.listed(
@@ -185,7 +188,7 @@ class _Preparation:
     def _apply(self, item: Item, concept: Concept) -> Remedy:
         if item in self._listed and item not in self._known.refusals:
             return Remedy.KEEP
-        with self._locks.held(item):
+        with self.locks.held(item):
             return self._make_fit(item, concept)
 
     def _make_fit(self, item: Item, concept: Concept) -> Remedy:

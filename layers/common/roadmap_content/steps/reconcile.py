@@ -2,37 +2,47 @@
 
 A state machine cannot catch its own timeout, an abort or the loss of its finalizer; and between a claim and
 StartExecution a process may die, of which no event tells. So the end of an execution is acted on when it is
-told, and a sweep looks for what was never told. It also recomputes a share of the finished tasks each time.
+told, and a sweep looks for what was never told. It also compares each finished task with the
+tables, every quarter of an hour.
 """
 
 import time
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import chain
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, ValidationError, field_validator
 from sqlalchemy import Connection
 
 from ..contracts import Count, Payload, RunInput, StateError
-from ..errors import ContentError, TaskNotFoundError, TransientError, named
-from ..postgres.transactions import RESERVE, transact
+from ..errors import ContentError, RoadmapLockedError, TaskNotFoundError, TransientError, named
+from ..postgres.transactions import transact
+from ..roadmaps.metadata import lock_roadmap_at_once
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
+from ..tasks.checks import due_tasks, record_check
 from ..tasks.claims import STARTING, claim_to_record, is_at_work
 from ..tasks.sweeps import record_sweep
-from ..tasks.task import Task, finished_tasks, processing_tasks, read_task, tasks_of_execution
+from ..tasks.task import (
+    Task,
+    lock_task_at_once,
+    processing_tasks,
+    read_task,
+    tasks_of_execution,
+)
 from .finalize import RunEnd, finalize_attempt
 
-SWEEP_INTERVAL = timedelta(minutes=5)
-"""How often the schedule sweeps: the clock decides which share of the finished tasks is next."""
+PAGE = 100
+"""Tasks that are read at once. A sweep goes on with the next page while it has time."""
 
-SWEEP_LIMIT = 100
-"""Tasks of each kind that one sweep looks at: it has an invocation's time, and the next sweep goes on."""
+DRIFT_INTERVAL = timedelta(minutes=15)
+"""How often the schedule has a finished task compared with the tables."""
 
 TASK_SECONDS = 12.0
-"""A task's share of the time: enough to wait once for a lock, and not for the same one until the end."""
+"""A task's share of the time. A sweep that has less left begins no other task."""
 
 
 class ExecutionEnd(Payload):
@@ -59,6 +69,7 @@ class ReconcileRequest(Payload):
     detail: ExecutionEnd | None = None
     dry_run: bool = False
     time: AwareDatetime | None = None
+    """When the schedule asked. A person, who leaves it out, has all finished tasks checked."""
 
     @field_validator("detail", mode="before")
     @classmethod
@@ -98,28 +109,35 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         DatabaseUnavailableError: nothing was looked at.
     """
     started = time.monotonic()
-    now = request.time or datetime.now(UTC)
-    task_ids = transact(services.engine, lambda connection: _candidates(connection, request, now), deadline)
-    repairs = []
-    refusals = []
+    repairs: list[Repair] = []
+    refused: dict[str, ContentError] = {}
+    locked: list[str] = []
     checked = 0
-    for task_id in task_ids:
-        if deadline.remaining < 2 * RESERVE:
+    finished = True
+    # Whoever holds a lock may have let go by the end: those tasks come again, once.
+    for task_id in chain(_tasks(request, services, deadline), locked):
+        if checked and deadline.remaining < TASK_SECONDS:
+            finished = False
             break
-        checked += 1
+        again = task_id in refused
+        checked += not again
         try:
             repair = _reconcile_task(services, task_id, request, deadline.within(TASK_SECONDS))
         except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
-            error = named(unnamed)
-            logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
-            refusals.append(f"{task_id} ({error.code}: {error})")
+            refused[task_id] = named(unnamed)
+            if isinstance(unnamed, RoadmapLockedError) and not again:
+                locked.append(task_id)
             continue
+        refused.pop(task_id, None)
         if repair is not None:
             repairs.append(repair)
             logger.warning("task_reconciled", dry_run=request.dry_run, **repair.model_dump(mode="json"))
+    for task_id, error in refused.items():
+        logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
+        _record_refusal(services, task_id, error, deadline)
+    refusals = [f"{task_id} ({error.code}: {error})" for task_id, error in refused.items()]
     if not request.dry_run:
         emit({Metric.TASKS_REPAIRED: len(repairs)})
-    finished = checked == len(task_ids)
     if request.detail is None and not request.dry_run:
         _record_sweep(services, deadline, started, checked, len(repairs), len(refusals), finished=finished)
     logger.info(
@@ -163,35 +181,66 @@ def _record_sweep(
         logger.warning("sweep_not_recorded", error_code=error.code, reason=str(error))
 
 
-def _candidates(connection: Connection, request: ReconcileRequest, now: datetime) -> Sequence[str]:
-    if request.detail is not None:
-        end = request.detail
-        return tasks_of_execution(connection, end.execution_arn, end.task_id)
-    sweep = int(now.timestamp() / SWEEP_INTERVAL.total_seconds())
-    return [
-        *processing_tasks(connection, STARTING, SWEEP_LIMIT),
-        *finished_tasks(connection, sweep, SWEEP_LIMIT),
-    ]
+def _tasks(request: ReconcileRequest, services: Services, deadline: Deadline) -> Iterator[str]:
+    """The tasks to look at: those of the execution that ended, or all that are due, page by page."""
+    engine, end = services.engine, request.detail
+    if end is not None:
+        arn, task_id = end.execution_arn, end.task_id
+        yield from transact(engine, lambda connection: tasks_of_execution(connection, arn, task_id), deadline)
+        return
+    seen: set[str] = set()
+
+    def processing(connection: Connection) -> Sequence[str]:
+        return processing_tasks(connection, STARTING, seen, PAGE)
+
+    def due(connection: Connection) -> Sequence[str]:
+        every = timedelta(0) if request.time is None else DRIFT_INTERVAL
+        return due_tasks(connection, every, seen, PAGE)
+
+    for kind in (processing, due):
+        while page := transact(engine, kind, deadline):
+            seen.update(page)
+            yield from page
 
 
 def _reconcile_task(
     services: Services, task_id: str, request: ReconcileRequest, deadline: Deadline
 ) -> Repair | None:
+    is_sweep = request.detail is None
     try:
         task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
         if is_at_work(services.executions, task):
             return None
         if request.detail is not None and not request.dry_run:
             task = claim_to_record(services, task, request.detail.execution_arn, deadline)
+
+        def first(connection: Connection) -> None:
+            if is_sweep:
+                lock_roadmap_at_once(connection, task.roadmap_id or "")
+                lock_task_at_once(connection, task_id)
+                record_check(connection, task_id)
+
         run_end = RunEnd(error=_what_ended(task, request.detail))
         settled = finalize_attempt(
-            services, task_id, task.attempt, run_end, deadline, dry_run=request.dry_run
+            services, task_id, task.attempt, run_end, deadline, first=first, dry_run=request.dry_run
         )
     except TaskNotFoundError:
         return None  # the product removed it meanwhile
     if not settled.changed:
         return None
     return Repair(task_id=task_id, status=settled.status, changed=settled.changed)
+
+
+def _record_refusal(services: Services, task_id: str, error: ContentError, deadline: Deadline) -> None:
+    """Record what keeps a task from being reconciled. Its next turn comes all the same."""
+
+    def record(connection: Connection) -> None:
+        record_check(connection, task_id, error.code, str(error))
+
+    try:
+        transact(services.engine, record, deadline.within(TASK_SECONDS))
+    except ContentError as unrecorded:
+        logger.warning("check_not_recorded", task_id=task_id, error_code=unrecorded.code)
 
 
 def _what_ended(task: Task, end: ExecutionEnd | None) -> StateError | None:

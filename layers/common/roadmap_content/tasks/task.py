@@ -5,7 +5,7 @@ The columns `attempt` and `execution_arn` are this system's; all others are the 
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from ..documents import UndecodableError, decode
-from ..errors import TaskNotFoundError
+from ..errors import RoadmapLockedError, TaskNotFoundError
 
 _READ = """
 SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
@@ -24,6 +24,10 @@ FROM roadmap_tasks WHERE task_id = :task_id
 READ = text(_READ)
 # Another user's task is not read at all: it cannot be told from one that does not exist.
 READ_OF_USER = text(f"{_READ} AND user_id = :user_id")
+
+LOCK_AT_ONCE = text("""
+SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED
+""")
 
 REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
 
@@ -66,6 +70,7 @@ SELECT task_id FROM roadmap_tasks
 WHERE status = 'processing' AND updated_at NOT BETWEEN
     timezone('utc', now()) - make_interval(secs => :starting)
     AND timezone('utc', now()) + make_interval(secs => :starting)
+    AND task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY updated_at LIMIT :limit
 """)
 
@@ -82,19 +87,6 @@ FROM roadmap_tasks t
 LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
 LEFT JOIN generation_tokens g ON g.task_id = t.task_id
 WHERE t.task_id = :task_id
-""")
-
-# The finished tasks fall into as many shares as there are sweeps' worth of them; each sweep takes the next.
-# A cancelled task is among them, unless it was never run: then it has no outcome.
-FINISHED = text("""
-WITH finished AS (
-    SELECT task_id, mod(abs(CAST(hashtext(task_id) AS bigint)),
-        greatest(1, (count(*) OVER () + :limit - 1) / :limit)) AS share,
-        greatest(1, (count(*) OVER () + :limit - 1) / :limit) AS shares
-    FROM roadmap_tasks
-    WHERE status IN ('completed', 'partial_failure', 'failed') OR (status = 'cancelled' AND attempt > 0)
-)
-SELECT task_id FROM finished WHERE share = mod(:sweep, shares) ORDER BY task_id LIMIT 2 * :limit
 """)
 
 
@@ -147,6 +139,16 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
 def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - a row of SQLAlchemy's
     """The task's `created_at`, its roadmap's `title`, and the `tokens` that its attempts have taken."""
     return connection.execute(EXTRAS, {"task_id": task_id}).one()
+
+
+def lock_task_at_once(connection: Connection, task_id: str) -> None:
+    """Lock a task's row without waiting for anybody.
+
+    Raises:
+        RoadmapLockedError: another session holds it.
+    """
+    if connection.execute(LOCK_AT_ONCE, {"task_id": task_id}).first() is None:
+        raise RoadmapLockedError(f"another session holds task {task_id!r}")
 
 
 def read_user_request(connection: Connection, task_id: str) -> object:
@@ -206,9 +208,11 @@ def tasks_of_execution(connection: Connection, execution_arn: str, task_id: str 
     return connection.scalars(BY_EXECUTION, {"execution_arn": execution_arn, "task_id": task_id}).all()
 
 
-def processing_tasks(connection: Connection, older_than: timedelta, limit: int) -> Sequence[str]:
-    """The tasks in `processing` that have not changed for a while, the oldest first."""
-    parameters = {"starting": older_than.total_seconds(), "limit": limit}
+def processing_tasks(
+    connection: Connection, older_than: timedelta, seen: Collection[str], limit: int
+) -> Sequence[str]:
+    """The tasks in `processing` unchanged for a while, the oldest first, without those in `seen`."""
+    parameters = {"starting": older_than.total_seconds(), "seen": json.dumps(list(seen)), "limit": limit}
     return connection.scalars(PROCESSING, parameters).all()
 
 
@@ -217,8 +221,3 @@ def long_processing_tasks(connection: Connection, older_than: timedelta, limit: 
     parameters = {"seconds": older_than.total_seconds(), "limit": limit}
     found = connection.scalars(LONG_PROCESSING, parameters).all()
     return [read_task(connection, task_id) for task_id in found]
-
-
-def finished_tasks(connection: Connection, sweep: int, limit: int) -> Sequence[str]:
-    """The finished tasks that are due in sweep number `sweep`."""
-    return connection.scalars(FINISHED, {"sweep": sweep, "limit": limit}).all()

@@ -1,0 +1,42 @@
+"""When a task was last checked by a sweep, and what was the matter with it: `content_checks`.
+
+The order of the last check decides who is next, so that no task is left out however many there are.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+
+from .failures import storable_text
+
+# Who has waited longest comes first: since the last check, or since the last change where there was none.
+DUE = text("""
+SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
+WHERE (t.status IN ('completed', 'partial_failure', 'failed') OR (t.status = 'cancelled' AND t.attempt > 0))
+    AND (c.checked_at IS NULL OR c.checked_at < timezone('utc', now()) - make_interval(secs => :every))
+    AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
+ORDER BY coalesce(c.checked_at, t.updated_at), t.task_id LIMIT :limit
+""")
+
+RECORD = text("""
+INSERT INTO content_checks (task_id, checked_at, error_code, reason)
+VALUES (:task_id, timezone('utc', now()), :error_code, :reason)
+ON CONFLICT (task_id) DO UPDATE SET
+    checked_at = excluded.checked_at, error_code = excluded.error_code, reason = excluded.reason
+""")
+
+
+def due_tasks(connection: Connection, every: timedelta, seen: Collection[str], limit: int) -> Sequence[str]:
+    """The finished tasks that were not checked for so long, the longest first, without those in `seen`."""
+    parameters = {"every": every.total_seconds(), "seen": json.dumps(list(seen)), "limit": limit}
+    return connection.scalars(DUE, parameters).all()
+
+
+def record_check(
+    connection: Connection, task_id: str, error_code: str | None = None, reason: str | None = None
+) -> None:
+    """Record that a task was checked, and the error if it could not be."""
+    reason = None if reason is None else storable_text(reason)
+    connection.execute(RECORD, {"task_id": task_id, "error_code": error_code, "reason": reason})

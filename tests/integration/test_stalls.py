@@ -1,0 +1,85 @@
+"""A database that stops answering: waiting has an end with a name, and no lock outlives its work."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection, text
+
+from local_stack.processes import becomes_true
+from roadmap_content.errors import DatabaseUnavailableError
+from roadmap_content.generation.item_locks import ItemLocks
+from roadmap_content.items import ContentType, Item
+from roadmap_content.postgres.transactions import RESERVE, transact
+from roadmap_content.runtime.deadline import Deadline
+from tests.integration.pipeline import Pipeline, services_for
+
+LOCKS = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+
+
+def backend_of(pipeline: Pipeline) -> int:
+    pid: int = pipeline.rows("SELECT pg_backend_pid() AS pid")[0]["pid"]
+    return pid
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """Stop a backend of PostgreSQL, as long as the block lasts."""
+    try:
+        os.kill(pid, signal.SIGSTOP)
+    except (PermissionError, ProcessLookupError):
+        pytest.skip("the database server is another user's, or on another machine")
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_sixteen_threads_of_one_connection_end_with_a_name(pipeline: Pipeline) -> None:
+    """Fifteen wait for the connection of the sixteenth, whose statement is never answered."""
+    both = threading.Barrier(2)
+
+    def first(connection: Connection) -> None:
+        connection.execute(text("SELECT 1"))
+        both.wait(20)
+        both.wait(20)
+        connection.execute(text("SELECT 2"))
+
+    def other(connection: Connection) -> None:
+        connection.execute(text("SELECT 3"))
+
+    pid = backend_of(pipeline)
+    started = time.monotonic()
+    with ThreadPoolExecutor(16) as pool:
+        works = [pool.submit(transact, pipeline.engine, first, Deadline.after(RESERVE + 4))]
+        both.wait(20)
+        works += [
+            pool.submit(transact, pipeline.engine, other, Deadline.after(RESERVE + 4)) for _ in range(15)
+        ]
+        with stopped(pid):
+            both.wait(20)
+            errors = [work.exception() for work in works]
+    named = [error for error in errors if error is not None]
+    assert named
+    assert {type(error) for error in named} <= {DatabaseUnavailableError}
+    assert time.monotonic() - started < 30
+
+
+def test_a_lock_that_could_not_be_released_ends_with_its_work(pipeline: Pipeline, database_url: str) -> None:
+    """Its session would live on in a warm environment, and nobody else would get the item."""
+    other = services_for(database_url)
+    locks = ItemLocks(pipeline.engine, "r-1", Deadline.after(60))
+    with locks.held(Item("a", ContentType.QUIZ)):
+        # The only connection, whose session has the lock: no release comes through.
+        busy = pipeline.engine.connect()
+    busy.close()
+    with other.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watcher:
+        assert watcher.scalar(LOCKS) == 1
+        locks.close()
+        assert becomes_true(lambda: watcher.scalar(LOCKS) == 0, 10)
+    other.engine.dispose()
