@@ -19,8 +19,10 @@ from roadmap_content.generation.model import (
     ModelDeclinedError,
     ModelGenerator,
     ModelRefusedRequestError,
+    ModelThrottledError,
     Rejected,
 )
+from roadmap_content.generation.pace import Pace
 from roadmap_content.generation.prompting import Prompt
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps.framework import Concept
@@ -104,7 +106,7 @@ class ItemRequest:
 
     def generate(self) -> Draft:
         """Generate the item."""
-        generator = ModelGenerator(self.model, self.clock.sleep)
+        generator = ModelGenerator(self.model, self.clock.sleep, Pace(lambda: self.clock.deadline.slept))
         return generator.generate(CONCEPT, ContentType.QUIZ, ANYONE, self.allowance)
 
 
@@ -207,3 +209,17 @@ def test_no_call_is_made_above_the_budget() -> None:
         request.generate()
     assert request.model.asked == []
     assert request.purse.left == 900
+
+
+def test_throttled_calls_are_no_tries_and_cost_nothing() -> None:
+    throttled = ModelThrottledError("ThrottlingException: quota")
+    request = ItemRequest(*[throttled] * (3 * MAX_TRIES), GOOD)
+    assert request.generate().model_dump(mode="json") == GOOD.output
+    assert request.purse.left == 1_000_000 - 150
+
+
+def test_a_quota_that_stays_exhausted_is_named_when_the_time_is_up() -> None:
+    request = ItemRequest(ModelThrottledError("ThrottlingException: quota"), seconds=100)
+    with pytest.raises(ModelThrottledError, match="quota"):
+        request.generate()
+    assert request.purse.left == 1_000_000

@@ -17,7 +17,15 @@ from ..runtime.settings import Settings
 from ..storage.bucket import PARALLEL
 from .allowance import Usage
 from .generator import Generator
-from .model import Answer, AnswerLostError, ModelBusyError, ModelGenerator, ModelRefusedRequestError, Rejected
+from .model import (
+    Answer,
+    AnswerLostError,
+    ModelBusyError,
+    ModelGenerator,
+    ModelRefusedRequestError,
+    ModelThrottledError,
+    Rejected,
+)
 from .prompting import Prompt
 
 MAX_QUOTE = 200
@@ -153,5 +161,7 @@ def _refusal(error: ClientError) -> ModelBusyError | ModelRefusedRequestError:
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     details = error.response["Error"]
     reason = f"{details.get('Code', status)}: {details.get('Message', '')}"
+    if details.get("Code") == "ThrottlingException":
+        return ModelThrottledError(reason)
     transient = status in (408, 424, 429) or status >= 500
     return ModelBusyError(reason) if transient else ModelRefusedRequestError(reason)

@@ -23,6 +23,7 @@ from .allowance import Allowance, Usage
 from .drafting import read_draft
 from .generator import OutOfTimeError
 from .learner import ANYONE, Learner
+from .pace import Pace, Turn
 from .prompting import Prompt, prompt_for
 
 MAX_TRIES = 8
@@ -41,6 +42,12 @@ class ModelBusyError(ModelError):
     """The model was throttled, overloaded or failed. It gave no answer, and nothing is charged."""
 
     code = "ModelBusy"
+
+
+class ModelThrottledError(ModelBusyError):
+    """The model's quota was exhausted for as long as the time sufficed. Nothing is charged."""
+
+    code = "ModelThrottled"
 
 
 class AnswerLostError(ModelError):
@@ -111,9 +118,12 @@ class Model(Protocol):
 class ModelGenerator:
     """A `Generator` that uses a language model."""
 
-    def __init__(self, model: Model, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, model: Model, sleep: Callable[[float], None] = time.sleep, pace: Pace | None = None
+    ) -> None:
         self._model = model
         self._sleep = sleep
+        self._pace = pace or Pace()
 
     def generate(
         self,
@@ -128,7 +138,7 @@ class ModelGenerator:
         Raises:
             InvalidContentError: the corrected answer was invalid, too.
             ModelDeclinedError, ModelRefusedRequestError: the model cannot generate this item.
-            ModelBusyError, AnswerLostError, OutOfTimeError: the model did not answer in time.
+            ModelBusyError, ModelThrottledError, AnswerLostError, OutOfTimeError: no answer in time.
             ContentError: the allowance was not sufficient; see `Budget.reserve`.
         """
         allowance = allowance or Allowance(Deadline.after(float("inf")))
@@ -152,23 +162,52 @@ class ModelGenerator:
         A call is started only if the time left covers its timeout: an abandoned call is charged and its
         answer lost.
         """
-        needed = self._model.socket_timeout + 2 * RESERVE
         longest = FIRST_PAUSE
-        for tries_left in reversed(range(MAX_TRIES)):
-            if allowance.deadline.remaining < needed:
-                raise OutOfTimeError("the invocation had too little time left for the model's answer")
+        tries_left = MAX_TRIES
+        throttled: ModelThrottledError | None = None
+        while True:
+            turn = self._await_turn(allowance.deadline, throttled)
             try:
-                return self._ask_once(prompt, rejected, allowance)
-            except ModelError as error:
+                answer = self._ask_once(prompt, rejected, allowance)
+            except ModelThrottledError as error:  # not a try: the quota decides, and nothing was paid
+                self._pace.end(turn, throttled=True)
+                logger.info("model_throttled", limit=self._pace.limit, reason=str(error))
+                throttled = error
+                continue
+            except BaseException as error:
+                self._pace.end(turn)
+                tries_left -= 1
                 pause = random.uniform(0, longest)  # noqa: S311 - jitter
-                if not tries_left or allowance.deadline.remaining - pause < needed:
+                remaining = allowance.deadline.remaining - pause
+                if not isinstance(error, ModelError) or not tries_left or remaining < self._needed:
                     raise
                 logger.warning(
                     "model_asked_again", error_code=error.code, reason=str(error), wait_seconds=pause
                 )
+            else:
+                self._pace.end(turn)
+                return answer
             self._sleep(pause)
             longest = min(2 * longest, LONGEST_PAUSE)
-        raise AssertionError("the last try returns or raises")
+
+    @property
+    def _needed(self) -> float:
+        """Seconds that must be left when a call begins."""
+        return self._model.socket_timeout + 2 * RESERVE
+
+    def _await_turn(self, deadline: Deadline, throttled: ModelThrottledError | None) -> Turn:
+        """Wait until the pace allows a call.
+
+        Raises:
+            OutOfTimeError, ModelThrottledError: not while the time left covers a call.
+        """
+        while True:
+            if deadline.remaining < self._needed:
+                raise throttled or OutOfTimeError("the invocation had too little time left for the answer")
+            turn = self._pace.begin()
+            if isinstance(turn, Turn):
+                return turn
+            self._sleep(turn)
 
     def _ask_once(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
         most = self._most_tokens(prompt, rejected)
