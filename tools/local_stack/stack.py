@@ -43,6 +43,9 @@ ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_6
 _ISSUER = "https://local.example"
 _AUDIENCE = "roadmap-content"
 
+OPERATOR_SCOPE, VIEWER_SCOPE = "content:operate", "content:view"
+"""The template's defaults for OperatorScope and ViewerScope."""
+
 
 class StackRunningError(PermanentError):
     """A local stack is running already; stop it with `roadmap down`."""
@@ -195,6 +198,13 @@ class LocalStack:
     def token(self, user_id: str, scope: str = "") -> str:
         """A token with which `user_id` may call the API, with the scopes of `scope` (separated by spaces)."""
         return sign_token(self.token_secret, user_id=user_id, issuer=_ISSUER, audience=_AUDIENCE, scope=scope)
+
+    def console_link(self, user_id: str = "operator", scope: str = OPERATOR_SCOPE) -> str:
+        """A link to the console that is signed in, by default as an operator.
+
+        The token is in the fragment, which the browser sends nowhere.
+        """
+        return f"{self.api_url}/console/#token={self.token(user_id, scope)}"
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
         """A boto3 client of this stack's cloud."""

@@ -6,17 +6,18 @@ staged, and a function whose process is killed while the database makes it wait.
 
 import json
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from rich.console import Console
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
+from local_stack.builds import LOCAL
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.stack import LocalStack
 from roadmap_command import views
@@ -61,11 +62,11 @@ UPDATE roadmap_tasks SET status = 'failed', failed_concepts = NULL,
 WHERE task_id = :task_id
 """)
 
-# Somebody else's row, not committed yet: whoever inserts the same concept's resources waits for us.
+# Another roadmap's row with the same id, not committed yet: a saver of these resources waits for us.
 HOLD_RESOURCES = text("""
 INSERT INTO resource_recommendation_metadata
     (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)
-VALUES ('held', :concept_id, :roadmap_id, '[]', 0, '[]', timezone('utc', now()))
+VALUES (:id, 'an-older-roadmap:c-1-1-1', 'an-older-roadmap', '[]', 0, '[]', timezone('utc', now()))
 """)
 
 # The same id that the first concept's tutorial has: the duplicate key of the report.
@@ -81,26 +82,44 @@ VALUES (:tutorial_id, 'an-older-roadmap:c-1-1-1', 'an-older-roadmap', 'An older 
 """)
 
 
-def run_demo(bundle_file: Path | None) -> None:
-    """Tell the story, and print what came of it as one JSON object."""
-    bundle = _read(bundle_file or SAMPLE)
-    with tempfile.TemporaryDirectory(prefix="roadmap-demo-") as directory:
+PARAMETERS = {"BatchSize": "2", "MaxConcurrency": "4"}
+"""Of the demo's stack: batches of 20 staged concepts, so that a lost one is a part of its roadmap."""
+
+NOT_GENERATED = slice(-10, -6)
+"""The concepts of the sample whose resources the product has not generated yet; the first run does."""
+
+
+def run_demo(bundle_file: Path | None, *, keep: bool = False) -> None:
+    """Tell the story, and print what came of it as one JSON object.
+
+    With `keep`, the stack is the one that `roadmap up` would start: it stays, and `roadmap down` stops it.
+    """
+    bundle = demo_bundle(bundle_file)
+    with ExitStack() as undo:
+        directory = LOCAL if keep else Path(undo.enter_context(TemporaryDirectory(prefix="roadmap-demo-")))
         console.rule("[bold]1. A stack of its own")
         with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
-            stack = LocalStack.start(
-                Path(directory), parameters={"BatchSize": "8", "MaxConcurrency": "4"}, wait_scale=0.1
-            )
-        with stack:
-            told = _tell(Target.local(stack), stack.database_url, bundle)
+            stack = LocalStack.start(directory, parameters=PARAMETERS, wait_scale=0.1, detached=keep)
+        if not keep:
+            undo.enter_context(stack)
+        told = _tell(Target.local(stack), stack.database_url, bundle)
+    if keep:
+        console.rule("[bold]7. The console")
+        _say("The stack is kept until `roadmap down`. This link is signed in as an operator for an hour:")
+        console.print(stack.console_link(), soft_wrap=True)
     sys.stdout.write(json.dumps(told) + "\n")
 
 
-def _read(file: Path) -> Bundle:
-    bundle = parse_bundle(file.read_bytes())
+def demo_bundle(bundle_file: Path | None = None) -> Bundle:
+    """The project's sample, or another bundle; without content, the offline generator's is in its place."""
+    bundle = parse_bundle((bundle_file or SAMPLE).read_bytes())
     if bundle.content:
         return bundle
     roadmap, task = bundle.roadmap.model_dump(), bundle.task.model_dump()
-    return read_bundle(with_offline_content({"roadmap": roadmap, "task": task}))
+    document = with_offline_content({"roadmap": roadmap, "task": task})
+    for entry in document["content"][NOT_GENERATED]:
+        del entry["resources"]
+    return read_bundle(document)
 
 
 def with_offline_content(document: Document) -> Document:
@@ -119,14 +138,16 @@ def _content(framework: Framework, concept_id: str) -> Document:
     return entry
 
 
-def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
+def run_with_faults(target: Target, database_url: str, bundle: Bundle) -> TaskStatus:
+    """The first run: three real faults, after which eight items are missing."""
     task_id = bundle.task.task_id
     concepts = list(read_framework(bundle.roadmap.framework_data).nodes)
     items = len(concepts) * len(ContentType)
 
     console.rule("[bold]2. Content is generated, paid for, and staged")
     load_bundle(bundle, target.engine, target.bucket, Deadline.after(60))
-    _say(f"{items} items of {len(concepts)} concepts are staged in S3; nothing is saved yet.")
+    staged = len(bundle.content)
+    _say(f"{staged} of {items} items are staged in S3; the rest is not generated yet, and nothing is saved.")
 
     console.rule("[bold]3. Three things go wrong")
     _take_id(target.engine, bundle.content[Item(concepts[0], ContentType.TUTORIAL)])
@@ -137,10 +158,17 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
     _say(f"The function that saves the resources of {victim} will be killed, each time it is tried.")
 
     console.rule("[bold]4. The first run")
-    with _killing_the_saver_of(database_url, bundle.roadmap.roadmap_id, victim) as kills:
+    resources = bundle.content[Item(victim, ContentType.RESOURCES)]
+    with _killing_the_saver_of(database_url, resources["id"]) as kills:
         first = _run(target, task_id)
     _say(f"{len(kills)} processes were killed. What the others brought is saved, what is missing is known:")
     console.print(views.outcome(first))
+    return first
+
+
+def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
+    concepts = list(read_framework(bundle.roadmap.framework_data).nodes)
+    first = run_with_faults(target, database_url, bundle)
 
     console.rule("[bold]5. One retry over HTTP: nothing was mended by hand")
     second = _retry(target, bundle.task)
@@ -149,14 +177,14 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
 
     console.rule("[bold]6. The task of the bug report itself")
     report = the_report(bundle)
-    saved = _load_the_report(target, report)
+    saved = load_the_report(target, report)
     _say(f"It says failed, and nothing of what failed; {saved} tutorials are in the table, the rest is not.")
     healed = _retry(target, report.task)
     console.print(views.outcome(healed))
     if healed.status != second.status:
         raise DemoError(f"the bug report's task ended {healed.status}")
     return {
-        "items": items,
+        "items": len(concepts) * len(ContentType),
         "first_run": _counts(first, before=0),
         "second_run": _counts(second, before=_saved(first)),
         "missing": sum(progress.missing for progress in second.progress.values()),
@@ -219,7 +247,7 @@ def the_report(bundle: Bundle) -> Bundle:
     return read_bundle(complete | {"content": complete["content"][::2]})
 
 
-def _load_the_report(target: Target, report: Bundle) -> int:
+def load_the_report(target: Target, report: Bundle) -> int:
     """Load it, and leave it as the old design did after the duplicate key; how many tutorials are saved."""
     load_bundle(report, target.engine, target.bucket, Deadline.after(60))
     concepts = list(read_framework(report.roadmap.framework_data).nodes)
@@ -256,12 +284,12 @@ def _poisoned(bundle: Bundle, item: Item) -> bytes:
 
 
 @contextmanager
-def _killing_the_saver_of(database_url: str, roadmap_id: str, concept_id: str) -> Iterator[list[int]]:
-    """Kill every process that tries to save a concept's resources, until the block is left; their ids."""
+def _killing_the_saver_of(database_url: str, resources_id: str) -> Iterator[list[int]]:
+    """Kill every process that tries to save these resources, until the block is left; their ids."""
     killed: list[int] = []
     over = threading.Event()
     with create_engine(database_url, poolclass=NullPool).connect() as connection:
-        connection.execute(HOLD_RESOURCES, {"roadmap_id": roadmap_id, "concept_id": concept_id})
+        connection.execute(HOLD_RESOURCES, {"id": resources_id})
         killer = threading.Thread(target=_kill_whoever_waits, args=(connection, over, killed))
         killer.start()
         try:

@@ -102,15 +102,17 @@ export function RetryDialog({ task, part = {}, what, onClose, onDone }) {
   const send = (own) =>
     post(["tasks", task.task_id, "retry"], { user_id: task.user_id, ...part, take_over: takeOver || own.take_over, ...own });
 
+  const done = (/** @type {any} */ answer) => onDone(answer.status === "processing" ? T.heal.started : T.heal.corrected);
   useEffect(() => {
-    void preview.run(() => send({ dry_run: true }));
+    // An API that is older than the console knows no preview: then the retry has started.
+    void preview.run(() => send({ dry_run: true })).then((answer) => answer && !answer.dry_run && done(answer));
   }, [takeOver]);
 
   const start = async () => {
     const answer = await retry.run(() => send({ reason: reason.trim() }));
-    if (answer) onDone(answer.status === "processing" ? T.heal.started : T.heal.corrected);
+    if (answer) done(answer);
   };
-  const found = /** @type {import("./types").RetryPreview | null} */ (preview.answer);
+  const found = /** @type {import("./types").RetryPreview | null} */ (preview.answer?.dry_run ? preview.answer : null);
   const elsewhere = [preview.error, retry.error].some((error) => error?.code === "AtWorkElsewhere");
   return html`
     <${Dialog} heading=${part.regenerate ? T.heal.regenerateHeading : T.heal.retryHeading} onClose=${onClose}>

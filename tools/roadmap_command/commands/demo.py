@@ -14,8 +14,11 @@ def demo(
         Path | None,
         typer.Option("--bundle", help="A roadmap in place of the project's sample.", exists=True),
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the stack at the end, and print a link to its console.")
+    ] = False,
 ) -> None:
     """Run a roadmap through a stack of its own, with three real faults, and heal it."""
     from roadmap_command.demo import run_demo
 
-    run_demo(bundle)
+    run_demo(bundle, keep=keep)

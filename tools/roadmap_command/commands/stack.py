@@ -18,6 +18,8 @@ def up(
     with errors.status("starting PostgreSQL and the local cloud"):
         stack = local_stack().up(fresh=fresh)
     errors.print(f"The stack is up: the cloud at {stack.endpoint_url}, PostgreSQL beside it.")
+    errors.print("The console, signed in as an operator for one hour:")
+    errors.print(stack.console_link(), soft_wrap=True)
 
 
 @group.command()
