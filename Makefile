@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: help setup demo test package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local deploy cost smoke \
-	faults faults-long faults-report mutants chaos bench bench-cold bench-short nightly browser pictures
+	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly browser pictures
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -74,7 +74,7 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/uv pip compile $(LOCK) --group dev --extra local --output-file requirements/dev.txt pyproject.toml
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group browser --output-file requirements/browser.txt
-	for group in cloud faults runtime verify sam; do \
+	for group in cloud faults peers runtime verify sam; do \
 		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group layer --output-file layers/common/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
@@ -126,12 +126,17 @@ $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 
 bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
 	$(RUN)/python -m benchmarks.saving
+	$(RUN)/python -m benchmarks.processor
 	$(RUN)/python -m benchmarks.projections
 	$(RUN)/python -m benchmarks.end_to_end
 	$(RUN)/python -m benchmarks.document
 
 bench-cold: $(VENV)/.bench ## What the first invocation of each function waits for, in fresh processes.
 	$(RUN)/python -m benchmarks.cold_start
+	$(RUN)/python -m benchmarks.document
+
+bench-peers: $(VENV)/.bench ## The same work and the same faults for ours and for its peers, counted.
+	$(RUN)/python -m benchmarks.peers
 	$(RUN)/python -m benchmarks.document
 
 bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.

@@ -57,6 +57,11 @@ def _chapter(result: Result) -> Iterator[str]:
         yield f"### {breakdown.title}\n"
         yield from _table(["", *breakdown.bars], breakdown_rows(breakdown))
         yield f"![{breakdown.title}](performance/{result.name}-{breakdown.name}.svg)\n"
+    for matrix in result.matrices:
+        yield f"### {matrix.title}\n"
+        if matrix.about:
+            yield f"{matrix.about}\n"
+        yield from _table(["", *matrix.columns], [[name, *cells] for name, cells in matrix.rows.items()])
     if result.figures:
         yield from _table(
             ["", ""], [[figure.label, amount(figure.value, figure.unit)] for figure in result.figures]

@@ -17,6 +17,7 @@ import boto3
 
 HOST = "127.0.0.1"
 _PAGE = 1_000
+_MODIFIED = "2026-01-01T00:00:00.000Z"
 
 
 class ObjectServer:
@@ -63,7 +64,7 @@ def _serve(port: "Queue[int]", requests: "Synchronized[int]") -> None:
             parts = urlsplit(self.path)
             query = parse_qs(parts.query)
             if "list-type" in query:
-                self._answer(200, _listing(objects, query), "application/xml")
+                self._answer(200, _listing(objects, parts.path.strip("/"), query), "application/xml")
                 return
             body = objects.get(unquote(parts.path))
             if body is None:
@@ -107,6 +108,7 @@ def _serve(port: "Queue[int]", requests: "Synchronized[int]") -> None:
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("ETag", '"1"')
+            self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(body)
@@ -119,11 +121,15 @@ def _serve(port: "Queue[int]", requests: "Synchronized[int]") -> None:
     server.serve_forever()
 
 
-def _listing(objects: Mapping[str, bytes], query: Mapping[str, list[str]]) -> bytes:
+def _listing(objects: Mapping[str, bytes], bucket: str, query: Mapping[str, list[str]]) -> bytes:
     prefix, after = query.get("prefix", [""])[0], query.get("start-after", [""])[0]
-    bucket = "/content/"
-    keys = sorted(key.removeprefix(bucket) for key in list(objects))
+    start = f"/{bucket}/"
+    keys = sorted(key.removeprefix(start) for key in list(objects) if key.startswith(start))
     found = [key for key in keys if key.startswith(prefix) and key > after]
-    entries = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in found[:_PAGE])
+    entries = "".join(
+        f"<Contents><Key>{escape(key)}</Key><Size>{len(objects[start + key])}</Size>"
+        f"<LastModified>{_MODIFIED}</LastModified></Contents>"
+        for key in found[:_PAGE]
+    )
     truncated = str(len(found) > _PAGE).lower()
     return f"<ListBucketResult><IsTruncated>{truncated}</IsTruncated>{entries}</ListBucketResult>".encode()

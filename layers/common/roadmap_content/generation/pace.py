@@ -1,9 +1,9 @@
 """How many calls of a model a process has in flight: as many as the quota allows, found by trying.
 
 Additive increase, multiplicative decrease, as TCP shares a line: an answer raises the limit by its share of
-one call; a throttled call halves the limit and holds every further call for a pause, which doubles until a
-call is answered. Concurrent invocations share no state except the quota itself: all of them receive its 429s,
-and their limits converge to equal parts.
+one call, and by one call until the first is throttled; a throttled call halves the limit and holds every
+further call for a pause, which doubles until a call is answered. Concurrent invocations share no state
+except the quota itself: all of them receive its 429s, and their limits converge to equal parts.
 """
 
 import random
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..storage.bucket import PARALLEL
 
-FIRST_LIMIT = 4.0
+FIRST_LIMIT = 8.0
 FIRST_HOLD, LONGEST_HOLD = 0.5, 8.0
 TURN = 0.1
 """Seconds until a thread without a turn asks again."""
@@ -30,9 +30,9 @@ class Turn(NamedTuple):
 class Pace:
     """The limit of one process. Safe for use by several threads."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, first_hold: float = FIRST_HOLD) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._first_hold = self._hold = first_hold
+        self._hold = FIRST_HOLD
         self._lock = threading.Lock()
         self._limit = FIRST_LIMIT
         self._in_flight = self._cuts = 0
@@ -59,8 +59,8 @@ class Pace:
         with self._lock:
             self._in_flight -= 1
             if not throttled:
-                self._limit = min(self._limit + 1 / self._limit, PARALLEL)
-                self._hold = self._first_hold
+                self._limit = min(self._limit + (1 / self._limit if self._cuts else 1), PARALLEL)
+                self._hold = FIRST_HOLD
             elif turn.cuts == self._cuts:
                 self._cuts += 1
                 self._limit = max(self._limit / 2, 1.0)

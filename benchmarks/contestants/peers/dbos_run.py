@@ -1,0 +1,92 @@
+"""DBOS Transact: a queue, a workflow an item (or a batch of 25), a step that makes, a transaction that saves.
+
+As its documentation writes it: `make` is a step, whose result is recorded; the save is a transaction of a
+datasource, recorded in the transaction itself. A child's workflow id is the item's, so that a second start
+of the same item is the first one.
+"""
+
+import os
+from contextlib import suppress
+
+from dbos import DBOS, SetWorkflowID, SQLAlchemyDatasource
+from sqlalchemy import text
+
+from benchmarks.contestants.peers.work import SAVE, batches, die, job, save
+
+JOB = job()
+SIZE = 25 if JOB.form == "batch" else 1
+GROUPS = [[item] for item in JOB.items] if SIZE == 1 else batches(JOB.items, SIZE)
+STATEMENTS = {name: text(statement.replace("%(", ":").replace(")s", "")) for name, statement in SAVE.items()}
+URL = JOB.database_url.replace("postgresql://", "postgresql+psycopg://")
+
+DBOS(config={"name": "peer", "system_database_url": JOB.database_url, "log_level": "CRITICAL"})
+datasource = SQLAlchemyDatasource.create(URL)
+
+
+@DBOS.step()
+def make(number: int) -> list[str]:
+    """Make the items of a group; what comes back is recorded."""
+    return [str(JOB.make(item)) for item in GROUPS[number]]
+
+
+@datasource.transaction
+def save_group(number: int) -> int:
+    """Save the rows of a group; the step is recorded in the same transaction."""
+    session = datasource.sql_session()
+    by_text = {id(statement): STATEMENTS[name] for name, statement in SAVE.items()}
+    save(lambda statement, row: session.execute(by_text[id(statement)], row).first(), GROUPS[number])
+    return len(GROUPS[number])
+
+
+@DBOS.workflow()
+def produce(number: int) -> int:
+    """Make and save one group."""
+    make(number)
+    count: int = save_group(number)
+    if JOB.saved(count):
+        die()
+    return count
+
+
+@DBOS.workflow()
+def produce_all() -> dict[str, str]:
+    """Enqueue every group, and collect what became of each."""
+    handles = []
+    for number in range(len(GROUPS)):
+        with SetWorkflowID(f"group-{number}"):
+            handles.append(DBOS.enqueue_workflow("items", produce, number))
+    outcomes = {}
+    for handle in handles:
+        try:
+            handle.get_result()
+            outcomes[handle.workflow_id] = "SUCCESS"
+        except Exception as error:  # noqa: BLE001 - what a child raised is its outcome
+            outcomes[handle.workflow_id] = type(error).__name__
+    return outcomes
+
+
+DBOS.launch()
+DBOS.register_queue("items", worker_concurrency=10, polling_interval_sec=0.1)
+if JOB.phase == "prepare":  # the tables of DBOS are there now, before anything is counted
+    JOB.answer(status="ready", saved=[], operations=0)
+    DBOS.destroy()
+    os._exit(0)
+if JOB.phase == "retry":
+    for workflow in DBOS.list_workflows(status="ERROR"):
+        if workflow.workflow_id.startswith("group-"):
+            # Step 1 made the items, and its result is kept: only the save runs again.
+            handle = DBOS.rewind_workflow(workflow.workflow_id, start_step=2)
+            with suppress(Exception):  # the status says it
+                handle.get_result()
+elif JOB.phase == "restart":
+    DBOS.retrieve_workflow("run").get_result()
+else:
+    with SetWorkflowID("run"):
+        DBOS.start_workflow(produce_all).get_result()
+status = {workflow.workflow_id: workflow.status for workflow in DBOS.list_workflows()}
+done = [group for number, group in enumerate(GROUPS) if status.get(f"group-{number}") == "SUCCESS"]
+saved = [item.key for group in done for item in group]
+steps = sum(len(DBOS.list_workflow_steps(workflow_id)) for workflow_id in status)
+JOB.answer(status=status["run"], saved=saved, operations=len(status) + steps)
+DBOS.destroy()
+os._exit(0)

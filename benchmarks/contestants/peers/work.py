@@ -1,0 +1,131 @@
+"""The work that every peer does: make an item, which is paid for, and save its row.
+
+Used by scripts that run in an environment of their own; needs nothing but psycopg and this file's folder.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+
+ROADMAP = "benchmarked-9b2c8d4e"
+
+# As idempotent as a single row can be: a row of the same item is kept, an id of another item is refused.
+SAVE = {
+    "tutorial": """
+INSERT INTO tutorial_metadata AS t (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
+    content_status, content_version, is_latest, estimated_completion_time, generated_at)
+VALUES (%(tutorial_id)s, %(concept_id)s, %(roadmap_id)s, %(title)s, %(summary)s, %(content_url)s,
+    'completed', 1, true, %(estimated_completion_time)s, timezone('utc', now()))
+ON CONFLICT (tutorial_id) DO UPDATE SET title = t.title
+WHERE (t.roadmap_id, t.concept_id) = (excluded.roadmap_id, excluded.concept_id)
+RETURNING 1
+""",
+    "resources": """
+INSERT INTO resource_recommendation_metadata AS r (id, concept_id, roadmap_id, resources, resources_count,
+    search_queries_used, generated_at)
+VALUES (%(id)s, %(concept_id)s, %(roadmap_id)s, %(document)s, %(resources_count)s, '[]',
+    timezone('utc', now()))
+ON CONFLICT (id) DO UPDATE SET resources_count = r.resources_count
+WHERE (r.roadmap_id, r.concept_id) = (excluded.roadmap_id, excluded.concept_id)
+RETURNING 1
+""",
+    "quiz": """
+INSERT INTO quiz_metadata AS q (quiz_id, concept_id, roadmap_id, questions, total_questions, easy_count,
+    medium_count, hard_count, generated_at)
+VALUES (%(quiz_id)s, %(concept_id)s, %(roadmap_id)s, %(document)s, %(total_questions)s, 2, 2, 2,
+    timezone('utc', now()))
+ON CONFLICT (quiz_id) DO UPDATE SET total_questions = q.total_questions
+WHERE (q.roadmap_id, q.concept_id) = (excluded.roadmap_id, excluded.concept_id)
+RETURNING 1
+""",
+}
+
+
+class IdTakenError(Exception):
+    """The id of a row is another item's: trying again does not help."""
+
+
+class Item(NamedTuple):
+    """One item and the row that is made for it."""
+
+    key: str
+    content_type: str
+    row: dict[str, Any]
+
+
+class Job:
+    """What a script is asked to do: a JSON file, which names the database, the items and the fault."""
+
+    def __init__(self, path: Path) -> None:
+        document = json.loads(path.read_text())
+        self.database_url: str = document["database_url"]
+        self.folder = Path(document["folder"])
+        self.form: str = document["form"]
+        self.phase: str = document["phase"]
+        """`prepare`, where there is something to prepare; `run`; `restart` after a crash; `retry` of what a run that is over left out."""
+        self.crash_at: int | None = document["crash_at"]
+        self.make_seconds: float = document["make_seconds"]
+        self.items = [Item(**item) for item in document["items"]]
+        self._saved = 0
+
+    def make(self, item: Item) -> dict[str, Any]:
+        """Make an item. It is paid for here: one line of a file for each time."""
+        time.sleep(self.make_seconds)
+        with (self.folder / "made").open("a") as made:
+            made.write(f"{item.key}\n")
+        return item.row
+
+    def saved(self, number: int = 1) -> bool:
+        """Count rows that were committed; whether the process is to die now, once."""
+        self._saved += number
+        marker = self.folder / "crashed"
+        if self.crash_at is None or self._saved < self.crash_at or marker.exists():
+            return False
+        marker.touch()
+        return True
+
+    def answer(self, **found: object) -> None:
+        """Write what the script found."""
+        (self.folder / "answer.json").write_text(json.dumps(found))
+
+
+def save(execute: Callable[[str, dict[str, Any]], Any], items: Iterable[Item]) -> None:
+    """Save rows by `execute`, inside whatever transaction the caller has.
+
+    Raises:
+        IdTakenError: a row's id is another item's.
+    """
+    for item in items:
+        if not execute(SAVE[item.content_type], {**item.row, "roadmap_id": ROADMAP}):
+            raise IdTakenError(item.key)
+
+
+def save_and_commit(database_url: str, items: list[Item]) -> None:
+    """Save rows in one transaction of a new connection."""
+    with psycopg.connect(database_url) as connection:
+        save(lambda statement, row: connection.execute(statement, row).fetchone(), items)
+
+
+def batches(items: list[Item], size: int) -> list[list[Item]]:
+    """Items in batches of one content type, as ours are."""
+    by_type: dict[str, list[Item]] = {}
+    for item in items:
+        by_type.setdefault(item.content_type, []).append(item)
+    return [group[i : i + size] for group in by_type.values() for i in range(0, len(group), size)]
+
+
+def die() -> None:
+    """Die as a worker does that is killed: nothing is cleaned up."""
+    sys.stdout.flush()
+    os._exit(9)
+
+
+def job() -> Job:
+    """The job that the command line names."""
+    return Job(Path(sys.argv[1]))

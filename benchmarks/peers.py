@@ -1,0 +1,425 @@
+"""`python -m benchmarks.peers`: the same items and the same faults for ours, its peers and what it replaces.
+
+Nothing here depends on how fast the machine is: operations, commits, bytes and items are counted.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import boto3
+import psycopg
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+from local_stack.builds import REPOSITORY
+from local_stack.environments import environment_python
+from local_stack.postgres_server import PostgresServer, binary, create_database
+from local_stack.template_file import default_of, read_template
+from migrations import migrate
+from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.items import ContentType
+from roadmap_content.items import Item as ContentItem
+from roadmap_content.storage.bucket import Bucket
+from roadmap_content.storage.staging import Staging
+
+from .contestants.peers.work import ROADMAP
+from .curriculum import Author, concept_ids
+from .framework import framework_of
+from .object_server import ObjectServer
+from .report import show
+from .result import Matrix, Result, now, this_machine, versions
+
+CONCEPTS, FAULTED_CONCEPTS = 334, 10
+BAD = 7
+"""Which concept's quiz has an id that is another roadmap's."""
+
+CRASH_AT = 11
+"""After so many saved items the worker dies, once: they are committed, and their outcome is not recorded."""
+
+AWAY_SECONDS = 3.0
+
+ABOUT = """
+Every contestant makes the same items (which counts as paying for them) and saves their rows with one commit
+for each unit of its own, into the same PostgreSQL. *Ours*: the four steps; Step Functions is emulated, S3
+is a server that outlives the worker. *Durable functions*: a generate and a save step an item, or a batch of
+25, in the SDK's own test runner, FLAT, `all_completed`, only errors of the connection retried. *DBOS*: a
+queue, a workflow an item, or a batch of 25; a step makes, a datasource transaction saves. *One concept an
+iteration*: the plain Step Functions pattern, emulated. *The design replaced*: makes everything, then three
+concepts a transaction. Peers' rows are plain upserts that refuse another item's id; ours also locks and
+checks.
+
+*Operations*: transitions of Step Functions, operations of durable functions, recorded workflows and steps
+of DBOS. *Commits* and *WAL* are of everything that the contestant did, by `pg_waldump`.
+"""
+
+FAULTS_ABOUT = """
+*Lost*: items without a row. *Paid twice*: items made once more than needed. *Wrong*: items whose row and
+recorded outcome disagree. *Retry*: what the contestant's documentation offers once a run is over: ours, a
+new attempt; durable functions, a new execution of what the first reported as failed; DBOS,
+`rewind_workflow` to the save; one concept an iteration, a new execution.
+"""
+
+
+class Contestant(NamedTuple):
+    """A contestant: its script, and in which form."""
+
+    script: str
+    form: str
+    environment: str
+
+
+CONTESTANTS = {
+    "ours": Contestant("ours_run", "", "own"),
+    "durable functions, an item a step": Contestant("durable_run", "item", "peers"),
+    "durable functions, 25 items a step": Contestant("durable_run", "batch", "peers"),
+    "DBOS, an item a workflow": Contestant("dbos_run", "item", "peers"),
+    "DBOS, 25 items a workflow": Contestant("dbos_run", "batch", "peers"),
+    "one concept an iteration": Contestant("plain_run", "iteration", "peers"),
+    "the design replaced": Contestant("plain_run", "replaced", "peers"),
+}
+
+_ROADMAP_ROW = text("""
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data)
+VALUES (:roadmap_id, 'user-1', 'A roadmap', CAST(:framework AS json))
+""")
+_TASK_ROW = text("""
+INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, user_request, created_at, updated_at)
+VALUES ('peers', 'user-1', :roadmap_id, 'pending', '{}', now(), now())
+""")
+_TAKEN_ROW = text("""
+INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions, total_questions, easy_count,
+    medium_count, hard_count, generated_at)
+VALUES (:quiz_id, 'elsewhere', 'elsewhere', '[]', 0, 0, 0, 0, now())
+""")
+_SAVED = text("""
+SELECT 'tutorial/' || concept_id FROM tutorial_metadata WHERE roadmap_id = :roadmap_id
+UNION ALL SELECT 'resources/' || concept_id FROM resource_recommendation_metadata
+    WHERE roadmap_id = :roadmap_id
+UNION ALL SELECT 'quiz/' || concept_id FROM quiz_metadata WHERE roadmap_id = :roadmap_id
+""")
+
+
+class State(NamedTuple):
+    """What is there after a phase."""
+
+    lost: int
+    paid_twice: int
+    wrong: int
+    answer: dict[str, Any]
+
+
+class Trial:
+    """One contestant with one fault, on a database of its own."""
+
+    def __init__(
+        self,
+        contestant: Contestant,
+        server: PostgresServer,
+        objects: ObjectServer,
+        folder: Path,
+        concepts: int,
+    ) -> None:
+        folder.mkdir()
+        self.contestant, self._objects, self.folder = contestant, objects, folder
+        self.make_seconds = 0.0
+        self.crash_at: int | None = None
+        self.url = create_database(server.url, f"peer_{folder.name}", template="base")
+        self._engine = create_engine(self.url, poolclass=NullPool)
+        self._bucket = f"bucket-{folder.name}"
+        self._author = Author()
+        self.items: list[dict[str, Any]] = []
+        ids = concept_ids(ROADMAP, concepts)
+        self._contents = {i: self._author.entry(i, number, 1_000) for number, i in enumerate(ids)}
+        for concept_id in ids:
+            for content_type in ContentType:
+                self.items.append(self._item(concept_id, content_type))
+        with self._engine.begin() as connection:
+            for roadmap_id, framework in ((ROADMAP, framework_of(ids)), ("elsewhere", {})):
+                connection.execute(
+                    _ROADMAP_ROW, {"roadmap_id": roadmap_id, "framework": json.dumps(framework)}
+                )
+            connection.execute(_TASK_ROW, {"roadmap_id": ROADMAP})
+
+    def _item(self, concept_id: str, content_type: ContentType) -> dict[str, Any]:
+        kind, content = CONTENT_KINDS[content_type], self._contents[concept_id][content_type]
+        row = kind.to_row(ROADMAP, concept_id, content)
+        row.pop("search_queries_used", None)
+        return {"key": f"{content_type}/{concept_id}", "content_type": content_type, "row": row}
+
+    def take_an_id(self) -> None:
+        """Give another roadmap the id of one item; ours finds the item made, and staged under that id."""
+        concept_id = list(self._contents)[BAD]
+        content = self._contents[concept_id]["quiz"]
+        with self._engine.begin() as connection:
+            connection.execute(_TAKEN_ROW, {"quiz_id": content["quiz_id"]})
+        if self.contestant.script == "ours_run":
+            client = boto3.client(
+                "s3",
+                endpoint_url=self._objects.url,
+                region_name="us-east-1",
+                aws_access_key_id="benchmark",
+                aws_secret_access_key="benchmark",  # noqa: S106 - of a server that asks for none
+            )
+            item = ContentItem(concept_id, ContentType.QUIZ)
+            Staging(Bucket(self._bucket, client), ROADMAP).write(item, content)
+            (self.folder / "made").write_text(f"quiz/{concept_id}\n")
+
+    def free_the_id(self) -> None:
+        """Take the other roadmap's row away."""
+        with self._engine.begin() as connection:
+            connection.execute(text("DELETE FROM quiz_metadata WHERE roadmap_id = 'elsewhere'"))
+
+    def run(self, phase: str, meanwhile: threading.Thread | None = None) -> State:
+        """Run a phase, in a process of its own; `meanwhile` ends before anything is read."""
+        job = {
+            "database_url": _plain(self.url),
+            "folder": str(self.folder),
+            "form": self.contestant.form,
+            "phase": phase,
+            "crash_at": self.crash_at,
+            "make_seconds": self.make_seconds,
+            "items": self.items,
+        }
+        path = self.folder / "job.json"
+        path.write_text(json.dumps(job))
+        answer = self.folder / "answer.json"
+        answer.unlink(missing_ok=True)
+        done = subprocess.run(  # noqa: S603 - a script of ours
+            [*_command(self.contestant), str(path)],
+            cwd=REPOSITORY,
+            env=_environment(self._objects, self._bucket),
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+        if meanwhile is not None:
+            meanwhile.join()
+        if done.returncode not in (0, 9):
+            sys.stderr.write(done.stderr[-3_000:] + "\n")
+        return self._state(json.loads(answer.read_text()) if answer.exists() else {"saved": []})
+
+    def _state(self, answer: dict[str, Any]) -> State:
+        with self._engine.connect() as connection:
+            rows = set(connection.scalars(_SAVED, {"roadmap_id": ROADMAP}))
+        made = self.folder / "made"
+        lines = made.read_text().splitlines() if made.exists() else []
+        known = self.folder / "said.json"
+        said = set(json.loads(known.read_text())) if known.exists() else set()
+        said |= set(answer["saved"])
+        known.write_text(json.dumps(sorted(said)))
+        keys = {item["key"] for item in self.items}
+        return State(len(keys - rows), len(lines) - len(set(lines)), len(said ^ (rows & keys)), answer)
+
+
+def _plain(url: str) -> str:
+    """A URL without SQLAlchemy's name of a driver."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _command(contestant: Contestant) -> list[str]:
+    if contestant.environment == "own":
+        return [sys.executable, "-m", f"benchmarks.contestants.peers.{contestant.script}"]
+    script = REPOSITORY / "benchmarks/contestants/peers" / f"{contestant.script}.py"
+    return [str(environment_python("peers")), str(script)]
+
+
+def _environment(objects: ObjectServer, bucket: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'layers/common'}:{REPOSITORY / 'tools'}",
+        "AWS_ENDPOINT_URL": objects.url,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "benchmark",
+        "AWS_SECRET_ACCESS_KEY": "benchmark",
+        "POWERTOOLS_SERVICE_NAME": "benchmark",
+        "POWERTOOLS_METRICS_NAMESPACE": "RoadmapContent",
+        "CONTENT_BUCKET": bucket,
+        "BATCH_SIZE": str(default_of(read_template(REPOSITORY / "template.yaml"), "BatchSize")),
+        "TASK_TOKEN_BUDGET": "1",
+    }
+
+
+@contextmanager
+def _counted_wal(server: PostgresServer, data: Path) -> Iterator[Callable[[], tuple[int, int]]]:
+    """Count what is written to the WAL inside the block: commits, and bytes."""
+
+    def position() -> str:
+        with psycopg.connect(_plain(server.url), autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+            row = connection.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+            assert row is not None  # noqa: S101
+            return str(row[0])
+
+    begin = position()
+
+    def count() -> tuple[int, int]:
+        end = position()
+        found = subprocess.run(  # noqa: S603 - PostgreSQL's own program
+            [binary("pg_waldump"), "--stats=record", "-p", data / "cluster/pg_wal", "-s", begin, "-e", end],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        commits = re.search(r"Transaction/COMMIT\s+(\d+)", found)
+        with psycopg.connect(_plain(server.url), autocommit=True) as connection:
+            row = connection.execute("SELECT %s::pg_lsn - %s::pg_lsn", (end, begin)).fetchone()
+            assert row is not None  # noqa: S101
+        return int(commits[1]) if commits else 0, int(row[0])
+
+    yield count
+
+
+def _clean(trial: Trial, server: PostgresServer, data: Path, objects: ObjectServer) -> list[str]:
+    """Counts of a run without a fault: operations, commits, WAL, S3 requests."""
+    if trial.contestant.script == "dbos_run":
+        trial.run("prepare")
+    before = objects.requests.value
+    with _counted_wal(server, data) as count:
+        state = trial.run("run")
+        commits, size = count()
+    assert state.lost == state.wrong == 0, state  # noqa: S101 - or something else would be counted
+    return [
+        f"{state.answer['operations']:,}",
+        f"{commits:,}",
+        f"{size / 1e6:.2f} MB",
+        f"{objects.requests.value - before:,}",
+    ]
+
+
+def _bad_row(trial: Trial) -> list[str]:
+    trial.take_an_id()
+    first, second = trial.run("run"), trial.run("retry")
+    trial.free_the_id()
+    third = trial.run("retry")
+    return [
+        f"{first.lost} lost, {first.wrong} wrong",
+        f"{second.lost} lost, {second.paid_twice} paid twice",
+        f"{third.lost} lost, {third.paid_twice} paid twice, {third.wrong} wrong",
+    ]
+
+
+def _crash(trial: Trial) -> list[str]:
+    trial.crash_at = CRASH_AT
+    state = trial.run("run")
+    if "status" not in state.answer:  # the process died
+        state = trial.run("restart")
+    return [f"{state.lost} lost, {state.paid_twice} paid twice, {state.wrong} wrong"]
+
+
+def _away(trial: Trial, server: PostgresServer) -> list[str]:
+    name = make_url(trial.url).database
+    trial.make_seconds = 0.02
+
+    def interrupt() -> None:
+        made = trial.folder / "made"
+        while not made.exists() or len(made.read_text().splitlines()) < 5:
+            time.sleep(0.02)
+        with psycopg.connect(_plain(server.url), autocommit=True) as connection:
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+            )
+            time.sleep(AWAY_SECONDS)
+            connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    first = trial.run("run", thread)
+    second = trial.run("retry")
+    return [
+        f"{first.lost} lost, {first.wrong} wrong",
+        f"{second.lost} lost, {second.paid_twice} paid twice, {second.wrong} wrong",
+    ]
+
+
+def main() -> None:
+    """Run every contestant, show what was counted, and keep it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", help="words of contestants' names")
+    parser.add_argument("--concepts", type=int, default=CONCEPTS)
+    parser.add_argument("--short", action="store_true", help="keep nothing")
+    arguments = parser.parse_args()
+    chosen = {
+        name: contestant
+        for name, contestant in CONTESTANTS.items()
+        if not arguments.only or any(word in name for word in arguments.only)
+    }
+    counts: dict[str, list[str]] = {}
+    faults: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory(prefix="roadmap-peers-") as directory, ObjectServer() as objects:
+        folder = Path(directory)
+        data = folder / "postgres"
+        data.mkdir()
+        with PostgresServer.start(data) as server:
+            with psycopg.connect(_plain(server.url), autocommit=True) as connection:
+                connection.execute("ALTER SYSTEM SET autovacuum = off")
+                connection.execute("SELECT pg_reload_conf()")
+            migrate(create_database(server.url, "base"))
+
+            def trial(contestant: Contestant, number: str, concepts: int) -> Trial:
+                return Trial(contestant, server, objects, folder / number, concepts)
+
+            for number, (name, contestant) in enumerate(chosen.items()):
+                sys.stderr.write(f"{name} …\n")
+                few = FAULTED_CONCEPTS
+                counts[name] = _clean(
+                    trial(contestant, f"{number}a", arguments.concepts), server, data, objects
+                )
+                faults[name] = [
+                    *_bad_row(trial(contestant, f"{number}b", few)),
+                    *_crash(trial(contestant, f"{number}c", few)),
+                    *_away(trial(contestant, f"{number}d", few), server),
+                ]
+    result = Result(
+        name="peers",
+        title="The peers, on the same work",
+        about=ABOUT.strip(),
+        machine=this_machine(),
+        versions=versions("SQLAlchemy", "pg8000") | _locked_versions(),
+        measured_at=now(),
+        matrices=[
+            Matrix(
+                name="counts",
+                title=f"Counted for {3 * arguments.concepts:,} items that are made and saved",
+                columns=["operations", "commits", "WAL", "S3 requests"],
+                rows=counts,
+            ),
+            Matrix(
+                name="faults",
+                title=f"The same faults for all, {3 * FAULTED_CONCEPTS} items",
+                about=FAULTS_ABOUT.strip(),
+                columns=[
+                    "an id that is taken",
+                    "retry, still taken",
+                    "retry, free again",
+                    "killed after a commit",
+                    f"database away for {AWAY_SECONDS:.0f} s",
+                    "retry after that",
+                ],
+                rows=faults,
+            ),
+        ],
+    )
+    if not arguments.short:
+        result.write()
+    show(result)
+
+
+def _locked_versions() -> dict[str, str]:
+    lock = (REPOSITORY / "requirements/peers.txt").read_text()
+    wanted = ("dbos", "aws-durable-execution-sdk-python", "aws-durable-execution-sdk-python-testing")
+    return dict(re.findall(rf"^({'|'.join(wanted)})==([\d.]+)", lock, re.MULTILINE))
+
+
+if __name__ == "__main__":
+    main()
