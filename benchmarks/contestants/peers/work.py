@@ -68,7 +68,7 @@ class Job:
         self.folder = Path(document["folder"])
         self.form: str = document["form"]
         self.phase: str = document["phase"]
-        """`prepare`, where there is something to prepare; `run`; `restart` after a crash; `retry` of what a run that is over left out."""
+        """`run`; `restart` after a crash; `retry` of what a run that is over left out; DBOS has `prepare`, too."""
         self.crash_at: int | None = document["crash_at"]
         self.make_seconds: float = document["make_seconds"]
         self.items = [Item(**item) for item in document["items"]]
