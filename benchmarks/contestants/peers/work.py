@@ -68,7 +68,7 @@ class Job:
         self.folder = Path(document["folder"])
         self.form: str = document["form"]
         self.phase: str = document["phase"]
-        """`run`; `restart` after a crash; `retry` of what a run that is over left out; DBOS has `prepare`, too."""
+        """`run`; `restart` after a crash; `retry` after a run that is over; of DBOS also `prepare`."""
         self.crash_at: int | None = document["crash_at"]
         self.make_seconds: float = document["make_seconds"]
         self.items = [Item(**item) for item in document["items"]]
