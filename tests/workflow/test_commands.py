@@ -10,6 +10,7 @@ from local_stack.errors import RefusedError
 from roadmap_command.main import app
 from roadmap_command.target import Target
 from roadmap_content.errors import InvalidBundleError
+from roadmap_content.items import ContentType, Item
 from tests.factories import bundle_of
 from tests.workflow.machine import Machine
 
@@ -58,3 +59,26 @@ def test_a_second_run_says_whose_attempt_is_at_work(
     monkeypatch.setattr("roadmap_command.commands.runs.is_running", lambda *_: True)
     with pytest.raises(RefusedError, match="attempt 1 is at work on task"):
         roadmap("run", machine.task_id)
+
+
+def test_what_happened_to_an_item_is_explained_and_logged(machine: Machine, roadmap: Roadmap) -> None:
+    ids = machine.concept_ids(2)
+    bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id)
+    machine.load_bundle(bundle)
+    item = Item(ids[0], ContentType.QUIZ)
+    machine.stage(item, b"not json")
+    machine.run()
+
+    explained = roadmap("explain", machine.task_id, f"quiz/{ids[0]}").stdout
+    assert f"quiz of {ids[0]}" in explained
+    assert "attempt 1: InvalidContent (save, permanent): not JSON" in explained
+    assert "next: " in explained
+
+    lines = json.loads(roadmap("logs", machine.task_id, "--item", f"quiz/{ids[0]}", "--json").stdout)
+    (failed,) = (line for line in lines if line["message"] == "quiz_save_failed")
+    named = {"task_id", "attempt", "roadmap_id", "concept_id", "content_type", "batch"}
+    assert named <= failed.keys()
+    assert all(line["task_id"] == machine.task_id for line in lines)
+    assert "quiz_save_failed" in roadmap("logs", machine.task_id).stdout
+    with pytest.raises(RefusedError, match="is not an item"):
+        roadmap("explain", machine.task_id, "video/c-1")

@@ -176,6 +176,11 @@ class LocalStack:
         return self.outputs["StateMachineArn"]
 
     @property
+    def log_group(self) -> str:
+        """The log group of the functions."""
+        return f"/aws/lambda/{_NAME}"
+
+    @property
     def environment(self) -> Mapping[str, str]:
         """What a process needs in its environment for boto3 to reach this stack."""
         return self.cloud.environment

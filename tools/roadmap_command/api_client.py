@@ -4,6 +4,7 @@ from urllib.parse import quote, urlencode
 
 from roadmap_content.client import HttpAnswer as Answer
 from roadmap_content.client import send
+from roadmap_content.items import Item
 
 
 class Api:
@@ -31,6 +32,11 @@ class Api:
         """Ask for a retry of what a task misses."""
         path = f"/api/v1/tasks/{quote(task_id, safe='')}/retry"
         return self.request("POST", path, {"user_id": self.user_id, **query})
+
+    def item(self, task_id: str, item: Item) -> Answer:
+        """Get one item of a task."""
+        path = f"/api/v1/tasks/{quote(task_id, safe='')}/items/{item.content_type}"
+        return self.request("GET", path, {"user_id": self.user_id, "concept_id": item.concept_id})
 
     def get(self, task_id: str, **query: str) -> Answer:
         """Ask how a task stands."""

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from roadmap_command.commands import connect, content, demo, repair, runs, stack, tasks
+from roadmap_command.commands import connect, content, demo, history, repair, runs, stack, tasks
 from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
-GROUPS = (stack, content, runs, tasks, repair, connect, demo)
+GROUPS = (stack, content, runs, tasks, history, repair, connect, demo)
 """The modules with commands, in the order in which `roadmap --help` lists them."""
 
 app = typer.Typer(

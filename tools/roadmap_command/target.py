@@ -41,6 +41,12 @@ class Target:
     invoke: Callable[[str, dict[str, Any]], dict[str, Any]]
     """Invokes a function, named by its logical id, with an event."""
 
+    logs: Any
+    """A client of CloudWatch Logs."""
+
+    log_group: str
+    """The log group of the functions."""
+
     def api(self, user_id: str) -> Api:
         """The API, for a user."""
         return Api(self.api_url, user_id, self.token(user_id))
@@ -66,6 +72,8 @@ class Target:
             api_url=stack.api_url,
             token=stack.token,
             invoke=partial(_invoke, stack.client("lambda"), stack.functions),
+            logs=stack.client("logs"),
+            log_group=stack.log_group,
         )
 
     @classmethod
@@ -92,6 +100,8 @@ class Target:
             api_url=outputs["ApiUrl"],
             token=_token_of_the_environment,
             invoke=partial(_invoke, client, functions),
+            logs=boto3.client("logs"),
+            log_group=f"/aws/lambda/{name}",
         )
 
 

@@ -182,7 +182,9 @@ class _Preparation:
             require_indexable(self._plan.roadmap_id, item.concept_id)
             return self._apply(item, concept)
         except ContentError as error:
-            logger.warning("item_generation_failed", item=item, error_code=error.code, reason=str(error))
+            logger.warning(
+                "item_generation_failed", concept_id=item.concept_id, error_code=error.code, reason=str(error)
+            )
             return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
 
     def _apply(self, item: Item, concept: Concept) -> Remedy:
@@ -240,7 +242,7 @@ class _Preparation:
                     {Metric.TOKENS_IN: usage.tokens_in, Metric.TOKENS_OUT: usage.tokens_out},
                     item.content_type,
                 )
-                logger.info("tokens_counted", item=item, **usage._asdict())
+                logger.info("tokens_counted", concept_id=item.concept_id, **usage._asdict())
 
     def _free_version(self, item: Item) -> int:
         """The first version above every row that has no text yet: a row that was refused left its text."""

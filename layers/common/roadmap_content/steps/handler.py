@@ -26,6 +26,7 @@ def step_handler(
     @logger.inject_lambda_context(clear_state=True)
     def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         logger.set_correlation_id(_execution_arn(event))
+        logger.append_keys(**_identifiers(event))
         request = parse(request_type, event)
         try:
             result = step(request, services, Deadline.of(context))
@@ -39,6 +40,21 @@ def step_handler(
         return result.model_dump(mode="json")
 
     return handler
+
+
+def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
+    """What an event names of its work, for every log line of the invocation."""
+    run, plan, batch = (event.get(part) or {} for part in ("input", "plan", "batch"))
+    if not all(isinstance(part, dict) for part in (run, plan, batch)):
+        return {}
+    named = {
+        "task_id": plan.get("task_id", run.get("task_id")),
+        "attempt": plan.get("attempt", run.get("attempt")),
+        "roadmap_id": plan.get("roadmap_id"),
+        "content_type": batch.get("content_type"),
+        "batch": batch.get("number"),
+    }
+    return {key: value for key, value in named.items() if value is not None}
 
 
 def _execution_arn(event: dict[str, Any]) -> str | None:

@@ -1,0 +1,142 @@
+"""`roadmap logs`, `explain`: what happened to a task and to one of its items."""
+
+import json
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from rich.text import Text
+
+from local_stack.errors import RefusedError
+from roadmap_command.interface import Json, Stack, TaskId, output, print_json
+from roadmap_command.runs import owner_of
+from roadmap_command.target import Target
+from roadmap_content.items import ContentType, Item
+
+group = typer.Typer()
+
+ITEM_FORM = "CONTENT_TYPE/CONCEPT_ID"
+_LEVELS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+_NOT_SHOWN = frozenset(
+    {
+        *("level", "message", "timestamp", "function_name", "location", "service", "release", "cold_start"),
+        *("function_memory_size", "function_arn", "function_request_id", "correlation_id", "xray_trace_id"),
+    }
+)
+"""The keys of a log line that are shown elsewhere in its line, or only by `--json`."""
+
+
+class LogLine(NamedTuple):
+    """A line of a function's log that is about a task."""
+
+    fields: dict[str, Any]
+
+    def is_about(self, item: Item) -> bool:
+        """Whether the line names the item, or its batch's content type and no concept."""
+        concept_id = self.fields.get("concept_id", item.concept_id)
+        content_type = self.fields.get("content_type", item.content_type)
+        return (concept_id, content_type) == (item.concept_id, item.content_type)
+
+    def text(self) -> Text:
+        """The line for people."""
+        shown = " ".join(
+            f"{key}={json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value}"
+            for key, value in self.fields.items()
+            if key not in _NOT_SHOWN
+        )
+        level = str(self.fields.get("level", ""))
+        return Text.assemble(
+            (f"{self.fields.get('timestamp', '')} ", "dim"),
+            (f"{level:<8}", _LEVELS.get(level, "")),
+            (f"{self.fields.get('message', '')} ", "bold"),
+            shown,
+        )
+
+
+@group.command()
+def logs(
+    task_id: TaskId,
+    item: Annotated[str | None, typer.Option("--item", help=f"Only lines about {ITEM_FORM}.")] = None,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """Print what the functions logged about a task, the oldest first."""
+    wanted = None if item is None else parse_item(item)
+    lines = [
+        line for line in _lines_of(Target.named(stack), task_id) if wanted is None or line.is_about(wanted)
+    ]
+    if as_json:
+        print_json([line.fields for line in lines])
+        return
+    console = output()
+    for line in lines:
+        console.print(line.text(), soft_wrap=True)
+
+
+@group.command()
+def explain(
+    task_id: TaskId,
+    item: Annotated[str, typer.Argument(metavar="ITEM", help=f"The item: {ITEM_FORM}.")],
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """Explain one item: its state, why each attempt failed, what was rejected, and what comes next."""
+    wanted = parse_item(item)
+    target = Target.named(stack)
+    answer = target.api(owner_of(target.engine, task_id)).item(task_id, wanted)
+    if answer.status != HTTPStatus.OK:
+        reason = answer.body["message"] if isinstance(answer.body, dict) else answer.body
+        raise RefusedError(f"{answer.status}: {reason}")
+    if as_json:
+        print_json(answer.body)
+        return
+    console = output()
+    for line in explanation(answer.body):
+        console.print(line, soft_wrap=True)
+
+
+def parse_item(text: str) -> Item:
+    """Parse `CONTENT_TYPE/CONCEPT_ID`, the form of the keys of staged content.
+
+    Raises:
+        RefusedError: the text has another form.
+    """
+    content_type, separator, concept_id = text.partition("/")
+    if not separator or content_type not in tuple(ContentType) or not concept_id:
+        raise RefusedError(f"{text!r} is not an item: give {ITEM_FORM}, for example quiz/c-1")
+    return Item(concept_id, ContentType(content_type))
+
+
+def explanation(item: dict[str, Any]) -> Iterator[str]:
+    """The lines that explain an item, from the API's answer."""
+    place = " › ".join(filter(None, (item["stage"], item["module"], item["name"])))
+    yield f"{item['content_type']} of {item['concept_id']} ({place}): {item['state']}"
+    if saved := item["saved"]:
+        yield f"  saved as {saved['id']} at {saved['generated_at']}"
+    if staged := item["staged"]:
+        size, stored_at, fingerprint = (staged[key] for key in ("size", "stored_at", "fingerprint"))
+        yield f"  staged: {size} bytes at {stored_at}, fingerprint {fingerprint}"
+    for failure in item["failures"]:
+        kind = "transient" if failure["transient"] else "permanent"
+        yield (
+            f"  attempt {failure['attempt']}: {failure['error_code']} ({failure['stage']}, {kind}):"
+            f" {failure['reason']}"
+        )
+    for rejected in item["rejected"]:
+        yield f"  rejected by attempt {rejected['attempt']}: {rejected['reason']}; kept at {rejected['key']}"
+    yield f"  next: {item['next_action_text']}"
+
+
+def _lines_of(target: Target, task_id: str) -> Iterator[LogLine]:
+    pages = target.logs.get_paginator("filter_log_events").paginate(
+        logGroupName=target.log_group, filterPattern=json.dumps(task_id)
+    )
+    events = [event for page in pages for event in page["events"]]
+    for event in sorted(events, key=lambda event: event["timestamp"]):
+        try:
+            fields = json.loads(event["message"])
+        except ValueError:
+            continue
+        if isinstance(fields, dict) and "message" in fields:
+            yield LogLine(fields)
