@@ -30,7 +30,7 @@ IDS = concept_ids(40)
 
 def at_once(count: int, work: Callable[[int], object]) -> list[object]:
     """Call `work(0)`, …, `work(count - 1)` concurrently."""
-    ready = threading.Barrier(count, timeout=30)
+    ready = threading.Barrier(count, timeout=600)
 
     def start(number: int) -> object:
         ready.wait()
@@ -102,10 +102,10 @@ def test_a_saver_waits_for_another_saver_of_the_same_roadmap(pipeline: Pipeline,
     with other.engine.connect() as holding, ThreadPoolExecutor(1) as pool:
         holding.execute(text("SELECT FROM roadmap_metadata FOR NO KEY UPDATE"))
         saving = pool.submit(pipeline.save, request)
-        assert becomes_true(lambda: saving.done() or bool(processes_waiting_for(holding)), 30)
+        assert becomes_true(lambda: saving.done() or bool(processes_waiting_for(holding)), 600)
         assert not saving.done(), "the saver did not wait"
         holding.rollback()
-        assert saving.result(30).saved == 10
+        assert saving.result(600).saved == 10
     other.engine.dispose()
 
 

@@ -81,7 +81,7 @@ def test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt(pipelin
         answer = of_both(execution_arn)
         if threading.current_thread() not in passed:
             passed.add(threading.current_thread())
-            gate.wait(20)
+            gate.wait(600)
         return answer
 
     passed: set[threading.Thread] = set()
@@ -301,7 +301,7 @@ def test_finalize_waits_for_whoever_changes_the_roadmap(pipeline: Pipeline, data
             with watcher.begin():
                 return bool(watcher.scalar(waiting, {"pid": pid}))
 
-        assert becomes_true(is_waited_for, 10), "the finalizer does not wait"
+        assert becomes_true(is_waited_for, 600), "the finalizer does not wait"
         saver.commit()
         thread.join()
     finalizer.engine.dispose()

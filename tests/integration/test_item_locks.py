@@ -83,7 +83,7 @@ class Slow(OfflineGenerator):
     def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
         """Generate an item."""
         self.made.append(concept.concept_id)
-        assert self.may_go_on.wait(30)
+        assert self.may_go_on.wait(600)
         return super().generate(concept, content_type, *how)
 
 

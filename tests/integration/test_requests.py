@@ -31,7 +31,7 @@ class CountingClient:
         def ask(**arguments: Any) -> Any:
             self.asked[name] += 1
             if self.gate is not None and name == "get_object" and "Range" not in arguments:
-                self.gate.wait(timeout=30)
+                self.gate.wait(timeout=600)
             return getattr(self._client, name)(**arguments)
 
         return ask

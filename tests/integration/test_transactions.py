@@ -94,7 +94,7 @@ def test_a_dead_idle_connection_is_replaced_without_an_error(engine: Engine, oth
 
 
 def test_a_deadlock_is_retried(engine: Engine, other: Engine) -> None:
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=600)
     tries = {1: 0, 2: 0}
 
     def swap(first: int, second: int) -> None:

@@ -29,7 +29,7 @@ def counting() -> Iterator[int]:
 
 
 def ask(port: int, question: bytes) -> bytes:
-    with socket.create_connection((HOST, port), timeout=30) as connection:
+    with socket.create_connection((HOST, port), timeout=600) as connection:
         connection.sendall(question)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(1000), b""))

@@ -78,7 +78,7 @@ def imported_by(*paths: str, statement: str) -> frozenset[str]:
     script = f"import sys; sys.path[:0] = sys.argv[1:]\n{statement}\nprint(*sys.modules)"
     folders = [str(REPOSITORY / path) for path in (*paths, "layers/common")]
     command = [sys.executable, "-c", script, *folders, str(REPOSITORY)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600)
     return frozenset(done.stdout.split())
 
 

@@ -80,7 +80,7 @@ class Machine:
             found.update(self.client.describe_execution(executionArn=execution_arn))
             return bool(found["status"] != "RUNNING")
 
-        assert becomes_true(is_over, 60), "the execution does not end"
+        assert becomes_true(is_over, 600), "the execution does not end"
         return found
 
     def run(self) -> dict[str, Any]:

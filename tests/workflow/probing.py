@@ -55,5 +55,5 @@ def await_end(cloud: Cloud, execution_arn: str) -> dict[str, Any]:
         description.update(client.describe_execution(executionArn=execution_arn))
         return bool(description["status"] != "RUNNING")
 
-    assert becomes_true(is_over, 60), description
+    assert becomes_true(is_over, 600), description
     return description

@@ -97,7 +97,7 @@ def test_two_simultaneous_retries_start_one_attempt(machine: Machine, api: Api) 
     ids = machine.load(6)
     api.get(machine.task_id)  # so that both requests meet a warm function
     with machine.holding(ids[0]) as held:
-        ready = threading.Barrier(2, timeout=30)
+        ready = threading.Barrier(2, timeout=600)
 
         def click(_: int) -> Answer:
             ready.wait()
@@ -107,7 +107,7 @@ def test_two_simultaneous_retries_start_one_attempt(machine: Machine, api: Api) 
             won, lost = sorted(pool.map(click, range(2)))
         assert (won.status, lost.status) == (202, 409)
         assert (won.body["attempt"], lost.body["attempt"], lost.body["error"]) == (1, 1, "ClaimRefused")
-        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
         while_running = api.retry(machine.task_id)
         assert (while_running.status, while_running.body["attempt"]) == (409, 1)
         assert api.get(machine.task_id).body["status"] == "processing"
@@ -146,9 +146,9 @@ def test_a_stopped_execution_is_recorded_by_its_event_and_completed_by_one_retry
     machine.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1], note="\x00")).encode())
     with machine.holding(ids[0]) as held:
         arn = machine.start()
-        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
         machine.client.stop_execution(executionArn=arn)
-        assert becomes_true(lambda: machine.status().status != "processing", 60)
+        assert becomes_true(lambda: machine.status().status != "processing", 600)
         stopped = machine.status()
     assert (stopped.status, stopped.error_message) == (
         "partial_failure",
@@ -167,10 +167,10 @@ def test_items_that_are_saved_after_the_end_of_the_execution_are_reported_by_a_r
     ids = machine.load(3)
     with machine.holding(ids[0]) as held:
         arn = machine.start()
-        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
         machine.client.stop_execution(executionArn=arn)
-        assert becomes_true(lambda: machine.status().status != "processing", 60)
-    assert becomes_true(lambda: machine.status().progress[ContentType.QUIZ].saved == 3, 60)
+        assert becomes_true(lambda: machine.status().status != "processing", 600)
+    assert becomes_true(lambda: machine.status().progress[ContentType.QUIZ].saved == 3, 600)
     assert machine.status().status == "partial_failure"
     answer = api.retry(machine.task_id)
     assert (answer.status, answer.body["status"]) == (200, "completed")

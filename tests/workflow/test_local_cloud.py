@@ -158,7 +158,7 @@ def test_a_stack_stops_with_the_process_that_started_it(directory: Path) -> None
     starter, processes = start_elsewhere(directory, "attached")
     kill(starter)
     assert len(processes) >= 3
-    assert becomes_true(lambda: all(has_ended(process) for process in processes), 60)
+    assert becomes_true(lambda: all(has_ended(process) for process in processes), 600)
 
 
 def test_a_detached_stack_is_available_to_other_processes_until_it_is_stopped(directory: Path) -> None:

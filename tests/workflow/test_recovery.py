@@ -76,7 +76,7 @@ def test_an_execution_redriven_during_a_retry_fails_with_a_refused_claim(machine
     arn = machine.run()["executionArn"]
     with machine.holding(ids[0]) as held:
         retried = api.retry(machine.task_id).body["execution_arn"]
-        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
         machine.client.redrive_execution(executionArn=arn)
         ended = machine.wait(arn)
         assert (ended["status"], ended["error"]) == ("FAILED", "ClaimRefusedError")
@@ -92,7 +92,7 @@ def test_a_retry_during_a_redrive_is_refused(machine: Machine, api: Api) -> None
     arn = machine.run()["executionArn"]
     with machine.holding(ids[0]) as held:
         machine.client.redrive_execution(executionArn=arn)
-        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
         answer = api.retry(machine.task_id)
         assert (answer.status, answer.body["attempt"]) == (409, 2)
     assert machine.wait(arn)["status"] == "SUCCEEDED"
@@ -120,7 +120,7 @@ def test_a_failed_finalize_is_repaired_by_the_event_and_completed_by_a_redrive(m
     stage_invalid_quiz(machine, ids[0])
     with machine.function_changed("FinalizeTaskFunction", Environment={"Variables": {}}):
         arn = machine.run()["executionArn"]
-        assert becomes_true(lambda: machine.status().status == "partial_failure", 60)
+        assert becomes_true(lambda: machine.status().status == "partial_failure", 600)
     assert machine.status().failed_items[0].error_code == "InvalidContent"
     machine.client.redrive_execution(executionArn=arn)
     assert machine.wait(arn)["status"] == "SUCCEEDED"
@@ -139,7 +139,7 @@ def test_an_execution_that_timed_out_is_recorded_by_its_event_and_completed_by_o
     try:
         with machine.holding(ids[0]):
             ended = machine.run()
-            assert becomes_true(lambda: machine.status().status != "processing", 60)
+            assert becomes_true(lambda: machine.status().status != "processing", 600)
     finally:
         machine.client.update_state_machine(
             stateMachineArn=machine.stack.state_machine_arn, definition=described["definition"]

@@ -14,7 +14,7 @@ from roadmap_content.items import ContentType, Item
 from tests.factories import quiz, tutorial
 from tests.workflow.machine import Machine
 
-CURRICULA = sorted((Path(__file__).parents[2].parent / "shared" / "data").glob("*.json"))
+CURRICULA = sorted((Path(__file__).parent / "curricula").glob("*.json"))
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
 
 
@@ -178,7 +178,7 @@ def test_the_second_execution_of_a_task_is_refused(machine: Machine) -> None:
     ids = machine.load(3)
     with machine.holding(ids[0]) as held:
         first = machine.start()
-        assert becomes_true(lambda: bool(processes_waiting_for(held)), 60)
+        assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
         second = machine.run()
         assert second["status"] == "FAILED"
         assert "ClaimRefusedError" in second["cause"]

@@ -36,7 +36,7 @@ _LOCAL_PATHS = {
 }
 """The properties that name a file or folder beside the template."""
 
-_DEADLINE_SECONDS = 300.0
+_DEADLINE_SECONDS = 600.0
 
 
 class StackFailedError(LocalServiceError):

@@ -26,8 +26,11 @@ from .processes import HOST, becomes_true, free_port, has_ended, spawn
 
 DRIVER = "postgresql+pg8000"
 
-_DEADLINE = 60.0
-"""Seconds within which a server has started, or has stopped."""
+_START_DEADLINE = 600.0
+"""Seconds within which a server has started: no load is so high, so that only a hang reaches it."""
+
+_STOP_DEADLINE = 60.0
+"""Seconds after which a server that does not stop is told to stop at once."""
 
 _ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C", "PATH": os.defpath}
 
@@ -136,7 +139,7 @@ class PostgresServer:
                 self._process.send_signal(signal)
             except psutil.NoSuchProcess:
                 return
-            if becomes_true(lambda: has_ended(self._process), _DEADLINE):
+            if becomes_true(lambda: has_ended(self._process), _STOP_DEADLINE):
                 return
         raise ServerError(f"process {self.pid} does not stop; {self._last_words()}")
 
@@ -151,7 +154,7 @@ class PostgresServer:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue  # it went with its postmaster
-        if becomes_true(lambda: all(map(has_ended, processes)), _DEADLINE):
+        if becomes_true(lambda: all(map(has_ended, processes)), _STOP_DEADLINE):
             # Or a next server would wait for the id in it to be reaped, which not every process 1 does.
             _lock_file(self.data_dir).unlink(missing_ok=True)
 
@@ -167,7 +170,7 @@ class PostgresServer:
                 return False
             return True
 
-        if not becomes_true(starts, _DEADLINE):
+        if not becomes_true(starts, _START_DEADLINE):
             raise ServerExitedError(self._last_words())
 
     def __enter__(self) -> Self:
@@ -201,9 +204,9 @@ class PostgresServer:
 
     def _await_ready(self) -> None:
         # By the server's own word, not by connecting: whoever took the port may accept and never answer.
-        if not becomes_true(lambda: self._is_ready() or has_ended(self._process), _DEADLINE):
+        if not becomes_true(lambda: self._is_ready() or has_ended(self._process), _START_DEADLINE):
             self.kill()
-            raise ServerError(f"not ready within {_DEADLINE:.0f} s; {self._last_words()}")
+            raise ServerError(f"not ready within {_START_DEADLINE:.0f} s; {self._last_words()}")
         if has_ended(self._process):
             raise ServerExitedError(self._last_words())
 

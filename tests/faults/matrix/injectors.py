@@ -367,7 +367,7 @@ class Rival:
             def is_waited_for() -> bool:
                 return bool(connection.scalar(waiting, {"pid": self._pid}))
 
-            assert becomes_true(is_waited_for, 10), "no session waits for the rival"
+            assert becomes_true(is_waited_for, 600), "no session waits for the rival"
 
 
 @contextmanager
@@ -395,7 +395,7 @@ def lock_timeout(play: Play) -> Iterator[None]:
     """The rival releases the lock after the time-out."""
 
     def hold_on(rival: Rival) -> None:
-        assert becomes_true(lambda: play.line.database.errors.count("55P03") >= 2, 10), "no lock timeout"
+        assert becomes_true(lambda: play.line.database.errors.count("55P03") >= 2, 600), "no lock timeout"
         rival.connection.rollback()
 
     with _rival(play, hold_on), _answering(play, "55P03"):
@@ -687,7 +687,7 @@ def _refused(_play: Play, _request: Request, _forward: Forward) -> Reply | None:
 
 @starts(Fault.TIMEOUT, "it is not answered until the function's time is up")
 def _swallowed(play: Play, request: Request, _forward: Forward) -> Reply | None:
-    assert becomes_true(lambda: client_at(request.client_port) is None, 30)
+    assert becomes_true(lambda: client_at(request.client_port) is None, 600)
     return None
 
 

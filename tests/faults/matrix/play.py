@@ -192,7 +192,7 @@ class Play:
 
     def await_recorded(self) -> None:
         """Wait until the end of the execution is recorded without a call of Reconcile."""
-        assert becomes_true(lambda: self.status().status not in ("pending", "processing"), 20)
+        assert becomes_true(lambda: self.status().status not in ("pending", "processing"), 600)
 
     def start(self) -> str:
         """Start an execution that claims an attempt itself; return its ARN."""
@@ -208,7 +208,7 @@ class Play:
             found.update(self.rig.stepfunctions.describe_execution(executionArn=arn))
             return bool(found["status"] != "RUNNING")
 
-        assert becomes_true(is_over, 60), f"{self.cell}: the execution does not end"
+        assert becomes_true(is_over, 600), f"{self.cell}: the execution does not end"
         return found
 
     def invoke(self, step: Step, event: dict[str, Any]) -> str:

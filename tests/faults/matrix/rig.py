@@ -193,4 +193,4 @@ class Rig:
                 calm = 0 if connection.scalar(QUIET) else calm + 1
                 return calm >= 5  # a step is idle between two transactions, but only for a short time
 
-            assert becomes_true(is_quiet, 30), "a step does not end"
+            assert becomes_true(is_quiet, 600), "a step does not end"

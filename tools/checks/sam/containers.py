@@ -17,7 +17,7 @@ from local_stack.template_file import Template
 from .command import sam, sam_command, sam_environment
 from .errors import CommandFailedError
 
-_DEADLINE_SECONDS = 120.0
+_DEADLINE_SECONDS = 600.0
 _ALIAS = re.compile(r"\$\{(\w+)\.Alias\}")
 
 

@@ -26,7 +26,7 @@ from .steps import step
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _CGROUP = "ROADMAP_SAM_CGROUP"
-_DEADLINE_SECONDS = 60.0
+_DEADLINE_SECONDS = 600.0
 
 _PACKAGES: Mapping[str, str] = {
     "dockerd": "docker.io",
