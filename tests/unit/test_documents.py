@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from local_stack.builds import REPOSITORY
+from migrations.tables import metadata
 
 DOCUMENTS = sorted(
     [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("events/*.md")]
@@ -39,3 +40,22 @@ def test_a_decision_that_amends_or_supersedes_another_is_named_there(document: P
     for kind, counterpart in (("supersedes", "superseded by"), ("amends", "Amended by:")):
         for match in re.finditer(rf"{kind} \[\d+\]\(([^)]+)\)", document.read_text()):
             assert f"{counterpart} [{number}]" in (document.parent / match[1]).read_text()
+
+
+ARCHITECTURE = (REPOSITORY / "docs/architecture.md").read_text()
+LAYER = REPOSITORY / "layers/common/roadmap_content"
+
+
+@pytest.mark.parametrize("table", metadata.tables)
+def test_the_architecture_says_who_writes_each_table(table: str) -> None:
+    data = ARCHITECTURE.split("## Data")[1].split("## Where the code is")[0]
+    assert f"`{table}`" in data
+
+
+def test_the_architecture_names_modules_and_folders_that_exist() -> None:
+    modules = re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", ARCHITECTURE)
+    assert modules
+    places = (LAYER, REPOSITORY)
+    assert [name for name in modules if not any((place / name).exists() for place in places)] == []
+    folders = {path.name for path in LAYER.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert [name for name in folders if f"`{name}/`" not in ARCHITECTURE] == []
