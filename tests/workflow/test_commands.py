@@ -44,7 +44,10 @@ def test_what_is_invalid_and_what_is_not_staged_is_said_before_a_run(
 
     ran = roadmap("run", machine.task_id)
     assert ran.exit_code == 1
-    assert "1 of 6 missing items are not staged: they will be generated (offline)." in ran.stderr
+    assert (
+        "1 of 6 missing items are not staged: they will be generated (offline, in English or Chinese)."
+        in ran.stderr
+    )
     assert "total_questions is 99" in ran.stdout  # in one line, because it is piped
 
     again = roadmap("load", "-", "--json", stdin=json.dumps(bundle))

@@ -2,12 +2,16 @@
 
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import typer
+
 from .command import run
-from .steps import step
+from .errors import CommandFailedError
+from .steps import console, step
 
 # Asked by Debian's maintainer scripts before they start a service: 101 is no.
 _POLICY = Path("/usr/sbin/policy-rc.d")
@@ -23,11 +27,14 @@ def is_root_on_debian() -> bool:
 
 
 def install(*packages: str) -> None:
-    """Install packages.
+    """Install packages, after saying so; at a terminal, after asking.
 
     Raises:
-        CommandFailedError: it was not possible.
+        CommandFailedError: it was not possible, or was declined.
     """
+    console.print(f"This installs Debian packages as root: {', '.join(packages)}")
+    if sys.stdin.isatty() and not typer.confirm("Install them?"):
+        raise CommandFailedError(f"install {', '.join(packages)} yourself, or provide what they are for")
     apt_get = ("apt-get", "--quiet", "--yes", "-o", "DPkg::Lock::Timeout=300")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with step(f"apt-get install {' '.join(packages)}"), _no_service_started():

@@ -25,7 +25,7 @@ def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     if work.not_staged:
         errors.print(
             f"{work.not_staged} of {work.missing} missing items are not staged: they will be generated"
-            f" ({'offline' if stack is None else 'by the model'}).",
+            f" ({'offline, in English or Chinese' if stack is None else 'by the model'}).",
             soft_wrap=True,
         )
     arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
