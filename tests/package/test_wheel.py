@@ -37,8 +37,9 @@ def roadmap(folder: Path, wheel: Path) -> Roadmap:
     bin_folder = folder / "environment/bin"
     subprocess.run([bin_folder / "python", "-m", "pip", "install", *QUIET, wheel], check=True)
 
-    def call(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
+    def call(*arguments: str | Path, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+        home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
+        environment = {"PATH": os.environ["PATH"]} | home | variables
         command = [bin_folder / "roadmap", *arguments]
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == code, done.stderr
@@ -58,7 +59,7 @@ def with_local_stack(folder: Path, wheel: Path, roadmap: Roadmap) -> Iterator[Ro
 def test_the_command_works_without_the_local_stack(roadmap: Roadmap) -> None:
     assert roadmap("--version").stdout == f"roadmap {__version__}\n"
     assert "retry" in roadmap("--help").stdout
-    assert "complete" in roadmap("--show-completion", "bash").stdout
+    assert "complete" in roadmap(_ROADMAP_COMPLETE="source_bash").stdout
     assert "pip install 'roadmap-content[local]'" in roadmap("up", code=2).stderr
 
 
