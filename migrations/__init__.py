@@ -23,6 +23,10 @@ class CannotAdoptError(Exception):
     """The product's schema holds something that a person has to decide about; nothing has been changed."""
 
 
+class UnknownTimeZoneError(Exception):
+    """PostgreSQL does not know a time zone of this name; nothing has been changed."""
+
+
 class MigrationRunningError(Exception):
     """Another migration of the database is running."""
 
@@ -56,6 +60,24 @@ def is_newer_than_this_code(revision: str | None) -> bool:
     """Whether a database is at a revision that these migrations do not have: a later release's."""
     known = {script.revision for script in ScriptDirectory(str(Path(__file__).parent)).walk_revisions()}
     return revision is not None and revision not in known
+
+
+def use_time_zone(connection: Connection, time_zone: str) -> None:
+    """Set the zone of the timestamps in the product's tables; rows that are there are not changed.
+
+    Raises:
+        UnknownTimeZoneError: PostgreSQL does not know it.
+    """
+    known = connection.scalar(
+        text("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = :name)"), {"name": time_zone}
+    )
+    if not known:
+        raise UnknownTimeZoneError(f"{time_zone!r} is not a time zone of PostgreSQL, such as Asia/Shanghai")
+    if connection.scalar(text("SELECT content_time_zone()")) != time_zone:
+        connection.exec_driver_sql(
+            "CREATE OR REPLACE FUNCTION content_time_zone() RETURNS text LANGUAGE sql STABLE "
+            f"AS $$ SELECT text '{time_zone}' $$"
+        )
 
 
 def current_revision(connection: Connection) -> str | None:

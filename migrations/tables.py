@@ -314,6 +314,21 @@ generation_tokens = Table(
     Column("tokens", BigInteger, nullable=False),
 )
 
+# What happened, until it has been delivered and for a while after.
+content_events = Table(
+    "content_events",
+    metadata,
+    Column("event_id", String(64), primary_key=True),
+    Column("position", BigInteger, Identity(always=True), nullable=False),
+    Column("detail_type", String(64), nullable=False),
+    Column("task_id", String(64)),
+    Column("detail", JSON, nullable=False),
+    Column("recorded_at", DateTime, nullable=False, server_default=_NOW),
+    Column("delivered_at", DateTime),
+    Index("content_event_waiting", "position", postgresql_where=text("delivered_at IS NULL")),
+    Index("content_event_by_delivery", "delivered_at"),
+)
+
 # Rows that had to leave a table so that a unique constraint could be added to it, whole.
 content_archive = Table(
     "content_archive",

@@ -8,6 +8,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from roadmap_content.api.attempt_list import AttemptPage, list_attempts
+from roadmap_content.api.cancel import CancelAnswer, cancel_task
+from roadmap_content.api.cors import is_preflight, preflight, with_cors
 from roadmap_content.api.failure_list import FailurePage, list_failures
 from roadmap_content.api.health import Health, read_health
 from roadmap_content.api.http import Api, answered, naive_utc, refused, respond
@@ -19,6 +21,7 @@ from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.api.task_detail import TaskDetail, read_detail
 from roadmap_content.api.task_items import read_item_map, read_one_item
 from roadmap_content.api.task_list import TaskPage, list_tasks
+from roadmap_content.events import deliver_events
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.log import logger
@@ -27,6 +30,9 @@ from roadmap_content.services import Services
 from roadmap_content.tasks.attempts import AttemptStart, Cause
 from roadmap_content.tasks.listing import TaskFilter
 from roadmap_content.tasks.task import read_task
+
+DELIVERY_SECONDS = 7.5
+"""The time for events before the answer. The sweep sends what is not sent in it."""
 
 preload_for_snapstart()
 services = Services()
@@ -43,6 +49,8 @@ UserId = Annotated[
     ),
 ]
 Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the state that failed.")]
+TakeOver = Annotated[bool, Query(description="Start although the product is at work on the task.")]
+Reason = Annotated[str | None, Query(max_length=500, description="For the audit trail.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Rows of the page.")]
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
@@ -204,15 +212,30 @@ def post_retry(
     task_id: TaskId,
     user_id: UserId = None,
     force_checkpoint: Checkpoint = False,
-    reason: Annotated[str | None, Query(max_length=500, description="For the audit trail.")] = None,
+    take_over: TakeOver = False,
+    reason: Reason = None,
 ) -> Response[RetryAnswer]:
     """Start the next attempt at exactly what PostgreSQL lacks."""
     caller = api.caller
     user = caller.changes_for(user_id)
-    recover, cause = (redrive_task, Cause.CHECKPOINT) if force_checkpoint else (retry_task, Cause.RETRY)
-    start = AttemptStart(caller.actor, cause, reason)
-    answer = recover(services, task_id, user, api.deadline, start)
+    if force_checkpoint:
+        start = AttemptStart(caller.actor, Cause.CHECKPOINT, reason)
+        answer = redrive_task(services, task_id, user, api.deadline, start)
+    else:
+        start = AttemptStart(caller.actor, Cause.RETRY, reason)
+        answer = retry_task(services, task_id, user, api.deadline, start, take_over=take_over)
     return respond(202 if answer.status == "processing" else 200, answer)
+
+
+@app.post(
+    "/api/v1/tasks/<task_id>/cancel",
+    summary="Cancel a task",
+    responses=answered(CancelAnswer, s200="The task is cancelled") | refused(403, 404, 409, 422, 503),
+)
+def post_cancel(task_id: TaskId, user_id: UserId = None, reason: Reason = None) -> CancelAnswer:
+    """Cancel a task and stop its execution. Staged content stays staged."""
+    caller = api.caller
+    return cancel_task(services, task_id, caller.changes_for(user_id), api.deadline, caller.actor, reason)
 
 
 def _filter(
@@ -241,4 +264,10 @@ def _filter(
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request of API Gateway."""
-    return app.resolve(event, context)
+    origins = services.settings.cors_origins
+    if is_preflight(event):
+        return preflight(event, origins)
+    answer = app.resolve(event, context)
+    if event.get("httpMethod") == "POST":
+        deliver_events(services, api.deadline.within(DELIVERY_SECONDS))
+    return with_cors(answer, event, origins)

@@ -14,8 +14,8 @@ _PIPELINE = "tests/integration/test_pipeline.py"
 _RECOVERY = "tests/integration/test_recovery.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 
-_RECORDED = "coalesce(completed_at, timezone('utc', now())),\n    updated_at = timezone('utc', now())\n"
-_CLAIMED = "error_message = NULL, updated_at = timezone('utc', now())\n"
+_RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
+_CLAIMED = "error_message = NULL, updated_at = content_now()\n"
 _OF_THE_ATTEMPT = "WHERE task_id = :task_id AND attempt = :attempt"
 _OF_ANY_ATTEMPT = "WHERE task_id = :task_id"
 

@@ -37,7 +37,7 @@ from roadmap_content.errors import InvalidPayloadError, MissingSettingError
 
 ISSUER = "https://issuer.example"
 AUDIENCE = "roadmap-api"
-SETTINGS = AuthorizationSettings(ISSUER, AUDIENCE)
+SETTINGS = AuthorizationSettings(ISSUER, (AUDIENCE,))
 SECRET = "a secret of more than thirty-two bytes"
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -365,18 +365,18 @@ ENVIRONMENT = {"JWT_ISSUER": ISSUER, "JWT_AUDIENCE": AUDIENCE}
 @pytest.mark.parametrize(
     ("given_too", "settings"),
     [
-        ({}, AuthorizationSettings(ISSUER, AUDIENCE, jwks_url=f"{ISSUER}/.well-known/jwks.json")),
+        ({}, AuthorizationSettings(ISSUER, (AUDIENCE,), jwks_url=f"{ISSUER}/.well-known/jwks.json")),
         (
             {"JWT_ISSUER": f"{ISSUER}/", "JWT_JWKS_URL": "", "JWT_SECRET_ARN": ""},
-            AuthorizationSettings(f"{ISSUER}/", AUDIENCE, jwks_url=f"{ISSUER}/.well-known/jwks.json"),
+            AuthorizationSettings(f"{ISSUER}/", (AUDIENCE,), jwks_url=f"{ISSUER}/.well-known/jwks.json"),
         ),
         (
             {"JWT_JWKS_URL": "http://127.0.0.1:8080/jwks"},
-            AuthorizationSettings(ISSUER, AUDIENCE, jwks_url="http://127.0.0.1:8080/jwks"),
+            AuthorizationSettings(ISSUER, (AUDIENCE,), jwks_url="http://127.0.0.1:8080/jwks"),
         ),
         (
             {"JWT_ISSUER": "the local stack", "JWT_SECRET_ARN": "arn:secret"},
-            AuthorizationSettings("the local stack", AUDIENCE, secret_arn="arn:secret"),
+            AuthorizationSettings("the local stack", (AUDIENCE,), secret_arn="arn:secret"),
         ),
     ],
 )
@@ -387,11 +387,11 @@ def test_exactly_one_key_source_is_configured(
 
 
 def test_the_algorithms_follow_from_the_key_source() -> None:
-    assert key_source(AuthorizationSettings(ISSUER, AUDIENCE, secret_arn="arn")).algorithms == ("HS256",)
-    public = key_source(AuthorizationSettings(ISSUER, AUDIENCE, jwks_url=f"{ISSUER}/jwks"))
+    assert key_source(AuthorizationSettings(ISSUER, (AUDIENCE,), secret_arn="arn")).algorithms == ("HS256",)
+    public = key_source(AuthorizationSettings(ISSUER, (AUDIENCE,), jwks_url=f"{ISSUER}/jwks"))
     assert public.algorithms == ("RS256", "ES256")
     with pytest.raises(KeysUnavailableError, match="JWT_JWKS_URL, JWT_SECRET_ARN"):
-        key_source(AuthorizationSettings(ISSUER, AUDIENCE))
+        key_source(AuthorizationSettings(ISSUER, (AUDIENCE,)))
 
 
 @pytest.mark.parametrize(

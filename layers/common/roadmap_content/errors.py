@@ -145,6 +145,34 @@ class ClaimRefusedError(PermanentError):
         self.execution_arn = execution_arn
 
 
+class AtWorkElsewhereError(PermanentError):
+    """The product is at work on the task, in its own workers."""
+
+    code = "AtWorkElsewhere"
+
+
+class NotAtContentStageError(PermanentError):
+    """The task has not reached content generation: the product resumes it. Names the step that it is at."""
+
+    code = "NotAtContentStage"
+
+    def __init__(self, message: str, current_step: str | None) -> None:
+        super().__init__(message)
+        self.current_step = current_step
+
+
+class NotCancellableError(PermanentError):
+    """The task is completed: there is nothing to cancel."""
+
+    code = "NotCancellable"
+
+
+class TaskCancelledError(PermanentError):
+    """The task has been cancelled: nothing further is started for it."""
+
+    code = "Cancelled"
+
+
 class ContentIncomplete(PermanentError):  # noqa: N818 - the name that DESIGN gives it in the history
     """The run is over and items are missing. It can be redriven."""
 

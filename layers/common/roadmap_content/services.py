@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from .aws.event_bus import EventBus
 from .aws.executions import Executions
 from .aws.queues import Queue
 from .aws.secret import SecretUnavailableError, read_secret
@@ -47,6 +48,11 @@ class Services:
     def _dead_letters(self) -> Queue | None:
         url = self.settings.dead_letters_url
         return None if url is None else Queue(url)
+
+    @cached_property
+    def event_bus(self) -> EventBus:
+        """The bus that events are sent to."""
+        return EventBus(self.settings.event_bus)
 
     @cached_property
     def generator(self) -> "Generator":

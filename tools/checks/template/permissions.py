@@ -11,6 +11,7 @@ from .reachable import Operation, Reached, reached_by
 
 NEEDS: Mapping[Operation, frozenset[str]] = {
     Operation("bedrock-runtime", "converse"): frozenset({"bedrock:InvokeModel"}),
+    Operation("events", "put_events"): frozenset({"events:PutEvents"}),
     Operation("rds", "generate_db_auth_token"): frozenset({"rds-db:connect"}),
     Operation("s3", "copy_object"): frozenset(
         {"s3:GetObject", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey"}
@@ -25,6 +26,7 @@ NEEDS: Mapping[Operation, frozenset[str]] = {
     Operation("sqs", "get_queue_attributes"): frozenset({"sqs:GetQueueAttributes"}),
     Operation("stepfunctions", "describe_execution"): frozenset({"states:DescribeExecution"}),
     Operation("stepfunctions", "redrive_execution"): frozenset({"states:RedriveExecution"}),
+    Operation("stepfunctions", "stop_execution"): frozenset({"states:StopExecution"}),
     Operation("stepfunctions", "start_execution"): frozenset({"states:StartExecution"}),
 }
 """The actions that an operation is refused without, from the services' authorization references."""
@@ -60,6 +62,7 @@ _EXECUTIONS = frozenset({_STATES + ":execution:${AWS::StackName}-save-content:*"
 
 OWN: Mapping[str, frozenset[str]] = {
     "bedrock:InvokeModel": frozenset({"${ModelArns}"}),
+    "events:PutEvents": frozenset({"${EventBusArn}"}),
     "kms:Decrypt": frozenset({"${ContentKey.Arn}", "${SecretsKeyArn}"}),
     "kms:GenerateDataKey": frozenset({"${ContentKey.Arn}"}),
     "logs:CreateLogStream": frozenset({"${FunctionLogs.Arn}"}),
@@ -76,6 +79,7 @@ OWN: Mapping[str, frozenset[str]] = {
     "sqs:SendMessage": frozenset({"${DeadLetters.Arn}"}),
     "states:DescribeExecution": _EXECUTIONS,
     "states:RedriveExecution": _EXECUTIONS,
+    "states:StopExecution": _EXECUTIONS,
     "states:StartExecution": frozenset({_STATES + ":stateMachine:${AWS::StackName}-save-content"}),
 }
 """What is this stack's own of each kind: one state machine, one bucket by prefixes, what parameters name."""

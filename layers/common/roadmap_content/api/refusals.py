@@ -6,10 +6,14 @@ from http import HTTPStatus
 from ..aws.executions import NotRedrivableError
 from ..contracts import Payload
 from ..errors import (
+    AtWorkElsewhereError,
     ClaimRefusedError,
     ContentError,
     InvalidFrameworkError,
+    NotAtContentStageError,
+    NotCancellableError,
     RoadmapNotFoundError,
+    TaskCancelledError,
     TaskNotFoundError,
     TransientError,
 )
@@ -32,6 +36,7 @@ class Refusal(Payload):
     """The same text as `message`, under the name that the product's front end reads."""
 
     attempt: int | None = None
+    current_step: str | None = None
 
 
 # The first type that an error is an instance of decides.
@@ -40,6 +45,10 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     TaskNotFoundError: HTTPStatus.NOT_FOUND,
     ClaimRefusedError: HTTPStatus.CONFLICT,
     NotRedrivableError: HTTPStatus.CONFLICT,
+    NotAtContentStageError: HTTPStatus.CONFLICT,
+    AtWorkElsewhereError: HTTPStatus.CONFLICT,
+    NotCancellableError: HTTPStatus.CONFLICT,
+    TaskCancelledError: HTTPStatus.CONFLICT,
     RoadmapNotFoundError: HTTPStatus.CONFLICT,
     InvalidFrameworkError: HTTPStatus.CONFLICT,
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -61,4 +70,5 @@ def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
         message=message,
         detail=message,
         attempt=error.attempt if isinstance(error, ClaimRefusedError) else None,
+        current_step=error.current_step if isinstance(error, NotAtContentStageError) else None,
     )

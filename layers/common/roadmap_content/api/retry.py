@@ -15,6 +15,7 @@ from ..contracts import Count, Payload, StateError
 from ..errors import ClaimRefusedError
 from ..items import ContentType, Item, count_by_type
 from ..postgres.transactions import transact
+from ..product.ownership import why_not_startable
 from ..roadmaps.framework import Framework
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -23,7 +24,7 @@ from ..steps.finalize import RunEnd, finalize_attempt
 from ..tasks.attempts import AttemptStart, Cause
 from ..tasks.claims import claim, is_at_work
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
-from ..tasks.task import Task, read_task
+from ..tasks.task import Task, read_product_work, read_task
 
 
 class RetryAnswer(Payload):
@@ -42,7 +43,13 @@ class RetryAnswer(Payload):
 
 
 def retry_task(
-    services: Services, task_id: str, user_id: str | None, deadline: Deadline, start: AttemptStart
+    services: Services,
+    task_id: str,
+    user_id: str | None,
+    deadline: Deadline,
+    start: AttemptStart,
+    *,
+    take_over: bool = False,
 ) -> RetryAnswer:
     """Start the next attempt at what is missing; where nothing is, make the records say so.
 
@@ -52,9 +59,11 @@ def retry_task(
         TaskNotFoundError: the user has no such task.
         RoadmapNotFoundError, InvalidFrameworkError: there is nothing to hold the tables against.
         ClaimRefusedError: an attempt is at work on the task.
+        NotAtContentStageError: the product has not brought the task to its content yet.
+        AtWorkElsewhereError: the product is at work on it, and it is not to be taken over.
         DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
     """
-    snapshot = _read(services, task_id, user_id, deadline)
+    snapshot = _read(services, task_id, user_id, deadline, take_over=take_over)
     task = snapshot.task
     if is_at_work(services.executions, task):
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
@@ -63,7 +72,7 @@ def retry_task(
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
     if task.attempt == 0 and start.cause is Cause.RETRY:
         start = start._replace(cause=Cause.FIRST_RUN)
-    claimed = claim(services, task, execution_arn, deadline, start)
+    claimed = claim(services, task, execution_arn, deadline, start, take_over=take_over)
     services.executions.start(execution_arn, task_id, claimed.attempt)
     logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(snapshot.missing))
     return _answer(claimed, snapshot.missing, "processing", "the missing items are being made again")
@@ -77,9 +86,10 @@ def redrive_task(
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: as for a retry.
         ClaimRefusedError: an attempt is at work on the task.
+        NotAtContentStageError, AtWorkElsewhereError: as for a retry.
         NotRedrivableError: there is no execution, or Step Functions does not redrive it.
     """
-    snapshot = _read(services, task_id, user_id, deadline)
+    snapshot = _read(services, task_id, user_id, deadline, take_over=False)
     task = snapshot.task
     if is_at_work(services.executions, task):
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
@@ -109,11 +119,17 @@ def _give_up(services: Services, claimed: Task, deadline: Deadline) -> None:
         finalize_attempt(services, claimed.task_id, claimed.attempt, RunEnd(error=error), deadline)
 
 
-def _read(services: Services, task_id: str, user_id: str | None, deadline: Deadline) -> TaskSnapshot:
-    """Read the user's task from the tables. What `framework_data` claims is only logged."""
+def _read(
+    services: Services, task_id: str, user_id: str | None, deadline: Deadline, *, take_over: bool
+) -> TaskSnapshot:
+    """Read the user's task, if an attempt may be started. What `framework_data` claims is only logged."""
 
     def read(connection: Connection) -> TaskSnapshot:
-        return read_snapshot(connection, read_task(connection, task_id, user_id))
+        task = read_task(connection, task_id, user_id)
+        work = read_product_work(connection, task_id)
+        if refusal := why_not_startable(task, work, take_over=take_over):
+            raise refusal
+        return read_snapshot(connection, task)
 
     snapshot = transact(services.engine, read, deadline)
     if not _names_a_failure(snapshot.framework):

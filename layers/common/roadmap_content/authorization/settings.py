@@ -10,13 +10,20 @@ from urllib.parse import urlsplit
 
 from ..errors import MissingSettingError
 
+NO_ISSUER = "none"
+"""The value of JWT_ISSUER for tokens that have no issuer. Only with a shared secret."""
+
 
 @dataclass(frozen=True)
 class AuthorizationSettings:
-    """Accept tokens of `issuer` for `audience`. Exactly one of `jwks_url` and `secret_arn` is set."""
+    """Accept tokens of `issuer` for `audiences`. Exactly one of `jwks_url` and `secret_arn` is set."""
 
-    issuer: str
-    audience: str
+    issuer: str | None
+    """`None`: the tokens have no issuer. The shared secret alone shows who signed them."""
+
+    audiences: tuple[str, ...]
+    """A token must name at least one of them."""
+
     jwks_url: str | None = None
     """The URL of the issuer's public keys."""
 
@@ -25,7 +32,7 @@ class AuthorizationSettings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
-        """Read JWT_ISSUER and JWT_AUDIENCE, and JWT_SECRET_ARN or JWT_JWKS_URL.
+        """Read JWT_ISSUER, JWT_AUDIENCE (several with commas), and JWT_SECRET_ARN or JWT_JWKS_URL.
 
         If neither of the two is set, the keys are read from the issuer's `/.well-known/jwks.json`.
 
@@ -35,19 +42,26 @@ class AuthorizationSettings:
         """
         if missing := [name for name in ("JWT_ISSUER", "JWT_AUDIENCE") if not environ.get(name)]:
             raise MissingSettingError(f"{', '.join(missing)}: not set")
-        issuer, audience = environ["JWT_ISSUER"], environ["JWT_AUDIENCE"]
+        issuer = None if environ["JWT_ISSUER"] == NO_ISSUER else environ["JWT_ISSUER"]
+        audiences = tuple(filter(None, map(str.strip, environ["JWT_AUDIENCE"].split(","))))
+        if not audiences:
+            raise MissingSettingError("JWT_AUDIENCE: names no audience")
         jwks_url, secret_arn = environ.get("JWT_JWKS_URL"), environ.get("JWT_SECRET_ARN")
         if jwks_url and secret_arn:
             raise MissingSettingError("JWT_JWKS_URL, JWT_SECRET_ARN: both are set; one must go")
         if secret_arn:
-            return cls(issuer, audience, secret_arn=secret_arn)
+            return cls(issuer, audiences, secret_arn=secret_arn)
+        if issuer is None:
+            raise MissingSettingError(
+                f"JWT_ISSUER: {NO_ISSUER!r} needs JWT_SECRET_ARN; public keys are those of an issuer"
+            )
         jwks_url = jwks_url or f"{issuer.rstrip('/')}/.well-known/jwks.json"
         if not _is_trustworthy(jwks_url):
             raise MissingSettingError(
                 f"JWT_JWKS_URL: {jwks_url!r} is not an https URL "
                 "(where it is not set, it follows from JWT_ISSUER; with JWT_SECRET_ARN it is not needed)"
             )
-        return cls(issuer, audience, jwks_url=jwks_url)
+        return cls(issuer, audiences, jwks_url=jwks_url)
 
 
 def _is_trustworthy(url: str) -> bool:

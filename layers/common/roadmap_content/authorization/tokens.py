@@ -48,12 +48,13 @@ def bearer_token(authorization: object) -> str:
 
 
 def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
-    """Verify a token's signature, issuer, audience and expiry; return its subject.
+    """Verify a token's signature, issuer if it has to have one, audience and expiry; return its subject.
 
     Raises:
         UnauthorizedError: the token is not valid.
         KeysUnavailableError: the token cannot be verified.
     """
+    required = ["exp", "aud", "sub"] if settings.issuer is None else ["exp", "aud", "iss", "sub"]
     try:
         header = jwt.get_unverified_header(token)
         # Checked first, so that a token that is refused anyway does not cause a fetch of keys.
@@ -66,9 +67,9 @@ def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
             key,
             algorithms=keys.algorithms,
             issuer=settings.issuer,
-            audience=settings.audience,
+            audience=settings.audiences,
             leeway=CLOCK_SKEW_SECONDS,
-            options={"require": ["exp", "aud", "iss", "sub"], "enforce_minimum_key_length": True},
+            options={"require": required, "enforce_minimum_key_length": True},
         )
     except jwt.InvalidTokenError as error:
         # Only the type's name, because PyJWT's message may contain the token.

@@ -120,6 +120,24 @@ class Executions:
         prefix = self._state_machine_arn.replace(":stateMachine:", ":execution:")
         return not execution_arn.startswith(f"{prefix}:")
 
+    def stop(self, execution_arn: str) -> bool:
+        """Stop an execution; `False` if it is over already, or does not exist.
+
+        Raises:
+            ExecutionsUnavailableError: the request failed; the execution may have been stopped.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        if self.state(execution_arn) is not ExecutionState.RUNNING:
+            return False
+        try:
+            self._client.stop_execution(
+                executionArn=execution_arn, error="Cancelled", cause="the task was cancelled"
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise ExecutionsUnavailableError(f"StopExecution: {error}") from error
+        return True
+
     def redrive(self, execution_arn: str) -> None:
         """Redrive an execution from its failed state.
 

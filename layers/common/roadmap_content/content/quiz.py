@@ -107,7 +107,7 @@ WITH incoming AS (
     INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions, total_questions,
         easy_count, medium_count, hard_count, generated_at)
     SELECT j.quiz_id, j.concept_id, :roadmap_id, CAST(d.questions AS json), j.total_questions,
-        j.easy_count, j.medium_count, j.hard_count, timezone('utc', now())
+        j.easy_count, j.medium_count, j.hard_count, content_now()
     FROM checked j
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(questions, ordinal)
         ON d.ordinal = j.ordinal
@@ -126,7 +126,7 @@ SELECT DISTINCT concept_id FROM quiz_metadata WHERE roadmap_id = :roadmap_id
 
 # The product may have written a second row beside the first: the newest is current.
 CURRENT = """
-SELECT DISTINCT ON (concept_id) concept_id, quiz_id, total_questions
+SELECT DISTINCT ON (concept_id) concept_id, quiz_id, total_questions, generated_at
 FROM quiz_metadata WHERE roadmap_id = :roadmap_id
 ORDER BY concept_id, generated_at DESC NULLS LAST, quiz_id DESC
 """

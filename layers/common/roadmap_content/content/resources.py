@@ -75,7 +75,7 @@ WITH incoming AS (
     INSERT INTO resource_recommendation_metadata
         (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)
     SELECT j.id, j.concept_id, :roadmap_id, CAST(d.resources AS json), j.resources_count,
-        j.search_queries_used, timezone('utc', now())
+        j.search_queries_used, content_now()
     FROM checked j
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(resources, ordinal)
         ON d.ordinal = j.ordinal
@@ -94,7 +94,7 @@ SELECT DISTINCT concept_id FROM resource_recommendation_metadata WHERE roadmap_i
 
 # The product may have written a second row beside the first: the newest is current.
 CURRENT = """
-SELECT DISTINCT ON (concept_id) concept_id, id, resources_count
+SELECT DISTINCT ON (concept_id) concept_id, id, resources_count, generated_at
 FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
 ORDER BY concept_id, generated_at DESC NULLS LAST, id DESC
 """

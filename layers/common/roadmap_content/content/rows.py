@@ -4,7 +4,8 @@ One round trip for all content types, each as one JSON value: a row at a time, t
 than the database.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -35,6 +36,24 @@ def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType,
     return {
         content_type: frozenset(found) for content_type, found in _ask(connection, SAVED, roadmap_id).items()
     }
+
+
+COMPLETE = text(
+    "SELECT c.concept_id FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id) WHERE "
+    "EXISTS (SELECT FROM tutorial_metadata t WHERE t.roadmap_id = :roadmap_id "
+    "AND t.concept_id = c.concept_id AND t.content_status = 'completed') AND "
+    "EXISTS (SELECT FROM resource_recommendation_metadata t WHERE t.roadmap_id = :roadmap_id "
+    "AND t.concept_id = c.concept_id) AND "
+    "EXISTS (SELECT FROM quiz_metadata t WHERE t.roadmap_id = :roadmap_id AND t.concept_id = c.concept_id)"
+)
+
+
+def complete_concepts(connection: Connection, roadmap_id: str, concept_ids: Sequence[str]) -> Sequence[str]:
+    """Of some concepts, those that have a completed row of every content type."""
+    if not concept_ids:
+        return []
+    parameters = {"roadmap_id": roadmap_id, "concept_ids": json.dumps(concept_ids)}
+    return connection.scalars(COMPLETE, parameters).all()
 
 
 def current_rows(connection: Connection, roadmap_id: str) -> dict[ContentType, dict[str, Row]]:

@@ -78,14 +78,14 @@ WITH incoming AS (
         'completed', j.content_version,
         NOT EXISTS (SELECT FROM tutorial_metadata higher WHERE higher.roadmap_id = :roadmap_id
             AND higher.concept_id = j.concept_id AND higher.content_version > j.content_version OFFSET 0),
-        j.estimated_completion_time, timezone('utc', now())
+        j.estimated_completion_time, content_now()
     FROM checked j WHERE j.row_status = 'new'
     ON CONFLICT (tutorial_id) DO NOTHING
     RETURNING concept_id, content_version
 ), completed AS (
     UPDATE tutorial_metadata t SET title = j.title, summary = j.summary, content_url = j.content_url,
         content_status = 'completed', estimated_completion_time = j.estimated_completion_time,
-        generated_at = timezone('utc', now())
+        generated_at = content_now()
     FROM checked j WHERE j.row_status = 'prepared' AND t.tutorial_id = j.tutorial_id
     RETURNING t.concept_id
 )
@@ -106,7 +106,8 @@ WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 # newest. `framework_data` holds the first 300 characters of the summary.
 CURRENT = """
 SELECT DISTINCT ON (concept_id)
-    concept_id, tutorial_id, content_url, content_version, left(summary, 300) AS summary
+    concept_id, tutorial_id, content_url, content_version, left(summary, 300) AS summary,
+    generated_at
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 ORDER BY concept_id, content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST,

@@ -27,6 +27,21 @@ class Settings:
         return self._text("CONTENT_BUCKET")
 
     @property
+    def cors_origins(self) -> frozenset[str]:
+        """The origins whose pages may call the API; none by default."""
+        return frozenset(filter(None, map(str.strip, self._environ.get("CORS_ORIGINS", "").split(","))))
+
+    @property
+    def event_bus(self) -> str:
+        """The name or ARN of the EventBridge bus for events; empty: no events."""
+        return self._environ.get("EVENT_BUS", "")
+
+    @property
+    def database_time_zone(self) -> str:
+        """The zone of the timestamps in the product's tables, by its name in PostgreSQL."""
+        return self._environ.get("DATABASE_TIME_ZONE", "") or "UTC"
+
+    @property
     def state_machine_arn(self) -> str:
         """The ARN of the state machine."""
         return self._text("STATE_MACHINE_ARN")

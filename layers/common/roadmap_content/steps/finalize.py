@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from functools import partial
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
+from ..content.kind import Row
 from ..content.rows import current_rows
 from ..contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ..errors import (
@@ -15,11 +17,17 @@ from ..errors import (
     RoadmapNotFoundError,
     StaleAttemptError,
     StorageUnavailableError,
+    TaskCancelledError,
     TaskNotFoundError,
 )
+from ..events import concept_failed, record_events, task_finalized
 from ..items import ContentType, Failure, Item, Stage
 from ..manifest import read_batch
-from ..postgres.transactions import DataRefusedError, transact
+from ..postgres.sqlstate import is_transient
+from ..postgres.transactions import DataRefusedError, diagnose, transact
+from ..product.concept_metadata import has_concept_metadata, project_concept_metadata
+from ..product.execution_logs import concept_failed_entry, task_finished_entry, write_log
+from ..roadmaps.framework import Framework
 from ..roadmaps.metadata import load_framework, lock_roadmap, write_framework
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -41,6 +49,11 @@ from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 from ..tasks.task import Task, read_task, record_outcome
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a word about this item")
+
+
+_CANCELLED = StateError(
+    error=TaskCancelledError.code, cause="the task was cancelled before the item was saved"
+)
 
 
 class LostBatch(Payload):
@@ -128,7 +141,7 @@ def finalize_attempt(
 
     def record(connection: Connection, *, project: bool = True) -> FinalizeResult:
         first(connection)
-        result = _record(connection, task_id, attempt, run_end, project=project)
+        result = _record(services, connection, task_id, attempt, run_end, project=project)
         if dry_run:
             connection.rollback()
         return result
@@ -142,7 +155,7 @@ def finalize_attempt(
 
 
 def _record(
-    connection: Connection, task_id: str, attempt: int, run_end: RunEnd, *, project: bool
+    services: Services, connection: Connection, task_id: str, attempt: int, run_end: RunEnd, *, project: bool
 ) -> FinalizeResult:
     task = read_task(connection, task_id)
     error = run_end.error
@@ -178,6 +191,7 @@ def _record(
         )
         if recorded:
             close_attempt(connection, task_id, attempt, outcome.missing)
+            _report(services, connection, task, outcome, message)
     if task.attempt == attempt:
         replace_current_failures(connection, task_id, attempt, group_failures(outcome.failures))
     return FinalizeResult(
@@ -188,6 +202,40 @@ def _record(
         missing=outcome.missing,
         changed=changed,
         error=error,
+    )
+
+
+def _report(
+    services: Services, connection: Connection, task: Task, outcome: Outcome, message: str | None
+) -> None:
+    """Tell what has been recorded: the concepts that an attempt of ours failed at, and the outcome."""
+    if task.attempt == 0:
+        return
+    by_concept: dict[str, list[Failure]] = {}
+    for failure in outcome.failures:
+        by_concept.setdefault(failure.item.concept_id, []).append(failure)
+    status = task.status if task.status == "cancelled" else outcome.status
+    failed = [
+        concept_failed(task.task_id, task.roadmap_id, task.attempt, *concept)
+        for concept in by_concept.items()
+    ]
+    finalized = task_finalized(task.task_id, task.roadmap_id, task.attempt, status, outcome.missing)
+    record_events(services, connection, [*failed, finalized])
+    write_log(
+        connection,
+        [
+            *(
+                concept_failed_entry(
+                    task.task_id,
+                    task.roadmap_id,
+                    task.attempt,
+                    event.data["concept_id"],
+                    event.data["items"],
+                )
+                for event in failed
+            ),
+            task_finished_entry(task.task_id, task.roadmap_id, task.attempt, status, message),
+        ],
     )
 
 
@@ -219,6 +267,8 @@ def _stand(
     rows = current_rows(connection, roadmap_id)
     saved = {content_type: frozenset(found) for content_type, found in rows.items()}
     missing = framework.missing(saved)
+    if task.status == "cancelled":
+        run_end = RunEnd(error=_CANCELLED, started_at=run_end.started_at)
     failures = _account(connection, task.task_id, attempt, missing, run_end)
     changed = []
     projected = framework.project(rows) if project else None
@@ -226,7 +276,31 @@ def _stand(
         write_framework(connection, roadmap_id, projected)
         logger.info("framework_data_updated", roadmap_id=roadmap_id)
         changed.append("framework_data")
+    if project and _project_concept_metadata(connection, roadmap_id, framework, rows):
+        changed.append("concept_metadata")
     return compute_outcome(framework, saved, failures), changed
+
+
+def _project_concept_metadata(
+    connection: Connection,
+    roadmap_id: str,
+    framework: Framework,
+    rows: Mapping[ContentType, Mapping[str, Row]],
+) -> bool:
+    """Project the product's table, where it exists; refused by it, write the other projections anyway."""
+    if not has_concept_metadata(connection):
+        return False
+    try:
+        with connection.begin_nested():
+            changed = project_concept_metadata(connection, roadmap_id, framework.nodes, rows)
+    except DBAPIError as error:
+        sqlstate, message = diagnose(error)
+        if is_transient(sqlstate):
+            raise
+        logger.error("concept_metadata_refused", roadmap_id=roadmap_id, sqlstate=sqlstate, reason=message)
+        return False
+    logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=changed)
+    return changed > 0
 
 
 def _account(
@@ -240,7 +314,7 @@ def _account(
     recorded = failures_of_attempt(connection, task_id, attempt)
     withdraw_failures(connection, task_id, attempt, recorded.keys() - set(missing))
     unexplained = {
-        item: Failure(item, Stage.WORKFLOW, cause.error, cause.reason, transient=True)
+        item: Failure(item, Stage.WORKFLOW, cause.error, cause.reason, transient=cause is not _CANCELLED)
         for item in missing
         if item not in recorded
         for cause in [run_end.explanations.get(item, run_end.error or _UNEXPLAINED)]
@@ -270,7 +344,7 @@ def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
     if task.completed_at is not None and recorded.get("attempt") == attempt:
         return float(recorded["duration_seconds"])
     started_at = run_end.started_at or task.updated_at.replace(tzinfo=UTC)
-    return (datetime.now(UTC) - started_at).total_seconds()
+    return max(0.0, (datetime.now(UTC) - started_at).total_seconds())
 
 
 def _counted(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:

@@ -7,11 +7,12 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from ..content.adopted_text import draft_from_text
 from ..content.kind import Draft, require_indexable
 from ..content.registry import CONTENT_KINDS
 from ..contracts import BatchReference, BatchRequest, Count, Payload
 from ..documents import Document
-from ..errors import ContentError, TransientError
+from ..errors import ContentError, TaskCancelledError, TransientError
 from ..generation.allowance import Allowance, Usage
 from ..generation.budget import TaskBudget
 from ..generation.generator import OutOfTimeError
@@ -32,7 +33,7 @@ from ..storage.staging import Staging
 from ..tasks.attempts import add_generated
 from ..tasks.claims import require_open
 from ..tasks.failures import record_failures, refusals
-from ..tasks.task import read_user_request
+from ..tasks.task import read_user_request, why_stopped
 
 _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
 """The namespace of ids that this system gives: the same item of the same attempt gets the same id twice."""
@@ -163,6 +164,7 @@ class _Preparation:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
         self._bucket = services.bucket
+        self._engine = services.engine
         self._staging = Staging(services.bucket, request.plan.roadmap_id)
         self._generator = services.generator
         self._budget = TaskBudget(services.engine, services.settings, request.plan.task_id, deadline)
@@ -200,7 +202,8 @@ class _Preparation:
             case Remedy.KEEP:
                 pass
             case Remedy.GENERATE:
-                self._generate(item, concept)
+                if item in self._known.refusals or not self._adopt_text(item, concept):
+                    self._generate(item, concept)
             case Remedy.REJECT:
                 assert refusal is not None  # noqa: S101 - nothing else is a reason to reject
                 self._reject(item, refusal)
@@ -223,12 +226,41 @@ class _Preparation:
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
     def _generate(self, item: Item, concept: Concept) -> None:
+        self._require_not_cancelled()
         version = self._free_version(item)  # before: nothing stands between what is made and its staging
         draft = self._draft(item, concept).model_dump(mode="json")
         content = self._kind.check(
             {self._kind.id_field: self._new_id(item)} | draft | self._kind.complete(draft, version)
         )
         self._staging.write(item, content)
+
+    def _adopt_text(self, item: Item, concept: Concept) -> bool:
+        """Stage a text that lies above every version with a row; `False` if there is none.
+
+        It was paid for, and its row never saved. One that was refused before is not taken again.
+        """
+        found = None
+        version = self._known.versions.get(item.concept_id, 0) + 1
+        if self._kind.versions_sql is None:
+            return False
+        while text := self._bucket.get(tutorial_key(self._plan.roadmap_id, item.concept_id, version)):
+            found = version, text.body
+            version += 1
+        draft = None if found is None else draft_from_text(found[1], concept.name)
+        if found is None or draft is None:
+            return False
+        identity = {self._kind.id_field: self._new_id(item)}
+        content = self._kind.check(identity | draft | self._kind.complete(draft, found[0]))
+        self._staging.write(item, content)
+        logger.info("tutorial_text_adopted", item=item, version=found[0])
+        return True
+
+    def _require_not_cancelled(self) -> None:
+        """Asked before each item that is made: cancelling is obeyed within the time of one."""
+        task_id = self._plan.task_id
+        reason = transact(self._engine, lambda connection: why_stopped(connection, task_id), self._deadline)
+        if reason is not None:
+            raise TaskCancelledError(f"{reason} before the item was generated")
 
     def _draft(self, item: Item, concept: Concept) -> Draft:
         """Have the item made, and count what that took, whether or not anything came of it."""

@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import Payload, PayloadT, parse
 from ..errors import ContentError, frames_of, named
+from ..events import deliver_events
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+DELIVERY_SECONDS = 10.0
+"""The time for events at an invocation's end. The sweep sends what is not sent in it."""
 
 Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
@@ -28,8 +32,9 @@ def step_handler(
         logger.set_correlation_id(_execution_arn(event))
         logger.append_keys(**_identifiers(event))
         request = parse(request_type, event)
+        deadline = Deadline.of(context)
         try:
-            result = step(request, services, Deadline.of(context))
+            result = step(request, services, deadline)
         except ContentError:
             raise
         except Exception as unnamed:  # noqa: BLE001 - it is raised again under a name
@@ -37,6 +42,8 @@ def step_handler(
             logger.error("step_failed", error_code=error.code, reason=str(error), frames=frames_of(unnamed))
             # `from None`: what Step Functions and the log keep of it must not quote SQL or content.
             raise error from None
+        finally:
+            deliver_events(services, deadline.within(DELIVERY_SECONDS))
         return result.model_dump(mode="json")
 
     return handler

@@ -2,7 +2,14 @@
 
 from sqlalchemy import Connection, text
 
-from migrations import MigrationRunningError, current_revision, is_newer_than_this_code, migrate_at_once
+from migrations import (
+    MigrationRunningError,
+    UnknownTimeZoneError,
+    current_revision,
+    is_newer_than_this_code,
+    migrate_at_once,
+    use_time_zone,
+)
 
 from ..contracts import Payload
 from ..errors import PermanentError
@@ -14,7 +21,7 @@ from ..services import Services
 
 
 class MigrationRefusedError(PermanentError):
-    """Another migration of the database is running."""
+    """Another migration of the database is running, or PostgreSQL does not know the time zone."""
 
     code = "MigrationRefused"
 
@@ -56,6 +63,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
             logger.warning("schema_is_newer", revision=before)
         else:
             migrate_at_once(connection)
+            use_time_zone(connection, services.settings.database_time_zone)
         if services.settings.database_session == "role":
             for name, value in session_limits().items():
                 connection.execute(text(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'"))
@@ -68,7 +76,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     engine = services.open_engine(statement_timeout=seconds)
     try:
         result = transact(engine, migrate, deadline)
-    except MigrationRunningError as error:
+    except (MigrationRunningError, UnknownTimeZoneError) as error:
         raise MigrationRefusedError(str(error)) from error
     finally:
         engine.dispose()

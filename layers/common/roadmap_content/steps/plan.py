@@ -18,7 +18,7 @@ from ..tasks.attempts import CONSOLE, AttemptStart, Cause, record_plan
 from ..tasks.claims import claim_in_run, require_open
 from ..tasks.failures import refused_items
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
-from ..tasks.task import Task, read_task, set_current_step
+from ..tasks.task import Task, read_task
 
 
 class PlanRequest(Payload):
@@ -56,7 +56,6 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
 
     def read(connection: Connection) -> tuple[TaskSnapshot, frozenset[Item]]:
         snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
-        set_current_step(connection, task_id, attempt, "saving")
         record_plan(connection, task_id, attempt, count_by_type(snapshot.missing))
         return snapshot, refused_items(connection, task_id)
 

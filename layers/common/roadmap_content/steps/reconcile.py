@@ -17,7 +17,9 @@ from sqlalchemy import Connection
 
 from ..contracts import Count, Payload, RunInput, StateError
 from ..errors import ContentError, RoadmapLockedError, TaskNotFoundError, TransientError, named
+from ..events import deliver_events, prune_events
 from ..postgres.transactions import transact
+from ..product.ownership import is_at_work_elsewhere, is_ours
 from ..roadmaps.metadata import lock_roadmap_at_once
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -30,6 +32,7 @@ from ..tasks.task import (
     Task,
     lock_task_at_once,
     processing_tasks,
+    read_product_work,
     read_task,
     tasks_of_execution,
 )
@@ -112,6 +115,9 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     repairs: list[Repair] = []
     refused: dict[str, ContentError] = {}
     locked: list[str] = []
+    if request.detail is None and not request.dry_run:
+        deliver_events(services, deadline.within(deadline.remaining / 2))
+        prune_events(services, deadline)
     checked = 0
     finished = True
     # Whoever holds a lock may have let go by the end: those tasks come again, once.
@@ -213,6 +219,8 @@ def _reconcile_task(
             return None
         if request.detail is not None and not request.dry_run:
             task = claim_to_record(services, task, request.detail.execution_arn, deadline)
+        if not is_ours(task) or _is_at_work_elsewhere(services, task, deadline):
+            return None
 
         def first(connection: Connection) -> None:
             if is_sweep:
@@ -241,6 +249,11 @@ def _record_refusal(services: Services, task_id: str, error: ContentError, deadl
         transact(services.engine, record, deadline.within(TASK_SECONDS))
     except ContentError as unrecorded:
         logger.warning("check_not_recorded", task_id=task_id, error_code=unrecorded.code)
+
+
+def _is_at_work_elsewhere(services: Services, task: Task, deadline: Deadline) -> bool:
+    work = transact(services.engine, lambda connection: read_product_work(connection, task.task_id), deadline)
+    return is_at_work_elsewhere(task, work)
 
 
 def _what_ended(task: Task, end: ExecutionEnd | None) -> StateError | None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from ..content.kind import Row, require_indexable, save_parameters
 from ..content.registry import CONTENT_KINDS
+from ..content.rows import complete_concepts
 from ..contracts import BatchReference, BatchRequest, Count, Payload, StateError
 from ..errors import (
     ConceptIdTooLongError,
@@ -22,13 +23,16 @@ from ..errors import (
     PermanentError,
     RoadmapNotFoundError,
     StorageUnavailableError,
+    TaskCancelledError,
     TransientError,
     VersionTakenError,
 )
-from ..items import Failure, Item, Stage
+from ..events import batch_saved, concept_completed, record_events
+from ..items import ContentType, Failure, Item, Stage
 from ..manifest import read_batch
 from ..postgres.partial_save import save_in_parts
 from ..postgres.transactions import DataRefusedError, transact
+from ..product.execution_logs import concept_completed_entry, write_log
 from ..roadmaps.framework import Concept
 from ..roadmaps.metadata import lock_roadmap
 from ..runtime.deadline import Deadline
@@ -39,6 +43,7 @@ from ..storage.bucket import ObjectTooLargeError, in_parallel
 from ..storage.keys import fingerprint
 from ..storage.staging import Staging, fingerprint_of_large
 from ..tasks.failures import record_failures
+from ..tasks.task import why_stopped
 
 PORTION = 64
 """Items that are read and saved together: so many of the largest fit into a function's memory."""
@@ -69,6 +74,7 @@ class Ready(NamedTuple):
     """An item that can be given to the database."""
 
     item: Item
+    name: str
     row: Row
     content_fingerprint: str
 
@@ -136,6 +142,7 @@ class Saver:
         self._kind = CONTENT_KINDS[request.batch.content_type]
         self._batch = request.batch
         self._generate_error = request.generate_error
+        self._services = services
         self._bucket = services.bucket
         self._staging = Staging(services.bucket, request.plan.roadmap_id)
 
@@ -145,19 +152,20 @@ class Saver:
         try:
             require_indexable(self._plan.roadmap_id, item.concept_id)
             body = self._staging.read(item)
-            return self._not_staged(item) if body is None else self._ready(item, body)
+            return self._not_staged(item) if body is None else self._ready(item, concept, body)
         except ObjectTooLargeError as error:
             return _failure(item, error, fingerprint_of_large(error))
         except (ConceptIdTooLongError, StorageUnavailableError) as error:
             return _failure(item, error)
 
-    def _ready(self, item: Item, body: bytes) -> Ready | Failure:
+    def _ready(self, item: Item, concept: Concept, body: bytes) -> Ready | Failure:
         try:
             content = self._kind.parse(body)
         except InvalidContentError as error:
             return _failure(item, error, fingerprint(body))
         row = self._kind.to_row(self._plan.roadmap_id, item.concept_id, content)
-        return Ready(item, self._kind.publish(self._bucket, row, content), fingerprint(body))
+        published = self._kind.publish(self._bucket, row, content)
+        return Ready(item, concept.name, published, fingerprint(body))
 
     def _not_staged(self, item: Item) -> Failure:
         """A consequence: why it was not staged, Generate has recorded if it could."""
@@ -195,6 +203,12 @@ class Saver:
         if ready and not lock_roadmap(connection, self._plan.roadmap_id):
             missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
             failures += [_failure(entry.item, missing) for entry in ready]
+        elif ready and (reason := why_stopped(connection, self._plan.task_id)):
+            cancelled = f"{reason} before the item was saved"
+            failures += [
+                Failure(entry.item, Stage.WORKFLOW, TaskCancelledError.code, cancelled, transient=False)
+                for entry in ready
+            ]
         elif ready:
             write = self._write_in_parts if in_parts else self._write
             failures += write(connection, ready)
@@ -203,7 +217,33 @@ class Saver:
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
         record_failures(connection, plan.task_id, plan.attempt, causes)
         record_failures(connection, plan.task_id, plan.attempt, consequences, keep=True)
+        self._report(connection, ready, failures)
         return failures
+
+    def _report(self, connection: Connection, ready: Sequence[Ready], failures: Sequence[Failure]) -> None:
+        """Tell what the transaction brings about: the batch, and the concepts that are complete with it."""
+        plan, batch = self._plan, self._batch
+        lost = {failure.item for failure in failures}
+        saved = {entry.item.concept_id: entry.name for entry in ready if entry.item not in lost}
+        names = {
+            concept_id: saved[concept_id]
+            for concept_id in complete_concepts(connection, plan.roadmap_id, list(saved))
+        }
+        subject = plan.task_id, plan.roadmap_id, plan.attempt
+        counts = batch.items - len(failures), len(failures)
+        record_events(
+            self._services,
+            connection,
+            [
+                *(concept_completed(*subject, *concept) for concept in names.items()),
+                batch_saved(*subject, batch.number, batch.content_type, *counts),
+            ],
+        )
+        entries = [
+            concept_completed_entry(*subject, *concept, completed=list(ContentType))
+            for concept in names.items()
+        ]
+        write_log(connection, entries)
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement, which judges each of them; the refused ones."""
@@ -222,7 +262,7 @@ class Saver:
             return failures + self._write_in_parts(connection, suspects, 1)
         return failures + [
             Failure(item, Stage.SAVE, refusal.sqlstate, str(refusal), False, content_fingerprint)
-            for (item, _, content_fingerprint), refusal in zip(
+            for (item, _, _, content_fingerprint), refusal in zip(
                 suspects, outcome.refused.values(), strict=True
             )
         ]

@@ -11,10 +11,13 @@ from sqlalchemy import Connection, text
 
 from .failures import storable_text
 
+# Only tasks of ours: one that was never claimed, or whose roadmap its user has deleted, is left alone.
 # Who has waited longest comes first: since the last check, or since the last change where there was none.
 DUE = text("""
 SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
-WHERE (t.status IN ('completed', 'partial_failure', 'failed') OR (t.status = 'cancelled' AND t.attempt > 0))
+WHERE t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
+    AND NOT EXISTS (SELECT FROM roadmap_metadata r
+        WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL)
     AND (c.checked_at IS NULL OR c.checked_at < timezone('utc', now()) - make_interval(secs => :every))
     AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY coalesce(c.checked_at, t.updated_at), t.task_id LIMIT :limit

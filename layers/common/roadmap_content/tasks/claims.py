@@ -9,12 +9,20 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from ..aws.executions import Executions, ExecutionState
-from ..errors import ClaimRefusedError, StaleAttemptError
+from ..errors import (
+    AtWorkElsewhereError,
+    ClaimRefusedError,
+    NotAtContentStageError,
+    StaleAttemptError,
+    TaskCancelledError,
+)
+from ..events import attempt_started, record_events
 from ..postgres.transactions import transact
+from ..product.ownership import why_not_startable
 from ..runtime.deadline import Deadline
 from ..services import Services
 from .attempts import CONSOLE, AttemptStart, Cause, open_attempt
-from .task import Task, claim_row, read_task
+from .task import Task, claim_row, read_product_work, read_task
 
 STARTING = timedelta(seconds=60)
 """How long an attempt may be claimed before its execution is there: then its starter has died."""
@@ -41,7 +49,13 @@ def is_open(task: Task, execution_arn: str) -> bool:
 
 
 def claim(
-    services: Services, task: Task, execution_arn: str, deadline: Deadline, start: AttemptStart
+    services: Services,
+    task: Task,
+    execution_arn: str,
+    deadline: Deadline,
+    start: AttemptStart,
+    *,
+    take_over: bool = False,
 ) -> Task:
     """Claim the attempt after the one that `task` was read at, for an execution that is not running yet.
 
@@ -49,11 +63,13 @@ def claim(
 
     Raises:
         ClaimRefusedError: another execution is at work on the task, or was quicker.
+        NotAtContentStageError: the product has not brought the task to its content yet.
+        AtWorkElsewhereError: the product is at work on it, and it is not to be taken over.
         DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
     """
     if is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
-    return _take(services, task, execution_arn, deadline, start)
+    return _take(services, task, execution_arn, deadline, start, take_over=take_over)
 
 
 def claim_in_run(
@@ -67,6 +83,7 @@ def claim_in_run(
     """Claim an attempt for the execution that asks. One that has an open attempt already keeps it.
 
     Raises:
+        TaskCancelledError: the task was cancelled while the execution was at work on it.
         StaleAttemptError: the execution is over, and this is a step of it that is delivered late.
         ClaimRefusedError: another execution is at work on the task, or was quicker.
         DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
@@ -74,12 +91,23 @@ def claim_in_run(
     if is_open(task, execution_arn):
         return task
     if task.execution_arn == execution_arn:
+        if task.status == "cancelled" and not _has_ended(services, task, deadline):
+            raise TaskCancelledError(f"task {task.task_id} was cancelled during attempt {task.attempt}")
         # The attempt has its outcome: only a redrive brings the execution to life again.
         if services.executions.state(execution_arn) is not ExecutionState.RUNNING:
             raise StaleAttemptError(f"{execution_arn} is over, and so is attempt {task.attempt}")
     elif is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
     return _take(services, task, execution_arn, deadline, start, redrive_count)
+
+
+def _has_ended(services: Services, task: Task, deadline: Deadline) -> bool:
+    """Whether the outcome of a task's attempt has been recorded. A canceller, too, sets `completed_at`."""
+    return transact(
+        services.engine,
+        lambda connection: read_product_work(connection, task.task_id).attempt_ended,
+        deadline,
+    )
 
 
 def _take(
@@ -89,11 +117,20 @@ def _take(
     deadline: Deadline,
     start: AttemptStart,
     redrive_count: int = 0,
+    *,
+    take_over: bool = False,
 ) -> Task:
     def take(connection: Connection) -> Task:
+        work = read_product_work(connection, task.task_id)
+        if refusal := why_not_startable(task, work, take_over=take_over):
+            raise refusal
         claimed = claim_row(connection, task.task_id, task.attempt, execution_arn)
         if claimed:
             open_attempt(connection, task.task_id, task.attempt + 1, execution_arn, start, redrive_count)
+            started = attempt_started(
+                task.task_id, task.roadmap_id, task.attempt + 1, start.actor, str(start.cause)
+            )
+            record_events(services, connection, [started])
         now = read_task(connection, task.task_id)
         # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
         ours = (now.attempt, now.execution_arn) == (task.attempt + 1, execution_arn)
@@ -108,13 +145,15 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
     """Claim a task's first attempt for an execution that ended before it got to; the task as it is then.
 
     Without an attempt its end would have no place, and the task would stay pending for ever. A task that has
-    been claimed, by whomever, or cancelled, is left alone.
+    been claimed, by whomever, or cancelled, is left alone; so is one that the product is at work on.
     """
     if task.attempt > 0 or task.status == "cancelled":
         return task
     try:
         start = AttemptStart(CONSOLE, Cause.FIRST_RUN)
         return _take(services, task, execution_arn, deadline, start)
+    except (AtWorkElsewhereError, NotAtContentStageError):
+        return task
     except ClaimRefusedError:
         return transact(services.engine, lambda connection: read_task(connection, task.task_id), deadline)
 
@@ -124,9 +163,12 @@ def require_open(connection: Connection, task_id: str, attempt: int, execution_a
 
     Raises:
         TaskNotFoundError: there is no such task.
+        TaskCancelledError: the task is cancelled.
         StaleAttemptError: the attempt is over, or the row names another one, or another execution for it.
     """
     task = read_task(connection, task_id)
+    if task.status == "cancelled":
+        raise TaskCancelledError(f"task {task_id} is cancelled")
     if task.attempt != attempt or not is_open(task, execution_arn):
         over = " (over)" if task.completed_at is not None else ""
         raise StaleAttemptError(

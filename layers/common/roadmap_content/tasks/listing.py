@@ -57,6 +57,11 @@ class TaskFilter:
         return {name: value for name, value in columns.items() if value is not None}
 
 
+def _local(parameter: str) -> str:
+    """A parameter in UTC, as the product's columns hold it."""
+    return f"timezone(content_time_zone(), timezone('UTC', CAST(:{parameter} AS timestamp)))"
+
+
 class Key(NamedTuple):
     """The place of a task in a list."""
 
@@ -76,7 +81,9 @@ class Selection(NamedTuple):
         """The part of the list behind a place."""
         if key is None:
             return self
-        condition = f"({self.order}.created_at, {self.order}.task_id) < (:key_created_at, :key_task_id)"
+        condition = (
+            f"({self.order}.created_at, {self.order}.task_id) < ({_local('key_created_at')}, :key_task_id)"
+        )
         named = {"key_created_at": key.created_at, "key_task_id": key.task_id}
         return self._replace(where=[*self.where, condition], parameters={**self.parameters, **named})
 
@@ -86,9 +93,13 @@ class Selection(NamedTuple):
         return f"SELECT {columns} FROM {self.source} WHERE {where}"
 
 
+# The columns hold local time of the database's owner; pages, cursors and filters are in UTC.
 _ROW = """
-SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt, t.updated_at,
-    t.created_at, t.completed_at, CAST(t.execution_summary AS text) AS execution_summary, f.groups
+SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt,
+    timezone('UTC', timezone(content_time_zone(), t.updated_at)) AS updated_at,
+    timezone('UTC', timezone(content_time_zone(), t.created_at)) AS created_at,
+    timezone('UTC', timezone(content_time_zone(), t.completed_at)) AS completed_at,
+    CAST(t.execution_summary AS text) AS execution_summary, f.groups
 FROM page p JOIN roadmap_tasks t USING (task_id)
 LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
 LEFT JOIN LATERAL (
@@ -141,8 +152,8 @@ def task_conditions(connection: Connection, task_filter: TaskFilter) -> tuple[li
         parameters["task_ids"] = json.dumps(task_filter.task_ids)
     for name, condition in (
         ("user_id", "t.user_id = :user_id"),
-        ("updated_after", "t.updated_at >= :updated_after"),
-        ("updated_before", "t.updated_at < :updated_before"),
+        ("updated_after", f"t.updated_at >= {_local('updated_after')}"),
+        ("updated_before", f"t.updated_at < {_local('updated_before')}"),
     ):
         if (value := getattr(task_filter, name)) is not None:
             where.append(condition)

@@ -8,17 +8,21 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from ..documents import UndecodableError, decode
 from ..errors import RoadmapLockedError, TaskNotFoundError
 
+# Times are stored in the zone of the database's owner, and read in UTC.
 _READ = """
 SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
     CAST(failed_concepts AS text) AS failed_concepts,
-    CAST(execution_summary AS text) AS execution_summary, updated_at, completed_at
+    CAST(execution_summary AS text) AS execution_summary,
+    timezone('UTC', timezone(content_time_zone(), created_at)) AS created_at,
+    timezone('UTC', timezone(content_time_zone(), updated_at)) AS updated_at,
+    timezone('UTC', timezone(content_time_zone(), completed_at)) AS completed_at
 FROM roadmap_tasks WHERE task_id = :task_id
 """
 READ = text(_READ)
@@ -34,28 +38,44 @@ REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_
 # Promises: of all that read the same attempt, one gets the next. The claimed attempt is the row's alone.
 CLAIM = text("""
 UPDATE roadmap_tasks SET
-    attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing', current_step = 'planning',
-    completed_at = NULL, error_message = NULL, updated_at = timezone('utc', now())
+    attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing',
+    current_step = 'content_generation', completed_at = NULL, error_message = NULL, updated_at = content_now()
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# Promises: only the row's own attempt writes; a cancelled task stays cancelled.
+# Promises: only the row's own attempt writes; a cancelled task keeps what its canceller wrote. Steps are the
+# product's: its pages know no others.
 RECORD = text("""
 UPDATE roadmap_tasks SET
     status = CASE status WHEN 'cancelled' THEN status ELSE :status END,
-    current_step = :current_step,
+    current_step = CASE status WHEN 'cancelled' THEN current_step ELSE :current_step END,
     failed_concepts = CAST(:failed_concepts AS json),
     execution_summary = CAST(:execution_summary AS json),
-    error_message = :error_message,
-    completed_at = coalesce(completed_at, timezone('utc', now())),
-    updated_at = timezone('utc', now())
+    error_message = CASE status WHEN 'cancelled' THEN error_message ELSE :error_message END,
+    completed_at = coalesce(completed_at, content_now()),
+    updated_at = content_now()
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# Leaves `updated_at` at the time of the claim, from which the attempt's duration is counted.
-STEP = text("""
-UPDATE roadmap_tasks SET current_step = :current_step
-WHERE task_id = :task_id AND attempt = :attempt AND status = 'processing'
+CANCEL = text("""
+UPDATE roadmap_tasks SET status = 'cancelled', error_message = :message,
+    completed_at = coalesce(completed_at, content_now()), updated_at = content_now()
+WHERE task_id = :task_id AND status NOT IN ('completed', 'cancelled')
+""")
+
+WHY_STOPPED = text("""
+SELECT CASE WHEN t.status = 'cancelled' THEN 'the task was cancelled'
+    WHEN r.deleted_at IS NOT NULL THEN 'the roadmap was deleted' END
+FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id
+""")
+
+# Only the product's table has the column `celery_task_id`. Without it, the name in the inner query means the
+# NULL of `absent`.
+PRODUCT_WORK = text("""
+SELECT (SELECT celery_task_id FROM roadmap_tasks t WHERE t.task_id = :task_id) AS queue_id,
+    EXISTS (SELECT FROM content_attempts a JOIN roadmap_tasks t USING (task_id, attempt)
+        WHERE a.task_id = :task_id AND a.ended_at IS NOT NULL) AS attempt_ended
+FROM (SELECT CAST(NULL AS text) AS celery_task_id) AS absent
 """)
 
 # Also the task of an execution that ended before it had claimed an attempt: only its input names it.
@@ -64,12 +84,11 @@ SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 """)
 
-# Oldest first, so that whatever a sweep does not get to is not forgotten.
+# Only tasks of ours. Oldest first, so that whatever a sweep does not get to is not forgotten.
 PROCESSING = text("""
 SELECT task_id FROM roadmap_tasks
-WHERE status = 'processing' AND updated_at NOT BETWEEN
-    timezone('utc', now()) - make_interval(secs => :starting)
-    AND timezone('utc', now()) + make_interval(secs => :starting)
+WHERE status = 'processing' AND attempt > 0 AND updated_at NOT BETWEEN
+    content_now() - make_interval(secs => :starting) AND content_now() + make_interval(secs => :starting)
     AND task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY updated_at LIMIT :limit
 """)
@@ -77,12 +96,13 @@ ORDER BY updated_at LIMIT :limit
 LONG_PROCESSING = text("""
 SELECT task_id FROM roadmap_tasks
 WHERE status = 'processing' AND attempt > 0
-    AND updated_at < timezone('utc', now()) - make_interval(secs => :seconds)
+    AND updated_at < content_now() - make_interval(secs => :seconds)
 ORDER BY updated_at LIMIT :limit
 """)
 
 EXTRAS = text("""
-SELECT t.created_at, r.title, coalesce(g.tokens, 0) AS tokens
+SELECT timezone('UTC', timezone(content_time_zone(), t.created_at)) AS created_at,
+    r.title, coalesce(g.tokens, 0) AS tokens
 FROM roadmap_tasks t
 LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
 LEFT JOIN generation_tokens g ON g.task_id = t.task_id
@@ -90,9 +110,19 @@ WHERE t.task_id = :task_id
 """)
 
 
+class ProductWork(NamedTuple):
+    """What a task's row and the audit trail show of work that is not ours."""
+
+    queue_id: str | None
+    """The task's id in the product's queue (`celery_task_id`); `None` in a database that has no queue."""
+
+    attempt_ended: bool
+    """Whether the outcome of the row's attempt has been recorded."""
+
+
 @dataclass(frozen=True)
 class Task:
-    """One row of `roadmap_tasks`. Times are UTC without a zone, as the columns are."""
+    """One row of `roadmap_tasks`. Times are UTC without a zone."""
 
     task_id: str
     user_id: str
@@ -104,6 +134,7 @@ class Task:
     error_message: str | None
     failed_concepts: str | None
     execution_summary: str | None
+    created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
 
@@ -172,9 +203,21 @@ def claim_row(connection: Connection, task_id: str, attempt: int, execution_arn:
     return claimed.rowcount == 1
 
 
-def set_current_step(connection: Connection, task_id: str, attempt: int, current_step: str) -> None:
-    """Say in the task what its attempt is doing."""
-    connection.execute(STEP, {"task_id": task_id, "attempt": attempt, "current_step": current_step})
+def cancel_row(connection: Connection, task_id: str, message: str) -> bool:
+    """Cancel a task; `False` if it is completed, or cancelled already."""
+    return connection.execute(CANCEL, {"task_id": task_id, "message": message}).rowcount == 1
+
+
+def why_stopped(connection: Connection, task_id: str) -> str | None:
+    """Why nothing further may be started for a task: it is cancelled, or its roadmap deleted; else `None`."""
+    reason: str | None = connection.scalar(WHY_STOPPED, {"task_id": task_id})
+    return reason
+
+
+def read_product_work(connection: Connection, task_id: str) -> ProductWork:
+    """Read what shows whether the product is at work on a task."""
+    row = connection.execute(PRODUCT_WORK, {"task_id": task_id}).one()
+    return ProductWork(row.queue_id, row.attempt_ended)
 
 
 def record_outcome(
@@ -194,7 +237,7 @@ def record_outcome(
             "task_id": task_id,
             "attempt": attempt,
             "status": status,
-            "current_step": status,
+            "current_step": "completed" if status == "completed" else "content_generation",
             "failed_concepts": None if failed_concepts is None else json.dumps(failed_concepts),
             "execution_summary": json.dumps(execution_summary),
             "error_message": error_message,

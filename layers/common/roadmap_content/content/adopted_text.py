@@ -1,0 +1,54 @@
+"""A tutorial's fields, derived from a text that is all there is of it. No I/O.
+
+The product stores a text before it saves the row. A text without a row has been paid for.
+"""
+
+import math
+import re
+
+from ..documents import Document, unstorable
+
+MAX_TITLE, MAX_SUMMARY = 500, 300
+
+WORDS_A_MINUTE, CHARACTERS_A_MINUTE = 200, 400
+"""Reading speed; of Chinese and Japanese, in characters."""
+
+_HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$")
+_IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+
+
+def draft_from_text(body: bytes, concept_name: str) -> Document | None:
+    """The fields of a tutorial's draft; `None` for a text that is none."""
+    try:
+        markdown = body.decode()
+    except UnicodeDecodeError:
+        return None
+    if not markdown.strip() or unstorable(markdown):
+        return None
+    lines = [line.strip() for line in markdown.splitlines()]
+    headings = [match[1] for line in lines if (match := _HEADING.match(line))]
+    plain = " ".join(_paragraph(lines))
+    ideographs = len(_IDEOGRAPHS.findall(markdown))
+    words = len(_IDEOGRAPHS.sub(" ", markdown).split())
+    return {
+        "title": (headings[0] if headings else concept_name)[:MAX_TITLE],
+        "summary": (plain or concept_name)[:MAX_SUMMARY],
+        "estimated_completion_time": math.ceil(words / WORDS_A_MINUTE + ideographs / CHARACTERS_A_MINUTE),
+        "markdown": markdown,
+    }
+
+
+def _paragraph(lines: list[str]) -> list[str]:
+    """The first paragraph of prose: neither a heading, a list, a table, a quote nor code."""
+    found: list[str] = []
+    in_code = False
+    for line in lines:
+        if line.startswith("```"):
+            in_code = not in_code
+            continue
+        if in_code or not line or line.startswith(("#", "|", ">", "- ", "* ", "!")):
+            if found:
+                break
+            continue
+        found.append(line)
+    return found

@@ -1,0 +1,56 @@
+"""Ownership: whether a task is ours to start, or the product's. No I/O.
+
+A task is ours after its first claim. The product may queue a task of ours in its own workers again, after
+our attempt has ended: then it is at work on it, and we are not.
+"""
+
+from ..errors import AtWorkElsewhereError, ContentError, NotAtContentStageError
+from ..tasks.task import ProductWork, Task
+
+STEPS_BEFORE_CONTENT = frozenset(
+    {
+        "intent_analysis",
+        "curriculum_design",
+        "structure_validation",
+        "validation_edit_plan_analysis",
+        "edit_plan_analysis",
+        "roadmap_edit",
+        "human_review",
+    }
+)
+"""The product's steps that make or change a roadmap, before its content is generated."""
+
+
+def is_ours(task: Task) -> bool:
+    """Whether the sweep and other automatic work may change a task."""
+    return task.attempt > 0
+
+
+def is_at_work_elsewhere(task: Task, work: ProductWork) -> bool:
+    """Whether the product is processing a task, or has it in its queue."""
+    if task.attempt > 0 and not (work.attempt_ended and work.queue_id):
+        return False
+    return task.status == "processing" or (task.status == "pending" and work.queue_id is not None)
+
+
+def reached_content(task: Task) -> bool:
+    """Whether a task has a roadmap, and nothing before its content is left to do."""
+    if task.roadmap_id is None or task.status == "human_review_pending":
+        return False
+    return task.attempt > 0 or task.status == "completed" or task.current_step not in STEPS_BEFORE_CONTENT
+
+
+def why_not_startable(task: Task, work: ProductWork, *, take_over: bool) -> ContentError | None:
+    """The reason why no attempt may be started at a task; `take_over` overrides the product's own work."""
+    if not reached_content(task):
+        return NotAtContentStageError(
+            f"task {task.task_id} has not reached content generation: it is {task.status} "
+            f"at {task.current_step}",
+            task.current_step,
+        )
+    if is_at_work_elsewhere(task, work) and not take_over:
+        return AtWorkElsewhereError(
+            f"task {task.task_id} is {task.status} in the product's workers; "
+            "take_over=true starts an attempt all the same"
+        )
+    return None

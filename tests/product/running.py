@@ -1,0 +1,54 @@
+"""A retry as its user asks for it, and the run that it starts, step by step."""
+
+from roadmap_content.api.retry import RetryAnswer, retry_task
+from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.errors import ContentError
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.services import Services
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.plan import PlanRequest, plan_batches
+from roadmap_content.steps.reconcile import ReconcileRequest, ReconcileResult, reconcile
+from roadmap_content.steps.save import save_batch
+from roadmap_content.tasks.attempts import user_start
+from tests.factories import USER
+
+
+def deadline() -> Deadline:
+    """Time enough."""
+    return Deadline.after(60)
+
+
+def retry(services: Services, task_id: str = "t-1", *, take_over: bool = False) -> RetryAnswer:
+    """`POST …/retry`, without the run that it starts."""
+    return retry_task(services, task_id, USER, deadline(), user_start(USER), take_over=take_over)
+
+
+def run(services: Services, answer: RetryAnswer) -> None:
+    """The run that a retry has started, to its end."""
+    assert answer.execution_arn is not None
+    execution = Execution(arn=answer.execution_arn)
+    given = RunInput(task_id=answer.task_id, attempt=answer.attempt)
+    planned = plan_batches(PlanRequest(input=given, execution=execution), services, deadline())
+    for batch in planned.batches:
+        request = BatchRequest(plan=planned.plan, batch=batch, execution_arn=execution.arn)
+        try:
+            generate_content(request, services, deadline())
+        except ContentError as error:  # caught by the state machine, which goes on to save
+            caught = StateError(error=type(error).__name__, cause=str(error))
+            request = request.model_copy(update={"generate_error": caught})
+        save_batch(request, services, deadline())
+    finalize_task(FinalizeRequest(input=given, execution=execution, plan=planned.plan), services, deadline())
+
+
+def heal(services: Services, task_id: str = "t-1") -> RetryAnswer:
+    """One POST, and the run that it starts where something is missing."""
+    answer = retry(services, task_id)
+    if answer.status == "processing":
+        run(services, answer)
+    return answer
+
+
+def sweep(services: Services) -> list[ReconcileResult]:
+    """Sweeps of a whole round: every finished task is looked at."""
+    return [reconcile(ReconcileRequest(), services, deadline()) for _ in range(2)]

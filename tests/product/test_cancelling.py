@@ -1,0 +1,156 @@
+"""Cancelling: obeyed within one item's time, left as its author wrote it, and taken back by a retry."""
+
+import pytest
+
+from roadmap_content.api.cancel import cancel_task
+from roadmap_content.aws.executions import ExecutionState
+from roadmap_content.contracts import Execution, RunInput
+from roadmap_content.errors import NotCancellableError, TaskCancelledError, TaskNotFoundError
+from roadmap_content.generation.generator import Generator
+from roadmap_content.items import ContentType
+from roadmap_content.steps.plan import PlanRequest, plan_batches
+from tests.factories import USER
+from tests.integration.pipeline import Pipeline, RecordedExecutions
+from tests.product.operations import perform
+from tests.product.product import Product
+from tests.product.running import deadline, heal, retry, run, sweep
+
+pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
+
+CONCEPTS = [f"r-1:c-{number}" for number in range(1, 31)]
+
+
+def cancel(product: Product) -> None:
+    with product.engine.begin() as connection:
+        perform(connection, "cancel a task", {"task_id": "t-1"})
+
+
+class CancelledMeanwhile:
+    """A generator during whose third item the product cancels the task."""
+
+    def __init__(self, generator: Generator, product: Product) -> None:
+        self._generator, self._product = generator, product
+        self.asked = 0
+
+    def generate(self, *arguments: object) -> object:
+        self.asked += 1
+        if self.asked == 3:
+            cancel(self._product)
+        return self._generator.generate(*arguments)  # type: ignore[arg-type]
+
+
+def state_of(product: Product) -> tuple[str, str | None, str]:
+    (task,) = product.rows("SELECT status, error_message, current_step FROM roadmap_tasks")
+    return task["status"], task["error_message"], task["current_step"]
+
+
+CANCELLED = ("cancelled", "Cancelled by the user", "content_generation")
+
+
+def test_what_is_cancelled_during_a_run_starts_no_further_item(
+    pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    meanwhile = CancelledMeanwhile(pipeline.services.generator, adopted)
+    monkeypatch.setattr("roadmap_content.storage.bucket.PARALLEL", 1)
+    pipeline.services.generator = meanwhile  # type: ignore[assignment]
+
+    run(pipeline.services, retry(pipeline.services))
+
+    assert meanwhile.asked == 3
+    assert state_of(adopted) == CANCELLED
+    assert adopted.rows("SELECT 1 FROM tutorial_metadata") == []
+    (task,) = adopted.rows("SELECT failed_concepts, execution_summary FROM roadmap_tasks")
+    assert task["failed_concepts"]["count"] == 30
+    codes = {item["error_code"] for item in task["failed_concepts"]["items"]}
+    assert codes == {"Cancelled", "NotStaged"}
+    assert task["execution_summary"]["quiz"] == {"total": 30, "completed": 0, "failed": 30}
+    assert [repair for result in sweep(pipeline.services) for repair in result.repairs] == []
+
+    pipeline.services.generator = meanwhile._generator  # noqa: SLF001
+    answer = heal(pipeline.services)
+
+    assert state_of(adopted) == ("completed", None, "completed")
+    assert answer.attempt == 2
+
+
+def test_what_is_staged_stays_staged_and_is_saved_after_a_retry(pipeline: Pipeline, adopted: Product) -> None:
+    adopted.roadmap("r-1", CONCEPTS[:2])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    answer = retry(pipeline.services)
+    execution = Execution(arn=answer.execution_arn or "")
+    given = RunInput(task_id="t-1", attempt=answer.attempt)
+    plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
+    cancel(adopted)
+
+    with pytest.raises(TaskCancelledError):
+        plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
+
+    assert state_of(adopted) == CANCELLED
+    heal(pipeline.services)
+    assert state_of(adopted)[0] == "completed"
+
+
+def test_the_endpoint_cancels_and_stops_the_execution(
+    pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS[:1])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    answer = retry(pipeline.services)
+    assert answer.execution_arn is not None
+    executions = pipeline.services.executions
+    assert isinstance(executions, RecordedExecutions)
+    executions.states[answer.execution_arn] = ExecutionState.RUNNING
+    stopped: list[str] = []
+
+    class Client:
+        def stop_execution(self, **arguments: str) -> None:
+            stopped.append(arguments["executionArn"])
+
+    monkeypatch.setattr(type(executions), "_client", Client())
+
+    cancelled = cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", "too long")
+
+    assert (cancelled.status, cancelled.attempt) == ("cancelled", 1)
+    assert [cancelled.stopped_execution] == stopped == [answer.execution_arn]
+    assert state_of(adopted)[:2] == ("cancelled", f"Cancelled by user:{USER}: too long")
+
+
+def test_what_cannot_be_cancelled(pipeline: Pipeline, adopted: Product) -> None:
+    adopted.roadmap("r-1", CONCEPTS[:1])
+    adopted.task("t-1", "completed", roadmap_id="r-1")
+    with pytest.raises(NotCancellableError):
+        cancel_task(pipeline.services, "t-1", USER, deadline(), "user:u", None)
+    with pytest.raises(TaskNotFoundError):
+        cancel_task(pipeline.services, "t-1", "another", deadline(), "user:another", None)
+
+
+def test_a_roadmap_that_is_deleted_during_a_run_gets_no_further_content(
+    pipeline: Pipeline, adopted: Product
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS[:2])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    answer = retry(pipeline.services)
+    pipeline.services.generator = DeletedMeanwhile(pipeline.services.generator, adopted)  # type: ignore[assignment]
+    before = adopted.rows("SELECT CAST(framework_data AS text) AS f FROM roadmap_metadata")
+
+    run(pipeline.services, answer)
+
+    assert adopted.rows("SELECT CAST(framework_data AS text) AS f FROM roadmap_metadata") == before
+    for content_type in ContentType:
+        table = {"tutorial": "tutorial_metadata", "quiz": "quiz_metadata"}.get(
+            content_type, "resource_recommendation_metadata"
+        )
+        assert adopted.rows(f"SELECT 1 FROM {table}") == []
+
+
+class DeletedMeanwhile:
+    """A generator during whose first item the user deletes the roadmap."""
+
+    def __init__(self, generator: Generator, product: Product) -> None:
+        self._generator, self._product = generator, product
+
+    def generate(self, *arguments: object) -> object:
+        self._product.execute("UPDATE roadmap_metadata SET deleted_at = coalesce(deleted_at, now())")
+        return self._generator.generate(*arguments)  # type: ignore[arg-type]

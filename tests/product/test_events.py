@@ -1,0 +1,193 @@
+"""What is told: the outbox's events and the product's `execution_logs`."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from sqlalchemy import Connection
+
+from roadmap_content import events
+from roadmap_content.aws.event_bus import Entry, EventBus, EventBusUnavailableError
+from roadmap_content.events import DetailType, deliver_events, record_events
+from roadmap_content.runtime.settings import Settings
+from tests.integration.pipeline import SETTINGS, Pipeline
+from tests.product.product import Product
+from tests.product.running import deadline, heal, retry, run, sweep
+
+CONCEPTS = [f"r-1:c-{number}" for number in range(1, 4)]
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "events.md"
+
+
+class Received(EventBus):
+    """A bus that can be down."""
+
+    def __init__(self) -> None:
+        super().__init__("bus")
+        self.entries: list[Entry] = []
+        self.down = False
+
+    def put(self, entries: Sequence[Entry]) -> list[str]:
+        if self.down:
+            raise EventBusUnavailableError("down")
+        self.entries += entries
+        return [entry.event_id for entry in entries]
+
+    def of(self, detail_type: DetailType) -> list[dict[str, Any]]:
+        return [json.loads(one.detail) for one in self.entries if one.detail_type == detail_type]
+
+
+@pytest.fixture
+def form() -> str:
+    """One form of the schema is enough here."""
+    return "create_all"
+
+
+@pytest.fixture
+def bus(pipeline: Pipeline) -> Received:
+    pipeline.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
+    received = Received()
+    pipeline.services.event_bus = received
+    return received
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schemas of the document, by the `detail-type` in their title."""
+    blocks = DOCUMENT.read_text().split("```json\n")[1:]
+    found = [json.loads(block.split("```")[0]) for block in blocks]
+    return {schema["title"]: schema for schema in found if "$schema" in schema}
+
+
+def test_a_run_tells_of_its_start_its_concepts_and_its_end(
+    pipeline: Pipeline, adopted: Product, bus: Received
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.complete("r-1", CONCEPTS[0])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+
+    heal(pipeline.services)
+    assert bus.entries == []
+    deliver_events(pipeline.services, deadline())
+
+    assert Counter(entry.detail_type for entry in bus.entries) == {
+        DetailType.ATTEMPT_STARTED: 1,
+        DetailType.CONCEPT_COMPLETED: 2,
+        DetailType.BATCH_SAVED: 3,
+        DetailType.TASK_FINALIZED: 1,
+    }
+    completed = bus.of(DetailType.CONCEPT_COMPLETED)
+    assert [event["data"]["concept_id"] for event in completed] == CONCEPTS[1:]
+    (finalized,) = bus.of(DetailType.TASK_FINALIZED)
+    assert finalized["data"]["status"] == "completed"
+    assert bus.entries[0].detail_type == DetailType.ATTEMPT_STARTED
+    for entry in bus.entries:
+        jsonschema.validate(json.loads(entry.detail), schemas()[entry.detail_type])
+        assert json.loads(entry.detail)["metadata"]["id"] == entry.event_id
+    deliver_events(pipeline.services, deadline())
+    assert len(bus.entries) == 7
+
+
+def test_what_is_missing_at_the_end_is_told_with_its_reasons(
+    pipeline: Pipeline, adopted: Product, bus: Received
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    answer = retry(pipeline.services)
+    adopted.execute("ALTER TABLE quiz_metadata ADD CHECK (concept_id <> 'r-1:c-2')")
+
+    run(pipeline.services, answer)
+    deliver_events(pipeline.services, deadline())
+
+    (failed,) = bus.of(DetailType.CONCEPT_FAILED)
+    assert failed["data"]["concept_id"] == "r-1:c-2"
+    assert [item["content_type"] for item in failed["data"]["items"]] == ["quiz"]
+    jsonschema.validate(failed, schemas()[DetailType.CONCEPT_FAILED])
+    (finalized,) = bus.of(DetailType.TASK_FINALIZED)
+    assert finalized["data"]["missing"] == {"tutorial": 0, "resources": 0, "quiz": 1}
+
+
+def test_an_event_that_could_not_be_sent_is_sent_by_the_sweep(
+    pipeline: Pipeline, adopted: Product, bus: Received
+) -> None:
+    """The process died after the commit, or the bus was down: the outbox has it."""
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    heal(pipeline.services)
+    bus.down = True
+    assert deliver_events(pipeline.services, deadline()) == 0
+    bus.down = False
+
+    sweep(pipeline.services)
+
+    assert len(bus.of(DetailType.TASK_FINALIZED)) == 1
+    assert adopted.rows("SELECT 1 FROM content_events WHERE delivered_at IS NULL") == []
+
+
+def test_an_event_of_a_rolled_back_change_is_never_sent(
+    pipeline: Pipeline, adopted: Product, bus: Received
+) -> None:
+    def give_up(connection: Connection) -> None:
+        event = events.attempt_started("t-1", "r-1", 1, "auto", "automatic")
+        record_events(pipeline.services, connection, [event])
+        connection.rollback()
+
+    with pipeline.engine.connect() as connection:
+        give_up(connection)
+    deliver_events(pipeline.services, deadline())
+
+    assert bus.entries == []
+
+
+def test_what_is_told_again_is_the_same_event(pipeline: Pipeline, adopted: Product, bus: Received) -> None:
+    event = events.recovery_ended("recovery-1", "completed", {"total": 1, "recovered": 1})
+    for _ in range(2):
+        with pipeline.engine.begin() as connection:
+            record_events(pipeline.services, connection, [event])
+    deliver_events(pipeline.services, deadline())
+
+    (told,) = bus.of(DetailType.RECOVERY_ENDED)
+    jsonschema.validate(told, schemas()[DetailType.RECOVERY_ENDED])
+
+
+def test_every_event_has_a_schema() -> None:
+    assert schemas().keys() == set(DetailType)
+
+
+def test_without_a_bus_nothing_is_kept(pipeline: Pipeline, adopted: Product) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    heal(pipeline.services)
+    assert adopted.rows("SELECT 1 FROM content_events") == []
+
+
+def test_the_product_s_task_page_gets_its_entries(pipeline: Pipeline, adopted: Product) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    answer = retry(pipeline.services)
+    adopted.execute("ALTER TABLE quiz_metadata ADD CHECK (concept_id <> 'r-1:c-2')")
+    run(pipeline.services, answer)
+
+    rows = adopted.rows(
+        "SELECT concept_id, details, message FROM execution_logs ORDER BY concept_id NULLS LAST"
+    )
+
+    assert [(row["concept_id"], row["details"]["log_type"]) for row in rows] == [
+        ("r-1:c-1", "concept_completed"),
+        ("r-1:c-2", "content_generation_failed"),
+        ("r-1:c-3", "concept_completed"),
+        (None, "task_completed"),
+    ]
+    assert rows[0]["details"]["completed_content"] == ["tutorial", "resources", "quiz"]
+    assert rows[0]["details"]["concept_name"] == "Concept 1"
+
+
+def test_a_table_of_logs_of_another_shape_costs_nothing(pipeline: Pipeline, adopted: Product) -> None:
+    adopted.execute("ALTER TABLE execution_logs DROP COLUMN details")
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    heal(pipeline.services)
+    assert adopted.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]

@@ -1,0 +1,187 @@
+"""The report's state on the product's schema heals by one POST, and the product reads it as completed."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from migrations import UnknownTimeZoneError, use_time_zone
+from roadmap_content.api.status import read_status
+from roadmap_content.tasks.task import read_task
+from tests.factories import USER, framework_of
+from tests.integration.pipeline import Pipeline
+from tests.product.product import Product
+from tests.product.running import heal, sweep
+
+CONCEPTS = [f"r-1:c-{number}" for number in range(1, 13)]
+
+
+def framework(variant: str) -> dict[str, Any]:
+    document = framework_of(CONCEPTS)
+    for stage in document["stages"]:
+        for module in stage["modules"]:
+            for concept in module["concepts"]:
+                match variant:
+                    case "keys missing":
+                        for key in [name for name in concept if name.endswith(("_status", "_id", "_ref"))]:
+                            if key != "concept_id":
+                                del concept[key]
+                    case "ids invented":
+                        concept |= {
+                            "tutorial_id": "invented",
+                            "content_status": "completed",
+                            "resources_id": "stale",
+                            "resources_status": "completed",
+                        }
+                    case _:
+                        pass
+    return document
+
+
+def report_s_state(product: Product, variant: str) -> None:
+    """All but the last batch saved, then an IntegrityError: nothing projected, the task failed."""
+    product.roadmap("r-1", CONCEPTS, framework=framework(variant))
+    for concept_id in CONCEPTS[:-3]:
+        product.complete("r-1", concept_id)
+    product.task("t-1", "failed", roadmap_id="r-1", step="failed")
+    if variant == "concept_metadata stale" and product.has("concept_metadata"):
+        product.execute(
+            "UPDATE concept_metadata SET tutorial_status = 'failed', resources_status = 'failed', "
+            "quiz_status = 'completed', quiz_id = 'invented', overall_status = 'partial_failed'"
+        )
+        product.execute("DELETE FROM concept_metadata WHERE concept_id IN ('r-1:c-2', 'r-1:c-12')")
+
+
+@pytest.mark.parametrize("variant", ["ids empty", "keys missing", "ids invented", "concept_metadata stale"])
+def test_one_post_heals_the_report_s_state(pipeline: Pipeline, adopted: Product, variant: str) -> None:
+    report_s_state(adopted, variant)
+    before = adopted.everything()
+
+    answer = heal(pipeline.services)
+
+    assert answer.total_items == 9
+    (task,) = adopted.rows("SELECT * FROM roadmap_tasks")
+    assert (task["status"], task["current_step"], task["failed_concepts"]) == ("completed", "completed", None)
+    (roadmap,) = adopted.rows("SELECT framework_data FROM roadmap_metadata")
+    for concept in concepts_of(roadmap["framework_data"]):
+        assert concept["content_status"] == "completed"
+        assert None not in (concept["tutorial_id"], concept["resources_id"], concept["quiz_id"])
+    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+        assert set(before[table]) < set(adopted.everything()[table])
+    require_concept_metadata_complete(adopted)
+    assert heal(pipeline.services).status == "completed"
+    assert sweep(pipeline.services)[0].repairs == []
+
+
+def concepts_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        concept
+        for stage in document["stages"]
+        for module in stage["modules"]
+        for concept in module["concepts"]
+    ]
+
+
+def require_concept_metadata_complete(product: Product) -> None:
+    """What the product's own retry asks: which concepts are not completed, and which ids do not exist."""
+    if not product.has("concept_metadata"):
+        return
+    rows = product.rows(
+        "SELECT m.*, t.tutorial_id AS t, r.id AS r, q.quiz_id AS q FROM concept_metadata m "
+        "LEFT JOIN tutorial_metadata t ON t.tutorial_id = m.tutorial_id AND t.concept_id = m.concept_id "
+        "LEFT JOIN resource_recommendation_metadata r ON r.id = m.resources_id "
+        "AND r.concept_id = m.concept_id "
+        "LEFT JOIN quiz_metadata q ON q.quiz_id = m.quiz_id AND q.concept_id = m.concept_id"
+    )
+    assert sorted(row["concept_id"] for row in rows) == sorted(CONCEPTS)
+    for row in rows:
+        assert row["overall_status"] == "completed"
+        assert row["all_content_completed_at"] is not None
+        for content_type, found in (("tutorial", "t"), ("resources", "r"), ("quiz", "q")):
+            assert row[f"{content_type}_status"] == "completed"
+            assert row[f"{content_type}_id"] == row[found] is not None
+            assert row[f"{content_type}_completed_at"] is not None
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_drift_of_concept_metadata_is_repaired(pipeline: Pipeline, adopted: Product) -> None:
+    report_s_state(adopted, "ids empty")
+    heal(pipeline.services)
+    written = adopted.everything()["concept_metadata"]
+    adopted.execute(
+        "UPDATE concept_metadata SET quiz_status = 'failed', overall_status = 'partial_failed' "
+        "WHERE concept_id = 'r-1:c-1'"
+    )
+    adopted.execute("DELETE FROM concept_metadata WHERE concept_id = 'r-1:c-3'")
+
+    repairs = [repair for result in sweep(pipeline.services) for repair in result.repairs]
+
+    assert [repair.changed for repair in repairs] == [["concept_metadata"]]
+    require_concept_metadata_complete(adopted)
+    untouched = {line for line in written if '"r-1:c-1"' not in line and '"r-1:c-3"' not in line}
+    assert untouched <= set(adopted.everything()["concept_metadata"])
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_what_is_missing_is_failed_in_concept_metadata_with_no_id(
+    pipeline: Pipeline, adopted: Product
+) -> None:
+    report_s_state(adopted, "ids empty")
+    heal(pipeline.services)
+    adopted.execute("DELETE FROM quiz_metadata WHERE concept_id = 'r-1:c-1'")
+
+    sweep(pipeline.services)
+
+    (row,) = adopted.rows("SELECT * FROM concept_metadata WHERE concept_id = 'r-1:c-1'")
+    assert (row["quiz_status"], row["quiz_id"], row["quiz_completed_at"]) == ("failed", None, None)
+    assert (row["overall_status"], row["all_content_completed_at"]) == ("partial_failed", None)
+    assert row["tutorial_status"] == "completed"
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_a_refused_concept_metadata_does_not_keep_the_task_from_its_outcome(
+    pipeline: Pipeline, adopted: Product
+) -> None:
+    report_s_state(adopted, "ids empty")
+    adopted.execute("ALTER TABLE concept_metadata ADD CHECK (overall_status <> 'completed')")
+
+    heal(pipeline.services)
+
+    (task,) = adopted.rows("SELECT status FROM roadmap_tasks")
+    assert task["status"] == "completed"
+    (roadmap,) = adopted.rows("SELECT framework_data FROM roadmap_metadata")
+    assert all(concept["quiz_id"] for concept in concepts_of(roadmap["framework_data"]))
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_times_are_written_in_the_product_s_zone_and_answered_in_utc(
+    pipeline: Pipeline, adopted: Product
+) -> None:
+    with create_engine(adopted.url).begin() as connection:
+        use_time_zone(connection, "Asia/Shanghai")
+    report_s_state(adopted, "ids empty")
+
+    heal(pipeline.services)
+
+    (row,) = adopted.rows(
+        "SELECT updated_at, completed_at, execution_summary, (SELECT max(generated_at) FROM quiz_metadata) "
+        "AS generated_at FROM roadmap_tasks"
+    )
+    beijing = datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=8)
+    for name in ("updated_at", "completed_at", "generated_at"):
+        assert abs(row[name] - beijing) < timedelta(hours=1)
+    assert 0 <= row["execution_summary"]["duration_seconds"] < 3600
+    with pipeline.engine.connect() as connection:
+        status = read_status(
+            connection, read_task(connection, "t-1", USER), pipeline.services.framework_cache
+        )
+    answered = json.loads(status.model_dump_json())
+    assert abs(datetime.fromisoformat(answered["updated_at"]) - datetime.now(UTC)) < timedelta(hours=1)
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_a_zone_that_nobody_knows_is_refused(adopted: Product) -> None:
+    with create_engine(adopted.url).begin() as connection, pytest.raises(UnknownTimeZoneError):
+        use_time_zone(connection, "Asia/Beijing'; DROP TABLE quiz_metadata; --")

@@ -1,0 +1,140 @@
+"""What the product owns is changed only when somebody asks for that task: the table of what was seen."""
+
+import pytest
+
+from roadmap_content.contracts import Execution, RunInput
+from roadmap_content.errors import (
+    AtWorkElsewhereError,
+    NotAtContentStageError,
+    RoadmapNotFoundError,
+)
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.plan import PlanRequest, plan_batches
+from roadmap_content.steps.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from tests.integration.pipeline import Pipeline
+from tests.product.product import NOW, Product
+from tests.product.running import deadline, heal, retry, run, sweep
+
+pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
+
+CONCEPTS = ["r-1:c-1", "r-1:c-2", "r-1:c-3"]
+
+
+def rows_of_every_kind(product: Product) -> None:
+    product.roadmap("r-1", CONCEPTS)
+    product.roadmap("r-deleted", ["r-deleted:c-1"], deleted=True)
+    product.roadmap("r-done", ["r-done:c-1"])
+    product.complete("r-done", "r-done:c-1")
+    product.complete("r-1", "r-1:c-1")
+    product.task("t-at-work", "processing", roadmap_id="r-1", celery="celery-1")
+    product.task("t-queued", "pending", roadmap_id="r-1", celery="celery-2", step="content_generation_queued")
+    product.task(
+        "t-one-concept",
+        "completed",
+        roadmap_id="r-1",
+        step="completed",
+        task_type="retry_tutorial",
+        concept_id="r-1:c-1",
+        content_type="tutorial",
+    )
+    product.task("t-deleted", "completed", roadmap_id="r-deleted", step="completed")
+    product.task("t-designing", "processing", step="curriculum_design", celery="celery-3")
+    product.task("t-waiting", "human_review_pending", roadmap_id="r-1", step="human_review")
+    product.task("t-cancelled", "cancelled", roadmap_id="r-1")
+    product.task("t-failed", "failed", roadmap_id="r-1")
+    product.task("t-partial", "partial_failure", roadmap_id="r-1")
+    product.task("t-pending", "pending", roadmap_id="r-1")
+
+
+def test_a_sweep_changes_no_row_of_the_product(pipeline: Pipeline, adopted: Product) -> None:
+    rows_of_every_kind(adopted)
+    before = adopted.everything()
+
+    sweep(pipeline.services)
+
+    assert adopted.everything() == before
+
+
+def test_a_sweep_changes_nothing_of_what_the_product_does_with_a_task_of_ours(
+    pipeline: Pipeline, adopted: Product
+) -> None:
+    """It has queued the task again after our attempt, and its user has deleted another's roadmap."""
+    for roadmap_id in ("r-1", "r-2"):
+        adopted.roadmap(roadmap_id, [f"{roadmap_id}:c-1"])
+    adopted.task("t-1", "failed", roadmap_id="r-1", celery="celery-1")
+    adopted.task("t-2", "failed", roadmap_id="r-2")
+    for task_id in ("t-1", "t-2"):
+        heal(pipeline.services, task_id)
+    adopted.execute("DELETE FROM quiz_metadata")
+    adopted.execute(
+        "UPDATE roadmap_tasks SET status = 'processing', celery_task_id = 'celery-2', "
+        f"updated_at = {NOW} - interval '1 hour' WHERE task_id = 't-1'"
+    )
+    adopted.execute(f"UPDATE roadmap_metadata SET deleted_at = {NOW} WHERE roadmap_id = 'r-2'")
+    before = adopted.everything()
+
+    sweep(pipeline.services)
+    with pytest.raises(AtWorkElsewhereError):
+        retry(pipeline.services, "t-1")
+
+    assert adopted.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("task_id", "error"),
+    [
+        ("t-at-work", AtWorkElsewhereError),
+        ("t-queued", AtWorkElsewhereError),
+        ("t-designing", NotAtContentStageError),
+        ("t-waiting", NotAtContentStageError),
+        ("t-deleted", RoadmapNotFoundError),
+    ],
+)
+def test_what_is_the_product_s_to_do_is_refused_and_stays(
+    pipeline: Pipeline, adopted: Product, task_id: str, error: type[Exception]
+) -> None:
+    rows_of_every_kind(adopted)
+    before = adopted.everything()
+
+    with pytest.raises(error) as refused:
+        retry(pipeline.services, task_id)
+
+    if isinstance(refused.value, NotAtContentStageError):
+        assert refused.value.current_step in ("curriculum_design", "human_review")
+    assert adopted.everything() == before
+
+
+@pytest.mark.parametrize("task_id", ["t-at-work", "t-designing", "t-waiting"])
+def test_a_run_that_the_console_starts_does_not_take_the_product_s_task(
+    pipeline: Pipeline, adopted: Product, task_id: str
+) -> None:
+    rows_of_every_kind(adopted)
+    before = adopted.everything()
+    execution, given = Execution(arn="arn:console"), RunInput(task_id=task_id)
+
+    with pytest.raises((AtWorkElsewhereError, NotAtContentStageError)):
+        plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
+    finalize_task(FinalizeRequest(input=given, execution=execution), pipeline.services, deadline())
+    end = ExecutionEnd(execution_arn="arn:console", status="FAILED", input=given.model_dump_json())
+    reconcile(ReconcileRequest(detail=end), pipeline.services, deadline())
+
+    assert adopted.everything() == before
+
+
+def test_what_the_product_is_at_work_on_can_be_taken_over(pipeline: Pipeline, adopted: Product) -> None:
+    rows_of_every_kind(adopted)
+
+    run(pipeline.services, retry(pipeline.services, "t-at-work", take_over=True))
+
+    (task,) = adopted.rows("SELECT status, current_step FROM roadmap_tasks WHERE task_id = 't-at-work'")
+    assert task == {"status": "completed", "current_step": "completed"}
+
+
+@pytest.mark.parametrize("task_id", ["t-cancelled", "t-failed", "t-partial", "t-pending"])
+def test_a_retry_of_what_nobody_works_on_heals_it(pipeline: Pipeline, adopted: Product, task_id: str) -> None:
+    rows_of_every_kind(adopted)
+
+    heal(pipeline.services, task_id)
+
+    (task,) = adopted.rows("SELECT status FROM roadmap_tasks WHERE task_id = :t", t=task_id)
+    assert task["status"] == "completed"

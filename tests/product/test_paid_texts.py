@@ -1,0 +1,81 @@
+"""A text that lies at its documented key without a row has been paid for: it is adopted, not made again."""
+
+import pytest
+
+from roadmap_content.content.adopted_text import draft_from_text
+from roadmap_content.generation.generator import Generator
+from tests.integration.pipeline import Pipeline
+from tests.product.product import Product
+from tests.product.running import heal
+
+TEXT = """# Control planes
+
+```sh
+kubectl get nodes
+```
+
+- a list
+
+The control plane decides.
+It runs the scheduler.
+
+More.
+"""
+
+
+class Counted:
+    """A generator that remembers which items it was asked for."""
+
+    def __init__(self, generator: Generator) -> None:
+        self._generator = generator
+        self.asked: list[tuple[str, str]] = []
+
+    def generate(self, concept: object, content_type: object, *others: object) -> object:
+        self.asked.append((concept.concept_id, str(content_type)))  # type: ignore[attr-defined]
+        return self._generator.generate(concept, content_type, *others)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def form() -> str:
+    """One form of the schema is enough here."""
+    return "create_all"
+
+
+def test_a_text_without_a_row_is_adopted(pipeline: Pipeline, adopted: Product) -> None:
+    concepts = ["r-1:c-1", "r-1:c-2", "r-1:c-3"]
+    adopted.roadmap("r-1", concepts)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", TEXT.encode())
+    pipeline.bucket.put("r-1/concepts/r-1:c-2/v1.md", b"\xff is no text")
+    counted = Counted(pipeline.services.generator)
+    pipeline.services.generator = counted  # type: ignore[assignment]
+
+    heal(pipeline.services)
+
+    assert ("r-1:c-1", "tutorial") not in counted.asked
+    assert {("r-1:c-2", "tutorial"), ("r-1:c-3", "tutorial")} <= set(counted.asked)
+    (row,) = adopted.rows("SELECT * FROM tutorial_metadata WHERE concept_id = 'r-1:c-1'")
+    assert (row["title"], row["summary"]) == (
+        "Control planes",
+        "The control plane decides. It runs the scheduler.",
+    )
+    assert (row["content_url"], row["content_version"]) == ("r-1/concepts/r-1:c-1/v1.md", 1)
+    assert row["estimated_completion_time"] == 1
+    text = pipeline.bucket.get("r-1/concepts/r-1:c-1/v1.md")
+    assert text is not None
+    assert text.body == TEXT.encode()
+
+
+@pytest.mark.parametrize("body", [b"", b"  \n", b"\xff", b"a\x00b"])
+def test_what_is_no_text_is_not_adopted(body: bytes) -> None:
+    assert draft_from_text(body, "Name") is None
+
+
+def test_a_text_without_heading_or_prose_is_named_after_its_concept() -> None:
+    draft = draft_from_text("漢字".encode() * 400 + b"\n", "Name")
+    assert draft is not None
+    assert draft["title"] == "Name"
+    assert draft["estimated_completion_time"] == 2
+    code = draft_from_text(b"```\ncode\n```\n", "Name")
+    assert code is not None
+    assert code["summary"] == "Name"
