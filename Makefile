@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: help setup demo test package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local deploy cost smoke \
-	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly browser pictures
+	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly browser bench-console pictures
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -25,8 +25,8 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: $(INSTALLED) ## Run a roadmap through the whole system, with three real faults, and heal it.
-	@$(RUN)/roadmap demo
+demo: $(INSTALLED) ## Run a roadmap through the whole system, with three real faults, and heal it (KEEP=1: and keep the stack).
+	@$(RUN)/roadmap demo $(if $(KEEP),--keep)
 
 test: $(INSTALLED) ## Run the tests: unit, integration on PostgreSQL, workflow on the local cloud; print the coverage.
 	$(RUN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
@@ -115,6 +115,11 @@ browser: $(VENV)/.browser ## Go through the console with a real Chromium, on a r
 	$(RUN)/python -m checks.console.machine
 	$(RUN)/python -m checks.console.types
 	$(RUN)/python -m pytest tests/browser
+
+bench-console: $(VENV)/.browser $(VENV)/.bench ## The console: bytes over the wire, and its first view over 1,000,000 tasks.
+	$(RUN)/python -m checks.console.machine
+	$(RUN)/python -m benchmarks.console
+	$(RUN)/python -m benchmarks.document
 
 pictures: $(VENV)/.browser ## Take the pictures of the console that README and docs show.
 	$(RUN)/python -m checks.console.machine

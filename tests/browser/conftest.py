@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from local_stack.stack import LocalStack
+from roadmap_command.demo import PARAMETERS
 from tests.browser.driver import launch
 from tests.browser.fake_api import fake_api
 
@@ -33,6 +34,6 @@ def stack() -> Iterator[LocalStack]:
     # Not pytest's own directory: that is root's alone where root runs the tests, and PostgreSQL is not root.
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-console-") as directory,
-        LocalStack.start(Path(directory), wait_scale=0.01, fsync=False) as stack,
+        LocalStack.start(Path(directory), parameters=PARAMETERS, wait_scale=0.01, fsync=False) as stack,
     ):
         yield stack

@@ -16,6 +16,7 @@ from roadmap_content.errors import MissingSettingError
 
 ASSETS = REPOSITORY / "functions/console/assets"
 VENDOR = ASSETS / "vendor"
+PICTURES = REPOSITORY / "docs/console"
 FIRST_VIEW_BYTES = 100_000
 
 
@@ -191,6 +192,23 @@ def test_the_first_view_is_small_over_the_wire() -> None:
     everything = [app.files.page, *(text for name, text in app.files.files.items() if "LICENSE" not in name)]
     sizes = [len(gzip.compress(text.encode(), 6)) if len(text) >= 1024 else len(text) for text in everything]
     assert sum(sizes) <= FIRST_VIEW_BYTES
+
+
+def test_pictures_are_of_the_console_as_it_is() -> None:
+    """`make pictures` takes them again."""
+    record = json.loads((PICTURES / "pictures.json").read_text())
+    assert record["console"] == app.files.digest, "the console has changed since: make pictures"
+    assert record["pictures"] == sorted(path.name for path in PICTURES.glob("*.png"))
+
+
+def test_every_picture_that_a_document_shows_is_there() -> None:
+    documents = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
+    shown = {
+        (path.parent / name).resolve()
+        for path in documents
+        for name in re.findall(r"\]\(([^)]+\.png)\)", path.read_text())
+    }
+    assert shown == {path.resolve() for path in PICTURES.glob("*.png")}
 
 
 # Text at 4.5:1 and shapes at 3:1 (WCAG 2.2, 1.4.3 and 1.4.11): what axe does not judge, by arithmetic.

@@ -26,7 +26,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
   useEffect(() => {
     // Below 700 px the drawer is a sheet at the bottom: what was opened must stay in sight above it.
     if (window.matchMedia("(max-width: 700px)").matches) {
-      document.querySelector(`[data-index="${concept.index}"]`)?.scrollIntoView({ block: "center" });
+      document.querySelector(`[data-index="${concept.index}"]`)?.scrollIntoView({ block: "end" });
     }
     drawer.current?.querySelector(`[data-type="${type}"]`)?.scrollIntoView({ block: "nearest" });
   }, [type]);

@@ -123,7 +123,7 @@ export const en = {
   actions: {
     none: "Nothing: it is saved.",
     save: "The next attempt saves the staged content. It costs no tokens.",
-    generate: "The next attempt generates it.",
+    generate: "The next attempt generates it, unless it is staged.",
     replace_id: "The next attempt gives it a new id and saves the content that is staged. It costs no tokens.",
     next_version: "The next attempt saves it under the next free version. It costs no tokens.",
     reject_and_generate: "The next attempt moves the content to rejected/ and generates it again.",
@@ -135,7 +135,7 @@ export const en = {
 
   tasksView: {
     search: "Search",
-    searchHelp: "Task id, roadmap id or title",
+    searchHelp: "Beginning of an id or title",
     status: "Status",
     type: "Content type",
     code: "Error code",

@@ -91,7 +91,7 @@ export const zh = {
   actions: {
     none: "无需操作：已保存。",
     save: "下次尝试会保存已暂存的内容，不消耗 token。",
-    generate: "下次尝试会生成它。",
+    generate: "下次尝试会生成它；已暂存的则直接保存。",
     replace_id: "下次尝试会换一个新 ID，并保存已暂存的内容，不消耗 token。",
     next_version: "下次尝试会以下一个可用版本保存，不消耗 token。",
     reject_and_generate: "下次尝试会把内容移到 rejected/ 并重新生成。",
@@ -103,7 +103,7 @@ export const zh = {
 
   tasksView: {
     search: "搜索",
-    searchHelp: "任务 ID、路线图 ID 或标题",
+    searchHelp: "ID 或标题的开头",
     status: "状态",
     type: "内容类型",
     code: "错误代码",

@@ -1,0 +1,260 @@
+"""`python -m benchmarks.console`: what the console weighs, and how its first view is drawn over many tasks.
+
+A real Chromium loads the page from the console's function; the API's function answers from PostgreSQL.
+"""
+
+import argparse
+import gzip
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Browser, sync_playwright
+from sqlalchemy import text
+
+from checks.console.machine import chromium
+from functions.console import app as console
+from functions.task_api import app as task_api
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import read_template
+from roadmap_content.runtime.log import logger
+
+from .database import Database, own_database
+from .measuring import in_turn
+from .report import show
+from .result import Figure, Result, Series, Target, now, this_machine, versions
+
+SIZES = (10, 1_000_000)
+ROUNDS = 7
+FIRST_VIEW_KB = 100.0
+DRAWN_LIMIT = 2.0
+DEADLINE_MS = 120_000
+
+ABOUT = """
+*Drawn*: from the navigation to the first rows of the list of tasks, in a fresh browser context (nothing is
+cached), on an embedded PostgreSQL with so many tasks. The console's function serves the page, the
+API's function the data, both in the process of the benchmark; between them and the browser is HTTP on this
+machine. The sizes are those of gzip for what API Gateway would compress (`MinimumCompressionSize`); that it
+does is emulated from documentation.
+"""
+
+# A token that nothing verifies: this server has no authorizer in front.
+TOKEN = "e30.e30.e30"  # noqa: S105
+
+WATCH = """
+new MutationObserver((_, observer) => {
+    if (!document.querySelector("tbody tr")) return;
+    window.drawn = performance.now();
+    observer.disconnect();
+}).observe(document, { childList: true, subtree: true });
+"""
+
+STOCK = (
+    text("""
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data)
+SELECT 'roadmap-' || n, 'user-' || mod(n, 100), 'Roadmap ' || n, '{}' FROM generate_series(1, 1000) AS n
+"""),
+    text("""
+INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, current_step, user_request, attempt,
+    execution_summary, created_at, updated_at)
+SELECT 'task-' || n, 'user-' || mod(n, 100), 'roadmap-' || mod(n, 1000) + 1,
+    (ARRAY['completed', 'completed', 'partial_failure', 'failed', 'processing'])[mod(n, 5) + 1],
+    'content_generation', '{}', 1,
+    json_build_object(
+        'tutorial', json_build_object('total', 30, 'completed', 29, 'failed', 1),
+        'resources', json_build_object('total', 30, 'completed', 24, 'failed', 6),
+        'quiz', json_build_object('total', 30, 'completed', 29, 'failed', 1)),
+    timestamp '2026-01-01' + n * interval '20 seconds', timestamp '2026-01-01' + n * interval '20 seconds'
+FROM generate_series(1, :tasks) AS n
+"""),
+    text("""
+INSERT INTO content_failures (task_id, attempt, concept_id, content_type, stage, error_code, reason,
+    transient, concept_hash)
+SELECT task_id, 1, 'c-1', 'tutorial', 'save', 'IdTaken', 'the id belongs to another concept or roadmap',
+    false, sha256('c-1')
+FROM roadmap_tasks WHERE status IN ('partial_failure', 'failed')
+"""),
+)
+
+
+class _Context:
+    """What Lambda says of an invocation."""
+
+    function_name = "task-api"
+    memory_limit_in_mb = 1024
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:task-api"
+    aws_request_id = "request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        """More than enough."""
+        return 600_000
+
+
+class _Functions(BaseHTTPRequestHandler):
+    """The functions of the console and of the API, behind HTTP."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+    def do_GET(self) -> None:
+        """Answer by the function whose path it is."""
+        url = urlsplit(self.path)
+        asset = url.path.removeprefix("/console/")
+        many = parse_qs(url.query)
+        event = {
+            "resource": url.path,
+            "path": url.path,
+            "httpMethod": "GET",
+            "headers": {},
+            "multiValueHeaders": {},
+            "queryStringParameters": {name: values[-1] for name, values in many.items()} or None,
+            "multiValueQueryStringParameters": many or None,
+            "pathParameters": {"asset": asset} if asset and asset != url.path else None,
+            "requestContext": {"authorizer": {"user_id": "operator", "roles": "operator"}, "path": url.path},
+            "body": None,
+            "isBase64Encoded": False,
+        }
+        function = console if url.path.startswith("/console") else task_api
+        answer = function.handler(event, _Context())
+        body = answer["body"].encode()
+        self.send_response(answer["statusCode"])
+        for name, value in (answer.get("headers") or {}).items():
+            self.send_header(name, value)
+        for name, values in (answer.get("multiValueHeaders") or {}).items():
+            for value in values:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def _served() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Functions) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def main() -> None:
+    """Measure, print, and keep what came out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--short", action="store_true", help="keep nothing; exit 1 if a limit is missed by far"
+    )
+    parser.add_argument("--sizes", type=int, nargs=2, default=SIZES)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    arguments = parser.parse_args()
+    logging.getLogger(logger.name or "roadmap-content").disabled = True
+    result = measure(arguments.sizes, arguments.rounds)
+    show(result)
+    if arguments.short:
+        sys.exit(0 if all(target.holds_with(0.5) for target in result.targets) else 1)
+    result.write()
+
+
+def measure(sizes: Sequence[int], rounds: int) -> Result:
+    """Measure the sizes of what is sent, and the time until the first view is drawn."""
+    few, many = sizes
+    with ExitStack() as undo:
+        databases = {size: undo.enter_context(own_database()) for size in sizes}
+        for size, database in databases.items():
+            _fill(database, size)
+        url = undo.enter_context(_served())
+        playwright = undo.enter_context(sync_playwright())
+        browser = playwright.chromium.launch(executable_path=chromium())
+        undo.callback(browser.close)
+        drawn = in_turn(
+            {str(size): _drawing(browser, url, database) for size, database in databases.items()}, rounds
+        )
+        version = databases[few].version()
+        chromium_version = browser.version
+    series = Series(
+        name="drawn",
+        title="First view of the console, drawn",
+        unit="s",
+        size_name="tasks",
+        base="console",
+        values={"console": {size: drawn[str(size)] for size in sizes}},
+    )
+    sizes_sent = sent_bytes()
+    total = sum(sizes_sent.values()) / 1000
+    ratio = sorted(large / small for small, large in zip(drawn[str(few)], drawn[str(many)], strict=True))[
+        rounds // 2
+    ]
+    return Result(
+        name="console",
+        title="The console",
+        about=ABOUT.strip(),
+        machine=this_machine(),
+        versions=versions("playwright") | {"PostgreSQL": version, "Chromium": chromium_version},
+        measured_at=now(),
+        series=[series],
+        figures=[
+            Figure(label="first view over the wire, compressed", value=total, unit="kB"),
+            Figure(label="of that, vendored packages", value=_of(sizes_sent, "vendor/"), unit="kB"),
+            Figure(label="requests of the first view, without data", value=len(sizes_sent)),
+        ],
+        targets=[
+            Target(label="first view over the wire", value=total, limit=FIRST_VIEW_KB, unit="kB"),
+            Target(label=f"drawn with {many:,} tasks, against {few:,}", value=ratio, limit=DRAWN_LIMIT),
+        ],
+    )
+
+
+def sent_bytes() -> dict[str, int]:
+    """The bytes of each file of the first view, as API Gateway would send them."""
+    smallest = read_template(REPOSITORY / "template.yaml")["Resources"]["TasksApi"]["Properties"][
+        "MinimumCompressionSize"
+    ]
+    files = {"index.html": console.files.page} | {
+        name: body for name, body in console.files.files.items() if not name.endswith(".txt")
+    }
+    return {
+        name: len(gzip.compress(body.encode(), 6)) if len(body.encode()) >= smallest else len(body.encode())
+        for name, body in files.items()
+    }
+
+
+def _of(sizes: dict[str, int], prefix: str) -> float:
+    return sum(size for name, size in sizes.items() if name.startswith(prefix)) / 1000
+
+
+def _fill(database: Database, tasks: int) -> None:
+    with database.engine.begin() as connection:
+        for statement in STOCK:
+            connection.execute(statement, {"tasks": tasks} if ":tasks" in str(statement) else {})
+    database.administer(["VACUUM ANALYZE", "CHECKPOINT"])
+
+
+def _drawing(browser: Browser, url: str, database: Database) -> Callable[[], float]:
+    def draw() -> float:
+        task_api.services.engine = database.engine
+        context = browser.new_context()
+        try:
+            context.add_init_script(WATCH)
+            page = context.new_page()
+            page.set_default_timeout(DEADLINE_MS)
+            page.goto(f"{url}/console/#token={TOKEN}")
+            page.locator("tbody tr").first.wait_for()
+            milliseconds: Any = page.evaluate("window.drawn")
+            return float(milliseconds) / 1000
+        finally:
+            context.close()
+
+    return draw
+
+
+if __name__ == "__main__":
+    main()

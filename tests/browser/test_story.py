@@ -1,0 +1,125 @@
+"""The whole story on the real stack: the real API, served by the console's real function."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from local_stack.stack import LocalStack
+from roadmap_command.demo import demo_bundle, load_the_report, run_with_faults, the_report
+from roadmap_command.target import Target
+from roadmap_content.bundle import Bundle
+from tests.browser.driver import Look, console_in
+
+SOMEBODY_ELSE = "an-owner-of-nothing"
+
+
+@pytest.fixture(scope="module")
+def target(stack: LocalStack) -> Iterator[Target]:
+    target = Target.local(stack)
+    yield target
+    target.engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def broken(stack: LocalStack, target: Target) -> Bundle:
+    """The demo's roadmap after its first run: eight items are missing."""
+    bundle = demo_bundle()
+    run_with_faults(target, stack.database_url, bundle)
+    return bundle
+
+
+def test_the_demos_eight_items_are_seen_with_their_reasons_and_healed(
+    browser: Browser, stack: LocalStack, broken: Bundle
+) -> None:
+    with console_in(browser, stack.api_url) as console:
+        page = console.page
+        page.goto(stack.console_link(broken.task.user_id, scope=""))
+        row = page.locator("tbody tr", has_text=broken.task.task_id)
+        expect(row).to_contain_text("incomplete")
+        expect(row).to_contain_text("82/90")
+        assert console.axe() == []
+
+        row.get_by_role("link").click()
+        expect(page.locator(".saved")).to_contain_text("82 of 90 items saved")
+        reasons = page.locator(".reasons")
+        for said in (
+            "IdTaken",
+            "InvalidContent",
+            "Runtime.ExitError",
+            "gives it a new id",
+            "moves the content",
+        ):
+            expect(reasons).to_contain_text(said)
+        page.locator(".map .row").first.click()
+        expect(page.locator(".drawer")).to_contain_text("the id belongs to another concept or roadmap")
+        assert console.axe() == []
+        page.keyboard.press("Escape")
+
+        # By keyboard alone: the button, the dialog, and the first run's history below the map.
+        page.get_by_role("button", name="Retry missing (8)").focus()
+        page.keyboard.press("Enter")
+        _start_after_the_preview(page, "Start the retry")
+        expect(page.locator(".saved")).to_contain_text("90 of 90 items saved")
+        expect(page.locator(".task-head")).to_contain_text("complete")
+        expect(page.locator(".attempt")).to_have_count(2)
+        expect(page.locator(".attempt").first).to_contain_text("retry")
+        assert console.axe() == []
+
+
+def test_the_task_of_the_bug_report_is_healed(
+    browser: Browser, stack: LocalStack, target: Target, broken: Bundle
+) -> None:
+    report = the_report(broken)
+    saved = load_the_report(target, report)
+    with console_in(browser, stack.api_url, Look("zh", "dark")) as console:
+        page = console.page
+        page.goto(stack.console_link(report.task.user_id, scope=""))
+        console.open(f"/tasks/{report.task.task_id}")
+        expect(page.locator(".saved")).to_contain_text(f"已保存 {saved} / 90 项")
+        page.locator(".task-actions .primary").click()
+        _start_after_the_preview(page, "开始重试")
+        expect(page.locator(".saved")).to_contain_text("已保存 90 / 90 项")
+        expect(page.locator(".task-head")).to_contain_text("已完成")
+
+
+def test_an_owner_sees_nothing_of_somebody_elses(browser: Browser, stack: LocalStack, broken: Bundle) -> None:
+    with console_in(browser, stack.api_url) as console:
+        page = console.page
+        page.goto(stack.console_link(SOMEBODY_ELSE, scope=""))
+        expect(page.locator("main")).to_contain_text("You have no tasks yet")
+        console.open(f"/tasks/{broken.task.task_id}")
+        expect(page.get_by_role("alert")).to_contain_text(
+            "does not exist any more, or it belongs to somebody else"
+        )
+        console.open("/health")
+        expect(page.get_by_role("alert")).to_contain_text("Only operators and viewers")
+
+
+def test_a_token_that_is_not_accepted_leads_to_the_sign_in(browser: Browser, stack: LocalStack) -> None:
+    with console_in(browser, stack.api_url) as console:
+        console.open("/failures", stack.token("user")[:-4] + "AAAA")
+        expect(console.page.get_by_role("alert")).to_contain_text("expired or is not accepted")
+
+
+def test_the_page_is_served_as_it_promises(browser: Browser, stack: LocalStack) -> None:
+    with console_in(browser, stack.api_url) as console:
+        console.page.goto(f"{stack.api_url}/console")  # without its slash
+        console.page.get_by_role("heading", name="Sign in").wait_for()
+        assert console.page.url.partition("#")[0] == f"{stack.api_url}/console/"
+        kept = [url for url in console.requested if re.search(r"/console/[0-9a-f]{16}/", url)]
+        assert len(kept) > 10
+        with console.page.expect_response(lambda response: response.url.endswith("/app.js")) as answered:
+            console.page.reload()
+        assert answered.value.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert answered.value.headers["x-content-type-options"] == "nosniff"
+
+
+def _start_after_the_preview(page: Page, button: str) -> None:
+    """Start the retry from its dialog, by keyboard. An API that knows no preview has started it already."""
+    start = page.get_by_role("button", name=button)
+    start.or_(page.locator(".toast:not([hidden])")).first.wait_for()
+    if start.is_visible():
+        start.focus()
+        page.keyboard.press("Enter")
