@@ -227,6 +227,7 @@ class Model:
                 "retry": operates and not live and states.strip("S") != "",
                 "cancel": operates and row["status"] in ("processing", "partial_failure", "failed"),
                 "checkpoint": operates and row["status"] == "failed",
+                "narrow": True,
             },
             "tokens": {"used": 184_230 * (number + 1), "budget": 5_000_000},
         }
@@ -472,7 +473,7 @@ class Model:
                 "checked": 480,
                 "repaired": 1,
                 "refused": 0,
-                "finished": 3,
+                "finished": True,
             },
             "dead_letters": 0 if quiet else 1,
             "outbox_waiting": 0 if quiet else 12,

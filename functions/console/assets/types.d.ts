@@ -69,7 +69,8 @@ export interface Task {
   updated_at: string | null;
   completed_at: string | null;
   live: boolean;
-  actions: { retry: boolean; cancel: boolean; checkpoint: boolean };
+  /** narrow: a retry may be narrowed to a concept or a content type, and may replace what is saved. */
+  actions: { retry: boolean; cancel: boolean; checkpoint: boolean; narrow?: boolean };
   tokens: { used: number; budget: number | null } | null;
 }
 
@@ -235,7 +236,7 @@ export interface Health {
     checked: number;
     repaired: number;
     refused: number;
-    finished: number;
+    finished: boolean;
   } | null;
   dead_letters: number | null;
   outbox_waiting: number;

@@ -47,7 +47,7 @@ export function HealthView() {
         <p>
           ${
             data.last_sweep
-              ? html`<${Age} at=${data.last_sweep.at} /> · ${T.health.sweepText(number(data.last_sweep.checked), number(data.last_sweep.repaired), number(data.last_sweep.finished), number(data.last_sweep.refused))}`
+              ? html`<${Age} at=${data.last_sweep.at} /> · ${T.health.sweepText(number(data.last_sweep.checked), number(data.last_sweep.repaired), number(data.last_sweep.refused))}${data.last_sweep.finished ? "" : ` · ${T.health.unfinished}`}`
               : T.health.noSweep
           }
         </p>

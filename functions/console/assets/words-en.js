@@ -404,9 +404,9 @@ export const en = {
     outboxHelp: "The sweep delivers those that wait.",
     sweep: "Last sweep",
     noSweep: "never",
-    /** @param {string} checked @param {string} repaired @param {string} finished @param {string} refused */
-    sweepText: (checked, repaired, finished, refused) =>
-      `${checked} checked, ${repaired} repaired, ${finished} finished, ${refused} refused`,
+    /** @param {string} checked @param {string} repaired @param {string} refused */
+    sweepText: (checked, repaired, refused) => `${checked} checked, ${repaired} repaired, ${refused} refused`,
+    unfinished: "it had no time for all tasks; the next one goes on",
     spent: "Tokens spent, 24 h",
     savedByStaging: "Tokens saved by staging, 24 h",
     recoveries: "Recoveries running",

@@ -346,8 +346,8 @@ export const zh = {
     outboxHelp: "巡检会投递等待中的事件。",
     sweep: "最近巡检",
     noSweep: "从未",
-    sweepText: (checked, repaired, finished, refused) =>
-      `检查 ${checked}，修复 ${repaired}，完结 ${finished}，拒绝 ${refused}`,
+    sweepText: (checked, repaired, refused) => `检查 ${checked}，修复 ${repaired}，拒绝 ${refused}`,
+    unfinished: "时间不足，未检查全部任务；下次继续",
     spent: "24 小时消耗的 token",
     savedByStaging: "24 小时因暂存节省的 token",
     recoveries: "进行中的批量恢复",
