@@ -42,6 +42,10 @@ lint: $(INSTALLED) ## Check style and types.
 	$(RUN)/ruff format --check
 	$(RUN)/mypy
 
+.PHONY: product
+product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own.
+	$(RUN)/python -m pytest tests/product --numprocesses 2 --dist loadfile
+
 verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role; and the checks themselves.
 	$(RUN)/python -m checks.template
 	$(RUN)/python -m pytest tests/template --numprocesses 2 --dist loadfile

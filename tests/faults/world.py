@@ -280,7 +280,9 @@ class World:
     def cancel(self) -> None:
         """The product cancels the task."""
         self.pipeline.execute(
-            "UPDATE roadmap_tasks SET status = 'cancelled' WHERE task_id = :id", id=self.task_id
+            "UPDATE roadmap_tasks SET status = 'cancelled', error_message = 'Cancelled by the user',"
+            " completed_at = content_now() WHERE task_id = :id",
+            id=self.task_id,
         )
 
     def delete_roadmap(self, *, deleted: bool) -> None:

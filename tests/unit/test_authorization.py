@@ -468,3 +468,39 @@ def test_the_policy_allows_exactly_the_whole_stage(method: str) -> None:
 def test_an_invalid_method_arn_is_refused(method_arn: object) -> None:
     with pytest.raises(InvalidPayloadError, match="methodArn"):
         allow("user-1", method_arn)
+
+
+PRODUCT = AuthorizationSettings(None, ("api", "learning-app"), secret_arn="arn")
+"""Tokens of the product: a shared secret, no issuer, and a list of audiences."""
+
+
+@pytest.mark.parametrize("audience", ["api", ["learning-app"], ["another", "api"]])
+def test_a_token_without_an_issuer_is_accepted_where_tokens_have_none(audience: object) -> None:
+    token = signed("HS256", claims(iss=None, aud=audience))
+    assert verify(token, SHARED, PRODUCT) == "user-1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [
+        ({"iss": None}, SETTINGS),
+        ({"iss": None, "aud": ["another"]}, PRODUCT),
+        ({"iss": None, "aud": None}, PRODUCT),
+        ({"iss": None, "aud": "api", "exp": None}, PRODUCT),
+        ({"iss": None, "aud": "api", "exp": 1}, PRODUCT),
+    ],
+)
+def test_a_token_without_what_it_must_have_is_refused(
+    changes: dict[str, object], settings: AuthorizationSettings
+) -> None:
+    with pytest.raises(UnauthorizedError):
+        verify(signed("HS256", claims(**changes)), SHARED, settings)
+
+
+def test_the_deployment_says_that_its_tokens_have_no_issuer() -> None:
+    environ = {"JWT_ISSUER": "none", "JWT_AUDIENCE": "api, learning-app", "JWT_SECRET_ARN": "arn"}
+    assert AuthorizationSettings.from_environment(environ) == PRODUCT
+    with pytest.raises(MissingSettingError, match=r"^JWT_ISSUER: .none. needs JWT_SECRET_ARN"):
+        AuthorizationSettings.from_environment({"JWT_ISSUER": "none", "JWT_AUDIENCE": "api"})
+    with pytest.raises(MissingSettingError, match=r"^JWT_AUDIENCE"):
+        AuthorizationSettings.from_environment(environ | {"JWT_AUDIENCE": " , "})

@@ -1,9 +1,9 @@
 """Resources: contract, table `resource_recommendation_metadata`, and fields in `framework_data`."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from ..documents import Document
 from ..items import ContentType
@@ -34,14 +34,18 @@ class Resources(Content):
     search_queries_used: list[str]
 
 
+ResourceType = Literal["article", "video", "book", "course", "documentation", "tool"]
+"""The types that the product's pages know."""
+
+
 class ResourceDraft(Draft):
     """One recommendation. `relevance_score` is between 0 and 1."""
 
     title: Annotated[str, StringConstraints(min_length=1)]
     url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
-    type: str
+    type: ResourceType
     description: str
-    relevance_score: float
+    relevance_score: Annotated[float, Field(ge=0, le=1)]
     language: str
 
 

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ...content.resources import ResourceType
+
 
 class Site(NamedTuple):
     """A search site. `url` and `title` are templates for the query; `focused` adds keywords to the query."""
 
-    kind: str
+    kind: ResourceType
     title: str
     url: str
     about: str
