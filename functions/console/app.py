@@ -1,4 +1,4 @@
-"""The console: serves its static files. It reads nothing and holds no data; the page calls the API."""
+"""Lambda of the console: serves its static files. It has no data; the page calls the API."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from roadmap_content.api.static_files import StaticFiles
 
 
 def load() -> StaticFiles:
-    """Read the assets, with the settings of the sign-in in the page and in the content security policy."""
+    """Read the assets, and insert the sign-in settings into the page and the content security policy."""
     settings = ConsoleSettings.from_environment(os.environ)
     policy = {
         "default-src": "'self'",
@@ -42,11 +42,11 @@ files = load()
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer a request of API Gateway for the page or for one of its files."""
+    """Answer a request from API Gateway for the page or one of its files."""
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     asset = (event.get("pathParameters") or {}).get("asset")
     if asset is None:
-        # Without the slash, the page's relative addresses would lead beside it.
+        # Without the trailing slash, the page's relative addresses would be wrong.
         if not event["path"].endswith("/"):
             return files.redirect("console/")
         asset = ""

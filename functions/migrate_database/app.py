@@ -1,4 +1,4 @@
-"""Brings the database's schema up to date: for CloudFormation in each deployment, or for an operator."""
+"""Lambda that migrates the database schema, for CloudFormation in each deployment or for an operator."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ migrate = step_handler(MigrateRequest, migrate_database)
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Migrate, or answer a request of CloudFormation."""
+    """Migrate, or answer a request from CloudFormation."""
     if "RequestType" in event:
         return answer_cloudformation(event, lambda: migrate({"dry_run": False}, context)["after"])
     return migrate(event, context)

@@ -1,4 +1,4 @@
-"""The API of tasks: lists, status, items, attempts, failures and health, and the next attempt at a task."""
+"""The REST API of tasks: lists, status, items, attempts, failures, health, and retry."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -64,7 +64,7 @@ Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, U
     responses=answered(Identity, s200="Who the token proves") | refused(403),
 )
 def get_me() -> Identity:
-    """Answer who is asking."""
+    """Return the caller's identity and permissions."""
     return identity_of(api.caller)
 
 
@@ -85,7 +85,7 @@ def get_tasks(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> TaskPage:
-    """List the tasks that meet every filter."""
+    """List tasks, filtered and newest first."""
     task_filter = _filter(
         status, error_code, content_type, user_id, updated_after, updated_before, q, group_id
     )
@@ -102,7 +102,7 @@ def get_tasks(
     responses=answered(TaskDetail, s200="Read from the tables") | refused(403, 404, 422, 503),
 )
 def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
-    """Read from the tables what a task has and what it lacks."""
+    """Return the status of a task, with saved and missing items computed from the content tables."""
     caller = api.caller
     return read_detail(services, task_id, caller.reads_for(user_id), caller, api.deadline)
 
@@ -153,7 +153,7 @@ def get_item(
 def get_attempts(
     task_id: TaskId, user_id: UserId = None, cursor: Cursor = None, limit: Limit = 50
 ) -> AttemptPage:
-    """List who started each attempt, how, why, and what became of it."""
+    """List a task's attempts with their actors, causes and outcomes."""
     user = api.caller.reads_for(user_id)
 
     def read(connection: Any) -> AttemptPage:  # noqa: ANN401 - SQLAlchemy's connection
@@ -180,7 +180,7 @@ def get_failures(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> FailurePage:
-    """List the failures of each task's latest ended attempt by code, stage, type and normalised reason."""
+    """List current failures, grouped by error code, stage, content type and normalised reason."""
     task_filter = _filter(
         status, error_code, content_type, user_id, updated_after, updated_before, q, group_id
     )
@@ -197,7 +197,7 @@ def get_failures(
     responses=answered(Health, s200="Whether a person is needed, and why") | refused(403, 503),
 )
 def get_health() -> Health:
-    """Answer for operators and viewers."""
+    """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
     return read_health(services, api.deadline)
 
@@ -215,7 +215,7 @@ def post_retry(
     take_over: TakeOver = False,
     reason: Reason = None,
 ) -> Response[RetryAnswer]:
-    """Start the next attempt at exactly what PostgreSQL lacks."""
+    """Start a new attempt for the items that are missing from the content tables."""
     caller = api.caller
     user = caller.changes_for(user_id)
     if force_checkpoint:
@@ -248,7 +248,7 @@ def _filter(
     q: str | None,
     group_id: str | None,
 ) -> TaskFilter:
-    """The filter of a list: of the caller's own tasks, unless they may see all."""
+    """The filter of a list. It is limited to the caller's own tasks unless the caller may see all tasks."""
     return TaskFilter(
         status=tuple(dict.fromkeys(status or ())),
         error_code=error_code,

@@ -1,8 +1,8 @@
-"""`python -m checks.cost [CONCEPTS]`: what AWS asks for saving so many concepts, counted and not guessed.
+"""`python -m checks.cost [CONCEPTS]`: the AWS cost of saving a roadmap, computed from counts.
 
-The batches are those that Plan makes, the transitions those of the simulated state machine, the memory that
-of the template. A function's seconds are assumed, and on the safe side: `SECONDS`. Not in it, because
-they depend on what else there is: the model, the database, logs and the network.
+The batches are those of Plan, the transitions those of the simulated state machine, the memory sizes those of
+the template. The duration of an invocation is a conservative assumption: `SECONDS`. Not included, because
+they depend on the deployment: the model, the database, logs and the network.
 """
 
 import json
@@ -49,7 +49,7 @@ SECONDS: Mapping[str, float] = {
 
 
 class Cost(NamedTuple):
-    """What one run takes, and costs."""
+    """The resources that one run uses, and their cost."""
 
     concepts: int
     batches: int
@@ -70,7 +70,7 @@ class Cost(NamedTuple):
 
 
 def cost_of(concepts: int, batch_size: int) -> Cost:
-    """What it takes to save all three items of so many concepts that are staged, in one run."""
+    """The cost of saving all three items of each concept in one run, if all of them are staged."""
     run = run_of(concepts, batch_size)
     batches = run.invocations["SaveBatchFunction"]
     template = read_template(REPOSITORY / "template.yaml")
@@ -93,7 +93,7 @@ def cost_of(concepts: int, batch_size: int) -> Cost:
 
 
 def run_of(concepts: int, batch_size: int, broken: Mapping[str, Function] | None = None) -> Run:
-    """Simulate a run that has nothing saved and all staged; all goes well but for what is `broken`."""
+    """Simulate a run with everything staged and nothing saved. All functions succeed except for `broken`."""
     definition = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
     functions: dict[str, Function] = {
         "PlanBatchesFunction": lambda event: _plan(event, concepts, batch_size),
@@ -119,7 +119,7 @@ _TASK_ID = "925bf0ca-f462-5bdd-a653-4b32c3663a3a"
 
 
 def _plan(event: object, concepts: int, batch_size: int) -> dict[str, Any]:
-    """What Plan answers where nothing is saved."""
+    """The response of Plan if nothing is saved."""
     request = parse(PlanRequest, event)
     leaves = [{"concept_id": f"c-{number}", "name": "A concept"} for number in range(concepts)]
     framework = read_framework({"stages": [{"name": "S", "modules": [{"name": "M", "concepts": leaves}]}]})
@@ -137,7 +137,7 @@ def _plan(event: object, concepts: int, batch_size: int) -> dict[str, Any]:
 
 
 def _generate(event: object) -> dict[str, Any]:
-    """What Generate answers where everything is staged."""
+    """The response of Generate if everything is staged."""
     batch = parse(BatchRequest, event).batch
     report = GenerateReport(
         number=batch.number,
@@ -151,13 +151,13 @@ def _generate(event: object) -> dict[str, Any]:
 
 
 def _save(event: object) -> dict[str, Any]:
-    """What Save answers where every item is saved."""
+    """The response of Save if every item is saved."""
     batch = parse(BatchRequest, event).batch
     return SaveReport(batch=batch, saved=batch.items, failed=0).model_dump(mode="json")
 
 
 def _finalize(event: object) -> dict[str, Any]:
-    """What Finalize answers, which believes here what the run tells it."""
+    """The response of Finalize, which trusts the reports of the run here."""
     request = parse(FinalizeRequest, event)
     missing = dict.fromkeys(ContentType, 0)
     for lost in request.lost:
@@ -177,13 +177,13 @@ def _finalize(event: object) -> dict[str, Any]:
 
 
 def _await_redrive(event: object) -> NoReturn:
-    """AwaitRedrive of a run that has not been redriven."""
+    """AwaitRedrive in an execution without a redrive."""
     parse(AwaitRedriveRequest, event)
     raise FailedError("ContentIncomplete")
 
 
 def main(concepts: int) -> None:
-    """Print what so many concepts cost, by batch size."""
+    """Print the cost by batch size."""
     template = read_template(REPOSITORY / "template.yaml")
     default = default_of(template, "BatchSize")
     table = Table(title=f"{concepts:,} concepts, {concepts * len(ContentType):,} items, one run")

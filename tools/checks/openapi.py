@@ -1,4 +1,4 @@
-"""Prints the API's OpenAPI document, as its code has it."""
+"""Print the OpenAPI document of the API."""
 
 import importlib
 import sys

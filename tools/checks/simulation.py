@@ -1,9 +1,9 @@
-"""A run of a state machine's definition without a cloud: what it enters, hands on, and costs of the limits.
+"""Simulate a run of the state machine without a cloud: its states, payloads and use of the quotas.
 
-It walks the real definition and evaluates its real JSONata, with a Python callable for each function.
-Emulated from the documentation of Step Functions: the events of a state, retriers and catchers, the two
-quotas, and that `States.ALL` means every error but `States.DataLimitExceeded`, which takes a name. It knows
-the kinds of states that our definition has, no time, and no order among iterations.
+It walks the real definition and evaluates its JSONata, with a Python callable for each function. Emulated
+from the documentation of Step Functions: the events of a state, retriers and catchers, the two quotas, and
+that `States.ALL` matches every error except `States.DataLimitExceeded`. It supports the kinds of states in
+our definition, without time and without an order among iterations.
 """
 
 import json
@@ -15,20 +15,20 @@ from typing import Any, NamedTuple, TypeVar
 from jsonata import Jsonata
 
 PAYLOAD_LIMIT = 256 * 1024
-"""Bytes of what a state is given or answers."""
+"""Maximum bytes of a state's input or output."""
 
 HISTORY_LIMIT = 25_000
-"""Events, at which an execution ends."""
+"""Maximum history events of an execution."""
 
 Function = Callable[[Any], Any]
-"""Payload → answer, as of an invocation; raises `FailedError` as the invocation that fails."""
+"""Payload → response of an invocation; raises `FailedError` for a failed invocation."""
 
 _State = Mapping[str, Any]
 _RuleT = TypeVar("_RuleT", bound=Mapping[str, Any])
 
 
 class FailedError(Exception):
-    """Something failed, under the name that Step Functions gives it."""
+    """An error with its name in Step Functions."""
 
     def __init__(self, error: str, cause: str = "") -> None:
         super().__init__(f"{error}: {cause}")
@@ -37,7 +37,7 @@ class FailedError(Exception):
 
 
 class Payload(NamedTuple):
-    """How large what was handed on is, in bytes, and where."""
+    """The size of a payload in bytes, and the state."""
 
     size: int
     place: str
@@ -45,16 +45,16 @@ class Payload(NamedTuple):
 
 @dataclass
 class Run:
-    """What a run took, and how it ended: with an output, or with an error."""
+    """The counts of a run and its result: an output or an error."""
 
     transitions: int = 0
-    """States entered, and tries after the first: what is paid for."""
+    """States entered, and retries: the transitions that are charged."""
 
     events: int = 2
-    """Of the history: the first and the last are the execution's own."""
+    """History events, including the first and last one of the execution."""
 
     invocations: Counter[str] = field(default_factory=Counter)
-    """Of each function, by its logical id."""
+    """Invocations of each function, by logical id."""
 
     largest: Payload = field(default_factory=lambda: Payload(0, "nowhere"))
     output: Any = None
@@ -64,7 +64,7 @@ class Run:
 def simulate(
     definition: _State, functions: Mapping[str, Function], run_input: object, execution: Mapping[str, Any]
 ) -> Run:
-    """Run a definition with functions by logical id; `execution`: the run, as its context object says."""
+    """Run a definition with functions by logical id. `execution` is the execution in the context object."""
     run = Run()
     try:
         run.output = _Simulation(functions, run).walk(definition, run_input, {"Execution": execution})
@@ -80,7 +80,7 @@ class _Simulation:
         self._expressions: dict[str, Jsonata] = {}
 
     def walk(self, machine: _State, data: object, context: Mapping[str, Any]) -> object:
-        """Go through a machine, or through a Map's iteration, to its end."""
+        """Run a state machine or a Map iteration to its end."""
         name = machine["StartAt"]
         while name is not None:
             state = machine["States"][name]
@@ -101,7 +101,7 @@ class _Simulation:
         return data
 
     def _enter(self, name: str, state: _State, states: dict[str, Any]) -> tuple[object, str | None]:
-        """What a state hands on, and to which."""
+        """The output of a state, and the next state."""
         following = state
         match state["Type"]:
             case "Task":
@@ -174,6 +174,6 @@ class _Simulation:
 
 
 def _first_for(failure: FailedError, rules: Iterable[_RuleT]) -> _RuleT | None:
-    """The first retrier or catcher that is for an error."""
+    """The first retrier or catcher that matches an error."""
     names = {failure.error} if failure.error == "States.DataLimitExceeded" else {failure.error, "States.ALL"}
     return next((rule for rule in rules if not names.isdisjoint(rule["ErrorEquals"])), None)

@@ -1,10 +1,10 @@
-"""`python -m checks.smoke STACK`: on a deployed stack, what only AWS can prove.
+"""`python -m checks.smoke STACK`: check on a deployed stack what cannot be checked locally.
 
-Never yet run against AWS. `redrives` is run by the tests against the local stack, where redrive is emulated
-from documentation; the other proofs ask IAM and Lambda what nobody can answer here.
+Never yet run against AWS. The tests run `redrives` against the local stack, where redrive is emulated from
+documentation. The other checks query IAM and Lambda, which no local cloud can answer.
 
-It needs credentials of the account, the stack's database reachable from here, and a token in `ROADMAP_TOKEN`
-whose subject is in `ROADMAP_USER`. It brings a roadmap of its own, and takes it away again.
+It needs credentials of the account, access to the stack's database, and a token in `ROADMAP_TOKEN` whose
+subject is in `ROADMAP_USER`. It creates a roadmap and deletes it afterwards.
 """
 
 import base64
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
 FORBIDDEN = ("s3:DeleteBucket", "s3:PutBucketPolicy", "states:StopExecution", "iam:PassRole")
-"""What no function may do."""
+"""Actions that no function may be allowed."""
 
 REMOVE = (
     "DELETE FROM content_failures WHERE task_id = :task_id",
@@ -45,20 +45,20 @@ REMOVE = (
 )
 
 _UNRESERVED = 100
-"""What Lambda keeps of an account's concurrency for functions that reserve none."""
+"""Concurrency that Lambda keeps for functions without a reservation."""
 
 
 class SmokeError(PermanentError):
-    """The stack does not do what it should; the message says what it did."""
+    """A check failed. The message contains the observed value."""
 
     code = "Smoke"
 
 
 def redrives(target: Target, user_id: str) -> None:
-    """A run that cannot save one item ends FAILED; redriven through the API, it completes.
+    """An execution with an item that cannot be saved fails; redriven through the API, it completes.
 
     Raises:
-        SmokeError: it does otherwise.
+        SmokeError: the result differs.
     """
     with _roadmap(target, user_id) as task:
         api = target.api(user_id)
@@ -73,7 +73,7 @@ def redrives(target: Target, user_id: str) -> None:
 
 
 def roles_are_bounded(functions: dict[str, str], client: "LambdaClient") -> None:
-    """IAM itself says that no function may do what is forbidden."""
+    """IAM's policy simulation denies the forbidden actions to every function."""
     import boto3
 
     iam = boto3.client("iam")
@@ -85,13 +85,13 @@ def roles_are_bounded(functions: dict[str, str], client: "LambdaClient") -> None
 
 
 def quotas_suffice(client: "LambdaClient") -> None:
-    """What is reserved leaves the account what Lambda keeps for the rest."""
+    """The reservations leave the account the concurrency that Lambda requires."""
     limit = client.get_account_settings()["AccountLimit"]
     _expect("unreserved concurrency", limit["UnreservedConcurrentExecutions"] >= _UNRESERVED, True)
 
 
 def snapshots_are_restored(functions: dict[str, str], client: "LambdaClient") -> None:
-    """SnapStart is on where a user waits, and the log of a first invocation says what it costs."""
+    """SnapStart is enabled where a user waits; prints the restore duration of a first invocation."""
     for logical_id in ("AuthorizeRequestFunction", "TaskApiFunction"):
         name = functions[logical_id]
         version = client.get_function_configuration(FunctionName=name, Qualifier="live")
@@ -105,7 +105,7 @@ def snapshots_are_restored(functions: dict[str, str], client: "LambdaClient") ->
 
 @contextmanager
 def _roadmap(target: Target, user_id: str) -> Iterator[BundleTask]:
-    """A roadmap of four concepts, staged, of which two share the id of a quiz: one of them is refused."""
+    """A staged roadmap of four concepts, of which two share a quiz id: one of the quizzes is refused."""
     own = f"smoke-{uuid.uuid4().hex[:12]}"
     concepts = [
         {"concept_id": f"{own}:c-1-1-{number}", "name": f"Concept {number}", "description": "A test."}
@@ -144,11 +144,11 @@ def _expect(what: str, found: object, expected: object) -> None:
 
 
 def _nothing() -> None:
-    """Nobody watches."""
+    """Show no progress."""
 
 
 def main(stack: str) -> None:
-    """Run every proof."""
+    """Run all checks."""
     import boto3
 
     target, client = Target.on_aws(stack), boto3.client("lambda")

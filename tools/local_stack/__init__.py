@@ -1,1 +1,1 @@
-"""The whole stack on one machine, and the `roadmap` command."""
+"""The local stack: PostgreSQL, a local cloud and the deployed template on one machine."""

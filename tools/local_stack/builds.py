@@ -1,4 +1,4 @@
-"""What is built once and then kept, under a name that says what it was built from."""
+"""Cached builds, in directories whose name contains a fingerprint of their inputs."""
 
 import hashlib
 import shutil
@@ -13,16 +13,16 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 _IN_CHECKOUT = (_CHECKOUT / "template.yaml").is_file()
 
 REPOSITORY = _CHECKOUT if _IN_CHECKOUT else Path(__file__).resolve().parent / "product"
-"""The deployment's files: the checkout, or the copy of them that an installed package holds."""
+"""The deployment's files: the checkout, or the copy in an installed package."""
 
 LOCAL = _CHECKOUT / ".local" if _IN_CHECKOUT else user_data_path("roadmap-content")
-"""Files of this machine: built layers, environments, the local stack's data. Never committed."""
+"""Local files: built layers, environments, the data of the local stack. Never committed."""
 
 
 def build_once(directory: Path, build: Callable[[Path], None]) -> Path:
-    """Return `directory`, built by `build` unless it is there already.
+    """Return `directory`; build it with `build` if it does not exist.
 
-    It is there wholly or not at all: it is built beside, then renamed. Of several processes that want it at
+    The build is atomic: it is made in a temporary directory and then renamed. If several processes need it at
     the same time, one builds it and the others wait.
     """
     if directory.exists():
@@ -38,7 +38,7 @@ def build_once(directory: Path, build: Callable[[Path], None]) -> Path:
 
 
 def fingerprint(*parts: str | Path) -> str:
-    """A short name for the given texts and for the contents of the given files, on the Python that runs."""
+    """A short hash of the given texts, of the contents of the given files, and of the Python version."""
     digest = hashlib.sha256(f"{sys.implementation.cache_tag}".encode())
     for part in parts:
         content = part.read_bytes() if isinstance(part, Path) else part.encode()
@@ -47,7 +47,7 @@ def fingerprint(*parts: str | Path) -> str:
 
 
 def source_files(directory: Path) -> list[Path]:
-    """The files of a source tree in a fixed order, without what Python leaves beside them."""
+    """The files of a source tree in a fixed order, without compiled files."""
     if not directory.is_dir():
         raise FileNotFoundError(f"there is no folder {directory}")
     return sorted(path for path in directory.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

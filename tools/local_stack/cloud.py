@@ -1,7 +1,7 @@
-"""The local cloud: ministack, in an environment of its own, on a port of its own of 127.0.0.1.
+"""The local cloud: ministack in a separate environment, on a port of 127.0.0.1.
 
-It holds everything in memory and runs the functions as child processes; they find it through
-`AWS_ENDPOINT_URL`, and see nothing of the environment that started it.
+It keeps everything in memory and runs the functions as child processes. They reach it through
+`AWS_ENDPOINT_URL` and do not inherit the environment of the process that started it.
 """
 
 import os
@@ -29,31 +29,33 @@ _DEADLINE_SECONDS = 600.0
 
 
 class CloudError(LocalServiceError):
-    """The local cloud did not do as it was told; the message holds the end of its log."""
+    """The local cloud failed. The message contains the end of its log."""
 
     code = "Cloud"
 
 
 class CloudExitedError(CloudError):
-    """The local cloud ended instead of starting."""
+    """The local cloud exited during its start."""
 
     code = "CloudExited"
 
 
 @dataclass
 class Cloud:
-    """A local cloud; `directory` holds its log and its temporary files."""
+    """A local cloud. `directory` holds its log and its temporary files."""
 
     directory: Path
     wait_scale: float = 1.0
-    """What the state machine's waits between retries are multiplied by."""
+    """The factor for the state machine's waits between retries."""
 
     detached: bool = False
     keep: bool = False
     """Whether S3's objects are kept on disk, for a next cloud in `directory`."""
 
     python: Path | None = None
-    """What it and functions of the runtimes `python3.x` run on; without it, the Python that runs this."""
+    """The interpreter of the cloud and of functions with the runtimes `python3.x`; by default, the current
+    one.
+    """
 
     port: int = field(init=False)
     process: psutil.Process = field(init=False, repr=False)
@@ -68,10 +70,11 @@ class Cloud:
         keep: bool = False,
         python: Path | None = None,
     ) -> Self:
-        """Start a cloud, and wait until it answers. Not detached, it ends with the thread that started it.
+        """Start a cloud and wait until it responds. If it is not detached, it stops with the thread that
+        started it.
 
         Raises:
-            CloudError: it does not start.
+            CloudError: it did not start.
         """
         cloud = cls(directory.resolve(), wait_scale, detached, keep, python)
         for attempts_left in reversed(range(5)):
@@ -79,7 +82,7 @@ class Cloud:
             try:
                 cloud._await_answer()
             except CloudExitedError:
-                # Most likely somebody took the port since; whatever the reason, another try costs little.
+                # Usually another process took the port meanwhile. A retry costs little in any case.
                 if not attempts_left:
                     raise
             else:
@@ -88,7 +91,7 @@ class Cloud:
 
     @classmethod
     def find(cls, directory: Path) -> Self | None:
-        """The cloud that is running in `directory`, whoever started it."""
+        """The cloud that is running in `directory`, if any process started one."""
         cloud = cls(directory.resolve(), detached=True)
         for pid_file in cloud._temporary.glob("ministack-*.pid"):
             cloud.port = int(pid_file.stem.removeprefix("ministack-"))
@@ -96,23 +99,23 @@ class Cloud:
                 cloud.process = psutil.Process(int(pid_file.read_text()))
             except psutil.NoSuchProcess:
                 continue
-            if listens_on(cloud.process, cloud.port):  # else its process id is another's by now
+            if listens_on(cloud.process, cloud.port):  # otherwise another process has the process id
                 return cloud
         return None
 
     @property
     def url(self) -> str:
-        """The endpoint of every service."""
+        """The endpoint of all services."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What a process needs in its environment for boto3 to reach this cloud."""
+        """The environment variables with which boto3 reaches this cloud."""
         return {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": REGION, **_CREDENTIALS}
 
     @property
     def log(self) -> Path:
-        """What the cloud says; what the functions say is in its CloudWatch Logs."""
+        """The log file of the cloud. The logs of the functions are in its CloudWatch Logs."""
         return self.directory / "cloud.log"
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
@@ -121,7 +124,7 @@ class Cloud:
         return client(service, endpoint_url=self.url)
 
     def stop(self) -> None:
-        """Kill the cloud and the functions that it runs, and wait until they are gone; again: no harm."""
+        """Kill the cloud and its functions and wait until they have ended. Can be repeated."""
         kill_group(self.process)
 
     def __enter__(self) -> Self:
@@ -154,7 +157,7 @@ class Cloud:
             "LC_ALL": "C.UTF-8",
             "TMPDIR": str(self._temporary),
             "STATE_DIR": str(self._temporary / "state"),
-            "BIND_HOST": HOST,  # its default is every interface of the machine
+            "BIND_HOST": HOST,  # its default is all interfaces
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_REGION": REGION,
             "IOT_MTLS_ENABLED": "0",
@@ -168,7 +171,9 @@ class Cloud:
         self.process = spawn(command, environment, self.log, detached=self.detached)
 
     def _package_path(self) -> Path:
-        """A folder that holds this package and no other: installed, its neighbours would hide ministack's."""
+        """A folder with only this package. In the site-packages folder, its neighbours would hide ministack's
+        packages.
+        """
         folder = self.directory / "path"
         folder.mkdir(parents=True, exist_ok=True)
         link = folder / __package__
@@ -187,7 +192,7 @@ class Cloud:
             raise CloudExitedError(self._last_words())
 
     def _answers(self) -> bool:
-        # Whoever took the port before us would answer, too.
+        # Another process that took the port would respond, too.
         if not listens_on(self.process, self.port):
             return False
         try:

@@ -1,12 +1,13 @@
-"""Deploys `template.yaml` itself to the local cloud: what `aws cloudformation package` and `deploy` do.
+"""Deploy `template.yaml` to the local cloud, as `aws cloudformation package` and `deploy` do.
 
-One thing differs from what AWS gets. A `python3.13` function becomes `provided.al2023` with a `bootstrap`
-that runs awslambdaric, the client of the real Python runtime, in an environment that holds what that runtime
-brings. For the cloud would run a Python function in its own interpreter, beside its own packages, and name
-whatever it raises `Runtime.HandlerError`; so a state machine's Retry and Catch by name would never be
-exercised. With the real client an error has the name that Lambda gives it, a process that dies is
-`Runtime.ExitError` and one that takes too long `Sandbox.Timedout`. The cloud does not unpack layers for such
-a function: the bootstrap names the folders of its built layers instead. Nor has such a runtime SnapStart.
+There is one difference to AWS. A `python3.13` function becomes a `provided.al2023` function with a
+`bootstrap` that runs awslambdaric, the client of the real Python runtime, in an environment with the packages
+of that runtime. Otherwise the cloud would run a Python function in its own interpreter, with its own
+packages, and name every exception `Runtime.HandlerError`, so that Retry and Catch by error name could not be
+tested. With the real client an error has the same name as in Lambda, a process that dies is
+`Runtime.ExitError`, and a timeout is `Sandbox.Timedout`. The cloud does not unpack layers for such a
+function: the bootstrap refers to the folders of the built layers instead. Such a runtime has no SnapStart
+either.
 """
 
 import hashlib
@@ -34,27 +35,27 @@ _LOCAL_PATHS = {
     "AWS::Serverless::LayerVersion": "ContentUri",
     "AWS::Serverless::StateMachine": "DefinitionUri",
 }
-"""The properties that name a file or folder beside the template."""
+"""The properties that refer to a file or folder beside the template."""
 
 _DEADLINE_SECONDS = 600.0
 
 
 class StackFailedError(LocalServiceError):
-    """CloudFormation did not create or delete a stack; the message names the resource and the reason."""
+    """CloudFormation could not create or delete a stack. The message names the resource and the reason."""
 
     code = "StackFailed"
 
 
 @dataclass(frozen=True)
 class PythonRuntime:
-    """What Python functions run on: an interpreter with the runtime's packages, and the built layers."""
+    """The runtime of Python functions: an interpreter with the runtime's packages, and the built layers."""
 
     interpreter: Path
     layers: Mapping[str, Path]
     """The folder of each layer, by logical id."""
 
     def bootstrap(self, layers: Sequence[str]) -> str:
-        """The file that Lambda executes in a custom runtime: it becomes the Python runtime's client."""
+        """The executable of a custom runtime, which starts the Python runtime's client."""
         path = ":".join(str(self.layers[layer] / "python") for layer in layers)
         return (
             "#!/bin/sh\n"
@@ -64,10 +65,10 @@ class PythonRuntime:
 
 
 def package(template: Template, base: Path, runtime: PythonRuntime, s3: "S3Client", bucket: str) -> Template:
-    """Upload what the template names below `base`, and return the template that names the uploads.
+    """Upload the files that the template refers to, and return the template with the URLs of the uploads.
 
     Raises:
-        FileNotFoundError: the template names what is not there.
+        FileNotFoundError: a file of the template does not exist.
     """
 
     def upload(name: str, body: bytes) -> str:
@@ -98,7 +99,7 @@ def package(template: Template, base: Path, runtime: PythonRuntime, s3: "S3Clien
 
 
 def upload_template(template: Template, s3: "S3Client", bucket: str) -> str:
-    """Upload a template, for one that is larger than the 51,200 bytes of a request; its URL."""
+    """Upload a template that exceeds the request limit of 51,200 bytes; return its URL."""
     body = json.dumps(template).encode()
     key = f"{hashlib.sha256(body).hexdigest()}.template"
     s3.put_object(Bucket=bucket, Key=key, Body=body)
@@ -108,10 +109,10 @@ def upload_template(template: Template, s3: "S3Client", bucket: str) -> str:
 def create_stack(
     cloudformation: "CloudFormationClient", name: str, template_url: str, parameters: Mapping[str, str]
 ) -> dict[str, str]:
-    """Create a stack, the SAM transform included, and return its outputs.
+    """Create a stack with the SAM transform and return its outputs.
 
     Raises:
-        StackFailedError: with the first resource that failed, and why.
+        StackFailedError: names the first failed resource and the reason.
     """
     cloudformation.create_stack(
         StackName=name,
@@ -129,7 +130,7 @@ def delete_stack(cloudformation: "CloudFormationClient", name: str) -> None:
     """Delete a stack.
 
     Raises:
-        StackFailedError: with the first resource that could not be deleted, and why.
+        StackFailedError: names the first resource that could not be deleted and the reason.
     """
     stack_id = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
     cloudformation.delete_stack(StackName=name)
@@ -151,7 +152,7 @@ def _settle(cloudformation: "CloudFormationClient", name: str) -> Any:  # noqa: 
 
 def _first_failure(cloudformation: "CloudFormationClient", name: str) -> str | None:
     events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
-    for event in reversed(events):  # they come latest first
+    for event in reversed(events):  # the latest event comes first
         reason = event.get("ResourceStatusReason", "")
         if event["ResourceStatus"].endswith("_FAILED") and "cancelled" not in reason:
             return f"{event['LogicalResourceId']}: {reason}"
@@ -159,7 +160,7 @@ def _first_failure(cloudformation: "CloudFormationClient", name: str) -> str | N
 
 
 def _archive(folder: Path, generated: Mapping[str, str] | None = None) -> bytes:
-    """A folder, and files that are generated, as a ZIP that depends on their contents alone."""
+    """A folder and generated files as a ZIP archive that depends on their contents only."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in source_files(folder):

@@ -1,4 +1,4 @@
-"""Python environments apart from the one that runs this, made from lock files.
+"""Separate Python environments, made from lock files.
 
 `cloud` runs the local cloud, `sam` the SAM CLI and `verify` the linters; each pins botocore. `faults` runs
 schemathesis, `peers` the libraries that `make bench-peers` compares with. `runtime` is what the Lambda
@@ -16,14 +16,14 @@ Environment = Literal["cloud", "faults", "peers", "runtime", "sam", "verify"]
 
 
 def environment_python(name: Environment, base: Path | None = None) -> Path:
-    """The interpreter of an environment, which is made where there is none; run its modules with `-m`.
+    """The interpreter of an environment, which is created if it does not exist. Run its modules with `-m`.
 
-    It is made by `base`, or by the Python that runs this.
+    It is created with `base`, or with the current Python.
     """
     lock = REPOSITORY / "requirements" / f"{name}.txt"
 
     def build(directory: Path) -> None:
-        # Its own pip is left out: that of the environment which runs this installs into it.
+        # Without its own pip: the current environment's pip installs the packages.
         subprocess.run([base or sys.executable, "-m", "venv", "--without-pip", directory], check=True)
         subprocess.run(
             [

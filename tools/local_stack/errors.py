@@ -1,22 +1,22 @@
-"""What can go wrong with the local stack, as a person reads it."""
+"""Errors of the local stack. Their messages are shown to the user."""
 
 from roadmap_content.errors import PermanentError
 
 
 class NoStackError(PermanentError):
-    """The stack that a command is for is not there."""
+    """The stack does not exist or is not running."""
 
     code = "NoStack"
 
 
 class RefusedError(PermanentError):
-    """The API does not do what it was asked."""
+    """The API refused a request."""
 
     code = "Refused"
 
 
 class FunctionFailedError(PermanentError):
-    """A function that was invoked ended with an error."""
+    """An invoked function failed."""
 
     code = "FunctionFailed"
 

@@ -1,6 +1,6 @@
-"""The layers, built by the very Makefile that `sam build` calls, for the Python that runs here.
+"""Build the layers with the Makefile that `sam build` uses, for the current Python.
 
-Their packages are kept apart from our own code: they change with the lock files alone, our code all the time.
+Their packages are built separately from our own code, because they only change with the lock files.
 """
 
 import os
@@ -19,7 +19,7 @@ VARIABLES = (f"PYTHON={sys.executable}", "TARGET=host")
 
 
 class Layer(NamedTuple):
-    """Where a layer's lock file is, and its code: the folder, and the Makefile's target that copies it."""
+    """A layer's lock file and code: the folder, and the Makefile target that copies it."""
 
     source: Path
     code: Path | None = None
@@ -27,7 +27,7 @@ class Layer(NamedTuple):
 
 
 def _package(name: str) -> Path:
-    """The folder of a package of ours: in the checkout, or where it is installed."""
+    """The folder of one of our packages, in the checkout or as installed."""
     spec = find_spec(name)
     assert spec is not None and spec.origin is not None  # noqa: S101, PT018 - both are in this distribution
     return Path(spec.origin).parent
@@ -38,16 +38,16 @@ LAYERS: Mapping[str, Layer] = {
     "AuthorizationLayer": Layer(REPOSITORY / "layers/authorization"),
     "MigrationLayer": Layer(_package("migrations"), _package("migrations"), "code-migration"),
 }
-"""The template's layers, by logical id."""
+"""The layers of the template, by logical id."""
 
 
 def build_layers() -> dict[str, Path]:
-    """The folders that hold the built layers, as Lambda would unpack each to `/opt`; by logical id."""
+    """Build all layers; return their folders, as Lambda unpacks each to `/opt`, by logical id."""
     return {logical_id: build_layer(layer) for logical_id, layer in LAYERS.items()}
 
 
 def build_layer(layer: Layer) -> Path:
-    """The folder that holds a built layer."""
+    """Build a layer; return its folder."""
     lock = layer.source / "requirements.txt"
     packages = build_once(
         LOCAL / "layer" / f"packages-{fingerprint(*VARIABLES, MAKEFILE, lock)}",
@@ -57,7 +57,7 @@ def build_layer(layer: Layer) -> Path:
         return packages
 
     def build(directory: Path) -> None:
-        # Links, not copies: they take no space, and nobody writes to a built layer.
+        # Hard links instead of copies: they take no space, and a built layer is never written to.
         shutil.copytree(packages, directory, copy_function=os.link)
         _make(layer.source, layer.code_target, directory)
 

@@ -1,9 +1,9 @@
-"""Finds the process of whoever waits in the database for what a session holds: to kill it, by real means."""
+"""Find the processes that wait for a database lock, so that tests can kill them."""
 
 import psutil
 from sqlalchemy import Connection, text
 
-# Within a transaction, what the server says of its sessions would stay what it said first.
+# Within a transaction, the statistics views would keep their first snapshot.
 LOOK_AGAIN = text("SELECT pg_stat_clear_snapshot()")
 
 WAITING_FOR_US = text("""
@@ -14,11 +14,11 @@ SERVER_PORT = text("SELECT inet_server_port()")
 
 
 def processes_waiting_for(connection: Connection) -> list[psutil.Process]:
-    """The processes of this machine that wait for what the transaction of `connection` holds."""
+    """The local processes that wait for a lock of the transaction of `connection`."""
     connection.execute(LOOK_AGAIN)
     server_port = connection.scalar(SERVER_PORT)
     client_ports = set(connection.scalars(WAITING_FOR_US))
-    # Both ends must fit: the port of a client that has died meanwhile may be anybody's by now.
+    # Both ends must match: the port of a client that has died may have been reused.
     return [
         psutil.Process(found.pid)
         for found in psutil.net_connections("tcp4")

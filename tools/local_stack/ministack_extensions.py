@@ -1,13 +1,13 @@
-"""The local cloud's process: ministack, with what it lacks of Step Functions and Lambda.
+"""Run ministack with additional behaviour of Step Functions and Lambda.
 
-Emulated from documentation: RedriveExecution (`redrive_rules`); the time-out of a whole execution
+Emulated from documentation: RedriveExecution (`redrive_rules`); the timeout of a whole execution
 (`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an execution
-that is over invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`; a throttled
-function being `Lambda.TooManyRequestsException`, and its reserved concurrency holding for its versions. All
-other calls are ministack's own.
+that has ended invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`; a
+throttled function being `Lambda.TooManyRequestsException`, and its reserved concurrency applying to its
+versions. All other calls are ministack's own.
 
-What cannot be emulated so: of a Map that was not exited, every iteration runs again, not only those that did
-not succeed; and variables (Assign) are not restored, of which the product's state machine has none.
+Not emulated: after a redrive of a Map, every iteration runs again, not only the failed ones; and variables
+(Assign) are not restored, but the product's state machine has none.
 
 For the local cloud's own Python: standard library and ministack only.
 """
@@ -29,11 +29,11 @@ from local_stack.redrive_rules import Step, derive_definition, refusal, unsucces
 Execution = dict[str, Any]
 
 DATA_LIMIT = 256 * 1024
-"""Bytes of a state's output, at most."""
+"""Maximum bytes of a state's output."""
 
 
 class Resumed(dict[str, Any]):
-    """An execution as the engine sees it when it goes on: another definition and input, the same record."""
+    """A redriven execution for the engine: another definition and input, but the same record."""
 
     def __init__(self, execution: Execution, state_machine_arn: str, data: str) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Resumed(dict[str, Any]):
         self._own = {"stateMachineArn": state_machine_arn, "input": data}
 
     def __bool__(self) -> bool:
-        """The engine takes an execution that is empty for one that is not there."""
+        """The engine treats an empty execution as a missing one."""
         return True
 
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - as of the record
@@ -51,17 +51,17 @@ class Resumed(dict[str, Any]):
         self.execution[key] = value
 
     def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 - as of the record
-        """The value of a key, as of the record."""
+        """The value of a key in the record."""
         return self._own.get(key, self.execution.get(key, default))
 
 
 def _record(execution: Execution) -> Execution:
-    """The execution that is on record, also of one that goes on."""
+    """The recorded execution, also for a redriven one."""
     return execution.execution if isinstance(execution, Resumed) else execution
 
 
 def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
-    """Answer RedriveExecution."""
+    """Implement RedriveExecution."""
     arn = data.get("executionArn", "")
     execution = engine._executions.get(arn)
     if execution is None:
@@ -111,12 +111,12 @@ def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack'
 
 
 def _in_background(work: Callable[[str], None], argument: str) -> None:
-    context = contextvars.copy_context()  # ministack keeps the account and the region in there
+    context = contextvars.copy_context()  # ministack keeps the account and the region in context variables
     threading.Thread(target=context.run, args=(work, argument), daemon=True).start()
 
 
 def _time_out(execution: Execution) -> None:
-    """End an execution that has taken longer than its definition allows."""
+    """Time out an execution that exceeds the limit of its definition."""
     if execution["status"] != "RUNNING":
         return
     execution.update(status="TIMED_OUT", stopDate=now_iso())
@@ -125,13 +125,13 @@ def _time_out(execution: Execution) -> None:
 
 
 def _require_passable(data: object) -> None:
-    """Raise where data is more than one state can hand to the next."""
+    """Raise if the data exceeds the payload limit."""
     if len(json.dumps(data, ensure_ascii=False).encode()) > DATA_LIMIT:
         raise engine._ExecutionError("States.DataLimitExceeded", f"more than {DATA_LIMIT} bytes")
 
 
 def install() -> None:
-    """Put what is emulated in front of ministack's own."""
+    """Install the emulated behaviour before ministack's own."""
     call_lambda = engine._call_lambda
     execute_task = engine._execute_task
     run_map_items = engine._run_map_items

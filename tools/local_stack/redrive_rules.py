@@ -1,9 +1,9 @@
-"""When and where Step Functions redrives an execution: its documented rules, as decisions without I/O.
+"""The documented rules of redrives in Step Functions, as functions without I/O.
 
 Emulated from documentation (Step Functions guide, "Restarting state machine executions with redrive"): an
-execution that failed, was aborted or timed out goes on at the step that did not succeed, with that step's own
-input, its retry counters at zero, on the definition it was started with, under its own ARN; the context's
-`RedriveCount` is one higher. What was exited, also by a Catch, does not run again.
+execution that failed, was aborted or timed out continues at the unsuccessful step, with that step's input,
+with reset retry counters, with its original definition and ARN; the context's `RedriveCount` is one higher. A
+state that was exited, also by a Catch, does not run again.
 
 For the local cloud's own Python, which has neither this project's packages nor boto3: standard library only.
 """
@@ -25,7 +25,7 @@ MOST_EVENTS = 24_999
 
 @dataclass(frozen=True)
 class Step:
-    """A state, and the input that it was entered with."""
+    """A state, and the input with which it was entered."""
 
     state: str
     input: str
@@ -35,7 +35,7 @@ class Step:
 def refusal(
     status: str, *, started_at: datetime, stopped_at: datetime, events: int, now: datetime
 ) -> str | None:
-    """Why Step Functions would not redrive a Standard execution; `None` if it would.
+    """Why Step Functions would refuse to redrive a Standard execution; `None` if it would not.
 
     Emulated from documentation: the conditions of RedriveExecution, the reasons of DescribeExecution.
     """
@@ -51,9 +51,9 @@ def refusal(
 
 
 def unsuccessful_step(history: Iterable[Mapping[str, Any]], definition: Definition) -> Step | None:
-    """The top-level state that was entered last: a run that is over has not exited it.
+    """The top-level state that was entered last. An execution that has ended has not exited it.
 
-    `None` where the run ended before it entered one.
+    `None` if no state was entered.
     """
     step = None
     for event in history:
@@ -64,7 +64,7 @@ def unsuccessful_step(history: Iterable[Mapping[str, Any]], definition: Definiti
 
 
 def derive_definition(definition: Definition, start_at: str, execution: Mapping[str, Any]) -> Definition:
-    """The definition that starts at a state, and in whose context `Execution` is the given one."""
+    """The definition that starts at a state, with the given value for `Execution` in its context."""
     literal = f"({json.dumps(execution)})"
 
     def with_context(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds

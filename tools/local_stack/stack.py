@@ -1,4 +1,4 @@
-"""The whole stack on this machine: PostgreSQL; the local cloud; the template, whose deployment migrates."""
+"""The whole local stack: PostgreSQL, the local cloud, and the template, whose deployment migrates."""
 
 import json
 import os
@@ -37,7 +37,7 @@ _ARTIFACTS = "artifacts"
 _CONTENT_BUCKET = f"{_NAME}-contentbucket-"
 
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
-"""This machine's, in Lambda's words."""
+"""The architecture of this machine, as Lambda names it."""
 
 
 _ISSUER = "https://local.example"
@@ -48,14 +48,14 @@ OPERATOR_SCOPE, VIEWER_SCOPE = "content:operate", "content:view"
 
 
 class StackRunningError(PermanentError):
-    """A local stack is running already; stop it with `roadmap down`."""
+    """A local stack is already running; stop it with `roadmap down`."""
 
     code = "StackRunning"
 
 
 @dataclass
 class LocalStack:
-    """A running stack; `directory` holds all of it."""
+    """A running stack. `directory` holds its data."""
 
     directory: Path
     database: Server
@@ -65,7 +65,7 @@ class LocalStack:
     """The names of the Lambda functions, by logical id."""
 
     token_secret: str = field(repr=False)
-    """What tokens for the API are signed with."""
+    """The secret that signs tokens for the API."""
 
     @classmethod
     def start(
@@ -83,12 +83,13 @@ class LocalStack:
         It is empty, unless `keep`: then it has the database and the content of the stack that was last kept
         in `directory`, and its own are kept there. Executions are not kept.
 
-        Detached, it stays when this process ends, and other processes may `attach`. Otherwise it ends with
-        the thread that started it. `wait_scale` and `fsync` are those of `Cloud` and `PostgresServer`.
+        If it is detached, it keeps running when this process ends, and other processes may `attach`.
+        Otherwise it stops with the thread that started it. `wait_scale` and `fsync` are those of `Cloud` and
+        `PostgresServer`.
 
         Raises:
             StackRunningError: a detached stack is running in `directory`.
-            ServerError, CloudError, StackFailedError: a part does not start; the others are stopped again.
+            ServerError, CloudError, StackFailedError: a part did not start; the others are stopped again.
         """
         directory = directory.resolve()
         directory.mkdir(parents=True, exist_ok=True)
@@ -100,7 +101,7 @@ class LocalStack:
                 interpreter = pool.submit(environment_python, "runtime")
                 layers = pool.submit(build_layers)
                 pool.submit(environment_python, "cloud")
-                # In this thread, because a server that is not detached ends with the thread that starts it.
+                # In this thread, because a server that is not detached stops with the thread that starts it.
                 database = undo.enter_context(_start_database(directory, detached=detached, fsync=fsync))
                 runtime = PythonRuntime(interpreter.result(), layers.result())
                 cloud = undo.enter_context(
@@ -129,7 +130,7 @@ class LocalStack:
         """The detached stack that is running in `directory`.
 
         Raises:
-            NoStackError: there is none, or a part of it is not running any more.
+            NoStackError: there is none, or a part of it has ended.
         """
         directory = directory.resolve()
         record = _read_record(directory)
@@ -172,7 +173,7 @@ class LocalStack:
 
     @property
     def state_machine_arn(self) -> str:
-        """The state machine that saves content."""
+        """The ARN of the state machine."""
         return self.outputs["StateMachineArn"]
 
     @property
@@ -182,17 +183,17 @@ class LocalStack:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What a process needs in its environment for boto3 to reach this stack."""
+        """The environment variables with which boto3 reaches this stack."""
         return self.cloud.environment
 
     @property
     def endpoint_url(self) -> str:
-        """Where every service of the cloud answers."""
+        """The endpoint of all services of the cloud."""
         return self.cloud.url
 
     @property
     def api_url(self) -> str:
-        """What the paths of the API stand behind: `ApiUrl`, as this cloud is reached."""
+        """The base URL of the API: the output `ApiUrl`, translated for this cloud."""
         found = re.fullmatch(
             r"https://(?P<api>[^.]+)\.execute-api\.[^/]+/(?P<stage>.+)", self.outputs["ApiUrl"]
         )
@@ -201,7 +202,7 @@ class LocalStack:
         return f"{self.cloud.url}/_aws/execute-api/{found['api']}/{found['stage']}"
 
     def token(self, user_id: str, scope: str = "") -> str:
-        """A token with which `user_id` may call the API, with the scopes of `scope` (separated by spaces)."""
+        """A token for `user_id` with the scopes in `scope`, separated by spaces."""
         return sign_token(self.token_secret, user_id=user_id, issuer=_ISSUER, audience=_AUDIENCE, scope=scope)
 
     def console_link(self, user_id: str = "operator", scope: str = OPERATOR_SCOPE) -> str:
@@ -216,7 +217,7 @@ class LocalStack:
         return self.cloud.client(service)
 
     def stop(self) -> None:
-        """Stop everything, and remove its data; again: no harm."""
+        """Stop all parts and remove the data. Can be repeated."""
         self.cloud.stop()
         self.database.stop()
         _remove_data(self.directory)
@@ -236,7 +237,7 @@ class LocalStack:
             "token_secret": self.token_secret,
         }
         unfinished = self.directory / "stack.json.unfinished"
-        unfinished.touch(mode=0o600)  # it holds secrets
+        unfinished.touch(mode=0o600)  # it contains secrets
         unfinished.write_text(json.dumps(record, indent=2))
         unfinished.rename(_record_file(self.directory))
 
@@ -263,7 +264,7 @@ def _deploy(
 
 
 def local_parameters(cloud: Cloud, database_url: str, token_secret: str) -> dict[str, str]:
-    """The template's parameters that a stack on this machine needs; its secrets are stored in the cloud."""
+    """The template parameters of a local stack. Its secrets are stored in the cloud."""
     secrets_manager = cloud.client("secretsmanager")
 
     def store(name: str, value: str) -> str:
@@ -282,7 +283,7 @@ def local_parameters(cloud: Cloud, database_url: str, token_secret: str) -> dict
 
 
 def database_secret(database_url: str) -> dict[str, object]:
-    """A database's coordinates as RDS writes them into a secret."""
+    """A database's credentials, in the format of RDS's secrets."""
     url = make_url(database_url)
     return {
         "engine": "postgres",

@@ -1,4 +1,4 @@
-"""Reads a CloudFormation template."""
+"""Read CloudFormation templates."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ Template = dict[str, Any]
 
 
 def read_template(path: Path) -> Template:
-    """Read a CloudFormation template, with the short forms of its functions (`!Ref`) as long ones."""
+    """Read a template, with the short forms of its functions (`!Ref`) expanded."""
     template: Template = yaml.load(path.read_text(), Loader=_TemplateLoader)  # noqa: S506 - a safe loader
     return template
 
 
 def default_of(template: Template, parameter: str) -> Any:  # noqa: ANN401 - of the parameter's own type
-    """What a parameter of a template is where nobody gives it."""
+    """The default of a template parameter."""
     return template["Parameters"][parameter]["Default"]
 
 
@@ -38,5 +38,5 @@ def _long_form(loader: _TemplateLoader, suffix: str, node: yaml.Node) -> dict[st
 
 
 _TemplateLoader.add_multi_constructor("!", _long_form)
-# A policy's `Version: 2012-10-17` is a text, and JSON knows no dates.
+# `Version: 2012-10-17` of a policy must stay a string.
 _TemplateLoader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)

@@ -1,4 +1,4 @@
-"""Tokens for the local stack, which signs its own: with a secret that it makes when it starts."""
+"""Sign tokens for the local stack, with a secret that it creates at its start."""
 
 import time
 
@@ -8,7 +8,7 @@ import jwt
 def sign_token(
     secret: str, *, user_id: str, issuer: str, audience: str, scope: str = "", lifetime_seconds: int = 3600
 ) -> str:
-    """A token (HS256) with which `user_id` may call the API from now on."""
+    """Sign a token (HS256) for `user_id` that is valid from now on."""
     now = int(time.time())
     claims = {"iss": issuer, "aud": audience, "sub": user_id, "iat": now, "exp": now + lifetime_seconds}
     if scope:

@@ -1,4 +1,4 @@
-"""`python -m release ENVIRONMENT`: build and deploy what is checked out, as one release."""
+"""`python -m release ENVIRONMENT`: build and deploy the checked-out commit as one release."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def deploy(
 
 
 def checked_out() -> str:
-    """The commit that is checked out; `-dirty` says that files differ from it."""
+    """The checked-out commit, with the suffix `-dirty` if files differ from it."""
     command = ("git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty")
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
 

@@ -1,4 +1,4 @@
-"""What `samconfig.toml` says of an environment."""
+"""Read the configuration of an environment from `samconfig.toml`."""
 
 import shlex
 import tomllib
@@ -10,7 +10,7 @@ class NoSuchEnvironmentError(Exception):
 
 
 def overrides_in(path: Path, environment: str) -> dict[str, str]:
-    """The parameters that are given for an environment: its `parameter_overrides`, in either form.
+    """The parameters of an environment: its `parameter_overrides`, in either form.
 
     Raises:
         NoSuchEnvironmentError: there is no such environment.

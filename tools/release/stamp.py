@@ -32,7 +32,7 @@ def release_of(commit: str, parameters: Mapping[str, str]) -> str:
 
 
 def stamped(template: Template, release: str) -> Template:
-    """The template with the release in it: for every function, and for the schema, which is migrated anew."""
+    """The template with the release, in every function and in the schema resource, which migrates again."""
     changed = copy.deepcopy(template)
     changed["Globals"]["Function"]["Environment"]["Variables"]["RELEASE"] = release
     changed["Resources"]["Schema"]["Properties"]["Release"] = release

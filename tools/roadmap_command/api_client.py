@@ -1,4 +1,4 @@
-"""A client of the API over HTTP."""
+"""An HTTP client of the API."""
 
 from urllib.parse import quote, urlencode
 
@@ -8,7 +8,7 @@ from roadmap_content.items import Item
 
 
 class Api:
-    """The API, for one user."""
+    """The API for one user."""
 
     def __init__(self, url: str, user_id: str, token: str) -> None:
         self.url = url
@@ -24,12 +24,12 @@ class Api:
         token: str | None = None,
         body: bytes | None = None,
     ) -> Answer:
-        """Send a request, with this user's token or another."""
+        """Send a request with this user's token or another one."""
         url = f"{self.url}{path}?{urlencode(query)}"
         return send(method, url, self.token if token is None else token, body)
 
     def retry(self, task_id: str, **query: str) -> Answer:
-        """Ask for a retry of what a task misses."""
+        """Retry a task's missing items."""
         path = f"/api/v1/tasks/{quote(task_id, safe='')}/retry"
         return self.request("POST", path, {"user_id": self.user_id, **query})
 
@@ -39,7 +39,7 @@ class Api:
         return self.request("GET", path, {"user_id": self.user_id, "concept_id": item.concept_id})
 
     def get(self, task_id: str, **query: str) -> Answer:
-        """Ask how a task stands."""
+        """Get a task's status."""
         path = f"/api/v1/tasks/{quote(task_id, safe='')}"
         return self.request("GET", path, {"user_id": self.user_id, **query})
 

@@ -1,7 +1,7 @@
-"""The story of the bug report, on a stack of its own: three real faults, a truthful record, and a second run.
+"""The case of the bug report on a separate stack: three real faults, a correct record of them, and one retry.
 
-Nothing here reaches into the product: the faults are a row that another roadmap owns, a file that is
-staged, and a function whose process is killed while the database makes it wait.
+No code of the product is patched. The faults are a row of another roadmap, invalid staged content, and a
+function whose process is killed while it waits for a lock.
 """
 
 import json
@@ -40,7 +40,7 @@ console = Console(stderr=True, highlight=False)
 
 
 class DemoError(PermanentError):
-    """The demo does not show what it says: a defect."""
+    """The demonstration had an unexpected result, which is a defect."""
 
     code = "Demo"
 
@@ -49,7 +49,7 @@ TUTORIAL_ID = text("""
 SELECT tutorial_id FROM tutorial_metadata WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 """)
 
-# What the design that this replaces left behind: rows that it had saved, and a task that knows nothing.
+# The state that the previous design left: saved rows, and a task that does not list them.
 SAVED_BEFORE = text("""
 INSERT INTO tutorial_metadata
     (tutorial_id, concept_id, roadmap_id, title, content_status, content_version, is_latest)
@@ -69,7 +69,7 @@ INSERT INTO resource_recommendation_metadata
 VALUES (:id, 'an-older-roadmap:c-1-1-1', 'an-older-roadmap', '[]', 0, '[]', timezone('utc', now()))
 """)
 
-# The same id that the first concept's tutorial has: the duplicate key of the report.
+# The id of the first concept's tutorial: the duplicate key of the bug report.
 OTHER_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data, created_at)
 VALUES ('an-older-roadmap', 'another-user', 'An older roadmap', '{}', timezone('utc', now()))
@@ -123,7 +123,7 @@ def demo_bundle(bundle_file: Path | None = None) -> Bundle:
 
 
 def with_offline_content(document: Document) -> Document:
-    """A bundle without content, with all of it made by the offline generator."""
+    """A bundle with content from the offline generator for every concept."""
     framework = read_framework(document["roadmap"]["framework_data"])
     return document | {"content": [_content(framework, concept_id) for concept_id in framework.nodes]}
 
@@ -218,7 +218,7 @@ def _retry(target: Target, task: BundleTask) -> TaskStatus:
 
 
 def _what_became_of(target: Target, bundle: Bundle, concepts: list[str]) -> str:
-    """What was done about the first two faults, as the tables and the bucket have it."""
+    """Describe how the first two faults were repaired, from the tables and the bucket."""
     roadmap_id = bundle.roadmap.roadmap_id
     taken = bundle.content[Item(concepts[0], ContentType.TUTORIAL)]["tutorial_id"]
     with target.engine.connect() as connection:
@@ -236,7 +236,7 @@ def _what_became_of(target: Target, bundle: Bundle, concepts: list[str]) -> str:
 
 
 def the_report(bundle: Bundle) -> Bundle:
-    """The roadmap again, under other ids, with content for every other concept."""
+    """The same roadmap with other ids, with content for every other concept."""
     document = {
         "roadmap": bundle.roadmap.model_dump(),
         "task": bundle.task.model_dump() | {"task_id": "the-task-of-the-bug-report"},

@@ -1,6 +1,6 @@
-"""One item by a real model, and what it took: whether a model is reachable, fit and worth its price.
+"""Generate one item with a real model, to check its access, its output and its cost.
 
-Nothing is staged and nothing saved. It asks as a deployed function would, with this machine's credentials.
+Nothing is staged or saved. The request is that of a deployed function, with this machine's credentials.
 """
 
 import os
@@ -27,14 +27,14 @@ _PARAMETERS = {
 
 
 class Generated(NamedTuple):
-    """An item as the model made it, and what it took, an answer that was sent back included."""
+    """A generated item, its tokens (including those of a rejected answer) and its duration."""
 
     draft: dict[str, Any]
     usage: Usage
     seconds: float
 
     def document(self) -> dict[str, Any]:
-        """As the command prints it."""
+        """The result as the command prints it."""
         return {"draft": self.draft, **self.usage._asdict(), "seconds": round(self.seconds, 1)}
 
 
@@ -47,11 +47,12 @@ def generate_one(
     region: str | None = None,
     socket_timeout: float = 900,
 ) -> Generated:
-    """Generate one item of a concept, for `socket_timeout` seconds at most.
+    """Generate one item of a concept. `socket_timeout` is in seconds.
 
     Raises:
-        MissingSettingError: no model or region was given, neither here nor by MODEL_ID and MODEL_REGION.
-        ContentError: it could not be made; the message says why.
+        MissingSettingError: no model or region was given, neither as an argument nor by MODEL_ID and
+            MODEL_REGION.
+        ContentError: the item could not be generated; the message is the reason.
     """
     options = {"MODEL_ID": model_id, "MODEL_REGION": region}
     settings = Settings(_defaults() | dict(os.environ) | _given(options))

@@ -1,4 +1,4 @@
-"""What all commands share: their options, their exit codes, and how they print."""
+"""Shared parts of all commands: options, exit codes and output."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
 
 
 _UNLIMITED = 100_000
-"""Characters of a line of piped output."""
+"""Maximum characters of a line of piped output."""
 
 errors = Console(stderr=True, highlight=False)
 """Progress, hints and errors: stdout is for results."""

@@ -1,4 +1,4 @@
-"""Loads a bundle: its roadmap and task into PostgreSQL, its content staged in S3, ready to be saved."""
+"""Load a bundle: its roadmap and task into PostgreSQL, and its content staged in S3."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.bucket import Bucket, in_parallel
 from roadmap_content.storage.staging import Staging
 
-# What is there already stays: a roadmap that is loaded again has its content staged again, no more.
+# Existing rows are not changed: loading a roadmap again only stages its content again.
 INSERT_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, total_estimated_hours,
     recommended_completion_weeks, framework_data, created_at)
@@ -37,7 +37,7 @@ FROM roadmap_metadata r, roadmap_tasks t WHERE r.roadmap_id = :roadmap_id AND t.
 
 
 class Loaded(NamedTuple):
-    """What was loaded, in numbers of items."""
+    """The numbers of loaded items."""
 
     staged: int
     saved_already: int
@@ -51,13 +51,13 @@ def load_bundle(
     deadline: Deadline,
     on_staged: Callable[[], object] = lambda: None,
 ) -> Loaded:
-    """Load a bundle. Loaded again, it stages its content again and changes nothing else.
+    """Load a bundle. Loading it again only stages its content again.
 
-    Invalid content is staged as it is, so that a run records why it cannot be saved. `on_staged` is called
+    Invalid content is staged unchanged, so that a run records why it cannot be saved. `on_staged` is called
     after each item, by several threads.
 
     Raises:
-        InvalidBundleError: the roadmap or the task exists and is somebody else's; nothing was written.
+        InvalidBundleError: the roadmap or the task exists and belongs to another user; nothing was written.
     """
 
     def insert(connection: Connection) -> Mapping[ContentType, frozenset[str]]:

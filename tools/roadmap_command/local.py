@@ -1,4 +1,4 @@
-"""The local stack, where its packages are installed: an extra, because AWS needs none of them."""
+"""Access to the local stack, whose packages are an optional extra."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Starts a run of the state machine and follows it to its end."""
+"""Start an execution of the state machine and follow it to its end."""
 
 import json
 import time
@@ -26,7 +26,7 @@ POLL_SECONDS = 0.25
 
 
 class PlannedWork(NamedTuple):
-    """What a run of a task would do."""
+    """The work of a task's next run."""
 
     task: Task
     missing: int
@@ -35,7 +35,7 @@ class PlannedWork(NamedTuple):
 
 
 def planned_work(engine: Engine, bucket: Bucket, task_id: str) -> PlannedWork:
-    """Count a task's missing items, and those of them that a run would generate.
+    """Count a task's missing items, and those that a run would generate.
 
     Raises:
         TaskNotFoundError: there is no such task.
@@ -46,7 +46,7 @@ def planned_work(engine: Engine, bucket: Bucket, task_id: str) -> PlannedWork:
         try:
             return task, read_snapshot(connection, task).missing
         except (RoadmapNotFoundError, InvalidFrameworkError):
-            return task, ()  # the run records why
+            return task, ()  # the run records the reason
 
     task, missing = transact(engine, read, Deadline.after(30))
     staged = Staging(bucket, task.roadmap_id or "").staged_among(missing) if missing else ()
@@ -54,7 +54,7 @@ def planned_work(engine: Engine, bucket: Bucket, task_id: str) -> PlannedWork:
 
 
 def start_run(client: "SFNClient", state_machine_arn: str, task_id: str) -> str:
-    """Start a run by hand: without an attempt, so that it claims one itself; the execution's ARN."""
+    """Start an execution without an attempt, so that it claims one itself; return its ARN."""
     return client.start_execution(
         stateMachineArn=state_machine_arn,
         name=new_execution_name(task_id, "by-hand"),
@@ -63,10 +63,10 @@ def start_run(client: "SFNClient", state_machine_arn: str, task_id: str) -> str:
 
 
 def redrive_run(client: "SFNClient", execution_arn: str) -> None:
-    """Redrive an execution from the state that failed.
+    """Redrive an execution from its failed state.
 
     Raises:
-        NotRedrivableError: Step Functions says that it cannot be.
+        NotRedrivableError: Step Functions refused it.
     """
     exceptions = client.exceptions
     try:
@@ -84,7 +84,7 @@ def is_running(client: "SFNClient", execution_arn: str) -> bool:
 
 
 def follow_run(client: "SFNClient", execution_arn: str, on_progress: Callable[[], None]) -> str:
-    """Wait until an execution is over, calling `on_progress` now and then; its last status."""
+    """Wait until an execution ends, with regular calls of `on_progress`; return its last status."""
     while True:
         status = client.describe_execution(executionArn=execution_arn)["status"]
         on_progress()
@@ -94,7 +94,7 @@ def follow_run(client: "SFNClient", execution_arn: str, on_progress: Callable[[]
 
 
 def owner_of(engine: Engine, task_id: str) -> str:
-    """The user that a task belongs to.
+    """The user of a task.
 
     Raises:
         TaskNotFoundError: there is none.
@@ -103,7 +103,7 @@ def owner_of(engine: Engine, task_id: str) -> str:
 
 
 def task_status(engine: Engine, task_id: str) -> TaskStatus:
-    """How a task stands.
+    """Get a task's status.
 
     Raises:
         TaskNotFoundError: there is none.

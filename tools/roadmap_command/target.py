@@ -1,4 +1,4 @@
-"""What the `roadmap` command works on: the local stack, or a stack on AWS by its name."""
+"""The target of the `roadmap` command: the local stack, or a stack on AWS."""
 
 import json
 import os
@@ -36,10 +36,10 @@ class Target:
     state_machine_arn: str
     api_url: str
     token: Callable[[str], str]
-    """A token for the API, by the user that it is to prove."""
+    """Returns a token for the API for a given user."""
 
     invoke: Callable[[str, dict[str, Any]], dict[str, Any]]
-    """Invokes a function, named by its logical id, with an event."""
+    """Invokes a function by its logical id with an event."""
 
     logs: Any
     """A client of CloudWatch Logs."""
@@ -48,15 +48,15 @@ class Target:
     """The log group of the functions."""
 
     def api(self, user_id: str) -> Api:
-        """The API, for a user."""
+        """The API for a user."""
         return Api(self.api_url, user_id, self.token(user_id))
 
     @classmethod
     def named(cls, stack: str | None) -> Self:
-        """The stack `stack` on AWS, or the local one that is up.
+        """The stack `stack` on AWS, or the running local one.
 
         Raises:
-            NoStackError: it is not there.
+            NoStackError: it does not exist or is not running.
         """
         return cls.local(local_stack().attach()) if stack is None else cls.on_aws(stack)
 
@@ -78,7 +78,9 @@ class Target:
 
     @classmethod
     def on_aws(cls, name: str) -> Self:
-        """A stack on AWS, with the environment's credentials. Its database must be reachable from here."""
+        """A stack on AWS, with the environment's credentials. Its database must be reachable from this
+        machine.
+        """
         import boto3
         from botocore.exceptions import ClientError
 
@@ -89,7 +91,7 @@ class Target:
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         client = boto3.client("lambda")
         functions = functions_of(boto3.client("cloudformation"), name)
-        # As one of the functions has it, so that the way into the database is theirs.
+        # The settings of one of the functions, so that the database is accessed in the same way.
         configuration = client.get_function_configuration(FunctionName=functions["PlanBatchesFunction"])
         services = Services(Settings(configuration["Environment"]["Variables"]))
         return cls(

@@ -1,4 +1,4 @@
-"""What a person sees of a task: bars while a run goes on, a table and the reasons when it is over."""
+"""The display of a task: progress bars during a run; a table and the reasons afterwards."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def _headline(status: TaskStatus) -> Text:
 
 
 def _reasons(items: Iterable[FailedItem]) -> Iterator[Text]:
-    """Why items are missing: one line for those of a content type that failed for the same reason."""
+    """Why items are missing: one line per content type and reason."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for item in items:
         key = (item.content_type, item.stage, item.error_code, item.reason)
@@ -54,7 +54,7 @@ def _reasons(items: Iterable[FailedItem]) -> Iterator[Text]:
 
 
 class Bars:
-    """One bar per content type: the items that are saved."""
+    """One progress bar per content type, for its saved items."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -63,14 +63,14 @@ class Bars:
         }
 
     def show(self, status: TaskStatus) -> None:
-        """Move the bars to where the task stands."""
+        """Update the bars from a task's status."""
         for content_type, progress in status.progress.items():
             self._progress.update(self._bars[content_type], total=progress.total, completed=progress.saved)
 
 
 @contextmanager
 def bars(console: Console) -> Iterator[Bars]:
-    """Show bars for the time of a run."""
+    """Show progress bars for the duration of the block."""
     columns = (
         TextColumn("{task.description:>10}"),
         BarColumn(bar_width=40),

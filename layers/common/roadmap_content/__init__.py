@@ -1,4 +1,4 @@
-"""Saves generated learning content, records what happened, and finds what is missing."""
+"""Save generated learning content, record failures, and retry missing items."""
 
 import gc
 

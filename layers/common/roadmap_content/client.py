@@ -46,20 +46,20 @@ class ApiRefusedError(PermanentError):
 
 
 class ApiUnavailableError(TransientError):
-    """The API did not answer, or answered with a server error or 429. The same request may work later."""
+    """The API did not respond, or answered with a server error or 429. The same request may work later."""
 
     code = "ApiUnavailable"
 
 
 class HttpAnswer(NamedTuple):
-    """An HTTP answer; `body` is decoded if it is JSON."""
+    """An HTTP response. `body` is decoded if it is JSON."""
 
     status: int
     body: Any
 
 
 class Client:
-    """One deployment, for a product that connects to it."""
+    """A client of one deployment."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Client:
         s3: "S3Client | None" = None,
         stepfunctions: "SFNClient | None" = None,
     ) -> None:
-        """Connect to nothing yet. `token` returns a token for the API, given the user whom it must prove."""
+        """Make a client; it connects on first use. `token` returns a token for the API for a given user."""
         self._bucket = Bucket(bucket, s3)
         self._state_machine_arn = state_machine_arn
         self._api_url = api_url
@@ -80,7 +80,7 @@ class Client:
 
     @classmethod
     def from_environment(cls, token: Callable[[str], str], environ: Mapping[str, str] = os.environ) -> Self:
-        """Read the deployment's coordinates from the environment.
+        """Read the settings of the deployment from the environment.
 
         Raises:
             MissingSettingError: a variable is not set.
@@ -102,20 +102,20 @@ class Client:
         content_type: ContentType | str,
         content: dict[str, Any],
     ) -> None:
-        """Stage one item: check it, and store it where the next run finds it. Staged content is replaced.
+        """Validate and stage one item, so that the next run saves it. Staged content is replaced.
 
         Raises:
-            InvalidContentError: the content does not have its type's shape (`docs/schemas/`).
-            StorageUnavailableError: S3 did not store it.
+            InvalidContentError: the content does not match its schema (`docs/schemas/`).
+            StorageUnavailableError: S3 could not store it.
         """
         item = Item(concept_id, ContentType(content_type))
         Staging(self._bucket, roadmap_id).write(item, CONTENT_KINDS[item.content_type].check(content))
 
     def start(self, task_id: str) -> str:
-        """Start the first run of a task; return the execution's ARN. Repeated, it starts nothing new.
+        """Start the first run of a task; return the execution's ARN. A repeated call starts nothing new.
 
         Raises:
-            ApiUnavailableError: Step Functions did not answer, or refused.
+            ApiUnavailableError: Step Functions did not respond, or refused the request.
         """
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
@@ -143,7 +143,7 @@ class Client:
         return TaskStatus.model_validate(self._call("GET", task_id, "", {"user_id": user_id}))
 
     def retry(self, task_id: str, user_id: str, **options: str) -> "RetryAnswer":
-        """Retry a task's missing items; `options` are the endpoint's further parameters.
+        """Retry a task's missing items. `options` are further parameters of the endpoint.
 
         Raises:
             ApiRefusedError: an attempt is running (409), or the user has no such task.
@@ -170,7 +170,7 @@ def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAn
     """Send a request with a bearer token.
 
     Raises:
-        ApiUnavailableError: there is no answer.
+        ApiUnavailableError: there was no response.
     """
     request = urllib.request.Request(url, method=method, data=body)  # noqa: S310 - the deployment's own URL
     request.add_header("Authorization", f"Bearer {token}")

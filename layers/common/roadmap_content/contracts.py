@@ -47,7 +47,7 @@ def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401
 
 
 def first_fault(error: ValidationError) -> str:
-    """Name the place of a validation error's first fault, and how many others there are."""
+    """Describe the first fault of a validation error with its path, and the number of further faults."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in faults[0]["loc"])
     others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -95,7 +95,7 @@ class BatchReference(Payload):
     length: Positive
     items: Positive
     staged: bool = False
-    """Every item was staged, and none refused, when the attempt was planned: there is nothing to generate."""
+    """All items were staged and none refused when the attempt was planned: there is nothing to generate."""
 
 
 class Plan(Payload):

@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 Document = dict[str, Any]
-"""A JSON object as it was read: kept beside its model, so that what is stored is what was staged."""
+"""A JSON object. It is kept beside its validated model, so that the staged content is stored unchanged."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -28,9 +28,9 @@ class UndecodableError(ValueError):
 
 
 def decode(text: str) -> Any:  # noqa: ANN401 - JSON of anybody
-    """Decode JSON that somebody else has stored, in a column of type `json`.
+    """Decode JSON of another writer, from a column of type `json`.
 
-    A whole number with more digits than Python reads becomes an infinite float.
+    A whole number with more digits than Python can read becomes an infinite float.
 
     Raises:
         UndecodableError: it is nested too deep.
@@ -44,7 +44,7 @@ def decode(text: str) -> Any:  # noqa: ANN401 - JSON of anybody
 
 
 def _decode_long_numbers(text: str) -> Any:  # noqa: ANN401
-    """Decode JSON again that has whole numbers of more digits than `int` accepts (4,300)."""
+    """Decode JSON with whole numbers of more digits than `int` accepts (4,300)."""
     try:
         return json.loads(
             text, parse_int=lambda digits: int(digits) if len(digits) < 4_000 else float(digits)
@@ -79,7 +79,7 @@ def _is_storable(value: object) -> bool:
         return False
     try:
         encoded = json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except ValueError:  # a number that is not finite; a lone surrogate
+    except ValueError:  # a non-finite number or a lone surrogate
         return False
     # This also matches an escaped backslash before "u0000"; `_fault` then finds nothing.
     return b"\\u0000" not in encoded

@@ -1,8 +1,9 @@
-"""The errors of this system: one small tree, in which permanent and transient are types.
+"""The exception types of this system, divided into permanent and transient errors.
 
-A permanent error fails the same way again; a transient one may heal by itself. The state machine's history
-shows the class name. The task's row, `content_failures` and the API show the code, which each class states:
-codes are stored and decide recovery, so that renaming a class must not change one.
+After a permanent error, the same operation fails again; after a transient error, it may succeed later. The
+state machine's history shows the class name. The task's row, `content_failures` and the API show the code,
+which each class states explicitly: codes are stored and decide recovery, so renaming a class must not change
+its code.
 """
 
 import traceback
@@ -11,10 +12,10 @@ from typing import ClassVar
 
 
 class ContentError(Exception):
-    """An error of this system with a name of its own."""
+    """Base class of all errors of this system."""
 
     code: ClassVar[str] = "Content"
-    """The name under which the error is recorded and answered."""
+    """The name under which the error is recorded and returned by the API."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Require that each class states its own code."""
@@ -45,37 +46,37 @@ def frames_of(error: BaseException) -> list[str]:
 
 
 class PermanentError(ContentError):
-    """Trying the same again cannot help."""
+    """The same operation would fail again."""
 
     code = "Permanent"
 
 
 class TransientError(ContentError):
-    """The surroundings failed; the same may work later."""
+    """The same operation may succeed later."""
 
     code = "Transient"
 
 
 class MissingSettingError(PermanentError):
-    """An environment variable that the function needs is not set, or not usable."""
+    """A required environment variable is not set or invalid."""
 
     code = "MissingSetting"
 
 
 class InvalidPayloadError(PermanentError):
-    """A payload between two steps does not have the agreed shape."""
+    """A payload between two steps does not match its type."""
 
     code = "InvalidPayload"
 
 
 class TaskNotFoundError(PermanentError):
-    """There is no such task."""
+    """The task does not exist."""
 
     code = "TaskNotFound"
 
 
 class RoadmapNotFoundError(PermanentError):
-    """The task's roadmap does not exist, is deleted, or is another user's."""
+    """The task's roadmap does not exist, is deleted, or belongs to another user."""
 
     code = "RoadmapNotFound"
 
@@ -99,7 +100,7 @@ class InvalidBundleError(PermanentError):
 
 
 class InvalidContentError(PermanentError):
-    """Generated content is not what its content type asks for."""
+    """Generated content does not match the contract of its content type."""
 
     code = "InvalidContent"
 
@@ -117,25 +118,25 @@ class IdTakenError(PermanentError):
 
 
 class VersionTakenError(PermanentError):
-    """The concept has another text of that version."""
+    """The concept already has another text with this version."""
 
     code = "VersionTaken"
 
 
 class NotStagedError(TransientError):
-    """Nothing is staged for an item that is to be saved."""
+    """An item that is to be saved is not staged."""
 
     code = "NotStaged"
 
 
 class StaleAttemptError(PermanentError):
-    """A newer attempt owns the task; this one may not write its outcome."""
+    """A newer attempt owns the task, so this one must not write its outcome."""
 
     code = "StaleAttempt"
 
 
 class ClaimRefusedError(PermanentError):
-    """The task is already being worked on by another attempt."""
+    """Another attempt is working on the task."""
 
     code = "ClaimRefused"
 
@@ -174,18 +175,18 @@ class TaskCancelledError(PermanentError):
 
 
 class ContentIncomplete(PermanentError):  # noqa: N818 - the name that DESIGN gives it in the history
-    """The run is over and items are missing. It can be redriven."""
+    """The run is over and items are missing. The execution can be redriven."""
 
     code = "ContentIncomplete"
 
 
 class DatabaseUnavailableError(TransientError):
-    """PostgreSQL did not answer, or asked to try again, for as long as there was time."""
+    """PostgreSQL was unavailable until the time was up."""
 
     code = "DatabaseUnavailable"
 
 
 class StorageUnavailableError(TransientError):
-    """S3 did not answer, or asked to try again, for as long as there was time."""
+    """S3 was unavailable."""
 
     code = "StorageUnavailable"

@@ -25,8 +25,8 @@ is used up; a lost batch adds about 500 bytes to the payload. With this number b
 
 
 STAGED_FACTOR = 10
-"""Items of a batch that are only saved, for each item of a batch that is generated: one takes milliseconds,
-the other seconds.
+"""Items of a batch that is only saved, per item of a batch that is generated: saving takes milliseconds,
+generating takes seconds.
 """
 
 
@@ -38,14 +38,15 @@ class Manifest(NamedTuple):
 
 
 class BatchSizes(NamedTuple):
-    """Maximum items of a batch, by what its items need."""
+    """Maximum items of a batch, for staged items and for items to generate."""
 
     generate: int
     save: int
 
 
 def planned_batch_sizes(to_generate: int, to_save: int, batch_size: int) -> BatchSizes:
-    """Choose the batch sizes for so many concepts: larger than `batch_size` if that exceeds `MAX_BATCHES`.
+    """Choose the batch sizes for a number of concepts: larger than `batch_size` if necessary for
+    `MAX_BATCHES`.
 
     Each of the two groups may end in a batch that is not full, for each content type.
     """

@@ -41,7 +41,7 @@ class Services:
         return Executions(self.settings.state_machine_arn)
 
     def dead_letters(self) -> int | None:
-        """How many events were not handled; `None` if that is not known."""
+        """The number of events that were not handled; `None` if unknown."""
         return None if self._dead_letters is None else self._dead_letters.messages()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Whether this machine has what a browser test needs: Chromium, and a font with Chinese characters."""
+"""The requirements of browser tests: Chromium, and a font with Chinese characters."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def _has_chinese_font() -> bool:
 
 
 def missing() -> list[str]:
-    """Debian's names of what is missing."""
+    """The Debian packages of missing requirements."""
     return [
         name
         for name, found in (("chromium", chromium() is not None), ("fonts-noto-cjk", _has_chinese_font()))
@@ -35,7 +35,7 @@ def missing() -> list[str]:
 
 
 def main() -> int:
-    """Install what is missing, on Debian as root; elsewhere name it. The exit code."""
+    """Install missing packages on Debian as root; otherwise print them. Return the exit code."""
     if not (names := missing()):
         return 0
     if not is_root_on_debian():

@@ -1,4 +1,4 @@
-"""The console's types: JSDoc, checked by `tsc`. What is served is what was written; nothing is built."""
+"""Check the console's JSDoc types with `tsc`. The sources are served unchanged, without a build."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ ASSETS = REPOSITORY / "functions/console/assets"
 
 
 def check_types(assets: Path = ASSETS) -> str:
-    """What `tsc --noEmit` finds in a folder of modules; nothing where all is well."""
+    """The findings of `tsc --noEmit` in a folder of modules; empty if there are none."""
     packages = npm_packages(HERE)
     # In a folder of their own, beside the packages whose types they use.
     with TemporaryDirectory() as directory:

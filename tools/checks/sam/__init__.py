@@ -1,4 +1,4 @@
-"""The real SAM CLI on this machine: what it builds is deployed to the local cloud, and run in containers.
+"""Checks with the real SAM CLI: its build is deployed to the local cloud, and run in containers.
 
 `python -m checks.sam build`, `deploy` and `local` are `make sam-build`, `sam-deploy-local` and `sam-local`.
 """

@@ -1,4 +1,4 @@
-"""`python -m checks.sam build`, `deploy` or `local`: a proof, step by step, and a line of what is proven."""
+"""`python -m checks.sam build`, `deploy` or `local`: run a check step by step and print its result."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -26,29 +26,29 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def build() -> None:
-    """Everything builds."""
+    """Everything can be built."""
     built = build_for_aws()
     _conclude(f"{built.functions} functions and {built.layers} layers were built")
 
 
 @app.command()
 def deploy() -> None:
-    """What is built can be deployed, saves a roadmap, and can be deleted."""
+    """The build can be deployed, saves a roadmap, and can be deleted."""
     _conclude(deploy_run_and_delete(build_for_this_machine()))
 
 
 @app.command()
 def local() -> None:
-    """What is built answers its events, and the API its requests, in the runtime's containers."""
+    """The built functions accept their events, and the API its requests, in the runtime's containers."""
     engine = find_engine()
     if engine is None:
-        install_engine()  # or say that it cannot be, before anything is built
+        install_engine()  # fail before the build if it is not available
     built = build_for_this_machine()
     if engine is not None:
         with TemporaryDirectory(prefix="roadmap-sam-") as directory:
             _conclude(run_in_containers(built.template, engine, Path(directory)))
         return
-    # There is no network inside: whatever is fetched is fetched before.
+    # There is no network inside the namespaces, so everything is fetched before.
     with step("making the local stack's environments"), ThreadPoolExecutor() as pool:
         for future in (pool.submit(environment_python, "cloud"), pool.submit(environment_python, "runtime")):
             future.result()
@@ -59,7 +59,7 @@ def local() -> None:
 
 @app.command(hidden=True)
 def inside(template: Path, image: Path, directory: Path) -> None:
-    """Continue `local` in namespaces of its own."""
+    """Continue `local` in separate namespaces."""
     _conclude(run_in_containers(template, start_engine(directory, image), directory))
 
 

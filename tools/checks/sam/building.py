@@ -1,4 +1,4 @@
-"""`sam build`: for AWS, and for this machine, whose processor may be another."""
+"""Run `sam build` for AWS and for this machine, whose architecture may differ."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from .command import sam
 from .errors import ProofFailedError
 from .steps import step
 
-# What an ELF file says of the processor that it is for, in its bytes 18 and 19.
+# The machine field of an ELF header: bytes 18 and 19.
 _PROCESSORS: Mapping[str, bytes] = {"x86_64": b"\x3e\x00", "arm64": b"\xb7\x00"}
 _PYTHON = "cpython-313"
 
 
 class Built(NamedTuple):
-    """What `sam build` made: its template, and a folder for each of the functions and layers."""
+    """The result of `sam build`: its template, and a folder for each function and layer."""
 
     template: Path
     functions: int
@@ -32,22 +32,22 @@ def build_for_aws(architecture: str = "") -> Built:
 
 
 def build_for_this_machine() -> Built:
-    """Build for the processor of this machine, beside what is built for AWS."""
+    """Build for the architecture of this machine, beside the build for AWS."""
     return _build(LOCAL / "sam", ARCHITECTURE)
 
 
 def _build(directory: Path, architecture: str) -> Built:
-    """Build every function and layer, and look at what came of it.
+    """Build every function and layer and check the result.
 
     Raises:
-        CommandFailedError: SAM could not build it.
-        ProofFailedError: it is not all there, or not for `architecture`.
+        CommandFailedError: the build failed.
+        ProofFailedError: a part is missing or not for `architecture`.
     """
     with step(f"sam build, every function and layer for {architecture}"):
         sam(
             *("build", "--build-dir", directory / "build", "--cache-dir", directory / "cache"),
             *("--parameter-overrides", f"Architecture={architecture}"),
-            environment={"ARCHITECTURE": architecture},  # of the layers' Makefile: SAM does not tell it
+            environment={"ARCHITECTURE": architecture},  # for the layers' Makefile: SAM does not pass it on
         )
     template = read_template(directory / "build/template.yaml")
     functions = _folders(directory / "build", template, "AWS::Serverless::Function", "CodeUri")

@@ -1,4 +1,4 @@
-"""Runs commands, the SAM CLI above all: quietly, and with their last words where they fail."""
+"""Run commands, above all the SAM CLI, and show their output if they fail."""
 
 import os
 import subprocess
@@ -16,14 +16,14 @@ _LAST_LINES = 30
 
 
 class Output(NamedTuple):
-    """What a command printed."""
+    """The output of a command."""
 
     answer: str
     log: str
 
     @property
     def last_words(self) -> str:
-        """The end of it, for people."""
+        """The end of the output, for error messages."""
         return "\n".join((self.answer + self.log).strip().splitlines()[-_LAST_LINES:])
 
 
@@ -42,12 +42,12 @@ def sam_command(*arguments: str | Path) -> list[str | Path]:
 
 
 def sam_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the SAM CLI needs in its environment; of this process's, nothing that leads to an account."""
+    """The environment of the SAM CLI, without variables of this process that lead to an AWS account."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),  # else it writes to the user's home
+        "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),  # otherwise it writes to the user's home
         "SAM_CLI_TELEMETRY": "0",
-        "PYTHON": sys.executable,  # of the layers' Makefile
+        "PYTHON": sys.executable,  # for the layers' Makefile
         **environment,
     }
 

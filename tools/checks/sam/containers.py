@@ -1,4 +1,4 @@
-"""`sam local invoke` and `sam local start-api`: functions as they were built, in containers."""
+"""`sam local invoke` and `sam local start-api`: run the built functions in containers."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _ALIAS = re.compile(r"\$\{(\w+)\.Alias\}")
 
 
 class Invocation(NamedTuple):
-    """What a function answered, or the error that it raised as Lambda words it; and what was logged."""
+    """The response of a function or its error, and its log."""
 
     answer: Any
     log: str
@@ -31,7 +31,7 @@ class Invocation(NamedTuple):
 class Containers:
     """Runs functions of a template that `sam build` made.
 
-    `environment` leads the SAM CLI to an engine and gives it the credentials that it gives the functions.
+    `environment` contains the Docker host for the SAM CLI, and the credentials for the functions.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Containers:
         """Run a function once.
 
         Raises:
-            CommandFailedError: it was not run.
+            CommandFailedError: it could not be run.
         """
         arguments = ["local", "invoke", logical_id, "--event", str(event), *self._options]
         output = sam(*arguments, environment=self._environment)
@@ -58,10 +58,10 @@ class Containers:
 
     @contextmanager
     def api(self) -> Iterator[str]:
-        """Serve the API; its URL.
+        """Serve the API; return its URL.
 
         Raises:
-            CommandFailedError: it does not answer.
+            CommandFailedError: it does not respond.
         """
         port = free_port()
         command = sam_command(
@@ -84,7 +84,7 @@ class Containers:
 
 
 def with_variables(template: Template, variables: Mapping[str, Mapping[str, str]]) -> Template:
-    """A template whose functions have these environment variables and no others."""
+    """The template with exactly these environment variables for its functions."""
 
     def changed(logical_id: str, resource: Any) -> Any:  # noqa: ANN401 - any resource
         if logical_id not in variables:
@@ -100,9 +100,10 @@ def with_variables(template: Template, variables: Mapping[str, Mapping[str, str]
 
 
 def without_aliases(part: Any) -> Any:  # noqa: ANN401 - any part of a template
-    """A template that names functions where it named their aliases.
+    """The template with references to functions instead of their aliases.
 
-    The SAM CLI has no aliases here. Of an authorizer it would warn, and then let every request through.
+    The SAM CLI does not support aliases here. For an authorizer it would print a warning and allow every
+    request.
     """
     match part:
         case {"Ref": str(name)} if name.endswith(".Alias"):

@@ -1,4 +1,4 @@
-"""Installs Debian's packages, where this machine is Debian and we are root; no service is started."""
+"""Install Debian packages without starting services, if this machine runs Debian and the user is root."""
 
 import os
 import platform
@@ -13,12 +13,12 @@ from .command import run
 from .errors import CommandFailedError
 from .steps import console, step
 
-# Asked by Debian's maintainer scripts before they start a service: 101 is no.
+# Debian's maintainer scripts run this before they start a service; 101 forbids it.
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def is_root_on_debian() -> bool:
-    """Whether `install` can be used here."""
+    """Whether `install` can be used on this machine."""
     try:
         release = platform.freedesktop_os_release()
     except OSError:  # not Linux
@@ -44,7 +44,7 @@ def install(*packages: str) -> None:
 
 @contextmanager
 def _no_service_started() -> Iterator[None]:
-    if _POLICY.exists():  # whatever it says is this machine's own policy
+    if _POLICY.exists():  # an existing policy of this machine
         yield
         return
     _POLICY.write_text("#!/bin/sh\nexit 101\n")

@@ -1,4 +1,6 @@
-"""`sam deploy` of three releases to the local cloud, the sample saved by what was deployed, `sam delete`."""
+"""Run `sam deploy` for three releases to the local cloud, save the sample with the deployed functions, and
+`sam delete`.
+"""
 
 import json
 import os
@@ -29,7 +31,7 @@ from .steps import console, step
 
 STACK = "roadmap-content"
 
-# What the changed layer answers beside what the layer before did.
+# Added to the response by the changed layer.
 _HANDLER = "python/roadmap_content/steps/handler.py"
 _BEFORE = 'result.model_dump(mode="json")'
 _AFTER = 'result.model_dump(mode="json") | {"layer": "changed"}'
@@ -47,13 +49,14 @@ class Alias(NamedTuple):
 
 
 def deploy_run_and_delete(built: Built) -> str:
-    """Deploy three releases, run the sample through the first, delete; what came of it, in words.
+    """Deploy three releases, run the sample with the first, and delete; return a description of the result.
 
-    The local cloud runs a function of the runtime `python3.13` in its own interpreter, from the artefact and
-    the layers that were deployed. So it runs on that very Python here.
+    The local cloud runs a `python3.13` function in its own interpreter, with the deployed code and layers.
+    Therefore the cloud itself runs on Python 3.13 here.
 
     Raises:
-        ProofFailedError: a release did not reach an alias, a run did not complete, or the stack did not go.
+        ProofFailedError: a release did not reach an alias, a run did not complete, or the stack was not
+            deleted.
     """
     python = find_python313()
     with TemporaryDirectory(prefix="roadmap-sam-") as temporary:
@@ -98,7 +101,7 @@ def deploy_run_and_delete(built: Built) -> str:
 
 
 class Releases:
-    """Deploys releases to the local cloud, and looks at what their aliases run."""
+    """Deploys releases to the local cloud and reads what their aliases run."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -106,7 +109,7 @@ class Releases:
     def deploy(
         self, built: Path, commit: str, parameters: Mapping[str, str], *, release: str = ""
     ) -> dict[str, Alias]:
-        """Deploy what was built, as `make deploy` does; what the functions' aliases run then, by logical id.
+        """Deploy a build as `make deploy` does; return what the functions' aliases run, by logical id.
 
         Raises:
             CommandFailedError: the deployment failed.
@@ -129,7 +132,7 @@ class Releases:
         return aliases
 
     def failures(self) -> list[str]:
-        """Why resources of the stack could not be changed."""
+        """The reasons why resources of the stack could not be changed."""
         events = self._cloud.client("cloudformation").describe_stack_events(StackName=STACK)["StackEvents"]
         return [event.get("ResourceStatusReason", "") for event in events]
 
@@ -151,18 +154,18 @@ class Releases:
 
 
 def with_changed_layer(built: Path) -> Path:
-    """A copy of what was built, in which the layer of all functions has other code; its template."""
-    directory = built.parent.with_name("changed")  # the template names files by relative paths
+    """A copy of the build in which the layer of all functions has other code; return its template."""
+    directory = built.parent.with_name("changed")  # the template refers to files by relative paths
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(built.parent, directory, copy_function=os.link)
     handler = directory / "CommonLayer" / _HANDLER
     source = handler.read_text()
     if _BEFORE not in source:
         raise ProofFailedError(f"{_HANDLER} has no {_BEFORE}")
-    handler.unlink()  # a link: what was built stays as it is
+    handler.unlink()  # a hard link: the build must not be changed
     handler.write_text(source.replace(_BEFORE, _AFTER))
     for compiled in handler.parent.glob("__pycache__/handler.*.pyc"):
-        compiled.unlink()  # it is not compared with its source
+        compiled.unlink()  # unchecked: it is not compared with its source
     template = directory / built.name
     template.unlink()
     template.write_text(built.read_text())
@@ -173,7 +176,7 @@ def with_changed_layer(built: Path) -> Path:
 def _require_changed_code(
     cloud: Cloud, functions: Mapping[str, str], first: Mapping[str, Alias], second: Mapping[str, Alias]
 ) -> None:
-    """Every alias has the changed layer, and a function that is invoked by its alias runs it."""
+    """Check that every alias has the changed layer, and that a function invoked through its alias runs it."""
     _require_moved(first, second)
     for logical_id in first:
         if first[logical_id].layers["CommonLayer"] == second[logical_id].layers["CommonLayer"]:
@@ -204,7 +207,7 @@ def _require_refusal(releases: Releases, built: Path, commit: str, parameters: M
 
 
 def _show(*releases: Mapping[str, Alias]) -> None:
-    """A line for each alias and each release: the version, the layer, and a setting."""
+    """Print a line per alias and release: the version, the layer, and a setting."""
     table = Table("alias live of", "version", "release", "layer of all", "BATCH_SIZE")
     for logical_id in releases[0]:
         for deployed in releases:
@@ -220,7 +223,9 @@ def _show(*releases: Mapping[str, Alias]) -> None:
 
 
 def _check_runtimes(cloud: Cloud, functions: Mapping[str, str]) -> None:
-    """What is proven here is the artefacts only if the cloud has been given them as they are."""
+    """Check that the functions were deployed with their own runtime: otherwise the deployed code is not what
+    runs.
+    """
     client = cloud.client("lambda")
     for logical_id, name in functions.items():
         runtime = client.get_function_configuration(FunctionName=name)["Runtime"]

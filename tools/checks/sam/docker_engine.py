@@ -1,8 +1,7 @@
-"""The Docker engine: this machine's own, or one that lives as long as a proof, in namespaces of its own.
+"""A Docker engine: that of this machine, or a temporary one in separate namespaces.
 
-Nothing of this machine is touched by the latter: it has its own network, its own mounts and its own process
-ids, so that the kernel takes it and its containers down together, however the proof ends; and it changes no
-packet filter.
+A temporary engine does not affect this machine. It has its own network, mounts and process ids, so that the
+kernel ends it with its containers in any case; it does not change packet filters.
 """
 
 import json
@@ -34,20 +33,20 @@ _PACKAGES: Mapping[str, str] = {
     "mmdebstrap": "mmdebstrap",
     "ip": "iproute2",
 }
-"""The commands that an engine of our own needs, and the packages that they are in."""
+"""The commands that a temporary engine needs, with their packages."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine; `environment` is what a client needs in its own, to be led to it."""
+    """A running engine. `environment` contains the variables with which a client reaches it."""
 
     environment: Mapping[str, str]
     has_image: bool
-    """Whether the runtime's image is there; otherwise the SAM CLI pulls it."""
+    """Whether it has the image of the runtime; otherwise the SAM CLI pulls it."""
 
     @property
     def bridge(self) -> str:
-        """The address under which containers reach the machine that they run on."""
+        """The address of this machine for containers."""
         network: list[dict[str, dict[str, list[dict[str, str]]]]] = json.loads(
             run(
                 "docker", "network", "inspect", "bridge", environment={**os.environ, **self.environment}
@@ -57,15 +56,15 @@ class Engine:
 
 
 def find_engine() -> Engine | None:
-    """This machine's engine, if one answers."""
+    """This machine's engine, if it responds."""
     return Engine({}, has_image=_succeeds("image", "inspect", TAG)) if _answers() else None
 
 
 def install_engine() -> None:
-    """Install what an engine of our own needs.
+    """Install the packages of a temporary engine.
 
     Raises:
-        MissingOnThisMachineError: this is not Debian, or we are not root.
+        MissingOnThisMachineError: this is not Debian, or the user is not root.
     """
     if not is_root_on_debian():
         raise MissingOnThisMachineError(
@@ -77,15 +76,15 @@ def install_engine() -> None:
 
 
 def in_namespaces(module: str, *arguments: str) -> int:
-    """Run a module of ours, with this Python, in namespaces of its own; its exit code.
+    """Run one of our modules in separate namespaces; return its exit code.
 
-    Its last argument is a folder for whatever it leaves. When this returns, nothing that it has started is
-    running any more and the folder is gone; if this process is killed, the kernel kills the others with it.
+    Its last argument is a temporary folder. When this returns, all processes in the namespaces have ended and
+    the folder is deleted. If this process is killed, the kernel kills them, too.
     """
     cgroup = f"roadmap-{secrets.token_hex(4)}"
     tied = ("setpriv", "--pdeathsig=KILL")
     apart = ("unshare", "--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child")
-    # A database or an engine of elsewhere is not reached from there.
+    # Without variables that lead to another database or engine.
     environment = {
         name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "DOCKER_CONTEXT")
     }
@@ -100,16 +99,16 @@ def in_namespaces(module: str, *arguments: str) -> int:
 
 
 def start_engine(directory: Path, image: Path) -> Engine:
-    """Start an engine that has the runtime's image and nothing else, in the namespaces of `in_namespaces`.
+    """Start an engine with only the runtime's image, in the namespaces of `in_namespaces`.
 
-    It is not stopped: that is done by whoever takes the namespaces down.
+    It is not stopped here: it ends with the namespaces.
 
     Raises:
-        CommandFailedError: it does not start.
+        CommandFailedError: it did not start.
     """
     environment = {
         "DOCKER_HOST": f"unix://{directory}/docker.sock",
-        "DOCKER_CONFIG": str(directory / "config"),  # else it reads the user's
+        "DOCKER_CONFIG": str(directory / "config"),  # otherwise it reads the user's configuration
     }
     log, settings = directory / "engine.log", directory / "engine.json"
     settings.write_text("{}")
@@ -118,12 +117,12 @@ def start_engine(directory: Path, image: Path) -> Engine:
         *("--data-root", directory / "data", "--exec-root", directory / "run"),
         *("--pidfile", directory / "engine.pid", "--cgroup-parent", os.environ[_CGROUP]),
         *("--exec-opt", "native.cgroupdriver=cgroupfs"),
-        # Containers reach this machine by the bridge, and nothing else: no packet filter is needed.
+        # Containers only need to reach this machine by the bridge: no packet filter is needed.
         *("--iptables=false", "--ip6tables=false", "--ip-masq=false"),
     ]
     with step("starting a Docker engine in namespaces of its own"):
         run("ip", "link", "set", "lo", "up")
-        run("mount", "-t", "tmpfs", "tmpfs", "/run")  # else it leaves sockets there
+        run("mount", "-t", "tmpfs", "tmpfs", "/run")  # otherwise it leaves sockets in the default folder
         engine = spawn(command, os.environ, log, detached=False)
         becomes_true(lambda: _answers(environment) or has_ended(engine), _DEADLINE_SECONDS)
         if not _answers(environment):
@@ -146,7 +145,7 @@ def _succeeds(*arguments: str, environment: Mapping[str, str] | None = None) -> 
 
 
 def _remove_cgroups(name: str) -> None:
-    """Remove the control groups of containers that are gone: they outlive every namespace."""
+    """Remove the control groups of ended containers, which outlive the namespaces."""
     for directory, *_ in os.walk(_CGROUPS, topdown=False):
         if name in Path(directory).parts:
             Path(directory).rmdir()

@@ -1,21 +1,21 @@
-"""What keeps a proof from being run at all, as a person reads it."""
+"""Errors that prevent a check. Their messages are shown to the user."""
 
 from roadmap_content.errors import PermanentError
 
 
 class MissingOnThisMachineError(PermanentError):
-    """This machine lacks something that cannot be brought here."""
+    """A requirement is missing on this machine and cannot be installed."""
 
     code = "MissingOnThisMachine"
 
 
 class CommandFailedError(PermanentError):
-    """A command failed; the message holds the end of what it said."""
+    """A command failed. The message contains the end of its output."""
 
     code = "CommandFailed"
 
 
 class ProofFailedError(PermanentError):
-    """Something was run, and did not do what it should."""
+    """A check failed."""
 
     code = "ProofFailed"

@@ -1,7 +1,7 @@
-"""What each function answers to its event in `events/`, on the sample roadmap that has just been loaded.
+"""The expected response of each function to its event in `events/`, with the sample roadmap loaded.
 
-In this order each finds what the one before has left: the schema is made, an attempt planned, its first batch
-generated and saved, and then recorded with that batch lost: 65 of 90 items are missing, and retried.
+The order matters: the schema is created, an attempt planned, its first batch generated and saved, and then
+finalized as a lost batch: 65 of 90 items are missing, and retried.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 
 class Expectation(NamedTuple):
-    """The part of an answer that matters, or the name of the error that is raised instead."""
+    """The relevant part of a response, or the name of the expected error."""
 
     answer: Mapping[str, Any] | None = None
     error: str | None = None
@@ -42,11 +42,11 @@ EXPECTED: Mapping[str, Expectation] = {
         {"statusCode": 202, "body": {"status": "processing", "total_items": 65, "attempt": 2}}
     ),
 }
-"""By the function's folder, which its event is named after."""
+"""By the function's folder, which is also the name of its event."""
 
 
 def differences(expectation: Expectation, answer: Any) -> list[str]:  # noqa: ANN401 - whatever came
-    """How what a function answered differs from what is expected; nothing where it does not."""
+    """The differences between a response and its expectation."""
     if not isinstance(answer, dict):
         return [f"not an object: {answer!r}"]
     error = answer.get("errorType")
@@ -57,7 +57,7 @@ def differences(expectation: Expectation, answer: Any) -> list[str]:  # noqa: AN
 
 def _differences(path: str, expected: Any, actual: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
     match expected, actual:
-        case dict(), str():  # the body of an answer over HTTP: JSON in JSON
+        case dict(), str():  # the body of an HTTP response: JSON in JSON
             yield from _differences(path, expected, json.loads(actual))
         case dict(), dict():
             for key, value in expected.items():
@@ -65,7 +65,7 @@ def _differences(path: str, expected: Any, actual: Any) -> Iterator[str]:  # noq
         case [first, *rest], [actual_first, *actual_rest]:
             yield from _differences(f"{path}[0]", first, actual_first)
             yield from _differences(f"{path}[1:]", rest, actual_rest)
-        case [], list():  # more than is expected may follow
+        case [], list():  # additional elements are allowed
             return
         case _ if expected != actual:
             yield f"{path} is {actual!r}, not {expected!r}"

@@ -1,4 +1,4 @@
-"""The Python of the functions' runtime, on this machine: what `sam build` makes loads into no other."""
+"""Find Python 3.13, the version of the functions' runtime. Only it can load the result of `sam build`."""
 
 import shutil
 import subprocess
@@ -12,10 +12,10 @@ NAME = "python3.13"
 
 
 def find_python313() -> Path:
-    """A Python 3.13, installed where it is missing and can be.
+    """Find Python 3.13; install it if it is missing and can be installed.
 
     Raises:
-        MissingOnThisMachineError: it cannot be.
+        MissingOnThisMachineError: it cannot be installed.
     """
     found = _look()
     if found is None and is_root_on_debian():
@@ -27,7 +27,7 @@ def find_python313() -> Path:
 
 
 def _look() -> Path | None:
-    # A name on the PATH may be a version manager's, which has no such version to start.
+    # A command on the PATH may be a shim of a version manager without this version.
     candidates = (sys.executable, shutil.which(NAME), f"/usr/bin/{NAME}", f"/usr/local/bin/{NAME}")
     return next((Path(each) for each in candidates if each and _is_python313(each)), None)
 

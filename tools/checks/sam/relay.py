@@ -1,4 +1,4 @@
-"""Lets containers reach a server of this machine that listens on 127.0.0.1 alone: by their bridge."""
+"""A relay by which containers reach servers that listen on 127.0.0.1 only, through their bridge."""
 
 import socket
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _CHUNK = 65_536
 class _Relay(ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
-    block_on_close = False  # a connection that a container has forgotten must not keep us
+    block_on_close = False  # an open connection of a container must not block the exit
 
     def __init__(self, listening: Address, target: Address) -> None:
         super().__init__(listening, _Connection)
@@ -29,7 +29,7 @@ class _Connection(BaseRequestHandler):
         try:
             target = socket.create_connection(self.server.target)
         except ConnectionRefusedError:
-            return  # whoever asks is refused, too
+            return  # the client's connection is closed, too
         with target:
             back = Thread(target=_copy, args=(target, self.request), daemon=True)
             back.start()
@@ -38,21 +38,21 @@ class _Connection(BaseRequestHandler):
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
-    """Copy until the source ends; then tell the sink, which may go on answering."""
+    """Copy until the source ends; then close the sink for writing, which may still respond."""
     try:
         while chunk := source.recv(_CHUNK):
             sink.sendall(chunk)
         sink.shutdown(socket.SHUT_WR)
-    except OSError:  # one end is gone, so the other will be
+    except OSError:  # one end is closed, so the other will be
         sink.close()
 
 
 @contextmanager
 def relayed(listening: Address, target: Address) -> Iterator[None]:
-    """Whoever connects to `listening` is connected to `target`.
+    """Relay connections to `listening` to `target`.
 
     Raises:
-        OSError: `listening` is not of this machine, or it is taken.
+        OSError: `listening` is not a local address, or it is in use.
     """
     with _Relay(listening, target) as relay:
         serving = Thread(target=relay.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

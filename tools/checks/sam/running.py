@@ -1,4 +1,4 @@
-"""Every function with its event, and the API's retry, in containers beside a local stack."""
+"""Run every function with its event, and a retry through the API, in containers with a local stack."""
 
 import json
 from collections.abc import Iterator
@@ -27,18 +27,18 @@ from .steps import step
 
 _DEADLINE_SECONDS = 600.0
 
-# So that the function that migrates has something to do.
+# So that the migration has something to do.
 EMPTY_DATABASE = (text("DROP SCHEMA public CASCADE"), text("CREATE SCHEMA public"))
 
-# The report's case: the task says `completed`, so does `framework_data`, and the rows are not there.
+# The case of the bug report: the task and `framework_data` are `completed`, but the rows are missing.
 LOSE_QUIZZES = text("DELETE FROM quiz_metadata WHERE roadmap_id = :roadmap_id")
 
 
 def run_in_containers(template: Path, engine: Engine, directory: Path) -> str:
-    """Invoke every function, then retry over HTTP; what came of it, in words.
+    """Invoke every function, then retry over HTTP; return a description of the result.
 
     Raises:
-        ProofFailedError: a function does not answer as it should.
+        ProofFailedError: a response differs from its expectation.
         MissingOnThisMachineError: containers of this engine cannot reach this machine.
     """
     functions = functions_by_folder(read_template(REPOSITORY / "template.yaml"))
@@ -57,7 +57,7 @@ def run_in_containers(template: Path, engine: Engine, directory: Path) -> str:
         task = load_sample(target)
         for name in others:
             _invoke(containers, functions[name], name)
-        _await_completion(target, task)  # of what the API's function has started
+        _await_completion(target, task)  # for the execution that the API has started
         with target.engine.begin() as connection:
             lost = connection.execute(LOSE_QUIZZES, {"roadmap_id": task.roadmap_id}).rowcount
         with step(f"sam local start-api: {lost} quizzes are lost, and retried over HTTP"):
@@ -69,7 +69,7 @@ def run_in_containers(template: Path, engine: Engine, directory: Path) -> str:
 
 
 def functions_by_folder(template: Template) -> dict[str, str]:
-    """The logical ids of a template's functions, by the name of the folder that each one's code is in."""
+    """The logical ids of a template's functions, by the name of their code's folder."""
     return {
         Path(resource["Properties"]["CodeUri"]).name: logical_id
         for logical_id, resource in template["Resources"].items()
@@ -78,23 +78,23 @@ def functions_by_folder(template: Template) -> dict[str, str]:
 
 
 def _containers(built: Path, stack: LocalStack, engine: Engine, directory: Path) -> Containers:
-    """Functions as they were built, with the environment that they were deployed with to the local stack."""
+    """The built functions, with the environment of the functions that are deployed to the local stack."""
     bridge = engine.bridge
     template = built.with_name("containers.json")
     changed = with_variables(read_template(built), _variables(stack, bridge))
     template.write_text(json.dumps(without_aliases(changed)))
-    # What the SAM CLI is given goes before what the template says.
+    # Variables given to the SAM CLI override those of the template.
     environment = {
         **stack.environment,
         **engine.environment,
         "AWS_ENDPOINT_URL": _over(bridge, stack),
-        "TMPDIR": str(directory),  # where it leaves its locks
+        "TMPDIR": str(directory),  # where it writes its locks
     }
     return Containers(template, environment, directory, pull=not engine.has_image)
 
 
 def _variables(stack: LocalStack, bridge: str) -> dict[str, dict[str, str]]:
-    """The functions' environment variables as they were deployed, but that they lead over the bridge."""
+    """The deployed environment variables of the functions, with addresses replaced by the bridge."""
     url = make_url(stack.database_url).set(host=bridge).render_as_string(hide_password=False)
     secret = stack.client("secretsmanager").create_secret(
         Name="database-of-containers", SecretString=json.dumps(database_secret(url))
@@ -110,13 +110,13 @@ def _variables(stack: LocalStack, bridge: str) -> dict[str, dict[str, str]]:
 
 
 def _over(bridge: str, stack: LocalStack) -> str:
-    """Where every service of the local cloud answers a container."""
+    """The endpoint of the local cloud for containers."""
     return f"http://{bridge}:{stack.cloud.port}"
 
 
 @contextmanager
 def _reachable(stack: LocalStack, bridge: str) -> Iterator[None]:
-    """Containers reach the stack's database and its cloud."""
+    """Make the stack's database and cloud reachable for containers."""
     database = make_url(stack.database_url)
     servers = ((database.host or HOST, database.port or 5432), (HOST, stack.cloud.port))
     with ExitStack() as relays:

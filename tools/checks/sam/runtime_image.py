@@ -1,8 +1,8 @@
-"""The image of the functions' runtime, from Debian's and PyPI's packages: where no image registry is reached.
+"""Build an image of the functions' runtime from Debian and PyPI packages, without an image registry.
 
-It holds what the real one promises its functions: Python 3.13 at `/var/lang/bin`, the runtime's packages and
-its bootstrap at `/var/runtime`, a layer's packages ahead of them. The emulator of the runtime's service is
-not part of it: the SAM CLI brings that and adds it to whatever image it runs.
+It has the same layout as the real one: Python 3.13 at `/var/lang/bin`, the runtime's packages and its
+bootstrap at `/var/runtime`, with a layer's packages first on the path. The SAM CLI adds the runtime interface
+emulator.
 """
 
 import sys
@@ -16,14 +16,13 @@ from .command import run
 from .steps import step
 
 TAG = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
-"""The name under which the SAM CLI looks for it."""
+"""The image's name, for which the SAM CLI looks."""
 
 _LOCK = REPOSITORY / "requirements/runtime.txt"
 _MACHINE = {"x86_64": "x86_64", "arm64": "aarch64"}[ARCHITECTURE]
 _SUITE = "trixie"  # Debian 13, whose Python is 3.13
 
-# base-files brings the links at the root, dash and coreutils what the SAM CLI adds its emulator with.
-# The runtime's client is in C++.
+# base-files has the links in the root directory; the SAM CLI needs dash and coreutils to add its emulator.
 _PACKAGES = "base-files,ca-certificates,coreutils,dash,libstdc++6,python3.13"
 
 _BOOTSTRAP = """\
@@ -34,7 +33,7 @@ exec /var/lang/bin/python3.13 -m awslambdaric "$_HANDLER"
 
 
 def build_runtime_image() -> Path:
-    """The image's files as a tar archive, made once; needs mmdebstrap and root."""
+    """The image as a tar archive, built once. Needs mmdebstrap and root."""
     directory = LOCAL / "sam/image" / fingerprint(_LOCK, Path(__file__))
     if not directory.exists():
         with step("building the runtime's image from packages"):

@@ -1,4 +1,4 @@
-"""The sample roadmap, with all of its content generated: what both proofs save."""
+"""The sample roadmap with all of its content generated, for both checks."""
 
 import json
 
@@ -10,7 +10,7 @@ from roadmap_content.runtime.deadline import Deadline
 
 
 def load_sample(target: Target) -> BundleTask:
-    """Load the sample into a stack: staged, not yet saved; its task."""
+    """Load the sample into a stack, staged and not saved; return its task."""
     bundle = read_bundle(with_offline_content(json.loads(SAMPLE.read_bytes())))
     load_bundle(bundle, target.engine, target.bucket, Deadline.after(300))
     return bundle.task

@@ -1,4 +1,4 @@
-"""What is being done, and how long it took, for whoever waits: a line a step."""
+"""Print the steps of a check and their durations, one line per step."""
 
 import time
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ console = Console(stderr=True, highlight=False)
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Say what is being done while it is, and that it is done."""
+    """Show a step while it runs, and its duration afterwards."""
     started = time.monotonic()
     with console.status(what):
         yield

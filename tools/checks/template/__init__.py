@@ -1,1 +1,1 @@
-"""Holds the template against the code that it deploys, and both against linters: `make verify-template`."""
+"""Checks of the template against the code that it deploys, and linters: `make verify-template`."""

@@ -1,4 +1,4 @@
-"""`python -m checks.template`: every check of the template, a line each, and what they found."""
+"""`python -m checks.template`: run all checks of the template and print their findings."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ DEFINITION = REPOSITORY / "statemachine/save_content.asl.json"
 
 
 def main() -> int:
-    """Run all checks; the exit code."""
+    """Run all checks; return the exit code."""
     template = read_template(TEMPLATE)
     checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
         "every event is what its function takes": lambda: check_events(template, REPOSITORY / "events"),

@@ -1,4 +1,4 @@
-"""The template as the functions see it: what each has in its environment, and what its role allows."""
+"""The functions of the template with their environment variables and permissions."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ class Statement(NamedTuple):
     effect: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    """As `Fn::Sub` would spell them: `${Bucket.Arn}/staged/*`."""
+    """In the notation of `Fn::Sub`: `${Bucket.Arn}/staged/*`."""
 
 
 class Function(NamedTuple):
@@ -20,23 +20,23 @@ class Function(NamedTuple):
 
     logical_id: str
     name: str
-    """Its folder in `functions/`, and its event's name in `events/`."""
+    """The name of its folder in `functions/` and of its event in `events/`."""
 
     variables: frozenset[str]
-    """The environment variables that are set for it."""
+    """All environment variables of the function."""
 
     own_variables: frozenset[str]
-    """Those of them that are set for it alone."""
+    """The variables that are set for this function only."""
 
     statements: tuple[Statement, ...]
-    """What its role's policies say, whatever the conditions."""
+    """The statements of its role's policies, under any condition."""
 
     keeps_failures: bool
-    """Whether Lambda sends on events that it failed."""
+    """Whether Lambda sends failed events to a destination."""
 
 
 def functions_in(template: Template) -> list[Function]:
-    """The functions of a template, with what is global to all of them."""
+    """The functions of a template, with its global settings applied."""
     resources = template["Resources"]
     common = template["Globals"]["Function"]["Environment"]["Variables"].keys()
     functions = []
@@ -60,7 +60,7 @@ def functions_in(template: Template) -> list[Function]:
 
 
 def statements_of(role: Mapping[str, Any], resources: Mapping[str, Any]) -> Iterator[Statement]:
-    """The statements of a role: of its own policies, and of the managed ones that the template makes."""
+    """The statements of a role: of its inline policies and of the template's managed policies."""
     managed = [
         resources[policy["Ref"]]["Properties"] if "Ref" in policy else {"PolicyDocument": {"Statement": []}}
         for policy in role.get("ManagedPolicyArns", [])
@@ -75,7 +75,7 @@ def statements_of(role: Mapping[str, Any], resources: Mapping[str, Any]) -> Iter
 
 
 def _alternatives(value: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - a part of a template
-    """Everything that a value can be, or that a list can hold, whatever the conditions."""
+    """All possible values of a value or list, under any condition."""
     match value:
         case list():
             for member in value:
@@ -94,7 +94,7 @@ def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - a part of a template
 
 
 def _spelled(resource: Any) -> str:  # noqa: ANN401 - a part of a template
-    """A resource as `Fn::Sub` would spell it."""
+    """A resource in the notation of `Fn::Sub`."""
     match resource:
         case str():
             return resource

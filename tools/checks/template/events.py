@@ -1,4 +1,4 @@
-"""The files in `events/`: one for each function, and each what its function takes."""
+"""Check `events/`: one valid event per function."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -27,17 +27,17 @@ CONTRACTS: Mapping[str, type[Payload]] = {
     "reconcile_task": ReconcileRequest,
     "migrate_database": MigrateRequest,
 }
-"""What the functions take that are not asked by API Gateway."""
+"""The payload types of the functions that API Gateway does not invoke."""
 
 
 class UnknownRequestError(ContentError):
-    """An event is not one that API Gateway sends for this API."""
+    """An event is not a request of API Gateway for this API."""
 
     code = "UnknownRequest"
 
 
 def check_events(template: Template, folder: Path) -> Iterator[Finding]:
-    """Every function has its event, and takes it."""
+    """Check that every function has an event and accepts it."""
     names = {function.name for function in functions_in(template)}
     files = {path.stem for path in folder.glob("*.json")}
     for name in sorted(names ^ files):

@@ -1,10 +1,10 @@
-"""What a check finds."""
+"""The finding of a check."""
 
 from typing import NamedTuple
 
 
 class Finding(NamedTuple):
-    """A fault: where it is, and what is wrong."""
+    """A finding: its place and its description."""
 
     place: str
     fault: str

@@ -1,7 +1,7 @@
-"""Linters, each in an environment made from a lock file: what they find, as findings.
+"""Run linters in environments made from lock files, and return their findings.
 
-`sam validate --lint` does not look into the state machine's definition; of the two that do, asl-validator
-reads JSONata, and statelint follows transitions.
+`sam validate --lint` does not check the state machine's definition. asl-validator checks its JSONata, and
+statelint its transitions.
 """
 
 import json
@@ -27,7 +27,7 @@ _CFN_LINT = "from cfnlint.runner import main; main()"
 
 
 class LinterError(Exception):
-    """A linter did not do its work; the message holds what it said."""
+    """A linter could not run. The message contains its output."""
 
 
 def lint_with_sam(template: Path) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def lint_with_sam(template: Path) -> Iterator[Finding]:
 
 
 def lint_with_cfn_lint(template: Path) -> Iterator[Finding]:
-    """cfn-lint, with its warnings; and whether it was told to keep quiet."""
+    """cfn-lint with warnings, and suppressed rules as findings."""
     said = _run("-c", _CFN_LINT, "--format", "json", "--regions", _REGION, "--template", template)
     for match in _json(said):
         line = match["Location"]["Start"]["LineNumber"]
@@ -49,14 +49,15 @@ def lint_with_cfn_lint(template: Path) -> Iterator[Finding]:
 
 
 def lint_with_checkov(path: Path, template: Template) -> Iterator[Finding]:
-    """Checkov; and whether each of its suppressions has a reason, and is needed."""
+    """Checkov; a suppression without a reason or without need is a finding."""
     suppressed = {
         (logical_id, skip["id"]): skip.get("comment")
         for logical_id, resource in template["Resources"].items()
         for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
     }
     with TemporaryDirectory() as directory:
-        # Checkov calls suppressed what it would not have found, too: so it is not shown what is.
+        # Checkov also reports suppressions of rules that it would not report, so it gets the template without
+        # them.
         bare = Path(directory) / path.name
         bare.write_text(re.sub(r"^( +)checkov:$", r"\1shown:", path.read_text(), flags=re.MULTILINE))
         options = ("--framework", "cloudformation", "--skip-download", "--compact", "--output", "json")
@@ -95,7 +96,9 @@ def _complaints(said: subprocess.CompletedProcess[str]) -> Iterator[Finding]:
 
 
 def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the linters' Python. Not their scripts: those of an environment that was renamed find no Python."""
+    """Run a module with the linters' Python. Scripts of a renamed environment would not find their
+    interpreter.
+    """
     return subprocess.run([environment_python("verify"), *arguments], capture_output=True, text=True)
 
 

@@ -1,4 +1,4 @@
-"""What each function's role allows against what its code calls: nothing missing, unused or at large."""
+"""Check the permissions of each function's role against its code: none missing, unused or too broad."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -29,13 +29,13 @@ NEEDS: Mapping[Operation, frozenset[str]] = {
     Operation("stepfunctions", "stop_execution"): frozenset({"states:StopExecution"}),
     Operation("stepfunctions", "start_execution"): frozenset({"states:StartExecution"}),
 }
-"""The actions that an operation is refused without, from the services' authorization references."""
+"""The required actions of each operation, from the service authorization reference."""
 
 MAY_NEED: Mapping[str, frozenset[str]] = {
-    "s3:GetObject": frozenset({"s3:ListBucket"}),  # without it, what is not there is forbidden
-    "secretsmanager:GetSecretValue": frozenset({"kms:Decrypt"}),  # where the secret has a key of its own
+    "s3:GetObject": frozenset({"s3:ListBucket"}),  # without it, a missing object is reported as 403
+    "secretsmanager:GetSecretValue": frozenset({"kms:Decrypt"}),  # if the secret has a customer managed key
 }
-"""The actions that go with an action where circumstances ask for it."""
+"""Actions that accompany an action under some circumstances."""
 
 RUNTIME = frozenset(
     {
@@ -51,10 +51,10 @@ RUNTIME = frozenset(
         "ec2:UnassignPrivateIpAddresses",
     }
 )
-"""What Lambda itself does in the name of a function."""
+"""Actions of Lambda itself with the function's role."""
 
 WITHOUT_RESOURCE = frozenset(action for action in RUNTIME if not action.startswith("logs:"))
-"""The actions that can be allowed on `*` alone."""
+"""Actions that can only be allowed on `*`."""
 
 _KEYS = frozenset(f"${{ContentBucket.Arn}}/{prefix}/*" for prefix in ("manifests", "staged", "*/concepts"))
 _STATES = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
@@ -82,17 +82,18 @@ OWN: Mapping[str, frozenset[str]] = {
     "states:StopExecution": _EXECUTIONS,
     "states:StartExecution": frozenset({_STATES + ":stateMachine:${AWS::StackName}-save-content"}),
 }
-"""What is this stack's own of each kind: one state machine, one bucket by prefixes, what parameters name."""
+"""The resources of this stack by service: one state machine, one bucket by prefixes, and those in parameters.
+"""
 
 
 def check_permissions(template: Template) -> Iterator[Finding]:
-    """Compare every role with the code that has it."""
+    """Check every role against the code that uses it."""
     for function in functions_in(template):
         yield from compare(function, reached_by(function.name))
 
 
 def compare(function: Function, reached: Reached) -> Iterator[Finding]:
-    """Compare one function's role with what its code reaches."""
+    """Check one function's role against the operations that its code reaches."""
     place = function.logical_id
     needed: set[str] = set()
     for operation in sorted(reached.operations):

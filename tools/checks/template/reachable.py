@@ -1,10 +1,10 @@
-"""What each function's code reaches: the AWS operations that it may call, the settings that it may read.
+"""Find the AWS operations and settings that each function's code can reach.
 
-The code is typed throughout, so that its types say what is called: `self._bucket.put(…)` is `Bucket.put`, and
-`self._client.put_object(…)` in it is S3's. mypy is asked for them. Symbols (functions, methods, classes,
-variables of modules) are the nodes of a graph, and what their definitions mention are its edges; a function
-reaches what can be reached from its `app.py`. That is a little more than it calls, never less, but for what
-is called by a name that is made at run time: of that there is one place, `_LOADED_BY_NAME`.
+The code is fully typed, so its types identify the calls: `self._bucket.put(…)` is `Bucket.put`, and
+`self._client.put_object(…)` in it is an operation of S3. The types come from mypy. Symbols (functions,
+methods, classes, module variables) are the nodes of a graph; references in their definitions are its edges. A
+function reaches everything that is reachable from its `app.py`. The result may contain more than the function
+calls, but never less, except for calls by computed names. There is one such place: `_LOADED_BY_NAME`.
 """
 
 import re
@@ -59,7 +59,7 @@ _LAYER = REPOSITORY / "layers/common"
 _LOADED_BY_NAME: Mapping[str, str] = {
     "roadmap_content.generation.generator.generator_named": "roadmap_content.generation.*.create",
 }
-"""A function that imports a module by its name, and what it calls there."""
+"""The function that imports a module by its name, and the functions that it calls there."""
 
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]{3,}")
 
@@ -72,7 +72,7 @@ class Operation(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """What a function's code may do."""
+    """The reachable operations and settings of a function."""
 
     operations: frozenset[Operation]
     settings: frozenset[str]
@@ -103,7 +103,7 @@ class Analysis:
                     self._define(name, definition)
 
     def reach(self, roots: Iterable[str]) -> Reached:
-        """What can be reached from some symbols."""
+        """Everything that is reachable from some symbols."""
         reached: set[str] = set()
         waiting = list(roots)
         wanted: set[tuple[str, str]] = set()
@@ -114,7 +114,7 @@ class Analysis:
             reached.add(symbol)
             waiting += self.edges[symbol]
             wanted |= self.members[symbol]
-            # A member is that of the class or of those that take its place, if they are made anywhere.
+            # A member is that of the class or of its implementations, if they are instantiated.
             waiting += self._implementations(wanted, reached)
         return Reached(
             frozenset(self._operations(reached)),
@@ -178,7 +178,7 @@ class Analysis:
             modules = (_LAYER / package.replace(".", "/")).glob("*.py")
             self.edges[symbol] |= {f"{package}.{module.stem}.{member}" for module in modules}
         mentions = [expression for node in nodes for expression in get_subexpressions(node)]
-        # A function that is given to a field of a class is reached where the field is used.
+        # A function in a field of a class is reached where the field is used.
         given_to = {
             id(part): field
             for call in mentions
@@ -212,13 +212,13 @@ class Analysis:
                 self.edges[symbol] |= {f"{base.fullname}.{name}" for base in info.mro}
 
     def _classes_of(self, expression: Expression) -> list[TypeInfo] | None:
-        """The classes that an expression's value, or a class that it is, can be of; `None`: nobody knows."""
+        """The possible classes of an expression, or the class that it denotes; `None` if unknown."""
         found = self._types.get(expression)
         return None if found is None else _classes_in(found)
 
 
 def _fields(call: CallExpr) -> Iterator[tuple[str, Expression]]:
-    """The fields of a class of ours that a call makes, with the functions that are given to them by name."""
+    """The fields of one of our classes in a call, with the functions passed to them."""
     callee = call.callee
     if (
         isinstance(callee, RefExpr)
@@ -257,7 +257,7 @@ def analyse() -> Analysis:
     """Analyse the code of this repository.
 
     Raises:
-        CompileError: mypy finds it wrong.
+        CompileError: mypy reports an error.
     """
     options = Options()
     parse_config_file(options, lambda: None, str(REPOSITORY / "pyproject.toml"), sys.stderr, sys.stderr)
@@ -274,7 +274,7 @@ def analyse() -> Analysis:
 
 
 def reached_by(name: str) -> Reached:
-    """What the function in `functions/<name>` reaches."""
+    """The reachable operations and settings of the function in `functions/<name>`."""
     analysis = analyse()
     return analysis.reach(analysis.symbols_of(f"functions.{name}.app"))
 

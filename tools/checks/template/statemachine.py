@@ -1,4 +1,4 @@
-"""The state machine's definition with its `${Substitution}`s made; whether the template gives them all."""
+"""Check the `${Substitution}`s of the state machine's definition against the template."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _ONLY_A_NUMBER = re.compile(r'"\{% (\d+) %\}"')
 
 
 def check_substitutions(template: Template, base: Path) -> Iterator[Finding]:
-    """Every substitution of a definition is given, and every one that is given is used."""
+    """Check that every substitution is defined and used."""
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] != "AWS::Serverless::StateMachine":
             continue
@@ -27,7 +27,7 @@ def check_substitutions(template: Template, base: Path) -> Iterator[Finding]:
 
 
 def substituted(definition: str) -> str:
-    """A definition as a linter can read it: functions become ARNs, numbers a number."""
+    """The definition for a linter: functions become ARNs, numbers a number."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
@@ -37,5 +37,5 @@ def substituted(definition: str) -> str:
 
 
 def without_computed_numbers(definition: str) -> str:
-    """The definition with a plain number for a JSONata expression that is one: statelint asks for it."""
+    """The definition with a number for each JSONata expression that computes one, as statelint requires."""
     return _ONLY_A_NUMBER.sub(r"\1", definition)

@@ -1,4 +1,4 @@
-"""The environment variables that each function reads against those that are set for it."""
+"""Check the environment variables that each function reads against those that are set for it."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from .reachable import reached_by
 
 
 def check_variables(template: Template) -> Iterator[Finding]:
-    """Whatever a function reads is set for it, and whatever is set for it alone is read."""
+    """Check that every variable that a function reads is set, and every variable set for it alone is read."""
     for function in functions_in(template):
         settings = reached_by(function.name).settings
         for name in sorted(settings - function.variables):

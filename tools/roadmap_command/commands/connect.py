@@ -1,4 +1,4 @@
-"""`roadmap token`, `env`, `invoke`: the stack's API, coordinates and functions, for other programs."""
+"""`roadmap token`, `env`, `invoke`: use the stack's API, resources and functions from other programs."""
 
 import json
 import shlex
@@ -85,7 +85,7 @@ def _folders() -> dict[str, str]:
 
 
 def _variables_of_functions(stack: Any) -> dict[str, str]:  # noqa: ANN401 - its class is of the extra `local`
-    """The environment variables that the stack's functions were deployed with."""
+    """The deployed environment variables of the stack's functions."""
     client = stack.client("lambda")
     variables: dict[str, str] = {}
     for name in stack.functions.values():

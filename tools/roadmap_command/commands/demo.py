@@ -1,4 +1,4 @@
-"""`roadmap demo`: the whole story on a stack of its own."""
+"""`roadmap demo`: the complete demonstration on a separate stack."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`roadmap reconcile`: records that differ from the tables."""
+"""`roadmap reconcile`: repair records that differ from the tables."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`roadmap status`: what is known about tasks."""
+"""`roadmap status`: show tasks."""
 
 import typer
 

@@ -14,7 +14,7 @@ _BEFORE_ALL = 2**31 - 1
 
 
 class AttemptRow(Payload):
-    """One attempt. Counts that are not known are `null`: while it runs, or from before the audit trail."""
+    """One attempt. Unknown counts are `null`: while it runs, or if it is older than the audit trail."""
 
     attempt: Count
     actor: str
@@ -34,7 +34,7 @@ class AttemptRow(Payload):
 
 
 class AttemptPage(Payload):
-    """A page of a task's attempts, the newest first."""
+    """A page of a task's attempts, newest first."""
 
     items: list[AttemptRow]
     next_cursor: str | None

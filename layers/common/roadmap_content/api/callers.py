@@ -1,4 +1,4 @@
-"""Callers: the user and the roles that the authorizer has verified, and what they may do. Pure."""
+"""Callers: the verified user with their roles and permissions. No I/O."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,7 +8,7 @@ from .errors import ForbiddenError
 
 
 class Role(StrEnum):
-    """What a token's scope lets its user do."""
+    """A role, given by a scope of the token."""
 
     OWNER = "owner"
     """Sees and changes their own tasks."""
@@ -21,7 +21,7 @@ class Role(StrEnum):
 
 
 class Caller(NamedTuple):
-    """Who sends a request."""
+    """The sender of a request."""
 
     user_id: str
     roles: frozenset[Role]
@@ -29,12 +29,12 @@ class Caller(NamedTuple):
 
     @property
     def sees_all(self) -> bool:
-        """Whether other users' tasks may be read."""
+        """Whether the caller may read other users' tasks."""
         return bool(self.roles & {Role.VIEWER, Role.OPERATOR})
 
     @property
     def changes_all(self) -> bool:
-        """Whether other users' tasks may be changed."""
+        """Whether the caller may change other users' tasks."""
         return Role.OPERATOR in self.roles
 
     @property
@@ -51,7 +51,7 @@ class Caller(NamedTuple):
         """The user whose tasks a request reads; `None` means all users.
 
         Raises:
-            ForbiddenError: it names another user, and the caller has no scope for that.
+            ForbiddenError: the request names another user, and the caller has no scope for that.
         """
         return user_id if self.sees_all else self._own(user_id)
 
@@ -90,7 +90,7 @@ class Caller(NamedTuple):
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:
-    """The caller that the authorizer has verified.
+    """The caller, as verified by the authorizer.
 
     Raises:
         ForbiddenError: there is none.

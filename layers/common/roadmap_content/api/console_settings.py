@@ -1,4 +1,4 @@
-"""The settings of the console: how it signs in, and which origins it may reach."""
+"""The settings of the console: its sign-in, and the origins that it may reach."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from ..errors import MissingSettingError
 
 @dataclass(frozen=True)
 class ConsoleSettings:
-    """Sign in as `client` at `issuer`; where `client` is empty, by a pasted token or a link alone."""
+    """Sign in as `client` at `issuer`. If `client` is empty, users paste a token or open a link with one."""
 
     issuer: str = ""
     audience: str = ""
     client: str = ""
     scope: str = ""
     origins: tuple[str, ...] = ()
-    """Beside its own, those that the page may send requests to."""
+    """Further origins to which the page may send requests."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -42,7 +42,7 @@ class ConsoleSettings:
 
 
 def _origin_of(name: str, url: str) -> str:
-    """The origin of a URL. It becomes a part of a header: only a plain one is accepted."""
+    """The origin of a URL. It becomes part of a header, so only a plain origin is accepted."""
     parts = urlsplit(url)
     plain = all(
         character.isascii() and (character.isalnum() or character in ".-:") for character in parts.netloc

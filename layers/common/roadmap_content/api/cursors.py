@@ -1,4 +1,4 @@
-"""Cursors: the place where a list goes on, bound to the list that it came from. Pure."""
+"""Cursors: the position after which a list continues, bound to that list. No I/O."""
 
 import base64
 import json
@@ -8,16 +8,16 @@ from .errors import InvalidCursorError
 
 
 def encode_cursor(list_name: str, key: Sequence[object]) -> str:
-    """A cursor behind `key` in a list. `list_name` names the list with its filter."""
+    """A cursor for the position after `key`. `list_name` identifies the list with its filter."""
     document = json.dumps([list_name, *key], default=str)
     return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
 
 
 def decode_cursor(list_name: str, cursor: str | None, length: int) -> list[str | int] | None:
-    """The key of a cursor, of `length` values; `None` for the first page.
+    """The key in a cursor, with `length` values; `None` for the first page.
 
     Raises:
-        InvalidCursorError: it is no cursor of this list.
+        InvalidCursorError: the cursor is malformed or belongs to another list.
     """
     if cursor is None:
         return None

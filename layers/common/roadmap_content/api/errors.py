@@ -4,13 +4,13 @@ from ..errors import PermanentError
 
 
 class ForbiddenError(PermanentError):
-    """The request is for what its token does not permit."""
+    """The token does not permit the request."""
 
     code = "Forbidden"
 
 
 class InvalidRequestError(PermanentError):
-    """A parameter is malformed, or two do not go together."""
+    """A parameter is malformed, or two parameters contradict each other."""
 
     code = "InvalidRequest"
 

@@ -1,4 +1,4 @@
-"""`GET /api/v1/failures`: current failures by group, with what the next attempt does about them."""
+"""`GET /api/v1/failures`: current failures by group, with the next attempt's action for each."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from .cursors import decode_cursor, encode_cursor
 
 
 class FailureExample(Payload):
-    """One failure of a group, as it was recorded."""
+    """One recorded failure of a group."""
 
     task_id: str
     concept_id: str
@@ -40,7 +40,7 @@ class FailureGroup(Payload):
     remedy_text: str
     needs_person: bool
     by_hour: list[tuple[datetime, int]]
-    """Items by the hour of their attempt's end; the last 24 hours that have any."""
+    """Items by the hour in which their attempt ended; the last 24 hours with any."""
 
 
 class FailurePage(Payload):

@@ -1,4 +1,4 @@
-"""`GET /api/v1/health`: whether a person is needed, from kept sums and counts that end early."""
+"""`GET /api/v1/health`: whether a person is needed. Reads stored sums and counts with a limit."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,17 +16,17 @@ from ..tasks.sweeps import Sweep, last_sweep
 from ..tasks.task import long_processing_tasks
 
 SWEEP_OVERDUE = timedelta(minutes=20)
-"""The sweep runs every five minutes."""
+"""The time without a sweep that counts as overdue. The schedule is every five minutes."""
 
 STUCK_AFTER = timedelta(minutes=30)
 MOST_STUCK = 20
-"""Step Functions is asked about each: health does not wait for more."""
+"""Maximum tasks for which Step Functions is asked, which bounds the duration of the request."""
 
 REVISION = text("SELECT version_num FROM content_schema_version")
 
 
 class LastSweep(Payload):
-    """What the last sweep did."""
+    """The result of the last sweep."""
 
     at: datetime
     seconds: float
@@ -44,7 +44,7 @@ class TokenSums(Payload):
 
 
 class Attention(Payload):
-    """Something that a person should look at."""
+    """Something that a person should check."""
 
     what: str
     text: str
@@ -123,7 +123,7 @@ RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_a
 def attention_for(
     *, stuck: int, sweep: Sweep | None, dead_letters: int | None, outbox: int, now: datetime
 ) -> Sequence[Attention]:
-    """What a person should look at. Pure."""
+    """The list of things that a person should check. No I/O."""
     found = []
     if stuck:
         found.append(

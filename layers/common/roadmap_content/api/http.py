@@ -1,4 +1,4 @@
-"""What the API's functions share: the resolver, and how answers and refusals are given and described."""
+"""Shared parts of the API's functions: the resolver, and the format and description of responses."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -38,17 +38,17 @@ class Api:
 
     @property
     def caller(self) -> Caller:
-        """Who sends the current request."""
+        """The sender of the current request."""
         return caller_of(self.app.current_event.raw_event)
 
     @property
     def deadline(self) -> Deadline:
-        """The end of the current invocation."""
+        """The deadline of the current invocation."""
         return Deadline.of(self.app.lambda_context)
 
 
 def refused(*statuses: int) -> dict[int, OpenAPIResponse]:
-    """The document's description of refusals."""
+    """The OpenAPI descriptions of error responses."""
     return {
         status: {"description": _REFUSALS[status], "content": {"application/json": {"model": Refusal}}}
         for status in statuses
@@ -56,7 +56,7 @@ def refused(*statuses: int) -> dict[int, OpenAPIResponse]:
 
 
 def answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIResponse]:
-    """The document's description of answers, by status (`s200="…"`)."""
+    """The OpenAPI descriptions of successful responses, by status (`s200="…"`)."""
     return {
         int(status.removeprefix("s")): {
             "description": description,
@@ -67,7 +67,7 @@ def answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIRe
 
 
 def respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> Response[BodyT]:
-    """An answer with a status of its own."""
+    """A response with the given status."""
     return Response(
         status_code=status,
         content_type=content_types.APPLICATION_JSON,
@@ -77,12 +77,12 @@ def respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> 
 
 
 def utc(moment: datetime) -> datetime:
-    """The time of a column without a time zone that holds UTC."""
+    """Convert a time from a column without a time zone, which holds UTC."""
     return moment.replace(tzinfo=UTC)
 
 
 def naive_utc(moment: datetime) -> datetime:
-    """A time as a column without a time zone holds it. A time without a zone is taken for UTC."""
+    """Convert a time for a column without a time zone. A time without a zone counts as UTC."""
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
@@ -95,14 +95,14 @@ def _refuse(error: ContentError) -> Response[Refusal]:
 
 
 def _refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
-    """Answer a malformed request: the place of the fault, and not the value."""
+    """Answer a malformed request. Names the parameter, but does not repeat its value."""
     fault = error.errors()[0]
     place = ".".join(map(str, fault["loc"]))
     return respond(422, _refusal("InvalidRequest", f"{place}: {fault['msg']}"))
 
 
 def _refuse_unknown(_error: NotFoundError) -> Response[Refusal]:
-    """Answer where no route leads: an id with a character that no id has is not routed at all."""
+    """Answer a path without a route, such as a task id with an invalid character."""
     return respond(404, _refusal("NotFound", "no resource has this path"))
 
 

@@ -1,4 +1,4 @@
-"""`GET /api/v1/me`: who the token proves, and what it permits."""
+"""`GET /api/v1/me`: the token's user and permissions."""
 
 from ..contracts import Payload
 from .callers import Caller, Role

@@ -1,4 +1,4 @@
-"""`GET /api/v1/tasks/{task_id}/items/{content_type}`: one item, with everything that is known about it."""
+"""`GET /api/v1/tasks/{task_id}/items/{content_type}`: one item with all its data."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ class ItemFailure(Payload):
 
 
 class StagedContent(Payload):
-    """Content that is stored and not saved yet, or saved already."""
+    """Staged content, which may be saved already."""
 
     size: Count
     stored_at: datetime
@@ -41,7 +41,7 @@ class StagedContent(Payload):
 
 
 class RejectedContent(Payload):
-    """Content that an attempt refused because of itself. It is kept for people to read."""
+    """Content that an attempt refused because of the content itself. It is kept for inspection."""
 
     key: str
     attempt: Count
@@ -84,7 +84,7 @@ def read_item(
 
     Raises:
         ItemNotFoundError: the roadmap has no such concept.
-        StorageUnavailableError: S3 did not answer.
+        StorageUnavailableError: S3 did not respond.
     """
     if item.concept_id not in snapshot.framework.nodes:
         raise ItemNotFoundError(f"the roadmap has no concept {item.concept_id!r}")
@@ -144,7 +144,7 @@ def _state(
     remedy_action: NextAction,
     failure: ItemFailure | None,
 ) -> tuple[str, Advice]:
-    """The item's state, and what the next attempt does about it."""
+    """The item's state, and the next attempt's action for it."""
     if saved:
         return "saved", advice(NextAction.NONE)
     if live and failure is None:
@@ -161,7 +161,7 @@ def _state(
 def _rejected(
     services: Services, roadmap_id: str, item: Item, failures: Sequence[ItemFailure]
 ) -> list[RejectedContent]:
-    """The item's rejected content, the latest first, with the failures that rejected it."""
+    """The item's rejected content, the latest first, with the failures that caused it."""
     reasons = {failure.attempt: failure for failure in failures}
     found = []
     for entry in services.bucket.entries(rejected_prefix(roadmap_id, item))[-MAX_REJECTED:]:

@@ -31,7 +31,7 @@ class StageMap(Payload):
 
 
 class ReasonRow(Payload):
-    """A reason that items of the task have in common, with what the next attempt does about it."""
+    """A reason that items of the task share, with the next attempt's action."""
 
     error_code: str
     stage: Stage
@@ -68,7 +68,7 @@ class ItemMap(Payload):
 
 
 class ItemStates(NamedTuple):
-    """The letters of some concepts' items, and the failures behind them by their place in the letters."""
+    """The letters of some concepts' items, and their failures by index in the letters."""
 
     letters: str
     failures: Mapping[int, Failure]
@@ -83,10 +83,10 @@ def item_states(
     attempt: int,
     live: bool,
 ) -> ItemStates:
-    """The state of every item of these concepts. Pure.
+    """The states of all items of these concepts. No I/O.
 
-    A failure of an earlier attempt counts where it says that staged content was refused for what it is. While
-    an attempt runs, an item without a failure of its own is being generated.
+    A failure of an earlier attempt only counts if staged content was refused because of the content itself.
+    While an attempt runs, an item without a failure in it counts as being generated.
     """
     letters: list[str] = []
     shown: dict[int, Failure] = {}
@@ -112,7 +112,7 @@ def _is_rejected(failure: Failure) -> bool:
 
 
 def unexplained(states: str, concept_ids: Sequence[str]) -> list[Item]:
-    """The missing items without a failure, which may be staged."""
+    """The missing items without a failure. They may be staged."""
     types = list(ContentType)
     return [
         Item(concept_ids[index // 3], types[index % 3])
@@ -130,7 +130,7 @@ def item_map(
     with_stages: bool,
     next_cursor: str | None,
 ) -> ItemMap:
-    """The answer for a page of concepts. Pure."""
+    """The response for a page of concepts. No I/O."""
     groups: dict[GroupKey, int] = {}
     counts: list[int] = []
     reason_of: list[tuple[int, int]] = []

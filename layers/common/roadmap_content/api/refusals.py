@@ -1,4 +1,4 @@
-"""What the API answers: domain errors become HTTP statuses here and nowhere else."""
+"""Map errors of this system to HTTP responses. This is the only place."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -20,26 +20,26 @@ from ..errors import (
 from .errors import ForbiddenError, InvalidRequestError, ItemNotFoundError
 
 TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
-"""A task's id in a request: what may stand in an execution's name."""
+"""Valid task ids: they must be valid in an execution's name."""
 
 USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
-"""A user's id in a request: whatever an issuer may call a subject, but nothing that cannot be stored."""
+"""Valid user ids: any subject of a token that can be stored."""
 
 
 class Refusal(Payload):
-    """The answer to a request that was not done."""
+    """An error response."""
 
     success: bool = False
     error: str
     message: str
     detail: str
-    """The same text as `message`, under the name that the product's front end reads."""
+    """The same text as `message`, for the product's front end."""
 
     attempt: int | None = None
     current_step: str | None = None
 
 
-# The first type that an error is an instance of decides.
+# The first type that matches an error decides.
 _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     TaskNotFoundError: HTTPStatus.NOT_FOUND,
@@ -59,9 +59,9 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
 
 
 def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
-    """The status and the body that an error is answered with.
+    """The status and the body for an error.
 
-    What is said of an error of ours (a 5xx) is no more than its name: its message is for the log.
+    The body of a 5xx only contains the code of the error: its message is only logged.
     """
     status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
     message = str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase

@@ -1,7 +1,7 @@
-"""Retry: find out from PostgreSQL what a task misses, and start the machine on exactly that.
+"""Retry: find a task's missing items in the content tables, and start an execution for them.
 
-`framework_data` is no more than a hint: it once said that nothing had failed while thirty tutorials were
-missing, and the retry believed it.
+`framework_data` is only a hint. In the bug report it listed no failure while thirty tutorials were missing,
+and the retry trusted it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,7 +51,7 @@ def retry_task(
     *,
     take_over: bool = False,
 ) -> RetryAnswer:
-    """Start the next attempt at what is missing; where nothing is, make the records say so.
+    """Start the next attempt for the missing items; if nothing is missing, correct the task's records.
 
     `user_id` restricts it to that user's tasks; `start` goes to the audit trail.
 
@@ -113,7 +113,7 @@ def redrive_task(
 
 
 def _give_up(services: Services, claimed: Task, deadline: Deadline) -> None:
-    """Give an attempt its outcome whose execution Step Functions did not redrive."""
+    """Finalize an attempt that was claimed for a redrive which Step Functions refused."""
     if not is_at_work(services.executions, claimed):
         error = StateError(error=NotRedrivableError.code, cause="the last execution could not be redriven")
         finalize_attempt(services, claimed.task_id, claimed.attempt, RunEnd(error=error), deadline)
@@ -147,7 +147,7 @@ def _read(
 
 
 def _names_a_failure(framework: Framework) -> bool:
-    """Whether `framework_data` names an item as failed."""
+    """Whether `framework_data` marks an item as failed."""
     statuses = [
         key for kind in CONTENT_KINDS.values() for key in kind.project(None) if key.endswith("_status")
     ]
@@ -155,7 +155,7 @@ def _names_a_failure(framework: Framework) -> bool:
 
 
 def _nothing_missing(services: Services, task: Task, deadline: Deadline) -> RetryAnswer:
-    """Where the records say otherwise, they are put right on the spot: the case of the bug report."""
+    """Correct the records if they differ from the tables: the case of the bug report."""
     settled = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline)
     message = f"; put right: {', '.join(settled.changed)}" if settled.changed else ""
     return _answer(task, (), settled.status, f"nothing is missing{message}")

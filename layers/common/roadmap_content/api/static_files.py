@@ -1,7 +1,7 @@
-"""Static files over HTTP: a folder read once, answered with a content digest in every path.
+"""Serve static files: a folder that is read once, with a content digest in every path.
 
-The digest of all files is the first part of each file's path, so that a file may be kept forever by whoever
-fetched it, and a new release is a new path. Only the first page has a fixed path; it names the digest.
+The digest of all files is the first part of each path, so that clients can cache a file forever, and a new
+release has new paths. Only the first page has a fixed path; it contains the digest.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _MEDIA_TYPES: Mapping[str, str] = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-"""Served by suffix; a file with another suffix is not served. All are text: no answer is Base64."""
+"""Media types by suffix. Files with other suffixes are not served. All are text, so no response is Base64."""
 
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
@@ -31,12 +31,12 @@ class StaticFiles:
     """The files of a folder, in memory."""
 
     files: Mapping[str, str]
-    """Contents by path, relative to the folder; without the page."""
+    """Contents by path relative to the folder, without the page."""
 
     page: str
     digest: str
     headers: Mapping[str, str]
-    """Sent with every answer."""
+    """The headers of every response."""
 
     @classmethod
     def load(cls, folder: Path, values: Mapping[str, str], headers: Mapping[str, str]) -> "StaticFiles":
@@ -53,10 +53,10 @@ class StaticFiles:
         return cls(files, page, digest, headers)
 
     def answer(self, path: str, *, if_none_match: str | None = None) -> dict[str, Any]:
-        """Answer a path below the folder, in the form of API Gateway's proxy integration.
+        """Serve a path below the folder, in the format of API Gateway's proxy integration.
 
-        A file under the current digest may be kept forever. Under the digest of another release the current
-        file is answered, which must not be kept: a page of the old release may still be open.
+        A file under the current digest can be cached forever. For the digest of another release the current
+        file is served without caching, because a page of the old release may still be open.
         """
         if path in ("", PAGE):
             return self._content(PAGE, self.page, "no-cache", if_none_match)
@@ -68,13 +68,13 @@ class StaticFiles:
         return self._content(name, content, caching, if_none_match)
 
     def redirect(self, location: str) -> dict[str, Any]:
-        """Answer with another address, relative to the one that was asked for."""
+        """Redirect to another address, relative to the requested one."""
         return self._respond(308, "", {"Location": location, "Cache-Control": "no-cache"})
 
     def _content(self, name: str, content: str, caching: str, if_none_match: str | None) -> dict[str, Any]:
         tag = f'"{hashlib.sha256(content.encode()).hexdigest()[:16]}"'
         own = {"Cache-Control": caching, "ETag": tag}
-        # API Gateway compresses, and a proxy on the way may mark the tag as weak for it.
+        # API Gateway compresses, and a proxy may therefore mark the tag as weak.
         if tag in (each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")):
             return self._respond(304, "", own)
         media_type = _MEDIA_TYPES[Path(name).suffix]
@@ -85,7 +85,7 @@ class StaticFiles:
 
 
 def digest_of(files: Mapping[str, str]) -> str:
-    """A short name for files with these paths and contents."""
+    """A short hash of files with these paths and contents."""
     digest = hashlib.sha256()
     for name, content in sorted(files.items()):
         for part in (name, content):

@@ -1,4 +1,4 @@
-"""How a task stands, for whoever asks: read from the tables, not from what was last written about them."""
+"""The status of a task, computed from the content tables."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class Progress(Payload):
 
 
 class FailedItem(Payload):
-    """An item that the current attempt could not save, and why."""
+    """An item that the current attempt could not save, and the reason."""
 
     concept_id: str
     content_type: ContentType
@@ -39,12 +39,12 @@ class FailedItem(Payload):
 
 MOST_ITEMS = 2_000
 MOST_BYTES = 3_000_000
-"""Bounds of the list of failed items, as it is sent: a function's answer has 6 MB at most. What is left out
-of the list is counted by `progress`."""
+"""Limits of the list of failed items, because a Lambda response is limited to 6 MB. `progress` counts all
+items, including those not listed."""
 
 
 class TaskStatus(Payload):
-    """The answer of `GET /api/v1/tasks/{task_id}` and of `roadmap status --json`."""
+    """The response of `GET /api/v1/tasks/{task_id}` and of `roadmap status --json`."""
 
     task_id: str
     roadmap_id: str | None
@@ -62,7 +62,7 @@ class TaskStatus(Payload):
 
 
 def read_status(connection: Connection, task: Task, framework_cache: FrameworkCache) -> TaskStatus:
-    """Describe a task. Without a readable framework there is nothing to count, and all counts are 0."""
+    """Describe a task. Without a readable framework, all counts are 0."""
     try:
         concept_ids = framework_cache.concept_ids(connection, task.roadmap_id, task.user_id)
     except (RoadmapNotFoundError, InvalidFrameworkError):

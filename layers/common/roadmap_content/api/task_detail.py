@@ -1,4 +1,4 @@
-"""`GET /api/v1/tasks/{task_id}`: a task's status, with what its reader may do about it."""
+"""`GET /api/v1/tasks/{task_id}`: a task's status, with the actions that the caller may take."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from .status import TaskStatus, read_status
 
 
 class Actions(Payload):
-    """What the caller may do about the task now."""
+    """The actions that the caller may take now."""
 
     retry: bool
     cancel: bool
@@ -25,20 +25,20 @@ class Actions(Payload):
 
 
 class TaskTokens(Payload):
-    """Tokens that all attempts at the task have taken, and may take."""
+    """The tokens used by all attempts of the task, and the budget."""
 
     used: Count
     budget: int | None
 
 
 class TaskDetail(TaskStatus):
-    """The answer of `GET /api/v1/tasks/{task_id}`."""
+    """The response of `GET /api/v1/tasks/{task_id}`."""
 
     title: str | None
     created_at: datetime
     user_id: str
     live: bool
-    """An attempt is running."""
+    """Whether an attempt is running."""
 
     execution_url: str | None
     actions: Actions
@@ -48,11 +48,11 @@ class TaskDetail(TaskStatus):
 def read_detail(
     services: Services, task_id: str, user_id: str | None, caller: Caller, deadline: Deadline
 ) -> TaskDetail:
-    """Read a task; with `user_id`, a task of that user.
+    """Read a task; with `user_id`, only a task of that user.
 
     Raises:
         TaskNotFoundError: there is none.
-        DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
+        DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
 
     def read(connection: Connection) -> tuple[Task, TaskStatus, Any]:
@@ -81,7 +81,7 @@ def is_live(services: Services, task: Task) -> bool:
 
 
 def actions_for(caller: Caller, task: Task, missing: int, *, live: bool) -> Actions:
-    """What a caller may do about a task. Pure."""
+    """The actions that a caller may take for a task. No I/O."""
     may = caller.changes_all or (not caller.changes_nothing and caller.user_id == task.user_id)
     open_ = missing > 0 or task.status != "completed"
     return Actions(
@@ -92,7 +92,7 @@ def actions_for(caller: Caller, task: Task, missing: int, *, live: bool) -> Acti
 
 
 def execution_url(execution_arn: str | None) -> str | None:
-    """The page of an execution in the AWS console."""
+    """The URL of an execution in the AWS console."""
     match (execution_arn or "").split(":"):
         case ["arn", str(partition), "states", str(region), *_] if execution_arn:
             host = "amazonaws-us-gov.com" if partition == "aws-us-gov" else "aws.amazon.com"

@@ -1,4 +1,4 @@
-"""Reads what the item endpoints answer: the tables, and the bucket where the tables do not say enough."""
+"""Read the data of the item endpoints from the tables, and from the bucket where necessary."""
 
 from sqlalchemy import Connection
 
@@ -26,12 +26,12 @@ def read_item_map(
     *,
     with_stages: bool,
 ) -> ItemMap:
-    """The items of a page of `limit` concepts.
+    """Read the items of a page of `limit` concepts.
 
     Raises:
-        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items to show.
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items.
         InvalidCursorError: the cursor belongs to another list.
-        DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: try again.
+        DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
     list_name = f"items {task_id}"
     key = decode_cursor(list_name, cursor, 2)
@@ -64,7 +64,7 @@ def read_item_map(
 
 
 def _place(concept_ids: list[str], last: str, index: int) -> int:
-    """Where a list goes on behind a concept, which may have moved in the framework since."""
+    """The position after a concept, which may have moved in the framework since."""
     if 0 < index <= len(concept_ids) and concept_ids[index - 1] == last:
         return index
     return concept_ids.index(last) + 1 if last in concept_ids else min(max(index, 0), len(concept_ids))
@@ -73,11 +73,11 @@ def _place(concept_ids: list[str], last: str, index: int) -> int:
 def read_one_item(
     services: Services, task_id: str, user_id: str | None, item: Item, deadline: Deadline
 ) -> ItemDetail:
-    """One item with everything that is known about it.
+    """Read one item with all its data.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
-        DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: try again.
+        DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
 
     def read(connection: Connection) -> TaskSnapshot:

@@ -1,4 +1,4 @@
-"""`GET /api/v1/tasks`: a page of tasks, read without counting what lies around it."""
+"""`GET /api/v1/tasks`: a page of tasks, read without counting the other pages."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from .errors import InvalidCursorError
 
 
 class ItemTotals(Payload):
-    """Items of all content types together, as the last outcome counted them: total = saved + missing."""
+    """The items of all content types together at the last outcome: total = saved + missing."""
 
     total: Count
     saved: Count
@@ -53,7 +53,7 @@ class TaskRow(Payload):
 
 
 class TaskPage(Payload):
-    """A page of tasks, the newest first."""
+    """A page of tasks, newest first."""
 
     items: list[TaskRow]
     next_cursor: str | None
@@ -121,7 +121,7 @@ def _top_reason(group: list[Any]) -> TopReason:
 
 
 def item_totals(execution_summary: str | None) -> ItemTotals | None:
-    """The counts of an `execution_summary`; `None` where this system wrote none."""
+    """The counts of an `execution_summary`; `None` if this system did not write it."""
     try:
         summary = json.loads(execution_summary or "null")
     except (ValueError, RecursionError):

@@ -166,6 +166,6 @@ def new_execution_name(task_id: str, label: str) -> str:
 
 
 def _code_of(error: "BotoCoreError | ClientError") -> str:
-    """The error's code as AWS gives it, or the type of what kept AWS from answering."""
+    """The error code from AWS, or the exception type if there was no response."""
     response = getattr(error, "response", {})
     return str(response.get("Error", {}).get("Code", type(error).__name__))

@@ -1,4 +1,4 @@
-"""How many messages a queue holds."""
+"""Get the number of messages in a queue."""
 
 from functools import cached_property
 from typing import Any
@@ -22,7 +22,7 @@ class Queue:
         )
 
     def messages(self) -> int | None:
-        """The approximate number of messages; `None` if SQS did not answer."""
+        """The approximate number of messages; `None` if SQS did not respond."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:

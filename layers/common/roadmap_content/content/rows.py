@@ -1,7 +1,7 @@
-"""What the content tables hold of a roadmap: the truth from which everything else follows.
+"""Read a roadmap's rows from the content tables, the source of truth for all projections.
 
-One round trip for all content types, each as one JSON value: a row at a time, the driver would take longer
-than the database.
+All content types are read in one round trip, each as one JSON value: pg8000 would take longer for single rows
+than the query itself.
 """
 
 import json

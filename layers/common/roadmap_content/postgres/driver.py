@@ -1,8 +1,8 @@
-"""pg8000 with one round trip a statement, where it takes three.
+"""pg8000 with one network round trip per statement instead of three.
 
-pg8000 waits for the answer to Parse, then for that to Bind, before it lets a statement run; and it reads each
-statement character by character to number its parameters, every time anew. A unit of work here is two or
-three statements, so that both count: on AWS, each round trip is most of a millisecond.
+pg8000 waits for the response to Parse and then to Bind before it executes a statement, and it parses each
+statement again to number its parameters. A unit of work has two or three statements, so both matter: a round
+trip on AWS takes almost a millisecond.
 """
 
 import re
@@ -22,7 +22,7 @@ _TIMESTAMP, _TIMESTAMPTZ, _JSON, _JSONB = 1114, 1184, 114, 3802
 _ZONE = re.compile(r"\d[+-]\d\d(:\d\d)*( BC)?$")
 
 PING = ";"
-"""What SQLAlchemy asks a connection from its pool, to see whether the server is still there."""
+"""The statement with which SQLAlchemy checks a pooled connection."""
 
 
 PING_TIMEOUT = 5
@@ -55,10 +55,10 @@ def read_json(value: str) -> Any:  # noqa: ANN401 - JSON of anybody
 
 
 class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
-    """A cursor that numbers the parameters of a statement once."""
+    """A cursor that caches the parameter numbering of statements."""
 
     def execute(self, operation: str, args: Sequence[Any] = (), stream: object = None) -> None:
-        """Execute a statement whose parameters are written as `%s`."""
+        """Execute a statement with parameters written as `%s`."""
         if self._c is not None and not self._c._in_transaction and not self._c.autocommit:
             if operation == PING:
                 # To begin the transaction tells whether the server is still there.
@@ -77,7 +77,7 @@ class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
 
 
 class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
-    """A connection that sends all messages of a statement in one flight, and reads whatever a row holds."""
+    """A connection that sends all messages of a statement at once, and reads values of any content."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - those of pg8000
         super().__init__(*args, **kwargs)
@@ -102,7 +102,7 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
     def execute_unnamed(
         self, statement: str, vals: Sequence[Any] = (), oids: Sequence[int] = (), stream: object = None
     ) -> core.Context:
-        """Execute a statement whose parameters are written as `$1`, `$2`, …"""
+        """Execute a statement with parameters written as `$1`, `$2`, …"""
         if stream is not None or self._sock is None:
             return super().execute_unnamed(statement, vals, oids, stream)
         context = core.Context(statement)

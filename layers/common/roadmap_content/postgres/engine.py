@@ -1,8 +1,9 @@
-"""The database engine: one connection per execution environment, quick, bounded and never poisoned.
+"""The database engine: one connection per execution environment, with timeouts.
 
-The facts behind each choice were measured: Nagle's algorithm costs 40 ms a round trip and pg8000 leaves it
-on; a pool of one with a ping costs 0.4 ms a transaction where connecting costs 8; `jit` turns a 33 ms
-statement into 671; and any Python exception while pg8000 writes or reads leaves the connection out of step.
+The reasons are measured: Nagle's algorithm costs 40 ms per round trip, and pg8000 does not disable it; a pool
+of one connection with a ping costs 0.4 ms per transaction, while connecting costs 8 ms; `jit` turns a
+statement of 33 ms into one of 671 ms; and any Python exception while pg8000 writes or reads leaves the
+connection in an undefined state.
 """
 
 import json
@@ -25,19 +26,20 @@ from .tls import verifying_context
 STATEMENT_TIMEOUT = 30
 LOCK_TIMEOUT = 10
 CONNECT_TIMEOUT = 5
-"""Seconds. A socket waits a little longer than a statement may take, so that the server speaks first."""
+"""In seconds. A socket waits a little longer than the statement timeout, so that the server reports it first.
+"""
 
 
 def session_limits(statement_timeout: int = STATEMENT_TIMEOUT) -> Mapping[str, str]:
-    """What every session is to have set; `statement_timeout` in seconds."""
+    """The settings of every session. `statement_timeout` is in seconds."""
     return {
         "statement_timeout": f"{statement_timeout}s",
         "lock_timeout": f"{LOCK_TIMEOUT}s",
         "idle_in_transaction_session_timeout": f"{statement_timeout}s",
-        # A backend whose client is gone while it waits for a lock would keep its own locks until the wait
-        # ends; so it looks (PostgreSQL 14 and later, on Linux).
+        # Otherwise a backend whose client has gone keeps its locks while it waits for another lock. With this
+        # setting it checks the connection (PostgreSQL 14 and later, on Linux).
         "client_connection_check_interval": "1s",
-        # And one whose client is gone without a word, with its machine, would keep the session's.
+        # Keepalives detect a client whose machine has gone without closing the connection.
         "tcp_keepalives_idle": "30",
         "tcp_keepalives_interval": "10",
         "tcp_keepalives_count": "3",
@@ -48,7 +50,7 @@ def session_limits(statement_timeout: int = STATEMENT_TIMEOUT) -> Mapping[str, s
 
 @dataclass(frozen=True)
 class Credentials:
-    """Where the database is and who asks."""
+    """The coordinates of the database and its credentials."""
 
     host: str
     port: int
@@ -57,7 +59,7 @@ class Credentials:
     password: str
 
     def __repr__(self) -> str:
-        """Everything but the password, which must not reach a log or a traceback."""
+        """Everything except the password, which must not appear in a log or a traceback."""
         return f"Credentials({self.user}@{self.host}:{self.port}/{self.database})"
 
     @classmethod
@@ -65,7 +67,8 @@ class Credentials:
         """Read the JSON that RDS keeps in Secrets Manager.
 
         Raises:
-            MissingSettingError: it is not that; the message names what is missing, and nothing that is there.
+            MissingSettingError: the secret has another format; the message names the missing keys, but no
+                value.
         """
         try:
             fields = json.loads(secret)
@@ -100,15 +103,14 @@ def open_engine(
     session: SessionSource = "options",
     statement_timeout: int = STATEMENT_TIMEOUT,
 ) -> Engine:
-    """Make the engine; nothing is connected yet.
+    """Create the engine; it connects on first use.
 
     Args:
-        credentials: asked once per connection that is opened, so that a rotated password is picked up.
-        tls: verify the server's certificate and name; otherwise the connection is plain.
-        session: set the session's limits while connecting, or leave them to those of the role. RDS Proxy
-            refuses the first ("currently doesn't support command-line options"), and a SET afterwards
-            would pin the session to one of its services.
-        statement_timeout: seconds that a statement may take.
+        credentials: called for each new connection, so that a rotated password is read again.
+        tls: verify the server's certificate and name; otherwise no TLS.
+        session: set the session's limits at connect time, or rely on those of the role. RDS Proxy refuses the
+            first ("currently doesn't support command-line options"), and a later SET would pin the session.
+        statement_timeout: in seconds.
     """
     context = verifying_context() if tls else False
     limits = session_limits(statement_timeout) if session == "options" else {}
@@ -122,7 +124,7 @@ def open_engine(
         max_overflow=0,
         pool_timeout=CONNECT_TIMEOUT,
         pool_pre_ping=True,
-        hide_parameters=True,  # content does not belong into logs
+        hide_parameters=True,  # content must not be logged
     )
     event.listen(engine, "handle_error", _discard_if_out_of_step)
     return engine
@@ -138,7 +140,7 @@ def _connect(
         connection.settimeout(CONNECT_TIMEOUT)
         opened = Connection(
             user=credentials.user,
-            host=credentials.host,  # the name that TLS verifies
+            host=credentials.host,  # the host name that TLS verifies
             database=credentials.database,
             password=credentials.password,
             ssl_context=tls,
@@ -155,7 +157,7 @@ def _connect(
 
 
 def _discard_if_out_of_step(context: ExceptionContext) -> None:
-    """Give up a connection whose protocol was interrupted by an error that is not the server's."""
+    """Invalidate a connection after an error that is not the server's: its protocol may be interrupted."""
     original: Any = context.original_exception
     if not isinstance(original, pg8000.dbapi.Error) or isinstance(original, pg8000.dbapi.InterfaceError):
         context.is_disconnect = True

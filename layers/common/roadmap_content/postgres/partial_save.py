@@ -1,7 +1,7 @@
-"""How a batch is saved that holds a row which the server refuses: in parts, and none at another's expense.
+"""Save a batch with invalid rows in parts, so that an invalid row does not affect the others.
 
-The server does it in one statement. Halving the batch from here took a savepoint and round trips per half:
-with ten bad rows among a thousand, some hundred and thirty of them.
+The server does this with one statement. Bisection from the client took a savepoint and round trips per half:
+about 130 round trips for ten invalid rows among a thousand.
 """
 
 import json
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from .sqlstate import SERVER_STATES, explain
 from .transactions import DataRefusedError
 
-# A block takes no parameters and returns nothing: both ways lead through settings of the transaction.
+# A DO block has no parameters and no result: settings of the transaction pass both.
 GIVE = text("SELECT set_config('roadmap_content.parts', :parts, true)")
 TAKE = text("SELECT current_setting('roadmap_content.outcomes')")
 
@@ -59,13 +59,13 @@ _PARAMETER = re.compile(r"(?<!:):(\w+)")
 
 
 class Outcome(NamedTuple):
-    """What was not saved."""
+    """The rows that were not saved."""
 
     refusals: list[tuple[str, str]]
-    """`(concept_id, row_status)` of each row that its statement refused."""
+    """`(concept_id, row_status)` of each row that the save statement refused."""
 
     refused: dict[int, DataRefusedError]
-    """The parts that the server refused, by their place among all parts."""
+    """The indexes of the parts that the server refused."""
 
 
 def save_in_parts(connection: Connection, save_sql: str, parts: Sequence[Mapping[str, str]]) -> Outcome:

@@ -1,4 +1,4 @@
-"""What a SQLSTATE means here: the server, or the rows. Each class stands once, in this module. No I/O.
+"""Classify SQLSTATEs: environment errors and data errors. Each class is listed once, in this module. No I/O.
 
 The codes are those of PostgreSQL's Appendix A. pg8000 raises one exception type for all of them. A trigger
 may raise any code, so only codes that are known to be about the server are not about the row.
@@ -51,7 +51,9 @@ _IDENTIFIER = re.compile(r"[A-Za-z0-9_$]{1,63}")
 
 
 def is_transient(sqlstate: str) -> bool:
-    """Whether the same statement may work later. An empty SQLSTATE means a lost connection: it may."""
+    """Whether the same statement may succeed later. An empty SQLSTATE means a lost connection, which is
+    transient.
+    """
     return not sqlstate or re.match(SERVER_STATES, sqlstate) is not None
 
 
@@ -66,7 +68,7 @@ def is_about_content(sqlstate: str) -> bool:
 
 
 def explain(sqlstate: str, constraint: str | None = None, table: str | None = None) -> str:
-    """Say in words what the database reported, for users and logs, with the constraint that it names."""
+    """A description of a database error for users and logs, with the name of the constraint."""
     meaning = _MEANINGS.get(sqlstate) or _MEANINGS.get(sqlstate[:2], "the database does not accept the row")
     names = [
         f'{kind} "{name}"'

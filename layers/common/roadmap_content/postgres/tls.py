@@ -1,14 +1,14 @@
-"""Whom a verified connection trusts: the public authorities, and those of `certificates/`.
+"""The certificate authorities that a verified connection trusts: the public ones, and those in
+`certificates/`.
 
-Amazon RDS signs with authorities of its own, which no system trusts by itself. RDS Proxy does not: its
-certificates are public ones.
+Amazon RDS has its own authorities, which are in no system's trust store. RDS Proxy uses public certificates.
 """
 
 import ssl
 from pathlib import Path
 
 CERTIFICATES = Path(__file__).parent / "certificates"
-"""PEM files of authorities, deployed with the layer."""
+"""The PEM files of authorities, deployed with the layer."""
 
 
 def verifying_context(certificates: Path = CERTIFICATES) -> ssl.SSLContext:

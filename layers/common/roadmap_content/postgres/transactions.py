@@ -1,8 +1,8 @@
-"""One unit of work in the database, tried again while that can help and there is time.
+"""Run a unit of work in one transaction, with retries while time is left.
 
-pg8000 raises a plain `DatabaseError` for everything that the server refuses, so errors are told apart by
-SQLSTATE. A lost connection has none; at COMMIT its outcome is unknown, and trying again is right because
-every unit of work of this system is idempotent.
+pg8000 raises a plain `DatabaseError` for every error of the server, so errors are classified by SQLSTATE. A
+lost connection has none. If it is lost at COMMIT, the outcome is unknown; a retry is safe, because every unit
+of work of this system is idempotent.
 """
 
 import random
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 5.0
 RESERVE = 3.0
-"""Seconds kept free at the end of an invocation, to record and report what could not be done."""
+"""Seconds reserved at the end of an invocation, to record and report failures."""
 
 
 _SHORTEST_ANSWER = 2.0

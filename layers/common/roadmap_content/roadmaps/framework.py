@@ -1,6 +1,6 @@
 """A roadmap's framework: read, check and project stages → modules → concepts. No I/O.
 
-`framework_data` belongs to the product. Only the fields that a content type maps are written, and every other
+`framework_data` belongs to the product. Only the fields that a content type projects are written; every other
 byte of its text is kept (see `framework_text`).
 """
 
@@ -47,7 +47,8 @@ class Framework:
     """The names of a concept's stage and module, by concept id."""
 
     text: str = field(default="", repr=False)
-    """The document as it is stored, which `project` edits; empty where it was not read as text."""
+    """The stored text of the document, which `project` edits; empty if the document was not read from text.
+    """
 
     def items(self) -> Iterator[Item]:
         """All items of the roadmap: every concept in framework order, with every content type."""
@@ -65,14 +66,14 @@ class Framework:
         return concept_from(self.nodes[concept_id] | {"stage": stage, "module": module})
 
     def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> str | None:
-        """The text with our fields as the tables say; `None` if they say so already."""
+        """The text with the projected fields; `None` if nothing changes."""
         changes = [self._changes(concept_id, node, current) for concept_id, node in self.nodes.items()]
         return set_fields(self.text, dict(enumerate(changes))) if any(changes) else None
 
     def _changes(
         self, concept_id: str, node: Document, current: Mapping[ContentType, Mapping[str, Row]]
     ) -> Document:
-        """The fields of a concept that differ from the tables, with their values by the tables."""
+        """The fields of a concept that differ from the tables, with their projected values."""
         return {
             key: value
             for content_type, kind in CONTENT_KINDS.items()
@@ -93,7 +94,7 @@ def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, frozen
 
 
 def parse_framework(text: str) -> Framework:
-    """Find the concepts of a `framework_data`, given as the text of its column.
+    """Read and check a `framework_data` from the text of its column.
 
     Raises:
         InvalidFrameworkError: see `read_framework`.
@@ -193,6 +194,6 @@ def _number(value: object) -> float:
         return 0.0
     try:
         number = float(value)
-    except OverflowError:  # JSON's whole numbers have no end
+    except OverflowError:  # JSON integers are unbounded
         return 0.0
     return number if math.isfinite(number) else 0.0

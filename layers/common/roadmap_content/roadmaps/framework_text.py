@@ -1,8 +1,8 @@
 """Edit the text of `framework_data`: set fields of concepts, and keep every other byte.
 
 The document belongs to the product. Decoding and encoding it would change numbers that a float cannot hold,
-drop duplicate keys and rewrite spaces and escapes. So the text is edited in place: a concept's members are
-found by their position, the values of our fields are replaced, and fields that are missing are appended.
+drop duplicate keys, and rewrite whitespace and escapes. Therefore the text is edited in place: a concept's
+members are found by position, the values of projected fields are replaced, and missing fields are appended.
 """
 
 import json
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 LEVELS = ("stages", "modules", "concepts")
-"""The lists that lead to a concept, each in an object of the one before."""
+"""The keys of the nested lists that lead to a concept."""
 
 Span = tuple[int, int]
-"""Where something begins, and where it ends."""
+"""The start and the end of a part of the text."""
 
 Edit = tuple[int, int, str]
-"""A span, and what is written in its place."""
+"""A span and its replacement."""
 
 _SPACE = r"[ \t\n\r]*"
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
@@ -26,14 +26,14 @@ _KEY = re.compile(rf"{_SPACE}({_STRING}){_SPACE}:{_SPACE}", re.DOTALL)
 _PLAIN_VALUE = re.compile(rf"{_SPACE}:{_SPACE}({_STRING}|[^\s,\]}}{{\[\"]+)", re.DOTALL)
 _SPACES = re.compile(_SPACE)
 
-# Numbers are kept as text: only the end of a value matters, and `int` refuses very long ones.
+# Numbers are kept as text: only the end of a value is needed, and `int` refuses very long ones.
 _decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 
 
 def set_fields(text: str, changes: Mapping[int, Mapping[str, Any]]) -> str:
-    """Set fields of concepts, which are numbered from 0 in the order in which they stand.
+    """Set fields of concepts, which are numbered from 0 in document order.
 
-    A field that stands more than once in its concept is set each time: readers differ in which one counts.
+    A duplicate key is set at each occurrence, because readers differ in which one they use.
     """
     concepts, _ = _find_concepts(text, _skip_space(text, 0), 0)
     pieces = []
@@ -49,10 +49,10 @@ def set_fields(text: str, changes: Mapping[int, Mapping[str, Any]]) -> str:
 
 
 def _edits_of_plain_concept(text: str, concept: Span, fields: Mapping[str, Any]) -> list[Edit] | None:
-    """The same as `_edits`, and much faster, for a concept that is written plainly; `None` for another.
+    """A much faster variant of `_edits` for a concept in plain notation; `None` for any other concept.
 
-    Without a second brace and without an escaped letter, a quoted key of ours that is followed by a colon is
-    a member of the concept. A quote inside of a string has a backslash before it.
+    Without a second brace and without an escaped letter, a quoted key that is followed by a colon is a member
+    of the concept. A quote inside a string has a backslash before it.
     """
     start, end = concept
     if text.count("{", start, end) > 1 or text.find("\\u00", start, end) >= 0:
@@ -78,7 +78,7 @@ def _edits_of_plain_concept(text: str, concept: Span, fields: Mapping[str, Any])
 
 
 def _edits(text: str, concept: Span, fields: Mapping[str, Any]) -> Iterator[Edit]:
-    """What to write where, in order, to set the fields of a concept."""
+    """The edits that set the fields of a concept, in order."""
     missing = dict(fields)
     last = concept[0]
     for key, begin, end in _members(text, concept[0]):
@@ -95,7 +95,7 @@ def _members_text(fields: Mapping[str, Any]) -> str:
 
 
 def _members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
-    """The keys of the object at `start`, each with the place of its value."""
+    """The keys of the object at `start`, each with the span of its value."""
     position = start + 1
     while found := _KEY.match(text, position):
         end = _end_of_value(text, found.end())
@@ -104,9 +104,10 @@ def _members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
 
 
 def _find_concepts(text: str, start: int, level: int) -> tuple[list[Span], int]:
-    """The concepts in the object at `start`, which holds the list of `level`; and where the object ends.
+    """Find the concepts in the object at `start`, which has the list of `level`; also return the object's
+    end.
 
-    Of a list that stands more than once, the last counts, as it does when the document is decoded.
+    Of a duplicate list, the last one counts, as in decoding.
     """
     concepts: list[Span] = []
     position = start + 1
@@ -121,7 +122,7 @@ def _find_concepts(text: str, start: int, level: int) -> tuple[list[Span], int]:
 
 
 def _find_in_list(text: str, start: int, level: int) -> tuple[list[Span], int]:
-    """The concepts in the list at `start`, and where the list ends."""
+    """Find the concepts in the list at `start`; also return the list's end."""
     concepts: list[Span] = []
     position = _skip_space(text, start + 1)
     while text[position] != "]":
@@ -147,7 +148,7 @@ def _end_of_value(text: str, start: int) -> int:
 
 
 def _after_comma(text: str, position: int) -> int:
-    """The place after the comma that follows, or the bracket where there is none."""
+    """The position after the following comma, or of the closing bracket."""
     position = _skip_space(text, position)
     return position + 1 if text[position] == "," else position
 

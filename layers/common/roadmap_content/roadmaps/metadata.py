@@ -98,5 +98,5 @@ def _framework(row: Row[Any]) -> Framework:
 
 
 def write_framework(connection: Connection, roadmap_id: str, framework_data: str) -> None:
-    """Write the text of a framework back. The row must be locked since it was read."""
+    """Write the text of a framework back. The caller must have locked the row before reading it."""
     connection.execute(WRITE_FRAMEWORK, {"roadmap_id": roadmap_id, "framework_data": framework_data})

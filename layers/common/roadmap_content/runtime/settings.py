@@ -137,17 +137,17 @@ class Settings:
 
     @property
     def known_token_budget(self) -> int | None:
-        """`task_token_budget`, for a function that only shows it; `None` where it is not set."""
+        """`task_token_budget` for a function that only displays it; `None` if it is not set."""
         return self.task_token_budget if self._environ.get("TASK_TOKEN_BUDGET") else None
 
     @property
     def release_id(self) -> str:
-        """The release that is running."""
+        """The id of the deployed release."""
         return self._environ.get("RELEASE") or "unreleased"
 
     @property
     def dead_letters_url(self) -> str | None:
-        """The queue of events that were not handled; `None` where it is not set."""
+        """The queue of events that were not handled; `None` if it is not set."""
         return self._environ.get("DEAD_LETTERS_URL") or None
 
     def _text(self, name: str) -> str:
@@ -157,7 +157,7 @@ class Settings:
         return value
 
     def _one_of(self, name: str, *choices: ChoiceT) -> ChoiceT:
-        """The setting, which must be one of `choices`."""
+        """A setting that must be one of `choices`."""
         value = self._text(name)
         for choice in choices:
             if value == choice:

@@ -1,8 +1,8 @@
-"""AwaitRedrive: end an incomplete run so that it shows, and can be redriven into exactly what is missing.
+"""AwaitRedrive: fail an incomplete execution so that it is visible, and replan it after a redrive.
 
-Step Functions re-runs only a Task that failed uncaught, so this step raises. Redriven, the context's count of
-redrives is above the one that was planned for; it stays there for the rest of the redrive, so the count and
-not its being above 0 decides, or a run would replan for ever.
+Step Functions re-runs only a Task that failed without a Catch, so this step raises. After a redrive, the
+context's `RedriveCount` is higher than the count that was planned for. It keeps that value for the rest of
+the redrive: the condition `RedriveCount > 0` would replan for ever.
 """
 
 from sqlalchemy import Connection
@@ -20,20 +20,20 @@ from ..tasks.task import read_task
 
 
 class FinalizedOutcome(FinalizeResult):
-    """The outcome with the count of redrives that its plan was made for."""
+    """The outcome, and the `RedriveCount` for which the attempt was planned."""
 
     planned_redrive_count: Count
 
 
 class AwaitRedriveRequest(Payload):
-    """Asks `await_redrive` what an incomplete run does next."""
+    """The request to `await_redrive`."""
 
     outcome: FinalizedOutcome
     execution: Execution
 
 
 class AwaitRedriveResult(Payload):
-    """What a redriven run does next: plan again for a new attempt, or end because nothing is missing."""
+    """The result of a redriven execution: plan again for a new attempt, or end because nothing is missing."""
 
     replan: bool
     task_id: TaskId
@@ -41,7 +41,7 @@ class AwaitRedriveResult(Payload):
 
 
 def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: Deadline) -> AwaitRedriveResult:
-    """Raise until the run is redriven; then claim a new attempt, or end if nothing is missing any more.
+    """Raise until the execution is redriven; then claim a new attempt, or end if nothing is missing.
 
     Raises:
         ContentIncomplete: the run has not been redriven since it was planned; names what is missing.

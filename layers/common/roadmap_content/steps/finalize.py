@@ -1,4 +1,4 @@
-"""Finalize: whatever became of the run, the task and `framework_data` end up telling the truth."""
+"""Finalize: record the outcome of a run, however it ended, and project `framework_data`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,14 +57,14 @@ _CANCELLED = StateError(
 
 
 class LostBatch(Payload):
-    """A batch whose failures nobody has recorded yet."""
+    """A batch whose failures are not recorded yet."""
 
     batch: BatchReference
     error: StateError
 
 
 class FinalizeRequest(Payload):
-    """Asks `finalize_task` to record the outcome, whatever is known of the run."""
+    """The request to `finalize_task`."""
 
     input: RunInput
     execution: Execution
@@ -75,26 +75,26 @@ class FinalizeRequest(Payload):
 
 @dataclass(frozen=True)
 class RunEnd:
-    """What is known of how an attempt ended, beside what the tables say."""
+    """How an attempt ended, as far as it is not in the tables."""
 
     error: StateError | None = None
-    """What ended the run before its time."""
+    """The error that ended the run."""
 
     explanations: Mapping[Item, StateError] = field(default_factory=dict)
-    """What happened to items that nobody could record."""
+    """The causes of failures that are not recorded, by item."""
 
     started_at: datetime | None = None
-    """When the attempt was claimed; without it, the row's last change."""
+    """The time of the claim; if `None`, the time of the row's last change is used."""
 
     execution_arn: str | None = None
-    """The execution that ends, where it says so itself."""
+    """The ARN of the execution, if it records its own end."""
 
 
 def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
-    """Record how a run ended, for the attempt that it stands for.
+    """Record the outcome of a run for its attempt.
 
     Raises:
-        DatabaseUnavailableError: nothing could be written; trying again may help.
+        DatabaseUnavailableError: nothing was written; a retry may succeed.
     """
     task_id, plan = request.input.task_id, request.plan
     if plan is not None:
@@ -112,7 +112,7 @@ def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadli
     if request.input.attempt is None:
         task = claim_to_record(services, task, request.execution.arn, deadline)
     if task.execution_arn != request.execution.arn:
-        # Without a plan, only the row can say which attempt the run stands for: none.
+        # Without a plan, the attempt can only be found in the task's row.
         owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"
         return _nothing_to_record(request, StaleAttemptError(owner))
     run_end = RunEnd(error=request.error, started_at=request.execution.start_time)
@@ -129,14 +129,14 @@ def finalize_attempt(
     first: Callable[[Connection], None] = lambda _: None,
     dry_run: bool = False,
 ) -> FinalizeResult:
-    """Make `framework_data`, the task's status and what failed say what the tables say.
+    """Make `framework_data`, the task's status and its failures equal to what follows from the tables.
 
     Settled twice, or by whomever, it comes out the same: what says so already is not written, and a newer
     attempt's task is not touched. `first` comes first in the transaction. With `dry_run`, nothing is written.
 
     Raises:
-        TaskNotFoundError: there is no such task.
-        DatabaseUnavailableError: nothing could be written; trying again may help.
+        TaskNotFoundError: the task does not exist.
+        DatabaseUnavailableError: nothing was written; a retry may succeed.
     """
 
     def record(connection: Connection, *, project: bool = True) -> FinalizeResult:
@@ -149,7 +149,7 @@ def finalize_attempt(
     try:
         return transact(services.engine, record, deadline)
     except DataRefusedError as refusal:
-        # The roadmap does not take its projection: the task is to tell the truth all the same.
+        # The roadmap's row refuses the projection: record the outcome without it.
         logger.error("framework_data_refused", sqlstate=refusal.sqlstate, reason=str(refusal))
         return transact(services.engine, partial(record, project=False), deadline)
 
@@ -240,9 +240,9 @@ def _report(
 
 
 def _differing(task: Task, outcome: Outcome) -> list[str]:
-    """What the task's row says otherwise than the tables.
+    """The fields of the task's row that differ from the outcome.
 
-    A cancelled task keeps its status, and a summary that the product wrote stays as it is.
+    A cancelled task keeps its status, and a summary that the product wrote is not changed.
     """
     counted = task.recorded_summary
     return [
@@ -260,7 +260,7 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
 def _stand(
     connection: Connection, task: Task, attempt: int, run_end: RunEnd, *, project: bool
 ) -> tuple[Outcome, list[str]]:
-    """Find out how the task stands, account for every missing item, and project `framework_data`."""
+    """Compute the outcome, record a failure for every missing item, and project `framework_data`."""
     roadmap_id = task.roadmap_id or ""
     lock_roadmap(connection, roadmap_id)
     framework = load_framework(connection, task.roadmap_id, task.user_id)
@@ -310,7 +310,7 @@ def _account(
     missing: Sequence[Item],
     run_end: RunEnd,
 ) -> dict[Item, Failure]:
-    """Make every missing item a recorded failure of this attempt, and nothing else one."""
+    """Make the recorded failures of this attempt equal to the missing items."""
     recorded = failures_of_attempt(connection, task_id, attempt)
     withdraw_failures(connection, task_id, attempt, recorded.keys() - set(missing))
     unexplained = {
@@ -325,7 +325,7 @@ def _account(
 
 
 def _explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> dict[Item, StateError]:
-    """What happened to the items of batches that did not come back."""
+    """The errors of lost batches, by item."""
     explanations: dict[Item, StateError] = {}
     for entry in lost:
         try:
@@ -339,7 +339,7 @@ def _explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> d
 
 
 def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
-    """Seconds that the attempt took; once recorded, it stays."""
+    """The duration of the attempt in seconds. A recorded duration is kept."""
     recorded = task.recorded_summary
     if task.completed_at is not None and recorded.get("attempt") == attempt:
         return float(recorded["duration_seconds"])
@@ -362,7 +362,7 @@ def _counted(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:
 
 
 def _nothing_to_record(request: FinalizeRequest, reason: ContentError) -> FinalizeResult:
-    """The answer where the task is not this run's to write."""
+    """The result if the task does not belong to this run."""
     logger.warning(
         "outcome_not_recorded", task_id=request.input.task_id, error_code=reason.code, reason=str(reason)
     )

@@ -1,4 +1,4 @@
-"""Generate: stage what is not staged, and heal what an earlier attempt could not save for what it is."""
+"""Generate: stage the items that are not staged, and repair content that an earlier attempt refused."""
 
 import json
 import uuid
@@ -36,30 +36,30 @@ from ..tasks.failures import record_failures, refusals
 from ..tasks.task import read_user_request, why_stopped
 
 _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
-"""The namespace of ids that this system gives: the same item of the same attempt gets the same id twice."""
+"""The namespace of generated ids. The same item of the same attempt always gets the same id."""
 
 
 class StagedContentGoneError(TransientError):
-    """Somebody took away what lay staged a moment ago."""
+    """Staged content was removed during this step."""
 
     code = "StagedContentGone"
 
 
 class BatchContext(NamedTuple):
-    """What the database knows of a batch's items before anything is staged."""
+    """The database's data about the items of a batch, read before anything is staged."""
 
     refusals: Mapping[Item, Sequence[RecordedFailure]]
-    """How the content of the task's items was refused so far, the latest first."""
+    """The refusals of the items' content, the latest first."""
 
     versions: Mapping[str, int]
     """The highest version of each concept that has one."""
 
     learner: Learner
-    """Who asked for the content."""
+    """The learner who requested the content."""
 
 
 class GenerateReport(Payload):
-    """What became of a batch's items in `generate_content`: planned = staged + generated + failed."""
+    """The counts of `generate_content` for a batch: planned = staged + generated + failed."""
 
     number: Count
     content_type: ContentType
@@ -70,7 +70,7 @@ class GenerateReport(Payload):
 
 
 def generate_content(request: BatchRequest, services: Services, deadline: Deadline) -> GenerateReport:
-    """Bring every item of a batch to be staged and fit to be saved; record those that could not be.
+    """Stage every item of a batch so that it can be saved; record the items that failed.
 
     Raises:
         StaleAttemptError: the attempt is over, or not this execution's: it may not cost anything any more.
@@ -90,9 +90,9 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
 
 
 def _staged_already(batch: BatchReference) -> GenerateReport:
-    """The report of a batch that Plan has listed as staged.
+    """The report of a batch that was completely staged when it was planned.
 
-    Should an item be gone by now, Save reports it as not staged, and the next attempt generates it.
+    If an item has been removed since, Save reports it as not staged, and the next attempt generates it.
     """
     return GenerateReport(
         number=batch.number,
@@ -151,7 +151,7 @@ def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Co
 
 
 class _Preparation:
-    """Prepares the items of one batch, several at once."""
+    """Prepares the items of one batch concurrently."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class _Preparation:
         )
 
     def prepare(self, concept: Concept) -> Remedy | Failure:
-        """Do what an item needs; an error that has a name stays with the item."""
+        """Prepare one item; an error of this system is returned as the item's failure."""
         item = Item(concept.concept_id, self._kind.content_type)
         try:
             if self._deadline.remaining < 2 * RESERVE:
@@ -196,7 +196,7 @@ class _Preparation:
             return self._make_fit(item, concept)
 
     def _make_fit(self, item: Item, concept: Concept) -> Remedy:
-        """Do what an item needs by now: whoever held its lock before may have done it."""
+        """Apply the item's current remedy: the previous holder of its lock may have prepared it already."""
         remedy, refusal = self._remedy(item)
         match remedy:
             case Remedy.KEEP:
@@ -211,7 +211,7 @@ class _Preparation:
             case Remedy.NEW_ID:
                 self._amend(item, lambda _: {self._kind.id_field: self._new_id(item)})
             case Remedy.NEXT_VERSION:
-                # Above every row, and above what was refused: a text may lie there without a row.
+                # Above every row and above the refused version, because a text may exist without a row.
                 highest = self._known.versions.get(item.concept_id, 0)
                 self._amend(
                     item, lambda content: {"content_version": max(highest, content["content_version"]) + 1}
@@ -219,7 +219,7 @@ class _Preparation:
         return remedy
 
     def _remedy(self, item: Item) -> tuple[Remedy, RecordedFailure | None]:
-        """What an item needs. Only what was refused before is read, to see whether it still lies there."""
+        """The remedy for an item. Only refused content is read, to see whether it is still staged."""
         refusals_of_item = self._known.refusals.get(item)
         if refusals_of_item is None:
             return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
@@ -263,7 +263,7 @@ class _Preparation:
             raise TaskCancelledError(f"{reason} before the item was generated")
 
     def _draft(self, item: Item, concept: Concept) -> Draft:
-        """Have the item made, and count what that took, whether or not anything came of it."""
+        """Generate the item, and count the used tokens in any case."""
         allowance = Allowance(self._deadline, self._budget)
         try:
             return self._generator.generate(concept, item.content_type, self._known.learner, allowance)
@@ -277,7 +277,7 @@ class _Preparation:
                 logger.info("tokens_counted", concept_id=item.concept_id, **usage._asdict())
 
     def _free_version(self, item: Item) -> int:
-        """The first version above every row that has no text yet: a row that was refused left its text."""
+        """The first version above every row that has no text: a refused row leaves its text."""
         version = self._known.versions.get(item.concept_id, 0) + 1
         if self._kind.versions_sql is not None:
             while self._bucket.holds(tutorial_key(self._plan.roadmap_id, item.concept_id, version)):
@@ -285,7 +285,7 @@ class _Preparation:
         return version
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
-        """Stage the same content under another id or version: it is good, and it was paid for."""
+        """Stage the same content with another id or version, so that it is not paid for twice."""
         body = self._staging.read(item)
         if body is None:
             raise StagedContentGoneError("what was staged is gone")
@@ -300,6 +300,6 @@ class _Preparation:
         )
 
     def _new_id(self, item: Item) -> str:
-        """The same for the same item and attempt, so that a step that runs twice stages the same."""
+        """Deterministic, so that a repeated step stages the same content."""
         name = json.dumps([self._plan.task_id, self._plan.attempt, self._plan.roadmap_id, *item])
         return str(uuid.uuid5(_IDS, name))

@@ -1,4 +1,4 @@
-"""A Lambda handler around a step: parse the event, do the step, answer. Nothing else happens in a handler."""
+"""Create the Lambda handler of a step: parse the event, run the step, return its result."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ def step_handler(
     step: Callable[[PayloadT, Services, Deadline], Payload],
     services: Services | None = None,
 ) -> Handler:
-    """Make the handler of a step of the state machine. What is opened is kept for the next invocation."""
+    """Create the handler of a step. Its services are kept for the next invocation."""
     services = services or Services()
 
     @logger.inject_lambda_context(clear_state=True)
@@ -65,7 +65,7 @@ def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _execution_arn(event: dict[str, Any]) -> str | None:
-    """The execution that an event belongs to, also of an event that will not parse."""
+    """The execution of an event, also of an invalid one."""
     match event:
         case {"execution": {"Id": str(arn)}} | {"execution_arn": str(arn)}:
             return arn

@@ -1,4 +1,4 @@
-"""Migrate: bring the schema up to date from inside the VPC."""
+"""Migrate the database schema from inside the VPC."""
 
 from sqlalchemy import Connection, text
 
@@ -27,7 +27,7 @@ class MigrationRefusedError(PermanentError):
 
 
 class MigrateRequest(Payload):
-    """Asks `migrate_database` to bring the schema up to date, or to try whether it can."""
+    """The request to `migrate_database`."""
 
     dry_run: bool = False
 
@@ -41,21 +41,21 @@ class MigrateResult(Payload):
 
 
 def migrate_database(request: MigrateRequest, services: Services, deadline: Deadline) -> MigrateResult:
-    """Migrate in one transaction, wholly or not at all.
+    """Migrate in one transaction.
 
-    Nothing happens to a schema that is up to date, or newer than this code: after a rollback, a release runs
-    on the schema of the release that followed it.
+    Does nothing if the schema is up to date or newer than this code: after a rollback, a release runs on the
+    schema of its successor.
 
     Raises:
         MigrationRefusedError: another migration is running.
-        CannotAdoptError: the product's schema holds something that a person has to decide about.
-        DataRefusedError, DatabaseUnavailableError: nothing has been changed.
+        CannotAdoptError: the product's schema needs a manual decision.
+        DataRefusedError, DatabaseUnavailableError: nothing was changed.
     """
-    # The time that the role's sessions have for a statement is a saver's.
+    # The statement timeout of the role's sessions is that of Save.
     seconds = max(1, int(deadline.remaining - RESERVE))
 
     def migrate(connection: Connection) -> MigrateResult:
-        # SET LOCAL also works behind RDS Proxy, which refuses limits in the startup message.
+        # SET LOCAL also works behind RDS Proxy, which refuses session options at connect time.
         connection.execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
         connection.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = '{seconds}s'"))
         before = current_revision(connection)
@@ -72,7 +72,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
             connection.rollback()
         return result
 
-    # The socket waits as long as the statement may take.
+    # The socket timeout must not be shorter than the statement timeout.
     engine = services.open_engine(statement_timeout=seconds)
     try:
         result = transact(engine, migrate, deadline)

@@ -1,4 +1,4 @@
-"""Plan: find out what is missing, and write it down for the batches."""
+"""Plan: find the missing items and write the manifest."""
 
 from collections.abc import Sequence
 
@@ -22,28 +22,28 @@ from ..tasks.task import Task, read_task
 
 
 class PlanRequest(Payload):
-    """Asks `plan_batches` to find out what is missing."""
+    """The request to `plan_batches`."""
 
     input: RunInput
     execution: Execution
 
 
 class PlanResult(Payload):
-    """The plan, and references to its batches."""
+    """The plan and its batches."""
 
     plan: Plan
     batches: list[BatchReference]
 
 
 def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -> PlanResult:
-    """Claim the attempt, unless whoever started the run did, and plan exactly what PostgreSQL misses.
+    """Claim an attempt, unless the starter of the execution did, and plan all missing items.
 
     A run that was redriven here, after its attempt had got an outcome, claims the next attempt.
 
     Raises:
-        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to plan for.
-        ClaimRefusedError, StaleAttemptError: another execution is at work on the task.
-        DatabaseUnavailableError, StorageUnavailableError: trying again may help.
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to plan.
+        ClaimRefusedError, StaleAttemptError: another execution is working on the task.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
     task_id, execution_arn = request.input.task_id, request.execution.arn
     task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
@@ -87,9 +87,9 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
 
 
 def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:
-    """Which of the missing items are staged.
+    """The missing items that are staged.
 
-    Where one batch per content type holds all of them, nothing depends on it and S3 is not asked.
+    S3 is not asked if one batch per content type holds all items, because the result would not matter.
     """
     if len({item.concept_id for item in missing}) <= batch_size:
         return frozenset()

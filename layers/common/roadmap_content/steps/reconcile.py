@@ -1,4 +1,4 @@
-"""Reconcile: finalize what is over but not recorded, and put right what no longer follows from the tables.
+"""Reconcile: finalize tasks whose execution ended without Finalize, and repair drifted projections.
 
 A state machine cannot catch its own timeout, an abort or the loss of its finalizer; and between a claim and
 StartExecution a process may die, of which no event tells. So the end of an execution is acted on when it is
@@ -59,7 +59,7 @@ class ExecutionEnd(Payload):
 
     @property
     def task_id(self) -> str | None:
-        """The task that its input names; `None` where the input is left out, or none of ours."""
+        """The task in the execution's input; `None` if there is no input or no valid task in it."""
         try:
             return RunInput.model_validate_json(self.input or "").task_id
         except ValidationError:
@@ -67,7 +67,7 @@ class ExecutionEnd(Payload):
 
 
 class ReconcileRequest(Payload):
-    """An execution's end, as EventBridge tells it; or a sweep, by schedule or by hand."""
+    """The end event of an execution, or a sweep by schedule or by hand."""
 
     detail: ExecutionEnd | None = None
     dry_run: bool = False
@@ -77,12 +77,12 @@ class ReconcileRequest(Payload):
     @field_validator("detail", mode="before")
     @classmethod
     def _empty_is_none(cls, detail: object) -> object:
-        """A scheduled event carries an empty detail."""
+        """A scheduled event has an empty detail."""
         return detail or None
 
 
 class Repair(Payload):
-    """A task whose records said otherwise than the tables, with what is so now (or would be)."""
+    """A task with corrected fields, and its status now (or as it would be, in a dry run)."""
 
     task_id: str
     status: str
@@ -90,13 +90,13 @@ class Repair(Payload):
 
 
 class NotReconciledError(TransientError):
-    """Some tasks could not be reconciled; the others were. The next event or sweep tries again."""
+    """Some tasks could not be reconciled. The next event or sweep tries them again."""
 
     code = "NotReconciled"
 
 
 class ReconcileResult(Payload):
-    """What was looked at, and what was put right. Unfinished, the next sweep goes on."""
+    """The checked and repaired tasks. If `finished` is false, the next sweep continues."""
 
     checked: Count
     repairs: list[Repair]
@@ -105,11 +105,11 @@ class ReconcileResult(Payload):
 
 
 def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline) -> ReconcileResult:
-    """Put right the task whose execution ended, or as many as a sweep gets to.
+    """Reconcile the task whose execution ended, or run a sweep.
 
     Raises:
-        NotReconciledError: with the tasks that could not be; all others were looked at.
-        DatabaseUnavailableError: nothing was looked at.
+        NotReconciledError: names the tasks that could not be reconciled; all others were checked.
+        DatabaseUnavailableError: no task was checked.
     """
     started = time.monotonic()
     repairs: list[Repair] = []
@@ -168,7 +168,7 @@ def _record_sweep(
     *,
     finished: bool,
 ) -> None:
-    """Record what the sweep did, for the health. Without the record, the sweep is as good."""
+    """Record the result of the sweep for the health endpoint. A failure to record it is only logged."""
 
     def record(connection: Connection) -> None:
         seconds = time.monotonic() - started
@@ -233,7 +233,7 @@ def _reconcile_task(
             services, task_id, task.attempt, run_end, deadline, first=first, dry_run=request.dry_run
         )
     except TaskNotFoundError:
-        return None  # the product removed it meanwhile
+        return None  # the product deleted it meanwhile
     if not settled.changed:
         return None
     return Repair(task_id=task_id, status=settled.status, changed=settled.changed)
@@ -257,7 +257,7 @@ def _is_at_work_elsewhere(services: Services, task: Task, deadline: Deadline) ->
 
 
 def _what_ended(task: Task, end: ExecutionEnd | None) -> StateError | None:
-    """What is known of why a run ended without recording its outcome; nothing of one that did record it."""
+    """The cause of the end of a run that recorded no outcome."""
     if task.status != "processing":
         return None
     if end is None:

@@ -1,7 +1,7 @@
-"""Save: write what is staged, all rows of a batch in one transaction, and no row at another's expense.
+"""Save: write all staged rows of a batch in one transaction. An invalid row does not affect the others.
 
-It never raises for what the data or the database did. A row that cannot be saved is reported alone and
-recorded with its reason; the others are saved. What it does raise for is a programming error.
+Errors of the data or the database are not raised: a row that cannot be saved is recorded with its reason, and
+the others are saved. Only programming errors are raised.
 """
 
 import time
@@ -49,7 +49,7 @@ PORTION = 64
 """Items that are read and saved together: so many of the largest fit into a function's memory."""
 
 PART = 10
-"""Rows that are tried together where one of them is known to be bad: few, and few parts of them."""
+"""Rows per part if a statement failed because of an unknown row: few rows per part, and few parts."""
 
 
 _REFUSALS: Mapping[str, PermanentError] = {
@@ -59,9 +59,9 @@ _REFUSALS: Mapping[str, PermanentError] = {
 
 
 class SaveReport(Payload):
-    """What became of a batch's items in `save_batch`: planned = saved + failed.
+    """The counts of `save_batch` for a batch: planned = saved + failed.
 
-    `error` is set where the failures could not be recorded in the database; Finalize then does it.
+    `error` is set if the failures could not be recorded in the database; then Finalize records them.
     """
 
     batch: BatchReference
@@ -71,7 +71,7 @@ class SaveReport(Payload):
 
 
 class Ready(NamedTuple):
-    """An item that can be given to the database."""
+    """An item that is ready to be saved."""
 
     item: Item
     name: str
@@ -82,7 +82,7 @@ class Ready(NamedTuple):
 def save_batch(request: BatchRequest, services: Services, deadline: Deadline) -> SaveReport:
     """Save the staged items of a batch, once, and record why the others are not. A portion is a transaction.
 
-    Delivered twice, or beside a batch that overlaps, it does no harm: a completed row stays as it is.
+    Idempotent, also next to an overlapping batch: a completed row is never changed.
     """
     started = time.monotonic()
     plan, batch = request.plan, request.batch
@@ -147,7 +147,7 @@ class Saver:
         self._staging = Staging(services.bucket, request.plan.roadmap_id)
 
     def prepare(self, concept: Concept) -> Ready | Failure:
-        """Read and check what is staged of an item, and store what does not go into its row."""
+        """Read and validate the staged content of an item, and publish the part that is not in its row."""
         item = Item(concept.concept_id, self._kind.content_type)
         try:
             require_indexable(self._plan.roadmap_id, item.concept_id)
@@ -168,7 +168,7 @@ class Saver:
         return Ready(item, concept.name, published, fingerprint(body))
 
     def _not_staged(self, item: Item) -> Failure:
-        """A consequence: why it was not staged, Generate has recorded if it could."""
+        """A consequential failure. If Generate recorded the cause, that record is kept."""
         error = self._generate_error
         reason = "nothing is staged for the item" if error is None else f"{error.error}: {error.reason}"
         return Failure(item, Stage.GENERATE, NotStagedError.code, reason, transient=True)
@@ -176,15 +176,15 @@ class Saver:
     def save(
         self, engine: Engine, ready: Sequence[Ready], failed: Sequence[Failure], deadline: Deadline
     ) -> list[Failure]:
-        """Save rows and record failures, in one transaction; all failures in the end.
+        """Save rows and record failures in one transaction; return all failures.
 
         Raises:
-            DatabaseUnavailableError: transient errors until the deadline came too close.
+            DatabaseUnavailableError: transient errors until the time was up.
         """
         try:
             return transact(engine, lambda connection: self._save(connection, ready, failed), deadline)
         except DataRefusedError as refusal:
-            # Unforeseen: the statement that judges its rows met one that it could not judge.
+            # Unexpected: the statement failed because of a row that its own checks accepted.
             batch, sqlstate = self._batch.number, refusal.sqlstate
             logger.warning("batch_saved_in_parts", batch=batch, sqlstate=sqlstate, reason=str(refusal))
         return transact(
@@ -246,14 +246,14 @@ class Saver:
         write_log(connection, entries)
 
     def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
-        """Save rows with one statement, which judges each of them; the refused ones."""
+        """Save rows with one statement; return the rows that it refused."""
         refused = connection.execute(text(self._kind.save_sql), self._parameters(ready)).all()
         return self._refusals(ready, [(row.concept_id, row.row_status) for row in refused])
 
     def _write_in_parts(
         self, connection: Connection, ready: Sequence[Ready], size: int = PART
     ) -> list[Failure]:
-        """Save rows in parts of `size`, and those of parts that the server refuses one by one."""
+        """Save rows in parts of `size`, and the rows of failed parts one by one."""
         parts = [ready[start : start + size] for start in range(0, len(ready), size)]
         outcome = save_in_parts(connection, self._kind.save_sql, [self._parameters(part) for part in parts])
         failures = self._refusals(ready, outcome.refusals)

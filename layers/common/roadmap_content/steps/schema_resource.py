@@ -1,7 +1,7 @@
-"""The schema as a resource of the stack: CloudFormation has it migrated before any function changes.
+"""The schema as a custom resource: CloudFormation migrates it before any function is updated.
 
-A custom resource answers by a PUT to a URL. Without an answer a deployment hangs until its time is up, so
-every failure is answered, too: the deployment is rolled back, and its events show the reason.
+A custom resource responds by a PUT to a URL. Without a response a deployment waits until its timeout, so
+every failure is reported, too: the deployment is rolled back, and its events show the reason.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ _LONGEST_REASON = 1_000
 
 
 class StaleReleaseError(PermanentError):
-    """Parameters have changed and the release has not: the change would not reach any function's alias."""
+    """Parameters were changed without a new release, so the change would not reach the functions' aliases."""
 
     code = "StaleRelease"
 
 
 class SchemaProperties(Payload):
-    """What the template says of the resource."""
+    """The properties of the resource in the template."""
 
     release: str = Field(alias="Release")
     settings: list[Any] = Field(alias="Settings")
@@ -36,13 +36,13 @@ class SchemaProperties(Payload):
 
     @property
     def identity(self) -> str:
-        """The physical id: it names the release, and the settings that it was deployed with."""
+        """The physical id: contains the release and its settings."""
         digest = hashlib.sha256(json.dumps(self.settings).encode()).hexdigest()[:16]
         return f"schema-{self.release}-{digest}"
 
 
 class SchemaRequest(Payload):
-    """A request of CloudFormation."""
+    """A request from CloudFormation."""
 
     request_type: Literal["Create", "Update", "Delete"] = Field(alias="RequestType")
     response_url: str = Field(alias="ResponseURL")
@@ -54,10 +54,10 @@ class SchemaRequest(Payload):
 
 
 def answer_cloudformation(event: Mapping[str, Any], migrate: Callable[[], str | None]) -> dict[str, Any]:
-    """Do what CloudFormation asks, and answer it; `migrate` returns the revision that the schema is at.
+    """Handle a request and send the response. `migrate` returns the revision of the schema.
 
-    Deleting the stack leaves the schema and its rows. In a rollback, CloudFormation asks for an update to the
-    properties before: that release is not stale, because the physical id is still that of those properties.
+    Deleting the stack keeps the schema and its rows. In a rollback, CloudFormation requests an update to the
+    previous properties. That release is not stale, because the physical id is still that of those properties.
     """
     request = parse(SchemaRequest, event)
     answer: dict[str, Any] = {
@@ -81,13 +81,13 @@ def answer_cloudformation(event: Mapping[str, Any], migrate: Callable[[], str | 
 
 
 def require_new_release(deployed: str | None, properties: SchemaProperties) -> None:
-    """Refuse settings that differ from those that the same release was deployed with.
+    """Refuse settings that differ from those with which the same release was deployed.
 
     Args:
-        deployed: the physical id of what is deployed; `None` in a new stack.
+        deployed: the physical id of the deployed resource; `None` in a new stack.
 
     Raises:
-        StaleReleaseError: they differ.
+        StaleReleaseError: the settings differ.
     """
     release, _, _ = (deployed or "").rpartition("-")
     if release == f"schema-{properties.release}" and deployed != properties.identity:

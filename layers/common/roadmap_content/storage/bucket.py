@@ -25,7 +25,7 @@ class StoredObject(NamedTuple):
 
 
 class StoredEntry(NamedTuple):
-    """What a listing shows of an object."""
+    """An object in a listing."""
 
     key: str
     size: int
@@ -118,7 +118,7 @@ class Bucket:
         return None if found is None else StoredEntry(key, found["ContentLength"], found["LastModified"])
 
     def entries(self, prefix: str, after: str = "") -> "list[StoredEntry]":
-        """The first objects whose keys begin with `prefix` and come after `after`: one page, of 1,000."""
+        """One page (1,000) of the objects with keys that begin with `prefix`, after the key `after`."""
 
         def page() -> list[StoredEntry]:
             answer = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after)

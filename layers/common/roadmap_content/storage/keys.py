@@ -40,7 +40,7 @@ def staged_prefix(roadmap_id: str, content_type: ContentType) -> str:
 
 
 def rejected_prefix(roadmap_id: str, item: Item) -> str:
-    """What the keys of an item's rejected content begin with, and no others."""
+    """The common prefix of the keys of an item's rejected content."""
     return f"rejected/{encode(roadmap_id)}/{item.content_type}/{encode(item.concept_id)}/"
 
 

@@ -66,7 +66,7 @@ class Staging:
         return None if stored is None else stored.body
 
     def fingerprint(self, item: Item) -> str | None:
-        """What identifies the staged content of an item, of any size; `None` if the item is not staged."""
+        """The fingerprint of an item's staged content of any size; `None` if the item is not staged."""
         try:
             body = self.read(item)
         except ObjectTooLargeError as error:

@@ -16,7 +16,7 @@ from ..items import ContentType
 
 
 class Cause(StrEnum):
-    """How an attempt came to be started."""
+    """How an attempt was started."""
 
     FIRST_RUN = "first_run"
     RETRY = "retry"
@@ -25,15 +25,15 @@ class Cause(StrEnum):
     AUTOMATIC = "automatic"
     RECOVERY = "recovery"
     ADOPTED = "adopted"
-    """Made before there was an audit trail."""
+    """Made before the audit trail existed."""
 
 
 CONSOLE, AUTOMATIC = "console", "auto"
-"""Actors that are no person and no recovery."""
+"""Actors that are neither a person nor a recovery."""
 
 
 class AttemptStart(NamedTuple):
-    """Who starts an attempt, how and why."""
+    """The start of an attempt: actor, cause and reason."""
 
     actor: str
     """`user:<sub>`, `operator:<sub>`, `console`, `auto` or `recovery:<id>`."""
@@ -43,16 +43,16 @@ class AttemptStart(NamedTuple):
 
 
 def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
-    """An attempt that a task's user asks for."""
+    """A start by the task's user."""
     return AttemptStart(f"user:{user_id}", Cause.RETRY, reason)
 
 
 def recovery_actor(recovery_id: str) -> str:
-    """The actor of the attempts that a recovery starts."""
+    """The actor of attempts that a recovery starts."""
     return f"recovery:{recovery_id}"
 
 
-# Promises: one row for each attempt; an earlier attempt whose outcome nobody recorded ends here.
+# Guarantees: one row per attempt. An earlier attempt without a recorded outcome ends here.
 OPEN = text("""
 WITH superseded AS (
     UPDATE content_attempts SET ended_at = timezone('utc', now()), outcome = 'superseded', step = 'ended'
@@ -65,7 +65,7 @@ VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_co
 ON CONFLICT (task_id, attempt) DO NOTHING
 """)
 
-# The first plan counts: planned again after a crash, part of it may be saved.
+# The first plan counts: a repeated plan after a crash may contain fewer items.
 RECORD_PLAN = text("""
 UPDATE content_attempts SET step = 'working', planned = coalesce(planned, CAST(:planned AS json))
 WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
@@ -78,7 +78,7 @@ UPDATE content_attempts SET generated = CAST(
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# What the task's tokens are beyond those of its other attempts, the attempt has taken.
+# The tokens of an attempt are those of the task minus those of its other attempts.
 READ_FOR_OUTCOME = text("""
 SELECT planned, generated, ended_at, tokens AS tokens_before,
     greatest(0, coalesce((SELECT tokens FROM generation_tokens WHERE task_id = a.task_id), 0)
@@ -96,7 +96,7 @@ UPDATE content_attempts SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# One of sixteen rows an hour: attempts that end together do not wait for each other.
+# One of sixteen rows per hour, so that attempts that end together do not wait for each other.
 COUNT_TOKENS = text("""
 INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
 VALUES (date_trunc('hour', timezone('utc', now())), mod(abs(CAST(hashtext(:task_id) AS bigint)), 16),
@@ -117,7 +117,7 @@ SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claime
 FROM content_attempts WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
 """)
 
-# The attempts since the last one that was not automatic, the latest first, that one included.
+# The attempts since and including the last one that was not automatic, the latest first.
 LATEST = text("""
 SELECT attempt, actor, cause, outcome, saved, generated
 FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
@@ -127,7 +127,7 @@ _NOTHING: Mapping[ContentType, int] = dict.fromkeys(ContentType, 0)
 
 
 class AttemptRecord(NamedTuple):
-    """One row of the audit trail. Times are UTC without a zone."""
+    """One row of the audit trail. Times are UTC without a time zone."""
 
     attempt: int
     actor: str
@@ -154,7 +154,7 @@ def open_attempt(
     start: AttemptStart,
     redrive_count: int = 0,
 ) -> None:
-    """Record that an attempt has been claimed. The same again changes nothing."""
+    """Record the claim of an attempt. Idempotent."""
     connection.execute(
         OPEN,
         {
@@ -172,14 +172,14 @@ def open_attempt(
 def record_plan(
     connection: Connection, task_id: str, attempt: int, planned: Mapping[ContentType, int]
 ) -> None:
-    """Record how many items an attempt is about to save."""
+    """Record the numbers of planned items of an attempt."""
     connection.execute(RECORD_PLAN, {"task_id": task_id, "attempt": attempt, "planned": json.dumps(planned)})
 
 
 def add_generated(
     connection: Connection, task_id: str, attempt: int, content_type: ContentType, count: int
 ) -> None:
-    """Count items that an attempt has generated."""
+    """Add to the numbers of generated items of an attempt."""
     connection.execute(
         ADD_GENERATED,
         {
@@ -195,13 +195,13 @@ def add_generated(
 def close_attempt(
     connection: Connection, task_id: str, attempt: int, missing: Mapping[ContentType, int]
 ) -> None:
-    """Complete an attempt's row from the tables: `missing` is what its task lacks at its end.
+    """Complete an attempt's row from the tables. `missing` are the task's missing items at its end.
 
-    Called again after the tables have changed, the row follows them.
+    If it is called again after the tables have changed, the row is updated.
     """
     found = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if found is None:
-        return  # claimed before there was an audit trail, by a release that is still running
+        return  # claimed without an audit row, by an earlier release that is still running
     planned, saved, failed = balance(found.planned, missing)
     generated = dict(_NOTHING) | (found.generated or {})
     connection.execute(
@@ -231,10 +231,10 @@ def close_attempt(
 def balance(
     planned: Mapping[str, int] | None, missing: Mapping[ContentType, int]
 ) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-    """`(planned, saved, failed)` of an attempt that planned this and left that missing.
+    """`(planned, saved, failed)` of an attempt with these planned and missing items.
 
-    planned = saved + failed holds by construction. An attempt that did not get to plan has planned what is
-    missing at its end; one of a part of the items has failed at no more than that part.
+    planned = saved + failed always holds. For an attempt that failed before its plan, planned is the number
+    of missing items at its end. An attempt for a part of the items failed for at most that part.
     """
     plan = dict(missing) if planned is None else {name: planned.get(name, 0) for name in ContentType}
     failed = {name: min(plan[name], missing[name]) for name in ContentType}
@@ -247,13 +247,13 @@ def _named(counts: Mapping[ContentType, int]) -> dict[str, int]:
 
 
 def read_attempts(connection: Connection, task_id: str, before: int, limit: int) -> list[AttemptRecord]:
-    """A page of a task's attempts below number `before`, newest first."""
+    """One page of a task's attempts below number `before`, newest first."""
     page = connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit})
     return [AttemptRecord(*row) for row in page]
 
 
 def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
-    """Tokens that attempts took in the last 24 hours, and that staged content saved."""
+    """The tokens that attempts used in the last 24 hours, and those that staged content saved."""
     spent, saved_by_staging = connection.execute(TOKENS_OF_A_DAY).one()
     return int(spent), int(saved_by_staging)
 

@@ -1,7 +1,7 @@
-"""Claims: how an attempt at a task is taken, and who may write for it.
+"""Claims: how an attempt of a task is claimed, and who may write its outcome.
 
-An attempt is a fencing token. It is claimed by one conditional UPDATE, it only grows, and only the attempt
-that the row names writes the task's status.
+An attempt number is a fencing token. It is claimed by one conditional UPDATE and only grows. Only the attempt
+in the task's row writes the task's status.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from .attempts import CONSOLE, AttemptStart, Cause, open_attempt
 from .task import Task, claim_row, read_product_work, read_task
 
 STARTING = timedelta(seconds=60)
-"""How long an attempt may be claimed before its execution is there: then its starter has died."""
+"""The time after which a claimed attempt without an execution counts as never started."""
 
 
 def is_at_work(executions: Executions, task: Task) -> bool:
@@ -142,7 +142,7 @@ def _take(
 
 
 def claim_to_record(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:
-    """Claim a task's first attempt for an execution that ended before it got to; the task as it is then.
+    """Claim a task's first attempt for an execution that failed before its own claim; return the task.
 
     Without an attempt its end would have no place, and the task would stay pending for ever. A task that has
     been claimed, by whomever, or cancelled, is left alone; so is one that the product is at work on.

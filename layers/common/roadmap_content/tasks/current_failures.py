@@ -1,8 +1,8 @@
-"""Why items are missing now, by group: `content_task_failures` and its sums.
+"""Current failures by group: the table `content_task_failures` and its sums.
 
 `content_task_failures` holds the failures of each task's latest attempt that has ended. The sums by group
-(`content_failure_groups`) and by group and hour (`content_failure_hours`) change in the same transaction, by
-the difference: reading them costs the same for a thousand tasks and for a million.
+(`content_failure_groups`) and by group and hour (`content_failure_hours`) are updated in the same transaction
+by the difference, so that reading them costs the same for a thousand tasks and for a million.
 """
 
 import json
@@ -25,7 +25,7 @@ NOW = text("SELECT timezone('utc', now())")
 
 REMOVE = text("DELETE FROM content_task_failures WHERE task_id = :task_id")
 
-# The task's user and time of creation are copied, so that one index yields a group's tasks in their order.
+# The task's user and time of creation are copied, so that one index returns a group's tasks in order.
 INSERT = text("""
 INSERT INTO content_task_failures
     (task_id, group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen,
@@ -38,8 +38,8 @@ FROM roadmap_tasks t, json_to_recordset(CAST(:groups AS json)) AS f(
 WHERE t.task_id = :task_id
 """)
 
-# Promises: a sum is the sum of its rows in `content_task_failures`. In the order of the groups, so that two
-# transactions that change the same groups wait for each other and do not deadlock.
+# Guarantees: a sum equals the sum of its rows in `content_task_failures`. Updated in the order of the groups,
+# so that transactions that change the same groups wait for each other instead of deadlocking.
 ADD_TO_GROUPS = text("""
 INSERT INTO content_failure_groups AS known
     (group_id, error_code, stage, content_type, reason, transient, tasks, items, first_seen, last_seen)
@@ -66,7 +66,7 @@ ON CONFLICT (group_id, hour) DO UPDATE SET items = known.items + excluded.items
 
 
 class KnownGroup(NamedTuple):
-    """A task's current failures of one group, as they are recorded."""
+    """A task's recorded failures of one group."""
 
     group_id: str
     attempt: int
@@ -88,9 +88,9 @@ def current_groups(connection: Connection, task_id: str) -> list[KnownGroup]:
 def replace_current_failures(
     connection: Connection, task_id: str, attempt: int, groups: Sequence[TaskFailures]
 ) -> None:
-    """Make `groups` the current failures of a task, and keep the sums. The same again changes nothing.
+    """Replace the current failures of a task with `groups`, and update the sums. Idempotent.
 
-    The transaction must hold what makes it the only one that records the task's outcome.
+    The caller must hold the lock of the task's outcome.
     """
     known = {group.group_id: group for group in current_groups(connection, task_id)}
     if {name: (group.attempt, group.items, group.transient) for name, group in known.items()} == {
@@ -142,7 +142,7 @@ _OF_A_GROUP = (
 def _differences(
     before: Sequence[KnownGroup], after: Sequence[Mapping[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """By how much the sums by group, and by group and hour, change."""
+    """The changes of the sums by group, and by group and hour."""
     described: dict[str, dict[str, Any]] = {}
     tasks: Counter[str] = Counter()
     items: Counter[str] = Counter()

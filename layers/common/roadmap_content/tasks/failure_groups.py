@@ -1,4 +1,4 @@
-"""Failure groups: failures with the same code, stage, content type and normalised reason. Pure."""
+"""Failure groups: failures with the same code, stage, content type and normalised reason. No I/O."""
 
 import hashlib
 import json
@@ -10,33 +10,32 @@ from typing import NamedTuple
 from ..items import ContentType, Failure, Stage
 
 MAX_NORMALISED = 200
-"""Characters of a normalised reason."""
+"""Maximum characters of a normalised reason."""
 
-# Applied in this order. A placeholder holds no digit and no quote, so that a normalised reason stays the same
-# when it is normalised again.
+# Applied in this order. A placeholder contains no digit and no quote, so that normalising is idempotent.
 _REPLACEMENTS: Sequence[tuple[re.Pattern[str], str]] = (
     (re.compile(r"\barn:[^\s'\"]+"), "<arn>"),
     (re.compile(r"\bhttps?://[^\s'\"]+"), "<url>"),
-    # PostgreSQL's detail of a constraint: Key (concept_id)=(…).
+    # The detail of a constraint violation: Key (concept_id)=(…).
     (re.compile(r"\)=\([^)]*\)?"), ")=<value>"),
-    # A quoted value that names one row or place; the name of a constraint or a column stays.
+    # A quoted value that names one row or position. The name of a constraint or a column is kept.
     (re.compile(r"'[^']*[\d:/\s][^']*'|\"[^\"]*[\d:/\s][^\"]*\"|`[^`]*[\d:/\s][^`]*`"), "<value>"),
     (re.compile(r"(?<![\w.:/-])\d+(?:[.,]\d+)*(?![\w:/-])"), "<n>"),
-    # Ids, keys and positions: a word that holds a digit.
+    # Ids, keys and positions: words with a digit.
     (re.compile(r"[\w./:@#-]*\d[\w./:@#-]*"), "<id>"),
     (re.compile(r"\s+"), " "),
 )
 
 
 def normalise_reason(reason: str) -> str:
-    """A reason without what differs from item to item: ids, positions, numbers and quoted values."""
+    """Remove from a reason what differs between items: ids, positions, numbers and quoted values."""
     for pattern, replacement in _REPLACEMENTS:
         reason = pattern.sub(replacement, reason)
     return reason.strip()[:MAX_NORMALISED].strip()
 
 
 class GroupKey(NamedTuple):
-    """What the failures of a group have in common."""
+    """The common fields of the failures of a group."""
 
     error_code: str
     stage: Stage
@@ -46,12 +45,12 @@ class GroupKey(NamedTuple):
 
     @property
     def group_id(self) -> str:
-        """A stable name of the group: the same on every installation."""
+        """A stable id of the group, the same on every installation."""
         return hashlib.sha256(json.dumps(self).encode()).hexdigest()[:16]
 
 
 def group_of(failure: Failure) -> GroupKey:
-    """The group that a failure belongs to."""
+    """The group of a failure."""
     return GroupKey(
         failure.error_code, failure.stage, failure.item.content_type, normalise_reason(failure.reason)
     )
@@ -63,10 +62,10 @@ class TaskFailures(NamedTuple):
     key: GroupKey
     items: int
     transient: bool
-    """Whether all of them are."""
+    """Whether all of them are transient."""
 
     example: Failure
-    """The first in framework order."""
+    """The first failure in framework order."""
 
 
 def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
@@ -82,5 +81,5 @@ def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
 
 
 def hour_of(moment: datetime) -> datetime:
-    """The hour that a moment lies in."""
+    """The hour of a point in time."""
     return moment.replace(minute=0, second=0, microsecond=0)

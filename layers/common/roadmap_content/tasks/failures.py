@@ -1,4 +1,4 @@
-"""Why items are missing, and the table that keeps it: `content_failures`."""
+"""The table `content_failures`: why items failed, per attempt."""
 
 import json
 import re
@@ -11,18 +11,18 @@ from sqlalchemy import Connection, text
 from ..items import ContentType, Failure, Item, RecordedFailure, Stage
 
 MAX_REASON = 500
-"""Characters of a reason: enough to see what happened, too few to carry content along."""
+"""Maximum characters of a reason, so that content is not copied into it."""
 
 KEPT_ATTEMPTS = 20
-"""Attempts of a task whose failures are kept: content that is still refused is refused again meanwhile."""
+"""The number of attempts for which failures are kept. Content that is still refused is recorded again."""
 
 _CHUNK = 10_000
 
 # An id may be longer than an index row, so the key holds its hash.
 _HASH = "sha256(convert_to({}.concept_id, 'UTF8'))"
 
-# Promises: one row per item and attempt. What is known of an item is replaced by what is said of it later,
-# except by a mere consequence (`:keep`), which only fills a gap.
+# Guarantees: one row per item and attempt. A later failure replaces an earlier one, except for a
+# consequential failure (`:keep`), which is only inserted.
 RECORD = text(f"""
 INSERT INTO content_failures AS known
     (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient,
@@ -39,7 +39,7 @@ ON CONFLICT (task_id, attempt, content_type, concept_hash) DO UPDATE SET
 WHERE NOT :keep
 """)
 
-# An item that was saved after all (by a second delivery, or a late saver) has not failed.
+# Removes failures of items that were saved later, by a repeated or late invocation.
 WITHDRAW = text(f"""
 DELETE FROM content_failures f
 USING json_to_recordset(CAST(:items AS json)) AS i(concept_id text, content_type text)
@@ -49,7 +49,7 @@ WHERE f.task_id = :task_id AND f.attempt = :attempt
 
 EXPIRE = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt <= :attempt")
 
-# What is read comes as one JSON value: a row at a time, the driver would take longer than the database.
+# Rows are returned as one JSON value: pg8000 would take longer for single rows than the query itself.
 _SEEN = (
     "json_build_array(attempt, concept_id, content_type, stage, error_code, reason, transient,"
     " content_fingerprint)"
@@ -75,8 +75,8 @@ SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
 ) AS latest
 """)
 
-# What the database or the contracts had against content, as opposed to what happened around it. Of one
-# batch's items: read by every batch, all of a task's would take the square of their number.
+# Refusals caused by the content itself. Selected for the items of one batch: if every batch read those of the
+# whole task, the cost would grow with the square of the number of items.
 REFUSALS = text(f"""
 SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
 FROM content_failures
@@ -92,14 +92,14 @@ WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
 
 
 def failures_of_item(connection: Connection, task_id: str, item: Item) -> Sequence[Any]:
-    """Every attempt's failure of one item, the latest first. Times are UTC without a zone."""
+    """The failures of one item in all attempts, the latest first. Times are UTC without a time zone."""
     return connection.execute(OF_ITEM, {"task_id": task_id, **item._asdict()}).all()
 
 
 def record_failures(
     connection: Connection, task_id: str, attempt: int, failures: Iterable[Failure], *, keep: bool = False
 ) -> None:
-    """Record why items failed in an attempt; with `keep`, only where nothing is known yet."""
+    """Record why items failed in an attempt. With `keep`, an existing failure is not replaced."""
     rows: list[dict[str, object]] = [
         {
             "concept_id": failure.item.concept_id,
@@ -110,7 +110,7 @@ def record_failures(
             "transient": failure.transient,
             "content_fingerprint": failure.content_fingerprint,
         }
-        # Sorted, so that two recorders of the same items wait for each other and do not deadlock.
+        # Sorted, so that concurrent recorders of the same items wait for each other instead of deadlocking.
         for failure in sorted(failures)
     ]
     for chunk in _chunks(rows):
@@ -120,7 +120,7 @@ def record_failures(
 
 
 def withdraw_failures(connection: Connection, task_id: str, attempt: int, items: Collection[Item]) -> None:
-    """Forget the failures of items that an attempt has saved after all."""
+    """Delete the failures of items that an attempt has saved."""
     rows = [item._asdict() for item in items]
     for chunk in _chunks(rows):
         connection.execute(WITHDRAW, {"task_id": task_id, "attempt": attempt, "items": json.dumps(chunk)})
@@ -133,7 +133,7 @@ def failures_of_attempt(connection: Connection, task_id: str, attempt: int) -> d
 
 
 def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, RecordedFailure]:
-    """Each item's last failure up to an attempt."""
+    """The last failure of each item up to an attempt."""
     found = connection.scalar(LATEST, {"task_id": task_id, "attempt": attempt})
     return {failure.item: (seen_by, failure) for seen_by, failure in starmap(_seen, found)}
 
@@ -147,7 +147,7 @@ def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
 def refusals(
     connection: Connection, task_id: str, content_type: ContentType, concept_ids: Sequence[str]
 ) -> dict[Item, list[RecordedFailure]]:
-    """Every time that staged content of these concepts was refused for what it is, the latest first."""
+    """The refusals of these concepts' content because of the content itself, the latest first."""
     parameters = {"task_id": task_id, "content_type": content_type, "concept_ids": json.dumps(concept_ids)}
     found: dict[Item, list[RecordedFailure]] = {}
     for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
@@ -156,7 +156,7 @@ def refusals(
 
 
 def refused_items(connection: Connection, task_id: str) -> frozenset[Item]:
-    """The items of a task whose staged content was refused because of the content, in any attempt."""
+    """The items of a task whose content was refused because of the content, in any attempt."""
     found = connection.scalar(REFUSED, {"task_id": task_id})
     return frozenset(Item(concept_id, ContentType(content_type)) for concept_id, content_type in found)
 
@@ -176,7 +176,7 @@ def _seen(
 
 
 def storable_text(value: str) -> str:
-    """A reason as it can be stored: without what PostgreSQL refuses, and short."""
+    """Make a reason storable: remove characters that PostgreSQL refuses, and truncate it."""
     return re.sub("[\x00\ud800-\udfff]", "\ufffd", value)[:MAX_REASON]
 
 

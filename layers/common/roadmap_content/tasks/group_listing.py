@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from .listing import TaskFilter, task_conditions
 
-# The sums are kept; what they consist of is not read.
+# The stored sums are read, not the failures behind them.
 _SUMS = """
 SELECT group_id, error_code, stage, content_type, reason, transient, tasks, items, first_seen, last_seen
 FROM content_failure_groups WHERE items > 0
@@ -29,7 +29,7 @@ SELECT hour, items FROM content_failure_hours k
 WHERE k.group_id = g.group_id AND k.items > 0 ORDER BY hour DESC LIMIT 24
 """
 
-# Of some tasks only, the sums are made from those tasks' rows.
+# For a subset of the tasks, the sums are computed from the rows of those tasks.
 _SUMS_OF_SOME = """
 SELECT group_id, min(error_code) AS error_code, min(stage) AS stage, min(content_type) AS content_type,
     min(reason) AS reason, bool_and(transient) AS transient, count(*) AS tasks, sum(items) AS items,
@@ -46,7 +46,7 @@ WHERE c.group_id = g.group_id GROUP BY hour ORDER BY hour DESC LIMIT 24
 def read_groups(
     connection: Connection, task_filter: TaskFilter, after: tuple[int, str] | None, limit: int
 ) -> Sequence[Any]:
-    """A page of groups behind `(items, group_id)`, with an example and their items by hour."""
+    """One page of groups after `(items, group_id)`, each with an example and its items by hour."""
     own = [f"f.{name} = :{name}" for name in task_filter.by_failure]
     parameters: dict[str, Any] = {**task_filter.by_failure, "limit": limit}
     place = "true"

@@ -1,7 +1,7 @@
-"""Lists of tasks: the filter, and statements that read a page without reading what lies before it.
+"""Lists of tasks: the filter, and statements that read a page without reading the pages before it.
 
-A page is ordered by the task's creation, the newest first. That order never changes, so a task is listed once
-however often it is updated between two pages.
+A page is ordered by the task's creation, the newest first. This order never changes, so a task is listed
+once, even if it is updated between two pages.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 MAX_COUNTED = 10_000
-"""A total above this is not counted to its end."""
+"""A larger total is not counted exactly."""
 
 MAX_GROUPS_OF_A_ROW = 20
 
 
 @dataclass(frozen=True)
 class TaskFilter:
-    """Which tasks are meant: those that meet every condition. Times are as in the columns."""
+    """A filter for tasks. A task must meet every condition. Times are UTC without a time zone."""
 
     status: tuple[str, ...] = ()
     error_code: str | None = None
@@ -30,19 +30,19 @@ class TaskFilter:
     updated_after: datetime | None = None
     updated_before: datetime | None = None
     q: str | None = None
-    """The beginning of a task's or a roadmap's id, or of a title."""
+    """A prefix of a task's or a roadmap's id, or of a title."""
 
     group_id: str | None = None
     task_ids: tuple[str, ...] = ()
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """The conditions that are given."""
+        """The conditions that are set."""
         return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
     @property
     def fingerprint(self) -> str:
-        """Tells this filter from others."""
+        """A hash that identifies the filter."""
         document = json.dumps(self.conditions, default=str, sort_keys=True)
         return hashlib.sha256(document.encode()).hexdigest()[:12]
 
@@ -63,14 +63,14 @@ def _local(parameter: str) -> str:
 
 
 class Key(NamedTuple):
-    """The place of a task in a list."""
+    """The position of a task in a list."""
 
     created_at: datetime
     task_id: str
 
 
 class Selection(NamedTuple):
-    """The FROM and WHERE of a filter, its parameters, and the alias whose columns give the order."""
+    """The FROM and WHERE of a filter, its parameters, and the alias of the table that gives the order."""
 
     source: str
     where: Sequence[str]
@@ -78,7 +78,7 @@ class Selection(NamedTuple):
     order: str
 
     def after(self, key: Key | None) -> "Selection":
-        """The part of the list behind a place."""
+        """The part of the list after a position."""
         if key is None:
             return self
         condition = (
@@ -120,7 +120,7 @@ def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
         source = "content_task_failures f JOIN roadmap_tasks t ON t.task_id = f.task_id"
         order = "f"
         if "group_id" not in by_failure:
-            # A task with several such groups is listed once, by the first of them.
+            # A task with several such groups is listed once, with the first of them.
             same = " AND ".join(f"o.{name} = :{name}" for name in by_failure)
             own.append(
                 "NOT EXISTS (SELECT FROM content_task_failures o WHERE o.task_id = f.task_id"
@@ -161,12 +161,12 @@ def task_conditions(connection: Connection, task_filter: TaskFilter) -> tuple[li
     if task_filter.q is not None:
         parameters |= _prefixes(task_filter.q)
         few = _matches(connection, parameters) <= MAX_COUNTED
-        # Where many match, a page is soon full in the list's order.
+        # If many tasks match, reading in the list's order fills a page soon.
         where.append(f"t.task_id IN ({_CANDIDATES})" if few else f"({_MATCHES})")
     return where, parameters
 
 
-# The beginning of an id or of a title, each by an index.
+# The prefixes of ids and of titles each use an index.
 _CANDIDATES = """
 (SELECT task_id FROM roadmap_tasks WHERE task_id LIKE :prefix LIMIT 10001)
 UNION (SELECT task_id FROM roadmap_tasks WHERE "left"(roadmap_id, 100) LIKE :prefix LIMIT 10001)
@@ -188,16 +188,16 @@ def _prefixes(q: str) -> dict[str, str]:
 
 
 def _matches(connection: Connection, parameters: Mapping[str, Any]) -> int:
-    """How many tasks begin like this; above `MAX_COUNTED`, not counted to the end."""
+    """The number of tasks with this prefix; above `MAX_COUNTED`, not exact."""
     return int(connection.scalar(text(f"SELECT count(*) FROM ({_CANDIDATES}) AS c"), parameters) or 0)
 
 
 def read_page(
     connection: Connection, task_filter: TaskFilter, selection: Selection, after: Key | None, limit: int
 ) -> list[Any]:
-    """A page of tasks behind a place, with their largest groups of current failures.
+    """One page of tasks after a position, with their largest groups of current failures.
 
-    Several statuses are read each from its own index, and merged.
+    Several statuses are read from the index one by one, and merged.
     """
     page = _page_sql(task_filter, selection.after(after))
     parameters = {**selection.after(after).parameters, "limit": limit, "groups": MAX_GROUPS_OF_A_ROW}
@@ -220,7 +220,7 @@ def _page_sql(task_filter: TaskFilter, selection: Selection) -> str:
     return f"{selection.sql(columns)} {order}"
 
 
-# One count for each status, each ending early; the statuses are found by one index lookup each.
+# One count per status, each with a limit. The statuses are found by one index lookup each.
 COUNT_BY_STATUS = text("""
 WITH RECURSIVE statuses AS (
     (SELECT status FROM roadmap_tasks ORDER BY status LIMIT 1)
@@ -235,13 +235,13 @@ FROM statuses s WHERE s.status IS NOT NULL
 
 
 def count_by_status(connection: Connection) -> dict[str, int]:
-    """The tasks of each status; `MAX_COUNTED + 1` for more than `MAX_COUNTED`."""
+    """The number of tasks per status; `MAX_COUNTED + 1` for more than `MAX_COUNTED`."""
     rows = connection.execute(COUNT_BY_STATUS, {"counted": MAX_COUNTED + 1})
     return {row.status: row.tasks for row in rows}
 
 
 def count_tasks(connection: Connection, selection: Selection) -> int:
-    """How many tasks a filter selects; `MAX_COUNTED + 1` for more than `MAX_COUNTED`."""
+    """The number of tasks that a filter selects; `MAX_COUNTED + 1` for more than `MAX_COUNTED`."""
     statement = f"SELECT count(*) FROM ({selection.sql('1')} LIMIT :counted) AS c"
     counted = connection.scalar(text(statement), {**selection.parameters, "counted": MAX_COUNTED + 1})
     return int(counted or 0)

@@ -1,4 +1,4 @@
-"""What the next attempt does about an item that is missing, in a word and in a sentence. Pure."""
+"""The next attempt's action for a missing item, as a code and as a sentence. No I/O."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,7 +9,7 @@ from ..remedies import Remedy, remedy_of_code
 
 
 class NextAction(StrEnum):
-    """What the next attempt does about an item."""
+    """The action of the next attempt for an item."""
 
     NONE = "none"
     SAVE = "save"
@@ -22,14 +22,14 @@ class NextAction(StrEnum):
 
 
 class Advice(NamedTuple):
-    """An action, and what an operator reads about it."""
+    """An action and its description for an operator."""
 
     action: NextAction
     text: str
 
     @property
     def needs_person(self) -> bool:
-        """Whether a retry alone does not help."""
+        """Whether a retry alone is not sufficient."""
         return self.action is NextAction.PERSON
 
 
@@ -45,7 +45,7 @@ _TEXTS: Mapping[NextAction, str] = {
     NextAction.WAIT: "An attempt is running. Wait for its end.",
 }
 
-# Errors that come back until a person changes something. By error code.
+# Errors that recur until a person changes something, by error code.
 _FOR_A_PERSON: Mapping[str, str] = {
     "TokenBudgetExhausted": "The task has used its token budget. Raise TaskTokenBudget, then retry.",
     "ModelRefusedRequest": (
@@ -69,17 +69,17 @@ _ACTIONS: Mapping[Remedy, NextAction] = {
 
 
 def action_of(remedy: Remedy) -> NextAction:
-    """What a remedy means for staged content."""
+    """The action for a remedy."""
     return _ACTIONS.get(remedy, NextAction.GENERATE if remedy is Remedy.GENERATE else NextAction.SAVE)
 
 
 def advice(action: NextAction) -> Advice:
-    """An action that needs no person, with its text."""
+    """The advice for an action that needs no person."""
     return Advice(action, _TEXTS[action])
 
 
 def advice_for(error_code: str, stage: Stage) -> Advice:
-    """What the next attempt does about items that failed with this code at this stage."""
+    """The advice for items that failed with this code in this stage."""
     if error_code in _FOR_A_PERSON:
         return Advice(NextAction.PERSON, _FOR_A_PERSON[error_code])
     if stage is not Stage.SAVE:

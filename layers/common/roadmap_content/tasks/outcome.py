@@ -1,4 +1,4 @@
-"""The outcome of a task, as it follows from the tables. Pure: anyone, at any time, gets the same."""
+"""Compute the outcome of a task from the tables. No I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,19 @@ COMPLETED, PARTIAL_FAILURE, FAILED = "completed", "partial_failure", "failed"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task stands: its status and what it misses, with the reasons."""
+    """The status of a task, and its missing items with reasons."""
 
     status: str
     total: Mapping[ContentType, int]
     missing: Mapping[ContentType, int]
     failures: Sequence[Failure]
-    """One for each missing item, in framework order."""
+    """The failure of each missing item, in framework order."""
 
     @property
     def failed_concepts(self) -> dict[str, Any] | None:
-        """The task's `failed_concepts`: concepts once each, items with their reasons; `None` if complete."""
+        """The task's `failed_concepts`: each concept once, and the items with their reasons; `None` if
+        complete.
+        """
         if not self.failures:
             return None
         concept_ids = list(dict.fromkeys(failure.item.concept_id for failure in self.failures))
@@ -43,14 +45,14 @@ class Outcome:
 
     @property
     def error_message(self) -> str | None:
-        """The task's `error_message`: what is missing, in one line; `None` if complete."""
+        """The task's `error_message`: one line about the missing items; `None` if complete."""
         if not self.failures:
             return None
         return f"{len(self.failures)} of {sum(self.total.values())} items are missing"
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """The items of each content type, as `execution_summary` holds them."""
+        """The counts per content type, for `execution_summary`."""
         return {
             content_type: {
                 "total": self.total[content_type],
@@ -68,7 +70,7 @@ class Outcome:
 def compute_outcome(
     framework: Framework, saved: Mapping[ContentType, frozenset[str]], failures: Mapping[Item, Failure]
 ) -> Outcome:
-    """Say how a task stands. `failures` must know each missing item."""
+    """Compute the outcome. `failures` must contain each missing item."""
     missing = framework.missing(saved)
     total = dict.fromkeys(ContentType, len(framework.nodes))
     if not missing:
@@ -81,6 +83,6 @@ def compute_outcome(
 
 
 def unknown_outcome() -> Outcome:
-    """The outcome where there is no framework to hold the tables against."""
+    """The outcome of a task without a readable framework."""
     nothing = dict.fromkeys(ContentType, 0)
     return Outcome(FAILED, nothing, nothing, [])

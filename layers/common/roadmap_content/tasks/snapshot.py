@@ -13,7 +13,7 @@ from .task import Task
 
 
 class TaskSnapshot(NamedTuple):
-    """What the tables hold of a task at one moment."""
+    """The data of a task in the tables at one point in time."""
 
     task: Task
     framework: Framework
@@ -25,7 +25,7 @@ class TaskSnapshot(NamedTuple):
 
 
 def read_snapshot(connection: Connection, task: Task) -> TaskSnapshot:
-    """Read what a task has and what it lacks.
+    """Read a task's saved and missing items.
 
     Raises:
         RoadmapNotFoundError: the task's roadmap does not exist, is deleted, or belongs to another user.

@@ -1,4 +1,4 @@
-"""What the last sweeps did: `content_sweeps`."""
+"""The table `content_sweeps`: the results of the last sweeps."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -24,7 +24,7 @@ FROM content_sweeps ORDER BY swept_at DESC LIMIT 1
 
 
 class Sweep(NamedTuple):
-    """What one sweep did. The time is UTC without a zone."""
+    """The result of one sweep. The time is UTC without a time zone."""
 
     swept_at: datetime
     seconds: float
@@ -37,7 +37,7 @@ class Sweep(NamedTuple):
 def record_sweep(
     connection: Connection, *, seconds: float, checked: int, repaired: int, refused: int, finished: bool
 ) -> None:
-    """Record what a sweep did, and forget the sweeps of a week ago."""
+    """Record the result of a sweep, and delete results that are older than a week."""
     connection.execute(
         RECORD,
         {
@@ -52,6 +52,6 @@ def record_sweep(
 
 
 def last_sweep(connection: Connection) -> Sweep | None:
-    """The last sweep that was recorded."""
+    """The last recorded sweep."""
     row = connection.execute(LAST).one_or_none()
     return None if row is None else Sweep(*row)

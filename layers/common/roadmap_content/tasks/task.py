@@ -1,6 +1,6 @@
-"""The table `roadmap_tasks`: one row, the SQL that reads and writes it, and which tasks a sweep looks at.
+"""The table `roadmap_tasks`: a task's row, its SQL, and the selection of tasks for sweeps.
 
-The columns `attempt` and `execution_arn` are this system's; all others are the product's, too.
+The columns `attempt` and `execution_arn` belong to this system; all others are shared with the product.
 """
 
 import json
@@ -26,7 +26,7 @@ SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_ar
 FROM roadmap_tasks WHERE task_id = :task_id
 """
 READ = text(_READ)
-# Another user's task is not read at all: it cannot be told from one that does not exist.
+# Another user's task is not read, so that it cannot be distinguished from one that does not exist.
 READ_OF_USER = text(f"{_READ} AND user_id = :user_id")
 
 LOCK_AT_ONCE = text("""
@@ -35,7 +35,7 @@ SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCK
 
 REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
 
-# Promises: of all that read the same attempt, one gets the next. The claimed attempt is the row's alone.
+# Guarantees: of several claims of the same attempt, exactly one succeeds.
 CLAIM = text("""
 UPDATE roadmap_tasks SET
     attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing',
@@ -78,7 +78,7 @@ SELECT (SELECT celery_task_id FROM roadmap_tasks t WHERE t.task_id = :task_id) A
 FROM (SELECT CAST(NULL AS text) AS celery_task_id) AS absent
 """)
 
-# Also the task of an execution that ended before it had claimed an attempt: only its input names it.
+# Includes the task of an execution that ended before its claim: only the execution's input contains it.
 BY_EXECUTION = text("""
 SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
@@ -140,12 +140,12 @@ class Task:
 
     @property
     def recorded_failures(self) -> object:
-        """What `failed_concepts` holds, whoever wrote it."""
+        """The value of `failed_concepts`, also if the product wrote it."""
         return _decoded(self.failed_concepts)
 
     @property
     def recorded_summary(self) -> Mapping[str, Any]:
-        """What `execution_summary` holds if this system wrote it; empty where the product did, or nobody."""
+        """The value of `execution_summary` if this system wrote it; otherwise empty."""
         summary = _decoded(self.execution_summary)
         match summary:
             case {"attempt": int(), "duration_seconds": int() | float() as seconds} if math.isfinite(seconds):
@@ -155,7 +155,7 @@ class Task:
 
 
 def read_task(connection: Connection, task_id: str, user_id: str | None = None) -> Task:
-    """Read a task; with `user_id`, a task of that user.
+    """Read a task; with `user_id`, only a task of that user.
 
     Raises:
         TaskNotFoundError: there is none.
@@ -168,7 +168,7 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
 
 
 def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - a row of SQLAlchemy's
-    """The task's `created_at`, its roadmap's `title`, and the `tokens` that its attempts have taken."""
+    """The task's `created_at`, its roadmap's `title`, and the `tokens` used by its attempts."""
     return connection.execute(EXTRAS, {"task_id": task_id}).one()
 
 
@@ -183,12 +183,12 @@ def lock_task_at_once(connection: Connection, task_id: str) -> None:
 
 
 def read_user_request(connection: Connection, task_id: str) -> object:
-    """What the user asked for, as the product wrote it; `None` where nothing is written."""
+    """The task's `user_request` as the product wrote it; `None` if it is empty."""
     return _decoded(connection.scalar(REQUEST, {"task_id": task_id}))
 
 
 def _decoded(column: str | None) -> Any:  # noqa: ANN401 - JSON of anybody
-    """What a json column holds. One that cannot be decoded was not written by this system."""
+    """The decoded value of a json column; `None` if another system wrote one that cannot be decoded."""
     try:
         return None if column is None else decode(column)
     except UndecodableError:
@@ -196,7 +196,7 @@ def _decoded(column: str | None) -> Any:  # noqa: ANN401 - JSON of anybody
 
 
 def claim_row(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> bool:
-    """Take the attempt after `attempt` for an execution; `False` if the row is at another attempt."""
+    """Claim the attempt after `attempt` for an execution; `False` if the row has another attempt."""
     claimed = connection.execute(
         CLAIM, {"task_id": task_id, "attempt": attempt, "execution_arn": execution_arn}
     )
@@ -230,7 +230,9 @@ def record_outcome(
     execution_summary: Mapping[str, Any],
     error_message: str | None,
 ) -> bool:
-    """Write how an attempt ended; `False` if the task is a newer attempt's and nothing was written."""
+    """Write the outcome of an attempt; `False` if the task belongs to a newer attempt and nothing was
+    written.
+    """
     written = connection.execute(
         RECORD,
         {
@@ -247,7 +249,7 @@ def record_outcome(
 
 
 def tasks_of_execution(connection: Connection, execution_arn: str, task_id: str | None) -> Sequence[str]:
-    """The tasks whose row names an execution, and the unclaimed task that its input names."""
+    """The tasks with this execution in their row, and the unclaimed task in the execution's input."""
     return connection.scalars(BY_EXECUTION, {"execution_arn": execution_arn, "task_id": task_id}).all()
 
 
@@ -260,7 +262,7 @@ def processing_tasks(
 
 
 def long_processing_tasks(connection: Connection, older_than: timedelta, limit: int) -> Sequence[Task]:
-    """Claimed tasks that have been in `processing` for long, the oldest first."""
+    """Claimed tasks that have been in `processing` for a long time, the oldest first."""
     parameters = {"seconds": older_than.total_seconds(), "limit": limit}
     found = connection.scalars(LONG_PROCESSING, parameters).all()
     return [read_task(connection, task_id) for task_id in found]
