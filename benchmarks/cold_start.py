@@ -1,4 +1,4 @@
-"""`python -m benchmarks.cold_start`: what each function's first invocation waits for, in fresh processes."""
+"""`python -m benchmarks.cold_start`: the duration of each function's first invocation, in fresh processes."""
 
 import argparse
 import json
@@ -74,7 +74,7 @@ _RESET = text(
 
 
 class Measured(NamedTuple):
-    """Seconds of one fresh process, and what its handler answered."""
+    """Seconds of one fresh process, and the response of its handler."""
 
     imported: float
     invoked: float
@@ -119,11 +119,11 @@ class Functions:
         return self.execute(LAB_SET, [str(self._layers["CommonLayer"] / "python")], {})
 
     def bare(self) -> float:
-        """Seconds of an interpreter that does nothing."""
+        """Seconds of an interpreter without any imports."""
         return seconds_of(lambda: subprocess.run([self._python, "-c", "pass"], check=True))
 
     def execute(self, statement: str, path: list[str], variables: Mapping[str, str]) -> Measured:
-        """Run a statement in a fresh process and, if there is an event, the handler that it imported."""
+        """Run a statement in a fresh process; if there is an event, invoke the imported handler with it."""
         environment = {"PATH": os.environ["PATH"], **self._stack.environment, **variables}
         done = subprocess.run(
             [self._python, "-c", _RUN],
@@ -137,7 +137,7 @@ class Functions:
 
 
 def main() -> None:
-    """Measure, show, and keep the result."""
+    """Measure, print and store the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument(

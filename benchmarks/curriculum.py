@@ -1,8 +1,8 @@
-"""Roadmaps and content of any size, shaped like real curricula: so many questions, links and characters.
+"""Generate roadmaps and content of any size with the proportions of real curricula.
 
-Sizes follow two curricula of 24 concepts, an English and a Chinese one: a quiz of 6 questions is some 1.9 kB
-of JSON (2.7 kB escaped, in Chinese), 3 to 12 resources are 0.7 to 3.4 kB, a summary 90 to 280 characters.
-Texts are drawn from a vocabulary large enough that PostgreSQL compresses them about as well as the real ones.
+Sizes follow two curricula of 24 concepts, one in English and one in Chinese: a quiz of 6 questions has about
+1.9 kB of JSON (2.7 kB escaped, in Chinese), 3 to 12 resources have 0.7 to 3.4 kB, a summary has 90 to 280
+characters. The vocabulary is large enough that PostgreSQL compresses the texts about as well as real ones.
 """
 
 import random
@@ -19,7 +19,7 @@ TUTORIAL_CHARACTERS = 14_000
 
 
 class Author:
-    """Writes content, the same for the same seed. Every fifth concept is in Chinese."""
+    """Writes content, deterministic for a seed. Every fifth concept is in Chinese."""
 
     def __init__(self, seed: int = 6) -> None:
         self._random = random.Random(seed)  # noqa: S311 - texts, not secrets
@@ -27,11 +27,11 @@ class Author:
         self._words = [
             "".join(self._random.choices(syllables, k=self._random.randint(1, 4))) for _ in range(450)
         ]
-        # A few words are most of a text, as in any language.
+        # As in any language, a few words make up most of a text.
         self._weights = [rank**-1.1 for rank in range(1, len(self._words) + 1)]
 
     def entry(self, concept_id: str, number: int, markdown: int = TUTORIAL_CHARACTERS) -> Document:
-        """All three artefacts of a concept, as a bundle holds them; ids are new each time."""
+        """All three artefacts of a concept, as in a bundle, with new ids each time."""
         write = self._chinese if number % 5 == 4 else self._english
         draw = self._random
         return {
@@ -89,7 +89,7 @@ class Author:
 
 
 def concept_ids(roadmap_id: str, count: int) -> list[str]:
-    """Ids as the product makes them."""
+    """Ids in the format of the product."""
     return [
         f"{roadmap_id}:c-{number // 100 + 1}-{number // 10 % 10 + 1}-{number % 10 + 1}"
         for number in range(count)

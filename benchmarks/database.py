@@ -1,4 +1,4 @@
-"""The database that is measured on: a server of its own, with fsync, and another roadmap's rows in it."""
+"""The benchmark database: a separate server with fsync, filled with the rows of another roadmap."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -25,17 +25,19 @@ INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data) VALUES
 
 
 class Database:
-    """A migrated database; `engine` is the product's own, with its one connection."""
+    """A migrated database. `engine` is the product's own, with its one connection."""
 
     def __init__(self, url: str) -> None:
         credentials = Credentials.from_url(make_url(url))
         self.url = url
         self.engine: Engine = open_engine(lambda: credentials, tls=False, statement_timeout=600)
-        # VACUUM wants no transaction around it.
+        # VACUUM cannot run in a transaction.
         self._administrator = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
 
     def populate(self, author: Author, concepts: int) -> None:
-        """Fill the tables with another roadmap's rows, so that indexes have depth and the planner figures."""
+        """Fill the tables with another roadmap's rows, so that indexes have depth and the planner has
+        statistics.
+        """
         with self.engine.begin() as connection:
             for roadmap_id in (ROADMAP, NEIGHBOUR):
                 connection.execute(INSERT_ROADMAP, {"id": roadmap_id})
@@ -47,7 +49,7 @@ class Database:
         self.administer(["ANALYZE"])
 
     def taken_ids(self, number: int) -> dict[str, list[str]]:
-        """Ids that the other roadmap has, per content type."""
+        """Ids of the other roadmap, per content type."""
         with self.engine.connect() as connection:
             return {
                 content_type: [
@@ -60,7 +62,7 @@ class Database:
             }
 
     def forget(self) -> None:
-        """Take away what a trial has written, and what it left to be done: the next one pays for nothing."""
+        """Delete the rows of a trial, vacuum and checkpoint, so that the next trial is not affected."""
         self.administer(
             [
                 *(f"DELETE FROM {table} WHERE roadmap_id = '{ROADMAP}'" for table in TABLES[:3]),
@@ -77,7 +79,7 @@ class Database:
                 connection.execute(text(statement))
 
     def count(self) -> int:
-        """How many rows of the benchmarked roadmap there are, in all three tables."""
+        """The number of rows of the benchmarked roadmap in all three tables."""
         counted = " + ".join(
             f"(SELECT count(*) FROM {table} WHERE roadmap_id = '{ROADMAP}')" for table in TABLES[:3]
         )
@@ -92,7 +94,7 @@ class Database:
 
 @contextmanager
 def own_database() -> Iterator[Database]:
-    """A server of our own, with fsync and without a vacuum that comes when it likes; gone afterwards."""
+    """A temporary server with fsync and without autovacuum."""
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-benchmark-") as folder,
         PostgresServer.start(Path(folder)) as server,

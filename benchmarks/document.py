@@ -1,6 +1,6 @@
-"""`python -m benchmarks.document`: writes docs/performance.md and its plots from the results that are kept.
+"""`python -m benchmarks.document`: write docs/performance.md and its plots from the stored results.
 
-No figure is written by hand: what the document says is computed from `benchmarks/results/`.
+No figure is written by hand: everything is computed from `benchmarks/results/`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ quartiles.
 
 def main() -> None:
     """Write the document and the plots."""
-    # Here, because `make bench` alone installs what draws; whoever reads the document does without.
+    # Imported here, because only `make bench` installs the plotting library.
     from .plots import plot_breakdown, plot_series
 
     results = read_results()
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def document(results: Sequence[Result]) -> str:
-    """The whole text; it refers to the plots by name."""
+    """The text of the document. It refers to the plots by name."""
     return "\n".join([_INTRODUCTION, *(line for result in results for line in _chapter(result))])
 
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.end_to_end`: items a second through the whole local stack, and what limits it."""
+"""`python -m benchmarks.end_to_end`: the throughput of the whole local stack, and its bottleneck."""
 
 import argparse
 import tempfile
@@ -38,14 +38,14 @@ CLOUD, FUNCTIONS, POSTGRES = "the local cloud (S3, Lambda, Step Functions)", "th
 
 
 class Run(NamedTuple):
-    """Seconds of a run, and of processor time by who took it."""
+    """The duration of a run, and the processor time of each part."""
 
     seconds: float
     processor: dict[str, float]
 
 
 def main() -> None:
-    """Measure, show, and keep the result."""
+    """Measure, print and store the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of concepts")
     parser.add_argument("--short", action="store_true", help="keep nothing")
@@ -100,7 +100,7 @@ def _run(stack: LocalStack, deployed: Deployed, author: Author, size: int, name:
 
 
 def _processor(stack: LocalStack) -> dict[str, float]:
-    """Seconds of processor time that each part has taken so far."""
+    """Seconds of processor time of each part so far."""
     assert stack.cloud.process is not None  # noqa: S101 - it is running
     taken = {
         CLOUD: _seconds(stack.cloud.process),
@@ -117,7 +117,7 @@ def _below(process: psutil.Process) -> list[psutil.Process]:
 
 
 def _seconds(process: psutil.Process, *, ended: bool = False) -> float:
-    """Of a process; with `ended`, also of its children that are over."""
+    """The processor time of a process; with `ended`, including its ended children."""
     try:
         times = process.cpu_times()
     except psutil.NoSuchProcess:

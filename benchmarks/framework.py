@@ -5,7 +5,7 @@ from typing import Any
 
 
 def framework_of(ids: Sequence[str]) -> dict[str, Any]:
-    """Stages of ten modules of ten concepts, each as the product writes them."""
+    """Stages of ten modules of ten concepts, in the product's format."""
     concepts = [
         {
             "concept_id": concept_id,

@@ -1,7 +1,7 @@
-"""How things are measured against each other: in turn, so that whatever the machine does meets all of them.
+"""Measure contestants in alternation, so that disturbances of the machine affect all of them.
 
-Pure but for the clock. A ratio is taken round by round and only then its median: a slow minute slows both
-sides of a round, and cancels out.
+Pure except for the clock. A ratio is computed per round and then its median is taken: a slow minute affects
+both sides of a round and cancels out.
 """
 
 import statistics
@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 Trial = Callable[[], float]
-"""Prepares outside the clock, does its work once, and returns what it measured, most often seconds."""
+"""Prepares outside the measured time, works once, and returns the measured value, usually seconds."""
 
 
 def in_turn(trials: Mapping[str, Trial], rounds: int, *, warm_up: int = 1) -> dict[str, list[float]]:
-    """Run every trial once a round (A B C A B C …); what each measured, by round.
+    """Run every trial once per round (A B C A B C …); return the values of each round.
 
-    The first `warm_up` rounds are run and forgotten: they pay for imports, plans and cold caches.
+    The first `warm_up` rounds are dropped: they include imports, query planning and cold caches.
     """
     measured: dict[str, list[float]] = {name: [] for name in trials}
     for number in range(warm_up + rounds):
@@ -29,14 +29,14 @@ def in_turn(trials: Mapping[str, Trial], rounds: int, *, warm_up: int = 1) -> di
 
 
 class Watch:
-    """A stopwatch: `seconds` is what passed inside `running`, summed up."""
+    """A stopwatch: `seconds` is the total time inside `running`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Let it run."""
+        """Measure the block."""
         started = time.perf_counter()
         try:
             yield
@@ -45,7 +45,7 @@ class Watch:
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """How long `work` takes, once."""
+    """The duration of one call of `work`."""
     watch = Watch()
     with watch.running():
         work()
@@ -53,7 +53,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 class Estimate(NamedTuple):
-    """A median and the quartiles around it."""
+    """A median with its quartiles."""
 
     median: float
     low: float
@@ -61,12 +61,12 @@ class Estimate(NamedTuple):
 
     @property
     def noise(self) -> float:
-        """The distance of the quartiles as a share of the median."""
+        """The interquartile range relative to the median."""
         return (self.high - self.low) / self.median if self.median else 0.0
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The median of measured values and their quartiles; a single value is all three."""
+    """The median and quartiles of values; a single value is all three."""
     if len(values) == 1:
         return Estimate(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -74,5 +74,5 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def paired_ratio(values: Sequence[float], base: Sequence[float]) -> Estimate:
-    """How many times `base` the values are: the estimate over the ratios of each round."""
+    """The ratio of the values to `base`: the estimate of the ratios per round."""
     return estimate([value / of for value, of in zip(values, base, strict=True)])

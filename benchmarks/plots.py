@@ -1,4 +1,4 @@
-"""The plots of the document, as SVG that is the same for the same figures."""
+"""The plots of the document, as reproducible SVG."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from .result import Breakdown, Series
 
 _STYLE = {
-    "svg.hashsalt": "roadmap-content",  # ids in the file would be random
+    "svg.hashsalt": "roadmap-content",  # otherwise ids in the file are random
     "svg.fonttype": "none",
     "font.size": 9,
     "axes.spines.top": False,
@@ -17,7 +17,7 @@ _STYLE = {
 
 
 def plot_series(series: Series, path: Path) -> None:
-    """Medians over sizes, both logarithmic; with one size, bars with their quartiles."""
+    """Medians by size on logarithmic axes; with one size, bars with quartiles."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 4.2), layout="constrained")
         axes = figure.subplots()
@@ -37,7 +37,7 @@ def plot_series(series: Series, path: Path) -> None:
 
 
 def plot_breakdown(breakdown: Breakdown, path: Path) -> None:
-    """Bars of parts on top of each other, lying, so that their names can be read."""
+    """Stacked horizontal bars of parts."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(7.2, 1.6 + 0.5 * len(breakdown.bars)), layout="constrained")
         axes = figure.subplots()
@@ -68,5 +68,5 @@ def _bars(axes: "mpl.axes.Axes", series: Series, size: int) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, format="svg", metadata={"Date": None})
-    # The library leaves spaces at the ends of lines.
+    # The library leaves trailing spaces.
     path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.projections`: what Plan, Finalize, the status and a retry cost as a roadmap grows.
+"""`python -m benchmarks.projections`: the cost of Plan, Finalize, status and retry by roadmap size.
 
-Every trial makes its roadmap anew, outside the clock, and finds the task at the same moment of its life.
+Every trial creates its roadmap again outside the measured time, with the task in the same state.
 """
 
 import argparse
@@ -44,7 +44,7 @@ SIZES = (30, 300, 3_000, 30_000)
 ROUNDS = 7
 USER, TASK = "user-1", "task-1"
 LIMITS = {"plan": 0.5, "finalize": 1.5, "retry": 1.0, "status": 0.2, "status again": 0.2}
-"""Seconds at the largest size."""
+"""Maximum seconds at the largest size."""
 
 ABOUT = """
 Each step against an embedded PostgreSQL on the same machine, with fsync, on a warm connection; S3 is a

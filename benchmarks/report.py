@@ -1,4 +1,4 @@
-"""Shows a result on a terminal: tables for people, then the whole of it as JSON on the last line."""
+"""Print a result: tables, then the JSON document on the last line."""
 
 import sys
 
@@ -11,7 +11,7 @@ _WIDTH = 120
 
 
 def show(result: Result) -> None:
-    """Print a result; nothing but its last line is for machines."""
+    """Print a result. Only the last line is machine-readable."""
     console = Console(width=_WIDTH, highlight=False)
     console.print(f"[bold]{result.title}[/bold]")
     for series in result.series:
@@ -28,7 +28,7 @@ def show(result: Result) -> None:
 
 
 def amount(value: float, unit: str) -> str:
-    """A number for people: three digits that count, seconds as ms where they are few."""
+    """A number for people: three significant digits, small seconds as ms."""
     if unit == "s" and abs(value) < 1:
         value, unit = value * 1000, "ms"
     digits = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
@@ -73,7 +73,7 @@ def _breakdown(breakdown: Breakdown) -> Table:
 
 
 def breakdown_rows(breakdown: Breakdown) -> list[list[str]]:
-    """A row per part, with its amount in each bar; the sum last."""
+    """A row per part with its amount in each bar; the sum last."""
     parts = list(dict.fromkeys(part for bar in breakdown.bars.values() for part in bar))
     rows = [
         [
@@ -107,7 +107,7 @@ def _targets(targets: list[Target]) -> Table:
 
 
 def target_row(target: Target) -> list[str]:
-    """A target, what came out, its limit, and whether it is met."""
+    """A target, its value, its limit, and whether it is met."""
     sign = "≥" if target.at_least else "≤"
     return [
         target.label,

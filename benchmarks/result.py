@@ -1,7 +1,7 @@
-"""What a benchmark found: one JSON document a program, kept in `benchmarks/results/`.
+"""The result of a benchmark: one JSON document per program in `benchmarks/results/`.
 
-Everything that is said about performance is said from these; raw values are kept, so that medians, ratios
-and noise can be computed again by whoever doubts them.
+All statements about performance are computed from these. They contain the raw values, so that anyone can
+compute medians, ratios and noise again.
 """
 
 import json
@@ -20,7 +20,7 @@ from .measuring import Estimate, estimate, paired_ratio
 RESULTS = Path(__file__).parent / "results"
 
 Values = dict[str, dict[int, list[float]]]
-"""Contestant → size → what was measured in each round."""
+"""Contestant → size → the value of each round."""
 
 
 class _Part(BaseModel):
@@ -28,26 +28,26 @@ class _Part(BaseModel):
 
 
 class Series(_Part):
-    """Contestants over sizes, measured in turn: a table and a plot."""
+    """Contestants by size, measured in alternation: a table and a plot."""
 
     name: str
     """Short, for file names."""
     title: str
     unit: str
-    """`s` (shown as ms, s), `MB`, or whatever is counted."""
+    """`s` (shown as ms, s), `MB`, or the name of the counted things."""
     size_name: str
-    """What the sizes count: `concepts`."""
+    """The name of the sizes: `concepts`."""
     base: str
-    """The contestant that the others' ratios refer to."""
+    """The contestant to which the ratios refer."""
     values: Values
 
     @property
     def sizes(self) -> list[int]:
-        """Every size that some contestant was measured at."""
+        """All sizes at which a contestant was measured."""
         return sorted({size for by_size in self.values.values() for size in by_size})
 
     def over(self, older: "Series | None") -> "Series":
-        """These values, with those of the sizes that only an older run has measured."""
+        """These values, plus the sizes that only an older run has measured."""
         values = {name: dict(by_size) for name, by_size in self.values.items()}
         for name, by_size in ({} if older is None else older.values).items():
             for size in by_size.keys() - set(self.sizes):
@@ -55,16 +55,16 @@ class Series(_Part):
         return self.model_copy(update={"values": values})
 
     def estimate(self, contestant: str, size: int) -> Estimate:
-        """What a contestant measures at a size."""
+        """The estimate of a contestant at a size."""
         return estimate(self.values[contestant][size])
 
     def ratio(self, contestant: str, size: int, base: str | None = None) -> Estimate:
-        """A contestant's values as multiples of the base's, round by round."""
+        """A contestant's values relative to the base's, per round."""
         return paired_ratio(self.values[contestant][size], self.values[base or self.base][size])
 
 
 class Breakdown(_Part):
-    """Where the whole of something goes: parts in order, which are drawn as one bar."""
+    """The parts of a total, in order, drawn as one bar."""
 
     name: str
     title: str
@@ -92,7 +92,7 @@ class Matrix(_Part):
 
 
 class Target(_Part):
-    """What was promised, beside what came out. `at_least` tells a lower limit from an upper one."""
+    """A target and its measured value. `at_least`: the limit is a lower one."""
 
     label: str
     value: float
@@ -102,23 +102,23 @@ class Target(_Part):
 
     @property
     def met(self) -> bool:
-        """Whether the promise is kept."""
+        """Whether the target is met."""
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def holds_with(self, room: float) -> bool:
-        """Whether it is kept, or missed by less than `room` (0.5: half as much again): for noisy machines."""
+        """Whether it is met, or missed by less than `room` (0.5: half as much again), for noisy machines."""
         if self.at_least:
             return self.value >= self.limit / (1 + room)
         return self.value <= self.limit * (1 + room)
 
 
 class Result(_Part):
-    """All that one program found, and where."""
+    """All values of one program, and the machine."""
 
     name: str
     title: str
     about: str
-    """Markdown for the reader: what was measured and how. No figure stands in it."""
+    """Markdown for the reader: what was measured and how, without figures."""
     machine: dict[str, str]
     versions: dict[str, str]
     measured_at: str
@@ -129,14 +129,14 @@ class Result(_Part):
     targets: list[Target] = []
 
     def write(self, folder: Path = RESULTS) -> Path:
-        """Keep it."""
+        """Store the result."""
         folder.mkdir(exist_ok=True)
         path = folder / f"{self.name}.json"
         path.write_text(self.model_dump_json(indent=1) + "\n")
         return path
 
     def over(self, older: "Result") -> "Result":
-        """This result, with what only an older one has: sizes that were measured in another run."""
+        """This result, plus the sizes that only an older one has."""
         known = {series.name: series for series in older.series}
         series = [mine.over(known.pop(mine.name, None)) for mine in self.series]
         breakdowns = self.breakdowns or older.breakdowns
@@ -148,18 +148,18 @@ class Result(_Part):
 
 
 def read_results(folder: Path = RESULTS) -> list[Result]:
-    """Every result that is kept, by name."""
+    """All stored results, by name."""
     paths = sorted(folder.glob("*.json"))
     return [result for path in paths if (result := read_result(path)) is not None]
 
 
 def read_result(path: Path) -> Result | None:
-    """A result that is kept; `None` if there is none."""
+    """A stored result; `None` if there is none."""
     return Result.model_validate_json(path.read_bytes()) if path.exists() else None
 
 
 def this_machine() -> dict[str, str]:
-    """What a reader needs to know of the machine: no name, no address."""
+    """A description of the machine without its name or address."""
     model = "unknown"
     if (cpuinfo := Path("/proc/cpuinfo")).exists():
         names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
@@ -173,11 +173,11 @@ def this_machine() -> dict[str, str]:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """The versions of Python and of the packages that took part."""
+    """The versions of Python and of the measured packages."""
     python = ".".join(map(str, sys.version_info[:3]))
     return {"Python": python} | {package: metadata.version(package) for package in packages}
 
 
 def now() -> str:
-    """The moment, for `Result.measured_at`."""
+    """The current time, for `Result.measured_at`."""
     return datetime.now(UTC).isoformat(timespec="minutes")

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.saving`: what saving costs, against what it replaces and against the floor.
+"""`python -m benchmarks.saving`: the cost of saving, compared to the previous design and to COPY.
 
-Every contestant saves all three artefacts of every concept, commits included, on a warm connection to the
-same database, in turn, onto ground that is cleared and vacuumed before each run, outside the clock.
+Every contestant saves all three artefacts of every concept, including commits, on a warm connection to the
+same database. Contestants alternate; the tables are cleared and vacuumed before each run, outside the
+measured time.
 """
 
 import argparse
@@ -62,7 +63,7 @@ the client writes its parameters, where a COPY reads one row while its client wr
 
 
 def main() -> None:
-    """Measure, show, and keep the result."""
+    """Measure, print and store the result."""
     arguments = _arguments()
     _silence_the_log()
     with own_database() as database:
@@ -122,7 +123,7 @@ def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) ->
             }
             if planned_batch_sizes(0, size, BATCH_SIZE).save < size:
                 works[PLANNED] = ours.database_part(stock, services, BATCH_SIZE)
-            # A minute a round: what a warm-up is for, the smaller sizes have done.
+            # One minute per round; the smaller sizes have warmed everything up.
             warm_up = 0 if size >= 10_000 else 1
             _note(f"saving {size:,} concepts")
             for name, seconds in _measure(database, works, rounds, warm_up, expected=3 * size).items():
@@ -139,7 +140,9 @@ def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) ->
 
 
 def _bad_rows(database: Database, author: Author, size: int, rounds: int) -> Series:
-    """Batches of which some rows cannot be saved, as the statement foresees it and as it does not."""
+    """Batches with rows that cannot be saved: refused by the statement itself, or by an unexpected
+    constraint.
+    """
     services = _services(database)
     taken = database.taken_ids(BAD)
     works = {}
@@ -166,7 +169,7 @@ def _bad_rows(database: Database, author: Author, size: int, rounds: int) -> Ser
 
 @contextmanager
 def _check(database: Database) -> Iterator[None]:
-    """Rules of a product's own, which no statement of this system knows."""
+    """Constraints of the product, unknown to the statements."""
     tables = [
         ("tutorial_metadata", "tutorial_id"),
         ("resource_recommendation_metadata", "id"),
@@ -236,7 +239,7 @@ def _services(database: Database) -> Services:
 
 
 def _silence_the_log() -> None:
-    """Log lines are written, as in Lambda, but nobody reads them here."""
+    """Write log lines as in Lambda, but discard them."""
     nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process
     for handler in logging.getLogger(logger.service).handlers:
         if isinstance(handler, logging.StreamHandler):

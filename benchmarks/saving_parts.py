@@ -1,4 +1,4 @@
-"""Where the database part's time goes: by the clock around each step, by its plan inside the statement."""
+"""The parts of the time of the database work: by the clock for each step, by the plan inside a statement."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ from .stock import ROADMAP, Stock
 
 
 def saving_parts(database: Database, stock: Stock, rounds: int) -> Breakdown:
-    """The parts for each content type, beside what COPY takes for the rows of all three."""
+    """The parts for each content type, and COPY's time for the rows of all three."""
     measured: dict[ContentType, list[dict[str, float]]] = {}
     copied = []
     rows = dict(stock.rows())
@@ -75,9 +75,9 @@ def _parts(database: Database, content_type: ContentType, rows: list[Row]) -> di
 
 
 def _inside(plan: dict[str, Any]) -> dict[str, float]:
-    """The parts of a statement's time on the server; in seconds.
+    """The parts of a statement's time on the server, in seconds.
 
-    A node's time holds that of the nodes below it, and the first that reads a CTE pays for it.
+    A node's time includes that of its children, and the first reader of a CTE includes the CTE's time.
     """
     nodes = list(_nodes(plan["Plan"]))
     judged = next(node for node in nodes if node.get("Subplan Name") == "CTE judged")

@@ -1,4 +1,4 @@
-"""What is to be saved: content for every concept of one roadmap, and the planner's batches of it."""
+"""The content to save: artefacts for every concept of one roadmap, and the batches of Plan."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,11 +23,11 @@ ROADMAP = "benchmarked-9b2c8d4e"
 TASK = "benchmark"
 
 BATCH_SIZE = int(default_of(read_template(REPOSITORY / "template.yaml"), "BatchSize"))
-"""Items of a batch, as the template deploys it."""
+"""Items per batch, as in the template."""
 
 
 class MemoryBucket(Bucket):
-    """A bucket that costs nothing: what is measured is this system and not an S3."""
+    """An in-memory bucket, so that S3 is not measured."""
 
     def __init__(self) -> None:
         super().__init__("memory")
@@ -64,7 +64,7 @@ class Entry(NamedTuple):
 
 
 class Stock:
-    """The content of a roadmap of `size` concepts, staged in a bucket of its own."""
+    """The content of a roadmap of `size` concepts, staged in a separate bucket."""
 
     def __init__(self, size: int, author: Author, *, markdown: int = 200) -> None:
         self.size = size
@@ -84,7 +84,7 @@ class Stock:
         return bucket
 
     def requests(self, batch_size: int) -> list[BatchRequest]:
-        """The batches, as `save_batch` is asked for them; the manifest lies in the bucket."""
+        """The requests to `save_batch`. The manifest is in the bucket."""
         concepts = [{"concept_id": entry.concept_id, "name": "A concept"} for entry in self.entries]
         framework = read_framework(
             {"stages": [{"name": "S", "modules": [{"name": "M", "concepts": concepts}]}]}
@@ -103,7 +103,7 @@ class Stock:
         return [_request(plan, batch) for batch in manifest.batches]
 
     def rows(self) -> Iterator[tuple[ContentType, list[Row]]]:
-        """The rows of each table, checked and with their documents encoded."""
+        """The rows of each table, validated, with encoded documents."""
         for content_type, kind in CONTENT_KINDS.items():
             yield (
                 content_type,

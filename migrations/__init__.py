@@ -1,7 +1,7 @@
-"""The schema's history, applied by `migrate` and taken back by `downgrade`.
+"""The migrations of the schema, applied by `migrate` and reverted by `downgrade`.
 
-Each runs in one transaction, wholly or not at all; two at the same time follow each other. What has been
-applied is recorded in a table of our own, because the product may be using Alembic on the same database.
+Each runs in one transaction; concurrent ones run one after the other. The revision is stored in a separate
+table, because the product may use Alembic on the same database.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 VERSION_TABLE = "content_schema_version"
 
-LOCK = 0x726F61646D6170  # "roadmap": any number will do that nobody else locks
+LOCK = 0x726F61646D6170  # "roadmap": any number that no other application locks
 
 
 class CannotAdoptError(Exception):
-    """The product's schema holds something that a person has to decide about; nothing has been changed."""
+    """The product's schema needs a manual decision. Nothing was changed."""
 
 
 class UnknownTimeZoneError(Exception):
@@ -32,13 +32,13 @@ class MigrationRunningError(Exception):
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the database at `url` up to `revision`, whether it is empty, the product's, or ours already."""
+    """Migrate the database at `url` up to `revision`. It may be empty, the product's, or already migrated."""
     with _locked(url) as config:
         command.upgrade(config, revision)
 
 
 def downgrade(url: str, revision: str) -> None:
-    """Take the database at `url` back to `revision`; `base` leaves the product what is the product's."""
+    """Downgrade the database at `url` to `revision`; `base` leaves only the product's schema."""
     with _locked(url) as config:
         command.downgrade(config, revision)
         if revision == "base":
@@ -46,7 +46,7 @@ def downgrade(url: str, revision: str) -> None:
 
 
 def migrate_at_once(connection: Connection, revision: str = "head") -> None:
-    """Like `migrate`, in the transaction of `connection`; but while another one is running, refuse.
+    """Like `migrate`, in the transaction of `connection`, but raise if another migration is running.
 
     Raises:
         MigrationRunningError: another one is running.
@@ -57,7 +57,7 @@ def migrate_at_once(connection: Connection, revision: str = "head") -> None:
 
 
 def is_newer_than_this_code(revision: str | None) -> bool:
-    """Whether a database is at a revision that these migrations do not have: a later release's."""
+    """Whether a database has a revision that is unknown to this code, from a later release."""
     known = {script.revision for script in ScriptDirectory(str(Path(__file__).parent)).walk_revisions()}
     return revision is not None and revision not in known
 
@@ -81,7 +81,7 @@ def use_time_zone(connection: Connection, time_zone: str) -> None:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """The revision that the database is at; `None` for one that has never been migrated."""
+    """The revision of the database; `None` if it was never migrated."""
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
     return context.get_current_revision()
 
@@ -94,7 +94,7 @@ def _locked(url: str) -> Iterator[Config]:
 
 
 def _configure(connection: Connection) -> Config:
-    # The product's tables are about to be locked. Waiting for it, everybody else would wait behind us.
+    # The product's tables are locked next. While this lock request waits, all later ones wait behind it.
     connection.execute(text("SET LOCAL lock_timeout = '10s'"))
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))

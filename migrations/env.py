@@ -1,4 +1,4 @@
-"""What Alembic runs: `migrations.migrate` gives it the connection, in a transaction and locked."""
+"""Alembic's environment. `migrations.migrate` passes the connection, in a transaction and locked."""
 
 from alembic import context
 

@@ -1,8 +1,7 @@
-"""The tables, as the migrations leave them on a database that was empty.
+"""The tables after all migrations of an empty database.
 
-For migrations and tests: whoever reads or writes a table does it with the SQL of the module that owns it. A
-database of the product's own that was adopted may have more columns, other lengths and other names of
-constraints; see `migrations`.
+Used by migrations and tests only: other code uses the SQL of the module that owns a table. An adopted
+database of the product may have more columns, other lengths and other names of constraints; see `migrations`.
 """
 
 from sqlalchemy import (
@@ -131,8 +130,7 @@ quiz_metadata = Table(
     Index("content_quiz_by_concept", "roadmap_id", "concept_id"),
 )
 
-# Why an item is missing, as an attempt saw it. No foreign key: a failure is recorded whatever became of
-# its task.
+# Why an item is missing after an attempt. No foreign key: a failure is recorded even if its task was deleted.
 content_failures = Table(
     "content_failures",
     metadata,
@@ -150,7 +148,7 @@ content_failures = Table(
     PrimaryKeyConstraint("task_id", "attempt", "content_type", "concept_hash"),
 )
 
-# The audit trail: one row for each attempt, written with its claim and completed with its outcome.
+# The audit trail: one row per attempt, written with its claim and completed with its outcome.
 content_attempts = Table(
     "content_attempts",
     metadata,
@@ -173,8 +171,8 @@ content_attempts = Table(
     PrimaryKeyConstraint("task_id", "attempt"),
 )
 
-# Why a task's items are missing now, by group: the failures of its latest attempt that has ended. The task's
-# user and creation stand here too, so that one index finds a page of a group's tasks in their order.
+# Current failures of a task by group: those of its latest attempt that has ended. The task's user and
+# creation are copied, so that one index returns a page of a group's tasks in order.
 content_task_failures = Table(
     "content_task_failures",
     metadata,
@@ -200,7 +198,7 @@ content_task_failures = Table(
     Index("content_task_failure_by_user", "user_id", "group_id"),
 )
 
-# The sums of `content_task_failures` by group, and by group and hour; kept by the same transactions.
+# The sums of `content_task_failures` by group, and by group and hour, updated in the same transactions.
 content_failure_groups = Table(
     "content_failure_groups",
     metadata,
@@ -226,7 +224,7 @@ content_failure_hours = Table(
     PrimaryKeyConstraint("group_id", "hour"),
 )
 
-# Tokens by hour, in shards, so that attempts that end at the same time do not wait for one row.
+# Tokens per hour, in shards, so that attempts that end at the same time do not wait for one row.
 content_token_hours = Table(
     "content_token_hours",
     metadata,
@@ -237,7 +235,7 @@ content_token_hours = Table(
     PrimaryKeyConstraint("hour", "shard"),
 )
 
-# Tasks whose next attempt the sweep starts.
+# Tasks for which the sweep starts the next attempt.
 content_automatic_attempts = Table(
     "content_automatic_attempts",
     metadata,
@@ -258,7 +256,7 @@ content_sweeps = Table(
     Column("finished", Boolean, nullable=False),
 )
 
-# Bulk jobs, and what became of each of their tasks.
+# Bulk recoveries, and the result for each of their tasks.
 content_recoveries = Table(
     "content_recoveries",
     metadata,
@@ -306,7 +304,7 @@ content_recovery_tasks = Table(
     Index("content_recovery_task_by_result", "recovery_id", "result", "position"),
 )
 
-# What the generation of a task has taken. No foreign key: it was taken, whatever became of the task.
+# Tokens used by the generation of a task. No foreign key: they are kept even if the task was deleted.
 generation_tokens = Table(
     "generation_tokens",
     metadata,

@@ -1,5 +1,5 @@
-"""The ways to save a roadmap's content that are measured against each other.
+"""The compared ways of saving a roadmap's content.
 
-Each takes a `Stock`, prepares outside the clock, and returns the work itself: from checked content to the
-commit, on a connection that is open already.
+Each takes a `Stock`, prepares outside the measured time, and returns the work: from validated content to the
+commit, on an open connection.
 """

@@ -1,4 +1,4 @@
-"""This project's saver: through the handler, and its database part alone."""
+"""This project's saver: through the handler, and its database work alone."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _PATIENCE = 600.0
 
 
 class Context(LambdaContext):
-    """What Lambda gives to a handler."""
+    """A Lambda context."""
 
     _function_name = "save_batch"
     _memory_limit_in_mb = 512
@@ -28,12 +28,12 @@ class Context(LambdaContext):
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
-        """As much as it takes."""
+        """Enough time for any batch."""
         return int(_PATIENCE * 1000)
 
 
 def through_the_handler(stock: Stock, services: Services, batch_size: int) -> Callable[[], object]:
-    """Events in, answers out: staged objects are read, checked, encoded and saved."""
+    """From events to responses: staged objects are read, validated, encoded and saved."""
     services.bucket = stock.bucket
     handler = step_handler(BatchRequest, save_batch, services)
     events = [json.loads(request.model_dump_json()) for request in stock.requests(batch_size)]
@@ -41,7 +41,7 @@ def through_the_handler(stock: Stock, services: Services, batch_size: int) -> Ca
 
 
 def database_part(stock: Stock, services: Services, batch_size: int) -> Callable[[], list[Failure]]:
-    """From checked, encoded rows to the commit: a transaction per batch, which is of one content type."""
+    """From validated, encoded rows to the commit, with one transaction per batch."""
     services.bucket = stock.bucket
     batches: list[tuple[Saver, list[Ready]]] = []
     for request in stock.requests(batch_size):

@@ -1,4 +1,4 @@
-"""Psycopg 3, a driver in C: the same statements as the saver's, and COPY into the tables, the floor."""
+"""Psycopg 3, a driver in C: the same statements as the saver's, and COPY as the lower bound."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from roadmap_content.roadmaps.metadata import LOCK
 
 from ..stock import ROADMAP, Stock
 
-# Table, the column of the document, and the columns besides it.
+# The table, its document column, and its other columns.
 _COLUMNS = {
     ContentType.TUTORIAL: (
         "tutorial_metadata",
@@ -36,7 +36,7 @@ _COLUMNS = {
 
 
 def connect(database_url: str) -> psycopg.Connection:
-    """A connection, from a URL as SQLAlchemy writes it."""
+    """Connect to a SQLAlchemy URL."""
     url = make_url(database_url)
     return psycopg.connect(
         host=url.host, port=url.port, dbname=url.database, user=url.username, password=url.password
@@ -59,7 +59,7 @@ def same_sql(stock: Stock, connection: psycopg.Connection) -> Callable[[], None]
 
 
 def copy(stock: Stock, connection: psycopg.Connection) -> Callable[[], None]:
-    """COPY the same encoded rows, all three tables in one transaction: nothing judged, nothing locked."""
+    """COPY the same encoded rows into all three tables in one transaction, without checks and locks."""
     now = datetime.now(UTC).replace(tzinfo=None)
     batches = []
     for kind, rows in stock.rows():

@@ -1,4 +1,4 @@
-"""The design that this replaces: async ORM, three concepts a transaction, old versions demoted one by one."""
+"""The previous design: async ORM, three concepts per transaction, old versions demoted one by one."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ CONCEPTS_PER_TRANSACTION = 3
 class _Model(DeclarativeBase):
     """The product's models."""
 
-    if TYPE_CHECKING:  # the columns come with the tables
+    if TYPE_CHECKING:  # the columns are read from the tables
         roadmap_id: Mapped[str]
         concept_id: Mapped[str]
         is_latest: Mapped[bool]
@@ -45,7 +45,7 @@ class Quiz(_Model):
 
 
 class Replaced:
-    """The old saver with its event loop and one warm connection."""
+    """The previous saver with its event loop and one warm connection."""
 
     def __init__(self, database_url: str) -> None:
         self._runner = asyncio.Runner()
@@ -53,12 +53,12 @@ class Replaced:
         self._engine: AsyncEngine = create_async_engine(url, pool_size=1, max_overflow=0)
 
     def close(self) -> None:
-        """Disconnect, and end the loop."""
+        """Disconnect and close the loop."""
         self._runner.run(self._engine.dispose())
         self._runner.close()
 
     def prepare(self, stock: Stock) -> Callable[[], object]:
-        """The work: content, as it was generated, to the last commit."""
+        """Return the work: from generated content to the last commit."""
         return lambda: self._runner.run(self._save(stock.entries))
 
     async def _save(self, entries: Sequence[Entry]) -> None:
