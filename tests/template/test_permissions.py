@@ -97,7 +97,7 @@ def test_a_denied_action_does_not_count_as_allowed() -> None:
 def test_an_operation_without_a_known_action_is_an_error() -> None:
     reached = reached_by("await_redrive")
     more = reached._replace(operations=reached.operations | {Operation("s3", "restore_object")})
-    assert faults(FUNCTIONS["AwaitRedriveFunction"], more) == ["nobody has said what s3.restore_object needs"]
+    assert faults(FUNCTIONS["AwaitRedriveFunction"], more) == ["s3.restore_object is not listed in NEEDS"]
 
 
 def test_a_policy_removed_from_a_role_is_reported(template: Template) -> None:

@@ -101,8 +101,8 @@ class ItemRequest:
     """A request for one item, and its recorded usage."""
 
     def __init__(self, *script: Answer | ContentError, seconds: float = 900, left: int = 1_000_000) -> None:
-        self.model, self.clock, self.purse = ScriptedModel(script), Clock(seconds), RecordingBudget(left)
-        self.allowance = Allowance(self.clock.deadline, self.purse)
+        self.model, self.clock, self.budget = ScriptedModel(script), Clock(seconds), RecordingBudget(left)
+        self.allowance = Allowance(self.clock.deadline, self.budget)
 
     def generate(self) -> Draft:
         """Generate the item."""
@@ -114,7 +114,7 @@ def test_a_valid_answer_is_the_draft_and_is_counted_once() -> None:
     request = ItemRequest(GOOD)
     assert request.generate().model_dump(mode="json") == GOOD.output
     assert request.allowance.usage == Usage(100, 50)
-    assert request.purse.left == 1_000_000 - 150
+    assert request.budget.left == 1_000_000 - 150
     assert request.model.asked == [None]
 
 
@@ -128,7 +128,7 @@ def test_a_busy_model_is_retried_with_backoff_and_jitter_and_costs_nothing() -> 
     assert len(request.clock.pauses) == MAX_TRIES - 1
     for number, pause in enumerate(request.clock.pauses):
         assert 0 <= pause <= min(LONGEST_PAUSE, 2**number)
-    assert request.purse.left == 1_000_000 - 150
+    assert request.budget.left == 1_000_000 - 150
 
 
 @pytest.mark.parametrize("error", [BUSY, LOST])
@@ -142,9 +142,9 @@ def test_a_model_that_stays_busy_is_a_transient_error(error: TransientError) -> 
 def test_a_lost_answer_stays_counted_at_its_maximum() -> None:
     request = ItemRequest(LOST, GOOD)
     assert request.generate()
-    most = request.purse.reserved[0]
+    most = request.budget.reserved[0]
     assert most > request.model.max_output
-    assert request.purse.left == 1_000_000 - most - 150
+    assert request.budget.left == 1_000_000 - most - 150
     assert request.allowance.usage == Usage(100, 50)  # the usage of the first answer
 
 
@@ -153,7 +153,7 @@ def test_no_call_is_started_if_its_timeout_exceeds_the_time_left() -> None:
     with pytest.raises(OutOfTimeError):
         request.generate()
     assert request.model.asked == []
-    assert request.purse.reserved == []
+    assert request.budget.reserved == []
 
 
 def test_retries_stop_in_time_and_raise_the_last_error() -> None:
@@ -200,7 +200,7 @@ def test_permanent_errors_are_not_retried(said: Answer | ContentError, error: ty
     with pytest.raises(error):
         request.generate()
     assert len(request.model.asked) == 1
-    assert request.purse.left >= 1_000_000 - 2
+    assert request.budget.left >= 1_000_000 - 2
 
 
 def test_no_call_is_made_above_the_budget() -> None:

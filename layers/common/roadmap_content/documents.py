@@ -27,7 +27,7 @@ class UndecodableError(ValueError):
     """JSON that Python cannot decode, although PostgreSQL stores it."""
 
 
-def decode(text: str) -> Any:  # noqa: ANN401 - JSON of anybody
+def decode(text: str) -> Any:  # noqa: ANN401 - any JSON value
     """Decode JSON of another writer, from a column of type `json`.
 
     A whole number with more digits than Python can read becomes an infinite float.

@@ -100,7 +100,7 @@ def compare(function: Function, reached: Reached) -> Iterator[Finding]:
         if operation in NEEDS:
             needed |= NEEDS[operation]
         else:
-            yield Finding(place, f"nobody has said what {operation.service}.{operation.method} needs")
+            yield Finding(place, f"{operation.service}.{operation.method} is not listed in NEEDS")
     if function.keeps_failures:
         needed.add("sqs:SendMessage")
     possible = needed.union(RUNTIME, *(MAY_NEED[action] for action in needed if action in MAY_NEED))

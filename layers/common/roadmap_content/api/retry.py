@@ -156,9 +156,9 @@ def _names_a_failure(framework: Framework) -> bool:
 
 def _nothing_missing(services: Services, task: Task, deadline: Deadline) -> RetryAnswer:
     """Correct the records if they differ from the tables: the case of the bug report."""
-    settled = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline)
-    message = f"; put right: {', '.join(settled.changed)}" if settled.changed else ""
-    return _answer(task, (), settled.status, f"nothing is missing{message}")
+    result = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline)
+    message = f"; corrected: {', '.join(result.changed)}" if result.changed else ""
+    return _answer(task, (), result.status, f"nothing is missing{message}")
 
 
 def _answer(

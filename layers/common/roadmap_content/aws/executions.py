@@ -84,7 +84,7 @@ class Executions:
                 input=json.dumps({"task_id": task_id, "attempt": attempt}),
             )
         except self._client.exceptions.ExecutionAlreadyExists:
-            return  # it started and is over already: nobody else has its name
+            return  # it has ended already: the name identifies the attempt
         except (BotoCoreError, ClientError) as error:
             raise ExecutionsUnavailableError(f"StartExecution: {_code_of(error)}") from error
 

@@ -46,7 +46,7 @@ def read_time(value: str) -> datetime:
         return datetime(1, 1, 2, tzinfo=zone) if past else datetime(9999, 12, 30, tzinfo=zone)
 
 
-def read_json(value: str) -> Any:  # noqa: ANN401 - JSON of anybody
+def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
     """Read JSON. A document that Python cannot decode is `None`: an error here would lose the connection."""
     try:
         return decode(value)

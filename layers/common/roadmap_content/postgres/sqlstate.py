@@ -60,8 +60,8 @@ def is_transient(sqlstate: str) -> bool:
 def is_about_content(sqlstate: str) -> bool:
     """Whether the refused row's own values are known to be the reason.
 
-    A foreign key or a unique constraint also concerns other rows: the next attempt may succeed. Of a code
-    that says nothing about values, nobody knows whether other content would be accepted.
+    A foreign key or a unique constraint also concerns other rows: the next attempt may succeed. For any other
+    code, it is unknown whether other content would be accepted.
     """
     about_values = re.match(_CONTENT_STATES, sqlstate) is not None
     return about_values and sqlstate not in (FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION)

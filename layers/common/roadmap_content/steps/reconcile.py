@@ -234,9 +234,9 @@ def _reconcile_task(
         )
     except TaskNotFoundError:
         return None  # the product deleted it meanwhile
-    if not settled.changed:
+    if not result.changed:
         return None
-    return Repair(task_id=task_id, status=settled.status, changed=settled.changed)
+    return Repair(task_id=task_id, status=result.status, changed=result.changed)
 
 
 def _record_refusal(services: Services, task_id: str, error: ContentError, deadline: Deadline) -> None:

@@ -77,7 +77,7 @@ class Staging:
         """Stage an item. Overwrites staged content.
 
         Raises:
-            InvalidContentError: it has more than `MAX_STAGED` bytes, and nobody would read it.
+            InvalidContentError: it has more than `MAX_STAGED` bytes, which no step would read.
         """
         body = json.dumps(content).encode()
         if len(body) > MAX_STAGED:

@@ -187,7 +187,7 @@ def read_user_request(connection: Connection, task_id: str) -> object:
     return _decoded(connection.scalar(REQUEST, {"task_id": task_id}))
 
 
-def _decoded(column: str | None) -> Any:  # noqa: ANN401 - JSON of anybody
+def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value
     """The decoded value of a json column; `None` if another system wrote one that cannot be decoded."""
     try:
         return None if column is None else decode(column)
