@@ -208,18 +208,18 @@ def test_no_call_is_made_above_the_budget() -> None:
     with pytest.raises(PermanentError, match="exhausted"):
         request.generate()
     assert request.model.asked == []
-    assert request.purse.left == 900
+    assert request.budget.left == 900
 
 
 def test_throttled_calls_are_no_tries_and_cost_nothing() -> None:
     throttled = ModelThrottledError("ThrottlingException: quota")
     request = ItemRequest(*[throttled] * (3 * MAX_TRIES), GOOD)
     assert request.generate().model_dump(mode="json") == GOOD.output
-    assert request.purse.left == 1_000_000 - 150
+    assert request.budget.left == 1_000_000 - 150
 
 
 def test_a_quota_that_stays_exhausted_is_named_when_the_time_is_up() -> None:
     request = ItemRequest(ModelThrottledError("ThrottlingException: quota"), seconds=100)
     with pytest.raises(ModelThrottledError, match="quota"):
         request.generate()
-    assert request.purse.left == 1_000_000
+    assert request.budget.left == 1_000_000

@@ -229,7 +229,7 @@ def _reconcile_task(
                 record_check(connection, task_id)
 
         run_end = RunEnd(error=_what_ended(task, request.detail))
-        settled = finalize_attempt(
+        result = finalize_attempt(
             services, task_id, task.attempt, run_end, deadline, first=first, dry_run=request.dry_run
         )
     except TaskNotFoundError:
