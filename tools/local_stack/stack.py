@@ -145,7 +145,7 @@ class LocalStack:
 
     @classmethod
     def down(cls, directory: Path = LOCAL, *, forget: bool = False) -> bool:
-        """Stop whatever runs of a detached stack; say whether anything ran. `forget` removes its data.
+        """Stop all running parts of a detached stack; return whether any ran. `forget` removes its data.
 
         A database in the server of `DATABASE_URL` is dropped in any case.
         """
@@ -322,7 +322,7 @@ def _read_record(directory: Path) -> dict[str, Any] | None:
 
 
 def _copy_kept_content(s3: "S3Client", bucket: str) -> None:
-    """Copy what the last stack's content bucket holds into this stack's: each stack names its bucket anew."""
+    """Copy the previous stack's content into this stack's bucket. Each stack has a new bucket name."""
     for other in s3.list_buckets()["Buckets"]:
         name = other["Name"]
         if name == bucket or not name.startswith(_CONTENT_BUCKET):
@@ -333,14 +333,14 @@ def _copy_kept_content(s3: "S3Client", bucket: str) -> None:
 
 
 def _remove_data(directory: Path) -> None:
-    """Remove what a stack kept, but for the cloud's log: it says why a stack that failed did."""
+    """Remove the data of a stack except for the cloud's log, which explains a failed start."""
     _remove_temporary(directory, {})
     for data in (directory / "postgres", directory / "cloud/objects"):
         shutil.rmtree(data, ignore_errors=True)
 
 
 def _remove_temporary(directory: Path, record: Mapping[str, Any]) -> None:
-    """Remove the record of a stack, what each stack makes anew, and the buckets that it has copied."""
+    """Remove the record of a stack, its temporary files, and the copied buckets."""
     _record_file(directory).unlink(missing_ok=True)
     objects = directory / "cloud/objects"
     copied = objects.glob(f"*/{_CONTENT_BUCKET}*") if record else ()

@@ -86,11 +86,11 @@ PARAMETERS = {"BatchSize": "2", "MaxConcurrency": "4"}
 """Of the demo's stack: batches of 20 staged concepts, so that a lost one is a part of its roadmap."""
 
 NOT_GENERATED = slice(-10, -6)
-"""The concepts of the sample whose resources the product has not generated yet; the first run does."""
+"""Concepts of the sample without resources. The first run generates them."""
 
 
 def run_demo(bundle_file: Path | None, *, keep: bool = False) -> None:
-    """Tell the story, and print what came of it as one JSON object.
+    """Run the demonstration, and print its result as one JSON object.
 
     With `keep`, the stack is the one that `roadmap up` would start: it stays, and `roadmap down` stops it.
     """

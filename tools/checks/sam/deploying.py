@@ -38,7 +38,7 @@ _AFTER = 'result.model_dump(mode="json") | {"layer": "changed"}'
 
 
 class Alias(NamedTuple):
-    """What a function's alias runs."""
+    """The version, layers and settings behind a function's alias."""
 
     version: str
     release: str
@@ -137,7 +137,7 @@ class Releases:
         return [event.get("ResourceStatusReason", "") for event in events]
 
     def aliases(self) -> dict[str, Alias]:
-        """What each function's alias runs."""
+        """The `Alias` of each function."""
         return dict(self._aliases())
 
     def _aliases(self) -> Iterator[tuple[str, Alias]]:

@@ -33,7 +33,7 @@ _SHORTEST_ANSWER = 2.0
 
 
 class DataRefusedError(PermanentError):
-    """PostgreSQL refused a row or a statement; `sqlstate` says why."""
+    """PostgreSQL refused a row or a statement; `sqlstate` is the reason."""
 
     code = "DataRefused"
 

@@ -44,7 +44,7 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     """Raise until the execution is redriven; then claim a new attempt, or end if nothing is missing.
 
     Raises:
-        ContentIncomplete: the run has not been redriven since it was planned; names what is missing.
+        ContentIncomplete: the run has not been redriven since it was planned; counts the missing items.
         ClaimRefusedError: another execution is at work on the task.
         StaleAttemptError: the execution is over, and this is delivered late.
         DatabaseUnavailableError: trying again may help.

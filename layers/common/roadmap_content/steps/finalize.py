@@ -131,8 +131,8 @@ def finalize_attempt(
 ) -> FinalizeResult:
     """Make `framework_data`, the task's status and its failures equal to what follows from the tables.
 
-    Settled twice, or by whomever, it comes out the same: what says so already is not written, and a newer
-    attempt's task is not touched. `first` comes first in the transaction. With `dry_run`, nothing is written.
+    Idempotent: unchanged values are not written, and a task of a newer attempt is not changed. `first` runs
+    first in the transaction. With `dry_run`, nothing is written.
 
     Raises:
         TaskNotFoundError: the task does not exist.

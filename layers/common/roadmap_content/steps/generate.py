@@ -73,9 +73,9 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     """Stage every item of a batch so that it can be saved; record the items that failed.
 
     Raises:
-        StaleAttemptError: the attempt is over, or not this execution's: it may not cost anything any more.
-        DatabaseUnavailableError, StorageUnavailableError: nothing is known of the batch. What is staged
-            can be saved all the same, and the state machine goes on to do so.
+        StaleAttemptError: the attempt is over or belongs to another execution: it must not cause costs.
+        DatabaseUnavailableError, StorageUnavailableError: the batch was not processed. Its staged items can
+            still be saved, and the state machine continues with Save.
     """
     plan, batch = request.plan, request.batch
     report = _staged_already(batch) if batch.staged else _prepare(request, services, deadline)

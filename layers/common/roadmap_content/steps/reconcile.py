@@ -1,9 +1,9 @@
 """Reconcile: finalize tasks whose execution ended without Finalize, and repair drifted projections.
 
-A state machine cannot catch its own timeout, an abort or the loss of its finalizer; and between a claim and
-StartExecution a process may die, of which no event tells. So the end of an execution is acted on when it is
-told, and a sweep looks for what was never told. It also compares each finished task with the
-tables, every quarter of an hour.
+A state machine cannot catch its own timeout, an abort or the loss of Finalize, and a process may die between
+the claim and StartExecution, without an event. Therefore the end event of an execution is handled, and a
+scheduled sweep finds tasks without an event. A sweep also compares each finished task with the tables, every
+quarter of an hour.
 """
 
 import time
@@ -39,13 +39,13 @@ from ..tasks.task import (
 from .finalize import RunEnd, finalize_attempt
 
 PAGE = 100
-"""Tasks that are read at once. A sweep goes on with the next page while it has time."""
+"""Tasks per page. A sweep continues with the next page while it has time."""
 
 DRIFT_INTERVAL = timedelta(minutes=15)
-"""How often the schedule has a finished task compared with the tables."""
+"""The interval in which a scheduled sweep compares a finished task with the tables."""
 
 TASK_SECONDS = 12.0
-"""A task's share of the time. A sweep that has less left begins no other task."""
+"""The time limit per task. A sweep with less time left starts no further task."""
 
 
 class ExecutionEnd(Payload):
@@ -72,7 +72,7 @@ class ReconcileRequest(Payload):
     detail: ExecutionEnd | None = None
     dry_run: bool = False
     time: AwareDatetime | None = None
-    """When the schedule asked. A person, who leaves it out, has all finished tasks checked."""
+    """The time of a scheduled sweep. Without it, all finished tasks are checked."""
 
     @field_validator("detail", mode="before")
     @classmethod
@@ -120,7 +120,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         prune_events(services, deadline)
     checked = 0
     finished = True
-    # Whoever holds a lock may have let go by the end: those tasks come again, once.
+    # Tasks that were locked are tried once more at the end: their locks may have been released.
     for task_id in chain(_tasks(request, services, deadline), locked):
         if checked and deadline.remaining < TASK_SECONDS:
             finished = False
@@ -240,7 +240,7 @@ def _reconcile_task(
 
 
 def _record_refusal(services: Services, task_id: str, error: ContentError, deadline: Deadline) -> None:
-    """Record what keeps a task from being reconciled. Its next turn comes all the same."""
+    """Record the error that prevented the reconciliation of a task. It is checked again in its next turn."""
 
     def record(connection: Connection) -> None:
         record_check(connection, task_id, error.code, str(error))

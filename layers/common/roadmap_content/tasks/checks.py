@@ -1,6 +1,6 @@
-"""When a task was last checked by a sweep, and what was the matter with it: `content_checks`.
+"""The table `content_checks`: when a sweep last checked a task, and its error.
 
-The order of the last check decides who is next, so that no task is left out however many there are.
+Tasks are checked in the order of their last check, so that every task is reached.
 """
 
 import json
@@ -32,7 +32,7 @@ ON CONFLICT (task_id) DO UPDATE SET
 
 
 def due_tasks(connection: Connection, every: timedelta, seen: Collection[str], limit: int) -> Sequence[str]:
-    """The finished tasks that were not checked for so long, the longest first, without those in `seen`."""
+    """The finished tasks that are due for a check, the longest wait first, without those in `seen`."""
     parameters = {"every": every.total_seconds(), "seen": json.dumps(list(seen)), "limit": limit}
     return connection.scalars(DUE, parameters).all()
 

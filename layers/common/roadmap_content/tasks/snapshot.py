@@ -1,4 +1,4 @@
-"""A task with its framework and what is saved and missing, read in one transaction."""
+"""A task with its framework and its saved and missing items, read in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
