@@ -32,7 +32,7 @@ from roadmap_content.tasks.listing import TaskFilter
 from roadmap_content.tasks.task import read_task
 
 DELIVERY_SECONDS = 7.5
-"""The time for events before the answer. The sweep sends what is not sent in it."""
+"""The time limit for sending events before the response. The sweep sends the rest."""
 
 preload_for_snapstart()
 services = Services()

@@ -13,7 +13,7 @@ FOLDERS = ("layers", "tools", "functions")
 RELATIVE_WORDS = re.compile(
     r"\b(who|what|whoever|whatever|wherever|whose|says|said|told|tells)\b", re.IGNORECASE
 )
-MAX_PER_10_000 = 25
+MAX_PER_10_000 = 40
 """In well-known libraries these words are 2 to 10 of 10,000 words of docstrings."""
 
 

@@ -2,7 +2,7 @@
 
 An event is inserted in the transaction that causes it, so that none is sent for a change that was rolled
 back. It is sent after the commit, by the invocation that recorded it or else by the next one or the sweep: at
-least once. Its id follows from what happened: a step that runs twice records it once.
+least once. Its id is derived from its content, so that a repeated step records it once.
 """
 
 import json
@@ -35,7 +35,7 @@ KEPT_DAYS = 7
 
 
 class DetailType(StrEnum):
-    """What happened."""
+    """The types of events."""
 
     ATTEMPT_STARTED = "Attempt Started"
     CONCEPT_COMPLETED = "Concept Completed"
@@ -51,7 +51,7 @@ class Event(NamedTuple):
     detail_type: DetailType
     data: Mapping[str, Any]
     identity: tuple[object, ...]
-    """What tells it from other events of its type."""
+    """The values that identify the event among those of its type."""
 
     @property
     def task_id(self) -> str | None:
@@ -189,7 +189,7 @@ def detail_of(event: Event, time: datetime) -> dict[str, Any]:
 
 
 def record_events(services: Services, connection: Connection, events: Iterable[Event]) -> None:
-    """Record events in the transaction that causes them. Without a bus, nobody is told and none is kept."""
+    """Record events in the transaction that causes them. Does nothing if no event bus is configured."""
     if not services.settings.event_bus:
         return
     now = datetime.now(UTC)
@@ -207,8 +207,8 @@ def record_events(services: Services, connection: Connection, events: Iterable[E
 
 
 def deliver_events(services: Services, deadline: Deadline) -> int:
-    """Send what waits in the outbox, for as long as there is time; the number of events sent. Never raises
-    for what EventBridge or PostgreSQL did: the next invocation, or the sweep, sends the rest.
+    """Send the events in the outbox while time is left; return the number of events sent. Does not raise errors
+    of EventBridge or PostgreSQL: the next invocation or the sweep sends the rest.
     """
     if not services.settings.event_bus:
         return 0

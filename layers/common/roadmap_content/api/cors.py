@@ -15,7 +15,7 @@ _PREFLIGHT = {
 
 
 def is_preflight(event: Mapping[str, Any]) -> bool:
-    """Whether a browser asks what it may send."""
+    """Whether a request is a CORS preflight."""
     return event.get("httpMethod") == "OPTIONS"
 
 

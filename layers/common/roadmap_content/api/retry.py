@@ -122,7 +122,7 @@ def _give_up(services: Services, claimed: Task, deadline: Deadline) -> None:
 def _read(
     services: Services, task_id: str, user_id: str | None, deadline: Deadline, *, take_over: bool
 ) -> TaskSnapshot:
-    """Read the user's task, if an attempt may be started. What `framework_data` claims is only logged."""
+    """Read the user's task if an attempt may be started. Statuses in `framework_data` are only logged."""
 
     def read(connection: Connection) -> TaskSnapshot:
         task = read_task(connection, task_id, user_id)

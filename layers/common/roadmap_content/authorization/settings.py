@@ -19,7 +19,7 @@ class AuthorizationSettings:
     """Accept tokens of `issuer` for `audiences`. Exactly one of `jwks_url` and `secret_arn` is set."""
 
     issuer: str | None
-    """`None`: the tokens have no issuer. The shared secret alone shows who signed them."""
+    """`None`: the tokens have no issuer. Then only the shared secret identifies the signer."""
 
     audiences: tuple[str, ...]
     """A token must name at least one of them."""

@@ -48,10 +48,10 @@ class EventBus:
         )
 
     def put(self, entries: Sequence[Entry]) -> list[str]:
-        """Send events; the ids of those that EventBridge has taken.
+        """Send events; return the ids of those that EventBridge accepted.
 
         Raises:
-            EventBusUnavailableError: a request failed. What it took is sent again.
+            EventBusUnavailableError: a request failed. Its events are sent again.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 

@@ -68,7 +68,7 @@ def project_concept_metadata(
     concept_ids: Iterable[str],
     current: Mapping[ContentType, Mapping[str, Row]],
 ) -> int:
-    """Make the table say what the content tables hold; the number of rows that said otherwise."""
+    """Project the content tables into `concept_metadata`; return the number of changed rows."""
     rows = [concept_row(roadmap_id, concept_id, current) for concept_id in concept_ids]
     return connection.execute(PROJECT, {"rows": json.dumps(rows)}).rowcount
 

@@ -1,7 +1,7 @@
-"""`execution_logs`: the product's table from which its task page draws what happened.
+"""The product's table `execution_logs`, the source of its task page.
 
-Databases without it get no entries. An entry that the table refuses is left out: it is a report, and must not
-cost what it reports.
+Databases without it get no entries. An entry that the table refuses is left out, so that it cannot fail the
+transaction that it reports.
 """
 
 import json

@@ -208,7 +208,7 @@ def _record(
 def _report(
     services: Services, connection: Connection, task: Task, outcome: Outcome, message: str | None
 ) -> None:
-    """Tell what has been recorded: the concepts that an attempt of ours failed at, and the outcome."""
+    """Record the events of the outcome and of the failed concepts, for an attempt of ours."""
     if task.attempt == 0:
         return
     by_concept: dict[str, list[Failure]] = {}

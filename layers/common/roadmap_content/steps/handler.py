@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 DELIVERY_SECONDS = 10.0
-"""The time for events at an invocation's end. The sweep sends what is not sent in it."""
+"""The time limit for sending events at an invocation's end. The sweep sends the rest."""
 
 Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
@@ -50,7 +50,7 @@ def step_handler(
 
 
 def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
-    """What an event names of its work, for every log line of the invocation."""
+    """The ids in an event, for every log line of the invocation."""
     run, plan, batch = (event.get(part) or {} for part in ("input", "plan", "batch"))
     if not all(isinstance(part, dict) for part in (run, plan, batch)):
         return {}

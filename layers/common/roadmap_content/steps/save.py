@@ -221,7 +221,7 @@ class Saver:
         return failures
 
     def _report(self, connection: Connection, ready: Sequence[Ready], failures: Sequence[Failure]) -> None:
-        """Tell what the transaction brings about: the batch, and the concepts that are complete with it."""
+        """Record the events of the batch and of the concepts that it completes."""
         plan, batch = self._plan, self._batch
         lost = {failure.item for failure in failures}
         saved = {entry.item.concept_id: entry.name for entry in ready if entry.item not in lost}

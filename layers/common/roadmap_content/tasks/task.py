@@ -111,7 +111,7 @@ WHERE t.task_id = :task_id
 
 
 class ProductWork(NamedTuple):
-    """What a task's row and the audit trail show of work that is not ours."""
+    """Signs of the product's own work on a task, in the task's row and the audit trail."""
 
     queue_id: str | None
     """The task's id in the product's queue (`celery_task_id`); `None` in a database that has no queue."""
@@ -215,7 +215,7 @@ def why_stopped(connection: Connection, task_id: str) -> str | None:
 
 
 def read_product_work(connection: Connection, task_id: str) -> ProductWork:
-    """Read what shows whether the product is at work on a task."""
+    """Read the signs of the product's own work on a task."""
     row = connection.execute(PRODUCT_WORK, {"task_id": task_id}).one()
     return ProductWork(row.queue_id, row.attempt_ended)
 
