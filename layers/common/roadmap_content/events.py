@@ -207,8 +207,9 @@ def record_events(services: Services, connection: Connection, events: Iterable[E
 
 
 def deliver_events(services: Services, deadline: Deadline) -> int:
-    """Send the events in the outbox while time is left; return the number of events sent. Does not raise errors
-    of EventBridge or PostgreSQL: the next invocation or the sweep sends the rest.
+    """Send the events in the outbox while time is left; return the number of events sent.
+
+    Errors of EventBridge and PostgreSQL are not raised: the next invocation or the sweep sends the rest.
     """
     if not services.settings.event_bus:
         return 0
