@@ -49,9 +49,9 @@ class RememberedObjects:
         name = repr(sorted(arguments.items()))
         if name not in self._answers:
             answer = self._client.get_object(**arguments)
-            self._answers[name] = answer["Body"].read(), answer["Metadata"]
-        body, metadata = self._answers[name]
-        return {"Body": io.BytesIO(body), "Metadata": metadata}
+            self._answers[name] = answer["Body"].read(), answer
+        body, answer = self._answers[name]
+        return {**answer, "Body": io.BytesIO(body)}
 
 
 @pytest.fixture
