@@ -301,9 +301,11 @@ def test_selected_tasks_are_healed_after_a_preview_and_for_a_reason(console: Con
     dialog.get_by_role("button", name="Start the recovery").click()
     expect(dialog).to_contain_text("Give a reason")
     dialog.get_by_label("Reason").fill("after the outage")
-    with page.expect_request(lambda request: request.method == "POST") as sent:
+    dialog.get_by_label("Tasks per minute").fill("120")
+    with page.expect_request(lambda request: '"dry_run":false' in (request.post_data or "")) as sent:
         dialog.get_by_role("button", name="Start the recovery").click()
     body = json.loads(sent.value.post_data or "{}")
     assert body["filter"] == {"task_ids": [task_id(0), task_id(1)]}
     assert (body["reason"], body["dry_run"], body["canary"]) == ("after the outage", False, 5)
+    assert body["rate_per_minute"] == 120
     page.wait_for_url(re.compile("#/recoveries/rec-0"))

@@ -18,7 +18,8 @@ function useRequest() {
   );
   /** @param {() => Promise<any>} send @returns {Promise<any>} the answer, or null */
   const run = async (send) => {
-    setState({ busy: true, answer: null, error: null });
+    // What is shown stays until it is replaced: a button under the pointer must not go away.
+    setState((before) => ({ busy: true, answer: before.answer, error: null }));
     try {
       const answer = await send();
       setState({ busy: false, answer, error: null });
