@@ -108,6 +108,9 @@ faults-long: $(INSTALLED) ## The same with 1,000 histories.
 mutants: $(INSTALLED) ## Take each of nine guards out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
 
+drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line.
+	$(RUN)/python -m tests.faults.drill
+
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
 	$(RUN)/python -m tests.faults.chaos
 

@@ -298,6 +298,7 @@ content_recovery_tasks = Table(
     Column("started_at", DateTime),
     Column("ended_at", DateTime),
     Column("groups_before", JSON),
+    Column("same_failures", Boolean),
     Column("tokens", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("recovery_id", "task_id"),
     Index("content_recovery_task_by_position", "recovery_id", "position"),

@@ -26,8 +26,8 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """
     try:
         settings = AuthorizationSettings.from_environment(os.environ)
-        user_id = authenticate(event.get("authorizationToken"), settings)
-        return allow(user_id, event.get("methodArn"))
+        identity = authenticate(event.get("authorizationToken"), settings)
+        return allow(identity.user_id, event.get("methodArn"), identity.context)
     except UnauthorizedError as refusal:
         logger.warning("request_refused", extra={"reason": refusal.reason})
         raise

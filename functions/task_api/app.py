@@ -16,6 +16,7 @@ from roadmap_content.api.http import Api, answered, naive_utc, refused, respond
 from roadmap_content.api.identity import Identity, identity_of
 from roadmap_content.api.item_detail import ItemDetail
 from roadmap_content.api.item_map import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemMap
+from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.refusals import TASK_ID, USER_ID
 from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.api.task_detail import TaskDetail, read_detail
@@ -205,7 +206,11 @@ def get_health() -> Health:
 @app.post(
     "/api/v1/tasks/<task_id>/retry",
     summary="Retry a task's missing items",
-    responses=answered(RetryAnswer, s200="Nothing is missing", s202="An attempt has been started")
+    responses=answered(
+        RetryAnswer,
+        s200="Nothing is missing; with dry_run, a RetryPreview",
+        s202="An attempt has been started",
+    )
     | refused(403, 404, 409, 422, 503),
 )
 def post_retry(
@@ -214,10 +219,13 @@ def post_retry(
     force_checkpoint: Checkpoint = False,
     take_over: TakeOver = False,
     reason: Reason = None,
-) -> Response[RetryAnswer]:
+    dry_run: Annotated[bool, Query(description="Answer what a retry would do, and start nothing.")] = False,
+) -> Response[Any]:
     """Start a new attempt for the items that are missing from the content tables."""
     caller = api.caller
     user = caller.changes_for(user_id)
+    if dry_run:
+        return respond(200, preview_retry(services, task_id, user, api.deadline))
     if force_checkpoint:
         start = AttemptStart(caller.actor, Cause.CHECKPOINT, reason)
         answer = redrive_task(services, task_id, user, api.deadline, start)

@@ -132,6 +132,7 @@ CREATE TABLE content_recovery_tasks (
     started_at timestamp,
     ended_at timestamp,
     groups_before json,
+    same_failures boolean,
     tokens bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (recovery_id, task_id)
 );

@@ -1,4 +1,4 @@
-"""The oracle: checks the invariants I1–I7 and names the items that break them.
+"""The oracle: checks the invariants I1–I7 and I9 and names the items that break them.
 
 It shares no code with the product: its SQL, its reading of the bucket and its expectations of a task's row
 follow from the design document alone. It keeps earlier snapshots, because "never lost" and "only grow"
@@ -55,6 +55,9 @@ SELECT json_build_object(
     }
     'failures', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_failures t
         WHERE task_id = :task_id),
+    'attempts', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_attempts t
+        WHERE task_id = :task_id),
+    'current_failures', (SELECT coalesce(sum(items), 0) FROM content_task_failures WHERE task_id = :task_id),
     'others', json_build_object({
         ",".join(
             f"'{table}', (SELECT coalesce(json_agg(CAST(row_to_json(t) AS text)), '[]') FROM {table} t "
@@ -136,6 +139,8 @@ class TaskSnapshot(NamedTuple):
     concepts: dict[str, Row]
     rows: dict[str, list[Row]]
     failures: list[Row]
+    attempts: list[Row]
+    current_failures: int
     objects: dict[str, str]
     """The objects in the bucket: digest by key."""
 
@@ -195,9 +200,9 @@ class Oracle:
         return [*self._i3(now), *self._i4(now), *self._i5(now), *self._i6(now), *self._generated(now)]
 
     def at_rest(self) -> list[Broken]:
-        """Checks for when no execution runs and the records are reconciled: I1, I2."""
+        """Checks for when no execution runs and the records are reconciled: I1, I2, I9."""
         now = self.look()
-        return [*self._i1(now), *self._i2(now)]
+        return [*self._i1(now), *self._i2(now), *self._i9(now)]
 
     def healed(self) -> list[Broken]:
         """Checks for after one retry or redrive without a fault: I7."""
@@ -364,6 +369,27 @@ class Oracle:
         if now.task["status"] not in ("completed", "cancelled"):
             yield Broken("I7", f"status is {now.task['status']}: {now.task['error_message']}")
 
+    def _i9(self, now: TaskSnapshot) -> Iterator[Broken]:
+        numbers = [row["attempt"] for row in now.attempts]
+        if numbers != list(range(1, now.task["attempt"] + 1)):
+            yield Broken("I9", f"attempt {now.task['attempt']} has these audit rows", tuple(numbers))
+        missing = Counter(kind for _, kind in now.missing())
+        for row in now.attempts:
+            if row["ended_at"] is None:
+                yield Broken("I9", f"attempt {row['attempt']} is over and has no end")
+            for kind in TYPES if row["planned"] else ():
+                planned, saved, failed = (row[name][kind] for name in ("planned", "saved", "failed"))
+                if planned != saved + failed:
+                    yield Broken(
+                        "I9", f"attempt {row['attempt']} does not add up", (kind, planned, saved, failed)
+                    )
+                if row["attempt"] == now.task["attempt"] and failed != min(planned, missing[kind]):
+                    yield Broken("I9", f"attempt {row['attempt']} says {failed} of {kind} failed")
+        if now.attempts and now.current_failures != sum(missing.values()):
+            yield Broken(
+                "I9", f"{now.current_failures} current failures of {sum(missing.values())} missing items"
+            )
+
     def _generated(self, now: TaskSnapshot) -> Iterator[Broken]:
         """The second half of I7: an item is generated only if it was never staged, and again after each
         rejection.
@@ -390,7 +416,15 @@ class Oracle:
         rows = {kind: now[kind] for kind in TYPES}
         others = now["others"]
         return TaskSnapshot(
-            now["task"], now["framework"], concepts, rows, now["failures"], self.objects(), others
+            now["task"],
+            now["framework"],
+            concepts,
+            rows,
+            now["failures"],
+            now["attempts"],
+            now["current_failures"],
+            self.objects(),
+            others,
         )
 
     def objects(self) -> dict[str, str]:

@@ -240,3 +240,24 @@ def test_a_task_says_what_its_reader_may_do(pipeline: Pipeline, get: Get) -> Non
     assert as_viewer["actions"] == {"retry": False, "cancel": False, "checkpoint": False}
     assert as_owner["title"] == "A roadmap"
     assert get("/me", roles="owner,operator").body["roles"] == ["operator", "owner"]
+
+
+def test_a_preview_of_a_retry_tells_staged_from_missing(pipeline: Pipeline, task_api: ModuleType) -> None:
+    ids = concept_ids(3)
+    bundle = bundle_of(ids)
+    del bundle["content"][2]["quiz"]
+    pipeline.load(bundle)
+    answer = request(task_api, "POST", "/api/v1/tasks/t-1/retry", {"dry_run": "true"})
+    assert answer.status == 200, answer
+    assert answer.body["staged"] == {"tutorial": 3, "resources": 3, "quiz": 2}
+    assert answer.body["to_generate"] == {"tutorial": 0, "resources": 0, "quiz": 1}
+    assert (answer.body["total_items"], answer.body["estimate_basis"]) == (9, "none")
+    assert answer.body["estimated_tokens"] is None
+    assert pipeline.task()["attempt"] == 0
+    pipeline.execute(
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, generated, tokens)"
+        " VALUES ('t-1', 1, 'auto', 'automatic', 'ended', :generated, 500)",
+        generated=json.dumps({"tutorial": 1, "resources": 0, "quiz": 1}),
+    )
+    answer = request(task_api, "POST", "/api/v1/tasks/t-1/retry", {"dry_run": "true"})
+    assert (answer.body["estimated_tokens"], answer.body["estimate_basis"]) == (250, "task")

@@ -50,12 +50,19 @@ def test_every_function_has_its_own_role() -> None:
     assert roles == [logical_id.replace("Function", "Role") for logical_id in FUNCTIONS]
 
 
-def test_the_state_machine_may_only_invoke_the_aliases_that_it_uses() -> None:
-    (machine,) = resources("AWS::Serverless::StateMachine").values()
+@pytest.mark.parametrize(
+    ("logical_id", "role"),
+    [
+        ("SaveContentStateMachine", "SaveContentRole"),
+        ("RecoverTasksStateMachine", "RecoverTasksMachineRole"),
+    ],
+)
+def test_a_state_machine_may_only_invoke_the_aliases_that_it_uses(logical_id: str, role: str) -> None:
+    machine = resources("AWS::Serverless::StateMachine")[logical_id]
     substitutions = machine["DefinitionSubstitutions"]
     aliases = [value for name, value in substitutions.items() if name.endswith("Function")]
     assert aliases == [{"Ref": f"{name}.Alias"} for name in substitutions if name.endswith("Function")]
-    policy = TEMPLATE["Resources"]["SaveContentRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    policy = TEMPLATE["Resources"][role]["Properties"]["Policies"][0]["PolicyDocument"]
     invoke = [each for each in policy["Statement"] if each["Action"] == "lambda:InvokeFunction"]
     assert [each["Resource"] for each in invoke] == [aliases]
 
@@ -83,8 +90,8 @@ def test_logs_are_encrypted_and_have_a_retention(logical_id: str) -> None:
 
 
 def test_the_state_machine_logs_no_content() -> None:
-    (machine,) = resources("AWS::Serverless::StateMachine").values()
-    assert machine["Logging"]["IncludeExecutionData"] is False
+    for machine in resources("AWS::Serverless::StateMachine").values():
+        assert machine["Logging"]["IncludeExecutionData"] is False
 
 
 def test_objects_that_a_redrive_needs_are_kept_for_90_days() -> None:
@@ -111,6 +118,9 @@ def test_every_alarm_notifies_the_topic() -> None:
         "DeadLettersAlarm",
         "ApiErrorsAlarm",
         "SaverThrottlesAlarm",
+        "RecoveriesStoppedAlarm",
+        "RecoveriesTakenUpAlarm",
+        "AutomaticAttemptsRefusedAlarm",
     }
     assert all(alarm["AlarmActions"] == alarm["OKActions"] == told for alarm in alarms.values())
     assert all(alarm["TreatMissingData"] == "notBreaching" for alarm in alarms.values())
@@ -122,7 +132,14 @@ def test_alarms_use_metrics_that_exist() -> None:
         for alarm in resources("AWS::CloudWatch::Alarm").values()
         if alarm["Namespace"] == NAMESPACE
     }
-    assert watched == {Metric.ITEMS_MISSING, Metric.TASKS_REPAIRED, Metric.DATABASE_ERRORS}
+    assert watched == {
+        Metric.ITEMS_MISSING,
+        Metric.TASKS_REPAIRED,
+        Metric.DATABASE_ERRORS,
+        Metric.RECOVERIES_STOPPED,
+        Metric.RECOVERIES_TAKEN_UP,
+        Metric.AUTOMATIC_ATTEMPTS_REFUSED,
+    }
 
 
 def test_the_dashboard_shows_exactly_the_existing_metrics() -> None:

@@ -1,5 +1,7 @@
 """An HTTP client of the API."""
 
+import json
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from roadmap_content.client import HttpAnswer as Answer
@@ -19,14 +21,19 @@ class Api:
         self,
         method: str,
         path: str,
-        query: dict[str, str],
+        query: Mapping[str, str | Sequence[str]],
         *,
         token: str | None = None,
         body: bytes | None = None,
     ) -> Answer:
         """Send a request with this user's token or another one."""
-        url = f"{self.url}{path}?{urlencode(query)}"
+        url = f"{self.url}{path}?{urlencode(query, doseq=True)}"
         return send(method, url, self.token if token is None else token, body)
+
+    def send(self, method: str, path: str, document: object = None, **query: str | Sequence[str]) -> Answer:
+        """Send a request below `/api/v1`, with a JSON document or without."""
+        body = None if document is None else json.dumps(document).encode()
+        return self.request(method, f"/api/v1{path}", query, body=body)
 
     def retry(self, task_id: str, **query: str) -> Answer:
         """Retry a task's missing items."""

@@ -9,11 +9,23 @@ from typing import Annotated
 
 import typer
 
-from roadmap_command.commands import connect, content, demo, history, repair, runs, stack, tasks
+from roadmap_command.commands import (
+    connect,
+    content,
+    demo,
+    doctor,
+    history,
+    operate,
+    recoveries,
+    repair,
+    runs,
+    stack,
+    tasks,
+)
 from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
-GROUPS = (stack, content, runs, tasks, history, repair, connect, demo)
+GROUPS = (stack, content, runs, tasks, history, operate, recoveries, doctor, repair, connect, demo)
 """The modules with commands, in the order in which `roadmap --help` lists them."""
 
 app = typer.Typer(

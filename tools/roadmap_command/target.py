@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from local_stack.stack import LocalStack
 
+OPERATOR = "operator"
+"""The user of the tokens that the local stack signs for operators."""
+
 
 @dataclass
 class Target:
@@ -38,6 +41,9 @@ class Target:
     token: Callable[[str], str]
     """Returns a token for the API for a given user."""
 
+    operator_token: Callable[[], str]
+    """A token for the API that has the operator's scope."""
+
     invoke: Callable[[str, dict[str, Any]], dict[str, Any]]
     """Invokes a function by its logical id with an event."""
 
@@ -50,6 +56,10 @@ class Target:
     def api(self, user_id: str) -> Api:
         """The API for a user."""
         return Api(self.api_url, user_id, self.token(user_id))
+
+    def operator_api(self) -> Api:
+        """The API, for an operator."""
+        return Api(self.api_url, OPERATOR, self.operator_token())
 
     @classmethod
     def named(cls, stack: str | None) -> Self:
@@ -71,6 +81,7 @@ class Target:
             state_machine_arn=stack.state_machine_arn,
             api_url=stack.api_url,
             token=stack.token,
+            operator_token=partial(stack.token, OPERATOR, "content:operate"),
             invoke=partial(_invoke, stack.client("lambda"), stack.functions),
             logs=stack.client("logs"),
             log_group=stack.log_group,
@@ -101,6 +112,7 @@ class Target:
             state_machine_arn=outputs["StateMachineArn"],
             api_url=outputs["ApiUrl"],
             token=_token_of_the_environment,
+            operator_token=partial(_token_of_the_environment, OPERATOR),
             invoke=partial(_invoke, client, functions),
             logs=boto3.client("logs"),
             log_group=f"/aws/lambda/{name}",
@@ -110,7 +122,9 @@ class Target:
 def _token_of_the_environment(_user_id: str) -> str:
     token = os.environ.get("ROADMAP_TOKEN")
     if not token:
-        raise MissingSettingError("ROADMAP_TOKEN is not set: the token of the task's user, for the API")
+        raise MissingSettingError(
+            "ROADMAP_TOKEN is not set: a token for the API, of the task's user or of an operator"
+        )
     return token
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 
 from checks.sam.steps import console, step
 from local_stack.builds import REPOSITORY
@@ -15,7 +16,7 @@ from .statemachine import check_substitutions
 from .variables import check_variables
 
 TEMPLATE = REPOSITORY / "template.yaml"
-DEFINITION = REPOSITORY / "statemachine/save_content.asl.json"
+DEFINITIONS = sorted((REPOSITORY / "statemachine").glob("*.asl.json"))
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
         "cfn-lint": lambda: lint_with_cfn_lint(TEMPLATE),
         "sam validate --lint": lambda: lint_with_sam(TEMPLATE),
         "checkov": lambda: lint_with_checkov(TEMPLATE, template),
-        "asl-validator and statelint": lambda: lint_state_machine(DEFINITION),
+        "asl-validator and statelint": lambda: chain.from_iterable(map(lint_state_machine, DEFINITIONS)),
     }
     found: list[Finding] = []
     for name, check in checks.items():

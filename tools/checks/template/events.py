@@ -9,6 +9,7 @@ from local_stack.template_file import Template
 from roadmap_content.api.callers import caller_of
 from roadmap_content.contracts import BatchRequest, Payload, parse
 from roadmap_content.errors import ContentError
+from roadmap_content.recoveries.advance import AdvanceRequest
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest
 from roadmap_content.steps.finalize import FinalizeRequest
 from roadmap_content.steps.migrate import MigrateRequest
@@ -26,6 +27,7 @@ CONTRACTS: Mapping[str, type[Payload]] = {
     "await_redrive": AwaitRedriveRequest,
     "reconcile_task": ReconcileRequest,
     "migrate_database": MigrateRequest,
+    "recover_tasks": AdvanceRequest,
 }
 """The payload types of the functions that API Gateway does not invoke."""
 
@@ -48,6 +50,7 @@ def check_events(template: Template, folder: Path) -> Iterator[Finding]:
         "authorize_request": _read_token_request,
         "console": lambda event: _require_route(event, template),
         "task_api": lambda event: _read_api_request(event, template),
+        "recovery_api": lambda event: _read_api_request(event, template),
     }
     for name in sorted(names & files):
         path = folder / f"{name}.json"
@@ -81,4 +84,4 @@ def _require_route(event: Mapping[str, Any], template: Template) -> None:
 
 def _read_api_request(event: Mapping[str, Any], template: Template) -> None:
     _require_route(event, template)
-    caller_of(event).reads_for(event["queryStringParameters"]["user_id"])
+    caller_of(event).reads_for((event["queryStringParameters"] or {}).get("user_id"))

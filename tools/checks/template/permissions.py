@@ -77,10 +77,13 @@ OWN: Mapping[str, frozenset[str]] = {
     "secretsmanager:GetSecretValue": frozenset({"${DatabaseSecretArn}", "${JwtSecretArn}"}),
     "sqs:GetQueueAttributes": frozenset({"${DeadLetters.Arn}"}),
     "sqs:SendMessage": frozenset({"${DeadLetters.Arn}"}),
-    "states:DescribeExecution": _EXECUTIONS,
+    "states:DescribeExecution": _EXECUTIONS | {_STATES + ":execution:${AWS::StackName}-recover-tasks:*"},
     "states:RedriveExecution": _EXECUTIONS,
     "states:StopExecution": _EXECUTIONS,
-    "states:StartExecution": frozenset({_STATES + ":stateMachine:${AWS::StackName}-save-content"}),
+    "states:StartExecution": frozenset(
+        _STATES + f":stateMachine:${{AWS::StackName}}-{machine}"
+        for machine in ("save-content", "recover-tasks")
+    ),
 }
 """The resources of this stack by service: one state machine, one bucket by prefixes, and those in parameters.
 """

@@ -25,3 +25,15 @@ class ItemNotFoundError(PermanentError):
     """The roadmap has no such concept."""
 
     code = "ItemNotFound"
+
+
+class RecoveryNotFoundError(PermanentError):
+    """There is no such recovery."""
+
+    code = "RecoveryNotFound"
+
+
+class RecoveryStateError(PermanentError):
+    """The state of the recovery does not permit this."""
+
+    code = "RecoveryState"

@@ -17,7 +17,13 @@ from ..errors import (
     TaskNotFoundError,
     TransientError,
 )
-from .errors import ForbiddenError, InvalidRequestError, ItemNotFoundError
+from .errors import (
+    ForbiddenError,
+    InvalidRequestError,
+    ItemNotFoundError,
+    RecoveryNotFoundError,
+    RecoveryStateError,
+)
 
 TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 """Valid task ids: they must be valid in an execution's name."""
@@ -52,6 +58,8 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     RoadmapNotFoundError: HTTPStatus.CONFLICT,
     InvalidFrameworkError: HTTPStatus.CONFLICT,
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    RecoveryNotFoundError: HTTPStatus.NOT_FOUND,
+    RecoveryStateError: HTTPStatus.CONFLICT,
     ItemNotFoundError: HTTPStatus.NOT_FOUND,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     ContentError: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -1,6 +1,7 @@
 """The response of a Lambda authorizer to API Gateway."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InvalidPayloadError
@@ -8,11 +9,12 @@ from ..errors import InvalidPayloadError
 _METHOD_ARN = re.compile(r"(arn:[\w-]+:execute-api:[\w-]+:\d+:\w+/[\w-]+)/.*", re.ASCII | re.DOTALL)
 
 
-def allow(user_id: str, method_arn: object) -> dict[str, Any]:
+def allow(user_id: str, method_arn: object, context: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A policy that allows `user_id` to call all methods of the API stage of `method_arn`.
 
     All methods, because API Gateway caches the policy per token: a policy for one method would refuse the
-    token's next call to another method. The backend reads `user_id` from the context.
+    token's next call to another method. The backend reads `user_id` and the roles from
+    the context.
 
     Raises:
         InvalidPayloadError: `method_arn` is not the ARN of an API method.
@@ -27,5 +29,5 @@ def allow(user_id: str, method_arn: object) -> dict[str, Any]:
                 {"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{match[1]}/*"},
             ],
         },
-        "context": {"user_id": user_id},
+        "context": dict(context or {"user_id": user_id}),
     }

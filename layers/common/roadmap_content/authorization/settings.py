@@ -30,6 +30,12 @@ class AuthorizationSettings:
     secret_arn: str | None = None
     """The ARN of the secret that is shared with the issuer. Its complete text is the key."""
 
+    operator_scope: str = ""
+    """The scope that permits to see and change all tasks. Empty: no token has it."""
+
+    viewer_scope: str = ""
+    """The scope that permits to see all tasks. Empty: no token has it."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Read JWT_ISSUER, JWT_AUDIENCE (several with commas), and JWT_SECRET_ARN or JWT_JWKS_URL.
@@ -49,8 +55,12 @@ class AuthorizationSettings:
         jwks_url, secret_arn = environ.get("JWT_JWKS_URL"), environ.get("JWT_SECRET_ARN")
         if jwks_url and secret_arn:
             raise MissingSettingError("JWT_JWKS_URL, JWT_SECRET_ARN: both are set; one must go")
+        scopes = {
+            "operator_scope": environ.get("OPERATOR_SCOPE", ""),
+            "viewer_scope": environ.get("VIEWER_SCOPE", ""),
+        }
         if secret_arn:
-            return cls(issuer, audiences, secret_arn=secret_arn)
+            return cls(issuer, audiences, secret_arn=secret_arn, **scopes)
         if issuer is None:
             raise MissingSettingError(
                 f"JWT_ISSUER: {NO_ISSUER!r} needs JWT_SECRET_ARN; public keys are those of an issuer"
@@ -61,7 +71,7 @@ class AuthorizationSettings:
                 f"JWT_JWKS_URL: {jwks_url!r} is not an https URL "
                 "(where it is not set, it follows from JWT_ISSUER; with JWT_SECRET_ARN it is not needed)"
             )
-        return cls(issuer, audiences, jwks_url=jwks_url)
+        return cls(issuer, audiences, jwks_url=jwks_url, **scopes)
 
 
 def _is_trustworthy(url: str) -> bool:

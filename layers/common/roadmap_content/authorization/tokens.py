@@ -1,6 +1,8 @@
 """Verify a bearer token. The token's own claims never choose the key source or the algorithm."""
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import jwt
 
@@ -48,7 +50,13 @@ def bearer_token(authorization: object) -> str:
 
 
 def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
-    """Verify a token's signature, issuer if it has to have one, audience and expiry; return its subject.
+    """Verify a token and return its subject; see `verified_claims`."""
+    subject: str = verified_claims(token, keys, settings)["sub"]
+    return subject
+
+
+def verified_claims(token: str, keys: KeySource, settings: AuthorizationSettings) -> Mapping[str, Any]:
+    """Verify a token and return its claims: signature, issuer if one is set, audience, expiry, subject.
 
     Raises:
         UnauthorizedError: the token is not valid.
@@ -62,7 +70,7 @@ def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
             raise UnauthorizedError("AlgorithmNotAllowed")
         if (key := keys.key_for(header)) is None:
             raise UnauthorizedError("UnknownKey")
-        claims = jwt.decode(
+        claims: dict[str, Any] = jwt.decode(
             token,
             key,
             algorithms=keys.algorithms,
@@ -79,4 +87,4 @@ def verify(token: str, keys: KeySource, settings: AuthorizationSettings) -> str:
     subject: str = claims["sub"]
     if not subject.strip() or unstorable(subject):
         raise UnauthorizedError("UnusableSubject")
-    return subject
+    return claims

@@ -8,6 +8,7 @@ counts attempts from an earlier number, and Step Functions keeps a name for 90 d
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from enum import Enum, auto
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -66,11 +67,24 @@ class Executions:
 
     def new_arn(self, task_id: str, attempt: int) -> str:
         """Choose the ARN of an execution that is to be started for an attempt: another one each time."""
+        return self.named_arn(new_execution_name(task_id, f"r{attempt}"))
+
+    def named_arn(self, name: str) -> str:
+        """The ARN of the execution with this name, which may not have started yet."""
         prefix = self._state_machine_arn.replace(":stateMachine:", ":execution:")
-        return f"{prefix}:{new_execution_name(task_id, f'r{attempt}')}"
+        return f"{prefix}:{name}"
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
         """Start the execution of an attempt, under the ARN that it was claimed for; at most once.
+
+        Raises:
+            ExecutionsUnavailableError: the request failed; the execution may have started.
+        """
+        name = execution_arn.rpartition(":")[2]
+        self.start_named(name, {"task_id": task_id, "attempt": attempt})
+
+    def start_named(self, name: str, document: Mapping[str, object]) -> None:
+        """Start an execution with this name and input. Does nothing if it was started already.
 
         Raises:
             ExecutionsUnavailableError: the request failed; the execution may have started.
@@ -80,8 +94,8 @@ class Executions:
         try:
             self._client.start_execution(
                 stateMachineArn=self._state_machine_arn,
-                name=execution_arn.rpartition(":")[2],
-                input=json.dumps({"task_id": task_id, "attempt": attempt}),
+                name=name,
+                input=json.dumps(document),
             )
         except self._client.exceptions.ExecutionAlreadyExists:
             return  # it has ended already: the name identifies the attempt

@@ -35,6 +35,13 @@ class Metric(StrEnum):
     TASKS_INCOMPLETE = "TasksIncomplete"
     TASK_SECONDS = "TaskSeconds"
     TASKS_REPAIRED = "TasksRepaired"
+    RECOVERY_TASKS_STARTED = "RecoveryTasksStarted"
+    RECOVERY_TASKS_RECOVERED = "RecoveryTasksRecovered"
+    RECOVERY_TASKS_STILL_FAILING = "RecoveryTasksStillFailing"
+    RECOVERIES_STOPPED = "RecoveriesStopped"
+    RECOVERIES_TAKEN_UP = "RecoveriesTakenUp"
+    AUTOMATIC_ATTEMPTS_STARTED = "AutomaticAttemptsStarted"
+    AUTOMATIC_ATTEMPTS_REFUSED = "AutomaticAttemptsRefused"
     TRANSACTIONS_RETRIED = "TransactionsRetried"
     DATABASE_ERRORS = "DatabaseErrors"
 

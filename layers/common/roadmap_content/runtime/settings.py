@@ -47,6 +47,19 @@ class Settings:
         return self._text("STATE_MACHINE_ARN")
 
     @property
+    def recovery_state_machine_arn(self) -> str:
+        """The state machine that runs recoveries."""
+        return self._text("RECOVERY_STATE_MACHINE_ARN")
+
+    @property
+    def automatic_attempts(self) -> int:
+        """Attempts that the sweep starts by itself after one that failed for transient reasons; 0: none."""
+        text = self._environ.get("AUTOMATIC_ATTEMPTS") or "0"
+        if not text.isdecimal():
+            raise MissingSettingError(f"AUTOMATIC_ATTEMPTS is {text!r}, not a whole number")
+        return int(text)
+
+    @property
     def database_secret_arn(self) -> str:
         """The ARN of the secret with the keys host, port, dbname, username and password."""
         return self._text("DATABASE_SECRET_ARN")

@@ -35,6 +35,7 @@ from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.bucket import Bucket
 from ..tasks.attempts import close_attempt
+from ..tasks.automatic import plan_automatic_attempt
 from ..tasks.claims import claim_to_record
 from ..tasks.current_failures import replace_current_failures
 from ..tasks.failure_groups import group_failures
@@ -193,7 +194,11 @@ def _record(
             close_attempt(connection, task_id, attempt, outcome.missing)
             _report(services, connection, task, outcome, message)
     if task.attempt == attempt:
-        replace_current_failures(connection, task_id, attempt, group_failures(outcome.failures))
+        groups = group_failures(outcome.failures)
+        before = replace_current_failures(connection, task_id, attempt, groups)
+        if task.status == "processing":
+            automatic = services.settings.automatic_attempts
+            plan_automatic_attempt(connection, task_id, attempt, groups, before, automatic)
     return FinalizeResult(
         task_id=task_id,
         attempt=attempt,

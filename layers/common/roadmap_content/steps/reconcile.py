@@ -20,6 +20,7 @@ from ..errors import ContentError, RoadmapLockedError, TaskNotFoundError, Transi
 from ..events import deliver_events, prune_events
 from ..postgres.transactions import transact
 from ..product.ownership import is_at_work_elsewhere, is_ours
+from ..recoveries.control import take_up_lost
 from ..roadmaps.metadata import lock_roadmap_at_once
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -36,6 +37,7 @@ from ..tasks.task import (
     read_task,
     tasks_of_execution,
 )
+from .automatic import start_due_attempts
 from .finalize import RunEnd, finalize_attempt
 
 PAGE = 100
@@ -46,6 +48,9 @@ DRIFT_INTERVAL = timedelta(minutes=15)
 
 TASK_SECONDS = 12.0
 """The time limit per task. A sweep with less time left starts no further task."""
+
+STARTING_SECONDS = 60.0
+"""The share of a sweep's time for starting what is due."""
 
 
 class ExecutionEnd(Payload):
@@ -112,6 +117,8 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         DatabaseUnavailableError: no task was checked.
     """
     started = time.monotonic()
+    if request.detail is None and not request.dry_run:
+        _start_what_is_due(services, deadline.within(STARTING_SECONDS))
     repairs: list[Repair] = []
     refused: dict[str, ContentError] = {}
     locked: list[str] = []
@@ -156,6 +163,15 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     if refusals:
         raise NotReconciledError(f"{len(refusals)} of {checked} tasks, the first: {refusals[0]}")
     return ReconcileResult(checked=checked, repairs=repairs, finished=finished, dry_run=request.dry_run)
+
+
+def _start_what_is_due(services: Services, deadline: Deadline) -> None:
+    """Start automatic attempts, and take up recoveries whose execution was lost."""
+    for start in (take_up_lost, start_due_attempts):
+        try:
+            start(services, deadline)
+        except ContentError as error:
+            logger.error("sweep_did_not_start", error_code=error.code, reason=str(error))
 
 
 def _record_sweep(

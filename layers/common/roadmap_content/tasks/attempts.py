@@ -111,6 +111,8 @@ SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_
 WHERE hour > timezone('utc', now()) - interval '24 hours'
 """)
 
+ACTOR = text("SELECT actor FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
+
 PAGE = text("""
 SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
     planned, saved, failed, generated, tokens
@@ -250,6 +252,12 @@ def read_attempts(connection: Connection, task_id: str, before: int, limit: int)
     """One page of a task's attempts below number `before`, newest first."""
     page = connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit})
     return [AttemptRecord(*row) for row in page]
+
+
+def actor_of(connection: Connection, task_id: str, attempt: int) -> str | None:
+    """Who started an attempt; `None` if there is none."""
+    actor: str | None = connection.scalar(ACTOR, {"task_id": task_id, "attempt": attempt})
+    return actor
 
 
 def tokens_of_a_day(connection: Connection) -> tuple[int, int]:

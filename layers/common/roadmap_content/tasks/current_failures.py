@@ -87,8 +87,10 @@ def current_groups(connection: Connection, task_id: str) -> list[KnownGroup]:
 
 def replace_current_failures(
     connection: Connection, task_id: str, attempt: int, groups: Sequence[TaskFailures]
-) -> None:
+) -> frozenset[str]:
     """Replace the current failures of a task with `groups`, and update the sums. Idempotent.
+
+    Returns the ids of the groups that the task had before.
 
     The caller must hold the lock of the task's outcome.
     """
@@ -96,7 +98,7 @@ def replace_current_failures(
     if {name: (group.attempt, group.items, group.transient) for name, group in known.items()} == {
         group.key.group_id: (attempt, group.items, group.transient) for group in groups
     }:
-        return
+        return frozenset(known)
     now: datetime = connection.execute(NOW).scalar_one()
     rows = [_row(group, known.get(group.key.group_id), attempt, now) for group in groups]
     connection.execute(REMOVE, {"task_id": task_id})
@@ -108,6 +110,7 @@ def replace_current_failures(
         connection.execute(ADD_TO_GROUPS, {"groups": _json(changes)})
     if hours:
         connection.execute(ADD_TO_HOURS, {"hours": _json(hours)})
+    return frozenset(known)
 
 
 def _row(group: TaskFailures, known: KnownGroup | None, attempt: int, now: datetime) -> dict[str, Any]:

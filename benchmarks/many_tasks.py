@@ -1,0 +1,195 @@
+"""Measures answers about many tasks, with a thousand and with a million: `python -m benchmarks.many_tasks`.
+
+Each answer is asked of the API's own function, in this process, on a PostgreSQL of its own: authorization and
+HTTP are not in the figures. The rows are made by the server. A tenth of the tasks is incomplete unless said
+otherwise, and there are ten failures a task.
+"""
+
+import argparse
+import importlib
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+
+from local_stack.postgres_server import given_or_embedded
+from migrations import migrate
+from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.services import Services
+from tests.integration.requests_to_api import request
+
+RESULTS = Path(__file__).parent / "results" / "many-tasks.json"
+
+MOST_TIMES, ACCEPTED_SECONDS = 3.0, 0.1
+"""An answer of a million may take so many times what it takes of a thousand, or what a person accepts."""
+
+ROUNDS = 15
+
+SEED = (
+    """
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
+SELECT 'r-' || n, 'user-' || n % (:tasks / 10), 'Roadmap ' || n FROM generate_series(1, :tasks) AS n
+""",
+    """
+INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id, created_at, updated_at,
+    completed_at, execution_summary, attempt)
+SELECT 't-' || n, 'user-' || n % (:tasks / 10), CASE WHEN n % 10 <> 0 THEN 'completed'
+        WHEN n % 30 = 0 THEN 'failed' WHEN n % 1000 = 10 THEN 'processing' ELSE 'partial_failure' END,
+    'completed', 'r-' || n, timestamp '2026-01-01' + n * interval '1 second',
+    timestamp '2026-06-01' + n * interval '1 second', timestamp '2026-06-01' + n * interval '1 second',
+    '{"tutorial": {"total": 30, "completed": 29, "failed": 1}, "resources": {"total": 30, "completed": 30,
+    "failed": 0}, "quiz": {"total": 30, "completed": 25, "failed": 5}, "attempt": 1,
+    "duration_seconds": 9}', 1
+FROM generate_series(1, :tasks) AS n
+""",
+    """
+INSERT INTO content_failures
+    (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient, concept_hash)
+SELECT 't-' || n, 1, concat('r-', n, '-c-', k), CASE WHEN k % 3 = 0 THEN 'tutorial' ELSE 'quiz' END, 'save',
+    'Error' || n % 20, 'the reason of group ' || n % 200, true,
+    sha256(convert_to(concat('r-', n, '-c-', k), 'UTF8'))
+FROM generate_series(1, :tasks) AS n, generate_series(1, 10) AS k
+""",
+    """
+INSERT INTO content_task_failures (task_id, group_id, attempt, error_code, stage, content_type, reason,
+    transient, items, first_seen, last_seen, example_concept_id, example_reason, user_id, created_at)
+SELECT t.task_id, concat('g-', k, '-', abs(hashtext(t.task_id)) % 100), 1,
+    concat('Error', abs(hashtext(t.task_id)) % 20), 'save',
+    CASE k WHEN 1 THEN 'tutorial' ELSE 'quiz' END, 'the reason', true, CASE k WHEN 1 THEN 3 ELSE 7 END,
+    t.updated_at, t.updated_at, 'c', 'the reason', t.user_id, t.created_at
+FROM roadmap_tasks t, generate_series(1, 2) AS k WHERE t.status IN ('failed', 'partial_failure')
+""",
+    """
+INSERT INTO content_failure_groups (group_id, error_code, stage, content_type, reason, transient, tasks,
+    items, first_seen, last_seen)
+SELECT group_id, min(error_code), min(stage), min(content_type), min(reason), true, count(*), sum(items),
+    min(first_seen), max(last_seen) FROM content_task_failures GROUP BY group_id
+""",
+    """
+INSERT INTO content_failure_hours (group_id, hour, items)
+SELECT group_id, date_trunc('hour', last_seen), sum(items) FROM content_task_failures GROUP BY 1, 2
+""",
+    """
+INSERT INTO content_attempts (task_id, attempt, actor, cause, step, ended_at, outcome)
+SELECT task_id, 1, 'console', 'first_run', 'ended', updated_at, status FROM roadmap_tasks
+""",
+    """
+INSERT INTO content_token_hours (hour, shard, spent, saved_by_staging)
+SELECT date_trunc('hour', timezone('utc', now())) - h * interval '1 hour', s, 1000, 1000
+FROM generate_series(0, 100) AS h, generate_series(0, 15) AS s
+""",
+)
+
+ANSWERS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "a page of 50 tasks": ("/tasks", {}),
+    "… that failed": ("/tasks", {"status": "failed"}),
+    "… failed or partial": ("/tasks", {"status": ["failed", "partial_failure"]}),
+    "… with an error code": ("/tasks", {"error_code": "Error7"}),
+    "… of a group": ("/tasks", {"group_id": "<group>"}),
+    "… of a user": ("/tasks", {"user_id": "user-7"}),
+    "… that begin with": ("/tasks", {"q": "t-99"}),
+    "… far behind (cursor)": ("/tasks", {"cursor": "<cursor>"}),
+    "the failure groups": ("/failures", {}),
+    "groups of an error code": ("/failures", {"error_code": "Error7"}),
+    "groups of a user": ("/failures", {"user_id": "user-7"}),
+    "health": ("/health", {}),
+}
+
+
+@contextmanager
+def database() -> Iterator[str]:
+    """The URL of an empty database."""
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-many-") as directory,
+        given_or_embedded(Path(directory), fsync=False) as server,
+    ):
+        yield server.url
+
+
+def seed(engine: Engine, url: str, tasks: int, console: Console) -> None:
+    """Fill the tables."""
+    for statement in SEED:
+        with engine.begin() as connection:
+            connection.execute(text(statement.replace(":tasks", str(tasks))))
+        console.print(".", end="")
+    with create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+    console.print(" seeded")
+
+
+def measure(url: str, tasks: int, console: Console) -> dict[str, float]:
+    """Median seconds of each answer."""
+    credentials = Credentials.from_url(make_url(url))
+    services = Services(Settings({"STATE_MACHINE_ARN": "arn:aws:states:us-east-1:1:stateMachine:none"}))
+    services.engine = open_engine(lambda: credentials, tls=False, statement_timeout=1800)
+    seed(services.engine, url, tasks, console)
+    module = importlib.import_module("functions.task_api.app")
+    module.services = services  # type: ignore[attr-defined]
+    with services.engine.connect() as connection:
+        group = connection.scalar(text("SELECT max(group_id) FROM content_failure_groups"))
+    cursor = None
+    for _ in range(4):
+        query = {"limit": "200"} | ({"cursor": cursor} if cursor else {})
+        page = request(module, "GET", "/api/v1/tasks", query, roles="owner,operator")
+        cursor = page.body["next_cursor"]
+    found = {}
+    for name, (path, query) in ANSWERS.items():
+        given = {
+            key: {"<group>": group, "<cursor>": cursor}.get(value, value) if isinstance(value, str) else value
+            for key, value in query.items()
+        }
+        seconds = []
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            answer = request(module, "GET", f"/api/v1{path}", given, roles="owner,operator")
+            seconds.append(time.perf_counter() - started)
+            if answer.status != 200:
+                raise SystemExit(f"{name}: {answer}")
+        found[name] = statistics.median(seconds)
+    services.engine.dispose()
+    return found
+
+
+def main() -> int:
+    """Measure both sizes; 1 if an answer of many takes too long."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--few", type=int, default=1_000)
+    parser.add_argument("--many", type=int, default=1_000_000)
+    arguments = parser.parse_args()
+    console = Console(stderr=True)
+    by_size = {}
+    for tasks in (arguments.few, arguments.many):
+        with database() as url:
+            migrate(url)
+            by_size[tasks] = measure(url, tasks, console)
+    few, many = by_size.values()
+    rows = {
+        name: {
+            "few_ms": round(1000 * few[name], 1),
+            "many_ms": round(1000 * many[name], 1),
+            "ratio": round(many[name] / few[name], 2),
+        }
+        for name in ANSWERS
+    }
+    result = {"few": arguments.few, "many": arguments.many, "failures": 10 * arguments.many, "answers": rows}
+    RESULTS.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    missed = [name for name in ANSWERS if many[name] > MOST_TIMES * few[name]]
+    slow = [name for name in missed if many[name] > ACCEPTED_SECONDS]
+    console.print(
+        f"above {MOST_TIMES} times: {', '.join(missed) or 'none'}; above 100 ms: {', '.join(slow) or 'none'}"
+    )
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

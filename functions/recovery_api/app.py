@@ -1,0 +1,153 @@
+"""The API of recoveries: bulk jobs that retry many tasks."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from sqlalchemy import Connection
+
+from roadmap_content.api.http import Api, answered, refused, respond
+from roadmap_content.api.recovery_list import (
+    RecoveryAnswer,
+    RecoveryPage,
+    RecoveryPreview,
+    RecoveryRequest,
+    RecoveryTaskPage,
+    describe_preview,
+    describe_recovery,
+    list_recoveries,
+    list_recovery_tasks,
+)
+from roadmap_content.postgres.transactions import transact
+from roadmap_content.recoveries import control
+from roadmap_content.recoveries.create import create, preview
+from roadmap_content.recoveries.decisions import TaskResult
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.log import logger
+from roadmap_content.runtime.preload import preload_for_snapstart
+from roadmap_content.services import Services
+
+preload_for_snapstart()
+services = Services()
+api = Api()
+app = api.app
+
+RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Rows of the page.")]
+
+
+@app.post(
+    "/api/v1/recoveries",
+    summary="Create a recovery, or preview one",
+    responses=answered(RecoveryPreview, s200="With dry_run: what it would do")
+    | answered(RecoveryAnswer, s201="It has been created")
+    | refused(403, 422, 503),
+)
+def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
+    """Retry the tasks that a filter selects now, at a rate and within limits."""
+    caller = api.caller
+    caller.require_operator()
+    task_filter = request.filter.resolved()
+    if request.dry_run:
+        found = transact(services.engine, lambda connection: preview(connection, task_filter), api.deadline)
+        return respond(200, describe_preview(found, request.limits))
+    recovery_id = create(services, task_filter, request.limits, caller.actor, request.reason, api.deadline)
+    return respond(201, _read(recovery_id))
+
+
+@app.get(
+    "/api/v1/recoveries",
+    summary="List recoveries",
+    responses=answered(RecoveryPage, s200="A page, the newest first") | refused(403, 422, 503),
+)
+def get_recoveries(cursor: Cursor = None, limit: Limit = 50) -> RecoveryPage:
+    """List recoveries with their counts."""
+    api.caller.require_sight()
+    return transact(
+        services.engine, lambda connection: list_recoveries(connection, cursor, limit), api.deadline
+    )
+
+
+@app.get(
+    "/api/v1/recoveries/<recovery_id>",
+    summary="Get a recovery",
+    responses=answered(RecoveryAnswer, s200="The recovery") | refused(403, 404, 422, 503),
+)
+def get_recovery(recovery_id: RecoveryId) -> RecoveryAnswer:
+    """Get a recovery with its counts."""
+    api.caller.require_sight()
+    return _read(recovery_id)
+
+
+@app.get(
+    "/api/v1/recoveries/<recovery_id>/tasks",
+    summary="List a recovery's tasks",
+    responses=answered(RecoveryTaskPage, s200="A page, in the order in which they are started")
+    | refused(403, 404, 422, 503),
+)
+def get_recovery_tasks(
+    recovery_id: RecoveryId,
+    result: Annotated[TaskResult | None, Query(description="One result only.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> RecoveryTaskPage:
+    """List what became of each task."""
+    api.caller.require_sight()
+
+    def read(connection: Connection) -> RecoveryTaskPage:
+        return list_recovery_tasks(connection, recovery_id, result, cursor, limit)
+
+    return transact(services.engine, read, api.deadline)
+
+
+@app.post(
+    "/api/v1/recoveries/<recovery_id>/pause",
+    summary="Pause a recovery",
+    responses=answered(RecoveryAnswer, s200="No further task is started") | refused(403, 404, 409, 422, 503),
+)
+def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
+    """Start no further task until it is resumed. Those that run go on."""
+    return _change(control.pause, recovery_id)
+
+
+@app.post(
+    "/api/v1/recoveries/<recovery_id>/resume",
+    summary="Resume a recovery",
+    responses=answered(RecoveryAnswer, s200="It goes on") | refused(403, 404, 409, 422, 503),
+)
+def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
+    """Go on with a paused recovery."""
+    return _change(control.resume, recovery_id)
+
+
+@app.post(
+    "/api/v1/recoveries/<recovery_id>/cancel",
+    summary="Cancel a recovery",
+    responses=answered(RecoveryAnswer, s200="No further task is started") | refused(403, 404, 409, 422, 503),
+)
+def post_cancel(recovery_id: RecoveryId) -> RecoveryAnswer:
+    """Give up the tasks that have not been started. Those that run go on."""
+    return _change(control.cancel, recovery_id)
+
+
+def _change(change: Callable[[Services, str, Deadline], None], recovery_id: str) -> RecoveryAnswer:
+    caller = api.caller
+    caller.require_operator()
+    change(services, recovery_id, api.deadline)
+    logger.info("recovery_changed_by", recovery_id=recovery_id, actor=caller.actor)
+    return _read(recovery_id)
+
+
+def _read(recovery_id: str) -> RecoveryAnswer:
+    return transact(
+        services.engine, lambda connection: describe_recovery(connection, recovery_id), api.deadline
+    )
+
+
+@logger.inject_lambda_context(clear_state=True, log_event=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer a request of API Gateway."""
+    return app.resolve(event, context)

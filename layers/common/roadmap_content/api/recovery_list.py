@@ -1,0 +1,265 @@
+"""What the API answers about recoveries, and what it is asked."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+from sqlalchemy import Connection
+
+from ..contracts import Count, Payload
+from ..items import ContentType
+from ..recoveries.control import require_recovery
+from ..recoveries.create import Preview
+from ..recoveries.decisions import Limits, RecoveryState, TaskResult
+from ..recoveries.recovery import Recovery, count_tasks, read_recoveries, read_tasks
+from ..tasks.listing import TaskFilter
+from .cursors import decode_cursor, encode_cursor
+from .errors import InvalidCursorError
+from .http import naive_utc
+
+Short = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class RecoveryFilter(Payload):
+    """Which tasks a recovery is for: those that meet every condition when it is created."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    status: list[Short] = Field(default_factory=list, max_length=20)
+    error_code: Short | None = None
+    content_type: ContentType | None = None
+    user_id: Short | None = None
+    updated_after: datetime | None = None
+    updated_before: datetime | None = None
+    q: Short | None = None
+    group_id: Short | None = None
+    task_ids: list[Short] = Field(default_factory=list, max_length=10_000)
+
+    def resolved(self) -> TaskFilter:
+        """The filter of a list."""
+        return TaskFilter(
+            status=tuple(dict.fromkeys(self.status)),
+            error_code=self.error_code,
+            content_type=self.content_type,
+            user_id=self.user_id,
+            updated_after=self.updated_after and naive_utc(self.updated_after),
+            updated_before=self.updated_before and naive_utc(self.updated_before),
+            q=self.q,
+            group_id=self.group_id,
+            task_ids=tuple(dict.fromkeys(self.task_ids)),
+        )
+
+
+class RecoveryRequest(Payload):
+    """Asks for a recovery."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        defer_build=True,
+        json_schema_extra={
+            "example": {
+                "filter": {"status": ["failed"], "error_code": "DatabaseUnavailable"},
+                "reason": "The database was down from 02:10 to 02:40",
+                "rate_per_minute": 60,
+                "canary": 5,
+            }
+        },
+    )
+
+    filter: RecoveryFilter
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    rate_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 10
+    token_budget: Annotated[int, Field(ge=1)] | None = None
+    canary: Annotated[int, Field(ge=0, le=1_000)] = 0
+    dry_run: bool = False
+
+    @property
+    def limits(self) -> Limits:
+        """What the recovery may take."""
+        return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary)
+
+
+class PreviewItems(Payload):
+    """Missing items: those whose content is staged, and those that will be generated."""
+
+    staged: Mapping[ContentType, Count]
+    to_generate: Mapping[ContentType, Count]
+
+
+class RecoveryPreview(Payload):
+    """What a recovery would do now. Nothing is started."""
+
+    dry_run: bool = True
+    tasks: Count
+    items: PreviewItems
+    estimated_tokens: int | None
+    estimated_minutes: float
+    refused: Mapping[str, Count]
+
+
+class RecoveryAnswer(Payload):
+    """One recovery."""
+
+    recovery_id: str
+    state: RecoveryState
+    actor: str
+    reason: str
+    filter: Mapping[str, Any]
+    rate_per_minute: Count
+    concurrency: Count
+    token_budget: int | None
+    canary: Count
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    counts: Mapping[str, Count]
+    tokens_used: Count
+    rate_actual: float | None
+    execution_arn: str
+    stop_reason: str | None
+
+
+class RecoveryPage(Payload):
+    """A page of recoveries, the newest first."""
+
+    items: list[RecoveryAnswer]
+    next_cursor: str | None
+
+
+class RecoveryTask(Payload):
+    """What became of one task of a recovery."""
+
+    task_id: str
+    result: TaskResult
+    reason: str | None
+    attempt: int | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    canary: bool
+
+
+class RecoveryTaskPage(Payload):
+    """A page of a recovery's tasks, in the order in which they are started."""
+
+    items: list[RecoveryTask]
+    next_cursor: str | None
+
+
+def describe_preview(preview: Preview, limits: Limits) -> RecoveryPreview:
+    """The answer to a dry run."""
+    return RecoveryPreview(
+        tasks=preview.tasks,
+        items=PreviewItems(staged=preview.staged, to_generate=preview.to_generate),
+        estimated_tokens=preview.estimated_tokens,
+        estimated_minutes=round(preview.tasks / limits.rate_per_minute, 1),
+        refused=preview.refused,
+    )
+
+
+def describe_recovery(connection: Connection, recovery_id: str) -> RecoveryAnswer:
+    """Read a recovery with its counts.
+
+    Raises:
+        RecoveryNotFoundError: there is none.
+    """
+    return _described(connection, require_recovery(connection, recovery_id))
+
+
+def list_recoveries(connection: Connection, cursor: str | None, limit: int) -> RecoveryPage:
+    """Read a page of recoveries.
+
+    Raises:
+        InvalidCursorError: the cursor belongs to another list.
+    """
+    key = decode_cursor("recoveries", cursor, 2)
+    after = None if key is None else (_moment(key[0]), str(key[1]))
+    found = read_recoveries(connection, after, limit + 1)
+    shown = found[:limit]
+    return RecoveryPage(
+        items=[_described(connection, recovery) for recovery in shown],
+        next_cursor=encode_cursor("recoveries", [shown[-1].created_at.isoformat(), shown[-1].recovery_id])
+        if len(found) > limit
+        else None,
+    )
+
+
+def list_recovery_tasks(
+    connection: Connection, recovery_id: str, result: TaskResult | None, cursor: str | None, limit: int
+) -> RecoveryTaskPage:
+    """Read a page of a recovery's tasks.
+
+    Raises:
+        RecoveryNotFoundError: there is none.
+        InvalidCursorError: the cursor belongs to another list.
+    """
+    require_recovery(connection, recovery_id)
+    list_name = f"recovery tasks {recovery_id} {result or ''}"
+    key = decode_cursor(list_name, cursor, 1)
+    found = read_tasks(connection, recovery_id, result, 0 if key is None else int(key[0]), limit + 1)
+    shown = found[:limit]
+    return RecoveryTaskPage(
+        items=[
+            RecoveryTask(
+                task_id=row.task_id,
+                result=row.result,
+                reason=row.reason,
+                attempt=row.attempt,
+                started_at=_utc(row.started_at),
+                ended_at=_utc(row.ended_at),
+                canary=row.canary,
+            )
+            for row in shown
+        ],
+        next_cursor=encode_cursor(list_name, [shown[-1].position]) if len(found) > limit else None,
+    )
+
+
+def _described(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
+    counts = count_tasks(connection, recovery.recovery_id)
+    started = counts.progress.running + counts.progress.started
+    return RecoveryAnswer(
+        recovery_id=recovery.recovery_id,
+        state=RecoveryState(recovery.state),
+        actor=recovery.actor,
+        reason=recovery.reason,
+        filter=json.loads(json.dumps(recovery.filter)),
+        rate_per_minute=recovery.rate_per_minute,
+        concurrency=recovery.concurrency,
+        token_budget=recovery.token_budget,
+        canary=recovery.canary,
+        created_at=recovery.created_at.replace(tzinfo=UTC),
+        started_at=_utc(recovery.started_at),
+        ended_at=_utc(recovery.ended_at),
+        counts={
+            "total": sum(counts.results.values()),
+            **{str(result): count for result, count in counts.results.items()},
+        },
+        tokens_used=counts.tokens_used,
+        rate_actual=_rate(recovery, started),
+        execution_arn=recovery.execution_arn,
+        stop_reason=recovery.stop_reason,
+    )
+
+
+def _rate(recovery: Recovery, started: int) -> float | None:
+    """Tasks a minute that have been started so far."""
+    if recovery.started_at is None:
+        return None
+    end = recovery.ended_at or datetime.now(UTC).replace(tzinfo=None)
+    minutes = (end - recovery.started_at).total_seconds() / 60
+    return round(started / minutes, 1) if minutes > 0 else None
+
+
+def _moment(value: str | int) -> datetime:
+    try:
+        return datetime.fromisoformat(str(value))
+    except ValueError:
+        raise InvalidCursorError("the cursor is malformed") from None
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment and moment.replace(tzinfo=UTC)

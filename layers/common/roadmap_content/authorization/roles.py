@@ -1,0 +1,26 @@
+"""Roles: what the scopes of a verified token permit. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .settings import AuthorizationSettings
+
+
+def roles_of(claims: Mapping[str, Any], settings: AuthorizationSettings) -> list[str]:
+    """The roles of a token's user: always `owner`, of their own tasks; more by `scope` or `scp`.
+
+    `scope` is a text of names with spaces between them (RFC 8693); `scp`, a list of names or such a text. A
+    claim of another type grants nothing.
+    """
+    granted: set[str] = set()
+    for name in ("scope", "scp"):
+        match claims.get(name):
+            case str(text):
+                granted.update(text.split())
+            case list(names):
+                granted.update(one for one in names if isinstance(one, str))
+    roles = ["owner"]
+    for role, scope in (("viewer", settings.viewer_scope), ("operator", settings.operator_scope)):
+        if scope and scope in granted:
+            roles.append(role)
+    return roles

@@ -1,0 +1,178 @@
+"""Create a recovery, or preview one: which tasks a filter selects, and what healing them takes."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ..api.errors import InvalidRequestError
+from ..aws.executions import ExecutionsUnavailableError
+from ..items import ContentType, Stage
+from ..postgres.transactions import transact
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..services import Services
+from ..tasks.listing import Selection, TaskFilter, select_tasks
+from ..tasks.next_actions import NextAction, advice_for
+from .decisions import Limits
+from .parts import part_arn, start_part
+from .recovery import insert_recovery, insert_tasks
+
+MAX_TASKS = 200_000
+"""Tasks of one recovery."""
+
+UNHEALED = ("failed", "partial_failure")
+"""The statuses that a filter without one selects."""
+
+STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
+
+
+class NothingMatchesError(InvalidRequestError):
+    """The filter selects no task."""
+
+    code = "NothingMatches"
+
+
+class TooManyTasksError(InvalidRequestError):
+    """The filter selects more tasks than a recovery may have."""
+
+    code = "TooManyTasks"
+
+
+class Preview(NamedTuple):
+    """What a recovery would do."""
+
+    tasks: int
+    staged: Mapping[ContentType, int]
+    to_generate: Mapping[ContentType, int]
+    estimated_tokens: int | None
+    refused: Mapping[str, int]
+
+
+# By code, stage and type: what the next attempt does about an item follows from these.
+_ITEMS = """
+SELECT f.error_code, f.stage, f.content_type, sum(f.items) AS items
+FROM content_task_failures f JOIN chosen c USING (task_id)
+GROUP BY f.error_code, f.stage, f.content_type
+"""
+
+_STATUSES = (
+    "SELECT t.status, count(*) AS tasks FROM roadmap_tasks t JOIN chosen c USING (task_id) GROUP BY t.status"
+)
+
+# What an item took so far, in the attempts at these tasks; a thousand of them tell enough.
+_PRICE = """
+SELECT coalesce(sum(a.tokens), 0) AS tokens, coalesce(sum(CAST(a.generated ->> 'tutorial' AS bigint)
+    + CAST(a.generated ->> 'resources' AS bigint) + CAST(a.generated ->> 'quiz' AS bigint)), 0) AS generated
+FROM (SELECT task_id FROM chosen LIMIT 1000) AS c JOIN content_attempts a USING (task_id)
+"""
+
+
+def resolve(connection: Connection, task_filter: TaskFilter) -> Selection:
+    """The tasks that a recovery's filter selects: without a status, those that lack something.
+
+    Raises:
+        InvalidRequestError: the filter has no condition.
+    """
+    if not task_filter.conditions:
+        raise InvalidRequestError("an empty filter would select every failed task: name a condition")
+    if not task_filter.status and not task_filter.task_ids:
+        task_filter = replace(task_filter, status=UNHEALED)
+    return select_tasks(connection, task_filter)
+
+
+def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
+    """What a recovery with this filter would do now.
+
+    Raises:
+        NothingMatchesError, TooManyTasksError: it cannot be created.
+    """
+    selection = resolve(connection, task_filter)
+    chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
+    parameters = {**selection.parameters, "limit": MAX_TASKS + 1}
+
+    def ask(question: str) -> Any:  # noqa: ANN401 - rows of SQLAlchemy's
+        statement = text(f"WITH chosen AS MATERIALIZED ({chosen} LIMIT :limit) {question}")
+        return connection.execute(statement, parameters).all()
+
+    statuses = {row.status: row.tasks for row in ask(_STATUSES)}
+    tasks = sum(statuses.values())
+    require_some(tasks)
+    staged = dict.fromkeys(ContentType, 0)
+    to_generate = dict.fromkeys(ContentType, 0)
+    for row in ask(_ITEMS):
+        action = advice_for(row.error_code, Stage(row.stage)).action
+        (staged if action in STAGED_ACTIONS else to_generate)[ContentType(row.content_type)] += int(row.items)
+    ((tokens, generated),) = ask(_PRICE)
+    refused = {}
+    if statuses.get("processing"):
+        refused["AttemptRunning"] = statuses["processing"]
+    if statuses.get("completed"):
+        refused["NothingMissing"] = statuses["completed"]
+    estimate = round(int(tokens) / int(generated) * sum(to_generate.values())) if generated else None
+    if not sum(to_generate.values()):
+        estimate = 0
+    return Preview(tasks, staged, to_generate, estimate, refused)
+
+
+def require_some(tasks: int) -> None:
+    """Require a number of tasks that a recovery may have.
+
+    Raises:
+        NothingMatchesError, TooManyTasksError: it may not.
+    """
+    if not tasks:
+        raise NothingMatchesError("the filter selects no task")
+    if tasks > MAX_TASKS:
+        raise TooManyTasksError(f"the filter selects more than {MAX_TASKS} tasks: narrow it")
+
+
+def create(
+    services: Services,
+    task_filter: TaskFilter,
+    limits: Limits,
+    actor: str,
+    reason: str,
+    deadline: Deadline,
+) -> str:
+    """Create a recovery of the tasks that a filter selects now, and start it; its id.
+
+    Where Step Functions does not answer, the recovery waits, and the sweep starts it.
+
+    Raises:
+        InvalidRequestError: the filter selects no task, or too many; nothing has been created.
+        DatabaseUnavailableError: nothing is known to have been created.
+    """
+    recovery_id = f"rec-{secrets.token_hex(8)}"
+
+    def insert(connection: Connection) -> int:
+        inserted = insert_recovery(
+            connection,
+            {
+                "recovery_id": recovery_id,
+                "actor": actor,
+                "reason": reason,
+                "rate_per_minute": limits.rate_per_minute,
+                "concurrency": limits.concurrency,
+                "token_budget": limits.token_budget,
+                "canary": limits.canary,
+                "execution_arn": part_arn(services, recovery_id, 1),
+            },
+            task_filter.conditions,
+        )
+        if not inserted:
+            return 0  # an earlier COMMIT succeeded without an answer
+        selection = resolve(connection, task_filter)
+        tasks = insert_tasks(connection, recovery_id, selection, limits.canary, MAX_TASKS + 1)
+        require_some(tasks)
+        return tasks
+
+    tasks = transact(services.engine, insert, deadline)
+    logger.info("recovery_created", recovery_id=recovery_id, actor=actor, tasks=tasks, reason=reason)
+    try:
+        start_part(services, recovery_id, 1)
+    except ExecutionsUnavailableError as error:
+        logger.warning("recovery_not_started", recovery_id=recovery_id, reason=str(error))
+    return recovery_id

@@ -1,0 +1,180 @@
+"""What a recovery does next. Pure."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+TURN_SECONDS = 5
+"""Between two turns of a recovery: each costs three transitions."""
+
+MAX_TURNS = 1_500
+"""Turns of one execution, about 10 history events each: a new execution takes over long before 25,000."""
+
+BURST = timedelta(seconds=2 * TURN_SECONDS)
+"""How far a recovery may fall behind its rate and still catch up."""
+
+
+class RecoveryState(StrEnum):
+    """The state of a recovery."""
+
+    WAITING = "waiting"
+    CANARY = "canary"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED_BY_CANARY = "stopped_by_canary"
+    STOPPED_BY_BUDGET = "stopped_by_budget"
+    CANCELLED = "cancelled"
+    COMPLETED = "completed"
+
+
+STARTING_STATES = frozenset({RecoveryState.WAITING, RecoveryState.CANARY, RecoveryState.RUNNING})
+"""The states in which tasks are started."""
+
+FINAL_STATES = frozenset(
+    {
+        RecoveryState.STOPPED_BY_CANARY,
+        RecoveryState.STOPPED_BY_BUDGET,
+        RecoveryState.CANCELLED,
+        RecoveryState.COMPLETED,
+    }
+)
+"""The states that a recovery does not leave."""
+
+
+class TaskResult(StrEnum):
+    """What became of one task of a recovery."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    RECOVERED = "recovered"
+    STILL_FAILING = "still_failing"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class RunningTask:
+    """A task that a recovery has started, as the tables describe it now."""
+
+    task_id: str
+    attempt: int
+    groups_before: Sequence[str]
+    exists: bool
+    status: str | None
+    task_attempt: int | None
+    ended: bool
+    outcome: str | None
+    tokens: int
+    groups_after: Sequence[str]
+    top_reason: str | None
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The result of a task that is no longer running."""
+
+    task_id: str
+    result: TaskResult
+    reason: str | None
+    same_failures: bool
+    tokens: int
+
+
+def settle(task: RunningTask) -> Settlement | None:
+    """The result of a started task; `None` while an attempt at it is running.
+
+    If somebody else has started a newer attempt meanwhile, the task is reported by that attempt's outcome.
+    """
+    if not task.exists:
+        return Settlement(task.task_id, TaskResult.REFUSED, "TaskNotFound", False, task.tokens)
+    if not task.ended or task.status == "processing":
+        return None
+    if task.status == "completed":
+        return Settlement(task.task_id, TaskResult.RECOVERED, None, False, task.tokens)
+    reason = "Cancelled" if task.status == "cancelled" else task.top_reason or task.outcome
+    same = bool(set(task.groups_before) & set(task.groups_after))
+    return Settlement(task.task_id, TaskResult.STILL_FAILING, reason, same, task.tokens)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The counts of a recovery, after its running tasks have been looked at."""
+
+    waiting: int
+    running: int
+    started: int
+    """Tasks that have run and ended."""
+
+    tokens_used: int
+    canary_waiting: int
+    canary_running: int
+    canary_ended: int
+    canary_same: int
+    """Canary tasks with a failure of a group that they had before."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a recovery may take."""
+
+    rate_per_minute: int
+    concurrency: int
+    token_budget: int | None
+    canary: int
+
+
+def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tuple[RecoveryState, str | None]:
+    """The state after a turn's observations, and why a recovery stops."""
+    if state in FINAL_STATES or state is RecoveryState.PAUSED:
+        return state, None
+    if state is RecoveryState.WAITING:
+        state = RecoveryState.CANARY if limits.canary else RecoveryState.RUNNING
+    if state is RecoveryState.CANARY and not progress.canary_waiting and not progress.canary_running:
+        if 2 * progress.canary_same > progress.canary_ended:
+            return RecoveryState.STOPPED_BY_CANARY, (
+                f"{progress.canary_same} of {progress.canary_ended} canary tasks failed with the same reason"
+            )
+        state = RecoveryState.RUNNING
+    if progress.waiting and not progress.running and not affordable(limits, progress):
+        return RecoveryState.STOPPED_BY_BUDGET, (
+            f"{progress.tokens_used} of {limits.token_budget} tokens are used"
+        )
+    if not progress.waiting and not progress.running:
+        return RecoveryState.COMPLETED, None
+    return state, None
+
+
+def affordable(limits: Limits, progress: Progress) -> bool:
+    """Whether the budget allows one more task, if it and those running take what tasks took so far."""
+    if limits.token_budget is None:
+        return True
+    usual = progress.tokens_used / progress.started if progress.started else 0
+    expected = progress.tokens_used + usual * (progress.running + 1)
+    return progress.tokens_used < limits.token_budget and expected <= limits.token_budget
+
+
+def may_start(
+    state: RecoveryState, limits: Limits, progress: Progress, next_start_at: datetime | None, now: datetime
+) -> tuple[int, datetime]:
+    """How many tasks may be started now, and from when on the rate counts."""
+    earliest = now - BURST
+    start_at = now if next_start_at is None else max(next_start_at, earliest)
+    if state not in STARTING_STATES or not affordable(limits, progress) or start_at > now:
+        return 0, start_at
+    by_rate = math.floor((now - start_at).total_seconds() * limits.rate_per_minute / 60) + 1
+    waiting = progress.canary_waiting if state is RecoveryState.CANARY else progress.waiting
+    room = limits.concurrency - progress.running
+    if limits.token_budget is not None:
+        by_rate = min(by_rate, max(1, limits.concurrency // 4))  # look at what they cost before the next
+    return max(0, min(by_rate, waiting, room)), start_at
+
+
+def interval(limits: Limits) -> timedelta:
+    """The time between two starts."""
+    return timedelta(minutes=1) / limits.rate_per_minute
+
+
+def is_over(state: RecoveryState, progress: Progress) -> bool:
+    """Whether every task is accounted for and nothing is left to observe."""
+    return state in FINAL_STATES and not progress.running

@@ -1,0 +1,65 @@
+"""Start the automatic attempts that are due. The sweep does it."""
+
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import Connection
+
+from ..api.retry import retry_task
+from ..errors import ContentError, TransientError
+from ..postgres.transactions import RESERVE, transact
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
+from ..services import Services
+from ..tasks.attempts import AUTOMATIC, AttemptStart, Cause
+from ..tasks.automatic import due_tasks, forget_automatic_attempt, postpone_automatic_attempt
+
+MOST_STARTED = 50
+"""Tasks of one sweep: the next one goes on."""
+
+TASK_SECONDS = 5.0
+
+
+def start_due_attempts(services: Services, deadline: Deadline) -> int:
+    """Start what is due; how many were started. One task that is refused does not stop the others.
+
+    Raises:
+        DatabaseUnavailableError: nothing is known to have been started.
+    """
+    if not services.settings.automatic_attempts:
+        return 0
+    due = transact(services.engine, lambda connection: due_tasks(connection, MOST_STARTED), deadline)
+    started = refused = 0
+    for task_id in due:
+        if deadline.remaining < TASK_SECONDS + RESERVE:
+            break
+        try:
+            retry_task(services, task_id, None, deadline, AttemptStart(AUTOMATIC, Cause.AUTOMATIC))
+            started += 1
+            give_up = forget_automatic_attempt  # the claim has done it; where nothing was missing, nobody has
+        except TransientError as error:
+            give_up = postpone_automatic_attempt
+            _log(task_id, error)
+        except ContentError as error:
+            refused += 1
+            give_up = forget_automatic_attempt
+            _log(task_id, error)
+        transact(services.engine, partial(_apply, give_up, task_id), deadline)
+    if due:
+        emit(
+            {
+                Metric.AUTOMATIC_ATTEMPTS_STARTED: started,
+                Metric.AUTOMATIC_ATTEMPTS_REFUSED: refused,
+            }
+        )
+        logger.info("automatic_attempts_started", due=len(due), started=started, refused=refused)
+    return started
+
+
+def _apply(change: Callable[[Connection, str], None], task_id: str, connection: Connection) -> None:
+    change(connection, task_id)
+
+
+def _log(task_id: str, error: ContentError) -> None:
+    logger.warning("automatic_attempt_refused", task_id=task_id, error_code=error.code, reason=str(error))

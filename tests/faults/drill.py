@@ -1,0 +1,382 @@
+"""The outage drill: `make drill` breaks 1,000 tasks in four ways, and heals them with one recovery.
+
+Real: PostgreSQL, the steps, the API's functions, the recovery and its rate. Emulated: S3 (in memory) and Step
+Functions (`tests/machine_model.py`); Lambda is this process. The last line of the output is one JSON object.
+"""
+
+import argparse
+import importlib
+import json
+import queue
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import make_url, text
+
+from local_stack.postgres_server import given_or_embedded
+from migrations import migrate
+from roadmap_command.load import load_bundle
+from roadmap_content.aws.executions import Executions, ExecutionState
+from roadmap_content.bundle import read_bundle
+from roadmap_content.content.kind import Draft
+from roadmap_content.contracts import Execution, RunInput, StateError
+from roadmap_content.errors import ContentError, DatabaseUnavailableError
+from roadmap_content.generation.model import ModelBusyError
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.items import ContentType, Item
+from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.recoveries.advance import AdvanceRequest, advance
+from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.log import logger
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.services import Services
+from roadmap_content.storage.bucket import Bucket
+from roadmap_content.storage.keys import staged_key
+from tests.factories import USER, bundle_of, concept_ids, quiz, resources
+from tests.faults.memory_s3 import MemoryS3
+from tests.faults.oracle import LOOK_AT_ONE_OF_MANY, Log, Oracle
+from tests.integration.requests_to_api import Reply, request
+from tests.machine_model import Run, State
+
+CONCEPTS = 2
+WORKERS = 4
+BUCKET = "content"
+SETTINGS = {
+    "CONTENT_BUCKET": BUCKET,
+    "BATCH_SIZE": "10",
+    "GENERATOR": "offline",
+    "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:save-content",
+    "RECOVERY_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:recover-tasks",
+}
+OUTAGES = ("a dead database", "a throttled model", "a bad release", "real poison")
+ORACLE_SAMPLE = 100
+
+SAVED = """
+SELECT roadmap_id, CAST(sum(items) AS integer) AS items FROM (
+    SELECT roadmap_id, count(DISTINCT concept_id) AS items FROM tutorial_metadata GROUP BY roadmap_id
+    UNION ALL SELECT roadmap_id, count(*) FROM resource_recommendation_metadata GROUP BY roadmap_id
+    UNION ALL SELECT roadmap_id, count(*) FROM quiz_metadata GROUP BY roadmap_id) AS s
+GROUP BY roadmap_id
+"""
+
+
+class PoisoningBucket(Bucket):
+    """The bucket; while a bad release runs, what it stages of quizzes holds a NUL."""
+
+    bad = False
+
+    def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
+        """Store an object, as the release does."""
+        if self.bad and key.startswith("staged/") and "/quiz/" in key:
+            body = json.dumps({**json.loads(body), "note": "\x00"}).encode()
+        super().put(key, body, metadata)
+
+
+class OracleOfMany(Oracle):
+    """The oracle of one task among many."""
+
+    statement = LOOK_AT_ONE_OF_MANY
+
+
+class Generator:
+    """The offline generator, which can be throttled; it counts what it has made."""
+
+    def __init__(self) -> None:
+        self._good = OfflineGenerator()
+        self._lock = threading.Lock()
+        self.made: Counter[Item] = Counter()
+        self.throttled = False
+
+    def generate(self, concept: Concept, content_type: ContentType, *rest: Any) -> Draft:
+        """Make an item, as the outage lets it."""
+        if self.throttled:
+            raise ModelBusyError("ThrottlingException: too many tokens, please wait")
+        draft: Draft = self._good.generate(concept, content_type, *rest)
+        with self._lock:
+            self.made[Item(concept.concept_id, content_type)] += 1
+        return draft
+
+
+class Machine(Executions):
+    """Step Functions: executions run in threads, each with a connection of its own."""
+
+    def __init__(self, drill: "Drill") -> None:
+        super().__init__(SETTINGS["STATE_MACHINE_ARN"])
+        self._drill = drill
+        self._known: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._jobs: queue.SimpleQueue[tuple[str, str, int] | None] = queue.SimpleQueue()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(WORKERS)]
+        for thread in self._threads:
+            thread.start()
+
+    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
+        """Start an execution, once."""
+        with self._lock:
+            if execution_arn in self._known:
+                return
+            self._known[execution_arn] = "RUNNING"
+        self._jobs.put((execution_arn, task_id, attempt))
+
+    def state(self, execution_arn: str) -> ExecutionState:
+        """Whether it runs."""
+        status = self._known.get(execution_arn)
+        if status is None:
+            return ExecutionState.UNKNOWN
+        return ExecutionState.RUNNING if status == "RUNNING" else ExecutionState.OVER
+
+    def end(self) -> None:
+        """End the threads."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        services = self._drill.services()
+        while (job := self._jobs.get()) is not None:
+            arn, task_id, attempt = job
+            run_to_end(services, Run(arn, RunInput(task_id=task_id, attempt=attempt)))
+            with self._lock:
+                self._known[arn] = "OVER"
+        services.engine.dispose()
+
+
+class Parts(Executions):
+    """The executions of recoveries, each a thread that takes turns."""
+
+    def __init__(self, drill: "Drill") -> None:
+        super().__init__(SETTINGS["RECOVERY_STATE_MACHINE_ARN"])
+        self._drill = drill
+        self.threads: dict[str, threading.Thread] = {}
+
+    def start_named(self, name: str, document: Mapping[str, object]) -> None:
+        """Start an execution, once."""
+        if name not in self.threads:
+            recovery_id = str(document["recovery_id"])
+            self.threads[name] = threading.Thread(target=self._take_turns, args=(name, recovery_id))
+            self.threads[name].start()
+
+    def _take_turns(self, name: str, recovery_id: str) -> None:
+        services = self._drill.services()
+        turn, done = 0, False
+        while not done:
+            asked = AdvanceRequest(
+                recovery_id=recovery_id, turn=turn, execution=Execution(arn=self.named_arn(name))
+            )
+            result = advance(asked, services, Deadline.after(100))
+            turn, done = result.turn, result.done
+            if not done:
+                time.sleep(result.wait_seconds)
+        services.engine.dispose()
+
+
+def run_to_end(services: Services, run: Run, *, dead_database: bool = False) -> None:
+    """Run an execution until it succeeds or waits for a redrive."""
+    while run.running and run.state is not State.AWAIT_REDRIVE:
+        try:
+            if dead_database and run.state is State.SAVE:
+                raise DatabaseUnavailableError("no connection: the server is gone")
+            run.step(services, Deadline.after(60))
+        except ContentError as error:
+            run.catch(StateError(error=type(error).__name__, cause=json.dumps({"errorMessage": str(error)})))
+
+
+class Drill:
+    """A database, a bucket, and tasks to break and heal."""
+
+    def __init__(self, url: str, tasks: int) -> None:
+        self._credentials = Credentials.from_url(make_url(url))
+        memory = MemoryS3()
+        memory.create_bucket(Bucket=BUCKET)
+        self.s3 = memory.client
+        self.bucket = PoisoningBucket(BUCKET, self.s3)
+        self.generator = Generator()
+        self.tasks = [f"task-{number:05}" for number in range(tasks)]
+        self.bundles: dict[str, dict[str, Any]] = {}
+        self.machine = Machine(self)
+        self.parts = Parts(self)
+        self.own = self.services()
+
+    def services(self) -> Services:
+        """Services with a connection of their own."""
+        services = Services(Settings(SETTINGS))
+        services.engine = open_engine(lambda: self._credentials, tls=False)
+        services.bucket = self.bucket
+        services.generator = self.generator
+        if hasattr(self, "machine"):
+            services.executions, services.recovery_executions = self.machine, self.parts
+        return services
+
+    def outage_of(self, number: int) -> str:
+        """What breaks a task: every twentieth is poisoned, the others fall to the three outages in turn."""
+        return OUTAGES[3] if number % 20 == 0 else OUTAGES[number % 3]
+
+    def load(self) -> None:
+        """Load the tasks. The quizzes are not generated yet."""
+        for number, task_id in enumerate(self.tasks):
+            ids = concept_ids(CONCEPTS, f"r-{number}")
+            bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=task_id)
+            for entry in bundle["content"]:
+                del entry["quiz"]
+            self.bundles[task_id] = bundle
+            load_bundle(read_bundle(bundle), self.own.engine, self.bucket, Deadline.after(60))
+            if self.outage_of(number) == OUTAGES[3]:
+                self._poison(f"r-{number}", ids)
+
+    def _poison(self, roadmap_id: str, ids: list[str]) -> None:
+        """Content that PostgreSQL or the contracts refuse for what it is."""
+        first, second = Item(ids[0], ContentType.QUIZ), Item(ids[1], ContentType.RESOURCES)
+        self.bucket.put(staged_key(roadmap_id, first), json.dumps(quiz(ids[0], note="\x00")).encode())
+        taken = resources(ids[1], id=resources(ids[0])["id"])
+        self.bucket.put(staged_key(roadmap_id, second), json.dumps(taken).encode())
+
+    def break_all(self) -> None:
+        """Run every task once, under its outage."""
+        for number, task_id in enumerate(self.tasks):
+            outage = self.outage_of(number)
+            self.generator.throttled = outage == OUTAGES[1]
+            self.bucket.bad = outage == OUTAGES[2]
+            run = Run(f"arn:first-{number}", RunInput(task_id=task_id))
+            run_to_end(self.own, run, dead_database=outage == OUTAGES[0])
+        self.generator.throttled = self.bucket.bad = False
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """Ask the database."""
+        with self.own.engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(text(sql))]  # noqa: SLF001
+
+    def ask(self, function: str, method: str, path: str, body: object = None) -> Reply:
+        """Send a request to the API as an operator."""
+        module = importlib.import_module(f"functions.{function}.app")
+        module.services = self.own  # type: ignore[attr-defined]
+        return request(module, method, f"/api/v1{path}", user_id="op", roles="owner,operator", body=body)
+
+    def rejected_generations(self) -> Counter[Item]:
+        """What was generated and refused for what it is: it has to be generated again."""
+        found: Counter[Item] = Counter()
+        for row in self.rows(
+            "SELECT concept_id, content_type FROM content_failures WHERE error_code = 'InvalidContent'"
+        ):
+            found[Item(row["concept_id"], ContentType(row["content_type"]))] += 1
+        return found
+
+
+def heal(drill: Drill, rate: int, concurrency: int) -> tuple[dict[str, Any], float]:
+    """One recovery of everything that failed; the recovery at its end, and its seconds."""
+    body = {
+        "filter": {"status": ["failed", "partial_failure"]},
+        "reason": "the outage drill",
+        "rate_per_minute": rate,
+        "concurrency": concurrency,
+    }
+    started = time.monotonic()
+    created = drill.ask("recovery_api", "POST", "/recoveries", body)
+    if created.status != 201:
+        raise SystemExit(f"the recovery was not created: {created}")
+    path = f"/recoveries/{created.body['recovery_id']}"
+    for thread in list(drill.parts.threads.values()):
+        thread.join()
+    return drill.ask("recovery_api", "GET", path).body, time.monotonic() - started
+
+
+def verdict(drill: Drill, recovery: dict[str, Any], seconds: float, rate: int) -> dict[str, Any]:
+    """Hold the tables against what must be."""
+    statuses = {row["task_id"]: row for row in drill.rows("SELECT * FROM roadmap_tasks")}
+    saved_of = {row["roadmap_id"]: row["items"] for row in drill.rows(SAVED)}
+    lost = wrong = 0
+    for task_id, bundle in drill.bundles.items():
+        roadmap_id = bundle["roadmap"]["roadmap_id"]
+        saved = saved_of.get(roadmap_id, 0)
+        missing = 3 * CONCEPTS - saved
+        lost += missing
+        says = statuses[task_id]["status"]
+        wrong += says != ("completed" if not missing else "partial_failure" if saved else "failed")
+    for task_id in drill.tasks[:: max(1, len(drill.tasks) // ORACLE_SAMPLE)]:
+        oracle = OracleOfMany(drill.own.engine, drill.s3, BUCKET, drill.bundles[task_id], Log())
+        broken = [*oracle.at_rest()]
+        wrong += bool(broken)
+        if broken:
+            Console(stderr=True).print(f"{task_id}: {broken[0]}")
+    results = drill.rows("SELECT task_id, result FROM content_recovery_tasks")
+    unaccounted = sum(row["result"] in ("waiting", "running") for row in results)
+    unaccounted += len(set(drill.tasks) ^ {row["task_id"] for row in results})
+    unaccounted += sum(
+        (row["result"] == "recovered") != (statuses[row["task_id"]]["status"] == "completed")
+        for row in results
+    )
+    refused = drill.rejected_generations()
+    repeated = sum(max(0, made - 1 - refused[item]) for item, made in drill.generator.made.items())
+    return {
+        "tasks": len(drill.tasks),
+        "healed": recovery["counts"]["recovered"],
+        "lost": lost,
+        "repeated_calls": repeated,
+        "wrong_statuses": wrong,
+        "unaccounted": unaccounted,
+        "seconds": round(seconds, 1),
+        "ideal_seconds": round(60 * (len(drill.tasks) - 1) / rate, 1),
+        "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
+
+
+def groups_table(drill: Drill) -> Table:
+    """The groups that an operator sees after the outage."""
+    table = Table("items", "tasks", "type", "error", "reason", "what the next attempt does")
+    for group in drill.ask("task_api", "GET", "/failures").body["items"]:
+        table.add_row(
+            str(group["items"]),
+            str(group["tasks"]),
+            group["content_type"],
+            group["error_code"],
+            group["reason"],
+            group["remedy_text"],
+        )
+    return table
+
+
+def main() -> int:
+    """Break, heal and judge; 0 if every count that must be 0 is."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tasks", type=int, default=1_000)
+    parser.add_argument("--rate", type=int, default=300, help="tasks a minute")
+    parser.add_argument("--concurrency", type=int, default=40)
+    arguments = parser.parse_args()
+    console = Console(stderr=True, width=160)
+    logger.setLevel("CRITICAL")  # a thousand failures are expected
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-drill-") as directory,
+        given_or_embedded(Path(directory), fsync=False) as server,
+    ):
+        migrate(server.url)
+        drill = Drill(server.url, arguments.tasks)
+        drill.load()
+        console.print(f"{arguments.tasks} tasks of {USER} are loaded")
+        drill.break_all()
+        counts = Counter(row["status"] for row in drill.rows("SELECT status FROM roadmap_tasks"))
+        console.print(f"after the outages: {dict(counts)}")
+        console.print(groups_table(drill))
+        recovery, seconds = heal(drill, arguments.rate, arguments.concurrency)
+        console.print(f"recovery {recovery['state']}: {recovery['counts']}")
+        found = verdict(drill, recovery, seconds, arguments.rate)
+        drill.machine.end()
+        drill.own.engine.dispose()
+    zeros = ("lost", "repeated_calls", "wrong_statuses", "unaccounted")
+    for name, value in found.items():
+        console.print(f"{name.replace('_', ' ')}: {value}" + (" (must be 0)" if name in zeros else ""))
+    sys.stdout.write(json.dumps(found) + "\n")
+    return 1 if any(found[name] for name in zeros) or found["healed"] != found["tasks"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

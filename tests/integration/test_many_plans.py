@@ -1,0 +1,134 @@
+"""What lists of many tasks make the server read, by their plans: a page, and not the table."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from roadmap_content.tasks.group_listing import read_groups
+from roadmap_content.tasks.listing import Key, TaskFilter, count_by_status, read_page, select_tasks
+from tests.integration.pipeline import Pipeline
+
+TASKS = 20_000
+PAGE = 50
+A_PAGE = 12 * PAGE
+"""Rows that a page may read: the tasks, their roadmaps, and a few groups of each."""
+
+SEED = (
+    """
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
+SELECT 'r-' || n, 'u-' || mod(n, 100), 'Roadmap ' || n FROM generate_series(1, :tasks) AS n
+""",
+    """
+INSERT INTO roadmap_tasks (task_id, user_id, status, roadmap_id, created_at, attempt)
+SELECT 't-' || n, 'u-' || mod(n, 100),
+    CASE mod(n, 4) WHEN 0 THEN 'failed' WHEN 1 THEN 'partial_failure' ELSE 'completed' END,
+    'r-' || n, timestamp '2026-01-01' + n * interval '1 second', 1
+FROM generate_series(1, :tasks) AS n
+""",
+    """
+INSERT INTO content_task_failures (task_id, group_id, attempt, error_code, stage, content_type, reason,
+    transient, items, first_seen, last_seen, example_concept_id, example_reason, user_id, created_at)
+SELECT task_id, concat('g', k, '-', length(task_id) + ascii(right(task_id, 1))), 1,
+    'Error' || ascii(right(task_id, 1)), 'save', 'quiz', 'r', true, 1, created_at, created_at, 'c', 'r',
+    user_id, created_at
+FROM roadmap_tasks, generate_series(1, 2) AS k WHERE status <> 'completed'
+""",
+    """
+INSERT INTO content_failure_groups
+SELECT group_id, min(error_code), min(stage), min(content_type), min(reason), true, count(*), sum(items),
+    min(first_seen), max(last_seen)
+FROM content_task_failures GROUP BY group_id
+""",
+    """
+INSERT INTO content_failure_hours
+SELECT group_id, date_trunc('hour', last_seen), sum(items) FROM content_task_failures GROUP BY 1, 2
+""",
+)
+
+
+@pytest.fixture
+def many(pipeline: Pipeline) -> Pipeline:
+    """A database with many tasks, half of them incomplete."""
+    for statement in SEED:
+        pipeline.execute(statement, **({"tasks": TASKS} if ":tasks" in statement else {}))
+    pipeline.execute("ANALYZE")
+    return pipeline
+
+
+def rows_read(pipeline: Pipeline, read: Any) -> float:
+    """Rows that the statements of `read` take out of tables and indexes, by their plans."""
+    statements: list[tuple[str, Any]] = []
+
+    class Recorder:
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+
+        def execute(self, statement: Any, parameters: Any = None) -> Any:
+            statements.append((statement.text, parameters))
+            return self._connection.execute(statement, parameters)
+
+        def scalar(self, statement: Any, parameters: Any = None) -> Any:
+            statements.append((statement.text, parameters))
+            return self._connection.scalar(statement, parameters)
+
+    total = 0.0
+    with pipeline.engine.connect() as connection:
+        read(Recorder(connection))
+        for statement, parameters in statements:
+            plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), parameters)
+            total += sum(_rows(node) for node in _nodes(plan[0]["Plan"]))
+    return total
+
+
+def _rows(node: dict[str, Any]) -> float:
+    if "Relation Name" not in node:
+        return 0
+    removed = sum(rows for name, rows in node.items() if name.startswith("Rows Removed by"))
+    return float((node["Actual Rows"] + removed) * node["Actual Loops"])
+
+
+def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for inner in node.get("Plans", []):
+        yield from _nodes(inner)
+
+
+@pytest.mark.parametrize(
+    "task_filter",
+    [
+        TaskFilter(),
+        TaskFilter(status=("failed",)),
+        TaskFilter(status=("failed", "partial_failure")),
+        TaskFilter(error_code="Error52"),
+        TaskFilter(user_id="u-4"),
+        TaskFilter(user_id="u-4", status=("failed",)),
+    ],
+    ids=str,
+)
+def test_a_page_reads_a_page(many: Pipeline, task_filter: TaskFilter) -> None:
+    def read(connection: Any) -> None:
+        selection = select_tasks(connection, task_filter)
+        first = read_page(connection, task_filter, selection, None, PAGE)
+        last = Key(first[-1].created_at, first[-1].task_id)
+        read_page(connection, task_filter, selection, last, PAGE)
+
+    assert rows_read(many, read) <= 2 * A_PAGE
+
+
+def test_groups_read_their_sums_alone(many: Pipeline) -> None:
+    def read(connection: Any) -> None:
+        assert len(read_groups(connection, TaskFilter(), None, PAGE)) > 10
+
+    assert rows_read(many, read) <= 8 * A_PAGE  # the hours of a small installation are scanned
+
+
+def test_counts_by_status_end_early(many: Pipeline) -> None:
+    counts: dict[str, int] = {}
+
+    def read(connection: Any) -> None:
+        counts.update(count_by_status(connection))
+
+    rows_read(many, read)
+    assert counts == {"completed": TASKS // 2, "failed": TASKS // 4, "partial_failure": TASKS // 4}

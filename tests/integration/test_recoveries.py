@@ -1,0 +1,408 @@
+"""A recovery accounts for each of its tasks, whatever happens to it, to them, or to the database."""
+
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from roadmap_content.aws.executions import Executions, ExecutionState, ExecutionsUnavailableError
+from roadmap_content.contracts import BatchRequest, Execution, RunInput
+from roadmap_content.recoveries import advance as turns
+from roadmap_content.recoveries.advance import AdvanceRequest, AdvanceResult, advance
+from roadmap_content.recoveries.control import take_up_lost
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.plan import PlanRequest, plan_batches
+from roadmap_content.steps.save import save_batch
+from tests.factories import bundle_of, concept_ids
+from tests.integration.pipeline import Pipeline, RecordedExecutions
+from tests.integration.requests_to_api import Reply, request
+
+Send = Callable[..., Reply]
+
+
+class RecordedParts(Executions):
+    """The executions of recoveries: which were started, and what they do."""
+
+    def __init__(self) -> None:
+        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:recover-tasks")
+        self.started: list[str] = []
+        self.states: dict[str, ExecutionState] = {}
+        self.refuses = False
+
+    def start_named(self, name: str, document: Any) -> None:
+        """Remember it, or fail as Step Functions would."""
+        if self.refuses:
+            raise ExecutionsUnavailableError("StartExecution: not now")
+        self.started.append(name)
+
+    def state(self, execution_arn: str) -> ExecutionState:
+        """What the test said; running, if it was started."""
+        name = execution_arn.rpartition(":")[2]
+        unsaid = ExecutionState.RUNNING if name in self.started else ExecutionState.UNKNOWN
+        return self.states.get(execution_arn, unsaid)
+
+
+@pytest.fixture
+def parts(pipeline: Pipeline) -> RecordedParts:
+    """The state machine of recoveries."""
+    recorded = RecordedParts()
+    pipeline.services.recovery_executions = recorded
+    return recorded
+
+
+@pytest.fixture
+def recovery_api(pipeline: Pipeline, parts: RecordedParts, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The function, on the test's own database."""
+    module = importlib.import_module("functions.recovery_api.app")
+    monkeypatch.setattr(module, "services", pipeline.services)
+    return module
+
+
+@pytest.fixture
+def send(recovery_api: ModuleType) -> Send:
+    """Sends a request as an operator."""
+
+    def call(method: str, path: str, body: object = None, query: Any = None, **who: Any) -> Reply:
+        who = {"user_id": "op", "roles": "owner,operator"} | who
+        return request(recovery_api, method, f"/api/v1/recoveries{path}", query, body=body, **who)
+
+    return call
+
+
+@pytest.fixture
+def create(send: Send) -> Callable[..., str]:
+    """Creates a recovery of everything that failed; its id."""
+
+    def post(**limits: Any) -> str:
+        body = {"filter": {"status": ["failed", "partial_failure"]}, "reason": "after the outage", **limits}
+        answer = send("POST", "", body)
+        assert answer.status == 201, answer
+        recovery_id: str = answer.body["recovery_id"]
+        return recovery_id
+
+    return post
+
+
+def fail(pipeline: Pipeline, count: int) -> list[str]:
+    """Tasks whose first run has saved nothing."""
+    tasks = [f"t-{number}" for number in range(count)]
+    for number, task_id in enumerate(tasks):
+        ids = concept_ids(2, f"r-{number}")
+        pipeline.task_id = task_id
+        pipeline.load(bundle_of(ids, roadmap_id=f"r-{number}", task_id=task_id))
+        pipeline.finalize(pipeline.plan())
+    return tasks
+
+
+def turn(pipeline: Pipeline, recovery_id: str, number: int = 0, part: int = 1) -> AdvanceResult:
+    """One turn of a recovery's execution."""
+    arn = pipeline.services.recovery_executions.named_arn(f"{recovery_id}-p{part}")
+    pass_time(pipeline, recovery_id)
+    asked = AdvanceRequest(recovery_id=recovery_id, turn=number, execution=Execution(arn=arn))
+    return advance(asked, pipeline.services, Deadline.after(60))
+
+
+def pass_time(pipeline: Pipeline, recovery_id: str, seconds: int = 5) -> None:
+    """Let the rate count as if so many seconds had passed."""
+    pipeline.execute(
+        "UPDATE content_recoveries SET next_start_at = next_start_at - make_interval(secs => :seconds)"
+        " WHERE recovery_id = :id",
+        seconds=seconds,
+        id=recovery_id,
+    )
+
+
+def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
+    """Run the attempts that have been started, one after the other."""
+    executions = pipeline.services.executions
+    assert isinstance(executions, RecordedExecutions)
+    # Started twice under one name, it is one execution.
+    by_arn = dict(zip(executions.names, executions.started, strict=True))
+    for arn, (task_id, attempt) in by_arn.items():
+        run = Execution(arn=arn)
+        start = RunInput(task_id=task_id, attempt=attempt)
+        planned = plan_batches(PlanRequest(input=start, execution=run), pipeline.services, Deadline.after(30))
+        for batch in [] if fails else planned.batches:
+            asked = BatchRequest(plan=planned.plan, batch=batch, execution_arn=run.arn)
+            generate_content(asked, pipeline.services, Deadline.after(30))
+            save_batch(asked, pipeline.services, Deadline.after(30))
+        ended = FinalizeRequest(input=start, execution=run, plan=planned.plan)
+        finalize_task(ended, pipeline.services, Deadline.after(30))
+    executions.started.clear()
+    executions.names.clear()
+
+
+def finish(pipeline: Pipeline, recovery_id: str, turns: int = 30, part: int = 1, **run: Any) -> None:
+    """Take turns until the execution is done."""
+    for number in range(turns):
+        if turn(pipeline, recovery_id, number, part).done:
+            return
+        run_started(pipeline, **run)
+    raise AssertionError("the recovery does not end")
+
+
+def results(send: Send, recovery_id: str) -> dict[str, str]:
+    page = send("GET", f"/{recovery_id}/tasks", query={"limit": "200"})
+    return {row["task_id"]: row["result"] for row in page.body["items"]}
+
+
+def test_a_recovery_heals_what_it_selected_and_counts_it(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    tasks = fail(pipeline, 6)
+    recovery_id = create(concurrency=3, rate_per_minute=6_000)
+    finish(pipeline, recovery_id)
+    recovery = send("GET", f"/{recovery_id}").body
+    assert recovery["state"] == "completed"
+    assert recovery["counts"] == {
+        "total": 6, "waiting": 0, "running": 0, "recovered": 6, "still_failing": 0, "refused": 0,
+    }  # fmt: skip
+    assert recovery["ended_at"] is not None
+    assert results(send, recovery_id) == dict.fromkeys(tasks, "recovered")
+    assert {
+        row["actor"] for row in pipeline.rows("SELECT actor FROM content_attempts WHERE attempt = 2")
+    } == {f"recovery:{recovery_id}"}
+    assert [one["recovery_id"] for one in send("GET", "").body["items"]] == [recovery_id]
+
+
+def test_no_more_than_the_concurrency_and_the_rate_allow(
+    pipeline: Pipeline, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 6)
+    slow = create(concurrency=6, rate_per_minute=24)
+    started = pipeline.services.executions.started  # type: ignore[attr-defined]
+    turn(pipeline, slow)
+    assert len(started) == 1
+    turn(pipeline, slow)  # five seconds later
+    assert len(started) == 3
+    quick = create(concurrency=2, rate_per_minute=6_000)
+    for _ in range(3):
+        turn(pipeline, quick)
+    running = "SELECT count(*) AS running FROM content_recovery_tasks WHERE result = 'running'"
+    assert pipeline.rows(f"{running} AND recovery_id = :id", id=quick)[0]["running"] <= 2
+
+
+def test_the_canary_stops_what_would_fail_the_same_way(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 5)
+    recovery_id = create(canary=2, rate_per_minute=6_000)
+    finish(pipeline, recovery_id, fails=True)
+    recovery = send("GET", f"/{recovery_id}").body
+    assert recovery["state"] == "stopped_by_canary"
+    assert "2 of 2" in recovery["stop_reason"]
+    assert (recovery["counts"]["still_failing"], recovery["counts"]["refused"]) == (2, 3)
+
+
+def test_a_canary_that_is_healed_lets_the_others_follow(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 5)
+    recovery_id = create(canary=2, rate_per_minute=6_000)
+    turn(pipeline, recovery_id)
+    assert send("GET", f"/{recovery_id}").body["state"] == "canary"
+    assert send("GET", f"/{recovery_id}").body["counts"]["running"] <= 2
+    finish(pipeline, recovery_id)
+    assert send("GET", f"/{recovery_id}").body["counts"]["recovered"] == 5
+
+
+def test_pause_resume_and_cancel(pipeline: Pipeline, send: Send, create: Callable[..., str]) -> None:
+    fail(pipeline, 4)
+    recovery_id = create(concurrency=1, rate_per_minute=6_000)
+    turn(pipeline, recovery_id)
+    assert send("POST", f"/{recovery_id}/pause").body["state"] == "paused"
+    assert not turn(pipeline, recovery_id).done  # one task runs, and is observed
+    run_started(pipeline)
+    assert turn(pipeline, recovery_id).done
+    assert send("GET", f"/{recovery_id}").body["counts"]["waiting"] == 3
+    assert send("POST", f"/{recovery_id}/resume").body["state"] == "running"
+    assert turn(pipeline, recovery_id).done  # the execution before is not the recovery's any more
+    turn(pipeline, recovery_id, part=2)
+    cancelled = send("POST", f"/{recovery_id}/cancel").body
+    assert (cancelled["state"], cancelled["counts"]["refused"], cancelled["ended_at"]) == (
+        "cancelled",
+        2,
+        None,
+    )
+    run_started(pipeline)
+    finish(pipeline, recovery_id, part=2)
+    ended = send("GET", f"/{recovery_id}").body
+    assert (ended["counts"]["recovered"], ended["counts"]["running"]) == (2, 0)
+    assert ended["ended_at"] is not None
+    assert send("POST", f"/{recovery_id}/resume").status == 409
+
+
+def test_a_crash_after_a_claim_loses_no_task(
+    pipeline: Pipeline, send: Send, create: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(pipeline, 3)
+    recovery_id = create(rate_per_minute=6_000)
+
+    def die(*_: Any, **__: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(turns, "record_start", die)
+        with pytest.raises(SystemExit):
+            turn(pipeline, recovery_id)
+    finish(pipeline, recovery_id)
+    assert set(results(send, recovery_id).values()) == {"recovered"}
+    assert pipeline.rows("SELECT max(attempt) AS attempts FROM roadmap_tasks") == [{"attempts": 2}]
+
+
+def test_an_attempt_whose_start_was_not_answered_is_started_by_the_next_turn(
+    pipeline: Pipeline, send: Send, create: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail(pipeline, 2)
+    recovery_id = create(rate_per_minute=6_000)
+
+    def unavailable(*_: Any) -> None:
+        raise ExecutionsUnavailableError("StartExecution: not now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline.services.executions, "start", unavailable)
+        turn(pipeline, recovery_id)
+    finish(pipeline, recovery_id)
+    assert set(results(send, recovery_id).values()) == {"recovered"}
+    assert pipeline.rows("SELECT max(attempt) AS attempts FROM roadmap_tasks") == [{"attempts": 2}]
+
+
+def test_tasks_that_change_meanwhile_are_accounted_for(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    tasks = fail(pipeline, 4)
+    recovery_id = create(concurrency=10, rate_per_minute=6_000)
+    pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = :id", id=tasks[0])
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now() WHERE roadmap_id = 'r-1'")
+    pipeline.task_id, pipeline.roadmap_id = tasks[2], "r-2"
+    pipeline.run()  # healed by somebody else
+    finish(pipeline, recovery_id)
+    assert results(send, recovery_id) == {
+        tasks[0]: "refused", tasks[1]: "refused", tasks[2]: "recovered", tasks[3]: "recovered",
+    }  # fmt: skip
+    reasons = {row["task_id"]: row["reason"] for row in send("GET", f"/{recovery_id}/tasks").body["items"]}
+    assert reasons[tasks[0]].startswith("TaskNotFound")
+    assert reasons[tasks[1]].startswith("RoadmapNotFound")
+    assert reasons[tasks[2]] == "NothingMissing"
+
+
+def test_a_task_that_is_deleted_while_it_runs_is_accounted_for(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    tasks = fail(pipeline, 2)
+    recovery_id = create(rate_per_minute=6_000)
+    turn(pipeline, recovery_id)
+    turn(pipeline, recovery_id)
+    pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = :id", id=tasks[0])
+    executions = pipeline.services.executions
+    assert isinstance(executions, RecordedExecutions)
+    first = executions.started.index((tasks[0], 2))
+    del executions.started[first], executions.names[first]
+    run_started(pipeline)
+    finish(pipeline, recovery_id)
+    assert results(send, recovery_id) == {tasks[0]: "refused", tasks[1]: "recovered"}
+
+
+def test_the_sweep_takes_up_a_recovery_whose_execution_was_lost(
+    pipeline: Pipeline, parts: RecordedParts, send: Send, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 2)
+    parts.refuses = True
+    recovery_id = create(rate_per_minute=6_000)
+    assert parts.started == []
+    parts.refuses = False
+    assert take_up_lost(pipeline.services, Deadline.after(30)) == [recovery_id]
+    assert parts.started == [f"{recovery_id}-p1"]
+    assert take_up_lost(pipeline.services, Deadline.after(30)) == []
+    parts.states[parts.named_arn(f"{recovery_id}-p1")] = ExecutionState.OVER
+    assert take_up_lost(pipeline.services, Deadline.after(30)) == [recovery_id]
+    assert turn(pipeline, recovery_id, part=1).done  # redriven: another execution is the recovery's
+    finish(pipeline, recovery_id, part=2)
+    assert set(results(send, recovery_id).values()) == {"recovered"}
+
+
+def test_it_goes_on_in_a_new_execution_in_time(
+    pipeline: Pipeline,
+    parts: RecordedParts,
+    send: Send,
+    create: Callable[..., str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fail(pipeline, 3)
+    monkeypatch.setattr(turns, "MAX_TURNS", 2)
+    recovery_id = create(concurrency=1, rate_per_minute=6_000)
+    for part in range(1, 6):
+        finish(pipeline, recovery_id, part=part, turns=4)
+        if send("GET", f"/{recovery_id}").body["state"] == "completed":
+            break
+    assert parts.started[:2] == [f"{recovery_id}-p1", f"{recovery_id}-p2"]
+    assert send("GET", f"/{recovery_id}").body["counts"]["recovered"] == 3
+
+
+def test_the_budget_stops_it_before_it_is_exceeded(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 6)
+    recovery_id = create(token_budget=250, concurrency=1, rate_per_minute=6_000)
+    for number in range(30):
+        if turn(pipeline, recovery_id, number).done:
+            break
+        for task_id, _ in list(pipeline.services.executions.started):  # type: ignore[attr-defined]
+            pipeline.execute(
+                "INSERT INTO generation_tokens VALUES (:id, 100)"
+                " ON CONFLICT (task_id) DO UPDATE SET tokens = generation_tokens.tokens + 100",
+                id=task_id,
+            )
+        run_started(pipeline)
+    recovery = send("GET", f"/{recovery_id}").body
+    assert recovery["state"] == "stopped_by_budget"
+    assert recovery["tokens_used"] == 200
+    assert (recovery["counts"]["recovered"], recovery["counts"]["refused"]) == (2, 4)
+
+
+def test_a_dry_run_starts_nothing(pipeline: Pipeline, parts: RecordedParts, send: Send) -> None:
+    fail(pipeline, 3)
+    body = {"filter": {"status": ["failed"]}, "reason": "r", "dry_run": True, "rate_per_minute": 2}
+    preview = send("POST", "", body)
+    assert preview.status == 200, preview
+    assert (preview.body["tasks"], preview.body["estimated_minutes"]) == (3, 1.5)
+    assert sum(sum(counts.values()) for counts in preview.body["items"].values()) == 18
+    assert parts.started == []
+    assert send("GET", "").body["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"filter": {"status": ["failed"]}, "reason": "r", "rate_per_minute": 0}, "InvalidRequest"),
+        ({"filter": {}, "reason": "r"}, "InvalidRequest"),
+        ({"filter": {"status": ["failed"]}}, "InvalidRequest"),
+        ({"filter": {"nonsense": 1}, "reason": "r"}, "InvalidRequest"),
+        ({"filter": {"status": ["nonsense"]}, "reason": "r"}, "NothingMatches"),
+        ({"filter": {"task_ids": ["nobody"]}, "reason": "r"}, "NothingMatches"),
+        ({"filter": {"status": ["failed"]}, "reason": "r", "canary": -1}, "InvalidRequest"),
+    ],
+)
+def test_bad_requests_create_nothing(pipeline: Pipeline, send: Send, body: Any, error: str) -> None:
+    fail(pipeline, 1)
+    answer = send("POST", "", body)
+    assert (answer.status, answer.body["error"]) == (422, error)
+    assert answer.body["detail"] == answer.body["message"]
+    assert pipeline.rows("SELECT count(*) AS n FROM content_recoveries") == [{"n": 0}]
+
+
+def test_only_operators_create_and_change(pipeline: Pipeline, send: Send, create: Callable[..., str]) -> None:
+    fail(pipeline, 1)
+    body = {"filter": {"status": ["failed"]}, "reason": "r"}
+    recovery_id = create()
+    for roles in ("owner", "owner,viewer"):
+        assert send("POST", "", body, roles=roles).status == 403
+        for change in ("pause", "resume", "cancel"):
+            assert send("POST", f"/{recovery_id}/{change}", roles=roles).status == 403
+    assert send("GET", f"/{recovery_id}", roles="owner").status == 403
+    assert send("GET", f"/{recovery_id}", roles="owner,viewer").status == 200
+    assert send("GET", "/nobody", roles="owner,viewer").status == 404

@@ -1,0 +1,121 @@
+"""Who may do what: every endpoint of the API, for every kind of caller."""
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.factories import USER, bundle_of, concept_ids
+from tests.integration.pipeline import Pipeline
+from tests.integration.requests_to_api import request
+from tests.integration.test_recoveries import RecordedParts
+
+IDS = concept_ids(2)
+
+
+class Caller(NamedTuple):
+    """A kind of caller."""
+
+    user_id: str | None
+    roles: str
+
+
+CALLERS: Mapping[str, Caller] = {
+    "owner": Caller(USER, "owner"),
+    "another": Caller("another", "owner"),
+    "viewer": Caller("viewer", "owner,viewer"),
+    "operator": Caller("operator", "owner,operator"),
+    "nobody": Caller(None, ""),
+}
+
+RECOVERY = {"filter": {"task_ids": ["t-1"]}, "reason": "r", "dry_run": True}
+
+# method, path, query, body → statuses of the owner, another user, a viewer, an operator, and nobody (whom
+# the authorizer has not let through; API Gateway answers 401 before).
+TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]] = [
+    ("GET", "/me", {}, None, (200, 200, 200, 200, 403)),
+    ("GET", "/tasks", {}, None, (200, 200, 200, 200, 403)),
+    ("GET", "/tasks", {"user_id": USER}, None, (200, 403, 200, 200, 403)),
+    ("GET", "/tasks/{task_id}", {}, None, (200, 404, 200, 200, 403)),
+    ("GET", "/tasks/{task_id}", {"user_id": USER}, None, (200, 403, 200, 200, 403)),
+    ("GET", "/tasks/{task_id}/items", {}, None, (200, 404, 200, 200, 403)),
+    (
+        "GET",
+        "/tasks/{task_id}/items/{content_type}",
+        {"concept_id": IDS[0]},
+        None,
+        (200, 404, 200, 200, 403),
+    ),
+    ("GET", "/tasks/{task_id}/attempts", {}, None, (200, 404, 200, 200, 403)),
+    ("GET", "/failures", {}, None, (200, 200, 200, 200, 403)),
+    ("GET", "/failures", {"user_id": USER}, None, (200, 403, 200, 200, 403)),
+    ("GET", "/health", {}, None, (403, 403, 200, 200, 403)),
+    ("POST", "/tasks/{task_id}/retry", {}, None, (202, 404, 403, 202, 403)),
+    ("POST", "/tasks/{task_id}/retry", {"user_id": USER}, None, (202, 403, 403, 202, 403)),
+    ("GET", "/recoveries", {}, None, (403, 403, 200, 200, 403)),
+    ("POST", "/recoveries", {}, RECOVERY, (403, 403, 403, 200, 403)),
+    ("GET", "/recoveries/{recovery_id}", {}, None, (403, 403, 200, 200, 403)),
+    ("GET", "/recoveries/{recovery_id}/tasks", {}, None, (403, 403, 200, 200, 403)),
+    ("POST", "/recoveries/{recovery_id}/pause", {}, None, (403, 403, 403, 200, 403)),
+    ("POST", "/recoveries/{recovery_id}/resume", {}, None, (403, 403, 403, 200, 403)),
+    ("POST", "/recoveries/{recovery_id}/cancel", {}, None, (403, 403, 403, 200, 403)),
+]
+
+LATER = {("POST", "/tasks/{task_id}/cancel")}
+"""Endpoints that have a table of their own."""
+
+Send = Callable[..., int]
+
+
+@pytest.fixture
+def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
+    """Sends a request about a task of `USER` that misses everything, or about a recovery of it."""
+    pipeline.services.recovery_executions = RecordedParts()
+    modules: dict[str, ModuleType] = {}
+    for name in ("task_api", "recovery_api"):
+        modules[name] = importlib.import_module(f"functions.{name}.app")
+        monkeypatch.setattr(modules[name], "services", pipeline.services)
+    pipeline.load(bundle_of(IDS))
+    operator = CALLERS["operator"]
+    created = request(
+        modules["recovery_api"],
+        "POST",
+        "/api/v1/recoveries",
+        body=RECOVERY | {"dry_run": False},
+        **operator._asdict(),
+    )
+
+    def call(method: str, path: str, query: dict[str, str], body: Any, caller: Caller) -> int:
+        name = "recovery_api" if path.startswith("/recoveries") else "task_api"
+        filled = path.format(task_id="t-1", content_type="quiz", recovery_id=created.body["recovery_id"])
+        answer = request(modules[name], method, f"/api/v1{filled}", query, body=body, **caller._asdict())
+        if answer.status >= 400:
+            assert "r-1" not in json.dumps(answer.body)
+        return answer.status
+
+    return call
+
+
+@pytest.mark.parametrize(("method", "path", "query", "body", "statuses"), TABLE)
+def test_who_may_do_what(
+    send: Send, method: str, path: str, query: dict[str, str], body: Any, statuses: tuple[int, ...]
+) -> None:
+    refused_first = sorted(zip(CALLERS.values(), statuses, strict=True), key=lambda pair: -pair[1])
+    for caller, status in refused_first:
+        found = send(method, path, query, body, caller)
+        # Of two who may retry, the second finds the attempt of the first.
+        assert found == status or (status, found) == (202, 409), caller
+
+
+def test_every_endpoint_is_in_the_table() -> None:
+    document = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
+    documented = {
+        (method.upper(), path.removeprefix("/api/v1"))
+        for path, methods in document["paths"].items()
+        for method in methods
+    }
+    assert documented - LATER == {(method, path) for method, path, *_ in TABLE}

@@ -1,0 +1,231 @@
+"""Pure decisions about many tasks: groups, balances, recoveries, automatic attempts, cursors."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roadmap_content.api.callers import Caller, Role
+from roadmap_content.api.cursors import decode_cursor, encode_cursor
+from roadmap_content.api.errors import ForbiddenError, InvalidCursorError
+from roadmap_content.items import ContentType, Failure, Item, Stage
+from roadmap_content.recoveries.decisions import (
+    BURST,
+    FINAL_STATES,
+    Limits,
+    Progress,
+    RecoveryState,
+    RunningTask,
+    TaskResult,
+    affordable,
+    interval,
+    may_start,
+    next_state,
+    settle,
+)
+from roadmap_content.tasks.attempts import Cause, balance
+from roadmap_content.tasks.automatic import FIRST_PAUSE, pause_before
+from roadmap_content.tasks.failure_groups import MAX_NORMALISED, group_failures, group_of, normalise_reason
+from roadmap_content.tasks.next_actions import NextAction, advice_for
+
+NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001 - as the columns are
+
+
+@pytest.mark.parametrize(
+    ("reason", "other"),
+    [
+        ("note holds a NUL character at character 0", "note holds a NUL character at character 431"),
+        (
+            "Key (concept_id)=(r-1:c-1-1) already exists",
+            "Key (concept_id)=(prompt-engineering-9b2c8d4e:c-2-2) already exists",
+        ),
+        ("StartExecution: arn:aws:states:eu:1:x", "StartExecution: arn:aws:states:us:2:y"),
+        ("timeout after 12.5 s", "timeout after 3 s"),
+        ("there is no roadmap 'abc-1'", "there is no roadmap 'def-2 3'"),
+        ("manifests/a1/1-x.jsonl: cut off", "manifests/b2/9-y.jsonl: cut off"),
+    ],
+)
+def test_reasons_that_differ_by_item_alone_are_one_group(reason: str, other: str) -> None:
+    assert normalise_reason(reason) == normalise_reason(other)
+
+
+@pytest.mark.parametrize(
+    ("reason", "other"),
+    [
+        ('violates unique constraint "one_quiz"', 'violates unique constraint "one_text"'),
+        ("the server is gone", "too many connections"),
+    ],
+)
+def test_reasons_that_differ_in_kind_are_two_groups(reason: str, other: str) -> None:
+    assert normalise_reason(reason) != normalise_reason(other)
+
+
+@given(st.text(max_size=400))
+def test_a_normalised_reason_holds_no_number_and_stays_the_same(reason: str) -> None:
+    normalised = normalise_reason(reason)
+    assert len(normalised) <= MAX_NORMALISED
+    assert not any(character.isdecimal() for character in normalised)
+    assert normalise_reason(normalised) == normalised
+
+
+def failure(number: int, reason: str = "x", *, transient: bool = True) -> Failure:
+    return Failure(Item(f"c-{number}", ContentType.QUIZ), Stage.SAVE, "E", reason, transient)
+
+
+def test_groups_count_every_failure_once() -> None:
+    groups = group_failures([failure(1), failure(2, "y"), failure(3), failure(4, transient=False)])
+    assert [(group.items, group.transient, group.example.item.concept_id) for group in groups] == [
+        (3, False, "c-1"),
+        (1, True, "c-2"),
+    ]
+    assert group_of(failure(1)).group_id == group_of(failure(9)).group_id
+
+
+counts = st.fixed_dictionaries({name: st.integers(0, 50) for name in ContentType})
+
+
+@given(st.none() | counts, counts)
+def test_an_attempt_balances(planned: dict[ContentType, int] | None, missing: dict[ContentType, int]) -> None:
+    read_back = None if planned is None else {str(name): count for name, count in planned.items()}
+    plan, saved, failed = balance(read_back, missing)
+    for name in ContentType:
+        assert plan[name] == saved[name] + failed[name]
+        assert min(saved[name], failed[name]) >= 0
+        assert failed[name] <= missing[name]
+
+
+@pytest.mark.parametrize(
+    ("error_code", "stage", "action"),
+    [
+        ("IdTaken", Stage.SAVE, NextAction.REPLACE_ID),
+        ("VersionTaken", Stage.SAVE, NextAction.NEXT_VERSION),
+        ("InvalidContent", Stage.SAVE, NextAction.REJECT_AND_GENERATE),
+        ("22P05", Stage.SAVE, NextAction.REJECT_AND_GENERATE),
+        ("DatabaseUnavailable", Stage.SAVE, NextAction.SAVE),
+        ("ModelBusy", Stage.GENERATE, NextAction.GENERATE),
+        ("TokenBudgetExhausted", Stage.GENERATE, NextAction.PERSON),
+    ],
+)
+def test_what_the_next_attempt_does(error_code: str, stage: Stage, action: NextAction) -> None:
+    advice = advice_for(error_code, stage)
+    assert advice.action is action
+    assert advice.needs_person == (action is NextAction.PERSON)
+    assert advice.text.endswith(".")
+
+
+LIMITS = Limits(rate_per_minute=60, concurrency=10, token_budget=None, canary=0)
+IDLE = Progress(0, 0, 0, 0, 0, 0, 0, 0)
+
+progresses = st.builds(
+    Progress,
+    waiting=st.integers(0, 20),
+    running=st.integers(0, 20),
+    started=st.integers(0, 20),
+    tokens_used=st.integers(0, 1_000),
+    canary_waiting=st.integers(0, 3),
+    canary_running=st.integers(0, 3),
+    canary_ended=st.integers(0, 3),
+    canary_same=st.integers(0, 3),
+)
+
+
+@given(progresses, st.sampled_from(RecoveryState), st.integers(1, 600), st.integers(1, 50))
+def test_no_start_is_beyond_the_limits(
+    progress: Progress, state: RecoveryState, rate: int, concurrency: int
+) -> None:
+    limits = Limits(rate, concurrency, None, 0)
+    allowed, start_at = may_start(state, limits, progress, NOW - timedelta(hours=1), NOW)
+    assert 0 <= allowed <= max(0, concurrency - progress.running)
+    assert allowed <= progress.waiting or state is RecoveryState.CANARY
+    assert start_at + max(0, allowed - 1) * interval(limits) <= NOW
+    assert start_at >= NOW - BURST
+    if state in FINAL_STATES or state is RecoveryState.PAUSED:
+        assert allowed == 0
+
+
+@given(progresses, st.sampled_from(sorted(FINAL_STATES)))
+def test_a_final_state_is_final(progress: Progress, state: RecoveryState) -> None:
+    assert next_state(state, LIMITS, progress) == (state, None)
+
+
+def test_the_canary_decides_by_the_reasons() -> None:
+    limits = replace(LIMITS, canary=3)
+    waiting = replace(IDLE, waiting=5, canary_ended=3)
+    assert next_state(RecoveryState.CANARY, limits, replace(waiting, canary_running=1))[0] == "canary"
+    assert next_state(RecoveryState.CANARY, limits, replace(waiting, canary_same=1))[0] == "running"
+    assert next_state(RecoveryState.CANARY, limits, replace(waiting, canary_same=2))[0] == "stopped_by_canary"
+
+
+def test_a_budget_is_not_exceeded_by_what_tasks_usually_take() -> None:
+    limits = replace(LIMITS, token_budget=250)
+    used = replace(IDLE, waiting=3, started=2, tokens_used=200)
+    assert not affordable(limits, used)
+    assert affordable(replace(limits, token_budget=300), used)
+    assert next_state(RecoveryState.RUNNING, limits, used)[0] == "stopped_by_budget"
+
+
+RUNNING = RunningTask("t", 2, ["g"], True, "failed", 2, True, "failed", 0, ["g"], "E: x")
+
+
+def test_a_task_is_settled_by_what_it_is_now() -> None:
+    def result(**changes: object) -> object:
+        settled = settle(replace(RUNNING, **changes))  # type: ignore[arg-type]
+        return settled and (settled.result, settled.same_failures)
+
+    assert result() == (TaskResult.STILL_FAILING, True)
+    assert result(groups_after=["h"]) == (TaskResult.STILL_FAILING, False)
+    assert result(status="completed", groups_after=[]) == (TaskResult.RECOVERED, False)
+    assert result(exists=False) == (TaskResult.REFUSED, False)
+    assert result(ended=False) is None
+    assert result(outcome="superseded", status="processing", task_attempt=3) is None
+
+
+def pauses(*causes: Cause, limit: int = 3, same: bool = False, saved: int = 0) -> timedelta | None:
+    return pause_before(causes, [saved] * len(causes), group_failures([failure(1)]), same, limit)
+
+
+def test_automatic_attempts_pause_longer_each_time_and_end() -> None:
+    automatic = Cause.AUTOMATIC
+    assert pauses(Cause.FIRST_RUN) == FIRST_PAUSE
+    assert pauses(automatic, Cause.RETRY) == 2 * FIRST_PAUSE
+    assert pauses(automatic, automatic, Cause.RETRY) == 4 * FIRST_PAUSE
+    assert pauses(automatic, automatic, automatic, Cause.RETRY) is None
+    assert pauses(automatic, automatic, Cause.RETRY, same=True) is None
+    assert pauses(automatic, automatic, Cause.RETRY, same=True, saved=1) is not None
+    assert pauses(Cause.FIRST_RUN, limit=0) is None
+    permanent = group_failures([failure(1), failure(2, transient=False)])
+    assert pause_before([Cause.RETRY], [0], permanent, False, 3) is None
+
+
+@given(st.lists(st.text() | st.integers(), min_size=1, max_size=3))
+def test_a_cursor_belongs_to_its_list(key: list[str | int]) -> None:
+    cursor = encode_cursor("list", key)
+    assert decode_cursor("list", cursor, len(key)) == key
+    for name, length in (("other", len(key)), ("list", len(key) + 1)):
+        with pytest.raises(InvalidCursorError):
+            decode_cursor(name, cursor, length)
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_cursor_or_refused(text: str) -> None:
+    with suppress(InvalidCursorError):
+        decode_cursor("list", text, 1)
+
+
+def test_what_roles_permit() -> None:
+    owner = Caller("u", frozenset({Role.OWNER}))
+    viewer = Caller("v", frozenset({Role.OWNER, Role.VIEWER}))
+    operator = Caller("o", frozenset({Role.OWNER, Role.OPERATOR}))
+    assert (owner.reads_for(None), viewer.reads_for(None), operator.changes_for("u")) == ("u", None, "u")
+    assert (owner.actor, operator.actor) == ("user:u", "operator:o")
+    with pytest.raises(ForbiddenError):
+        owner.reads_for("v")
+    with pytest.raises(ForbiddenError):
+        viewer.changes_for("v")
+    with pytest.raises(ForbiddenError):
+        owner.require_sight()
+    with pytest.raises(ForbiddenError):
+        viewer.require_operator()

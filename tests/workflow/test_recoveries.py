@@ -1,0 +1,62 @@
+"""A recovery on the real state machines, over real HTTP."""
+
+from typing import Any
+
+from local_stack.processes import becomes_true
+from roadmap_content.items import ContentType, Item
+from tests.workflow.machine import Machine
+
+
+def broken(machine: Machine, count: int) -> list[Machine]:
+    """Tasks of which one quiz each cannot be read."""
+    machines = [machine.another() for _ in range(count)]
+    for one in machines:
+        ids = one.load(2)
+        one.stage(Item(ids[0], ContentType.QUIZ), b"{")
+        assert one.run()["status"] == "FAILED"
+    return machines
+
+
+def test_many_tasks_are_healed_by_one_request(machine: Machine) -> None:
+    machines = broken(machine, 4)
+    api = machine.target.operator_api()
+    task_ids = [one.task_id for one in machines]
+    groups = api.send("GET", "/failures", error_code="InvalidContent").body["items"]
+    assert sum(group["tasks"] for group in groups) >= len(machines)
+    body = {
+        "filter": {"task_ids": task_ids},
+        "reason": "unreadable quizzes",
+        "rate_per_minute": 6_000,
+        "canary": 1,
+    }
+    preview = api.send("POST", "/recoveries", body | {"dry_run": True})
+    assert (preview.status, preview.body["tasks"]) == (200, len(machines))
+    created = api.send("POST", "/recoveries", body)
+    assert created.status == 201, created
+    path = f"/recoveries/{created.body['recovery_id']}"
+    seen: dict[str, Any] = {}
+
+    def is_over() -> bool:
+        seen.update(api.send("GET", path).body)
+        return seen["ended_at"] is not None
+
+    assert becomes_true(is_over, 120), seen
+    assert (seen["state"], seen["counts"]["recovered"]) == ("completed", len(machines))
+    for one in machines:
+        attempts = api.send("GET", f"/tasks/{one.task_id}/attempts").body["items"]
+        assert [attempt["cause"] for attempt in attempts] == ["recovery", "first_run"]
+        assert attempts[0]["actor"] == f"recovery:{created.body['recovery_id']}"
+        one.require_invariants()
+
+
+def test_the_scope_decides_who_creates_a_recovery(machine: Machine) -> None:
+    body = {"filter": {"status": ["failed"]}, "reason": "r"}
+    for scope in ("", "content:view"):
+        api = machine.target.operator_api()
+        api.token = machine.stack.token("somebody", scope)
+        assert api.send("POST", "/recoveries", body).status == 403
+    api = machine.target.operator_api()
+    assert api.send("GET", "/me").body["roles"] == ["operator", "owner"]
+    assert api.send("GET", "/health").status == 200
+    api.token = ""
+    assert api.send("GET", "/tasks").status == 401

@@ -1,0 +1,39 @@
+"""`roadmap doctor`: whether the stack is well, and if not, what to do."""
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from roadmap_command.asking import ask
+from roadmap_command.interface import ExitCode, Json, Stack, print_json
+from roadmap_command.target import Target
+
+group = typer.Typer()
+
+
+@group.command()
+def doctor(stack: Stack = None, as_json: Json = False) -> None:
+    """Check the stack through its API; exit 1 if a person should look at something."""
+    health = ask(Target.named(stack).operator_api(), "GET", "/health")
+    if as_json:
+        print_json(health)
+    else:
+        console = Console()
+        counts = ", ".join(
+            f"{count}{'+' if status in health['tasks_capped'] else ''} {status}"
+            for status, count in health["tasks"].items()
+        )
+        console.print(f"release {health['release']}, schema {health['schema_revision']}")
+        console.print(f"tasks: {counts or 'none'}; recoveries running: {health['recoveries_running']}")
+        console.print(
+            f"tokens of 24 hours: {health['tokens']['spent_24h']} spent, "
+            f"{health['tokens']['saved_by_staging_24h']} saved by staging"
+        )
+        for found in health["attention"]:
+            console.print(
+                Text.assemble((found["what"], "yellow"), f": {found['text']}\n  see {found['runbook']}")
+            )
+        if not health["attention"]:
+            console.print("[green]well[/green]")
+    if health["status"] != "ok":
+        raise typer.Exit(ExitCode.ITEMS_MISSING)

@@ -1,0 +1,172 @@
+"""`roadmap heal`, `recoveries`: retry many tasks, through the API."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from local_stack.errors import RefusedError
+from roadmap_command.api_client import Api
+from roadmap_command.asking import ask, pages
+from roadmap_command.commands.operate import (
+    ContentTypeOption,
+    ErrorCode,
+    Group,
+    Query,
+    Status,
+    User,
+    filters,
+)
+from roadmap_command.interface import ExitCode, Json, Stack, errors, print_json
+from roadmap_command.target import Target
+
+group = typer.Typer()
+
+POLL_SECONDS = 1.0
+
+
+@group.command()
+def heal(
+    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit trail.")],
+    status: Status = None,
+    error: ErrorCode = None,
+    content_type: ContentTypeOption = None,
+    user: User = None,
+    group_id: Group = None,
+    query: Query = None,
+    rate: Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")] = 60,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Tasks at the same time.")] = 10,
+    canary: Annotated[int, typer.Option("--canary", min=0, help="Retry so many first.")] = 0,
+    budget: Annotated[int | None, typer.Option("--budget", min=1, help="Tokens, at most.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """Retry every task that the filter selects, and follow it to the end; exit 1 if some still fail.
+
+    Without a filter: every task that is failed or partial.
+    """
+    api = Target.named(stack).operator_api()
+    chosen = filters(status, error, content_type, user, group_id, query) or {
+        "status": ["failed", "partial_failure"]
+    }
+    request = {
+        "filter": chosen,
+        "reason": reason,
+        "rate_per_minute": rate,
+        "concurrency": concurrency,
+        "canary": canary,
+        "token_budget": budget,
+    }
+    preview = ask(api, "POST", "/recoveries", request | {"dry_run": True})
+    if dry_run:
+        if as_json:
+            print_json(preview)
+        else:
+            Console().print(_preview(preview))
+        return
+    if not yes:
+        errors.print(_preview(preview))
+        if as_json or not typer.confirm("Start?", err=True):
+            raise RefusedError("not started: confirm, or give --yes")
+    recovery = ask(api, "POST", "/recoveries", request)
+    recovery = follow(api, recovery)
+    if as_json:
+        print_json(recovery)
+    else:
+        Console().print(_table([recovery]))
+    counts = recovery["counts"]
+    if counts["recovered"] < counts["total"]:
+        raise typer.Exit(ExitCode.ITEMS_MISSING)
+
+
+@group.command()
+def recoveries(
+    recovery_id: Annotated[
+        str | None, typer.Argument(metavar="[RECOVERY_ID]", help="One recovery, with its tasks.")
+    ] = None,
+    result: Annotated[str | None, typer.Option("--result", help="Only tasks with this result.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")] = 50,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """List recoveries, or the tasks of one."""
+    api = Target.named(stack).operator_api()
+    if recovery_id is None:
+        rows, _ = pages(api, "/recoveries", limit)
+        if as_json:
+            print_json({"items": rows})
+        else:
+            Console().print(_table(rows))
+        return
+    recovery = ask(api, "GET", f"/recoveries/{recovery_id}")
+    wanted = {"result": result} if result else {}
+    rows, _ = pages(api, f"/recoveries/{recovery_id}/tasks", limit, **wanted)
+    if as_json:
+        print_json({"recovery": recovery, "tasks": rows})
+        return
+    console = Console()
+    console.print(_table([recovery]))
+    table = Table("task", "result", "attempt", "reason")
+    for row in rows:
+        attempt = "" if row["attempt"] is None else str(row["attempt"])
+        table.add_row(row["task_id"], row["result"], attempt, row["reason"] or "")
+    console.print(table)
+
+
+def follow(api: Api, recovery: dict[str, Any]) -> dict[str, Any]:
+    """Show a recovery's progress until it ends or is paused; the recovery as it is then."""
+    path = f"/recoveries/{recovery['recovery_id']}"
+    with Live(console=errors, refresh_per_second=4) as live:
+        while recovery["ended_at"] is None and recovery["state"] != "paused":
+            live.update(_progress(recovery))
+            time.sleep(POLL_SECONDS)
+            recovery = ask(api, "GET", path)
+        live.update(_progress(recovery))
+    return recovery
+
+
+def _progress(recovery: dict[str, Any]) -> Text:
+    counts = recovery["counts"]
+    done = counts["total"] - counts["waiting"] - counts["running"]
+    width = 30
+    filled = width * done // max(1, counts["total"])
+    return Text.assemble(
+        ("█" * filled, "green"),
+        ("░" * (width - filled), "dim"),
+        f" {done}/{counts['total']} {recovery['state']}: {counts['running']} running, "
+        f"{counts['recovered']} recovered, {counts['still_failing']} still failing, "
+        f"{counts['refused']} refused",
+    )
+
+
+def _preview(preview: dict[str, Any]) -> str:
+    staged = sum(preview["items"]["staged"].values())
+    generated = sum(preview["items"]["to_generate"].values())
+    tokens = preview["estimated_tokens"]
+    lines = [
+        f"{preview['tasks']} tasks: {staged} items to save, {generated} to generate if not staged",
+        f"about {preview['estimated_minutes']} minutes at this rate; "
+        + ("tokens: not known" if tokens is None else f"about {tokens} tokens"),
+    ]
+    lines += [f"refused, as it looks now: {count} ({why})" for why, count in preview["refused"].items()]
+    return "\n".join(lines)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("recovery", "state", "total", "recovered", "still failing", "refused", "tokens", "reason")
+    for row in rows:
+        counts = row["counts"]
+        table.add_row(
+            row["recovery_id"],
+            row["state"],
+            *(str(counts[name]) for name in ("total", "recovered", "still_failing", "refused")),
+            str(row["tokens_used"]),
+            row["stop_reason"] or row["reason"],
+        )
+    return table
