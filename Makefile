@@ -105,7 +105,7 @@ faults-report: $(INSTALLED) ## Run the fault matrix and write what comes of it i
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
 
-mutants: $(INSTALLED) ## Take each of nine guards out of a copy of the code, and see a test notice.
+mutants: $(INSTALLED) ## Take each guard out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
 
 drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line.

@@ -7,6 +7,7 @@ call. The integration tests use moto instead, and the matrix uses HTTP.
 import hashlib
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -14,6 +15,9 @@ from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+_STORED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class _Object(NamedTuple):
@@ -84,14 +88,25 @@ class MemoryS3:
 
     def head_object(self, *, Bucket: str, Key: str) -> dict[str, Any]:  # noqa: N803
         """Read an object's metadata."""
-        return {"Metadata": self._find(Bucket, Key, "HeadObject").metadata}
+        found = self._find(Bucket, Key, "HeadObject")
+        return {
+            "Metadata": found.metadata,
+            "ContentLength": len(found.body),
+            "LastModified": _STORED_AT,
+        }
 
     def list_objects_v2(self, *, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:  # noqa: N803
         """List the first 1,000 keys with a prefix after a given key."""
         keys = sorted(
             key for key in list(self._buckets[Bucket]) if key.startswith(Prefix) and key > StartAfter
         )
-        return {"Contents": [{"Key": key} for key in keys[:1_000]]}
+        objects = self._buckets[Bucket]
+        return {
+            "Contents": [
+                {"Key": key, "Size": len(objects[key].body), "LastModified": _STORED_AT}
+                for key in keys[:1_000]
+            ]
+        }
 
     def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803
         """Delete an object if it exists."""

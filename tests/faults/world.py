@@ -55,6 +55,8 @@ TABLES_IN_ORDER = (
     "roadmap_metadata",
     "roadmap_tasks",
     "content_failures",
+    "content_attempts",
+    "content_checks",
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LAYER = "layers/common/roadmap_content"
+_FENCING = "tests/integration/test_fencing.py"
 _MACHINE = "statemachine/save_content.asl.json"
 _CONCURRENCY = "tests/integration/test_concurrency.py"
 _PIPELINE = "tests/integration/test_pipeline.py"
@@ -88,6 +89,30 @@ MUTANTS = (
         old="WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE",
         new="WHERE roadmap_id = :roadmap_id",
         tests=(f"{_CONCURRENCY}::test_a_saver_waits_for_another_saver_of_the_same_roadmap",),
+    ),
+    Mutant(
+        "the lock of the projection",
+        "Finalize reads and writes framework_data without holding the roadmap",
+        f"{_LAYER}/steps/finalize.py",
+        old="    lock_roadmap(connection, roadmap_id)\n",
+        new="",
+        tests=(f"{_FENCING}::test_finalize_waits_for_whoever_changes_the_roadmap",),
+    ),
+    Mutant(
+        "the fence of Generate",
+        "an attempt that is over, or another execution's, generates",
+        f"{_LAYER}/steps/generate.py",
+        old="    require_open(connection, plan.task_id, plan.attempt, request.execution_arn)\n",
+        new="",
+        tests=(f"{_FENCING}::test_redriven_inside_fan_out_a_run_makes_nothing_until_it_has_claimed",),
+    ),
+    Mutant(
+        "the random part of a name",
+        "an execution's name follows from the task and the attempt alone",
+        f"{_LAYER}/aws/executions.py",
+        old='suffix = f"-{label}-{secrets.token_hex(4)}"',
+        new='suffix = f"-{label}"',
+        tests=(f"{_FENCING}::test_a_database_that_was_restored_starts_another_execution",),
     ),
     Mutant(
         "the conditional claim",
