@@ -29,6 +29,9 @@ def test_every_required_guard_has_a_mutant() -> None:
     assert {mutant.guard for mutant in MUTANTS} == {
         "the attempt fence",
         "the per-roadmap lock",
+        "the lock of the projection",
+        "the fence of Generate",
+        "the random part of a name",
         "the conditional claim",
         "a Catch",
         "the poisoned-connection guard",

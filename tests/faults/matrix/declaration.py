@@ -46,6 +46,9 @@ class Fault(StrEnum):
     IDLE_HOLDER = "idle session holds the row"
     DISK_FULL = "disk full"
     READ_ONLY = "read-only"
+    STALLED = "server process stopped (SIGSTOP)"
+    FOREIGN_SQLSTATE = "foreign SQLSTATE"
+    UNDECODABLE = "undecodable row"
     S3_DENIED = "S3 denies"
     S3_MISSING = "S3 misses an object"
     S3_HALF = "S3 gives half an object"
@@ -92,6 +95,9 @@ _DATABASE = (
     Fault.IDLE_HOLDER,
     Fault.DISK_FULL,
     Fault.READ_ONLY,
+    Fault.STALLED,
+    Fault.FOREIGN_SQLSTATE,
+    Fault.UNDECODABLE,
 )
 
 IMPOSSIBLE: Mapping[Cell, str] = {
@@ -107,6 +113,7 @@ IMPOSSIBLE: Mapping[Cell, str] = {
         Step.GENERATE, Fault.DEADLOCK
     ): "It writes to one table alone, its rows sorted: no two of ours can cross.",
     Cell(Step.GENERATE, Fault.SERIALIZATION): "It changes no row that another session changes.",
+    Cell(Step.SAVE, Fault.UNDECODABLE): "It reads no JSON and no timestamp of the product.",
     Cell(Step.SAVE, Fault.KILLED_BETWEEN): "It has one commit.",
     Cell(Step.FINALIZE, Fault.KILLED_BETWEEN): "With a plan, it has one commit.",
     Cell(Step.START, Fault.KILLED_BETWEEN): "It is one call.",

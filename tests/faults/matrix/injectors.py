@@ -1,6 +1,8 @@
 """The implementation of each fault, by real means, for every step."""
 
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -335,6 +337,62 @@ def statement_timeout(play: Play) -> Iterator[None]:
 
 
 # Locks of another session.
+
+
+@injects(
+    Fault.FOREIGN_SQLSTATE,
+    *DATABASE,
+    what="a trigger raises U0001 on what it writes, until the run is over",
+)
+def foreign_sqlstate(play: Play) -> Iterator[None]:
+    """A rule of the product's, under a code that PostgreSQL does not know."""
+    with _trigger(play, "RAISE EXCEPTION 'no' USING ERRCODE = 'U0001';"), _answering(play, "U0001"):
+        yield
+
+
+@injects(
+    Fault.STALLED,
+    *DATABASE,
+    what="SIGSTOP to the session's server process in the first statement, until the run is over",
+)
+def stalled(play: Play) -> Iterator[None]:
+    """Nothing is refused and nothing is answered; another session would be."""
+    pids: list[int] = []
+
+    def stop() -> None:
+        if not pids:
+            with play.rig.administering() as connection:
+                role = {"role": play.line.role}
+                pids.extend(
+                    connection.scalars(text("SELECT pid FROM pg_stat_activity WHERE usename = :role"), role)
+                )
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+
+    try:
+        with Gather(play.line.database, play.invocations, on_all=stop):
+            yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+@injects(
+    Fault.UNDECODABLE,
+    *(step for step in DATABASE if step is not Step.SAVE),
+    what="numbers of 5,000 digits in the task's JSON columns, and infinite dates",
+)
+def undecodable(play: Play) -> Iterator[None]:
+    """The product wrote them, and PostgreSQL stores them."""
+    digits = "9" * 5_000
+    play.execute(
+        "UPDATE roadmap_tasks SET failed_concepts = CAST(:digits AS json),"
+        " user_request = CAST(:digits AS json), execution_summary = CAST(:digits AS json),"
+        " created_at = '-infinity' WHERE task_id = :id",
+        digits=digits,
+        id=play.task_id,
+    )
+    yield
 
 
 class Rival:
