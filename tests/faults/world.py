@@ -29,17 +29,16 @@ from tests.faults.recording import RecordingGenerator
 from tests.integration.pipeline import Pipeline, services_for
 from tests.machine_model import Run, State
 
-PUBLISH = """
-WITH locked AS (
-    SELECT roadmap_id FROM roadmap_metadata WHERE roadmap_id = :r FOR NO KEY UPDATE
-), demoted AS (
-    UPDATE tutorial_metadata t SET is_latest = false FROM locked
-    WHERE t.roadmap_id = locked.roadmap_id AND concept_id = :c
+# Statements of one transaction, as the product writes them.
+PUBLISH = (
+    "SELECT FROM roadmap_metadata WHERE roadmap_id = :r FOR NO KEY UPDATE",
+    "UPDATE tutorial_metadata SET is_latest = false WHERE roadmap_id = :r AND concept_id = :c",
+    """
+    INSERT INTO tutorial_metadata
+        (tutorial_id, concept_id, roadmap_id, title, summary, content_url, content_version)
+    VALUES (gen_random_uuid(), :c, :r, 'T', 'S', :u, :v)
+    """,
 )
-INSERT INTO tutorial_metadata
-    (tutorial_id, concept_id, roadmap_id, title, summary, content_url, content_version)
-SELECT gen_random_uuid(), :c, :r, 'T', 'S', :u, :v FROM locked
-"""
 
 
 TABLES_IN_ORDER = (
@@ -272,7 +271,10 @@ class World:
         if self.pipeline.bucket.holds(url):
             return False
         self.pipeline.bucket.put(url, b"the product's own")
-        self.pipeline.execute(PUBLISH, r=self.pipeline.roadmap_id, c=concept_id, v=version, u=url)
+        parameters = {"r": self.pipeline.roadmap_id, "c": concept_id, "v": version, "u": url}
+        with self.pipeline.engine.begin() as connection:
+            for statement in PUBLISH:
+                connection.execute(text(statement), parameters)
         return True
 
     def remove_rows(self, concept_id: str, kind: str) -> None:
