@@ -97,7 +97,7 @@ def redrive_task(
         raise NotRedrivableError(f"task {task_id} has never been run")
     match services.executions.state(task.execution_arn):
         case ExecutionState.SUCCEEDED:
-            raise NotRedrivableError("the last execution succeeded")
+            raise NotRedrivableError("Execution is SUCCEEDED and cannot be redriven")
         case ExecutionState.UNKNOWN:
             raise NotRedrivableError("Step Functions does not know the last execution")
         case _:
