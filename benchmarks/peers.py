@@ -37,7 +37,7 @@ from .curriculum import Author, concept_ids
 from .framework import framework_of
 from .object_server import ObjectServer
 from .report import show
-from .result import Matrix, Result, now, this_machine, versions
+from .result import RESULTS, Matrix, Result, now, read_result, this_machine, versions
 
 CONCEPTS, FAULTED_CONCEPTS = 334, 10
 BAD = 7
@@ -335,7 +335,7 @@ def _away(trial: Trial, server: PostgresServer) -> list[str]:
     thread = threading.Thread(target=interrupt)
     thread.start()
     first = trial.run("run", thread)
-    second = trial.run("retry")
+    second = trial.run("retry") if first.lost else first
     return [
         f"{first.lost} lost, {first.wrong} wrong",
         f"{second.lost} lost, {second.paid_twice} paid twice, {second.wrong} wrong",
@@ -345,7 +345,7 @@ def _away(trial: Trial, server: PostgresServer) -> list[str]:
 def main() -> None:
     """Run every contestant, show what was counted, and keep it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", help="words of contestants' names")
+    parser.add_argument("--only", nargs="+", help="words of contestants' names; the others' rows are kept")
     parser.add_argument("--concepts", type=int, default=CONCEPTS)
     parser.add_argument("--short", action="store_true", help="keep nothing")
     arguments = parser.parse_args()
@@ -404,15 +404,28 @@ def main() -> None:
                     "retry, free again",
                     "killed after a commit",
                     f"database away for {AWAY_SECONDS:.0f} s",
-                    "retry after that",
+                    "then, after a retry if any is lost",
                 ],
                 rows=faults,
             ),
         ],
     )
     if not arguments.short:
+        kept = read_result(RESULTS / f"{result.name}.json")
+        result = result if kept is None else _over(result, kept)
         result.write()
     show(result)
+
+
+def _over(result: Result, kept: Result) -> Result:
+    """The result, with the rows of contestants that only an earlier run of the same size had."""
+    known = {matrix.title: matrix.rows for matrix in kept.matrices}
+    matrices = []
+    for matrix in result.matrices:
+        rows = known.get(matrix.title, {}) | matrix.rows
+        order = sorted(rows, key=list(CONTESTANTS).index)
+        matrices.append(matrix.model_copy(update={"rows": {name: rows[name] for name in order}}))
+    return result.model_copy(update={"matrices": matrices})
 
 
 def _locked_versions() -> dict[str, str]:

@@ -10,6 +10,7 @@ import platform
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
+from math import log
 from pathlib import Path
 
 import psutil
@@ -61,6 +62,11 @@ class Series(_Part):
     def ratio(self, contestant: str, size: int, base: str | None = None) -> Estimate:
         """A contestant's values relative to the base's, per round."""
         return paired_ratio(self.values[contestant][size], self.values[base or self.base][size])
+
+    def exponent(self, contestant: str, smaller: int, larger: int) -> float:
+        """The power of the size with which the median grows between two sizes: 1 is in proportion."""
+        times = self.estimate(contestant, larger).median / self.estimate(contestant, smaller).median
+        return log(times) / log(larger / smaller)
 
 
 class Breakdown(_Part):

@@ -120,3 +120,10 @@ def test_a_partial_run_keeps_older_results_of_other_sizes() -> None:
         "gone": {10: [6.0]},
     }
     assert newer.over(None) == newer
+
+
+@pytest.mark.parametrize(("times", "exponent"), [((1.0, 10.0), 1.0), ((1.0, 100.0), 2.0), ((3.0, 3.0), 0.0)])
+def test_the_exponent_of_growth(times: tuple[float, float], exponent: float) -> None:
+    values = {"step": {30: [times[0]], 300: [times[1]]}}
+    series = Series(name="s", title="S", unit="s", size_name="concepts", base="step", values=values)
+    assert series.exponent("step", 30, 300) == pytest.approx(exponent)

@@ -74,7 +74,7 @@ def handler(_event: Any, context: DurableContext) -> dict[str, Any]:  # noqa: AN
 
 def main() -> None:
     """Run one execution, and report what it says."""
-    runner = DurableFunctionTestRunner(handler, poll_interval=0.05)
+    runner = DurableFunctionTestRunner(handler, poll_interval=0.05, skip_time=False)
     with runner:
         result = runner.run(input="{}", execution_timeout=600)
     failed: set[int] = set()

@@ -8,6 +8,7 @@ error ends it.
 """
 
 import json
+import time
 
 import psycopg
 
@@ -32,12 +33,13 @@ def one_concept_an_iteration(job: Job) -> None:
 
 def _branch(job: Job, item: Item) -> str:
     job.make(item)
-    for last in (False, False, False, True):
+    for pause in (1, 2, 4, None):  # a Retry with the defaults of Step Functions
         try:
             save_and_commit(job.database_url, [item])
         except psycopg.OperationalError:
-            if last:
+            if pause is None:
                 return "failed"
+            time.sleep(pause)
             continue
         except Exception:  # noqa: BLE001 - States.ALL
             return "failed"
