@@ -1,11 +1,13 @@
 """The cost of a run, computed from the state machine and the batches."""
 
 import json
+import re
 
 import pytest
 
-from checks.cost import PER_TRANSITION, cost_of, main
+from checks.cost import PRICES, at_rest, cost_of, main
 from local_stack.builds import REPOSITORY
+from local_stack.template_file import read_template
 from roadmap_content.manifest import MAX_BATCHES
 
 
@@ -17,7 +19,7 @@ def test_the_number_of_batches_equals_that_of_plan(concepts: int, batch_size: in
 def test_a_run_takes_two_transitions_per_batch_and_five_more() -> None:
     cost = cost_of(1_000, 25)
     assert cost.transitions == 2 * cost.batches + 5
-    assert cost.dollars["Step Functions"] == cost.transitions * PER_TRANSITION
+    assert cost.dollars["Step Functions"] == cost.transitions * PRICES["transition"].dollars
     machine = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
     assert {"Generate", "Save"} < machine["States"]["FanOut"]["ItemProcessor"]["States"].keys()
 
@@ -28,6 +30,19 @@ def test_a_thousand_staged_concepts_take_few_transitions() -> None:
 
 def test_the_transitions_of_a_large_roadmap_are_bounded_by_the_maximum_batches() -> None:
     assert cost_of(30_000, 1).transitions <= 2 * MAX_BATCHES + 5
+
+
+def test_each_price_names_its_source_and_its_date() -> None:
+    for price in PRICES.values():
+        assert price.source.startswith("aws.amazon.com/")
+        assert re.fullmatch(r"20\d\d", price.as_of)
+        assert price.dollars > 0
+
+
+def test_what_costs_at_rest_is_priced() -> None:
+    priced = " ".join(at_rest(read_template(REPOSITORY / "template.yaml")))
+    for what in ("key", "alarms", "pages", "dashboard", "SnapStart", "database"):
+        assert what in priced
 
 
 def test_larger_batches_cost_less() -> None:

@@ -44,20 +44,20 @@ def test_a_run_without_faults_is_far_inside_the_limits(concepts: int) -> None:
     assert run.largest.size <= PAYLOAD_LIMIT / 2
 
 
-# Every retrier's errors until it gives up, then those of the next one: the maximum number of tries.
-EVER_NEW = (*["Lambda.TooManyRequestsException"] * 7, *["Lambda.Unknown"] * 2)
+# Every retrier's errors until it gives up, then the next one's: as many tries as the definition allows.
+EVER_NEW = (*["Lambda.ServiceException"] * 6, *["Lambda.Unknown"] * 2)
 
 
 @pytest.mark.parametrize(
     ("generate", "save"),
     [
-        (lost("Lambda.TooManyRequestsException"), lost("Lambda.TooManyRequestsException")),
+        (lost("Lambda.ServiceException"), lost("Lambda.ServiceException")),
         (lost("Lambda.Unknown"), lost("Lambda.Unknown")),
         (lost("States.Timeout"), lost("States.Timeout")),
         (lost(*EVER_NEW), lost(*EVER_NEW)),
         (lost("Lambda.Unknown"), refuse),
     ],
-    ids=["throttled", "dying", "timing out", "ever new", "no database"],
+    ids=["out of service", "dying", "timing out", "ever new", "no database"],
 )
 def test_finalize_receives_every_lost_batch_of_the_largest_run(generate: Function, save: Function) -> None:
     received: list[FinalizeRequest] = []
@@ -74,7 +74,33 @@ def test_finalize_receives_every_lost_batch_of_the_largest_run(generate: Functio
     assert run.largest.size <= PAYLOAD_LIMIT
 
 
-def test_an_incomplete_run_fails_at_await_redrive() -> None:
+THROTTLED = "Lambda.TooManyRequestsException"
+
+
+@pytest.mark.parametrize("function", ["GenerateContentFunction", "SaveBatchFunction"])
+@pytest.mark.parametrize("concepts", [1_000, 100_000])
+def test_a_throttle_that_does_not_end_waits_as_long_as_the_machine_may(concepts: int, function: str) -> None:
+    run = run_of(concepts, BATCH_SIZE, {function: lost(THROTTLED)})
+    assert run.error == "States.Timeout", "no batch is given up before"
+    assert run.events < HISTORY_LIMIT - 100, "so that the run can be redriven"
+
+
+def test_a_throttle_that_ends_loses_no_batch() -> None:
+    turns = cycle([*[THROTTLED] * 12, None])
+
+    def save(event: object) -> dict[str, Any]:
+        if error := next(turns):
+            raise FailedError(error)
+        batch = parse(BatchRequest, event).batch
+        report = SaveReport(batch=batch, saved=batch.items, failed=0, error=None)
+        return report.model_dump(mode="json")
+
+    run = run_of(1_000, BATCH_SIZE, {"SaveBatchFunction": save})
+    assert run.error is None
+    assert run.events < HISTORY_LIMIT - 100
+
+
+def test_an_incomplete_run_ends_failed_where_it_can_be_redriven() -> None:
     run = run_of(100, BATCH_SIZE, {"SaveBatchFunction": lost("States.Timeout")})
     assert run.error == "ContentIncomplete"
     assert run.invocations["AwaitRedriveFunction"] == 1

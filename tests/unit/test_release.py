@@ -7,7 +7,7 @@ import pytest
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
 from release.configuration import NoSuchEnvironmentError, overrides_in
-from release.stamp import parameters_of, release_of, stamped
+from release.stamp import parameters_of, release_of, require_filled_in, stamped
 
 TEMPLATE = {"Parameters": {"Given": {}, "Kept": {"Default": 7}}}
 
@@ -47,3 +47,20 @@ def test_the_release_is_where_functions_and_the_schema_have_it() -> None:
     assert changed["Globals"]["Function"]["Environment"]["Variables"]["RELEASE"] == "r-1"
     assert changed["Resources"]["Schema"]["Properties"]["Release"] == "r-1"
     assert template["Resources"]["Schema"]["Properties"]["Release"] == "unreleased"
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_each_environment_names_what_is_required_and_only_what_the_template_has(environment: str) -> None:
+    given = overrides_in(REPOSITORY / "samconfig.toml", environment)
+    template = read_template(REPOSITORY / "template.yaml")
+    required = {name for name, parameter in template["Parameters"].items() if "Default" not in parameter}
+    assert required <= parameters_of(template, given).keys() & given.keys()
+    assert given.get("Generator") == "offline" or {"ModelId", "ModelArns"} <= given.keys()
+
+
+def test_what_is_left_to_fill_in_is_not_deployed(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JwtIssuer, ModelId"):
+        require_filled_in(
+            {"JwtIssuer": "<https://issuer.example>", "ModelId": "<id>", "Generator": "bedrock"}
+        )
+    require_filled_in({"JwtIssuer": "https://issuer.example"})

@@ -80,6 +80,10 @@ def test_the_api_may_start_and_redrive_only_this_state_machine() -> None:
 def test_the_concurrency_of_savers_is_limited_by_database_connections() -> None:
     reserved = FUNCTIONS["SaveBatchFunction"]["ReservedConcurrentExecutions"]
     assert reserved == {"Fn::If": ["ReservesSavers", {"Ref": "SaverConcurrency"}, {"Ref": "AWS::NoValue"}]}
+    reserved = FUNCTIONS["GenerateContentFunction"]["ReservedConcurrentExecutions"]
+    assert reserved == {
+        "Fn::If": ["ReservesGenerators", {"Ref": "GeneratorConcurrency"}, {"Ref": "AWS::NoValue"}]
+    }
 
 
 @pytest.mark.parametrize("logical_id", resources("AWS::Logs::LogGroup"))
@@ -105,32 +109,134 @@ def test_objects_that_a_redrive_needs_are_kept_for_90_days() -> None:
     assert TEMPLATE["Parameters"]["StagedRetentionDays"]["MinValue"] >= 90
 
 
-def test_every_alarm_notifies_the_topic() -> None:
+def anchors(path: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", (REPOSITORY / path).read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def rule_of(page: dict[str, Any]) -> str:
+    return json.dumps(page["AlarmRule"])
+
+
+def test_one_page_per_cause_is_told_to_the_topic_and_no_other_alarm_is() -> None:
     told = {"Fn::If": ["TellsAlarms", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
-    alarms = resources("AWS::CloudWatch::Alarm")
-    assert alarms.keys() == {
-        "ExecutionsFailedAlarm",
-        "ExecutionsTimedOutAlarm",
-        "FinalizerErrorsAlarm",
-        "ItemsMissingAlarm",
-        "TasksRepairedAlarm",
-        "DatabaseErrorsAlarm",
-        "DeadLettersAlarm",
-        "ApiErrorsAlarm",
-        "SaverThrottlesAlarm",
-        "RecoveriesStoppedAlarm",
-        "RecoveriesTakenUpAlarm",
-        "AutomaticAttemptsRefusedAlarm",
+    pages, alarms = resources("AWS::CloudWatch::CompositeAlarm"), resources("AWS::CloudWatch::Alarm")
+    assert all(page["AlarmActions"] == page["OKActions"] == told for page in pages.values())
+    assert not [name for name, alarm in alarms.items() if "AlarmActions" in alarm or "OKActions" in alarm]
+    for name in alarms:
+        paging = [page for page in pages.values() if f"${{{name}}}" in rule_of(page)]
+        assert paging, f"{name} is on no page"
+        sections = {page["AlarmDescription"].rpartition(" ")[2] for page in paging}
+        assert alarms[name]["AlarmDescription"].rpartition(" ")[2] in sections
+
+
+def test_what_a_database_that_is_down_brings_is_not_told_besides() -> None:
+    pages = resources("AWS::CloudWatch::CompositeAlarm")
+    for name in ("RunsPage", "ReconcilePage", "ApiPage"):
+        assert 'AND NOT ALARM(\\"${DatabasePage}' in rule_of(pages[name])
+
+
+@pytest.mark.parametrize("kind", ["AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Alarm"])
+def test_every_alarm_links_to_its_section_of_the_runbook(kind: str) -> None:
+    for name, alarm in resources(kind).items():
+        path, _, anchor = alarm["AlarmDescription"].rpartition(" ")[2].partition("#")
+        assert anchor in anchors(path), f"{name}: {path} has no section {anchor}"
+
+
+def test_only_silence_is_an_alarm_where_nothing_is_counted() -> None:
+    missing = {name: each["TreatMissingData"] for name, each in resources("AWS::CloudWatch::Alarm").items()}
+    assert missing.pop("SweepSilentAlarm") == "breaching"
+    assert set(missing.values()) == {"notBreaching"}
+
+
+def test_no_alarm_watches_how_many_dead_letters_lie_there() -> None:
+    """It would stay red for the fortnight that a letter is kept."""
+    metrics = {alarm.get("MetricName") for alarm in resources("AWS::CloudWatch::Alarm").values()}
+    assert "ApproximateNumberOfMessagesVisible" not in metrics
+
+
+def test_the_errors_of_every_function_are_watched() -> None:
+    watched = {
+        metric["MetricStat"]["Metric"]["Dimensions"][0]["Value"]["Ref"]
+        for alarm in resources("AWS::CloudWatch::Alarm").values()
+        for metric in alarm.get("Metrics", ())
+        if metric.get("MetricStat", {}).get("Metric", {}).get("MetricName") == "Errors"
     }
-    assert all(alarm["AlarmActions"] == alarm["OKActions"] == told for alarm in alarms.values())
-    assert all(alarm["TreatMissingData"] == "notBreaching" for alarm in alarms.values())
+    by_design = {"AwaitRedriveFunction"}  # it ends an incomplete run by an error
+    assert watched == FUNCTIONS.keys() - by_design
+
+
+def test_what_a_user_waits_for_is_deployed_gradually_and_taken_back_by_an_alarm() -> None:
+    gradual = {
+        name: properties["DeploymentPreference"]
+        for name, properties in FUNCTIONS.items()
+        if "DeploymentPreference" in properties
+    }
+    asked = {
+        name
+        for name, each in FUNCTIONS.items()
+        if any(e["Type"] == "Api" for e in each.get("Events", {}).values())
+    }
+    assert gradual.keys() == asked | {"AuthorizeRequestFunction"}
+    for preference in gradual.values():
+        assert preference["Type"] == {"Ref": "ApiDeployment"}
+        assert {"Ref": "ApiFunctionErrorsAlarm"} in preference["Alarms"]
+
+
+DEFINITION = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
+
+
+def tasks() -> dict[str, dict[str, Any]]:
+    inside = DEFINITION["States"]["FanOut"]["ItemProcessor"]["States"]
+    states = DEFINITION["States"] | inside
+    return {name: state for name, state in states.items() if state["Type"] == "Task"}
+
+
+@pytest.mark.parametrize("name", tasks())
+def test_a_task_waits_a_little_longer_than_its_function_may_take(name: str) -> None:
+    task = tasks()[name]
+    function = FUNCTIONS[task["Arguments"]["FunctionName"].strip("${}")]
+    timeout = function.get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
+    assert timeout + 5 <= task["TimeoutSeconds"] <= timeout + 60
+
+
+def test_a_run_ends_in_time() -> None:
+    longest = max(task["TimeoutSeconds"] for task in tasks().values())
+    assert longest * 4 <= DEFINITION["TimeoutSeconds"] <= 24 * 3600
+
+
+@pytest.mark.parametrize("name", tasks())
+def test_a_throttle_is_waited_for_as_long_as_the_run_may_take(name: str) -> None:
+    (retrier,) = [
+        each for each in tasks()[name]["Retry"] if "Lambda.TooManyRequestsException" in each["ErrorEquals"]
+    ]
+    assert retrier["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+    delays = [
+        min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** count, retrier["MaxDelaySeconds"]) / 2
+        for count in range(retrier["MaxAttempts"])
+    ]  # half, on average, by jitter
+    assert sum(delays) >= DEFINITION["TimeoutSeconds"]
+
+
+def test_the_log_level_is_that_of_the_parameter_in_both_places() -> None:
+    logging = TEMPLATE["Globals"]["Function"]["LoggingConfig"]
+    assert logging["ApplicationLogLevel"] == {"Fn::FindInMap": ["LogLevels", {"Ref": "LogLevel"}, "Lambda"]}
+    assert TEMPLATE["Mappings"]["LogLevels"].keys() == set(
+        TEMPLATE["Parameters"]["LogLevel"]["AllowedValues"]
+    )
+
+
+def test_the_saved_query_is_the_one_of_the_runbook() -> None:
+    (query,) = resources("AWS::Logs::QueryDefinition").values()
+    assert query["QueryString"].strip() in (REPOSITORY / "docs/runbook.md").read_text()
 
 
 def test_alarms_use_metrics_that_exist() -> None:
     watched = {
         alarm["MetricName"]
         for alarm in resources("AWS::CloudWatch::Alarm").values()
-        if alarm["Namespace"] == NAMESPACE
+        if alarm.get("Namespace") == NAMESPACE
     }
     assert watched == {
         Metric.ITEMS_MISSING,
@@ -191,7 +297,7 @@ def test_every_configuration_uses_cached_builds_and_linting(name: str) -> None:
     config = {command: each["parameters"] for command, each in SAMCONFIG[name].items()}
     assert config["build"] == {"cached": True, "parallel": True}
     assert config["validate"]["lint"] is True
-    overrides = config["deploy"].get("parameter_overrides", "").split()
+    overrides = config["deploy"].get("parameter_overrides", [])
     assert {override.partition("=")[0] for override in overrides} <= TEMPLATE["Parameters"].keys()
 
 

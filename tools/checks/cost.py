@@ -1,8 +1,8 @@
 """`python -m checks.cost [CONCEPTS]`: the AWS cost of saving a roadmap, computed from counts.
 
 The batches are those of Plan, the transitions those of the simulated state machine, the memory sizes those of
-the template. The duration of an invocation is a conservative assumption: `SECONDS`. Not included, because
-they depend on the deployment: the model, the database, logs and the network.
+the template. The duration of an invocation is a conservative assumption: `SECONDS`, `MODEL_SECONDS`. Not
+included, because they depend on the deployment: the model's tokens, logs and the network.
 """
 
 import json
@@ -18,7 +18,7 @@ from rich.table import Table
 
 from checks.simulation import FailedError, Function, Run, simulate
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import default_of, read_template
+from local_stack.template_file import Template, default_of, read_template
 from roadmap_content.contracts import BatchRequest, FinalizeResult, Plan, parse
 from roadmap_content.items import ContentType, count_by_type
 from roadmap_content.manifest import make_manifest
@@ -30,14 +30,43 @@ from roadmap_content.steps.plan import PlanRequest, PlanResult
 from roadmap_content.steps.save import SaveReport
 from roadmap_content.storage.keys import manifest_key
 
-# us-east-1, as of 2025, in dollars.
-PER_TRANSITION = 0.025 / 1_000
-PER_GB_SECOND = 0.0000133334  # arm64
-PER_INVOCATION = 0.20 / 1_000_000
-PER_PUT = 0.005 / 1_000
-PER_GET = 0.0004 / 1_000
-PER_KEY_MONTH = 1.00
-PER_ALARM_MONTH = 0.10
+
+class Price(NamedTuple):
+    """A unit price in dollars, in us-east-1, without the free tier."""
+
+    dollars: float
+    unit: str
+    source: str
+    """The page of AWS that states it."""
+
+    as_of: str
+    """The year of the price. The pages are not read by any command here: compare before you rely on it."""
+
+
+PRICES: Mapping[str, Price] = {
+    "transition": Price(0.025 / 1_000, "state transition", "aws.amazon.com/step-functions/pricing", "2025"),
+    "gb_second": Price(0.0000133334, "GB-second, arm64", "aws.amazon.com/lambda/pricing", "2025"),
+    "invocation": Price(0.20 / 1_000_000, "invocation", "aws.amazon.com/lambda/pricing", "2025"),
+    "snapshot": Price(
+        0.0000015046, "GB-second of a cached snapshot", "aws.amazon.com/lambda/pricing", "2025"
+    ),
+    "put": Price(0.005 / 1_000, "PUT", "aws.amazon.com/s3/pricing", "2025"),
+    "get": Price(0.0004 / 1_000, "GET", "aws.amazon.com/s3/pricing", "2025"),
+    "key": Price(1.00, "key and month", "aws.amazon.com/kms/pricing", "2025"),
+    "alarm": Price(0.10, "metric of an alarm and month", "aws.amazon.com/cloudwatch/pricing", "2025"),
+    "composite": Price(0.50, "composite alarm and month", "aws.amazon.com/cloudwatch/pricing", "2025"),
+    "dashboard": Price(3.00, "dashboard and month", "aws.amazon.com/cloudwatch/pricing", "2025"),
+    "acu_hour": Price(0.12, "ACU-hour, Aurora Serverless v2", "aws.amazon.com/rds/aurora/pricing", "2025"),
+    "proxy_hour": Price(0.015, "ACU-hour behind RDS Proxy", "aws.amazon.com/rds/proxy/pricing", "2025"),
+    "secret": Price(0.40, "secret and month", "aws.amazon.com/secrets-manager/pricing", "2025"),
+}
+
+HOURS_OF_A_MONTH = 730
+LEAST_ACU, PROXY_LEAST_ACU = 0.5, 8
+"""Of an instance at rest; and RDS Proxy charges for 8 ACU at least."""
+
+MODEL_SECONDS = 30.0
+"""Of one item: assumed. Lambda is paid while it waits for the model."""
 
 SECONDS: Mapping[str, float] = {
     "PlanBatchesFunction": 2.0,
@@ -63,9 +92,10 @@ class Cost(NamedTuple):
     def dollars(self) -> Mapping[str, float]:
         """By service."""
         return {
-            "Step Functions": self.transitions * PER_TRANSITION,
-            "Lambda": self.invocations * PER_INVOCATION + self.gb_seconds * PER_GB_SECOND,
-            "S3": self.puts * PER_PUT + self.gets * PER_GET,
+            "Step Functions": self.transitions * PRICES["transition"].dollars,
+            "Lambda": self.invocations * PRICES["invocation"].dollars
+            + self.gb_seconds * PRICES["gb_second"].dollars,
+            "S3": self.puts * PRICES["put"].dollars + self.gets * PRICES["get"].dollars,
         }
 
 
@@ -194,13 +224,59 @@ def main(concepts: int) -> None:
         dollars = [*cost.dollars.values(), sum(cost.dollars.values())]
         counts = [f"{batch_size}{' *' if batch_size == default else ''}", f"{cost.batches:,}"]
         table.add_row(*counts, f"{cost.transitions:,}", *(f"${each:.4f}" for each in dollars))
-    table.caption = "* the default; without the model, the database, logs and the network"
+    table.caption = "* the default; all staged: without generation, the database, logs and the network"
     console = Console(width=100)
     console.print(table)
-    resources = Counter(resource["Type"] for resource in template["Resources"].values())
-    keys, alarms = resources["AWS::KMS::Key"], resources["AWS::CloudWatch::Alarm"]
-    a_month = keys * PER_KEY_MONTH + alarms * PER_ALARM_MONTH
-    console.print(f"At rest, a month: {keys} key and {alarms} alarms: ${a_month:.2f}.", highlight=False)
+    waiting = waiting_for_the_model(concepts)
+    console.print(
+        f"Where nothing is staged, GenerateContent waits {MODEL_SECONDS:.0f} s an item: ${waiting:.2f} more, "
+        "and the model's tokens.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print("At rest, a month:", highlight=False)
+    for what, monthly in at_rest(template).items():
+        console.print(f"  {what}: ${monthly:.2f}", highlight=False, soft_wrap=True)
+
+
+def waiting_for_the_model(concepts: int) -> float:
+    """Dollars for GenerateContent while it waits for the model, one item after the other."""
+    template = read_template(REPOSITORY / "template.yaml")
+    own = template["Resources"]["GenerateContentFunction"]["Properties"]
+    memory: float = own.get("MemorySize", template["Globals"]["Function"]["MemorySize"]) / 1024
+    return concepts * len(ContentType) * MODEL_SECONDS * memory * PRICES["gb_second"].dollars
+
+
+def at_rest(template: Template) -> Mapping[str, float]:
+    """Dollars a month for what a stack keeps, by what it is."""
+    resources = template["Resources"].values()
+    kinds = Counter(resource["Type"] for resource in resources)
+    metrics: int = sum(
+        sum("MetricStat" in metric for metric in resource["Properties"].get("Metrics", ())) or 1
+        for resource in resources
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    )
+    default = template["Globals"]["Function"]["MemorySize"]
+    cached = [
+        resource["Properties"].get("MemorySize", default) / 1024
+        for resource in resources
+        if "SnapStart" in resource.get("Properties", {})
+    ]
+    seconds = HOURS_OF_A_MONTH * 3600
+    return {
+        f"{kinds['AWS::KMS::Key']} key": kinds["AWS::KMS::Key"] * PRICES["key"].dollars,
+        f"{kinds['AWS::CloudWatch::Alarm']} alarms on {metrics} metrics": metrics * PRICES["alarm"].dollars,
+        f"{kinds['AWS::CloudWatch::CompositeAlarm']} pages": kinds["AWS::CloudWatch::CompositeAlarm"]
+        * PRICES["composite"].dollars,
+        f"{kinds['AWS::CloudWatch::Dashboard']} dashboard": kinds["AWS::CloudWatch::Dashboard"]
+        * PRICES["dashboard"].dollars,
+        f"SnapStart's cache, for each release that is kept ({len(cached)} functions)": sum(cached)
+        * seconds
+        * PRICES["snapshot"].dollars,
+        "a database that is made, idle: two instances, proxy, secret": HOURS_OF_A_MONTH
+        * (2 * LEAST_ACU * PRICES["acu_hour"].dollars + PROXY_LEAST_ACU * PRICES["proxy_hour"].dollars)
+        + PRICES["secret"].dollars,
+    }
 
 
 if __name__ == "__main__":

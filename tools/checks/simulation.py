@@ -3,7 +3,7 @@
 It walks the real definition and evaluates its JSONata, with a Python callable for each function. Emulated
 from the documentation of Step Functions: the events of a state, retriers and catchers, the two quotas, and
 that `States.ALL` matches every error except `States.DataLimitExceeded`. It supports the kinds of states in
-our definition, without time and without an order among iterations.
+our definition, no time except that of waiting for a retry, and no order among iterations.
 """
 
 import json
@@ -20,6 +20,9 @@ PAYLOAD_LIMIT = 256 * 1024
 HISTORY_LIMIT = 25_000
 """Maximum history events of an execution."""
 
+MOST_ITERATIONS_AT_ONCE = 40
+"""Of an inline Map."""
+
 Function = Callable[[Any], Any]
 """Payload → response of an invocation; raises `FailedError` for a failed invocation."""
 
@@ -34,6 +37,10 @@ class FailedError(Exception):
         super().__init__(f"{error}: {cause}")
         self.error = error
         self.cause = cause
+
+
+class _TimedOutError(Exception):
+    """The run has taken longer than its definition allows; nothing catches that."""
 
 
 class Payload(NamedTuple):
@@ -67,17 +74,23 @@ def simulate(
     """Run a definition with functions by logical id. `execution` is the execution in the context object."""
     run = Run()
     try:
-        run.output = _Simulation(functions, run).walk(definition, run_input, {"Execution": execution})
+        run.output = _Simulation(definition, functions, run).walk(
+            definition, run_input, {"Execution": execution}
+        )
     except FailedError as failure:
         run.error = failure.error
+    except _TimedOutError:
+        run.error = "States.Timeout"
     return run
 
 
 class _Simulation:
-    def __init__(self, functions: Mapping[str, Function], run: Run) -> None:
+    def __init__(self, definition: _State, functions: Mapping[str, Function], run: Run) -> None:
         self._functions = functions
         self._run = run
         self._expressions: dict[str, Jsonata] = {}
+        self._seconds_left: float = definition.get("TimeoutSeconds", float("inf"))
+        self._at_once = 1
 
     def walk(self, machine: _State, data: object, context: Mapping[str, Any]) -> object:
         """Run a state machine or a Map iteration to its end."""
@@ -134,18 +147,31 @@ class _Simulation:
                 retrier = _first_for(failure, state.get("Retry", ()))
                 if retrier is None or tries[id(retrier)] == retrier["MaxAttempts"]:
                     raise
+                self._wait(retrier, tries[id(retrier)])
                 tries[id(retrier)] += 1
                 self._run.transitions += 1
+
+    def _wait(self, retrier: _State, count: int) -> None:
+        """Let the time pass that a retry is put off, on average."""
+        delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** count
+        delay = min(delay, retrier.get("MaxDelaySeconds", float("inf")))
+        if retrier.get("JitterStrategy") == "FULL":
+            delay /= 2
+        self._seconds_left -= delay / self._at_once
+        if self._seconds_left < 0:
+            raise _TimedOutError
 
     def _iterate(self, name: str, state: _State, states: dict[str, Any]) -> object:
         self._run.events += 2  # the Map's start and success
         results = []
+        self._at_once = MOST_ITERATIONS_AT_ONCE
         for index, value in enumerate(self._evaluate(state["Items"], states)):
             self._run.events += 2  # the iteration's start and success
             context = states["context"] | {"Map": {"Item": {"Index": index, "Value": value}}}
             selected = self._evaluate(state["ItemSelector"], states | {"context": context})
             self._weigh(f"{name}, item", selected)
             results.append(self.walk(state["ItemProcessor"], selected, context))
+        self._at_once = 1
         return self._weigh(f"{name}, result", results)
 
     def _weigh(self, place: str, value: object) -> Any:  # noqa: ANN401 - as it was given

@@ -23,6 +23,7 @@ from ministack import app
 from ministack.core.responses import error_response_json, json_response, now_iso
 from ministack.services import lambda_svc as functions
 from ministack.services import stepfunctions as engine
+from ministack.services.cloudformation import provisioners
 
 from local_stack.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
 
@@ -130,6 +131,45 @@ def _require_passable(data: object) -> None:
         raise engine._ExecutionError("States.DataLimitExceeded", f"more than {DATA_LIMIT} bytes")
 
 
+NOTHING_LOCAL = (
+    "AWS::CloudWatch::CompositeAlarm",
+    "AWS::CodeDeploy::Application",
+    "AWS::CodeDeploy::DeploymentGroup",
+    "AWS::Logs::QueryDefinition",
+)
+"""Resources of the template that ministack does not know, and that nothing local depends on: only a name.
+CodeDeploy's traffic shifting among them: an alias moves at once."""
+
+
+def _name_only(logical_id: str, _properties: object, stack_name: str) -> tuple[str, dict[str, str]]:
+    name = f"{stack_name}-{logical_id}"
+    return name, {"Arn": f"arn:aws:local:::{name}"}
+
+
+def _keep(physical_id: str, *_: object, **__: object) -> tuple[str, dict[str, str]]:
+    return physical_id, {"Arn": f"arn:aws:local:::{physical_id}"}
+
+
+def _accept_resources() -> None:
+    """Let the template have resources that the local cloud has nothing for."""
+    handlers = provisioners._RESOURCE_HANDLERS
+    nothing = {"create": _name_only, "update": _keep, "delete": lambda *_, **__: None}
+    for resource_type in NOTHING_LOCAL:
+        handlers[resource_type] = nothing
+    alarm = handlers["AWS::CloudWatch::Alarm"]
+
+    def create(logical_id: str, properties: Any, stack_name: str) -> Any:  # noqa: ANN401 - ministack's
+        # Metric math is not supported.
+        put = _name_only if "Metrics" in properties else alarm["create"]
+        return put(logical_id, properties, stack_name)
+
+    def update(physical_id: str, before: Any, after: Any, stack_name: str, **keywords: Any) -> Any:  # noqa: ANN401
+        put = _keep if "Metrics" in after else alarm["update"]
+        return put(physical_id, before, after, stack_name, **keywords)
+
+    handlers["AWS::CloudWatch::Alarm"] = {**alarm, "create": create, "update": update}
+
+
 def install() -> None:
     """Install the emulated behaviour before ministack's own."""
     call_lambda = engine._call_lambda
@@ -214,6 +254,7 @@ def install() -> None:
         _require_passable(output)
         return output, following
 
+    _accept_resources()
     engine.handle_request = handle
     engine._execute_task = task
     engine._run_map_items = run_map

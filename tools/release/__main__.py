@@ -15,7 +15,7 @@ from local_stack.template_file import read_template
 from roadmap_content.errors import ContentError
 
 from .configuration import NoSuchEnvironmentError, overrides_in
-from .stamp import parameters_of, release_of, stamped
+from .stamp import parameters_of, release_of, require_filled_in, stamped
 
 CONFIGURATION = REPOSITORY / "samconfig.toml"
 
@@ -28,6 +28,7 @@ def deploy(
     parameters = parameters_of(
         read_template(REPOSITORY / "template.yaml"), overrides_in(CONFIGURATION, environment)
     )
+    require_filled_in(parameters)
     release = release_of(commit or checked_out(), parameters)
     built = build_for_aws(parameters["Architecture"])
     template = built.template.with_name("release.json")

@@ -25,6 +25,16 @@ def parameters_of(template: Template, overrides: Mapping[str, str]) -> dict[str,
     return defaults | dict(overrides)
 
 
+def require_filled_in(parameters: Mapping[str, str]) -> None:
+    """Refuse a deployment with the placeholders of samconfig.toml.
+
+    Raises:
+        ValueError: it names the parameters whose value is still one.
+    """
+    if placeholders := [name for name, value in parameters.items() if value.startswith("<")]:
+        raise ValueError(f"samconfig.toml has no value yet for {', '.join(placeholders)}")
+
+
 def release_of(commit: str, parameters: Mapping[str, str]) -> str:
     """The name of a release: its commit, and a hash of its parameters."""
     digest = hashlib.sha256(json.dumps(dict(parameters), sort_keys=True).encode()).hexdigest()
