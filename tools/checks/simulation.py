@@ -164,8 +164,9 @@ class _Simulation:
     def _iterate(self, name: str, state: _State, states: dict[str, Any]) -> object:
         self._run.events += 2  # the Map's start and success
         results = []
-        self._at_once = MOST_ITERATIONS_AT_ONCE
-        for index, value in enumerate(self._evaluate(state["Items"], states)):
+        items = self._evaluate(state["Items"], states)
+        self._at_once = min(MOST_ITERATIONS_AT_ONCE, len(items))
+        for index, value in enumerate(items):
             self._run.events += 2  # the iteration's start and success
             context = states["context"] | {"Map": {"Item": {"Index": index, "Value": value}}}
             selected = self._evaluate(state["ItemSelector"], states | {"context": context})
