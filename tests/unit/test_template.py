@@ -305,3 +305,37 @@ def test_a_deployment_to_production_confirms_the_change_set() -> None:
     assert SAMCONFIG["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
     names = [SAMCONFIG[name]["global"]["parameters"]["stack_name"] for name in ("default", "dev", "prod")]
     assert len(set(names)) == len(names)
+
+
+DATABASE = read_template(REPOSITORY / "database/template.yaml")
+
+
+def database(kind: str) -> dict[str, dict[str, Any]]:
+    return {name: each for name, each in DATABASE["Resources"].items() if each["Type"] == kind}
+
+
+def test_what_is_kept_and_what_handles_it_share_no_stack() -> None:
+    assert not [name for name, each in TEMPLATE["Resources"].items() if each["Type"].startswith("AWS::RDS::")]
+
+
+def test_a_database_that_is_created_has_a_standby_and_leaves_a_snapshot() -> None:
+    assert len(database("AWS::RDS::DBInstance")) == 2
+    (cluster,) = database("AWS::RDS::DBCluster").values()
+    assert cluster["DeletionPolicy"] == cluster["UpdateReplacePolicy"] == "Snapshot"
+    assert cluster["Properties"]["DeletionProtection"] == {"Ref": "DeletionProtection"}, "a parameter ends it"
+    (key,) = database("AWS::KMS::Key").values()
+    assert key["DeletionPolicy"] == "Retain", "the snapshot is encrypted with it"
+
+
+def test_nothing_around_the_database_leads_to_the_internet() -> None:
+    assert "0.0.0.0/0" not in json.dumps([DATABASE, TEMPLATE])
+
+
+def test_the_alarms_of_the_database_link_to_the_runbook() -> None:
+    for alarm in database("AWS::CloudWatch::Alarm").values():
+        path, _, anchor = alarm["Properties"]["AlarmDescription"].rpartition(" ")[2].partition("#")
+        assert anchor in anchors(path)
+
+
+def test_the_outputs_of_the_database_are_parameters_of_the_stack() -> None:
+    assert DATABASE["Outputs"].keys() <= TEMPLATE["Parameters"].keys()

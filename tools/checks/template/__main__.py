@@ -16,6 +16,7 @@ from .statemachine import check_substitutions
 from .variables import check_variables
 
 TEMPLATE = REPOSITORY / "template.yaml"
+DATABASE_TEMPLATE = REPOSITORY / "database/template.yaml"
 DEFINITIONS = sorted((REPOSITORY / "statemachine").glob("*.asl.json"))
 
 
@@ -30,6 +31,7 @@ def main() -> int:
         "cfn-lint": lambda: lint_with_cfn_lint(TEMPLATE),
         "sam validate --lint": lambda: lint_with_sam(TEMPLATE),
         "checkov": lambda: lint_with_checkov(TEMPLATE, template),
+        "the database's template": lambda: _lint_database_template(),
         "asl-validator and statelint": lambda: chain.from_iterable(map(lint_state_machine, DEFINITIONS)),
     }
     found: list[Finding] = []
@@ -44,6 +46,11 @@ def main() -> int:
         f"[red]{len(found)} faults[/red]" if found else f"[green]{len(checks)} checks passed[/green]"
     )
     return 1 if found else 0
+
+
+def _lint_database_template() -> Iterator[Finding]:
+    yield from lint_with_cfn_lint(DATABASE_TEMPLATE)
+    yield from lint_with_checkov(DATABASE_TEMPLATE, read_template(DATABASE_TEMPLATE))
 
 
 if __name__ == "__main__":
