@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Engine, NullPool, create_engine, make_url, text
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 
-from migrations import LOCK, current_revision, migrate
+from migrations import LOCK, current_revision, migrate, migrate_at_once
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import SessionSource, Settings
@@ -93,3 +93,21 @@ def test_the_role_is_unchanged_if_sessions_set_their_own_limits(owner_url: str) 
     migrate_database(MigrateRequest(), Database(owner_url), Deadline.after(60))
     assert statement_timeout(Database(owner_url)) == "30s"
     assert statement_timeout(Database(owner_url, session="role")) == "0"
+
+
+def test_a_migration_has_its_own_time_limit_where_the_session_has_that_of_its_role(
+    owner_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind RDS Proxy, which refuses limits in the startup message."""
+    url = make_url(owner_url)
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text("ALTER ROLE CURRENT_USER SET statement_timeout = '1s'"))
+    seen: list[str] = []
+
+    def note(connection: Connection) -> None:
+        seen.append(str(connection.scalar(text("SHOW statement_timeout"))))
+        migrate_at_once(connection)
+
+    monkeypatch.setattr("roadmap_content.steps.migrate.migrate_at_once", note)
+    migrate_database(MigrateRequest(), Database(owner_url, session="role"), Deadline.after(603))
+    assert seen in (["599s"], ["10min"])
