@@ -429,7 +429,6 @@ def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(pipeline: Pi
         ),
         ("UPDATE roadmap_metadata SET deleted_at = now()", "RoadmapNotFound: roadmap 'r-1' is deleted"),
         ("UPDATE roadmap_metadata SET user_id = 'somebody'", "RoadmapNotFound: there is no roadmap 'r-1' of"),
-        ("UPDATE roadmap_tasks SET roadmap_id = NULL", "RoadmapNotFound: the task names no roadmap"),
         ("UPDATE roadmap_tasks SET roadmap_id = 'nowhere'", "RoadmapNotFound: there is no roadmap 'nowhere'"),
     ],
 )
@@ -442,6 +441,17 @@ def test_an_unusable_roadmap_is_recorded_on_the_task(pipeline: Pipeline, change:
     assert (result.status, result.complete, task["status"]) == ("failed", False, "failed")
     assert task["error_message"].startswith(message)
     assert task["completed_at"] is not None
+
+
+def test_a_task_without_a_roadmap_is_left_to_the_product(pipeline: Pipeline) -> None:
+    pipeline.load(bundle_of(["a"]))
+    pipeline.execute("UPDATE roadmap_tasks SET roadmap_id = NULL")
+    before = pipeline.task()
+    result = pipeline.run()
+    assert (result.status, result.complete, result.attempt) == ("unrecorded", False, None)
+    assert result.error is not None
+    assert result.error.error == "NotAtContentStageError"
+    assert pipeline.task() == before
 
 
 def test_a_duplicate_concept_is_recorded_on_the_task(pipeline: Pipeline) -> None:

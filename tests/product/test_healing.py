@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
 
 from migrations import UnknownTimeZoneError, use_time_zone
 from roadmap_content.api.status import read_status
@@ -159,7 +158,7 @@ def test_a_refused_concept_metadata_does_not_keep_the_task_from_its_outcome(
 def test_times_are_written_in_the_product_s_zone_and_answered_in_utc(
     pipeline: Pipeline, adopted: Product
 ) -> None:
-    with create_engine(adopted.url).begin() as connection:
+    with adopted.engine.begin() as connection:
         use_time_zone(connection, "Asia/Shanghai")
     report_s_state(adopted, "ids empty")
 
@@ -183,5 +182,5 @@ def test_times_are_written_in_the_product_s_zone_and_answered_in_utc(
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_a_zone_that_nobody_knows_is_refused(adopted: Product) -> None:
-    with create_engine(adopted.url).begin() as connection, pytest.raises(UnknownTimeZoneError):
+    with adopted.engine.begin() as connection, pytest.raises(UnknownTimeZoneError):
         use_time_zone(connection, "Asia/Beijing'; DROP TABLE quiz_metadata; --")
