@@ -15,7 +15,7 @@ from roadmap_command.runs import start_run, task_status
 from roadmap_command.target import Target
 from roadmap_content.api.status import TaskStatus
 from roadmap_content.bundle import read_bundle
-from roadmap_content.items import Item
+from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key
 from tests.factories import USER, bundle_of
@@ -91,6 +91,16 @@ class Machine:
         """The task's status."""
         return task_status(self.target.engine, self.task_id)
 
+    def await_all_but_quizzes(self, count: int) -> None:
+        """Wait until `count` tutorials and resources are saved, while `holding` blocks the quizzes."""
+
+        def are_saved() -> bool:
+            progress = self.status().progress
+            others = (ContentType.TUTORIAL, ContentType.RESOURCES)
+            return all(progress[content_type].saved == count for content_type in others)
+
+        assert becomes_true(are_saved, 600), "the other content is not saved"
+
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         """Query the database."""
         with self.target.engine.connect() as connection:
@@ -108,16 +118,14 @@ class Machine:
         return framework
 
     @contextmanager
-    def holding(self, concept_id: str) -> Iterator[Connection]:
-        """Block inserts of a concept's quiz for the duration of the block."""
+    def holding(self) -> Iterator[Connection]:
+        """Block inserts of quizzes for the duration of the block; reads, and other content, go on.
+
+        It locks the table, not a row: an insert would take the lock of the roadmap, which every saver and
+        Finalize need.
+        """
         with create_engine(self.stack.database_url, poolclass=NullPool).connect() as connection:
-            connection.execute(
-                text(
-                    "INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions)"
-                    " VALUES (:id, :concept_id, :roadmap_id, '[]')"
-                ),
-                {"id": uuid.uuid4().hex, "concept_id": concept_id, "roadmap_id": self.roadmap_id},
-            )
+            connection.execute(text("LOCK TABLE quiz_metadata IN SHARE MODE"))
             yield connection
             connection.rollback()
 

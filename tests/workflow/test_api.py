@@ -94,9 +94,9 @@ def test_one_retry_repairs_the_state_of_the_bug_report(machine: Machine, api: Ap
 
 
 def test_two_simultaneous_retries_start_one_attempt(machine: Machine, api: Api) -> None:
-    ids = machine.load(6)
+    machine.load(6)
     api.get(machine.task_id)  # so that both requests meet a warm function
-    with machine.holding(ids[0]) as held:
+    with machine.holding() as held:
         ready = threading.Barrier(2, timeout=600)
 
         def click(_: int) -> Answer:
@@ -144,9 +144,10 @@ def test_a_stopped_execution_is_recorded_by_its_event_and_completed_by_one_retry
 ) -> None:
     ids = machine.load(3)
     machine.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1], note="\x00")).encode())
-    with machine.holding(ids[0]) as held:
+    with machine.holding() as held:
         arn = machine.start()
         assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
+        machine.await_all_but_quizzes(3)
         machine.client.stop_execution(executionArn=arn)
         assert becomes_true(lambda: machine.status().status != "processing", 600)
         stopped = machine.status()
@@ -164,10 +165,11 @@ def test_a_stopped_execution_is_recorded_by_its_event_and_completed_by_one_retry
 def test_items_that_are_saved_after_the_end_of_the_execution_are_reported_by_a_retry(
     machine: Machine, api: Api
 ) -> None:
-    ids = machine.load(3)
-    with machine.holding(ids[0]) as held:
+    machine.load(3)
+    with machine.holding() as held:
         arn = machine.start()
         assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
+        machine.await_all_but_quizzes(3)
         machine.client.stop_execution(executionArn=arn)
         assert becomes_true(lambda: machine.status().status != "processing", 600)
     assert becomes_true(lambda: machine.status().progress[ContentType.QUIZ].saved == 3, 600)

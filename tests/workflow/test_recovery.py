@@ -74,7 +74,7 @@ def test_an_execution_redriven_during_a_retry_fails_with_a_refused_claim(machine
     ids = machine.load(3)
     stage_invalid_quiz(machine, ids[0])
     arn = machine.run()["executionArn"]
-    with machine.holding(ids[0]) as held:
+    with machine.holding() as held:
         retried = api.retry(machine.task_id).body["execution_arn"]
         assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
         machine.client.redrive_execution(executionArn=arn)
@@ -90,7 +90,7 @@ def test_a_retry_during_a_redrive_is_refused(machine: Machine, api: Api) -> None
     ids = machine.load(3)
     stage_invalid_quiz(machine, ids[0])
     arn = machine.run()["executionArn"]
-    with machine.holding(ids[0]) as held:
+    with machine.holding() as held:
         machine.client.redrive_execution(executionArn=arn)
         assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
         answer = api.retry(machine.task_id)
@@ -132,12 +132,16 @@ def test_an_execution_that_timed_out_is_recorded_by_its_event_and_completed_by_o
     machine: Machine, api: Api
 ) -> None:
     ids = machine.load(3)
-    stage_invalid_quiz(machine, ids[1])
+    for concept_id in ids[:2]:
+        stage_invalid_quiz(machine, concept_id)
+    assert machine.run()["error"] == "ContentIncomplete"
+    # In the next run one quiz is generated, and waits; the other is staged, and cannot be saved.
+    machine.stage(Item(ids[1], ContentType.QUIZ), b"{")
     described = machine.client.describe_state_machine(stateMachineArn=machine.stack.state_machine_arn)
     bounded = json.dumps(json.loads(described["definition"]) | {"TimeoutSeconds": 8})
     machine.client.update_state_machine(stateMachineArn=machine.stack.state_machine_arn, definition=bounded)
     try:
-        with machine.holding(ids[0]):
+        with machine.holding():
             ended = machine.run()
             assert becomes_true(lambda: machine.status().status != "processing", 600)
     finally:
@@ -177,6 +181,12 @@ def test_an_attempt_without_an_execution_can_be_retried_after_a_minute(machine: 
         "UPDATE roadmap_tasks SET status = 'processing', attempt = 1, execution_arn = :arn,"
         " updated_at = timezone('utc', now()) WHERE task_id = :id",
         arn=f"{never_started}:{machine.task_id}-r1",
+        id=machine.task_id,
+    )
+    machine.execute(
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, execution_arn, step)"
+        " SELECT task_id, attempt, 'console', 'first_run', execution_arn, 'claimed' FROM roadmap_tasks"
+        " WHERE task_id = :id",
         id=machine.task_id,
     )
     assert api.retry(machine.task_id).status == 409

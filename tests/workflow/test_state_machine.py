@@ -97,7 +97,7 @@ def test_a_saver_that_dies_is_retried_and_then_recorded_as_a_lost_batch(machine:
     ids = machine.load(6)
     killed: set[int] = set()
     over = threading.Event()
-    with machine.holding(ids[2]) as held:
+    with machine.holding() as held:
 
         def kill_whoever_waits() -> None:
             while not over.wait(0.02):
@@ -119,7 +119,7 @@ def test_a_saver_that_dies_is_retried_and_then_recorded_as_a_lost_batch(machine:
 
 def test_a_saver_that_times_out_is_recorded(machine: Machine) -> None:
     ids = machine.load(3)
-    with machine.holding(ids[0]), machine.function_changed("SaveBatchFunction", Timeout=4):
+    with machine.holding(), machine.function_changed("SaveBatchFunction", Timeout=4):
         execution = machine.run()
     assert execution["error"] == "ContentIncomplete"
     missing = failed_items(machine)
@@ -136,7 +136,7 @@ def test_a_saver_that_raises_loses_its_batches_and_the_outcome_is_recorded(machi
     # The message has the number of missing items instead of the error, because every iteration ended
     # normally.
     assert (machine.status().status, machine.status().error_message) == ("failed", "9 of 9 items are missing")
-    assert set(failed_items(machine).values()) == {"MissingSettingError"}
+    assert set(failed_items(machine).values()) == {"MissingSetting"}
     assert machine.run()["status"] == "SUCCEEDED"
 
 
@@ -175,8 +175,8 @@ def test_a_failed_finalize_fails_the_execution_at_finalize(machine: Machine) -> 
 
 
 def test_the_second_execution_of_a_task_is_refused(machine: Machine) -> None:
-    ids = machine.load(3)
-    with machine.holding(ids[0]) as held:
+    machine.load(3)
+    with machine.holding() as held:
         first = machine.start()
         assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
         second = machine.run()
