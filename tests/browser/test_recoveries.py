@@ -7,16 +7,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 from sqlalchemy import text
 
-from local_stack.builds import REPOSITORY
 from local_stack.stack import OPERATOR_SCOPE, VIEWER_SCOPE, LocalStack
-from local_stack.template_file import read_template
 from roadmap_command.target import Target
 from tests.browser.driver import console_in
-
-pytestmark = pytest.mark.skipif(
-    "OperatorScope" not in read_template(REPOSITORY / "template.yaml")["Parameters"],
-    reason="the template has no roles and no recoveries yet",
-)
 
 BROKEN = 200
 LONG_MS = 900_000

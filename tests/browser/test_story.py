@@ -13,6 +13,7 @@ from roadmap_content.bundle import Bundle
 from tests.browser.driver import Look, console_in
 
 SOMEBODY_ELSE = "an-owner-of-nothing"
+REASON = "seen in the console"
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +61,12 @@ def test_the_demos_eight_items_are_seen_with_their_reasons_and_healed(
         # By keyboard alone: the button, the dialog, and the first run's history below the map.
         page.get_by_role("button", name="Retry missing (8)").focus()
         page.keyboard.press("Enter")
-        _start_after_the_preview(page, "Start the retry")
+        _start_after_the_preview(page, "Start the retry", missing=8)
         expect(page.locator(".saved")).to_contain_text("90 of 90 items saved")
         expect(page.locator(".task-head")).to_contain_text("complete")
         expect(page.locator(".attempt")).to_have_count(2)
         expect(page.locator(".attempt").first).to_contain_text("retry")
+        expect(page.locator(".attempt").first).to_contain_text(REASON)
         assert console.axe() == []
 
 
@@ -79,7 +81,7 @@ def test_the_task_of_the_bug_report_is_healed(
         console.open(f"/tasks/{report.task.task_id}")
         expect(page.locator(".saved")).to_contain_text(f"已保存 {saved} / 90 项")
         page.locator(".task-actions .primary").click()
-        _start_after_the_preview(page, "开始重试")
+        _start_after_the_preview(page, "开始重试", missing=90 - saved)
         expect(page.locator(".saved")).to_contain_text("已保存 90 / 90 项")
         expect(page.locator(".task-head")).to_contain_text("已完成")
 
@@ -116,10 +118,13 @@ def test_the_page_is_served_as_it_promises(browser: Browser, stack: LocalStack) 
         assert answered.value.headers["x-content-type-options"] == "nosniff"
 
 
-def _start_after_the_preview(page: Page, button: str) -> None:
-    """Start the retry from its dialog, by keyboard. An API that knows no preview has started it already."""
-    start = page.get_by_role("button", name=button)
-    start.or_(page.locator(".toast:not([hidden])")).first.wait_for()
-    if start.is_visible():
-        start.focus()
-        page.keyboard.press("Enter")
+def _start_after_the_preview(page: Page, button: str, *, missing: int) -> None:
+    """Start the retry from its dialog, by keyboard: the preview accounts for each missing item."""
+    dialog = page.get_by_role("dialog")
+    numbers = dialog.locator(".tiles dd")
+    numbers.first.wait_for()
+    staged, to_generate, _ = numbers.all_inner_texts()
+    assert int(staged) + int(to_generate) == missing
+    dialog.get_by_role("textbox").fill(REASON)
+    dialog.get_by_role("button", name=button).focus()
+    page.keyboard.press("Enter")
