@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -67,7 +68,8 @@ def test_one_retry_repairs_the_state_of_the_bug_report(machine: Machine, api: Ap
         "execution_arn": answer.body["execution_arn"],
         "message": answer.body["message"],
     }
-    assert answer.body["execution_arn"].endswith(f":{machine.task_id}-r1")
+    name = answer.body["execution_arn"].rpartition(":")[2]
+    assert re.fullmatch(rf"{machine.task_id}-r1-[0-9a-f]{{8}}", name), name
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
 
     assert saved_tutorials(machine, ids[:15]) == before
