@@ -74,9 +74,8 @@ FROM generate_series(1, :tasks) AS n
 """),
     text("""
 INSERT INTO content_failures (task_id, attempt, concept_id, content_type, stage, error_code, reason,
-    transient, concept_hash)
-SELECT task_id, 1, 'c-1', 'tutorial', 'save', 'IdTaken', 'the id belongs to another concept or roadmap',
-    false, sha256('c-1')
+    transient)
+SELECT task_id, 1, 'c-1', 'tutorial', 'save', 'IdTaken', 'the id belongs to another concept or roadmap', false
 FROM roadmap_tasks WHERE status IN ('partial_failure', 'failed')
 """),
 )

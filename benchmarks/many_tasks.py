@@ -53,10 +53,9 @@ FROM generate_series(1, :tasks) AS n
 """,
     """
 INSERT INTO content_failures
-    (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient, concept_hash)
+    (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient)
 SELECT 't-' || n, 1, concat('r-', n, '-c-', k), CASE WHEN k % 3 = 0 THEN 'tutorial' ELSE 'quiz' END, 'save',
-    'Error' || n % 20, 'the reason of group ' || n % 200, true,
-    sha256(convert_to(concat('r-', n, '-c-', k), 'UTF8'))
+    'Error' || n % 20, 'the reason of group ' || n % 200, true
 FROM generate_series(1, :tasks) AS n, generate_series(1, 10) AS k
 """,
     """

@@ -16,7 +16,6 @@ from sqlalchemy import (
     Index,
     Integer,
     Label,
-    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -144,8 +143,8 @@ content_failures = Table(
     Column("transient", Boolean, nullable=False),
     Column("content_fingerprint", Text),
     Column("occurred_at", DateTime, nullable=False, server_default=_NOW),
-    Column("concept_hash", LargeBinary, nullable=False),  # SHA-256: an id may be longer than an index row
-    PrimaryKeyConstraint("task_id", "attempt", "content_type", "concept_hash"),
+    Column("long_concept_id", Text),  # an id may be longer than an index row: then `concept_id` is its digest
+    PrimaryKeyConstraint("task_id", "attempt", "concept_id", "content_type"),
 )
 
 # The audit trail: one row per attempt, written with its claim and completed with its outcome.

@@ -1,7 +1,10 @@
-"""Lets a failure be recorded for a concept id of any length: the key holds its hash.
+"""Lets a failure be recorded for a concept id of any length: a long id stands in a column of its own.
 
 An index row holds 2,704 bytes, and an id is any text: a long one was refused, and with it the failures of its
-whole batch. Downgrading removes the failures whose ids do not fit the old key.
+whole batch. `concept_id`, which is part of the key, holds the digest of a long id. The key stays as it was,
+because the release before writes with `ON CONFLICT` on its columns.
+
+Downgrading removes the failures of long ids.
 """
 
 from alembic import op
@@ -9,21 +12,11 @@ from alembic import op
 revision = "0006"
 down_revision = "0005"
 
-UPGRADE = """
-ALTER TABLE content_failures ADD COLUMN concept_hash bytea;
-UPDATE content_failures SET concept_hash = sha256(convert_to(concept_id, 'UTF8'));
-ALTER TABLE content_failures
-    ALTER COLUMN concept_hash SET NOT NULL,
-    DROP CONSTRAINT content_failures_pkey,
-    ADD PRIMARY KEY (task_id, attempt, content_type, concept_hash);
-"""
+UPGRADE = "ALTER TABLE content_failures ADD COLUMN long_concept_id text"
 
 DOWNGRADE = """
-DELETE FROM content_failures WHERE octet_length(concept_id) > 2000;
-ALTER TABLE content_failures
-    DROP CONSTRAINT content_failures_pkey,
-    ADD PRIMARY KEY (task_id, attempt, concept_id, content_type),
-    DROP COLUMN concept_hash;
+DELETE FROM content_failures WHERE long_concept_id IS NOT NULL;
+ALTER TABLE content_failures DROP COLUMN long_concept_id;
 """
 
 

@@ -82,16 +82,13 @@ BY_HAND = {
         "I1",
         (
             "INSERT INTO content_failures VALUES"
-            " ('t-1', 1, :concept, 'tutorial', 'save', 'X', '', false, now(), NULL, 'hash')"
+            " ('t-1', 1, :concept, 'tutorial', 'save', 'X', '', false, now())"
         ),
     ),
     "I1 an item of the plan is neither": ("I1", "DELETE FROM content_failures WHERE concept_id = :concept"),
     "I1 an item that is none": (
         "I1",
-        (
-            "INSERT INTO content_failures VALUES"
-            " ('t-1', 1, 'nobody', 'quiz', 'save', 'X', 'x', false, now(), NULL, 'hash')"
-        ),
+        ("INSERT INTO content_failures VALUES ('t-1', 1, 'nobody', 'quiz', 'save', 'X', 'x', false, now())"),
     ),
     "I1 the counts are wrong": ("I1", "UPDATE roadmap_tasks SET execution_summary = '{}'"),
     "I2 status": ("I2", "UPDATE roadmap_tasks SET status = 'failed'"),

@@ -24,7 +24,7 @@ COMMIT = (REPOSITORY / "migrations/previous_release.txt").read_text().strip()
 
 # The steps on PostgreSQL, from the plan to the outcome, and what retries them. Not the tests of migrations,
 # which name the revision that they expect.
-TESTS = ("test_pipeline.py", "test_recovery.py", "test_the_status_follows_from_saved_and_missing_items.py")
+TESTS = ("test_pipeline.py", "test_recovery.py", "test_status.py")
 
 # What takes away something that the release before this one uses, or demands what it does not give.
 CONTRACTS = re.compile(

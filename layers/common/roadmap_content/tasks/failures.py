@@ -18,21 +18,26 @@ KEPT_ATTEMPTS = 20
 
 _CHUNK = 10_000
 
-# An id may be longer than an index row, so the key holds its hash.
-_HASH = "sha256(convert_to({}.concept_id, 'UTF8'))"
+# An id may be longer than an index row: the key then holds its digest, and `long_concept_id` the id.
+_IS_LONG = "octet_length({0}.concept_id) > 2000"
+_KEY = (
+    f"CASE WHEN {_IS_LONG} THEN 'sha256:' || encode(sha256(convert_to({{0}}.concept_id, 'UTF8')), 'hex')"
+    " ELSE {0}.concept_id END"
+)
+_ID = "coalesce(long_concept_id, concept_id)"
 
 # Guarantees: one row per item and attempt. A later failure replaces an earlier one, except for a
 # consequential failure (`:keep`), which is only inserted.
 RECORD = text(f"""
 INSERT INTO content_failures AS known
     (task_id, attempt, concept_id, content_type, stage, error_code, reason, transient,
-    content_fingerprint, occurred_at, concept_hash)
-SELECT :task_id, :attempt, f.concept_id, f.content_type, f.stage, f.error_code, f.reason, f.transient,
-    f.content_fingerprint, timezone('utc', now()), {_HASH.format("f")}
+    content_fingerprint, occurred_at, long_concept_id)
+SELECT :task_id, :attempt, {_KEY.format("f")}, f.content_type, f.stage, f.error_code, f.reason, f.transient,
+    f.content_fingerprint, timezone('utc', now()), CASE WHEN {_IS_LONG.format("f")} THEN f.concept_id END
 FROM json_to_recordset(CAST(:failures AS json)) AS f(
     concept_id text, content_type text, stage text, error_code text, reason text, transient boolean,
     content_fingerprint text)
-ON CONFLICT (task_id, attempt, content_type, concept_hash) DO UPDATE SET
+ON CONFLICT (task_id, attempt, concept_id, content_type) DO UPDATE SET
     stage = excluded.stage, error_code = excluded.error_code, reason = excluded.reason,
     transient = excluded.transient, content_fingerprint = excluded.content_fingerprint,
     occurred_at = excluded.occurred_at
@@ -44,14 +49,14 @@ WITHDRAW = text(f"""
 DELETE FROM content_failures f
 USING json_to_recordset(CAST(:items AS json)) AS i(concept_id text, content_type text)
 WHERE f.task_id = :task_id AND f.attempt = :attempt
-    AND f.content_type = i.content_type AND f.concept_hash = {_HASH.format("i")}
+    AND f.content_type = i.content_type AND f.concept_id = {_KEY.format("i")}
 """)
 
 EXPIRE = text("DELETE FROM content_failures WHERE task_id = :task_id AND attempt <= :attempt")
 
 # Rows are returned as one JSON value: pg8000 would take longer for single rows than the query itself.
 _SEEN = (
-    "json_build_array(attempt, concept_id, content_type, stage, error_code, reason, transient,"
+    f"json_build_array(attempt, {_ID}, content_type, stage, error_code, reason, transient,"
     " content_fingerprint)"
 )
 
@@ -60,9 +65,10 @@ SELECT coalesce(json_agg({_SEEN}), '[]')
 FROM content_failures WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-OF_ITEM = text("""
-SELECT attempt, stage, error_code, reason, transient, occurred_at FROM content_failures
-WHERE task_id = :task_id AND concept_id = :concept_id AND content_type = :content_type
+OF_ITEM = text(f"""
+SELECT attempt, stage, error_code, reason, transient, occurred_at
+FROM content_failures, (SELECT CAST(:concept_id AS text) AS concept_id) AS i
+WHERE task_id = :task_id AND content_failures.concept_id = {_KEY.format("i")} AND content_type = :content_type
 ORDER BY attempt DESC LIMIT 100
 """)
 
@@ -81,11 +87,13 @@ REFUSALS = text(f"""
 SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
 FROM content_failures
 WHERE task_id = :task_id AND content_type = :content_type AND content_fingerprint IS NOT NULL
-    AND concept_id IN (SELECT json_array_elements_text(CAST(:concept_ids AS json)))
+    AND concept_id IN (
+        SELECT {_KEY.format("i")} FROM json_array_elements_text(CAST(:concept_ids AS json)) AS i(concept_id)
+    )
 """)
 
-REFUSED = text("""
-SELECT coalesce(json_agg(DISTINCT jsonb_build_array(concept_id, content_type)), '[]')
+REFUSED = text(f"""
+SELECT coalesce(json_agg(DISTINCT jsonb_build_array({_ID}, content_type)), '[]')
 FROM content_failures
 WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
 """)
