@@ -9,17 +9,20 @@ import pytest
 
 from roadmap_content.aws.executions import Executions, ExecutionState, ExecutionsUnavailableError
 from roadmap_content.contracts import BatchRequest, Execution, RunInput
+from roadmap_content.events import DetailType, deliver_events
 from roadmap_content.recoveries import advance as turns
 from roadmap_content.recoveries.advance import AdvanceRequest, AdvanceResult, advance
 from roadmap_content.recoveries.control import take_up_lost
 from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.steps.save import save_batch
 from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline, RecordedExecutions
+from tests.integration.pipeline import SETTINGS, Pipeline, RecordedExecutions
 from tests.integration.requests_to_api import Reply, request
+from tests.received_events import Received
 
 Send = Callable[..., Reply]
 
@@ -208,6 +211,27 @@ def test_a_canary_that_is_healed_lets_the_others_follow(
     assert send("GET", f"/{recovery_id}").body["counts"]["running"] <= 2
     finish(pipeline, recovery_id)
     assert send("GET", f"/{recovery_id}").body["counts"]["recovered"] == 5
+
+
+@pytest.mark.parametrize("state", ["completed", "cancelled"])
+def test_the_end_of_a_recovery_is_an_event(
+    pipeline: Pipeline, send: Send, create: Callable[..., str], state: str
+) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
+    received = Received()
+    pipeline.services.event_bus = received
+    fail(pipeline, 2)
+    recovery_id = create(concurrency=2, rate_per_minute=6_000)
+    if state == "cancelled":
+        send("POST", f"/{recovery_id}/cancel")
+    else:
+        finish(pipeline, recovery_id)
+        assert received.of(DetailType.RECOVERY_ENDED) == []
+        deliver_events(pipeline.services, Deadline.after(30))
+    (ended,) = received.of(DetailType.RECOVERY_ENDED)
+    result = "refused" if state == "cancelled" else "recovered"
+    assert (ended["data"]["recovery_id"], ended["data"]["state"]) == (recovery_id, state)
+    assert (ended["data"]["counts"]["total"], ended["data"]["counts"][result]) == (2, 2)
 
 
 def test_pause_resume_and_cancel(pipeline: Pipeline, send: Send, create: Callable[..., str]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +10,16 @@ import pytest
 from sqlalchemy import Connection
 
 from roadmap_content import events
-from roadmap_content.aws.event_bus import Entry, EventBus, EventBusUnavailableError
 from roadmap_content.events import DetailType, deliver_events, record_events
 from roadmap_content.runtime.settings import Settings
 from tests.integration.pipeline import SETTINGS, Pipeline
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
+from tests.received_events import Received
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 4)]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "events.md"
-
-
-class Received(EventBus):
-    """A bus that can be down."""
-
-    def __init__(self) -> None:
-        super().__init__("bus")
-        self.entries: list[Entry] = []
-        self.down = False
-
-    def put(self, entries: Sequence[Entry]) -> list[str]:
-        if self.down:
-            raise EventBusUnavailableError("down")
-        self.entries += entries
-        return [entry.event_id for entry in entries]
-
-    def of(self, detail_type: DetailType) -> list[dict[str, Any]]:
-        return [json.loads(one.detail) for one in self.entries if one.detail_type == detail_type]
 
 
 @pytest.fixture

@@ -68,7 +68,9 @@ OWN: Mapping[str, frozenset[str]] = {
     "logs:CreateLogStream": frozenset({"${FunctionLogs.Arn}"}),
     "logs:PutLogEvents": frozenset({"${FunctionLogs.Arn}"}),
     "rds-db:connect": frozenset(
-        {"arn:${AWS::Partition}:rds-db:${AWS::Region}:${AWS::AccountId}:dbuser:${Database}/${DatabaseUser}"}
+        {
+            "arn:${AWS::Partition}:rds-db:${AWS::Region}:${AWS::AccountId}:dbuser:${DatabaseResourceId}/${DatabaseUser}"
+        }
     ),
     "s3:DeleteObject": frozenset({"${ContentBucket.Arn}/staged/*"}),
     "s3:GetObject": _KEYS,

@@ -10,6 +10,7 @@ from .findings import Finding
 
 _SUBSTITUTION = re.compile(r"\$\{(\w+)\}")
 _NUMBERS = frozenset({"MaxConcurrency"})
+_COMPUTED_SECONDS = re.compile(r'"Seconds": "\{%[^"]*%\}"')
 _ONLY_A_NUMBER = re.compile(r'"\{% (\d+) %\}"')
 
 
@@ -38,4 +39,4 @@ def substituted(definition: str) -> str:
 
 def without_computed_numbers(definition: str) -> str:
     """The definition with a number for each JSONata expression that computes one, as statelint requires."""
-    return _ONLY_A_NUMBER.sub(r"\1", definition)
+    return _COMPUTED_SECONDS.sub('"Seconds": 1', _ONLY_A_NUMBER.sub(r"\1", definition))

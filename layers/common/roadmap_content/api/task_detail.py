@@ -63,6 +63,7 @@ def read_detail(
     task, status, extras = transact(services.engine, read, deadline)
     live = is_live(services, task)
     missing = sum(progress.missing for progress in status.progress.values())
+    budget = services.settings.known_token_budget
     return TaskDetail(
         **dict(status),
         title=extras.title,
@@ -71,7 +72,7 @@ def read_detail(
         live=live,
         execution_url=execution_url(task.execution_arn),
         actions=actions_for(caller, task, missing, live=live),
-        tokens=TaskTokens(used=extras.tokens, budget=services.settings.known_token_budget),
+        tokens=TaskTokens(used=extras.tokens, budget=budget),
     )
 
 

@@ -31,6 +31,7 @@ from .decisions import (
     next_state,
     settle,
 )
+from .ended import record_end
 from .parts import part_arn, start_part
 from .recovery import (
     Recovery,
@@ -126,6 +127,8 @@ def _observe(
         next_start_at=start_at,
         ended=over,
     )
+    if over:
+        record_end(services, connection, recovery.recovery_id, state)
     _count(ended)
     if state != recovery.state:
         logger.info(

@@ -5,12 +5,14 @@ from sqlalchemy import Connection
 from ..api.errors import RecoveryNotFoundError, RecoveryStateError
 from ..aws.executions import ExecutionState
 from ..errors import ContentError
+from ..events import deliver_events
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from .decisions import FINAL_STATES, RecoveryState
+from .ended import record_end
 from .parts import part_arn, start_part
 from .recovery import (
     Recovery,
@@ -87,6 +89,8 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
         refuse_waiting(connection, recovery_id, "RecoveryCancelled")
         running = count_tasks(connection, recovery_id).progress.running
         _write(connection, recovery, RecoveryState.CANCELLED, ended=not running)
+        if not running:
+            record_end(services, connection, recovery_id, RecoveryState.CANCELLED)
         if running and recovery.state == RecoveryState.PAUSED:
             # Its execution may have ended already: another one observes the tasks that run.
             locked = require_recovery(connection, recovery_id, lock=True)
@@ -97,6 +101,7 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
     if part is not None:
         start_part(services, recovery_id, part)
     logger.info("recovery_cancelled", recovery_id=recovery_id)
+    deliver_events(services, deadline)
 
 
 def take_up_lost(services: Services, deadline: Deadline) -> list[str]:

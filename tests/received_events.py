@@ -1,0 +1,26 @@
+"""An event bus for tests that keeps what it receives."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from roadmap_content.aws.event_bus import Entry, EventBus, EventBusUnavailableError
+from roadmap_content.events import DetailType
+
+
+class Received(EventBus):
+    """A bus that can be down."""
+
+    def __init__(self) -> None:
+        super().__init__("bus")
+        self.entries: list[Entry] = []
+        self.down = False
+
+    def put(self, entries: Sequence[Entry]) -> list[str]:
+        if self.down:
+            raise EventBusUnavailableError("down")
+        self.entries += entries
+        return [entry.event_id for entry in entries]
+
+    def of(self, detail_type: DetailType) -> list[dict[str, Any]]:
+        return [json.loads(one.detail) for one in self.entries if one.detail_type == detail_type]
