@@ -261,3 +261,14 @@ def test_a_preview_of_a_retry_tells_staged_from_missing(pipeline: Pipeline, task
     )
     answer = request(task_api, "POST", "/api/v1/tasks/t-1/retry", {"dry_run": "true"})
     assert (answer.body["estimated_tokens"], answer.body["estimate_basis"]) == (250, "task")
+
+
+def test_a_preview_of_a_retry_counts_content_that_it_rejects_as_to_generate(
+    pipeline: Pipeline, task_api: ModuleType
+) -> None:
+    ids = run_with_poison(pipeline, 0)
+    answer = request(task_api, "POST", "/api/v1/tasks/t-0/retry", {"dry_run": "true"})
+    assert (answer.body["staged"]["quiz"], answer.body["to_generate"]["quiz"]) == (0, 1), answer
+    pipeline.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1])).encode())  # corrected since
+    answer = request(task_api, "POST", "/api/v1/tasks/t-0/retry", {"dry_run": "true"})
+    assert (answer.body["staged"]["quiz"], answer.body["to_generate"]["quiz"]) == (1, 0), answer

@@ -1,21 +1,25 @@
 """The preview of a retry: what is staged, what would be generated, and about how many tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
 from ..contracts import Count, Payload
-from ..items import ContentType, count_by_type
+from ..items import ContentType, Item, RecordedFailure, count_by_type
 from ..postgres.transactions import transact
+from ..remedies import Remedy, remedy_for, remedy_of_code
 from ..runtime.deadline import Deadline
 from ..services import Services
+from ..storage.bucket import in_parallel
 from ..storage.staging import Staging
+from ..tasks.failures import refusals, refused_items
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import read_task
 
 Basis = Literal["task", "roadmap", "none"]
+Refusals = dict[Item, list[RecordedFailure]]
 
 _GENERATED = """
 SELECT coalesce(sum(a.tokens), 0) AS tokens, coalesce(sum(CAST(a.generated ->> 'tutorial' AS bigint)
@@ -60,13 +64,15 @@ def preview_retry(services: Services, task_id: str, user_id: str | None, deadlin
         DatabaseUnavailableError, StorageUnavailableError: trying again may help.
     """
 
-    def read(connection: Connection) -> tuple[TaskSnapshot, Price]:
+    def read(connection: Connection) -> tuple[TaskSnapshot, Price, Refusals]:
         snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
-        return snapshot, _price(connection, task_id, snapshot.task.roadmap_id)
+        price = _price(connection, task_id, snapshot.task.roadmap_id)
+        return snapshot, price, _rejections(connection, task_id, snapshot.missing)
 
-    snapshot, price = transact(services.engine, read, deadline)
+    snapshot, price, rejections = transact(services.engine, read, deadline)
     staging = Staging(services.bucket, snapshot.task.roadmap_id or "")
     staged = staging.staged_among(snapshot.missing) if snapshot.missing else frozenset()
+    staged -= _rejected_among(staging, staged, rejections)
     to_generate = [item for item in snapshot.missing if item not in staged]
     estimate = None if price.tokens is None else round(price.tokens * len(to_generate))
     return RetryPreview(
@@ -76,6 +82,33 @@ def preview_retry(services: Services, task_id: str, user_id: str | None, deadlin
         total_items=len(snapshot.missing),
         estimated_tokens=estimate if to_generate else 0,
         estimate_basis=price.basis,
+    )
+
+
+def _rejections(connection: Connection, task_id: str, missing: Sequence[Item]) -> Refusals:
+    """The refusals of missing items with one for which the retry rejects the content."""
+    refused = refused_items(connection, task_id).intersection(missing)
+    found: Refusals = {}
+    for content_type in sorted({item.content_type for item in refused}):
+        concept_ids = [item.concept_id for item in refused if item.content_type is content_type]
+        found |= refusals(connection, task_id, content_type, concept_ids)
+    return {
+        item: recorded
+        for item, recorded in found.items()
+        if any(remedy_of_code(failure.error_code) is Remedy.REJECT for _, failure in recorded)
+    }
+
+
+def _rejected_among(staging: Staging, staged: Collection[Item], rejections: Refusals) -> frozenset[Item]:
+    """The staged items whose content the retry rejects: not those that were replaced since."""
+    items = [item for item in rejections if item in staged]
+    if not items:
+        return frozenset()
+    fingerprints = in_parallel(staging.fingerprint, items)
+    return frozenset(
+        item
+        for item, fingerprint in zip(items, fingerprints, strict=True)
+        if remedy_for(fingerprint, rejections[item])[0] is Remedy.REJECT
     )
 
 
