@@ -45,7 +45,6 @@ EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
 END $$
 """
 
-# A row that is being updated is being demoted by whoever inserts beside it: it is not waited for.
 BEFORE_TUTORIAL = """
 CREATE FUNCTION content_before_tutorial() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -64,12 +63,26 @@ BEGIN
     IF NEW.content_version <= highest THEN
         NEW.content_version = highest + 1;
     END IF;
+    RETURN NEW;
+END $$
+"""
+
+# After the statement: the release before demotes the same rows in the statement that inserts, and fails
+# (27000) if a trigger has updated them before. A row that another transaction updates is being demoted by it:
+# it is not waited for.
+AFTER_TUTORIAL = """
+CREATE FUNCTION content_after_tutorial() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
     UPDATE tutorial_metadata SET is_latest = false WHERE tutorial_id IN (
         SELECT tutorial_id FROM tutorial_metadata
         WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id AND is_latest
+            AND content_version < NEW.content_version
         FOR UPDATE SKIP LOCKED);
-    RETURN NEW;
-END $$
+    RETURN NULL;
+END $$;
+CREATE TRIGGER content_after_tutorial AFTER INSERT ON tutorial_metadata
+FOR EACH ROW WHEN (NEW.is_latest AND NEW.content_version > 1) EXECUTE FUNCTION content_after_tutorial()
 """
 
 # Deleting a row would delete or change what refers to it, or fail: such a row stays.
@@ -139,6 +152,7 @@ def upgrade() -> None:
             op.execute(f"CREATE INDEX {index} ON {table} ({columns})")
     op.execute(WAIT)
     op.execute(BEFORE_TUTORIAL)
+    op.execute(AFTER_TUTORIAL)
     for noun, (table, key) in TABLES.items():
         if noun != "tutorial":
             op.execute(BEFORE_ITEM.format(noun=noun, table=table, key=key))
@@ -146,6 +160,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER content_after_tutorial ON tutorial_metadata")
+    op.execute("DROP FUNCTION content_after_tutorial()")
     for noun, (table, _) in TABLES.items():
         op.execute(f"DROP TRIGGER content_before_{noun} ON {table}")
         op.execute(f"DROP FUNCTION content_before_{noun}()")
