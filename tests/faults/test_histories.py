@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from math import ceil
 
 import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -25,7 +26,7 @@ def _scene(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     scene.close()
 
 
-@pytest.mark.parametrize("number", range(SEED, SEED + HISTORIES // PORTION), ids="seed_{}".format)
+@pytest.mark.parametrize("number", range(SEED, SEED + ceil(HISTORIES / PORTION)), ids="seed_{}".format)
 def test_histories(number: int) -> None:
     """Checks the invariants after every step; at the end one reconcile, and one retry that completes the
     task.

@@ -66,6 +66,9 @@ def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> S
 class Pipeline:
     """Runs the steps for one task."""
 
+    seconds = 30.0
+    """The time of each step."""
+
     def __init__(self, services: Services, task_id: str = "t-1") -> None:
         self.services = services
         self.task_id = task_id
@@ -86,7 +89,7 @@ class Pipeline:
         """Load a bundle."""
         loaded = read_bundle(bundle)
         self.roadmap_id = loaded.roadmap.roadmap_id
-        load_bundle(loaded, self.engine, self.bucket, Deadline.after(30))
+        load_bundle(loaded, self.engine, self.bucket, Deadline.after(self.seconds))
 
     def stage(self, item: Item, body: bytes) -> None:
         """Stage any bytes, as the product's generator would."""
@@ -107,7 +110,7 @@ class Pipeline:
 
     def plan(self) -> PlanResult:
         """Start an execution and plan it."""
-        return plan_batches(self.start().plan_request(), self.services, Deadline.after(30))
+        return plan_batches(self.start().plan_request(), self.services, Deadline.after(self.seconds))
 
     def requests(self, planned: PlanResult) -> list[BatchRequest]:
         """One request per batch of a plan."""
@@ -115,7 +118,7 @@ class Pipeline:
 
     def save(self, request: BatchRequest) -> SaveReport:
         """Save one batch."""
-        return save_batch(request, self.services, Deadline.after(30))
+        return save_batch(request, self.services, Deadline.after(self.seconds))
 
     def finalize(
         self,
@@ -126,14 +129,14 @@ class Pipeline:
         """Finalize the execution."""
         run = Run(self.execution().arn, RunInput(task_id=self.task_id))
         run.planned, run.lost, run.error = planned, lost or [], error
-        return finalize_task(run.finalize_request(), self.services, Deadline.after(30))
+        return finalize_task(run.finalize_request(), self.services, Deadline.after(self.seconds))
 
     def run(self) -> FinalizeResult:
         """Run the state machine until its outcome is recorded."""
         run = self.start()
         while run.outcome is None:
             try:
-                run.step(self.services, Deadline.after(30))
+                run.step(self.services, Deadline.after(self.seconds))
             except ContentError as error:
                 if run.state is State.FINALIZE:
                     raise

@@ -19,7 +19,7 @@ from tests.faults.matrix.database_proxy import Session
 from tests.faults.matrix.declaration import MACHINE, Fault, Step
 from tests.faults.matrix.http_proxy import Forward, Reply, Request, Script
 from tests.faults.matrix.play import Play
-from tests.faults.matrix.scripts import CutStatement, Gather, Hang, Refuse, StrikeCommit
+from tests.faults.matrix.scripts import Count, CutStatement, Gather, Hang, Refuse, StrikeCommit
 
 Injection = Callable[[Play], AbstractContextManager[None]]
 
@@ -36,15 +36,15 @@ WRITES: Mapping[Step, tuple[str, ...]] = {
 
 COMMITS: Mapping[Step, int] = {
     Step.PLAN: 3,
-    Step.GENERATE: 3,
+    Step.GENERATE: 5,
     Step.SAVE: 1,
     Step.FINALIZE: 1,
     Step.AWAIT_REDRIVE: 2,
     Step.RETRY: 2,
-    Step.RECONCILE: 3,
+    Step.RECONCILE: 4,
 }
-"""The number of transactions of a step. Generate reads its context, takes and releases the lock of the item
-that it generates, and records failures if there are any.
+"""The number of transactions of a step; `again_later` counts them. Generate reads its context, takes the lock
+of the item that it generates, asks whether the task is cancelled, releases the lock, and records what it did.
 """
 
 
@@ -240,7 +240,12 @@ def twice_at_once(play: Play) -> Iterator[None]:
 def again_later(play: Play) -> Iterator[None]:
     """The repetition is run later, by `Play.play`."""
     step = play.cell.step
-    yield
+    with Count(play.line.database) as count:
+        yield
+    if step in SEVERAL:
+        # Two of Generate's three batches have nothing to generate: they only read.
+        commits = count.commits - (play.invocations - 1)
+        assert commits == COMMITS[step], f"{step} has {commits} transactions: correct COMMITS"
     if step is Step.RETRY:
         play.repeat = play.retry
     else:

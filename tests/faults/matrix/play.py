@@ -94,7 +94,8 @@ class Play:
         match self.cell.step:
             case Step.AWAIT_REDRIVE | Step.RETRY | Step.START:
                 self.arn = self.start()
-                assert self.await_end(self.arn)["error"] == "ContentIncomplete"
+                ended = self.await_end(self.arn)
+                assert ended.get("error") == "ContentIncomplete", f"{_said(ended)}: {ended.get('cause')}"
                 self.check()
             case Step.RECONCILE:
                 self._leave_unrecorded()

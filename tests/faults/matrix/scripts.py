@@ -86,6 +86,17 @@ class Gather(Played):
             raise self._error
 
 
+class Count(Played):
+    """Injects nothing, and counts the COMMITs that are done."""
+
+    commits = 0
+
+    def on_committed(self, session: Session, number: int) -> None:
+        """Count it."""
+        self.struck.set()
+        self.commits += 1
+
+
 class Refuse(Played):
     """Closes all connections and refuses all new ones, or the first few."""
 
