@@ -1,6 +1,5 @@
 """What a recovery does next. Pure."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -162,7 +161,7 @@ def may_start(
     start_at = now if next_start_at is None else max(next_start_at, earliest)
     if state not in STARTING_STATES or not affordable(limits, progress) or start_at > now:
         return 0, start_at
-    by_rate = math.floor((now - start_at).total_seconds() * limits.rate_per_minute / 60) + 1
+    by_rate = (now - start_at) // interval(limits) + 1
     waiting = progress.canary_waiting if state is RecoveryState.CANARY else progress.waiting
     room = limits.concurrency - progress.running
     if limits.token_budget is not None:
