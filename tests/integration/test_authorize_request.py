@@ -211,7 +211,9 @@ def call(authorization: str) -> dict[str, Any]:
 def assert_allowed(token: str) -> None:
     answer = call(f"Bearer {token}")
     assert answer["principalId"] == "user-1"
-    assert answer["context"] == {"user_id": "user-1"}
+    context = answer["context"]
+    assert (context["user_id"], context["roles"]) == ("user-1", "owner")
+    assert context.keys() == {"user_id", "roles", "expires_at"}
     (statement,) = answer["policyDocument"]["Statement"]
     assert statement["Effect"] == "Allow"
     assert statement["Resource"] == "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/prod/*"
