@@ -167,6 +167,8 @@ def test_a_stopped_execution_is_recorded_by_its_event_and_completed_by_one_retry
     machine.require_invariants()
 
 
+# As above: it stops a run whose saver is blocked.
+@pytest.mark.nightly
 def test_items_that_are_saved_after_the_end_of_the_execution_are_reported_by_a_retry(
     machine: Machine, api: Api
 ) -> None:
