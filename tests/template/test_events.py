@@ -17,6 +17,7 @@ NEEDED = {
     "finalize_task": "execution",
     "generate_content": "batch",
     "plan_batches": "input",
+    "recovery_api": "requestContext",
     "save_batch": "plan",
     "task_api": "requestContext",
 }
@@ -53,7 +54,11 @@ def test_a_missing_key_is_detected(template: Template, events: Path, name: str, 
         ("authorize_request", {"type": "REQUEST"}),
         ("task_api", {"resource": "/api/v2/tasks/{task_id}/retry"}),
         ("task_api", {"queryStringParameters": {"user_id": "somebody else"}}),
-        ("task_api", {"queryStringParameters": {}}),
+        ("task_api", {"requestContext": {"authorizer": {}}}),
+        ("recovery_api", {"requestContext": {"authorizer": {}}}),
+        ("recovery_api", {"resource": "/api/v1/recoveries/{id}/restart"}),
+        ("recover_tasks", {"recovery_id": 7}),
+        ("console", {"resource": "/"}),
     ],
 )
 def test_an_invalid_value_is_detected(

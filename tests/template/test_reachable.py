@@ -5,34 +5,40 @@ import pytest
 from checks.template.reachable import Operation, reached_by
 
 DATABASE = {Operation("rds", "generate_db_auth_token"), Operation("secretsmanager", "get_secret_value")}
-READ, WRITE = Operation("s3", "get_object"), Operation("s3", "put_object")
+EVENTS = {Operation("events", "put_events")}  # a function sends what its transactions put into the outbox
+READ, WRITE, COPY = (Operation("s3", f"{verb}_object") for verb in ("get", "put", "copy"))
 LIST, HEAD, DELETE = (Operation("s3", name) for name in ("list_objects_v2", "head_object", "delete_object"))
-DESCRIBE = Operation("stepfunctions", "describe_execution")
+DESCRIBE, START, REDRIVE, STOP = (
+    Operation("stepfunctions", f"{verb}_execution") for verb in ("describe", "start", "redrive", "stop")
+)
+STEP = DATABASE | EVENTS
 
 
 @pytest.mark.parametrize(
     ("name", "operations"),
     [
-        ("plan_batches", DATABASE | {WRITE, DESCRIBE}),
+        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE}),  # it looks for paid texts that have no row
         (
             "generate_content",  # the generator is imported by its name
-            DATABASE | {READ, WRITE, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},
+            STEP | {READ, WRITE, COPY, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},
         ),
-        ("save_batch", DATABASE | {READ, WRITE}),  # writes through a function in a field of the content type
-        ("finalize_task", DATABASE | {READ}),
-        ("await_redrive", DATABASE | {DESCRIBE}),
-        (
-            "reconcile_task",
-            DATABASE | {DESCRIBE},
-        ),  # finalizes attempts as Finalize does, but reads no batch
-        ("migrate_database", DATABASE),
+        ("save_batch", STEP | {READ, WRITE}),  # writes through a function in a field of the content type
+        ("finalize_task", STEP | {READ}),
+        ("await_redrive", STEP | {DESCRIBE}),
+        # finalizes attempts as Finalize does, but reads no batch; starts automatic attempts and recoveries
+        ("reconcile_task", STEP | {DESCRIBE, START}),
+        ("migrate_database", STEP),
         (
             "task_api",
-            DATABASE
-            | {DESCRIBE}
-            | {Operation("stepfunctions", f"{verb}_execution") for verb in ("start", "redrive")},
+            STEP
+            | {DESCRIBE, START, REDRIVE, STOP}
+            | {READ, LIST, HEAD}  # the details of an item, and what a preview counts as staged
+            | {Operation("sqs", "get_queue_attributes")},  # the dead letters in the health
         ),
+        ("recovery_api", STEP | {START}),
+        ("recover_tasks", STEP | {DESCRIBE, START}),
         ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
+        ("console", set()),
     ],
 )
 def test_the_operations_of_a_function(name: str, operations: set[Operation]) -> None:
@@ -45,6 +51,8 @@ def test_the_settings_of_a_function() -> None:
         "JWT_AUDIENCE",
         "JWT_JWKS_URL",
         "JWT_SECRET_ARN",
+        "OPERATOR_SCOPE",
+        "VIEWER_SCOPE",
     }
     assert {"BATCH_SIZE", "CONTENT_BUCKET", "STATE_MACHINE_ARN"} <= reached_by("plan_batches").settings
     assert "STATE_MACHINE_ARN" not in reached_by("save_batch").settings

@@ -273,6 +273,7 @@ def analyse() -> Analysis:
     return Analysis(build(sources, options))
 
 
+@cache
 def reached_by(name: str) -> Reached:
     """The reachable operations and settings of the function in `functions/<name>`."""
     analysis = analyse()
