@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, make_url, text
 
-from roadmap_content.api.retry import retry_task
 from roadmap_content.api.status import TaskStatus, read_status
 from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.content.registry import CONTENT_KINDS
@@ -24,6 +23,7 @@ from roadmap_content.contracts import Execution, Plan, RunInput
 from roadmap_content.items import ContentType
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.postgres.transactions import transact
+from roadmap_content.retries.retry import retry_task
 from roadmap_content.roadmaps.metadata import WRITE_FRAMEWORK
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.log import logger

@@ -18,13 +18,13 @@ from roadmap_content.api.item_detail import ItemDetail
 from roadmap_content.api.item_map import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemMap
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.refusals import TASK_ID, USER_ID
-from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.api.task_detail import TaskDetail, read_detail
 from roadmap_content.api.task_items import read_item_map, read_one_item
 from roadmap_content.api.task_list import TaskPage, list_tasks
 from roadmap_content.events import deliver_events
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
+from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.preload import preload_for_snapstart
 from roadmap_content.services import Services

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.api.status import read_status
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
+from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.task import read_task

@@ -15,11 +15,11 @@ from roadmap_content.aws.executions import Executions, ExecutionState, NotRedriv
 from roadmap_content.contracts import BatchRequest, RunInput, StateError
 from roadmap_content.errors import ContentError
 from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.finalize import finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import plan_batches
-from roadmap_content.steps.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.bucket import Bucket
 from tests.faults.commits import Commits, ProcessDied, Strike

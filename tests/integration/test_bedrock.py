@@ -12,17 +12,22 @@ import pytest
 from roadmap_command.generate_one import generate_one
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts import BatchRequest
-from roadmap_content.errors import ContentError, InvalidContentError, MissingSettingError
+from roadmap_content.errors import (
+    ContentError,
+    InvalidContentError,
+    MissingSettingError,
+    ModelDeclinedError,
+    ModelRefusedRequestError,
+    TokenBudgetExhaustedError,
+)
 from roadmap_content.generation import model
 from roadmap_content.generation.allowance import Allowance, Usage
-from roadmap_content.generation.budget import TaskBudget, TokenBudgetExhaustedError
+from roadmap_content.generation.budget import TaskBudget
 from roadmap_content.generation.generator import generator_named
 from roadmap_content.generation.learner import Learner
 from roadmap_content.generation.model import (
     AnswerLostError,
     ModelBusyError,
-    ModelDeclinedError,
-    ModelRefusedRequestError,
 )
 from roadmap_content.items import ContentType, Item
 from roadmap_content.roadmaps.framework import Concept

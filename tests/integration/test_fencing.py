@@ -7,16 +7,16 @@ import pytest
 from sqlalchemy import text
 
 from local_stack.processes import becomes_true
-from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.aws.executions import Executions, ExecutionState, NotRedrivableError, new_execution_name
 from roadmap_content.contracts import BatchRequest, Execution, RunInput
 from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
+from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
-from roadmap_content.steps.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
 from tests.factories import USER, bundle_of, concept_ids
 from tests.integration.pipeline import Pipeline, RecordedExecutions, services_for

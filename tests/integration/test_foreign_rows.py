@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from roadmap_content.errors import ContentError
+from roadmap_content.reconciliation.reconcile import (
+    NotReconciledError,
+    ReconcileRequest,
+    ReconcileResult,
+    reconcile,
+)
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.reconcile import NotReconciledError, ReconcileRequest, ReconcileResult, reconcile
 from tests.factories import bundle_of, concept_ids
 from tests.integration.pipeline import Pipeline
 
@@ -90,7 +95,7 @@ def test_a_row_that_a_trigger_refuses_is_named_and_stops_nobody(pipeline: Pipeli
 def test_an_error_that_nobody_foresaw_stays_with_its_task(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from roadmap_content.steps import reconcile as module
+    from roadmap_content.reconciliation import reconcile as module
 
     two_stuck_tasks(pipeline)
     finalize_attempt = module.finalize_attempt  # type: ignore[attr-defined]

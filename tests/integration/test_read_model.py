@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from roadmap_content.api.item_map import ItemMap
-from roadmap_content.api.retry import retry_task
 from roadmap_content.items import ContentType, Item
+from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.tasks.attempts import user_start
 from tests.factories import USER, bundle_of, concept_ids, quiz

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from roadmap_content.api.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.aws.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
 from roadmap_content.contracts import Execution, FinalizeResult
 from roadmap_content.errors import (
@@ -17,15 +16,16 @@ from roadmap_content.errors import (
     TaskNotFoundError,
 )
 from roadmap_content.items import ContentType
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.steps.reconcile import (
+from roadmap_content.reconciliation.reconcile import (
     ExecutionEnd,
     NotReconciledError,
     ReconcileRequest,
     ReconcileResult,
     reconcile,
 )
+from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.claims import STARTING
 from tests.factories import USER, bundle_of, concept_ids
@@ -374,7 +374,7 @@ def test_a_task_whose_roadmap_is_locked_is_left_for_the_next_sweep(
 def test_a_sweep_checks_every_finished_task_and_none_again_too_soon(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.steps.reconcile.PAGE", 5)
+    monkeypatch.setattr("roadmap_content.reconciliation.reconcile.PAGE", 5)
     for number in range(23):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")
@@ -391,7 +391,7 @@ def test_tasks_that_come_meanwhile_keep_no_task_from_its_turn(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One task fits into a sweep, and another finishes before each: whoever waits longest is next."""
-    monkeypatch.setattr("roadmap_content.steps.reconcile.TASK_SECONDS", 10**6)
+    monkeypatch.setattr("roadmap_content.reconciliation.reconcile.TASK_SECONDS", 10**6)
     for number in range(6):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")

@@ -1,14 +1,14 @@
 """A retry as its user asks for it, and the run that it starts, step by step."""
 
-from roadmap_content.api.retry import RetryAnswer, retry_task
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.errors import ContentError
+from roadmap_content.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
+from roadmap_content.retries.retry import RetryAnswer, retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.services import Services
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.steps.reconcile import ReconcileRequest, ReconcileResult, reconcile
 from roadmap_content.steps.save import save_batch
 from roadmap_content.tasks.attempts import user_start
 from tests.factories import USER

@@ -8,9 +8,9 @@ from roadmap_content.errors import (
     NotAtContentStageError,
     RoadmapNotFoundError,
 )
+from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.steps.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from tests.integration.pipeline import Pipeline
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep

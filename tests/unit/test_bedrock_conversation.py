@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from roadmap_content.content.kind import Draft
-from roadmap_content.errors import ContentError, InvalidContentError, PermanentError, TransientError
+from roadmap_content.errors import (
+    ContentError,
+    InvalidContentError,
+    ModelDeclinedError,
+    ModelRefusedRequestError,
+    PermanentError,
+    TransientError,
+)
 from roadmap_content.generation.allowance import Allowance, Usage
 from roadmap_content.generation.generator import OutOfTimeError, generator_named
 from roadmap_content.generation.learner import ANYONE
@@ -16,9 +23,7 @@ from roadmap_content.generation.model import (
     Answer,
     AnswerLostError,
     ModelBusyError,
-    ModelDeclinedError,
     ModelGenerator,
-    ModelRefusedRequestError,
     ModelThrottledError,
     Rejected,
 )

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
-    from .api.retry import RetryAnswer
     from .api.status import TaskStatus
+    from .retries.retry import RetryAnswer
 
 BUCKET, STATE_MACHINE_ARN, API_URL = "ROADMAP_BUCKET", "ROADMAP_STATE_MACHINE_ARN", "ROADMAP_API_URL"
 """The environment variables of `Client.from_environment`; `roadmap env` prints them."""
@@ -149,7 +149,7 @@ class Client:
             ApiRefusedError: an attempt is running (409), or the user has no such task.
             ApiUnavailableError: the same request may work later.
         """
-        from .api.retry import RetryAnswer
+        from .retries.retry import RetryAnswer
 
         query = {"user_id": user_id, **options}
         return RetryAnswer.model_validate(self._call("POST", task_id, "/retry", query))

@@ -69,6 +69,12 @@ class InvalidPayloadError(PermanentError):
     code = "InvalidPayload"
 
 
+class InvalidRequestError(PermanentError):
+    """A parameter is malformed, or two parameters contradict each other."""
+
+    code = "InvalidRequest"
+
+
 class TaskNotFoundError(PermanentError):
     """The task does not exist."""
 
@@ -121,6 +127,24 @@ class VersionTakenError(PermanentError):
     """The concept already has another text with this version."""
 
     code = "VersionTaken"
+
+
+class ModelRefusedRequestError(PermanentError):
+    """The provider refused the request: the model id, the access to it or a parameter is wrong."""
+
+    code = "ModelRefusedRequest"
+
+
+class ModelDeclinedError(PermanentError):
+    """The model or a content filter declined to generate the content."""
+
+    code = "ModelDeclined"
+
+
+class TokenBudgetExhaustedError(PermanentError):
+    """The task's token budget is exhausted."""
+
+    code = "TokenBudgetExhausted"
 
 
 class NotStagedError(TransientError):

@@ -9,12 +9,12 @@ from local_stack.template_file import Template
 from roadmap_content.api.callers import caller_of
 from roadmap_content.contracts import BatchRequest, Payload, parse
 from roadmap_content.errors import ContentError
+from roadmap_content.reconciliation.reconcile import ReconcileRequest
 from roadmap_content.recoveries.advance import AdvanceRequest
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest
 from roadmap_content.steps.finalize import FinalizeRequest
 from roadmap_content.steps.migrate import MigrateRequest
 from roadmap_content.steps.plan import PlanRequest
-from roadmap_content.steps.reconcile import ReconcileRequest
 
 from .declared import functions_in
 from .findings import Finding

@@ -10,6 +10,7 @@ from ..errors import (
     ClaimRefusedError,
     ContentError,
     InvalidFrameworkError,
+    InvalidRequestError,
     NotAtContentStageError,
     NotCancellableError,
     RoadmapNotFoundError,
@@ -17,13 +18,8 @@ from ..errors import (
     TaskNotFoundError,
     TransientError,
 )
-from .errors import (
-    ForbiddenError,
-    InvalidRequestError,
-    ItemNotFoundError,
-    RecoveryNotFoundError,
-    RecoveryStateError,
-)
+from ..recoveries.errors import RecoveryNotFoundError, RecoveryStateError
+from .errors import ForbiddenError, ItemNotFoundError
 
 TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 """Valid task ids: they must be valid in an execution's name."""

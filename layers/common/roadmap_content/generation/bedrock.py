@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from ..documents import Document
+from ..errors import ModelRefusedRequestError
 from ..runtime.settings import Settings
 from ..storage.bucket import PARALLEL
 from .allowance import Usage
@@ -22,7 +23,6 @@ from .model import (
     AnswerLostError,
     ModelBusyError,
     ModelGenerator,
-    ModelRefusedRequestError,
     ModelThrottledError,
     Rejected,
 )

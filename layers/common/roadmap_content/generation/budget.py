@@ -8,7 +8,7 @@ because the calls may have been charged.
 
 from sqlalchemy import Connection, Engine, text
 
-from ..errors import ContentError, PermanentError
+from ..errors import ContentError, TokenBudgetExhaustedError
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -27,12 +27,6 @@ RETURNING tokens
 RELEASE = text("UPDATE generation_tokens SET tokens = tokens - :tokens WHERE task_id = :task_id")
 
 READ = text("SELECT tokens FROM generation_tokens WHERE task_id = :task_id")
-
-
-class TokenBudgetExhaustedError(PermanentError):
-    """The task's token budget is exhausted."""
-
-    code = "TokenBudgetExhausted"
 
 
 class TaskBudget:

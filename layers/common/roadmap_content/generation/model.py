@@ -13,7 +13,7 @@ from typing import Protocol
 
 from ..content.kind import Draft
 from ..documents import Document
-from ..errors import ContentError, InvalidContentError, PermanentError, TransientError
+from ..errors import ContentError, InvalidContentError, ModelDeclinedError, TransientError
 from ..items import ContentType
 from ..postgres.transactions import RESERVE
 from ..roadmaps.framework import Concept
@@ -54,18 +54,6 @@ class AnswerLostError(ModelError):
     """The model accepted the call, but its answer was lost. The call may be charged."""
 
     code = "AnswerLost"
-
-
-class ModelRefusedRequestError(PermanentError):
-    """The provider refused the request: the model id, the access to it or a parameter is wrong."""
-
-    code = "ModelRefusedRequest"
-
-
-class ModelDeclinedError(PermanentError):
-    """The model or a content filter declined to generate the content."""
-
-    code = "ModelDeclined"
 
 
 @dataclass(frozen=True)

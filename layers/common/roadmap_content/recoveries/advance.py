@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from ..api.retry import retry_task
 from ..contracts import Count, Execution, Payload
 from ..errors import ClaimRefusedError, ContentError, TransientError
 from ..postgres.transactions import RESERVE, transact
+from ..retries.retry import retry_task
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit

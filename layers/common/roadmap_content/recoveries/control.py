@@ -2,7 +2,6 @@
 
 from sqlalchemy import Connection
 
-from ..api.errors import RecoveryNotFoundError, RecoveryStateError
 from ..aws.executions import ExecutionState
 from ..errors import ContentError
 from ..events import deliver_events
@@ -13,6 +12,7 @@ from ..runtime.metrics import Metric, emit
 from ..services import Services
 from .decisions import FINAL_STATES, RecoveryState
 from .ended import record_end
+from .errors import RecoveryNotFoundError, RecoveryStateError
 from .parts import part_arn, start_part
 from .recovery import (
     Recovery,

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..api.errors import InvalidRequestError
 from ..aws.executions import ExecutionsUnavailableError
+from ..errors import InvalidRequestError
 from ..items import ContentType, Stage
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
@@ -17,6 +17,7 @@ from ..services import Services
 from ..tasks.listing import Selection, TaskFilter, select_tasks
 from ..tasks.next_actions import NextAction, advice_for
 from .decisions import Limits
+from .errors import NothingMatchesError, TooManyTasksError
 from .parts import part_arn, start_part
 from .recovery import insert_recovery, insert_tasks
 
@@ -27,18 +28,6 @@ UNHEALED = ("failed", "partial_failure")
 """The statuses that a filter without one selects."""
 
 STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
-
-
-class NothingMatchesError(InvalidRequestError):
-    """The filter selects no task."""
-
-    code = "NothingMatches"
-
-
-class TooManyTasksError(InvalidRequestError):
-    """The filter selects more tasks than a recovery may have."""
-
-    code = "TooManyTasks"
 
 
 class Preview(NamedTuple):

@@ -18,10 +18,10 @@ from ..errors import (
 )
 from ..events import attempt_started, record_events
 from ..postgres.transactions import transact
-from ..product.ownership import why_not_startable
 from ..runtime.deadline import Deadline
 from ..services import Services
 from .attempts import CONSOLE, AttemptStart, Cause, open_attempt
+from .ownership import why_not_startable
 from .task import Task, claim_row, read_product_work, read_task
 
 STARTING = timedelta(seconds=60)

@@ -4,6 +4,15 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from ..errors import (
+    ConceptIdTooLongError,
+    InvalidFrameworkError,
+    MissingSettingError,
+    ModelDeclinedError,
+    ModelRefusedRequestError,
+    RoadmapNotFoundError,
+    TokenBudgetExhaustedError,
+)
 from ..items import Stage
 from ..remedies import Remedy, remedy_of_code
 
@@ -47,18 +56,19 @@ _TEXTS: Mapping[NextAction, str] = {
 
 # Errors that recur until a person changes something, by error code.
 _FOR_A_PERSON: Mapping[str, str] = {
-    "TokenBudgetExhausted": "The task has used its token budget. Raise TaskTokenBudget, then retry.",
-    "ModelRefusedRequest": (
+    TokenBudgetExhaustedError.code: "The task has used its token budget. Raise TaskTokenBudget, then retry.",
+    ModelRefusedRequestError.code: (
         "The model refuses the request. Check the model's id, its access and its limits, then retry."
     ),
-    "ModelDeclined": (
+    ModelDeclinedError.code: (
         "The model declines to write this content. Change the concept's text or the model, then retry."
     ),
-    "MissingSetting": "A setting of the deployment is missing or invalid. Correct it, then retry.",
-    "RoadmapNotFound": "The task's roadmap does not exist or is deleted. Restore it, then retry.",
-    "ConceptIdTooLong": "The concept's id is too long to be saved. Change it in the roadmap, then retry.",
-    "InvalidFramework": "framework_data cannot be read. Correct it, then retry.",
-    "AccessDenied": "A function lacks a permission. Correct its role, then retry.",
+    MissingSettingError.code: ("A setting of the deployment is missing or invalid. Correct it, then retry."),
+    RoadmapNotFoundError.code: ("The task's roadmap does not exist or is deleted. Restore it, then retry."),
+    ConceptIdTooLongError.code: (
+        "The concept's id is too long to be saved. Change it in the roadmap, then retry."
+    ),
+    InvalidFrameworkError.code: "framework_data cannot be read. Correct it, then retry.",
 }
 
 _ACTIONS: Mapping[Remedy, NextAction] = {

@@ -5,7 +5,7 @@ our attempt has ended: then it is at work on it, and we are not.
 """
 
 from ..errors import AtWorkElsewhereError, ContentError, NotAtContentStageError
-from ..tasks.task import ProductWork, Task
+from .task import ProductWork, Task
 
 STEPS_BEFORE_CONTENT = frozenset(
     {

@@ -19,15 +19,17 @@ from ..contracts import Count, Payload, RunInput, StateError
 from ..errors import ContentError, RoadmapLockedError, TaskNotFoundError, TransientError, named
 from ..events import deliver_events, prune_events
 from ..postgres.transactions import transact
-from ..product.ownership import is_at_work_elsewhere, is_ours
 from ..recoveries.control import take_up_lost
+from ..retries.automatic import start_due_attempts
 from ..roadmaps.metadata import lock_roadmap_at_once
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
+from ..steps.finalize import RunEnd, finalize_attempt
 from ..tasks.checks import due_tasks, record_check
 from ..tasks.claims import STARTING, claim_to_record, is_at_work
+from ..tasks.ownership import is_at_work_elsewhere, is_ours
 from ..tasks.sweeps import record_sweep
 from ..tasks.task import (
     Task,
@@ -37,8 +39,6 @@ from ..tasks.task import (
     read_task,
     tasks_of_execution,
 )
-from .automatic import start_due_attempts
-from .finalize import RunEnd, finalize_attempt
 
 PAGE = 100
 """Tasks per page. A sweep continues with the next page while it has time."""

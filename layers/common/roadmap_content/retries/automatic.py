@@ -5,7 +5,6 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from ..api.retry import retry_task
 from ..errors import ContentError, TransientError
 from ..postgres.transactions import RESERVE, transact
 from ..runtime.deadline import Deadline
@@ -14,6 +13,7 @@ from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..tasks.attempts import AUTOMATIC, AttemptStart, Cause
 from ..tasks.automatic import due_tasks, forget_automatic_attempt, postpone_automatic_attempt
+from .retry import retry_task
 
 MOST_STARTED = 50
 """Tasks of one sweep: the next one goes on."""

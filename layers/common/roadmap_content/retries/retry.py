@@ -15,7 +15,6 @@ from ..contracts import Count, Payload, StateError
 from ..errors import ClaimRefusedError
 from ..items import ContentType, Item, count_by_type
 from ..postgres.transactions import transact
-from ..product.ownership import why_not_startable
 from ..roadmaps.framework import Framework
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -23,6 +22,7 @@ from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
 from ..tasks.attempts import AttemptStart, Cause
 from ..tasks.claims import claim, is_at_work
+from ..tasks.ownership import why_not_startable
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import Task, read_product_work, read_task
 
