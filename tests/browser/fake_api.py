@@ -73,6 +73,7 @@ REASONS: list[Document] = [
         "content_type": "tutorial",
         "reason": "SQLSTATE 23505: the tutorial id belongs to a concept of another roadmap",
         "remedy": "replace_id",
+        "remedy_text": "The next attempt gives it a new id and saves what is staged.",
         "needs_person": False,
     },
     {
@@ -81,6 +82,7 @@ REASONS: list[Document] = [
         "content_type": "quiz",
         "reason": "questions.0.explanation: the text holds a NUL character (0x00)",
         "remedy": "reject_and_generate",
+        "remedy_text": "The next attempt moves the content to rejected/ and generates it again.",
         "needs_person": False,
     },
     {
@@ -89,6 +91,7 @@ REASONS: list[Document] = [
         "content_type": "resources",
         "reason": "Runtime.ExitError: the function that saved this batch ended without an answer",
         "remedy": "save",
+        "remedy_text": "The next attempt saves the content that is staged.",
         "needs_person": False,
     },
     {
@@ -97,6 +100,7 @@ REASONS: list[Document] = [
         "content_type": "quiz",
         "reason": "the task has used 5,000,000 of 5,000,000 tokens",
         "remedy": "person",
+        "remedy_text": "A person is needed.",
         "needs_person": True,
     },
 ]
@@ -258,10 +262,12 @@ class Model:
             if not modules or modules[-1]["name"] != module_name:
                 modules.append({"name": module_name, "concepts": []})
             modules[-1]["concepts"].append([f"roadmap-9b2c8d4e:c-{concept + 1}", self.name(number, concept)])
-        shown = [(item - 3 * start, reason) for item, reason in reason_of if 3 * start <= item < 3 * end]
+        shown = [[item - 3 * start, reason] for item, reason in reason_of if 3 * start <= item < 3 * end]
         page: Document = {
             "task_id": task_id(number),
             "roadmap_id": self.row(number)["roadmap_id"],
+            "concepts": size,
+            "first_concept": start,
             "states": states[3 * start : 3 * end],
             "reasons": [
                 {**reason, "items": sum(1 for _, which in reason_of if which == k)}
@@ -270,7 +276,7 @@ class Model:
             "reason_of": shown,
             "next_cursor": str(end) if end < size else None,
         }
-        return page if query.get("states_only") else {**page, "stages": stages}
+        return {**page, "stages": None if query.get("states_only") else stages}
 
     def item(self, number: int, kind: str, concept_id: str) -> Document:
         """One item."""
@@ -290,6 +296,7 @@ class Model:
             "state": names.get(state, "missing"),
             "next_action": reason["remedy"] if reason else action,
             "next_action_text": "The next attempt does it.",
+            "needs_person": reason is not None and reason["needs_person"],
             "failures": []
             if reason is None
             else [
@@ -429,7 +436,7 @@ class Model:
             },
             "tokens_used": 412_330,
             "rate_actual": 53.4,
-            "execution_arn": None,
+            "execution_arn": "arn:aws:states:eu-central-1:123456789012:execution:roadmap-recover-tasks:x",
             "stop_reason": "3 of 5 canary tasks failed again with IdTaken"
             if state == "stopped_by_canary"
             else None,
@@ -481,9 +488,10 @@ class Model:
                 "spent_24h": 0 if quiet else 1_822_004,
                 "saved_by_staging_24h": 0 if quiet else 934_100,
             },
+            "tasks_capped": [] if quiet else ["completed"],
             "tasks": {}
             if quiet
-            else {"processing": 14, "partial_failure": 96, "failed": 317, "completed": 982_331},
+            else {"processing": 14, "partial_failure": 96, "failed": 317, "completed": 10_000},
             "recoveries_running": 0 if quiet else 1,
             "schema_revision": "0007",
             "release": "e456c81",
@@ -604,10 +612,27 @@ def respond(
                     "estimated_tokens": 4_100,
                     "estimate_basis": "task",
                 }
-            return 202, {"success": True, "status": "processing", "task_id": name, "attempt": 2}
+            return 202, {
+                "success": True,
+                "recovery_type": "content_retry",
+                "task_id": name,
+                "roadmap_id": "roadmap-9b2c8d4e",
+                "status": "processing",
+                "items_to_retry": {"tutorial": 1, "resources": 6, "quiz": 1},
+                "total_items": 8,
+                "attempt": 2,
+                "execution_arn": "arn:aws:states:eu-central-1:123456789012:execution:save-content:x-2",
+                "message": "8 items are missing",
+            }
         case "POST", ["tasks", name, "cancel"]:
             model.cancelled.add(name)
-            return 200, {"success": True, "task_id": name, "status": "cancelled", "attempt": 1}
+            return 200, {
+                "success": True,
+                "task_id": name,
+                "status": "cancelled",
+                "attempt": 1,
+                "stopped_execution": None,
+            }
         case "GET", ["failures"]:
             return 200, model.groups()
         case "GET", ["health"]:

@@ -309,3 +309,33 @@ def test_selected_tasks_are_healed_after_a_preview_and_for_a_reason(console: Con
     assert (body["reason"], body["dry_run"], body["canary"]) == ("after the outage", False, 5)
     assert body["rate_per_minute"] == 120
     page.wait_for_url(re.compile("#/recoveries/rec-0"))
+
+
+def test_a_task_is_cancelled_after_a_question_and_for_a_reason(console: Console) -> None:
+    page = console.page
+    console.open(f"/tasks/{task_id(3)}", token_of("operator"))
+    page.get_by_role("button", name="Cancel task").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Content that is staged stays staged")
+    dialog.get_by_label("Reason").fill("the course is withdrawn")
+    with page.expect_request(lambda request: "/cancel" in request.url) as sent:
+        dialog.get_by_role("button", name="Cancel the task").click()
+    assert sent.value.method == "POST"
+    assert "reason=the%20course%20is%20withdrawn" in sent.value.url.replace("+", "%20")
+    expect(page.locator(".toast")).to_have_text("The task is cancelled.")
+    expect(page.locator(".task-head")).to_contain_text("cancelled")
+
+
+def test_a_cancel_that_is_not_wanted_changes_nothing(console: Console) -> None:
+    page = console.page
+    Handler.requests.clear()
+    console.open(f"/tasks/{task_id(3)}", token_of("owner"))
+    page.get_by_role("button", name="Cancel task").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert not [each for each in Handler.requests if each.startswith("POST")]
+
+
+def test_a_count_that_ends_at_ten_thousand_says_that_there_are_more(console: Console) -> None:
+    console.open("/health", token_of("operator"))
+    expect(console.page.get_by_role("link", name=re.compile("^complete"))).to_contain_text("10,000+")

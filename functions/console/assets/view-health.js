@@ -54,7 +54,8 @@ export function HealthView() {
         <h2>${T.health.tasksByStatus}</h2>
         <ul class="legend">
           ${Object.entries(data.tasks).map(
-            ([status, count]) => html`<li key=${status}><${Link} to=${href(["tasks"], { status })}><${Pill} value=${status} /> <strong>${number(count)}</strong><//></li>`,
+            ([status, count]) =>
+              html`<li key=${status}><${Link} to=${href(["tasks"], { status })}><${Pill} value=${status} /> <strong>${number(count)}${data.tasks_capped.includes(status) ? "+" : ""}</strong><//></li>`,
           )}
         </ul>
         <dl class="facts">
