@@ -167,6 +167,8 @@ content_attempts = Table(
     Column("failed", JSON),
     Column("generated", JSON),
     Column("tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("scope", JSON),
+    Column("replaces", JSON),
     PrimaryKeyConstraint("task_id", "attempt"),
 )
 

@@ -21,6 +21,7 @@ from roadmap_content.api.refusals import TASK_ID, USER_ID
 from roadmap_content.api.task_detail import TaskDetail, read_detail
 from roadmap_content.api.task_items import read_item_map, read_one_item
 from roadmap_content.api.task_list import TaskPage, list_tasks
+from roadmap_content.errors import InvalidRequestError
 from roadmap_content.events import deliver_events
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
@@ -30,6 +31,7 @@ from roadmap_content.runtime.preload import preload_for_snapstart
 from roadmap_content.services import Services
 from roadmap_content.tasks.attempts import AttemptStart, Cause
 from roadmap_content.tasks.listing import TaskFilter
+from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from roadmap_content.tasks.task import read_task
 
 DELIVERY_SECONDS = 7.5
@@ -219,18 +221,35 @@ def post_retry(
     force_checkpoint: Checkpoint = False,
     take_over: TakeOver = False,
     reason: Reason = None,
+    concept_id: Annotated[
+        str | None, Query(min_length=1, max_length=2000, description="Only the items of this concept.")
+    ] = None,
+    content_type: Annotated[ContentType | None, Query(description="Only items of this type.")] = None,
+    regenerate: Annotated[
+        bool,
+        Query(
+            description="Also generate saved items again. A tutorial gets its next version; resources and a "
+            "quiz are replaced when the new content is saved."
+        ),
+    ] = False,
     dry_run: Annotated[bool, Query(description="Answer what a retry would do, and start nothing.")] = False,
 ) -> Response[Any]:
-    """Start a new attempt for the items that are missing from the content tables."""
+    """Start a new attempt for the items that are missing from the content tables.
+
+    The attempt is for all missing items, or for those of a concept, of a content type, or of both.
+    """
     caller = api.caller
     user = caller.changes_for(user_id)
+    scope = Scope(concept_id, content_type, regenerate)
+    if force_checkpoint and scope != WHOLE_TASK:
+        raise InvalidRequestError("force_checkpoint cannot be combined with a part of the items")
     if dry_run:
-        return respond(200, preview_retry(services, task_id, user, api.deadline))
+        return respond(200, preview_retry(services, task_id, user, api.deadline, scope))
     if force_checkpoint:
         start = AttemptStart(caller.actor, Cause.CHECKPOINT, reason)
         answer = redrive_task(services, task_id, user, api.deadline, start)
     else:
-        start = AttemptStart(caller.actor, Cause.RETRY, reason)
+        start = AttemptStart(caller.actor, Cause.RETRY, reason, scope)
         answer = retry_task(services, task_id, user, api.deadline, start, take_over=take_over)
     return respond(202 if answer.status == "processing" else 200, answer)
 

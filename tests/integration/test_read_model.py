@@ -208,6 +208,29 @@ def test_staged_and_missing_items_are_told_apart(pipeline: Pipeline, get: Get) -
     assert get("/tasks/t-1/items").body["states"] == "TTT" * 10 + "TTM" * 20
 
 
+def test_a_retry_is_narrowed_and_may_regenerate(pipeline: Pipeline, task_api: ModuleType, get: Get) -> None:
+    run_with_poison(pipeline, 0)
+    path, ids = "/api/v1/tasks/t-0/retry", concept_ids(3, "r-0")
+    part = {"concept_id": ids[1], "content_type": "tutorial"}
+
+    def ask(**query: str) -> Reply:
+        return request(task_api, "POST", path, query)
+
+    assert ask(**part).body["total_items"] == 0
+    assert ask(**part, dry_run="true", regenerate="true").body["to_generate"] == {
+        "tutorial": 1, "resources": 0, "quiz": 0,
+    }  # fmt: skip
+    assert ask(concept_id="none").status == ask(concept_id="none", dry_run="true").status == 404
+    assert ask(content_type="video").status == 422
+    assert ask(**part, force_checkpoint="true").status == 422
+    assert ask(regenerate="true", force_checkpoint="true").status == 422
+    answer = ask(**part, regenerate="true")
+    assert (answer.status, answer.body["items_to_retry"]) == (202, {"tutorial": 1, "resources": 0, "quiz": 0})
+    newest, first = get("/tasks/t-0/attempts").body["items"]
+    assert newest["scope"] == {**part, "regenerate": True}
+    assert first["scope"] is None
+
+
 def test_attempts_add_up(pipeline: Pipeline, get: Get) -> None:
     run_with_poison(pipeline, 0)
     retry_task(pipeline.services, "t-0", USER, Deadline.after(30), user_start(USER, "please"))
@@ -236,8 +259,8 @@ def test_a_task_says_what_its_reader_may_do(pipeline: Pipeline, get: Get) -> Non
     run_with_poison(pipeline, 0)
     as_owner = get("/tasks/t-0", roles="owner").body
     as_viewer = get("/tasks/t-0", roles="owner,viewer", user_id="v").body
-    assert as_owner["actions"] == {"retry": True, "cancel": False, "checkpoint": True}
-    assert as_viewer["actions"] == {"retry": False, "cancel": False, "checkpoint": False}
+    assert as_owner["actions"] == {"retry": True, "cancel": False, "checkpoint": True, "narrow": True}
+    assert as_viewer["actions"] == {"retry": False, "cancel": False, "checkpoint": False, "narrow": False}
     assert as_owner["title"] == "A roadmap"
     assert get("/me", roles="owner,operator").body["roles"] == ["operator", "owner"]
 

@@ -11,6 +11,7 @@ from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.tasks.attempts import user_start
+from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from tests.factories import USER
 
 
@@ -19,9 +20,12 @@ def deadline() -> Deadline:
     return Deadline.after(60)
 
 
-def retry(services: Services, task_id: str = "t-1", *, take_over: bool = False) -> RetryAnswer:
+def retry(
+    services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK, *, take_over: bool = False
+) -> RetryAnswer:
     """`POST …/retry`, without the run that it starts."""
-    return retry_task(services, task_id, USER, deadline(), user_start(USER), take_over=take_over)
+    start = user_start(USER)._replace(scope=scope)
+    return retry_task(services, task_id, USER, deadline(), start, take_over=take_over)
 
 
 def run(services: Services, answer: RetryAnswer) -> None:
@@ -41,9 +45,9 @@ def run(services: Services, answer: RetryAnswer) -> None:
     finalize_task(FinalizeRequest(input=given, execution=execution, plan=planned.plan), services, deadline())
 
 
-def heal(services: Services, task_id: str = "t-1") -> RetryAnswer:
-    """One POST, and the run that it starts where something is missing."""
-    answer = retry(services, task_id)
+def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) -> RetryAnswer:
+    """One POST, and the run that it starts where something is to be done."""
+    answer = retry(services, task_id, scope)
     if answer.status == "processing":
         run(services, answer)
     return answer

@@ -26,7 +26,7 @@ class OneObject:
 
 
 def items_of(manifest: Manifest, batch: BatchReference) -> list[Item]:
-    concepts = read_batch(OneObject(manifest.body), "m", batch)  # type: ignore[arg-type]
+    concepts = read_batch(OneObject(manifest.body), "m", batch).concepts  # type: ignore[arg-type]
     return [Item(concept.concept_id, batch.content_type) for concept in concepts]
 
 
@@ -54,7 +54,7 @@ def test_every_missing_item_is_in_exactly_one_batch(
 def test_the_manifest_contains_the_description_of_a_concept() -> None:
     framework = read_framework(framework_of(["a"]))
     manifest = make_manifest(framework, list(framework.items()), frozenset(), 10)
-    (concept,) = read_batch(OneObject(manifest.body), "m", manifest.batches[0])  # type: ignore[arg-type]
+    (concept,) = read_batch(OneObject(manifest.body), "m", manifest.batches[0]).concepts  # type: ignore[arg-type]
     assert concept == framework.concept("a")
 
 

@@ -101,15 +101,21 @@ class Client:
         concept_id: str,
         content_type: ContentType | str,
         content: dict[str, Any],
+        *,
+        replaces: str | None = None,
     ) -> None:
         """Validate and stage one item, so that the next run saves it. Staged content is replaced.
+
+        With `replaces`, the id of the item's saved row, the next `retry(..., regenerate=True)` saves the
+        content in place of that row. The content needs an id of its own.
 
         Raises:
             InvalidContentError: the content does not match its schema (`docs/schemas/`).
             StorageUnavailableError: S3 could not store it.
         """
         item = Item(concept_id, ContentType(content_type))
-        Staging(self._bucket, roadmap_id).write(item, CONTENT_KINDS[item.content_type].check(content))
+        staging = Staging(self._bucket, roadmap_id, {} if replaces is None else {item: replaces})
+        staging.write(item, CONTENT_KINDS[item.content_type].check(content))
 
     def start(self, task_id: str) -> str:
         """Start the first run of a task; return the execution's ARN. A repeated call starts nothing new.
@@ -142,8 +148,20 @@ class Client:
 
         return TaskStatus.model_validate(self._call("GET", task_id, "", {"user_id": user_id}))
 
-    def retry(self, task_id: str, user_id: str, **options: str) -> "RetryAnswer":
-        """Retry a task's missing items. `options` are further parameters of the endpoint.
+    def retry(
+        self,
+        task_id: str,
+        user_id: str,
+        *,
+        concept_id: str | None = None,
+        content_type: ContentType | str | None = None,
+        regenerate: bool = False,
+        **options: str,
+    ) -> "RetryAnswer":
+        """Retry a task's missing items: all, or those of a concept, of a content type, or of both.
+
+        With `regenerate`, saved items of that part are generated again and replaced. `options` are further
+        parameters of the endpoint, except `dry_run`.
 
         Raises:
             ApiRefusedError: an attempt is running (409), or the user has no such task.
@@ -152,6 +170,12 @@ class Client:
         from .retries.retry import RetryAnswer
 
         query = {"user_id": user_id, **options}
+        if concept_id is not None:
+            query["concept_id"] = concept_id
+        if content_type is not None:
+            query["content_type"] = content_type
+        if regenerate:
+            query["regenerate"] = "true"
         return RetryAnswer.model_validate(self._call("POST", task_id, "/retry", query))
 
     def _call(self, method: str, task_id: str, action: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401

@@ -186,6 +186,12 @@ class NotAtContentStageError(PermanentError):
         self.current_step = current_step
 
 
+class ItemNotFoundError(PermanentError):
+    """The roadmap has no such concept."""
+
+    code = "ItemNotFound"
+
+
 class NotCancellableError(PermanentError):
     """The task is completed: there is nothing to cancel."""
 

@@ -56,11 +56,18 @@ def planned_batch_sizes(to_generate: int, to_save: int, batch_size: int) -> Batc
 
 
 def make_manifest(
-    framework: Framework, missing: Sequence[Item], staged: AbstractSet[Item], batch_size: int
+    framework: Framework,
+    items: Sequence[Item],
+    staged: AbstractSet[Item],
+    batch_size: int,
+    replaces: Mapping[Item, str] | None = None,
 ) -> Manifest:
-    """Divide the missing items into batches: small ones of items to generate, large ones of staged items."""
-    to_generate = _by_concept(item for item in missing if item not in staged)
-    to_save = _by_concept(item for item in missing if item in staged)
+    """Divide items into batches: small ones of items to generate, large ones of staged items.
+
+    `replaces` has the id of the row that a saved item replaces.
+    """
+    to_generate = _by_concept(item for item in items if item not in staged)
+    to_save = _by_concept(item for item in items if item in staged)
     sizes = planned_batch_sizes(len(to_generate), len(to_save), batch_size)
 
     body = bytearray()
@@ -71,23 +78,36 @@ def make_manifest(
     ]:
         line = [
             {"concept": framework.concept(concept_id)._asdict(), "missing": content_types}
+            | _replaced(concept_id, content_types, replaces or {})
             for concept_id, content_types in group
         ]
         encoded = json.dumps(line).encode() + b"\n"
         for content_type in ContentType:
-            if items := sum(content_type in content_types for _, content_types in group):
+            if count := sum(content_type in content_types for _, content_types in group):
                 batches.append(
                     BatchReference(
                         number=len(batches),
                         content_type=content_type,
                         offset=len(body),
                         length=len(encoded),
-                        items=items,
+                        items=count,
                         staged=is_staged,
                     )
                 )
         body += encoded
     return Manifest(bytes(body), batches)
+
+
+def _replaced(
+    concept_id: str, content_types: Sequence[ContentType], replaces: Mapping[Item, str]
+) -> dict[str, dict[ContentType, str]]:
+    """The part of a manifest's entry that names the rows to replace; empty if there is none."""
+    ids = {
+        content_type: replaces[item]
+        for content_type in content_types
+        if (item := Item(concept_id, content_type)) in replaces
+    }
+    return {"replaces": ids} if ids else {}
 
 
 def _by_concept(items: Iterable[Item]) -> dict[str, list[ContentType]]:
@@ -105,8 +125,16 @@ def _groups(
         yield entries[start : start + size]
 
 
-def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> list[Concept]:
-    """Read the concepts of a batch.
+class Batch(NamedTuple):
+    """The items of a batch, all of one content type."""
+
+    concepts: list[Concept]
+    replaces: Mapping[Item, str]
+    """The ids of the rows that items of the batch replace."""
+
+
+def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> Batch:
+    """Read the items of a batch.
 
     Raises:
         StorageUnavailableError: the manifest could not be read, or only a part of it.
@@ -114,5 +142,10 @@ def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> list[Con
     line = bucket.get(manifest, start=batch.offset, length=batch.length)
     if line is None or len(line.body) != batch.length:
         raise StorageUnavailableError(f"{manifest}: not found or truncated")
-    entries = json.loads(line.body)
-    return [concept_from(entry["concept"]) for entry in entries if batch.content_type in entry["missing"]]
+    entries = [entry for entry in json.loads(line.body) if batch.content_type in entry["missing"]]
+    replaces = {
+        Item(entry["concept"]["concept_id"], batch.content_type): entry["replaces"][batch.content_type]
+        for entry in entries
+        if batch.content_type in entry.get("replaces", ())
+    }
+    return Batch([concept_from(entry["concept"]) for entry in entries], replaces)

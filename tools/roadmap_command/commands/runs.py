@@ -1,13 +1,15 @@
 """`roadmap run`, `retry`, `redrive`: the three ways to start work on a task."""
 
 from http import HTTPStatus
+from typing import Annotated, Any
 
 import typer
 
 from local_stack.errors import RefusedError
-from roadmap_command.interface import Json, Stack, TaskId, command_name, errors, finish, report
+from roadmap_command.interface import Json, Stack, TaskId, command_name, errors, finish, print_json, report
 from roadmap_command.runs import is_running, owner_of, planned_work, redrive_run, start_run, task_status
 from roadmap_command.target import Target
+from roadmap_content.items import ContentType
 
 group = typer.Typer()
 
@@ -33,19 +35,52 @@ def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
 
 
 @group.command()
-def retry(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
+def retry(
+    task_id: TaskId,
+    concept_id: Annotated[str | None, typer.Option(help="Only the items of this concept.")] = None,
+    content_type: Annotated[ContentType | None, typer.Option(help="Only items of this type.")] = None,
+    regenerate: Annotated[
+        bool, typer.Option("--regenerate", help="Also generate saved items again and replace them.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what the retry would do, and start nothing.")
+    ] = False,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
     """Retry exactly the items that PostgreSQL is missing, through the API, and wait for the end."""
     target = Target.named(stack)
     user_id = owner_of(target.engine, task_id)
-    answer = target.api(user_id).retry(task_id)
+    query = {
+        "concept_id": concept_id,
+        "content_type": content_type,
+        "regenerate": "true" if regenerate else None,
+        "dry_run": "true" if dry_run else None,
+    }
+    answer = target.api(user_id).retry(task_id, **{name: value for name, value in query.items() if value})
     if answer.status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
         reason = answer.body["message"] if isinstance(answer.body, dict) else answer.body
         raise RefusedError(f"{answer.status}: {reason}")
+    if dry_run:
+        _print_preview(answer.body, as_json=as_json)
+        return
     errors.print(f"{answer.status}: {answer.body['message']} (items: {answer.body['total_items']})")
     if answer.status == HTTPStatus.OK:
         report(task_status(target.engine, task_id), as_json=as_json)
     else:
         finish(target, task_id, answer.body["execution_arn"], as_json=as_json)
+
+
+def _print_preview(preview: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(preview)
+        return
+    tokens = preview["estimated_tokens"]
+    estimate = "unknown" if tokens is None else f"about {tokens:,}"
+    typer.echo(
+        f"staged, will be saved: {sum(preview['staged'].values())}; "
+        f"will be generated: {sum(preview['to_generate'].values())}; tokens: {estimate}"
+    )
 
 
 @group.command()

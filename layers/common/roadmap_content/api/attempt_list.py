@@ -13,6 +13,15 @@ from .cursors import decode_cursor, encode_cursor
 _BEFORE_ALL = 2**31 - 1
 
 
+class AttemptScope(Payload):
+    """The part of the task that an attempt was for; `null` does not limit."""
+
+    concept_id: str | None
+    content_type: ContentType | None
+    regenerate: bool
+    """Whether saved items were to be replaced, too."""
+
+
 class AttemptRow(Payload):
     """One attempt. Unknown counts are `null`: while it runs, or if it is older than the audit trail."""
 
@@ -31,6 +40,8 @@ class AttemptRow(Payload):
     failed: Mapping[ContentType, Count] | None
     generated: Mapping[ContentType, Count] | None
     tokens: Count
+    scope: AttemptScope | None
+    """`null` for an attempt for all missing items."""
 
 
 class AttemptPage(Payload):

@@ -13,9 +13,3 @@ class InvalidCursorError(InvalidRequestError):
     """The cursor is malformed, or belongs to a list with other parameters."""
 
     code = "InvalidCursor"
-
-
-class ItemNotFoundError(PermanentError):
-    """The roadmap has no such concept."""
-
-    code = "ItemNotFound"

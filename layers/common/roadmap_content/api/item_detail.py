@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from ..content.registry import CONTENT_KINDS
 from ..content.rows import current_row
 from ..contracts import Count, Payload
+from ..errors import ItemNotFoundError
 from ..items import ContentType, Item, Stage
 from ..remedies import remedy_for
 from ..services import Services
@@ -16,7 +17,6 @@ from ..storage.staging import Staging
 from ..tasks.failures import failures_of_item, refusals
 from ..tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
 from ..tasks.snapshot import TaskSnapshot
-from .errors import ItemNotFoundError
 
 MAX_REJECTED = 20
 

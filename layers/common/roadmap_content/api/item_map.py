@@ -9,6 +9,7 @@ from ..items import ContentType, Failure, Item, RecordedFailure, Stage
 from ..roadmaps.framework import Framework
 from ..tasks.failure_groups import GroupKey, group_of
 from ..tasks.next_actions import NextAction, advice_for
+from ..tasks.scope import WHOLE_TASK, Scope
 from ..tasks.snapshot import TaskSnapshot
 
 SAVED, STAGED, MISSING, REJECTED, GENERATING, FAILED = "S", "T", "M", "R", "G", "F"
@@ -82,11 +83,12 @@ def item_states(
     *,
     attempt: int,
     live: bool,
+    scope: Scope = WHOLE_TASK,
 ) -> ItemStates:
     """The states of all items of these concepts. No I/O.
 
     A failure of an earlier attempt only counts if staged content was refused because of the content itself.
-    While an attempt runs, an item without a failure in it counts as being generated.
+    While an attempt runs, an item of its scope without a failure in it counts as being generated.
     """
     letters: list[str] = []
     shown: dict[int, Failure] = {}
@@ -100,7 +102,7 @@ def item_states(
             if failure is not None and seen_by == attempt:
                 shown[len(letters)] = failure
                 letters.append(REJECTED if _is_rejected(failure) else FAILED)
-            elif live:
+            elif live and scope.includes(item):
                 letters.append(GENERATING)
             else:
                 letters.append(STAGED if item in staged else MISSING)

@@ -6,16 +6,19 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
+from ..content.rows import current_ids
 from ..contracts import Count, Payload
 from ..items import ContentType, Item, RecordedFailure, count_by_type
 from ..postgres.transactions import transact
 from ..remedies import Remedy, remedy_for, remedy_of_code
+from ..retries.retry import select_items
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..storage.bucket import in_parallel
 from ..storage.staging import Staging
 from ..tasks.failures import refusals, refused_items
-from ..tasks.snapshot import TaskSnapshot, read_snapshot
+from ..tasks.scope import WHOLE_TASK, Scope
+from ..tasks.snapshot import read_snapshot
 from ..tasks.task import read_task
 
 Basis = Literal["task", "roadmap", "none"]
@@ -49,6 +52,17 @@ class RetryPreview(Payload):
     estimate_basis: Basis
 
 
+class Candidates(NamedTuple):
+    """The items of a retry, and what the database has about them."""
+
+    roadmap_id: str
+    items: Sequence[Item]
+    replaces: Mapping[Item, str]
+    """The ids of the current rows of the saved items among them."""
+
+    rejections: Refusals
+
+
 class Price(NamedTuple):
     """Tokens of one generated item, and whose items say so."""
 
@@ -56,38 +70,53 @@ class Price(NamedTuple):
     basis: Basis
 
 
-def preview_retry(services: Services, task_id: str, user_id: str | None, deadline: Deadline) -> RetryPreview:
-    """What a retry of a task would do now.
+def preview_retry(
+    services: Services,
+    task_id: str,
+    user_id: str | None,
+    deadline: Deadline,
+    scope: Scope = WHOLE_TASK,
+) -> RetryPreview:
+    """What a retry of a task's items in a scope would do now.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to retry.
+        ItemNotFoundError: the roadmap has no such concept.
         DatabaseUnavailableError, StorageUnavailableError: trying again may help.
     """
 
-    def read(connection: Connection) -> tuple[TaskSnapshot, Price, Refusals]:
+    def read(connection: Connection) -> tuple[Candidates, Price]:
         snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
-        price = _price(connection, task_id, snapshot.task.roadmap_id)
-        return snapshot, price, _rejections(connection, task_id, snapshot.missing)
+        roadmap_id = snapshot.task.roadmap_id or ""
+        items = select_items(snapshot, scope)
+        saved = set(items) - set(snapshot.missing)
+        candidates = Candidates(
+            roadmap_id,
+            items,
+            current_ids(connection, roadmap_id, saved),
+            _rejections(connection, task_id, items),
+        )
+        return candidates, _price(connection, task_id, roadmap_id)
 
-    snapshot, price, rejections = transact(services.engine, read, deadline)
-    staging = Staging(services.bucket, snapshot.task.roadmap_id or "")
-    staged = staging.staged_among(snapshot.missing) if snapshot.missing else frozenset()
+    (roadmap_id, items, replaces, rejections), price = transact(services.engine, read, deadline)
+    staging = Staging(services.bucket, roadmap_id, replaces)
+    staged = staging.staged_among(items) if items else frozenset()
     staged -= _rejected_among(staging, staged, rejections)
-    to_generate = [item for item in snapshot.missing if item not in staged]
+    to_generate = [item for item in items if item not in staged]
     estimate = None if price.tokens is None else round(price.tokens * len(to_generate))
     return RetryPreview(
         task_id=task_id,
         staged=count_by_type(staged),
         to_generate=count_by_type(to_generate),
-        total_items=len(snapshot.missing),
+        total_items=len(items),
         estimated_tokens=estimate if to_generate else 0,
         estimate_basis=price.basis,
     )
 
 
-def _rejections(connection: Connection, task_id: str, missing: Sequence[Item]) -> Refusals:
-    """The refusals of missing items with one for which the retry rejects the content."""
-    refused = refused_items(connection, task_id).intersection(missing)
+def _rejections(connection: Connection, task_id: str, items: Sequence[Item]) -> Refusals:
+    """The refusals of those items that have one for which the retry rejects the content."""
+    refused = refused_items(connection, task_id).intersection(items)
     found: Refusals = {}
     for content_type in sorted({item.content_type for item in refused}):
         concept_ids = [item.concept_id for item in refused if item.content_type is content_type]

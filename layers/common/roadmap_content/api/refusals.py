@@ -11,6 +11,7 @@ from ..errors import (
     ContentError,
     InvalidFrameworkError,
     InvalidRequestError,
+    ItemNotFoundError,
     NotAtContentStageError,
     NotCancellableError,
     RoadmapNotFoundError,
@@ -19,7 +20,7 @@ from ..errors import (
     TransientError,
 )
 from ..recoveries.errors import RecoveryNotFoundError, RecoveryStateError
-from .errors import ForbiddenError, ItemNotFoundError
+from .errors import ForbiddenError
 
 TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 """Valid task ids: they must be valid in an execution's name."""

@@ -22,6 +22,8 @@ class Actions(Payload):
     retry: bool
     cancel: bool
     checkpoint: bool
+    narrow: bool
+    """Retry or regenerate single items; also if nothing is missing."""
 
 
 class TaskTokens(Payload):
@@ -89,6 +91,7 @@ def actions_for(caller: Caller, task: Task, missing: int, *, live: bool) -> Acti
         retry=may and not live and open_,
         cancel=may and (live or task.status in ("pending", "processing")),
         checkpoint=may and not live and task.execution_arn is not None and missing > 0,
+        narrow=may and not live,
     )
 
 

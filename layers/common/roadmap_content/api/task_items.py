@@ -7,7 +7,9 @@ from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..storage.staging import Staging
+from ..tasks.attempts import read_scope
 from ..tasks.failures import latest_failures
+from ..tasks.scope import Scope
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import read_task
 from .cursors import decode_cursor, encode_cursor
@@ -36,11 +38,13 @@ def read_item_map(
     list_name = f"items {task_id}"
     key = decode_cursor(list_name, cursor, 2)
 
-    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure]]:
+    def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure], Scope]:
         snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
-        return snapshot, latest_failures(connection, task_id, snapshot.task.attempt)
+        attempt = snapshot.task.attempt
+        scope, _ = read_scope(connection, task_id, attempt)
+        return snapshot, latest_failures(connection, task_id, attempt), scope
 
-    snapshot, failures = transact(services.engine, read, deadline)
+    snapshot, failures, scope = transact(services.engine, read, deadline)
     concept_ids = list(snapshot.framework.nodes)
     start = 0 if key is None else _place(concept_ids, str(key[0]), int(key[1]))
     page = range(start, min(start + limit, len(concept_ids)))
@@ -49,7 +53,7 @@ def read_item_map(
 
     def states(staged: frozenset[Item]) -> ItemStates:
         attempt = snapshot.task.attempt
-        return item_states(shown, snapshot.saved, failures, staged, attempt=attempt, live=live)
+        return item_states(shown, snapshot.saved, failures, staged, attempt=attempt, live=live, scope=scope)
 
     found = states(frozenset())
     if candidates := unexplained(found.letters, shown):
@@ -80,11 +84,13 @@ def read_one_item(
         DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
 
-    def read(connection: Connection) -> TaskSnapshot:
-        return read_snapshot(connection, read_task(connection, task_id, user_id))
+    def read(connection: Connection) -> tuple[TaskSnapshot, Scope]:
+        snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
+        scope, _ = read_scope(connection, task_id, snapshot.task.attempt)
+        return snapshot, scope
 
-    snapshot = transact(services.engine, read, deadline)
-    live = is_live(services, snapshot.task)
+    snapshot, scope = transact(services.engine, read, deadline)
+    live = is_live(services, snapshot.task) and scope.includes(item)
     return transact(
         services.engine,
         lambda connection: read_item(connection, services, snapshot, item, live=live),

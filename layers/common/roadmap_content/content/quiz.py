@@ -84,6 +84,8 @@ class QuizDraft(Draft):
 
 
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
+# A row that replaces another one is inserted only while that one is the current row: so a repeated or late
+# save changes nothing. A trigger archives the replaced row.
 # `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make the
 # planner choose a join that reads all rows of the roadmap for every incoming row.
 SAVE = """
@@ -91,10 +93,10 @@ WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, quiz_id text, total_questions integer,
-        easy_count integer, medium_count integer, hard_count integer)
+        easy_count integer, medium_count integer, hard_count integer, replaces text)
 ), checked AS (
     SELECT i.*, CASE
-        WHEN mine.quiz_id IS NOT NULL THEN 'kept'
+        WHEN mine.quiz_id IS NOT NULL AND mine.quiz_id IS DISTINCT FROM i.replaces THEN 'kept'
         WHEN i.id_rank > 1 OR owner.quiz_id IS NOT NULL THEN 'id_taken'
         ELSE 'new'
     END AS row_status
@@ -102,7 +104,8 @@ WITH incoming AS (
     LEFT JOIN LATERAL (SELECT o.quiz_id FROM quiz_metadata o
         WHERE o.quiz_id = i.quiz_id OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.quiz_id FROM quiz_metadata m
-        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id LIMIT 1) mine ON true
+        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id
+        ORDER BY m.generated_at DESC NULLS LAST, m.quiz_id DESC LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO quiz_metadata (quiz_id, concept_id, roadmap_id, questions, total_questions,
         easy_count, medium_count, hard_count, generated_at)

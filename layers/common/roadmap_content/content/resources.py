@@ -57,16 +57,19 @@ class ResourcesDraft(Draft):
 
 
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
+# A row that replaces another one is inserted only while that one is the current row: so a repeated or late
+# save changes nothing. A trigger archives the replaced row.
 # `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make the
 # planner choose a join that reads all rows of the roadmap for every incoming row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
-        ordinal integer, concept_id text, id text, resources_count integer, search_queries_used json)
+        ordinal integer, concept_id text, id text, resources_count integer, search_queries_used json,
+        replaces text)
 ), checked AS (
     SELECT i.*, CASE
-        WHEN mine.id IS NOT NULL THEN 'kept'
+        WHEN mine.id IS NOT NULL AND mine.id IS DISTINCT FROM i.replaces THEN 'kept'
         WHEN i.id_rank > 1 OR owner.id IS NOT NULL THEN 'id_taken'
         ELSE 'new'
     END AS row_status
@@ -74,7 +77,8 @@ WITH incoming AS (
     LEFT JOIN LATERAL (SELECT o.id FROM resource_recommendation_metadata o
         WHERE o.id = i.id OFFSET 0) owner ON true
     LEFT JOIN LATERAL (SELECT m.id FROM resource_recommendation_metadata m
-        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id LIMIT 1) mine ON true
+        WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id
+        ORDER BY m.generated_at DESC NULLS LAST, m.id DESC LIMIT 1) mine ON true
 ), inserted AS (
     INSERT INTO resource_recommendation_metadata
         (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)

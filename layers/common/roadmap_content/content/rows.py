@@ -5,7 +5,7 @@ than the query itself.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -62,6 +62,23 @@ def current_rows(connection: Connection, roadmap_id: str) -> dict[ContentType, d
         content_type: {row["concept_id"]: row for row in found}
         for content_type, found in _ask(connection, CURRENT, roadmap_id).items()
     }
+
+
+def current_ids(connection: Connection, roadmap_id: str, items: Collection[Item]) -> dict[Item, str]:
+    """The ids of the current rows of some items, as far as they have one."""
+    if not items:
+        return {}
+    return row_ids(current_rows(connection, roadmap_id), items)
+
+
+def row_ids(current: Mapping[ContentType, Mapping[str, Row]], items: Collection[Item]) -> dict[Item, str]:
+    """The ids in some items' current rows. No I/O."""
+    found: dict[Item, str] = {}
+    for item in items:
+        row = current[item.content_type].get(item.concept_id)
+        if row is not None:
+            found[item] = row[CONTENT_KINDS[item.content_type].id_field]
+    return found
 
 
 def current_row(connection: Connection, roadmap_id: str, item: Item) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from ..aws.executions import ExecutionState, NotRedrivableError
 from ..content.registry import CONTENT_KINDS
 from ..contracts import Count, Payload, StateError
-from ..errors import ClaimRefusedError
+from ..errors import ClaimRefusedError, ItemNotFoundError
 from ..items import ContentType, Item, count_by_type
 from ..postgres.transactions import transact
 from ..roadmaps.framework import Framework
@@ -23,6 +23,7 @@ from ..steps.finalize import RunEnd, finalize_attempt
 from ..tasks.attempts import AttemptStart, Cause
 from ..tasks.claims import claim, is_at_work
 from ..tasks.ownership import why_not_startable
+from ..tasks.scope import Scope
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import Task, read_product_work, read_task
 
@@ -51,13 +52,14 @@ def retry_task(
     *,
     take_over: bool = False,
 ) -> RetryAnswer:
-    """Start the next attempt for the missing items; if nothing is missing, correct the task's records.
+    """Start the next attempt for the items of a scope; if there are none, correct the task's records.
 
-    `user_id` restricts it to that user's tasks; `start` goes to the audit trail.
+    `user_id` restricts it to that user's tasks; `start` goes to the audit trail, with the scope.
 
     Raises:
         TaskNotFoundError: the user has no such task.
         RoadmapNotFoundError, InvalidFrameworkError: there is nothing to hold the tables against.
+        ItemNotFoundError: the roadmap has no such concept.
         ClaimRefusedError: an attempt is at work on the task.
         NotAtContentStageError: the product has not brought the task to its content yet.
         AtWorkElsewhereError: the product is at work on it, and it is not to be taken over.
@@ -67,15 +69,31 @@ def retry_task(
     task = snapshot.task
     if is_at_work(services.executions, task):
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
-    if not snapshot.missing:
+    items = select_items(snapshot, start.scope)
+    if not items:
         return _nothing_missing(services, task, deadline)
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
     if task.attempt == 0 and start.cause is Cause.RETRY:
         start = start._replace(cause=Cause.FIRST_RUN)
     claimed = claim(services, task, execution_arn, deadline, start, take_over=take_over)
     services.executions.start(execution_arn, task_id, claimed.attempt)
-    logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(snapshot.missing))
-    return _answer(claimed, snapshot.missing, "processing", "the missing items are being made again")
+    logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(items))
+    replaced = len(items) - len(set(items) & set(snapshot.missing))
+    message = "Attempt started for the missing items"
+    if start.scope.regenerate:
+        message = f"Attempt started; saved items to replace: {replaced}"
+    return _answer(claimed, items, "processing", message)
+
+
+def select_items(snapshot: TaskSnapshot, scope: Scope) -> list[Item]:
+    """The items that an attempt with this scope would plan.
+
+    Raises:
+        ItemNotFoundError: the roadmap has no such concept.
+    """
+    if scope.concept_id is not None and scope.concept_id not in snapshot.framework.nodes:
+        raise ItemNotFoundError(f"the roadmap has no concept {scope.concept_id!r}")
+    return scope.select(snapshot.framework, snapshot.missing)
 
 
 def redrive_task(
@@ -158,7 +176,7 @@ def _nothing_missing(services: Services, task: Task, deadline: Deadline) -> Retr
     """Correct the records if they differ from the tables: the case of the bug report."""
     result = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline)
     message = f"; corrected: {', '.join(result.changed)}" if result.changed else ""
-    return _answer(task, (), result.status, f"nothing is missing{message}")
+    return _answer(task, (), result.status, f"None of the requested items is missing{message}")
 
 
 def _answer(

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ..content.kind import Row
-from ..content.rows import current_rows
+from ..content.rows import current_rows, row_ids
 from ..contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ..errors import (
     ContentError,
@@ -21,7 +21,7 @@ from ..errors import (
     TaskNotFoundError,
 )
 from ..events import concept_failed, record_events, task_finalized
-from ..items import ContentType, Failure, Item, Stage
+from ..items import ContentType, Failure, Item, Stage, count_by_type
 from ..manifest import read_batch
 from ..postgres.sqlstate import is_transient
 from ..postgres.transactions import DataRefusedError, diagnose, transact
@@ -34,7 +34,7 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.bucket import Bucket
-from ..tasks.attempts import close_attempt
+from ..tasks.attempts import close_attempt, read_scope
 from ..tasks.automatic import plan_automatic_attempt
 from ..tasks.claims import claim_to_record
 from ..tasks.current_failures import replace_current_failures
@@ -42,15 +42,19 @@ from ..tasks.failure_groups import group_failures
 from ..tasks.failures import (
     expire_failures,
     failures_of_attempt,
+    latest_failures,
     record_failures,
     storable_text,
     withdraw_failures,
 )
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
+from ..tasks.scope import WHOLE_TASK, Scope
 from ..tasks.task import Task, read_task, record_outcome
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a word about this item")
 
+
+_NOT_REQUESTED = StateError(error="NotRequested", cause="no attempt was started for this item")
 
 _CANCELLED = StateError(
     error=TaskCancelledError.code, cause="the task was cancelled before the item was saved"
@@ -161,9 +165,10 @@ def _record(
     task = read_task(connection, task_id)
     error = run_end.error
     try:
-        outcome, changed = _stand(connection, task, attempt, run_end, project=project)
+        outcome, failed, changed = _stand(connection, task, attempt, run_end, project=project)
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
         outcome, changed = unknown_outcome(), []
+        failed = outcome.missing
         error = StateError(error=unreadable.code, cause=str(unreadable))
     if outcome.status == COMPLETED and task.execution_arn == run_end.execution_arn is not None:
         # Redriven over the API after its plan: the attempt that was claimed for that has nothing left to do.
@@ -191,7 +196,7 @@ def _record(
             changed=changed,
         )
         if recorded:
-            close_attempt(connection, task_id, attempt, outcome.missing)
+            close_attempt(connection, task_id, attempt, failed)
             _report(services, connection, task, outcome, message)
     if task.attempt == attempt:
         groups = group_failures(outcome.failures)
@@ -264,8 +269,11 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
 
 def _stand(
     connection: Connection, task: Task, attempt: int, run_end: RunEnd, *, project: bool
-) -> tuple[Outcome, list[str]]:
-    """Compute the outcome, record a failure for every missing item, and project `framework_data`."""
+) -> tuple[Outcome, Mapping[ContentType, int], list[str]]:
+    """Compute the outcome, record a failure for every missing item, and project `framework_data`.
+
+    Returns the outcome, the numbers of items that the attempt failed to save, and what was projected.
+    """
     roadmap_id = task.roadmap_id or ""
     lock_roadmap(connection, roadmap_id)
     framework = load_framework(connection, task.roadmap_id, task.user_id)
@@ -274,7 +282,10 @@ def _stand(
     missing = framework.missing(saved)
     if task.status == "cancelled":
         run_end = RunEnd(error=_CANCELLED, started_at=run_end.started_at)
-    failures = _account(connection, task.task_id, attempt, missing, run_end)
+    scope, replaces = read_scope(connection, task.task_id, attempt)
+    unreplaced = [item for item, row_id in row_ids(rows, replaces).items() if row_id == replaces[item]]
+    failures = _account(connection, task.task_id, attempt, missing, unreplaced, scope, run_end)
+    failed = count_by_type([*filter(scope.includes, missing), *unreplaced])
     changed = []
     projected = framework.project(rows) if project else None
     if projected is not None:
@@ -283,7 +294,7 @@ def _stand(
         changed.append("framework_data")
     if project and _project_concept_metadata(connection, roadmap_id, framework, rows):
         changed.append("concept_metadata")
-    return compute_outcome(framework, saved, failures), changed
+    return compute_outcome(framework, saved, failures), failed, changed
 
 
 def _project_concept_metadata(
@@ -313,20 +324,40 @@ def _account(
     task_id: str,
     attempt: int,
     missing: Sequence[Item],
+    unreplaced: Sequence[Item],
+    scope: Scope,
     run_end: RunEnd,
 ) -> dict[Item, Failure]:
-    """Make the recorded failures of this attempt equal to the missing items."""
+    """Make the recorded failures of this attempt equal to the items that are missing or not replaced."""
     recorded = failures_of_attempt(connection, task_id, attempt)
-    withdraw_failures(connection, task_id, attempt, recorded.keys() - set(missing))
+    withdraw_failures(connection, task_id, attempt, recorded.keys() - {*missing, *unreplaced})
+    inherited: dict[Item, Failure] = {}
+    if scope != WHOLE_TASK:
+        outside = [item for item in missing if item not in recorded and not scope.includes(item)]
+        inherited = _inherit(connection, task_id, attempt, outside)
     unexplained = {
         item: Failure(item, Stage.WORKFLOW, cause.error, cause.reason, transient=cause is not _CANCELLED)
-        for item in missing
-        if item not in recorded
+        for item in [*missing, *unreplaced]
+        if item not in recorded and item not in inherited
         for cause in [run_end.explanations.get(item, run_end.error or _UNEXPLAINED)]
     }
-    record_failures(connection, task_id, attempt, unexplained.values(), keep=True)
+    record_failures(connection, task_id, attempt, [*inherited.values(), *unexplained.values()], keep=True)
     expire_failures(connection, task_id, attempt)
-    return recorded | unexplained
+    return recorded | inherited | unexplained
+
+
+def _inherit(
+    connection: Connection, task_id: str, attempt: int, outside: Sequence[Item]
+) -> dict[Item, Failure]:
+    """The failures of missing items that the attempt was not for: those of earlier attempts still apply."""
+    earlier = latest_failures(connection, task_id, attempt - 1) if outside else {}
+    not_requested = _NOT_REQUESTED.error, _NOT_REQUESTED.reason
+    return {
+        item: earlier[item][1]
+        if item in earlier
+        else Failure(item, Stage.WORKFLOW, *not_requested, transient=False)
+        for item in outside
+    }
 
 
 def _explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> dict[Item, StateError]:
@@ -334,7 +365,7 @@ def _explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> d
     explanations: dict[Item, StateError] = {}
     for entry in lost:
         try:
-            concepts = read_batch(bucket, manifest, entry.batch)
+            concepts, _ = read_batch(bucket, manifest, entry.batch)
         except StorageUnavailableError as error:
             logger.warning("lost_batch_unexplained", batch=entry.batch.number, reason=str(error))
             continue

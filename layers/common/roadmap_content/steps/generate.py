@@ -106,9 +106,10 @@ def _staged_already(batch: BatchReference) -> GenerateReport:
 
 def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> GenerateReport:
     plan, batch = request.plan, request.batch
-    concepts = read_batch(services.bucket, plan.manifest, batch)
+    concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
     known = transact(services.engine, lambda connection: _recall(connection, request, concepts), deadline)
-    preparation = _Preparation(request, services, deadline, concepts, known)
+    staging = Staging(services.bucket, plan.roadmap_id, replaces)
+    preparation = _Preparation(request, services, deadline, concepts, known, staging)
     try:
         outcomes = in_parallel(preparation.prepare, concepts)
     finally:
@@ -160,12 +161,13 @@ class _Preparation:
         deadline: Deadline,
         concepts: Sequence[Concept],
         known: BatchContext,
+        staging: Staging,
     ) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
         self._bucket = services.bucket
         self._engine = services.engine
-        self._staging = Staging(services.bucket, request.plan.roadmap_id)
+        self._staging = staging
         self._generator = services.generator
         self._budget = TaskBudget(services.engine, services.settings, request.plan.task_id, deadline)
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from ..content.rows import current_ids
 from ..contracts import BatchReference, Execution, Payload, Plan, RunInput
 from ..items import Item, count_by_type
 from ..manifest import make_manifest
@@ -14,7 +15,7 @@ from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.keys import manifest_key
 from ..storage.staging import Staging
-from ..tasks.attempts import CONSOLE, AttemptStart, Cause, record_plan
+from ..tasks.attempts import CONSOLE, AttemptStart, Cause, read_scope, record_plan
 from ..tasks.claims import claim_in_run, require_open
 from ..tasks.failures import refused_items
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
@@ -36,7 +37,7 @@ class PlanResult(Payload):
 
 
 def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -> PlanResult:
-    """Claim an attempt, unless the starter of the execution did, and plan all missing items.
+    """Claim an attempt, unless the starter of the execution did, and plan the items of its scope.
 
     A run that was redriven here, after its attempt had got an outcome, claims the next attempt.
 
@@ -54,16 +55,22 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     else:
         attempt = request.input.attempt
 
-    def read(connection: Connection) -> tuple[TaskSnapshot, frozenset[Item]]:
+    def read(connection: Connection) -> tuple[TaskSnapshot, list[Item], dict[Item, str], frozenset[Item]]:
         snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
-        record_plan(connection, task_id, attempt, count_by_type(snapshot.missing))
-        return snapshot, refused_items(connection, task_id)
+        scope, _ = read_scope(connection, task_id, attempt)
+        items = scope.select(snapshot.framework, snapshot.missing)
+        saved = set(items) - set(snapshot.missing)
+        replaces = current_ids(connection, snapshot.task.roadmap_id or "", saved)
+        record_plan(connection, task_id, attempt, count_by_type(items), replaces)
+        return snapshot, items, replaces, refused_items(connection, task_id)
 
-    (task, framework, _, missing), refused = transact(services.engine, read, deadline)
+    (task, framework, _, _), items, replaces, refused = transact(services.engine, read, deadline)
     batch_size = services.settings.batch_size
     roadmap_id = task.roadmap_id or ""
-    staged = _staged(Staging(services.bucket, roadmap_id), missing, batch_size) - refused
-    manifest = make_manifest(framework, missing, staged, batch_size)
+    # Not the items to replace: what is staged of them under their own key is what they were saved from.
+    to_save = [item for item in items if item not in replaces]
+    staged = _staged(Staging(services.bucket, roadmap_id), to_save, batch_size) - refused
+    manifest = make_manifest(framework, items, staged, batch_size, replaces)
     key = manifest_key(task_id, attempt, manifest.body)
     services.bucket.put(key, manifest.body)
     plan = Plan(
@@ -72,7 +79,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         attempt=attempt,
         claimed_at=task.updated_at,
         manifest=key,
-        planned=count_by_type(missing),
+        planned=count_by_type(items),
     )
     logger.info(
         "batches_planned",

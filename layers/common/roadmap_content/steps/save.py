@@ -87,8 +87,8 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     started = time.monotonic()
     plan, batch = request.plan, request.batch
     try:
-        saver = Saver(request, services)
-        concepts = read_batch(services.bucket, plan.manifest, batch)
+        concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
+        saver = Saver(request, services, replaces)
         failures = []
         for start in range(0, len(concepts), PORTION):
             prepared = in_parallel(saver.prepare, concepts[start : start + PORTION])
@@ -137,14 +137,17 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
 class Saver:
     """Saves the items of one batch: `prepare` each of them, then `save` all in one transaction."""
 
-    def __init__(self, request: BatchRequest, services: Services) -> None:
+    def __init__(
+        self, request: BatchRequest, services: Services, replaces: Mapping[Item, str] | None = None
+    ) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
         self._batch = request.batch
         self._generate_error = request.generate_error
         self._services = services
         self._bucket = services.bucket
-        self._staging = Staging(services.bucket, request.plan.roadmap_id)
+        self._replaces = replaces or {}
+        self._staging = Staging(services.bucket, request.plan.roadmap_id, replaces)
 
     def prepare(self, concept: Concept) -> Ready | Failure:
         """Read and validate the staged content of an item, and publish the part that is not in its row."""
@@ -164,6 +167,8 @@ class Saver:
         except InvalidContentError as error:
             return _failure(item, error, fingerprint(body))
         row = self._kind.to_row(self._plan.roadmap_id, item.concept_id, content)
+        if item in self._replaces:
+            row["replaces"] = self._replaces[item]
         published = self._kind.publish(self._bucket, row, content)
         return Ready(item, concept.name, published, fingerprint(body))
 

@@ -34,6 +34,21 @@ def staged_key(roadmap_id: str, item: Item) -> str:
     return f"{staged_prefix(roadmap_id, item.content_type)}{encode(item.concept_id)}.json"
 
 
+def replacement_key(roadmap_id: str, item: Item, replaced_id: str) -> str:
+    """The key of a staged item that replaces the saved row with this id.
+
+    The content that the row was saved from keeps its own key. Once the row is no longer the current one, the
+    replacement is no longer found.
+    """
+    prefix = replacement_prefix(roadmap_id, item.content_type)
+    return f"{prefix}{encode(item.concept_id)}/{encode(replaced_id)}.json"
+
+
+def replacement_prefix(roadmap_id: str, content_type: ContentType) -> str:
+    """The common prefix of the keys of a roadmap's staged replacements of one content type."""
+    return f"staged/{encode(roadmap_id)}/replacing-{content_type}/"
+
+
 def staged_prefix(roadmap_id: str, content_type: ContentType) -> str:
     """The common prefix of the keys of a roadmap's staged items of one content type."""
     return f"staged/{encode(roadmap_id)}/{content_type}/"

@@ -1,14 +1,22 @@
 """Staged content: generated items in S3 that may not be saved yet. Staging prevents paying for them twice."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, compress
 
 from ..documents import Document
 from ..errors import InvalidContentError
-from ..items import ContentType, Failure, Item
+from ..items import Failure, Item
 from .bucket import Bucket, ObjectTooLargeError, in_parallel
-from .keys import encode, fingerprint, rejected_key, staged_key, staged_prefix
+from .keys import (
+    encode,
+    fingerprint,
+    rejected_key,
+    replacement_key,
+    replacement_prefix,
+    staged_key,
+    staged_prefix,
+)
 
 FEW = 48
 """So many items are asked for one by one: three rounds of parallel requests."""
@@ -18,23 +26,36 @@ MAX_STAGED = 512 * 1024
 
 
 class Staging:
-    """The staged content of one roadmap."""
+    """The staged content of one roadmap.
 
-    def __init__(self, bucket: Bucket, roadmap_id: str) -> None:
+    `replaces` names the saved rows that are to be replaced: such an item is staged apart from the content
+    that its row was saved from.
+    """
+
+    def __init__(self, bucket: Bucket, roadmap_id: str, replaces: Mapping[Item, str] | None = None) -> None:
         self._bucket = bucket
         self._roadmap_id = roadmap_id
+        self._replaces = replaces or {}
+
+    def _key(self, item: Item) -> str:
+        replaced_id = self._replaces.get(item)
+        if replaced_id is None:
+            return staged_key(self._roadmap_id, item)
+        return replacement_key(self._roadmap_id, item, replaced_id)
 
     def holds(self, item: Item) -> bool:
         """Whether an item is staged."""
-        return self._bucket.holds(staged_key(self._roadmap_id, item))
+        return self._bucket.holds(self._key(item))
 
     def listed(self, items: Iterable[Item]) -> frozenset[Item]:
         """The items (of one content type) that are staged according to one page of the S3 listing.
 
         One request lists up to 1,000 keys, starting at the first item. An item that is not in the result may
-        still be staged: use `holds`.
+        still be staged: use `holds`. Items to replace are not listed.
         """
-        by_key = {staged_key(self._roadmap_id, item): item for item in items}
+        by_key = {self._key(item): item for item in items if item not in self._replaces}
+        if not by_key:
+            return frozenset()
         first = min(by_key)
         prefix = staged_prefix(self._roadmap_id, by_key[first].content_type)
         keys = self._bucket.keys(prefix, after=first[:-1])
@@ -45,12 +66,14 @@ class Staging:
         if len(items) <= FEW:
             return frozenset(compress(items, in_parallel(self.holds, items)))
         types = {item.content_type for item in items}
-        listed = set(chain.from_iterable(in_parallel(self._keys, types)))
-        return frozenset(item for item in items if staged_key(self._roadmap_id, item) in listed)
+        prefixes = [staged_prefix(self._roadmap_id, content_type) for content_type in types]
+        if self._replaces:
+            prefixes += [replacement_prefix(self._roadmap_id, content_type) for content_type in types]
+        listed = set(chain.from_iterable(in_parallel(self._keys, prefixes)))
+        return frozenset(item for item in items if self._key(item) in listed)
 
-    def _keys(self, content_type: ContentType) -> list[str]:
-        """The keys of everything that is staged of a content type."""
-        prefix = staged_prefix(self._roadmap_id, content_type)
+    def _keys(self, prefix: str) -> list[str]:
+        """All keys with a prefix."""
         keys: list[str] = []
         while page := self._bucket.keys(prefix, after=keys[-1] if keys else ""):
             keys += page
@@ -62,7 +85,7 @@ class Staging:
         Raises:
             ObjectTooLargeError: it has more than `MAX_STAGED` bytes. No function has the memory for it.
         """
-        stored = self._bucket.get(staged_key(self._roadmap_id, item), limit=MAX_STAGED)
+        stored = self._bucket.get(self._key(item), limit=MAX_STAGED)
         return None if stored is None else stored.body
 
     def fingerprint(self, item: Item) -> str | None:
@@ -82,14 +105,14 @@ class Staging:
         body = json.dumps(content).encode()
         if len(body) > MAX_STAGED:
             raise InvalidContentError(f"the content has {len(body)} bytes; {MAX_STAGED} are accepted")
-        self._bucket.put(staged_key(self._roadmap_id, item), body)
+        self._bucket.put(self._key(item), body)
 
     def reject(self, item: Item, refusal: Failure, attempt: int) -> None:
         """Move staged content that an attempt refused to `rejected/`, with the reason as metadata."""
         staged = self.fingerprint(item)
         if staged is None or staged != refusal.content_fingerprint:
             return  # it was moved or replaced already
-        key = staged_key(self._roadmap_id, item)
+        key = self._key(item)
         reasons = {"error-code": encode(refusal.error_code), "reason": encode(refusal.reason)}
         self._bucket.copy(key, rejected_key(self._roadmap_id, item, attempt, staged), reasons)
         self._bucket.delete(key)

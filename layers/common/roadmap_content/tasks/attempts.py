@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..items import ContentType
+from ..items import ContentType, Item
+from .scope import WHOLE_TASK, Scope, scope_from
 
 
 class Cause(StrEnum):
@@ -33,13 +34,14 @@ CONSOLE, AUTOMATIC = "console", "auto"
 
 
 class AttemptStart(NamedTuple):
-    """The start of an attempt: actor, cause and reason."""
+    """The start of an attempt: actor, cause, reason and scope."""
 
     actor: str
     """`user:<sub>`, `operator:<sub>`, `console`, `auto` or `recovery:<id>`."""
 
     cause: Cause
     reason: str | None = None
+    scope: Scope = WHOLE_TASK
 
 
 def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
@@ -60,14 +62,17 @@ WITH superseded AS (
 ), planned_automatically AS (
     DELETE FROM content_automatic_attempts WHERE task_id = :task_id
 )
-INSERT INTO content_attempts (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step)
-VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed')
+INSERT INTO content_attempts
+    (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope)
+VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
+    CAST(:scope AS json))
 ON CONFLICT (task_id, attempt) DO NOTHING
 """)
 
 # The first plan counts: a repeated plan after a crash may contain fewer items.
 RECORD_PLAN = text("""
-UPDATE content_attempts SET step = 'working', planned = coalesce(planned, CAST(:planned AS json))
+UPDATE content_attempts SET step = 'working', planned = coalesce(planned, CAST(:planned AS json)),
+    replaces = coalesce(replaces, CAST(:replaces AS json))
 WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 """)
 
@@ -111,11 +116,13 @@ SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_
 WHERE hour > timezone('utc', now()) - interval '24 hours'
 """)
 
+SCOPE = text("SELECT scope, replaces FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
+
 ACTOR = text("SELECT actor FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
 PAGE = text("""
 SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claimed_at, ended_at, outcome,
-    planned, saved, failed, generated, tokens
+    planned, saved, failed, generated, tokens, scope
 FROM content_attempts WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
 """)
 
@@ -146,6 +153,7 @@ class AttemptRecord(NamedTuple):
     failed: Mapping[str, int] | None
     generated: Mapping[str, int] | None
     tokens: int
+    scope: Mapping[str, Any] | None
 
 
 def open_attempt(
@@ -167,15 +175,48 @@ def open_attempt(
             "reason": start.reason,
             "execution_arn": execution_arn,
             "redrive_count": redrive_count,
+            "scope": _encoded(start.scope.document),
         },
     )
 
 
 def record_plan(
-    connection: Connection, task_id: str, attempt: int, planned: Mapping[ContentType, int]
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    planned: Mapping[ContentType, int],
+    replaces: Mapping[Item, str],
 ) -> None:
-    """Record the numbers of planned items of an attempt."""
-    connection.execute(RECORD_PLAN, {"task_id": task_id, "attempt": attempt, "planned": json.dumps(planned)})
+    """Record the numbers of planned items of an attempt, and the ids of the rows that it is to replace."""
+    by_type: dict[ContentType, dict[str, str]] = {}
+    for item, row_id in replaces.items():
+        by_type.setdefault(item.content_type, {})[item.concept_id] = row_id
+    connection.execute(
+        RECORD_PLAN,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "planned": json.dumps(planned),
+            "replaces": _encoded(by_type or None),
+        },
+    )
+
+
+def _encoded(document: Mapping[Any, Any] | None) -> str | None:
+    return None if document is None else json.dumps(document)
+
+
+def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scope, dict[Item, str]]:
+    """The scope of an attempt, and the ids of the rows that it is to replace."""
+    found = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    if found is None:
+        return WHOLE_TASK, {}  # claimed without an audit row, by an earlier release
+    replaces = {
+        Item(concept_id, ContentType(content_type)): row_id
+        for content_type, row_ids in (found.replaces or {}).items()
+        for concept_id, row_id in row_ids.items()
+    }
+    return scope_from(found.scope), replaces
 
 
 def add_generated(
@@ -195,16 +236,18 @@ def add_generated(
 
 
 def close_attempt(
-    connection: Connection, task_id: str, attempt: int, missing: Mapping[ContentType, int]
+    connection: Connection, task_id: str, attempt: int, failed: Mapping[ContentType, int]
 ) -> None:
-    """Complete an attempt's row from the tables. `missing` are the task's missing items at its end.
+    """Complete an attempt's row from the tables.
+
+    `failed` counts the items of the attempt's scope that are missing, or not replaced, at its end.
 
     If it is called again after the tables have changed, the row is updated.
     """
     found = connection.execute(READ_FOR_OUTCOME, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if found is None:
         return  # claimed without an audit row, by an earlier release that is still running
-    planned, saved, failed = balance(found.planned, missing)
+    planned, saved, failed_of_plan = balance(found.planned, failed)
     generated = dict(_NOTHING) | (found.generated or {})
     connection.execute(
         CLOSE,
@@ -214,7 +257,7 @@ def close_attempt(
             "outcome": found.status,
             "planned": json.dumps(planned),
             "saved": json.dumps(saved),
-            "failed": json.dumps(failed),
+            "failed": json.dumps(failed_of_plan),
             "generated": json.dumps(generated),
             "tokens": found.tokens,
         },
@@ -236,7 +279,7 @@ def balance(
     """`(planned, saved, failed)` of an attempt with these planned and missing items.
 
     planned = saved + failed always holds. For an attempt that failed before its plan, planned is the number
-    of missing items at its end. An attempt for a part of the items failed for at most that part.
+    of missing items at its end. An item that became missing after the plan is not counted.
     """
     plan = dict(missing) if planned is None else {name: planned.get(name, 0) for name in ContentType}
     failed = {name: min(plan[name], missing[name]) for name in ContentType}

@@ -1,0 +1,384 @@
+"""A retry of single items, and saved items that are generated again, on the product's schema."""
+
+from typing import Any
+
+import pytest
+
+from roadmap_content.api.preview import preview_retry
+from roadmap_content.contracts import BatchRequest, Execution, RunInput
+from roadmap_content.errors import ItemNotFoundError, TransientError
+from roadmap_content.generation.generator import Generator
+from roadmap_content.items import ContentType, Item
+from roadmap_content.services import Services
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.steps.save import save_batch
+from roadmap_content.storage.keys import tutorial_key
+from roadmap_content.tasks.scope import Scope
+from tests.factories import USER
+from tests.integration.pipeline import Pipeline
+from tests.product.product import NOW, Product
+from tests.product.running import deadline, heal, retry, sweep
+
+CONCEPTS = [f"r-1:c-{number}" for number in range(1, 5)]
+CONCEPT = CONCEPTS[0]
+TABLES = {
+    ContentType.TUTORIAL: ("tutorial_metadata", "tutorial_id"),
+    ContentType.RESOURCES: ("resource_recommendation_metadata", "id"),
+    ContentType.QUIZ: ("quiz_metadata", "quiz_id"),
+}
+
+
+class AwayError(TransientError):
+    """The model does not respond."""
+
+    code = "ModelBusy"
+
+
+class Counting:
+    """A generator that counts, and fails when told to."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+        self.made: list[Item] = []
+        self.error: Exception | None = None
+
+    def generate(self, concept: Any, content_type: ContentType, *rest: Any) -> Any:
+        if self.error is not None:
+            raise self.error
+        self.made.append(Item(concept.concept_id, content_type))
+        return self.generator.generate(concept, content_type, *rest)
+
+
+@pytest.fixture
+def generator(pipeline: Pipeline) -> Counting:
+    counting = Counting(pipeline.services.generator)
+    pipeline.services.generator = counting
+    return counting
+
+
+@pytest.fixture
+def completed(adopted: Product, pipeline: Pipeline, generator: Counting) -> Services:
+    """A completed task: its content was saved by us."""
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    heal(pipeline.services)
+    generator.made.clear()
+    return pipeline.services
+
+
+def again(content_type: ContentType | None = None, concept_id: str | None = CONCEPT) -> Scope:
+    return Scope(concept_id, content_type, regenerate=True)
+
+
+def current_id(product: Product, content_type: ContentType) -> str:
+    """What the product's page shows for the concept: by the roadmap's framework, and by its own table."""
+    (row,) = product.rows("SELECT framework_data FROM roadmap_metadata")
+    (concept,) = [
+        concept
+        for stage in row["framework_data"]["stages"]
+        for module in stage["modules"]
+        for concept in module["concepts"]
+        if concept["concept_id"] == CONCEPT
+    ]
+    shown: str = concept[f"{content_type}_id"]
+    if product.has("concept_metadata"):
+        (known,) = product.rows("SELECT * FROM concept_metadata WHERE concept_id = :c", c=CONCEPT)
+        assert known[f"{content_type}_id"] == shown
+        assert known["overall_status"] == "completed"
+    return shown
+
+
+def rows_of(product: Product, content_type: ContentType) -> list[dict[str, Any]]:
+    table, key = TABLES[content_type]
+    return product.rows(
+        f"SELECT t.*, {key} AS row_id FROM {table} t WHERE concept_id = :c ORDER BY generated_at, {key}",
+        c=CONCEPT,
+    )
+
+
+def audit(product: Product) -> dict[str, Any]:
+    return product.rows("SELECT * FROM content_attempts ORDER BY attempt DESC LIMIT 1")[0]
+
+
+def one(content_type: ContentType) -> dict[str, int]:
+    return dict.fromkeys(map(str, ContentType), 0) | {str(content_type): 1}
+
+
+class Steps:
+    """The run of a retry, stopped between its steps."""
+
+    def __init__(self, services: Services, scope: Scope) -> None:
+        self.services = services
+        answer = retry(services, "t-1", scope)
+        assert answer.execution_arn is not None
+        self.execution = Execution(arn=answer.execution_arn)
+        self.input = RunInput(task_id="t-1", attempt=answer.attempt)
+        request = PlanRequest(input=self.input, execution=self.execution)
+        self.planned: PlanResult = plan_batches(request, services, deadline())
+        self.requests = [
+            BatchRequest(plan=self.planned.plan, batch=batch, execution_arn=self.execution.arn)
+            for batch in self.planned.batches
+        ]
+
+    def generate(self) -> None:
+        for request in self.requests:
+            generate_content(request, self.services, deadline())
+
+    def save(self) -> None:
+        for request in self.requests:
+            save_batch(request, self.services, deadline())
+
+    def finalize(self) -> str:
+        request = FinalizeRequest(input=self.input, execution=self.execution, plan=self.planned.plan)
+        return finalize_task(request, self.services, deadline()).status
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+@pytest.mark.parametrize(
+    ("scope", "total"),
+    [
+        (Scope(CONCEPT, ContentType.QUIZ), 1),
+        (Scope(concept_id=CONCEPT), 3),
+        (Scope(content_type=ContentType.TUTORIAL), 4),
+    ],
+)
+def test_a_narrowed_retry_makes_its_part_and_keeps_the_reasons_of_the_others(
+    pipeline: Pipeline, adopted: Product, generator: Counting, scope: Scope, total: int
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    generator.error = AwayError("too many requests")
+    heal(pipeline.services)
+    generator.error = None
+
+    answer = heal(pipeline.services, scope=scope)
+
+    assert answer.total_items == total == len(generator.made)
+    assert all(scope.includes(item) for item in generator.made)
+    (task,) = adopted.rows("SELECT * FROM roadmap_tasks")
+    assert task["status"] == "partial_failure"
+    items = task["failed_concepts"]["items"]
+    assert len(items) == 12 - total
+    assert {(item["error_code"], item["reason"]) for item in items} == {("ModelBusy", "too many requests")}
+    last = audit(adopted)
+    assert sum(last["planned"].values()) == sum(last["saved"].values()) == total
+    assert sum(last["failed"].values()) == 0
+    assert last["scope"] == scope.document
+    assert heal(pipeline.services).total_items == 12 - total
+    assert adopted.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_a_first_attempt_for_one_item_says_that_the_others_were_not_requested(
+    pipeline: Pipeline, adopted: Product, generator: Counting
+) -> None:
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+
+    heal(pipeline.services, scope=Scope(CONCEPT, ContentType.QUIZ))
+
+    assert generator.made == [Item(CONCEPT, ContentType.QUIZ)]
+    (task,) = adopted.rows("SELECT * FROM roadmap_tasks")
+    assert {item["error_code"] for item in task["failed_concepts"]["items"]} == {"NotRequested"}
+    assert adopted.rows("SELECT * FROM content_automatic_attempts") == []
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_a_part_with_nothing_missing_starts_nothing(completed: Services, adopted: Product) -> None:
+    adopted.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=CONCEPTS[1])
+
+    answer = retry(completed, "t-1", Scope(CONCEPT, ContentType.QUIZ))
+
+    assert (answer.status, answer.total_items, answer.attempt) == ("partial_failure", 0, 1)
+    with pytest.raises(ItemNotFoundError):
+        retry(completed, "t-1", Scope("r-1:c-99"))
+
+
+def test_a_tutorial_that_is_made_again_gets_its_next_version(
+    completed: Services, adopted: Product, generator: Counting
+) -> None:
+    (first,) = rows_of(adopted, ContentType.TUTORIAL)
+    text = completed.bucket.get(first["content_url"])
+
+    answer = heal(completed, scope=again(ContentType.TUTORIAL))
+
+    assert answer.total_items == 1
+    assert generator.made == [Item(CONCEPT, ContentType.TUTORIAL)]
+    old, new = rows_of(adopted, ContentType.TUTORIAL)
+    assert old == first | {"is_latest": False}
+    assert (new["content_version"], new["is_latest"]) == (2, True)
+    assert new["content_url"] == tutorial_key("r-1", CONCEPT, 2)
+    assert completed.bucket.holds(new["content_url"])
+    assert completed.bucket.get(first["content_url"]) == text
+    assert current_id(adopted, ContentType.TUTORIAL) == new["tutorial_id"]
+    last = audit(adopted)
+    assert last["planned"] == last["saved"] == last["generated"] == one(ContentType.TUTORIAL)
+    assert last["replaces"] == {"tutorial": {CONCEPT: first["tutorial_id"]}}
+    assert adopted.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]
+    assert all(result.repairs == [] for result in sweep(completed))
+
+
+@pytest.mark.parametrize("content_type", [ContentType.RESOURCES, ContentType.QUIZ])
+def test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved(
+    completed: Services, adopted: Product, content_type: ContentType
+) -> None:
+    (old,) = rows_of(adopted, content_type)
+    steps = Steps(completed, again(content_type))
+    steps.generate()
+    assert rows_of(adopted, content_type) == [old]
+
+    steps.save()
+    assert steps.finalize() == "completed"
+
+    (new,) = rows_of(adopted, content_type)
+    assert new["row_id"] != old["row_id"]
+    assert current_id(adopted, content_type) == new["row_id"]
+    (archived,) = adopted.rows("SELECT source_row FROM content_archive")
+    assert archived["source_row"][TABLES[content_type][1]] == old["row_id"]
+    steps.save()  # delivered again, late
+    assert rows_of(adopted, content_type) == [new]
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_every_item_of_a_concept_can_be_made_again(
+    completed: Services, adopted: Product, generator: Counting
+) -> None:
+    adopted.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=CONCEPT)
+    before = {kind: rows_of(adopted, kind) for kind in ContentType}
+
+    preview = preview_retry(completed, "t-1", USER, deadline(), again())
+    answer = heal(completed, scope=again())
+
+    # The quiz that is missing is staged: only the other two are generated.
+    assert dict(preview.to_generate) == {"tutorial": 1, "resources": 1, "quiz": 0}
+    assert dict(preview.staged) == {"tutorial": 0, "resources": 0, "quiz": 1}
+    assert dict(answer.items_to_retry) == {"tutorial": 1, "resources": 1, "quiz": 1}
+    assert sorted(generator.made) == sorted(
+        Item(CONCEPT, kind) for kind in (ContentType.TUTORIAL, ContentType.RESOURCES)
+    )
+    for kind in ContentType:
+        assert rows_of(adopted, kind)[-1] not in before[kind]
+
+
+@pytest.mark.parametrize("content_type", list(ContentType))
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_what_cannot_be_generated_leaves_the_saved_item_as_it_is(
+    completed: Services, adopted: Product, generator: Counting, content_type: ContentType
+) -> None:
+    before = adopted.everything()
+    steps = Steps(completed, again(content_type))
+    generator.error = AwayError("too many requests")
+    steps.generate()
+    steps.save()
+
+    assert steps.finalize() == "completed"
+
+    after = adopted.everything()
+    for table, _ in TABLES.values():
+        assert after[table] == before[table]
+    assert after["roadmap_metadata"] == before["roadmap_metadata"]
+    last = audit(adopted)
+    assert last["planned"] == last["failed"] == one(content_type)
+    assert adopted.rows("SELECT status, failed_concepts FROM roadmap_tasks") == [
+        {"status": "completed", "failed_concepts": None}
+    ]
+    (failure,) = adopted.rows("SELECT * FROM content_failures")
+    assert (failure["concept_id"], failure["content_type"]) == (CONCEPT, content_type)
+    assert (failure["attempt"], failure["error_code"]) == (2, "ModelBusy")
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_a_run_that_died_failed_to_replace(completed: Services, adopted: Product) -> None:
+    Steps(completed, again(ContentType.QUIZ)).generate()
+    adopted.execute(f"UPDATE roadmap_tasks SET updated_at = {NOW} - interval '1 hour'")
+
+    sweep(completed)
+
+    last = audit(adopted)
+    assert (last["outcome"], last["failed"]) == ("completed", one(ContentType.QUIZ))
+
+
+@pytest.mark.parametrize("content_type", list(ContentType))
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_what_was_generated_and_not_saved_is_saved_by_the_next_request(
+    completed: Services, adopted: Product, generator: Counting, content_type: ContentType
+) -> None:
+    table, _ = TABLES[content_type]
+    adopted.execute(f"ALTER TABLE {table} ADD CONSTRAINT refuses CHECK (generated_at IS NULL) NOT VALID")
+    heal(completed, scope=again(content_type))
+    assert audit(adopted)["failed"] == one(content_type)
+    adopted.execute(f"ALTER TABLE {table} DROP CONSTRAINT refuses")
+    adopted.execute("UPDATE content_failures SET error_code = '40001', content_fingerprint = NULL")
+    old = rows_of(adopted, content_type)
+
+    preview = preview_retry(completed, "t-1", USER, deadline(), again(content_type))
+    heal(completed, scope=again(content_type))
+
+    assert (sum(preview.staged.values()), sum(preview.to_generate.values())) == (1, 0)
+    assert generator.made == [Item(CONCEPT, content_type)]
+    assert current_id(adopted, content_type) not in [row["row_id"] for row in old]
+
+
+@pytest.mark.parametrize("content_type", [ContentType.RESOURCES, ContentType.QUIZ])
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_a_row_that_the_product_writes_meanwhile_is_kept(
+    completed: Services, adopted: Product, content_type: ContentType
+) -> None:
+    steps = Steps(completed, again(content_type))
+    steps.generate()
+    adopted.execute(f"DELETE FROM {TABLES[content_type][0]} WHERE concept_id = :c", c=CONCEPT)
+    adopted.execute("DELETE FROM tutorial_metadata WHERE concept_id = :c", c=CONCEPT)
+    adopted.complete("r-1", CONCEPT, suffix=" theirs")
+    theirs = rows_of(adopted, content_type)[-1]
+
+    steps.save()
+    steps.finalize()
+
+    assert rows_of(adopted, content_type)[-1] == theirs
+    assert current_id(adopted, content_type) == theirs["row_id"]
+
+
+@pytest.mark.parametrize("form", ["create_all", "with_constraints"], indirect=True)
+def test_a_quiz_with_attempts_stays(
+    completed: Services, adopted: Product, generator: Counting, form: str
+) -> None:
+    (old,) = rows_of(adopted, ContentType.QUIZ)
+    adopted.execute(f"INSERT INTO quiz_attempts VALUES ('a-1', 'u', :q, 80, {NOW})", q=old["quiz_id"])
+
+    heal(completed, scope=again(ContentType.QUIZ))
+
+    rows = rows_of(adopted, ContentType.QUIZ)
+    assert rows[0] == old
+    if form == "create_all":
+        assert current_id(adopted, ContentType.QUIZ) == rows[1]["quiz_id"]
+    else:
+        # The product's own constraint allows one quiz: the old one stays, and the new one stays staged.
+        assert current_id(adopted, ContentType.QUIZ) == old["quiz_id"]
+        assert audit(adopted)["failed"] == one(ContentType.QUIZ)
+        heal(completed, scope=again(ContentType.QUIZ))
+        assert len(generator.made) == 1
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_staged_copies_of_saved_items_are_not_taken_for_new_content(
+    completed: Services, adopted: Product, generator: Counting
+) -> None:
+    """More items than a batch holds: Plan asks what is staged, and every saved item is."""
+    completed.settings = type(completed.settings)(
+        {"CONTENT_BUCKET": completed.settings.content_bucket, "BATCH_SIZE": "1", "GENERATOR": "offline"}
+    )
+    adopted.execute("DELETE FROM resource_recommendation_metadata WHERE concept_id < :c", c=CONCEPTS[2])
+    before = {kind: {row["row_id"] for row in rows_of(adopted, kind)} for kind in ContentType}
+
+    steps = Steps(completed, again(concept_id=None))
+
+    staged = [batch for batch in steps.planned.batches if batch.staged]
+    assert [(batch.content_type, batch.items) for batch in staged] == [(ContentType.RESOURCES, 2)]
+    steps.generate()
+    steps.save()
+    steps.finalize()
+    assert len(generator.made) == 10
+    assert sum(audit(adopted)["saved"].values()) == 12
+    assert current_id(adopted, ContentType.QUIZ) not in before[ContentType.QUIZ]
