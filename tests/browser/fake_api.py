@@ -361,6 +361,7 @@ class Model:
                     "failed": {"tutorial": 1, "resources": 6, "quiz": 1},
                     "generated": {"tutorial": 4, "resources": 0, "quiz": 2},
                     "tokens": 18_250 * attempt,
+                    "scope": None,
                 }
                 for attempt in range(last, 0, -1)
             ],

@@ -21,6 +21,8 @@ from typing import Protocol, Self
 import psutil
 from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
 
+from roadmap_content.errors import PermanentError
+
 from .errors import LocalServiceError
 from .processes import HOST, becomes_true, free_port, has_ended, spawn
 
@@ -39,6 +41,12 @@ class ServerError(LocalServiceError):
     """PostgreSQL failed. The message contains its last output."""
 
     code = "PostgresServer"
+
+
+class NoDatabaseError(PermanentError):
+    """No database to adopt is named."""
+
+    code = "NoDatabase"
 
 
 class ServerExitedError(ServerError):
@@ -246,6 +254,43 @@ class GivenDatabase:
 
     def stop(self) -> None:
         drop_database(self.server_url, self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+@dataclass
+class AdoptedDatabase:
+    """The database of `DATABASE_URL` itself. `stop` leaves it as it is."""
+
+    url: str = field(repr=False)
+
+    @classmethod
+    def given(cls) -> Self:
+        """The database that `DATABASE_URL` names.
+
+        Raises:
+            NoDatabaseError: the variable is not set, or names no database.
+        """
+        given = os.environ.get("DATABASE_URL")
+        if not given:
+            raise NoDatabaseError("DATABASE_URL is not set: it names the database to adopt")
+        url = make_url(given).set(drivername=DRIVER)
+        if not url.database:
+            raise NoDatabaseError("DATABASE_URL names a server and no database")
+        return cls(url.render_as_string(hide_password=False))
+
+    @property
+    def place(self) -> str:
+        """The database and its server, without the password."""
+        url = make_url(self.url)
+        return f"{url.database} on {url.host}:{url.port or 5432}"
+
+    def stop(self) -> None:
+        """The database is not ours: nothing ends with the stack."""
 
     def __enter__(self) -> Self:
         return self

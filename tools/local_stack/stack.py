@@ -24,7 +24,7 @@ from .deploy import PythonRuntime, create_stack, package, upload_template
 from .environments import environment_python
 from .errors import NoStackError
 from .layers import build_layers
-from .postgres_server import GivenDatabase, PostgresServer, Server, given_or_embedded
+from .postgres_server import AdoptedDatabase, GivenDatabase, PostgresServer, Server, given_or_embedded
 from .stack_functions import functions_of
 from .template_file import read_template
 from .tokens import sign_token
@@ -77,6 +77,7 @@ class LocalStack:
         keep: bool = False,
         wait_scale: float = 1.0,
         fsync: bool = True,
+        adopted: AdoptedDatabase | None = None,
     ) -> Self:
         """Start a stack; `parameters` are the template's, over those that a local stack needs.
 
@@ -85,7 +86,7 @@ class LocalStack:
 
         If it is detached, it keeps running when this process ends, and other processes may `attach`.
         Otherwise it stops with the thread that started it. `wait_scale` and `fsync` are those of `Cloud` and
-        `PostgresServer`.
+        `PostgresServer`. The stack works in the `adopted` database itself, which its deployment migrates.
 
         Raises:
             StackRunningError: a detached stack is running in `directory`.
@@ -102,7 +103,9 @@ class LocalStack:
                 layers = pool.submit(build_layers)
                 pool.submit(environment_python, "cloud")
                 # In this thread, because a server that is not detached stops with the thread that starts it.
-                database = undo.enter_context(_start_database(directory, detached=detached, fsync=fsync))
+                database: Server = undo.enter_context(
+                    adopted or _start_database(directory, detached=detached, fsync=fsync)
+                )
                 runtime = PythonRuntime(interpreter.result(), layers.result())
                 cloud = undo.enter_context(
                     Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached, keep=keep)
@@ -119,11 +122,18 @@ class LocalStack:
         return stack
 
     @classmethod
-    def up(cls, directory: Path = LOCAL, *, fresh: bool = False) -> Self:
+    def up(
+        cls,
+        directory: Path = LOCAL,
+        *,
+        fresh: bool = False,
+        adopted: AdoptedDatabase | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Self:
         """Start a detached stack with the data of the last one, or, `fresh`, without; see `start`."""
         if fresh and not _is_running(directory.resolve()):
             cls.down(directory, forget=True)
-        return cls.start(directory, detached=True, keep=True)
+        return cls.start(directory, parameters=parameters, detached=True, keep=True, adopted=adopted)
 
     @classmethod
     def attach(cls, directory: Path = LOCAL) -> Self:
@@ -147,7 +157,7 @@ class LocalStack:
     def down(cls, directory: Path = LOCAL, *, forget: bool = False) -> bool:
         """Stop all running parts of a detached stack; return whether any ran. `forget` removes its data.
 
-        A database in the server of `DATABASE_URL` is dropped in any case.
+        A database of its own in the server of `DATABASE_URL` is dropped in any case; an adopted one stays.
         """
         directory = directory.resolve()
         record = _read_record(directory)
@@ -230,8 +240,10 @@ class LocalStack:
 
     def _record(self) -> None:
         given = asdict(self.database) if isinstance(self.database, GivenDatabase) else None
+        adopted = self.database.url if isinstance(self.database, AdoptedDatabase) else None
         record = {
             "given_database": given,
+            "adopted_database": adopted,
             "outputs": self.outputs,
             "functions": self.functions,
             "token_secret": self.token_secret,
@@ -306,6 +318,8 @@ def _is_running(directory: Path) -> bool:
 def _find_database(directory: Path, record: Mapping[str, Any]) -> Server | None:
     if given := record.get("given_database"):
         return GivenDatabase(**given)
+    if adopted := record.get("adopted_database"):
+        return AdoptedDatabase(adopted)
     return PostgresServer.find(directory / "postgres")
 
 

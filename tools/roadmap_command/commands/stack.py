@@ -1,11 +1,16 @@
 """`roadmap up`, `down`: the local stack."""
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from local_stack.errors import RefusedError
 from roadmap_command.interface import errors
 from roadmap_command.local import local_stack
+
+if TYPE_CHECKING:
+    from local_stack.postgres_server import AdoptedDatabase
 
 group = typer.Typer()
 
@@ -13,13 +18,45 @@ group = typer.Typer()
 @group.command()
 def up(
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the data of the last stack first.")] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Work in the database of DATABASE_URL itself, and migrate it.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --adopt: do not ask before migrating.")] = False,
+    time_zone: Annotated[
+        str | None,
+        typer.Option(help="With --adopt: the zone of the database's timestamps, such as Asia/Shanghai."),
+    ] = None,
 ) -> None:
     """Start the local stack, for the other commands, with the data that it had when it was stopped."""
+    stacks = local_stack()
+    adopted = _adopted(yes=yes) if adopt else None
+    if time_zone is not None and adopted is None:
+        raise RefusedError("--time-zone is for --adopt: a database of the stack's own is in UTC")
+    parameters = {} if time_zone is None else {"DatabaseTimeZone": time_zone}
     with errors.status("starting PostgreSQL and the local cloud"):
-        stack = local_stack().up(fresh=fresh)
-    errors.print(f"The stack is up: the cloud at {stack.endpoint_url}, PostgreSQL beside it.")
+        stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters)
+    place = "PostgreSQL beside it" if adopted is None else f"the database is {adopted.place}"
+    errors.print(f"The stack is up: the cloud at {stack.endpoint_url}, {place}.", soft_wrap=True)
     errors.print("The console, signed in as an operator for one hour:")
     errors.print(stack.console_link(), soft_wrap=True)
+
+
+def _adopted(*, yes: bool) -> "AdoptedDatabase":
+    """The database to adopt, after the user has agreed to its migration."""
+    from local_stack.postgres_server import AdoptedDatabase
+
+    adopted = AdoptedDatabase.given()
+    errors.print(
+        f"The stack will work in the database {adopted.place} itself and migrate it: tables, columns, "
+        "indexes and triggers are added (docs/adopting.md). `roadmap down` leaves it as it is then.",
+        soft_wrap=True,
+    )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise RefusedError("the migration needs a yes: use --yes where nobody can be asked")
+        if not typer.confirm("Migrate it?", err=True):
+            raise RefusedError("nothing was changed")
+    return adopted
 
 
 @group.command()

@@ -1,0 +1,103 @@
+"""`roadmap up --adopt`: the local stack works in the product's own database, which outlives it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+from typer.testing import CliRunner, Result
+
+from local_stack.errors import RefusedError
+from local_stack.postgres_server import NoDatabaseError
+from local_stack.stack import LocalStack
+from roadmap_command.main import app
+from roadmap_command.target import Target
+from tests.product.product import Product
+from tests.product.test_healing import report_s_state, require_concept_metadata_complete
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """A directory of a stack, which is down after the test."""
+    with tempfile.TemporaryDirectory(prefix="roadmap-stack-") as name:
+        yield Path(name)
+        LocalStack.down(Path(name), forget=True)
+
+
+@pytest.fixture
+def product(product: Product, monkeypatch: pytest.MonkeyPatch) -> Product:
+    """The product, whose database `DATABASE_URL` names."""
+    monkeypatch.setenv("DATABASE_URL", product.url)
+    report_s_state(product, "ids empty")
+    return product
+
+
+@pytest.fixture
+def stack_commands(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands use this test's directory."""
+
+    class Here:
+        @staticmethod
+        def up(**arguments: Any) -> LocalStack:
+            return LocalStack.up(directory, **arguments)
+
+        @staticmethod
+        def down() -> bool:
+            return LocalStack.down(directory, forget=True)
+
+    monkeypatch.setattr("roadmap_command.commands.stack.local_stack", lambda: Here)
+    monkeypatch.setattr(Target, "named", lambda *_: Target.local(LocalStack.attach(directory)))
+
+
+def roadmap(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def is_adopted(product: Product) -> bool:
+    return product.has("content_attempts")
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+@pytest.mark.usefixtures("stack_commands")
+def test_a_team_tries_it_on_a_copy_of_its_own_data(product: Product) -> None:
+    before = product.everything()
+    with pytest.raises(RefusedError, match="--yes"):
+        roadmap("up", "--adopt")
+    assert not is_adopted(product)
+    assert product.everything() == before
+
+    up = roadmap("up", "--adopt", "--yes", "--time-zone", "Asia/Shanghai")
+
+    assert up.exit_code == 0
+    said, _, then = up.stderr.partition("The stack is up")
+    url = make_url(product.url)
+    assert f"{url.database} on {url.host}:{url.port}" in said
+    assert str(url.password) not in up.stderr.replace("token=", "")
+    assert then
+    retried = roadmap("retry", "t-1")
+    assert retried.exit_code == 0, retried.stderr
+    require_concept_metadata_complete(product)
+    (task,) = product.rows("SELECT * FROM roadmap_tasks")
+    assert task["status"] == "completed"
+    assert task["updated_at"] > task["created_at"]
+
+    assert roadmap("down").exit_code == 0
+
+    assert product.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]
+    assert is_adopted(product)
+    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+        assert set(before[table]) < set(product.everything()[table])
+
+
+@pytest.mark.usefixtures("stack_commands")
+def test_nothing_starts_without_a_database_to_adopt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    with pytest.raises(NoDatabaseError, match="DATABASE_URL is not set"):
+        roadmap("up", "--adopt", "--yes")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@127.0.0.1")
+    with pytest.raises(NoDatabaseError, match="names a server and no database"):
+        roadmap("up", "--adopt", "--yes")
+    with pytest.raises(RefusedError, match="--adopt"):
+        roadmap("up", "--time-zone", "Asia/Shanghai")
