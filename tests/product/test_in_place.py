@@ -35,8 +35,13 @@ def product(product: Product, monkeypatch: pytest.MonkeyPatch) -> Product:
 
 
 @pytest.fixture
-def stack_commands(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def stack_commands(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The commands use this test's directory."""
+    targets: list[Target] = []
+
+    def named(*_: object) -> Target:
+        targets.append(Target.local(LocalStack.attach(directory)))
+        return targets[-1]
 
     class Here:
         @staticmethod
@@ -48,7 +53,10 @@ def stack_commands(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             return LocalStack.down(directory, forget=True)
 
     monkeypatch.setattr("roadmap_command.commands.stack.local_stack", lambda: Here)
-    monkeypatch.setattr(Target, "named", lambda *_: Target.local(LocalStack.attach(directory)))
+    monkeypatch.setattr(Target, "named", named)
+    yield
+    for target in targets:
+        target.engine.dispose()
 
 
 def roadmap(*arguments: str) -> Result:
