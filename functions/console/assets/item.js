@@ -32,7 +32,8 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
   }, [type]);
 
   const details = useLive(
-    `item ${task.task_id} ${concept.id} ${states} ${task.attempt}`,
+    // A replaced item keeps its state: only the task's end tells that there is another one.
+    `item ${task.task_id} ${concept.id} ${states} ${task.attempt} ${task.completed_at}`,
     /** @type {(signal: AbortSignal) => Promise<ItemDetail[]>} */ (
       (signal) =>
         Promise.all(
