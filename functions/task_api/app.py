@@ -16,7 +16,7 @@ from roadmap_content.api.http import Api, answered, naive_utc, refused, respond
 from roadmap_content.api.identity import Identity, identity_of
 from roadmap_content.api.item_detail import ItemDetail
 from roadmap_content.api.item_map import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemMap
-from roadmap_content.api.preview import preview_retry
+from roadmap_content.api.preview import RetryPreview, preview_retry
 from roadmap_content.api.refusals import TASK_ID, USER_ID
 from roadmap_content.api.task_detail import TaskDetail, read_detail
 from roadmap_content.api.task_items import read_item_map, read_one_item
@@ -208,11 +208,8 @@ def get_health() -> Health:
 @app.post(
     "/api/v1/tasks/<task_id>/retry",
     summary="Retry a task's missing items",
-    responses=answered(
-        RetryAnswer,
-        s200="Nothing is missing; with dry_run, a RetryPreview",
-        s202="An attempt has been started",
-    )
+    responses=answered(RetryAnswer | RetryPreview, s200="Nothing is missing; with dry_run, the preview")
+    | answered(RetryAnswer, s202="An attempt has been started")
     | refused(403, 404, 409, 422, 503),
 )
 def post_retry(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import UnionType
 from typing import TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
@@ -55,7 +56,7 @@ def refused(*statuses: int) -> dict[int, OpenAPIResponse]:
     }
 
 
-def answered(model: type[BaseModel], **descriptions: str) -> dict[int, OpenAPIResponse]:
+def answered(model: type[BaseModel] | UnionType, **descriptions: str) -> dict[int, OpenAPIResponse]:
     """The OpenAPI descriptions of successful responses, by status (`s200="…"`)."""
     return {
         int(status.removeprefix("s")): {
