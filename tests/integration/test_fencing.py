@@ -184,6 +184,22 @@ def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_a
     assert task["completed_at"] is not None
 
 
+def test_an_attempt_whose_end_nobody_recorded_is_counted_when_the_next_is_claimed(pipeline: Pipeline) -> None:
+    """It was stopped without an event, and no sweep came before the retry."""
+    arn = retry(loaded(pipeline)).execution_arn
+    assert arn is not None
+    recorded(pipeline).states[arn] = ExecutionState.RUNNING
+    planned = plan(pipeline, arn, 1)
+    pipeline.save(requests_of(planned, arn)[0])
+    recorded(pipeline).states[arn] = ExecutionState.OVER
+    assert retry(pipeline).attempt == 2
+    (first,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")
+    assert (first["outcome"], first["step"], first["ended_at"] is None) == ("superseded", "ended", False)
+    assert first["planned"] == {"tutorial": 3, "resources": 3, "quiz": 3}
+    assert first["saved"] == {"tutorial": 3, "resources": 0, "quiz": 0}
+    assert first["failed"] == {"tutorial": 0, "resources": 3, "quiz": 3}
+
+
 def test_redriven_at_plan_a_run_claims_the_next_attempt(pipeline: Pipeline) -> None:
     arn, _ = stopped_in_fan_out(pipeline)
     recorded(pipeline).states[arn] = ExecutionState.RUNNING

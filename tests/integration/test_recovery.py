@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
+from local_stack.processes import becomes_true
 from roadmap_content.aws.executions import ExecutionState, ExecutionsUnavailableError, NotRedrivableError
 from roadmap_content.contracts import Execution, FinalizeResult
 from roadmap_content.errors import (
@@ -368,6 +370,35 @@ def test_a_task_whose_roadmap_is_locked_is_left_for_the_next_sweep(
     found = pipeline.rows("SELECT task_id, status FROM roadmap_tasks ORDER BY task_id")
     assert [task["status"] for task in found] == ["processing", "failed"]
     assert [repair.task_id for repair in sweep(patient).repairs] == ["t-1"]
+    patient.engine.dispose()
+
+
+def test_the_end_of_a_run_is_recorded_when_its_blocked_saver_lets_go(
+    pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep would leave the task for later; an event comes once, and waits for the roadmap."""
+    monkeypatch.setattr("roadmap_content.reconciliation.reconcile.TASK_SECONDS", 0.0)
+    monkeypatch.setattr("roadmap_content.postgres.engine.LOCK_TIMEOUT", 1)
+    pipeline.load(bundle_of(["c"]))
+    pipeline.plan()
+    end = ReconcileRequest(detail=ExecutionEnd(execution_arn=pipeline.execution().arn, status="ABORTED"))
+    patient = services_for(database_url)
+    waiting = text(
+        "SELECT query_start FROM pg_stat_activity WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
+    )
+    waits: set[object] = set()
+
+    def has_come_back(holder: Connection) -> bool:
+        holder.execute(text("SELECT pg_stat_clear_snapshot()"))
+        waits.update(holder.scalars(waiting))
+        return len(waits) > 1
+
+    with ThreadPoolExecutor(1) as pool:
+        with pipeline.engine.begin() as holder:
+            holder.execute(text("SELECT FROM roadmap_metadata FOR NO KEY UPDATE"))
+            recorded = pool.submit(reconcile, end, patient, Deadline.after(60))
+            assert becomes_true(lambda: has_come_back(holder) or recorded.done(), 60)
+        assert [repair.status for repair in recorded.result().repairs] == ["failed"]
     patient.engine.dispose()
 
 

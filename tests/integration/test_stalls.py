@@ -6,17 +6,19 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, make_url, text
 
 from local_stack.processes import becomes_true
 from roadmap_content.errors import DatabaseUnavailableError
 from roadmap_content.generation.item_locks import ItemLocks
 from roadmap_content.items import ContentType, Item
+from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.postgres.transactions import RESERVE, transact
 from roadmap_content.runtime.deadline import Deadline
+from tests.factories import bundle_of
 from tests.integration.pipeline import Pipeline, services_for
 
 LOCKS = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
@@ -68,6 +70,25 @@ def test_sixteen_threads_of_one_connection_end_with_a_name(pipeline: Pipeline) -
     assert named
     assert {type(error) for error in named} <= {DatabaseUnavailableError}
     assert time.monotonic() - started < 30
+
+
+def test_a_statement_that_hangs_costs_a_saver_time_and_no_item(pipeline: Pipeline, database_url: str) -> None:
+    """The socket waits a little longer than a statement may take; then the saver connects again."""
+    pipeline.load(bundle_of(["a"]))
+    requests = pipeline.requests(pipeline.plan())
+    credentials = Credentials.from_url(make_url(database_url))
+    impatient = Pipeline(services_for(database_url))
+    impatient.services.engine = open_engine(lambda: credentials, tls=False, statement_timeout=1)
+    pid = backend_of(impatient)
+    with ExitStack() as resources:
+
+        @event.listens_for(impatient.engine, "before_cursor_execute", once=True)
+        def stop(*_: object) -> None:
+            resources.enter_context(stopped(pid))
+
+        reports = [impatient.save(request) for request in requests]
+    impatient.engine.dispose()
+    assert [(report.saved, report.failed) for report in reports] == [(1, 0)] * 3
 
 
 def test_a_lock_that_could_not_be_released_ends_with_its_work(pipeline: Pipeline, database_url: str) -> None:

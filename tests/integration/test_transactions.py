@@ -63,7 +63,7 @@ def test_the_session_has_timeouts_and_jit_is_off(engine: Engine) -> None:
         }
     assert settings == {
         "statement_timeout": "30s",
-        "lock_timeout": "10s",
+        "lock_timeout": "3s",
         "idle_in_transaction_session_timeout": "30s",
         "client_connection_check_interval": "1s",
         "tcp_keepalives_idle": "30",

@@ -12,6 +12,10 @@ _FENCING = "tests/integration/test_fencing.py"
 _MACHINE = "statemachine/save_content.asl.json"
 _CONCURRENCY = "tests/integration/test_concurrency.py"
 _PIPELINE = "tests/integration/test_pipeline.py"
+_FOREIGN = "tests/integration/test_foreign_rows.py"
+_STALLS = "tests/integration/test_stalls.py"
+_SIZES = "tests/integration/test_sizes.py"
+_ONCE = "tests/integration/test_generating_once.py"
 _RECOVERY = "tests/integration/test_recovery.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 
@@ -186,5 +190,211 @@ MUTANTS = (
         old='{_READ} AND user_id = :user_id"',
         new='{_READ}"',
         tests=(f"{_RECOVERY}::test_a_task_of_another_user_is_not_found",),
+    ),
+    Mutant(
+        "the isolation of a task",
+        "a sweep ends at the first error that nobody foresaw",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="except Exception as unnamed:",
+        new="except ContentError as unnamed:",
+        tests=(f"{_FOREIGN}::test_an_error_that_nobody_foresaw_stays_with_its_task",),
+    ),
+    Mutant(
+        "the reading of foreign rows",
+        "numbers that Python does not read end the reader",
+        f"{_LAYER}/documents.py",
+        old="    except ValueError:\n        return _decode_long_numbers(text)",
+        new="    except UnicodeError:\n        return _decode_long_numbers(text)",
+        tests=(f"{_FOREIGN}::test_a_row_that_python_cannot_read_is_reconciled_like_any_other",),
+    ),
+    Mutant(
+        "the limit of an id",
+        "an id that no index holds reaches the tables",
+        f"{_LAYER}/content/kind.py",
+        old="if size > MAX_KEY_BYTES:",
+        new="if size > 10**9:",
+        tests=(f"{_FOREIGN}::test_a_concept_id_that_no_index_holds_is_refused_by_name_and_costs_no_other",),
+    ),
+    Mutant(
+        "the SQLSTATEs of the server",
+        "what is not known to be about the row ends the batch",
+        f"{_LAYER}/postgres/partial_save.py",
+        old="IF SQLSTATE ~ '<server_states>' THEN",
+        new="IF SQLSTATE !~ '^(21|22|23|54|P0001)' THEN",
+        tests=(f"{_FOREIGN}::test_a_row_that_is_refused_costs_no_other_whatever_the_sqlstate",),
+    ),
+    Mutant(
+        "the words of a database error",
+        "the driver's message is passed on, with its SQL and its rows",
+        f"{_LAYER}/postgres/transactions.py",
+        old='return fields["C"], explain(fields["C"], fields.get("n"), fields.get("t"))',
+        new='return fields["C"], str(error)',
+        tests=(
+            f"{_FOREIGN}::test_a_column_that_was_renamed_tells_no_user_any_sql",
+            f"{_FOREIGN}::test_what_is_refused_for_its_values_tells_nobody_the_values",
+        ),
+    ),
+    Mutant(
+        "the end of waiting",
+        "a thread that waits for the connection of others ends without a name",
+        f"{_LAYER}/postgres/transactions.py",
+        old="except (DBAPIError, OSError, NoFreeConnection) as error:",
+        new="except (DBAPIError, OSError) as error:",
+        tests=(f"{_STALLS}::test_sixteen_threads_of_one_connection_end_with_a_name",),
+    ),
+    Mutant(
+        "the end of waiting",
+        "a lock that was not released stays with the warm environment",
+        f"{_LAYER}/generation/item_locks.py",
+        old="            self._engine.dispose()\n",
+        new="",
+        tests=(f"{_STALLS}::test_a_lock_that_could_not_be_released_ends_with_its_work",),
+    ),
+    Mutant(
+        "the end of waiting",
+        "the event of an end gives a locked roadmap up as soon as a sweep would",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="deadline if request.detail is not None else deadline.within(TASK_SECONDS)",
+        new="deadline.within(TASK_SECONDS)",
+        tests=(f"{_RECOVERY}::test_the_end_of_a_run_is_recorded_when_its_blocked_saver_lets_go",),
+    ),
+    Mutant(
+        "the locks that a sweep skips",
+        "it waits for each of them",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="""                lock_roadmap_at_once(connection, task.roadmap_id or "")
+                lock_task_at_once(connection, task_id)
+""",
+        new="",
+        tests=(f"{_RECOVERY}::test_a_sweep_gets_past_tasks_that_somebody_holds_and_comes_back_to_them",),
+    ),
+    Mutant(
+        "the claim of a redrive",
+        "a redrive starts beside a retry",
+        f"{_LAYER}/retries/retry.py",
+        old="claimed = claim(services, task, task.execution_arn, deadline, start)\n",
+        new="claimed = task\n",
+        tests=(f"{_FENCING}::test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt",),
+    ),
+    Mutant(
+        "the fence of Plan",
+        "a Plan that is delivered late plans for an attempt that is over",
+        f"{_LAYER}/tasks/claims.py",
+        old="if services.executions.state(execution_arn) is not ExecutionState.RUNNING:",
+        new="if services.executions.state(execution_arn) is None:",
+        tests=(f"{_FENCING}::test_a_plan_that_is_delivered_after_its_attempt_is_over_plans_nothing",),
+    ),
+    Mutant(
+        "the counts of a superseded attempt",
+        "an attempt whose end nobody recorded stays open",
+        f"{_LAYER}/tasks/claims.py",
+        old="            _close_superseded(connection, task)\n",
+        new="",
+        tests=(f"{_FENCING}::test_an_attempt_whose_end_nobody_recorded_is_counted_when_the_next_is_claimed",),
+    ),
+    Mutant(
+        "the order of checks",
+        "tasks that come meanwhile are checked before those that wait",
+        f"{_LAYER}/tasks/checks.py",
+        old="ORDER BY coalesce(c.checked_at, t.updated_at), t.task_id LIMIT",
+        new="ORDER BY t.task_id LIMIT",
+        tests=(f"{_RECOVERY}::test_tasks_that_come_meanwhile_keep_no_task_from_its_turn",),
+    ),
+    Mutant(
+        "the order of checks",
+        "a sweep ends with its first page, whatever time it has",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="while page := transact(engine, kind, deadline):",
+        new="if page := transact(engine, kind, deadline):",
+        tests=(f"{_RECOVERY}::test_a_sweep_checks_every_finished_task_and_none_again_too_soon",),
+    ),
+    Mutant(
+        "the limits of size",
+        "a staged object is read, whatever its size",
+        f"{_LAYER}/storage/bucket.py",
+        old="if limit is not None and size > limit:",
+        new="if limit is not None and size < 0:",
+        tests=(f"{_SIZES}::test_what_is_staged_and_too_large_is_refused_unread_and_made_again",),
+    ),
+    Mutant(
+        "the limits of size",
+        "an answer has all failed items",
+        f"{_LAYER}/api/status.py",
+        old="if size > MOST_BYTES:",
+        new="if size < 0:",
+        tests=(f"{_SIZES}::test_an_answer_fits_whatever_the_ids_are",),
+    ),
+    Mutant(
+        "the limits of size",
+        "the failures of old attempts are kept for ever",
+        f"{_LAYER}/tasks/failures.py",
+        old="if attempt > KEPT_ATTEMPTS:",
+        new="if attempt < 0:",
+        tests=(f"{_SIZES}::test_a_status_reads_the_failures_of_the_last_attempt_and_old_ones_expire",),
+    ),
+    Mutant(
+        "the text of a framework",
+        "it is decoded and encoded again",
+        f"{_LAYER}/roadmaps/framework.py",
+        old="return set_fields(self.text, dict(enumerate(changes))) if any(changes) else None",
+        new=(
+            "return __import__('json').dumps(decode(set_fields(self.text, dict(enumerate(changes)))))"
+            " if any(changes) else None"
+        ),
+        tests=(
+            "tests/integration/test_framework_text.py::test_only_our_fields_change_and_every_other_byte_stays",
+        ),
+    ),
+    Mutant(
+        "the name of an execution",
+        "it is as long as the task's id makes it",
+        f"{_LAYER}/aws/executions.py",
+        old="[: MAX_NAME - len(suffix)] + suffix",
+        new=" + suffix",
+        tests=(f"{_FENCING}::test_the_longest_task_id_makes_a_name_that_step_functions_takes",),
+    ),
+    Mutant(
+        "the age of a claim",
+        "one that is dated ahead is young until its date comes",
+        f"{_LAYER}/tasks/claims.py",
+        old="abs(age) < STARTING",
+        new="age < STARTING",
+        tests=(f"{_FENCING}::test_a_claim_that_is_dated_ahead_and_whose_starter_died_is_retried_and_swept",),
+    ),
+    Mutant(
+        "the executions of a renamed stack",
+        "a right that the role does not have is an outage",
+        f"{_LAYER}/aws/executions.py",
+        old="if self._is_foreign(execution_arn) and",
+        new="if not execution_arn and",
+        tests=(f"{_FENCING}::test_an_execution_of_a_stack_that_was_renamed_is_unknown",),
+    ),
+    Mutant(
+        "what is paid for once",
+        "something stands between an item and its staging",
+        f"{_LAYER}/steps/generate.py",
+        old="""        version = self._free_version(item)  # first: nothing delays the staging
+        draft = self._draft(item, concept).model_dump(mode="json")
+""",
+        new="""        draft = self._draft(item, concept).model_dump(mode="json")
+        version = self._free_version(item)
+""",
+        tests=(f"{_ONCE}::test_nothing_stands_between_a_generated_item_and_its_staging",),
+    ),
+    Mutant(
+        "what is paid for once",
+        "items are counted again if their COMMIT was not answered",
+        f"{_LAYER}/tasks/attempts.py",
+        old="    AND pg_xact_status(CAST(CAST(:earlier AS text) AS xid8)) IS DISTINCT FROM 'committed'\n",
+        new="    AND coalesce(:earlier, '') IS NOT NULL\n",
+        tests=(f"{_ONCE}::test_items_are_counted_once_if_the_commit_is_not_answered",),
+    ),
+    Mutant(
+        "the words of the command",
+        "an error of the cloud is a traceback",
+        "tools/roadmap_command/interface.py",
+        old='if not type(error).__module__.startswith("botocore."):',
+        new="if True:",
+        tests=("tests/unit/test_command_errors.py::test_an_error_is_one_line_and_a_code",),
     ),
 )

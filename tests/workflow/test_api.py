@@ -141,9 +141,6 @@ def test_the_status_lists_failed_items_with_their_reasons(machine: Machine, api:
     assert machine.wait(answer.body["execution_arn"])["status"] == "SUCCEEDED"
 
 
-# The outcome waits for a saver that is blocked while it holds the lock of the roadmap: 89 s to more than
-# 240 s were seen. Until the cause of that wait is known, this test does not decide about a merge.
-@pytest.mark.nightly
 def test_a_stopped_execution_is_recorded_by_its_event_and_completed_by_one_retry(
     machine: Machine, api: Api
 ) -> None:
@@ -167,8 +164,6 @@ def test_a_stopped_execution_is_recorded_by_its_event_and_completed_by_one_retry
     machine.require_invariants()
 
 
-# As above: it stops a run whose saver is blocked.
-@pytest.mark.nightly
 def test_items_that_are_saved_after_the_end_of_the_execution_are_reported_by_a_retry(
     machine: Machine, api: Api
 ) -> None:

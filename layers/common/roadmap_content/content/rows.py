@@ -40,9 +40,11 @@ def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType,
 
 COMPLETE = text(
     "SELECT c.concept_id FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id) WHERE "
-    + " AND ".join(
-        f"EXISTS ({kind.item_sql.replace(':concept_id', 'c.concept_id')})" for kind in CONTENT_KINDS.values()
-    )
+    "EXISTS (SELECT FROM tutorial_metadata t WHERE t.roadmap_id = :roadmap_id "
+    "AND t.concept_id = c.concept_id AND t.content_status = 'completed') AND "
+    "EXISTS (SELECT FROM resource_recommendation_metadata t WHERE t.roadmap_id = :roadmap_id "
+    "AND t.concept_id = c.concept_id) AND "
+    "EXISTS (SELECT FROM quiz_metadata t WHERE t.roadmap_id = :roadmap_id AND t.concept_id = c.concept_id)"
 )
 
 
@@ -77,6 +79,11 @@ def row_ids(current: Mapping[ContentType, Mapping[str, Row]], items: Collection[
         if row is not None:
             found[item] = row[CONTENT_KINDS[item.content_type].id_field]
     return found
+
+
+def unreplaced(current: Mapping[ContentType, Mapping[str, Row]], replaces: Mapping[Item, str]) -> list[Item]:
+    """The items whose current row still has the id that was to be replaced. No I/O."""
+    return [item for item, row_id in row_ids(current, replaces).items() if row_id == replaces[item]]
 
 
 def current_row(connection: Connection, roadmap_id: str, item: Item) -> dict[str, Any] | None:

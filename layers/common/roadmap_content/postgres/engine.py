@@ -24,9 +24,11 @@ from .driver import Connection
 from .tls import verifying_context
 
 STATEMENT_TIMEOUT = 30
-LOCK_TIMEOUT = 10
+LOCK_TIMEOUT = 3
 CONNECT_TIMEOUT = 5
 """In seconds. A socket waits a little longer than the statement timeout, so that the server reports it first.
+The lock timeout is short, because a saver that waits for a lock keeps those that it has: the transaction is
+rolled back and tried again, and in between it is the others' turn.
 """
 
 

@@ -47,7 +47,7 @@ DRIFT_INTERVAL = timedelta(minutes=15)
 """The interval in which a scheduled sweep compares a finished task with the tables."""
 
 TASK_SECONDS = 12.0
-"""The time limit per task. A sweep with less time left starts no further task."""
+"""The time limit per task of a sweep. A sweep with less time left starts no further task."""
 
 STARTING_SECONDS = 60.0
 """The share of a sweep's time for starting what is due."""
@@ -135,7 +135,9 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         again = task_id in refused
         checked += not again
         try:
-            repair = _reconcile_task(services, task_id, request, deadline.within(TASK_SECONDS))
+            # An event has one task, and all the time: a saver of the run may still hold the roadmap.
+            limit = deadline if request.detail is not None else deadline.within(TASK_SECONDS)
+            repair = _reconcile_task(services, task_id, request, limit)
         except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
             refused[task_id] = named(unnamed)
             if isinstance(unnamed, RoadmapLockedError) and not again:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ..content.kind import Row
-from ..content.rows import current_rows, row_ids
+from ..content.rows import current_rows, unreplaced
 from ..contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ..errors import (
     ContentError,
@@ -283,9 +283,9 @@ def _stand(
     if task.status == "cancelled":
         run_end = RunEnd(error=_CANCELLED, started_at=run_end.started_at)
     scope, replaces = read_scope(connection, task.task_id, attempt)
-    unreplaced = [item for item, row_id in row_ids(rows, replaces).items() if row_id == replaces[item]]
-    failures = _account(connection, task.task_id, attempt, missing, unreplaced, scope, run_end)
-    failed = count_by_type([*filter(scope.includes, missing), *unreplaced])
+    not_replaced = unreplaced(rows, replaces)
+    failures = _account(connection, task.task_id, attempt, missing, not_replaced, scope, run_end)
+    failed = count_by_type([*filter(scope.includes, missing), *not_replaced])
     changed = []
     projected = framework.project(rows) if project else None
     if projected is not None:

@@ -125,17 +125,30 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> G
         failed=len(failures),
     )
     if failures or report.generated:
-        transact(services.engine, lambda connection: _record(connection, request, report, failures), deadline)
+        _record(request, report, failures, services, deadline)
     return report
 
 
 def _record(
-    connection: Connection, request: BatchRequest, report: GenerateReport, failures: Sequence[Failure]
+    request: BatchRequest,
+    report: GenerateReport,
+    failures: Sequence[Failure],
+    services: Services,
+    deadline: Deadline,
 ) -> None:
-    plan = request.plan
-    record_failures(connection, plan.task_id, plan.attempt, failures)
-    if report.generated:
-        add_generated(connection, plan.task_id, plan.attempt, report.content_type, report.generated)
+    subject = request.plan.task_id, request.plan.attempt
+    earlier: str | None = None
+
+    def record(connection: Connection) -> None:
+        nonlocal earlier
+        record_failures(connection, *subject, failures)
+        if report.generated:
+            counted = add_generated(
+                connection, *subject, report.content_type, report.generated, earlier=earlier
+            )
+            earlier = counted or earlier
+
+    transact(services.engine, record, deadline)
 
 
 def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Concept]) -> BatchContext:
@@ -229,7 +242,7 @@ class _Preparation:
 
     def _generate(self, item: Item, concept: Concept) -> None:
         self._require_not_cancelled()
-        version = self._free_version(item)  # before: nothing stands between what is made and its staging
+        version = self._free_version(item)  # first: nothing delays the staging
         draft = self._draft(item, concept).model_dump(mode="json")
         content = self._kind.check(
             {self._kind.id_field: self._new_id(item)} | draft | self._kind.complete(draft, version)

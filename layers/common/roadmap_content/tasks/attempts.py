@@ -5,7 +5,7 @@ planned = saved + failed, for each content type.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -54,12 +54,9 @@ def recovery_actor(recovery_id: str) -> str:
     return f"recovery:{recovery_id}"
 
 
-# Guarantees: one row per attempt. An earlier attempt without a recorded outcome ends here.
+# Guarantees: one row per attempt.
 OPEN = text("""
-WITH superseded AS (
-    UPDATE content_attempts SET ended_at = timezone('utc', now()), outcome = 'superseded', step = 'ended'
-    WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL
-), planned_automatically AS (
+WITH planned_automatically AS (
     DELETE FROM content_automatic_attempts WHERE task_id = :task_id
 )
 INSERT INTO content_attempts
@@ -69,6 +66,11 @@ VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_co
 ON CONFLICT (task_id, attempt) DO NOTHING
 """)
 
+UNRECORDED = text("""
+SELECT attempt FROM content_attempts
+WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL ORDER BY attempt
+""")
+
 # The first plan counts: a repeated plan after a crash may contain fewer items.
 RECORD_PLAN = text("""
 UPDATE content_attempts SET step = 'working', planned = coalesce(planned, CAST(:planned AS json)),
@@ -76,11 +78,15 @@ UPDATE content_attempts SET step = 'working', planned = coalesce(planned, CAST(:
 WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 """)
 
+# Promises: counted once, also if the COMMIT of `earlier` was never answered. Where that transaction is still
+# under way, the row is waited for, and the condition is evaluated again.
 ADD_GENERATED = text("""
 UPDATE content_attempts SET generated = CAST(
     CAST(coalesce(generated, :zeros) AS jsonb) || jsonb_build_object(CAST(:content_type AS text),
         coalesce(CAST(generated ->> :content_type AS integer), 0) + CAST(:count AS integer)) AS json)
 WHERE task_id = :task_id AND attempt = :attempt
+    AND pg_xact_status(CAST(CAST(:earlier AS text) AS xid8)) IS DISTINCT FROM 'committed'
+RETURNING CAST(pg_current_xact_id() AS text)
 """)
 
 # The tokens of an attempt are those of the task minus those of its other attempts.
@@ -180,6 +186,11 @@ def open_attempt(
     )
 
 
+def unrecorded_attempts(connection: Connection, task_id: str, before: int) -> Sequence[int]:
+    """The attempts below number `before` without a recorded outcome."""
+    return connection.scalars(UNRECORDED, {"task_id": task_id, "attempt": before}).all()
+
+
 def record_plan(
     connection: Connection,
     task_id: str,
@@ -220,10 +231,18 @@ def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scop
 
 
 def add_generated(
-    connection: Connection, task_id: str, attempt: int, content_type: ContentType, count: int
-) -> None:
-    """Add to the numbers of generated items of an attempt."""
-    connection.execute(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    content_type: ContentType,
+    count: int,
+    earlier: str | None,
+) -> str | None:
+    """Add to the numbers of generated items of an attempt; return the id of the transaction.
+
+    `earlier` is the id that an earlier try returned: if its COMMIT succeeded, nothing is added again.
+    """
+    transaction_id: str | None = connection.scalar(
         ADD_GENERATED,
         {
             "task_id": task_id,
@@ -231,16 +250,23 @@ def add_generated(
             "content_type": content_type,
             "count": count,
             "zeros": json.dumps(_NOTHING),
+            "earlier": earlier,
         },
     )
+    return transaction_id
 
 
 def close_attempt(
-    connection: Connection, task_id: str, attempt: int, failed: Mapping[ContentType, int]
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    failed: Mapping[ContentType, int],
+    outcome: str | None = None,
 ) -> None:
     """Complete an attempt's row from the tables.
 
-    `failed` counts the items of the attempt's scope that are missing, or not replaced, at its end.
+    `failed` counts the items of the attempt's scope that are missing, or not replaced, at its end. `outcome`
+    is the task's status by default.
 
     If it is called again after the tables have changed, the row is updated.
     """
@@ -254,7 +280,7 @@ def close_attempt(
         {
             "task_id": task_id,
             "attempt": attempt,
-            "outcome": found.status,
+            "outcome": outcome or found.status,
             "planned": json.dumps(planned),
             "saved": json.dumps(saved),
             "failed": json.dumps(failed_of_plan),

@@ -9,18 +9,31 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from ..aws.executions import Executions, ExecutionState
+from ..content.rows import current_rows, unreplaced
 from ..errors import (
     AtWorkElsewhereError,
     ClaimRefusedError,
+    InvalidFrameworkError,
     NotAtContentStageError,
+    RoadmapNotFoundError,
     StaleAttemptError,
     TaskCancelledError,
 )
 from ..events import attempt_started, record_events
+from ..items import ContentType, count_by_type
 from ..postgres.transactions import transact
+from ..roadmaps.metadata import load_framework
 from ..runtime.deadline import Deadline
 from ..services import Services
-from .attempts import CONSOLE, AttemptStart, Cause, open_attempt
+from .attempts import (
+    CONSOLE,
+    AttemptStart,
+    Cause,
+    close_attempt,
+    open_attempt,
+    read_scope,
+    unrecorded_attempts,
+)
 from .ownership import why_not_startable
 from .task import Task, claim_row, read_product_work, read_task
 
@@ -126,6 +139,7 @@ def _take(
             raise refusal
         claimed = claim_row(connection, task.task_id, task.attempt, execution_arn)
         if claimed:
+            _close_superseded(connection, task)
             open_attempt(connection, task.task_id, task.attempt + 1, execution_arn, start, redrive_count)
             started = attempt_started(
                 task.task_id, task.roadmap_id, task.attempt + 1, start.actor, str(start.cause)
@@ -139,6 +153,27 @@ def _take(
         return now
 
     return transact(services.engine, take, deadline)
+
+
+def _close_superseded(connection: Connection, task: Task) -> None:
+    """Complete the rows of earlier attempts whose outcome was never recorded, with the counts of now."""
+    unrecorded = unrecorded_attempts(connection, task.task_id, task.attempt + 1)
+    if not unrecorded:
+        return
+    for attempt in unrecorded:
+        close_attempt(connection, task.task_id, attempt, _failed(connection, task, attempt), "superseded")
+
+
+def _failed(connection: Connection, task: Task, attempt: int) -> dict[ContentType, int]:
+    """The numbers of items of an attempt that are not saved, or not replaced, now."""
+    scope, replaces = read_scope(connection, task.task_id, attempt)
+    try:
+        framework = load_framework(connection, task.roadmap_id, task.user_id)
+    except (RoadmapNotFoundError, InvalidFrameworkError):
+        return dict.fromkeys(ContentType, 0)  # as in the outcome of a task without a readable framework
+    rows = current_rows(connection, task.roadmap_id or "")
+    missing = framework.missing({content_type: frozenset(found) for content_type, found in rows.items()})
+    return count_by_type([*filter(scope.includes, missing), *unreplaced(rows, replaces)])
 
 
 def claim_to_record(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:

@@ -1,0 +1,60 @@
+"""What is generated is paid for: it is staged at once, and counted once."""
+
+from typing import Any
+
+from sqlalchemy import event
+
+from roadmap_content.contracts import BatchRequest
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.items import ContentType
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.generate import generate_content
+from tests.factories import bundle_of, concept_ids
+from tests.faults.commits import Commits, How, Strike, When
+from tests.integration.pipeline import Pipeline, services_for
+
+IDS = concept_ids(1)
+
+
+def planned(pipeline: Pipeline) -> BatchRequest:
+    """The batch of a run that has one tutorial to generate."""
+    bundle = bundle_of(IDS)
+    del bundle["content"][0]["tutorial"]
+    pipeline.load(bundle)
+    requests = pipeline.requests(pipeline.plan())
+    (request,) = (request for request in requests if request.batch.content_type is ContentType.TUTORIAL)
+    return request
+
+
+def test_nothing_stands_between_a_generated_item_and_its_staging(pipeline: Pipeline) -> None:
+    """Whatever did would be time in which a killed process loses what was paid for."""
+    request = planned(pipeline)
+    happened: list[str] = []
+
+    class Noting(OfflineGenerator):
+        def generate(self, *arguments: Any) -> Any:
+            draft = super().generate(*arguments)
+            happened.append("generated")
+            return draft
+
+    pipeline.services.generator = Noting()
+    pipeline.bucket._client.meta.events.register(  # noqa: SLF001 - every request, whoever sends it
+        "before-call.s3", lambda params, **_: happened.append(f"{params['method']} {params['url_path']}")
+    )
+    event.listen(pipeline.engine, "begin", lambda _: happened.append("transaction"))
+    generate_content(request, pipeline.services, Deadline.after(30))
+    after = happened[happened.index("generated") + 1]
+    assert after.startswith("PUT ")
+    assert "/staged/" in after
+
+
+def test_items_are_counted_once_if_the_commit_is_not_answered(pipeline: Pipeline, database_url: str) -> None:
+    request = planned(pipeline)
+    aside = services_for(database_url).engine
+    commits = Commits(pipeline.engine, aside)
+    last = 4  # after the context, the lock, the question whether to go on, and the release of the lock
+    with commits.struck(Strike(last, When.AFTER, How.CONNECTION)):
+        generate_content(request, pipeline.services, Deadline.after(30))
+    (attempt,) = pipeline.rows("SELECT generated FROM content_attempts")
+    aside.dispose()
+    assert attempt["generated"] == {"tutorial": 1, "resources": 0, "quiz": 0}
