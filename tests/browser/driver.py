@@ -14,13 +14,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 from checks.console.machine import chromium
 from checks.console.types import HERE
 from checks.npm import npm_packages
-from local_stack.builds import REPOSITORY
 
 DEADLINE_MS = 60_000
 """Of anything that is awaited: a limit for a machine under load, not an expectation."""
-
-SEEN = REPOSITORY / ".local" / "console"
-"""Where the pictures of what the tests saw are written, for a person to look at."""
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -69,11 +65,6 @@ class Console:
         return [
             f"{each['id']}: {node['html'][:200]}" for each in found["violations"] for node in each["nodes"]
         ]
-
-    def picture(self, name: str) -> None:
-        """Write a picture of the whole page as it is."""
-        SEEN.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=SEEN / f"{name}.png", full_page=True)
 
     def overflow(self) -> int:
         """By how many pixels the page is wider than its window."""

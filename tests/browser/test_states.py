@@ -47,7 +47,6 @@ def test_every_view_is_accessible_and_fits(browser: Browser, fake: str, look: Lo
             console.settled()
             if name == "task-with-drawer":
                 console.page.locator(".drawer .item .facts").first.wait_for()
-            console.picture(f"{name}-{look}")
             if faults := console.axe():
                 found[name] = faults
             if console.overflow() > 0:
@@ -61,14 +60,12 @@ def test_dialogs_are_accessible_and_fit(browser: Browser, fake: str, look: Look)
         console.open(TASK, token_of("operator"))
         console.page.locator(".task-actions .primary").click()
         console.page.locator("dialog .tiles").wait_for()
-        console.picture(f"retry-{look}")
         assert console.axe() == []
         console.page.keyboard.press("Escape")
         expect(console.page.locator("dialog")).to_have_count(0)
         console.open("/failures")
         console.page.locator(".group-actions .primary").first.click()
         console.page.locator("dialog .tiles").wait_for()
-        console.picture(f"heal-{look}")
         assert console.axe() == []
         assert console.overflow() == 0
 

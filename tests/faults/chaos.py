@@ -2,9 +2,11 @@
 check.
 
 Uses the whole local stack: the real template, state machine, handlers, HTTP API and events, each function in
-separate processes, and PostgreSQL with fsync. After the faults follow one sweep of Reconcile and one retry of
-each task. Then the oracle checks the invariants of each task, and every row is compared with the staged
-content.
+separate processes, and PostgreSQL with fsync. Beside the kills, backends of PostgreSQL are stopped for
+seconds, idle sessions hold roadmaps, a trigger refuses rows with an SQLSTATE of its own, and some tasks hold
+what Python does not decode. After the faults follow one sweep of Reconcile and one retry of each task; beside
+some of the retries comes a redrive. Then the oracle checks the invariants of each task, and every row is
+compared with the staged content.
 
 The cloud is ministack instead of AWS. Its waits between retries are a hundredth of the configured ones. The
 minute after which the sweep counts an attempt as never started is simulated by changing `updated_at`.
@@ -16,6 +18,7 @@ import logging
 import os
 import random
 import secrets
+import signal
 import sys
 import tempfile
 import threading
@@ -23,6 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +34,8 @@ from typing import Any
 import psutil
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from sqlalchemy import text
+from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack
@@ -39,6 +44,7 @@ from roadmap_command.load import load_bundle
 from roadmap_command.target import Target
 from roadmap_content.aws.executions import Executions
 from roadmap_content.bundle import read_bundle
+from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.deadline import Deadline
 from tests.factories import bundle_of, concept_ids
 from tests.faults.oracle import LOOK_AT_ONE_OF_MANY, TYPES, Broken, Log, Oracle
@@ -61,6 +67,29 @@ STORM_SECONDS = 300
 
 OUTAGE_SECONDS = 1.5
 """Duration of an outage of a function's processes: every retry of the current work fails."""
+
+HOLD_SECONDS = 4.0
+"""How long a backend is stopped, or a roadmap held: longer than a lock is waited for."""
+
+# Refuses the rows of one item in fifty, as a rule of the product would.
+REFUSE = """
+CREATE FUNCTION strike() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF mod(abs(hashtext(NEW.concept_id)), 50) = 0 THEN
+        RAISE EXCEPTION 'no' USING ERRCODE = 'U0001';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER strike BEFORE INSERT ON quiz_metadata FOR EACH ROW EXECUTE FUNCTION strike()
+"""
+
+# What the product may have written into every seventh task.
+UNDECODABLE = """
+UPDATE roadmap_tasks SET failed_concepts = CAST(repeat('9', 5000) AS json),
+    execution_summary = CAST(repeat('9', 5000) AS json), user_request = CAST(repeat('9', 5000) AS json),
+    created_at = '-infinity'
+WHERE task_id = :task_id
+"""
 
 _POLL_SECONDS = 0.4
 _NEVER_STARTED_SECONDS = 5.0
@@ -153,7 +182,9 @@ class Soak:
         """Faults, a pause, one sweep, one retry per task; returns every failed check."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
+                self._execute(REFUSE)
                 self._storm(pool)
+                self._execute("DROP FUNCTION strike CASCADE")
                 self._sweep()
                 self._prepare_oracles()
                 broken = [*self._held(pool, "after the sweep", lambda oracle: oracle.at_any_time())]
@@ -173,6 +204,7 @@ class Soak:
 
     def _storm(self, pool: ThreadPoolExecutor) -> None:
         futures = [pool.submit(self._first_run, each) for each in self._subjects]
+        holders: list[threading.Thread] = []
         over = threading.Event()
         watcher = threading.Thread(target=self._watch, args=("storm", futures, over))
         watcher.start()
@@ -182,13 +214,15 @@ class Soak:
             while not over.wait(0.05) and time.monotonic() < ends_at:
                 if sum(future.done() for future in futures) >= strike_at:
                     strike_at += self._chance.expovariate(1 / TASKS_PER_STRIKE)
-                    self._strike()
+                    self._strike(holders)
         finally:
             watcher.join()
+            for holder in holders:
+                holder.join()
         _raise_first(futures)
 
-    def _strike(self) -> None:
-        match self._chance.randrange(10):
+    def _strike(self, holders: list[threading.Thread]) -> None:
+        match self._chance.randrange(14):
             case 0 | 1:
                 self._database.kill()
                 self._database.start_again()
@@ -200,9 +234,39 @@ class Soak:
                     for worker in self._workers():
                         self._kill(worker)
                     time.sleep(0.05)
+            case 3 | 4:
+                holders.append(threading.Thread(target=self._stop_a_backend))
+                holders[-1].start()
+            case 5 | 6:
+                each = self._chance.choice(self._subjects)
+                holders.append(threading.Thread(target=self._hold_a_roadmap, args=(each,)))
+                holders[-1].start()
             case _:
                 if workers := self._workers():
                     self._kill(self._chance.choice(workers))
+
+    def _stop_a_backend(self) -> None:
+        """Stop the backend of some function for a while: nothing is refused, and nothing answered."""
+        busy = (
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'roadmap-content' AND state <> 'idle'"
+            " AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1"
+        )
+        with suppress(DBAPIError, ProcessLookupError):
+            pid = self._scalar(busy)
+            if pid:
+                os.kill(pid, signal.SIGSTOP)
+                self.counts["backends of PostgreSQL stopped for a while"] += 1
+                time.sleep(HOLD_SECONDS)
+                os.kill(pid, signal.SIGCONT)
+
+    def _hold_a_roadmap(self, each: Subject) -> None:
+        """Hold a roadmap for a while, as a session that is idle in a transaction."""
+        engine = create_engine(self._stack.database_url, poolclass=NullPool)
+        with suppress(DBAPIError), engine.begin() as connection:
+            lock = text("SELECT 1 FROM roadmap_metadata WHERE roadmap_id = :id FOR UPDATE")
+            if connection.execute(lock, {"id": each.bundle["roadmap"]["roadmap_id"]}).first():
+                self.counts["roadmaps held for a while"] += 1
+                time.sleep(HOLD_SECONDS)
 
     def _workers(self) -> list[psutil.Process]:
         return [
@@ -220,6 +284,13 @@ class Soak:
 
     def _first_run(self, each: Subject) -> None:
         load_bundle(read_bundle(each.bundle), self._target.engine, self._target.bucket, self._deadline)
+        if self._subjects.index(each) % 7 == 3:
+            transact(
+                self._target.engine,
+                lambda connection: connection.execute(text(UNDECODABLE), {"task_id": each.task_id}),
+                self._deadline,
+            )
+            self.counts["tasks with undecodable rows"] += 1
         attempt = self._begin(each)
         self.counts["first runs that ended " + self._follow(each, attempt)] += 1
 
@@ -278,16 +349,38 @@ class Soak:
         _raise_first(futures)
 
     def _retry_once(self, each: Subject) -> None:
-        """Retry once. Repeats the request if the API was too busy to accept it."""
+        """Retry once. Repeats the request if the API was too busy to accept it.
+
+        For every third task a redrive comes at the same time: at most one of the two starts an attempt.
+        """
+        redrive: threading.Thread | None = None
+        redriven: list[Answer | None] = []
+        if self._subjects.index(each) % 3 == 0:
+            redrive = threading.Thread(target=lambda: redriven.append(self._retry(each, checkpoint=True)))
+            redrive.start()
         for _ in self._tries(f"the API to take the retry of {each.task_id}"):
             answer = self._retry(each)
             if answer is None or answer.status != 429:
                 break
+        if redrive is not None:
+            redrive.join()
+            answer = self._one_of_both(each, answer, redriven[0])
         if answer is None or answer.status not in (200, 202):
             raise PromiseBrokenError(f"the retry of {each.task_id} was answered {answer}")
         self.counts[f"retries answered {answer.status}"] += 1
         if answer.status == 202:
             self.counts["retries that ended " + self._follow(each, answer.body["attempt"])] += 1
+
+    def _one_of_both(self, each: Subject, retried: Answer | None, redriven: Answer | None) -> Answer | None:
+        """The answer that counts, of a retry and of a redrive of the same task."""
+        if redriven is None or redriven.status != 202:
+            return retried
+        self.counts["redrives that were quicker than a retry"] += 1
+        if retried is None or retried.status != 202:
+            return redriven
+        if retried.body["attempt"] == redriven.body["attempt"]:
+            raise PromiseBrokenError(f"{each.task_id}: a retry and a redrive were both accepted")
+        return max(retried, redriven, key=lambda answer: answer.body["attempt"])
 
     # The checks.
 
@@ -367,11 +460,11 @@ class Soak:
         target: Target = self._own.target
         return target
 
-    def _retry(self, each: Subject) -> Answer | None:
-        """Request a retry; `None` if there was no response."""
+    def _retry(self, each: Subject, *, checkpoint: bool = False) -> Answer | None:
+        """Request a retry, or a redrive; `None` if there was no response."""
         api: Api = self._target.api(each.user_id)
         try:
-            return api.retry(each.task_id)
+            return api.retry(each.task_id, force_checkpoint=str(checkpoint).lower())
         except (OSError, http.client.HTTPException, json.JSONDecodeError):  # urllib's URLError is an OSError
             return None
 

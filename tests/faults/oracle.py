@@ -184,6 +184,11 @@ class Oracle:
         self._seen_attempt = 0
         self._others = self.look().others
 
+    def forget_attempts(self) -> None:
+        """The database was restored from before the first attempt: their numbers begin again."""
+        self._seen_claims, self._seen_attempt = {}, 0
+        self._log.recorded.clear()
+
     def require(self, *broken: Iterable[Broken]) -> None:
         """Raise if an invariant is broken.
 

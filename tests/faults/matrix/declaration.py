@@ -44,6 +44,7 @@ class Fault(StrEnum):
     LOCK_TIMEOUT = "lock timeout"
     STATEMENT_TIMEOUT = "statement timeout"
     IDLE_HOLDER = "idle session holds the row"
+    LOCKED_ROADMAP = "idle session holds the roadmap"
     DISK_FULL = "disk full"
     READ_ONLY = "read-only"
     STALLED = "server process stopped (SIGSTOP)"
@@ -56,6 +57,8 @@ class Fault(StrEnum):
     LARGE_RESULT = "result too large"
     STOPPED = "execution stopped"
     TIMED_OUT = "execution timed out"
+    REDRIVEN = "redriven beside a retry"
+    RESTORED = "database restored"
 
 
 class Cell(NamedTuple):
@@ -93,6 +96,8 @@ _DATABASE = (
     Fault.LOCK_TIMEOUT,
     Fault.STATEMENT_TIMEOUT,
     Fault.IDLE_HOLDER,
+    Fault.LOCKED_ROADMAP,
+    Fault.RESTORED,
     Fault.DISK_FULL,
     Fault.READ_ONLY,
     Fault.STALLED,
@@ -113,6 +118,17 @@ IMPOSSIBLE: Mapping[Cell, str] = {
         Step.GENERATE, Fault.DEADLOCK
     ): "It writes to one table alone, its rows sorted: no two of ours can cross.",
     Cell(Step.GENERATE, Fault.SERIALIZATION): "It changes no row that another session changes.",
+    **{
+        Cell(step, Fault.LOCKED_ROADMAP): "It locks no roadmap."
+        for step in (Step.PLAN, Step.GENERATE, Step.AWAIT_REDRIVE, Step.RETRY)
+    },
+    Cell(Step.SAVE, Fault.LOCKED_ROADMAP): "The row of its idle holder is the roadmap's.",
+    **{
+        Cell(
+            step, Fault.RESTORED
+        ): "The row does not name its attempt then: as when it is invoked again an hour later."
+        for step in MACHINE
+    },
     Cell(Step.SAVE, Fault.UNDECODABLE): "It reads no JSON and no timestamp of the product.",
     Cell(Step.SAVE, Fault.KILLED_BETWEEN): "It has one commit.",
     Cell(Step.FINALIZE, Fault.KILLED_BETWEEN): "With a plan, it has one commit.",
@@ -120,10 +136,11 @@ IMPOSSIBLE: Mapping[Cell, str] = {
     **{
         Cell(step, fault): _NO_STATE
         for step in (Step.RETRY, Step.RECONCILE)
-        for fault in (Fault.STOPPED, Fault.TIMED_OUT)
+        for fault in (Fault.STOPPED, Fault.TIMED_OUT, Fault.REDRIVEN)
     },
     Cell(Step.START, Fault.STOPPED): "An execution that is stopped as soon as it is started: Plan's cell.",
     Cell(Step.START, Fault.TIMED_OUT): "It has begun then: Plan's cell.",
+    Cell(Step.START, Fault.REDRIVEN): "It has begun then: Plan's cell.",
     Cell(Step.PLAN, Fault.LARGE_PAYLOAD): "Its input is a task's id and an attempt.",
     Cell(Step.PLAN, Fault.LARGE_RESULT): _SMALL,
     **{Cell(step, Fault.LARGE_PAYLOAD): _CONSTANT for step in (Step.GENERATE, Step.SAVE, Step.AWAIT_REDRIVE)},

@@ -177,7 +177,8 @@ def exception(play: Play) -> Iterator[None]:
 )
 def timeout(play: Play) -> Iterator[None]:
     """The network drops all packets."""
-    with Hang(play.line.database):
+    # Only one of Generate's batches has something to generate, and any of them may come first.
+    with Hang(play.line.database, play.invocations if play.cell.step is Step.GENERATE else 1):
         yield
 
 
@@ -477,6 +478,23 @@ def idle_holder(play: Play) -> Iterator[None]:
 
 
 @injects(
+    Fault.LOCKED_ROADMAP,
+    *(Step.FINALIZE, Step.RECONCILE),
+    what="a session is idle in a transaction that holds the roadmap, until the run is over",
+)
+def locked_roadmap(play: Play) -> Iterator[None]:
+    """A person looks at the roadmap with FOR UPDATE, and goes for lunch."""
+    lock = text("SELECT 1 FROM roadmap_metadata WHERE roadmap_id = :id FOR UPDATE")
+    with play.rig.session() as connection:
+
+        def hold() -> None:
+            connection.execute(lock, {"id": play.roadmap_id})
+
+        with Gather(play.line.database, on_all=hold), _answering(play, "55P03"):
+            yield
+
+
+@injects(
     Fault.SERIALIZATION,
     *(step for step in DATABASE if step is not Step.GENERATE),
     what="REPEATABLE READ, and another session changes the row meanwhile (40001)",
@@ -678,7 +696,12 @@ def large_event(play: Play) -> Iterator[None]:
 )
 def stopped(play: Play) -> Iterator[None]:
     """The step finishes after the execution was stopped."""
+    with _stopped_at_work(play):
+        yield
 
+
+@contextmanager
+def _stopped_at_work(play: Play) -> Iterator[None]:
     def stop() -> None:
         play.rig.stepfunctions.stop_execution(executionArn=play.running())
         play.await_recorded()
@@ -704,6 +727,44 @@ def timed_out(play: Play) -> Iterator[None]:
 
     with play.rig.events(), play.redefined(bound), Gather(play.line.database, play.invocations, on_all=wait):
         yield
+
+
+@injects(
+    Fault.REDRIVEN,
+    *MACHINE,
+    what="StopExecution while it is at work; then a retry and a redrive that read the same task",
+)
+def redriven(play: Play) -> Iterator[None]:
+    """Both have read before either claims: one starts an attempt, whichever it is."""
+    with _stopped_at_work(play):
+        yield
+    with (
+        Gather(play.rig.lines[Step.RETRY].database, 2, at_commit=True),
+        ThreadPoolExecutor(2) as pool,
+    ):
+        queries: list[dict[str, str]] = [{}, {"force_checkpoint": "true"}]
+        said = sorted(pool.map(lambda query: play.retry(**query), queries))
+    assert [answer[:3] for answer in said] == ["202", "409"], said
+    for answer in said:
+        play.also(answer)
+
+
+@injects(
+    Fault.RESTORED,
+    *(Step.RETRY, Step.RECONCILE),
+    what="the task's rows are those of a backup from before its first attempt",
+)
+def restored(play: Play) -> Iterator[None]:
+    """Step Functions and S3 keep what the rows have never heard of."""
+    for table in ("content_attempts", "content_failures", "content_task_failures"):
+        play.execute(f"DELETE FROM {table} WHERE task_id = :id", id=play.task_id)
+    play.execute(
+        "UPDATE roadmap_tasks SET status = 'pending', attempt = 0, execution_arn = NULL, completed_at = NULL,"
+        " failed_concepts = NULL, execution_summary = NULL, error_message = NULL WHERE task_id = :id",
+        id=play.task_id,
+    )
+    play.oracle.forget_attempts()
+    yield
 
 
 # StartExecution, called by the API.
