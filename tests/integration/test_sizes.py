@@ -5,13 +5,15 @@ import json
 import pytest
 from sqlalchemy import event
 
+from roadmap_content.api.item_map import MAX_CONCEPTS
+from roadmap_content.api.task_items import read_item_map
 from roadmap_content.contracts import BatchRequest
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.storage import bucket as storage
 from roadmap_content.storage.staging import MAX_STAGED
-from tests.factories import bundle_of, concept_ids, resources
+from tests.factories import USER, bundle_of, concept_ids, resources
 from tests.integration.pipeline import Pipeline
 
 IDS = concept_ids(3)
@@ -70,6 +72,17 @@ def test_an_answer_fits_whatever_the_ids_are(pipeline: Pipeline) -> None:
     assert len(json.dumps(json.dumps(status.model_dump(mode="json")))) < 4_000_000
     assert status.progress[ContentType.QUIZ].missing == 700
     assert [item.concept_id for item in status.failed_items[::3]] == ids[: -(-len(status.failed_items) // 3)]
+    seen: list[str] = []
+    cursor = None
+    while cursor is not None or not seen:
+        page = read_item_map(
+            pipeline.services, "t-1", USER, cursor, MAX_CONCEPTS, Deadline.after(30), with_stages=True
+        )
+        assert len(json.dumps(json.dumps(page.model_dump(mode="json")))) < 5_000_000
+        assert page.stages is not None
+        seen += [concept_id for stage in page.stages for m in stage.modules for concept_id, _ in m.concepts]
+        cursor = page.next_cursor
+    assert seen == ids
 
 
 def test_a_status_reads_the_failures_of_the_last_attempt_and_old_ones_expire(pipeline: Pipeline) -> None:

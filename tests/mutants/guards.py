@@ -319,8 +319,8 @@ MUTANTS = (
     Mutant(
         "the limits of size",
         "an answer has all failed items",
-        f"{_LAYER}/api/status.py",
-        old="if size > MOST_BYTES:",
+        f"{_LAYER}/api/sizes.py",
+        old="if before and size > MOST_BYTES:",
         new="if size < 0:",
         tests=(f"{_SIZES}::test_an_answer_fits_whatever_the_ids_are",),
     ),

@@ -1,7 +1,6 @@
 """The status of a task, computed from the content tables."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Annotated
@@ -17,6 +16,7 @@ from ..roadmaps.framework import missing_items
 from ..roadmaps.framework_cache import FrameworkCache
 from ..tasks.failures import failures_of_attempt
 from ..tasks.task import Task
+from .sizes import first_that_fit
 
 
 class Progress(Payload):
@@ -38,9 +38,7 @@ class FailedItem(Payload):
 
 
 MOST_ITEMS = 2_000
-MOST_BYTES = 3_000_000
-"""Limits of the list of failed items, because a Lambda response is limited to 6 MB. `progress` counts all
-items, including those not listed."""
+"""Limit of the list of failed items. `progress` counts all items, including those not listed."""
 
 
 class TaskStatus(Payload):
@@ -83,7 +81,11 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
             content_type: Progress(total=total, saved=total - count, missing=count)
             for content_type, count in counts.items()
         },
-        failed_items=list(_bounded(islice(_failed_items(missing, known), MOST_ITEMS))),
+        failed_items=list(
+            first_that_fit(
+                islice(_failed_items(missing, known), MOST_ITEMS), lambda item: item.model_dump(mode="json")
+            )
+        ),
         error_message=task.error_message,
         updated_at=task.updated_at.replace(tzinfo=UTC),
         completed_at=task.completed_at and task.completed_at.replace(tzinfo=UTC),
@@ -101,13 +103,3 @@ def _failed_items(missing: Sequence[Item], known: Mapping[Item, Failure]) -> Ite
                 error_code=failure.error_code,
                 reason=failure.reason,
             )
-
-
-def _bounded(items: Iterable[FailedItem]) -> Iterator[FailedItem]:
-    """The first items that fit into the answer. It is JSON inside of JSON: a backslash is sent twice."""
-    size = 0
-    for item in items:
-        size += len(json.dumps(json.dumps(item.model_dump(mode="json"))))
-        if size > MOST_BYTES:
-            return
-        yield item

@@ -15,6 +15,7 @@ from ..tasks.task import read_task
 from .cursors import decode_cursor, encode_cursor
 from .item_detail import ItemDetail, read_item
 from .item_map import ItemMap, ItemStates, item_map, item_states, unexplained
+from .sizes import first_that_fit
 from .task_detail import is_live
 
 
@@ -28,7 +29,7 @@ def read_item_map(
     *,
     with_stages: bool,
 ) -> ItemMap:
-    """Read the items of a page of `limit` concepts.
+    """Read the items of a page of at most `limit` concepts, as many as fit into an answer.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items.
@@ -47,8 +48,18 @@ def read_item_map(
     snapshot, failures, scope = transact(services.engine, read, deadline)
     concept_ids = list(snapshot.framework.nodes)
     start = 0 if key is None else _place(concept_ids, str(key[0]), int(key[1]))
-    page = range(start, min(start + limit, len(concept_ids)))
-    shown = concept_ids[page.start : page.stop]
+    framework = snapshot.framework
+    shown = list(
+        first_that_fit(
+            concept_ids[start : start + limit],
+            lambda concept_id: [
+                concept_id,
+                framework.concept(concept_id).name,
+                *framework.places[concept_id],
+            ],
+        )
+    )
+    page = range(start, start + len(shown))
     live = is_live(services, snapshot.task)
 
     def states(staged: frozenset[Item]) -> ItemStates:
