@@ -97,7 +97,7 @@ def test_a_task_without_missing_items_is_finalized_at_once_by_a_retry(pipeline: 
     assert executions(pipeline).started == []
 
     before = pipeline.task()
-    assert retry(pipeline).message == "nothing is missing"
+    assert retry(pipeline).message == "None of the requested items is missing"
     assert pipeline.task() == before
 
 

@@ -92,7 +92,7 @@ def test_one_retry_repairs_the_state_of_the_bug_report(machine: Machine, api: Ap
     assert sorted(row["concept_id"] for row in generated) == sorted(
         ids[20:]
     )  # only the items that were not staged
-    assert api.retry(machine.task_id).body["message"] == "nothing is missing"
+    assert api.retry(machine.task_id).body["message"] == "None of the requested items is missing"
 
 
 def test_two_simultaneous_retries_start_one_attempt(machine: Machine, api: Api) -> None:
