@@ -74,6 +74,8 @@ def test_every_added_permission_is_reported_as_unused(logical_id: str, action: s
     [
         ("SaveBatchFunction", "s3:GetObject", "*"),
         ("SaveBatchFunction", "s3:PutObject", "${ContentBucket.Arn}/*"),
+        ("SaveBatchFunction", "s3:PutObject", "arn:${AWS::Partition}:s3:::${ContentBucketName}/*"),
+        ("GenerateContentFunction", "s3:DeleteObject", "arn:${AWS::Partition}:s3:::${ContentBucketName}/*"),
         ("SaveBatchFunction", "kms:Decrypt", "arn:aws:kms:*:*:key/*"),
         ("TaskApiFunction", "states:StartExecution", "arn:aws:states:eu-central-1:1:stateMachine:other"),
         ("TaskApiFunction", "states:RedriveExecution", "arn:aws:states:eu-central-1:1:execution:*"),

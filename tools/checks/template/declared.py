@@ -70,11 +70,11 @@ def statements_of(role: Mapping[str, Any], resources: Mapping[str, Any]) -> Iter
             yield Statement(
                 statement["Effect"],
                 tuple(_listed(statement["Action"])),
-                tuple(_spelled(resource) for resource in _listed(statement["Resource"])),
+                tuple(_spelled(resource) for resource in _alternatives(statement["Resource"])),
             )
 
 
-def _alternatives(value: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - a part of a template
+def _alternatives(value: Any) -> Iterator[Any]:  # noqa: ANN401 - a part of a template
     """All possible values of a value or list, under any condition."""
     match value:
         case list():

@@ -56,15 +56,23 @@ RUNTIME = frozenset(
 WITHOUT_RESOURCE = frozenset(action for action in RUNTIME if not action.startswith("logs:"))
 """Actions that can only be allowed on `*`."""
 
-_KEYS = frozenset(f"${{ContentBucket.Arn}}/{prefix}/*" for prefix in ("manifests", "staged", "*/concepts"))
+_BUCKETS = ("${ContentBucket.Arn}", "arn:${AWS::Partition}:s3:::${ContentBucketName}")
+"""The bucket that the stack makes, and the given one."""
+
+
+def _below(*prefixes: str) -> frozenset[str]:
+    return frozenset(f"{bucket}/{prefix}/*" for bucket in _BUCKETS for prefix in prefixes)
+
+
+_KEYS = _below("manifests", "staged", "*/concepts")
 _STATES = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}"
 _EXECUTIONS = frozenset({_STATES + ":execution:${AWS::StackName}-save-content:*"})
 
 OWN: Mapping[str, frozenset[str]] = {
     "bedrock:InvokeModel": frozenset({"${ModelArns}"}),
     "events:PutEvents": frozenset({"${EventBusArn}"}),
-    "kms:Decrypt": frozenset({"${ContentKey.Arn}", "${SecretsKeyArn}"}),
-    "kms:GenerateDataKey": frozenset({"${ContentKey.Arn}"}),
+    "kms:Decrypt": frozenset({"${ContentKey.Arn}", "${ContentBucketKeyArn}", "${SecretsKeyArn}"}),
+    "kms:GenerateDataKey": frozenset({"${ContentKey.Arn}", "${ContentBucketKeyArn}"}),
     "logs:CreateLogStream": frozenset({"${FunctionLogs.Arn}"}),
     "logs:PutLogEvents": frozenset({"${FunctionLogs.Arn}"}),
     "rds-db:connect": frozenset(
@@ -72,10 +80,10 @@ OWN: Mapping[str, frozenset[str]] = {
             "arn:${AWS::Partition}:rds-db:${AWS::Region}:${AWS::AccountId}:dbuser:${DatabaseResourceId}/${DatabaseUser}"
         }
     ),
-    "s3:DeleteObject": frozenset({"${ContentBucket.Arn}/staged/*"}),
+    "s3:DeleteObject": _below("staged"),
     "s3:GetObject": _KEYS,
-    "s3:ListBucket": frozenset({"${ContentBucket.Arn}"}),
-    "s3:PutObject": _KEYS | {"${ContentBucket.Arn}/rejected/*"},
+    "s3:ListBucket": frozenset(_BUCKETS),
+    "s3:PutObject": _KEYS | _below("rejected"),
     "secretsmanager:GetSecretValue": frozenset({"${DatabaseSecretArn}", "${JwtSecretArn}"}),
     "sqs:GetQueueAttributes": frozenset({"${DeadLetters.Arn}"}),
     "sqs:SendMessage": frozenset({"${DeadLetters.Arn}"}),
@@ -87,8 +95,7 @@ OWN: Mapping[str, frozenset[str]] = {
         for machine in ("save-content", "recover-tasks")
     ),
 }
-"""The resources of this stack by service: one state machine, one bucket by prefixes, and those in parameters.
-"""
+"""The resources of this stack by service: a bucket by prefixes, state machines, and those in parameters."""
 
 
 def check_permissions(template: Template) -> Iterator[Finding]:
