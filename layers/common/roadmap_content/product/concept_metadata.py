@@ -13,9 +13,12 @@ from ..content.kind import Row
 from ..content.registry import CONTENT_KINDS
 from ..items import ContentType
 
+_TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
+"""The content types that the product's table has columns for. It does not know types that are added later."""
+
 _OF_TYPES = [
     column.format(content_type)
-    for content_type in ContentType
+    for content_type in _TYPES
     for column in ("{}_status", "{}_id", "{}_completed_at")
 ]
 _COLUMNS = ["roadmap_id", *_OF_TYPES, "overall_status", "all_content_completed_at"]
@@ -35,7 +38,7 @@ _KEPT = {
         f"known.{content_type}_status = 'completed' AND known.{content_type}_completed_at IS NOT NULL "
         f"THEN known.{content_type}_completed_at ELSE excluded.{content_type}_completed_at END"
     )
-    for content_type in ContentType
+    for content_type in _TYPES
 } | {
     "all_content_completed_at": (
         "CASE WHEN known.overall_status = 'completed' AND excluded.overall_status = 'completed' AND "
@@ -79,14 +82,14 @@ def concept_row(
     """A concept's row as it follows from the current rows of the content tables. Pure."""
     fields: dict[str, Any] = {"concept_id": concept_id, "roadmap_id": roadmap_id}
     completed_at = []
-    for content_type, kind in CONTENT_KINDS.items():
+    for content_type in _TYPES:
         row = current[content_type].get(concept_id)
         fields[f"{content_type}_status"] = "failed" if row is None else "completed"
-        fields[f"{content_type}_id"] = None if row is None else row[kind.id_field]
+        fields[f"{content_type}_id"] = None if row is None else row[CONTENT_KINDS[content_type].id_field]
         fields[f"{content_type}_completed_at"] = None if row is None else row["generated_at"]
         if row is not None:
             completed_at.append(row["generated_at"])
-    complete = len(completed_at) == len(CONTENT_KINDS)
+    complete = len(completed_at) == len(_TYPES)
     fields["overall_status"] = "completed" if complete else "partial_failed"
     fields["all_content_completed_at"] = max(filter(None, completed_at), default=None) if complete else None
     return fields
