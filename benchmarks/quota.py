@@ -1,17 +1,19 @@
 """`python -m benchmarks.quota`: generation at the edge of a model's quota.
 
-A server speaks Converse with the latency of a model and with quotas of requests and tokens a minute. Its
-minutes are short (`--minute`), and its latencies with them.
+A server speaks Converse with the latency of a model and with quotas of requests and tokens a minute. All
+waiting is in virtual time, which passes while every thread waits: the result does not depend on how fast
+this machine is.
 """
 
 import argparse
 import logging
 import threading
-import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, NamedTuple, Self
 
 import boto3
 from botocore.config import Config
@@ -43,25 +45,80 @@ from .result import Matrix, Result, Target, now, this_machine, versions
 
 ROADMAPS = (1, 10)
 CONCEPTS, BATCH = 30, 25
-MINUTE = 6.0
-"""Seconds that stand for a minute."""
+REQUESTS, TOKENS, BURST = 200, 1_000_000, 5.0
+"""A minute, and the seconds' worth of them that may be used at once."""
 
-REQUESTS, TOKENS = 200, 1_000_000
-LATENCY = 15.0
-"""Seconds of an answer, before they are shortened as the minute is; each answer's differs by a third."""
+LATENCY, ROUND_TRIP = 15.0, 0.05
+"""Seconds of an answer, each of which differs by up to a third, and of what is refused."""
 
 INVOCATION = 900.0
 ADAPTIVE, FIXED = "adaptive", "fixed"
 
 ABOUT = f"""
 Items of 1 and of 10 roadmaps of {CONCEPTS} concepts at once, in batches of {BATCH} with {PARALLEL} threads
-each, as invocations are, against a server that speaks Converse with the latency of a model ({LATENCY:.0f}
-s) and admits {REQUESTS} requests and {TOKENS:,} tokens a minute (a token bucket: emulated, Bedrock does not
-document its own). A minute lasts {MINUTE:.0f} s here, and latencies, pauses and the time of an invocation
-are shortened alike. *Fixed*: {PARALLEL} calls in flight in each invocation, eight tries with growing
-pauses, as before. *Ideal*: the time in which the quota admits so many requests, and the last answer.
-*Lost*: items that their invocation did not make. *Tokens wasted*: paid for, without an item.
+each, as invocations are, against a server that speaks Converse with the latency of a model ({LATENCY:.0f} s)
+and admits {REQUESTS} requests and {TOKENS:,} tokens a minute (a token bucket of {BURST:.0f} s: emulated,
+Bedrock does not document its own). Time is virtual: it passes while every thread waits, so that this
+machine's speed is not in it. *Fixed*: {PARALLEL} calls in flight in each invocation, eight tries with
+growing pauses, as before. *Ideal*: the same calls, each begun as soon as the quota admits it. *Lost*: items
+that their invocation did not make. *Tokens wasted*: paid for, without an item.
 """
+
+
+class VirtualTime:
+    """A clock for threads. It stands still while a thread works, and jumps when all of them wait.
+
+    The server's thread that waits on behalf of a client waits in place of the client's.
+    """
+
+    def __init__(self, working: int) -> None:
+        self._now = 0.0
+        self._working = working
+        self._lock = threading.Lock()
+        self._number = count()
+        self._waiting: list[tuple[float, int, threading.Event]] = []
+
+    def now(self) -> float:
+        """Seconds since the beginning."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        event = threading.Event()
+        with self._lock:
+            heappush(self._waiting, (self._now + seconds, next(self._number), event))
+            self._stop_working()
+        event.wait()
+
+    def leave(self) -> None:
+        """End the calling thread's part."""
+        with self._lock:
+            self._stop_working()
+
+    def _stop_working(self) -> None:
+        self._working -= 1
+        if not self._working and self._waiting:
+            self._now, _, event = heappop(self._waiting)
+            self._working = 1
+            event.set()
+
+
+class _VirtualDeadline(Deadline):
+    """A deadline in virtual time."""
+
+    clock: VirtualTime
+
+    @classmethod
+    def of_invocation(cls, clock: VirtualTime) -> Self:
+        """The end of an invocation that begins now."""
+        deadline = cls(clock.now() + INVOCATION)
+        deadline.clock = clock
+        return deadline
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left."""
+        return self.at - self.clock.now()
 
 
 class _Fixed(Pace):
@@ -71,14 +128,15 @@ class _Fixed(Pace):
         """Begin a call."""
         return Turn(0)
 
-    def end(self, turn: Turn, *, throttled: bool = False) -> None:
-        """Learn nothing."""
 
-
-class _OneTry(NamedTuple):
-    """A model whose throttling is an error like any other, which uses up a try."""
+@dataclass(frozen=True)
+class _Distant:
+    """A model whose refusals take a round trip."""
 
     model: BedrockModel
+    clock: VirtualTime
+    one_try: bool
+    """Whether throttling is an error like any other, which uses up a try."""
 
     @property
     def socket_timeout(self) -> float:
@@ -95,7 +153,10 @@ class _OneTry(NamedTuple):
         try:
             return self.model.ask(prompt, rejected)
         except ModelThrottledError as error:
-            raise ModelBusyError(str(error)) from error
+            self.clock.sleep(ROUND_TRIP)
+            if self.one_try:
+                raise ModelBusyError(str(error)) from error
+            raise
 
 
 class Run(NamedTuple):
@@ -112,12 +173,11 @@ def main() -> None:
     """Measure, show, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--roadmaps", type=int, nargs="+", default=ROADMAPS)
-    parser.add_argument("--minute", type=float, default=MINUTE)
     parser.add_argument("--short", action="store_true", help="keep nothing")
     arguments = parser.parse_args()
     logging.getLogger(logger.name or "").disabled = True
     runs = {
-        (roadmaps, name): _run(roadmaps, name, arguments.minute / 60)
+        (roadmaps, name): _run(roadmaps, name)
         for roadmaps in arguments.roadmaps
         for name in (ADAPTIVE, FIXED)
     }
@@ -159,7 +219,7 @@ def main() -> None:
     show(result)
 
 
-def _run(roadmaps: int, name: str, scale: float) -> Run:
+def _run(roadmaps: int, name: str) -> Run:
     items = [
         (framework.concept(concept_id), content_type)
         for number in range(roadmaps)
@@ -169,44 +229,39 @@ def _run(roadmaps: int, name: str, scale: float) -> Run:
         for concept_id in ids
     ]
     batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
-    quota = Quota(REQUESTS / (60 * scale), TOKENS / (60 * scale), LATENCY * scale)
+    threads_of = [min(PARALLEL, len(batch)) for batch in batches]
+    clock = VirtualTime(working=sum(threads_of))
+    quota = Quota(REQUESTS / 60, TOKENS / 60, LATENCY, BURST, clock.now, clock.sleep)
     lost: list[ContentError] = []
-
-    def sleep(seconds: float) -> None:
-        time.sleep(max(seconds * scale, 0.02))
-
     with ConverseServer(quota) as server, _client(server) as client:
 
-        def invocation(batch: list[tuple[Concept, ContentType]]) -> None:
-            model = BedrockModel(client, "test.model-v1:0", 8_000, LATENCY * 4 * scale)
-            generator = (
-                ModelGenerator(model, sleep, Pace(lambda: time.monotonic() / scale))
-                if name == ADAPTIVE
-                else ModelGenerator(_OneTry(model), sleep, _Fixed())
-            )
-            deadline = Deadline.after(INVOCATION * scale)
-
-            def make(entry: tuple[Concept, ContentType]) -> None:
+        def worker(generator: ModelGenerator, entries: Iterator[tuple[Concept, ContentType]]) -> None:
+            deadline = _VirtualDeadline.of_invocation(clock)
+            for entry in entries:
                 try:
                     generator.generate(*entry, ANYONE, Allowance(deadline))
                 except ContentError as error:
                     lost.append(error)
+            clock.leave()
 
-            with ThreadPoolExecutor(PARALLEL) as pool:
-                list(pool.map(make, batch))
-
-        started = time.monotonic()
-        threads = [threading.Thread(target=invocation, args=[batch]) for batch in batches]
+        threads = []
+        for batch, number in zip(batches, threads_of, strict=True):
+            model = _Distant(
+                BedrockModel(client, "test.model-v1:0", 8_000, LATENCY * 4), clock, one_try=name == FIXED
+            )
+            pace = _Fixed() if name == FIXED else Pace(clock.now)
+            generator = ModelGenerator(model, clock.sleep, pace)
+            entries = iter(batch)  # `next` of a list's iterator is atomic
+            threads += [threading.Thread(target=worker, args=[generator, entries]) for _ in range(number)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        seconds = time.monotonic() - started
         assert not server.faults, server.faults  # noqa: S101 - or the server was asked wrongly
         paid = sum(usage["totalTokens"] for usage in server.usages)
         accepted = sum(server.accepted.values())
         wasted = paid * (len(server.usages) - accepted) // max(1, len(server.usages))
-    return Run(seconds, quota.ideal(len(items), paid), len(lost), quota.throttled, wasted)
+    return Run(clock.now(), quota.ideal(), len(lost), quota.throttled, wasted)
 
 
 @contextmanager

@@ -120,48 +120,67 @@ def fails(error: str, message: str = "") -> Reply:
 class Quota:
     """A behaviour: answers after a model's latency, within quotas of requests and of tokens.
 
-    Each quota is a token bucket that holds half a second's worth. A call takes its request and its
-    tokens when it is admitted; without them it is refused at once, and nothing is charged. Emulated:
-    Bedrock documents its quotas by the minute, and not how it counts inside a minute.
+    Each quota is a token bucket that holds `burst` seconds' worth. A call takes its request and its tokens
+    when it is admitted; without them it is refused at once, and nothing is charged. Emulated: Bedrock
+    documents its quotas by the minute, and not how it counts inside a minute.
     """
 
-    def __init__(self, requests_per_second: float, tokens_per_second: float, latency: float) -> None:
+    def __init__(
+        self,
+        requests_per_second: float,
+        tokens_per_second: float,
+        latency: float,
+        burst: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._rates = (requests_per_second, tokens_per_second)
         self._latency = latency
-        self._most = (max(1.0, requests_per_second * 0.5), tokens_per_second * 0.5)
+        self._clock, self._sleep = clock, sleep
+        self._most = (max(1.0, requests_per_second * burst), tokens_per_second * burst)
         self._left = list(self._most)
-        self._at = time.monotonic()
+        self._at = clock()
         self._lock = threading.Lock()
+        self._admitted: list[tuple[float, float]] = []
+        """Of each admitted call, its tokens and its latency."""
         self.throttled = 0
 
     def __call__(self, call: Call) -> Reply:
         """Answer a call, or refuse it."""
         reply = answers(call)
         assert isinstance(reply.body, dict)
-        if not self._admit((1.0, float(reply.body["usage"]["totalTokens"]))):
+        latency = self._admit(float(reply.body["usage"]["totalTokens"]))
+        if latency is None:
             return fails("ThrottlingException", "Too many requests, please wait before trying again.")
-        time.sleep(self._latency * random.uniform(0.67, 1.33))  # noqa: S311
+        self._sleep(latency)
         return reply
 
-    def _admit(self, wanted: tuple[float, float]) -> bool:
+    def _admit(self, tokens: float) -> float | None:
+        """Admit a call and return its latency; `None` if a quota is exhausted."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             for index, rate in enumerate(self._rates):
                 self._left[index] = min(self._left[index] + rate * (now - self._at), self._most[index])
             self._at = now
-            if any(left < want for left, want in zip(self._left, wanted, strict=True)):
+            if any(left < want for left, want in zip(self._left, (1.0, tokens), strict=True)):
                 self.throttled += 1
-                return False
-            self._left = [left - want for left, want in zip(self._left, wanted, strict=True)]
-            return True
+                return None
+            self._left = [left - want for left, want in zip(self._left, (1.0, tokens), strict=True)]
+            latency = self._latency * random.uniform(0.67, 1.33)  # noqa: S311
+            self._admitted.append((tokens, latency))
+            return latency
 
-    def ideal(self, requests: int, tokens: int) -> float:
-        """Seconds in which the quotas admit so much, and the last answer comes."""
-        admitted = max(
-            (needed - most) / rate
-            for needed, most, rate in zip((requests, tokens), self._most, self._rates, strict=True)
-        )
-        return max(0.0, admitted) + self._latency
+    def ideal(self) -> float:
+        """Seconds in which these calls would have been answered if each began as soon as the quotas allow."""
+        last = requests = tokens = 0.0
+        for its_tokens, latency in self._admitted:
+            requests, tokens = requests + 1, tokens + its_tokens
+            begins = max(
+                (needed - most) / rate
+                for needed, most, rate in zip((requests, tokens), self._most, self._rates, strict=True)
+            )
+            last = max(last, max(0.0, begins) + latency)
+        return last
 
 
 def _message(call: Call, content: Sequence[Document], stop: str) -> Reply:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import pytest
 
@@ -105,13 +106,20 @@ class Clock:
 class ItemRequest:
     """A request for one item, and its recorded usage."""
 
-    def __init__(self, *script: Answer | ContentError, seconds: float = 900, left: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        *script: Answer | ContentError,
+        seconds: float = 900,
+        left: int = 1_000_000,
+        pace: Pace | None = None,
+    ) -> None:
         self.model, self.clock, self.budget = ScriptedModel(script), Clock(seconds), RecordingBudget(left)
+        self.pace = pace or Pace(lambda: self.clock.deadline.slept)
         self.allowance = Allowance(self.clock.deadline, self.budget)
 
     def generate(self) -> Draft:
         """Generate the item."""
-        generator = ModelGenerator(self.model, self.clock.sleep, Pace(lambda: self.clock.deadline.slept))
+        generator = ModelGenerator(self.model, self.clock.sleep, self.pace)
         return generator.generate(CONCEPT, ContentType.QUIZ, ANYONE, self.allowance)
 
 
@@ -128,7 +136,8 @@ def test_without_an_allowance_there_are_no_limits() -> None:
 
 
 def test_a_busy_model_is_retried_with_backoff_and_jitter_and_costs_nothing() -> None:
-    request = ItemRequest(*[BUSY] * (MAX_TRIES - 1), GOOD)
+    no_intervals = Pace(count(step=60).__next__)
+    request = ItemRequest(*[BUSY] * (MAX_TRIES - 1), GOOD, pace=no_intervals)
     assert request.generate()
     assert len(request.clock.pauses) == MAX_TRIES - 1
     for number, pause in enumerate(request.clock.pauses):

@@ -1,9 +1,8 @@
-"""The number of calls in flight follows the quota of the model."""
+"""The interval between calls follows the quota of the model."""
 
 import pytest
 
-from roadmap_content.generation.pace import FIRST_LIMIT, Pace, Turn
-from roadmap_content.storage.bucket import PARALLEL
+from roadmap_content.generation.pace import LONGEST_INTERVAL, SHORTEST_INTERVAL, Pace, Turn
 
 
 class Clock:
@@ -25,42 +24,68 @@ def pace(clock: Clock) -> Pace:
     return Pace(clock)
 
 
-def turns(pace: Pace, clock: Clock) -> list[Turn]:
-    """Begin as many calls as may be in flight, after any hold."""
-    clock.now += 60
-    begun = []
-    while isinstance(turn := pace.begin(), Turn):
-        begun.append(turn)
-    return begun
+def turn(pace: Pace, clock: Clock) -> Turn:
+    """Wait as often as the pace asks, and begin a call."""
+    while not isinstance(found := pace.begin(), Turn):
+        clock.now += found
+    return found
 
 
-def test_no_more_calls_begin_than_the_limit_allows(pace: Pace, clock: Clock) -> None:
-    assert len(turns(pace, clock)) == FIRST_LIMIT
+def test_a_second_call_begins_after_the_interval(pace: Pace, clock: Clock) -> None:
+    assert isinstance(pace.begin(), Turn)
+    wait = pace.begin()
+    assert not isinstance(wait, Turn)
+    clock.now += wait
+    assert isinstance(pace.begin(), Turn)
 
 
-def test_answers_raise_the_limit_up_to_the_number_of_threads(pace: Pace, clock: Clock) -> None:
+def test_calls_that_are_not_throttled_come_faster_down_to_the_shortest_interval(
+    pace: Pace, clock: Clock
+) -> None:
     for _ in range(100):
-        for turn in turns(pace, clock):
-            pace.end(turn)
-    assert len(turns(pace, clock)) == PARALLEL
+        turn(pace, clock)
+    assert pace.interval == SHORTEST_INTERVAL
 
 
-def test_calls_that_are_throttled_together_cut_the_limit_once(pace: Pace, clock: Clock) -> None:
-    for turn in turns(pace, clock):
-        pace.end(turn, throttled=True)
-    assert pace.limit == FIRST_LIMIT / 2
+def test_a_throttled_call_lengthens_the_interval_and_holds_the_next_call(pace: Pace, clock: Clock) -> None:
+    begun = turn(pace, clock)
+    before = pace.interval
+    pace.throttled(begun)
+    assert pace.interval > before
+    assert not isinstance(pace.begin(), Turn)
 
 
-def test_a_throttled_call_holds_every_call_and_one_call_remains_allowed(pace: Pace, clock: Clock) -> None:
-    holds = []
-    for _ in range(8):
-        first, *others = turns(pace, clock)
-        pace.end(first, throttled=True)
-        for turn in others:
-            pace.end(turn, throttled=True)
-        hold = pace.begin()
-        assert not isinstance(hold, Turn)
-        holds.append(hold)
-    assert pace.limit == 1
-    assert all(0 < hold <= 8 for hold in holds)
-    assert holds[-1] > holds[0]
+def test_calls_that_are_throttled_together_lengthen_the_interval_once(pace: Pace, clock: Clock) -> None:
+    together = [turn(pace, clock) for _ in range(8)]
+    pace.throttled(together[0])
+    once = pace.interval
+    for begun in together[1:]:
+        pace.throttled(begun)
+    assert pace.interval == once
+
+
+def test_the_interval_stays_short_enough_to_notice_a_quota_that_is_free_again(
+    pace: Pace, clock: Clock
+) -> None:
+    for _ in range(100):
+        pace.throttled(turn(pace, clock))
+    assert pace.interval == LONGEST_INTERVAL
+    for _ in range(20):
+        turn(pace, clock)
+    assert pace.interval < 0.2
+
+
+@pytest.mark.parametrize("rate", [0.5, 3.0, 15.0])
+def test_calls_are_admitted_nearly_as_often_as_the_quota_allows(
+    pace: Pace, clock: Clock, rate: float
+) -> None:
+    """A token bucket of two calls, for 200 seconds."""
+    left, at, admitted = 2.0, 0.0, 0
+    while clock.now < 200:
+        begun = turn(pace, clock)
+        left, at = min(2.0, left + rate * (clock.now - at)), clock.now
+        if left >= 1:
+            left, admitted = left - 1, admitted + 1
+        else:
+            pace.throttled(begun)
+    assert admitted >= 0.75 * rate * 200

@@ -158,22 +158,20 @@ class ModelGenerator:
             try:
                 answer = self._ask_once(prompt, rejected, allowance)
             except ModelThrottledError as error:  # not a try: the quota decides, and nothing was paid
-                self._pace.end(turn, throttled=True)
-                logger.info("model_throttled", limit=self._pace.limit, reason=str(error))
+                self._pace.throttled(turn)
+                logger.info("model_throttled", interval=self._pace.interval, reason=str(error))
                 throttled = error
                 continue
-            except BaseException as error:
-                self._pace.end(turn)
+            except ModelError as error:
                 tries_left -= 1
                 pause = random.uniform(0, longest)  # noqa: S311 - jitter
                 remaining = allowance.deadline.remaining - pause
-                if not isinstance(error, ModelError) or not tries_left or remaining < self._needed:
+                if not tries_left or remaining < self._needed:
                     raise
                 logger.warning(
                     "model_asked_again", error_code=error.code, reason=str(error), wait_seconds=pause
                 )
             else:
-                self._pace.end(turn)
                 return answer
             self._sleep(pause)
             longest = min(2 * longest, LONGEST_PAUSE)

@@ -1,9 +1,10 @@
-"""How many calls of a model a process has in flight: as many as the quota allows, found by trying.
+"""When a process may begin its next call of a model: as often as the quota allows, found by trying.
 
-Additive increase, multiplicative decrease, as TCP shares a line: an answer raises the limit by its share of
-one call, and by one call until the first is throttled; a throttled call halves the limit and holds every
-further call for a pause, which doubles until a call is answered. Concurrent invocations share no state
-except the quota itself: all of them receive its 429s, and their limits converge to equal parts.
+A throttled call is refused at once and costs nothing, an answer takes many seconds. Therefore the interval
+between the beginnings of two calls is adapted, and not the number of calls in flight: a call that begins
+shortens the interval by `SHORTER`, a throttled call lengthens it by `LONGER`. Both balance where about half
+of the calls are throttled, so that the quota is used up whatever it is. Concurrent invocations share no state
+except the quota itself: all of them receive its 429s, and their intervals converge.
 """
 
 import random
@@ -12,58 +13,53 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ..storage.bucket import PARALLEL
+FIRST_INTERVAL, SHORTEST_INTERVAL, LONGEST_INTERVAL = 0.1, 0.02, 3.0
+"""Seconds. The longest bounds how much of the quota is unused when other invocations end."""
 
-FIRST_LIMIT = 8.0
-FIRST_HOLD, LONGEST_HOLD = 0.5, 8.0
-TURN = 0.1
-"""Seconds until a thread without a turn asks again."""
+SHORTER, LONGER = 0.85, 1.2
 
 
 class Turn(NamedTuple):
     """The permission to make one call."""
 
-    cuts: int
-    """How often the limit had been cut when the call began."""
+    throttled: int
+    """How often the process had been throttled when the call began."""
 
 
 class Pace:
-    """The limit of one process. Safe for use by several threads."""
+    """The interval of one process. Safe for use by several threads."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._hold = FIRST_HOLD
         self._lock = threading.Lock()
-        self._limit = FIRST_LIMIT
-        self._in_flight = self._cuts = 0
-        self._held_until = float("-inf")
+        self._interval = FIRST_INTERVAL
+        self._next = float("-inf")
+        self._throttled = 0
 
     @property
-    def limit(self) -> float:
-        """Calls that may be in flight."""
-        return self._limit
+    def interval(self) -> float:
+        """Seconds between the beginnings of two calls."""
+        return self._interval
 
     def begin(self) -> Turn | float:
         """Begin a call, or return the seconds after which to ask again."""
         with self._lock:
-            held = self._held_until - self._clock()
-            if held > 0:
-                return held
-            if self._in_flight >= int(self._limit):
-                return TURN
-            self._in_flight += 1
-            return Turn(self._cuts)
+            wait = self._next - self._clock()
+            if wait > 0:
+                return wait
+            self._hold()
+            self._interval = max(self._interval * SHORTER, SHORTEST_INTERVAL)
+            return Turn(self._throttled)
 
-    def end(self, turn: Turn, *, throttled: bool = False) -> None:
-        """End a call. Of calls that were in flight together, the first that is throttled cuts the limit."""
+    def throttled(self, turn: Turn) -> None:
+        """Learn that a call was throttled. Of calls that were in flight together, only the first counts."""
         with self._lock:
-            self._in_flight -= 1
-            if not throttled:
-                self._limit = min(self._limit + (1 / self._limit if self._cuts else 1), PARALLEL)
-                self._hold = FIRST_HOLD
-            elif turn.cuts == self._cuts:
-                self._cuts += 1
-                self._limit = max(self._limit / 2, 1.0)
-                # With jitter, so that invocations that were throttled together do not come back together.
-                self._held_until = self._clock() + random.uniform(0.5, 1) * self._hold  # noqa: S311
-                self._hold = min(2 * self._hold, LONGEST_HOLD)
+            if turn.throttled == self._throttled:
+                self._throttled += 1
+                # The call had shortened the interval when it began.
+                self._interval = min(self._interval / SHORTER * LONGER, LONGEST_INTERVAL)
+                self._hold()
+
+    def _hold(self) -> None:
+        # With jitter, so that invocations that were throttled together do not come back together.
+        self._next = self._clock() + random.uniform(0.5, 1.5) * self._interval  # noqa: S311
