@@ -62,6 +62,8 @@ def is_deep(value: object) -> bool:
     """Whether a value is nested deeper than `MAX_DEPTH`. Iterates by level, because recursion is limited."""
     level = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MAX_DEPTH):
+        if not level:
+            return False
         level = [
             inner
             for outer in level

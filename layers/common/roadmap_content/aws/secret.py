@@ -1,6 +1,7 @@
 """Read a secret from Secrets Manager, with short timeouts."""
 
 from ..errors import TransientError
+from .timestamps import read_timestamps_faster
 
 
 class SecretUnavailableError(TransientError):
@@ -20,6 +21,7 @@ def read_secret(arn: str) -> str:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
+    read_timestamps_faster()  # here, because this is the first client of most functions
     limits = Config(connect_timeout=3, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 2})
     try:
         answer = boto3.client("secretsmanager", config=limits).get_secret_value(SecretId=arn)

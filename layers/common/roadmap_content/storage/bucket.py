@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from ..aws.timestamps import read_timestamps_faster
 from ..errors import InvalidContentError, StorageUnavailableError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Bucket:
         import boto3
         from botocore.config import Config
 
+        read_timestamps_faster()
         return boto3.client(
             "s3",
             config=Config(

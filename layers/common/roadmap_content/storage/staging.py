@@ -70,6 +70,8 @@ class Staging:
         if self._replaces:
             prefixes += [replacement_prefix(self._roadmap_id, content_type) for content_type in types]
         listed = set(chain.from_iterable(in_parallel(self._keys, prefixes)))
+        if not listed:
+            return frozenset()
         return frozenset(item for item in items if self._key(item) in listed)
 
     def _keys(self, prefix: str) -> list[str]:

@@ -1,0 +1,37 @@
+"""A faster reader of the timestamps in the answers of AWS.
+
+Every S3 answer has some, a listing has a thousand. botocore reads them with dateutil, which tries every
+format that a person may write: a fifth of the processor time of Plan, and a twentieth of that of Save.
+"""
+
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+
+@cache
+def read_timestamps_faster() -> None:
+    """Give boto3 a default session whose clients use `read_timestamp`. Call it before the first client."""
+    import boto3
+    from botocore.session import get_session
+
+    session = get_session()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=read_timestamp)
+    boto3.setup_default_session(botocore_session=session)
+
+
+def read_timestamp(value: Any) -> datetime:  # noqa: ANN401 - whatever stands in an answer
+    """Read ISO 8601, an HTTP date, or seconds since 1970. Anything else is left to botocore."""
+    from email.utils import parsedate_to_datetime  # imported here, as boto3 is: it imports sockets
+
+    from botocore.utils import parse_timestamp
+
+    if isinstance(value, str):
+        for read in (datetime.fromisoformat, parsedate_to_datetime):
+            try:
+                found = read(value)
+            except ValueError:
+                continue
+            if found.tzinfo is not None:
+                return found
+    return parse_timestamp(value)
