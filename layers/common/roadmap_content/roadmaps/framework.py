@@ -46,6 +46,8 @@ class Framework:
     places: Mapping[str, tuple[str, str]] = field(repr=False)
     """The names of a concept's stage and module, by concept id."""
 
+    document: Document = field(repr=False)
+
     text: str = field(default="", repr=False)
     """The stored text of the document, which `project` edits; empty if the document was not read from text.
     """
@@ -68,7 +70,7 @@ class Framework:
     def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> str | None:
         """The text with the projected fields; `None` if nothing changes."""
         changes = [self._changes(concept_id, node, current) for concept_id, node in self.nodes.items()]
-        return set_fields(self.text, dict(enumerate(changes))) if any(changes) else None
+        return set_fields(self.text, self.document, dict(enumerate(changes))) if any(changes) else None
 
     def _changes(
         self, concept_id: str, node: Document, current: Mapping[ContentType, Mapping[str, Row]]
@@ -141,7 +143,7 @@ def read_framework(document: object) -> Framework:
                 positions[concept_id] = s, m, c
     if not nodes:
         raise InvalidFrameworkError("framework_data holds no concept")
-    return Framework(nodes, places)
+    return Framework(nodes, places, document)
 
 
 def concept_from(fields: Document) -> Concept:
