@@ -26,8 +26,10 @@ class ObjectServer:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.requests: Synchronized[int] = context.Value("i", 0)
+        self.writes: Synchronized[int] = context.Value("i", 0)
+        """Of the requests, those that are priced as a PUT: they write or list."""
         port: Queue[int] = context.Queue()
-        self._process = context.Process(target=_serve, args=(port, self.requests), daemon=True)
+        self._process = context.Process(target=_serve, args=(port, self.requests, self.writes), daemon=True)
         self._process.start()
         self.url = f"http://{HOST}:{port.get(timeout=60)}"
 
@@ -50,7 +52,7 @@ class ObjectServer:
         return str(client.create_secret(Name="database", SecretString=value)["ARN"])
 
 
-def _serve(port: "Queue[int]", requests: "Synchronized[int]") -> None:
+def _serve(port: "Queue[int]", requests: "Synchronized[int]", writes: "Synchronized[int]") -> None:
     objects: dict[str, bytes] = {}
     secrets: list[str] = []
 
@@ -60,9 +62,9 @@ def _serve(port: "Queue[int]", requests: "Synchronized[int]") -> None:
 
         def do_GET(self) -> None:
             """Read an object or a part of it, or list."""
-            self._count()
             parts = urlsplit(self.path)
             query = parse_qs(parts.query)
+            self._count(write="list-type" in query)
             if "list-type" in query:
                 self._answer(200, _listing(objects, parts.path.strip("/"), query), "application/xml")
                 return
@@ -79,7 +81,7 @@ def _serve(port: "Queue[int]", requests: "Synchronized[int]") -> None:
 
         def do_PUT(self) -> None:
             """Store an object."""
-            self._count()
+            self._count(write=True)
             key, body = unquote(urlsplit(self.path).path), self._body()
             if self.headers.get("If-None-Match") == "*" and key in objects:
                 self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>", "application/xml")
@@ -96,9 +98,10 @@ def _serve(port: "Queue[int]", requests: "Synchronized[int]") -> None:
             else:
                 self._answer(200, json.dumps({"SecretString": secrets[int(request["SecretId"])]}).encode())
 
-        def _count(self) -> None:
+        def _count(self, *, write: bool) -> None:
             with requests.get_lock():
                 requests.value += 1
+                writes.value += write
 
         def _body(self) -> bytes:
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))

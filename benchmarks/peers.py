@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,11 +25,11 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from local_stack.builds import REPOSITORY
 from local_stack.environments import environment_python
 from local_stack.postgres_server import PostgresServer, binary, create_database
-from local_stack.template_file import default_of, read_template
 from migrations import migrate
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType
 from roadmap_content.items import Item as ContentItem
+from roadmap_content.manifest import planned_batch_sizes
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.staging import Staging
 
@@ -38,6 +39,17 @@ from .framework import framework_of
 from .object_server import ObjectServer
 from .report import show
 from .result import RESULTS, Matrix, Result, now, read_result, this_machine, versions
+from .round_trips import RoundTrips
+from .stock import BATCH_SIZE
+
+
+class Price(NamedTuple):
+    """A unit price in dollars."""
+
+    dollars: float
+    unit: str
+    source: str
+
 
 CONCEPTS, FAULTED_CONCEPTS = 334, 10
 BAD = 7
@@ -46,7 +58,14 @@ BAD = 7
 CRASH_AT = 11
 """After so many saved items the worker dies, once: they are committed, and their outcome is not recorded."""
 
+STOP_AT = 10
+"""After so many saved items the run fails as a whole."""
+
 AWAY_SECONDS = 3.0
+
+LARGE = (3_000, 100_000)
+MAX_EVENTS, MAX_DURABLE_OPERATIONS = 25_000, 3_000
+EVENTS_OF_A_BATCH, EVENTS_OF_A_CONCEPT = 12, 20
 
 ABOUT = """
 Every contestant makes the same items (which counts as paying for them) and saves their rows with one commit
@@ -59,14 +78,45 @@ concepts a transaction. Peers' rows are plain upserts that refuse another item's
 checks.
 
 *Operations*: transitions of Step Functions, operations of durable functions, recorded workflows and steps
-of DBOS. *Commits* and *WAL* are of everything that the contestant did, by `pg_waldump`.
+of DBOS. *Commits* and *WAL* are of everything that the contestant did, by `pg_waldump`. *Round trips* are
+counted by a proxy in front of PostgreSQL; those of DBOS include its polling. *History*: bytes of the inputs
+and outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows of DBOS.
+"""
+
+PRICES = {
+    "transitions": Price(25.00, "a million state transitions", "aws.amazon.com/step-functions/pricing"),
+    "operations": Price(8.00, "a million durable operations", "aws.amazon.com/lambda/pricing"),
+    "puts": Price(5.00, "a million S3 writes and listings", "aws.amazon.com/s3/pricing"),
+    "gets": Price(0.40, "a million S3 reads", "aws.amazon.com/s3/pricing"),
+}
+PRICES_READ = "November 2025"
+
+COUNTS_ABOUT = f"""
+*Price*: of the operations and the S3 requests of 1,000 items, in us-east-1, without the seconds of Lambda,
+the tokens and the database: {
+    ", ".join(f"${price.dollars:g} for {price.unit} ({price.source})" for price in PRICES.values())
+}; as of {PRICES_READ}. DBOS writes its operations into the database: its price
+is that database's.
+"""
+
+LIMITS_ABOUT = """
+What a run of so many items takes by these counts, against the documented limits: 25,000 events in a
+history of Step Functions (12 for a batch of ours, 20 for a concept with three Tasks), 3,000 operations in a
+durable execution. Ours makes its batches larger, so that there are never more than 390. DBOS documents no
+limit. Computed, not run.
 """
 
 FAULTS_ABOUT = """
 *Lost*: items without a row. *Paid twice*: items made once more than needed. *Wrong*: items whose row and
 recorded outcome disagree. *Retry*: what the contestant's documentation offers once a run is over: ours, a
 new attempt; durable functions, a new execution of what the first reported as failed; DBOS,
-`rewind_workflow` to the save; one concept an iteration, a new execution.
+`rewind_workflow` to the save; one concept an iteration, a new execution. *Double click*: the run is started
+twice at once, and the second start is refused, ignored, or runs as well. DBOS is given the same workflow id
+twice. Step Functions and durable functions are started without a name of the execution, which is optional;
+by their documentation, a second start of the same name would return the first execution. *Failed half way*:
+the run ends as FAILED, stopped or cancelled when a third is saved; then ours gets a new attempt, durable
+functions a new execution, DBOS `resume_workflow`, one concept an iteration a redrive (emulated from
+documentation).
 """
 
 
@@ -76,16 +126,18 @@ class Contestant(NamedTuple):
     script: str
     form: str
     environment: str
+    unit: str | None
+    """The price of its operations; `None` if nobody charges for them."""
 
 
 CONTESTANTS = {
-    "ours": Contestant("ours_run", "", "own"),
-    "durable functions, an item a step": Contestant("durable_run", "item", "peers"),
-    "durable functions, 25 items a step": Contestant("durable_run", "batch", "peers"),
-    "DBOS, an item a workflow": Contestant("dbos_run", "item", "peers"),
-    "DBOS, 25 items a workflow": Contestant("dbos_run", "batch", "peers"),
-    "one concept an iteration": Contestant("plain_run", "iteration", "peers"),
-    "the design replaced": Contestant("plain_run", "replaced", "peers"),
+    "ours": Contestant("ours_run", "", "own", "transitions"),
+    "durable functions, an item a step": Contestant("durable_run", "item", "peers", "operations"),
+    "durable functions, 25 items a step": Contestant("durable_run", "batch", "peers", "operations"),
+    "DBOS, an item a workflow": Contestant("dbos_run", "item", "peers", None),
+    "DBOS, 25 items a workflow": Contestant("dbos_run", "batch", "peers", None),
+    "one concept an iteration": Contestant("plain_run", "iteration", "peers", "transitions"),
+    "the design replaced": Contestant("plain_run", "replaced", "peers", None),
 }
 
 _ROADMAP_ROW = text("""
@@ -133,6 +185,9 @@ class Trial:
         self.contestant, self._objects, self.folder = contestant, objects, folder
         self.make_seconds = 0.0
         self.crash_at: int | None = None
+        self.stop_at: int | None = None
+        self.proxy_port: int | None = None
+        """Where the contestant finds PostgreSQL, if its round trips are counted."""
         self.url = create_database(server.url, f"peer_{folder.name}", template="base")
         self._engine = create_engine(self.url, poolclass=NullPool)
         self._bucket = f"bucket-{folder.name}"
@@ -182,11 +237,12 @@ class Trial:
     def run(self, phase: str, meanwhile: threading.Thread | None = None) -> State:
         """Run a phase, in a process of its own; `meanwhile` ends before anything is read."""
         job = {
-            "database_url": _plain(self.url),
+            "database_url": _plain(self.url, self.proxy_port),
             "folder": str(self.folder),
             "form": self.contestant.form,
             "phase": phase,
             "crash_at": self.crash_at,
+            "stop_at": self.stop_at,
             "make_seconds": self.make_seconds,
             "items": self.items,
         }
@@ -221,9 +277,11 @@ class Trial:
         return State(len(keys - rows), len(lines) - len(set(lines)), len(said ^ (rows & keys)), answer)
 
 
-def _plain(url: str) -> str:
-    """A URL without SQLAlchemy's name of a driver."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+def _plain(url: str, port: int | None = None) -> str:
+    """A URL without SQLAlchemy's name of a driver, with another port if one is given."""
+    given = make_url(url)
+    plain = given.set(drivername="postgresql", port=port or given.port)
+    return plain.render_as_string(hide_password=False)
 
 
 def _command(contestant: Contestant) -> list[str]:
@@ -244,7 +302,7 @@ def _environment(objects: ObjectServer, bucket: str) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "benchmark",
         "POWERTOOLS_METRICS_NAMESPACE": "RoadmapContent",
         "CONTENT_BUCKET": bucket,
-        "BATCH_SIZE": str(default_of(read_template(REPOSITORY / "template.yaml"), "BatchSize")),
+        "BATCH_SIZE": str(BATCH_SIZE),
         "TASK_TOKEN_BUDGET": "1",
     }
 
@@ -279,21 +337,82 @@ def _counted_wal(server: PostgresServer, data: Path) -> Iterator[Callable[[], tu
     yield count
 
 
-def _clean(trial: Trial, server: PostgresServer, data: Path, objects: ObjectServer) -> list[str]:
-    """Counts of a run without a fault: operations, commits, WAL, S3 requests."""
+def _limit_met(contestant: Contestant, operations_per_item: float, items: int) -> str:
+    """What a run of so many items comes to, against the limit that it meets."""
+    concepts = items // 3
+    match contestant.script, contestant.form:
+        case "ours_run", _:
+            size = planned_batch_sizes(concepts, 0, BATCH_SIZE).generate
+            batches = 3 * ceil(concepts / size)
+            return f"{EVENTS_OF_A_BATCH * batches:,} events: fits"
+        case "durable_run", _:
+            count, limit, unit = round(operations_per_item * items), MAX_DURABLE_OPERATIONS, "operations"
+        case "plain_run", "iteration":
+            count, limit, unit = EVENTS_OF_A_CONCEPT * concepts, MAX_EVENTS, "events"
+        case "dbos_run", _:
+            return f"{operations_per_item * items:,.0f} rows"
+        case _:
+            return "no limit but the process's time"
+    return f"{count:,} {unit}: {'fits' if count <= limit else 'refused'}"
+
+
+class Counts(NamedTuple):
+    """What a run took."""
+
+    items: int
+    operations: int
+    commits: int
+    wal: int
+    round_trips: int
+    puts: int
+    gets: int
+    history: int
+
+    def row(self, unit: str | None) -> list[str]:
+        """For 1,000 items."""
+        dollars = self.puts * PRICES["puts"].dollars + self.gets * PRICES["gets"].dollars
+        dollars += self.operations * PRICES[unit].dollars if unit else 0
+        part = 1_000 / self.items
+        return [
+            f"{self.operations * part:,.0f}",
+            f"${dollars / 1e6 * part:.4f}",
+            f"{self.commits * part:,.0f}",
+            f"{self.wal / 1e6 * part:.2f} MB",
+            f"{self.round_trips * part:,.0f}",
+            f"{(self.puts + self.gets) * part:,.0f}",
+            f"{self.history / 1e3 * part:,.0f} kB",
+        ]
+
+    def limits(self, contestant: Contestant) -> list[str]:
+        """What so many items come to."""
+        return [_limit_met(contestant, self.operations / self.items, items) for items in LARGE]
+
+
+def _clean(trial: Trial, server: PostgresServer, data: Path, objects: ObjectServer) -> Counts:
+    """Counts of a run without a fault."""
     if trial.contestant.script == "dbos_run":
         trial.run("prepare")
-    before = objects.requests.value
-    with _counted_wal(server, data) as count:
+    url = make_url(server.url)
+    before, written = objects.requests.value, objects.writes.value
+    with (
+        RoundTrips(str(url.host), int(url.port or 5432)) as round_trips,
+        _counted_wal(server, data) as count,
+    ):
+        trial.proxy_port = round_trips.port
         state = trial.run("run")
         commits, size = count()
     assert state.lost == state.wrong == 0, state  # noqa: S101 - or something else would be counted
-    return [
-        f"{state.answer['operations']:,}",
-        f"{commits:,}",
-        f"{size / 1e6:.2f} MB",
-        f"{objects.requests.value - before:,}",
-    ]
+    writes = objects.writes.value - written
+    return Counts(
+        items=len(trial.items),
+        operations=state.answer["operations"],
+        commits=commits,
+        wal=size,
+        round_trips=round_trips.count,
+        puts=writes,
+        gets=objects.requests.value - before - writes,
+        history=state.answer.get("bytes", 0),
+    )
 
 
 def _bad_row(trial: Trial) -> list[str]:
@@ -313,6 +432,18 @@ def _crash(trial: Trial) -> list[str]:
     state = trial.run("run")
     if "status" not in state.answer:  # the process died
         state = trial.run("restart")
+    return [f"{state.lost} lost, {state.paid_twice} paid twice, {state.wrong} wrong"]
+
+
+def _double_click(trial: Trial) -> list[str]:
+    state = trial.run("double")
+    return [f"{state.lost} lost, {state.paid_twice} paid twice, {state.wrong} wrong"]
+
+
+def _failed_half_way(trial: Trial) -> list[str]:
+    trial.stop_at = STOP_AT
+    trial.run("run")
+    state = trial.run("resume")
     return [f"{state.lost} lost, {state.paid_twice} paid twice, {state.wrong} wrong"]
 
 
@@ -355,6 +486,7 @@ def main() -> None:
         if not arguments.only or any(word in name for word in arguments.only)
     }
     counts: dict[str, list[str]] = {}
+    limits: dict[str, list[str]] = {}
     faults: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory(prefix="roadmap-peers-") as directory, ObjectServer() as objects:
         folder = Path(directory)
@@ -372,13 +504,15 @@ def main() -> None:
             for number, (name, contestant) in enumerate(chosen.items()):
                 sys.stderr.write(f"{name} …\n")
                 few = FAULTED_CONCEPTS
-                counts[name] = _clean(
-                    trial(contestant, f"{number}a", arguments.concepts), server, data, objects
-                )
+                clean = trial(contestant, f"{number}a", arguments.concepts)
+                counted = _clean(clean, server, data, objects)
+                counts[name], limits[name] = counted.row(contestant.unit), counted.limits(contestant)
                 faults[name] = [
                     *_bad_row(trial(contestant, f"{number}b", few)),
                     *_crash(trial(contestant, f"{number}c", few)),
                     *_away(trial(contestant, f"{number}d", few), server),
+                    *_double_click(trial(contestant, f"{number}e", few)),
+                    *_failed_half_way(trial(contestant, f"{number}f", few)),
                 ]
     result = Result(
         name="peers",
@@ -390,9 +524,25 @@ def main() -> None:
         matrices=[
             Matrix(
                 name="counts",
-                title=f"Counted for {3 * arguments.concepts:,} items that are made and saved",
-                columns=["operations", "commits", "WAL", "S3 requests"],
+                title=f"For 1,000 items that are made and saved (counted with {3 * arguments.concepts:,})",
+                about=COUNTS_ABOUT.strip(),
+                columns=[
+                    "paid operations",
+                    "their price, with S3",
+                    "commits",
+                    "WAL",
+                    "round trips",
+                    "S3 requests",
+                    "history",
+                ],
                 rows=counts,
+            ),
+            Matrix(
+                name="limits",
+                title="Limits met by one run",
+                about=LIMITS_ABOUT.strip(),
+                columns=[f"{items:,} items" for items in LARGE],
+                rows=limits,
             ),
             Matrix(
                 name="faults",
@@ -405,6 +555,8 @@ def main() -> None:
                     "killed after a commit",
                     f"database away for {AWAY_SECONDS:.0f} s",
                     "then, after a retry if any is lost",
+                    "double click",
+                    "failed half way, then retried",
                 ],
                 rows=faults,
             ),

@@ -6,9 +6,12 @@ of the same item is the first one.
 """
 
 import os
+import threading
 from contextlib import suppress
 
+import psycopg
 from dbos import DBOS, SetWorkflowID, SQLAlchemyDatasource
+from dbos.error import DBOSAwaitedWorkflowCancelledError
 from sqlalchemy import text
 
 from benchmarks.contestants.peers.work import SAVE, batches, die, job, save
@@ -17,6 +20,7 @@ JOB = job()
 SIZE = 25 if JOB.form == "batch" else 1
 GROUPS = [[item] for item in JOB.items] if SIZE == 1 else batches(JOB.items, SIZE)
 STATEMENTS = {name: text(statement.replace("%(", ":").replace(")s", "")) for name, statement in SAVE.items()}
+STOPPING = threading.Event()
 URL = JOB.database_url.replace("postgresql://", "postgresql+psycopg://")
 
 DBOS(config={"name": "peer", "system_database_url": JOB.database_url, "log_level": "CRITICAL"})
@@ -45,6 +49,9 @@ def produce(number: int) -> int:
     count: int = save_group(number)
     if JOB.saved(count):
         die()
+    if JOB.stopped and not STOPPING.is_set():
+        STOPPING.set()
+        DBOS.cancel_workflow("run", cancel_children=True)
     return count
 
 
@@ -78,15 +85,31 @@ if JOB.phase == "retry":
             handle = DBOS.rewind_workflow(workflow.workflow_id, start_step=2)
             with suppress(Exception):  # the status says it
                 handle.get_result()
+elif JOB.phase == "resume":
+    cancelled = DBOS.list_workflows(status="CANCELLED")
+    for handle in [DBOS.resume_workflow(workflow.workflow_id) for workflow in cancelled]:
+        handle.get_result()
 elif JOB.phase == "restart":
     DBOS.retrieve_workflow("run").get_result()
 else:
-    with SetWorkflowID("run"):
-        DBOS.start_workflow(produce_all).get_result()
+    handles = []
+    for _ in range(2 if JOB.phase == "double" else 1):
+        with SetWorkflowID("run"):
+            handles.append(DBOS.start_workflow(produce_all))
+    for handle in handles:
+        with suppress(DBOSAwaitedWorkflowCancelledError):
+            handle.get_result()
 status = {workflow.workflow_id: workflow.status for workflow in DBOS.list_workflows()}
 done = [group for number, group in enumerate(GROUPS) if status.get(f"group-{number}") == "SUCCESS"]
 saved = [item.key for group in done for item in group]
 steps = sum(len(DBOS.list_workflow_steps(workflow_id)) for workflow_id in status)
-JOB.answer(status=status["run"], saved=saved, operations=len(status) + steps)
+with psycopg.connect(JOB.database_url) as connection:
+    checkpoints = connection.execute(
+        "SELECT (SELECT coalesce(sum(pg_column_size(w.*)), 0) FROM dbos.workflow_status w) "
+        "+ (SELECT coalesce(sum(pg_column_size(o.*)), 0) FROM dbos.operation_outputs o)"
+    ).fetchone()
+JOB.answer(
+    status=status["run"], saved=saved, operations=len(status) + steps, bytes=int((checkpoints or [0])[0])
+)
 DBOS.destroy()
 os._exit(0)

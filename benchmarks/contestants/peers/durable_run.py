@@ -6,12 +6,14 @@ do, and only errors of the connection are retried. A worker that is killed is em
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 from aws_durable_execution_sdk_python import (
     BatchItemStatus,
     DurableContext,
+    ExecutionError,
     InvocationError,
     durable_execution,
 )
@@ -41,7 +43,8 @@ CONFIG = MapConfig(
     completion_config=CompletionConfig.all_completed(),
 )
 # A new execution knows nothing of the first: it is given the items that the first one reported as failed.
-wanted = set(json.loads((JOB.folder / "failed.json").read_text())) if JOB.phase == "retry" else None
+retries = JOB.phase in ("retry", "resume")
+wanted = set(json.loads((JOB.folder / "failed.json").read_text())) if retries else None
 ITEMS = [item for item in JOB.items if wanted is None or item.key in wanted]
 GROUPS = batches(ITEMS, 25) if JOB.form == "batch" else [[item] for item in ITEMS]
 
@@ -59,6 +62,9 @@ def produce(context: DurableContext, number: int, _index: int, _all: Any) -> int
             raise InvocationError("killed between the commit and the checkpoint")
         return len(group)
 
+    if JOB.stopped:
+        raise ExecutionError("the execution fails as a whole")
+
     context.step(make, name=f"make-{number}", config=StepConfig(retry_strategy=RETRY))
     saved: int = context.step(save, name=f"save-{number}", config=StepConfig(retry_strategy=RETRY))
     return saved
@@ -73,6 +79,15 @@ def handler(_event: Any, context: DurableContext) -> dict[str, Any]:  # noqa: AN
 
 
 def main() -> None:
+    """Run one execution, and report what it says; of a double click, two without a common name."""
+    if JOB.phase == "double":
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda _: execute(), range(2)))
+    else:
+        execute()
+
+
+def execute() -> None:
     """Run one execution, and report what it says."""
     runner = DurableFunctionTestRunner(handler, poll_interval=0.05, skip_time=False)
     with runner:

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from sqlalchemy import make_url
 from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts import BatchRequest, Execution, RunInput
+from roadmap_content.errors import ClaimRefusedError
 from roadmap_content.generation.allowance import Allowance
 from roadmap_content.generation.generator import generator_named
 from roadmap_content.generation.learner import ANYONE, Learner
 from roadmap_content.items import ContentType
 from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
@@ -35,14 +38,15 @@ from .work import Job, die
 TASK = "peers"
 
 
-class _Over(Executions):
-    """Step Functions, where no other execution runs."""
+class _Known(Executions):
+    """Step Functions, where the executions in `running` run."""
 
-    def __init__(self) -> None:
+    def __init__(self, running: set[str]) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:peers")
+        self._running = running
 
-    def state(self, execution_arn: str) -> ExecutionState:  # noqa: ARG002 - as Executions'
-        return ExecutionState.OVER
+    def state(self, execution_arn: str) -> ExecutionState:
+        return ExecutionState.RUNNING if execution_arn in self._running else ExecutionState.OVER
 
 
 class _Counted:
@@ -67,20 +71,35 @@ class _Counted:
 
 
 def main() -> None:
-    """Run an attempt, or go on with the one whose function died."""
+    """Run an attempt, or go on with the one whose function died; of a double click, start two at once."""
     logging.disable()
     job = Job(Path(sys.argv[1]))
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - metrics
+    running: set[str] = set()
+    if job.phase != "double":
+        _run(job, running, "r")
+        return
+    names = ["first", "second"]
+    running |= {_arn(f"{name}1") for name in names}
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(_run, job, running, name) for name in names]
+    refused = [run.exception() for run in runs if run.exception() is not None]
+    if len(refused) != 1 or not isinstance(refused[0], ClaimRefusedError):
+        raise AssertionError(refused)
+
+
+def _run(job: Job, running: set[str], name: str) -> None:
+    """Run one execution, as the state machine does."""
     services = Services(Settings(dict(os.environ)))
     credentials = Credentials.from_url(make_url(job.database_url))
     services.engine = open_engine(lambda: credentials, tls=False)
-    services.executions = _Over()
+    services.executions = _Known(running)
     services.generator = _Counted(job)
     kept = job.folder / "history.json"
     history: dict[str, Any] = json.loads(kept.read_text()) if kept.exists() else {"run": 0}
     if job.phase != "restart":
         history = {"run": history["run"] + 1, "over": []}
-    execution = Execution(arn=f"arn:aws:states:us-east-1:123456789012:execution:peers:r{history['run']}")
+    execution = Execution(arn=_arn(f"{name}{history['run']}"))
     start = RunInput(task_id=TASK)
     deadline = Deadline.after(120)
     if "plan" not in history:
@@ -88,20 +107,27 @@ def main() -> None:
         history["plan"] = planned.model_dump(mode="json")
         kept.write_text(json.dumps(history))
     planned = PlanResult.model_validate(history["plan"])
+    passed = 2 * len(planned.model_dump_json())
     for batch in planned.batches:
-        if batch.number in [report["batch"]["number"] for report in history["over"]]:
+        if batch.number in [report["batch"]["number"] for report in history["over"]] or job.stopped:
             continue
         request = BatchRequest(plan=planned.plan, batch=batch, execution_arn=execution.arn)
         generate_content(request, services, deadline)
         report = save_batch(request, services, deadline)
+        passed += 3 * len(request.model_dump_json()) + 2 * len(report.model_dump_json())
         if job.saved(report.saved):
             die()
         history["over"].append(report.model_dump(mode="json"))
         kept.write_text(json.dumps(history))
-    lost = [LostBatch.model_validate(report) for report in history["over"] if report["error"]]
-    outcome = finalize_task(
-        FinalizeRequest(input=start, execution=execution, plan=planned.plan, lost=lost), services, deadline
-    )
+    if job.stopped:  # the event of its end invokes Reconcile
+        detail = {"executionArn": execution.arn, "status": "ABORTED", "input": start.model_dump_json()}
+        end = ExecutionEnd.model_validate(detail)
+        reconcile(ReconcileRequest(detail=end), services, deadline)
+        status = "failed"
+    else:
+        lost = [LostBatch.model_validate(report) for report in history["over"] if report["error"]]
+        finalize = FinalizeRequest(input=start, execution=execution, plan=planned.plan, lost=lost)
+        status = finalize_task(finalize, services, deadline).status
     with services.engine.connect() as connection:
         failed = _failed(
             connection.exec_driver_sql(
@@ -110,7 +136,11 @@ def main() -> None:
         )
     saved = [item.key for item in job.items if item.key not in failed]
     transitions = 2 * len(planned.batches) + 5
-    job.answer(status=outcome.status, saved=saved, operations=transitions)
+    job.answer(status=status, saved=saved, operations=transitions, bytes=passed)
+
+
+def _arn(name: str) -> str:
+    return f"arn:aws:states:us-east-1:123456789012:execution:peers:{name}"
 
 
 def _failed(recorded: dict[str, Any] | None) -> set[str]:

@@ -68,8 +68,10 @@ class Job:
         self.folder = Path(document["folder"])
         self.form: str = document["form"]
         self.phase: str = document["phase"]
-        """`run`; `restart` after a crash; `retry` after a run that is over; of DBOS also `prepare`."""
+        """`run`; `double`, the same run started twice at once; `restart` after a crash; `retry` after a run
+        that is over; `resume` after a run that failed half way; of DBOS also `prepare`."""
         self.crash_at: int | None = document["crash_at"]
+        self.stop_at: int | None = document["stop_at"]
         self.make_seconds: float = document["make_seconds"]
         self.items = [Item(**item) for item in document["items"]]
         self._saved = 0
@@ -89,6 +91,11 @@ class Job:
             return False
         marker.touch()
         return True
+
+    @property
+    def stopped(self) -> bool:
+        """Whether so many rows are saved that the run is to fail as a whole."""
+        return self.stop_at is not None and self.phase == "run" and self._saved >= self.stop_at
 
     def answer(self, **found: object) -> None:
         """Write what the script found."""
