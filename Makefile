@@ -69,8 +69,8 @@ smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet r
 	@test -n "$(STACK)" || { echo "Name the stack: make smoke STACK=NAME" >&2; exit 2; }
 	$(RUN)/python -m checks.smoke $(STACK)
 
-openapi: $(INSTALLED) ## Write docs/openapi.json and docs/schemas/ from the code.
-	$(RUN)/python -m checks.openapi > docs/openapi.json
+openapi: $(INSTALLED) ## Write docs/openapi.json, docs/api.md and docs/schemas/ from the code.
+	$(RUN)/python -m checks.openapi
 	$(RUN)/python -m checks.schemas
 
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
@@ -78,7 +78,7 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/uv pip compile $(LOCK) --group dev --extra local --output-file requirements/dev.txt pyproject.toml
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group browser --output-file requirements/browser.txt
-	for group in cloud faults peers runtime verify sam; do \
+	for group in client cloud faults peers runtime verify sam; do \
 		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group layer --output-file layers/common/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt

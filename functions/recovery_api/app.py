@@ -41,6 +41,8 @@ Limit = Annotated[int, Query(ge=1, le=200, description="Rows of the page.")]
 
 @app.post(
     "/api/v1/recoveries",
+    operation_id="create_recovery",
+    tags=["recoveries"],
     summary="Create a recovery, or preview one",
     responses=answered(RecoveryPreview, s200="With dry_run: what it would do")
     | answered(RecoveryAnswer, s201="It has been created")
@@ -60,6 +62,8 @@ def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
 
 @app.get(
     "/api/v1/recoveries",
+    operation_id="list_recoveries",
+    tags=["recoveries"],
     summary="List recoveries",
     responses=answered(RecoveryPage, s200="A page, the newest first") | refused(403, 422, 503),
 )
@@ -73,6 +77,8 @@ def get_recoveries(cursor: Cursor = None, limit: Limit = 50) -> RecoveryPage:
 
 @app.get(
     "/api/v1/recoveries/<recovery_id>",
+    operation_id="get_recovery",
+    tags=["recoveries"],
     summary="Get a recovery",
     responses=answered(RecoveryAnswer, s200="The recovery") | refused(403, 404, 422, 503),
 )
@@ -84,6 +90,8 @@ def get_recovery(recovery_id: RecoveryId) -> RecoveryAnswer:
 
 @app.get(
     "/api/v1/recoveries/<recovery_id>/tasks",
+    operation_id="list_recovery_tasks",
+    tags=["recoveries"],
     summary="List a recovery's tasks",
     responses=answered(RecoveryTaskPage, s200="A page, in the order in which they are started")
     | refused(403, 404, 422, 503),
@@ -105,6 +113,8 @@ def get_recovery_tasks(
 
 @app.post(
     "/api/v1/recoveries/<recovery_id>/pause",
+    operation_id="pause_recovery",
+    tags=["recoveries"],
     summary="Pause a recovery",
     responses=answered(RecoveryAnswer, s200="No further task is started") | refused(403, 404, 409, 422, 503),
 )
@@ -115,6 +125,8 @@ def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
 
 @app.post(
     "/api/v1/recoveries/<recovery_id>/resume",
+    operation_id="resume_recovery",
+    tags=["recoveries"],
     summary="Resume a recovery",
     responses=answered(RecoveryAnswer, s200="It goes on") | refused(403, 404, 409, 422, 503),
 )
@@ -125,6 +137,8 @@ def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
 
 @app.post(
     "/api/v1/recoveries/<recovery_id>/cancel",
+    operation_id="cancel_recovery",
+    tags=["recoveries"],
     summary="Cancel a recovery",
     responses=answered(RecoveryAnswer, s200="No further task is started") | refused(403, 404, 409, 422, 503),
 )

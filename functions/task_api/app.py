@@ -63,6 +63,8 @@ Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, U
 
 @app.get(
     "/api/v1/me",
+    operation_id="get_me",
+    tags=["caller"],
     summary="Get the caller's identity and roles",
     responses=answered(Identity, s200="Who the token proves") | refused(403),
 )
@@ -73,6 +75,8 @@ def get_me() -> Identity:
 
 @app.get(
     "/api/v1/tasks",
+    operation_id="list_tasks",
+    tags=["tasks"],
     summary="List tasks",
     responses=answered(TaskPage, s200="A page of tasks, the newest first") | refused(403, 422, 503),
 )
@@ -101,6 +105,8 @@ def get_tasks(
 
 @app.get(
     "/api/v1/tasks/<task_id>",
+    operation_id="get_task",
+    tags=["tasks"],
     summary="Get a task's status",
     responses=answered(TaskDetail, s200="Read from the tables") | refused(403, 404, 422, 503),
 )
@@ -112,6 +118,8 @@ def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
 
 @app.get(
     "/api/v1/tasks/<task_id>/items",
+    operation_id="list_items",
+    tags=["tasks"],
     summary="Get the state of every item",
     responses=answered(ItemMap, s200="One letter for each item, in framework order")
     | refused(403, 404, 409, 422, 503),
@@ -132,6 +140,8 @@ def get_items(
 
 @app.get(
     "/api/v1/tasks/<task_id>/items/<content_type>",
+    operation_id="get_item",
+    tags=["tasks"],
     summary="Get one item",
     responses=answered(ItemDetail, s200="The item, its failures and its content")
     | refused(403, 404, 409, 422, 503),
@@ -149,6 +159,8 @@ def get_item(
 
 @app.get(
     "/api/v1/tasks/<task_id>/attempts",
+    operation_id="list_attempts",
+    tags=["tasks"],
     summary="List a task's attempts",
     responses=answered(AttemptPage, s200="The audit trail, the newest attempt first")
     | refused(403, 404, 422, 503),
@@ -168,6 +180,8 @@ def get_attempts(
 
 @app.get(
     "/api/v1/failures",
+    operation_id="list_failures",
+    tags=["failures"],
     summary="List groups of current failures",
     responses=answered(FailurePage, s200="Groups, the largest first") | refused(403, 422, 503),
 )
@@ -196,6 +210,8 @@ def get_failures(
 
 @app.get(
     "/api/v1/health",
+    operation_id="get_health",
+    tags=["health"],
     summary="Get the state of the system",
     responses=answered(Health, s200="Whether a person is needed, and why") | refused(403, 503),
 )
@@ -207,6 +223,8 @@ def get_health() -> Health:
 
 @app.post(
     "/api/v1/tasks/<task_id>/retry",
+    operation_id="retry_task",
+    tags=["tasks"],
     summary="Retry a task's missing items",
     responses=answered(RetryAnswer | RetryPreview, s200="Nothing is missing; with dry_run, the preview")
     | answered(RetryAnswer, s202="An attempt has been started")
@@ -253,6 +271,8 @@ def post_retry(
 
 @app.post(
     "/api/v1/tasks/<task_id>/cancel",
+    operation_id="cancel_task",
+    tags=["tasks"],
     summary="Cancel a task",
     responses=answered(CancelAnswer, s200="The task is cancelled") | refused(403, 404, 409, 422, 503),
 )

@@ -489,7 +489,7 @@ class Model:
                 "spent_24h": 0 if quiet else 1_822_004,
                 "saved_by_staging_24h": 0 if quiet else 934_100,
             },
-            "tasks_capped": [] if quiet else ["completed"],
+            "tasks_estimated": [] if quiet else ["completed"],
             "tasks": {}
             if quiet
             else {"processing": 14, "partial_failure": 96, "failed": 317, "completed": 10_000},

@@ -1,28 +1,105 @@
-"""`docs/openapi.json` and `docs/schemas/` match the code."""
+"""`docs/openapi.json`, `docs/api.md` and `docs/schemas/` match the code, and describe all of the API."""
 
 import json
-from pathlib import Path
+import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from checks.openapi import openapi_document
+from checks.openapi import DOCUMENT, openapi_document, operations
+from checks.openapi_page import PAGE, page_of
 from checks.schemas import schema_document, schema_file
 from roadmap_content.api.refusals import TASK_ID
 from roadmap_content.items import ContentType
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+WHOLE: dict[str, Any] = json.loads(DOCUMENT.read_text())
+OPERATIONS = {operation["operationId"]: operation for operation in operations(WHOLE)}
+
+each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 
 
-def test_the_document_is_up_to_date() -> None:
+def test_the_document_and_its_page_are_up_to_date() -> None:
     assert DOCUMENT.read_text() == openapi_document(), "run `make openapi`"
+    assert PAGE.read_text() == page_of(WHOLE), "run `make openapi`"
 
 
 def test_every_response_of_a_retry_is_described() -> None:
-    paths = json.loads(DOCUMENT.read_text())["paths"]
-    retry = paths["/api/v1/tasks/{task_id}/retry"]["post"]
-    assert set(retry["responses"]) == {"200", "202", "403", "404", "409", "422", "503"}
+    retry = WHOLE["paths"]["/api/v1/tasks/{task_id}/retry"]["post"]
+    assert set(retry["responses"]) == {"200", "202", "401", "403", "404", "409", "422", "503"}
     (task_id,) = (each for each in retry["parameters"] if each["name"] == "task_id")
     assert task_id["schema"]["pattern"] == TASK_ID
+    answer = retry["responses"]["200"]["content"]["application/json"]["schema"]
+    assert {each["$ref"].rpartition("/")[2] for each in answer["anyOf"]} == {"RetryAnswer", "RetryPreview"}
+
+
+def test_every_operation_requires_a_token() -> None:
+    (scheme,) = WHOLE["components"]["securitySchemes"].values()
+    assert (scheme["type"], scheme["scheme"], scheme["bearerFormat"]) == ("http", "bearer", "JWT")
+    assert WHOLE["security"] == [{name: [] for name in WHOLE["components"]["securitySchemes"]}]
+    assert [name for name, operation in OPERATIONS.items() if "security" in operation] == []
+
+
+@each_operation
+def test_an_operation_reads_well(operation: dict[str, Any]) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)+", operation["operationId"])
+    assert operation["summary"]
+    assert operation["description"].endswith(".")
+    (tag,) = operation["tags"]
+    assert tag in {each["name"] for each in WHOLE["tags"]}
+    assert {"401", "403"} <= set(operation["responses"])
+
+
+def test_operation_ids_are_unique() -> None:
+    assert len(OPERATIONS) == sum(1 for _ in operations(WHOLE)) >= 17
+
+
+@each_operation
+def test_every_body_has_a_valid_example(operation: dict[str, Any]) -> None:
+    bodies = [operation["requestBody"]] if "requestBody" in operation else []
+    for body in [*bodies, *operation["responses"].values()]:
+        content = body["content"]["application/json"]
+        examples = [content["example"]] if "example" in content else []
+        examples += [example["value"] for example in content.get("examples", {}).values()]
+        assert examples
+        validator = Draft202012Validator(
+            strict(content["schema"]) | {"components": {"schemas": strict(WHOLE["components"]["schemas"])}}
+        )
+        for example in examples:
+            validator.validate(example)
+
+
+def strict(schema: Any) -> Any:
+    """The schema, without keys that it does not name: an example must not show a field that is gone."""
+    match schema:
+        case {"type": "object", "properties": dict(properties)}:
+            return {**schema, "properties": strict(properties), "additionalProperties": False}
+        case dict():
+            return {key: strict(value) for key, value in schema.items()}
+        case _:
+            return schema
+
+
+def test_every_schema_is_used() -> None:
+    used = set(references(WHOLE["paths"]))
+    for _ in WHOLE["components"]["schemas"]:
+        used |= {name for each in used for name in references(WHOLE["components"]["schemas"][each])}
+    assert used == set(WHOLE["components"]["schemas"])
+
+
+def references(node: Any) -> Iterator[str]:
+    yield from re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(node))
+
+
+def test_closed_sets_of_words_are_enums() -> None:
+    schemas = WHOLE["components"]["schemas"]
+    named = {name for name, schema in schemas.items() if "enum" in schema}
+    assert named == {
+        *("Cause", "ContentType", "ItemState", "NextAction"),
+        *("RecoveryState", "Role", "Stage", "TaskResult"),
+    }
+    assert schemas["Health"]["properties"]["status"]["enum"] == ["ok", "attention"]
 
 
 @pytest.mark.parametrize("content_type", ContentType)

@@ -1,14 +1,42 @@
-"""Print the OpenAPI document of the API: those of its functions, in one."""
+"""Write the OpenAPI document of the API, and the page that is made from it: `python -m checks.openapi`."""
 
 import importlib
+import inspect
 import json
-import sys
+from collections.abc import Iterator
 from typing import Any
 
+from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Tag
+
+from local_stack.builds import REPOSITORY
 from roadmap_content import __version__
+
+from .openapi_examples import ANSWERS, REFUSALS, REQUESTS
+from .openapi_page import PAGE, page_of
 
 FUNCTIONS = ("task_api", "recovery_api")
 """The functions behind the API, in the order of their paths in the document."""
+
+DOCUMENT = REPOSITORY / "docs" / "openapi.json"
+
+DESCRIPTION = """\
+Get the status of content-generation tasks, and retry missing items: of one task, or of all tasks that a
+filter selects.
+
+Every request has a JWT in `Authorization: Bearer …`. An owner sees and changes their own tasks, a viewer sees
+all tasks, and an operator sees and changes all tasks. API Gateway answers 429 above its rate limits; send the
+request again later.
+"""
+
+TAGS = {
+    "tasks": "Tasks: lists, status, items, attempts, retry and cancel.",
+    "failures": "Current failures of many tasks, in groups.",
+    "recoveries": "Jobs that retry many tasks.",
+    "health": "The state of the system.",
+    "caller": "The caller's identity.",
+}
+
+_METHODS = ("get", "post")
 
 
 def openapi_document() -> str:
@@ -18,21 +46,87 @@ def openapi_document() -> str:
     for document in documents[1:]:
         whole["paths"] |= document["paths"]
         whole["components"]["schemas"] |= document["components"]["schemas"]
-    whole["components"]["schemas"] = dict(sorted(whole["components"]["schemas"].items()))
+    whole["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
+    for operation in operations(whole):
+        _complete(operation)
+    whole["components"]["schemas"] = dict(sorted(_used_schemas(whole).items()))
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+
+
+def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All operations of a document."""
+    for methods in document["paths"].values():
+        for method in _METHODS:
+            if method in methods:
+                yield methods[method]
 
 
 def _document_of(name: str) -> dict[str, Any]:
     api = importlib.import_module(f"functions.{name}.app")
+    # Powertools does not read docstrings, and has no public list of its routes.
+    for route in [*api.app._static_routes, *api.app._dynamic_routes]:  # noqa: SLF001
+        route.description = inspect.getdoc(route.func)
     text: str = api.app.get_openapi_json_schema(
         title="Roadmap content",
         version=__version__,
-        description="Get the status of content-generation tasks, and retry missing items: of one task, or of "
-        "all tasks that a filter selects.",
+        description=DESCRIPTION,
+        tags=[Tag(name=name) for name in TAGS],
+        security_schemes={"token": HTTPBearer(bearerFormat="JWT", description="A JWT of the product.")},
+        security=[{"token": []}],
     )
     document: dict[str, Any] = json.loads(text)
     return document
 
 
+def _complete(operation: dict[str, Any]) -> None:
+    """Add examples; remove the 422 that Powertools documents, with its own body, for every operation."""
+    responses = operation["responses"]
+    if "HTTPValidationError" in json.dumps(responses.get("422", {})):
+        del responses["422"]
+    operation["responses"] = dict(sorted(responses.items()))
+    name = operation["operationId"]
+    if "requestBody" in operation:
+        operation["requestBody"]["content"]["application/json"]["examples"] = REQUESTS[name]
+    for status, response in operation["responses"].items():
+        content = response["content"]["application/json"]
+        if status in REFUSALS:
+            content["example"] = REFUSALS[status]
+        else:
+            content["examples"] = ANSWERS[name][status]
+
+
+def _used_schemas(document: dict[str, Any]) -> dict[str, Any]:
+    """The schemas that an operation refers to, directly or through another schema."""
+    schemas = document["components"]["schemas"]
+    used: dict[str, Any] = {}
+    open_ = list(_references(document["paths"]))
+    while open_:
+        name = open_.pop()
+        if name not in used:
+            used[name] = schemas[name]
+            open_ += _references(schemas[name])
+    return used
+
+
+def _references(node: object) -> Iterator[str]:
+    match node:
+        case {"$ref": str(target), **rest}:
+            yield target.rpartition("/")[2]
+            yield from _references(rest)
+        case dict():
+            for value in node.values():
+                yield from _references(value)
+        case list():
+            for value in node:
+                yield from _references(value)
+
+
+def main() -> None:
+    """Write both files."""
+    document = openapi_document()
+    DOCUMENT.write_text(document)
+    PAGE.write_text(page_of(json.loads(document)))
+
+
 if __name__ == "__main__":
-    sys.stdout.write(openapi_document())
+    main()

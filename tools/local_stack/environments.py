@@ -1,8 +1,9 @@
 """Separate Python environments, made from lock files.
 
-`cloud` runs the local cloud, `sam` the SAM CLI and `verify` the linters; each pins botocore. `faults` runs
-schemathesis, `peers` the libraries that `make bench-peers` compares with. `runtime` is what the Lambda
-runtime brings and nothing more, so that a package that is missing in the layer is missing here too.
+`client` generates a client of the API; it pins typer. `cloud` runs the local cloud, `sam` the SAM CLI and
+`verify` the linters; each pins botocore. `faults` runs schemathesis, `peers` the libraries that
+`make bench-peers` compares with. `runtime` is what the Lambda runtime brings and nothing more, so that a
+package that is missing in the layer is missing here too.
 """
 
 import subprocess
@@ -12,7 +13,7 @@ from typing import Literal
 
 from .builds import LOCAL, REPOSITORY, build_once, fingerprint
 
-Environment = Literal["cloud", "faults", "peers", "runtime", "sam", "verify"]
+Environment = Literal["client", "cloud", "faults", "peers", "runtime", "sam", "verify"]
 
 
 def environment_python(name: Environment, base: Path | None = None) -> Path:

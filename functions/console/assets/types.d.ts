@@ -240,9 +240,9 @@ export interface Health {
   } | null;
   dead_letters: number | null;
   outbox_waiting: number;
-  tasks_capped: string[];
   tokens: { spent_24h: number; saved_by_staging_24h: number };
   tasks: Record<string, number>;
+  tasks_estimated: string[];
   recoveries_running: number;
   schema_revision: string | null;
   release: string | null;

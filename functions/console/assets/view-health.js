@@ -55,7 +55,7 @@ export function HealthView() {
         <ul class="legend">
           ${Object.entries(data.tasks).map(
             ([status, count]) =>
-              html`<li key=${status}><${Link} to=${href(["tasks"], { status })}><${Pill} value=${status} /> <strong>${number(count)}${data.tasks_capped.includes(status) ? "+" : ""}</strong><//></li>`,
+              html`<li key=${status}><${Link} to=${href(["tasks"], { status })}><${Pill} value=${status} /> <strong>${data.tasks_estimated.includes(status) ? "≈ " : ""}${number(count)}</strong><//></li>`,
           )}
         </ul>
         <dl class="facts">

@@ -86,7 +86,7 @@ export function TasksView({ query, session }) {
         data &&
         data.total > 0 &&
         html`<button type="button" onClick=${() => setHealing("all")}>
-          ${T.tasksView.allMatching(data.total_is_exact ? total : `${total}+`)}
+          ${T.tasksView.allMatching(data.total_is_exact ? total : `≈ ${total}`)}
         </button>`
       }
       <span class="spring"></span>

@@ -147,7 +147,7 @@ export const en = {
     moreFilters: "More filters",
     fewerFilters: "Fewer filters",
     /** @param {number} count @param {boolean} exact @param {string} text */
-    found: (count, exact, text) => (exact ? (count === 1 ? "1 task" : `${text} tasks`) : `more than ${text} tasks`),
+    found: (count, exact, text) => (exact ? (count === 1 ? "1 task" : `${text} tasks`) : `about ${text} tasks`),
     live: "Live",
     paused: "Paused",
     pause: "Pause updates",

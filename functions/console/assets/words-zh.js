@@ -114,7 +114,7 @@ export const zh = {
     clear: "清除筛选",
     moreFilters: "更多筛选",
     fewerFilters: "收起筛选",
-    found: (_count, exact, text) => (exact ? `${text} 个任务` : `超过 ${text} 个任务`),
+    found: (_count, exact, text) => (exact ? `${text} 个任务` : `约 ${text} 个任务`),
     live: "实时",
     paused: "已暂停",
     pause: "暂停更新",

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from ..contracts import Count, Payload
 from ..items import ContentType
-from ..tasks.attempts import AttemptRecord, read_attempts
+from ..tasks.attempts import AttemptRecord, Cause, read_attempts
 from .cursors import decode_cursor, encode_cursor
 
 _BEFORE_ALL = 2**31 - 1
@@ -27,7 +27,7 @@ class AttemptRow(Payload):
 
     attempt: Count
     actor: str
-    cause: str
+    cause: Cause
     reason: str | None
     execution_arn: str | None
     redrive_count: Count

@@ -15,11 +15,12 @@ from ..errors import ContentError, TransientError
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from .callers import Caller, caller_of
-from .refusals import Refusal, refusal_of
+from .refusals import Refusal, Unauthorized, refusal_of
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 _REFUSALS: Mapping[int, str] = {
+    401: "No valid token. API Gateway answers, before the function",
     403: "The token does not permit this, or user_id is not its subject",
     404: "The resource does not exist or belongs to another user",
     409: "The state of the task or recovery does not permit this; the message says why",
@@ -49,10 +50,13 @@ class Api:
 
 
 def refused(*statuses: int) -> dict[int, OpenAPIResponse]:
-    """The OpenAPI descriptions of error responses."""
+    """The OpenAPI descriptions of error responses. Every operation requires a token."""
     return {
-        status: {"description": _REFUSALS[status], "content": {"application/json": {"model": Refusal}}}
-        for status in statuses
+        status: {
+            "description": _REFUSALS[status],
+            "content": {"application/json": {"model": Unauthorized if status == 401 else Refusal}},
+        }
+        for status in (401, *statuses)
     }
 
 

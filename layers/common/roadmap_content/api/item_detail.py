@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from sqlalchemy import Connection
 
@@ -59,6 +60,16 @@ class SavedContent(Payload):
     generated_at: datetime | None
 
 
+class ItemState(StrEnum):
+    """The state of one item."""
+
+    SAVED = "saved"
+    STAGED = "staged"
+    MISSING = "missing"
+    REJECTED = "rejected"
+    GENERATING = "generating"
+
+
 class ItemDetail(Payload):
     """One item."""
 
@@ -67,7 +78,7 @@ class ItemDetail(Payload):
     content_type: ContentType
     stage: str
     module: str
-    state: str
+    state: ItemState
     next_action: NextAction
     next_action_text: str
     needs_person: bool
@@ -143,19 +154,20 @@ def _state(
     rejected: bool,
     remedy_action: NextAction,
     failure: ItemFailure | None,
-) -> tuple[str, Advice]:
+) -> tuple[ItemState, Advice]:
     """The item's state, and the next attempt's action for it."""
     if saved:
-        return "saved", advice(NextAction.NONE)
+        return ItemState.SAVED, advice(NextAction.NONE)
     if live and failure is None:
-        return "generating", advice(NextAction.WAIT)
+        return ItemState.GENERATING, advice(NextAction.WAIT)
     person = failure is not None and advice_for(failure.error_code, failure.stage).needs_person
     if person and failure is not None:
-        return "staged" if staged else "missing", advice_for(failure.error_code, failure.stage)
+        found = ItemState.STAGED if staged else ItemState.MISSING
+        return found, advice_for(failure.error_code, failure.stage)
     if staged:
         refused = remedy_action is NextAction.REJECT_AND_GENERATE
-        return "rejected" if refused else "staged", advice(remedy_action)
-    return "rejected" if rejected else "missing", advice(NextAction.GENERATE)
+        return ItemState.REJECTED if refused else ItemState.STAGED, advice(remedy_action)
+    return ItemState.REJECTED if rejected else ItemState.MISSING, advice(NextAction.GENERATE)
 
 
 def _rejected(

@@ -42,6 +42,12 @@ class Refusal(Payload):
     current_step: str | None = None
 
 
+class Unauthorized(Payload):
+    """API Gateway's response to a request without a valid token."""
+
+    message: str
+
+
 # The first type that matches an error decides.
 _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
