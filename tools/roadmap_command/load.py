@@ -20,13 +20,13 @@ INSERT_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, total_estimated_hours,
     recommended_completion_weeks, framework_data, created_at)
 VALUES (:roadmap_id, :user_id, :title, :total_estimated_hours, :recommended_completion_weeks,
-    CAST(:framework_data AS json), timezone('utc', now()))
+    CAST(:framework_data AS json), content_now())
 ON CONFLICT (roadmap_id) DO NOTHING
 """)
 
 INSERT_TASK = text("""
 INSERT INTO roadmap_tasks (task_id, user_id, status, user_request, roadmap_id, created_at, updated_at)
-VALUES (:task_id, :user_id, 'pending', '{}', :roadmap_id, timezone('utc', now()), timezone('utc', now()))
+VALUES (:task_id, :user_id, 'pending', '{}', :roadmap_id, content_now(), content_now())
 ON CONFLICT (task_id) DO NOTHING
 """)
 

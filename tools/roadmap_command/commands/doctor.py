@@ -1,11 +1,10 @@
 """`roadmap doctor`: whether the stack is well, and if not, what to do."""
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from roadmap_command.asking import ask
-from roadmap_command.interface import ExitCode, Json, Stack, print_json
+from roadmap_command.interface import ExitCode, Json, Stack, output, print_json
 from roadmap_command.target import Target
 
 group = typer.Typer()
@@ -18,9 +17,9 @@ def doctor(stack: Stack = None, as_json: Json = False) -> None:
     if as_json:
         print_json(health)
     else:
-        console = Console()
+        console = output()
         counts = ", ".join(
-            f"{count}{'+' if status in health['tasks_capped'] else ''} {status}"
+            f"{'about ' if status in health['tasks_estimated'] else ''}{count} {status}"
             for status, count in health["tasks"].items()
         )
         console.print(f"release {health['release']}, schema {health['schema_revision']}")

@@ -5,64 +5,34 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
 from roadmap_command.asking import ask, pages
-from roadmap_command.interface import ExitCode, Json, Stack, TaskId, print_json
+from roadmap_command.commands.history import ITEM_FORM, explanation, parse_item
+from roadmap_command.filter_options import filtered
+from roadmap_command.interface import ExitCode, Json, Stack, TaskId, errors, output, print_json
 from roadmap_command.target import Target
 
 group = typer.Typer()
 
-Status = Annotated[list[str] | None, typer.Option("--status", help="Only tasks with one of these statuses.")]
-ErrorCode = Annotated[str | None, typer.Option("--error", help="Only tasks with failures of this code.")]
-ContentTypeOption = Annotated[str | None, typer.Option("--type", help="tutorial, resources or quiz.")]
-User = Annotated[str | None, typer.Option("--user", help="Only tasks of this user.")]
-Group = Annotated[str | None, typer.Option("--group", help="Only tasks with failures of this group.")]
-Query = Annotated[str | None, typer.Option("--query", "-q", help="The beginning of an id or of a title.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")]
 
 POLL_SECONDS = 1.0
 
 
-def filters(
-    status: list[str] | None,
-    error: str | None,
-    content_type: str | None,
-    user: str | None,
-    group_id: str | None,
-    query: str | None,
-) -> dict[str, Any]:
-    """The parameters of a list; what is not given is left out."""
-    given = {
-        "status": status,
-        "error_code": error,
-        "content_type": content_type,
-        "user_id": user,
-        "group_id": group_id,
-        "q": query,
-    }
-    return {name: value for name, value in given.items() if value}
-
-
 @group.command()
+@filtered
 def tasks(
-    status: Status = None,
-    error: ErrorCode = None,
-    content_type: ContentTypeOption = None,
-    user: User = None,
-    group_id: Group = None,
-    query: Query = None,
+    chosen: dict[str, Any],
     limit: Limit = 50,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
     """List tasks, the newest first."""
     api = Target.named(stack).operator_api()
-    wanted = filters(status, error, content_type, user, group_id, query)
-    rows, last = pages(api, "/tasks", limit, **wanted)
+    rows, last = pages(api, "/tasks", limit, **chosen)
     if as_json:
         print_json({"items": rows, "total": last["total"], "total_is_exact": last["total_is_exact"]})
         return
@@ -77,31 +47,27 @@ def tasks(
             "" if reason is None else f"{reason['error_code']}: {reason['reason']}",
             row["title"] or "",
         )
-    console = Console()
+    console = output()
     console.print(table)
-    more = "" if last["total_is_exact"] else "more than "
-    console.print(f"{len(rows)} of {more}{last['total']} tasks")
+    about = "" if last["total_is_exact"] else "about "
+    console.print(f"{len(rows)} of {about}{last['total']} tasks")
 
 
 @group.command()
+@filtered
 def failures(
-    status: Status = None,
-    error: ErrorCode = None,
-    content_type: ContentTypeOption = None,
-    user: User = None,
-    group_id: Group = None,
-    query: Query = None,
+    chosen: dict[str, Any],
     limit: Limit = 50,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
     """List current failures by group, with what the next attempt does about each."""
     api = Target.named(stack).operator_api()
-    rows, _ = pages(api, "/failures", limit, **filters(status, error, content_type, user, group_id, query))
+    rows, _ = pages(api, "/failures", limit, **chosen)
     if as_json:
         print_json({"items": rows})
         return
-    console = Console()
+    console = output()
     for row in rows:
         console.print(
             Text.assemble(
@@ -120,9 +86,7 @@ def failures(
 @group.command()
 def show(
     task_id: TaskId,
-    item: Annotated[
-        str | None, typer.Argument(metavar="[ITEM]", help="An item: CONTENT_TYPE:CONCEPT_ID.")
-    ] = None,
+    item: Annotated[str | None, typer.Argument(metavar="[ITEM]", help=f"An item: {ITEM_FORM}.")] = None,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
@@ -130,15 +94,20 @@ def show(
     api = Target.named(stack).operator_api()
     path = f"/tasks/{quote(task_id, safe='')}"
     if item is not None:
-        content_type, _, concept_id = item.partition(":")
-        print_json(ask(api, "GET", f"{path}/items/{quote(content_type, safe='')}", concept_id=concept_id))
+        wanted = parse_item(item)
+        found = ask(api, "GET", f"{path}/items/{wanted.content_type}", concept_id=wanted.concept_id)
+        if as_json:
+            print_json(found)
+            return
+        for line in explanation(found):
+            output().print(line, soft_wrap=True)
         return
     task = ask(api, "GET", path)
     items = ask(api, "GET", f"{path}/items", states_only="true", limit="3000")
     if as_json:
         print_json({"task": task, "items": items})
         return
-    console = Console()
+    console = output()
     console.print(f"task {task_id}, attempt {task['attempt']}: {task['status']}  {task['title'] or ''}")
     names = {
         "S": "saved",
@@ -183,7 +152,7 @@ def attempts(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> Non
             str(row["tokens"]),
             row["reason"] or "",
         )
-    Console().print(table)
+    output().print(table)
 
 
 @group.command()
@@ -201,7 +170,7 @@ def cancel(
     if as_json:
         print_json(answer)
     else:
-        Console().print(f"task {task_id}: {answer['status']}")
+        output().print(f"task {task_id}: {answer['status']}")
 
 
 @group.command()
@@ -210,7 +179,7 @@ def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     api = Target.named(stack).operator_api()
     path = f"/tasks/{quote(task_id, safe='')}"
     task = ask(api, "GET", path)
-    with Live(console=Console(stderr=True), refresh_per_second=4) as live:
+    with Live(console=errors, refresh_per_second=4) as live:
         while task["live"]:
             live.update(_line(task))
             time.sleep(POLL_SECONDS)

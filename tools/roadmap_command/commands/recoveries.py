@@ -4,7 +4,6 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -12,16 +11,8 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.api_client import Api
 from roadmap_command.asking import ask, pages
-from roadmap_command.commands.operate import (
-    ContentTypeOption,
-    ErrorCode,
-    Group,
-    Query,
-    Status,
-    User,
-    filters,
-)
-from roadmap_command.interface import ExitCode, Json, Stack, errors, print_json
+from roadmap_command.filter_options import filtered
+from roadmap_command.interface import ExitCode, Json, Stack, errors, output, print_json
 from roadmap_command.target import Target
 
 group = typer.Typer()
@@ -30,14 +21,10 @@ POLL_SECONDS = 1.0
 
 
 @group.command()
+@filtered
 def heal(
+    chosen: dict[str, Any],
     reason: Annotated[str, typer.Option("--reason", help="Why, for the audit trail.")],
-    status: Status = None,
-    error: ErrorCode = None,
-    content_type: ContentTypeOption = None,
-    user: User = None,
-    group_id: Group = None,
-    query: Query = None,
     rate: Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")] = 60,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Tasks at the same time.")] = 10,
     canary: Annotated[int, typer.Option("--canary", min=0, help="Retry so many first.")] = 0,
@@ -52,11 +39,8 @@ def heal(
     Without a filter: every task that is failed or partial.
     """
     api = Target.named(stack).operator_api()
-    chosen = filters(status, error, content_type, user, group_id, query) or {
-        "status": ["failed", "partial_failure"]
-    }
     request = {
-        "filter": chosen,
+        "filter": chosen or {"status": ["failed", "partial_failure"]},
         "reason": reason,
         "rate_per_minute": rate,
         "concurrency": concurrency,
@@ -68,7 +52,7 @@ def heal(
         if as_json:
             print_json(preview)
         else:
-            Console().print(_preview(preview))
+            output().print(_preview(preview))
         return
     if not yes:
         errors.print(_preview(preview))
@@ -79,7 +63,7 @@ def heal(
     if as_json:
         print_json(recovery)
     else:
-        Console().print(_table([recovery]))
+        output().print(_table([recovery]))
     counts = recovery["counts"]
     if counts["recovered"] < counts["total"]:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
@@ -102,7 +86,7 @@ def recoveries(
         if as_json:
             print_json({"items": rows})
         else:
-            Console().print(_table(rows))
+            output().print(_table(rows))
         return
     recovery = ask(api, "GET", f"/recoveries/{recovery_id}")
     wanted = {"result": result} if result else {}
@@ -110,7 +94,7 @@ def recoveries(
     if as_json:
         print_json({"recovery": recovery, "tasks": rows})
         return
-    console = Console()
+    console = output()
     console.print(_table([recovery]))
     table = Table("task", "result", "attempt", "reason")
     for row in rows:

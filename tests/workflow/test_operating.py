@@ -1,0 +1,181 @@
+"""The commands for many tasks, on the local stack: `--json` prints one document, exit codes are kept."""
+
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from local_stack.errors import RefusedError
+from roadmap_command.main import app
+from roadmap_command.target import OPERATOR, Target
+from roadmap_content.items import ContentType, Item
+from tests.factories import USER
+from tests.workflow.machine import Machine
+
+Roadmap = Callable[..., Result]
+
+
+@pytest.fixture
+def roadmap(target: Target, monkeypatch: pytest.MonkeyPatch) -> Roadmap:
+    """Runs a command; the local stack is the tests'."""
+    monkeypatch.setattr(Target, "named", lambda *_: target)
+
+    def run(*arguments: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(app, arguments, input=stdin, catch_exceptions=False)
+
+    return run
+
+
+@pytest.fixture
+def document(roadmap: Roadmap) -> Callable[..., Any]:
+    """Runs a command with `--json`: stdout is one JSON document and nothing else."""
+
+    def run(*arguments: str, code: int = 0) -> Any:
+        result = roadmap(*arguments, "--json")
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout)
+
+    return run
+
+
+@pytest.fixture
+def poisoned(machine: Machine) -> list[str]:
+    """The concepts of a task that has run, and of which one quiz is not JSON."""
+    ids = machine.load(2)
+    machine.stage(Item(ids[0], ContentType.QUIZ), b"{")
+    assert machine.run()["status"] == "FAILED"
+    return ids
+
+
+Document = Callable[..., Any]
+
+
+def test_tasks_and_failures_are_listed_by_filter(
+    machine: Machine, poisoned: list[str], roadmap: Roadmap, document: Document
+) -> None:
+    listed = document("tasks", "-q", machine.task_id)
+    assert [row["task_id"] for row in listed["items"]] == [machine.task_id]
+    assert (listed["total"], listed["total_is_exact"]) == (1, True)
+    assert document("tasks", "-q", machine.task_id, "--status", "completed")["items"] == []
+    both = ("--status", "failed", "--status", "partial_failure", "--error", "InvalidContent")
+    (row,) = document("tasks", "-q", machine.task_id, *both, "--type", "quiz", "--user", USER)["items"]
+    assert row["progress"]["missing"] == 1
+
+    (group,) = document("failures", "-q", machine.task_id)["items"]
+    assert (group["tasks"], group["items"], group["remedy"]) == (1, 1, "reject_and_generate")
+    same = document("tasks", "--group", group["group_id"], "-q", machine.task_id)
+    assert same["items"] == listed["items"]
+
+    shown = roadmap("tasks", "-q", machine.task_id).stdout
+    assert machine.task_id in shown
+    assert "1 of 1 tasks" in shown
+    shown = roadmap("failures", "-q", machine.task_id).stdout
+    assert f"group {group['group_id']}" in shown
+    assert "moves the invalid content to rejected/" in shown
+    assert "No task fails" in roadmap("failures", "-q", "no such task").stdout
+
+
+def test_a_task_and_its_items_are_shown(
+    machine: Machine, poisoned: list[str], roadmap: Roadmap, document: Document
+) -> None:
+    shown = document("show", machine.task_id)
+    assert shown["task"]["status"] == "partial_failure"
+    assert shown["items"]["states"] == "SSRSSS"
+    assert "5 saved, 1 rejected" in roadmap("show", machine.task_id).stdout
+    item = f"quiz/{poisoned[0]}"
+    assert document("show", machine.task_id, item)["next_action"] == "reject_and_generate"
+    assert f"quiz of {poisoned[0]}" in roadmap("show", machine.task_id, item).stdout
+    with pytest.raises(RefusedError, match="is not an item"):
+        roadmap("show", machine.task_id, f"quiz:{poisoned[0]}")
+    with pytest.raises(RefusedError, match="404"):
+        roadmap("show", "no-such-task")
+
+
+def test_a_filter_is_healed_with_a_preview_and_followed(
+    machine: Machine, poisoned: list[str], roadmap: Roadmap, document: Document
+) -> None:
+    heal = ("heal", "-q", machine.task_id, "--reason", "unreadable quizzes", "--rate", "6000")
+    preview = document(*heal, "--dry-run")
+    assert (preview["dry_run"], preview["tasks"]) == (True, 1)
+    assert "1 tasks: 0 items to save, 1 to generate" in roadmap(*heal, "--dry-run").stdout
+    with pytest.raises(RefusedError, match="not started"):
+        roadmap(*heal, stdin="n\n")
+    assert [row["attempt"] for row in document("attempts", machine.task_id)["items"]] == [1]
+
+    healed = document(*heal, "--canary", "1", "--budget", "100000", "--yes")
+    assert (healed["state"], healed["counts"]["recovered"]) == ("completed", 1)
+    assert (healed["canary"], healed["token_budget"], healed["reason"]) == (1, 100000, "unreadable quizzes")
+
+    newest, _ = document("attempts", machine.task_id)["items"]
+    assert (newest["actor"], newest["cause"]) == (f"recovery:{healed['recovery_id']}", "recovery")
+    assert f"recovery:{healed['recovery_id']}" in roadmap("attempts", machine.task_id).stdout
+
+    assert healed["recovery_id"] in [row["recovery_id"] for row in document("recoveries")["items"]]
+    one = document("recoveries", healed["recovery_id"], "--result", "recovered")
+    assert [task["task_id"] for task in one["tasks"]] == [machine.task_id]
+    assert document("recoveries", healed["recovery_id"], "--result", "refused")["tasks"] == []
+    assert machine.task_id in roadmap("recoveries", healed["recovery_id"]).stdout
+    with pytest.raises(RefusedError, match="selects no task"):
+        roadmap(*heal, "--error", "NoSuchCode", "--yes")
+
+
+def test_healing_exits_1_if_a_task_still_fails(
+    machine: Machine, poisoned: list[str], document: Document
+) -> None:
+    machine.execute(
+        "UPDATE roadmap_metadata SET deleted_at = now() WHERE roadmap_id = :id", id=machine.roadmap_id
+    )
+    heal = ("heal", "-q", machine.task_id, "--reason", "why", "--yes")
+    healed = document(*heal, code=1)
+    assert healed["counts"]["refused"] == 1
+
+
+def test_a_running_task_is_watched_to_its_end(
+    machine: Machine, roadmap: Roadmap, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.load(1)
+    assert roadmap("watch", machine.task_id).exit_code == 1  # never run: everything is missing
+    polls = []
+    with ExitStack() as held:
+        held.enter_context(machine.holding())
+        arn = machine.start()
+        machine.await_all_but_quizzes(1)
+
+        def poll(seconds: float) -> None:
+            """The first poll has seen a running attempt: let it end."""
+            polls.append(seconds)
+            held.close()
+            machine.wait(arn)
+
+        monkeypatch.setattr("roadmap_command.commands.operate.time", SimpleNamespace(sleep=poll))
+        watched = document("watch", machine.task_id)
+    assert (watched["status"], watched["live"], len(polls)) == ("completed", False, 1)
+    with pytest.raises(RefusedError, match="completed"):
+        roadmap("cancel", machine.task_id)
+
+
+def test_a_task_is_cancelled_for_a_reason(machine: Machine, roadmap: Roadmap, document: Document) -> None:
+    machine.load(1)
+    cancelled = document("cancel", machine.task_id, "--reason", "the course is withdrawn")
+    assert cancelled["status"] == "cancelled"
+    assert machine.status().error_message == f"Cancelled by operator:{OPERATOR}: the course is withdrawn"
+    assert "cancelled" in roadmap("cancel", machine.task_id).stdout
+
+
+def test_the_doctor_says_what_needs_a_person(roadmap: Roadmap, document: Document, target: Target) -> None:
+    target.invoke("ReconcileTaskFunction", {})
+    health = document("doctor")
+    assert (health["status"], health["attention"]) == ("ok", [])
+    well = roadmap("doctor")
+    assert (well.exit_code, "well" in well.stdout) == (0, True)
+    with target.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE content_sweeps SET swept_at = swept_at - interval '1 hour'")
+    overdue = document("doctor", code=1)
+    assert [found["what"] for found in overdue["attention"]] == ["sweep_overdue"]
+    ill = roadmap("doctor")
+    assert ill.exit_code == 1
+    assert "docs/runbook.md#page-reconcile" in ill.stdout

@@ -1,0 +1,65 @@
+"""The options that select many tasks, for every command that takes a filter."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+
+class _Option(NamedTuple):
+    """An option, and the API's parameter that it becomes."""
+
+    parameter: str
+    annotation: Any
+
+
+_OPTIONS = {
+    "status": _Option(
+        "status",
+        Annotated[list[str] | None, typer.Option("--status", help="Only tasks with one of these statuses.")],
+    ),
+    "error": _Option(
+        "error_code",
+        Annotated[str | None, typer.Option("--error", help="Only tasks with failures of this code.")],
+    ),
+    "content_type": _Option(
+        "content_type", Annotated[str | None, typer.Option("--type", help="tutorial, resources or quiz.")]
+    ),
+    "user": _Option(
+        "user_id", Annotated[str | None, typer.Option("--user", help="Only tasks of this user.")]
+    ),
+    "group_id": _Option(
+        "group_id",
+        Annotated[str | None, typer.Option("--group", help="Only tasks with failures of this group.")],
+    ),
+    "query": _Option(
+        "q",
+        Annotated[str | None, typer.Option("--query", "-q", help="The beginning of an id or of a title.")],
+    ),
+}
+
+
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a filter. It receives those that are set as `chosen`, for the API."""
+    own = inspect.signature(command, eval_str=True)
+
+    @wraps(command)
+    def wrapper(**given: Any) -> None:  # noqa: ANN401 - the values of any options
+        chosen = {option.parameter: given.pop(name) for name, option in _OPTIONS.items()}
+        command(chosen={name: value for name, value in chosen.items() if value}, **given)
+
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option.annotation)
+        for name, option in _OPTIONS.items()
+    ]
+    others = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in own.parameters.items()
+        if name != "chosen"
+    ]
+    # Typer reads the options of a command from its signature and its annotations.
+    wrapper.__signature__ = own.replace(parameters=[*options, *others])  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {each.name: each.annotation for each in (*options, *others)}
+    return wrapper
