@@ -4,9 +4,10 @@ check.
 Uses the whole local stack: the real template, state machine, handlers, HTTP API and events, each function in
 separate processes, and PostgreSQL with fsync. Beside the kills, backends of PostgreSQL are stopped for
 seconds, idle sessions hold roadmaps, a trigger refuses rows with an SQLSTATE of its own, and some tasks hold
-what Python does not decode. After the faults follow one sweep of Reconcile and one retry of each task; beside
-some of the retries comes a redrive. Then the oracle checks the invariants of each task, and every row is
-compared with the staged content.
+what Python does not decode. In the middle of the faults, an operator creates a recovery of all tasks so far.
+After the faults follow one sweep of Reconcile, the end of the recovery, and one retry of each task; beside
+some of the retries comes a redrive. Then the oracle checks the invariants of each task, every row is compared
+with the staged content, and the recovery and the events are held against the audit trail.
 
 The cloud is ministack instead of AWS. Its waits between retries are a hundredth of the configured ones. The
 minute after which the sweep counts an attempt as never started is simulated by changing `updated_at`.
@@ -28,6 +29,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,33 @@ FROM_STAGED = {
     "quiz": ("quiz_id", "questions", "total_questions"),
 }
 """The columns of a row that are copied from staged content, by content type."""
+
+ACCOUNTS = {
+    "recoveries that have not ended": "SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL",
+    "tasks of recoveries without a result": (
+        "SELECT count(*) FROM content_recovery_tasks WHERE result IN ('waiting', 'running')"
+    ),
+    "tasks whose recovery names another attempt than the audit trail": """
+        SELECT count(*) FROM content_recovery_tasks r WHERE r.attempt IS DISTINCT FROM (
+            SELECT max(a.attempt) FROM content_attempts a
+            WHERE a.task_id = r.task_id AND a.actor = 'recovery:' || r.recovery_id)""",
+    "events that were not delivered": "SELECT count(*) FROM content_events WHERE delivered_at IS NULL",
+    "attempts without one event of their start": """
+        SELECT count(*) FROM content_attempts a WHERE 1 <> (
+            SELECT count(*) FROM content_events e
+            WHERE e.task_id = a.task_id AND e.detail_type = 'Attempt Started'
+                AND e.detail #>> '{data,attempt}' = CAST(a.attempt AS text))""",
+    "events of attempts that do not exist": """
+        SELECT count(*) FROM content_events e WHERE e.detail_type = 'Attempt Started' AND NOT EXISTS (
+            SELECT FROM content_attempts a WHERE a.task_id = e.task_id
+                AND e.detail #>> '{data,attempt}' = CAST(a.attempt AS text))""",
+}
+"""What must be 0 in the end (I9, I10)."""
+
+EVENT_BUS = "arn:aws:events:us-east-1:000000000000:event-bus/default"
+
+SWEPT_AT = "2026-01-01T00:00:00Z"
+"""Sweeps of a schedule check a finished task every quarter of an hour only."""
 
 console = Console(stderr=True, highlight=False)
 
@@ -186,6 +215,7 @@ class Soak:
                 self._storm(pool)
                 self._execute("DROP FUNCTION strike CASCADE")
                 self._sweep()
+                self._end_recovery()
                 self._prepare_oracles()
                 broken = [*self._held(pool, "after the sweep", lambda oracle: oracle.at_any_time())]
                 self._retry_each(pool)
@@ -195,7 +225,7 @@ class Soak:
                     "in the end",
                     lambda oracle: [*oracle.at_any_time(), *oracle.healed(), *oracle.at_rest()],
                 )
-                return broken + self._wrong_rows(pool)
+                return broken + self._wrong_rows(pool) + self._wrong_accounts()
             except BaseException:
                 pool.shutdown(cancel_futures=True, wait=False)
                 raise
@@ -293,6 +323,8 @@ class Soak:
             self.counts["tasks with undecodable rows"] += 1
         attempt = self._begin(each)
         self.counts["first runs that ended " + self._follow(each, attempt)] += 1
+        if self._subjects.index(each) == TASKS // 2:
+            self._create_recovery()
 
     def _begin(self, each: Subject) -> int:
         """Send the user's first request until it is answered; return the attempt."""
@@ -342,6 +374,39 @@ class Soak:
         self.counts["tasks that the sweep put right"] += len(result["repairs"])
         if left := self._scalar("SELECT count(*) FROM roadmap_tasks WHERE status = 'processing'"):
             raise PromiseBrokenError(f"{left} tasks are left processing after the sweep")
+
+    def _create_recovery(self) -> None:
+        """Retry all tasks that have run so far, and some that are running, while the faults go on."""
+        body = {
+            "filter": {"status": ["failed", "partial_failure", "completed", "processing"]},
+            "reason": "in the middle of the outage",
+            "rate_per_minute": 6_000,
+            "concurrency": AT_ONCE,
+        }
+        for _ in self._tries("the API to create a recovery"):
+            try:
+                answer = self._target.operator_api().send("POST", "/recoveries", body)
+            except (OSError, http.client.HTTPException, json.JSONDecodeError):
+                continue
+            if answer.status == HTTPStatus.CREATED:
+                return
+
+    def _end_recovery(self) -> None:
+        """Sweep until every recovery has ended: a sweep takes up one whose execution was lost."""
+        for _ in self._tries("the recovery to end"):
+            if not self._scalar("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL"):
+                break
+            self._target.invoke("ReconcileTaskFunction", {"time": SWEPT_AT})
+        with self._target.engine.connect() as connection:
+            results = "SELECT result, count(*) FROM content_recovery_tasks GROUP BY result"
+            for result, count in connection.execute(text(results)):
+                self.counts[f"tasks of a recovery that are {result}"] += count
+        self.counts["executions of recoveries"] += self._scalar("SELECT sum(part) FROM content_recoveries")
+
+    def _wrong_accounts(self) -> list[str]:
+        """Tasks that a recovery does not account for, and events that were lost, or come from nothing."""
+        self._target.invoke("ReconcileTaskFunction", {"time": SWEPT_AT})  # delivers what is left
+        return [f"{count} {what}" for what, sql in ACCOUNTS.items() if (count := self._scalar(sql))]
 
     def _retry_each(self, pool: ThreadPoolExecutor) -> None:
         futures = [pool.submit(self._retry_once, each) for each in self._subjects]
@@ -529,7 +594,9 @@ def main() -> int:
         with (
             tempfile.TemporaryDirectory(prefix="roadmap-chaos-") as directory,
             LocalStack.start(
-                Path(directory), wait_scale=0.01, parameters={"BatchSize": str(BATCH_SIZE)}
+                Path(directory),
+                wait_scale=0.01,
+                parameters={"BatchSize": str(BATCH_SIZE), "EventBusArn": EVENT_BUS},
             ) as stack,
         ):
             assert isinstance(stack.database, PostgresServer)

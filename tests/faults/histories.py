@@ -6,6 +6,7 @@ A history that breaks an invariant is shrunk and printed as the body of a test. 
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -14,8 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from roadmap_content.api.status import read_status
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
+from roadmap_content.recoveries.control import cancel, pause, resume
 from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
+from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
+from roadmap_content.services import Services
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.task import read_task
 from tests.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
@@ -28,6 +32,11 @@ from tests.machine_model import Run
 IDS = concept_ids(4)
 NEIGHBOUR = "somebody else"
 NEIGHBOURS_CONCEPT = "elsewhere"
+
+TURNS = 8
+"""Turns after which a recovery of two tasks must have ended."""
+
+Control = Callable[[Services, str, Deadline], None]
 
 strikes = st.builds(Strike, st.integers(0, 3), st.sampled_from(When), st.sampled_from(How))
 concepts = st.sampled_from(IDS)
@@ -112,7 +121,9 @@ class Histories(RuleBasedStateMachine):
                     del entry[kind]
         self.world = World(self.scene, bundle)
         self.loaded = bundle
-        self.world.services.settings = Settings(SETTINGS | {"BATCH_SIZE": str(batch_size)})
+        self.world.services.settings = Settings(
+            SETTINGS | {"BATCH_SIZE": str(batch_size), "EVENT_BUS": "bus"}
+        )
         self.untried: set[tuple[str, str]] = set()
         self._check("load")
 
@@ -225,6 +236,54 @@ class Histories(RuleBasedStateMachine):
     def a_minute_passes(self) -> None:
         self._world.let_a_minute_pass()
         self._check("a_minute_passes")
+
+    # Recoveries.
+
+    @rule(canary=st.integers(0, 1), budget=st.none() | st.just(1), strike=st.none() | strikes)
+    def recover(self, canary: int, budget: int | None, strike: Strike | None) -> None:
+        ended = self._world.attempt(lambda: self._world.recover(canary, budget), strike)
+        self._check("recover", canary, budget, strike, ended)
+
+    @rule(number=numbers, strike=st.none() | strikes, again=st.booleans())
+    def turn(self, number: int, strike: Strike | None, again: bool) -> None:
+        """A turn of a recovery; it may die, and be retried, or end its execution."""
+        if (arn := self._part(number)) is not None:
+            self._turn(arn, strike, again=again)
+
+    @rule(number=numbers)
+    def redrive_a_recovery(self, number: int) -> None:
+        """An execution of a recovery that failed is redriven, or an old one is delivered a turn again."""
+        if (arn := self._part(number)) is not None:
+            part = self._world.parts.by_arn[arn]
+            part.status = "RUNNING" if part.status == "FAILED" else part.status
+            self._turn(arn, None)
+
+    @rule(number=numbers)
+    def stop_a_recovery(self, number: int) -> None:
+        """StopExecution of a recovery's execution. Recoveries have no event of their end: the sweep looks."""
+        if (arn := self._part(number)) is not None:
+            part = self._world.parts.by_arn[arn]
+            part.status = "FAILED" if part.status == "RUNNING" else part.status
+            self._check("stop_a_recovery", arn)
+
+    @rule(number=numbers, change=st.sampled_from([pause, resume, cancel]), strike=st.none() | strikes)
+    def control(self, number: int, change: Control, strike: Strike | None) -> None:
+        if (arn := self._part(number)) is not None:
+            world = self._world
+            recovery_id = world.parts.by_arn[arn].recovery_id
+            ended = world.attempt(lambda: change(world.services, recovery_id, world.deadline()), strike)
+            self._check("control", change.__name__, arn, strike, ended)
+
+    @rule()
+    def delete_other_task(self) -> None:
+        self._world.delete_other_task()
+        self._check("delete_other_task")
+
+    @rule(down=st.booleans())
+    def bus(self, down: bool) -> None:
+        """EventBridge does not answer, or answers again."""
+        self._world.bus.down = down
+        self._check("bus", down)
 
     # Concurrent changes by the product and by users.
 
@@ -352,12 +411,16 @@ class Histories(RuleBasedStateMachine):
             for run in [run for run in world.runs if run.running]:
                 world.stop(run)
             world.delete_roadmap(deleted=False)
+            world.bus.down = False
             self._reconcile_once()
+            self._end_recoveries()
             if self.untried:
                 # Content that was staged last may not have been refused yet; then its fault is still there.
                 self._retry_once()
             self._retry_once()
             world.oracle.require(world.oracle.healed(), world.oracle.at_rest())
+            world.reconcile()
+            world.oracle.require(world.oracle.accounted())
         finally:
             world.close()
 
@@ -368,6 +431,20 @@ class Histories(RuleBasedStateMachine):
         world.log.injected.append("reconcile, at the end")
         if world.pipeline.task()["attempt"] > 0:
             world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
+
+    def _end_recoveries(self) -> None:
+        """Resume what is paused, take up what is lost, and take turns: every recovery ends."""
+        world = self._world
+        for recovery_id in {part.recovery_id for part in world.parts.by_arn.values()}:
+            world.attempt(partial(resume, world.services, recovery_id, world.deadline()))
+        world.reconcile()  # the sweep takes up what is lost, and what was never started
+        for _ in range(TURNS):
+            for arn, part in list(world.parts.by_arn.items()):
+                if part.status == "RUNNING":
+                    self._turn(arn, None)
+            for run in [run for run in world.runs if run.running]:
+                while run.running:
+                    self._advance(run)
 
     def _retry_once(self) -> None:
         self._retry(USER)
@@ -391,6 +468,20 @@ class Histories(RuleBasedStateMachine):
         state, batch = run.state, run.batch
         self._world.advance(run, strike, again=again)
         self._check("advance", run.arn, state, batch, strike, "→", run.state, run.status)
+
+    def _turn(self, arn: str, strike: Strike | None, *, again: bool = True) -> None:
+        world = self._world
+        ended = world.attempt(lambda: world.take_a_turn(arn), strike)
+        if ended != "done" and again:
+            ended = world.attempt(lambda: world.take_a_turn(arn))
+        if ended != "done" and world.parts.by_arn[arn].status == "RUNNING":
+            world.parts.by_arn[arn].status = "FAILED"
+        self._check("turn", arn, strike, ended, world.parts.by_arn[arn].status)
+
+    def _part(self, number: int) -> str | None:
+        """An execution of a recovery, counted from the last."""
+        arns = list(self._world.parts.by_arn)
+        return arns[-1 - number % len(arns)] if arns else None
 
     def _pick(self, number: int) -> Run | None:
         runs = self._world.runs

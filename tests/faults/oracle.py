@@ -1,4 +1,4 @@
-"""The oracle: checks the invariants I1–I7 and I9 and names the items that break them.
+"""The oracle: checks the invariants I1–I7, I9 and I10 and names the items that break them.
 
 It shares no code with the product: its SQL, its reading of the bucket and its expectations of a task's row
 follow from the design document alone. It keeps earlier snapshots, because "never lost" and "only grow"
@@ -33,8 +33,11 @@ OURS = {
 }
 """The fields of a concept that are projected from the tables. The first is the status, the second the id."""
 
+DELETED = "t-deleted"
+"""A task that the product may delete at any time."""
+
 _OTHERS = {
-    "roadmap_tasks": "task_id <> :task_id",
+    "roadmap_tasks": f"task_id NOT IN (:task_id, '{DELETED}')",
     "content_failures": "task_id <> :task_id",
     "roadmap_metadata": "roadmap_id <> :roadmap_id",
     **{table: "roadmap_id <> :roadmap_id" for table, _ in TABLES.values()},
@@ -57,6 +60,13 @@ SELECT json_build_object(
         WHERE task_id = :task_id),
     'attempts', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_attempts t
         WHERE task_id = :task_id),
+    'recoveries', (SELECT coalesce(json_agg(t ORDER BY r.recovery_id), '[]')
+        FROM content_recovery_tasks r CROSS JOIN LATERAL (
+            SELECT r.*, c.state, c.ended_at AS recovery_ended_at FROM content_recoveries c
+            WHERE c.recovery_id = r.recovery_id) AS t
+        WHERE r.task_id IN (:task_id, '{DELETED}')),
+    'events', (SELECT coalesce(json_agg(t ORDER BY position), '[]') FROM content_events t
+        WHERE task_id IS NULL OR task_id IN (:task_id, '{DELETED}')),
     'current_failures', (SELECT coalesce(sum(items), 0) FROM content_task_failures WHERE task_id = :task_id),
     'others', json_build_object({
         ",".join(
@@ -127,6 +137,9 @@ class Log:
     intrusions: list[tuple[str, str]] = field(default_factory=list)
     """Requests of another user with their result: `refused`, or anything else."""
 
+    delivered: list[str] = field(default_factory=list)
+    """The ids of the events that the bus has received."""
+
     framework: Row | None = None
     """`framework_data` as the product wrote it last; initially, as in the bundle."""
 
@@ -141,6 +154,10 @@ class TaskSnapshot(NamedTuple):
     failures: list[Row]
     attempts: list[Row]
     current_failures: int
+    recoveries: list[Row]
+    """The tasks of all recoveries, each with the recovery's state."""
+
+    events: list[Row]
     objects: dict[str, str]
     """The objects in the bucket: digest by key."""
 
@@ -208,6 +225,11 @@ class Oracle:
         """Checks for when no execution runs and the records are reconciled: I1, I2, I9."""
         now = self.look()
         return [*self._i1(now), *self._i2(now), *self._i9(now)]
+
+    def accounted(self) -> list[Broken]:
+        """Checks for when each recovery has had time to end and a sweep has delivered the events: I9, I10."""
+        now = self.look()
+        return [*self._i9_of_recoveries(now), *self._i10(now)]
 
     def healed(self) -> list[Broken]:
         """Checks for after one retry or redrive without a fault: I7."""
@@ -395,6 +417,46 @@ class Oracle:
                 "I9", f"{now.current_failures} current failures of {sum(missing.values())} missing items"
             )
 
+    def _i9_of_recoveries(self, now: TaskSnapshot) -> Iterator[Broken]:
+        claimed = {row["actor"].partition(":")[2]: row["attempt"] for row in now.attempts}
+        for task in now.recoveries:
+            recovery_id = task["recovery_id"]
+            if task["recovery_ended_at"] is None:
+                yield Broken("I9", f"{recovery_id} is stuck in {task['state']}")
+            if task["result"] in ("waiting", "running"):
+                yield Broken("I9", f"{recovery_id} leaves {task['task_id']} {task['result']}")
+            if task["task_id"] == self._task_id and task["attempt"] != claimed.get(recovery_id):
+                yield Broken(
+                    "I9",
+                    f"{recovery_id} says attempt {task['attempt']} ({task['result']}), the audit trail "
+                    f"{claimed.get(recovery_id)}",
+                )
+
+    def _i10(self, now: TaskSnapshot) -> Iterator[Broken]:
+        recorded = {row["event_id"] for row in now.events}
+        if lost := [row["event_id"] for row in now.events if row["event_id"] not in self._log.delivered]:
+            yield Broken("I10", "recorded and never delivered", _sorted(lost))
+        if invented := set(self._log.delivered) - recorded:
+            yield Broken("I10", "delivered for a change that was rolled back", _sorted(invented))
+        of = {
+            kind: [
+                row["detail"]["data"]
+                for row in now.events
+                if row["detail_type"] == kind and row["task_id"] in (None, self._task_id)
+            ]
+            for kind in ("Attempt Started", "Task Finalized", "Recovery Ended")
+        }
+        started = sorted(data["attempt"] for data in of["Attempt Started"])
+        if started != list(range(1, now.task["attempt"] + 1)):
+            yield Broken("I10", f"of {now.task['attempt']} attempts these have an event", tuple(started))
+        ended = Counter(data["recovery_id"] for data in of["Recovery Ended"])
+        for recovery_id in {task["recovery_id"] for task in now.recoveries if task["recovery_ended_at"]}:
+            if ended[recovery_id] != 1:
+                yield Broken("I10", f"{recovery_id} has {ended[recovery_id]} events of its end")
+        finalized = [data["attempt"] for data in of["Task Finalized"]]
+        if now.task["attempt"] and now.task["status"] != "cancelled" and now.task["attempt"] not in finalized:
+            yield Broken("I10", f"attempt {now.task['attempt']} has no event of its outcome")
+
     def _generated(self, now: TaskSnapshot) -> Iterator[Broken]:
         """The second half of I7: an item is generated only if it was never staged, and again after each
         rejection.
@@ -428,6 +490,8 @@ class Oracle:
             now["failures"],
             now["attempts"],
             now["current_failures"],
+            now["recoveries"],
+            now["events"],
             self.objects(),
             others,
         )

@@ -5,26 +5,31 @@ the bucket and the faults at a COMMIT are real.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import text
 
+from roadmap_content.aws.event_bus import Entry, EventBus, EventBusUnavailableError
 from roadmap_content.aws.executions import Executions, ExecutionState, NotRedrivableError
-from roadmap_content.contracts import BatchRequest, RunInput, StateError
+from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.errors import ContentError
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.recoveries.advance import AdvanceRequest, advance
+from roadmap_content.recoveries.create import create
+from roadmap_content.recoveries.decisions import Limits
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.finalize import finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.bucket import Bucket
+from roadmap_content.tasks.listing import TaskFilter
 from tests.faults.commits import Commits, ProcessDied, Strike
 from tests.faults.memory_s3 import MemoryS3
-from tests.faults.oracle import TABLES, Log, Oracle
+from tests.faults.oracle import DELETED, TABLES, Log, Oracle
 from tests.faults.recording import RecordingGenerator
 from tests.integration.pipeline import Pipeline, services_for
 from tests.machine_model import Run, State
@@ -41,6 +46,12 @@ PUBLISH = (
 )
 
 
+# A task of the product's that has no roadmap.
+DELETED_LATER = text("""
+INSERT INTO roadmap_tasks (task_id, user_id, status, attempt) VALUES (:task_id, 'somebody', 'failed', 1)
+ON CONFLICT DO NOTHING
+""")
+
 TABLES_IN_ORDER = (
     "tutorial_metadata",
     "resource_recommendation_metadata",
@@ -56,6 +67,10 @@ TABLES_IN_ORDER = (
     "content_failures",
     "content_attempts",
     "content_checks",
+    "content_recovery_tasks",
+    "content_recoveries",
+    "content_events",
+    "content_sweeps",
 )
 
 
@@ -91,6 +106,52 @@ class Runs(Executions):
         run.redrives += 1
         run.status = "RUNNING"
         run.at_work = False
+
+
+class Part:
+    """One execution of a recovery."""
+
+    def __init__(self, recovery_id: str) -> None:
+        self.recovery_id = recovery_id
+        self.turn = 0
+        self.status = "RUNNING"
+
+
+class Parts(Executions):
+    """A fake Step Functions client for the executions of recoveries."""
+
+    def __init__(self) -> None:
+        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:recover-tasks")
+        self.by_arn: dict[str, Part] = {}
+
+    def start_named(self, name: str, document: Mapping[str, object]) -> None:
+        """Start an execution, once."""
+        self.by_arn.setdefault(self.named_arn(name), Part(str(document["recovery_id"])))
+
+    def state(self, execution_arn: str) -> ExecutionState:
+        """The state of the execution."""
+        part = self.by_arn.get(execution_arn)
+        if part is None:
+            return ExecutionState.UNKNOWN
+        if part.status == "SUCCEEDED":
+            return ExecutionState.SUCCEEDED
+        return ExecutionState.RUNNING if part.status == "RUNNING" else ExecutionState.OVER
+
+
+class Bus(EventBus):
+    """A bus that notes what it receives, and can be down."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__("bus")
+        self._log = log
+        self.down = False
+
+    def put(self, entries: Sequence[Entry]) -> list[str]:
+        """Receive events; if it is down, none."""
+        if self.down:
+            raise EventBusUnavailableError("down")
+        self._log.delivered += [entry.event_id for entry in entries]
+        return [entry.event_id for entry in entries]
 
 
 class Scene:
@@ -132,6 +193,12 @@ class World:
         self.runs: list[Run] = []
         self.services.executions = Runs(self.runs)
         self.services.generator = RecordingGenerator(OfflineGenerator(), self.log)
+        self.parts = Parts()
+        self.services.recovery_executions = self.parts
+        self.bus = Bus(self.log)
+        self.services.event_bus = self.bus
+        with scene.aside.engine.begin() as connection:
+            connection.execute(DELETED_LATER, {"task_id": DELETED})
         self.commits = Commits(self.services.engine, scene.aside.engine)
         self.oracle = Oracle(scene.aside.engine, scene.s3, scene.aside.bucket.name, bundle, self.log)
 
@@ -216,6 +283,27 @@ class World:
     def _note_recorded(self, attempt: int | None) -> None:
         if attempt is not None:
             self.log.recorded.add(attempt)
+
+    # Recoveries.
+
+    def recover(self, canary: int, budget: int | None) -> None:
+        """An operator creates a recovery of the task, and of one that may be deleted."""
+        limits = Limits(rate_per_minute=100_000, concurrency=2, token_budget=budget, canary=canary)
+        tasks = TaskFilter(task_ids=(self.task_id, DELETED))
+        create(self.services, tasks, limits, "operator:op", "why", self.deadline())
+
+    def take_a_turn(self, arn: str) -> None:
+        """`recover_tasks` is invoked by an execution, which then waits, or ends."""
+        part = self.parts.by_arn[arn]
+        request = AdvanceRequest(recovery_id=part.recovery_id, turn=part.turn, execution=Execution(arn=arn))
+        result = advance(request, self.services, self.deadline())
+        part.turn = result.turn
+        if result.done:
+            part.status = "SUCCEEDED"
+
+    def delete_other_task(self) -> None:
+        """The product deletes the other task of the recoveries."""
+        self.pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = :id", id=DELETED)
 
     # Late and repeated deliveries.
 
