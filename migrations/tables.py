@@ -255,6 +255,7 @@ content_sweeps = Table(
     Column("repaired", Integer, nullable=False),
     Column("refused", Integer, nullable=False),
     Column("finished", Boolean, nullable=False),
+    Column("failures_checked_to", String(64)),
 )
 
 # Bulk recoveries, and the result for each of their tasks.

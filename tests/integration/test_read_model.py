@@ -3,18 +3,22 @@
 import importlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from migrations import use_time_zone
 from roadmap_content.api.item_map import ItemMap
 from roadmap_content.items import ContentType, Item
+from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
 from tests.factories import USER, bundle_of, concept_ids, quiz
-from tests.integration.pipeline import Pipeline
+from tests.integration.pipeline import SETTINGS, Pipeline
 from tests.integration.requests_to_api import Reply, request
 
 OTHER = "somebody-else"
@@ -295,3 +299,67 @@ def test_a_preview_of_a_retry_counts_content_that_it_rejects_as_to_generate(
     pipeline.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1])).encode())  # corrected since
     answer = request(task_api, "POST", "/api/v1/tasks/t-0/retry", {"dry_run": "true"})
     assert (answer.body["staged"]["quiz"], answer.body["to_generate"]["quiz"]) == (1, 0), answer
+
+
+def test_a_deleted_task_leaves_the_groups_with_the_next_sweep(pipeline: Pipeline, get: Get) -> None:
+    for number in range(3):
+        run_with_poison(pipeline, number)
+    pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-1'")
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(60))
+    assert kept_sums(pipeline) == sums_of_rows(pipeline)
+    (group,) = get("/failures").body["items"]
+    assert (group["tasks"], group["items"]) == (2, 2)
+    assert sum(items for _, items in group["by_hour"]) == 2
+
+
+def test_each_sweep_checks_further_failures_for_deleted_tasks(
+    pipeline: Pipeline, get: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadmap_content.tasks.current_failures.MAX_CHECKED", 1)
+    for number in range(3):
+        run_with_poison(pipeline, number)
+    pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-2'")
+    tasks = []
+    for _ in range(3):
+        reconcile(ReconcileRequest(), pipeline.services, Deadline.after(60))
+        tasks.append(get("/failures").body["items"][0]["tasks"])
+    assert tasks == [3, 3, 2]
+
+
+def test_times_are_utc_whatever_the_zone_of_the_columns(pipeline: Pipeline, get: Get) -> None:
+    with pipeline.engine.begin() as connection:
+        use_time_zone(connection, "Asia/Shanghai")
+    ids = run_with_poison(pipeline, 0)
+    answers = [
+        get("/tasks").body,
+        get("/tasks/t-0").body,
+        get("/tasks/t-0/attempts").body,
+        get("/failures").body,
+        *(get(f"/tasks/t-0/items/{name}", {"concept_id": ids[0]}).body for name in ContentType),
+    ]
+    times = [moment for answer in answers for moment in times_in(answer)]
+    assert len(times) > 10
+    now = datetime.now(UTC)
+    assert [moment for moment in times if abs(now - moment) > timedelta(hours=2)] == []
+
+
+def times_in(answer: Any) -> list[datetime]:
+    """The times in an answer."""
+    match answer:
+        case dict():
+            return [moment for value in answer.values() for moment in times_in(value)]
+        case list():
+            return [moment for value in answer for moment in times_in(value)]
+        case str() if len(answer) > 18 and answer[4] == "-" and answer[10] == "T":
+            return [datetime.fromisoformat(answer)]
+        case _:
+            return []
+
+
+def test_health_counts_the_events_that_wait(pipeline: Pipeline, get: Get) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
+    run_with_poison(pipeline, 0)
+    (waiting,) = pipeline.rows("SELECT count(*) AS n FROM content_events WHERE delivered_at IS NULL")
+    assert get("/health").body["outbox_waiting"] == waiting["n"] > 0
+    pipeline.execute("UPDATE content_events SET delivered_at = now()")
+    assert get("/health").body["outbox_waiting"] == 0

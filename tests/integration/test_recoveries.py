@@ -13,13 +13,16 @@ from roadmap_content.events import DetailType, deliver_events
 from roadmap_content.recoveries import advance as turns
 from roadmap_content.recoveries.advance import AdvanceRequest, AdvanceResult, advance
 from roadmap_content.recoveries.control import take_up_lost
+from roadmap_content.recoveries.create import MAX_TASKS
+from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.steps.save import save_batch
-from tests.factories import bundle_of, concept_ids
+from roadmap_content.tasks.attempts import user_start
+from tests.factories import USER, bundle_of, concept_ids
 from tests.integration.pipeline import SETTINGS, Pipeline, RecordedExecutions
 from tests.integration.requests_to_api import Reply, request
 from tests.received_events import Received
@@ -399,6 +402,19 @@ def test_a_dry_run_starts_nothing(pipeline: Pipeline, parts: RecordedParts, send
     assert send("GET", "").body["items"] == []
 
 
+def test_a_preview_counts_tasks_that_have_no_recorded_failures(pipeline: Pipeline, send: Send) -> None:
+    """Never run, or run by a release that kept no failures: compared with the tables."""
+    for number in range(3):
+        ids = concept_ids(2, f"r-{number}")
+        pipeline.load(bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}"))
+    pipeline.execute("DELETE FROM roadmap_metadata WHERE roadmap_id = 'r-2'")
+    body = {"filter": {"task_ids": ["t-0", "t-1", "t-2"]}, "reason": "r", "dry_run": True}
+    preview = send("POST", "", body).body
+    assert preview["items"]["to_generate"] == {"tutorial": 4, "resources": 4, "quiz": 4}
+    assert preview["refused"] == {"RoadmapNotFound": 1}
+    assert preview["estimated_tokens"] is None
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [
@@ -430,3 +446,76 @@ def test_only_operators_create_and_change(pipeline: Pipeline, send: Send, create
     assert send("GET", f"/{recovery_id}", roles="owner").status == 403
     assert send("GET", f"/{recovery_id}", roles="owner,viewer").status == 200
     assert send("GET", "/nobody", roles="owner,viewer").status == 404
+
+
+MANY_TASKS = """
+INSERT INTO roadmap_tasks (task_id, user_id, status, roadmap_id, attempt)
+SELECT 't-' || n, 'u', 'failed', 'r-' || n, 1 FROM generate_series(1, :tasks) AS n
+"""
+
+
+def test_a_recovery_has_at_most_two_hundred_thousand_tasks(pipeline: Pipeline, send: Send) -> None:
+    body = {"filter": {"status": ["failed"]}, "reason": "r", "rate_per_minute": 100_000}
+    pipeline.execute(MANY_TASKS, tasks=MAX_TASKS)
+    pipeline.execute("ANALYZE roadmap_tasks")
+    preview = send("POST", "", body | {"dry_run": True})
+    assert (preview.status, preview.body["tasks"], preview.body["estimated_minutes"]) == (200, MAX_TASKS, 2)
+    assert preview.body["refused"] == {"RoadmapNotFound": MAX_TASKS}
+    created = send("POST", "", body)
+    assert created.status == 201, created
+    assert created.body["counts"]["waiting"] == MAX_TASKS
+    assert send("POST", f"/{created.body['recovery_id']}/cancel").body["counts"]["refused"] == MAX_TASKS
+
+    pipeline.execute(
+        "INSERT INTO roadmap_tasks (task_id, user_id, status) VALUES ('one more', 'u', 'failed')"
+    )
+    for dry_run in (True, False):
+        refused = send("POST", "", body | {"dry_run": dry_run})
+        assert (refused.status, refused.body["error"]) == (422, "TooManyTasks")
+    assert pipeline.rows("SELECT count(*) AS n FROM content_recoveries") == [{"n": 1}]
+
+
+def test_a_filter_of_an_owner_reaches_no_other_task(pipeline: Pipeline, send: Send) -> None:
+    fail(pipeline, 1)
+    body = {"filter": {"user_id": "somebody-else"}, "reason": "r", "dry_run": True}
+    assert send("POST", "", body, roles="owner").status == 403
+    assert send("POST", "", body).body["error"] == "NothingMatches"
+
+
+def test_a_cursor_of_another_recovery_is_refused(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    fail(pipeline, 2)
+    first, second = create(), create()
+    cursor = send("GET", f"/{first}/tasks", query={"limit": "1"}).body["next_cursor"]
+    assert send("GET", f"/{first}/tasks", query={"limit": "1", "cursor": cursor}).status == 200
+    for path in (f"/{second}/tasks", ""):
+        refused = send("GET", path, query={"cursor": cursor})
+        assert (refused.status, refused.body["error"]) == (422, "InvalidCursor")
+
+
+def test_a_retry_by_somebody_else_after_a_crash_is_accounted_for(
+    pipeline: Pipeline, send: Send, create: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The turn dies after its claim; before the next turn, that attempt ends and the user starts another."""
+    (task_id,) = fail(pipeline, 1)
+    recovery_id = create(rate_per_minute=6_000)
+
+    def die(*_: Any, **__: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(turns, "record_start", die)
+        with pytest.raises(SystemExit):
+            turn(pipeline, recovery_id)
+    retry_task(pipeline.services, task_id, USER, Deadline.after(30), user_start(USER))
+    executions = pipeline.services.executions
+    assert isinstance(executions, RecordedExecutions)
+    del executions.started[0], executions.names[0]
+    executions.states[executions.names[0]] = ExecutionState.RUNNING
+    turn(pipeline, recovery_id)
+    run_started(pipeline)
+    finish(pipeline, recovery_id)
+    (row,) = send("GET", f"/{recovery_id}/tasks").body["items"]
+    assert (row["result"], row["attempt"]) == ("recovered", 2)
+    assert pipeline.task()["attempt"] == 3

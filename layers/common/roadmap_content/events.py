@@ -85,6 +85,10 @@ UPDATE content_events SET delivered_at = timezone('utc', now())
 WHERE event_id IN (SELECT json_array_elements_text(CAST(:event_ids AS json)))
 """)
 
+COUNT_WAITING = text("""
+SELECT count(*) FROM (SELECT FROM content_events WHERE delivered_at IS NULL LIMIT :counted) AS c
+""")
+
 PRUNE = text("""
 DELETE FROM content_events WHERE delivered_at < timezone('utc', now()) - make_interval(days => :days)
 """)
@@ -234,6 +238,11 @@ def _deliver(connection: Connection, services: Services) -> int:
     if len(taken) < len(waiting):
         logger.warning("events_refused", refused=len(waiting) - len(taken))
     return len(taken)
+
+
+def count_waiting_events(connection: Connection, counted: int) -> int:
+    """The number of events that wait to be sent, at most `counted`."""
+    return int(connection.execute(COUNT_WAITING, {"counted": counted}).scalar_one())
 
 
 def prune_events(services: Services, deadline: Deadline) -> None:

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from sqlalchemy import Connection, text
 
 from ..contracts import Count, Payload
+from ..events import count_waiting_events
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..tasks.attempts import tokens_of_a_day
 from ..tasks.claims import is_at_work
-from ..tasks.listing import MAX_COUNTED, count_by_status
+from ..tasks.listing import Total, count_by_status
 from ..tasks.sweeps import Sweep, last_sweep
 from ..tasks.task import long_processing_tasks
 
@@ -19,6 +21,9 @@ SWEEP_OVERDUE = timedelta(minutes=20)
 """The time without a sweep that counts as overdue. The schedule is every five minutes."""
 
 STUCK_AFTER = timedelta(minutes=30)
+MOST_WAITING = 10_000
+"""More waiting events are counted to this number."""
+
 MOST_STUCK = 20
 """Maximum tasks for which Step Functions is asked, which bounds the duration of the request."""
 
@@ -52,9 +57,9 @@ class Attention(Payload):
 
 
 class Health(Payload):
-    """The state of the system. A status with more than 10,000 tasks is counted to 10,000 and capped."""
+    """The state of the system."""
 
-    status: str
+    status: Literal["ok", "attention"]
     stuck_tasks: Count
     drifted_tasks: Count
     last_sweep: LastSweep | None
@@ -62,7 +67,9 @@ class Health(Payload):
     outbox_waiting: Count
     tokens: TokenSums
     tasks: Mapping[str, Count]
-    tasks_capped: list[str]
+    tasks_estimated: list[str]
+    """The statuses with more than 1,000 tasks: their numbers are estimates."""
+
     recoveries_running: Count
     schema_revision: str
     release: str
@@ -75,7 +82,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
     stuck = sum(not is_at_work(services.executions, task) for task in read["processing"])
     dead_letters = services.dead_letters()
     sweep: Sweep | None = read["sweep"]
-    counts: Mapping[str, int] = read["counts"]
+    counts: Mapping[str, Total] = read["counts"]
     attention = attention_for(
         stuck=stuck, sweep=sweep, dead_letters=dead_letters, outbox=read["outbox"], now=datetime.now(UTC)
     )
@@ -96,8 +103,8 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         dead_letters=dead_letters,
         outbox_waiting=read["outbox"],
         tokens=TokenSums(spent_24h=read["tokens"][0], saved_by_staging_24h=read["tokens"][1]),
-        tasks={status: min(count, MAX_COUNTED) for status, count in counts.items()},
-        tasks_capped=[status for status, count in counts.items() if count > MAX_COUNTED],
+        tasks={status: total.tasks for status, total in counts.items()},
+        tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=read["recoveries"],
         schema_revision=read["revision"],
         release=services.settings.release_id,
@@ -112,7 +119,7 @@ def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
         "sweep": last_sweep(connection),
         "tokens": tokens_of_a_day(connection),
         "revision": connection.execute(REVISION).scalar() or "",
-        "outbox": 0,
+        "outbox": count_waiting_events(connection, MOST_WAITING),
         "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
     }
 
@@ -131,7 +138,7 @@ def attention_for(
                 what="stuck_tasks",
                 text=f"{stuck} tasks are in processing and no execution is running for them. "
                 "The next sweep records their outcome; if the number stays, read the sweep's log.",
-                runbook="docs/runbook.md#a-task-stays-in-processing",
+                runbook="docs/runbook.md#the-task-is-stuck-in-processing",
             )
         )
     if sweep is None or now - sweep.swept_at.replace(tzinfo=UTC) > SWEEP_OVERDUE:
@@ -139,7 +146,7 @@ def attention_for(
             Attention(
                 what="sweep_overdue",
                 text="No sweep has been recorded for 20 minutes. Read the log of ReconcileTaskFunction.",
-                runbook="docs/runbook.md#the-sweep-does-not-run",
+                runbook="docs/runbook.md#page-reconcile",
             )
         )
     elif sweep.refused:
@@ -147,7 +154,7 @@ def attention_for(
             Attention(
                 what="sweep_refused",
                 text=f"The last sweep could not reconcile {sweep.refused} tasks. Their ids are in its log.",
-                runbook="docs/runbook.md#the-sweep-does-not-run",
+                runbook="docs/runbook.md#page-reconcile",
             )
         )
     if dead_letters:

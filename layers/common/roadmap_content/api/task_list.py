@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from ..contracts import Count, Payload
 from ..items import ContentType, Stage
-from ..tasks.listing import MAX_COUNTED, Key, TaskFilter, count_tasks, read_page, select_tasks
+from ..tasks.listing import Key, TaskFilter, count_tasks, read_page, select_tasks
 from ..tasks.next_actions import advice_for
 from .cursors import decode_cursor, encode_cursor
 from .errors import InvalidCursorError
@@ -59,6 +59,7 @@ class TaskPage(Payload):
     next_cursor: str | None
     total: Count
     total_is_exact: bool
+    """If false, more than 1,000 tasks are selected and `total` is an estimate."""
 
 
 def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
@@ -71,7 +72,7 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
     after = _key(decode_cursor(list_name, cursor, 2))
     selection = select_tasks(connection, task_filter)
     rows = read_page(connection, task_filter, selection, after, limit + 1)
-    counted = count_tasks(connection, selection)
+    total = count_tasks(connection, selection)
     shown = rows[:limit]
     more = len(rows) > limit
     return TaskPage(
@@ -79,8 +80,8 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
         next_cursor=encode_cursor(list_name, [shown[-1].created_at.isoformat(), shown[-1].task_id])
         if more
         else None,
-        total=min(counted, MAX_COUNTED),
-        total_is_exact=counted <= MAX_COUNTED,
+        total=total.tasks,
+        total_is_exact=total.is_exact,
     )
 
 

@@ -135,7 +135,8 @@ ORDER BY concept_id, generated_at DESC NULLS LAST, quiz_id DESC
 """
 
 ITEM = """
-SELECT quiz_id, generated_at FROM quiz_metadata
+SELECT quiz_id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
+FROM quiz_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 """
 

@@ -108,7 +108,8 @@ ORDER BY concept_id, generated_at DESC NULLS LAST, id DESC
 """
 
 ITEM = """
-SELECT id, generated_at FROM resource_recommendation_metadata
+SELECT id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
+FROM resource_recommendation_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 """
 

@@ -115,7 +115,9 @@ ORDER BY concept_id, content_version DESC, is_latest DESC NULLS LAST, generated_
 """
 
 ITEM = """
-SELECT tutorial_id, content_version, generated_at FROM tutorial_metadata
+SELECT tutorial_id, content_version,
+    timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
+FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
 ORDER BY content_version DESC LIMIT 1
 """

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field, ValidationError, field_validator
 from sqlalchemy import Connection
@@ -29,8 +29,9 @@ from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
 from ..tasks.checks import due_tasks, record_check
 from ..tasks.claims import STARTING, claim_to_record, is_at_work
+from ..tasks.current_failures import forget_deleted_tasks
 from ..tasks.ownership import is_at_work_elsewhere, is_ours
-from ..tasks.sweeps import record_sweep
+from ..tasks.sweeps import last_sweep, record_sweep
 from ..tasks.task import (
     Task,
     lock_task_at_once,
@@ -117,14 +118,16 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         DatabaseUnavailableError: no task was checked.
     """
     started = time.monotonic()
-    if request.detail is None and not request.dry_run:
+    is_sweep = request.detail is None and not request.dry_run
+    failures_checked_to = ""
+    if is_sweep:
         _start_what_is_due(services, deadline.within(STARTING_SECONDS))
+        deliver_events(services, deadline.within(deadline.remaining / 2))
+        prune_events(services, deadline)
+        failures_checked_to = _forget_deleted_tasks(services, deadline)
     repairs: list[Repair] = []
     refused: dict[str, ContentError] = {}
     locked: list[str] = []
-    if request.detail is None and not request.dry_run:
-        deliver_events(services, deadline.within(deadline.remaining / 2))
-        prune_events(services, deadline)
     checked = 0
     finished = True
     # Tasks that were locked are tried once more at the end: their locks may have been released.
@@ -153,8 +156,19 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     refusals = [f"{task_id} ({error.code}: {error})" for task_id, error in refused.items()]
     if not request.dry_run:
         emit({Metric.TASKS_REPAIRED: len(repairs)})
-    if request.detail is None and not request.dry_run:
-        _record_sweep(services, deadline, started, checked, len(repairs), len(refusals), finished=finished)
+    if is_sweep:
+        _record_sweep(
+            services,
+            deadline,
+            started,
+            {
+                "checked": checked,
+                "repaired": len(repairs),
+                "refused": len(refusals),
+                "finished": finished,
+                "failures_checked_to": failures_checked_to,
+            },
+        )
     logger.info(
         "tasks_reconciled",
         checked=checked,
@@ -176,28 +190,25 @@ def _start_what_is_due(services: Services, deadline: Deadline) -> None:
             logger.error("sweep_did_not_start", error_code=error.code, reason=str(error))
 
 
-def _record_sweep(
-    services: Services,
-    deadline: Deadline,
-    started: float,
-    checked: int,
-    repaired: int,
-    refused: int,
-    *,
-    finished: bool,
-) -> None:
+def _forget_deleted_tasks(services: Services, deadline: Deadline) -> str:
+    """Remove deleted tasks from the groups of failures, some with each sweep; the last task checked."""
+
+    def forget(connection: Connection) -> str:
+        last = last_sweep(connection)
+        return forget_deleted_tasks(connection, "" if last is None else last.failures_checked_to)
+
+    try:
+        return transact(services.engine, forget, deadline)
+    except ContentError as error:
+        logger.warning("deleted_tasks_not_forgotten", error_code=error.code, reason=str(error))
+        return ""
+
+
+def _record_sweep(services: Services, deadline: Deadline, started: float, result: dict[str, Any]) -> None:
     """Record the result of the sweep for the health endpoint. A failure to record it is only logged."""
 
     def record(connection: Connection) -> None:
-        seconds = time.monotonic() - started
-        record_sweep(
-            connection,
-            seconds=seconds,
-            checked=checked,
-            repaired=repaired,
-            refused=refused,
-            finished=finished,
-        )
+        record_sweep(connection, seconds=time.monotonic() - started, **result)
 
     try:
         transact(services.engine, record, deadline)

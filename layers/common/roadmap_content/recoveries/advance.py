@@ -220,8 +220,9 @@ def _start_task(
         TransientError: nothing is known; the next turn starts the task.
     """
     actor = recovery_actor(recovery_id)
-    if task.claimed_attempt is not None and task.execution_arn is not None:
-        services.executions.start(task.execution_arn, task.task_id, task.claimed_attempt)
+    if task.claimed_attempt is not None:
+        if task.execution_arn is not None:
+            services.executions.start(task.execution_arn, task.task_id, task.claimed_attempt)
         return TaskResult.RUNNING, task.claimed_attempt, None
     try:
         answer = retry_task(

@@ -1,14 +1,15 @@
 """Create a recovery, or preview one: which tasks a filter selects, and what healing them takes."""
 
 import secrets
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from ..aws.executions import ExecutionsUnavailableError
-from ..errors import InvalidRequestError
+from ..errors import ContentError, InvalidRequestError
 from ..items import ContentType, Stage
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
@@ -16,6 +17,8 @@ from ..runtime.log import logger
 from ..services import Services
 from ..tasks.listing import Selection, TaskFilter, select_tasks
 from ..tasks.next_actions import NextAction, advice_for
+from ..tasks.snapshot import read_snapshot
+from ..tasks.task import read_task
 from .decisions import Limits
 from .errors import NothingMatchesError, TooManyTasksError
 from .parts import part_arn, start_part
@@ -23,6 +26,9 @@ from .recovery import insert_recovery, insert_tasks
 
 MAX_TASKS = 200_000
 """Tasks of one recovery."""
+
+MAX_SAMPLE = 50
+"""Tasks without recorded failures that a preview compares with the tables."""
 
 UNHEALED = ("failed", "partial_failure")
 """The statuses that a filter without one selects."""
@@ -45,6 +51,15 @@ _ITEMS = """
 SELECT f.error_code, f.stage, f.content_type, sum(f.items) AS items
 FROM content_task_failures f JOIN chosen c USING (task_id)
 GROUP BY f.error_code, f.stage, f.content_type
+"""
+
+# Tasks whose missing items are not known from failures: never run, or run before failures were kept.
+_UNKNOWN = """
+SELECT c.task_id, count(*) OVER () AS tasks
+FROM chosen c JOIN roadmap_tasks t USING (task_id)
+WHERE t.status NOT IN ('completed', 'processing')
+    AND NOT EXISTS (SELECT FROM content_task_failures f WHERE f.task_id = c.task_id)
+ORDER BY c.task_id LIMIT :sample
 """
 
 _STATUSES = (
@@ -80,7 +95,7 @@ def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
     """
     selection = resolve(connection, task_filter)
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
-    parameters = {**selection.parameters, "limit": MAX_TASKS + 1}
+    parameters = {**selection.parameters, "limit": MAX_TASKS + 1, "sample": MAX_SAMPLE}
 
     def ask(question: str) -> Any:  # noqa: ANN401 - rows of SQLAlchemy's
         statement = text(f"WITH chosen AS MATERIALIZED ({chosen} LIMIT :limit) {question}")
@@ -95,7 +110,9 @@ def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
         action = advice_for(row.error_code, Stage(row.stage)).action
         (staged if action in STAGED_ACTIONS else to_generate)[ContentType(row.content_type)] += int(row.items)
     ((tokens, generated),) = ask(_PRICE)
-    refused = {}
+    missing, refused = _estimate_unknown(connection, ask(_UNKNOWN))
+    for content_type, items in missing.items():
+        to_generate[content_type] += items
     if statuses.get("processing"):
         refused["AttemptRunning"] = statuses["processing"]
     if statuses.get("completed"):
@@ -104,6 +121,30 @@ def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
     if not sum(to_generate.values()):
         estimate = 0
     return Preview(tasks, staged, to_generate, estimate, refused)
+
+
+def _estimate_unknown(
+    connection: Connection, sample: Sequence[Any]
+) -> tuple[dict[ContentType, int], dict[str, int]]:
+    """The missing items of tasks without recorded failures, and the tasks that would be refused.
+
+    A sample is compared with the tables, and the result extrapolated. Whether an item is staged is not looked
+    up: all of them count as to generate, which is the most that they can take.
+    """
+    missing = Counter[ContentType]()
+    refused = Counter[str]()
+    for row in sample:
+        try:
+            snapshot = read_snapshot(connection, read_task(connection, row.task_id))
+        except ContentError as error:
+            refused[error.code] += 1
+        else:
+            missing.update(item.content_type for item in snapshot.missing)
+    scale = sample[0].tasks / len(sample) if sample else 0
+    return (
+        {content_type: round(scale * items) for content_type, items in missing.items()},
+        {code: round(scale * tasks) for code, tasks in refused.items()},
+    )
 
 
 def require_some(tasks: int) -> None:

@@ -71,12 +71,16 @@ WHERE r.recovery_id = :recovery_id AND r.result = 'running'
 ORDER BY r.position
 """)
 
-# The tasks whose turn it is, with the attempt that this recovery may have claimed before a crash.
+# The tasks whose turn it is, with the attempt that this recovery may have claimed before a crash. If another
+# attempt has been claimed since, `execution_arn` is null: there is nothing to start.
 WAITING = text("""
-SELECT r.task_id, f.groups, a.attempt AS claimed_attempt, a.execution_arn
+SELECT r.task_id, f.groups, a.attempt AS claimed_attempt,
+    CASE WHEN a.attempt = t.attempt THEN a.execution_arn END AS execution_arn
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
-LEFT JOIN content_attempts a ON a.task_id = r.task_id AND a.attempt = t.attempt AND a.actor = :actor
+LEFT JOIN LATERAL (
+    SELECT attempt, execution_arn FROM content_attempts c
+    WHERE c.task_id = r.task_id AND c.actor = :actor ORDER BY attempt DESC LIMIT 1) AS a ON true
 LEFT JOIN LATERAL (
     SELECT coalesce(json_agg(g.group_id), '[]') AS groups
     FROM content_task_failures g WHERE g.task_id = r.task_id) AS f ON true

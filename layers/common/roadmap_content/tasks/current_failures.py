@@ -65,6 +65,24 @@ ON CONFLICT (group_id, hour) DO UPDATE SET items = known.items + excluded.items
 """)
 
 
+# The tasks of one page of rows that do not exist any more, and the last task of the page.
+OF_DELETED_TASKS = text("""
+WITH page AS (
+    SELECT task_id FROM content_task_failures WHERE task_id > :after ORDER BY task_id LIMIT :limit
+)
+SELECT CASE WHEN count(*) = :limit THEN max(task_id) ELSE '' END AS checked_to,
+    coalesce(json_agg(DISTINCT task_id) FILTER (WHERE NOT EXISTS (
+        SELECT FROM roadmap_tasks t WHERE t.task_id = page.task_id)), '[]') AS deleted
+FROM page
+""")
+
+# Two sweeps must not subtract the same rows.
+LOCK = text("SELECT FROM content_task_failures WHERE task_id = :task_id FOR UPDATE")
+
+MAX_CHECKED = 20_000
+"""Rows that one sweep checks for deleted tasks."""
+
+
 class KnownGroup(NamedTuple):
     """A task's recorded failures of one group."""
 
@@ -111,6 +129,19 @@ def replace_current_failures(
     if hours:
         connection.execute(ADD_TO_HOURS, {"hours": _json(hours)})
     return frozenset(known)
+
+
+def forget_deleted_tasks(connection: Connection, after: str) -> str:
+    """Remove the current failures of tasks after `after` that the product has deleted.
+
+    Returns the last task that was checked, for the next call; an empty string after the last page.
+    """
+    page = connection.execute(OF_DELETED_TASKS, {"after": after, "limit": MAX_CHECKED}).one()
+    for task_id in page.deleted:
+        connection.execute(LOCK, {"task_id": task_id})
+        replace_current_failures(connection, task_id, 0, [])
+    checked_to: str = page.checked_to
+    return checked_to
 
 
 def _row(group: TaskFailures, known: KnownGroup | None, attempt: int, now: datetime) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from sqlalchemy import Connection, text
 KEPT_DAYS = 7
 
 RECORD = text("""
-INSERT INTO content_sweeps (swept_at, seconds, checked, repaired, refused, finished)
-VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished)
+INSERT INTO content_sweeps
+    (swept_at, seconds, checked, repaired, refused, finished, failures_checked_to)
+VALUES (timezone('utc', now()), :seconds, :checked, :repaired, :refused, :finished, :failures_checked_to)
 ON CONFLICT (swept_at) DO NOTHING
 """)
 
@@ -18,7 +19,8 @@ FORGET = text(
 )
 
 LAST = text("""
-SELECT swept_at, seconds, checked, repaired, refused, finished
+SELECT swept_at, seconds, checked, repaired, refused, finished,
+    coalesce(failures_checked_to, '') AS failures_checked_to
 FROM content_sweeps ORDER BY swept_at DESC LIMIT 1
 """)
 
@@ -32,10 +34,19 @@ class Sweep(NamedTuple):
     repaired: int
     refused: int
     finished: bool
+    failures_checked_to: str
+    """The task up to which current failures were checked for deleted tasks."""
 
 
 def record_sweep(
-    connection: Connection, *, seconds: float, checked: int, repaired: int, refused: int, finished: bool
+    connection: Connection,
+    *,
+    seconds: float,
+    checked: int,
+    repaired: int,
+    refused: int,
+    finished: bool,
+    failures_checked_to: str,
 ) -> None:
     """Record the result of a sweep, and delete results that are older than a week."""
     connection.execute(
@@ -46,6 +57,7 @@ def record_sweep(
             "repaired": repaired,
             "refused": refused,
             "finished": finished,
+            "failures_checked_to": failures_checked_to,
         },
     )
     connection.execute(FORGET, {"days": KEPT_DAYS})

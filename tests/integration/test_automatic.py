@@ -1,0 +1,216 @@
+"""The sweep starts further attempts at tasks whose items failed for transient reasons."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from roadmap_content.aws.executions import ExecutionsUnavailableError
+from roadmap_content.content.kind import Draft
+from roadmap_content.contracts import RunInput, StateError
+from roadmap_content.errors import ContentError, ModelDeclinedError, TokenBudgetExhaustedError
+from roadmap_content.generation.generator import Generator
+from roadmap_content.generation.model import AnswerLostError, ModelBusyError
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.items import ContentType
+from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.tasks.automatic import FIRST_PAUSE
+from tests.factories import bundle_of, concept_ids
+from tests.integration.pipeline import SETTINGS, Pipeline, RecordedExecutions
+from tests.machine_model import Run
+
+LIMIT = 4
+
+
+class Failing:
+    """A generator that raises the error that a test sets; without one, it generates."""
+
+    def __init__(self) -> None:
+        self.error: ContentError | None = None
+        self.works_for: set[str] = set()
+        self._good: Generator = OfflineGenerator()
+
+    def generate(self, concept: Concept, content_type: ContentType, *rest: Any) -> Draft:
+        """Raise, or generate."""
+        if self.error is not None and concept.concept_id not in self.works_for:
+            raise self.error
+        return self._good.generate(concept, content_type, *rest)
+
+
+@pytest.fixture
+def model(pipeline: Pipeline) -> Failing:
+    """The model of a task that has nothing staged."""
+    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": str(LIMIT)})
+    failing = Failing()
+    pipeline.services.generator = failing
+    pipeline.load(bundle_of(concept_ids(3)) | {"content": []})
+    return failing
+
+
+def sweep(pipeline: Pipeline) -> None:
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(60))
+
+
+def pause(pipeline: Pipeline) -> timedelta | None:
+    """The time until the planned attempt, in whole minutes; `None` if none is planned."""
+    rows = pipeline.rows("SELECT due_at FROM content_automatic_attempts")
+    if not rows:
+        return None
+    left = rows[0]["due_at"] - datetime.now(UTC).replace(tzinfo=None)
+    return timedelta(minutes=round(left / timedelta(minutes=1)))
+
+
+def make_due(pipeline: Pipeline) -> None:
+    pipeline.execute("UPDATE content_automatic_attempts SET due_at = due_at - interval '1 day'")
+
+
+def run_started(pipeline: Pipeline) -> int:
+    """Run the executions that have been started; their number."""
+    executions = pipeline.services.executions
+    assert isinstance(executions, RecordedExecutions)
+    started = list(zip(executions.names, executions.started, strict=True))
+    executions.names.clear()
+    executions.started.clear()
+    for arn, (task_id, attempt) in started:
+        run = Run(arn, RunInput(task_id=task_id, attempt=attempt))
+        while run.outcome is None:
+            try:
+                run.step(pipeline.services, Deadline.after(30))
+            except ContentError as error:
+                run.catch(StateError(error=type(error).__name__, cause=str(error)))
+    return len(started)
+
+
+def test_an_attempt_is_started_when_it_is_due_and_not_before(pipeline: Pipeline, model: Failing) -> None:
+    model.error = ModelBusyError("throttled")
+    pipeline.run()
+    assert pause(pipeline) == FIRST_PAUSE
+    sweep(pipeline)
+    assert run_started(pipeline) == 0
+    make_due(pipeline)
+    model.error = None
+    sweep(pipeline)
+    assert run_started(pipeline) == 1
+    assert pipeline.task()["status"] == "completed"
+    assert pipeline.rows("SELECT attempt, actor, cause FROM content_attempts ORDER BY attempt")[1] == {
+        "attempt": 2,
+        "actor": "auto",
+        "cause": "automatic",
+    }
+    assert pause(pipeline) is None
+    sweep(pipeline)
+    assert run_started(pipeline) == 0
+
+
+def test_pauses_grow_up_to_the_limit_while_reasons_differ(pipeline: Pipeline, model: Failing) -> None:
+    errors = [ModelBusyError("throttled"), AnswerLostError("lost")]
+    pauses = []
+    for number in range(LIMIT + 1):
+        model.error = errors[number % 2]
+        if number == 0:
+            pipeline.run()
+        else:
+            make_due(pipeline)
+            sweep(pipeline)
+            assert run_started(pipeline) == 1
+        pauses.append(pause(pipeline))
+    assert pauses == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE, 8 * FIRST_PAUSE, None]
+
+
+def test_attempts_end_when_the_same_reason_comes_back(pipeline: Pipeline, model: Failing) -> None:
+    model.error = ModelBusyError("throttled")
+    pipeline.run()
+    for _ in range(2):
+        make_due(pipeline)
+        sweep(pipeline)
+        assert run_started(pipeline) == 1
+    assert pause(pipeline) is None
+    sweep(pipeline)
+    assert run_started(pipeline) == 0
+    assert pipeline.task()["attempt"] == 3
+
+
+def test_the_same_reason_does_not_end_attempts_that_save_something(
+    pipeline: Pipeline, model: Failing
+) -> None:
+    model.error = ModelBusyError("throttled")
+    pipeline.run()
+    for concept_id in concept_ids(2):
+        model.works_for.add(concept_id)
+        make_due(pipeline)
+        sweep(pipeline)
+        assert run_started(pipeline) == 1
+    assert pause(pipeline) == 4 * FIRST_PAUSE
+
+
+@pytest.mark.parametrize(
+    "error", [ModelDeclinedError("no"), TokenBudgetExhaustedError("spent")], ids=lambda error: error.code
+)
+def test_nothing_is_planned_for_what_needs_a_person(
+    pipeline: Pipeline, model: Failing, error: ContentError
+) -> None:
+    model.error = error
+    pipeline.run()
+    assert pipeline.task()["status"] == "failed"
+    assert pause(pipeline) is None
+
+
+def test_zero_turns_it_off(pipeline: Pipeline, model: Failing) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
+    model.error = ModelBusyError("throttled")
+    pipeline.run()
+    assert pause(pipeline) is None
+
+
+def test_a_task_that_was_cancelled_or_retried_meanwhile_is_left_alone(
+    pipeline: Pipeline, model: Failing
+) -> None:
+    model.error = ModelBusyError("throttled")
+    pipeline.run()
+    make_due(pipeline)
+    model.error = None
+    pipeline.run()  # somebody's retry completes it
+    assert pause(pipeline) is None
+    sweep(pipeline)
+    assert run_started(pipeline) == 0
+
+
+def test_a_task_that_is_refused_does_not_keep_the_others(pipeline: Pipeline, model: Failing) -> None:
+    ids = concept_ids(1, "r-2")
+    pipeline.load(bundle_of(ids, roadmap_id="r-2", task_id="t-2") | {"content": []})
+    model.error = ModelBusyError("throttled")
+    for task_id in ("t-1", "t-2"):
+        pipeline.task_id = task_id
+        pipeline.run()
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now() WHERE roadmap_id = 'r-1'")
+    make_due(pipeline)
+    model.error = None
+    sweep(pipeline)
+    assert run_started(pipeline) == 1
+    assert pipeline.task()["status"] == "completed"
+    assert pipeline.rows("SELECT task_id FROM content_automatic_attempts") == []
+
+
+def test_an_attempt_that_could_not_be_started_is_started_later(
+    pipeline: Pipeline, model: Failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model.error = ModelBusyError("throttled")
+    pipeline.run()
+    make_due(pipeline)
+
+    def unavailable(*_: Any) -> None:
+        raise ExecutionsUnavailableError("DescribeExecution: not now")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline.services.executions, "state", unavailable)
+        with pytest.raises(ContentError):
+            sweep(pipeline)
+    assert pause(pipeline) == FIRST_PAUSE
+    make_due(pipeline)
+    model.error = None
+    sweep(pipeline)
+    assert run_started(pipeline) == 1
+    assert pipeline.task()["status"] == "completed"

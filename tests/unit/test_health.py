@@ -1,0 +1,39 @@
+"""Health names a section of the runbook for everything that a person should check."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from local_stack.builds import REPOSITORY
+from roadmap_content.api.health import attention_for
+from roadmap_content.tasks.sweeps import Sweep
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def swept(minutes_ago: int, refused: int = 0) -> Sweep:
+    at = NOW.replace(tzinfo=None) - timedelta(minutes=minutes_ago)
+    return Sweep(at, 1.0, checked=10, repaired=0, refused=refused, finished=True, failures_checked_to="")
+
+
+def test_a_well_system_needs_no_attention() -> None:
+    assert attention_for(stuck=0, sweep=swept(5), dead_letters=0, outbox=1_000, now=NOW) == []
+
+
+def test_every_finding_is_in_the_runbook() -> None:
+    found = [
+        *attention_for(stuck=1, sweep=swept(5, refused=1), dead_letters=1, outbox=1_001, now=NOW),
+        *attention_for(stuck=0, sweep=swept(21), dead_letters=None, outbox=0, now=NOW),
+    ]
+    assert [attention.what for attention in found] == [
+        "stuck_tasks", "sweep_refused", "dead_letters", "outbox", "sweep_overdue",
+    ]  # fmt: skip
+    for attention in found:
+        path, _, anchor = attention.runbook.partition("#")
+        titles = re.findall(r"^#+ (.+)$", (REPOSITORY / path).read_text(), flags=re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+        assert anchor in anchors, attention
+
+
+def test_a_system_that_was_never_swept_needs_attention() -> None:
+    (found,) = attention_for(stuck=0, sweep=None, dead_letters=None, outbox=0, now=NOW)
+    assert found.what == "sweep_overdue"
