@@ -239,7 +239,7 @@ def _fill(database: Database, tasks: int) -> None:
 
 def _drawing(browser: Browser, url: str, database: Database) -> Callable[[], float]:
     def draw() -> float:
-        task_api.services.engine = database.engine
+        task_api.services.engine = task_api.services.reading_engine = database.engine
         context = browser.new_context()
         try:
             context.add_init_script(WATCH)

@@ -137,7 +137,9 @@ def measure(url: str, tasks: int, console: Console) -> dict[str, list[float]]:
     """Seconds of each answer, of each round."""
     credentials = Credentials.from_url(make_url(url))
     services = Services(Settings({"STATE_MACHINE_ARN": "arn:aws:states:us-east-1:1:stateMachine:none"}))
-    services.engine = open_engine(lambda: credentials, tls=False, statement_timeout=1800)
+    services.engine = services.reading_engine = open_engine(
+        lambda: credentials, tls=False, statement_timeout=1800
+    )
     seed(services.engine, url, tasks, console)
     module = importlib.import_module("functions.task_api.app")
     module.services = services  # type: ignore[attr-defined]

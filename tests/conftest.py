@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from sqlalchemy import NullPool, create_engine, make_url
 
+from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from local_stack.postgres_server import Server, create_database, drop_database, given_or_embedded
 from migrations import migrate
+from migrations.grants import grant_access
 
 # No time limit per example: no test asserts a duration.
 settings.register_profile("timeless", deadline=None)
@@ -33,18 +36,33 @@ def database_server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(database_server: Server) -> Iterator[str]:
-    """The name of a migrated database without connections."""
+def migrated_template(database_server: Server) -> Iterator[tuple[str, DatabaseRoles]]:
+    """The name of a migrated database without connections, and its roles. The migrator has migrated it."""
+    prefix = f"test_{secrets.token_hex(8)}_"
     with _database(database_server, "template1") as (name, url):
-        migrate(url)
-        yield name
+        roles = create_roles(url, prefix)
+        migrate(roles.migrator)
+        with create_engine(roles.migrator, poolclass=NullPool).begin() as connection:
+            grant_access(connection, roles.names.writer, roles.names.reader)
+        yield name, roles
+    drop_roles(database_server.url, prefix)
 
 
 @pytest.fixture
-def database_url(database_server: Server, migrated_template: str) -> Iterator[str]:
-    """The SQLAlchemy URL of a migrated database without rows."""
-    with _database(database_server, migrated_template) as (_, url):
+def database_url(database_server: Server, migrated_template: tuple[str, DatabaseRoles]) -> Iterator[str]:
+    """The administrator's SQLAlchemy URL of a migrated database without rows."""
+    with _database(database_server, migrated_template[0]) as (_, url):
         yield url
+
+
+@pytest.fixture
+def database_roles(database_url: str, migrated_template: tuple[str, DatabaseRoles]) -> DatabaseRoles:
+    """The SQLAlchemy URLs of `database_url` for each role."""
+    name = make_url(database_url).database
+    _, roles = migrated_template
+    return DatabaseRoles(
+        *(make_url(url).set(database=name).render_as_string(hide_password=False) for url in roles)
+    )
 
 
 @pytest.fixture

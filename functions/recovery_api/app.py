@@ -54,7 +54,9 @@ def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
     caller.require_operator()
     task_filter = request.filter.resolved()
     if request.dry_run:
-        found = transact(services.engine, lambda connection: preview(connection, task_filter), api.deadline)
+        found = transact(
+            services.reading_engine, lambda connection: preview(connection, task_filter), api.deadline
+        )
         return respond(200, describe_preview(found, request.limits))
     recovery_id = create(services, task_filter, request.limits, caller.actor, request.reason, api.deadline)
     return respond(201, _read(recovery_id))
@@ -71,7 +73,7 @@ def get_recoveries(cursor: Cursor = None, limit: Limit = 50) -> RecoveryPage:
     """List recoveries with their counts."""
     api.caller.require_sight()
     return transact(
-        services.engine, lambda connection: list_recoveries(connection, cursor, limit), api.deadline
+        services.reading_engine, lambda connection: list_recoveries(connection, cursor, limit), api.deadline
     )
 
 
@@ -108,7 +110,7 @@ def get_recovery_tasks(
     def read(connection: Connection) -> RecoveryTaskPage:
         return list_recovery_tasks(connection, recovery_id, result, cursor, limit)
 
-    return transact(services.engine, read, api.deadline)
+    return transact(services.reading_engine, read, api.deadline)
 
 
 @app.post(
@@ -157,7 +159,7 @@ def _change(change: Callable[[Services, str, Deadline], None], recovery_id: str)
 
 def _read(recovery_id: str) -> RecoveryAnswer:
     return transact(
-        services.engine, lambda connection: describe_recovery(connection, recovery_id), api.deadline
+        services.reading_engine, lambda connection: describe_recovery(connection, recovery_id), api.deadline
     )
 
 

@@ -97,7 +97,7 @@ def get_tasks(
         status, error_code, content_type, user_id, updated_after, updated_before, q, group_id
     )
     return transact(
-        services.engine,
+        services.reading_engine,
         lambda connection: list_tasks(connection, task_filter, cursor, limit),
         api.deadline,
     )
@@ -175,7 +175,7 @@ def get_attempts(
         read_task(connection, task_id, user)
         return list_attempts(connection, task_id, cursor, limit)
 
-    return transact(services.engine, read, api.deadline)
+    return transact(services.reading_engine, read, api.deadline)
 
 
 @app.get(
@@ -202,7 +202,7 @@ def get_failures(
         status, error_code, content_type, user_id, updated_after, updated_before, q, group_id
     )
     return transact(
-        services.engine,
+        services.reading_engine,
         lambda connection: list_failures(connection, task_filter, cursor, limit),
         api.deadline,
     )

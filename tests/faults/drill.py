@@ -211,7 +211,7 @@ class Drill:
     def services(self) -> Services:
         """Services with a connection of their own."""
         services = Services(Settings(SETTINGS))
-        services.engine = open_engine(lambda: self._credentials, tls=False)
+        services.engine = services.reading_engine = open_engine(lambda: self._credentials, tls=False)
         services.bucket = self.bucket
         services.generator = self.generator
         if hasattr(self, "machine"):

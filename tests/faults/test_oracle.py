@@ -20,7 +20,7 @@ class Watched:
     """A pipeline with an oracle."""
 
     def __init__(self, pipeline: Pipeline, *, lost: bool) -> None:
-        neighbour = Pipeline(pipeline.services, "t-2")
+        neighbour = Pipeline(pipeline.services, "t-2", pipeline.engine)
         neighbour.load(bundle_of(["elsewhere"], roadmap_id="r-2", task_id="t-2", user_id="somebody else"))
         neighbour.run()
         pipeline.load(BUNDLE)

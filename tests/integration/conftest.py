@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import boto3
 import pytest
 from moto import mock_aws
+from sqlalchemy import make_url
 
+from local_stack.database_roles import DatabaseRoles
+from roadmap_content.postgres.engine import Credentials, open_engine
 from tests.integration.pipeline import Pipeline, services_for
 
 
@@ -21,8 +24,16 @@ def bucket_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture
-def pipeline(database_url: str, bucket_name: str) -> Iterator[Pipeline]:
-    """The steps, with a migrated database and an empty bucket."""
-    services = services_for(database_url)
-    yield Pipeline(services)
-    services.engine.dispose()
+def pipeline(database_url: str, database_roles: DatabaseRoles, bucket_name: str) -> Iterator[Pipeline]:
+    """The steps, with a migrated database and an empty bucket.
+
+    They are the writer and the reader, the test is the administrator.
+    """
+    services = services_for(database_roles.writer)
+    reader = Credentials.from_url(make_url(database_roles.reader))
+    services.reading_engine = open_engine(lambda: reader, tls=False)
+    administrator = Credentials.from_url(make_url(database_url))
+    pipeline = Pipeline(services, engine=open_engine(lambda: administrator, tls=False))
+    yield pipeline
+    for engine in (pipeline.engine, services.engine, services.reading_engine):
+        engine.dispose()

@@ -58,7 +58,7 @@ def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> S
     """Services with the test's database. S3 requests go to the endpoint of boto3's environment."""
     services = Services(Settings(settings))
     credentials = Credentials.from_url(make_url(database_url))
-    services.engine = open_engine(lambda: credentials, tls=False)
+    services.engine = services.reading_engine = open_engine(lambda: credentials, tls=False)
     services.executions = RecordedExecutions()
     return services
 
@@ -69,16 +69,14 @@ class Pipeline:
     seconds = 30.0
     """The time of each step."""
 
-    def __init__(self, services: Services, task_id: str = "t-1") -> None:
+    def __init__(self, services: Services, task_id: str = "t-1", engine: Engine | None = None) -> None:
         self.services = services
+        self.engine = engine or services.engine
+        """The test's own access to the database."""
+
         self.task_id = task_id
         self.roadmap_id = ""
         self.runs = 0
-
-    @property
-    def engine(self) -> Engine:
-        """The test's database."""
-        return self.services.engine
 
     @property
     def bucket(self) -> Bucket:

@@ -54,7 +54,7 @@ def sweep(pipeline: Pipeline) -> ReconcileResult:
 def two_stuck_tasks(pipeline: Pipeline) -> None:
     """`t-1` and after it `t-2`, both in `processing` after runs that are over."""
     for number in (1, 2):
-        other = Pipeline(pipeline.services, f"t-{number}")
+        other = Pipeline(pipeline.services, f"t-{number}", pipeline.engine)
         other.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute(
         "UPDATE roadmap_tasks SET status = 'processing', attempt = 1, execution_arn = 'arn:gone',"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 
+from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from migrations import LOCK, current_revision, migrate, migrate_at_once
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.deadline import Deadline
@@ -16,8 +17,19 @@ from roadmap_content.steps.migrate import MigrateRequest, MigrationRefusedError,
 class Database(Services):
     """Services with the test's database."""
 
-    def __init__(self, url: str, session: SessionSource = "options") -> None:
-        super().__init__(Settings({"DATABASE_SESSION": session}))
+    def __init__(
+        self, url: str, session: SessionSource = "options", roles: DatabaseRoles | None = None
+    ) -> None:
+        names = roles.names if roles else DatabaseRoles(*[str(make_url(url).username)] * 3)
+        super().__init__(
+            Settings(
+                {
+                    "DATABASE_SESSION": session,
+                    "DATABASE_WRITER": names.writer,
+                    "DATABASE_READER": names.reader,
+                }
+            )
+        )
         self.url = url
 
     def open_engine(self, statement_timeout: int = 30) -> Engine:
@@ -60,17 +72,15 @@ def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) 
 
 
 @pytest.fixture
-def owner_url(empty_database_url: str) -> Iterator[str]:
-    """The URL of the empty database for a separate role, which is dropped after the test."""
+def roles(empty_database_url: str) -> Iterator[DatabaseRoles]:
+    """The roles of the empty database, which are dropped after the test."""
     url = make_url(empty_database_url)
-    role = f"{url.database}_owner"
+    yield create_roles(empty_database_url, f"{url.database}_")
     with create_engine(url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'for-a-test'"))
-        connection.execute(text(f"ALTER DATABASE {url.database} OWNER TO {role}"))
-    yield url.set(username=role, password="for-a-test").render_as_string(hide_password=False)
-    with create_engine(url, poolclass=NullPool).begin() as connection:
-        connection.execute(text(f"REASSIGN OWNED BY {role} TO CURRENT_USER"))
-        connection.execute(text(f"DROP ROLE {role}"))
+        connection.execute(
+            text(f"DROP OWNED BY {url.database}_migrator, {url.database}_writer, {url.database}_reader")
+        )
+    drop_roles(empty_database_url, f"{url.database}_")
 
 
 def statement_timeout(database: Database) -> str:
@@ -82,26 +92,44 @@ def statement_timeout(database: Database) -> str:
         engine.dispose()
 
 
-def test_sessions_without_own_limits_have_the_limits_of_their_role(owner_url: str) -> None:
-    database = Database(owner_url, session="role")
-    assert statement_timeout(database) == "0"
-    migrate_database(MigrateRequest(), database, Deadline.after(60))
-    assert statement_timeout(database) == "30s"
+def test_sessions_without_own_limits_have_those_of_their_role(roles: DatabaseRoles) -> None:
+    migrator = Database(roles.migrator, "role", roles)
+    migrate_database(MigrateRequest(), migrator, Deadline.after(60))
+    for url in (roles.writer, roles.reader):
+        assert statement_timeout(Database(url, "role")) == "30s"
 
 
-def test_the_role_is_unchanged_if_sessions_set_their_own_limits(owner_url: str) -> None:
-    migrate_database(MigrateRequest(), Database(owner_url), Deadline.after(60))
-    assert statement_timeout(Database(owner_url)) == "30s"
-    assert statement_timeout(Database(owner_url, session="role")) == "0"
+def test_a_migration_is_refused_if_the_roles_lack_the_limits_of_their_sessions(
+    roles: DatabaseRoles, empty_database_url: str
+) -> None:
+    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"ALTER ROLE {roles.names.reader} RESET lock_timeout"))
+    missing = f"ALTER ROLE {roles.names.reader} SET lock_timeout = '10s';"
+    with pytest.raises(MigrationRefusedError, match=missing):
+        migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(60))
+    assert revision(empty_database_url) is None
+    # Sessions that set their own limits need none on the role.
+    migrate_database(MigrateRequest(), Database(roles.migrator, "options", roles), Deadline.after(60))
+
+
+def test_a_migration_is_refused_if_a_role_does_not_exist(
+    roles: DatabaseRoles, empty_database_url: str
+) -> None:
+    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"DROP OWNED BY {roles.names.reader}"))
+        connection.execute(text(f"DROP ROLE {roles.names.reader}"))
+    with pytest.raises(MigrationRefusedError, match=f"{roles.names.reader} does not exist"):
+        migrate_database(MigrateRequest(), Database(roles.migrator, "options", roles), Deadline.after(60))
+    assert revision(empty_database_url) is None
+    create_roles(empty_database_url, f"{make_url(empty_database_url).database}_")
 
 
 def test_a_migration_has_its_own_time_limit_where_the_session_has_that_of_its_role(
-    owner_url: str, monkeypatch: pytest.MonkeyPatch
+    roles: DatabaseRoles, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As behind RDS Proxy, which refuses limits in the startup message."""
-    url = make_url(owner_url)
-    with create_engine(url, poolclass=NullPool).begin() as connection:
-        connection.execute(text("ALTER ROLE CURRENT_USER SET statement_timeout = '1s'"))
+    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"ALTER ROLE {roles.names.migrator} SET statement_timeout = '1s'"))
     seen: list[str] = []
 
     def note(connection: Connection) -> None:
@@ -109,5 +137,5 @@ def test_a_migration_has_its_own_time_limit_where_the_session_has_that_of_its_ro
         migrate_at_once(connection)
 
     monkeypatch.setattr("roadmap_content.steps.migrate.migrate_at_once", note)
-    migrate_database(MigrateRequest(), Database(owner_url, session="role"), Deadline.after(603))
+    migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(603))
     assert seen in (["599s"], ["10min"])

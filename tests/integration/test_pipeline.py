@@ -154,7 +154,7 @@ def test_staged_content_that_is_gone_when_it_is_saved_is_generated_by_the_next_a
 
 def test_invalid_content_fails_alone_and_is_repaired_by_the_next_attempt(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["elsewhere"], roadmap_id="r-0", task_id="t-0"))
-    other = Pipeline(pipeline.services, "t-0")
+    other = Pipeline(pipeline.services, "t-0", pipeline.engine)
     other.roadmap_id = "r-0"
     assert other.run().complete
     taken = tutorial("elsewhere")["tutorial_id"]

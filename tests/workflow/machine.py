@@ -20,6 +20,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key
 from tests.factories import USER, bundle_of
 from tests.faults.oracle import Log, Oracle
+from tests.published_machine import PublishedMachine
 
 
 class Machine:
@@ -147,9 +148,13 @@ class Machine:
         client.update_function_configuration(FunctionName=name, **changes)
         changed = client.publish_version(FunctionName=name)["Version"]
         client.update_alias(FunctionName=name, Name="live", FunctionVersion=changed)
+        machine = PublishedMachine(self.client, self.stack.state_machine_arn)
+        definition = machine.definition
+        machine.redefine(definition.replace(f":{name}:{live}", f":{name}:{changed}"))
         try:
             yield
         finally:
+            machine.redefine(definition)
             client.update_alias(FunctionName=name, Name="live", FunctionVersion=live)
             restored = {key: before[key] for key in changes}
             client.update_function_configuration(FunctionName=name, **restored)

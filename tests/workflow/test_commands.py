@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from local_stack.errors import RefusedError
 from roadmap_command.main import app
-from roadmap_command.target import Target
-from roadmap_content.errors import InvalidBundleError
+from roadmap_command.target import Target, patient_lambda_client
+from roadmap_content.errors import ContentError, InvalidBundleError
 from roadmap_content.items import ContentType, Item
 from tests.factories import bundle_of
 from tests.workflow.machine import Machine
@@ -85,3 +86,46 @@ def test_what_happened_to_an_item_is_explained_and_logged(machine: Machine, road
     assert "quiz_save_failed" in roadmap("logs", machine.task_id).stdout
     with pytest.raises(RefusedError, match="is not an item"):
         roadmap("explain", machine.task_id, "video/c-1")
+
+
+def test_an_operator_needs_no_access_to_the_database(
+    machine: Machine, target: Target, roadmap: Roadmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a laptop, the database of a stack on AWS is out of reach; the API and AWS's own APIs are not."""
+    ids = machine.load(2)
+    machine.stage(Item(ids[0], ContentType.QUIZ), b"{")
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise AssertionError("the command connects to the database")
+
+    with monkeypatch.context() as context:
+        context.setattr(target.engine, "connect", unreachable)
+        context.setattr(target.engine, "begin", unreachable)
+        assert roadmap("run", machine.task_id).exit_code == 1
+        assert "1 of 6 items are missing" in roadmap("status", machine.task_id).stdout
+        for command in (
+            ("explain", machine.task_id, f"quiz/{ids[0]}"),
+            ("show", machine.task_id),
+            ("attempts", machine.task_id),
+            ("logs", machine.task_id),
+            ("tasks",),
+            ("failures",),
+            ("recoveries",),
+            ("reconcile", "--dry-run"),
+        ):
+            assert roadmap(*command).exit_code == 0, command
+        assert roadmap("retry", machine.task_id).exit_code == 0
+        assert "NotRedrivable" in roadmap_error(roadmap, "redrive", machine.task_id)
+
+
+def roadmap_error(roadmap: Roadmap, *arguments: str) -> str:
+    with pytest.raises(ContentError) as refused:
+        roadmap(*arguments)
+    return refused.value.code
+
+
+def test_a_long_invocation_is_waited_for_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    config: Any = patient_lambda_client().meta.config
+    assert config.read_timeout > 900, "Lambda's longest timeout"
+    assert config.retries["total_max_attempts"] == 1

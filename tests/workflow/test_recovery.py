@@ -14,6 +14,7 @@ from local_stack.processes import becomes_true
 from roadmap_command.api_client import Api
 from roadmap_content.items import ContentType, Item
 from tests.factories import quiz
+from tests.published_machine import PublishedMachine
 from tests.workflow.machine import Machine
 
 
@@ -137,17 +138,15 @@ def test_an_execution_that_timed_out_is_recorded_by_its_event_and_completed_by_o
     assert machine.run()["error"] == "ContentIncomplete"
     # In the next run one quiz is generated, and waits; the other is staged, and cannot be saved.
     machine.stage(Item(ids[1], ContentType.QUIZ), b"{")
-    described = machine.client.describe_state_machine(stateMachineArn=machine.stack.state_machine_arn)
-    bounded = json.dumps(json.loads(described["definition"]) | {"TimeoutSeconds": 8})
-    machine.client.update_state_machine(stateMachineArn=machine.stack.state_machine_arn, definition=bounded)
+    published = PublishedMachine(machine.client, machine.stack.state_machine_arn)
+    definition = published.definition
+    published.redefine(json.dumps(json.loads(definition) | {"TimeoutSeconds": 8}))
     try:
         with machine.holding():
             ended = machine.run()
             assert becomes_true(lambda: machine.status().status != "processing", 600)
     finally:
-        machine.client.update_state_machine(
-            stateMachineArn=machine.stack.state_machine_arn, definition=described["definition"]
-        )
+        published.redefine(definition)
     assert ended["status"] == "TIMED_OUT"
     assert (machine.status().status, machine.status().error_message) == (
         "partial_failure",

@@ -6,12 +6,17 @@ input", and the results of the successful steps are preserved.
 """
 
 import json
+import re
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from local_stack.stack import LocalStack
+from roadmap_command.runs import start_run
+from roadmap_content.items import ContentType, Item
+from tests.published_machine import PublishedMachine
+from tests.workflow.machine import Machine
 from tests.workflow.probing import Probe, await_end
 
 
@@ -152,3 +157,39 @@ def test_a_repeated_start_returns_the_running_execution(stack: LocalStack) -> No
     client.stop_execution(executionArn=execution_arn)
     with pytest.raises(ClientError, match="ExecutionAlreadyExists"):
         client.start_execution(**again)
+
+
+def test_a_redrive_keeps_the_version_that_the_run_started_with(machine: Machine) -> None:
+    """A release comes between: new runs have its version, the redrive does not."""
+    ids = machine.load(2)
+    machine.stage(Item(ids[0], ContentType.QUIZ), b"{")
+    published = PublishedMachine(machine.client, machine.stack.state_machine_arn)
+    live = f"{machine.stack.state_machine_arn}:live"
+    arn = start_run(machine.client, live, machine.task_id)
+    ended = machine.wait(arn)
+    assert ended["error"] == "ContentIncomplete"
+
+    old = published.definition
+    states = {"Refuse": {"Type": "Fail", "Error": "AnotherRelease"}}
+    published.redefine(json.dumps({"QueryLanguage": "JSONata", "StartAt": "Refuse", "States": states}))
+    try:
+        another = machine.client.start_execution(stateMachineArn=live, input="{}")["executionArn"]
+        assert machine.wait(another)["error"] == "AnotherRelease"
+        machine.client.redrive_execution(executionArn=arn)
+        again = machine.wait(arn)
+    finally:
+        published.redefine(old)
+    assert (again["status"], again["stateMachineVersionArn"]) == (
+        "SUCCEEDED",
+        ended["stateMachineVersionArn"],
+    )
+    assert again["stateMachineArn"] == machine.stack.state_machine_arn
+    assert machine.status().status == "completed"
+
+
+def test_the_deployed_machine_invokes_versions_of_functions(machine: Machine) -> None:
+    functions = re.findall(
+        r"arn:aws:lambda:[^\"]+", PublishedMachine(machine.client, machine.stack.state_machine_arn).definition
+    )
+    assert functions
+    assert all(arn.rpartition(":")[2].isdecimal() for arn in functions)

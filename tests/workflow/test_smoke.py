@@ -1,23 +1,29 @@
 """The scenario of the smoke test, on the local stack. Redrive is emulated from documentation there."""
 
+from typing import Any
+
 import pytest
-from sqlalchemy import text
+from sqlalchemy import MetaData, select
 
 from checks.smoke import SmokeError, redrives
 from roadmap_command.target import Target
 from tests.factories import USER
 
 
-def roadmaps(target: Target) -> int:
+def left_by_smoke(target: Target) -> tuple[list[str], list[str]]:
+    """The rows and the objects that name a roadmap of the smoke test."""
+    metadata = MetaData()
+    metadata.reflect(target.engine)
     with target.engine.connect() as connection:
-        return int(
-            connection.scalar(text("SELECT count(*) FROM roadmap_metadata WHERE title = 'Smoke test'"))
-        )
+        rows = [str(row) for table in metadata.sorted_tables for row in connection.execute(select(table))]
+    versions: Any = target.s3.list_object_versions(Bucket=target.bucket.name)
+    keys = [each["Key"] for kind in ("Versions", "DeleteMarkers") for each in versions.get(kind, [])]
+    return [row for row in rows if "smoke-" in row], [key for key in keys if "smoke-" in key]
 
 
 def test_the_smoke_test_redrives_a_failed_execution_and_cleans_up(target: Target) -> None:
     redrives(target, USER)
-    assert roadmaps(target) == 0
+    assert left_by_smoke(target) == ([], [])
 
 
 def test_the_smoke_test_reports_an_unexpected_result_and_cleans_up(
@@ -26,4 +32,4 @@ def test_the_smoke_test_reports_an_unexpected_result_and_cleans_up(
     monkeypatch.setattr("checks.smoke.follow_run", lambda *_: "SUCCEEDED")
     with pytest.raises(SmokeError, match="the run: SUCCEEDED, not FAILED"):
         redrives(target, USER)
-    assert roadmaps(target) == 0
+    assert left_by_smoke(target) == ([], [])

@@ -3,8 +3,9 @@
 Never yet run against AWS. The tests run `redrives` against the local stack, where redrive is emulated from
 documentation. The other checks query IAM and Lambda, which no local cloud can answer.
 
-It needs credentials of the account, access to the stack's database, and a token in `ROADMAP_TOKEN` whose
-subject is in `ROADMAP_USER`. It creates a roadmap and deletes it afterwards.
+It needs credentials of the account, a token in `ROADMAP_TOKEN` whose subject is in `ROADMAP_USER`, and in
+`ROADMAP_DATABASE_URL` the database, for a role that may insert and delete roadmaps. It creates a roadmap of
+that user, and erases its rows and objects afterwards.
 """
 
 import base64
@@ -17,10 +18,13 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from sqlalchemy import text
-
+from checks.erasing import erase_objects, erase_rows
+from checks.role_simulation import expectations
 from checks.sam.steps import console, step
+from checks.state_cases import differences, read_cases, read_context, states_of
+from local_stack.builds import REPOSITORY
 from local_stack.stack_functions import functions_of
+from local_stack.template_file import read_template
 from roadmap_command.demo import with_offline_content
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status
@@ -31,18 +35,7 @@ from roadmap_content.runtime.deadline import Deadline
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
-
-FORBIDDEN = ("s3:DeleteBucket", "s3:PutBucketPolicy", "states:StopExecution", "iam:PassRole")
-"""Actions that no function may be allowed."""
-
-REMOVE = (
-    "DELETE FROM content_failures WHERE task_id = :task_id",
-    "DELETE FROM tutorial_metadata WHERE roadmap_id = :roadmap_id",
-    "DELETE FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id",
-    "DELETE FROM quiz_metadata WHERE roadmap_id = :roadmap_id",
-    "DELETE FROM roadmap_tasks WHERE task_id = :task_id",
-    "DELETE FROM roadmap_metadata WHERE roadmap_id = :roadmap_id",
-)
+    from mypy_boto3_stepfunctions import SFNClient
 
 _UNRESERVED = 100
 """Concurrency that Lambda keeps for functions without a reservation."""
@@ -72,16 +65,63 @@ def redrives(target: Target, user_id: str) -> None:
         _expect("the task", task_status(target.engine, task.task_id).status, "completed")
 
 
-def roles_are_bounded(functions: dict[str, str], client: "LambdaClient") -> None:
-    """IAM's policy simulation denies the forbidden actions to every function."""
+def roles_are_bounded(stack: str, functions: dict[str, str], client: "LambdaClient") -> None:
+    """IAM's policy simulation allows every role its own resources, and denies it foreign ones."""
     import boto3
 
-    iam = boto3.client("iam")
-    for logical_id, name in functions.items():
-        role = client.get_function_configuration(FunctionName=name)["Role"]
-        answer = iam.simulate_principal_policy(PolicySourceArn=role, ActionNames=list(FORBIDDEN))
-        decisions = {each["EvalDecision"] for each in answer["EvaluationResults"]} - {"explicitDeny"}
-        _expect(f"{logical_id}, of {', '.join(FORBIDDEN)},", decisions, {"implicitDeny"})
+    iam, values = boto3.client("iam"), _values_of(stack)
+    via = [
+        {
+            "ContextKeyName": "kms:ViaService",
+            "ContextKeyValues": [f"s3.{values['AWS::Region']}.amazonaws.com"],
+            "ContextKeyType": "string",
+        }
+    ]
+    for each in expectations(read_template(REPOSITORY / "template.yaml"), values):
+        role = client.get_function_configuration(FunctionName=functions[each.logical_id])["Role"]
+        answer = iam.simulate_principal_policy(
+            PolicySourceArn=role,
+            ActionNames=[each.action],
+            ResourceArns=[each.arn],
+            ContextEntries=via,
+        )
+        decision = answer["EvaluationResults"][0]["EvalDecision"]
+        _expect(f"{each.logical_id}, {each.action} on {each.arn}", decision == "allowed", each.allowed)
+
+
+def _values_of(stack: str) -> dict[str, str]:
+    """The parameters and the resources' ARNs of a stack, by their names in `Fn::Sub`."""
+    import boto3
+
+    cloudformation = boto3.client("cloudformation")
+    (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    _, partition, _, region, account, _ = described["StackId"].split(":", 5)
+    values = {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
+
+    def physical(logical_id: str) -> str:
+        found = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
+        return found["StackResourceDetail"]["PhysicalResourceId"]
+
+    place = f"{region}:{account}"
+    return values | {
+        "AWS::Partition": partition,
+        "AWS::Region": region,
+        "AWS::AccountId": account,
+        "AWS::StackName": stack,
+        "ContentBucket.Arn": f"arn:{partition}:s3:::{physical('ContentBucket')}",
+        "ContentKey.Arn": f"arn:{partition}:kms:{place}:key/{physical('ContentKey')}",
+        "FunctionLogs.Arn": f"arn:{partition}:logs:{place}:log-group:{physical('FunctionLogs')}:*",
+        "DeadLetters.Arn": f"arn:{partition}:sqs:{place}:{physical('DeadLetters').rpartition('/')[2]}",
+    }
+
+
+def states_answer_as_recorded(client: "SFNClient") -> None:
+    """TestState answers as `statemachine/state_cases.json` has it."""
+    context = read_context()
+    for case in read_cases():
+        state = states_of(case.machine)[case.state]
+        if found := list(differences(client, case, state, context)):
+            raise SmokeError("; ".join(found))
 
 
 def quotas_suffice(client: "LambdaClient") -> None:
@@ -92,7 +132,7 @@ def quotas_suffice(client: "LambdaClient") -> None:
 
 def snapshots_are_restored(functions: dict[str, str], client: "LambdaClient") -> None:
     """SnapStart is enabled where a user waits; prints the restore duration of a first invocation."""
-    for logical_id in ("AuthorizeRequestFunction", "TaskApiFunction"):
+    for logical_id in ("AuthorizeRequestFunction", "TaskApiFunction", "RecoveryApiFunction"):
         name = functions[logical_id]
         version = client.get_function_configuration(FunctionName=name, Qualifier="live")
         _expect(f"SnapStart of {logical_id}", version["SnapStart"]["OptimizationStatus"], "On")
@@ -133,9 +173,8 @@ def _roadmap(target: Target, user_id: str) -> Iterator[BundleTask]:
         load_bundle(bundle, target.engine, target.bucket, Deadline.after(120))
         yield bundle.task
     finally:
-        with target.engine.begin() as connection:
-            for statement in REMOVE:
-                connection.execute(text(statement), bundle.task.model_dump())
+        erase_rows(target.engine, user_id, own)
+        erase_objects(target.s3, target.bucket.name, own, own)
 
 
 def _expect(what: str, found: object, expected: object) -> None:
@@ -153,8 +192,10 @@ def main(stack: str) -> None:
 
     target, client = Target.on_aws(stack), boto3.client("lambda")
     functions = functions_of(boto3.client("cloudformation"), stack)
-    with step("no function may do what is forbidden"):
-        roles_are_bounded(functions, client)
+    with step("every role may do its work, and nothing elsewhere"):
+        roles_are_bounded(stack, functions, client)
+    with step("every state answers every error as recorded"):
+        states_answer_as_recorded(boto3.client("stepfunctions"))
     with step("the account's concurrency suffices"):
         quotas_suffice(client)
     with step("SnapStart restores"):

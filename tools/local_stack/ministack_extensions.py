@@ -1,10 +1,11 @@
 """Run ministack with additional behaviour of Step Functions and Lambda.
 
-Emulated from documentation: RedriveExecution (`redrive_rules`); the timeout of a whole execution
-(`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an execution
-that has ended invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`; a
-throttled function being `Lambda.TooManyRequestsException`, and its reserved concurrency applying to its
-versions. All other calls are ministack's own.
+Emulated from documentation: RedriveExecution (`redrive_rules`); versions and aliases of state machines, whose
+executions keep their version when they are redriven; TestState (`state_tests`); the timeout of a whole
+execution (`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an
+execution that has ended invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`,
+which `States.ALL` does not match; a throttled function being `Lambda.TooManyRequestsException`, and its
+reserved concurrency applying to its versions. All other calls are ministack's own.
 
 Not emulated: after a redrive of a Map, every iteration runs again, not only the failed ones; and variables
 (Assign) are not restored, but the product's state machine has none.
@@ -18,6 +19,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 from ministack import app
 from ministack.core.responses import error_response_json, json_response, now_iso
@@ -26,6 +28,7 @@ from ministack.services import stepfunctions as engine
 from ministack.services.cloudformation import provisioners
 
 from local_stack.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
+from local_stack.state_tests import matches, test_state
 
 Execution = dict[str, Any]
 
@@ -67,6 +70,7 @@ def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack'
     execution = engine._executions.get(arn)
     if execution is None:
         return error_response_json("ExecutionDoesNotExist", f"Execution {arn} not found", 400)
+    # A version's own, if it was started with one.
     machine = engine._state_machines[execution["stateMachineArn"]]
     now = datetime.now(UTC)
     reason = refusal(
@@ -111,6 +115,46 @@ def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack'
     return json_response({"redriveDate": date})
 
 
+def _version_named(arn: str) -> str | None:
+    """The version that an execution started with this ARN runs; registered as a machine of its own."""
+    version_arn = engine._execution_version_arn(arn)
+    if version_arn is None:
+        return None
+    version = engine._state_machine_versions[version_arn]
+    machine = engine._state_machines[version["stateMachineArn"]]
+    engine._state_machines[version_arn] = {**machine, "definition": version["definition"]}
+    return str(version_arn)
+
+
+def _unqualified(execution: Execution) -> Execution:
+    """An execution as AWS describes it: its `stateMachineArn` names no version."""
+    arn = ":".join(execution["stateMachineArn"].split(":")[:7])
+    return {**execution, "stateMachineArn": arn}
+
+
+def _publish_version(_logical_id: str, properties: Any, _stack_name: str) -> tuple[str, dict[str, str]]:  # noqa: ANN401
+    """Create the resource AWS::StepFunctions::StateMachineVersion."""
+    _, _, body = engine._publish_state_machine_version({"stateMachineArn": properties["StateMachineArn"]})
+    arn = json.loads(body)["stateMachineVersionArn"]
+    return arn, {"Arn": arn}
+
+
+def _point_alias(_logical_id: str, properties: Any, _stack_name: str) -> tuple[str, dict[str, str]]:  # noqa: ANN401
+    """Create or move the resource AWS::StepFunctions::StateMachineAlias. The alias moves at once."""
+    version = properties["DeploymentPreference"]["StateMachineVersionArn"]
+    routing = [{"stateMachineVersionArn": version, "weight": 100}]
+    arn = f"{version.rpartition(':')[0]}:{properties['Name']}"
+    if arn in engine._state_machine_aliases:
+        engine._update_state_machine_alias({"stateMachineAliasArn": arn, "routingConfiguration": routing})
+    else:
+        engine._create_state_machine_alias({"name": properties["Name"], "routingConfiguration": routing})
+    return arn, {"Arn": arn}
+
+
+def _delete_alias(physical_id: str, *_: object, **__: object) -> None:
+    engine._state_machine_aliases.pop(physical_id, None)
+
+
 def _in_background(work: Callable[[str], None], argument: str) -> None:
     context = contextvars.copy_context()  # ministack keeps the account and the region in context variables
     threading.Thread(target=context.run, args=(work, argument), daemon=True).start()
@@ -150,12 +194,26 @@ def _keep(physical_id: str, *_: object, **__: object) -> tuple[str, dict[str, st
     return physical_id, {"Arn": f"arn:aws:local:::{physical_id}"}
 
 
+def _put_again(put: Callable[[str, Any, str], Any]) -> Callable[..., Any]:
+    """The update of a resource that is put whole."""
+
+    def update(_physical_id: str, _before: Any, after: Any, stack_name: str, **_: object) -> Any:  # noqa: ANN401
+        return put("", after, stack_name)
+
+    return update
+
+
 def _accept_resources() -> None:
     """Let the template have resources that the local cloud has nothing for."""
     handlers = provisioners._RESOURCE_HANDLERS
     nothing = {"create": _name_only, "update": _keep, "delete": lambda *_, **__: None}
     for resource_type in NOTHING_LOCAL:
         handlers[resource_type] = nothing
+    for resource_type, put, delete in (
+        ("AWS::StepFunctions::StateMachineVersion", _publish_version, lambda *_, **__: None),
+        ("AWS::StepFunctions::StateMachineAlias", _point_alias, _delete_alias),
+    ):
+        handlers[resource_type] = {"create": put, "update": _put_again(put), "delete": delete}
     alarm = handlers["AWS::CloudWatch::Alarm"]
 
     def create(logical_id: str, properties: Any, stack_name: str) -> Any:  # noqa: ANN401 - ministack's
@@ -186,6 +244,8 @@ def install() -> None:
     async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:  # noqa: ANN401
         if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
             return engine._finalize_response(redrive_execution(json.loads(body)))
+        if headers.get("x-amz-target", "").endswith(".TestState"):
+            return engine._finalize_response(test_state(json.loads(body), engine._test_state))
         return await handle_request(method, path, headers, body, query)
 
     def describe(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
@@ -194,14 +254,20 @@ def install() -> None:
         if execution is None:
             return status, headers, body
         count, date = execution.get("redriveCount", 0), execution.get("redriveDate")
-        described = {**json.loads(body), "redriveCount": count, **({"redriveDate": date} if date else {})}
-        return json_response(described)
+        described = _unqualified(json.loads(body)) | {"redriveCount": count}
+        if execution["stateMachineArn"] in engine._state_machine_versions:
+            described["stateMachineVersionArn"] = execution["stateMachineArn"]
+        return json_response({**described, **({"redriveDate": date} if date else {})})
 
     def emit(execution: Execution) -> None:
-        emit_status(_record(execution))
+        emit_status(_unqualified(_record(execution)))
+
+    versions: dict[str, str] = {}
 
     def run(key: str) -> None:
         execution = engine._executions[key]
+        if key in versions:
+            execution["stateMachineArn"] = versions.pop(key)
         machine = engine._state_machines[execution["stateMachineArn"]]
         seconds = json.loads(machine["definition"]).get("TimeoutSeconds")
         timer = threading.Timer(
@@ -219,15 +285,20 @@ def install() -> None:
                 del engine._executions[key]
 
     def start(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
-        machine = engine._state_machines.get(data.get("stateMachineArn"))
-        if machine is not None and "name" in data:
-            prefix = data["stateMachineArn"].replace(":stateMachine:", ":execution:")
+        asked = data.get("stateMachineArn", "")
+        machine_arn = engine._resolve_state_machine_arn(asked)
+        if machine_arn is not None and "name" in data:
+            prefix = machine_arn.replace(":stateMachine:", ":execution:")
             running = engine._executions.get(f"{prefix}:{data['name']}")
             same = running is not None and running["input"] == data.get("input", "{}")
             if same and running["status"] == "RUNNING":
                 return json_response(
                     {"executionArn": running["executionArn"], "startDate": running["startDate"]}
                 )
+        if version := _version_named(asked):
+            data = {"name": str(uuid4()), **data}
+            prefix = machine_arn.replace(":stateMachine:", ":execution:")
+            versions[f"{prefix}:{data['name']}"] = version
         return start_execution(data)
 
     def call(function: str, event: Any) -> Any:  # noqa: ANN401 - whatever the function is sent and answers
@@ -257,6 +328,7 @@ def install() -> None:
     _accept_resources()
     engine.handle_request = handle
     engine._execute_task = task
+    engine._error_matches = matches
     engine._run_map_items = run_map
     functions._acquire_execution_slot = acquire
     functions._throttle_response = name_throttle

@@ -23,6 +23,7 @@ from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
 
 from roadmap_content.errors import PermanentError
 
+from .database_roles import drop_roles
 from .errors import LocalServiceError
 from .processes import HOST, becomes_true, free_port, has_ended, spawn
 
@@ -246,7 +247,7 @@ class PostgresServer:
 
 @dataclass
 class GivenDatabase:
-    """A database on a given server. `stop` drops it."""
+    """A database on a given server. `stop` drops it, and the roles that are named after it."""
 
     server_url: str = field(repr=False)
     name: str
@@ -254,6 +255,7 @@ class GivenDatabase:
 
     def stop(self) -> None:
         drop_database(self.server_url, self.name)
+        drop_roles(self.server_url, f"{self.name}_")
 
     def __enter__(self) -> Self:
         return self

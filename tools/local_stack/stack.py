@@ -20,6 +20,7 @@ from roadmap_content.errors import PermanentError
 
 from .builds import LOCAL, REPOSITORY
 from .cloud import Cloud
+from .database_roles import DatabaseRoles, create_roles
 from .deploy import PythonRuntime, create_stack, package, upload_template
 from .environments import environment_python
 from .errors import NoStackError
@@ -111,7 +112,7 @@ class LocalStack:
                     Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached, keep=keep)
                 )
                 token_secret = secrets.token_urlsafe(32)
-                outputs = _deploy(cloud, runtime, database.url, token_secret, parameters or {})
+                outputs = _deploy(cloud, runtime, _roles_of(database), token_secret, parameters or {})
                 if keep:
                     _copy_kept_content(cloud.client("s3"), outputs["ContentBucket"])
                 functions = functions_of(cloud.client("cloudformation"), _NAME)
@@ -260,10 +261,17 @@ def _start_database(directory: Path, *, detached: bool, fsync: bool) -> Server:
     return PostgresServer.start(directory / "postgres", detached=detached, fsync=fsync)
 
 
+def _roles_of(database: Server) -> DatabaseRoles:
+    """The roles of a stack. In an adopted database none is created: its own role is all three."""
+    if isinstance(database, AdoptedDatabase):
+        return DatabaseRoles(*[database.url] * len(DatabaseRoles._fields))
+    return create_roles(database.url, f"{make_url(database.url).database}_")
+
+
 def _deploy(
     cloud: Cloud,
     runtime: PythonRuntime,
-    database_url: str,
+    roles: DatabaseRoles,
     token_secret: str,
     parameters: Mapping[str, str],
 ) -> dict[str, str]:
@@ -271,11 +279,11 @@ def _deploy(
     s3.create_bucket(Bucket=_ARTIFACTS)
     packaged = package(read_template(REPOSITORY / "template.yaml"), REPOSITORY, runtime, s3, _ARTIFACTS)
     url = upload_template(packaged, s3, _ARTIFACTS)
-    needed = local_parameters(cloud, database_url, token_secret)
+    needed = local_parameters(cloud, roles, token_secret)
     return create_stack(cloud.client("cloudformation"), _NAME, url, needed | dict(parameters))
 
 
-def local_parameters(cloud: Cloud, database_url: str, token_secret: str) -> dict[str, str]:
+def local_parameters(cloud: Cloud, roles: DatabaseRoles, token_secret: str) -> dict[str, str]:
     """The template parameters of a local stack. Its secrets are stored in the cloud."""
     secrets_manager = cloud.client("secretsmanager")
 
@@ -284,7 +292,11 @@ def local_parameters(cloud: Cloud, database_url: str, token_secret: str) -> dict
         return arn
 
     return {
-        "DatabaseSecretArn": store("database", json.dumps(database_secret(database_url))),
+        **{
+            f"Database{kind.title()}SecretArn": store(f"database-{kind}", json.dumps(database_secret(url)))
+            for kind, url in roles._asdict().items()
+        },
+        **{f"Database{kind.title()}": name for kind, name in roles.names._asdict().items()},
         "DatabaseTls": "disable",
         "Generator": "offline",
         "JwtIssuer": _ISSUER,

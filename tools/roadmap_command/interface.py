@@ -16,8 +16,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from local_stack.errors import LocalServiceError
 from roadmap_command import views
-from roadmap_command.runs import follow_run, task_status
+from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
+from roadmap_command.task_reading import read_task_detail
 from roadmap_content.api.status import TaskStatus
 from roadmap_content.errors import ContentError, TransientError
 
@@ -68,9 +69,9 @@ def _follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:
         follow_run(
             target.stepfunctions,
             execution_arn,
-            lambda: bars.show(task_status(target.engine, task_id)),
+            lambda: bars.show(read_task_detail(target, task_id)),
         )
-    return task_status(target.engine, task_id)
+    return read_task_detail(target, task_id)
 
 
 def report(task: TaskStatus, *, as_json: bool) -> None:

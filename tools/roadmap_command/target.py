@@ -15,12 +15,11 @@ from roadmap_command.api_client import Api
 from roadmap_command.local import local_stack
 from roadmap_content.errors import MissingSettingError
 from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.runtime.settings import Settings
-from roadmap_content.services import Services
 from roadmap_content.storage.bucket import Bucket
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
     from local_stack.stack import LocalStack
@@ -35,6 +34,7 @@ class Target:
 
     engine: Engine
     bucket: Bucket
+    s3: "S3Client"
     stepfunctions: "SFNClient"
     state_machine_arn: str
     api_url: str
@@ -77,6 +77,7 @@ class Target:
         return cls(
             engine=open_engine(lambda: credentials, tls=False),
             bucket=Bucket(stack.bucket, stack.client("s3")),
+            s3=stack.client("s3"),
             stepfunctions=stack.client("stepfunctions"),
             state_machine_arn=stack.state_machine_arn,
             api_url=stack.api_url,
@@ -89,8 +90,9 @@ class Target:
 
     @classmethod
     def on_aws(cls, name: str) -> Self:
-        """A stack on AWS, with the environment's credentials. Its database must be reachable from this
-        machine.
+        """A stack on AWS, with the environment's credentials.
+
+        Only `load` writes to its database, as the product does: by the URL in `ROADMAP_DATABASE_URL`.
         """
         import boto3
         from botocore.exceptions import ClientError
@@ -100,23 +102,37 @@ class Target:
         except ClientError as error:
             raise NoStackError(f"{name}: {error.response['Error']['Message']}") from error
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        client = boto3.client("lambda")
         functions = functions_of(boto3.client("cloudformation"), name)
-        # The settings of one of the functions, so that the database is accessed in the same way.
-        configuration = client.get_function_configuration(FunctionName=functions["PlanBatchesFunction"])
-        services = Services(Settings(configuration["Environment"]["Variables"]))
         return cls(
-            engine=services.engine,
-            bucket=services.bucket,
+            engine=open_engine(_credentials_of_the_environment, tls=True),
+            bucket=Bucket(outputs["ContentBucket"]),
+            s3=boto3.client("s3"),
             stepfunctions=boto3.client("stepfunctions"),
             state_machine_arn=outputs["StateMachineArn"],
             api_url=outputs["ApiUrl"],
             token=_token_of_the_environment,
             operator_token=partial(_token_of_the_environment, OPERATOR),
-            invoke=partial(_invoke, client, functions),
+            invoke=partial(_invoke, patient_lambda_client(), functions),
             logs=boto3.client("logs"),
             log_group=f"/aws/lambda/{name}",
         )
+
+
+def patient_lambda_client() -> "LambdaClient":
+    """A client that waits as long as a function may run, and never invokes it twice."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client("lambda", config=Config(read_timeout=910, retries={"total_max_attempts": 1}))
+
+
+def _credentials_of_the_environment() -> Credentials:
+    url = os.environ.get("ROADMAP_DATABASE_URL")
+    if not url:
+        raise MissingSettingError(
+            "ROADMAP_DATABASE_URL is not set: the database's URL, for a role that may insert roadmaps"
+        )
+    return Credentials.from_url(make_url(url))
 
 
 def _token_of_the_environment(_user_id: str) -> str:

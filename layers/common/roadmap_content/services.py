@@ -1,5 +1,6 @@
 """The clients that an execution environment keeps between invocations. Each is created on first use."""
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,13 @@ class Services:
 
     @cached_property
     def engine(self) -> Engine:
-        """The SQLAlchemy engine of the database."""
+        """The SQLAlchemy engine of the database, with the function's own role."""
         return self.open_engine()
+
+    @cached_property
+    def reading_engine(self) -> Engine:
+        """The engine of the API's reads: its role may only select."""
+        return self._open(self._reader_credentials, STATEMENT_TIMEOUT)
 
     @cached_property
     def bucket(self) -> Bucket:
@@ -72,36 +78,52 @@ class Services:
         return FrameworkCache()
 
     def open_engine(self, statement_timeout: int = STATEMENT_TIMEOUT) -> Engine:
-        """Create an engine. `statement_timeout` is in seconds."""
+        """Create an engine with the function's own role. `statement_timeout` is in seconds."""
+        return self._open(self._credentials, statement_timeout)
+
+    def _open(self, credentials: Callable[[], Credentials], statement_timeout: int) -> Engine:
         settings = self.settings
         return open_engine(
-            self._credentials,
+            credentials,
             tls=settings.database_tls,
             session=settings.database_session,
             statement_timeout=statement_timeout,
         )
 
     def _credentials(self) -> Credentials:
-        """Read the credentials, for each new connection.
+        """Read the credentials, for each new connection, so that rotated ones are read again."""
+        settings = self.settings
+        if settings.database_auth == "iam":
+            return self._iam_credentials(settings.database_user)
+        return _secret_credentials(settings.database_secret_arn)
 
-        Unreadable credentials count as an unreachable database, which is a transient error.
-        """
-        if self.settings.database_auth == "iam":
-            return self._iam_credentials()
-        try:
-            return Credentials.from_secret(read_secret(self.settings.database_secret_arn))
-        except SecretUnavailableError as error:
-            raise DatabaseUnavailableError(f"no credentials: {error}") from error
+    def _reader_credentials(self) -> Credentials:
+        """Read the reader's credentials, for each new connection."""
+        settings = self.settings
+        if settings.database_auth == "iam":
+            return self._iam_credentials(settings.reader_user)
+        return _secret_credentials(settings.reader_secret_arn)
 
-    def _iam_credentials(self) -> Credentials:
+    def _iam_credentials(self, user: str) -> Credentials:
         """Credentials with an IAM authentication token, which is signed locally and valid for 15 minutes."""
         import boto3
         from botocore.exceptions import BotoCoreError
 
         settings = self.settings
-        host, port, user = settings.database_host, settings.database_port, settings.database_user
+        host, port = settings.database_host, settings.database_port
         try:
             token = boto3.client("rds").generate_db_auth_token(DBHostname=host, Port=port, DBUsername=user)
         except BotoCoreError as error:
             raise DatabaseUnavailableError(f"no credentials: {error}") from error
         return Credentials(host, port, settings.database_name, user, token)
+
+
+def _secret_credentials(arn: str) -> Credentials:
+    """Credentials from a secret.
+
+    Unreadable credentials count as an unreachable database, which is a transient error.
+    """
+    try:
+        return Credentials.from_secret(read_secret(arn))
+    except SecretUnavailableError as error:
+        raise DatabaseUnavailableError(f"no credentials: {error}") from error

@@ -25,6 +25,7 @@ from roadmap_command.target import Target
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.matrix.declaration import Step
 from tests.faults.matrix.http_proxy import HttpProxy
+from tests.published_machine import PublishedMachine
 
 LIMITS = {"lock_timeout": "400ms", "statement_timeout": "800ms"}
 
@@ -106,7 +107,9 @@ class Rig:
         self.functions.update_function_configuration(
             FunctionName=name, Timeout=line.timeout, Environment={"Variables": environment}
         )
+        live = self.functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
         version = self.functions.publish_version(FunctionName=name)["Version"]
+        self.redefine(self.definition.replace(f":{name}:{live}", f":{name}:{version}"))
         self.functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
 
     def _let_it_try_once_more(self) -> None:
@@ -142,15 +145,15 @@ class Rig:
     @property
     def definition(self) -> str:
         """The definition of the state machine."""
-        described = self.stepfunctions.describe_state_machine(stateMachineArn=self.stack.state_machine_arn)
-        definition: str = described["definition"]
-        return definition
+        return self._machine.definition
 
     def redefine(self, definition: str) -> None:
         """Change the state machine for future executions."""
-        self.stepfunctions.update_state_machine(
-            stateMachineArn=self.stack.state_machine_arn, definition=definition
-        )
+        self._machine.redefine(definition)
+
+    @cached_property
+    def _machine(self) -> PublishedMachine:
+        return PublishedMachine(self.stepfunctions, self.stack.state_machine_arn)
 
     @contextmanager
     def events(self) -> Iterator[None]:

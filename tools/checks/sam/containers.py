@@ -18,7 +18,7 @@ from .command import sam, sam_command, sam_environment
 from .errors import CommandFailedError
 
 _DEADLINE_SECONDS = 600.0
-_ALIAS = re.compile(r"\$\{(\w+)\.Alias\}")
+_ALIAS = re.compile(r"\$\{(\w+)\.(?:Alias|Version)\}")
 
 
 class Invocation(NamedTuple):
@@ -100,14 +100,14 @@ def with_variables(template: Template, variables: Mapping[str, Mapping[str, str]
 
 
 def without_aliases(part: Any) -> Any:  # noqa: ANN401 - any part of a template
-    """The template with references to functions instead of their aliases.
+    """The template with references to functions instead of their aliases and versions.
 
     The SAM CLI does not support aliases here. For an authorizer it would print a warning and allow every
     request.
     """
     match part:
-        case {"Ref": str(name)} if name.endswith(".Alias"):
-            return {"Fn::GetAtt": [name.removesuffix(".Alias"), "Arn"]}
+        case {"Ref": str(name)} if name.endswith((".Alias", ".Version")):
+            return {"Fn::GetAtt": [name.partition(".")[0], "Arn"]}
         case {"Fn::Sub": str(pattern)}:
             return {"Fn::Sub": _ALIAS.sub(r"${\1.Arn}", pattern)}
         case dict():

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
+from local_stack.database_roles import create_roles
 from local_stack.cloud import REGION, Cloud
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack, local_parameters
@@ -65,7 +66,7 @@ def deploy_run_and_delete(built: Built) -> str:
             database = PostgresServer.start(directory / "postgres", fsync=False)
         with database, Cloud.start(directory / "cloud", python=python) as cloud:
             token_secret = secrets.token_urlsafe(32)
-            parameters = local_parameters(cloud, database.url, token_secret)
+            parameters = local_parameters(cloud, create_roles(database.url), token_secret)
             releases = Releases(cloud)
             with step(f"sam deploy {STACK}, which migrates the database"):
                 first = releases.deploy(built.template, "first", parameters)

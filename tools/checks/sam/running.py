@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sqlalchemy import make_url, text
 
 from local_stack.builds import REPOSITORY
 from local_stack.processes import HOST, becomes_true
-from local_stack.stack import LocalStack, database_secret
+from local_stack.stack import LocalStack
 from local_stack.template_file import Template, read_template
 from roadmap_command.api_client import Api
 from roadmap_command.runs import task_status
@@ -95,18 +96,25 @@ def _containers(built: Path, stack: LocalStack, engine: Engine, directory: Path)
 
 def _variables(stack: LocalStack, bridge: str) -> dict[str, dict[str, str]]:
     """The deployed environment variables of the functions, with addresses replaced by the bridge."""
-    url = make_url(stack.database_url).set(host=bridge).render_as_string(hide_password=False)
-    secret = stack.client("secretsmanager").create_secret(
-        Name="database-of-containers", SecretString=json.dumps(database_secret(url))
-    )
-    changed = {"DATABASE_SECRET_ARN": secret["ARN"], "AWS_ENDPOINT_URL": _over(bridge, stack)}
+    secrets_manager = stack.client("secretsmanager")
 
-    def deployed(name: str) -> dict[str, str]:
+    @cache
+    def over_bridge(arn: str) -> str:
+        """The ARN of a copy of a database's secret, with the bridge as the host."""
+        secret = json.loads(secrets_manager.get_secret_value(SecretId=arn)["SecretString"])
+        name = f"{secret['username']}-of-containers"
+        copied = secrets_manager.create_secret(Name=name, SecretString=json.dumps(secret | {"host": bridge}))
+        return str(copied["ARN"])
+
+    def variables(name: str) -> dict[str, str]:
         configuration = stack.client("lambda").get_function_configuration(FunctionName=name)
         environment: dict[str, str] = configuration["Environment"]["Variables"]
-        return environment
+        for setting in ("DATABASE_SECRET_ARN", "READER_SECRET_ARN"):
+            if setting in environment:
+                environment[setting] = over_bridge(environment[setting])
+        return environment | {"AWS_ENDPOINT_URL": _over(bridge, stack)}
 
-    return {logical_id: deployed(name) | changed for logical_id, name in stack.functions.items()}
+    return {logical_id: variables(name) for logical_id, name in stack.functions.items()}
 
 
 def _over(bridge: str, stack: LocalStack) -> str:

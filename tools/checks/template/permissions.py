@@ -56,6 +56,7 @@ RUNTIME = frozenset(
 WITHOUT_RESOURCE = frozenset(action for action in RUNTIME if not action.startswith("logs:"))
 """Actions that can only be allowed on `*`."""
 
+_DATABASE_ROLES = ("Migrator", "Writer", "Reader")
 _BUCKETS = ("${ContentBucket.Arn}", "arn:${AWS::Partition}:s3:::${ContentBucketName}")
 """The bucket that the stack makes, and the given one."""
 
@@ -76,15 +77,17 @@ OWN: Mapping[str, frozenset[str]] = {
     "logs:CreateLogStream": frozenset({"${FunctionLogs.Arn}"}),
     "logs:PutLogEvents": frozenset({"${FunctionLogs.Arn}"}),
     "rds-db:connect": frozenset(
-        {
-            "arn:${AWS::Partition}:rds-db:${AWS::Region}:${AWS::AccountId}:dbuser:${DatabaseResourceId}/${DatabaseUser}"
-        }
+        "arn:${AWS::Partition}:rds-db:${AWS::Region}:${AWS::AccountId}:dbuser:"
+        f"${{DatabaseResourceId}}/${{Database{role}}}"
+        for role in _DATABASE_ROLES
     ),
     "s3:DeleteObject": _below("staged"),
     "s3:GetObject": _KEYS,
     "s3:ListBucket": frozenset(_BUCKETS),
     "s3:PutObject": _KEYS | _below("rejected"),
-    "secretsmanager:GetSecretValue": frozenset({"${DatabaseSecretArn}", "${JwtSecretArn}"}),
+    "secretsmanager:GetSecretValue": frozenset(
+        {"${JwtSecretArn}", *(f"${{Database{role}SecretArn}}" for role in _DATABASE_ROLES)}
+    ),
     "sqs:GetQueueAttributes": frozenset({"${DeadLetters.Arn}"}),
     "sqs:SendMessage": frozenset({"${DeadLetters.Arn}"}),
     "states:DescribeExecution": _EXECUTIONS | {_STATES + ":execution:${AWS::StackName}-recover-tasks:*"},

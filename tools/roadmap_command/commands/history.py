@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -10,8 +9,8 @@ from rich.text import Text
 
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, output, print_json
-from roadmap_command.runs import owner_of
 from roadmap_command.target import Target
+from roadmap_command.task_reading import read_item
 from roadmap_content.items import ContentType, Item
 
 group = typer.Typer()
@@ -84,15 +83,12 @@ def explain(
     """Explain one item: its state, why each attempt failed, what was rejected, and what comes next."""
     wanted = parse_item(item)
     target = Target.named(stack)
-    answer = target.api(owner_of(target.engine, task_id)).item(task_id, wanted)
-    if answer.status != HTTPStatus.OK:
-        reason = answer.body["message"] if isinstance(answer.body, dict) else answer.body
-        raise RefusedError(f"{answer.status}: {reason}")
+    described = read_item(target, task_id, wanted)
     if as_json:
-        print_json(answer.body)
+        print_json(described)
         return
     console = output()
-    for line in explanation(answer.body):
+    for line in explanation(described):
         console.print(line, soft_wrap=True)
 
 

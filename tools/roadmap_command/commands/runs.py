@@ -1,14 +1,14 @@
 """`roadmap run`, `retry`, `redrive`: the three ways to start work on a task."""
 
-from http import HTTPStatus
 from typing import Annotated, Any
 
 import typer
 
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, errors, finish, print_json, report
-from roadmap_command.runs import is_running, owner_of, planned_work, redrive_run, start_run, task_status
+from roadmap_command.runs import is_running, redrive_run, start_run
 from roadmap_command.target import Target
+from roadmap_command.task_reading import read_task_detail, retry_task
 from roadmap_content.items import ContentType
 
 group = typer.Typer()
@@ -18,15 +18,16 @@ group = typer.Typer()
 def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Run the state machine for a task, and wait for its end."""
     target = Target.named(stack)
-    work = planned_work(target.engine, target.bucket, task_id)
-    if work.task.execution_arn and is_running(target.stepfunctions, work.task.execution_arn):
+    task = read_task_detail(target, task_id)
+    if task.execution_arn and is_running(target.stepfunctions, task.execution_arn):
         raise RefusedError(
-            f"attempt {work.task.attempt} is at work on task {task_id}: {work.task.execution_arn};"
+            f"attempt {task.attempt} is at work on task {task_id}: {task.execution_arn};"
             f" see it with: {command_name()} status {task_id}"
         )
-    if work.not_staged:
+    missing, not_staged = _planned_work(target, task_id)
+    if not_staged:
         errors.print(
-            f"{work.not_staged} of {work.missing} missing items are not staged: they will be generated"
+            f"{not_staged} of {missing} missing items are not staged: they will be generated"
             f" ({'offline, in English or Chinese' if stack is None else 'by the model'}).",
             soft_wrap=True,
         )
@@ -50,25 +51,22 @@ def retry(
 ) -> None:
     """Retry exactly the items that PostgreSQL is missing, through the API, and wait for the end."""
     target = Target.named(stack)
-    user_id = owner_of(target.engine, task_id)
     query = {
         "concept_id": concept_id,
         "content_type": content_type,
         "regenerate": "true" if regenerate else None,
         "dry_run": "true" if dry_run else None,
     }
-    answer = target.api(user_id).retry(task_id, **{name: value for name, value in query.items() if value})
-    if answer.status not in (HTTPStatus.OK, HTTPStatus.ACCEPTED):
-        reason = answer.body["message"] if isinstance(answer.body, dict) else answer.body
-        raise RefusedError(f"{answer.status}: {reason}")
+    answer = retry_task(target, task_id, **{name: value for name, value in query.items() if value})
     if dry_run:
-        _print_preview(answer.body, as_json=as_json)
+        _print_preview(answer, as_json=as_json)
         return
-    errors.print(f"{answer.status}: {answer.body['message']} (items: {answer.body['total_items']})")
-    if answer.status == HTTPStatus.OK:
-        report(task_status(target.engine, task_id), as_json=as_json)
+    started = answer["status"] == "processing"
+    errors.print(f"{202 if started else 200}: {answer['message']} (items: {answer['total_items']})")
+    if started:
+        finish(target, task_id, answer["execution_arn"], as_json=as_json)
     else:
-        finish(target, task_id, answer.body["execution_arn"], as_json=as_json)
+        report(read_task_detail(target, task_id), as_json=as_json)
 
 
 def _print_preview(preview: dict[str, Any], *, as_json: bool) -> None:
@@ -87,8 +85,20 @@ def _print_preview(preview: dict[str, Any], *, as_json: bool) -> None:
 def redrive(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Redrive the task's last execution, as the Step Functions console does, and wait for its end."""
     target = Target.named(stack)
-    arn = task_status(target.engine, task_id).execution_arn
+    arn = read_task_detail(target, task_id).execution_arn
     if arn is None:
         raise RefusedError(f"task {task_id} has never been run")
     redrive_run(target.stepfunctions, arn)
     finish(target, task_id, arn, as_json=as_json)
+
+
+def _planned_work(target: Target, task_id: str) -> tuple[int, int]:
+    """The items that a run would save or generate, and those that it would generate.
+
+    Zero if a retry is refused: a run records the reason.
+    """
+    try:
+        preview = retry_task(target, task_id, dry_run="true")
+    except RefusedError:
+        return 0, 0
+    return preview["total_items"], sum(preview["to_generate"].values())

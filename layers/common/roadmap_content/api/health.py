@@ -78,7 +78,7 @@ class Health(Payload):
 
 def read_health(services: Services, deadline: Deadline) -> Health:
     """Read the state of the system."""
-    read = transact(services.engine, _read, deadline)
+    read = transact(services.reading_engine, _read, deadline)
     stuck = sum(not is_at_work(services.executions, task) for task in read["processing"])
     dead_letters = services.dead_letters()
     sweep: Sweep | None = read["sweep"]

@@ -98,7 +98,7 @@ def preview_retry(
         )
         return candidates, _price(connection, task_id, roadmap_id)
 
-    (roadmap_id, items, replaces, rejections), price = transact(services.engine, read, deadline)
+    (roadmap_id, items, replaces, rejections), price = transact(services.reading_engine, read, deadline)
     staging = Staging(services.bucket, roadmap_id, replaces)
     staged = staging.staged_among(items) if items else frozenset()
     staged -= _rejected_among(staging, staged, rejections)

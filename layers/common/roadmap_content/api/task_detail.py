@@ -62,7 +62,7 @@ def read_detail(
         status = read_status(connection, task, services.framework_cache)
         return task, status, read_extras(connection, task_id)
 
-    task, status, extras = transact(services.engine, read, deadline)
+    task, status, extras = transact(services.reading_engine, read, deadline)
     live = is_live(services, task)
     missing = sum(progress.missing for progress in status.progress.values())
     budget = services.settings.known_token_budget

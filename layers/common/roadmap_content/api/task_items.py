@@ -45,7 +45,7 @@ def read_item_map(
         scope, _ = read_scope(connection, task_id, attempt)
         return snapshot, latest_failures(connection, task_id, attempt), scope
 
-    snapshot, failures, scope = transact(services.engine, read, deadline)
+    snapshot, failures, scope = transact(services.reading_engine, read, deadline)
     concept_ids = list(snapshot.framework.nodes)
     start = 0 if key is None else _place(concept_ids, str(key[0]), int(key[1]))
     framework = snapshot.framework
@@ -100,10 +100,10 @@ def read_one_item(
         scope, _ = read_scope(connection, task_id, snapshot.task.attempt)
         return snapshot, scope
 
-    snapshot, scope = transact(services.engine, read, deadline)
+    snapshot, scope = transact(services.reading_engine, read, deadline)
     live = is_live(services, snapshot.task) and scope.includes(item)
     return transact(
-        services.engine,
+        services.reading_engine,
         lambda connection: read_item(connection, services, snapshot, item, live=live),
         deadline,
     )

@@ -48,10 +48,17 @@ class ExecutionState(Enum):
 
 
 class Executions:
-    """The executions of one state machine."""
+    """The executions of one state machine.
+
+    Args:
+        state_machine_arn: may name an alias: executions are then started with its version, and keep it. The
+            ARN of an execution names none.
+    """
 
     def __init__(self, state_machine_arn: str) -> None:
         self._state_machine_arn = state_machine_arn
+        unqualified = ":".join(state_machine_arn.split(":")[:7])
+        self._prefix = unqualified.replace(":stateMachine:", ":execution:") + ":"
 
     @cached_property
     def _client(self) -> "SFNClient":
@@ -71,8 +78,7 @@ class Executions:
 
     def named_arn(self, name: str) -> str:
         """The ARN of the execution with this name, which may not have started yet."""
-        prefix = self._state_machine_arn.replace(":stateMachine:", ":execution:")
-        return f"{prefix}:{name}"
+        return f"{self._prefix}{name}"
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
         """Start the execution of an attempt, under the ARN that it was claimed for; at most once.
@@ -131,8 +137,7 @@ class Executions:
 
         The role has no rights to those executions, and their state machine is gone.
         """
-        prefix = self._state_machine_arn.replace(":stateMachine:", ":execution:")
-        return not execution_arn.startswith(f"{prefix}:")
+        return not execution_arn.startswith(self._prefix)
 
     def stop(self, execution_arn: str) -> bool:
         """Stop an execution; `False` if it is over already, or does not exist.

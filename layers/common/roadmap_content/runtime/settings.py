@@ -90,6 +90,26 @@ class Settings:
         return self._text("DATABASE_USER")
 
     @property
+    def reader_secret_arn(self) -> str:
+        """The ARN of the reader's secret, in the same format as `database_secret_arn`."""
+        return self._text("READER_SECRET_ARN")
+
+    @property
+    def reader_user(self) -> str:
+        """The reader's PostgreSQL role for IAM authentication."""
+        return self._text("READER_USER")
+
+    @property
+    def writer_role(self) -> str:
+        """The PostgreSQL role that a migration grants reading and writing."""
+        return self._text("DATABASE_WRITER")
+
+    @property
+    def reader_role(self) -> str:
+        """The PostgreSQL role that a migration grants reading."""
+        return self._text("DATABASE_READER")
+
+    @property
     def database_session(self) -> SessionSource:
         """Where a session's timeouts are set: in the connection options or, behind RDS Proxy, on the role."""
         return self._one_of("DATABASE_SESSION", "options", "role")

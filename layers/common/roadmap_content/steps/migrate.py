@@ -10,6 +10,7 @@ from migrations import (
     migrate_at_once,
     use_time_zone,
 )
+from migrations.grants import RolesIncompleteError, grant_access, require_session_limits
 
 from ..contracts import Payload
 from ..errors import PermanentError
@@ -21,7 +22,7 @@ from ..services import Services
 
 
 class MigrationRefusedError(PermanentError):
-    """Another migration of the database is running, or PostgreSQL does not know the time zone."""
+    """Another migration is running, PostgreSQL does not know the time zone, or the roles are incomplete."""
 
     code = "MigrationRefused"
 
@@ -47,7 +48,8 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     schema of its successor.
 
     Raises:
-        MigrationRefusedError: another migration is running.
+        MigrationRefusedError: another migration is running, or the writer's and the reader's roles cannot be
+            granted their rights.
         CannotAdoptError: the product's schema needs a manual decision.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.
     """
@@ -64,9 +66,11 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
         else:
             migrate_at_once(connection)
             use_time_zone(connection, services.settings.database_time_zone)
+        writer, reader = services.settings.writer_role, services.settings.reader_role
+        grant_access(connection, writer, reader)
         if services.settings.database_session == "role":
-            for name, value in session_limits().items():
-                connection.execute(text(f"ALTER ROLE CURRENT_USER SET {name} = '{value}'"))
+            for role in (writer, reader):
+                require_session_limits(connection, role, session_limits())
         result = MigrateResult(before=before, after=current_revision(connection), dry_run=request.dry_run)
         if request.dry_run:
             connection.rollback()
@@ -76,7 +80,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     engine = services.open_engine(statement_timeout=seconds)
     try:
         result = transact(engine, migrate, deadline)
-    except (MigrationRunningError, UnknownTimeZoneError) as error:
+    except (MigrationRunningError, UnknownTimeZoneError, RolesIncompleteError) as error:
         raise MigrationRefusedError(str(error)) from error
     finally:
         engine.dispose()

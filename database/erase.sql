@@ -1,0 +1,45 @@
+-- Erases the rows of a user, or of one roadmap of the user. Parameters: :user_id; :roadmap_id, or an empty text for all
+-- of the user's roadmaps and tasks. Run it in one transaction, as a role that may delete in all of the tables.
+-- docs/runbook.md, "Deletion of a user's data", says how, and what lies outside of the database.
+
+-- The sums over all tasks' failures lose those of the erased tasks.
+UPDATE content_failure_groups g SET tasks = g.tasks - f.tasks, items = g.items - f.items
+FROM (SELECT group_id, count(*) AS tasks, sum(items) AS items FROM content_task_failures WHERE task_id IN
+        (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id))
+    GROUP BY group_id) f
+WHERE g.group_id = f.group_id;
+UPDATE content_failure_hours h SET items = h.items - f.items
+FROM (SELECT group_id, date_trunc('hour', last_seen) AS hour, sum(items) AS items FROM content_task_failures
+    WHERE task_id IN
+        (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id))
+    GROUP BY group_id, date_trunc('hour', last_seen)) f
+WHERE h.group_id = f.group_id AND h.hour = f.hour;
+DELETE FROM content_task_failures WHERE task_id IN
+    (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM content_failures WHERE task_id IN
+    (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM content_attempts WHERE task_id IN
+    (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM content_automatic_attempts WHERE task_id IN
+    (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM content_checks WHERE task_id IN
+    (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM content_events WHERE task_id IN
+    (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM generation_tokens WHERE task_id IN
+    (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM content_recovery_tasks WHERE task_id IN
+    (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+-- A recovery that has ended, and retried nothing but what is erased.
+DELETE FROM content_recoveries r WHERE ended_at IS NOT NULL
+    AND NOT EXISTS (SELECT FROM content_recovery_tasks t WHERE t.recovery_id = r.recovery_id);
+DELETE FROM content_archive WHERE source_row->>'roadmap_id' IN
+    (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM tutorial_metadata WHERE roadmap_id IN
+    (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM resource_recommendation_metadata WHERE roadmap_id IN
+    (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM quiz_metadata WHERE roadmap_id IN
+    (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id);
+DELETE FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id);

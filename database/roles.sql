@@ -1,0 +1,32 @@
+-- The three roles of this system in a database. Run once, as the owner of the database or as an administrator.
+-- docs/deploy.md, "Database roles", says how each of them logs in. Each migration grants them their tables.
+
+-- Migrates the schema and owns the tables that it creates. Only MigrateDatabaseFunction is this role.
+CREATE ROLE roadmap_migrator LOGIN;
+-- Reads and writes rows. All steps of a run, and what changes something in the API, are this role.
+CREATE ROLE roadmap_writer LOGIN;
+-- Reads rows. All reads of the API are this role.
+CREATE ROLE roadmap_reader LOGIN;
+
+GRANT USAGE, CREATE ON SCHEMA public TO roadmap_migrator;
+GRANT USAGE ON SCHEMA public TO roadmap_writer, roadmap_reader;
+
+-- The limits of their sessions, for RDS Proxy, which refuses those that a client sets when it connects.
+ALTER ROLE roadmap_writer SET statement_timeout = '30s';
+ALTER ROLE roadmap_writer SET lock_timeout = '10s';
+ALTER ROLE roadmap_writer SET idle_in_transaction_session_timeout = '30s';
+ALTER ROLE roadmap_writer SET client_connection_check_interval = '1s';
+ALTER ROLE roadmap_writer SET tcp_keepalives_idle = '30';
+ALTER ROLE roadmap_writer SET tcp_keepalives_interval = '10';
+ALTER ROLE roadmap_writer SET tcp_keepalives_count = '3';
+ALTER ROLE roadmap_writer SET timezone = 'UTC';
+ALTER ROLE roadmap_writer SET jit = 'off';
+ALTER ROLE roadmap_reader SET statement_timeout = '30s';
+ALTER ROLE roadmap_reader SET lock_timeout = '10s';
+ALTER ROLE roadmap_reader SET idle_in_transaction_session_timeout = '30s';
+ALTER ROLE roadmap_reader SET client_connection_check_interval = '1s';
+ALTER ROLE roadmap_reader SET tcp_keepalives_idle = '30';
+ALTER ROLE roadmap_reader SET tcp_keepalives_interval = '10';
+ALTER ROLE roadmap_reader SET tcp_keepalives_count = '3';
+ALTER ROLE roadmap_reader SET timezone = 'UTC';
+ALTER ROLE roadmap_reader SET jit = 'off';

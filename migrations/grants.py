@@ -1,0 +1,97 @@
+"""The rights of the writer and the reader to tables. Each migration grants them again."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, text
+
+from . import VERSION_TABLE
+
+WRITES: Mapping[str, tuple[str, ...]] = {
+    "concept_metadata": ("INSERT", "UPDATE"),
+    "content_attempts": ("INSERT", "UPDATE"),
+    "content_automatic_attempts": ("INSERT", "UPDATE", "DELETE"),
+    "content_checks": ("INSERT", "UPDATE"),
+    "content_events": ("INSERT", "UPDATE", "DELETE"),
+    "content_failure_groups": ("INSERT", "UPDATE"),
+    "content_failure_hours": ("INSERT", "UPDATE"),
+    "content_failures": ("INSERT", "UPDATE", "DELETE"),
+    "content_recoveries": ("INSERT", "UPDATE"),
+    "content_recovery_tasks": ("INSERT", "UPDATE"),
+    "content_sweeps": ("INSERT", "DELETE"),
+    "content_task_failures": ("INSERT", "DELETE"),
+    "content_token_hours": ("INSERT", "UPDATE"),
+    "execution_logs": ("INSERT",),
+    "generation_tokens": ("INSERT", "UPDATE"),
+    "quiz_metadata": ("INSERT",),
+    "resource_recommendation_metadata": ("INSERT",),
+    "roadmap_metadata": ("UPDATE",),
+    "roadmap_tasks": ("UPDATE",),
+    "tutorial_metadata": ("INSERT", "UPDATE"),
+}
+"""What the writer's code does to each table beside reading it. A table that does not exist is skipped: the
+product's optional tables.
+"""
+
+READS = (*WRITES, VERSION_TABLE)
+"""The tables that the writer and the reader read."""
+
+_EXISTING = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NOT NULL")
+_ROLE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)")
+_HAS = text("SELECT has_table_privilege(:role, :table, :privilege)")
+_ROLE_SETTINGS = text("""
+SELECT setting FROM pg_db_role_setting s
+JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) setting
+WHERE r.rolname = :role
+    AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+""")
+
+
+class RolesIncompleteError(Exception):
+    """A role does not exist, lacks session limits, or its rights cannot be granted by this role."""
+
+
+def grant_access(connection: Connection, writer: str, reader: str) -> None:
+    """Grant the two roles the rights that their code needs, and verify that they have them.
+
+    A GRANT by a role that does not own the table is a warning only, therefore the result is checked.
+
+    Raises:
+        RolesIncompleteError: the message says what is missing.
+    """
+    for role in (writer, reader):
+        if not connection.scalar(_ROLE_EXISTS, {"role": role}):
+            raise RolesIncompleteError(f"the role {role} does not exist: database/roles.sql creates it")
+    existing = set(connection.scalars(_EXISTING, {"names": list(READS)}))
+    quote = connection.dialect.identifier_preparer.quote
+    for table in READS:
+        if table not in existing:
+            continue
+        for role, privileges in ((writer, ("SELECT", *WRITES.get(table, ()))), (reader, ("SELECT",))):
+            connection.exec_driver_sql(f"GRANT {', '.join(privileges)} ON {table} TO {quote(role)}")
+            for privilege in privileges:
+                if not connection.scalar(_HAS, {"role": role, "table": table, "privilege": privilege}):
+                    raise RolesIncompleteError(
+                        f"{role} was not granted {privilege} on {table}: the migrator must own the table or "
+                        "be a member of its owner"
+                    )
+
+
+def require_session_limits(connection: Connection, role: str, limits: Mapping[str, str]) -> None:
+    """Require that a role's sessions have the given limits by default.
+
+    Raises:
+        RolesIncompleteError: the message has the missing statements.
+    """
+    found = {
+        name.lower(): value
+        for name, value in (
+            str(setting).split("=", 1) for setting in connection.scalars(_ROLE_SETTINGS, {"role": role})
+        )
+    }
+    missing = [
+        f"ALTER ROLE {role} SET {name} = '{value}';"
+        for name, value in limits.items()
+        if found.get(name) != value
+    ]
+    if missing:
+        raise RolesIncompleteError(f"DatabaseSession=role needs, as an administrator: {' '.join(missing)}")

@@ -1,0 +1,187 @@
+"""The rights of the migrator, the writer and the reader, and of the product beside them."""
+
+import importlib
+from collections.abc import Iterator
+from secrets import token_hex
+
+import pytest
+from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DatabaseError
+
+from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
+from local_stack.postgres_server import Server, create_database, drop_database
+from migrations import migrate
+from migrations.grants import READS, WRITES, RolesIncompleteError, grant_access
+from roadmap_content.postgres.transactions import diagnose
+from tests.factories import bundle_of, concept_ids
+from tests.integration.pipeline import Pipeline
+from tests.integration.requests_to_api import request
+from tests.integration.test_recoveries import RecordedParts
+
+INSUFFICIENT_PRIVILEGE = "42501"
+
+
+def sqlstate_of(url: str, statement: str) -> str:
+    """The SQLSTATE with which a role's statement is refused; empty if it is not."""
+    engine = create_engine(url, poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+    except DatabaseError as error:
+        return diagnose(error)[0]
+    return ""
+
+
+@pytest.mark.parametrize("role", ["writer", "reader"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE another (id text)",
+        "ALTER TABLE quiz_metadata ADD COLUMN another text",
+        "DROP TABLE content_failures",
+        "TRUNCATE content_failures",
+        "CREATE OR REPLACE FUNCTION content_now() RETURNS timestamp LANGUAGE sql AS 'SELECT NULL'",
+    ],
+)
+def test_only_the_migrator_changes_the_schema(
+    database_roles: DatabaseRoles, role: str, statement: str
+) -> None:
+    assert sqlstate_of(getattr(database_roles, role), statement) == INSUFFICIENT_PRIVILEGE
+    if statement.startswith("CREATE TABLE"):
+        assert sqlstate_of(database_roles.migrator, statement) == ""
+
+
+@pytest.mark.parametrize("table", READS)
+def test_each_table_grants_what_is_listed_and_no_more(
+    pipeline: Pipeline, database_roles: DatabaseRoles, table: str
+) -> None:
+    if not pipeline.rows("SELECT 1 WHERE to_regclass(:name) IS NOT NULL", name=table):
+        assert table in ("concept_metadata", "execution_logs")  # the product's own
+        return
+    expected = {"writer": {"SELECT", *WRITES.get(table, ())}, "reader": {"SELECT"}}
+    for role, privileges in expected.items():
+        found = pipeline.rows(
+            "SELECT privilege_type FROM information_schema.role_table_grants "
+            "WHERE grantee = :role AND table_name = :table",
+            role=getattr(database_roles.names, role),
+            table=table,
+        )
+        assert {row["privilege_type"] for row in found} == privileges
+    assert sqlstate_of(database_roles.reader, f"DELETE FROM {table} WHERE false") == INSUFFICIENT_PRIVILEGE
+    assert sqlstate_of(database_roles.reader, f"SELECT FROM {table} FOR UPDATE") == INSUFFICIENT_PRIVILEGE
+
+
+def test_no_role_of_ours_is_an_administrator(pipeline: Pipeline, database_roles: DatabaseRoles) -> None:
+    found = pipeline.rows(
+        "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls AS may FROM pg_roles "
+        "WHERE rolname = ANY(CAST(:names AS text[]))",
+        names=list(database_roles.names),
+    )
+    assert [row["may"] for row in found] == [False] * 3
+
+
+def test_reads_of_the_api_use_the_reader_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = pipeline.services
+    services.recovery_executions = RecordedParts()
+    pipeline.load(bundle_of(concept_ids(2)))
+    pipeline.run()
+    functions = {
+        name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "recovery_api")
+    }
+    for function in functions.values():
+        monkeypatch.setattr(function, "services", services)
+    monkeypatch.setattr(functions["task_api"], "deliver_events", lambda *_: None)
+    created = request(
+        functions["recovery_api"],
+        "POST",
+        "/api/v1/recoveries",
+        body={"filter": {"task_ids": ["t-1"]}, "reason": "r"},
+        roles="owner,operator",
+    )
+    recovery_id = created.body["recovery_id"]
+
+    def without_writer(*_: object) -> None:
+        raise AssertionError("a read uses the writer")
+
+    monkeypatch.setattr(services.engine, "begin", without_writer)
+    for module, method, path, query in (
+        ("task_api", "GET", "/api/v1/tasks", {}),
+        ("task_api", "GET", "/api/v1/tasks/t-1", {}),
+        ("task_api", "GET", "/api/v1/tasks/t-1/items", {}),
+        ("task_api", "GET", "/api/v1/tasks/t-1/items/quiz", {"concept_id": concept_ids(2)[0]}),
+        ("task_api", "GET", "/api/v1/tasks/t-1/attempts", {}),
+        ("task_api", "GET", "/api/v1/failures", {}),
+        ("task_api", "GET", "/api/v1/health", {}),
+        ("task_api", "POST", "/api/v1/tasks/t-1/retry", {"dry_run": "true"}),
+        ("recovery_api", "GET", "/api/v1/recoveries", {}),
+        ("recovery_api", "GET", f"/api/v1/recoveries/{recovery_id}", {}),
+        ("recovery_api", "GET", f"/api/v1/recoveries/{recovery_id}/tasks", {}),
+    ):
+        reply = request(functions[module], method, path, query, roles="owner,operator")
+        assert reply.status == 200, (path, reply.body)
+
+
+@pytest.fixture
+def shared(database_server: Server) -> Iterator[tuple[str, DatabaseRoles, str]]:
+    """An empty database of a product with a role of its own: its URL as that role, our roles, the owner."""
+    name = f"shared_{token_hex(8)}"
+    url = create_database(database_server.url, name)
+    product = f"{name}_product"
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"CREATE ROLE {product} LOGIN PASSWORD 'for-a-test'"))
+        connection.execute(text(f"GRANT USAGE, CREATE ON SCHEMA public TO {product}"))
+    roles = create_roles(url, f"{name}_")
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"REVOKE {make_url(url).username} FROM {roles.names.migrator}"))
+    product_url = make_url(url).set(username=product, password="for-a-test")
+    yield product_url.render_as_string(hide_password=False), roles, url
+    drop_database(database_server.url, name)
+    drop_roles(database_server.url, f"{name}_")
+    with create_engine(database_server.url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"DROP ROLE {product}"))
+
+
+PRODUCT_TABLES = """
+CREATE TABLE roadmap_metadata (
+    roadmap_id varchar PRIMARY KEY, user_id varchar, title varchar, framework_data json,
+    created_at timestamp);
+CREATE TABLE quiz_metadata (
+    quiz_id varchar PRIMARY KEY, concept_id varchar, roadmap_id varchar, questions json, total_questions int,
+    easy_count int, medium_count int, hard_count int, generated_at timestamp);
+CREATE TABLE execution_logs (id varchar PRIMARY KEY)
+"""
+
+
+def test_the_product_s_role_works_beside_ours(shared: tuple[str, DatabaseRoles, str]) -> None:
+    """It has no right to a table of ours, and a trigger of ours moves a row of its own into one of them."""
+    product, roles, administrator = shared
+    engine = create_engine(product, poolclass=NullPool)
+    with engine.begin() as connection:
+        for statement in PRODUCT_TABLES.split(";"):
+            connection.execute(text(statement))
+    with create_engine(administrator, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"GRANT {make_url(product).username} TO {roles.names.migrator}"))
+    migrate(roles.migrator)
+    with create_engine(roles.migrator, poolclass=NullPool).begin() as connection:
+        grant_access(connection, roles.names.writer, roles.names.reader)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO roadmap_metadata VALUES ('r-1', 'u', 't', '{}', now())"))
+        for quiz in ("q-1", "q-2"):
+            connection.execute(
+                text("INSERT INTO quiz_metadata VALUES (:quiz, 'c-1', 'r-1', '[]', 0, 0, 0, 0, now())"),
+                {"quiz": quiz},
+            )
+        assert list(connection.scalars(text("SELECT quiz_id FROM quiz_metadata"))) == ["q-2"]
+    assert sqlstate_of(product, "SELECT FROM content_archive") == INSUFFICIENT_PRIVILEGE
+    assert sqlstate_of(roles.writer, "INSERT INTO execution_logs VALUES ('l-1')") == ""
+
+
+def test_a_grant_that_has_no_effect_is_an_error(shared: tuple[str, DatabaseRoles, str]) -> None:
+    """PostgreSQL only warns where a role that does not own the table has another right to it."""
+    product, roles, _ = shared
+    migrate(roles.migrator)
+    assert sqlstate_of(product, "CREATE TABLE execution_logs (id varchar PRIMARY KEY)") == ""
+    assert sqlstate_of(product, f"GRANT SELECT ON execution_logs TO {roles.names.migrator}") == ""
+    engine = create_engine(roles.migrator, poolclass=NullPool)
+    with engine.begin() as connection, pytest.raises(RolesIncompleteError, match="execution_logs"):
+        grant_access(connection, roles.names.writer, roles.names.reader)

@@ -1,0 +1,77 @@
+"""`database/erase.sql` erases all of a user's rows, and nothing of another user's."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from sqlalchemy import MetaData, select
+
+from checks.erasing import erase_objects, erase_rows
+from roadmap_content.items import ContentType, Item
+from tests.factories import bundle_of, concept_ids
+from tests.integration.pipeline import Pipeline
+
+SUMS = ("content_failure_groups", "content_failure_hours", "content_token_hours", "content_sweeps")
+"""Tables without ids of tasks, roadmaps or users."""
+
+GROUPS = "SELECT group_id, tasks, items FROM content_failure_groups WHERE items > 0 ORDER BY group_id"
+TASK_GROUPS = """
+SELECT group_id, count(*) AS tasks, sum(items) AS items FROM content_task_failures
+GROUP BY group_id ORDER BY group_id
+"""
+
+
+def rows(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
+    """Every row of every table, as text."""
+    metadata = MetaData()
+    metadata.reflect(pipeline.engine)
+    with pipeline.engine.connect() as connection:
+        for table in metadata.sorted_tables:
+            for row in connection.execute(select(table)):
+                yield table.name, str(row)
+
+
+@pytest.fixture
+def of_two_users(pipeline: Pipeline) -> Pipeline:
+    """A run with failures for each of two users, and a second one of the first user."""
+    for user, number in (("alice", 1), ("bob", 1), ("alice", 2)):
+        task = Pipeline(pipeline.services, f"{user}-t-{number}", pipeline.engine)
+        ids = concept_ids(2, f"{user}-r-{number}")
+        bundle: dict[str, Any] = bundle_of(ids, roadmap_id=f"{user}-r-{number}", task_id=task.task_id)
+        bundle["roadmap"]["user_id"] = bundle["task"]["user_id"] = user
+        task.load(bundle)
+        task.stage(Item(ids[0], ContentType.QUIZ), b"{")
+        task.run()
+        task.execute(
+            "INSERT INTO content_events (event_id, detail_type, task_id, detail)"
+            " VALUES (:id, 'a', :id, '{}')",
+            id=task.task_id,
+        )
+    return pipeline
+
+
+def keys(prefix: str) -> list[str]:
+    found = boto3.client("s3").list_objects_v2(Bucket="content").get("Contents", [])
+    return [entry["Key"] for entry in found if prefix in entry["Key"]]
+
+
+def test_all_rows_of_a_user_are_erased_and_no_others(of_two_users: Pipeline) -> None:
+    before = [row for row in rows(of_two_users) if "bob" in row[1]]
+    touched = {table for table, row in rows(of_two_users) if "alice" in row}
+    assert touched >= {"roadmap_metadata", "content_attempts", "content_failures", "content_events"}
+    erase_rows(of_two_users.engine, "alice")
+    assert [row for row in rows(of_two_users) if "alice" in row[1]] == []
+    assert [row for row in rows(of_two_users) if "bob" in row[1]] == before
+    assert of_two_users.rows(GROUPS) == of_two_users.rows(TASK_GROUPS) != []
+
+
+def test_one_roadmap_is_erased_with_its_objects(of_two_users: Pipeline) -> None:
+    kept = [row for row in rows(of_two_users) if "alice-r-2" in row[1] or "alice-t-2" in row[1]]
+    erase_rows(of_two_users.engine, "alice", "alice-r-1")
+    erase_objects(boto3.client("s3"), "content", "alice-r-1", "alice-t-1")
+    assert [row for row in rows(of_two_users) if "alice-r-1" in row[1] or "alice-t-1" in row[1]] == []
+    assert [row for row in rows(of_two_users) if "alice-r-2" in row[1] or "alice-t-2" in row[1]] == kept
+    assert keys("alice-r-1") == keys("alice-t-1") == []
+    assert keys("alice-r-2")
+    assert keys("bob-r-1")

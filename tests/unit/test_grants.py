@@ -1,0 +1,36 @@
+"""The writer's rights are exactly what the code does to each table."""
+
+import re
+from collections import defaultdict
+
+from local_stack.builds import REPOSITORY
+from local_stack.database_roles import role_statements
+from migrations.grants import WRITES
+from roadmap_content.postgres.engine import session_limits
+
+LAYER = REPOSITORY / "layers/common/roadmap_content"
+
+CHANGE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) (\w+_\w+)\b(?: \w+)?(?=[\s(])")
+UPSERT = re.compile(
+    r"INSERT INTO (\w+)(?:(?!INSERT INTO).)*?ON CONFLICT(?: \([\w, ]+\))? DO UPDATE", re.DOTALL
+)
+
+
+def test_the_writer_may_do_what_the_code_does_and_no_more() -> None:
+    found: dict[str, set[str]] = defaultdict(set)
+    for path in LAYER.rglob("*.py"):
+        source = path.read_text()
+        for statement, table in CHANGE.findall(source):
+            found[table].add(statement.split()[0])
+        for table in UPSERT.findall(source):
+            found[table].add("UPDATE")
+    assert {table: set(privileges) for table, privileges in WRITES.items()} == dict(found)
+
+
+def test_the_roles_have_the_limits_of_sessions_that_set_their_own() -> None:
+    expected = {
+        f"ALTER ROLE roadmap_{role} SET {name} = '{value}'"
+        for role in ("writer", "reader")
+        for name, value in session_limits().items()
+    }
+    assert {one for one in role_statements() if one.startswith("ALTER")} == expected

@@ -1,0 +1,30 @@
+"""The table of state cases is complete: no retrier, catcher or choice of a definition is missing in it."""
+
+import pytest
+
+from checks.state_cases import read_cases, states_of
+
+CASES = read_cases()
+
+
+@pytest.mark.parametrize("machine", ["save_content", "recover_tasks"])
+def test_every_state_with_every_error_is_in_the_table(machine: str) -> None:
+    for name, state in states_of(machine).items():
+        cases = [case for case in CASES if (case.machine, case.state) == (machine, name)]
+        for index, retrier in enumerate(state.get("Retry", [])):
+            for error in retrier["ErrorEquals"]:
+                of_error = {case.retries: case.expected for case in cases if case.error == error}
+                assert of_error[0] == {
+                    "status": "RETRIABLE",
+                    "retrier": index,
+                    "backoff": retrier["IntervalSeconds"],
+                }
+                assert of_error[retrier["MaxAttempts"] - 1]["status"] == "RETRIABLE"
+                assert of_error[retrier["MaxAttempts"]]["status"] != "RETRIABLE"
+        caught = {case.expected["catcher"] for case in cases if "catcher" in case.expected}
+        assert caught == set(range(len(state.get("Catch", []))))
+        if state["Type"] == "Choice":
+            targets = {state["Default"], *(choice["Next"] for choice in state["Choices"])}
+            assert {case.expected["next"] for case in cases} == targets
+        if state["Type"] in ("Task", "Map"):
+            assert any(case.expected["status"] == "SUCCEEDED" for case in cases)
