@@ -26,6 +26,7 @@ from local_stack.tokens import sign_token
 from roadmap_content.authorization import keys as key_sources
 from roadmap_content.authorization.keys import KeysUnavailableError
 from roadmap_content.authorization.tokens import UnauthorizedError
+from roadmap_content.aws.secret import read_secret
 from roadmap_content.errors import InvalidPayloadError, MissingSettingError
 from roadmap_content.runtime.log import logger
 
@@ -404,19 +405,51 @@ def test_a_secret_among_the_public_keys_is_not_used(public_keys: KeyServer, logs
     assert_unauthorized(rsa_token(), "InvalidAlgorithm", logs)
 
 
-def test_the_secret_is_cached_and_read_again_after_its_lifetime(
-    shared_secret: str, clock: Clock, logs: Logs
-) -> None:
+def test_a_rotated_secret_refuses_no_token(shared_secret: str, clock: Clock, logs: Logs) -> None:
+    """The issuer signs with either version for a while; a new one is read as soon as a token needs it."""
     assert_allowed(shared_token())
     successor = SECRET.upper()
-    boto3.client("secretsmanager").put_secret_value(SecretId=shared_secret, SecretString=successor)
-    assert_allowed(shared_token())
-    assert_unauthorized(shared_token(successor), "InvalidSignature", logs)
-    clock.passed += key_sources.LIFETIME_SECONDS + 1
-    assert_allowed(shared_token(successor))
-    assert_unauthorized(shared_token(), "InvalidSignature", logs)
+    rotate(shared_secret, successor)
+    clock.passed += key_sources.REFETCH_SECONDS + 1
+    for _ in range(2):
+        assert_allowed(shared_token(successor))
+        assert_allowed(shared_token())
+        clock.passed += key_sources.LIFETIME_SECONDS + 1
     assert SECRET not in logs.text
     assert successor not in logs.text
+
+
+def test_a_secret_that_was_rotated_twice_is_refused(shared_secret: str, clock: Clock, logs: Logs) -> None:
+    assert_allowed(shared_token())
+    for successor in ("1" * 32, "2" * 32):
+        rotate(shared_secret, successor)
+    assert_allowed(shared_token())
+    clock.passed += key_sources.LIFETIME_SECONDS + 1
+    assert_unauthorized(shared_token(), "InvalidSignature", logs)
+    assert_allowed(shared_token("1" * 32))
+
+
+def test_wrong_signatures_do_not_cause_repeated_reads(
+    shared_secret: str, clock: Clock, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+
+    def counted(arn: str, version: str = "AWSCURRENT") -> str:
+        reads.append(version)
+        return read_secret(arn, version)
+
+    monkeypatch.setattr(key_sources, "read_secret", counted)
+    for _ in range(20):
+        assert_unauthorized(shared_token("3" * 32), "InvalidSignature", logs)
+    assert reads == ["AWSCURRENT", "AWSPREVIOUS"]
+    clock.passed += key_sources.REFETCH_SECONDS + 1
+    for _ in range(20):
+        assert_unauthorized(shared_token("3" * 32), "InvalidSignature", logs)
+    assert reads == ["AWSCURRENT", "AWSPREVIOUS"] * 2
+
+
+def rotate(arn: str, successor: str) -> None:
+    boto3.client("secretsmanager").put_secret_value(SecretId=arn, SecretString=successor)
 
 
 def test_a_deleted_secret_is_a_server_error(shared_secret: str, clock: Clock, logs: Logs) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,9 @@ class GivenKeys:
     algorithms: tuple[str, ...]
     by_id: Mapping[str | None, jwt.PyJWK | str]
 
-    def key_for(self, header: Mapping[str, Any]) -> jwt.PyJWK | str | None:
-        return self.by_id.get(header.get("kid"))
+    def keys_for(self, header: Mapping[str, Any]) -> Iterator[jwt.PyJWK | str]:
+        if key := self.by_id.get(header.get("kid")):
+            yield key
 
 
 RSA_JWK = jwt.algorithms.RSAAlgorithm.to_jwk(RSA_KEY.public_key(), as_dict=True)

@@ -7,13 +7,13 @@ key, and unsigned tokens are refused.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
 from jwt import PyJWK, PyJWKClient, PyJWKClientError, PyJWTError
 
-from ..aws.secret import SecretUnavailableError, read_secret
+from ..aws.secret import PREVIOUS, SecretUnavailableError, read_secret
 from ..errors import TransientError
 from .settings import AuthorizationSettings
 
@@ -24,6 +24,9 @@ REFETCH_SECONDS = 5
 """Minimum interval between fetches before the cache expires or after a failure."""
 
 TIMEOUT_SECONDS = 3
+
+_MIN_LENGTH = 32
+"""Bytes of a key for HS256, at least (RFC 7518)."""
 
 
 class KeysUnavailableError(TransientError):
@@ -39,8 +42,8 @@ class KeySource(Protocol):
     def algorithms(self) -> tuple[str, ...]:
         """The only algorithms that are accepted."""
 
-    def key_for(self, header: Mapping[str, Any]) -> PyJWK | str | None:
-        """The key for a token with this header; `None` if there is none."""
+    def keys_for(self, header: Mapping[str, Any]) -> Iterator[PyJWK | str]:
+        """The keys that may have signed a token with this header, the most probable first."""
 
 
 @lru_cache(maxsize=1)
@@ -67,14 +70,15 @@ class IssuerKeys(PyJWKClient):
         )
         self._failed_at = -math.inf
 
-    def key_for(self, header: Mapping[str, Any]) -> PyJWK | None:
-        """The published key with the token's key id."""
+    def keys_for(self, header: Mapping[str, Any]) -> Iterator[PyJWK]:
+        """The published key with the token's key id, if there is one."""
         if not (key_id := header.get("kid")):
-            return None
+            return
         try:
-            return self.get_signing_key(key_id)
+            key = self.get_signing_key(key_id)
         except PyJWKClientError:
-            return None
+            return
+        yield key
 
     def fetch_data(self) -> object:
         """Fetch the key set, but not within `REFETCH_SECONDS` after a failure.
@@ -95,27 +99,35 @@ class IssuerKeys(PyJWKClient):
 
 
 class SharedSecret:
-    """A secret in Secrets Manager that is shared with the issuer of tokens."""
+    """A secret in Secrets Manager that is shared with the issuer of tokens.
+
+    While it is rotated, the issuer may sign with either version: the current and the previous one are valid.
+    """
 
     algorithms: ClassVar = ("HS256",)
 
     def __init__(self, arn: str) -> None:
         self._arn = arn
-        self._secret = ""
-        self._stale_at = -math.inf
+        self._secrets: tuple[str, ...] = ()
+        self._read_at = -math.inf
 
-    def key_for(self, _header: Mapping[str, Any]) -> str:
-        """The secret, for every token."""
-        if time.monotonic() >= self._stale_at:
-            self._secret = self._read()
-            self._stale_at = time.monotonic() + LIFETIME_SECONDS
-        return self._secret
+    def keys_for(self, _header: Mapping[str, Any]) -> Iterator[str]:
+        """The cached versions, then those of a secret that was rotated since."""
+        if time.monotonic() - self._read_at >= LIFETIME_SECONDS:
+            self._read()
+        known = self._secrets
+        yield from known
+        if time.monotonic() - self._read_at >= REFETCH_SECONDS:
+            self._read()
+            yield from (secret for secret in self._secrets if secret not in known)
 
-    def _read(self) -> str:
+    def _read(self) -> None:
         try:
-            secret = read_secret(self._arn)
+            current, previous = read_secret(self._arn), read_secret(self._arn, PREVIOUS)
         except SecretUnavailableError as error:
             raise KeysUnavailableError(f"JWT_SECRET_ARN: {error}") from error
-        if not secret:
+        if not current:
             raise KeysUnavailableError("JWT_SECRET_ARN: the secret holds no text")
-        return secret
+        # A previous version that is too short was never accepted.
+        self._secrets = (current, previous) if len(previous.encode()) >= _MIN_LENGTH else (current,)
+        self._read_at = time.monotonic()

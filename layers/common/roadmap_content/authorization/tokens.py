@@ -1,10 +1,11 @@
 """Verify a bearer token. The token's own claims never choose the key source or the algorithm."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jwt
+from jwt import PyJWK
 
 from ..documents import unstorable
 from ..errors import PermanentError
@@ -62,23 +63,12 @@ def verified_claims(token: str, keys: KeySource, settings: AuthorizationSettings
         UnauthorizedError: the token is not valid.
         KeysUnavailableError: the token cannot be verified.
     """
-    required = ["exp", "aud", "sub"] if settings.issuer is None else ["exp", "aud", "iss", "sub"]
     try:
         header = jwt.get_unverified_header(token)
         # Checked first, so that a token that is refused anyway does not cause a fetch of keys.
         if header.get("alg") not in keys.algorithms:
             raise UnauthorizedError("AlgorithmNotAllowed")
-        if (key := keys.key_for(header)) is None:
-            raise UnauthorizedError("UnknownKey")
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=keys.algorithms,
-            issuer=settings.issuer,
-            audience=settings.audiences,
-            leeway=CLOCK_SKEW_SECONDS,
-            options={"require": required, "enforce_minimum_key_length": True},
-        )
+        claims = _decoded(token, keys.keys_for(header), keys.algorithms, settings)
     except jwt.InvalidTokenError as error:
         # Only the type's name, because PyJWT's message may contain the token.
         raise UnauthorizedError(type(error).__name__.removesuffix("Error")) from None
@@ -88,3 +78,30 @@ def verified_claims(token: str, keys: KeySource, settings: AuthorizationSettings
     if not subject.strip() or unstorable(subject):
         raise UnauthorizedError("UnusableSubject")
     return claims
+
+
+def _decoded(
+    token: str,
+    keys: Iterable[PyJWK | str],
+    algorithms: tuple[str, ...],
+    settings: AuthorizationSettings,
+) -> dict[str, Any]:
+    """The claims of a token that one of the keys has signed."""
+    required = ["exp", "aud", "sub"] if settings.issuer is None else ["exp", "aud", "iss", "sub"]
+    wrong_key: jwt.InvalidSignatureError | None = None
+    for key in keys:
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key,
+                algorithms=algorithms,
+                issuer=settings.issuer,
+                audience=settings.audiences,
+                leeway=CLOCK_SKEW_SECONDS,
+                options={"require": required, "enforce_minimum_key_length": True},
+            )
+        except jwt.InvalidSignatureError as error:
+            wrong_key = error
+        else:
+            return claims
+    raise wrong_key or UnauthorizedError("UnknownKey")
