@@ -13,7 +13,7 @@ GRANT USAGE ON SCHEMA public TO roadmap_writer, roadmap_reader;
 
 -- The limits of their sessions, for RDS Proxy, which refuses those that a client sets when it connects.
 ALTER ROLE roadmap_writer SET statement_timeout = '30s';
-ALTER ROLE roadmap_writer SET lock_timeout = '10s';
+ALTER ROLE roadmap_writer SET lock_timeout = '3s';
 ALTER ROLE roadmap_writer SET idle_in_transaction_session_timeout = '30s';
 ALTER ROLE roadmap_writer SET client_connection_check_interval = '1s';
 ALTER ROLE roadmap_writer SET tcp_keepalives_idle = '30';
@@ -22,7 +22,7 @@ ALTER ROLE roadmap_writer SET tcp_keepalives_count = '3';
 ALTER ROLE roadmap_writer SET timezone = 'UTC';
 ALTER ROLE roadmap_writer SET jit = 'off';
 ALTER ROLE roadmap_reader SET statement_timeout = '30s';
-ALTER ROLE roadmap_reader SET lock_timeout = '10s';
+ALTER ROLE roadmap_reader SET lock_timeout = '3s';
 ALTER ROLE roadmap_reader SET idle_in_transaction_session_timeout = '30s';
 ALTER ROLE roadmap_reader SET client_connection_check_interval = '1s';
 ALTER ROLE roadmap_reader SET tcp_keepalives_idle = '30';

@@ -104,7 +104,7 @@ def test_a_migration_is_refused_if_the_roles_lack_the_limits_of_their_sessions(
 ) -> None:
     with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
         connection.execute(text(f"ALTER ROLE {roles.names.reader} RESET lock_timeout"))
-    missing = f"ALTER ROLE {roles.names.reader} SET lock_timeout = '10s';"
+    missing = f"ALTER ROLE {roles.names.reader} SET lock_timeout = '3s';"
     with pytest.raises(MigrationRefusedError, match=missing):
         migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(60))
     assert revision(empty_database_url) is None

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from rich.table import Table
 
-from local_stack.database_roles import create_roles
 from local_stack.cloud import REGION, Cloud
+from local_stack.database_roles import create_roles
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack, local_parameters
 from local_stack.stack_functions import functions_of
