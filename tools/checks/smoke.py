@@ -108,7 +108,9 @@ def _values_of(stack: str) -> dict[str, str]:
         "AWS::Region": region,
         "AWS::AccountId": account,
         "AWS::StackName": stack,
-        "ContentBucket.Arn": f"arn:{partition}:s3:::{physical('ContentBucket')}",
+        "ContentBucket.Arn": ""
+        if values["ContentBucketName"]
+        else f"arn:{partition}:s3:::{physical('ContentBucket')}",
         "ContentKey.Arn": f"arn:{partition}:kms:{place}:key/{physical('ContentKey')}",
         "FunctionLogs.Arn": f"arn:{partition}:logs:{place}:log-group:{physical('FunctionLogs')}:*",
         "DeadLetters.Arn": f"arn:{partition}:sqs:{place}:{physical('DeadLetters').rpartition('/')[2]}",

@@ -120,8 +120,11 @@ class Cloud:
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
         """A boto3 client of this cloud."""
+        from botocore.config import Config
+
         client: Callable[..., Any] = self._session.client  # typed for literal names of services alone
-        return client(service, endpoint_url=self.url)
+        # Some operations, such as TestState, have a host of their own on AWS.
+        return client(service, endpoint_url=self.url, config=Config(inject_host_prefix=False))
 
     def stop(self) -> None:
         """Kill the cloud and its functions and wait until they have ended. Can be repeated."""

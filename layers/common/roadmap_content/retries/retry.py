@@ -77,6 +77,7 @@ def retry_task(
         start = start._replace(cause=Cause.FIRST_RUN)
     claimed = claim(services, task, execution_arn, deadline, start, take_over=take_over)
     services.executions.start(execution_arn, task_id, claimed.attempt)
+    logger.set_correlation_id(execution_arn)  # the run's lines have the same
     logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(items))
     replaced = len(items) - len(set(items) & set(snapshot.missing))
     message = "Attempt started for the missing items"
@@ -125,6 +126,7 @@ def redrive_task(
     except NotRedrivableError:
         _give_up(services, claimed, deadline)
         raise
+    logger.set_correlation_id(task.execution_arn)
     logger.info("redrive_started", task_id=task_id, execution_arn=task.execution_arn)
     message = "the last execution goes on from the state that failed"
     return _answer(claimed, snapshot.missing, "processing", message, recovery_type="checkpoint")

@@ -1,0 +1,39 @@
+"""An operator finds out from the logs alone what happened to one item, from the request to the last saver."""
+
+from typing import Any
+
+from roadmap_command.api_client import Api
+from roadmap_command.commands.history import _lines_of
+from roadmap_content.items import ContentType, Item
+from tests.workflow.machine import Machine
+
+
+def lines_about(machine: Machine, item: Item) -> list[dict[str, Any]]:
+    """What the saved query answers for an item: the lines of its task that name the item or no concept."""
+    lines = _lines_of(machine.target, machine.task_id)
+    return [line.fields for line in lines if line.is_about(item)]
+
+
+def test_one_item_is_followed_by_one_correlation_id(machine: Machine, api: Api) -> None:
+    ids = machine.load(2)
+    item = Item(ids[0], ContentType.QUIZ)
+    machine.stage(item, b"not json")
+    first = machine.start()
+    machine.wait(first)
+    retried = api.retry(machine.task_id).body["execution_arn"]
+    assert machine.wait(retried)["status"] == "SUCCEEDED"
+
+    of_first = [line for line in lines_about(machine, item) if line.get("correlation_id") == first]
+    (failed,) = [line for line in of_first if line["message"] == "quiz_save_failed"]
+    assert (failed["concept_id"], failed["error_code"]) == (item.concept_id, "InvalidContent")
+    assert "not JSON" in failed["reason"]
+
+    of_retry = [line for line in lines_about(machine, item) if line.get("correlation_id") == retried]
+    functions = list(dict.fromkeys(line["function_name"] for line in of_retry))
+    order = ("TaskApi", "PlanBatches", "GenerateContent", "SaveBatch", "FinalizeTask")
+    assert [next(name for name in order if name in function) for function in functions] == list(order)
+    assert of_retry[0]["message"] == "retry_started"
+    assert {line["task_id"] for line in of_retry} == {machine.task_id}
+    assert {line["service"] for line in of_retry} == {"roadmap"}
+    (saved,) = [line for line in of_retry if line["message"] == "quiz_batch_saved"]
+    assert saved["attempt"] == 2
