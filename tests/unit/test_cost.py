@@ -36,6 +36,7 @@ def test_each_price_names_its_source_and_its_date() -> None:
     for price in PRICES.values():
         assert price.source.startswith("aws.amazon.com/")
         assert re.fullmatch(r"20\d\d", price.as_of)
+        assert price.compared in ("AWS's page", "others' pages", "nothing")
         assert price.dollars > 0
 
 

@@ -40,23 +40,58 @@ class Price(NamedTuple):
     """The page of AWS that states it."""
 
     as_of: str
-    """The year of the price. The pages are not read by any command here: compare before you rely on it."""
+    """The year of the price."""
+
+    compared: str = "nothing"
+    """What it was compared with in November 2026: AWS's page, or others' pages. No command reads them."""
 
 
 PRICES: Mapping[str, Price] = {
-    "transition": Price(0.025 / 1_000, "state transition", "aws.amazon.com/step-functions/pricing", "2025"),
-    "gb_second": Price(0.0000133334, "GB-second, arm64", "aws.amazon.com/lambda/pricing", "2025"),
-    "invocation": Price(0.20 / 1_000_000, "invocation", "aws.amazon.com/lambda/pricing", "2025"),
+    "transition": Price(
+        0.025 / 1_000,
+        "state transition",
+        "aws.amazon.com/step-functions/pricing",
+        "2025",
+        compared="AWS's page",
+    ),
+    "gb_second": Price(
+        0.0000133334, "GB-second, arm64", "aws.amazon.com/lambda/pricing", "2025", compared="others' pages"
+    ),
+    "invocation": Price(
+        0.20 / 1_000_000, "invocation", "aws.amazon.com/lambda/pricing", "2025", compared="others' pages"
+    ),
     "snapshot": Price(
-        0.0000015046, "GB-second of a cached snapshot", "aws.amazon.com/lambda/pricing", "2025"
+        0.0000015046,
+        "GB-second of a cached snapshot",
+        "aws.amazon.com/lambda/pricing",
+        "2025",
+        compared="others' pages",
     ),
     "put": Price(0.005 / 1_000, "PUT", "aws.amazon.com/s3/pricing", "2025"),
     "get": Price(0.0004 / 1_000, "GET", "aws.amazon.com/s3/pricing", "2025"),
     "key": Price(1.00, "key and month", "aws.amazon.com/kms/pricing", "2025"),
-    "alarm": Price(0.10, "metric of an alarm and month", "aws.amazon.com/cloudwatch/pricing", "2025"),
-    "composite": Price(0.50, "composite alarm and month", "aws.amazon.com/cloudwatch/pricing", "2025"),
+    "alarm": Price(
+        0.10,
+        "metric of an alarm and month",
+        "aws.amazon.com/cloudwatch/pricing",
+        "2025",
+        compared="others' pages",
+    ),
+    "composite": Price(
+        0.50,
+        "composite alarm and month",
+        "aws.amazon.com/cloudwatch/pricing",
+        "2025",
+        compared="others' pages",
+    ),
     "dashboard": Price(3.00, "dashboard and month", "aws.amazon.com/cloudwatch/pricing", "2025"),
-    "acu_hour": Price(0.12, "ACU-hour, Aurora Serverless v2", "aws.amazon.com/rds/aurora/pricing", "2025"),
+    "acu_hour": Price(
+        0.12,
+        "ACU-hour, Aurora Serverless v2",
+        "aws.amazon.com/rds/aurora/pricing",
+        "2025",
+        compared="others' pages",
+    ),
     "proxy_hour": Price(0.015, "ACU-hour behind RDS Proxy", "aws.amazon.com/rds/proxy/pricing", "2025"),
     "secret": Price(0.40, "secret and month", "aws.amazon.com/secrets-manager/pricing", "2025"),
 }
@@ -237,6 +272,14 @@ def main(concepts: int) -> None:
     console.print("At rest, a month:", highlight=False)
     for what, monthly in at_rest(template).items():
         console.print(f"  {what}: ${monthly:.2f}", highlight=False, soft_wrap=True)
+    console.print("Unit prices in us-east-1, without the free tier:", highlight=False)
+    for price in PRICES.values():
+        console.print(
+            f"  ${price.dollars:.10f}".rstrip("0").rstrip(".")
+            + f" per {price.unit}: {price.source}, {price.as_of}; compared with {price.compared}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def waiting_for_the_model(concepts: int) -> float:
