@@ -95,12 +95,3 @@ def test_a_command_of_ours_has_its_arguments_and_options(command: Command) -> No
 def test_there_are_commands_to_check() -> None:
     assert len(found("aws")) > 25
     assert len(found("roadmap")) > 20
-
-
-def test_the_health_answer_leads_to_sections_that_exist() -> None:
-    source = (REPOSITORY / "layers/common/roadmap_content/api/health.py").read_text()
-    headings = re.findall(r"^#+ (.+)$", (REPOSITORY / "docs/runbook.md").read_text(), re.MULTILINE)
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    links = re.findall(r"docs/runbook\.md#([\w-]+)", source)
-    assert links
-    assert set(links) <= anchors

@@ -138,7 +138,7 @@ def attention_for(
                 what="stuck_tasks",
                 text=f"{stuck} tasks are in processing and no execution is running for them. "
                 "The next sweep records their outcome; if the number stays, read the sweep's log.",
-                runbook="docs/runbook.md#the-task-is-stuck-in-processing",
+                runbook="docs/runbook.md#a-task-stays-in-processing",
             )
         )
     if sweep is None or now - sweep.swept_at.replace(tzinfo=UTC) > SWEEP_OVERDUE:
@@ -146,7 +146,7 @@ def attention_for(
             Attention(
                 what="sweep_overdue",
                 text="No sweep has been recorded for 20 minutes. Read the log of ReconcileTaskFunction.",
-                runbook="docs/runbook.md#page-reconcile",
+                runbook="docs/runbook.md#the-sweep-does-not-run",
             )
         )
     elif sweep.refused:
@@ -154,7 +154,7 @@ def attention_for(
             Attention(
                 what="sweep_refused",
                 text=f"The last sweep could not reconcile {sweep.refused} tasks. Their ids are in its log.",
-                runbook="docs/runbook.md#page-reconcile",
+                runbook="docs/runbook.md#the-sweep-does-not-run",
             )
         )
     if dead_letters:
