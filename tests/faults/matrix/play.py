@@ -114,7 +114,7 @@ class Play:
             ended = self.await_end(self.arn)
         assert ended["status"] == "ABORTED"
         self.rig.await_quiet()
-        detail = {"executionArn": self.arn, "status": "ABORTED"}
+        detail = {"executionArn": self.arn, "status": "ABORTED", "input": ended["input"]}
         self.event = {"detail-type": "Step Functions Execution Status Change", "detail": detail}
 
     def act(self) -> str:
