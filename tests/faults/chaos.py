@@ -5,9 +5,10 @@ Uses the whole local stack: the real template, state machine, handlers, HTTP API
 separate processes, and PostgreSQL with fsync. Beside the kills, backends of PostgreSQL are stopped for
 seconds, idle sessions hold roadmaps, a trigger refuses rows with an SQLSTATE of its own, and some tasks hold
 what Python does not decode. In the middle of the faults, an operator creates a recovery of all tasks so far.
-After the faults follow one sweep of Reconcile, the end of the recovery, and one retry of each task; beside
-some of the retries comes a redrive. Then the oracle checks the invariants of each task, every row is compared
-with the staged content, and the recovery and the events are held against the audit trail.
+After the faults follow one sweep of Reconcile, the end of the recovery, and one retry of each task; some tasks
+have been restored from a backup by then, and some are redriven at the same time. Then the oracle checks the
+invariants of each task, every row is compared with the staged content, and the recovery and the events are
+held against the audit trail.
 
 The cloud is ministack instead of AWS. Its waits between retries are a hundredth of the configured ones. The
 minute after which the sweep counts an attempt as never started is simulated by changing `updated_at`.
@@ -36,7 +37,7 @@ from typing import Any
 import psutil
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack.postgres_server import PostgresServer
@@ -92,6 +93,15 @@ UPDATE roadmap_tasks SET failed_concepts = CAST(repeat('9', 5000) AS json),
     created_at = '-infinity'
 WHERE task_id = :task_id
 """
+
+# The rows of a task in a backup from before its first attempt. The content has been saved by then.
+RESTORE = (
+    "DELETE FROM content_attempts WHERE task_id = :task_id",
+    "DELETE FROM content_failures WHERE task_id = :task_id",
+    "DELETE FROM content_task_failures WHERE task_id = :task_id",
+    """UPDATE roadmap_tasks SET status = 'pending', attempt = 0, execution_arn = NULL, completed_at = NULL,
+        failed_concepts = NULL, execution_summary = NULL, error_message = NULL WHERE task_id = :task_id""",
+)
 
 _POLL_SECONDS = 0.4
 _NEVER_STARTED_SECONDS = 5.0
@@ -315,11 +325,7 @@ class Soak:
     def _first_run(self, each: Subject) -> None:
         load_bundle(read_bundle(each.bundle), self._target.engine, self._target.bucket, self._deadline)
         if self._subjects.index(each) % 7 == 3:
-            transact(
-                self._target.engine,
-                lambda connection: connection.execute(text(UNDECODABLE), {"task_id": each.task_id}),
-                self._deadline,
-            )
+            self._change(each, UNDECODABLE)
             self.counts["tasks with undecodable rows"] += 1
         attempt = self._begin(each)
         self.counts["first runs that ended " + self._follow(each, attempt)] += 1
@@ -418,9 +424,15 @@ class Soak:
 
         For every third task a redrive comes at the same time: at most one of the two starts an attempt.
         """
+        number = self._subjects.index(each)
+        if number % 11 == 5:
+            self._change(each, *RESTORE)
+            assert each.oracle is not None
+            each.oracle.forget_attempts()
+            self.counts["tasks restored from a backup"] += 1
         redrive: threading.Thread | None = None
         redriven: list[Answer | None] = []
-        if self._subjects.index(each) % 3 == 0:
+        if number % 3 == 0:
             redrive = threading.Thread(target=lambda: redriven.append(self._retry(each, checkpoint=True)))
             redrive.start()
         for _ in self._tries(f"the API to take the retry of {each.task_id}"):
@@ -561,6 +573,15 @@ class Soak:
     def _scalar(self, sql: str) -> int:
         with self._target.engine.connect() as connection:
             return int(connection.scalar(text(sql)) or 0)
+
+    def _change(self, each: Subject, *statements: str) -> None:
+        """Change the rows of a task, also if PostgreSQL is killed meanwhile."""
+
+        def change(connection: Connection) -> None:
+            for statement in statements:
+                connection.execute(text(statement), {"task_id": each.task_id})
+
+        transact(self._target.engine, change, self._deadline)
 
     def _execute(self, sql: str) -> None:
         with self._target.engine.begin() as connection:
