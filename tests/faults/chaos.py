@@ -5,8 +5,8 @@ Uses the whole local stack: the real template, state machine, handlers, HTTP API
 separate processes, and PostgreSQL with fsync. Beside the kills, backends of PostgreSQL are stopped for
 seconds, idle sessions hold roadmaps, a trigger refuses rows with an SQLSTATE of its own, and some tasks hold
 what Python does not decode. In the middle of the faults, an operator creates a recovery of all tasks so far.
-After the faults follow one sweep of Reconcile, the end of the recovery, and one retry of each task; some tasks
-have been restored from a backup by then, and some are redriven at the same time. Then the oracle checks the
+After the faults follow one sweep of Reconcile, the end of the recovery, and one retry of each task; some have
+been restored from a backup by then, and some are redriven at the same time. Then the oracle checks the
 invariants of each task, every row is compared with the staged content, and the recovery and the events are
 held against the audit trail.
 
@@ -99,6 +99,8 @@ RESTORE = (
     "DELETE FROM content_attempts WHERE task_id = :task_id",
     "DELETE FROM content_failures WHERE task_id = :task_id",
     "DELETE FROM content_task_failures WHERE task_id = :task_id",
+    "DELETE FROM content_recovery_tasks WHERE task_id = :task_id",
+    "DELETE FROM content_events WHERE task_id = :task_id",
     """UPDATE roadmap_tasks SET status = 'pending', attempt = 0, execution_arn = NULL, completed_at = NULL,
         failed_concepts = NULL, execution_summary = NULL, error_message = NULL WHERE task_id = :task_id""",
 )
