@@ -16,3 +16,8 @@ def test_the_wheel_contains_the_files_of_the_deployment() -> None:
     for source, target in WHEEL["force-include"].items():
         assert (REPOSITORY / source).exists()
         assert target == f"local_stack/product/{source}"
+
+
+def test_the_wheel_contains_what_a_local_stack_reads() -> None:
+    for read in ("template.yaml", "database/roles.sql", "statemachine", "functions"):
+        assert read in WHEEL["force-include"], read
