@@ -1,24 +1,27 @@
 """The REST API of tasks: lists, status, items, attempts, failures, health, and retry."""
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from sqlalchemy import Connection
 
 from roadmap_content.api.attempt_list import AttemptPage, list_attempts
 from roadmap_content.api.cancel import CancelAnswer, cancel_task
 from roadmap_content.api.cors import is_preflight, preflight, with_cors
 from roadmap_content.api.failure_list import FailurePage, list_failures
 from roadmap_content.api.health import Health, read_health
-from roadmap_content.api.http import Api, answered, naive_utc, refused, respond
+from roadmap_content.api.http import Api, answered, refused, respond
 from roadmap_content.api.identity import Identity, identity_of
 from roadmap_content.api.item_detail import ItemDetail
 from roadmap_content.api.item_map import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemMap
 from roadmap_content.api.preview import RetryPreview, preview_retry
 from roadmap_content.api.refusals import TASK_ID, USER_ID
 from roadmap_content.api.task_detail import TaskDetail, read_detail
+from roadmap_content.api.task_filter import task_filter_of
 from roadmap_content.api.task_items import read_item_map, read_one_item
 from roadmap_content.api.task_list import TaskPage, list_tasks
 from roadmap_content.errors import InvalidRequestError
@@ -41,6 +44,8 @@ preload_for_snapstart()
 services = Services()
 api = Api()
 app = api.app
+
+PageT = TypeVar("PageT", TaskPage, FailurePage)
 
 TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
 UserId = Annotated[
@@ -73,34 +78,52 @@ def get_me() -> Identity:
     return identity_of(api.caller)
 
 
-@app.get(
+def filtered_list(
+    list_rows: Callable[[Connection, TaskFilter, str | None, int], PageT], page: type[PageT], purpose: str
+) -> Callable[..., PageT]:
+    """The handler of a list with the filter of tasks. An owner's list has only their own tasks."""
+
+    def handle(
+        status: Statuses = None,
+        error_code: Text = None,
+        content_type: Annotated[ContentType | None, Query()] = None,
+        user_id: UserId = None,
+        updated_after: Time = None,
+        updated_before: Time = None,
+        q: Text = None,
+        group_id: Text = None,
+        cursor: Cursor = None,
+        limit: Limit = 50,
+    ) -> PageT:
+        chosen = task_filter_of(
+            status=status,
+            error_code=error_code,
+            content_type=content_type,
+            user_id=api.caller.reads_for(user_id),
+            updated_after=updated_after,
+            updated_before=updated_before,
+            q=q,
+            group_id=group_id,
+        )
+        return transact(
+            services.reading_engine,
+            lambda connection: list_rows(connection, chosen, cursor, limit),
+            api.deadline,
+        )
+
+    # The resolver validates and documents the answer by this annotation.
+    handle.__annotations__["return"] = page
+    handle.__doc__ = purpose
+    return handle
+
+
+app.get(
     "/api/v1/tasks",
     operation_id="list_tasks",
     tags=["tasks"],
     summary="List tasks",
     responses=answered(TaskPage, s200="A page of tasks, the newest first") | refused(403, 422, 503),
-)
-def get_tasks(
-    status: Statuses = None,
-    error_code: Text = None,
-    content_type: Annotated[ContentType | None, Query()] = None,
-    user_id: UserId = None,
-    updated_after: Time = None,
-    updated_before: Time = None,
-    q: Text = None,
-    group_id: Text = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> TaskPage:
-    """List tasks, filtered and newest first."""
-    task_filter = _filter(
-        status, error_code, content_type, user_id, updated_after, updated_before, q, group_id
-    )
-    return transact(
-        services.reading_engine,
-        lambda connection: list_tasks(connection, task_filter, cursor, limit),
-        api.deadline,
-    )
+)(filtered_list(list_tasks, TaskPage, "List tasks, filtered and newest first."))
 
 
 @app.get(
@@ -171,41 +194,26 @@ def get_attempts(
     """List a task's attempts with their actors, causes and outcomes."""
     user = api.caller.reads_for(user_id)
 
-    def read(connection: Any) -> AttemptPage:  # noqa: ANN401 - SQLAlchemy's connection
+    def read(connection: Connection) -> AttemptPage:
         read_task(connection, task_id, user)
         return list_attempts(connection, task_id, cursor, limit)
 
     return transact(services.reading_engine, read, api.deadline)
 
 
-@app.get(
+app.get(
     "/api/v1/failures",
     operation_id="list_failures",
     tags=["failures"],
     summary="List groups of current failures",
     responses=answered(FailurePage, s200="Groups, the largest first") | refused(403, 422, 503),
+)(
+    filtered_list(
+        list_failures,
+        FailurePage,
+        "List current failures, grouped by error code, stage, content type and normalised reason.",
+    )
 )
-def get_failures(
-    status: Statuses = None,
-    error_code: Text = None,
-    content_type: Annotated[ContentType | None, Query()] = None,
-    user_id: UserId = None,
-    updated_after: Time = None,
-    updated_before: Time = None,
-    q: Text = None,
-    group_id: Text = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> FailurePage:
-    """List current failures, grouped by error code, stage, content type and normalised reason."""
-    task_filter = _filter(
-        status, error_code, content_type, user_id, updated_after, updated_before, q, group_id
-    )
-    return transact(
-        services.reading_engine,
-        lambda connection: list_failures(connection, task_filter, cursor, limit),
-        api.deadline,
-    )
 
 
 @app.get(
@@ -280,29 +288,6 @@ def post_cancel(task_id: TaskId, user_id: UserId = None, reason: Reason = None) 
     """Cancel a task and stop its execution. Staged content stays staged."""
     caller = api.caller
     return cancel_task(services, task_id, caller.changes_for(user_id), api.deadline, caller.actor, reason)
-
-
-def _filter(
-    status: list[str] | None,
-    error_code: str | None,
-    content_type: ContentType | None,
-    user_id: str | None,
-    updated_after: datetime | None,
-    updated_before: datetime | None,
-    q: str | None,
-    group_id: str | None,
-) -> TaskFilter:
-    """The filter of a list. It is limited to the caller's own tasks unless the caller may see all tasks."""
-    return TaskFilter(
-        status=tuple(dict.fromkeys(status or ())),
-        error_code=error_code,
-        content_type=content_type,
-        user_id=api.caller.reads_for(user_id),
-        updated_after=updated_after and naive_utc(updated_after),
-        updated_before=updated_before and naive_utc(updated_before),
-        q=q,
-        group_id=group_id,
-    )
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)

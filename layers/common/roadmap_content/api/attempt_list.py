@@ -1,14 +1,16 @@
 """`GET /api/v1/tasks/{task_id}/attempts`: the audit trail of a task."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
 from ..contracts import Count, Payload
 from ..items import ContentType
-from ..tasks.attempts import AttemptRecord, Cause, read_attempts
+from ..tasks.attempts import Cause, read_attempts
 from .cursors import decode_cursor, encode_cursor
+from .times import utc
 
 _BEFORE_ALL = 2**31 - 1
 
@@ -67,8 +69,6 @@ def list_attempts(connection: Connection, task_id: str, cursor: str | None, limi
     )
 
 
-def _row(record: AttemptRecord) -> AttemptRow:
-    fields = record._asdict()
-    fields["claimed_at"] = record.claimed_at.replace(tzinfo=UTC)
-    fields["ended_at"] = record.ended_at and record.ended_at.replace(tzinfo=UTC)
-    return AttemptRow.model_validate(fields)
+def _row(row: Any) -> AttemptRow:  # noqa: ANN401 - a row of SQLAlchemy's
+    times = {name: utc(row._mapping[name]) for name in ("claimed_at", "ended_at")}  # noqa: SLF001
+    return AttemptRow.model_validate({**row._mapping, **times})  # noqa: SLF001 - SQLAlchemy's public name

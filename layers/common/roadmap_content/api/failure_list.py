@@ -1,7 +1,7 @@
 """`GET /api/v1/failures`: current failures by group, with the next attempt's action for each."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from ..tasks.group_listing import read_groups
 from ..tasks.listing import TaskFilter
 from ..tasks.next_actions import NextAction, advice_for
 from .cursors import decode_cursor, encode_cursor
+from .times import utc
 
 
 class FailureExample(Payload):
@@ -86,13 +87,11 @@ def _group(row: Any) -> FailureGroup:  # noqa: ANN401 - a row of SQLAlchemy's
         ),
         tasks=row.tasks,
         items=row.items,
-        first_seen=row.first_seen.replace(tzinfo=UTC),
-        last_seen=row.last_seen.replace(tzinfo=UTC),
+        first_seen=utc(row.first_seen),
+        last_seen=utc(row.last_seen),
         transient=row.transient,
         remedy=advice.action,
         remedy_text=advice.text,
         needs_person=advice.needs_person,
-        by_hour=[
-            (datetime.fromisoformat(hour).replace(tzinfo=UTC), items) for hour, items in row.by_hour or []
-        ],
+        by_hour=[(utc(datetime.fromisoformat(hour)), items) for hour, items in row.by_hour or []],
     )

@@ -16,6 +16,7 @@ from ..tasks.claims import is_at_work
 from ..tasks.listing import Total, count_by_status
 from ..tasks.sweeps import Sweep, last_sweep
 from ..tasks.task import long_processing_tasks
+from .times import utc
 
 SWEEP_OVERDUE = timedelta(minutes=20)
 """The time without a sweep that counts as overdue. The schedule is every five minutes."""
@@ -93,7 +94,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         last_sweep=None
         if sweep is None
         else LastSweep(
-            at=sweep.swept_at.replace(tzinfo=UTC),
+            at=utc(sweep.swept_at),
             seconds=sweep.seconds,
             checked=sweep.checked,
             repaired=sweep.repaired,
@@ -141,7 +142,7 @@ def attention_for(
                 runbook="docs/runbook.md#a-task-stays-in-processing",
             )
         )
-    if sweep is None or now - sweep.swept_at.replace(tzinfo=UTC) > SWEEP_OVERDUE:
+    if sweep is None or now - utc(sweep.swept_at) > SWEEP_OVERDUE:
         found.append(
             Attention(
                 what="sweep_overdue",

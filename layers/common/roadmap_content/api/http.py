@@ -1,7 +1,6 @@
 """Shared parts of the API's functions: the resolver, and the format and description of responses."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from types import UnionType
 from typing import TypeVar
 
@@ -79,16 +78,6 @@ def respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> 
         body=body,
         headers=dict(headers or {}),
     )
-
-
-def utc(moment: datetime) -> datetime:
-    """Convert a time from a column without a time zone, which holds UTC."""
-    return moment.replace(tzinfo=UTC)
-
-
-def naive_utc(moment: datetime) -> datetime:
-    """Convert a time for a column without a time zone. A time without a zone counts as UTC."""
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _refuse(error: ContentError) -> Response[Refusal]:

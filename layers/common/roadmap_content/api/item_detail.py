@@ -1,7 +1,7 @@
 """`GET /api/v1/tasks/{task_id}/items/{content_type}`: one item with all its data."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection
@@ -18,6 +18,7 @@ from ..storage.staging import Staging
 from ..tasks.failures import failures_of_item, refusals
 from ..tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
 from ..tasks.snapshot import TaskSnapshot
+from .times import utc
 
 MAX_REJECTED = 20
 
@@ -104,7 +105,7 @@ def read_item(
     concept = snapshot.framework.concept(item.concept_id)
     saved = current_row(connection, roadmap_id, item)
     failures = [
-        ItemFailure.model_validate({**row._mapping, "occurred_at": row.occurred_at.replace(tzinfo=UTC)})  # noqa: SLF001
+        ItemFailure.model_validate({**row._mapping, "occurred_at": utc(row.occurred_at)})  # noqa: SLF001
         for row in failures_of_item(connection, task.task_id, item)
     ]
     refused = refusals(connection, task.task_id, item.content_type, [item.concept_id]).get(item, [])
@@ -141,7 +142,7 @@ def read_item(
         else SavedContent(
             id=saved[CONTENT_KINDS[item.content_type].id_field],
             version=saved.get("content_version"),
-            generated_at=_utc(saved.get("generated_at")),
+            generated_at=utc(saved.get("generated_at")),
         ),
     )
 
@@ -190,7 +191,3 @@ def _rejected(
             )
         )
     return sorted(found, key=lambda content: content.stored_at, reverse=True)
-
-
-def _utc(moment: object) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if isinstance(moment, datetime) else None

@@ -17,7 +17,8 @@ from ..recoveries.recovery import Recovery, count_tasks, read_recoveries, read_t
 from ..tasks.listing import TaskFilter
 from .cursors import decode_cursor, encode_cursor
 from .errors import InvalidCursorError
-from .http import naive_utc
+from .task_filter import task_filter_of
+from .times import utc
 
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -39,17 +40,7 @@ class RecoveryFilter(Payload):
 
     def resolved(self) -> TaskFilter:
         """The filter of a list."""
-        return TaskFilter(
-            status=tuple(dict.fromkeys(self.status)),
-            error_code=self.error_code,
-            content_type=self.content_type,
-            user_id=self.user_id,
-            updated_after=self.updated_after and naive_utc(self.updated_after),
-            updated_before=self.updated_before and naive_utc(self.updated_before),
-            q=self.q,
-            group_id=self.group_id,
-            task_ids=tuple(dict.fromkeys(self.task_ids)),
-        )
+        return task_filter_of(**dict(self))
 
 
 class RecoveryRequest(Payload):
@@ -208,8 +199,8 @@ def list_recovery_tasks(
                 result=row.result,
                 reason=row.reason,
                 attempt=row.attempt,
-                started_at=_utc(row.started_at),
-                ended_at=_utc(row.ended_at),
+                started_at=utc(row.started_at),
+                ended_at=utc(row.ended_at),
                 canary=row.canary,
             )
             for row in shown
@@ -231,9 +222,9 @@ def _described(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
         concurrency=recovery.concurrency,
         token_budget=recovery.token_budget,
         canary=recovery.canary,
-        created_at=recovery.created_at.replace(tzinfo=UTC),
-        started_at=_utc(recovery.started_at),
-        ended_at=_utc(recovery.ended_at),
+        created_at=utc(recovery.created_at),
+        started_at=utc(recovery.started_at),
+        ended_at=utc(recovery.ended_at),
         counts={
             "total": sum(counts.results.values()),
             **{str(result): count for result, count in counts.results.items()},
@@ -259,7 +250,3 @@ def _moment(value: str | int) -> datetime:
         return datetime.fromisoformat(str(value))
     except ValueError:
         raise InvalidCursorError("the cursor is malformed") from None
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment and moment.replace(tzinfo=UTC)

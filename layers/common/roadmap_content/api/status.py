@@ -1,7 +1,7 @@
 """The status of a task, computed from the content tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from ..roadmaps.framework_cache import FrameworkCache
 from ..tasks.failures import failures_of_attempt
 from ..tasks.task import Task
 from .sizes import first_that_fit
+from .times import utc
 
 
 class Progress(Payload):
@@ -87,8 +88,8 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
             )
         ),
         error_message=task.error_message,
-        updated_at=task.updated_at.replace(tzinfo=UTC),
-        completed_at=task.completed_at and task.completed_at.replace(tzinfo=UTC),
+        updated_at=utc(task.updated_at),
+        completed_at=utc(task.completed_at),
     )
 
 

@@ -1,6 +1,6 @@
 """`GET /api/v1/tasks/{task_id}`: a task's status, with the actions that the caller may take."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ from ..tasks.claims import is_at_work
 from ..tasks.task import Task, read_extras, read_task
 from .callers import Caller
 from .status import TaskStatus, read_status
+from .times import utc
 
 
 class Actions(Payload):
@@ -69,7 +70,7 @@ def read_detail(
     return TaskDetail(
         **dict(status),
         title=extras.title,
-        created_at=extras.created_at.replace(tzinfo=UTC),
+        created_at=utc(extras.created_at),
         user_id=task.user_id,
         live=live,
         execution_url=execution_url(task.execution_arn),

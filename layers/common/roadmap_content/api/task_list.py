@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,6 +13,7 @@ from ..tasks.listing import Key, TaskFilter, count_tasks, read_page, select_task
 from ..tasks.next_actions import advice_for
 from .cursors import decode_cursor, encode_cursor
 from .errors import InvalidCursorError
+from .times import utc
 
 
 class ItemTotals(Payload):
@@ -104,9 +105,9 @@ def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a row of SQLAlchemy's
         status=row.status,
         current_step=row.current_step,
         attempt=row.attempt,
-        updated_at=row.updated_at.replace(tzinfo=UTC),
-        created_at=row.created_at.replace(tzinfo=UTC),
-        completed_at=row.completed_at and row.completed_at.replace(tzinfo=UTC),
+        updated_at=utc(row.updated_at),
+        created_at=utc(row.created_at),
+        completed_at=utc(row.completed_at),
         progress=item_totals(row.execution_summary),
         top_reason=_top_reason(groups[0]) if groups else None,
         needs_person=any(advice_for(code, Stage(stage)).needs_person for code, stage, *_ in groups),

@@ -6,7 +6,6 @@ planned = saved + failed, for each content type.
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -139,27 +138,6 @@ FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limi
 """)
 
 _NOTHING: Mapping[ContentType, int] = dict.fromkeys(ContentType, 0)
-
-
-class AttemptRecord(NamedTuple):
-    """One row of the audit trail. Times are UTC without a time zone."""
-
-    attempt: int
-    actor: str
-    cause: str
-    reason: str | None
-    execution_arn: str | None
-    redrive_count: int
-    step: str
-    claimed_at: datetime
-    ended_at: datetime | None
-    outcome: str | None
-    planned: Mapping[str, int] | None
-    saved: Mapping[str, int] | None
-    failed: Mapping[str, int] | None
-    generated: Mapping[str, int] | None
-    tokens: int
-    scope: Mapping[str, Any] | None
 
 
 def open_attempt(
@@ -317,10 +295,9 @@ def _named(counts: Mapping[ContentType, int]) -> dict[str, int]:
     return {str(name): count for name, count in counts.items()}
 
 
-def read_attempts(connection: Connection, task_id: str, before: int, limit: int) -> list[AttemptRecord]:
-    """One page of a task's attempts below number `before`, newest first."""
-    page = connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit})
-    return [AttemptRecord(*row) for row in page]
+def read_attempts(connection: Connection, task_id: str, before: int, limit: int) -> Sequence[Any]:
+    """One page of a task's attempts below number `before`, newest first. Times are UTC without a zone."""
+    return connection.execute(PAGE, {"task_id": task_id, "before": before, "limit": limit}).all()
 
 
 def actor_of(connection: Connection, task_id: str, attempt: int) -> str | None:
