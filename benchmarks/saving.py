@@ -13,11 +13,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from checks.cost import cost_of
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.manifest import planned_batch_sizes
 from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
+from roadmap_content.steps.save import PORTION
 
 from .contestants import ours, psycopg3
 from .contestants.replaced import Replaced
@@ -51,7 +53,8 @@ turn, and what a run wrote is deleted, vacuumed and checkpointed outside the clo
 *Through the handler*: events in, answers out; staged objects are read from memory in place of S3 (an S3
 emulated in Python would be all there is to see), checked, encoded and saved. *Database part*: from checked
 rows, their JSON documents encoded, to the commit: lock, one statement, failures, commit, once per content
-type, which is what a batch is; all concepts in one batch, and in the batches that the planner makes. *The
+type, which is what a batch is; all concepts in one batch, and in the batches and the portions (a transaction
+each) of a run. *The
 design replaced*: SQLAlchemy's async ORM on asyncpg, three concepts a transaction; it starts from content
 that is not encoded yet, because its ORM encodes. *COPY*: the database part's rows by psycopg 3, three
 tables, one transaction, nothing judged and nothing locked.
@@ -122,7 +125,7 @@ def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) ->
                 HANDLER: ours.through_the_handler(stock, services, size),
             }
             if planned_batch_sizes(0, size, BATCH_SIZE).save < size:
-                works[PLANNED] = ours.database_part(stock, services, BATCH_SIZE)
+                works[PLANNED] = ours.database_part(stock, services, BATCH_SIZE, portion=PORTION)
             # One minute per round; the smaller sizes have warmed everything up.
             warm_up = 0 if size >= 10_000 else 1
             _note(f"saving {size:,} concepts")
@@ -222,6 +225,22 @@ def _targets(result: Result) -> Iterator[Target]:
             label="the database part against COPY, 1,000 concepts",
             value=time.ratio(DATABASE, 1_000, FLOOR).median,
             limit=1.5,
+        )
+        yield Target(
+            label="the database part in the planner's batches against COPY, 1,000 staged concepts",
+            value=time.ratio(PLANNED, 1_000, FLOOR).median,
+            limit=2.5,
+        )
+        yield Target(
+            label="through the handler against COPY, 1,000 concepts",
+            value=time.ratio(HANDLER, 1_000, FLOOR).median,
+            limit=3.5,
+        )
+        yield Target(
+            label="transitions of a run that saves 1,000 staged concepts",
+            value=cost_of(1_000, BATCH_SIZE).transitions,
+            limit=40,
+            unit="",
         )
     if bad is not None:
         for name, limit in ((FORESEEN, 1.1), (UNFORESEEN, 3.0)):

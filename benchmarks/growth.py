@@ -1,0 +1,161 @@
+"""`python -m benchmarks.growth`: how the time of each step grows with the number of concepts, 30 to 100,000.
+
+A roadmap of each size is planned, generated (offline), saved, finalized and looked at, in this process.
+"""
+
+import argparse
+import gc
+import logging
+from collections.abc import Callable, Sequence
+
+from roadmap_content.api.item_map import DEFAULT_CONCEPTS
+from roadmap_content.api.task_items import read_item_map
+from roadmap_content.contracts import BatchRequest, Execution, RunInput
+from roadmap_content.generation.generator import generator_named
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.log import logger
+from roadmap_content.services import Services
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
+from roadmap_content.steps.save import save_batch
+
+from .database import Database, own_database
+from .measuring import seconds_of
+from .projections import TASK, USER, Ground, ground_of
+from .report import show
+from .result import Result, Series, Target, now, this_machine, versions
+from .stock import MemoryBucket
+
+SIZES = (30, 300, 3_000, 30_000, 100_000)
+ROUNDS = 3
+SMALL = 3_000
+"""Up to this size a run is repeated; a larger one takes minutes."""
+
+SAMPLE = 30
+"""Of more batches, so many are generated and saved, spread over the plan; their time is scaled."""
+
+MAX_EXPONENT = 1.1
+ARN = "arn:aws:states:us-east-1:123456789012:execution:benchmark:r1"
+
+ABOUT = """
+Each step in this process, against an embedded PostgreSQL; S3 is a dictionary. *Generate* is the offline
+generator. Generate and save run the batches of the plan one after the other; of more than 30, 30 that are
+spread over the plan, scaled by their items. *Finalize*: with all rows there, and nothing projected. *Status*
+and *items page* (the first page of the item map) are the first since then. The exponent is of the time as a
+power of the number of concepts, between the second smallest size and the largest: 1 is in proportion. It does
+not depend on how fast the machine is.
+"""
+
+
+class _Bucket(MemoryBucket):
+    """A bucket whose listings are empty: an item that a listing lacks is asked for by itself."""
+
+    def keys(self, prefix: str, after: str) -> list[str]:  # noqa: ARG002 - as Bucket's
+        """List nothing."""
+        return []
+
+    def holds(self, key: str) -> bool:
+        """Whether an object exists."""
+        return key in self._objects
+
+
+def main() -> None:
+    """Measure, show, and keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of concepts")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--short", action="store_true", help="keep nothing")
+    arguments = parser.parse_args()
+    logging.getLogger(logger.name or "roadmap-content").disabled = True
+    values: dict[str, dict[int, list[float]]] = {}
+    with own_database() as database:
+        _run(database, 30)
+        for size in sorted(arguments.sizes):
+            for _ in range(arguments.rounds if size <= SMALL else 1):
+                for step, seconds in _run(database, size).items():
+                    values.setdefault(step, {}).setdefault(size, []).append(seconds)
+        version = database.version()
+    series = Series(
+        name="time",
+        title="The steps of one run, by the number of concepts",
+        unit="s",
+        size_name="concepts",
+        base="plan",
+        values=values,
+    )
+    result = Result(
+        name="growth",
+        title="Growth",
+        about=ABOUT.strip(),
+        machine=this_machine(),
+        versions=versions("SQLAlchemy", "pg8000") | {"PostgreSQL": version},
+        measured_at=now(),
+        series=[series],
+        targets=_targets(series, sorted(arguments.sizes)),
+    )
+    if not arguments.short:
+        result.write()
+    show(result)
+
+
+def _targets(series: Series, sizes: Sequence[int]) -> list[Target]:
+    smaller, largest = sizes[min(1, len(sizes) - 2)], sizes[-1]
+    return [
+        Target(
+            label=f"{step}: exponent of growth, {smaller:,} to {largest:,} concepts",
+            value=series.exponent(step, smaller, largest),
+            limit=MAX_EXPONENT,
+            unit="",
+        )
+        for step in series.values
+    ]
+
+
+def _run(database: Database, size: int) -> dict[str, float]:
+    """The seconds of each step for a new roadmap."""
+    ground = ground_of(database.url, size)
+    services = ground.services
+    services.bucket = _Bucket()
+    services.generator = generator_named("offline")
+    deadline = Deadline.after(3_600)
+
+    def reset(*, saved: bool) -> None:
+        ground.reset(saved=saved)
+        database.administer(["ANALYZE", "CHECKPOINT"])
+        gc.collect()
+
+    reset(saved=False)
+    planned: list[PlanResult] = []
+    request = PlanRequest(input=RunInput(task_id=TASK), execution=Execution(arn=ARN))
+    seconds = {"plan": seconds_of(lambda: planned.append(plan_batches(request, services, deadline)))}
+    batches = planned[0].batches
+    sample = batches[:: max(1, len(batches) // SAMPLE)]
+    share = sum(batch.items for batch in batches) / sum(batch.items for batch in sample)
+
+    def over_batches(step: Callable[[BatchRequest, Services, Deadline], object]) -> float:
+        requests = [BatchRequest(plan=planned[0].plan, batch=batch, execution_arn=ARN) for batch in sample]
+        return share * seconds_of(lambda: [step(request, services, deadline) for request in requests])
+
+    seconds["generate"] = over_batches(generate_content)
+    seconds["save"] = over_batches(save_batch)
+    reset(saved=True)
+    ground.claim()
+    for name, work in (
+        ("finalize", ground.finalize),
+        ("status", ground.status),
+        ("items page", lambda: _items_page(ground)),
+    ):
+        gc.collect()
+        seconds[name] = seconds_of(work)
+    ground.engine.dispose()
+    return seconds
+
+
+def _items_page(ground: Ground) -> str:
+    deadline = Deadline.after(60)
+    page = read_item_map(ground.services, TASK, USER, None, DEFAULT_CONCEPTS, deadline, with_stages=True)
+    return page.model_dump_json()
+
+
+if __name__ == "__main__":
+    main()
