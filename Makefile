@@ -139,8 +139,11 @@ $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
 	$(RUN)/python -m benchmarks.saving
 	$(RUN)/python -m benchmarks.processor
+	$(RUN)/python -m benchmarks.retrying
 	$(RUN)/python -m benchmarks.quota
 	$(RUN)/python -m benchmarks.projections
+	$(RUN)/python -m benchmarks.growth
+	$(RUN)/python -m benchmarks.many_tasks
 	$(RUN)/python -m benchmarks.end_to_end
 	$(RUN)/python -m benchmarks.document
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.document`: write docs/performance.md and its plots from the stored results.
+"""`python -m benchmarks.document`: write docs/performance.md, its chapters and plots from the stored results.
 
 No figure is written by hand: everything is computed from `benchmarks/results/`.
 """
@@ -7,58 +7,115 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .report import amount, breakdown_rows, series_rows, target_row
-from .result import Result, read_results
+from .result import Result, Target, read_results
 
 DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENT = DOCS / "performance.md"
-PLOTS = DOCS / "performance"
+CHAPTERS = DOCS / "performance"
 
 _INTRODUCTION = """# Performance
 
-Written by `make bench` from the measurements in `benchmarks/results/`; do not edit. Contestants are
-measured in turn, on a machine that is not a quiet one: trust the ratios, which are taken round by round,
-before the times. A cell holds the median, its ratio to the row without one, and half the distance of the
-quartiles.
+Written by `make bench`, `make bench-peers`, `make bench-cold` and `make bench-console` from the measurements
+in `benchmarks/results/`; do not edit. Limits are ratios to something that was measured in the same run, or
+counts: they do not depend on how fast the machine is.
+
+## The ten figures that matter
 """
+
+_REST = """## Every limit
+
+Of the figures above, and of all others. The chapters have the tables, the plots and how it was measured.
+"""
+
+_CHAPTER_INTRODUCTION = """Contestants are measured in turn; ratios are taken round by round. A cell holds
+the median, its ratio to the row without one, and half the distance of the quartiles.
+[All figures](../performance.md)
+"""
+
+FIRST = (
+    ("processor", "processor time per item"),
+    ("saving", "through the handler against COPY"),
+    ("saving", "the database part in the planner's batches"),
+    ("saving", "transitions of a run"),
+    ("retry", "a retry of"),
+    ("quota", "time of 10"),
+    ("projections", "plan against"),
+    ("projections", "finalize against"),
+    ("growth", ""),
+    ("many-tasks", "read model"),
+)
+"""Of each figure that comes first, its result and how the target's label begins: of several, the worst."""
 
 
 def main() -> None:
-    """Write the document and the plots."""
+    """Write the document, its chapters and the plots."""
     # Imported here, because only `make bench` installs the plotting library.
     from .plots import plot_breakdown, plot_series
 
     results = read_results()
-    PLOTS.mkdir(parents=True, exist_ok=True)
+    CHAPTERS.mkdir(parents=True, exist_ok=True)
     for result in results:
         for series in result.series:
-            plot_series(series, PLOTS / f"{result.name}-{series.name}.svg")
+            plot_series(series, CHAPTERS / f"{result.name}-{series.name}.svg")
         for breakdown in result.breakdowns:
-            plot_breakdown(breakdown, PLOTS / f"{result.name}-{breakdown.name}.svg")
+            plot_breakdown(breakdown, CHAPTERS / f"{result.name}-{breakdown.name}.svg")
+        (CHAPTERS / f"{result.name}.md").write_text("\n".join(_chapter(result)))
     DOCUMENT.write_text(document(results))
 
 
 def document(results: Sequence[Result]) -> str:
-    """The text of the document. It refers to the plots by name."""
-    return "\n".join([_INTRODUCTION, *(line for result in results for line in _chapter(result))])
+    """The text of the document: the figures that come first, then every limit by chapter."""
+    by_name = {result.name: result for result in results}
+    first = [
+        worst
+        for name, label in FIRST
+        if (result := by_name.get(name)) is not None
+        and (worst := _worst([target for target in result.targets if target.label.startswith(label)]))
+    ]
+    lines = [_INTRODUCTION, *_targets(first), _REST]
+    for result in results:
+        lines.append(f"### [{result.title}](performance/{result.name}.md)\n")
+        if result.targets:
+            lines += _targets(result.targets)
+        else:
+            lines.append("No limit: see the chapter.\n")
+    return "\n".join(lines)
+
+
+def _worst(targets: Sequence[Target]) -> Target | None:
+    """The target that is nearest to its limit, or furthest beyond."""
+
+    def share(target: Target) -> float:
+        if target.at_least:
+            return target.limit / target.value
+        return target.value / target.limit if target.limit else target.value
+
+    return max(targets, key=share, default=None)
+
+
+def _targets(targets: Sequence[Target]) -> Iterator[str]:
+    yield from _table(["target", "measured", "limit", ""], [target_row(target) for target in targets])
+    for target in targets:
+        if not target.met and target.reason:
+            yield f"Missed: {target.label}. {target.reason}\n"
 
 
 def _chapter(result: Result) -> Iterator[str]:
-    yield f"## {result.title}\n"
+    yield f"# {result.title}\n"
+    yield _CHAPTER_INTRODUCTION
     yield f"{result.about}\n"
     if result.targets:
-        yield from _table(
-            ["target", "measured", "limit", ""], [target_row(target) for target in result.targets]
-        )
+        yield from _targets(result.targets)
     for series in result.series:
-        yield f"### {series.title}\n"
+        yield f"## {series.title}\n"
         yield from _table([series.size_name, *(f"{size:,}" for size in series.sizes)], series_rows(series))
-        yield f"![{series.title}](performance/{result.name}-{series.name}.svg)\n"
+        yield f"![{series.title}]({result.name}-{series.name}.svg)\n"
     for breakdown in result.breakdowns:
-        yield f"### {breakdown.title}\n"
+        yield f"## {breakdown.title}\n"
         yield from _table(["", *breakdown.bars], breakdown_rows(breakdown))
-        yield f"![{breakdown.title}](performance/{result.name}-{breakdown.name}.svg)\n"
+        yield f"![{breakdown.title}]({result.name}-{breakdown.name}.svg)\n"
     for matrix in result.matrices:
-        yield f"### {matrix.title}\n"
+        yield f"## {matrix.title}\n"
         if matrix.about:
             yield f"{matrix.about}\n"
         yield from _table(["", *matrix.columns], [[name, *cells] for name, cells in matrix.rows.items()])

@@ -45,12 +45,28 @@ from .stock import BATCH_SIZE
 SIZES = (30, 300, 3_000, 30_000, 100_000)
 ROUNDS = 7
 USER, TASK = "user-1", "task-1"
+FEW_MISSING = "plan, a tenth missing"
 RATIOS = {
-    "plan": ("floor: read, nothing saved", 1.3),
-    "finalize": ("floor: read and write", 1.5),
-    "status": ("floor: read", 1.3),
+    "plan": (
+        "floor: read, nothing saved",
+        1.3,
+        "It writes the manifest of every item, with the descriptions that its generator needs: the floor only "
+        "reads, and the tables that it reads are empty.",
+    ),
+    FEW_MISSING: (
+        "floor: read",
+        1.3,
+        "",
+    ),
+    "finalize": (
+        "floor: read and write",
+        1.5,
+        "It also compares every field of every concept with the tables, and makes sure that each other byte of "
+        "the framework stays as it is.",
+    ),
+    "status": ("floor: read", 1.3, ""),
 }
-"""Step → the floor that it is held against in the same run, and how many times that it may take."""
+"""Step → its floor in the same run, how many times that it may take, and why it takes more if it does."""
 
 GROWING = ("plan", "finalize", "status", "status again", "retry")
 MAX_EXPONENT = 1.1
@@ -60,7 +76,8 @@ RESIDENT_SIZE, MAX_RESIDENT = 30_000, 400
 
 ABOUT = """
 Each step against an embedded PostgreSQL on the same machine, with fsync, on a warm connection; S3 is a
-dictionary, and Step Functions says at once that nothing is running. *Plan* and *retry*: nothing is saved.
+dictionary, and Step Functions says at once that nothing is running. *Plan* and *retry*: nothing is saved, or all
+but the quizzes of a tenth of the concepts.
 *Finalize*: everything has been saved since `framework_data` was last written, so that it is written anew.
 *Finalize again*: nothing has changed, and nothing is written. *Status*: of the task that is complete, asked
 for the first time since `framework_data` was written; *status again*: as a page asks that waits.
@@ -202,6 +219,11 @@ class Ground(NamedTuple):
             connection.execute(text(kind.current_sql), names).all()
         return framework
 
+    def lose_some(self) -> None:
+        """Delete the quiz of every tenth concept."""
+        with self.engine.begin() as connection:
+            connection.execute(text("DELETE FROM quiz_metadata WHERE concept_id LIKE '%-1'"))
+
     def claim(self) -> None:
         """Make the first attempt the task's."""
         with self.engine.begin() as connection:
@@ -278,6 +300,7 @@ def _measure(database: Database, size: int, rounds: int) -> dict[str, list[float
         "floor: read": on(ground.read, saved=True),
         "floor: read and write": on(ground.read_and_write, saved=True),
         "plan": on(ground.plan, saved=False),
+        FEW_MISSING: on(ground.plan, ground.lose_some, saved=True),
         "finalize": on(ground.finalize, ground.claim, saved=True),
         "finalize again": on(ground.finalize, ground.claim, ground.finalize, saved=True),
         "status": on(ground.status, ground.claim, ground.finalize, saved=True),
@@ -333,8 +356,9 @@ def _targets(series: Series, sizes: Sequence[int]) -> list[Target]:
             label=f"{name} against the {floor}, {largest:,} concepts",
             value=series.ratio(name, largest, floor).median,
             limit=limit,
+            reason=reason,
         )
-        for name, (floor, limit) in RATIOS.items()
+        for name, (floor, limit, reason) in RATIOS.items()
     ]
     if len(sizes) > 1:
         targets += [

@@ -105,6 +105,8 @@ class Target(_Part):
     limit: float
     unit: str = "×"
     at_least: bool = False
+    reason: str = ""
+    """Why it is missed where it is."""
 
     @property
     def met(self) -> bool:
