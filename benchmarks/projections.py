@@ -50,8 +50,7 @@ RATIOS = {
     "plan": (
         "floor: read, nothing saved",
         1.3,
-        "It writes the manifest of every item, with the descriptions that its generator needs: the floor only "
-        "reads, and the tables that it reads are empty.",
+        "It writes the manifest of every item; the floor only reads, and the tables that it reads are empty.",
     ),
     FEW_MISSING: (
         "floor: read",
@@ -61,8 +60,7 @@ RATIOS = {
     "finalize": (
         "floor: read and write",
         1.5,
-        "It also compares every field of every concept with the tables, and makes sure that each other byte of "
-        "the framework stays as it is.",
+        "It also compares every field with the tables, and proves that every other byte of the text stays.",
     ),
     "status": ("floor: read", 1.3, ""),
 }
@@ -76,8 +74,8 @@ RESIDENT_SIZE, MAX_RESIDENT = 30_000, 400
 
 ABOUT = """
 Each step against an embedded PostgreSQL on the same machine, with fsync, on a warm connection; S3 is a
-dictionary, and Step Functions says at once that nothing is running. *Plan* and *retry*: nothing is saved, or all
-but the quizzes of a tenth of the concepts.
+dictionary, and Step Functions says at once that nothing is running. *Plan* and *retry*: nothing is saved; *a
+tenth missing*: all but the quizzes of every tenth concept.
 *Finalize*: everything has been saved since `framework_data` was last written, so that it is written anew.
 *Finalize again*: nothing has changed, and nothing is written. *Status*: of the task that is complete, asked
 for the first time since `framework_data` was written; *status again*: as a page asks that waits.
