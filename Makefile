@@ -158,6 +158,10 @@ bench-peers: $(VENV)/.bench ## The same work and the same faults for ours and fo
 bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.
 	$(RUN)/python -m benchmarks.saving --short --sizes 30 1000 --rounds 3
 	$(RUN)/python -m benchmarks.projections --short --sizes 300 3000 --rounds 3
+	$(RUN)/python -m benchmarks.processor --short --rounds 2
+	$(RUN)/python -m benchmarks.retrying --short --rounds 7
+	$(RUN)/python -m benchmarks.quota --short
+	$(RUN)/python -m benchmarks.growth --short --sizes 30 300 3000 --rounds 1
 	$(RUN)/python -m benchmarks.cold_start --short --rounds 3
 
 nightly: $(INSTALLED) ## What depends on the machine or takes long: sizes, timings, 1,000 histories, mutants, chaos.

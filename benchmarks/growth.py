@@ -22,7 +22,7 @@ from roadmap_content.steps.save import save_batch
 from .database import Database, own_database
 from .measuring import seconds_of
 from .projections import TASK, USER, Ground, ground_of
-from .report import show
+from .report import finish
 from .result import Result, Series, Target, now, this_machine, versions
 from .stock import MemoryBucket
 
@@ -64,7 +64,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of concepts")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--short", action="store_true", help="keep nothing")
+    parser.add_argument(
+        "--short", action="store_true", help="keep nothing; fail where a limit is missed by far"
+    )
     arguments = parser.parse_args()
     logging.getLogger(logger.name or "roadmap-content").disabled = True
     values: dict[str, dict[int, list[float]]] = {}
@@ -93,9 +95,7 @@ def main() -> None:
         series=[series],
         targets=_targets(series, sorted(arguments.sizes)),
     )
-    if not arguments.short:
-        result.write()
-    show(result)
+    finish(result, short=arguments.short)
 
 
 def _targets(series: Series, sizes: Sequence[int]) -> list[Target]:

@@ -7,7 +7,6 @@ otherwise, and there are ten failures a task.
 
 import argparse
 import importlib
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
 from tests.integration.requests_to_api import request
 
-from .report import show
+from .report import finish
 from .result import Result, Series, Target, now, this_machine, versions
 
 SIZES = (1, 1_000, 1_000_000)
@@ -199,11 +198,7 @@ def main() -> None:
         series=[series],
         targets=list(_targets(series, sorted(arguments.sizes))),
     )
-    if not arguments.short:
-        result.write()
-    show(result)
-    if arguments.short and (missed := [target.label for target in result.targets if not target.met]):
-        sys.exit(f"missed: {', '.join(missed)}")
+    finish(result, short=arguments.short, room=0.0)
 
 
 def _targets(series: Series, sizes: Sequence[int]) -> Iterator[Target]:

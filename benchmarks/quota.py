@@ -40,10 +40,13 @@ from tests.converse_server import ConverseServer, Quota
 
 from .curriculum import concept_ids
 from .framework import framework_of
-from .report import show
+from .report import finish
 from .result import Matrix, Result, Target, now, this_machine, versions
 
 ROADMAPS = (1, 10)
+ROUNDS = {1: 9, 10: 3}
+"""Roadmaps at once → runs, of which the median counts."""
+
 CONCEPTS, BATCH = 30, 25
 REQUESTS, TOKENS, BURST = 200, 1_000_000, 5.0
 """A minute, and the seconds' worth of them that may be used at once."""
@@ -173,14 +176,20 @@ def main() -> None:
     """Measure, show, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--roadmaps", type=int, nargs="+", default=ROADMAPS)
-    parser.add_argument("--short", action="store_true", help="keep nothing")
+    parser.add_argument(
+        "--short", action="store_true", help="keep nothing; fail where a limit is missed by far"
+    )
     arguments = parser.parse_args()
     logging.getLogger(logger.name or "").disabled = True
-    runs = {
-        (roadmaps, name): _run(roadmaps, name)
+    tries = {
+        (roadmaps, name): sorted(
+            [_run(roadmaps, name) for _ in range(1 if arguments.short else ROUNDS.get(roadmaps, 1))],
+            key=lambda run: run.seconds / run.ideal,
+        )
         for roadmaps in arguments.roadmaps
         for name in (ADAPTIVE, FIXED)
     }
+    runs = {key: found[len(found) // 2] for key, found in tries.items()}
     result = Result(
         name="quota",
         title="Generation at the edge of the quota",
@@ -192,10 +201,11 @@ def main() -> None:
             Matrix(
                 name="runs",
                 title=f"{3 * CONCEPTS} items a roadmap",
-                columns=["time, of the ideal", "lost", "throttled calls", "tokens wasted"],
+                columns=["time, of the ideal", "the longest", "lost", "throttled calls", "tokens wasted"],
                 rows={
                     f"{roadmaps} at once, {name}": [
                         f"{run.seconds / run.ideal:.2f}×",
+                        f"{tries[roadmaps, name][-1].seconds / tries[roadmaps, name][-1].ideal:.2f}×",
                         str(run.lost),
                         str(run.throttled),
                         str(run.wasted),
@@ -214,9 +224,7 @@ def main() -> None:
             )
         ],
     )
-    if not arguments.short:
-        result.write()
-    show(result)
+    finish(result, short=arguments.short)
 
 
 def _run(roadmaps: int, name: str) -> Run:

@@ -27,6 +27,17 @@ def show(result: Result) -> None:
     sys.stdout.write(result.line() + "\n")
 
 
+def finish(result: Result, *, short: bool, room: float = 0.5) -> None:
+    """Keep the result and show it; of a short form, keep nothing, and fail if a limit is missed by more than
+    `room`.
+    """
+    if not short:
+        result.write()
+    show(result)
+    if short and (missed := [target.label for target in result.targets if not target.holds_with(room)]):
+        sys.exit(f"missed by more than the room for noise: {', '.join(missed)}")
+
+
 def amount(value: float, unit: str) -> str:
     """A number for people: three significant digits, small seconds as ms."""
     if unit == "s" and abs(value) < 1:
