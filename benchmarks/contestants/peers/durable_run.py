@@ -60,10 +60,9 @@ def produce(context: DurableContext, number: int, _index: int, _all: Any) -> int
         save_and_commit(JOB.database_url, group)
         if JOB.saved(len(group)):
             raise InvocationError("killed between the commit and the checkpoint")
+        if JOB.stopped:
+            raise ExecutionError("the execution fails as a whole")
         return len(group)
-
-    if JOB.stopped:
-        raise ExecutionError("the execution fails as a whole")
 
     context.step(make, name=f"make-{number}", config=StepConfig(retry_strategy=RETRY))
     saved: int = context.step(save, name=f"save-{number}", config=StepConfig(retry_strategy=RETRY))
