@@ -1,4 +1,7 @@
-"""The oracle: checks the invariants I1–I7, I9 and I10 and names the items that break them.
+"""The oracle: checks the invariants I1–I10 and names the items that break them.
+
+Of I8, it checks that no row changes that nobody asked for. Whether an operation of the product fails is seen
+by the test that performs it.
 
 It shares no code with the product: its SQL, its reading of the bucket and its expectations of a task's row
 follow from the design document alone. It keeps earlier snapshots, because "never lost" and "only grow"
@@ -83,6 +86,17 @@ LOOK = _looking_at(_OTHERS)
 LOOK_AT_ONE_OF_MANY = _looking_at({})
 """The statement without the rows of other tasks, for many tasks that change concurrently."""
 
+HAS_CONCEPT_METADATA = text("SELECT to_regclass('concept_metadata') IS NOT NULL")
+
+CONCEPT_METADATA = text("""
+SELECT coalesce(json_agg(t), '[]') FROM concept_metadata t WHERE roadmap_id = :roadmap_id
+""")
+
+OTHER_CONCEPT_METADATA = text("""
+SELECT coalesce(json_agg(CAST(row_to_json(t) AS text)), '[]') FROM concept_metadata t
+WHERE roadmap_id <> :roadmap_id
+""")
+
 Item = tuple[str, str]
 """(concept_id, content type)."""
 
@@ -128,6 +142,9 @@ class Log:
     removed_items: set[Item] = field(default_factory=set)
     """The items of the deleted rows."""
 
+    rewritten: set[str] = field(default_factory=set)
+    """The concepts whose rows the product writes at the same time."""
+
     live: dict[str, int] = field(default_factory=dict)
     """The running executions that have an attempt, with it."""
 
@@ -163,6 +180,9 @@ class TaskSnapshot(NamedTuple):
 
     others: dict[str, list[str]]
     """The rows that do not belong to this task or its roadmap, by table."""
+
+    concept_metadata: list[Row] | None
+    """The product's rows of the roadmap's concepts; `None` if the database has no such table."""
 
     def items(self) -> list[Item]:
         """All items of the roadmap, in framework order."""
@@ -301,9 +321,34 @@ class Oracle:
             for concept_id, node in now.concepts.items():
                 if wrong := _unlike(node, kind, completed.get(concept_id)):
                     yield Broken("I2", f"framework_data says {wrong}", ((concept_id, kind),))
+        yield from self._concept_metadata(now)
         product = self._log.framework or self._loaded
         if _without_ours(now.framework) != _without_ours(product):
             yield Broken("I2", "framework_data lost or gained something that is the product's")
+
+    def _concept_metadata(self, now: TaskSnapshot) -> Iterator[Broken]:
+        if now.concept_metadata is None:
+            return
+        known = {row["concept_id"]: row for row in now.concept_metadata}
+        completed = {kind: now.completed(kind) for kind in TYPES}
+        for concept_id in now.concepts:
+            row = known.get(concept_id)
+            if row is None:
+                yield Broken("I2", "concept_metadata has no row", (concept_id,))
+                continue
+            ids = {
+                kind: rows[concept_id][TABLES[kind][1]] if concept_id in rows else None
+                for kind, rows in completed.items()
+            }
+            wanted: Row = {"overall_status": "completed" if all(ids.values()) else "partial_failed"}
+            for kind, row_id in ids.items():
+                wanted |= {f"{kind}_status": "completed" if row_id else "failed", f"{kind}_id": row_id}
+            times = {f"{kind}_completed_at": ids[kind] is not None for kind in TYPES}
+            times["all_content_completed_at"] = all(ids.values())
+            wrong = {key: row[key] for key, value in wanted.items() if row[key] != value}
+            wrong |= {key: row[key] for key, is_set in times.items() if (row[key] is not None) != is_set}
+            if wrong:
+                yield Broken("I2", f"concept_metadata says {wrong}", (concept_id,))
 
     def _i3(self, now: TaskSnapshot) -> Iterator[Broken]:
         for kind in TYPES:
@@ -335,6 +380,8 @@ class Oracle:
         for (kind, row_id), before in self._seen_rows.items():
             after = completed.get((kind, row_id))
             item = ((before["concept_id"], kind),)
+            if before["concept_id"] in self._log.rewritten:
+                continue
             if after is None:
                 if (kind, row_id) in self._log.removed:
                     self._log.removed.remove((kind, row_id))
@@ -380,7 +427,7 @@ class Oracle:
     def _i6(self, now: TaskSnapshot) -> Iterator[Broken]:
         for table, before in self._others.items():
             if changed := set(before) ^ set(now.others[table]):
-                yield Broken("I6", f"rows of {table} that are another's changed", _sorted(changed))
+                yield Broken("I6", f"rows of {table} that are another's changed (I8)", _sorted(changed))
         if done := [entry for entry in self._log.intrusions if entry[1] != "refused"]:
             yield Broken("I6", "another user was answered", tuple(done))
 
@@ -478,6 +525,11 @@ class Oracle:
         mine = {"task_id": self._task_id, "roadmap_id": self._roadmap_id}
         with self._engine.connect() as connection:
             now = connection.scalar(text(self.statement), mine)
+            concept_metadata = None
+            if connection.scalar(HAS_CONCEPT_METADATA):
+                concept_metadata = connection.scalar(CONCEPT_METADATA, mine)
+                if now["others"]:
+                    now["others"]["concept_metadata"] = connection.scalar(OTHER_CONCEPT_METADATA, mine)
         assert now is not None
         concepts = {node["concept_id"]: node for node in _nodes(now["framework"])}
         rows = {kind: now[kind] for kind in TYPES}
@@ -494,6 +546,7 @@ class Oracle:
             now["events"],
             self.objects(),
             others,
+            concept_metadata,
         )
 
     def objects(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from roadmap_content.storage.keys import manifest_key
 from tests.factories import bundle_of, concept_ids
 from tests.faults.oracle import Broken, InvariantsBroken, Log, Oracle
 from tests.integration.pipeline import Pipeline
+from tests.product.schema import CONCEPT_METADATA
 
 IDS = concept_ids(3)
 BUNDLE = bundle_of(IDS)
@@ -232,3 +233,24 @@ def test_refused_or_removed_content_may_be_generated_again(complete: Watched, ex
     assert complete.broken() == []
     complete.log.generated.append((IDS[0], "quiz"))
     assert {broken.invariant for broken in complete.broken()} == {"I7"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM concept_metadata WHERE concept_id = :id",
+        "UPDATE concept_metadata SET quiz_status = 'pending' WHERE concept_id = :id",
+        "UPDATE concept_metadata SET tutorial_id = 'stale' WHERE concept_id = :id",
+        "UPDATE concept_metadata SET overall_status = 'partial_failed' WHERE concept_id = :id",
+        "UPDATE concept_metadata SET resources_completed_at = NULL WHERE concept_id = :id",
+    ],
+)
+def test_a_wrong_row_of_concept_metadata_is_detected(pipeline: Pipeline, change: str) -> None:
+    with pipeline.engine.begin() as connection:
+        connection.exec_driver_sql(CONCEPT_METADATA)
+    watched = Watched(pipeline, lost=False)
+    assert watched.broken() == []
+
+    pipeline.execute(change, id=IDS[1])
+
+    assert {(broken.invariant, *broken.items) for broken in watched.broken()} == {("I2", IDS[1])}

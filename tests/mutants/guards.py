@@ -17,6 +17,9 @@ _STALLS = "tests/integration/test_stalls.py"
 _SIZES = "tests/integration/test_sizes.py"
 _ONCE = "tests/integration/test_generating_once.py"
 _RECOVERY = "tests/integration/test_recovery.py"
+_OWNERSHIP = "tests/product/test_ownership.py"
+_CANCELLING = "tests/product/test_cancelling.py"
+_SINGLE = "tests/product/test_single_items.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 
 _RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
@@ -393,5 +396,109 @@ MUTANTS = (
         old='if not type(error).__module__.startswith("botocore."):',
         new="if True:",
         tests=("tests/unit/test_command_errors.py::test_an_error_is_one_line_and_a_code",),
+    ),
+    Mutant(
+        "what is the product's",
+        "a sweep checks finished tasks that were never claimed: a single-concept retry, a deleted roadmap's",
+        f"{_LAYER}/tasks/checks.py",
+        old="'failed', 'cancelled') AND t.attempt > 0\n",
+        new="'failed', 'cancelled')\n",
+        tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_even_select_a_task_of_the_product",),
+    ),
+    Mutant(
+        "what is the product's",
+        "a sweep records the end of tasks that the product works on: one in curriculum_design",
+        f"{_LAYER}/tasks/task.py",
+        old="AND attempt > 0 AND updated_at NOT BETWEEN",
+        new="AND updated_at NOT BETWEEN",
+        tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_even_select_a_task_of_the_product",),
+    ),
+    Mutant(
+        "what is the product's",
+        "a sweep repairs a task of ours whose roadmap its user has deleted",
+        f"{_LAYER}/tasks/checks.py",
+        old="r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL",
+        new="false",
+        tests=(f"{_OWNERSHIP}::test_a_sweep_changes_nothing_of_what_the_product_does_with_a_task_of_ours",),
+    ),
+    Mutant(
+        "what is the product's",
+        "a retry starts beside the product's workers",
+        f"{_LAYER}/tasks/ownership.py",
+        old="if is_at_work_elsewhere(task, work) and not take_over:",
+        new="if is_at_work_elsewhere(task, work) and task.attempt < 0:",
+        tests=(f"{_OWNERSHIP}::test_what_is_the_product_s_to_do_is_refused_and_stays",),
+    ),
+    Mutant(
+        "what is the product's",
+        "a retry starts for a task that waits for a person, or has no roadmap yet",
+        f"{_LAYER}/tasks/ownership.py",
+        old="if not reached_content(task):",
+        new="if not reached_content(task) and task.attempt < 0:",
+        tests=(f"{_OWNERSHIP}::test_what_is_the_product_s_to_do_is_refused_and_stays",),
+    ),
+    Mutant(
+        "a cancellation",
+        "items are generated for a task that is cancelled",
+        f"{_LAYER}/steps/generate.py",
+        old="        self._require_not_cancelled()\n",
+        new="",
+        tests=(f"{_CANCELLING}::test_what_is_cancelled_during_a_run_starts_no_further_item",),
+    ),
+    Mutant(
+        "a cancellation",
+        "items are saved for a task that is cancelled",
+        f"{_LAYER}/steps/save.py",
+        old="elif ready and (reason := why_stopped(connection, self._plan.task_id)):",
+        new="elif ready and (reason := None):",
+        tests=(f"{_CANCELLING}::test_what_is_cancelled_during_a_run_starts_no_further_item",),
+    ),
+    Mutant(
+        "a cancellation",
+        "the canceller's message is lost",
+        f"{_LAYER}/tasks/task.py",
+        old="error_message = CASE status WHEN 'cancelled' THEN error_message ELSE :error_message END",
+        new="error_message = :error_message",
+        tests=(f"{_CANCELLING}::test_what_is_cancelled_during_a_run_starts_no_further_item",),
+    ),
+    Mutant(
+        "a cancellation",
+        "a run that was started before the cancellation claims the task after it",
+        f"{_LAYER}/steps/plan.py",
+        old="if is_cancelled_since(task, request.execution):",
+        new="if is_cancelled_since(task, request.execution) and task.attempt < 0:",
+        tests=(f"{_CANCELLING}::test_what_is_cancelled_before_its_first_step_is_not_started",),
+    ),
+    Mutant(
+        "the product's projection",
+        "concept_metadata stays as it is after a heal",
+        f"{_LAYER}/steps/finalize.py",
+        old="    if project and _project_concept_metadata(",
+        new="    if project and not project and _project_concept_metadata(",
+        tests=("tests/product/test_healing.py::test_one_post_heals_the_report_s_state",),
+    ),
+    Mutant(
+        "the replacement of saved items",
+        "a quiz that the product wrote meanwhile is replaced, too",
+        f"{_LAYER}/content/quiz.py",
+        old="mine.quiz_id IS NOT NULL AND mine.quiz_id IS DISTINCT FROM i.replaces",
+        new="mine.quiz_id IS NOT NULL AND i.replaces IS NULL",
+        tests=(f"{_SINGLE}::test_a_row_that_the_product_writes_meanwhile_is_kept",),
+    ),
+    Mutant(
+        "the replacement of saved items",
+        "what an item was saved from is taken for its replacement",
+        f"{_LAYER}/storage/staging.py",
+        old="        if replaced_id is None:\n",
+        new="        if replaced_id is None or replaced_id:\n",
+        tests=(f"{_SINGLE}::test_a_tutorial_that_is_made_again_gets_its_next_version",),
+    ),
+    Mutant(
+        "the replacement of saved items",
+        "an attempt for one item counts the missing items of others",
+        f"{_LAYER}/steps/finalize.py",
+        old="count_by_type([*filter(scope.includes, missing), *not_replaced])",
+        new="count_by_type([*missing, *not_replaced])",
+        tests=(f"{_SINGLE}::test_a_narrowed_retry_makes_its_part_and_keeps_the_reasons_of_the_others",),
     ),
 )

@@ -1,13 +1,17 @@
 """Cancelling: obeyed within one item's time, left as its author wrote it, and taken back by a retry."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from migrations import use_time_zone
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.aws.executions import ExecutionState
 from roadmap_content.contracts import Execution, RunInput
 from roadmap_content.errors import NotCancellableError, TaskCancelledError, TaskNotFoundError
 from roadmap_content.generation.generator import Generator
 from roadmap_content.items import ContentType
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from tests.factories import USER
 from tests.integration.pipeline import Pipeline, RecordedExecutions
@@ -154,3 +158,41 @@ class DeletedMeanwhile:
     def generate(self, *arguments: object) -> object:
         self._product.execute("UPDATE roadmap_metadata SET deleted_at = coalesce(deleted_at, now())")
         return self._generator.generate(*arguments)  # type: ignore[arg-type]
+
+
+def in_beijing_time(product: Product) -> None:
+    """Read the product's timestamps as it writes them."""
+    with product.engine.begin() as connection:
+        use_time_zone(connection, "Asia/Shanghai")
+
+
+def test_what_is_cancelled_before_its_first_step_is_not_started(pipeline: Pipeline, adopted: Product) -> None:
+    """A run that claims its attempt itself was started before the user cancelled."""
+    in_beijing_time(adopted)
+    adopted.roadmap("r-1", CONCEPTS[:2])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    given = RunInput(task_id="t-1")
+    started = Execution(arn="arn:by-hand", start_time=datetime.now(UTC) - timedelta(minutes=1))
+    cancel(adopted)
+    before = adopted.everything()
+
+    with pytest.raises(TaskCancelledError):
+        plan_batches(PlanRequest(input=given, execution=started), pipeline.services, deadline())
+    finalize_task(FinalizeRequest(input=given, execution=started), pipeline.services, deadline())
+
+    assert adopted.everything() == before
+    redriven = started.model_copy(update={"redrive_count": 1})
+    plan_batches(PlanRequest(input=given, execution=redriven), pipeline.services, deadline())
+    assert state_of(adopted)[0] == "processing"
+
+
+def test_a_cancelled_task_is_started_by_hand(pipeline: Pipeline, adopted: Product) -> None:
+    in_beijing_time(adopted)
+    adopted.roadmap("r-1", CONCEPTS[:2])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    cancel(adopted)
+    started = Execution(arn="arn:by-hand", start_time=datetime.now(UTC) + timedelta(minutes=1))
+
+    plan_batches(PlanRequest(input=RunInput(task_id="t-1"), execution=started), pipeline.services, deadline())
+
+    assert state_of(adopted)[0] == "processing"

@@ -6,22 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import make_url
 from typer.testing import CliRunner, Result
 
 from local_stack.errors import RefusedError
 from local_stack.postgres_server import NoDatabaseError
 from local_stack.stack import LocalStack
-from roadmap_command.load import load_bundle
 from roadmap_command.main import app
-from roadmap_command.runs import follow_run, start_run
 from roadmap_command.target import Target
-from roadmap_content.bundle import read_bundle
-from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.storage.keys import tutorial_key
-from tests.factories import bundle_of
 from tests.product.product import Product
-from tests.product.test_healing import CONCEPTS, report_s_state, require_concept_metadata_complete
+from tests.product.test_healing import report_s_state, require_concept_metadata_complete
 
 
 @pytest.fixture
@@ -103,41 +97,6 @@ def test_a_team_tries_it_on_a_copy_of_its_own_data(product: Product) -> None:
     assert is_adopted(product)
     for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
         assert set(before[table]) < set(product.everything()[table])
-
-
-def test_the_content_bucket_can_be_the_product_s_own(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-    parameters = {"ContentBucketName": "products-own"}
-    with LocalStack.start(directory, parameters=parameters, wait_scale=0.01, fsync=False) as stack:
-        s3 = stack.client("s3")
-        assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["artifacts"]
-        s3.create_bucket(Bucket="products-own")
-        rules = [
-            {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
-        ]
-        s3.put_bucket_lifecycle_configuration(Bucket="products-own", LifecycleConfiguration={"Rules": rules})
-        paid = tutorial_key("r-1", CONCEPTS[0], 1)
-        s3.put_object(Bucket="products-own", Key=paid, Body=b"# Paid\n\nFor.")
-        target = Target.local(stack)
-        bundle = read_bundle(bundle_of(CONCEPTS) | {"content": []})
-        load_bundle(bundle, target.engine, target.bucket, Deadline.after(60))
-        arn = start_run(target.stepfunctions, target.state_machine_arn, "t-1")
-
-        assert follow_run(target.stepfunctions, arn, lambda: None) == "SUCCEEDED"
-
-        with target.engine.connect() as connection:
-            texts = connection.execute(
-                text("SELECT content_url, title FROM tutorial_metadata ORDER BY content_url")
-            ).all()
-        target.engine.dispose()
-        assert (paid, "Paid") in texts
-        assert sorted(url for url, _ in texts) == sorted(tutorial_key("r-1", each, 1) for each in CONCEPTS)
-        for url, _ in texts:
-            s3.head_object(Bucket="products-own", Key=url)
-        kept = s3.get_bucket_lifecycle_configuration(Bucket="products-own")["Rules"]
-        assert [rule["ID"] for rule in kept] == ["theirs"]
 
 
 @pytest.mark.usefixtures("stack_commands")

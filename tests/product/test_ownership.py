@@ -1,5 +1,7 @@
 """What the product owns is changed only when somebody asks for that task: the table of what was seen."""
 
+from datetime import timedelta
+
 import pytest
 
 from roadmap_content.contracts import Execution, RunInput
@@ -11,6 +13,8 @@ from roadmap_content.errors import (
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.plan import PlanRequest, plan_batches
+from roadmap_content.tasks.checks import due_tasks
+from roadmap_content.tasks.task import processing_tasks
 from tests.integration.pipeline import Pipeline
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep
@@ -53,6 +57,13 @@ def test_a_sweep_changes_no_row_of_the_product(pipeline: Pipeline, adopted: Prod
     sweep(pipeline.services)
 
     assert adopted.everything() == before
+
+
+def test_a_sweep_does_not_even_select_a_task_of_the_product(pipeline: Pipeline, adopted: Product) -> None:
+    rows_of_every_kind(adopted)
+    with pipeline.engine.connect() as connection:
+        assert processing_tasks(connection, timedelta(0), (), 100) == []
+        assert due_tasks(connection, timedelta(0), (), 100) == []
 
 
 def test_a_sweep_changes_nothing_of_what_the_product_does_with_a_task_of_ours(

@@ -27,6 +27,10 @@ def test_the_tests_of_each_mutant_exist(test: str) -> None:
 
 def test_every_required_guard_has_a_mutant() -> None:
     assert {mutant.guard for mutant in MUTANTS} == {
+        "what is the product's",
+        "a cancellation",
+        "the product's projection",
+        "the replacement of saved items",
         "the attempt fence",
         "the per-roadmap lock",
         "the lock of the projection",

@@ -59,6 +59,10 @@ class Fault(StrEnum):
     TIMED_OUT = "execution timed out"
     REDRIVEN = "redriven beside a retry"
     RESTORED = "database restored"
+    CANCELLED = "the product cancels the task"
+    DELETED = "the product deletes the roadmap"
+    RIVAL_ROWS = "the product saves a concept"
+    RIVAL_STATUS = "the product finishes the task"
 
 
 class Cell(NamedTuple):

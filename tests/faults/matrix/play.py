@@ -306,7 +306,7 @@ class Play:
 
     def forget(self) -> None:
         """Remove the task and its rows, so that it does not slow down the next cell."""
-        for table in (*(table for table, _ in TABLES.values()), "roadmap_metadata"):
+        for table in (*(table for table, _ in TABLES.values()), "concept_metadata", "roadmap_metadata"):
             self.execute(f"DELETE FROM {table} WHERE roadmap_id = :id", id=self.roadmap_id)
         for table in ("roadmap_tasks", "content_failures"):
             self.execute(f"DELETE FROM {table} WHERE task_id = :id", id=self.task_id)

@@ -25,6 +25,7 @@ from roadmap_command.target import Target
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.matrix.declaration import Step
 from tests.faults.matrix.http_proxy import HttpProxy
+from tests.product.schema import CONCEPT_METADATA
 from tests.published_machine import PublishedMachine
 
 LIMITS = {"lock_timeout": "400ms", "statement_timeout": "800ms"}
@@ -69,6 +70,8 @@ class Rig:
         resources.callback(self.target.engine.dispose)
         port = make_url(stack.database_url).port
         assert port is not None
+        with self.administering() as connection:  # so that every cell has the product's projection, too
+            connection.exec_driver_sql(CONCEPT_METADATA)
         self.lines = {step: Line(step, stack, port, resources) for step in FUNCTIONS}
         self.lines[Step.START] = self.lines[Step.RETRY]
         for step in FUNCTIONS:

@@ -86,6 +86,22 @@ class Gather(Played):
             raise self._error
 
 
+class AtFirstStatement(Played):
+    """Calls a function before the first statement of the step comes through, once."""
+
+    def __init__(self, proxy: DatabaseProxy, call: Callable[[], object]) -> None:
+        super().__init__(proxy)
+        self._call = call
+        self._lock = threading.Lock()
+
+    def on_statement(self, session: Session) -> None:
+        """Call it; other sessions wait for its end."""
+        with self._lock:
+            if not self.struck.is_set():
+                self._call()
+                self.struck.set()
+
+
 class Count(Played):
     """Injects nothing, and counts the COMMITs that are done."""
 

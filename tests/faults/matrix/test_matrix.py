@@ -10,8 +10,9 @@ from roadmap_command.load import load_bundle
 from roadmap_content.bundle import read_bundle
 from roadmap_content.runtime.deadline import Deadline
 from tests.factories import bundle_of
-from tests.faults.matrix.declaration import CELLS, IMPOSSIBLE, RUN, Cell
+from tests.faults.matrix.declaration import CELLS, IMPOSSIBLE, RUN, Cell, Step
 from tests.faults.matrix.injectors import INJECTORS
+from tests.faults.matrix.interferences import INTERFERENCES
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.rig import Rig
 
@@ -50,6 +51,10 @@ def test_cell(rig: Rig, cell: Cell, record_property: Callable[[str, object], Non
         play.forget()
     assert result.healed == result.failed
     record_property("fault_cell", json.dumps(asdict(result)))
+
+
+def test_the_product_interferes_with_every_step() -> None:
+    assert {(fault, step) for fault in INTERFERENCES for step in Step} <= INJECTORS.keys()
 
 
 def test_every_cell_is_run_or_states_why_not() -> None:

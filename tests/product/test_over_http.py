@@ -1,0 +1,197 @@
+"""The deployed stack beside the product, over real HTTP: its bucket, its tokens, its pages, cancelling."""
+
+import json
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import jwt
+import pytest
+from sqlalchemy import text
+
+from local_stack.processes import becomes_true
+from local_stack.stack import LocalStack
+from roadmap_command.load import load_bundle
+from roadmap_command.runs import follow_run, start_run
+from roadmap_command.target import Target
+from roadmap_content.bundle import read_bundle
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.storage.keys import tutorial_key
+from tests.factories import USER, bundle_of, concept_ids
+
+BUCKET, PAGE = "products-own", "https://learn.example"
+THEIR_RULE = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
+PARAMETERS = {
+    "ContentBucketName": BUCKET,
+    "CorsOrigins": PAGE,
+    "JwtIssuer": "none",
+    "JwtAudience": "api,learning-app",
+}
+
+
+class Reply(NamedTuple):
+    """An HTTP response. The names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[LocalStack]:
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-beside-") as directory,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.delenv("DATABASE_URL", raising=False)
+        with LocalStack.start(Path(directory), parameters=PARAMETERS, wait_scale=0.01, fsync=False) as stack:
+            s3 = stack.client("s3")
+            assert [bucket["Name"] for bucket in s3.list_buckets()["Buckets"]] == ["artifacts"]
+            s3.create_bucket(Bucket=BUCKET)
+            s3.put_bucket_lifecycle_configuration(
+                Bucket=BUCKET, LifecycleConfiguration={"Rules": [THEIR_RULE]}
+            )
+            yield stack
+
+
+@pytest.fixture(scope="module")
+def target(stack: LocalStack) -> Iterator[Target]:
+    target = Target.local(stack)
+    yield target
+    target.engine.dispose()
+
+
+def load(target: Target, name: str, concepts: int) -> list[str]:
+    """A task whose content is not generated yet; return the concept ids."""
+    ids = concept_ids(concepts, f"r-{name}")
+    bundle = bundle_of(ids, roadmap_id=f"r-{name}", task_id=f"t-{name}") | {"content": []}
+    load_bundle(read_bundle(bundle), target.engine, target.bucket, Deadline.after(60))
+    return ids
+
+
+def their_token(stack: LocalStack, **claims: Any) -> str:
+    """A token of the product: a shared secret, a list of audiences, no issuer."""
+    now = int(time.time())
+    own = {"sub": USER, "aud": ["learning-app"], "exp": now + 600}
+    return jwt.encode(own | claims, stack.token_secret, algorithm="HS256")
+
+
+def send(
+    stack: LocalStack, method: str, path: str, *, token: str | None, origin: str | None = PAGE, **query: str
+) -> Reply:
+    """A request as the product's front end sends it."""
+    request = urllib.request.Request(f"{stack.api_url}{path}?{urlencode(query)}", method=method)
+    if origin is not None:
+        request.add_header("Origin", origin)
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            status, headers, body = response.status, response.headers, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, headers, body = error.code, error.headers, error.read()
+    found = {name.lower(): value for name, value in headers.items()}
+    return Reply(status, found, json.loads(body) if body else None)
+
+
+def test_the_content_bucket_is_the_product_s_own(stack: LocalStack, target: Target) -> None:
+    ids = load(target, "bucket", 3)
+    s3 = stack.client("s3")
+    paid = tutorial_key("r-bucket", ids[0], 1)
+    s3.put_object(Bucket=BUCKET, Key=paid, Body=b"# Paid\n\nFor.")
+
+    arn = start_run(target.stepfunctions, target.state_machine_arn, "t-bucket")
+    assert follow_run(target.stepfunctions, arn, lambda: None) == "SUCCEEDED"
+
+    with target.engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT content_url, title FROM tutorial_metadata WHERE roadmap_id = 'r-bucket'")
+        ).all()
+    titles = {row.content_url: row.title for row in rows}
+    assert titles[paid] == "Paid"
+    assert sorted(titles) == sorted(tutorial_key("r-bucket", each, 1) for each in ids)
+    for url in titles:
+        s3.head_object(Bucket=BUCKET, Key=url)
+    (rule,) = s3.get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
+    assert rule["ID"] == "theirs"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/tasks/t-cors", "/api/v1/tasks/t-cors/retry", "/api/v1/tasks", "/api/v1/recoveries"]
+)
+def test_a_browser_asks_before_it_calls_from_the_product_s_pages(stack: LocalStack, path: str) -> None:
+    allowed = send(stack, "OPTIONS", path, token=None)
+
+    assert allowed.status == 204
+    assert allowed.headers["access-control-allow-origin"] == PAGE
+    assert "POST" in allowed.headers["access-control-allow-methods"]
+    assert "authorization" in allowed.headers["access-control-allow-headers"].lower()
+    other = send(stack, "OPTIONS", path, token=None, origin="https://evil.example")
+    assert "access-control-allow-origin" not in other.headers
+
+
+def test_the_product_s_pages_read_answers_and_errors(stack: LocalStack, target: Target) -> None:
+    load(target, "cors", 1)
+    token = their_token(stack)
+
+    found = send(stack, "GET", "/api/v1/tasks/t-cors", token=token, user_id=USER)
+    assert (found.status, found.body["title"]) == (200, "A roadmap")
+    assert found.body["created_at"].endswith("Z")
+    missing = send(
+        stack, "POST", "/api/v1/tasks/none/retry", token=token, user_id=USER, force_checkpoint="false"
+    )
+    assert (missing.status, missing.body["detail"]) == (404, missing.body["message"])
+    for answer in (found, missing):
+        assert answer.headers["access-control-allow-origin"] == PAGE
+        assert "origin" in answer.headers["vary"].lower()
+    silent = send(
+        stack, "GET", "/api/v1/tasks/t-cors", token=token, origin="https://evil.example", user_id=USER
+    )
+    assert "access-control-allow-origin" not in silent.headers
+
+
+@pytest.mark.parametrize("claims", [{"aud": ["another"]}, {"exp": 1}])
+def test_a_token_for_another_audience_or_of_the_past_is_refused(
+    stack: LocalStack, claims: dict[str, Any]
+) -> None:
+    refused = send(stack, "GET", "/api/v1/tasks", token=their_token(stack, **claims), user_id=USER)
+    assert refused.status in (401, 403)
+
+
+def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Target) -> None:
+    load(target, "cancel", 150)
+    token, path = their_token(stack), "/api/v1/tasks/t-cancel"
+    started = send(stack, "POST", f"{path}/retry", token=token, user_id=USER)
+    assert started.status == 202
+
+    cancelled = send(stack, "POST", f"{path}/cancel", token=token, user_id=USER, reason="too long")
+
+    assert cancelled.status == 200
+    assert cancelled.body["stopped_execution"] == started.body["execution_arn"]
+
+    def status_of_execution() -> str:
+        described = target.stepfunctions.describe_execution(executionArn=started.body["execution_arn"])
+        return str(described["status"])
+
+    assert becomes_true(lambda: status_of_execution() == "ABORTED", 60)
+
+    def is_recorded() -> bool:
+        newest = send(stack, "GET", f"{path}/attempts", token=token, user_id=USER).body["items"][0]
+        return bool(newest["outcome"] == "cancelled")
+
+    assert becomes_true(is_recorded, 60), "the attempt's end is not recorded"
+    task = send(stack, "GET", path, token=token, user_id=USER).body
+    assert (task["status"], task["error_message"]) == ("cancelled", f"Cancelled by user:{USER}: too long")
+    assert (task["actions"]["retry"], task["actions"]["cancel"]) == (True, False)
+    assert sum(progress["missing"] for progress in task["progress"].values()) > 0
+
+    again = send(stack, "POST", f"{path}/retry", token=token, user_id=USER)
+    assert again.status == 202
+    assert follow_run(target.stepfunctions, again.body["execution_arn"], lambda: None) == "SUCCEEDED"
+    assert send(stack, "GET", path, token=token, user_id=USER).body["status"] == "completed"
