@@ -93,10 +93,14 @@ PRICES: Mapping[str, Price] = {
         compared="others' pages",
     ),
     "proxy_hour": Price(0.015, "ACU-hour behind RDS Proxy", "aws.amazon.com/rds/proxy/pricing", "2025"),
+    "endpoint_hour": Price(
+        0.01, "interface endpoint, zone and hour", "aws.amazon.com/privatelink/pricing", "2025"
+    ),
     "secret": Price(0.40, "secret and month", "aws.amazon.com/secrets-manager/pricing", "2025"),
 }
 
 HOURS_OF_A_MONTH = 730
+ZONES = 2
 LEAST_ACU, PROXY_LEAST_ACU = 0.5, 8
 """Of an instance at rest; and RDS Proxy charges for 8 ACU at least."""
 
@@ -319,7 +323,17 @@ def at_rest(template: Template) -> Mapping[str, float]:
         "a database that is made, idle: two instances, proxy, secret": HOURS_OF_A_MONTH
         * (2 * LEAST_ACU * PRICES["acu_hour"].dollars + PROXY_LEAST_ACU * PRICES["proxy_hour"].dollars)
         + PRICES["secret"].dollars,
+        f"its {_interface_endpoints()} endpoints in {ZONES} zones": HOURS_OF_A_MONTH
+        * ZONES
+        * _interface_endpoints()
+        * PRICES["endpoint_hour"].dollars,
     }
+
+
+def _interface_endpoints() -> int:
+    """The endpoints of the database's stack that are charged by the hour."""
+    resources = read_template(REPOSITORY / "database/template.yaml")["Resources"].values()
+    return sum(each.get("Properties", {}).get("VpcEndpointType") == "Interface" for each in resources)
 
 
 if __name__ == "__main__":
