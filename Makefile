@@ -25,8 +25,8 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: $(INSTALLED) ## Run a roadmap through the whole system, with three real faults, and heal it (KEEP=1: and keep the stack).
-	@$(RUN)/roadmap demo $(if $(KEEP),--keep)
+demo: $(INSTALLED) ## Run a roadmap through the whole system, with three real faults, and heal it (KEEP=1: keep the stack; FRESH=1: in place of an older one).
+	@$(RUN)/roadmap demo $(if $(KEEP),--keep) $(if $(FRESH),--fresh)
 
 test: $(INSTALLED) ## Run the tests: unit, integration on PostgreSQL, workflow on the local cloud; print the coverage.
 	$(RUN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
-from local_stack.postgres_server import given_or_embedded
+from local_stack.given_database import given_or_embedded
 from migrations import migrate
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.settings import Settings

@@ -15,7 +15,8 @@ from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, make_url
 
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
-from local_stack.postgres_server import Server, create_database, drop_database, given_or_embedded
+from local_stack.given_database import given_or_embedded
+from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
 from migrations.grants import grant_access
 

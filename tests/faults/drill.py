@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url, text
 
-from local_stack.postgres_server import given_or_embedded
+from local_stack.given_database import given_or_embedded
 from migrations import migrate
 from roadmap_command.load import load_bundle
 from roadmap_content.aws.executions import Executions, ExecutionState

@@ -106,12 +106,16 @@ def test_unusual_ids_are_accepted(pipeline: Pipeline, odd: str) -> None:
     assert pipeline.concepts()[odd]["content_status"] == "completed"
 
 
-def test_items_that_are_not_staged_are_generated(pipeline: Pipeline) -> None:
+def test_items_that_are_not_staged_are_generated_and_counted(pipeline: Pipeline) -> None:
     bundle = bundle_of(IDS)
     bundle["content"] = bundle["content"][:10]
     del bundle["content"][0]["quiz"]
     pipeline.load(bundle)
     assert pipeline.run().status == "completed"
+    generated = {"tutorial": 14, "resources": 14, "quiz": 15}
+    assert pipeline.task()["execution_summary"]["generated"] == generated
+    progress = pipeline.status().progress
+    assert {str(name): each.generated for name, each in progress.items()} == generated
     (row,) = pipeline.rows("SELECT questions FROM quiz_metadata WHERE concept_id = :id", id=IDS[0])
     assert len(row["questions"]) == 5
 

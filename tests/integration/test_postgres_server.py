@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError
 
 from local_stack import postgres_server as postgres
 from local_stack import processes
-from local_stack.postgres_server import PostgresServer, Server, ServerError, given_or_embedded
+from local_stack.given_database import drop_kept_databases, given_or_embedded, kept_database
+from local_stack.postgres_server import PostgresServer, Server, ServerError
 
 START = """
 import signal, sys
@@ -301,6 +302,31 @@ def test_on_a_given_server_a_database_is_created_and_dropped(
 
     assert scalars(server.url, databases) == before
     assert not (data_dir / "unused").exists()
+
+
+def test_a_kept_database_is_found_again_until_it_is_dropped(server: PostgresServer, tmp_path: Path) -> None:
+    names = tmp_path / "databases.json"
+    databases = "SELECT datname FROM pg_database ORDER BY datname"
+    before = scalars(server.url, databases)
+    with kept_database(names, server.url) as kept:
+        execute(kept.url, "CREATE TABLE ours ()")
+    with kept_database(names, server.url) as again:
+        assert scalars(again.url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'") == ["ours"]
+    assert len(scalars(server.url, databases)) == len(before) + 1
+
+    drop_kept_databases(names)
+    assert scalars(server.url, databases) == before
+    drop_kept_databases(names)  # nothing is left to drop
+
+
+def test_a_kept_database_on_a_server_that_is_gone_is_named(server: PostgresServer, tmp_path: Path) -> None:
+    names = tmp_path / "databases.json"
+    with kept_database(names, server.url) as kept:
+        pass
+    server.stop()
+    with pytest.raises(ServerError, match=f"{kept.name} of .* was not dropped; to leave it there, delete"):
+        drop_kept_databases(names)
+    assert names.exists()
 
 
 def test_without_a_given_server_one_is_started(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

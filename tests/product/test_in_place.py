@@ -10,7 +10,7 @@ from sqlalchemy import make_url
 from typer.testing import CliRunner, Result
 
 from local_stack.errors import RefusedError
-from local_stack.postgres_server import NoDatabaseError
+from local_stack.given_database import NoDatabaseError
 from local_stack.stack import LocalStack
 from roadmap_command.main import app
 from roadmap_command.target import Target

@@ -16,6 +16,7 @@ from roadmap_content.content.tutorial import TutorialDraft
 from roadmap_content.documents import Document, unstorable
 from roadmap_content.errors import MissingSettingError
 from roadmap_content.generation.generator import generator_named
+from roadmap_content.generation.learner import Learner
 from roadmap_content.generation.prose.chinese import CHINESE
 from roadmap_content.generation.prose.english import ENGLISH
 from roadmap_content.generation.prose.prose import Prose
@@ -115,7 +116,8 @@ def folded(texts: tuple[str, ...] | list[str]) -> set[str]:
 
 
 def prose_of(concept: Concept) -> Prose:
-    return CHINESE if re.search("[\u4e00-\u9fff]", concept.name + concept.description) else ENGLISH
+    texts = concept.name + concept.description + concept.module + concept.stage
+    return CHINESE if re.search("[\u4e00-\u9fff]", texts) else ENGLISH
 
 
 def staged(concept: Concept, content_type: ContentType) -> Document:
@@ -305,6 +307,24 @@ def test_a_chinese_concept_gets_chinese_content() -> None:
 
 def test_a_chinese_description_alone_selects_chinese() -> None:
     assert "## 导言" in tutorial(RETRIES._replace(description="重试会重复可能恢复的操作。")).markdown
+
+
+@pytest.mark.parametrize(
+    ("concept", "requested", "language"),
+    [
+        (Concept("c-1", "Docker", stage="入门"), "", "zh"),
+        (Concept("c-1", "Docker", module="Containers"), "", "en"),
+        (RETRIES, "zh-CN", "zh"),
+        (SENSORS, "en", "en"),
+        (SENSORS, "ar", "en"),
+    ],
+)
+def test_the_language_is_the_requested_one_or_the_roadmaps(
+    concept: Concept, requested: str, language: str
+) -> None:
+    draft = GENERATOR.generate(concept, ContentType.RESOURCES, Learner(requested))
+    assert isinstance(draft, ResourcesDraft)
+    assert {resource.language for resource in draft.resources} == {language}
 
 
 def test_characters_that_cannot_be_stored_are_replaced_and_surrogate_pairs_joined() -> None:

@@ -57,7 +57,8 @@ def test_a_complete_outcome_has_no_failed_concepts_and_no_message() -> None:
 def test_the_summary_adds_up_per_content_type() -> None:
     summary = compute_outcome(
         FRAMEWORK, ALL | {ContentType.QUIZ: frozenset(IDS[:1])}, FAILURES
-    ).execution_summary(4, 1.23456)
+    ).execution_summary(4, 1.23456, dict.fromkeys(ContentType, 0) | {ContentType.QUIZ: 1})
     assert summary["quiz"] == {"total": 3, "completed": 1, "failed": 2}
     assert summary["tutorial"] == {"total": 3, "completed": 3, "failed": 0}
     assert (summary["attempt"], summary["duration_seconds"]) == (4, 1.235)
+    assert summary["generated"] == {"tutorial": 0, "resources": 0, "quiz": 1}

@@ -46,10 +46,19 @@ def test_what_is_invalid_and_what_is_not_staged_is_said_before_a_run(
     ran = roadmap("run", machine.task_id)
     assert ran.exit_code == 1
     assert (
-        "1 of 6 missing items are not staged: they will be generated (offline, in English or Chinese)."
+        "1 of 6 missing items is not staged: it will be generated (offline, in English or Chinese)."
         in ran.stderr
     )
     assert "total_questions is 99" in ran.stdout  # in one line, because it is piped
+    assert [line.split()[1:9:2] for line in ran.stdout.splitlines() if "│ resources" in line] == [
+        ["resources", "2", "2", "0"]
+    ]
+    shown = json.loads(roadmap("status", machine.task_id, "--json").stdout)
+    assert {name: each["generated"] for name, each in shown["progress"].items()} == {
+        "tutorial": 0,
+        "resources": 1,
+        "quiz": 0,
+    }
 
     again = roadmap("load", "-", "--json", stdin=json.dumps(bundle))
     assert json.loads(again.stdout)["saved_already"] == 4

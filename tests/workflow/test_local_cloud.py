@@ -18,6 +18,7 @@ from local_stack.deploy import StackFailedError, create_stack, upload_template
 from local_stack.environments import environment_python
 from local_stack.errors import NoStackError
 from local_stack.layers import build_layers
+from local_stack.postgres_server import Server
 from local_stack.processes import HOST, becomes_true, has_ended
 from local_stack.stack import LocalStack, StackRunningError
 from tests.workflow.probing import Probe
@@ -193,7 +194,18 @@ def count_roadmaps(stack: LocalStack) -> int:
         return int(connection.scalar(text("SELECT count(*) FROM roadmap_metadata")) or 0)
 
 
-@pytest.mark.skipif("DATABASE_URL" in os.environ, reason="down drops a database in a given server")
+@pytest.fixture(params=["embedded", "given"])
+def database(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, database_server: Server
+) -> None:
+    """The stack's own server, or the tests' server as that of `DATABASE_URL`."""
+    if request.param == "embedded":
+        monkeypatch.delenv("DATABASE_URL", raising=False)
+    else:
+        monkeypatch.setenv("DATABASE_URL", database_server.url)
+
+
+@pytest.mark.usefixtures("database")
 def test_data_survives_until_a_fresh_start(directory: Path) -> None:
     key = f"staged/{'x' * 300}/a.json"
     try:
@@ -208,12 +220,14 @@ def test_data_survives_until_a_fresh_start(directory: Path) -> None:
         assert (kept["Body"].read(), kept["Metadata"]) == (b"content", {"a": "b"})
         assert count_roadmaps(stack) == 1
         LocalStack.down(directory)
+        assert LocalStack.has_data(directory)
 
         stack = LocalStack.up(directory, fresh=True)
         assert "Contents" not in stack.client("s3").list_objects_v2(Bucket=stack.bucket)
         assert count_roadmaps(stack) == 0
     finally:
         LocalStack.down(directory, forget=True)
+    assert not LocalStack.has_data(directory)
 
 
 def test_another_process_with_the_recorded_id_is_not_taken_for_the_cloud(tmp_path: Path) -> None:

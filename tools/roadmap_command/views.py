@@ -17,10 +17,12 @@ _MOST_REASONS = 20
 
 def outcome(status: TaskStatus) -> Group:
     """The outcome of a task: counts per content type, and why items are missing."""
-    table = Table("content", *(Column(name, justify="right") for name in ("total", "saved", "missing")))
+    table = Table(
+        "content", *(Column(name, justify="right") for name in ("total", "saved", "missing", "generated"))
+    )
     for content_type, progress in status.progress.items():
         style = "yellow" if progress.missing else ""
-        counts = (progress.total, progress.saved, progress.missing)
+        counts = (progress.total, progress.saved, progress.missing, progress.generated)
         table.add_row(content_type, *map(str, counts), style=style)
     parts: list[Table | Text] = [_headline(status), table]
     if status.error_message:

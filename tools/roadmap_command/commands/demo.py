@@ -17,8 +17,11 @@ def demo(
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the stack at the end, and print a link to its console.")
     ] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="With --keep: delete the data of the last local stack first.")
+    ] = False,
 ) -> None:
     """Run a roadmap through a stack of its own, with three real faults, and heal it."""
     from roadmap_command.demo import run_demo
 
-    run_demo(bundle, keep=keep)
+    run_demo(bundle, keep=keep, fresh=fresh)

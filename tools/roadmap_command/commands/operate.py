@@ -137,11 +137,13 @@ def attempts(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> Non
     if as_json:
         print_json({"items": rows})
         return
-    table = Table("attempt", "actor", "cause", "outcome", "planned", "saved", "failed", "tokens", "reason")
+    table = Table(
+        "attempt", "actor", "cause", "outcome", "planned", "saved", "failed", "generated", "tokens", "reason"
+    )
     for row in rows:
         counts = [
             "" if row[name] is None else str(sum(row[name].values()))
-            for name in ("planned", "saved", "failed")
+            for name in ("planned", "saved", "failed", "generated")
         ]
         table.add_row(
             str(row["attempt"]),

@@ -26,13 +26,19 @@ def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
         )
     missing, not_staged = _planned_work(target, task_id)
     if not_staged:
-        errors.print(
-            f"{not_staged} of {missing} missing items are not staged: they will be generated"
-            f" ({'offline, in English or Chinese' if stack is None else 'by the model'}).",
-            soft_wrap=True,
-        )
+        errors.print(announcement(missing, not_staged, local=stack is None), soft_wrap=True)
     arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
     finish(target, task_id, arn, as_json=as_json)
+
+
+def announcement(missing: int, not_staged: int, *, local: bool) -> str:
+    """One sentence about the items that a run will generate."""
+    verb, pronoun = ("is", "it") if not_staged == 1 else ("are", "they")
+    generator = "offline, in English or Chinese" if local else "by the stack's generator"
+    return (
+        f"{not_staged} of {missing} missing items {verb} not staged: {pronoun} will be generated"
+        f" ({generator})."
+    )
 
 
 @group.command()

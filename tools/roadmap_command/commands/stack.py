@@ -10,7 +10,7 @@ from roadmap_command.interface import errors
 from roadmap_command.local import local_stack
 
 if TYPE_CHECKING:
-    from local_stack.postgres_server import AdoptedDatabase
+    from local_stack.given_database import AdoptedDatabase
 
 group = typer.Typer()
 
@@ -43,7 +43,7 @@ def up(
 
 def _adopted(*, yes: bool) -> "AdoptedDatabase":
     """The database to adopt, after the user has agreed to its migration."""
-    from local_stack.postgres_server import AdoptedDatabase
+    from local_stack.given_database import AdoptedDatabase
 
     adopted = AdoptedDatabase.given()
     errors.print(

@@ -14,6 +14,7 @@ from ..errors import InvalidFrameworkError, RoadmapNotFoundError
 from ..items import ContentType, Failure, Item, Stage, count_by_type
 from ..roadmaps.framework import missing_items
 from ..roadmaps.framework_cache import FrameworkCache
+from ..tasks.attempts import generated_by
 from ..tasks.failures import failures_of_attempt
 from ..tasks.task import Task
 from .sizes import first_that_fit
@@ -26,6 +27,9 @@ class Progress(Payload):
     total: Count
     saved: Count
     missing: Count
+    generated: Annotated[
+        Count, Field(description="Items that the latest attempt generated, because they were not staged.")
+    ] = 0
 
 
 class FailedItem(Payload):
@@ -71,6 +75,7 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
         missing = missing_items(concept_ids, saved_concepts(connection, task.roadmap_id or ""))
     counts = count_by_type(missing)
     known = failures_of_attempt(connection, task.task_id, task.attempt)
+    generated = generated_by(connection, task.task_id, task.attempt)
     return TaskStatus(
         task_id=task.task_id,
         roadmap_id=task.roadmap_id,
@@ -79,7 +84,9 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
         attempt=task.attempt,
         execution_arn=task.execution_arn,
         progress={
-            content_type: Progress(total=total, saved=total - count, missing=count)
+            content_type: Progress(
+                total=total, saved=total - count, missing=count, generated=generated[content_type]
+            )
             for content_type, count in counts.items()
         },
         failed_items=list(

@@ -54,12 +54,12 @@ class OfflineGenerator:
         self,
         concept: Concept,
         content_type: ContentType,
-        _learner: Learner = ANYONE,
+        learner: Learner = ANYONE,
         _allowance: Allowance | None = None,
         /,
     ) -> Draft:
         """Generate an item. Accepts any concept and never fails."""
-        prose = CHINESE if _CJK.search(concept.name + concept.description) else ENGLISH
+        prose = _prose_for(concept, learner)
         concept = _normalized(concept, prose)
         match content_type:
             case ContentType.TUTORIAL:
@@ -68,6 +68,14 @@ class OfflineGenerator:
                 return _resources(concept, prose)
             case ContentType.QUIZ:
                 return _quiz(concept, prose)
+
+
+def _prose_for(concept: Concept, learner: Learner) -> Prose:
+    """The requested language, or the roadmap's. English is written in place of any language but Chinese."""
+    if learner.language:
+        return CHINESE if learner.language.split("-")[0].casefold() == "zh" else ENGLISH
+    texts = (concept.name, concept.description, concept.module, concept.stage)
+    return CHINESE if _CJK.search("".join(texts)) else ENGLISH
 
 
 def create(_settings: Settings) -> Generator:

@@ -34,7 +34,7 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.bucket import Bucket
-from ..tasks.attempts import close_attempt, read_scope
+from ..tasks.attempts import close_attempt, generated_by, read_scope
 from ..tasks.automatic import plan_automatic_attempt
 from ..tasks.claims import claim_to_record
 from ..tasks.current_failures import replace_current_failures
@@ -178,13 +178,16 @@ def _record(
         message = outcome.error_message
         if error is not None and outcome.status != COMPLETED:
             message = storable_text(f"{error.error}: {error.reason}")
+        summary = outcome.execution_summary(
+            attempt, _duration(task, attempt, run_end), generated_by(connection, task_id, attempt)
+        )
         recorded = record_outcome(
             connection,
             task_id,
             attempt,
             status=outcome.status,
             failed_concepts=outcome.failed_concepts,
-            execution_summary=outcome.execution_summary(attempt, _duration(task, attempt, run_end)),
+            execution_summary=summary,
             error_message=message,
         )
         logger.info(

@@ -123,6 +123,8 @@ WHERE hour > timezone('utc', now()) - interval '24 hours'
 
 SCOPE = text("SELECT scope, replaces FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
+GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
+
 ACTOR = text("SELECT actor FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
 PAGE = text("""
@@ -232,6 +234,12 @@ def add_generated(
         },
     )
     return transaction_id
+
+
+def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[ContentType, int]:
+    """The numbers of items that an attempt has generated, because they were not staged."""
+    found = connection.scalar(GENERATED, {"task_id": task_id, "attempt": attempt}) or {}
+    return {content_type: int(found.get(content_type, 0)) for content_type in ContentType}
 
 
 def close_attempt(

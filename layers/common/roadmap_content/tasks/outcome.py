@@ -62,9 +62,15 @@ class Outcome:
             for content_type in ContentType
         }
 
-    def execution_summary(self, attempt: int, duration_seconds: float) -> dict[str, Any]:
-        """The task's `execution_summary`."""
-        return self.counts | {"attempt": attempt, "duration_seconds": round(duration_seconds, 3)}
+    def execution_summary(
+        self, attempt: int, duration_seconds: float, generated: Mapping[ContentType, int]
+    ) -> dict[str, Any]:
+        """The task's `execution_summary`. `generated` counts the items that the attempt generated."""
+        return self.counts | {
+            "attempt": attempt,
+            "duration_seconds": round(duration_seconds, 3),
+            "generated": dict(generated),
+        }
 
 
 def compute_outcome(

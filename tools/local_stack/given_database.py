@@ -1,0 +1,151 @@
+"""A database on the server of `DATABASE_URL`, created here: no other database is ever dropped.
+
+A kept database survives its stack, for the next one in the same directory; a file there names it.
+"""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from roadmap_content.errors import PermanentError
+
+from .database_roles import drop_roles
+from .postgres_server import (
+    DRIVER,
+    PostgresServer,
+    Server,
+    ServerError,
+    create_database,
+    drop_database,
+    has_database,
+    url_of_database,
+)
+
+
+class NoDatabaseError(PermanentError):
+    """No database to adopt is named."""
+
+    code = "NoDatabase"
+
+
+@dataclass
+class GivenDatabase:
+    """A database on a given server. `stop` drops it with its roles, unless it is kept."""
+
+    server_url: str = field(repr=False)
+    name: str
+    url: str = field(repr=False)
+    kept: bool = False
+
+    def stop(self) -> None:
+        if not self.kept:
+            _drop(self.server_url, self.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def given_server() -> str | None:
+    """The URL of the server of `DATABASE_URL`, for our driver; `None` if the variable is not set."""
+    given = os.environ.get("DATABASE_URL")
+    return make_url(given).set(drivername=DRIVER).render_as_string(hide_password=False) if given else None
+
+
+def given_or_embedded(data_dir: Path, *, fsync: bool = True) -> Server:
+    """A new database on the server of `DATABASE_URL`, or our own server on `data_dir`."""
+    server_url = given_server()
+    if server_url is None:
+        return PostgresServer.start(data_dir, fsync=fsync)
+    name = _new_name()
+    return GivenDatabase(server_url, name, create_database(server_url, name))
+
+
+@dataclass
+class AdoptedDatabase:
+    """The database of `DATABASE_URL` itself. `stop` leaves it as it is."""
+
+    url: str = field(repr=False)
+
+    @classmethod
+    def given(cls) -> Self:
+        """The database that `DATABASE_URL` names.
+
+        Raises:
+            NoDatabaseError: the variable is not set, or names no database.
+        """
+        given = given_server()
+        if given is None:
+            raise NoDatabaseError("DATABASE_URL is not set: it names the database to adopt")
+        if not make_url(given).database:
+            raise NoDatabaseError("DATABASE_URL names a server and no database")
+        return cls(given)
+
+    @property
+    def place(self) -> str:
+        """The database and its server, without the password."""
+        url = make_url(self.url)
+        return f"{url.database} on {url.host}:{url.port or 5432}"
+
+    def stop(self) -> None:
+        """The database is not ours: nothing ends with the stack."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def kept_database(names: Path, server_url: str) -> GivenDatabase:
+    """The database that the file `names` records for a server; it is created if it does not exist."""
+    known = _read(names)
+    name = known.setdefault(server_url, _new_name())
+    names.touch(mode=0o600)  # a server's URL contains a password
+    names.write_text(json.dumps(known, indent=2))
+    if not has_database(server_url, name):
+        create_database(server_url, name)
+    return GivenDatabase(server_url, name, url_of_database(server_url, name), kept=True)
+
+
+def drop_kept_databases(names: Path) -> None:
+    """Drop every database that the file `names` records, then remove the file.
+
+    Raises:
+        ServerError: a server did not drop its database; the file is unchanged.
+    """
+    for server_url, name in _read(names).items():
+        try:
+            _drop(server_url, name)
+        except SQLAlchemyError as error:
+            server = make_url(server_url).render_as_string()
+            raise ServerError(
+                f"database {name} of {server} was not dropped; to leave it there, delete {names}"
+            ) from error
+    names.unlink(missing_ok=True)
+
+
+def _drop(server_url: str, name: str) -> None:
+    """Drop a database of ours, and the roles that are named after it."""
+    drop_database(server_url, name)
+    drop_roles(server_url, f"{name}_")
+
+
+def _new_name() -> str:
+    return f"roadmap_{secrets.token_hex(8)}"
+
+
+def _read(names: Path) -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads(names.read_text())
+    except FileNotFoundError:
+        return {}
+    return known
