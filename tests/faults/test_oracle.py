@@ -64,7 +64,7 @@ def test_a_correct_record_of_missing_items_only_breaks_i7(
     missing, status = partial.oracle.healed()
     assert (missing.invariant, status.invariant) == ("I7", "I7")
     assert missing.items == tuple(
-        (concept_id, "quiz", "NotReported", "the attempt ended without a word about this item")
+        (concept_id, "quiz", "NotReported", "the attempt ended without a result for this item")
         for concept_id in IDS
     )
 

@@ -2,27 +2,10 @@
 
 from pathlib import Path
 
-from checks.sam.containers import with_variables, without_aliases
+from checks.sam.containers import without_aliases
 from local_stack.template_file import read_template
 
 TEMPLATE = read_template(Path(__file__).parents[2] / "template.yaml")
-
-
-def test_a_function_has_exactly_the_given_variables() -> None:
-    given = {"SaveBatchFunction": {"CONTENT_BUCKET": "local"}}
-    changed = with_variables(TEMPLATE, given)
-    before, after = (each["Resources"]["SaveBatchFunction"]["Properties"] for each in (TEMPLATE, changed))
-    assert after == before | {"Environment": {"Variables": {"CONTENT_BUCKET": "local"}}}
-    assert "Environment" not in changed["Globals"]["Function"]
-
-
-def test_the_rest_of_the_template_is_unchanged() -> None:
-    changed = with_variables(TEMPLATE, {})
-    assert changed["Resources"] == TEMPLATE["Resources"]
-    globals_of_functions = TEMPLATE["Globals"]["Function"]
-    assert changed["Globals"]["Function"] | {"Environment": globals_of_functions["Environment"]} == (
-        globals_of_functions
-    )
 
 
 def test_a_reference_to_an_alias_becomes_one_to_its_function() -> None:

@@ -7,8 +7,8 @@ from threading import Thread
 
 import pytest
 
-from checks.sam.relay import relayed
 from local_stack.processes import HOST, free_port
+from local_stack.relay import relayed
 
 
 class Counting(StreamRequestHandler):

@@ -4,10 +4,10 @@ import subprocess
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoRegionError
-from sqlalchemy import make_url
 from sqlalchemy.exc import InterfaceError
 
 from local_stack.errors import RefusedError
+from local_stack.given_database import given_server
 from local_stack.postgres_server import ServerError
 from roadmap_command.interface import errors_in_one_line
 from roadmap_content.errors import DatabaseUnavailableError
@@ -22,7 +22,7 @@ from roadmap_content.errors import DatabaseUnavailableError
         (InterfaceError("SELECT 1", {}, OSError("refused\nBackground")), 3, "refused"),
         (OSError(28, "No space left on device", "/data"), 3, "No space left on device: '/data'"),
         (subprocess.CalledProcessError(1, ["pip", "install"]), 3, "pip"),
-        (NoRegionError(), 2, "You must specify a region"),
+        (NoRegionError(), 2, "You must specify a region. Set AWS_DEFAULT_REGION."),
         (EndpointConnectionError(endpoint_url="https://states"), 3, "https://states"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
@@ -37,10 +37,24 @@ def test_an_error_is_one_line_and_a_code(
     assert words in line
 
 
-def test_a_malformed_database_url_is_wrong_usage() -> None:
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("nonsense", "is not a URL"),
+        ("postgresql://db.example.com/roadmap", "names no user"),
+        ("postgresql:///roadmap", "names no host"),
+    ],
+)
+def test_a_database_url_that_cannot_be_used_is_wrong_usage(
+    url: str, fault: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
     with pytest.raises(SystemExit) as exit_, errors_in_one_line():
-        make_url("nonsense")
+        given_server()
     assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert fault in line
+    assert "postgresql://USER:PASSWORD@HOST:PORT/DATABASE" in line
 
 
 def test_a_defect_keeps_its_traceback() -> None:

@@ -5,12 +5,15 @@ import os
 import re
 import subprocess
 import sys
+import urllib.request
 from typing import Any
 
 import pytest
+from sqlalchemy import NullPool, create_engine, make_url, text
 from typer.testing import CliRunner
 
 from local_stack.builds import REPOSITORY
+from local_stack.for_containers import reachable_at
 from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack
 from roadmap_command.main import app
@@ -79,6 +82,23 @@ def test_a_function_is_invoked_with_its_event(roadmap: Any) -> None:
 
 
 def test_the_functions_variables_are_printed_for_sam(roadmap: Any, stack: LocalStack) -> None:
-    printed = json.loads(roadmap("env", "--json"))["Parameters"]
-    assert printed["CONTENT_BUCKET"] == stack.bucket
-    assert printed["AWS_ENDPOINT_URL"] == stack.endpoint_url
+    printed = json.loads(roadmap("env", "--json"))
+    assert printed == stack.variables()
+    assert printed["SaveBatchFunction"]["CONTENT_BUCKET"] == stack.bucket
+
+    for_containers = json.loads(roadmap("env", "--json", "--address", "172.17.0.1"))["SaveBatchFunction"]
+    assert for_containers["AWS_ENDPOINT_URL"] == f"http://172.17.0.1:{stack.cloud.port}"
+    secret = stack.client("secretsmanager").get_secret_value(SecretId=for_containers["DATABASE_SECRET_ARN"])
+    database = json.loads(secret["SecretString"])
+    assert (database["host"], database["username"].endswith("_writer")) == ("172.17.0.1", True)
+
+
+def test_the_stack_is_reachable_at_another_address(stack: LocalStack) -> None:
+    other = "127.0.0.2"
+    with reachable_at(stack, other):
+        url = make_url(stack.database_url).set(host=other)
+        with create_engine(url, poolclass=NullPool).connect() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
+        health = f"http://{other}:{stack.cloud.port}/_ministack/health"
+        with urllib.request.urlopen(health) as answer:
+            assert answer.status == 200

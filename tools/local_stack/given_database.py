@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from roadmap_content.errors import PermanentError
 
@@ -26,6 +26,14 @@ from .postgres_server import (
     has_database,
     url_of_database,
 )
+
+_FORM = "its form is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+
+
+class InvalidDatabaseUrlError(PermanentError):
+    """The value of `DATABASE_URL` cannot be used."""
+
+    code = "InvalidDatabaseUrl"
 
 
 class NoDatabaseError(PermanentError):
@@ -55,9 +63,21 @@ class GivenDatabase:
 
 
 def given_server() -> str | None:
-    """The URL of the server of `DATABASE_URL`, for our driver; `None` if the variable is not set."""
+    """The URL of the server of `DATABASE_URL`, for our driver; `None` if the variable is not set.
+
+    Raises:
+        InvalidDatabaseUrlError: it cannot be used.
+    """
     given = os.environ.get("DATABASE_URL")
-    return make_url(given).set(drivername=DRIVER).render_as_string(hide_password=False) if given else None
+    if not given:
+        return None
+    try:
+        url = make_url(given)
+    except ArgumentError as error:
+        raise InvalidDatabaseUrlError(f"DATABASE_URL is not a URL; {_FORM}") from error
+    if not (url.host and url.username):
+        raise InvalidDatabaseUrlError(f"DATABASE_URL names no {'user' if url.host else 'host'}; {_FORM}")
+    return url.set(drivername=DRIVER).render_as_string(hide_password=False)
 
 
 def given_or_embedded(data_dir: Path, *, fsync: bool = True) -> Server:

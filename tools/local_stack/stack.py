@@ -104,7 +104,9 @@ class LocalStack:
         directory.mkdir(parents=True, exist_ok=True)
         with FileLock(directory / "stack.lock"):
             if _is_running(directory):
-                raise StackRunningError(f"a local stack is running in {directory}")
+                raise StackRunningError(
+                    f"a local stack is running in {directory}; stop it with: roadmap down"
+                )
             cls.down(directory, forget=not keep)
             with ExitStack() as undo, ThreadPoolExecutor() as pool:
                 interpreter = pool.submit(environment_python, "runtime")
@@ -206,6 +208,11 @@ class LocalStack:
         return self.outputs["StateMachineArn"]
 
     @property
+    def architecture(self) -> str:
+        """The architecture of this machine: that of the functions."""
+        return ARCHITECTURE
+
+    @property
     def log_group(self) -> str:
         """The log group of the functions."""
         return f"/aws/lambda/{_NAME}"
@@ -229,6 +236,14 @@ class LocalStack:
         if found is None:
             raise ValueError(f"not the URL of a REST API: {self.outputs['ApiUrl']}")
         return f"{self.cloud.url}/_aws/execute-api/{found['api']}/{found['stage']}"
+
+    def variables(self) -> dict[str, dict[str, str]]:
+        """The environment variables of the deployed functions, by logical id."""
+        client = self.client("lambda")
+        return {
+            logical_id: client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+            for logical_id, name in self.functions.items()
+        }
 
     def token(self, user_id: str, scope: str = "") -> str:
         """A token for `user_id` with the scopes in `scope`, separated by spaces."""

@@ -127,7 +127,8 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
 
 def demo_bundle(bundle_file: Path | None = None) -> Bundle:
     """The project's sample, or another bundle; without content, the offline generator's is in its place."""
-    bundle = parse_bundle((bundle_file or SAMPLE).read_bytes())
+    file = bundle_file or SAMPLE
+    bundle = parse_bundle(file.read_bytes(), name=str(file))
     if bundle.content:
         return bundle
     roadmap, task = bundle.roadmap.model_dump(), bundle.task.model_dump()

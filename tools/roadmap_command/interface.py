@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 from rich.text import Text
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from local_stack.errors import LocalServiceError
 from roadmap_command import views
@@ -105,10 +105,8 @@ def errors_in_one_line() -> Iterator[None]:
     except ContentError as error:
         external = isinstance(error, TransientError | LocalServiceError)
         _fail(error.code, error, ExitCode.EXTERNAL_FAILURE if external else ExitCode.REFUSED)
-    except ArgumentError as error:
-        _fail("DATABASE_URL", error, ExitCode.REFUSED)
     except SQLAlchemyError as error:
-        _fail("PostgreSQL", error, ExitCode.EXTERNAL_FAILURE)
+        _fail("PostgreSQL", getattr(error, "orig", None) or error, ExitCode.EXTERNAL_FAILURE)
     except subprocess.CalledProcessError as error:
         _fail(str(error.cmd[0]), error, ExitCode.EXTERNAL_FAILURE)
     except OSError as error:
@@ -116,15 +114,23 @@ def errors_in_one_line() -> Iterator[None]:
     except Exception as error:
         if not type(error).__module__.startswith("botocore."):
             raise
-        misused = type(error).__name__ in _NOT_CONFIGURED
-        _fail("AWS", error, ExitCode.REFUSED if misused else ExitCode.EXTERNAL_FAILURE)
+        hint = _NOT_CONFIGURED.get(type(error).__name__)
+        if hint is not None:
+            _fail("AWS", f"{error} {hint}", ExitCode.REFUSED)
+        _fail("AWS", error, ExitCode.EXTERNAL_FAILURE)
 
 
-_NOT_CONFIGURED = ("NoRegionError", "NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
-"""botocore's errors about the caller's settings. By name, because importing botocore is slow."""
+_CREDENTIALS = "Set AWS_PROFILE, or sign in with: aws configure"
+_NOT_CONFIGURED = {
+    "NoRegionError": "Set AWS_DEFAULT_REGION.",
+    "NoCredentialsError": _CREDENTIALS,
+    "PartialCredentialsError": _CREDENTIALS,
+    "ProfileNotFound": _CREDENTIALS,
+}
+"""Hints for botocore's errors about the caller's settings. By name, because importing botocore is slow."""
 
 
-def _fail(name: str, error: Exception, code: ExitCode) -> NoReturn:
+def _fail(name: str, error: object, code: ExitCode) -> NoReturn:
     first_line = str(error).strip().split("\n", 1)[0]
     errors.print(Text.assemble((name, "red"), f": {first_line}"), soft_wrap=True)
     sys.exit(code)

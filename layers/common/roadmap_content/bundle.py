@@ -74,8 +74,8 @@ class Bundle:
     invalid: Sequence[InvalidItem] = ()
 
 
-def parse_bundle(body: bytes, *, strict: bool = True) -> Bundle:
-    """Parse a bundle from JSON. Strict, it is refused if any item is invalid.
+def parse_bundle(body: bytes, *, strict: bool = True, name: str = "the bundle") -> Bundle:
+    """Parse a bundle from JSON. Strict, it is refused if any item is invalid. `name` is for messages.
 
     Raises:
         InvalidBundleError: the body is not JSON or not a valid bundle.
@@ -83,7 +83,7 @@ def parse_bundle(body: bytes, *, strict: bool = True) -> Bundle:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise InvalidBundleError(f"not JSON: {error}") from error
+        raise InvalidBundleError(f"{name} is not JSON: {error}") from error
     return read_bundle(document, strict=strict)
 
 

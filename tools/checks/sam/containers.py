@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from local_stack.processes import HOST, becomes_true, free_port, has_ended, kill_group, spawn
 from local_stack.stack import ARCHITECTURE
-from local_stack.template_file import Template
 
 from .command import sam, sam_command, sam_environment
 from .errors import CommandFailedError
@@ -31,17 +30,23 @@ class Invocation(NamedTuple):
 class Containers:
     """Runs functions of a template that `sam build` made.
 
+    `template` is the built one, and `api` the same for the API; `variables` is the file for `--env-vars`.
     `environment` contains the Docker host for the SAM CLI, and the credentials for the functions.
     """
 
     def __init__(
-        self, template: Path, environment: Mapping[str, str], directory: Path, *, pull: bool
+        self, template: Path, api: Path, variables: Path, environment: Mapping[str, str], *, pull: bool
     ) -> None:
         self._environment = environment
-        self._log = directory / "api.log"
-        skip = [] if pull else ["--skip-pull-image"]
-        architecture = ["--parameter-overrides", f"Architecture={ARCHITECTURE}"]
-        self._options: list[str] = ["--template-file", str(template), *architecture, *skip]
+        self._log = variables.with_name("api.log")
+        self._template = template
+        self._api = api
+        self._options: list[str] = [
+            *("--env-vars", str(variables)),
+            # SAM passes on only variables that the template declares; this one it declares with a value.
+            *("--parameter-overrides", f"Architecture={ARCHITECTURE} AwsEndpointUrl=local"),
+            *([] if pull else ["--skip-pull-image"]),
+        ]
 
     def invoke(self, logical_id: str, event: Path) -> Invocation:
         """Run a function once.
@@ -50,6 +55,7 @@ class Containers:
             CommandFailedError: it could not be run.
         """
         arguments = ["local", "invoke", logical_id, "--event", str(event), *self._options]
+        arguments += ["--template-file", str(self._template)]
         output = sam(*arguments, environment=self._environment)
         try:
             return Invocation(json.loads(output.answer), output.log)
@@ -67,6 +73,7 @@ class Containers:
         command = sam_command(
             *("local", "start-api", "--host", HOST, "--port", str(port), "--warm-containers", "LAZY"),
             *self._options,
+            *("--template-file", self._api),
         )
         process = spawn(command, sam_environment(self._environment), self._log, detached=False)
         url = f"http://{HOST}:{port}"
@@ -81,22 +88,6 @@ class Containers:
                 process.send_signal(signal.SIGINT)  # so that it removes its containers
                 becomes_true(lambda: has_ended(process), _DEADLINE_SECONDS)
             kill_group(process)
-
-
-def with_variables(template: Template, variables: Mapping[str, Mapping[str, str]]) -> Template:
-    """The template with exactly these environment variables for its functions."""
-
-    def changed(logical_id: str, resource: Any) -> Any:  # noqa: ANN401 - any resource
-        if logical_id not in variables:
-            return resource
-        environment = {"Environment": {"Variables": dict(variables[logical_id])}}
-        return resource | {"Properties": resource["Properties"] | environment}
-
-    resources = {name: changed(name, resource) for name, resource in template["Resources"].items()}
-    functions = {
-        name: value for name, value in template["Globals"]["Function"].items() if name != "Environment"
-    }
-    return template | {"Resources": resources, "Globals": template["Globals"] | {"Function": functions}}
 
 
 def without_aliases(part: Any) -> Any:  # noqa: ANN401 - any part of a template

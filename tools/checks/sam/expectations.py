@@ -24,7 +24,7 @@ EXPECTED: Mapping[str, Expectation] = {
             "batches": [{"number": 0, "content_type": "tutorial", "offset": 0, "items": 25}],
         }
     ),
-    "generate_content": Expectation({"planned": 25, "staged": 25, "generated": 0, "failed": 0}),
+    "generate_content": Expectation({"planned": 25, "staged": 0, "generated": 25, "failed": 0}),
     "save_batch": Expectation({"saved": 25, "failed": 0, "error": None}),
     "finalize_task": Expectation(
         {

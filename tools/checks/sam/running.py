@@ -3,27 +3,29 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from http import HTTPStatus
 from pathlib import Path
 
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from local_stack.builds import REPOSITORY
-from local_stack.processes import HOST, becomes_true
+from local_stack.for_containers import reachable_at
+from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack
 from local_stack.template_file import Template, read_template
 from roadmap_command.api_client import Api
+from roadmap_command.commands.connect import variables_for_sam
+from roadmap_command.demo import SAMPLE
+from roadmap_command.load import load_bundle
 from roadmap_command.runs import task_status
 from roadmap_command.target import Target
-from roadmap_content.bundle import BundleTask
+from roadmap_content.bundle import BundleTask, parse_bundle
+from roadmap_content.runtime.deadline import Deadline
 
-from .containers import Containers, with_variables, without_aliases
+from .containers import Containers, without_aliases
 from .docker_engine import Engine
 from .errors import MissingOnThisMachineError, ProofFailedError
 from .expectations import EXPECTED, differences
-from .relay import relayed
-from .sample import load_sample
 from .steps import step
 
 _DEADLINE_SECONDS = 600.0
@@ -55,7 +57,9 @@ def run_in_containers(template: Path, engine: Engine, directory: Path) -> str:
             for statement in EMPTY_DATABASE:
                 connection.execute(statement)
         _invoke(containers, functions[migrate], migrate)
-        task = load_sample(target)
+        bundle = parse_bundle(SAMPLE.read_bytes())
+        load_bundle(bundle, target.engine, target.bucket, Deadline.after(300))
+        task = bundle.task
         for name in others:
             _invoke(containers, functions[name], name)
         _await_completion(target, task)  # for the execution that the API has started
@@ -79,62 +83,30 @@ def functions_by_folder(template: Template) -> dict[str, str]:
 
 
 def _containers(built: Path, stack: LocalStack, engine: Engine, directory: Path) -> Containers:
-    """The built functions, with the environment of the functions that are deployed to the local stack."""
-    bridge = engine.bridge
-    template = built.with_name("containers.json")
-    changed = with_variables(read_template(built), _variables(stack, bridge))
-    template.write_text(json.dumps(without_aliases(changed)))
-    # Variables given to the SAM CLI override those of the template.
+    """The built functions, with the variables that `roadmap env --json --address` prints."""
+    variables = directory / "env.json"
+    variables.write_text(json.dumps(variables_for_sam(stack, engine.bridge)))
+    # The API needs a template without aliases; `sam local invoke` takes the built one.
+    api = built.with_name("api-in-containers.json")
+    api.write_text(json.dumps(without_aliases(read_template(built))))
     environment = {
-        **stack.environment,
+        **{name: value for name, value in stack.environment.items() if name != "AWS_ENDPOINT_URL"},
         **engine.environment,
-        "AWS_ENDPOINT_URL": _over(bridge, stack),
         "TMPDIR": str(directory),  # where it writes its locks
     }
-    return Containers(template, environment, directory, pull=not engine.has_image)
-
-
-def _variables(stack: LocalStack, bridge: str) -> dict[str, dict[str, str]]:
-    """The deployed environment variables of the functions, with addresses replaced by the bridge."""
-    secrets_manager = stack.client("secretsmanager")
-
-    @cache
-    def over_bridge(arn: str) -> str:
-        """The ARN of a copy of a database's secret, with the bridge as the host."""
-        secret = json.loads(secrets_manager.get_secret_value(SecretId=arn)["SecretString"])
-        name = f"{secret['username']}-of-containers"
-        copied = secrets_manager.create_secret(Name=name, SecretString=json.dumps(secret | {"host": bridge}))
-        return str(copied["ARN"])
-
-    def variables(name: str) -> dict[str, str]:
-        configuration = stack.client("lambda").get_function_configuration(FunctionName=name)
-        environment: dict[str, str] = configuration["Environment"]["Variables"]
-        for setting in ("DATABASE_SECRET_ARN", "READER_SECRET_ARN"):
-            if setting in environment:
-                environment[setting] = over_bridge(environment[setting])
-        return environment | {"AWS_ENDPOINT_URL": _over(bridge, stack)}
-
-    return {logical_id: variables(name) for logical_id, name in stack.functions.items()}
-
-
-def _over(bridge: str, stack: LocalStack) -> str:
-    """The endpoint of the local cloud for containers."""
-    return f"http://{bridge}:{stack.cloud.port}"
+    return Containers(built, api, variables, environment, pull=not engine.has_image)
 
 
 @contextmanager
 def _reachable(stack: LocalStack, bridge: str) -> Iterator[None]:
     """Make the stack's database and cloud reachable for containers."""
-    database = make_url(stack.database_url)
-    servers = ((database.host or HOST, database.port or 5432), (HOST, stack.cloud.port))
     with ExitStack() as relays:
-        for host, port in servers:
-            try:
-                relays.enter_context(relayed((bridge, port), (host, port)))
-            except OSError as error:
-                raise MissingOnThisMachineError(
-                    f"the Docker engine's bridge, {bridge}, is not an address of this machine: {error}"
-                ) from error
+        try:
+            relays.enter_context(reachable_at(stack, bridge))
+        except OSError as error:
+            raise MissingOnThisMachineError(
+                f"the Docker engine's bridge, {bridge}, is not an address of this machine: {error}"
+            ) from error
         yield
 
 

@@ -1,20 +1,24 @@
-"""`roadmap token`, `env`, `invoke`: use the stack's API, resources and functions from other programs."""
+"""`roadmap token`, `env`, `relay`, `invoke`: use the stack from other programs."""
 
 import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from local_stack.template_file import read_template
-from roadmap_command.interface import Stack, print_json
+from roadmap_command.interface import Stack, errors, print_json
 from roadmap_command.local import local_stack
 from roadmap_command.target import Target
 from roadmap_content.client import API_URL, BUCKET, STATE_MACHINE_ARN
+
+if TYPE_CHECKING:
+    from local_stack.stack import LocalStack
 
 group = typer.Typer()
 
@@ -33,21 +37,32 @@ def env(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON in the format of `sam local invoke --env-vars`.")
     ] = False,
+    address: Annotated[
+        str | None,
+        typer.Option("--address", help="With --json: this machine's address for containers."),
+    ] = None,
 ) -> None:
     """Print the local stack's URL, ARNs, bucket, database and credentials, for `eval "$(roadmap env)"`."""
     stack = local_stack().attach()
-    variables = {
-        API_URL: stack.api_url,
-        BUCKET: stack.bucket,
-        STATE_MACHINE_ARN: stack.state_machine_arn,
-        "ROADMAP_DATABASE_URL": stack.database_url,
-        **stack.environment,
-    }
     if as_json:
-        print_json({"Parameters": _variables_of_functions(stack) | variables})
+        print_json(variables_for_sam(stack, address))
     else:
-        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+        lines = (f"export {name}={shlex.quote(value)}\n" for name, value in _variables(stack).items())
         sys.stdout.write("".join(lines))
+
+
+@group.command()
+def relay(
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="The Docker engine's bridge: usually 172.17.0.1.")
+    ],
+) -> None:
+    """Make the local stack reachable for containers at an address of this machine, until interrupted."""
+    from local_stack.for_containers import reachable_at
+
+    with reachable_at(local_stack().attach(), address):
+        errors.print(f"Containers reach the local stack at {address}. Stop with Ctrl-C.")
+        Event().wait()
 
 
 @group.command()
@@ -84,10 +99,20 @@ def _folders() -> dict[str, str]:
     }
 
 
-def _variables_of_functions(stack: Any) -> dict[str, str]:  # noqa: ANN401 - its class is of the extra `local`
-    """The deployed environment variables of the stack's functions."""
-    client = stack.client("lambda")
-    variables: dict[str, str] = {}
-    for name in stack.functions.values():
-        variables |= client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    return variables
+def variables_for_sam(stack: "LocalStack", address: str | None = None) -> dict[str, dict[str, str]]:
+    """The variables of each function for `sam local invoke --env-vars`; `address` is for containers."""
+    from local_stack.for_containers import variables_for_containers
+
+    return stack.variables() if address is None else variables_for_containers(stack, address)
+
+
+def _variables(stack: "LocalStack") -> dict[str, str]:
+    """The variables with which other programs use the stack."""
+    return {
+        API_URL: stack.api_url,
+        BUCKET: stack.bucket,
+        STATE_MACHINE_ARN: stack.state_machine_arn,
+        "ROADMAP_DATABASE_URL": stack.database_url,
+        "ARCHITECTURE": stack.architecture,
+        **stack.environment,
+    }

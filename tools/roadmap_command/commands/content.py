@@ -31,7 +31,7 @@ def load(
     Invalid items are listed, and staged too, so that a run records why they cannot be saved. The exit code
     is then 1.
     """
-    read = parse_bundle(bundle.read(), strict=strict)
+    read = parse_bundle(bundle.read(), strict=strict, name=bundle.name)
     target = Target.named(stack)
     with Progress(
         TextColumn("staging"), BarColumn(), MofNCompleteColumn(), console=errors, transient=True

@@ -4,7 +4,7 @@ import typer
 from rich.text import Text
 
 from roadmap_command.asking import ask
-from roadmap_command.interface import ExitCode, Json, Stack, output, print_json
+from roadmap_command.interface import ExitCode, Json, Stack, command_name, output, print_json
 from roadmap_command.target import Target
 
 group = typer.Typer()
@@ -30,8 +30,11 @@ def doctor(stack: Stack = None, as_json: Json = False) -> None:
         )
         for found in health["attention"]:
             console.print(
-                Text.assemble((found["what"], "yellow"), f": {found['text']}\n  see {found['runbook']}")
+                Text.assemble((found["what"], "yellow"), f": {found['text']}\n  see {found['runbook']}"),
+                soft_wrap=True,
             )
+            if stack is None and found["what"] == "sweep_overdue":
+                console.print(f"  the local stack has no schedule; sweep with: {command_name()} reconcile")
         if not health["attention"]:
             console.print("[green]well[/green]")
     if health["status"] != "ok":

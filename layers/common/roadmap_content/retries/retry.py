@@ -128,7 +128,7 @@ def redrive_task(
         raise
     logger.set_correlation_id(task.execution_arn)
     logger.info("redrive_started", task_id=task_id, execution_arn=task.execution_arn)
-    message = "the last execution goes on from the state that failed"
+    message = "the last execution continues from the state that failed"
     return _answer(claimed, snapshot.missing, "processing", message, recovery_type="checkpoint")
 
 

@@ -51,7 +51,7 @@ from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 from ..tasks.scope import WHOLE_TASK, Scope
 from ..tasks.task import Task, read_task, record_outcome
 
-_UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a word about this item")
+_UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a result for this item")
 
 
 _NOT_REQUESTED = StateError(error="NotRequested", cause="no attempt was started for this item")
