@@ -18,6 +18,8 @@ from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack
 from roadmap_command.main import app
 from roadmap_content.client import Client
+from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.items import ContentType
 
 DOCUMENT = (REPOSITORY / "docs/integrating.md").read_text()
 
@@ -48,6 +50,11 @@ def environment(roadmap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shell = subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True)
     for name, value in json.loads(shell.stdout).items():
         monkeypatch.setenv(name, value)
+
+
+def test_the_example_of_a_quiz_is_valid() -> None:
+    (example,) = blocks("json")
+    assert CONTENT_KINDS[ContentType.QUIZ].check(json.loads(example))["quiz_id"] == "quiz-int-1"
 
 
 @pytest.mark.usefixtures("environment")

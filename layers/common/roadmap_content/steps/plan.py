@@ -90,6 +90,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         "batches_planned",
         task_id=task_id,
         attempt=attempt,
+        roadmap_id=plan.roadmap_id,
         planned=plan.planned,
         staged=len(staged),
         batches=len(manifest.batches),
