@@ -1,4 +1,4 @@
-"""`python -m benchmarks.console`: what the console weighs, and how its first view is drawn over many tasks.
+"""`python -m benchmarks.console`: the size of the console, and the time of its first view over many tasks.
 
 A real Chromium loads the page from the console's function; the API's function answers from PostgreSQL.
 """
@@ -82,7 +82,7 @@ FROM roadmap_tasks WHERE status IN ('partial_failure', 'failed')
 
 
 class _Context:
-    """What Lambda says of an invocation."""
+    """The context that Lambda passes to an invocation."""
 
     function_name = "task-api"
     memory_limit_in_mb = 1024
@@ -103,7 +103,7 @@ class _Functions(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
-        """Answer by the function whose path it is."""
+        """Answer with the function of the path."""
         url = urlsplit(self.path)
         asset = url.path.removeprefix("/console/")
         many = parse_qs(url.query)
@@ -147,7 +147,7 @@ def _served() -> Iterator[str]:
 
 
 def main() -> None:
-    """Measure, print, and keep what came out."""
+    """Measure, print, and store the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--short", action="store_true", help="keep nothing; exit 1 if a limit is missed by far"
@@ -164,7 +164,7 @@ def main() -> None:
 
 
 def measure(sizes: Sequence[int], rounds: int) -> Result:
-    """Measure the sizes of what is sent, and the time until the first view is drawn."""
+    """Measure the sizes of the responses, and the time until the first view is drawn."""
     few, many = sizes
     with ExitStack() as undo:
         databases = {size: undo.enter_context(own_database()) for size in sizes}

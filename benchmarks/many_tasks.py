@@ -29,7 +29,7 @@ from .result import Result, Series, Target, now, this_machine, versions
 
 SIZES = (1, 1_000, 1_000_000)
 MOST_TIMES, ACCEPTED_SECONDS = 3.0, 0.1
-"""An answer of a million may take so many times what it takes of a thousand, or what a person accepts."""
+"""A page over a million tasks may take so many times as long as over a thousand, or so many seconds."""
 
 MAX_EXPONENT = 1.1
 ROUNDS = 15

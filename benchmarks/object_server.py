@@ -1,4 +1,4 @@
-"""A small S3 and Secrets Manager in a process of its own, for measuring what asks them.
+"""A small S3 and Secrets Manager in a separate process, for measuring their clients.
 
 It answers from memory, checks no signature and counts the requests to S3.
 """

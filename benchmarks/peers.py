@@ -1,5 +1,6 @@
-"""`python -m benchmarks.peers`: the same items and the same faults for ours, its peers and what it replaces.
+"""`python -m benchmarks.peers`: compare our pipeline with its peers and the replaced design.
 
+All get the same items and the same faults.
 Nothing here depends on how fast the machine is: operations, commits, bytes and items are counted.
 """
 
@@ -162,7 +163,7 @@ UNION ALL SELECT 'quiz/' || concept_id FROM quiz_metadata WHERE roadmap_id = :ro
 
 
 class State(NamedTuple):
-    """What is there after a phase."""
+    """The rows and records after a phase."""
 
     lost: int
     paid_twice: int
@@ -309,7 +310,7 @@ def _environment(objects: ObjectServer, bucket: str) -> dict[str, str]:
 
 @contextmanager
 def _counted_wal(server: PostgresServer, data: Path) -> Iterator[Callable[[], tuple[int, int]]]:
-    """Count what is written to the WAL inside the block: commits, and bytes."""
+    """Count the commits and bytes that the block writes to the WAL."""
 
     def position() -> str:
         with psycopg.connect(_plain(server.url), autocommit=True) as connection:
@@ -474,7 +475,7 @@ def _away(trial: Trial, server: PostgresServer) -> list[str]:
 
 
 def main() -> None:
-    """Run every contestant, show what was counted, and keep it."""
+    """Run every contestant, print the counts, and store them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", help="words of contestants' names; the others' rows are kept")
     parser.add_argument("--concepts", type=int, default=CONCEPTS)

@@ -92,7 +92,7 @@ class _Process:
         self._bucket = Bucket(BUCKET, client)
 
     def run(self, concepts: int, name: str) -> dict[str, float]:
-        """Load a roadmap with its content staged, run its task, and return what that took per item."""
+        """Load a roadmap with its content staged, run its task, and return the processor time per item."""
         roadmap_id, task_id = f"roadmap-{name}".replace(" ", "-"), f"task-{name}".replace(" ", "-")
         ids = concept_ids(roadmap_id, concepts)
         roadmap = {

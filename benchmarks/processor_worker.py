@@ -14,7 +14,7 @@ from typing import Any
 
 
 class Context:
-    """What Lambda passes to a handler."""
+    """The context that Lambda passes to a handler."""
 
     function_name, memory_limit_in_mb, aws_request_id = "benchmark", 512, "benchmark"
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:benchmark"
@@ -36,7 +36,7 @@ def handler(name: str) -> Any:  # noqa: ANN401 - a handler of any release
 
 
 def main() -> None:
-    """Run each task whose id comes on standard input; print one JSON document for each."""
+    """Read task ids from standard input, run each task, and print one JSON document for each."""
     answers = os.fdopen(os.dup(1), "w")
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - what the functions log, and nobody reads
     plan, generate, save, finalize = map(

@@ -127,7 +127,7 @@ class _Idle(Executions):
 
 
 class _Objects(Bucket):
-    """A bucket that takes whatever it is given, at once."""
+    """A bucket that accepts every object at once."""
 
     def put(self, key: str, body: bytes, metadata: object = None) -> None:
         """Forget it."""
@@ -199,12 +199,12 @@ class Ground(NamedTuple):
         retry_task(self.services, TASK, USER, Deadline.after(60), user_start(USER)).model_dump_json()
 
     def read(self) -> Any:  # noqa: ANN401 - any JSON
-        """The floor of whatever needs the framework and the tables."""
+        """The floor for steps that read the framework and the tables."""
         with self.engine.begin() as connection:
             return self._read(connection)
 
     def read_and_write(self) -> None:
-        """The floor of whatever writes the framework as well."""
+        """The floor for steps that also write the framework."""
         with self.engine.begin() as connection:
             framework = self._read(connection)
             parameters = {"roadmap_id": self.roadmap_id, "framework_data": json.dumps(framework)}

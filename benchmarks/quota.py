@@ -163,7 +163,7 @@ class _Distant:
 
 
 class Run(NamedTuple):
-    """What came of the items."""
+    """The results of the items."""
 
     seconds: float
     ideal: float

@@ -126,7 +126,7 @@ class Result(_Part):
     name: str
     title: str
     about: str
-    """Markdown for the reader: what was measured and how, without figures."""
+    """Markdown for the reader: the measured quantity and the method, without figures."""
     machine: dict[str, str]
     versions: dict[str, str]
     measured_at: str

@@ -1,7 +1,7 @@
 """A model of the state machine for tests: one execution that enters its states one by one.
 
-It follows `statemachine/save_content.asl.json`: which errors are caught where, and what a redrive repeats.
-Emulated from documentation. `tests/workflow` runs the definition itself.
+It follows `statemachine/save_content.asl.json`: the caught errors of each state, and the states that a
+redrive repeats. Emulated from documentation. `tests/workflow` runs the definition itself.
 """
 
 from enum import StrEnum

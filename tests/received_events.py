@@ -1,4 +1,4 @@
-"""An event bus for tests that keeps what it receives."""
+"""An event bus for tests that stores the events."""
 
 import json
 from collections.abc import Sequence

@@ -104,7 +104,7 @@ def get_recovery_tasks(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RecoveryTaskPage:
-    """List what became of each task."""
+    """List the result of each task."""
     api.caller.require_sight()
 
     def read(connection: Connection) -> RecoveryTaskPage:

@@ -1,4 +1,4 @@
-"""Adds the audit trail of attempts, the current failures and their groups, recoveries, and what health reads.
+"""Adds the tables for many tasks: attempts, current failures and their groups, recoveries, health counters.
 
 `content_attempts` is filled for the attempts made before it, as far as they are known: the last one of a task
 from the task's row, the earlier ones from their recorded failures. `content_task_failures` fills itself: the

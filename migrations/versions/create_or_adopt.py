@@ -1,18 +1,18 @@
-"""Creates the tables, or adopts the five that the product has, with the rows that are in them.
+"""Creates the tables, or adopts the five tables of the product with their rows.
 
-What is adopted keeps its columns, its types and its own constraints, whatever they are called; what is
-missing is added. Where rows stand in the way of a unique constraint, they are repaired and nothing is lost:
-- tutorials that share a version take the following free one, in the order in which they were generated;
-- of a concept's tutorials, the highest version alone is the latest;
+An adopted table keeps its columns, types and constraints; missing ones are added. Rows that violate a unique
+constraint are repaired without loss:
+- tutorials with the same version get the next free versions, in the order of their generation;
+- of a concept's tutorials, only the one with the highest version is the latest;
 - of a concept's rows of resources, or of quizzes, the newest stays and the others move to
-  `content_archive`, whole. Where another table refers to one of those, nothing is changed and the refusal
-  names them. To bring one back:
+  `content_archive` with all columns. If another table refers to one of those, the migration is refused
+  without a change, and the error names them. To restore an archived row:
   `INSERT INTO quiz_metadata SELECT r.* FROM content_archive, json_populate_record(NULL::quiz_metadata,
   source_row) r WHERE archive_id = …`
 
-Downgrading removes what was added for this system alone: its tables, its two columns of `roadmap_tasks`, its
-constraints and indexes. The product's tables stay, with every row, whoever created them: that nobody else
-uses one cannot be seen from here. So does `content_archive` where it holds anything.
+Downgrading removes only the parts of this system: its tables, its two columns of `roadmap_tasks`, its
+constraints and indexes. The product's tables stay with all rows, because another program may use them.
+`content_archive` stays if it has rows.
 """
 
 import logging

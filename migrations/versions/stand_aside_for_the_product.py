@@ -1,16 +1,15 @@
-"""Replaces our unique constraints by triggers that make room for what the product inserts.
+"""Replaces our unique constraints by triggers that make room for the product's rows.
 
 The product writes a tutorial as version 1 each time, with a new id, and may write a row of resources or a
-quiz beside ours. A unique constraint of ours rejects that; so the database puts the rows in order instead:
+quiz beside ours. A unique constraint of ours rejects that. Triggers order the rows instead:
 - a tutorial that is inserted as the latest, at a version that is not above the concept's others, gets the
   version after the highest, and the concept's other rows stop being the latest;
-- of two rows of resources, or quizzes, of one concept, the older moves to `content_archive`, whole, unless
-  another table refers to it: then both stay, and readers take the newer.
+- of two rows of resources, or quizzes, of one concept, the older moves to `content_archive` with all columns,
+  unless another table refers to it. In this case both stay, and readers use the newer.
 
-Our own savers hold an exclusive advisory lock of the roadmap. An insert takes it shared, and waits for one
-of ours no longer than PostgreSQL waits before it looks for a deadlock: an insert of the product's is never
-chosen as the victim of one, and goes on without the lock rather than fail. Two inserts of the product's do
-not wait for each other.
+Our savers hold an exclusive advisory lock of the roadmap. An insert of the product takes it shared, and waits
+for one of ours for less than `deadlock_timeout`: it is never the victim of a deadlock, and continues without
+the lock instead of failing. Two inserts of the product do not wait for each other.
 
 The functions run with the rights of the role that migrates: the product's role needs none on our tables.
 

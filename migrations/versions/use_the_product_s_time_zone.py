@@ -1,11 +1,11 @@
 """Adds the functions `content_time_zone()` and `content_now()`: the clock of the product's tables.
 
-Their timestamps have no time zone. The product writes local time into them, and so must we: a duration of
-eight hours too much, or a negative one, comes of two clocks in one column. The zone is kept in the database,
-because every session, also one through a pooler, must use the same. It is UTC until
-`migrations.use_time_zone` is told otherwise. Our own tables are in UTC.
+Their timestamps have no time zone, and the product writes local time into them. This system must write the
+same local time: two clocks in one column give durations that are eight hours too long, or negative. The zone
+is stored in the database, so that every session uses the same one, also through a pooler. It is UTC until
+`migrations.use_time_zone` sets another one. Our own tables are in UTC.
 
-Downgrading removes both. Times that were written stay as they are.
+Downgrading removes both functions. Written times do not change.
 """
 
 from alembic import op

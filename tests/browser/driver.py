@@ -1,4 +1,4 @@
-"""Opens the console in a real Chromium, and watches what a page must never do."""
+"""Opens the console in a real Chromium, and detects forbidden behaviour of a page."""
 
 import re
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Console:
     page: Page
     url: str
     faults: list[str] = field(default_factory=list)
-    """Scripts that failed, and what the content security policy refused: never expected."""
+    """Failed scripts and violations of the content security policy: never expected."""
 
     requested: list[str] = field(default_factory=list)
 
@@ -53,11 +53,11 @@ class Console:
         self.page.locator("main h1, main .note").first.wait_for()
 
     def settled(self) -> None:
-        """Wait until a view has loaded what it shows."""
+        """Wait until a view has loaded its data."""
         expect(self.page.locator("main .loading")).to_have_count(0)
 
     def axe(self) -> list[str]:
-        """What axe finds on the page as it is."""
+        """The findings of axe on the current page."""
         self.page.evaluate(_axe())  # a script element would be refused, as any that is not ours
         # Without resultTypes axe describes each element that passes too: three times the time.
         options = {"runOnly": RULES, "resultTypes": ["violations"]}

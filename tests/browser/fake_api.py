@@ -1,7 +1,7 @@
 """A stand-in for the API, for states that the real one cannot easily be brought into.
 
 It serves the console by its real function, and answers `/api/v1/…` in the shapes of docs/openapi.json with
-generated data. What it answers is chosen by the token's subject: see `Scenario`.
+generated data. The token's subject selects the responses: see `Scenario`.
 """
 
 import base64
@@ -37,7 +37,7 @@ def token_of(subject: str) -> str:
 
 @dataclass
 class Scenario:
-    """What the API of one subject holds. `fails` answers every request but `/me` with a status."""
+    """The data of the API for one subject. `fails` answers every request but `/me` with a status."""
 
     roles: tuple[str, ...] = ("operator",)
     tasks: int = 60
@@ -444,7 +444,7 @@ class Model:
         }
 
     def recovery_tasks(self, query: Mapping[str, list[str]]) -> Document:
-        """What became of a recovery's tasks."""
+        """The results of a recovery's tasks."""
         results = ["recovered", "recovered", "still_failing", "running", "waiting", "refused"]
         wanted = query.get("result", [None])[0]
         return {
@@ -584,7 +584,7 @@ def refusal(error: str, message: str) -> Document:
 def respond(
     model: Model, method: str, parts: list[str], query: Mapping[str, list[str]], body: Document
 ) -> tuple[int, Document]:
-    """Answer a request of somebody who may ask it."""
+    """Answer a permitted request."""
     match method, parts:
         case "GET", ["tasks"]:
             return 200, list_tasks(model, query)

@@ -30,7 +30,7 @@ GENERATED = {
 
 
 def main() -> int:
-    """Take all pictures, and record what they show."""
+    """Take all pictures, and record their subjects."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = launch(playwright)
@@ -57,7 +57,7 @@ def take_the_demo(browser: Browser, stack: LocalStack, folder: Path) -> None:
 
 
 def take_the_generated(browser: Browser, folder: Path) -> None:
-    """What takes more tasks than the demo has."""
+    """The pictures that need more tasks than the demo has."""
     with fake_api() as url:
         for name, (path, look) in GENERATED.items():
             with console_in(browser, url, look) as console:

@@ -1,4 +1,4 @@
-"""Roles and recoveries on the real stack: what an operator and a viewer see and do."""
+"""Roles and recoveries on the real stack: the views and actions of an operator and of a viewer."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.browser.driver import console_in
 
 BROKEN = 200
 LONG_MS = 900_000
-"""For what the whole machine works on: a limit, not an expectation."""
+"""The time limit for work of the whole machine; no test expects a duration."""
 
 # What an outage leaves: tasks that failed before anything of them was generated.
 BROKEN_ROADMAPS = text("""

@@ -92,7 +92,7 @@ class Issuer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_POST(self) -> None:
-        """Exchange the code, for whoever has the verifier."""
+        """Exchange the code, if the verifier is right."""
         body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         import base64
 

@@ -71,7 +71,7 @@ GROUP BY roadmap_id
 
 
 class PoisoningBucket(Bucket):
-    """The bucket; while a bad release runs, what it stages of quizzes holds a NUL."""
+    """The bucket; while a bad release runs, staged quizzes contain a NUL."""
 
     bad = False
 
@@ -89,7 +89,7 @@ class OracleOfMany(Oracle):
 
 
 class Generator:
-    """The offline generator, which can be throttled; it counts what it has made."""
+    """The offline generator, which can be throttled and counts its items."""
 
     def __init__(self) -> None:
         self._good = OfflineGenerator()
@@ -219,7 +219,7 @@ class Drill:
         return services
 
     def outage_of(self, number: int) -> str:
-        """What breaks a task: every twentieth is poisoned, the others fall to the three outages in turn."""
+        """The fault of a task: every twentieth is poisoned, the others fail in the three outages in turn."""
         return OUTAGES[3] if number % 20 == 0 else OUTAGES[number % 3]
 
     def load(self) -> None:
@@ -235,7 +235,7 @@ class Drill:
                 self._poison(f"r-{number}", ids)
 
     def _poison(self, roadmap_id: str, ids: list[str]) -> None:
-        """Content that PostgreSQL or the contracts refuse for what it is."""
+        """Invalid content, which PostgreSQL or the contracts refuse."""
         first, second = Item(ids[0], ContentType.QUIZ), Item(ids[1], ContentType.RESOURCES)
         self.bucket.put(staged_key(roadmap_id, first), json.dumps(quiz(ids[0], note="\x00")).encode())
         taken = resources(ids[1], id=resources(ids[0])["id"])
@@ -263,7 +263,7 @@ class Drill:
         return request(module, method, f"/api/v1{path}", user_id="op", roles="owner,operator", body=body)
 
     def rejected_generations(self) -> Counter[Item]:
-        """What was generated and refused for what it is: it has to be generated again."""
+        """Generated items that were refused as invalid: they have to be generated again."""
         found: Counter[Item] = Counter()
         for row in self.rows(
             "SELECT concept_id, content_type FROM content_failures WHERE error_code = 'InvalidContent'"
@@ -291,7 +291,7 @@ def heal(drill: Drill, rate: int, concurrency: int) -> tuple[dict[str, Any], flo
 
 
 def verdict(drill: Drill, recovery: dict[str, Any], seconds: float, rate: int) -> dict[str, Any]:
-    """Hold the tables against what must be."""
+    """Compare the tables with the expected state."""
     statuses = {row["task_id"]: row for row in drill.rows("SELECT * FROM roadmap_tasks")}
     saved_of = {row["roadmap_id"]: row["items"] for row in drill.rows(SAVED)}
     lost = wrong = 0

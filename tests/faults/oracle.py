@@ -117,12 +117,12 @@ class Broken(NamedTuple):
 
 
 class InvariantsBroken(AssertionError):  # noqa: N818 - what is broken, not an error of the test
-    """The broken invariants and the log of what was done before."""
+    """The broken invariants and the log of the actions before."""
 
 
 @dataclass
 class Log:
-    """What was done to the system, as far as it is not in the tables."""
+    """The actions on the system that are not in the tables."""
 
     injected: list[str] = field(default_factory=list)
     """Every fault and every step, in order. Printed with broken invariants."""
@@ -131,7 +131,7 @@ class Log:
     """Every call of the generator."""
 
     generated_late: list[Item] = field(default_factory=list)
-    """What was generated for an attempt that was over, or another execution's."""
+    """Items that were generated for an ended attempt, or for another execution's."""
 
     unstaged: Counter[Item] = field(default_factory=Counter)
     """How often an injected fault removed or damaged an item's staged content."""

@@ -258,7 +258,7 @@ class World:
 
     @contextmanager
     def _noting_what_is_generated_late(self, run: Run) -> Iterator[None]:
-        """Note what is generated for an attempt that is over, or no longer its execution's."""
+        """Record items that are generated for an ended attempt, or for another execution's."""
         task = self.pipeline.task()
         attempt = None if run.planned is None else run.planned.plan.attempt
         is_open = task["completed_at"] is None and (task["attempt"], task["execution_arn"]) == (

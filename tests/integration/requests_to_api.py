@@ -16,7 +16,7 @@ class Reply(NamedTuple):
 
 
 class Context:
-    """What Lambda says of an invocation."""
+    """The context that Lambda passes to an invocation."""
 
     function_name = "task-api"
     function_version = "1"

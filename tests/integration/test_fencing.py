@@ -1,4 +1,4 @@
-"""One live attempt a task, whatever sets runs going: retries, redrives from any state, late deliveries."""
+"""At most one live attempt per task: with retries, redrives from any state, and late deliveries."""
 
 import threading
 from datetime import timedelta
@@ -287,7 +287,7 @@ def test_an_execution_of_a_stack_that_was_renamed_is_unknown(bucket_name: str) -
 
 
 def test_finalize_waits_for_whoever_changes_the_roadmap(pipeline: Pipeline, database_url: str) -> None:
-    """Without the lock it reads what a saver is about to change, and projects it over what was changed."""
+    """Without the lock, it reads rows that a saver changes, and overwrites the newer projection."""
     pipeline.load(bundle_of(["a"]))
     planned = pipeline.plan()
     for request in pipeline.requests(planned)[1:]:

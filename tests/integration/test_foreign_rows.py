@@ -1,4 +1,4 @@
-"""What the product's rows hold, and what its own rules refuse, stays with the row or the task."""
+"""Unusual values in the product's rows, and refusals of its constraints, affect only that row or task."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""`framework_data` is the product's: whatever text it is, only the fields that are ours change in it."""
+"""`framework_data` belongs to the product: in any text, only our fields change."""
 
 import pytest
 
@@ -34,7 +34,7 @@ OURS = (
 
 
 def framework(extra: str, ours: dict[str, str]) -> str:
-    """A framework with `extra` at every level, and in each concept what `ours` gives it, at the end."""
+    """A framework with `extra` at every level, and at the end of each concept the fields of `ours`."""
     concepts = " ,".join(f'{{"concept_id" : "{name}" ,{extra}{ours[name]}}}' for name in CONCEPTS)
     modules = f'[{{{extra}, "concepts" :[ {concepts} ] , "name":"M"}}]'
     return f' {{ {extra} ,"stages": [ {{"modules": {modules},{extra}}}\n]\n, "end": 1.50}} '

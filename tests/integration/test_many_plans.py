@@ -1,4 +1,4 @@
-"""What lists of many tasks make the server read, by their plans: a page, and not the table."""
+"""Query plans of lists of many tasks: the server reads a page, not the table."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""The metrics of the steps match what happened."""
+"""The metrics of the steps match their results."""
 
 import json
 from collections import Counter

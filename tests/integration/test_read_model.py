@@ -1,4 +1,4 @@
-"""What the API reads of many tasks: every count adds up, and opens what it counts."""
+"""The lists of many tasks: every count adds up, and its filter lists the counted tasks."""
 
 import importlib
 import json
@@ -35,7 +35,7 @@ def task_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.fixture
 def get(task_api: ModuleType) -> Get:
-    """Sends a GET request as an operator, unless said otherwise."""
+    """Sends a GET request, by default as an operator."""
 
     def send(path: str, query: dict[str, Any] | None = None, *, roles: str = "operator", **who: Any) -> Reply:
         return request(task_api, "GET", f"/api/v1{path}", query, roles=roles, **who)

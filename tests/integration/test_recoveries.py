@@ -1,4 +1,4 @@
-"""A recovery accounts for each of its tasks, whatever happens to it, to them, or to the database."""
+"""A recovery accounts for each of its tasks, under every fault."""
 
 import importlib
 from collections.abc import Callable
@@ -31,7 +31,7 @@ Send = Callable[..., Reply]
 
 
 class RecordedParts(Executions):
-    """The executions of recoveries: which were started, and what they do."""
+    """The executions of recoveries: the started ones, and their states."""
 
     def __init__(self) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:recover-tasks")
@@ -46,7 +46,7 @@ class RecordedParts(Executions):
         self.started.append(name)
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """What the test said; running, if it was started."""
+        """The state that the test set; running, if it was started."""
         name = execution_arn.rpartition(":")[2]
         unsaid = ExecutionState.RUNNING if name in self.started else ExecutionState.UNKNOWN
         return self.states.get(execution_arn, unsaid)
@@ -94,7 +94,7 @@ def create(send: Send) -> Callable[..., str]:
 
 
 def fail(pipeline: Pipeline, count: int) -> list[str]:
-    """Tasks whose first run has saved nothing."""
+    """Tasks with a first run that saved nothing."""
     tasks = [f"t-{number}" for number in range(count)]
     for number, task_id in enumerate(tasks):
         ids = concept_ids(2, f"r-{number}")

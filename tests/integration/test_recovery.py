@@ -421,7 +421,7 @@ def test_a_sweep_checks_every_finished_task_and_none_again_too_soon(
 def test_tasks_that_come_meanwhile_keep_no_task_from_its_turn(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One task fits into a sweep, and another finishes before each: whoever waits longest is next."""
+    """One task fits into a sweep, and another finishes before each: the one that waits longest is next."""
     monkeypatch.setattr("roadmap_content.reconciliation.reconcile.TASK_SECONDS", 10**6)
     for number in range(6):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))

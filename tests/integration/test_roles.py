@@ -1,4 +1,4 @@
-"""Who may do what: every endpoint of the API, for every kind of caller."""
+"""Permissions: every endpoint of the API, for every kind of caller."""
 
 import importlib
 import json

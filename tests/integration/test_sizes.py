@@ -1,4 +1,4 @@
-"""Sizes have ends: staged objects, answers of the API, and what is read of a task's earlier attempts."""
+"""Limits of sizes: staged objects, responses of the API, and the history of a task's earlier attempts."""
 
 import json
 

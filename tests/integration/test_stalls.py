@@ -43,7 +43,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def test_sixteen_threads_of_one_connection_end_with_a_name(pipeline: Pipeline) -> None:
-    """Fifteen wait for the connection of the sixteenth, whose statement is never answered."""
+    """Fifteen wait for the connection of the sixteenth, which never gets a response."""
     both = threading.Barrier(2)
 
     def first(connection: Connection) -> None:

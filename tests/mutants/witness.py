@@ -17,7 +17,7 @@ class Witness:
     """Writes `{"passed": […], "noticed": {test: how}, "broken": {test: how}, "strangers": […]}`.
 
     `noticed`: the test failed in its own body. `broken`: a module could not be imported or a fixture raised,
-    which says nothing about the guard and means that the check is broken.
+    which is no evidence about the guard: the check itself is broken.
     """
 
     def __init__(self, report: Path) -> None:

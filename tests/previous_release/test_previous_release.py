@@ -56,7 +56,7 @@ def head_of(folder: Path) -> str:
 
 
 def statements_since(url: str, revision: str) -> list[str]:
-    """What is executed to bring a database from a revision to the newest."""
+    """The statements that migrate a database from a revision to the newest."""
     executed: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -1,7 +1,7 @@
 """The product's write operations, as the statements that reach the database: each one transaction.
 
-They are given the ids of a roadmap, a task and two concepts, and write what the product's repositories write:
-tutorials always as version 1 with a new id, times in Beijing.
+Their parameters are the ids of a roadmap, a task and two concepts. They write the same rows as the product's
+repositories: tutorials always as version 1 with a new id, times in Beijing time.
 """
 
 from collections.abc import Mapping

@@ -78,7 +78,7 @@ class Product:
         celery: str | None = None,
         age: str = "1 hour",
     ) -> None:
-        """A task whose row was last changed `age` ago."""
+        """A task that was last changed `age` ago."""
         over = status in ("completed", "partial_failure", "failed", "cancelled")
         self.execute(
             "INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, user_request, roadmap_id, "

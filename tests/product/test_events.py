@@ -1,4 +1,4 @@
-"""What is told: the outbox's events and the product's `execution_logs`."""
+"""The outbox's events and the product's `execution_logs`."""
 
 import json
 from collections import Counter

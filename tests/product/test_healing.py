@@ -84,7 +84,7 @@ def concepts_of(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def require_concept_metadata_complete(product: Product) -> None:
-    """What the product's own retry asks: which concepts are not completed, and which ids do not exist."""
+    """The queries of the product's own retry: incomplete concepts, and ids that do not exist."""
     if not product.has("concept_metadata"):
         return
     rows = product.rows(

@@ -1,4 +1,4 @@
-"""What the product owns is changed only when somebody asks for that task: the table of what was seen."""
+"""The product's data is changed only by a request for that task. The cases are defects that were seen."""
 
 from datetime import timedelta
 

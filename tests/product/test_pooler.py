@@ -1,4 +1,4 @@
-"""Through a real PgBouncer in transaction mode: what works and what is lost."""
+"""Through a real PgBouncer in transaction mode: the features that work, and the settings that are lost."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""The template for containers equals the built one, except for what connects it to the local stack."""
+"""The template for the API in containers equals the built one, except for aliases."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a release changes reaches every alias: seen in what SAM's transform makes of the template.
+"""Each change of a release reaches every alias, according to SAM's transform of the template.
 
 Every function and every parameter of the template is in here by construction.
 """
@@ -43,7 +43,7 @@ def another(name: str) -> str:
 
 @functools.cache
 def deployed() -> dict[str, dict[str, str]]:
-    """The versions behind the aliases, by what was deployed."""
+    """The versions behind the aliases, by deployment."""
     release = release_of(COMMIT, BASE)
     deployments = {
         "base": released(BASE),

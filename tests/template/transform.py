@@ -33,7 +33,7 @@ class Deployment(NamedTuple):
 
 
 def packaged(template: Template, contents: Mapping[str, str] | None = None) -> Template:
-    """The template after `sam package`: what it names is in S3, under a key that depends on the content."""
+    """The template after `sam package`: its artefacts are in S3, under keys that depend on the content."""
     changed = copy.deepcopy(template)
     for logical_id, resource in changed["Resources"].items():
         if name := _LOCAL_PATHS.get(resource["Type"]):
@@ -43,7 +43,7 @@ def packaged(template: Template, contents: Mapping[str, str] | None = None) -> T
 
 
 def transformed(deployments: Sequence[Deployment]) -> list[Template]:
-    """What CloudFormation gets of each."""
+    """The resources that CloudFormation receives."""
     done = subprocess.run(
         [environment_python("cloud"), "-c", _SCRIPT],
         input=json.dumps([tuple(deployment) for deployment in deployments]),

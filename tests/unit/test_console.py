@@ -1,4 +1,4 @@
-"""The console's files: what is served, under which headers, how long it may be kept, what was vendored."""
+"""The console's files: paths, headers, caching, and vendored modules."""
 
 import gzip
 import hashlib
@@ -188,7 +188,7 @@ def test_what_is_vendored_is_what_was_recorded() -> None:
 
 
 def test_the_first_view_is_small_over_the_wire() -> None:
-    """API Gateway compresses what is larger than MinimumCompressionSize (emulated from documentation)."""
+    """API Gateway compresses responses larger than MinimumCompressionSize (emulated from documentation)."""
     everything = [app.files.page, *(text for name, text in app.files.files.items() if "LICENSE" not in name)]
     sizes = [len(gzip.compress(text.encode(), 6)) if len(text) >= 1024 else len(text) for text in everything]
     assert sum(sizes) <= FIRST_VIEW_BYTES

@@ -1,4 +1,4 @@
-"""What CloudFormation is answered: always something, and a failure with its reason."""
+"""CloudFormation always gets a response, and the reason of a failure."""
 
 import json
 from collections.abc import Iterator, Mapping

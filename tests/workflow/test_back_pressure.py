@@ -15,7 +15,7 @@ def throttles(machine: Machine, execution_arn: str) -> int:
 
 
 def statuses(machine: Machine, arns: list[str]) -> list[str]:
-    """What has become of each run."""
+    """The result of each run."""
     return [machine.client.describe_execution(executionArn=arn)["status"] for arn in arns]
 
 

@@ -43,7 +43,7 @@ def roadmap(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def environment(roadmap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `eval "$(roadmap env)"` does."""
+    """The environment after `eval "$(roadmap env)"`."""
     script = (
         f"{roadmap('env')}\nexec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
     )

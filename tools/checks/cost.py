@@ -295,7 +295,7 @@ def waiting_for_the_model(concepts: int) -> float:
 
 
 def at_rest(template: Template) -> Mapping[str, float]:
-    """Dollars a month for what a stack keeps, by what it is."""
+    """Dollars a month for the resources of an idle stack, by kind."""
     resources = template["Resources"].values()
     kinds = Counter(resource["Type"] for resource in resources)
     metrics: int = sum(

@@ -1,4 +1,4 @@
-"""`python -m checks.smoke STACK`: check on a deployed stack what cannot be checked locally.
+"""`python -m checks.smoke STACK`: check a deployed stack where a local check is not possible.
 
 Never yet run against AWS. The tests run `redrives` against the local stack, where redrive is emulated from
 documentation. The other checks query IAM and Lambda, which no local cloud can answer.

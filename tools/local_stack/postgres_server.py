@@ -30,7 +30,7 @@ _START_DEADLINE = 600.0
 """Seconds within which a server has started: no load is so high, so that only a hang reaches it."""
 
 _STOP_DEADLINE = 60.0
-"""Seconds after which a server that does not stop is told to stop at once."""
+"""Seconds after which a server that does not stop gets the signal to stop at once."""
 
 _ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C", "PATH": os.defpath}
 

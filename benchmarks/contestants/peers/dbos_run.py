@@ -28,7 +28,7 @@ datasource = SQLAlchemyDatasource.create(URL)
 
 @DBOS.step()
 def make(number: int) -> list[str]:
-    """Make the items of a group; what comes back is recorded."""
+    """Generate the items of a group; the result is recorded."""
     return [str(JOB.make(item)) for item in GROUPS[number]]
 
 
@@ -56,7 +56,7 @@ def produce(number: int) -> int:
 
 @DBOS.workflow()
 def produce_all() -> dict[str, str]:
-    """Enqueue every group, and collect what became of each."""
+    """Enqueue every group, and collect the results."""
     handles = []
     for number in range(len(GROUPS)):
         with SetWorkflowID(f"group-{number}"):

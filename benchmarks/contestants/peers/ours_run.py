@@ -1,6 +1,6 @@
 """Ours: the four steps, on the job's database and an S3 that outlives the process.
 
-Step Functions is emulated: what it keeps (the plan, and which batches are over) is a file; a function that
+Step Functions is emulated: its state (the plan, and the finished batches) is a file; a function that
 dies is invoked again with the same event.
 """
 
@@ -50,7 +50,7 @@ class _Known(Executions):
 
 
 class _Counted:
-    """A generator whose items are counted as paid."""
+    """A generator that counts its items as paid."""
 
     def __init__(self, job: Job) -> None:
         self._job = job

@@ -60,7 +60,7 @@ class Item(NamedTuple):
 
 
 class Job:
-    """What a script is asked to do: a JSON file, which names the database, the items and the fault."""
+    """The input of a script: a JSON file that names the database, the items and the fault."""
 
     def __init__(self, path: Path) -> None:
         document = json.loads(path.read_text())
@@ -98,12 +98,12 @@ class Job:
         return self.stop_at is not None and self.phase == "run" and self._saved >= self.stop_at
 
     def answer(self, **found: object) -> None:
-        """Write what the script found."""
+        """Write the results of the script."""
         (self.folder / "answer.json").write_text(json.dumps(found))
 
 
 def save(execute: Callable[[str, dict[str, Any]], Any], items: Iterable[Item]) -> None:
-    """Save rows by `execute`, inside whatever transaction the caller has.
+    """Save rows by `execute`, inside the caller's transaction.
 
     Raises:
         IdTakenError: a row's id is another item's.

@@ -44,7 +44,7 @@ COMMITS: Mapping[Step, int] = {
     Step.RECONCILE: 4,
 }
 """The number of transactions of a step; `again_later` counts them. Generate reads its context, takes the lock
-of the item that it generates, asks whether the task is cancelled, releases the lock, and records what it did.
+of the item that it generates, asks whether the task is cancelled, releases the lock, and records its actions.
 """
 
 
@@ -402,7 +402,7 @@ def undecodable(play: Play) -> Iterator[None]:
 
 
 class Rival:
-    """A session that locks what the step needs next."""
+    """A session that locks the rows that the step needs next."""
 
     def __init__(self, play: Play, connection: Connection) -> None:
         self._play, self.connection = play, connection
@@ -436,7 +436,7 @@ class Rival:
 
 @contextmanager
 def _rival(play: Play, then: Callable[[Rival], None] | None = None) -> Iterator[None]:
-    """A rival that locks what the step needs from its first statement on, and then calls `then`."""
+    """A rival that locks the rows that the step needs from its first statement on, and then calls `then`."""
     with play.rig.session() as connection:
         rival = Rival(play, connection)
         after = threading.Thread(target=then or (lambda _: None), args=(rival,))

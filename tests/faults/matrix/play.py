@@ -56,14 +56,14 @@ class Play:
         """The execution that is going on."""
 
         self.event: dict[str, Any] = {}
-        """What Reconcile is told, in a cell that is about it."""
+        """The event for Reconcile, in a cell that is about it."""
 
         self._started = threading.Event()
         self.body: bytes | None = None
-        """What a retry is sent with."""
+        """The parameters of a retry."""
 
         self.repeat: Callable[[], str] | None = None
-        """Does again, an hour after the healing, what the step was asked; how that ended."""
+        """Repeat the step an hour after the healing; return its result."""
 
         self._others: list[str] = []
 

@@ -102,7 +102,7 @@ def deploy_run_and_delete(built: Built) -> str:
 
 
 class Releases:
-    """Deploys releases to the local cloud and reads what their aliases run."""
+    """Deploys releases to the local cloud and reads the versions of their aliases."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -110,7 +110,7 @@ class Releases:
     def deploy(
         self, built: Path, commit: str, parameters: Mapping[str, str], *, release: str = ""
     ) -> dict[str, Alias]:
-        """Deploy a build as `make deploy` does; return what the functions' aliases run, by logical id.
+        """Deploy a build as `make deploy` does; return the state of the functions' aliases, by logical id.
 
         Raises:
             CommandFailedError: the deployment failed.

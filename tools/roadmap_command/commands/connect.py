@@ -76,7 +76,7 @@ def invoke(
     ] = None,
     stack: Stack = None,
 ) -> None:
-    """Invoke a function with an event, and print its answer. What each event needs: events/README.md."""
+    """Invoke a function with an event, and print its response. events/README.md lists the prerequisites."""
     folders = _folders()
     logical_id = next((name for name, folder in folders.items() if function in (name, folder)), None)
     if logical_id is None:

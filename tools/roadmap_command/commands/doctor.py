@@ -1,4 +1,4 @@
-"""`roadmap doctor`: whether the stack is well, and if not, what to do."""
+"""`roadmap doctor`: check the health of a stack."""
 
 import typer
 from rich.text import Text

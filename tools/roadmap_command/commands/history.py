@@ -1,4 +1,4 @@
-"""`roadmap logs`, `explain`: what happened to a task and to one of its items."""
+"""`roadmap logs`, `explain`: the history of a task and of one item."""
 
 import json
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def logs(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Print what the functions logged about a task, the oldest first."""
+    """Print the functions' log lines about a task, the oldest first."""
     wanted = None if item is None else parse_item(item)
     lines = [
         line for line in _lines_of(Target.named(stack), task_id) if wanted is None or line.is_about(wanted)
@@ -80,7 +80,7 @@ def explain(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Explain one item: its state, why each attempt failed, what was rejected, and what comes next."""
+    """Explain one item: its state, the failure of each attempt, rejected content, and the next action."""
     wanted = parse_item(item)
     target = Target.named(stack)
     described = read_item(target, task_id, wanted)

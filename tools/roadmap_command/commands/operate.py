@@ -61,7 +61,7 @@ def failures(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """List current failures by group, with what the next attempt does about each."""
+    """List current failures by group, with the action of the next attempt for each."""
     api = Target.named(stack).operator_api()
     rows, _ = pages(api, "/failures", limit, **chosen)
     if as_json:
@@ -131,7 +131,7 @@ def show(
 
 @group.command()
 def attempts(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
-    """List a task's attempts: who started each, how, why, and what became of it."""
+    """List a task's attempts: actor, cause, outcome, counts and reason."""
     api = Target.named(stack).operator_api()
     rows, _ = pages(api, f"/tasks/{quote(task_id, safe='')}/attempts", 1_000)
     if as_json:

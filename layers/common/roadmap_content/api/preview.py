@@ -1,4 +1,4 @@
-"""The preview of a retry: what is staged, what would be generated, and about how many tokens."""
+"""The preview of a retry: the staged items, the items to generate, and an estimate of tokens."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -53,7 +53,7 @@ class RetryPreview(Payload):
 
 
 class Candidates(NamedTuple):
-    """The items of a retry, and what the database has about them."""
+    """The items of a retry, and their rows and rejections."""
 
     roadmap_id: str
     items: Sequence[Item]
@@ -64,7 +64,7 @@ class Candidates(NamedTuple):
 
 
 class Price(NamedTuple):
-    """Tokens of one generated item, and whose items say so."""
+    """Tokens of one generated item, and the basis of the estimate."""
 
     tokens: float | None
     basis: Basis
@@ -77,7 +77,7 @@ def preview_retry(
     deadline: Deadline,
     scope: Scope = WHOLE_TASK,
 ) -> RetryPreview:
-    """What a retry of a task's items in a scope would do now.
+    """Preview the retry of the items in a scope.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to retry.

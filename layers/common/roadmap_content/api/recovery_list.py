@@ -1,4 +1,4 @@
-"""What the API answers about recoveries, and what it is asked."""
+"""Requests and responses of the API for recoveries."""
 
 import json
 from collections.abc import Mapping
@@ -70,19 +70,19 @@ class RecoveryRequest(Payload):
 
     @property
     def limits(self) -> Limits:
-        """What the recovery may take."""
+        """The limits of the recovery."""
         return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary)
 
 
 class PreviewItems(Payload):
-    """Missing items: those whose content is staged, and those that will be generated."""
+    """The numbers of missing items: staged ones, and ones to generate."""
 
     staged: Mapping[ContentType, Count]
     to_generate: Mapping[ContentType, Count]
 
 
 class RecoveryPreview(Payload):
-    """What a recovery would do now. Nothing is started."""
+    """The preview of a recovery. Nothing is started."""
 
     dry_run: bool = True
     tasks: Count
@@ -122,7 +122,7 @@ class RecoveryPage(Payload):
 
 
 class RecoveryTask(Payload):
-    """What became of one task of a recovery."""
+    """The result of one task of a recovery."""
 
     task_id: str
     result: TaskResult

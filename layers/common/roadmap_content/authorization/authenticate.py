@@ -10,7 +10,7 @@ from .tokens import bearer_token, verified_claims
 
 
 class Identity(NamedTuple):
-    """Who sends a request, and what the token permits."""
+    """The sender of a request, and the roles of the token."""
 
     user_id: str
     roles: list[str]
@@ -18,7 +18,7 @@ class Identity(NamedTuple):
 
     @property
     def context(self) -> dict[str, str]:
-        """What the functions behind API Gateway get: texts only."""
+        """The context for the functions behind API Gateway: strings only."""
         return {"user_id": self.user_id, "roles": ",".join(self.roles), "expires_at": self.expires_at}
 
 

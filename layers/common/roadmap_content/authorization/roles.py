@@ -1,4 +1,4 @@
-"""Roles: what the scopes of a verified token permit. Pure."""
+"""Roles: the permissions that follow from the scopes of a verified token. Pure."""
 
 from collections.abc import Mapping
 from typing import Any

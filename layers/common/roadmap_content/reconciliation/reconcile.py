@@ -51,7 +51,7 @@ TASK_SECONDS = 12.0
 """The time limit per task of a sweep. A sweep with less time left starts no further task."""
 
 STARTING_SECONDS = 60.0
-"""The share of a sweep's time for starting what is due."""
+"""The share of a sweep's time for starting attempts that are due."""
 
 
 class ExecutionEnd(Payload):

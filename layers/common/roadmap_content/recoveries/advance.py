@@ -47,7 +47,7 @@ from .recovery import (
 )
 
 START_SECONDS = 3.0
-"""What starting one task may take."""
+"""The time limit for starting one task, in seconds."""
 
 _STOP_REASONS = {
     RecoveryState.STOPPED_BY_CANARY: "RecoveryStoppedByCanary",
@@ -65,7 +65,7 @@ class AdvanceRequest(Payload):
 
 
 class AdvanceResult(Payload):
-    """What the execution does next: end, or wait and take another turn."""
+    """The next step of the execution: end, or wait and take another turn."""
 
     recovery_id: str
     turn: Count
@@ -100,7 +100,7 @@ def _result(request: AdvanceRequest, *, done: bool) -> AdvanceResult:
 def _observe(
     connection: Connection, request: AdvanceRequest, services: Services
 ) -> tuple[Recovery, RecoveryState, int, datetime, bool] | None:
-    """Settle what has ended and decide what comes next; `None` if this execution has nothing to do."""
+    """Record ended tasks and decide the next step; `None` if this execution has nothing to do."""
     recovery = read_recovery(connection, request.recovery_id, lock=True)
     if recovery is None or recovery.ended_at is not None:
         return None
@@ -163,7 +163,7 @@ def _start_tasks(
     start_at: datetime,
     deadline: Deadline,
 ) -> None:
-    """Start tasks, each recorded at once: what a crash leaves unrecorded is one task, which is taken over."""
+    """Start tasks. Each is recorded at once: after a crash, the next turn takes over at most one task."""
     recovery_id = recovery.recovery_id
     canary_only = state is RecoveryState.CANARY
     tasks = transact(

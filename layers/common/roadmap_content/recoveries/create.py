@@ -1,4 +1,4 @@
-"""Create a recovery, or preview one: which tasks a filter selects, and what healing them takes."""
+"""Create a recovery, or preview one: the tasks that a filter selects, and an estimate of their cost."""
 
 import secrets
 from collections import Counter
@@ -37,7 +37,7 @@ STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.N
 
 
 class Preview(NamedTuple):
-    """What a recovery would do."""
+    """The preview of a recovery."""
 
     tasks: int
     staged: Mapping[ContentType, int]
@@ -88,7 +88,7 @@ def resolve(connection: Connection, task_filter: TaskFilter) -> Selection:
 
 
 def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
-    """What a recovery with this filter would do now.
+    """Preview a recovery with this filter.
 
     Raises:
         NothingMatchesError, TooManyTasksError: it cannot be created.

@@ -1,4 +1,4 @@
-"""What a recovery does next. Pure."""
+"""Decide the next step of a recovery. No I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ FINAL_STATES = frozenset(
 
 
 class TaskResult(StrEnum):
-    """What became of one task of a recovery."""
+    """The result of one task of a recovery."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -115,7 +115,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a recovery may take."""
+    """The limits of a recovery."""
 
     rate_per_minute: int
     concurrency: int
@@ -145,7 +145,7 @@ def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tupl
 
 
 def affordable(limits: Limits, progress: Progress) -> bool:
-    """Whether the budget allows one more task, if it and those running take what tasks took so far."""
+    """Whether the budget allows one more task, if each task uses as many tokens as those before."""
     if limits.token_budget is None:
         return True
     usual = progress.tokens_used / progress.started if progress.started else 0

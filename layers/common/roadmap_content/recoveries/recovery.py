@@ -141,7 +141,7 @@ class Recovery(NamedTuple):
 
     @property
     def limits(self) -> Limits:
-        """What it may take."""
+        """Its limits."""
         return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary)
 
 
@@ -154,7 +154,7 @@ class Counts(NamedTuple):
 
 
 class WaitingTask(NamedTuple):
-    """A task whose turn it is."""
+    """A task that may be started now."""
 
     task_id: str
     groups: Sequence[str]

@@ -22,7 +22,7 @@ TASK_SECONDS = 5.0
 
 
 def start_due_attempts(services: Services, deadline: Deadline) -> int:
-    """Start what is due; how many were started. One task that is refused does not stop the others.
+    """Start the attempts that are due; return their number. A refused task does not stop the others.
 
     Raises:
         DatabaseUnavailableError: nothing is known to have been started.

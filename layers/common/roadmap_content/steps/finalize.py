@@ -134,7 +134,7 @@ def finalize_attempt(
     first: Callable[[Connection], None] = lambda _: None,
     dry_run: bool = False,
 ) -> FinalizeResult:
-    """Make `framework_data`, the task's status and its failures equal to what follows from the tables.
+    """Recompute `framework_data`, the task's status and its failures from the tables.
 
     Idempotent: unchanged values are not written, and a task of a newer attempt is not changed. `first` runs
     first in the transaction. With `dry_run`, nothing is written.

@@ -34,7 +34,7 @@ class MigrateRequest(Payload):
 
 
 class MigrateResult(Payload):
-    """The schema's revision before and after; with `dry_run`, what it would be after."""
+    """The schema's revision before and after; with `dry_run`, the revision that it would have after."""
 
     before: str | None
     after: str | None

@@ -309,7 +309,7 @@ def read_attempts(connection: Connection, task_id: str, before: int, limit: int)
 
 
 def actor_of(connection: Connection, task_id: str, attempt: int) -> str | None:
-    """Who started an attempt; `None` if there is none."""
+    """The actor of an attempt; `None` if there is none."""
     actor: str | None = connection.scalar(ACTOR, {"task_id": task_id, "attempt": attempt})
     return actor
 

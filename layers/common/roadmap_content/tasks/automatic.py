@@ -91,5 +91,5 @@ def forget_automatic_attempt(connection: Connection, task_id: str) -> None:
 
 
 def postpone_automatic_attempt(connection: Connection, task_id: str) -> None:
-    """Try a planned attempt later: what it needs did not answer."""
+    """Postpone a planned attempt, because a service that it needs did not respond."""
     connection.execute(POSTPONE, {"task_id": task_id, "pause": FIRST_PAUSE.total_seconds()})

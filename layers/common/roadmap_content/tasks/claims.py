@@ -1,4 +1,4 @@
-"""Claims: how an attempt of a task is claimed, and who may write its outcome.
+"""Claims: how an attempt of a task is claimed, and which execution may write its outcome.
 
 An attempt number is a fencing token. It is claimed by one conditional UPDATE and only grows. Only the attempt
 in the task's row writes the task's status.

@@ -28,7 +28,7 @@ _REPLACEMENTS: Sequence[tuple[re.Pattern[str], str]] = (
 
 
 def normalise_reason(reason: str) -> str:
-    """Remove from a reason what differs between items: ids, positions, numbers and quoted values."""
+    """Remove the parts of a reason that differ between items: ids, positions, numbers and quoted values."""
     for pattern, replacement in _REPLACEMENTS:
         reason = pattern.sub(replacement, reason)
     return reason.strip()[:MAX_NORMALISED].strip()
