@@ -18,7 +18,7 @@ RELATIVE_WORDS = re.compile(
 MAX_IN_DOCSTRINGS = 25
 """Of 10,000 words. In well-known libraries these words are 2 to 10 of 10,000 words of docstrings."""
 
-MAX_IN_DOCUMENTS = 60
+MAX_IN_DOCUMENTS = 40
 """Of 10,000 words. Documents ask questions, and name columns of tables."""
 
 FOLDERS = ("layers", "tools", "functions", "tests", "benchmarks", "migrations")

@@ -79,12 +79,10 @@ class Cell(NamedTuple):
 MACHINE = (Step.PLAN, Step.GENERATE, Step.SAVE, Step.FINALIZE, Step.AWAIT_REDRIVE)
 """The steps that are states of the state machine."""
 
-_NO_DATABASE = (
-    "StartExecution reaches no database; that of the endpoint around it is the endpoint's own cell."
-)
+_NO_DATABASE = "StartExecution uses no database; the endpoint that calls it has its own cell."
 _NO_S3 = "It neither reads nor writes S3."
-_ONE_LOCK = "It holds one row's lock at a time, and a deadlock takes two."
-_NO_STATE = "No state of an execution: there is nothing to stop or to time out."
+_ONE_LOCK = "It locks one row at a time, and a deadlock needs two locks."
+_NO_STATE = "It is not a state of an execution, and cannot be stopped or time out."
 _SMALL = f"By construction: at most {MAX_BATCHES} references of some 100 bytes (`manifest.MAX_BATCHES`)."
 _CONSTANT = "By construction: a reference and a plan, or counts: below 2 KiB at any size of a roadmap."
 
@@ -116,11 +114,13 @@ IMPOSSIBLE: Mapping[Cell, str] = {
         for step in (Step.AWAIT_REDRIVE, Step.RETRY, Step.RECONCILE, Step.START)
         for fault in (Fault.S3_DENIED, Fault.S3_MISSING, Fault.S3_HALF)
     },
-    Cell(Step.PLAN, Fault.S3_HALF): "It only writes, and half an upload is no object: the same as S3 denies.",
+    Cell(
+        Step.PLAN, Fault.S3_HALF
+    ): "It only writes, and an incomplete upload creates no object: the same as S3 denies.",
     **{Cell(step, Fault.DEADLOCK): _ONE_LOCK for step in (Step.PLAN, Step.AWAIT_REDRIVE, Step.RETRY)},
     Cell(
         Step.GENERATE, Fault.DEADLOCK
-    ): "It writes to one table alone, its rows sorted: no two of ours can cross.",
+    ): "It writes to one table only, in sorted order: two invocations cannot deadlock.",
     Cell(Step.GENERATE, Fault.SERIALIZATION): "It changes no row that another session changes.",
     **{
         Cell(step, Fault.LOCKED_ROADMAP): "It locks no roadmap."
@@ -142,9 +142,9 @@ IMPOSSIBLE: Mapping[Cell, str] = {
         for step in (Step.RETRY, Step.RECONCILE)
         for fault in (Fault.STOPPED, Fault.TIMED_OUT, Fault.REDRIVEN)
     },
-    Cell(Step.START, Fault.STOPPED): "An execution that is stopped as soon as it is started: Plan's cell.",
-    Cell(Step.START, Fault.TIMED_OUT): "It has begun then: Plan's cell.",
-    Cell(Step.START, Fault.REDRIVEN): "It has begun then: Plan's cell.",
+    Cell(Step.START, Fault.STOPPED): "An execution that is stopped directly after its start: Plan's cell.",
+    Cell(Step.START, Fault.TIMED_OUT): "It has started then: Plan's cell.",
+    Cell(Step.START, Fault.REDRIVEN): "It has started then: Plan's cell.",
     Cell(Step.PLAN, Fault.LARGE_PAYLOAD): "Its input is a task's id and an attempt.",
     Cell(Step.PLAN, Fault.LARGE_RESULT): _SMALL,
     **{Cell(step, Fault.LARGE_PAYLOAD): _CONSTANT for step in (Step.GENERATE, Step.SAVE, Step.AWAIT_REDRIVE)},
@@ -152,7 +152,7 @@ IMPOSSIBLE: Mapping[Cell, str] = {
         Cell(step, Fault.LARGE_RESULT): _CONSTANT
         for step in (Step.GENERATE, Step.SAVE, Step.FINALIZE, Step.AWAIT_REDRIVE)
     },
-    Cell(Step.RETRY, Fault.LARGE_RESULT): "Its answer is counts, whatever is missing.",
+    Cell(Step.RETRY, Fault.LARGE_RESULT): "Its answer has counts only.",
     Cell(Step.RECONCILE, Fault.LARGE_RESULT): "A sweep reports at most 300 repairs of some 150 bytes.",
     Cell(Step.START, Fault.LARGE_PAYLOAD): "Its input is a task's id and an attempt.",
     Cell(Step.START, Fault.LARGE_RESULT): "Its answer is an ARN.",

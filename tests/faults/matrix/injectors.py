@@ -156,7 +156,7 @@ def _answering(play: Play, sqlstate: str) -> Iterator[None]:
 # Faults of an invocation.
 
 
-@injects(Fault.EXCEPTION, *DATABASE, what="the step's role has lost its rights: an error that nobody handles")
+@injects(Fault.EXCEPTION, *DATABASE, what="the step's role has lost its rights: an unhandled error")
 def exception(play: Play) -> Iterator[None]:
     """A migration revoked a permission."""
     table = {Step.SAVE: "roadmap_metadata", Step.GENERATE: "content_failures"}.get(
@@ -173,7 +173,7 @@ def exception(play: Play) -> Iterator[None]:
 
 
 @injects(
-    Fault.TIMEOUT, *DATABASE, what="a statement does not come through until the function's time is up, once"
+    Fault.TIMEOUT, *DATABASE, what="a statement is not transmitted until the function's time is up, once"
 )
 def timeout(play: Play) -> Iterator[None]:
     """The network drops all packets."""
@@ -219,7 +219,7 @@ def throttled(play: Play) -> Iterator[None]:
         functions.delete_function_concurrency(FunctionName=name)
 
 
-@injects(Fault.TWICE_AT_ONCE, *DATABASE, what="the same invocation a second time while the first is at work")
+@injects(Fault.TWICE_AT_ONCE, *DATABASE, what="the same invocation a second time while the first runs")
 def twice_at_once(play: Play) -> Iterator[None]:
     """Both have started before either continues."""
     step = play.cell.step
@@ -321,7 +321,11 @@ def read_only(play: Play) -> Iterator[None]:
         yield
 
 
-@injects(Fault.DISK_FULL, *DATABASE, what="a trigger raises 53100 on what it writes, until the run is over")
+@injects(
+    Fault.DISK_FULL,
+    *DATABASE,
+    what="a trigger raises 53100 on the table that it writes, until the run is over",
+)
 def disk_full(play: Play) -> Iterator[None]:
     """By a trigger, because a really full disk would affect all cells."""
     with (
@@ -348,7 +352,7 @@ def statement_timeout(play: Play) -> Iterator[None]:
 @injects(
     Fault.FOREIGN_SQLSTATE,
     *DATABASE,
-    what="a trigger raises U0001 on what it writes, until the run is over",
+    what="a trigger raises U0001 on the table that it writes, until the run is over",
 )
 def foreign_sqlstate(play: Play) -> Iterator[None]:
     """A rule of the product's, under a code that PostgreSQL does not know."""
@@ -691,9 +695,7 @@ def large_event(play: Play) -> Iterator[None]:
 # Faults of the execution.
 
 
-@injects(
-    Fault.STOPPED, *MACHINE, what="StopExecution while it is at work; it goes on when the task is recorded"
-)
+@injects(Fault.STOPPED, *MACHINE, what="StopExecution while it runs; it continues after the task is recorded")
 def stopped(play: Play) -> Iterator[None]:
     """The step finishes after the execution was stopped."""
     with _stopped_at_work(play):
@@ -713,7 +715,7 @@ def _stopped_at_work(play: Play) -> Iterator[None]:
 @injects(
     Fault.TIMED_OUT,
     *MACHINE,
-    what="TimeoutSeconds of the execution is over while it is at work; it goes on when the task is recorded",
+    what="TimeoutSeconds of the execution is over while it runs; it continues after the task is recorded",
 )
 def timed_out(play: Play) -> Iterator[None]:
     """The step finishes after the execution timed out."""

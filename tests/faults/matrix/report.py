@@ -19,19 +19,19 @@ _INTRODUCTION = """\
 # The fault matrix
 
 Every step × every fault: injected by real means into the real state machine, functions and PostgreSQL on
-the local stack, where S3, Lambda and Step Functions are emulated. A cell is a task of four concepts, so
-of twelve items. After the fault an oracle that shares nothing with the code holds the invariants I1–I6
-against the tables and the bucket; then the fault is removed, and one retry (one redrive, where the step
-is Finalize or AwaitRedrive) must complete the task, with nothing generated twice. {run} cells of {all}
-are run; the second table says why the others are not.
+the local stack, where S3, Lambda and Step Functions are emulated. A cell is a task of four concepts, and
+thus twelve items. After the fault, an oracle that shares no code with the system checks the invariants I1–I6
+on the tables and the bucket. Then the fault is removed, and one retry (one redrive, if the step
+is Finalize or AwaitRedrive) must complete the task without generating an item twice. {run} cells of {all}
+are run; the second table gives the reasons for the others.
 
-`make faults` runs it, prints this table, and fails where this file says otherwise. `make faults-report`
+`make faults` runs it, prints this table, and fails if the table differs from this file. `make faults-report`
 writes this file: do not edit it.
 
-*How it ended*: the execution, or the answer of who was asked; then the task's status when all was
-recorded. *Saved* and *failed*: its items then; *healed*: by the one retry. Only waiting is shorter than
-deployed: functions have seconds, sessions tenths of seconds, and the state machine tries once more where
-it would try up to ten times.
+*How it ended*: the execution's status, or the response of the called function; then the task's final status.
+*Saved* and *failed*: the items at that time; *healed*: the items that the one retry saved. Only the waiting
+times are shorter than deployed: functions have seconds, sessions have tenths of seconds, and the state
+machine retries once instead of up to ten times.
 """
 
 
