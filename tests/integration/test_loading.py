@@ -81,16 +81,20 @@ def test_an_arbitrary_document_is_either_loaded_or_refused(document: object) -> 
         parse_bundle(json.dumps(document).encode())
 
 
-def test_loading_again_only_stages_the_content_again(pipeline: Pipeline) -> None:
+def test_loading_again_only_stages_the_content_of_unsaved_items_again(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
-    assert pipeline.run().complete
+    lost, saved = Item("a", ContentType.QUIZ), Item("a", ContentType.RESOURCES)
+    staged = pipeline.staging().read(lost)
+    pipeline.stage(lost, b"something else")
+    assert not pipeline.run().complete
     before = pipeline.task(), pipeline.framework()
-    item = Item("a", ContentType.QUIZ)
-    staged = pipeline.staging().read(item)
-    pipeline.stage(item, b"something else")
-    pipeline.load(bundle_of(IDS))
+    edited = bundle_of(IDS)
+    edited["content"][0]["resources"]["resources"][0]["title"] = "Edited"
+    saved_from = pipeline.staging().read(saved)
+    pipeline.load(edited)
     assert (pipeline.task(), pipeline.framework()) == before
-    assert pipeline.staging().read(item) == staged
+    assert pipeline.staging().read(lost) == staged
+    assert pipeline.staging().read(saved) == saved_from, "the content that the row was saved from"
 
 
 @pytest.mark.parametrize(
@@ -124,10 +128,10 @@ def test_a_bundle_with_invalid_items_is_loaded_and_the_run_records_them(pipeline
     assert "questions[2].options" in read.invalid[1].fault
 
     loaded = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(30))
-    assert loaded == (4, 0)
+    assert (loaded.staged, loaded.saved_already) == (4, 0)
     pipeline.roadmap_id = read.roadmap.roadmap_id
     assert pipeline.run().missing == {"tutorial": 1, "resources": 0, "quiz": 1}
     failed = pipeline.task()["failed_concepts"]["items"]
     assert {item["error_code"] for item in failed} == {"InvalidContent"}
     again = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(30))
-    assert again.saved_already == 4
+    assert (again.staged, again.saved_already, again.replacing) == (0, 4, [])

@@ -51,10 +51,10 @@ TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task.")]
 def finish(target: Target, task_id: str, execution_arn: str, *, as_json: bool) -> None:
     """Follow an execution to its end, print the task's status, and exit 1 if items are missing."""
     try:
-        final = _follow(target, task_id, execution_arn)
+        final = follow(target, task_id, execution_arn)
         if final.status == "processing" and final.execution_arn not in (None, execution_arn):
             errors.print(f"Attempt {final.attempt} is at work on the task, by another run; following it.")
-            final = _follow(target, task_id, final.execution_arn or "")
+            final = follow(target, task_id, final.execution_arn or "")
     except KeyboardInterrupt:
         hint = f"The run continues without this command: {command_name()} status {task_id}"
         errors.print(hint, soft_wrap=True)
@@ -64,7 +64,8 @@ def finish(target: Target, task_id: str, execution_arn: str, *, as_json: bool) -
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
-def _follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:
+def follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:
+    """Show an execution's progress until its end; return the task's status."""
     with views.bars(errors) as bars:
         follow_run(
             target.stepfunctions,

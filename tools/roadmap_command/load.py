@@ -1,13 +1,16 @@
 """Load a bundle: its roadmap and task into PostgreSQL, and its content staged in S3."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import compress
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
+from roadmap_command.replacing import stage_replacement
 from roadmap_content.bundle import Bundle
-from roadmap_content.content.rows import saved_concepts
+from roadmap_content.content.kind import Row
+from roadmap_content.content.rows import current_rows
 from roadmap_content.errors import InvalidBundleError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
@@ -37,11 +40,17 @@ FROM roadmap_metadata r, roadmap_tasks t WHERE r.roadmap_id = :roadmap_id AND t.
 
 
 class Loaded(NamedTuple):
-    """The numbers of loaded items."""
+    """The loaded items."""
 
     staged: int
     saved_already: int
-    """Items of the bundle that have a completed row: a run does not replace them."""
+    """Items of the bundle that have a completed row. They are not staged again."""
+
+    replacing: Sequence[Item] = ()
+    """Saved items with other content in the bundle, which is staged to replace them."""
+
+    saved: Collection[Item] = ()
+    """All saved items of the roadmap."""
 
 
 def load_bundle(
@@ -50,17 +59,20 @@ def load_bundle(
     bucket: Bucket,
     deadline: Deadline,
     on_staged: Callable[[], object] = lambda: None,
+    *,
+    replace: bool = False,
 ) -> Loaded:
-    """Load a bundle. Loading it again only stages its content again.
+    """Load a bundle. Loading it again changes no row, and stages the content of unsaved items again.
 
     Invalid content is staged unchanged, so that a run records why it cannot be saved. `on_staged` is called
-    after each item, by several threads.
+    after each item, by several threads. With `replace`, content that differs from a saved item's is staged to
+    replace it.
 
     Raises:
         InvalidBundleError: the roadmap or the task exists and belongs to another user; nothing was written.
     """
 
-    def insert(connection: Connection) -> Mapping[ContentType, frozenset[str]]:
+    def insert(connection: Connection) -> Mapping[ContentType, Mapping[str, Row]]:
         roadmap, task = bundle.roadmap, bundle.task
         framework = json.dumps(roadmap.framework_data)
         connection.execute(INSERT_ROADMAP, roadmap.model_dump() | {"framework_data": framework})
@@ -70,16 +82,29 @@ def load_bundle(
             raise InvalidBundleError(f"roadmap {roadmap.roadmap_id!r} exists and is another user's")
         if (owners.task_user, owners.roadmap_id) != (task.user_id, task.roadmap_id):
             raise InvalidBundleError(f"task {task.task_id!r} exists and is for another user or roadmap")
-        return saved_concepts(connection, roadmap.roadmap_id)
+        return current_rows(connection, roadmap.roadmap_id)
 
-    saved = transact(engine, insert, deadline)
-    staging = Staging(bucket, bundle.roadmap.roadmap_id)
+    rows = transact(engine, insert, deadline)
+    roadmap_id = bundle.roadmap.roadmap_id
+    staging = Staging(bucket, roadmap_id)
 
-    def stage(entry: tuple[Item, Any]) -> None:
-        staging.write(*entry)
+    def stage(entry: tuple[Item, Any]) -> bool:
+        item, content = entry
+        row = rows[item.content_type].get(item.concept_id)
+        if row is None:
+            staging.write(item, content)
+        replaces = row is not None and replace and stage_replacement(bucket, roadmap_id, item, content, row)
         on_staged()
+        return replaces
 
     invalid = [(each.item, each.content) for each in bundle.invalid if each.item is not None]
-    in_parallel(stage, [*bundle.content.items(), *invalid])
-    saved_already = sum(item.concept_id in saved[item.content_type] for item in bundle.content)
-    return Loaded(len(bundle.content), saved_already)
+    in_parallel(stage, invalid)
+    replaced = in_parallel(stage, list(bundle.content.items()))
+    saved = {Item(concept_id, content_type) for content_type, found in rows.items() for concept_id in found}
+    saved_already = len(saved & bundle.content.keys())
+    return Loaded(
+        staged=len(bundle.content) - saved_already,
+        saved_already=saved_already,
+        replacing=list(compress(bundle.content, replaced)),
+        saved=saved,
+    )

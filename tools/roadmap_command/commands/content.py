@@ -8,6 +8,8 @@ from rich.text import Text
 
 from roadmap_command.interface import ExitCode, Json, Stack, command_name, errors, print_json
 from roadmap_command.load import Loaded, load_bundle
+from roadmap_command.replacing import replace as replace_saved
+from roadmap_command.replacing import scopes_for
 from roadmap_command.target import Target
 from roadmap_content.bundle import Bundle, parse_bundle
 from roadmap_content.items import ContentType
@@ -23,46 +25,86 @@ def load(
         typer.FileBinaryRead, typer.Argument(metavar="BUNDLE.json", help="A bundle; - reads stdin.")
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Load nothing if any item is invalid.")] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Replace saved items with other content in the bundle. The old content is kept."
+        ),
+    ] = False,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
     """Load a roadmap, its task and its generated content: staged, not yet saved.
 
     Invalid items are listed, and staged too, so that a run records why they cannot be saved. The exit code
-    is then 1.
+    is then 1. Saved items are not replaced without --replace. A replaced tutorial's text stays under its
+    version, and a replaced row stays in content_archive.
     """
     read = parse_bundle(bundle.read(), strict=strict, name=bundle.name)
     target = Target.named(stack)
     with Progress(
-        TextColumn("staging"), BarColumn(), MofNCompleteColumn(), console=errors, transient=True
+        TextColumn("staging"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
     ) as bar:
         items = bar.add_task("staging", total=len(read.content) + len(read.invalid))
         loaded = load_bundle(
-            read, target.engine, target.bucket, Deadline.after(300), lambda: bar.advance(items)
+            read,
+            target.engine,
+            target.bucket,
+            Deadline.after(300),
+            lambda: bar.advance(items),
+            replace=replace,
         )
+    task = read.task
+    scopes = list(scopes_for(loaded.replacing, loaded.saved)) if loaded.replacing else []
+    failed = replace_saved(target, task.task_id, task.user_id, scopes)
     if as_json:
         invalid = [
             {"concept_id": each.concept_id, "content_type": each.content_type, "reason": each.fault}
             for each in read.invalid
         ]
-        print_json({"task_id": read.task.task_id, **loaded._asdict(), "invalid": invalid})
+        print_json(
+            {
+                "task_id": task.task_id,
+                "staged": loaded.staged,
+                "saved_already": loaded.saved_already,
+                "replaced": len(loaded.replacing),
+                "failed": failed,
+                "invalid": invalid,
+            }
+        )
     else:
-        _say_what_was_loaded(read, loaded)
-    if read.invalid:
+        _report(read, loaded, failed, replace=replace)
+    if read.invalid or failed:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
-def _say_what_was_loaded(read: Bundle, loaded: Loaded) -> None:
+def _report(read: Bundle, loaded: Loaded, failed: int, *, replace: bool) -> None:
     task_id = read.task.task_id
     for each in read.invalid:
         name = f"{each.content_type or 'content'} of {each.concept_id}"
         errors.print(Text.assemble((name, "red"), f": {each.fault}"), soft_wrap=True)
     if read.invalid:
         errors.print(f"{len(read.invalid)} items are invalid; a run records them as failed.", soft_wrap=True)
-    errors.print(f"{loaded.staged} items are staged for task {task_id}.", soft_wrap=True)
-    if loaded.saved_already:
-        errors.print(f"{loaded.saved_already} of them are saved already; a run does not replace them.")
-    errors.print(f"Save them with: {command_name()} run {task_id}", soft_wrap=True)
+    if loaded.staged or not loaded.saved_already:
+        errors.print(f"{loaded.staged} items are staged for task {task_id}.", soft_wrap=True)
+    if loaded.saved_already and not replace:
+        errors.print(
+            f"{loaded.saved_already} are saved already, not replaced; --replace replaces those that differ.",
+            soft_wrap=True,
+        )
+    if replace:
+        errors.print(
+            f"{len(loaded.replacing)} of {loaded.saved_already} saved items differ and are replaced."
+        )
+    if failed:
+        errors.print(f"{failed} items failed; see: {command_name()} status {task_id}", soft_wrap=True)
+    if loaded.staged or read.invalid:
+        errors.print(f"Save the staged items with: {command_name()} run {task_id}", soft_wrap=True)
 
 
 @group.command("generate-one")
