@@ -172,7 +172,7 @@ def test_saved_items_are_replaced_on_purpose_and_the_old_ones_kept(
     with target.engine.connect() as connection:
         rows = connection.execute(TUTORIALS, {"roadmap_id": machine.roadmap_id}).all()
         archived = connection.scalars(ARCHIVED, {"concept_id": ids[1]}).all()
-    assert rows == [(ids[0], 1, False), (ids[0], 2, True), (ids[1], 1, True)]
+    assert [tuple(row) for row in rows] == [(ids[0], 1, False), (ids[0], 2, True), (ids[1], 1, True)]
     assert archived == ["quiz_metadata"]
     texts = [target.bucket.get(tutorial_key(machine.roadmap_id, ids[0], version)) for version in (1, 2)]
     assert [each.body.decode() for each in texts if each][1] == "# Edited"
