@@ -221,6 +221,7 @@ class Model:
                     "total": len(states) // 3,
                     "saved": states[k::3].count("S"),
                     "missing": len(states) // 3 - states[k::3].count("S"),
+                    "generated": 0,
                 }
                 for k, kind in enumerate(TYPES)
             },
