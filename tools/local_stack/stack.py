@@ -338,6 +338,7 @@ def local_parameters(cloud: Cloud, roles: DatabaseRoles, token_secret: str) -> d
         "JwtAudience": _AUDIENCE,
         "JwtSecretArn": store("token", token_secret),
         "Architecture": ARCHITECTURE,
+        "AwsEndpointUrl": cloud.url,
     }
 
 

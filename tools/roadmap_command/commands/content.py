@@ -40,7 +40,7 @@ def load(
     is then 1. Saved items are not replaced without --replace. A replaced tutorial's text stays under its
     version, and a replaced row stays in content_archive.
     """
-    read = parse_bundle(bundle.read(), strict=strict, name=bundle.name)
+    read = parse_bundle(bundle.read(), strict=strict, name=getattr(bundle, "name", "stdin"))
     target = Target.named(stack)
     with Progress(
         TextColumn("staging"),
