@@ -202,7 +202,7 @@ def main() -> None:
 
 
 def _targets(series: Series, sizes: Sequence[int]) -> Iterator[Target]:
-    """Of each answer its growth, and what it takes of the most tasks; the worst of each is shown."""
+    """The growth of each response, and its time over the most tasks; the worst of each is shown."""
     few, many = sizes[-2:]
     exponents = {name: series.exponent(name, few, many) for name in ANSWERS}
     worst = max(exponents, key=lambda name: exponents[name])

@@ -339,7 +339,7 @@ def _counted_wal(server: PostgresServer, data: Path) -> Iterator[Callable[[], tu
 
 
 def _limit_met(contestant: Contestant, operations_per_item: float, items: int) -> str:
-    """What a run of so many items comes to, against the limit that it meets."""
+    """The count of a run of so many items, and the limit for it."""
     concepts = items // 3
     match contestant.script, contestant.form:
         case "ours_run", _:
@@ -358,7 +358,7 @@ def _limit_met(contestant: Contestant, operations_per_item: float, items: int) -
 
 
 class Counts(NamedTuple):
-    """What a run took."""
+    """The counts of a run."""
 
     items: int
     operations: int
@@ -385,7 +385,7 @@ class Counts(NamedTuple):
         ]
 
     def limits(self, contestant: Contestant) -> list[str]:
-        """What so many items come to."""
+        """The counts for so many items."""
         return [_limit_met(contestant, self.operations / self.items, items) for items in LARGE]
 
 

@@ -52,7 +52,7 @@ REQUESTS, TOKENS, BURST = 200, 1_000_000, 5.0
 """A minute, and the seconds' worth of them that may be used at once."""
 
 LATENCY, ROUND_TRIP = 15.0, 0.05
-"""Seconds of an answer, each of which differs by up to a third, and of what is refused."""
+"""Seconds of an answer (each differs by up to a third) and of a refusal."""
 
 INVOCATION = 900.0
 ADAPTIVE, FIXED = "adaptive", "fixed"
@@ -134,7 +134,7 @@ class _Fixed(Pace):
 
 @dataclass(frozen=True)
 class _Distant:
-    """A model whose refusals take a round trip."""
+    """A model with refusals that take a round trip."""
 
     model: BedrockModel
     clock: VirtualTime

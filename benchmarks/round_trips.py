@@ -1,4 +1,4 @@
-"""A TCP proxy in front of PostgreSQL that counts round trips, whatever the client's driver is.
+"""A TCP proxy in front of PostgreSQL that counts round trips, for any driver of the client.
 
 A round trip is a change of direction: the client sends after the server has answered.
 """

@@ -1,4 +1,4 @@
-"""A function that does nothing: it answers what each state of the state machine needs to go on."""
+"""A function that does nothing: it answers with the fields that each state of the state machine needs."""
 
 from typing import Any
 

@@ -73,7 +73,7 @@ def test_one_item_one_type_and_a_saved_item(browser: Browser, stack: LocalStack)
 
 
 def start(page: Page, *, staged: int, to_generate: int) -> None:
-    """Start what a dialog offers, after its preview."""
+    """Start the action of a dialog, after its preview."""
     dialog = page.get_by_role("dialog")
     numbers = dialog.locator(".tiles dd")
     numbers.first.wait_for()

@@ -136,7 +136,7 @@ ACCOUNTS = {
             SELECT FROM content_attempts a WHERE a.task_id = e.task_id
                 AND e.detail #>> '{data,attempt}' = CAST(a.attempt AS text))""",
 }
-"""What must be 0 in the end (I9, I10)."""
+"""The counts that must be 0 in the end (I9, I10)."""
 
 EVENT_BUS = "arn:aws:events:us-east-1:000000000000:event-bus/default"
 

@@ -433,7 +433,7 @@ class Histories(RuleBasedStateMachine):
             world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
 
     def _end_recoveries(self) -> None:
-        """Resume what is paused, take up what is lost, and take turns: every recovery ends."""
+        """Resume paused recoveries, continue lost ones, and take turns: every recovery ends."""
         world = self._world
         for recovery_id in {part.recovery_id for part in world.parts.by_arn.values()}:
             world.attempt(partial(resume, world.services, recovery_id, world.deadline()))

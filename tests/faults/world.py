@@ -139,7 +139,7 @@ class Parts(Executions):
 
 
 class Bus(EventBus):
-    """A bus that notes what it receives, and can be down."""
+    """A bus that records the events, and can be down."""
 
     def __init__(self, log: Log) -> None:
         super().__init__("bus")

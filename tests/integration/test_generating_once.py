@@ -1,4 +1,4 @@
-"""What is generated is paid for: it is staged at once, and counted once."""
+"""Generated content is paid for: it is staged at once, and counted once."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def planned(pipeline: Pipeline) -> BatchRequest:
 
 
 def test_nothing_stands_between_a_generated_item_and_its_staging(pipeline: Pipeline) -> None:
-    """Whatever did would be time in which a killed process loses what was paid for."""
+    """In that time, a killed process would lose paid content."""
     request = planned(pipeline)
     happened: list[str] = []
 

@@ -28,7 +28,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def product(product: Product, monkeypatch: pytest.MonkeyPatch) -> Product:
-    """The product, whose database `DATABASE_URL` names."""
+    """The product. `DATABASE_URL` names its database."""
     monkeypatch.setenv("DATABASE_URL", product.url)
     report_s_state(product, "ids empty")
     return product

@@ -37,7 +37,7 @@ class AwayError(TransientError):
 
 
 class Counting:
-    """A generator that counts, and fails when told to."""
+    """A generator that counts its calls, and fails on request."""
 
     def __init__(self, generator: Generator) -> None:
         self.generator = generator

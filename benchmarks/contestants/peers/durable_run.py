@@ -78,7 +78,7 @@ def handler(_event: Any, context: DurableContext) -> dict[str, Any]:  # noqa: AN
 
 
 def main() -> None:
-    """Run one execution, and report what it says; of a double click, two without a common name."""
+    """Run one execution, and report its status; for a double click, two without a common name."""
     if JOB.phase == "double":
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda _: execute(), range(2)))
@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def execute() -> None:
-    """Run one execution, and report what it says."""
+    """Run one execution, and report its status."""
     runner = DurableFunctionTestRunner(handler, poll_interval=0.05, skip_time=False)
     with runner:
         result = runner.run(input="{}", execution_timeout=600)

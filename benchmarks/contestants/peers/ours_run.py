@@ -71,7 +71,7 @@ class _Counted:
 
 
 def main() -> None:
-    """Run an attempt, or go on with the one whose function died; of a double click, start two at once."""
+    """Run an attempt, or continue the one that died; for a double click, start two at once."""
     logging.disable()
     job = Job(Path(sys.argv[1]))
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - metrics

@@ -757,7 +757,7 @@ def redriven(play: Play) -> Iterator[None]:
     what="the task's rows are those of a backup from before its first attempt",
 )
 def restored(play: Play) -> Iterator[None]:
-    """Step Functions and S3 keep what the rows have never heard of."""
+    """Step Functions and S3 have executions and objects that the restored rows do not name."""
     for table in ("content_attempts", "content_failures", "content_task_failures"):
         play.execute(f"DELETE FROM {table} WHERE task_id = :id", id=play.task_id)
     play.execute(

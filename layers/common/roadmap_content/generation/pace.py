@@ -3,7 +3,7 @@
 A throttled call is refused at once and costs nothing, an answer takes many seconds. Therefore the interval
 between the beginnings of two calls is adapted, and not the number of calls in flight: a call that begins
 shortens the interval by `SHORTER`, a throttled call lengthens it by `LONGER`. Both balance where about half
-of the calls are throttled, so that the quota is used up whatever it is. Concurrent invocations share no state
+of the calls are throttled, so that the whole quota is used. Concurrent invocations share no state
 except the quota itself: all of them receive its 429s, and their intervals converge.
 """
 

@@ -275,7 +275,7 @@ def _stand(
 ) -> tuple[Outcome, Mapping[ContentType, int], list[str]]:
     """Compute the outcome, record a failure for every missing item, and project `framework_data`.
 
-    Returns the outcome, the numbers of items that the attempt failed to save, and what was projected.
+    Returns the outcome, the numbers of items that the attempt failed to save, and the projected fields.
     """
     roadmap_id = task.roadmap_id or ""
     lock_roadmap(connection, roadmap_id)

@@ -164,7 +164,7 @@ def refusals(
 
 
 def refused_items(connection: Connection, task_id: str) -> frozenset[Item]:
-    """The items of a task whose content was refused because of the content, in any attempt."""
+    """The items of a task with content that was refused as invalid, in any attempt."""
     found = connection.scalar(REFUSED, {"task_id": task_id})
     return frozenset(Item(concept_id, ContentType(content_type)) for concept_id, content_type in found)
 
