@@ -61,7 +61,7 @@ def load(
         )
     task = read.task
     scopes = list(scopes_for(loaded.replacing, loaded.saved)) if loaded.replacing else []
-    failed = replace_saved(target, task.task_id, task.user_id, scopes)
+    failed = replace_saved(target, task.task_id, scopes)
     if as_json:
         invalid = [
             {"concept_id": each.concept_id, "content_type": each.content_type, "reason": each.fault}
