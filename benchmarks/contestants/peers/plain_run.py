@@ -58,7 +58,10 @@ def _branch(job: Job, item: Item) -> str:
 
 def replaced(job: Job) -> None:
     """Make everything, then save three concepts a transaction; an error ends the task as failed."""
-    if job.phase not in ("run", "double"):  # the retry trusts `framework_data`, which an error leaves as it was
+    if job.phase not in (
+        "run",
+        "double",
+    ):  # the retry trusts `framework_data`, which an error leaves as it was
         job.answer(status="nothing to retry", saved=[], operations=0)
         return
     for item in job.items:
