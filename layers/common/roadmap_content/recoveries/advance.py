@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
+from ..aws.executions import ExecutionState
 from ..contracts import Count, Execution, Payload
 from ..errors import ClaimRefusedError, ContentError, TransientError
 from ..postgres.transactions import RESERVE, transact
@@ -220,8 +221,8 @@ def _start_task(
         TransientError: nothing is known; the next turn starts the task.
     """
     actor = recovery_actor(recovery_id)
-    if task.claimed_attempt is not None:
-        if task.execution_arn is not None:
+    if task.claimed_attempt is not None and not _ended_before_its_start(services, task):
+        if task.execution_arn is not None and task.is_latest and not task.has_ended:
             services.executions.start(task.execution_arn, task.task_id, task.claimed_attempt)
         return TaskResult.RUNNING, task.claimed_attempt, None
     try:
@@ -239,6 +240,16 @@ def _start_task(
     if answer.status == "processing":
         return TaskResult.RUNNING, answer.attempt, None
     return TaskResult.RECOVERED, None, "NothingMissing"
+
+
+def _ended_before_its_start(services: Services, task: WaitingTask) -> bool:
+    """Whether a sweep has ended the attempt that was claimed before a crash: it needs another attempt."""
+    return (
+        task.is_latest
+        and task.has_ended
+        and task.execution_arn is not None
+        and services.executions.state(task.execution_arn) is ExecutionState.UNKNOWN
+    )
 
 
 def _claimed_by(services: Services, task_id: str, attempt: int, actor: str, deadline: Deadline) -> bool:

@@ -71,15 +71,14 @@ WHERE r.recovery_id = :recovery_id AND r.result = 'running'
 ORDER BY r.position
 """)
 
-# The tasks whose turn it is, with the attempt that this recovery may have claimed before a crash. If another
-# attempt has been claimed since, `execution_arn` is null: there is nothing to start.
+# The tasks whose turn it is, with the attempt that this recovery may have claimed before a crash.
 WAITING = text("""
-SELECT r.task_id, f.groups, a.attempt AS claimed_attempt,
-    CASE WHEN a.attempt = t.attempt THEN a.execution_arn END AS execution_arn
+SELECT r.task_id, f.groups, a.attempt AS claimed_attempt, a.execution_arn,
+    coalesce(a.attempt = t.attempt, false) AS is_latest, a.ended_at IS NOT NULL AS has_ended
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
 LEFT JOIN LATERAL (
-    SELECT attempt, execution_arn FROM content_attempts c
+    SELECT attempt, execution_arn, ended_at FROM content_attempts c
     WHERE c.task_id = r.task_id AND c.actor = :actor ORDER BY attempt DESC LIMIT 1) AS a ON true
 LEFT JOIN LATERAL (
     SELECT coalesce(json_agg(g.group_id), '[]') AS groups
@@ -160,6 +159,10 @@ class WaitingTask(NamedTuple):
     groups: Sequence[str]
     claimed_attempt: int | None
     execution_arn: str | None
+    is_latest: bool
+    """Whether the claimed attempt is the task's latest."""
+
+    has_ended: bool
 
 
 def insert_recovery(
