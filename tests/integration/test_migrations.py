@@ -572,3 +572,53 @@ def test_content_can_be_saved_after_adoption(empty_database_url: str, unique: st
     assert ids["r:c-9"] == "new id of r:c-9"
     # For a tutorial this was the next version; for the other content types, the existing row is kept.
     assert (ids["r:c-1"] == "new id of r:c-1") == (kind.content_type == ContentType.TUTORIAL)
+
+
+# A task that a release without an audit trail has run three times, one that it is running, and one that it
+# has only seen. Its schema is the one before.
+BEFORE_THE_AUDIT = """
+INSERT INTO roadmap_tasks (task_id, user_id, status, attempt, execution_arn, created_at, updated_at,
+    completed_at, execution_summary)
+VALUES ('t-3', 'u', 'partial_failure', 3, 'arn:3', '2026-01-01 10:00', '2026-01-01 12:00',
+    '2026-01-01 12:00', '{"tutorial": {"total": 2, "completed": 2, "failed": 0}, "resources":
+    {"total": 2, "completed": 2, "failed": 0}, "quiz": {"total": 2, "completed": 1, "failed": 1},
+    "attempt": 3, "duration_seconds": 60}'),
+    ('t-live', 'u', 'processing', 1, 'arn:live', '2026-01-01 10:00', '2026-01-01 11:00', NULL, NULL),
+    ('t-foreign', 'u', 'completed', 1, 'arn:f', '2026-01-01 10:00', '2026-01-01 11:00',
+    '2026-01-01 11:00', '"the product wrote this"'),
+    ('t-never', 'u', 'pending', 0, NULL, '2026-01-01 10:00', '2026-01-01 10:00', NULL, NULL);
+INSERT INTO generation_tokens VALUES ('t-3', 700);
+INSERT INTO content_failures (task_id, attempt, concept_id, content_type, stage, error_code, reason,
+    transient, occurred_at)
+VALUES ('t-3', 1, 'c-1', 'tutorial', 'save', 'E', 'why', true, '2026-01-01 10:05'),
+    ('t-3', 1, 'c-1', 'quiz', 'save', 'E', 'why', true, '2026-01-01 10:06'),
+    ('t-3', 2, 'c-1', 'quiz', 'save', 'E', 'why', true, '2026-01-01 11:00'),
+    ('t-3', 3, 'c-1', 'quiz', 'save', 'E', 'why', true, '2026-01-01 12:00');
+"""
+
+
+def test_attempts_from_before_the_audit_trail_are_adopted(empty_database_url: str) -> None:
+    migrate(empty_database_url, "0003")
+    execute(empty_database_url, BEFORE_THE_AUDIT)
+    migrate(empty_database_url)
+    with connected(empty_database_url) as connection:
+        rows = (
+            connection.execute(text("SELECT * FROM content_attempts ORDER BY task_id, attempt"))
+            .mappings()
+            .all()
+        )
+    assert {(row["actor"], row["cause"]) for row in rows} == {("unknown", "adopted")}
+    known = {
+        (row["task_id"], row["attempt"]): (row["step"], row["outcome"], row["failed"], row["tokens"])
+        for row in rows
+    }
+    assert known == {
+        ("t-3", 1): ("ended", None, {"tutorial": 1, "resources": 0, "quiz": 1}, 0),
+        ("t-3", 2): ("ended", None, {"tutorial": 0, "resources": 0, "quiz": 1}, 0),
+        ("t-3", 3): ("ended", "partial_failure", {"tutorial": 0, "resources": 0, "quiz": 1}, 700),
+        ("t-live", 1): ("working", None, None, 0),
+        ("t-foreign", 1): ("ended", "completed", None, 0),
+    }
+    last = next(row for row in rows if (row["task_id"], row["attempt"]) == ("t-3", 3))
+    assert str(last["ended_at"] - last["claimed_at"]) == "0:01:00"
+    assert all(row["planned"] is None and row["saved"] is None for row in rows)

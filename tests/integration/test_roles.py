@@ -56,6 +56,8 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
     ("GET", "/health", {}, None, (403, 403, 200, 200, 403)),
     ("POST", "/tasks/{task_id}/retry", {}, None, (202, 404, 403, 202, 403)),
     ("POST", "/tasks/{task_id}/retry", {"user_id": USER}, None, (202, 403, 403, 202, 403)),
+    ("POST", "/tasks/{task_id}/cancel", {}, None, (200, 404, 403, 200, 403)),
+    ("POST", "/tasks/{task_id}/cancel", {"user_id": USER}, None, (200, 403, 403, 200, 403)),
     ("GET", "/recoveries", {}, None, (403, 403, 200, 200, 403)),
     ("POST", "/recoveries", {}, RECOVERY, (403, 403, 403, 200, 403)),
     ("GET", "/recoveries/{recovery_id}", {}, None, (403, 403, 200, 200, 403)),
@@ -64,9 +66,6 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
     ("POST", "/recoveries/{recovery_id}/resume", {}, None, (403, 403, 403, 200, 403)),
     ("POST", "/recoveries/{recovery_id}/cancel", {}, None, (403, 403, 403, 200, 403)),
 ]
-
-LATER = {("POST", "/tasks/{task_id}/cancel")}
-"""Endpoints that have a table of their own."""
 
 Send = Callable[..., int]
 
@@ -118,4 +117,4 @@ def test_every_endpoint_is_in_the_table() -> None:
         for path, methods in document["paths"].items()
         for method in methods
     }
-    assert documented - LATER == {(method, path) for method, path, *_ in TABLE}
+    assert documented == {(method, path) for method, path, *_ in TABLE}

@@ -1,7 +1,9 @@
 """A recovery on the real state machines, over real HTTP."""
 
+import json
 from typing import Any
 
+from local_stack.builds import REPOSITORY
 from local_stack.processes import becomes_true
 from roadmap_content.items import ContentType, Item
 from tests.workflow.machine import Machine
@@ -60,3 +62,21 @@ def test_the_scope_decides_who_creates_a_recovery(machine: Machine) -> None:
     assert api.send("GET", "/health").status == 200
     api.token = ""
     assert api.send("GET", "/tasks").status == 401
+
+
+def test_no_endpoint_answers_without_a_token(machine: Machine) -> None:
+    """API Gateway and the authorizer refuse, before any function of the API."""
+    machine.load(1)
+    api = machine.target.operator_api()
+    document = json.loads((REPOSITORY / "docs" / "openapi.json").read_text())
+    names = {"task_id": machine.task_id, "content_type": "quiz", "recovery_id": "rec-1"}
+    asked = [
+        (method.upper(), path.removeprefix("/api/v1").format(**names))
+        for path, methods in document["paths"].items()
+        for method in methods
+    ]
+    assert len(asked) >= 17
+    for token in ("", "not a token", machine.stack.token("somebody", "").rpartition(".")[0] + ".forged"):
+        api.token = token
+        statuses = {(method, path): api.send(method, path).status for method, path in asked}
+        assert statuses == dict.fromkeys(asked, 401)
