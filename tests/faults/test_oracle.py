@@ -247,7 +247,7 @@ def test_refused_or_removed_content_may_be_generated_again(complete: Watched, ex
 )
 def test_a_wrong_row_of_concept_metadata_is_detected(pipeline: Pipeline, change: str) -> None:
     with pipeline.engine.begin() as connection:
-        connection.exec_driver_sql(CONCEPT_METADATA)
+        connection.exec_driver_sql(f"{CONCEPT_METADATA}; GRANT ALL ON concept_metadata TO PUBLIC")
     watched = Watched(pipeline, lost=False)
     assert watched.broken() == []
 
