@@ -16,6 +16,7 @@ from ..runtime.deadline import Deadline
 from ..services import Services
 from ..storage.bucket import in_parallel
 from ..storage.staging import Staging
+from ..tasks.attempts import GENERATED
 from ..tasks.failures import refusals, refused_items
 from ..tasks.scope import WHOLE_TASK, Scope
 from ..tasks.snapshot import read_snapshot
@@ -24,17 +25,10 @@ from ..tasks.task import read_task
 Basis = Literal["task", "roadmap", "none"]
 Refusals = dict[Item, list[RecordedFailure]]
 
-_GENERATED = """
-SELECT coalesce(sum(a.tokens), 0) AS tokens, coalesce(sum(CAST(a.generated ->> 'tutorial' AS bigint)
-    + CAST(a.generated ->> 'resources' AS bigint) + CAST(a.generated ->> 'quiz' AS bigint)), 0) AS generated
-FROM content_attempts a
-"""
-
-# What generated items have taken so far, with the tokens of those that came to nothing.
-OF_TASK = text(f"{_GENERATED} WHERE a.task_id = :task_id")
+OF_TASK = text(f"{GENERATED} WHERE a.task_id = :task_id")
 
 OF_ROADMAP = text(f"""
-{_GENERATED} WHERE a.task_id IN (
+{GENERATED} WHERE a.task_id IN (
     SELECT task_id FROM roadmap_tasks WHERE "left"(roadmap_id, 100) = "left"(CAST(:roadmap_id AS text), 100)
         AND roadmap_id = :roadmap_id)
 """)
@@ -145,6 +139,6 @@ def _price(connection: Connection, task_id: str, roadmap_id: str | None) -> Pric
     bases: tuple[tuple[Basis, TextClause], ...] = (("task", OF_TASK), ("roadmap", OF_ROADMAP))
     for basis, statement in bases:
         found = connection.execute(statement, {"task_id": task_id, "roadmap_id": roadmap_id}).one()
-        if found.generated and found.tokens:
-            return Price(int(found.tokens) / int(found.generated), basis)
+        if found.items and found.tokens:
+            return Price(int(found.tokens) / int(found.items), basis)
     return Price(None, "none")

@@ -40,11 +40,9 @@ def saved_concepts(connection: Connection, roadmap_id: str) -> dict[ContentType,
 
 COMPLETE = text(
     "SELECT c.concept_id FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id) WHERE "
-    "EXISTS (SELECT FROM tutorial_metadata t WHERE t.roadmap_id = :roadmap_id "
-    "AND t.concept_id = c.concept_id AND t.content_status = 'completed') AND "
-    "EXISTS (SELECT FROM resource_recommendation_metadata t WHERE t.roadmap_id = :roadmap_id "
-    "AND t.concept_id = c.concept_id) AND "
-    "EXISTS (SELECT FROM quiz_metadata t WHERE t.roadmap_id = :roadmap_id AND t.concept_id = c.concept_id)"
+    + " AND ".join(
+        f"EXISTS ({kind.item_sql.replace(':concept_id', 'c.concept_id')})" for kind in CONTENT_KINDS.values()
+    )
 )
 
 

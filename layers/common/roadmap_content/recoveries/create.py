@@ -15,6 +15,7 @@ from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
+from ..tasks.attempts import GENERATED
 from ..tasks.listing import Selection, TaskFilter, select_tasks
 from ..tasks.next_actions import NextAction, advice_for
 from ..tasks.snapshot import read_snapshot
@@ -66,12 +67,8 @@ _STATUSES = (
     "SELECT t.status, count(*) AS tasks FROM roadmap_tasks t JOIN chosen c USING (task_id) GROUP BY t.status"
 )
 
-# What an item took so far, in the attempts at these tasks; a thousand of them tell enough.
-_PRICE = """
-SELECT coalesce(sum(a.tokens), 0) AS tokens, coalesce(sum(CAST(a.generated ->> 'tutorial' AS bigint)
-    + CAST(a.generated ->> 'resources' AS bigint) + CAST(a.generated ->> 'quiz' AS bigint)), 0) AS generated
-FROM (SELECT task_id FROM chosen LIMIT 1000) AS c JOIN content_attempts a USING (task_id)
-"""
+# A thousand of the tasks tell enough about the tokens of an item.
+_PRICE = f"{GENERATED} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
 def resolve(connection: Connection, task_filter: TaskFilter) -> Selection:

@@ -121,6 +121,15 @@ SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_
 WHERE hour > timezone('utc', now()) - interval '24 hours'
 """)
 
+GENERATED = """
+SELECT coalesce(sum(a.tokens), 0) AS tokens, coalesce(sum(by_type.items), 0) AS items
+FROM content_attempts a
+LEFT JOIN LATERAL (
+    SELECT sum(CAST(value AS bigint)) AS items FROM json_each_text(a.generated)
+) by_type ON true
+"""
+"""Tokens and items of the attempts that a WHERE selects, with the tokens of items that came to nothing."""
+
 SCOPE = text("SELECT scope, replaces FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
 GENERATED = text("SELECT generated FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
