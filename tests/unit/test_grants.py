@@ -14,6 +14,8 @@ CHANGE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) (\w+_\w+)\b(?: \w+)?(?=
 UPSERT = re.compile(
     r"INSERT INTO (\w+)(?:(?!INSERT INTO).)*?ON CONFLICT(?: \([\w, ]+\))? DO UPDATE", re.DOTALL
 )
+# PostgreSQL asks for the right to UPDATE of whoever locks a row.
+LOCK = re.compile(r"FROM (\w+_\w+)\b(?:(?!FROM)[^\"])*?FOR (?:NO KEY )?(?:UPDATE|SHARE)")
 
 
 def test_the_writer_may_do_what_the_code_does_and_no_more() -> None:
@@ -23,6 +25,8 @@ def test_the_writer_may_do_what_the_code_does_and_no_more() -> None:
         for statement, table in CHANGE.findall(source):
             found[table].add(statement.split()[0])
         for table in UPSERT.findall(source):
+            found[table].add("UPDATE")
+        for table in LOCK.findall(source):
             found[table].add("UPDATE")
     assert {table: set(privileges) for table, privileges in WRITES.items()} == dict(found)
 
