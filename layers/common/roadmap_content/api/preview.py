@@ -16,7 +16,7 @@ from ..runtime.deadline import Deadline
 from ..services import Services
 from ..storage.bucket import in_parallel
 from ..storage.staging import Staging
-from ..tasks.attempts import GENERATED
+from ..tasks.attempts import COST
 from ..tasks.failures import refusals, refused_items
 from ..tasks.scope import WHOLE_TASK, Scope
 from ..tasks.snapshot import read_snapshot
@@ -25,10 +25,10 @@ from ..tasks.task import read_task
 Basis = Literal["task", "roadmap", "none"]
 Refusals = dict[Item, list[RecordedFailure]]
 
-OF_TASK = text(f"{GENERATED} WHERE a.task_id = :task_id")
+OF_TASK = text(f"{COST} WHERE a.task_id = :task_id")
 
 OF_ROADMAP = text(f"""
-{GENERATED} WHERE a.task_id IN (
+{COST} WHERE a.task_id IN (
     SELECT task_id FROM roadmap_tasks WHERE "left"(roadmap_id, 100) = "left"(CAST(:roadmap_id AS text), 100)
         AND roadmap_id = :roadmap_id)
 """)

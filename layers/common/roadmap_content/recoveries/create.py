@@ -15,7 +15,7 @@ from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
-from ..tasks.attempts import GENERATED
+from ..tasks.attempts import COST
 from ..tasks.listing import Selection, TaskFilter, select_tasks
 from ..tasks.next_actions import NextAction, advice_for
 from ..tasks.snapshot import read_snapshot
@@ -68,7 +68,7 @@ _STATUSES = (
 )
 
 # A thousand of the tasks tell enough about the tokens of an item.
-_PRICE = f"{GENERATED} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
+_PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
 def resolve(connection: Connection, task_filter: TaskFilter) -> Selection:

@@ -121,7 +121,7 @@ SELECT coalesce(sum(spent), 0), coalesce(sum(saved_by_staging), 0) FROM content_
 WHERE hour > timezone('utc', now()) - interval '24 hours'
 """)
 
-GENERATED = """
+COST = """
 SELECT coalesce(sum(a.tokens), 0) AS tokens, coalesce(sum(by_type.items), 0) AS items
 FROM content_attempts a
 LEFT JOIN LATERAL (
