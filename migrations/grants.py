@@ -18,7 +18,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_recoveries": ("INSERT", "UPDATE"),
     "content_recovery_tasks": ("INSERT", "UPDATE"),
     "content_sweeps": ("INSERT", "DELETE"),
-    "content_task_failures": ("INSERT", "UPDATE", "DELETE"),  # UPDATE: a sweep locks rows
+    "content_task_failures": ("INSERT", "DELETE"),  # UPDATE: a sweep locks rows
     "content_token_hours": ("INSERT", "UPDATE"),
     "execution_logs": ("INSERT",),
     "generation_tokens": ("INSERT", "UPDATE"),

@@ -363,3 +363,21 @@ def test_health_counts_the_events_that_wait(pipeline: Pipeline, get: Get) -> Non
     assert get("/health").body["outbox_waiting"] == waiting["n"] > 0
     pipeline.execute("UPDATE content_events SET delivered_at = now()")
     assert get("/health").body["outbox_waiting"] == 0
+
+
+def test_totals_above_a_thousand_are_estimates_and_say_so(pipeline: Pipeline, get: Get) -> None:
+    pipeline.execute(
+        "INSERT INTO roadmap_tasks (task_id, user_id, status)"
+        " SELECT 't-' || n, 'u', CASE WHEN n <= 1500 THEN 'completed' ELSE 'failed' END"
+        " FROM generate_series(1, 1520) AS n"
+    )
+    pipeline.execute("ANALYZE roadmap_tasks")
+    page = get("/tasks", {"limit": "1"}).body
+    assert not page["total_is_exact"]
+    assert 1_400 < page["total"] < 1_650
+    failed = get("/tasks", {"status": "failed", "limit": "1"}).body
+    assert (failed["total"], failed["total_is_exact"]) == (20, True)
+    health = get("/health").body
+    assert health["tasks_estimated"] == ["completed"]
+    assert 1_400 < health["tasks"]["completed"] < 1_600
+    assert health["tasks"]["failed"] == 20

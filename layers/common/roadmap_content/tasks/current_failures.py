@@ -76,8 +76,11 @@ SELECT CASE WHEN count(*) = :limit THEN max(task_id) ELSE '' END AS checked_to,
 FROM page
 """)
 
-# Two sweeps must not subtract the same rows.
-LOCK = text("SELECT FROM content_task_failures WHERE task_id = :task_id FOR UPDATE")
+# Of two sweeps that remove the same rows, one gets them and subtracts them.
+TAKE = text("""
+DELETE FROM content_task_failures WHERE task_id = :task_id
+RETURNING group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen
+""")
 
 MAX_CHECKED = 20_000
 """Rows that one sweep checks for deleted tasks."""
@@ -123,11 +126,7 @@ def replace_current_failures(
     if rows:
         parameters = {"task_id": task_id, "attempt": attempt, "groups": _json(rows)}
         connection.execute(INSERT, parameters)
-    changes, hours = _differences(list(known.values()), rows)
-    if changes:
-        connection.execute(ADD_TO_GROUPS, {"groups": _json(changes)})
-    if hours:
-        connection.execute(ADD_TO_HOURS, {"hours": _json(hours)})
+    _add_to_sums(connection, list(known.values()), rows)
     return frozenset(known)
 
 
@@ -138,10 +137,21 @@ def forget_deleted_tasks(connection: Connection, after: str) -> str:
     """
     page = connection.execute(OF_DELETED_TASKS, {"after": after, "limit": MAX_CHECKED}).one()
     for task_id in page.deleted:
-        connection.execute(LOCK, {"task_id": task_id})
-        replace_current_failures(connection, task_id, 0, [])
+        taken = [KnownGroup(*row) for row in connection.execute(TAKE, {"task_id": task_id})]
+        _add_to_sums(connection, taken, [])
     checked_to: str = page.checked_to
     return checked_to
+
+
+def _add_to_sums(
+    connection: Connection, before: Sequence[KnownGroup], after: Sequence[Mapping[str, Any]]
+) -> None:
+    """Change the sums by the difference of a task's rows before and after."""
+    changes, hours = _differences(before, after)
+    if changes:
+        connection.execute(ADD_TO_GROUPS, {"groups": _json(changes)})
+    if hours:
+        connection.execute(ADD_TO_HOURS, {"hours": _json(hours)})
 
 
 def _row(group: TaskFailures, known: KnownGroup | None, attempt: int, now: datetime) -> dict[str, Any]:
