@@ -20,9 +20,10 @@ from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run
 from roadmap_command.target import Target
 from roadmap_content.bundle import read_bundle
+from roadmap_content.client import Client
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import tutorial_key
-from tests.factories import USER, bundle_of, concept_ids
+from tests.factories import USER, bundle_of, concept_ids, quiz
 
 BUCKET, PAGE = "products-own", "https://learn.example"
 THEIR_RULE = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
@@ -195,3 +196,37 @@ def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Targ
     assert again.status == 202
     assert follow_run(target.stepfunctions, again.body["execution_arn"], lambda: None) == "SUCCEEDED"
     assert send(stack, "GET", path, token=token, user_id=USER).body["status"] == "completed"
+
+
+def test_a_product_replaces_an_item_by_one_of_its_own(stack: LocalStack, target: Target) -> None:
+    (concept_id,) = load(target, "replace", 1)
+    client = Client(
+        bucket=BUCKET,
+        state_machine_arn=target.state_machine_arn,
+        api_url=stack.api_url,
+        token=lambda _: their_token(stack),
+        s3=stack.client("s3"),
+        stepfunctions=target.stepfunctions,
+    )
+
+    def current_quiz() -> str:
+        item = send(
+            stack, "GET", "/api/v1/tasks/t-replace/items/quiz", token=their_token(stack),
+            concept_id=concept_id, user_id=USER,
+        ).body  # fmt: skip
+        return str(item["saved"]["id"])
+
+    assert follow_run(target.stepfunctions, client.start("t-replace"), lambda: None) == "SUCCEEDED"
+    before = current_quiz()
+
+    client.stage("r-replace", concept_id, "quiz", quiz(concept_id, quiz_id="theirs"), replaces=before)
+    answer = client.retry("t-replace", USER, concept_id=concept_id, content_type="quiz", regenerate=True)
+    assert answer.total_items == 1
+    assert follow_run(target.stepfunctions, answer.execution_arn or "", lambda: None) == "SUCCEEDED"
+
+    assert current_quiz() == "theirs" != before
+    (newest, *_) = send(
+        stack, "GET", "/api/v1/tasks/t-replace/attempts", token=their_token(stack), user_id=USER
+    ).body["items"]
+    assert newest["generated"] == {"tutorial": 0, "resources": 0, "quiz": 0}
+    assert newest["saved"] == {"tutorial": 0, "resources": 0, "quiz": 1}

@@ -82,6 +82,32 @@ def test_a_second_run_says_whose_attempt_is_at_work(
         roadmap("run", machine.task_id)
 
 
+def test_a_retry_is_limited_to_an_item_and_makes_a_saved_one_again(
+    machine: Machine, roadmap: Roadmap
+) -> None:
+    ids = machine.load(2)
+    for concept_id in ids:
+        machine.stage(Item(concept_id, ContentType.QUIZ), b"not json")
+    machine.run()
+    task = machine.task_id
+
+    assert roadmap("retry", task, "--concept-id", ids[0], "--content-type", "quiz").exit_code == 1
+    assert "1 of 6 items are missing" in roadmap("status", task).stdout
+
+    again = ("retry", task, "--concept-id", ids[0], "--content-type", "tutorial", "--regenerate")
+    preview = json.loads(roadmap(*again, "--dry-run", "--json").stdout)
+    assert (preview["staged"]["tutorial"], preview["to_generate"]["tutorial"]) == (0, 1)
+    assert "will be generated: 1" in roadmap(*again, "--dry-run").stdout
+    assert roadmap(*again).exit_code == 1  # the other concept's quiz is still missing
+    assert roadmap("retry", task).exit_code == 0
+    versions = machine.rows(
+        "SELECT concept_id, content_version FROM tutorial_metadata WHERE roadmap_id = :id AND is_latest"
+        " ORDER BY concept_id",
+        id=machine.roadmap_id,
+    )
+    assert [row["content_version"] for row in versions] == [2, 1]
+
+
 def test_what_happened_to_an_item_is_explained_and_logged(machine: Machine, roadmap: Roadmap) -> None:
     ids = machine.concept_ids(2)
     bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id)
