@@ -32,7 +32,7 @@ def target(stack: LocalStack) -> Iterator[Target]:
 def two_quizzes_missing(target: Target) -> None:
     """A task after its first run: the quizzes of its first two concepts were invalid."""
     bundle = read_bundle(bundle_of(IDS, roadmap_id=ROADMAP, task_id=TASK))
-    load_bundle(bundle, target.engine, target.bucket, Deadline.after(60))
+    load_bundle(bundle, target.engine, target.bucket, Deadline.after(600))
     for concept_id in IDS[:2]:
         key = staged_key(ROADMAP, Item(concept_id, ContentType.QUIZ))
         target.bucket.put(key, json.dumps(quiz(concept_id, note="\x00")).encode())

@@ -187,7 +187,7 @@ def run_to_end(services: Services, run: Run, *, dead_database: bool = False) -> 
         try:
             if dead_database and run.state is State.SAVE:
                 raise DatabaseUnavailableError("no connection: the server is gone")
-            run.step(services, Deadline.after(60))
+            run.step(services, Deadline.after(600))
         except ContentError as error:
             run.catch(StateError(error=type(error).__name__, cause=json.dumps({"errorMessage": str(error)})))
 
@@ -230,7 +230,7 @@ class Drill:
             for entry in bundle["content"]:
                 del entry["quiz"]
             self.bundles[task_id] = bundle
-            load_bundle(read_bundle(bundle), self.own.engine, self.bucket, Deadline.after(60))
+            load_bundle(read_bundle(bundle), self.own.engine, self.bucket, Deadline.after(600))
             if self.outage_of(number) == OUTAGES[3]:
                 self._poison(f"r-{number}", ids)
 

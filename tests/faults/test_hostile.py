@@ -159,7 +159,7 @@ def test_requests_generated_from_the_openapi_document(ground: Ground, tmp_path: 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=1200,
     )
     assert ended.returncode == 0, ended.stdout
     answers = yaml.load((tmp_path / "answers.yaml").read_text(), Loader=yaml.CSafeLoader)
@@ -332,7 +332,7 @@ def send(ground: Ground, request: Request) -> tuple[int, str]:
     target = f"{url.path}/api/v1/tasks/{request.task}{request.tail}?{request.query}"
     for name, task_id in ids.items():
         target = target.replace(name, task_id)
-    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=30)
+    connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=600)
     try:
         connection.putrequest(request.method, target)
         authorization = tokens(ground)[request.token]

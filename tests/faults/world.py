@@ -208,7 +208,7 @@ class World:
 
     def deadline(self) -> Deadline:
         """A deadline that is never reached."""
-        return Deadline.after(30)
+        return Deadline.after(600)
 
     def start_by_hand(self) -> Run:
         """StartExecution from the console, with an arbitrary name: the execution claims an attempt itself."""

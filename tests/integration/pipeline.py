@@ -66,7 +66,7 @@ def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> S
 class Pipeline:
     """Runs the steps for one task."""
 
-    seconds = 30.0
+    seconds = 600.0
     """The time of each step."""
 
     def __init__(self, services: Services, task_id: str = "t-1", engine: Engine | None = None) -> None:

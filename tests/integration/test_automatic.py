@@ -51,7 +51,7 @@ def model(pipeline: Pipeline) -> Failing:
 
 
 def sweep(pipeline: Pipeline) -> None:
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(60))
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
 
 
 def pause(pipeline: Pipeline) -> timedelta | None:
@@ -78,7 +78,7 @@ def run_started(pipeline: Pipeline) -> int:
         run = Run(arn, RunInput(task_id=task_id, attempt=attempt))
         while run.outcome is None:
             try:
-                run.step(pipeline.services, Deadline.after(30))
+                run.step(pipeline.services, Deadline.after(600))
             except ContentError as error:
                 run.catch(StateError(error=type(error).__name__, cause=str(error)))
     return len(started)

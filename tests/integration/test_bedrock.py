@@ -367,7 +367,7 @@ def test_concurrent_invocations_share_the_budget(
     settings = SETTINGS | server.settings(TASK_TOKEN_BUDGET="1000")
     invocations = [services_for(database_url, settings) for _ in range(6)]
     budgets = [
-        TaskBudget(each.engine, each.settings, "t-1", Deadline.after(60))
+        TaskBudget(each.engine, each.settings, "t-1", Deadline.after(600))
         for each in invocations
         for _ in "ab"
     ]

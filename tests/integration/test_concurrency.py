@@ -55,7 +55,7 @@ def test_many_savers_of_the_same_batches_save_each_item_once(pipeline: Pipeline,
     def save_all(number: int) -> int:
         services = services_for(database_url)
         turned = requests[number:] + requests[:number]
-        saved = sum(save_batch(request, services, Deadline.after(60)).saved for request in turned)
+        saved = sum(save_batch(request, services, Deadline.after(600)).saved for request in turned)
         services.engine.dispose()
         return saved
 
@@ -85,7 +85,7 @@ def test_concurrent_saves_of_versions_leave_the_highest_as_the_only_latest(
         for concept_id in IDS:
             content = tutorial(concept_id, version=number + 1)
             staging.write(Item(concept_id, ContentType.TUTORIAL), content)
-        saved = sum(save_batch(request, services, Deadline.after(60)).saved for request in requests)
+        saved = sum(save_batch(request, services, Deadline.after(600)).saved for request in requests)
         services.engine.dispose()
         return saved
 
@@ -139,7 +139,7 @@ def test_one_of_many_concurrent_claims_wins(pipeline: Pipeline, database_url: st
         try:
             with services.engine.connect() as connection:
                 task = read_task(connection, "t-1")
-            return claim(services, task, f"arn:{number}", Deadline.after(30), user_start("u")).attempt
+            return claim(services, task, f"arn:{number}", Deadline.after(600), user_start("u")).attempt
         except ClaimRefusedError:
             return None
         finally:
@@ -163,7 +163,7 @@ def test_one_of_several_claims_of_the_same_attempt_wins(pipeline: Pipeline, data
     def claim_it(number: int) -> int | None:
         services = services_for(database_url)
         try:
-            return claim(services, read_before, f"arn:{number}", Deadline.after(30), user_start("u")).attempt
+            return claim(services, read_before, f"arn:{number}", Deadline.after(600), user_start("u")).attempt
         except ClaimRefusedError:
             return None
         finally:
@@ -185,10 +185,10 @@ def test_concurrent_finalizers_and_savers_converge(pipeline: Pipeline, database_
     def work(number: int) -> None:
         services = services_for(database_url)
         if number % 2:
-            finalize_task(request, services, Deadline.after(60))
+            finalize_task(request, services, Deadline.after(600))
         else:
             for batch in requests:
-                save_batch(batch, services, Deadline.after(60))
+                save_batch(batch, services, Deadline.after(600))
         services.engine.dispose()
 
     at_once(6, work)

@@ -40,18 +40,18 @@ def recorded(pipeline: Pipeline) -> RecordedExecutions:
 
 def retry(pipeline: Pipeline) -> RetryAnswer:
     start = user_start(USER)
-    return retry_task(pipeline.services, pipeline.task_id, USER, Deadline.after(30), start)
+    return retry_task(pipeline.services, pipeline.task_id, USER, Deadline.after(600), start)
 
 
 def redrive(pipeline: Pipeline) -> RetryAnswer:
     start = AttemptStart(f"user:{USER}", Cause.CHECKPOINT)
-    return redrive_task(pipeline.services, pipeline.task_id, USER, Deadline.after(30), start)
+    return redrive_task(pipeline.services, pipeline.task_id, USER, Deadline.after(600), start)
 
 
 def plan(pipeline: Pipeline, arn: str, attempt: int | None = None, redrives: int = 0) -> PlanResult:
     execution = Execution(arn=arn, redrive_count=redrives)
     request = PlanRequest(input=RunInput(task_id=pipeline.task_id, attempt=attempt), execution=execution)
-    return plan_batches(request, pipeline.services, Deadline.after(30))
+    return plan_batches(request, pipeline.services, Deadline.after(600))
 
 
 def requests_of(planned: PlanResult, arn: str) -> list[BatchRequest]:
@@ -66,7 +66,7 @@ def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
     planned = plan(pipeline, arn, 1)
     recorded(pipeline).states[arn] = ExecutionState.OVER
     end = ReconcileRequest(detail=ExecutionEnd(execution_arn=arn, status="ABORTED"))
-    reconcile(end, pipeline.services, Deadline.after(30))
+    reconcile(end, pipeline.services, Deadline.after(600))
     assert pipeline.task()["status"] == "failed"
     return arn, planned
 
@@ -137,30 +137,30 @@ def test_redriven_inside_fan_out_a_run_makes_nothing_until_it_has_claimed(
         recorded(pipeline).states[arn] = ExecutionState.RUNNING
     for request in requests_of(planned, arn):
         with pytest.raises(StaleAttemptError):
-            generate_content(request, pipeline.services, Deadline.after(30))
+            generate_content(request, pipeline.services, Deadline.after(600))
         pipeline.save(request)
     execution = Execution(arn=arn, redrive_count=1)
     finalize = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
     )
-    outcome = finalize_task(finalize, pipeline.services, Deadline.after(30))
+    outcome = finalize_task(finalize, pipeline.services, Deadline.after(600))
     assert outcome.missing == {"tutorial": 0, "resources": 1, "quiz": 0}
     again = await_redrive(
         AwaitRedriveRequest(
             outcome=FinalizedOutcome(**outcome.model_dump(), planned_redrive_count=0), execution=execution
         ),
         pipeline.services,
-        Deadline.after(30),
+        Deadline.after(600),
     )
     assert (again.replan, again.attempt) == (True, 2)
     planned = plan(pipeline, arn, again.attempt, redrives=1)
     for request in requests_of(planned, arn):
-        generate_content(request, pipeline.services, Deadline.after(30))
+        generate_content(request, pipeline.services, Deadline.after(600))
         pipeline.save(request)
     finalize = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=2), execution=execution, plan=planned.plan
     )
-    assert finalize_task(finalize, pipeline.services, Deadline.after(30)).complete
+    assert finalize_task(finalize, pipeline.services, Deadline.after(600)).complete
     assert pipeline.task()["status"] == "completed"
 
 
@@ -177,7 +177,7 @@ def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_a
     finalize = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
     )
-    result = finalize_task(finalize, pipeline.services, Deadline.after(30))
+    result = finalize_task(finalize, pipeline.services, Deadline.after(600))
     task = pipeline.task()
     assert result.complete
     assert (task["attempt"], task["status"]) == (2, "completed")
@@ -219,7 +219,7 @@ def test_a_plan_that_is_delivered_after_its_attempt_is_over_plans_nothing(
     finalize = FinalizeRequest(
         input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn=arn), plan=planned.plan
     )
-    assert finalize_task(finalize, pipeline.services, Deadline.after(30)).complete
+    assert finalize_task(finalize, pipeline.services, Deadline.after(600)).complete
     recorded(pipeline).states[arn] = ExecutionState.SUCCEEDED
     before = pipeline.task()
     with pytest.raises(StaleAttemptError):
@@ -254,7 +254,7 @@ def test_a_claim_that_is_dated_ahead_and_whose_starter_died_is_retried_and_swept
     assert arn is not None
     recorded(pipeline).states[arn] = ExecutionState.UNKNOWN
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at + :ahead", ahead=ahead)
-    swept = reconcile(ReconcileRequest(), pipeline.services, Deadline.after(30))
+    swept = reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
     assert [repair.status for repair in swept.repairs] == ["failed"]
     pipeline.execute(
         "UPDATE roadmap_tasks SET status = 'processing', completed_at = NULL, updated_at = now() + :ahead",
@@ -308,7 +308,7 @@ def test_finalize_waits_for_whoever_changes_the_roadmap(pipeline: Pipeline, data
             input=RunInput(task_id="t-1"), execution=pipeline.execution(), plan=planned.plan
         )
         thread = threading.Thread(
-            target=lambda: result.append(finalize_task(finalize, finalizer, Deadline.after(30)))
+            target=lambda: result.append(finalize_task(finalize, finalizer, Deadline.after(600)))
         )
         thread.start()
         waiting = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")

@@ -48,7 +48,7 @@ END $$
 
 
 def sweep(pipeline: Pipeline) -> ReconcileResult:
-    return reconcile(ReconcileRequest(), pipeline.services, Deadline.after(60))
+    return reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
 
 
 def two_stuck_tasks(pipeline: Pipeline) -> None:

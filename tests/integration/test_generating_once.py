@@ -42,7 +42,7 @@ def test_nothing_stands_between_a_generated_item_and_its_staging(pipeline: Pipel
         "before-call.s3", lambda params, **_: happened.append(f"{params['method']} {params['url_path']}")
     )
     event.listen(pipeline.engine, "begin", lambda _: happened.append("transaction"))
-    generate_content(request, pipeline.services, Deadline.after(30))
+    generate_content(request, pipeline.services, Deadline.after(600))
     after = happened[happened.index("generated") + 1]
     assert after.startswith("PUT ")
     assert "/staged/" in after
@@ -54,7 +54,7 @@ def test_items_are_counted_once_if_the_commit_is_not_answered(pipeline: Pipeline
     commits = Commits(pipeline.engine, aside)
     last = 4  # after the context, the lock, the question whether to go on, and the release of the lock
     with commits.struck(Strike(last, When.AFTER, How.CONNECTION)):
-        generate_content(request, pipeline.services, Deadline.after(30))
+        generate_content(request, pipeline.services, Deadline.after(600))
     (attempt,) = pipeline.rows("SELECT generated FROM content_attempts")
     aside.dispose()
     assert attempt["generated"] == {"tutorial": 1, "resources": 0, "quiz": 0}

@@ -104,7 +104,7 @@ def request_for_quizzes(pipeline: Pipeline, ids: list[str]) -> BatchRequest:
 
 def generate(pipeline: Pipeline, request: BatchRequest, generator: Slow) -> GenerateReport:
     pipeline.services.generator = generator
-    return generate_content(request, pipeline.services, Deadline.after(60))
+    return generate_content(request, pipeline.services, Deadline.after(600))
 
 
 def test_two_invocations_of_a_batch_generate_each_item_once(

@@ -127,11 +127,11 @@ def test_a_bundle_with_invalid_items_is_loaded_and_the_run_records_them(pipeline
     ]
     assert "questions[2].options" in read.invalid[1].fault
 
-    loaded = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(30))
+    loaded = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(600))
     assert (loaded.staged, loaded.saved_already) == (4, 0)
     pipeline.roadmap_id = read.roadmap.roadmap_id
     assert pipeline.run().missing == {"tutorial": 1, "resources": 0, "quiz": 1}
     failed = pipeline.task()["failed_concepts"]["items"]
     assert {item["error_code"] for item in failed} == {"InvalidContent"}
-    again = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(30))
+    again = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(600))
     assert (again.staged, again.saved_already, again.replacing) == (0, 4, [])

@@ -48,14 +48,14 @@ def revision(url: str) -> str | None:
 
 def test_an_empty_database_is_migrated_once(empty_database_url: str) -> None:
     database = Database(empty_database_url)
-    first = migrate_database(MigrateRequest(), database, Deadline.after(60))
-    second = migrate_database(MigrateRequest(), database, Deadline.after(60))
+    first = migrate_database(MigrateRequest(), database, Deadline.after(600))
+    second = migrate_database(MigrateRequest(), database, Deadline.after(600))
     assert first.before is None
     assert first.after == second.before == second.after == revision(empty_database_url) is not None
 
 
 def test_a_dry_run_lists_the_migrations_and_changes_nothing(empty_database_url: str) -> None:
-    result = migrate_database(MigrateRequest(dry_run=True), Database(empty_database_url), Deadline.after(60))
+    result = migrate_database(MigrateRequest(dry_run=True), Database(empty_database_url), Deadline.after(600))
     assert (result.before, result.dry_run) == (None, True)
     assert result.after is not None
     assert revision(empty_database_url) is None
@@ -65,7 +65,7 @@ def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) 
     with create_engine(empty_database_url, poolclass=NullPool).begin() as other:
         other.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
         with pytest.raises(MigrationRefusedError, match="another migration"):
-            migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(60))
+            migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(600))
     assert revision(empty_database_url) is None
     migrate(empty_database_url)
     assert revision(empty_database_url) is not None
@@ -94,7 +94,7 @@ def statement_timeout(database: Database) -> str:
 
 def test_sessions_without_own_limits_have_those_of_their_role(roles: DatabaseRoles) -> None:
     migrator = Database(roles.migrator, "role", roles)
-    migrate_database(MigrateRequest(), migrator, Deadline.after(60))
+    migrate_database(MigrateRequest(), migrator, Deadline.after(600))
     for url in (roles.writer, roles.reader):
         assert statement_timeout(Database(url, "role")) == "30s"
 
@@ -106,10 +106,10 @@ def test_a_migration_is_refused_if_the_roles_lack_the_limits_of_their_sessions(
         connection.execute(text(f"ALTER ROLE {roles.names.reader} RESET lock_timeout"))
     missing = f"ALTER ROLE {roles.names.reader} SET lock_timeout = '3s';"
     with pytest.raises(MigrationRefusedError, match=missing):
-        migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(60))
+        migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(600))
     assert revision(empty_database_url) is None
     # Sessions that set their own limits need none on the role.
-    migrate_database(MigrateRequest(), Database(roles.migrator, "options", roles), Deadline.after(60))
+    migrate_database(MigrateRequest(), Database(roles.migrator, "options", roles), Deadline.after(600))
 
 
 def test_a_migration_is_refused_if_a_role_does_not_exist(
@@ -119,7 +119,7 @@ def test_a_migration_is_refused_if_a_role_does_not_exist(
         connection.execute(text(f"DROP OWNED BY {roles.names.reader}"))
         connection.execute(text(f"DROP ROLE {roles.names.reader}"))
     with pytest.raises(MigrationRefusedError, match=f"{roles.names.reader} does not exist"):
-        migrate_database(MigrateRequest(), Database(roles.migrator, "options", roles), Deadline.after(60))
+        migrate_database(MigrateRequest(), Database(roles.migrator, "options", roles), Deadline.after(600))
     assert revision(empty_database_url) is None
     create_roles(empty_database_url, f"{make_url(empty_database_url).database}_")
 

@@ -486,7 +486,7 @@ def test_a_migration_waits_for_open_transactions_and_repairs_their_rows(empty_da
     with ThreadPoolExecutor() as pool, connected(empty_database_url) as writer:
         writer.exec_driver_sql(DUPLICATES)
         migration = pool.submit(migrate, empty_database_url)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not migration.done() and not writer.scalar(text(waiting)):
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -149,7 +149,7 @@ def test_staged_content_that_is_gone_when_it_is_saved_is_generated_by_the_next_a
     pipeline.bucket.delete(staged_key(pipeline.roadmap_id, Item(IDS[3], ContentType.QUIZ)))
     for request in pipeline.requests(planned):
         assert request.batch.staged
-        report = generate_content(request, pipeline.services, Deadline.after(30))
+        report = generate_content(request, pipeline.services, Deadline.after(600))
         assert (report.staged, report.generated) == (24, 0)
         pipeline.save(request)
     assert pipeline.finalize(planned).missing[ContentType.QUIZ] == 1

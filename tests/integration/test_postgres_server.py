@@ -83,7 +83,7 @@ def starter_of(data_dir: Path, bond: str) -> subprocess.Popen[str]:
 
 
 def wait_until(happened: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not happened():
         if time.monotonic() > deadline:
             return False

@@ -237,7 +237,7 @@ def test_a_retry_is_narrowed_and_may_regenerate(pipeline: Pipeline, task_api: Mo
 
 def test_attempts_add_up(pipeline: Pipeline, get: Get) -> None:
     run_with_poison(pipeline, 0)
-    retry_task(pipeline.services, "t-0", USER, Deadline.after(30), user_start(USER, "please"))
+    retry_task(pipeline.services, "t-0", USER, Deadline.after(600), user_start(USER, "please"))
     newest, first = get("/tasks/t-0/attempts").body["items"]
     assert (first["attempt"], first["actor"], first["cause"], first["outcome"]) == (
         1, "console", "first_run", "partial_failure",
@@ -305,7 +305,7 @@ def test_a_deleted_task_leaves_the_groups_with_the_next_sweep(pipeline: Pipeline
     for number in range(3):
         run_with_poison(pipeline, number)
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-1'")
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(60))
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
     assert kept_sums(pipeline) == sums_of_rows(pipeline)
     (group,) = get("/failures").body["items"]
     assert (group["tasks"], group["items"]) == (2, 2)
@@ -321,7 +321,7 @@ def test_each_sweep_checks_further_failures_for_deleted_tasks(
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-2'")
     tasks = []
     for _ in range(3):
-        reconcile(ReconcileRequest(), pipeline.services, Deadline.after(60))
+        reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
         tasks.append(get("/failures").body["items"][0]["tasks"])
     assert tasks == [3, 3, 2]
 

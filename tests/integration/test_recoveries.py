@@ -109,7 +109,7 @@ def turn(pipeline: Pipeline, recovery_id: str, number: int = 0, part: int = 1) -
     arn = pipeline.services.recovery_executions.named_arn(f"{recovery_id}-p{part}")
     pass_time(pipeline, recovery_id)
     asked = AdvanceRequest(recovery_id=recovery_id, turn=number, execution=Execution(arn=arn))
-    return advance(asked, pipeline.services, Deadline.after(60))
+    return advance(asked, pipeline.services, Deadline.after(600))
 
 
 def pass_time(pipeline: Pipeline, recovery_id: str, seconds: int = 5) -> None:
@@ -131,13 +131,13 @@ def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
     for arn, (task_id, attempt) in by_arn.items():
         run = Execution(arn=arn)
         start = RunInput(task_id=task_id, attempt=attempt)
-        planned = plan_batches(PlanRequest(input=start, execution=run), pipeline.services, Deadline.after(30))
+        planned = plan_batches(PlanRequest(input=start, execution=run), pipeline.services, Deadline.after(600))
         for batch in [] if fails else planned.batches:
             asked = BatchRequest(plan=planned.plan, batch=batch, execution_arn=run.arn)
-            generate_content(asked, pipeline.services, Deadline.after(30))
-            save_batch(asked, pipeline.services, Deadline.after(30))
+            generate_content(asked, pipeline.services, Deadline.after(600))
+            save_batch(asked, pipeline.services, Deadline.after(600))
         ended = FinalizeRequest(input=start, execution=run, plan=planned.plan)
-        finalize_task(ended, pipeline.services, Deadline.after(30))
+        finalize_task(ended, pipeline.services, Deadline.after(600))
     executions.started.clear()
     executions.names.clear()
 
@@ -230,7 +230,7 @@ def test_the_end_of_a_recovery_is_an_event(
     else:
         finish(pipeline, recovery_id)
         assert received.of(DetailType.RECOVERY_ENDED) == []
-        deliver_events(pipeline.services, Deadline.after(30))
+        deliver_events(pipeline.services, Deadline.after(600))
     (ended,) = received.of(DetailType.RECOVERY_ENDED)
     result = "refused" if state == "cancelled" else "recovered"
     assert (ended["data"]["recovery_id"], ended["data"]["state"]) == (recovery_id, state)
@@ -342,11 +342,11 @@ def test_the_sweep_takes_up_a_recovery_whose_execution_was_lost(
     recovery_id = create(rate_per_minute=6_000)
     assert parts.started == []
     parts.refuses = False
-    assert take_up_lost(pipeline.services, Deadline.after(30)) == [recovery_id]
+    assert take_up_lost(pipeline.services, Deadline.after(600)) == [recovery_id]
     assert parts.started == [f"{recovery_id}-p1"]
-    assert take_up_lost(pipeline.services, Deadline.after(30)) == []
+    assert take_up_lost(pipeline.services, Deadline.after(600)) == []
     parts.states[parts.named_arn(f"{recovery_id}-p1")] = ExecutionState.OVER
-    assert take_up_lost(pipeline.services, Deadline.after(30)) == [recovery_id]
+    assert take_up_lost(pipeline.services, Deadline.after(600)) == [recovery_id]
     assert turn(pipeline, recovery_id, part=1).done  # redriven: another execution is the recovery's
     finish(pipeline, recovery_id, part=2)
     assert set(results(send, recovery_id).values()) == {"recovered"}
@@ -508,7 +508,7 @@ def test_a_retry_by_somebody_else_after_a_crash_is_accounted_for(
         patched.setattr(turns, "record_start", die)
         with pytest.raises(SystemExit):
             turn(pipeline, recovery_id)
-    retry_task(pipeline.services, task_id, USER, Deadline.after(30), user_start(USER))
+    retry_task(pipeline.services, task_id, USER, Deadline.after(600), user_start(USER))
     executions = pipeline.services.executions
     assert isinstance(executions, RecordedExecutions)
     del executions.started[0], executions.names[0]

@@ -61,7 +61,7 @@ def test_staged_items_are_listed_with_one_request_and_read_once(
     pipeline: Pipeline, counted: CountingClient, content_type: ContentType
 ) -> None:
     request = batch_of(pipeline, content_type, counted)
-    report = generate_content(request, pipeline.services, Deadline.after(30))
+    report = generate_content(request, pipeline.services, Deadline.after(600))
     assert report.staged == CONCEPTS
     assert counted.asked == {"get_object": 1, "list_objects_v2": 1}
 

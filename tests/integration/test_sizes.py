@@ -20,7 +20,7 @@ IDS = concept_ids(3)
 
 
 def generate(pipeline: Pipeline, request: BatchRequest) -> None:
-    generate_content(request, pipeline.services, Deadline.after(30))
+    generate_content(request, pipeline.services, Deadline.after(600))
 
 
 def test_what_is_staged_and_too_large_is_refused_unread_and_made_again(
@@ -76,7 +76,7 @@ def test_an_answer_fits_whatever_the_ids_are(pipeline: Pipeline) -> None:
     cursor = None
     while cursor is not None or not seen:
         page = read_item_map(
-            pipeline.services, "t-1", USER, cursor, MAX_CONCEPTS, Deadline.after(30), with_stages=True
+            pipeline.services, "t-1", USER, cursor, MAX_CONCEPTS, Deadline.after(600), with_stages=True
         )
         assert len(json.dumps(json.dumps(page.model_dump(mode="json")))) < 5_000_000
         assert page.stages is not None

@@ -82,12 +82,12 @@ def test_the_transaction_is_retried_after_its_backend_was_killed(engine: Engine,
                 killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": tries[0]})
         return values(connection)
 
-    assert transact(engine, work, Deadline.after(30)) == ["a!", "b!"]
+    assert transact(engine, work, Deadline.after(600)) == ["a!", "b!"]
     assert len(set(tries)) == 2
 
 
 def test_a_dead_idle_connection_is_replaced_without_an_error(engine: Engine, other: Engine) -> None:
-    pid = transact(engine, backend, Deadline.after(30))
+    pid = transact(engine, backend, Deadline.after(600))
     with other.connect() as killer:
         killer.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
     assert transact(engine, values, Deadline.after(RESERVE)) == ["a", "b"]
@@ -109,14 +109,14 @@ def test_a_deadlock_is_retried(engine: Engine, other: Engine) -> None:
                 text("UPDATE box SET value = value || :me WHERE id = :id"), {"id": second, "me": str(first)}
             )
 
-        transact(engine if first == 1 else other, work, Deadline.after(30))
+        transact(engine if first == 1 else other, work, Deadline.after(600))
 
     rival = threading.Thread(target=swap, args=(2, 1))
     rival.start()
     swap(1, 2)
     rival.join()
     assert sorted(tries.values()) == [1, 2]
-    assert [sorted(value) for value in transact(engine, values, Deadline.after(30))] == [
+    assert [sorted(value) for value in transact(engine, values, Deadline.after(600))] == [
         ["1", "2", "a"],
         ["1", "2", "b"],
     ]
@@ -131,7 +131,7 @@ def test_environment_errors_are_transient(engine: Engine, sqlstate: str) -> None
 
     with pytest.raises(DatabaseUnavailableError, match=sqlstate):
         transact(engine, work, Deadline.after(RESERVE))
-    assert transact(engine, values, Deadline.after(30)) == ["a", "b"]
+    assert transact(engine, values, Deadline.after(600)) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -153,15 +153,15 @@ def test_data_errors_are_not_retried(engine: Engine, statement: str, sqlstate: s
         connection.execute(text(statement))
 
     with pytest.raises(DataRefusedError) as caught:
-        transact(engine, work, Deadline.after(30))
+        transact(engine, work, Deadline.after(600))
     assert (caught.value.sqlstate, len(tries)) == (sqlstate, 1)
-    assert transact(engine, values, Deadline.after(30)) == ["a", "b"]
+    assert transact(engine, values, Deadline.after(600)) == ["a", "b"]
 
 
 def test_a_mistake_in_a_statement_is_named_without_the_statement(engine: Engine) -> None:
     with pytest.raises(DataRefusedError, match="42P01") as caught:
         transact(
-            engine, lambda connection: connection.execute(text("SELECT * FROM nowhere")), Deadline.after(30)
+            engine, lambda connection: connection.execute(text("SELECT * FROM nowhere")), Deadline.after(600)
         )
     assert "nowhere" not in "".join(traceback.format_exception(caught.value))
 
@@ -179,8 +179,8 @@ def test_an_error_during_binding_does_not_affect_the_next_transaction(engine: En
         return connection.scalar(text("SELECT CAST(:value AS text)"), {"value": value})
 
     with pytest.raises((UnicodeEncodeError, TypeError)):
-        transact(engine, partial(ask, value=poison), Deadline.after(30))
-    answers = [transact(engine, partial(ask, value=value), Deadline.after(30)) for value in "abc"]
+        transact(engine, partial(ask, value=poison), Deadline.after(600))
+    answers = [transact(engine, partial(ask, value=value), Deadline.after(600)) for value in "abc"]
     assert answers == ["a", "b", "c"]
 
 
@@ -190,9 +190,9 @@ def test_an_error_during_decoding_does_not_affect_the_next_transaction(engine: E
 
     with pytest.raises(ValueError, match="24:00"):
         transact(
-            engine, partial(ask, value="24:00"), Deadline.after(30)
+            engine, partial(ask, value="24:00"), Deadline.after(600)
         )  # which Python's `time` cannot represent
-    answers = [transact(engine, partial(ask, value=value), Deadline.after(30)) for value in ("1:00", "2:00")]
+    answers = [transact(engine, partial(ask, value=value), Deadline.after(600)) for value in ("1:00", "2:00")]
     assert answers == [time(1), time(2)]
 
 
@@ -207,7 +207,7 @@ def test_a_rotated_password_is_read_again(database_url: str) -> None:
     wrong = Credentials(right.host, right.port, right.database, right.user, "yesterday's")
     given = iter([wrong, right])
     engine = open_engine(lambda: next(given), tls=False)
-    assert transact(engine, lambda connection: connection.scalar(text("SELECT 1")), Deadline.after(30)) == 1
+    assert transact(engine, lambda connection: connection.scalar(text("SELECT 1")), Deadline.after(600)) == 1
     engine.dispose()
 
 

@@ -17,7 +17,7 @@ from tests.factories import USER
 
 def deadline() -> Deadline:
     """Time enough."""
-    return Deadline.after(60)
+    return Deadline.after(600)
 
 
 def retry(

@@ -96,7 +96,7 @@ def save(product: Product, concept_id: str, content_type: ContentType, hold: thr
         row = kind.to_row("r-1", concept_id, document)
         connection.execute(text(kind.save_sql), save_parameters("r-1", [row]))
         if hold is not None:
-            hold.wait(30)
+            hold.wait(600)
 
 
 _OPERATION_OF = {
@@ -136,16 +136,16 @@ def test_the_product_inserts_while_our_saver_has_not_committed(
             row = kind.to_row("r-1", "r-1:c-1", getattr(factories, content_type)("r-1:c-1"))
             connection.execute(text(kind.save_sql), save_parameters("r-1", [row]))
             saved.set()
-            hold.wait(30)
+            hold.wait(600)
 
     def theirs() -> None:
-        saved.wait(30)
+        saved.wait(600)
         with adopted.engine.begin() as connection:
             perform(connection, _OPERATION_OF[content_type], IDS)
 
     with ThreadPoolExecutor() as pool:
         us, product = pool.submit(ours), pool.submit(theirs)
-        saved.wait(30)
+        saved.wait(600)
         await_waiting(adopted)
         hold.set()
         us.result()
@@ -166,11 +166,11 @@ def test_our_saver_comes_while_the_product_has_not_committed(
         with adopted.engine.begin() as connection:
             perform(connection, _OPERATION_OF[content_type], IDS)
             inserted.set()
-            hold.wait(30)
+            hold.wait(600)
 
     with ThreadPoolExecutor() as pool:
         product = pool.submit(theirs)
-        inserted.wait(30)
+        inserted.wait(600)
         us = pool.submit(save, adopted, "r-1:c-1", content_type, None)
         await_waiting(adopted)
         hold.set()
@@ -206,11 +206,11 @@ def test_the_product_never_waits_long_for_a_saver_that_hangs(adopted: Product) -
         with adopted.engine.begin() as connection:
             lock_roadmap(connection, "r-1")
             hold.set()
-            release.wait(60)
+            release.wait(600)
 
     with ThreadPoolExecutor() as pool:
         hanging = pool.submit(hang)
-        hold.wait(30)
+        hold.wait(600)
         with adopted.engine.begin() as connection:
             perform(connection, "save a batch of tutorials", IDS)
         assert not hanging.done()

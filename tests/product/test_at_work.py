@@ -77,14 +77,14 @@ def writers(adopted: Product) -> Iterator[list[Writer]]:
     yield found
     stop.set()
     for writer in found:
-        writer.join(120)
+        writer.join(600)
 
 
 def stop(writers: list[Writer]) -> None:
     for writer in writers:
         writer._stop_told.set()  # noqa: SLF001 - one event for all
     for writer in writers:
-        writer.join(120)
+        writer.join(600)
         assert not writer.is_alive()
 
 

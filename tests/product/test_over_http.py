@@ -71,7 +71,7 @@ def load(target: Target, name: str, concepts: int) -> list[str]:
     """A task whose content is not generated yet; return the concept ids."""
     ids = concept_ids(concepts, f"r-{name}")
     bundle = bundle_of(ids, roadmap_id=f"r-{name}", task_id=f"t-{name}") | {"content": []}
-    load_bundle(read_bundle(bundle), target.engine, target.bucket, Deadline.after(60))
+    load_bundle(read_bundle(bundle), target.engine, target.bucket, Deadline.after(600))
     return ids
 
 
@@ -92,7 +92,7 @@ def send(
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=600) as response:
             status, headers, body = response.status, response.headers, response.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -186,7 +186,7 @@ def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Targ
         newest = send(stack, "GET", f"{path}/attempts", token=token, user_id=USER).body["items"][0]
         return bool(newest["outcome"] == "cancelled")
 
-    assert becomes_true(is_recorded, 60), "the attempt's end is not recorded"
+    assert becomes_true(is_recorded, 600), "the attempt's end is not recorded"
     task = send(stack, "GET", path, token=token, user_id=USER).body
     assert (task["status"], task["error_message"]) == ("cancelled", f"Cancelled by user:{USER}: too long")
     assert (task["actions"]["retry"], task["actions"]["cancel"]) == (True, False)

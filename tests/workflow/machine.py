@@ -63,7 +63,7 @@ class Machine:
         self.bundle = bundle
         loaded = read_bundle(bundle)
         self.roadmap_id, self.task_id = loaded.roadmap.roadmap_id, loaded.task.task_id
-        load_bundle(loaded, self.target.engine, self.target.bucket, Deadline.after(60))
+        load_bundle(loaded, self.target.engine, self.target.bucket, Deadline.after(600))
 
     def stage(self, item: Item, body: bytes) -> None:
         """Stage any bytes, as the product's generator would."""

@@ -117,7 +117,7 @@ class HttpProxy:
 
     def _forward(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         host, port = self._upstream.hostname or HOST, self._upstream.port
-        connection = http.client.HTTPConnection(host, port, timeout=60)
+        connection = http.client.HTTPConnection(host, port, timeout=600)
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()

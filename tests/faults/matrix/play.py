@@ -70,7 +70,7 @@ class Play:
         bundle = bundle_of(self.ids, roadmap_id=self.roadmap_id, task_id=self.task_id)
         del bundle["content"][1]["resources"]
         loaded = read_bundle(bundle)
-        load_bundle(loaded, rig.target.engine, rig.target.bucket, Deadline.after(30))
+        load_bundle(loaded, rig.target.engine, rig.target.bucket, Deadline.after(600))
         if (
             cell.step in (Step.FINALIZE, Step.AWAIT_REDRIVE, Step.RETRY, Step.START)
             and "S3" not in cell.fault
@@ -142,7 +142,7 @@ class Play:
 
     def running(self) -> str:
         """The running execution. Also works if the response of its start was lost."""
-        assert self._started.wait(30)
+        assert self._started.wait(600)
         return self.arn
 
     def also(self, said: str) -> None:

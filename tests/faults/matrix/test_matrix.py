@@ -31,7 +31,7 @@ def rig() -> Iterator[Rig]:
             neighbour = read_bundle(
                 bundle_of(["theirs"], roadmap_id="r-theirs", task_id="t-theirs", user_id="a neighbour")
             )
-            load_bundle(neighbour, rig.target.engine, rig.target.bucket, Deadline.after(30))
+            load_bundle(neighbour, rig.target.engine, rig.target.bucket, Deadline.after(600))
             # A cold start counts in a function's seconds: no cell is to pay for those of all functions.
             first = Play(rig, RUN[0])
             first.await_end(first.start())
