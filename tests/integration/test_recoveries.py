@@ -131,7 +131,9 @@ def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
     for arn, (task_id, attempt) in by_arn.items():
         run = Execution(arn=arn)
         start = RunInput(task_id=task_id, attempt=attempt)
-        planned = plan_batches(PlanRequest(input=start, execution=run), pipeline.services, Deadline.after(600))
+        planned = plan_batches(
+            PlanRequest(input=start, execution=run), pipeline.services, Deadline.after(600)
+        )
         for batch in [] if fails else planned.batches:
             asked = BatchRequest(plan=planned.plan, batch=batch, execution_arn=run.arn)
             generate_content(asked, pipeline.services, Deadline.after(600))

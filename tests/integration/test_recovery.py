@@ -397,7 +397,7 @@ def test_the_end_of_a_run_is_recorded_when_its_blocked_saver_lets_go(
         with pipeline.engine.begin() as holder:
             holder.execute(text("SELECT FROM roadmap_metadata FOR NO KEY UPDATE"))
             recorded = pool.submit(reconcile, end, patient, Deadline.after(60))
-            assert becomes_true(lambda: has_come_back(holder) or recorded.done(), 60)
+            assert becomes_true(lambda: has_come_back(holder) or recorded.done(), 600)
         assert [repair.status for repair in recorded.result().repairs] == ["failed"]
     patient.engine.dispose()
 

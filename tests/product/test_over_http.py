@@ -180,7 +180,7 @@ def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Targ
         described = target.stepfunctions.describe_execution(executionArn=started.body["execution_arn"])
         return str(described["status"])
 
-    assert becomes_true(lambda: status_of_execution() == "ABORTED", 60)
+    assert becomes_true(lambda: status_of_execution() == "ABORTED", 600)
 
     def is_recorded() -> bool:
         newest = send(stack, "GET", f"{path}/attempts", token=token, user_id=USER).body["items"][0]
