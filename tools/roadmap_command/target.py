@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from local_stack.stack import LocalStack
 
+ALIAS = "live"
+"""The alias of the functions and of the state machine."""
+
 OPERATOR = "operator"
 """The user of the tokens that the local stack signs for operators."""
 
@@ -37,6 +40,8 @@ class Target:
     s3: "S3Client"
     stepfunctions: "SFNClient"
     state_machine_arn: str
+    """With its alias: a run keeps the version that it was started with."""
+
     api_url: str
     token: Callable[[str], str]
     """Returns a token for the API for a given user."""
@@ -79,7 +84,7 @@ class Target:
             bucket=Bucket(stack.bucket, stack.client("s3")),
             s3=stack.client("s3"),
             stepfunctions=stack.client("stepfunctions"),
-            state_machine_arn=stack.state_machine_arn,
+            state_machine_arn=f"{stack.state_machine_arn}:{ALIAS}",
             api_url=stack.api_url,
             token=stack.token,
             operator_token=partial(stack.token, OPERATOR, "content:operate"),
@@ -108,7 +113,7 @@ class Target:
             bucket=Bucket(outputs["ContentBucket"]),
             s3=boto3.client("s3"),
             stepfunctions=boto3.client("stepfunctions"),
-            state_machine_arn=outputs["StateMachineArn"],
+            state_machine_arn=f"{outputs['StateMachineArn']}:{ALIAS}",
             api_url=outputs["ApiUrl"],
             token=_token_of_the_environment,
             operator_token=partial(_token_of_the_environment, OPERATOR),

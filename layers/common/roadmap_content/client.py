@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
 
+from .aws.executions import Executions
 from .content.registry import CONTENT_KINDS
 from .errors import ContentError, MissingSettingError, PermanentError, TransientError
 from .items import ContentType, Item
@@ -133,7 +134,7 @@ class Client:
                 stateMachineArn=self._state_machine_arn, name=name, input=json.dumps({"task_id": task_id})
             )["executionArn"]
         except client.exceptions.ExecutionAlreadyExists:
-            return f"{self._state_machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+            return Executions(self._state_machine_arn).named_arn(name)
         except (BotoCoreError, ClientError) as error:
             raise ApiUnavailableError(f"StartExecution: {error}") from error
 

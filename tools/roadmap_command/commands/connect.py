@@ -14,7 +14,7 @@ from local_stack.errors import RefusedError
 from local_stack.template_file import read_template
 from roadmap_command.interface import Stack, errors, print_json
 from roadmap_command.local import local_stack
-from roadmap_command.target import Target
+from roadmap_command.target import ALIAS, Target
 from roadmap_content.client import API_URL, BUCKET, STATE_MACHINE_ARN
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _variables(stack: "LocalStack") -> dict[str, str]:
     return {
         API_URL: stack.api_url,
         BUCKET: stack.bucket,
-        STATE_MACHINE_ARN: stack.state_machine_arn,
+        STATE_MACHINE_ARN: f"{stack.state_machine_arn}:{ALIAS}",
         "ROADMAP_DATABASE_URL": stack.database_url,
         "ARCHITECTURE": stack.architecture,
         **stack.environment,
