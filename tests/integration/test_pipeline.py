@@ -508,7 +508,9 @@ def test_a_first_execution_that_failed_before_its_claim_is_recorded(pipeline: Pi
     result = pipeline.finalize(None, error=lost)
     assert (result.attempt, result.status, result.complete) == (1, "failed", False)
     assert pipeline.task()["error_message"] == "DatabaseUnavailableError: no connection"
-    assert len(pipeline.task()["failed_concepts"]["items"]) == 6
+    assert [item["error_code"] for item in pipeline.task()["failed_concepts"]["items"]] == [
+        "DatabaseUnavailable"
+    ] * 6
     assert pipeline.finalize(None, error=lost) == result.model_copy(update={"changed": []})
     assert pipeline.run().complete
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from roadmap_content.api.callers import Caller, Role
 from roadmap_content.api.cursors import decode_cursor, encode_cursor
 from roadmap_content.api.errors import ForbiddenError, InvalidCursorError
+from roadmap_content.errors import code_of
 from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.recoveries.decisions import (
     BURST,
@@ -114,6 +115,21 @@ def test_what_the_next_attempt_does(error_code: str, stage: Stage, action: NextA
     assert advice.action is action
     assert advice.needs_person == (action is NextAction.PERSON)
     assert advice.text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("type_name", "code"),
+    [
+        ("DatabaseUnavailableError", "DatabaseUnavailable"),
+        ("StaleAttemptError", "StaleAttempt"),
+        ("ContentIncomplete", "ContentIncomplete"),
+        ("States.Timeout", "States.Timeout"),
+        ("NotReported", "NotReported"),
+    ],
+)
+def test_a_type_that_lambda_reports_is_recorded_by_its_code(type_name: str, code: str) -> None:
+    """Otherwise one outage is two groups, and a filter for its code finds one of them."""
+    assert code_of(type_name) == code
 
 
 LIMITS = Limits(rate_per_minute=60, concurrency=10, token_budget=None, canary=0)

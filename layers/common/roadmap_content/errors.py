@@ -37,6 +37,19 @@ def named(error: Exception) -> ContentError:
     return UnexpectedError(" in ".join([type(error).__name__, *frames_of(error)[-1:]]))
 
 
+def code_of(type_name: str) -> str:
+    """The code of the error type with this class name, which is what Lambda and Step Functions report.
+
+    Any other name, such as `States.Timeout`, is returned as it is.
+    """
+    kinds = [ContentError]
+    for kind in kinds:
+        if kind.__name__ == type_name:
+            return kind.code
+        kinds += kind.__subclasses__()
+    return type_name
+
+
 def frames_of(error: BaseException) -> list[str]:
     """Where an error was raised, the outermost call first: places only, no messages and no values."""
     return [

@@ -19,6 +19,7 @@ from ..errors import (
     StorageUnavailableError,
     TaskCancelledError,
     TaskNotFoundError,
+    code_of,
 )
 from ..events import concept_failed, record_events, task_finalized
 from ..items import ContentType, Failure, Item, Stage, count_by_type
@@ -339,7 +340,9 @@ def _account(
         outside = [item for item in missing if item not in recorded and not scope.includes(item)]
         inherited = _inherit(connection, task_id, attempt, outside)
     unexplained = {
-        item: Failure(item, Stage.WORKFLOW, cause.error, cause.reason, transient=cause is not _CANCELLED)
+        item: Failure(
+            item, Stage.WORKFLOW, code_of(cause.error), cause.reason, transient=cause is not _CANCELLED
+        )
         for item in [*missing, *unreplaced]
         if item not in recorded and item not in inherited
         for cause in [run_end.explanations.get(item, run_end.error or _UNEXPLAINED)]
