@@ -1,7 +1,7 @@
 """The plain Step Functions pattern, and the design that ours replaces.
 
 `iteration`: a Map with one concept an iteration and three branches, each of which makes and saves one item
-and catches its error. Step Functions is emulated: its state (the finished branches) is a file, a
+and catches its error. Step Functions is emulated: what it keeps (which branches are over) is a file, a
 function that dies is invoked again, and a caught error is over for good, so that a retry is a new execution
 with the same input. An execution that failed as a whole is redriven: its branches that are over stay over.
 `replaced`: one process makes everything and saves three concepts a transaction; an error ends it.
@@ -58,10 +58,7 @@ def _branch(job: Job, item: Item) -> str:
 
 def replaced(job: Job) -> None:
     """Make everything, then save three concepts a transaction; an error ends the task as failed."""
-    if job.phase not in (
-        "run",
-        "double",
-    ):  # the retry trusts `framework_data`, which an error leaves as it was
+    if job.phase not in ("run", "double"):  # the retry trusts `framework_data`, which is as it was
         job.answer(status="nothing to retry", saved=[], operations=0)
         return
     for item in job.items:
