@@ -44,7 +44,7 @@ from .report import finish
 from .result import Matrix, Result, Target, now, this_machine, versions
 
 ROADMAPS = (1, 10)
-ROUNDS = {1: 9, 10: 3}
+ROUNDS = {1: 5, 10: 1}
 """Roadmaps at once → runs, of which the median counts."""
 
 CONCEPTS, BATCH = 30, 25
