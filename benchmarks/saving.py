@@ -57,10 +57,10 @@ type, which is what a batch is; all concepts in one batch, and in the batches an
 each) of a run. *The
 design replaced*: SQLAlchemy's async ORM on asyncpg, three concepts a transaction; it starts from content
 that is not encoded yet, because its ORM encodes. *COPY*: the database part's rows by psycopg 3, three
-tables, one transaction, nothing judged and nothing locked.
+tables, one transaction, nothing checked and nothing locked.
 
 Of the parts of a batch below, COPY has some as well: reading documents, inserting, the foreign key, and one
-commit for all three. The rest is the distance: the lock, judging, planning, and that the server waits while
+commit for all three. The rest is the distance: the lock, checking, planning, and that the server waits while
 the client writes its parameters, where a COPY reads one row while its client writes the next.
 """
 

@@ -80,15 +80,15 @@ def _inside(plan: dict[str, Any]) -> dict[str, float]:
     A node's time includes that of its children, and the first reader of a CTE includes the CTE's time.
     """
     nodes = list(_nodes(plan["Plan"]))
-    judged = next(node for node in nodes if node.get("Subplan Name") == "CTE judged")
+    checked = next(node for node in nodes if node.get("Subplan Name") == "CTE checked")
     insert = next(
         node for node in nodes if node["Node Type"] == "ModifyTable" and node["Operation"] == "Insert"
     )
-    judging, source = judged["Actual Total Time"], insert["Plans"][0]["Actual Total Time"]
+    checking, source = checked["Actual Total Time"], insert["Plans"][0]["Actual Total Time"]
     return {
         "planning": plan["Planning Time"] / 1000,
-        "judging": judging / 1000,
-        "reading documents": max(0.0, source - judging) / 1000,
+        "checking": checking / 1000,
+        "reading documents": max(0.0, source - checking) / 1000,
         "compressing, inserting, indexing": (insert["Actual Total Time"] - source) / 1000,
         "foreign key": sum(trigger["Time"] for trigger in plan["Triggers"]) / 1000,
     }
