@@ -19,7 +19,6 @@ from roadmap_content.manifest import planned_batch_sizes
 from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
-from roadmap_content.steps.save import PORTION
 
 from .contestants import ours, psycopg3
 from .contestants.replaced import Replaced
@@ -53,8 +52,7 @@ turn, and what a run wrote is deleted, vacuumed and checkpointed outside the clo
 *Through the handler*: events in, answers out; staged objects are read from memory in place of S3 (an S3
 emulated in Python would be all there is to see), checked, encoded and saved. *Database part*: from checked
 rows, their JSON documents encoded, to the commit: lock, one statement, failures, commit, once per content
-type, which is what a batch is; all concepts in one batch, and in the batches and the portions (a transaction
-each) of a run. *The
+type, which is what a batch is; all concepts in one batch, and in the batches that the planner makes. *The
 design replaced*: SQLAlchemy's async ORM on asyncpg, three concepts a transaction; it starts from content
 that is not encoded yet, because its ORM encodes. *COPY*: the database part's rows by psycopg 3, three
 tables, one transaction, nothing checked and nothing locked.
@@ -125,7 +123,7 @@ def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) ->
                 HANDLER: ours.through_the_handler(stock, services, size),
             }
             if planned_batch_sizes(0, size, BATCH_SIZE).save < size:
-                works[PLANNED] = ours.database_part(stock, services, BATCH_SIZE, portion=PORTION)
+                works[PLANNED] = ours.database_part(stock, services, BATCH_SIZE)
             # One minute per round; the smaller sizes have warmed everything up.
             warm_up = 0 if size >= 10_000 else 1
             _note(f"saving {size:,} concepts")

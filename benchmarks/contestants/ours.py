@@ -40,10 +40,8 @@ def through_the_handler(stock: Stock, services: Services, batch_size: int) -> Ca
     return lambda: [handler(event, Context()) for event in events]
 
 
-def database_part(
-    stock: Stock, services: Services, batch_size: int, *, portion: int | None = None
-) -> Callable[[], list[Failure]]:
-    """From validated, encoded rows to the commit, with one transaction per batch or per `portion` of it."""
+def database_part(stock: Stock, services: Services, batch_size: int) -> Callable[[], list[Failure]]:
+    """From validated, encoded rows to the commit, with one transaction per batch."""
     services.bucket = stock.bucket
     batches: list[tuple[Saver, list[Ready]]] = []
     for request in stock.requests(batch_size):
@@ -51,8 +49,7 @@ def database_part(
         concepts = read_batch(services.bucket, request.plan.manifest, request.batch).concepts
         ready = [outcome for outcome in map(saver.prepare, concepts) if isinstance(outcome, Ready)]
         assert len(ready) == request.batch.items  # noqa: S101 - or something else would be measured
-        step = portion or len(ready)
-        batches += [(saver, ready[start : start + step]) for start in range(0, len(ready), step)]
+        batches.append((saver, ready))
 
     def save() -> list[Failure]:
         engine, deadline = services.engine, Deadline.after(_PATIENCE)

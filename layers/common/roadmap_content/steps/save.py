@@ -5,7 +5,7 @@ the others are saved. Only programming errors are raised.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
@@ -46,7 +46,10 @@ from ..tasks.failures import record_failures
 from ..tasks.task import why_stopped
 
 PORTION = 64
-"""Items that are read and saved together: so many of the largest fit into a function's memory."""
+"""Items that are read together: so many of the largest fit into a function's memory."""
+
+PORTION_BYTES = 4 * 1024 * 1024
+"""Bytes of items that are saved together, if a portion has less: usually a whole batch is one transaction."""
 
 PART = 10
 """Rows per part if a statement failed because of an unknown row: few rows per part, and few parts."""
@@ -77,10 +80,14 @@ class Ready(NamedTuple):
     name: str
     row: Row
     content_fingerprint: str
+    size: int
+    """Bytes of the staged content."""
 
 
 def save_batch(request: BatchRequest, services: Services, deadline: Deadline) -> SaveReport:
-    """Save the staged items of a batch, once, and record why the others are not. A portion is a transaction.
+    """Save the staged items of a batch, once, and record why the others are not.
+
+    The items are saved in one transaction, or, if they are large, in one for each portion.
 
     Idempotent, also next to an overlapping batch: a completed row is never changed.
     """
@@ -90,8 +97,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
         concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
         saver = Saver(request, services, replaces)
         failures = []
-        for start in range(0, len(concepts), PORTION):
-            prepared = in_parallel(saver.prepare, concepts[start : start + PORTION])
+        for prepared in portions(saver, concepts):
             ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
             failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
             failures += saver.save(services.engine, ready, failed, deadline)
@@ -134,6 +140,22 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     return report
 
 
+def portions(saver: "Saver", concepts: Sequence[Concept]) -> Iterator[list[Ready | Failure]]:
+    """Prepare the items of a batch, in as many portions as their size requires."""
+    waiting: list[Ready | Failure] = []
+    waiting_bytes = 0
+    for start in range(0, len(concepts), PORTION):
+        prepared = in_parallel(saver.prepare, concepts[start : start + PORTION])
+        size = sum(outcome.size for outcome in prepared if isinstance(outcome, Ready))
+        if waiting and waiting_bytes + size > PORTION_BYTES:
+            yield waiting
+            waiting, waiting_bytes = [], 0
+        waiting += prepared
+        waiting_bytes += size
+    if waiting:
+        yield waiting
+
+
 class Saver:
     """Saves the items of one batch: `prepare` each of them, then `save` all in one transaction."""
 
@@ -170,7 +192,7 @@ class Saver:
         if item in self._replaces:
             row["replaces"] = self._replaces[item]
         published = self._kind.publish(self._bucket, row, content)
-        return Ready(item, concept.name, published, fingerprint(body))
+        return Ready(item, concept.name, published, fingerprint(body), len(body))
 
     def _not_staged(self, item: Item) -> Failure:
         """A consequential failure. If Generate recorded the cause, that record is kept."""
@@ -266,10 +288,8 @@ class Saver:
         if suspects and size > 1:
             return failures + self._write_in_parts(connection, suspects, 1)
         return failures + [
-            Failure(item, Stage.SAVE, refusal.sqlstate, str(refusal), False, content_fingerprint)
-            for (item, _, _, content_fingerprint), refusal in zip(
-                suspects, outcome.refused.values(), strict=True
-            )
+            Failure(entry.item, Stage.SAVE, refusal.sqlstate, str(refusal), False, entry.content_fingerprint)
+            for entry, refusal in zip(suspects, outcome.refused.values(), strict=True)
         ]
 
     def _parameters(self, ready: Sequence[Ready]) -> dict[str, str]:

@@ -61,9 +61,10 @@ class Bucket:
             return self._given_client
         import boto3
         from botocore.config import Config
+        from botocore.handlers import add_expect_header
 
         read_timestamps_faster()
-        return boto3.client(
+        client = boto3.client(
             "s3",
             config=Config(
                 max_pool_connections=PARALLEL,
@@ -72,6 +73,9 @@ class Bucket:
                 retries={"mode": "standard", "max_attempts": 4},
             ),
         )
+        # Objects have a few kilobytes: asking whether one may be sent would cost a round trip of its own.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
+        return client
 
     def get(
         self, key: str, *, start: int = 0, length: int | None = None, limit: int | None = None

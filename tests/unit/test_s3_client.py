@@ -1,0 +1,34 @@
+"""The requests that the S3 client sends."""
+
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+
+from roadmap_content.storage.bucket import Bucket
+
+
+class NoBody:
+    """The body of an answer without one."""
+
+    def stream(self) -> list[bytes]:
+        """Nothing."""
+        return []
+
+
+def test_an_object_is_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    bucket = Bucket("content")
+    sent = []
+
+    def answer(request: Any, **_: object) -> Any:
+        sent.append(request)
+        return AWSResponse(request.url, 200, HTTPHeaders(), NoBody())
+
+    bucket._client.meta.events.register("before-send.s3", answer)  # noqa: SLF001 - where its requests end
+    bucket.put("key", b"body")
+    (request,) = sent
+    assert "Expect" not in request.headers
