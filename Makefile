@@ -42,7 +42,7 @@ lint: $(INSTALLED) ## Check style and types.
 	$(RUN)/ruff format --check
 	$(RUN)/mypy
 
-.PHONY: product
+.PHONY: product restore-drill
 product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own.
 	$(RUN)/python -m pytest tests/product --numprocesses 2 --dist loadfile
 
@@ -107,6 +107,9 @@ faults-long: $(INSTALLED) ## The same with 1,000 histories.
 
 mutants: $(INSTALLED) ## Take each guard out of a copy of the code, and see a test notice.
 	$(RUN)/python -m tests.mutants
+
+restore-drill: $(INSTALLED) ## Restore a backup of the database beside newer content in S3, and time it; ends with one JSON line.
+	$(RUN)/python -m tests.faults.restore
 
 drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line.
 	$(RUN)/python -m tests.faults.drill
