@@ -497,8 +497,8 @@ MUTANTS = (
         "the replacement of saved items",
         "an attempt for one item counts the missing items of others",
         f"{_LAYER}/steps/finalize.py",
-        old="count_by_type([*filter(scope.includes, missing), *not_replaced])",
-        new="count_by_type([*missing, *not_replaced])",
+        old="[*filter(scope.includes, missing), *not_replaced]",
+        new="[*missing, *not_replaced]",
         tests=(f"{_SINGLE}::test_a_narrowed_retry_makes_its_part_and_keeps_the_reasons_of_the_others",),
     ),
 )

@@ -11,7 +11,9 @@ from sqlalchemy import Connection
 
 from roadmap_content import events
 from roadmap_content.events import DetailType, deliver_events, record_events
+from roadmap_content.items import ContentType
 from roadmap_content.runtime.settings import Settings
+from roadmap_content.tasks.scope import Scope
 from tests.integration.pipeline import SETTINGS, Pipeline
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
@@ -89,6 +91,28 @@ def test_what_is_missing_at_the_end_is_told_with_its_reasons(
     jsonschema.validate(failed, schemas()[DetailType.CONCEPT_FAILED])
     (finalized,) = bus.of(DetailType.TASK_FINALIZED)
     assert finalized["data"]["missing"] == {"tutorial": 0, "resources": 0, "quiz": 1}
+
+
+def test_an_attempt_for_a_part_tells_of_its_part_alone(
+    pipeline: Pipeline, adopted: Product, bus: Received
+) -> None:
+    """Also if it failed to replace a saved item: nothing is missing then."""
+    adopted.roadmap("r-1", CONCEPTS)
+    adopted.complete("r-1", CONCEPTS[0])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    adopted.execute("ALTER TABLE quiz_metadata ADD CHECK (concept_id <> 'r-1:c-1') NOT VALID")
+
+    heal(pipeline.services, scope=Scope(CONCEPTS[0], ContentType.QUIZ, regenerate=True))
+    deliver_events(pipeline.services, deadline())
+
+    (failed,) = bus.of(DetailType.CONCEPT_FAILED)
+    assert failed["data"]["concept_id"] == CONCEPTS[0]
+    assert [item["content_type"] for item in failed["data"]["items"]] == ["quiz"]
+    logged = adopted.rows("SELECT concept_id, details ->> 'log_type' AS log_type FROM execution_logs")
+    assert {row["log_type"]: row["concept_id"] for row in logged} == {
+        "content_generation_failed": CONCEPTS[0],
+        "task_completed": None,
+    }
 
 
 def test_an_event_that_could_not_be_sent_is_sent_by_the_sweep(

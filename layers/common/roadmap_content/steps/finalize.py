@@ -168,8 +168,7 @@ def _record(
     try:
         outcome, failed, changed = _stand(connection, task, attempt, run_end, project=project)
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
-        outcome, changed = unknown_outcome(), []
-        failed = outcome.missing
+        outcome, failed, changed = unknown_outcome(), [], []
         error = StateError(error=unreadable.code, cause=str(unreadable))
     if outcome.status == COMPLETED and task.execution_arn == run_end.execution_arn is not None:
         # Redriven over the API after its plan: the attempt that was claimed for that has nothing left to do.
@@ -200,8 +199,8 @@ def _record(
             changed=changed,
         )
         if recorded:
-            close_attempt(connection, task_id, attempt, failed)
-            _report(services, connection, task, outcome, message)
+            close_attempt(connection, task_id, attempt, count_by_type(failure.item for failure in failed))
+            _report(services, connection, task, outcome, failed, message)
     if task.attempt == attempt:
         groups = group_failures(outcome.failures)
         before = replace_current_failures(connection, task_id, attempt, groups)
@@ -220,13 +219,18 @@ def _record(
 
 
 def _report(
-    services: Services, connection: Connection, task: Task, outcome: Outcome, message: str | None
+    services: Services,
+    connection: Connection,
+    task: Task,
+    outcome: Outcome,
+    failures: Sequence[Failure],
+    message: str | None,
 ) -> None:
-    """Record the events of the outcome and of the failed concepts, for an attempt of ours."""
+    """Record the events of the outcome and of the concepts that the attempt failed, if it is ours."""
     if task.attempt == 0:
         return
     by_concept: dict[str, list[Failure]] = {}
-    for failure in outcome.failures:
+    for failure in failures:
         by_concept.setdefault(failure.item.concept_id, []).append(failure)
     status = task.status if task.status == "cancelled" else outcome.status
     failed = [
@@ -273,10 +277,10 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
 
 def _stand(
     connection: Connection, task: Task, attempt: int, run_end: RunEnd, *, project: bool
-) -> tuple[Outcome, Mapping[ContentType, int], list[str]]:
+) -> tuple[Outcome, list[Failure], list[str]]:
     """Compute the outcome, record a failure for every missing item, and project `framework_data`.
 
-    Returns the outcome, the numbers of items that the attempt failed to save, and the projected fields.
+    Returns the outcome, the failures of the items that the attempt was for, and the projected fields.
     """
     roadmap_id = task.roadmap_id or ""
     lock_roadmap(connection, roadmap_id)
@@ -289,7 +293,7 @@ def _stand(
     scope, replaces = read_scope(connection, task.task_id, attempt)
     not_replaced = unreplaced(rows, replaces)
     failures = _account(connection, task.task_id, attempt, missing, not_replaced, scope, run_end)
-    failed = count_by_type([*filter(scope.includes, missing), *not_replaced])
+    failed = [failures[item] for item in [*filter(scope.includes, missing), *not_replaced]]
     changed = []
     projected = framework.project(rows) if project else None
     if projected is not None:
