@@ -22,7 +22,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 
 
 class Look(NamedTuple):
-    """How somebody looks at the console."""
+    """The language, theme, width and token of a visitor."""
 
     language: str = "en"
     theme: str = "light"
@@ -67,7 +67,7 @@ class Console:
         ]
 
     def overflow(self) -> int:
-        """By how many pixels the page is wider than its window."""
+        """The number of pixels by which the page is wider than its window."""
         wider: int = self.page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
@@ -90,7 +90,7 @@ def launch(playwright: Playwright) -> Browser:
 
 @contextmanager
 def console_in(browser: Browser, url: str, look: Look | None = None, **options: Any) -> Iterator[Console]:
-    """A tab of its own, with storage of its own; its faults are raised when it is left."""
+    """A separate tab with separate storage; its faults are raised at the end of the block."""
     look = look or Look()
     context: BrowserContext = browser.new_context(
         viewport={"width": look.width, "height": 900 if look.width > 500 else 740},

@@ -1,4 +1,4 @@
-"""A stand-in for the API, for states that the real one cannot easily be brought into.
+"""A stand-in for the API, for states that are hard to produce with the real one.
 
 It serves the console by its real function, and answers `/api/v1/…` in the shapes of docs/openapi.json with
 generated data. The token's subject selects the responses: see `Scenario`.
@@ -62,7 +62,7 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 
 def at(**ago: float) -> str:
-    """A time, so long ago."""
+    """The time of so many seconds ago."""
     return (datetime.now(UTC) - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -182,7 +182,7 @@ class Model:
         return int(parts[1]) if known and int(parts[1]) < self.scenario.tasks else None
 
     def states(self, number: int) -> tuple[str, list[tuple[int, int]]]:
-        """A letter an item, and the reasons of those that failed."""
+        """One letter per item, and the reasons of the failed ones."""
         random = Random(1000 + number)  # noqa: S311 - data, not secrets
         status = self.row(number)["status"]
         letters, reason_of = [], []
@@ -517,7 +517,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         """Answer a GET."""
@@ -686,7 +686,7 @@ def list_tasks(model: Model, query: Mapping[str, list[str]]) -> Document:
 
 @contextmanager
 def fake_api(port: int = 0) -> Iterator[str]:
-    """Serve until the block is left; the address below which the console and the API are."""
+    """Serve for the duration of the block; yields the base URL of the console and the API."""
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

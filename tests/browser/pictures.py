@@ -69,7 +69,7 @@ def take_the_generated(browser: Browser, folder: Path) -> None:
 
 
 def record() -> None:
-    """Write down of which state of the console the pictures are."""
+    """Record the digest of the console that the pictures show."""
     pictures = sorted(path.name for path in FOLDER.glob("*.png"))
     RECORD.write_text(json.dumps({"console": app.files.digest, "pictures": pictures}, indent=2) + "\n")
 

@@ -43,7 +43,7 @@ def target(stack: LocalStack) -> Iterator[Target]:
 
 @pytest.fixture(scope="module")
 def outage(target: Target) -> int:
-    """Many tasks of several users, all failed; how many."""
+    """Many failed tasks of several users; return their number."""
     with target.engine.begin() as connection:
         for statement in (BROKEN_ROADMAPS, BROKEN_TASKS):
             connection.execute(statement, {"tasks": BROKEN})

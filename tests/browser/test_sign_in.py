@@ -1,4 +1,4 @@
-"""How somebody signs in, and where a token never is."""
+"""Signing in, and the places where a token must never be."""
 
 import json
 import re
@@ -64,13 +64,13 @@ def test_what_is_not_a_token_is_not_sent(browser: Browser, fake: str) -> None:
 
 
 class Issuer(BaseHTTPRequestHandler):
-    """An issuer that knows one client, and asks nobody for a password."""
+    """An issuer with one client, which requires no password."""
 
     challenge: str | None = None
     accepts = True
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         """Discovery, and the page to sign in: it sends the caller back at once."""

@@ -1,4 +1,4 @@
-"""Every state of every view, on the stand-in API: also those that the real one is rarely in."""
+"""Every state of every view, on the stand-in API: also the rare ones."""
 
 import json
 import re

@@ -17,13 +17,13 @@ __all__ = ["bucket_name"]
 
 @pytest.fixture(params=FORMS)
 def form(request: pytest.FixtureRequest) -> str:
-    """The form in which the product's schema is there; override it where one is enough."""
+    """The form of the product's schema; override it where one form is enough."""
     return str(request.param)
 
 
 @pytest.fixture
 def product(database_server: Server, form: str) -> Iterator[Product]:
-    """The product on its own database, which we have not seen yet."""
+    """The product on its own database, before the adoption."""
     name = f"product_{token_hex(8)}"
     url = create_database(database_server.url, name)
     found = Product(url)

@@ -1,4 +1,4 @@
-"""The product at work: a database of its own, and rows of every kind that is found in one."""
+"""The product: its own database, with rows of every kind."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ NOW = "timezone('Asia/Shanghai', now())"
 
 
 class Product:
-    """The product at work on its database, through connections of its own."""
+    """The product, with its own connections to its database."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -128,7 +128,7 @@ class Product:
         )
 
     def everything(self) -> dict[str, list[str]]:
-        """Every row of every table of the product, as text: equal when every character is."""
+        """Every row of every table of the product as text, to compare every character."""
         tables = [
             row["table_name"]
             for row in self.rows(

@@ -1,4 +1,4 @@
-"""A retry as its user asks for it, and the run that it starts, step by step."""
+"""A retry of a user, and the run that it starts, step by step."""
 
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.errors import ContentError
@@ -16,7 +16,7 @@ from tests.factories import USER
 
 
 def deadline() -> Deadline:
-    """Time enough."""
+    """A deadline that no step reaches."""
     return Deadline.after(600)
 
 
@@ -29,7 +29,7 @@ def retry(
 
 
 def run(services: Services, answer: RetryAnswer) -> None:
-    """The run that a retry has started, to its end."""
+    """Run the execution of a retry to its end."""
     assert answer.execution_arn is not None
     execution = Execution(arn=answer.execution_arn)
     given = RunInput(task_id=answer.task_id, attempt=answer.attempt)
@@ -46,7 +46,7 @@ def run(services: Services, answer: RetryAnswer) -> None:
 
 
 def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) -> RetryAnswer:
-    """One POST, and the run that it starts where something is to be done."""
+    """One POST, and the run that it starts if items are missing."""
     answer = retry(services, task_id, scope)
     if answer.status == "processing":
         run(services, answer)
@@ -54,5 +54,5 @@ def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) ->
 
 
 def sweep(services: Services) -> list[ReconcileResult]:
-    """Sweeps of a whole round: every finished task is looked at."""
+    """Sweep until every finished task has been checked."""
     return [reconcile(ReconcileRequest(), services, deadline()) for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The product's schema, written from a description of it, in the forms in which installations have it."""
+"""The product's schema in the forms of its installations, written from a description."""
 
 # As `create_all` leaves it: nothing is unique but the primary keys, and `varchar` has no length.
 CREATE_ALL = """

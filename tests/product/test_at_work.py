@@ -1,4 +1,4 @@
-"""The product at work at the same time, on the same concepts: no operation of its fails, and I1–I8 hold."""
+"""The product writes the same concepts at the same time: none of its operations fails, and I1–I8 hold."""
 
 import random
 import threading
@@ -33,7 +33,7 @@ class OracleOfOne(Oracle):
 
 
 class Writer(threading.Thread):
-    """One connection of the product after the other, performing its operations until it is told to stop.
+    """Performs operations of the product on one connection after the other until it is stopped.
 
     Each writer has two concepts of its own: the product itself does not save one concept twice at once.
     """

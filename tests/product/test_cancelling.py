@@ -1,4 +1,4 @@
-"""Cancelling: obeyed within one item's time, left as its author wrote it, and taken back by a retry."""
+"""Cancelling takes effect within the time of one item, is not overwritten, and is ended by a retry."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -20,7 +20,7 @@ from tests.product.test_healing import report_s_state, require_concept_metadata_
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """A directory of a stack, which is down after the test."""
+    """The directory of a stack, which is stopped after the test."""
     with tempfile.TemporaryDirectory(prefix="roadmap-stack-") as name:
         yield Path(name)
         LocalStack.down(Path(name), forget=True)

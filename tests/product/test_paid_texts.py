@@ -1,4 +1,4 @@
-"""A text that lies at its documented key without a row has been paid for: it is adopted, not made again."""
+"""A text at its documented key without a row has been paid for: it is adopted, not generated again."""
 
 import pytest
 
@@ -24,7 +24,7 @@ More.
 
 
 class Counted:
-    """A generator that remembers which items it was asked for."""
+    """A generator that records the requested items."""
 
     def __init__(self, generator: Generator) -> None:
         self._generator = generator

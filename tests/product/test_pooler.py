@@ -32,7 +32,7 @@ def form() -> str:
 
 @pytest.fixture
 def pooled(adopted: Product) -> Iterator[Credentials]:
-    """The way to the product's database through PgBouncer in transaction mode."""
+    """A URL of the product's database through PgBouncer in transaction mode."""
     url = make_url(adopted.url)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -73,7 +73,7 @@ def again(content_type: ContentType | None = None, concept_id: str | None = CONC
 
 
 def current_id(product: Product, content_type: ContentType) -> str:
-    """What the product's page shows for the concept: by the roadmap's framework, and by its own table."""
+    """The concept's status on the product's pages: from the framework, and from its own table."""
     (row,) = product.rows("SELECT framework_data FROM roadmap_metadata")
     (concept,) = [
         concept

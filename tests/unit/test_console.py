@@ -168,7 +168,7 @@ def test_nothing_is_ever_parsed_as_markup() -> None:
 
 
 def test_both_languages_are_complete() -> None:
-    """The type checker holds their keys against each other; this holds that nothing stayed untranslated."""
+    """The type checker compares the keys; this test finds texts without a translation."""
     english, chinese = ((ASSETS / f"words-{name}.js").read_text() for name in ("en", "zh"))
     words = re.compile(r'^ {2,}(\w+|"[^"]*"): "([^"]+)"', re.MULTILINE)
     assert len(words.findall(english)) > 100
