@@ -178,4 +178,5 @@ def test_the_doctor_says_what_needs_a_person(roadmap: Roadmap, document: Documen
     assert [found["what"] for found in overdue["attention"]] == ["sweep_overdue"]
     ill = roadmap("doctor")
     assert ill.exit_code == 1
-    assert "docs/runbook.md#page-reconcile" in ill.stdout
+    assert f"see {overdue['attention'][0]['runbook']}" in ill.stdout
+    assert "sweep with: " in ill.stdout
