@@ -38,7 +38,7 @@ FIRST = (
     ("saving", "the database part in the planner's batches"),
     ("saving", "transitions of a run"),
     ("retry", "a retry of"),
-    ("quota", "time of 10"),
+    ("quota", "generation at the quota's edge, 10"),
     ("projections", "plan against"),
     ("projections", "finalize against"),
     ("growth", ""),
