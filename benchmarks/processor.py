@@ -228,8 +228,8 @@ def _result(values: dict[str, dict[str, list[float]]], size: int) -> Result:
                 label=f"processor time per item, against commit {OLDER}",
                 value=1 / whole.ratio(OLDER, size).median,
                 limit=0.5,
-                reason="Most of what is left is botocore's own work for the requests to S3, of which an item takes "
-                "nearly as many as then: its content is read, and a tutorial's text is written.",
+                reason="Most of what is left is botocore's own work for the requests to S3, of which an item "
+                "takes nearly as many as then: its content is read, and a tutorial's text is written.",
             )
         ],
     )
