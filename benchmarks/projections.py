@@ -316,6 +316,7 @@ def ground_of(url: str, size: int) -> Ground:
     services = Services(Settings({"BATCH_SIZE": str(BATCH_SIZE)}))
     credentials = Credentials.from_url(make_url(url))
     services.engine = open_engine(lambda: credentials, tls=False, statement_timeout=600)
+    services.reading_engine = services.engine
     services.bucket = _Objects("none")
     services.executions = _Idle("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
     roadmap_id = "serverless-python-9b2c8d4e"
