@@ -7,6 +7,7 @@ of the same item is the first one.
 
 import os
 import threading
+import time
 from contextlib import suppress
 
 import psycopg
@@ -85,9 +86,10 @@ if JOB.phase == "retry":
             with suppress(Exception):  # the status says it
                 handle.get_result()
 elif JOB.phase == "resume":
-    cancelled = DBOS.list_workflows(status="CANCELLED")
-    for handle in [DBOS.resume_workflow(workflow.workflow_id) for workflow in cancelled]:
-        handle.get_result()
+    DBOS.resume_workflows([workflow.workflow_id for workflow in DBOS.list_workflows(status="CANCELLED")])
+    deadline = time.monotonic() + 60
+    while DBOS.list_workflows(status=["PENDING", "ENQUEUED"]) and time.monotonic() < deadline:
+        time.sleep(0.2)
 elif JOB.phase == "restart":
     DBOS.retrieve_workflow("run").get_result()
 else:
