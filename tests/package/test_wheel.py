@@ -60,7 +60,7 @@ def test_the_command_works_without_the_local_stack(roadmap: Roadmap) -> None:
     assert roadmap("--version").stdout == f"roadmap {__version__}\n"
     assert "retry" in roadmap("--help").stdout
     assert "complete" in roadmap(_ROADMAP_COMPLETE="source_bash").stdout
-    assert "pip install 'roadmap-content[local]'" in roadmap("up", code=2).stderr
+    assert "pip install '.[local]'" in roadmap("up", code=2).stderr
 
 
 def test_a_roadmap_is_saved_on_the_installed_local_stack(folder: Path, with_local_stack: Roadmap) -> None:

@@ -18,6 +18,6 @@ def local_stack() -> "type[LocalStack]":
         from local_stack.stack import LocalStack
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"the local stack needs the package {error.name}: pip install 'roadmap-content[local]'"
+            f"the local stack needs the package {error.name}; in a clone, run: pip install '.[local]'"
         ) from error
     return LocalStack
