@@ -141,6 +141,7 @@ def test_groups_read_their_sums_alone(many: Pipeline) -> None:
     [
         (TaskFilter(), TASKS),
         (TaskFilter(status=("failed",)), TASKS // 4),
+        (TaskFilter(status=("failed", "partial_failure")), TASKS // 2),
         (TaskFilter(content_type="quiz"), TASKS // 2),
         (TaskFilter(user_id="u-4"), TASKS // 100),
     ],
