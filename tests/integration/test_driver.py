@@ -69,3 +69,11 @@ def test_values_larger_than_the_socket_buffers_are_sent_and_received(engine: Eng
     long = "漢" * 3_000_000
     with engine.begin() as connection:
         assert connection.scalar(text("SELECT CAST(:value AS text)"), {"value": long}) == long
+
+
+def test_a_closed_connection_has_no_socket_even_if_something_still_refers_to_it(engine: Engine) -> None:
+    with engine.connect() as connection:
+        driver = connection.connection.dbapi_connection
+        socket, kept = driver._usock, driver._sock  # type: ignore[union-attr] # noqa: SLF001
+        connection.invalidate()
+    assert (socket.fileno(), kept.closed) == (-1, True)

@@ -77,17 +77,21 @@ def test_a_statement_that_hangs_costs_a_saver_time_and_no_item(pipeline: Pipelin
     pipeline.load(bundle_of(["a"]))
     requests = pipeline.requests(pipeline.plan())
     credentials = Credentials.from_url(make_url(database_url))
-    impatient = Pipeline(services_for(database_url))
-    impatient.services.engine = open_engine(lambda: credentials, tls=False, statement_timeout=1)
+    services = services_for(database_url)
+    services.engine = open_engine(lambda: credentials, tls=False, statement_timeout=1)
+    impatient = Pipeline(services)
     pid = backend_of(impatient)
+    stops: list[int] = []
     with ExitStack() as resources:
 
-        @event.listens_for(impatient.engine, "before_cursor_execute", once=True)
+        @event.listens_for(services.engine, "before_cursor_execute", once=True)
         def stop(*_: object) -> None:
             resources.enter_context(stopped(pid))
+            stops.append(pid)
 
         reports = [impatient.save(request) for request in requests]
-    impatient.engine.dispose()
+    services.engine.dispose()
+    assert stops == [pid]
     assert [(report.saved, report.failed) for report in reports] == [(1, 0)] * 3
 
 

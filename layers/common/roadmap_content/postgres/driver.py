@@ -7,8 +7,10 @@ trip on AWS takes almost a millisecond.
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
+from socket import SHUT_RDWR
 from typing import Any
 
 import sqlalchemy
@@ -94,6 +96,21 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
         bounds = [bound for bound in (seconds, self.longest_wait) if bound is not None]
         if self._usock is not None:
             self._usock.settimeout(min(bounds, default=None))
+
+    def close(self) -> None:
+        """Close the connection and its socket, also while an exception's traceback refers to them.
+
+        pg8000 leaves the end of the socket to whoever drops the last reference to the file on it.
+        """
+        socket, file = self._usock, self._sock
+        try:
+            super().close()
+        finally:
+            if socket is not None and file is not None:
+                with suppress(OSError):
+                    socket.shutdown(SHUT_RDWR)  # what is not sent yet must not be waited for
+                with suppress(OSError):
+                    file.close()
 
     def cursor(self) -> Cursor:
         """A cursor of this connection."""
