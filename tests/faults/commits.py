@@ -48,6 +48,9 @@ class Commits:
         self._killer = killer
         self._strike: Strike | None = None
         self._count = 0
+        self.strikes = 0
+        """Faults that were injected."""
+
         event.listen(engine, "commit", self._on_commit)
 
     @contextmanager
@@ -65,6 +68,7 @@ class Commits:
         if strike is None or strike.commit != number:
             return
         self._strike = None
+        self.strikes += 1
         driver = connection.connection.dbapi_connection
         assert driver is not None
         cursor = driver.cursor()

@@ -41,7 +41,7 @@ def test_nothing_stands_between_a_generated_item_and_its_staging(pipeline: Pipel
     pipeline.bucket._client.meta.events.register(  # noqa: SLF001 - every request, whoever sends it
         "before-call.s3", lambda params, **_: happened.append(f"{params['method']} {params['url_path']}")
     )
-    event.listen(pipeline.engine, "begin", lambda _: happened.append("transaction"))
+    event.listen(pipeline.services.engine, "begin", lambda _: happened.append("transaction"))
     generate_content(request, pipeline.services, Deadline.after(600))
     after = happened[happened.index("generated") + 1]
     assert after.startswith("PUT ")
@@ -51,10 +51,11 @@ def test_nothing_stands_between_a_generated_item_and_its_staging(pipeline: Pipel
 def test_items_are_counted_once_if_the_commit_is_not_answered(pipeline: Pipeline, database_url: str) -> None:
     request = planned(pipeline)
     aside = services_for(database_url).engine
-    commits = Commits(pipeline.engine, aside)
+    commits = Commits(pipeline.services.engine, aside)
     last = 4  # after the context, the lock, the question whether to go on, and the release of the lock
     with commits.struck(Strike(last, When.AFTER, How.CONNECTION)):
         generate_content(request, pipeline.services, Deadline.after(600))
     (attempt,) = pipeline.rows("SELECT generated FROM content_attempts")
     aside.dispose()
+    assert commits.strikes == 1
     assert attempt["generated"] == {"tutorial": 1, "resources": 0, "quiz": 0}

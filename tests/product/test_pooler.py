@@ -73,8 +73,6 @@ def test_a_run_heals_with_the_limits_of_the_role(
     assert adopted.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]
 
 
-# The driver leaves the refused connection's socket to the garbage collector: it is collected here.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_startup_options_are_refused(pooled: Credentials) -> None:
     engine = open_engine(lambda: pooled, tls=False, session="options")
     with pytest.raises(DBAPIError, match="unsupported startup parameter"):
