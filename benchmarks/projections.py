@@ -136,6 +136,10 @@ class _Objects(Bucket):
         """Nothing is staged."""
         return []
 
+    def holds(self, key: str) -> bool:  # noqa: ARG002 - as Bucket's
+        """Nothing is staged."""
+        return False
+
 
 class Ground(NamedTuple):
     """A roadmap of some size with its task."""
