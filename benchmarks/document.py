@@ -17,7 +17,8 @@ _INTRODUCTION = """# Performance
 
 Written by `make bench`, `make bench-peers`, `make bench-cold` and `make bench-console` from the measurements
 in `benchmarks/results/`; do not edit. Limits are ratios to something that was measured in the same run, or
-counts: they do not depend on how fast the machine is.
+counts: they do not depend on how fast the machine is. A cell without ± was measured once, and is noisy on a
+machine with other work.
 
 ## The ten figures that matter
 """
