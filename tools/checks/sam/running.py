@@ -31,7 +31,11 @@ from .steps import step
 _DEADLINE_SECONDS = 600.0
 
 # So that the migration has something to do.
-EMPTY_DATABASE = (text("DROP SCHEMA public CASCADE"), text("CREATE SCHEMA public"))
+EMPTY_DATABASE = (
+    text("DROP SCHEMA public CASCADE"),
+    text("CREATE SCHEMA public"),
+    text("GRANT USAGE ON SCHEMA public TO PUBLIC"),  # as in a new database
+)
 
 # The case of the bug report: the task and `framework_data` are `completed`, but the rows are missing.
 LOSE_QUIZZES = text("DELETE FROM quiz_metadata WHERE roadmap_id = :roadmap_id")
