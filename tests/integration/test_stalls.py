@@ -58,10 +58,10 @@ def test_sixteen_threads_of_one_connection_end_with_a_name(pipeline: Pipeline) -
     pid = backend_of(pipeline)
     started = time.monotonic()
     with ThreadPoolExecutor(16) as pool:
-        works = [pool.submit(transact, pipeline.engine, first, Deadline.after(RESERVE + 4))]
+        works = [pool.submit(transact, pipeline.engine, first, Deadline.after(RESERVE + 7))]
         both.wait(600)
         works += [
-            pool.submit(transact, pipeline.engine, other, Deadline.after(RESERVE + 4)) for _ in range(15)
+            pool.submit(transact, pipeline.engine, other, Deadline.after(RESERVE + 7)) for _ in range(15)
         ]
         with stopped(pid):
             both.wait(600)
