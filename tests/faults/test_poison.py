@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server, create_database, drop_database
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Item
@@ -219,10 +220,10 @@ def _holds(row: dict[str, Any], content: dict[str, Any]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def bench(database_server: Server, migrated_template: str) -> Iterator[Bench]:
+def bench(database_server: Server, migrated_template: tuple[str, DatabaseRoles]) -> Iterator[Bench]:
     """The database and S3 of all cases."""
     name = "poison"
-    url = create_database(database_server.url, name, template=migrated_template)
+    url = create_database(database_server.url, name, template=migrated_template[0])
     bench = Bench(url)
     yield bench
     bench.services.engine.dispose()

@@ -737,16 +737,21 @@ def timed_out(play: Play) -> Iterator[None]:
     what="StopExecution while it is at work; then a retry and a redrive that read the same task",
 )
 def redriven(play: Play) -> Iterator[None]:
-    """Both have read before either claims: one starts an attempt, whichever it is."""
+    """Both have read before either claims: one starts an attempt, whichever it is.
+
+    The stopped savers have saved everything by then: the retry finds nothing missing, and starts nothing.
+    """
     with _stopped_at_work(play):
         yield
+    play.rig.await_quiet()
     with (
         Gather(play.rig.lines[Step.RETRY].database, 2, at_commit=True),
         ThreadPoolExecutor(2) as pool,
     ):
         queries: list[dict[str, str]] = [{}, {"force_checkpoint": "true"}]
         said = sorted(pool.map(lambda query: play.retry(**query), queries))
-    assert [answer[:3] for answer in said] == ["202", "409"], said
+    expected = ["200", "202"] if play.cell.step is Step.SAVE else ["202", "409"]
+    assert [answer[:3] for answer in said] == expected, said
     for answer in said:
         play.also(answer)
 
