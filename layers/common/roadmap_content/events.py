@@ -159,9 +159,14 @@ def batch_saved(
 
 
 def task_finalized(
-    task_id: str, roadmap_id: str | None, attempt: int, status: str, missing: Mapping[ContentType, int]
+    task_id: str,
+    roadmap_id: str | None,
+    attempt: int,
+    status: str,
+    missing: Mapping[ContentType, int],
+    generated: Mapping[ContentType, int],
 ) -> Event:
-    """The outcome of a task has been recorded, or corrected."""
+    """The outcome of a task has been recorded, or corrected. `generated` are items that were not staged."""
     counts = {str(name): count for name, count in missing.items()}
     data = {
         "task_id": task_id,
@@ -169,6 +174,7 @@ def task_finalized(
         "attempt": attempt,
         "status": status,
         "missing": counts,
+        "generated": {str(name): count for name, count in generated.items()},
     }
     return Event(DetailType.TASK_FINALIZED, data, (task_id, attempt, status, sorted(counts.items())))
 

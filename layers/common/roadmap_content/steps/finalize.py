@@ -21,7 +21,7 @@ from ..errors import (
     TaskNotFoundError,
     code_of,
 )
-from ..events import concept_failed, record_events, task_finalized
+from ..events import Event, concept_failed, record_events, task_finalized
 from ..items import ContentType, Failure, Item, Stage, count_by_type
 from ..manifest import read_batch
 from ..postgres.sqlstate import is_transient
@@ -178,9 +178,8 @@ def _record(
         message = outcome.error_message
         if error is not None and outcome.status != COMPLETED:
             message = storable_text(f"{error.error}: {error.reason}")
-        summary = outcome.execution_summary(
-            attempt, _duration(task, attempt, run_end), generated_by(connection, task_id, attempt)
-        )
+        generated = generated_by(connection, task_id, attempt)
+        summary = outcome.execution_summary(attempt, _duration(task, attempt, run_end), generated)
         recorded = record_outcome(
             connection,
             task_id,
@@ -200,7 +199,15 @@ def _record(
         )
         if recorded:
             close_attempt(connection, task_id, attempt, count_by_type(failure.item for failure in failed))
-            _report(services, connection, task, outcome, failed, message)
+            event = task_finalized(
+                task_id,
+                task.roadmap_id,
+                task.attempt,
+                task.status if task.status == "cancelled" else outcome.status,
+                outcome.missing,
+                generated,
+            )
+            _report(services, connection, task, event, failed, message)
     if task.attempt == attempt:
         groups = group_failures(outcome.failures)
         before = replace_current_failures(connection, task_id, attempt, groups)
@@ -222,7 +229,7 @@ def _report(
     services: Services,
     connection: Connection,
     task: Task,
-    outcome: Outcome,
+    finalized: Event,
     failures: Sequence[Failure],
     message: str | None,
 ) -> None:
@@ -232,12 +239,10 @@ def _report(
     by_concept: dict[str, list[Failure]] = {}
     for failure in failures:
         by_concept.setdefault(failure.item.concept_id, []).append(failure)
-    status = task.status if task.status == "cancelled" else outcome.status
     failed = [
         concept_failed(task.task_id, task.roadmap_id, task.attempt, *concept)
         for concept in by_concept.items()
     ]
-    finalized = task_finalized(task.task_id, task.roadmap_id, task.attempt, status, outcome.missing)
     record_events(services, connection, [*failed, finalized])
     write_log(
         connection,
@@ -252,7 +257,9 @@ def _report(
                 )
                 for event in failed
             ),
-            task_finished_entry(task.task_id, task.roadmap_id, task.attempt, status, message),
+            task_finished_entry(
+                task.task_id, task.roadmap_id, task.attempt, finalized.data["status"], message
+            ),
         ],
     )
 
