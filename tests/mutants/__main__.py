@@ -19,7 +19,9 @@ from local_stack.builds import LOCAL, REPOSITORY
 from tests.mutants.guards import MUTANTS, Mutant
 from tests.mutants.witness import REPORT
 
-_DEADLINE_SECONDS = 300
+_DEADLINE_SECONDS = 1_500
+"""Without its guard a test may wait for what never happens, up to 600 s, and twice."""
+
 _WIDTH = 180
 """The width of the table. Test names must not be wrapped."""
 
