@@ -75,6 +75,8 @@ class Containers:
             *self._options,
             *("--template-file", self._api),
         )
+        # A shell starts its background jobs with SIGINT ignored, and a child inherits that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = spawn(command, sam_environment(self._environment), self._log, detached=False)
         url = f"http://{HOST}:{port}"
         try:
