@@ -79,3 +79,15 @@ def test_failures_are_recorded_for_a_cancelled_task_whose_execution_is_lost() ->
     state.retry(strike=None)
     state.cancel()
     state.teardown()
+
+
+def test_an_attempt_that_ends_exactly_as_the_one_before_has_an_end() -> None:
+    """Regression (seed 9000030): nothing in the task's row changed, so that the attempt was not closed."""
+    state = Histories()
+    state.load(count=1, staged=set(), batch_size=1)
+    state.retry(strike=None)
+    state.cancel()
+    state.run_to_its_end(number=0)
+    state.retry_twice()
+    state.cancel()
+    state.teardown()

@@ -35,7 +35,7 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.bucket import Bucket
-from ..tasks.attempts import close_attempt, generated_by, read_scope
+from ..tasks.attempts import close_attempt, generated_by, is_open, read_scope
 from ..tasks.automatic import plan_automatic_attempt
 from ..tasks.claims import claim_to_record
 from ..tasks.current_failures import replace_current_failures
@@ -174,6 +174,8 @@ def _record(
         # Redriven over the API after its plan: the attempt that was claimed for that has nothing left to do.
         attempt = task.attempt
     changed += _differing(task, outcome)
+    if not changed and task.attempt == attempt and is_open(connection, task_id, attempt):
+        changed = ["attempt"]  # it ended exactly as the one before
     if changed:
         message = outcome.error_message
         if error is not None and outcome.status != COMPLETED:

@@ -106,6 +106,12 @@ UPDATE content_attempts SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
+IS_OPEN = text("""
+SELECT EXISTS (
+    SELECT FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
+)
+""")
+
 # One of sixteen rows per hour, so that attempts that end together do not wait for each other.
 COUNT_TOKENS = text("""
 INSERT INTO content_token_hours AS known (hour, shard, spent, saved_by_staging)
@@ -249,6 +255,11 @@ def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[
     """The numbers of items that an attempt has generated, because they were not staged."""
     found = connection.scalar(GENERATED, {"task_id": task_id, "attempt": attempt}) or {}
     return {content_type: int(found.get(content_type, 0)) for content_type in ContentType}
+
+
+def is_open(connection: Connection, task_id: str, attempt: int) -> bool:
+    """Whether an attempt has no recorded end."""
+    return bool(connection.scalar(IS_OPEN, {"task_id": task_id, "attempt": attempt}))
 
 
 def close_attempt(
