@@ -44,12 +44,12 @@ accepts.
 SEED = (
     """
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
-SELECT 'r-' || n, 'user-' || n % (:tasks / 10), 'Roadmap ' || n FROM generate_series(1, :tasks) AS n
+SELECT 'r-' || n, 'user-' || n % greatest(1, :tasks / 10), 'Roadmap ' || n FROM generate_series(1, :tasks) AS n
 """,
     """
 INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id, created_at, updated_at,
     completed_at, execution_summary, attempt)
-SELECT 't-' || n, 'user-' || n % (:tasks / 10), CASE WHEN n % 10 <> 0 THEN 'completed'
+SELECT 't-' || n, 'user-' || n % greatest(1, :tasks / 10), CASE WHEN n % 10 <> 0 THEN 'completed'
         WHEN n % 30 = 0 THEN 'failed' WHEN n % 1000 = 10 THEN 'processing' ELSE 'partial_failure' END,
     'completed', 'r-' || n, timestamp '2026-01-01' + n * interval '1 second',
     timestamp '2026-06-01' + n * interval '1 second', timestamp '2026-06-01' + n * interval '1 second',
