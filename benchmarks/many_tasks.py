@@ -44,7 +44,8 @@ accepts.
 SEED = (
     """
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
-SELECT 'r-' || n, 'user-' || n % greatest(1, :tasks / 10), 'Roadmap ' || n FROM generate_series(1, :tasks) AS n
+SELECT 'r-' || n, 'user-' || n % greatest(1, :tasks / 10), 'Roadmap ' || n
+FROM generate_series(1, :tasks) AS n
 """,
     """
 INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id, created_at, updated_at,
@@ -155,6 +156,8 @@ def measure(url: str, tasks: int, console: Console) -> dict[str, list[float]]:
             key: {"<group>": group, "<cursor>": cursor}.get(value, value) if isinstance(value, str) else value
             for key, value in query.items()
         }
+        # One task fails nothing and fills no page.
+        given = {key: value for key, value in given.items() if value is not None}
         seconds = []
         for _ in range(ROUNDS):
             started = time.perf_counter()
