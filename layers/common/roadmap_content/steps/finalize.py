@@ -341,13 +341,13 @@ def _account(
     task_id: str,
     attempt: int,
     missing: Sequence[Item],
-    unreplaced: Sequence[Item],
+    not_replaced: Sequence[Item],
     scope: Scope,
     run_end: RunEnd,
 ) -> dict[Item, Failure]:
     """Make the recorded failures of this attempt equal to the items that are missing or not replaced."""
     recorded = failures_of_attempt(connection, task_id, attempt)
-    withdraw_failures(connection, task_id, attempt, recorded.keys() - {*missing, *unreplaced})
+    withdraw_failures(connection, task_id, attempt, recorded.keys() - {*missing, *not_replaced})
     inherited: dict[Item, Failure] = {}
     if scope != WHOLE_TASK:
         outside = [item for item in missing if item not in recorded and not scope.includes(item)]
@@ -356,7 +356,7 @@ def _account(
         item: Failure(
             item, Stage.WORKFLOW, code_of(cause.error), cause.reason, transient=cause is not _CANCELLED
         )
-        for item in [*missing, *unreplaced]
+        for item in [*missing, *not_replaced]
         if item not in recorded and item not in inherited
         for cause in [run_end.explanations.get(item, run_end.error or _UNEXPLAINED)]
     }
