@@ -144,6 +144,18 @@ def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
     executions.names.clear()
 
 
+def crash_after_a_claim(pipeline: Pipeline, recovery_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take a turn that dies between the claim of a task and the record of its start."""
+
+    def die(*_: Any, **__: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(turns, "record_start", die)
+        with pytest.raises(SystemExit):
+            turn(pipeline, recovery_id)
+
+
 def finish(pipeline: Pipeline, recovery_id: str, turns: int = 30, part: int = 1, **run: Any) -> None:
     """Take turns until the execution is done."""
     for number in range(turns):
@@ -270,14 +282,7 @@ def test_a_crash_after_a_claim_loses_no_task(
 ) -> None:
     fail(pipeline, 3)
     recovery_id = create(rate_per_minute=6_000)
-
-    def die(*_: Any, **__: Any) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as patched:
-        patched.setattr(turns, "record_start", die)
-        with pytest.raises(SystemExit):
-            turn(pipeline, recovery_id)
+    crash_after_a_claim(pipeline, recovery_id, monkeypatch)
     finish(pipeline, recovery_id)
     assert set(results(send, recovery_id).values()) == {"recovered"}
     assert pipeline.rows("SELECT max(attempt) AS attempts FROM roadmap_tasks") == [{"attempts": 2}]
@@ -502,14 +507,7 @@ def test_a_retry_by_somebody_else_after_a_crash_is_accounted_for(
     """The turn dies after its claim; before the next turn, that attempt ends and the user starts another."""
     (task_id,) = fail(pipeline, 1)
     recovery_id = create(rate_per_minute=6_000)
-
-    def die(*_: Any, **__: Any) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as patched:
-        patched.setattr(turns, "record_start", die)
-        with pytest.raises(SystemExit):
-            turn(pipeline, recovery_id)
+    crash_after_a_claim(pipeline, recovery_id, monkeypatch)
     retry_task(pipeline.services, task_id, USER, Deadline.after(600), user_start(USER))
     executions = pipeline.services.executions
     assert isinstance(executions, RecordedExecutions)

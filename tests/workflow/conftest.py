@@ -1,14 +1,16 @@
 """Fixtures of the workflow tests: the whole local stack with the real template, one per test worker."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from local_stack.deploy import delete_stack
 from local_stack.stack import LocalStack
 from roadmap_command.api_client import Api
+from roadmap_command.main import app
 from roadmap_command.target import Target
 from tests.workflow.machine import Machine
 from tests.workflow.probing import Probe
@@ -51,3 +53,14 @@ def machine(stack: LocalStack, target: Target) -> Machine:
 def api(machine: Machine) -> Api:
     """The API, for the user of the test's task."""
     return machine.api()
+
+
+@pytest.fixture
+def roadmap(target: Target, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs a command; the local stack is the tests'."""
+    monkeypatch.setattr(Target, "named", lambda *_: target)
+
+    def run(*arguments: str, stdin: str = "") -> Result:
+        return CliRunner().invoke(app, arguments, input=stdin, catch_exceptions=False)
+
+    return run

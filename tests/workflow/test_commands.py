@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from local_stack.errors import RefusedError
-from roadmap_command.main import app
 from roadmap_command.target import Target, patient_lambda_client
 from roadmap_content.errors import ContentError, InvalidBundleError
 from roadmap_content.items import ContentType, Item
@@ -24,16 +23,6 @@ TUTORIALS = text(
     " WHERE roadmap_id = :roadmap_id ORDER BY concept_id, content_version"
 )
 ARCHIVED = text("SELECT source_table FROM content_archive WHERE source_row ->> 'concept_id' = :concept_id")
-
-
-@pytest.fixture
-def roadmap(target: Target, monkeypatch: pytest.MonkeyPatch) -> Roadmap:
-    monkeypatch.setattr(Target, "named", lambda *_: target)
-
-    def run(*arguments: str, stdin: str = "") -> Result:
-        return CliRunner().invoke(app, arguments, input=stdin, catch_exceptions=False)
-
-    return run
 
 
 def test_what_is_invalid_and_what_is_not_staged_is_said_before_a_run(

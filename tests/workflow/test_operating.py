@@ -7,27 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from local_stack.errors import RefusedError
-from roadmap_command.main import app
 from roadmap_command.target import OPERATOR, Target
 from roadmap_content.items import ContentType, Item
 from tests.factories import USER
 from tests.workflow.machine import Machine
 
 Roadmap = Callable[..., Result]
-
-
-@pytest.fixture
-def roadmap(target: Target, monkeypatch: pytest.MonkeyPatch) -> Roadmap:
-    """Runs a command; the local stack is the tests'."""
-    monkeypatch.setattr(Target, "named", lambda *_: target)
-
-    def run(*arguments: str, stdin: str = "") -> Result:
-        return CliRunner().invoke(app, arguments, input=stdin, catch_exceptions=False)
-
-    return run
 
 
 @pytest.fixture
