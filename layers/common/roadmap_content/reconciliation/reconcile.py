@@ -7,10 +7,11 @@ quarter of an hour.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AwareDatetime, Field, ValidationError, field_validator
 from sqlalchemy import Connection
@@ -157,18 +158,15 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     if not request.dry_run:
         emit({Metric.TASKS_REPAIRED: len(repairs)})
     if is_sweep:
-        _record_sweep(
-            services,
-            deadline,
-            started,
-            {
-                "checked": checked,
-                "repaired": len(repairs),
-                "refused": len(refusals),
-                "finished": finished,
-                "failures_checked_to": failures_checked_to,
-            },
+        record = partial(
+            record_sweep,
+            checked=checked,
+            repaired=len(repairs),
+            refused=len(refusals),
+            finished=finished,
+            failures_checked_to=failures_checked_to,
         )
+        _record_sweep(services, deadline, started, record)
     logger.info(
         "tasks_reconciled",
         checked=checked,
@@ -204,14 +202,16 @@ def _forget_deleted_tasks(services: Services, deadline: Deadline) -> str:
         return ""
 
 
-def _record_sweep(services: Services, deadline: Deadline, started: float, result: dict[str, Any]) -> None:
+def _record_sweep(
+    services: Services, deadline: Deadline, started: float, record: Callable[..., None]
+) -> None:
     """Record the result of the sweep for the health endpoint. A failure to record it is only logged."""
-
-    def record(connection: Connection) -> None:
-        record_sweep(connection, seconds=time.monotonic() - started, **result)
-
     try:
-        transact(services.engine, record, deadline)
+        transact(
+            services.engine,
+            lambda connection: record(connection, seconds=time.monotonic() - started),
+            deadline,
+        )
     except ContentError as error:
         logger.warning("sweep_not_recorded", error_code=error.code, reason=str(error))
 
