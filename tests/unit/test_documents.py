@@ -7,6 +7,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from migrations.tables import metadata
+from roadmap_content.postgres.tls import CERTIFICATES
 
 DOCUMENTS = sorted(
     [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("events/*.md")]
@@ -59,3 +60,10 @@ def test_the_architecture_names_modules_and_folders_that_exist() -> None:
     assert [name for name in modules if not any((place / name).exists() for place in places)] == []
     folders = {path.name for path in LAYER.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert [name for name in folders if f"`{name}/`" not in ARCHITECTURE] == []
+
+
+@pytest.mark.parametrize("document", [REPOSITORY / "docs/deploy.md", CERTIFICATES / "README.md"], ids=name_of)
+def test_certificates_are_downloaded_to_the_folder_that_connections_trust(document: Path) -> None:
+    targets = re.findall(r"--output (\S+\.pem)", document.read_text())
+    assert targets
+    assert {(REPOSITORY / target).parent for target in targets} == {CERTIFICATES}
