@@ -134,7 +134,7 @@ def shared_secret(environment: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 class Clock:
-    """A clock that the test advances."""
+    """A clock that the test advances, and that a sleep advances."""
 
     def __init__(self) -> None:
         self.passed = 0.0
@@ -143,12 +143,29 @@ class Clock:
     def __call__(self) -> float:
         return self._real() + self.passed
 
+    def sleep(self, seconds: float) -> None:
+        self.passed += seconds
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock)
+    monkeypatch.setattr(time, "sleep", clock.sleep)
     return clock
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The versions that were read from Secrets Manager, in their order."""
+    read: list[str] = []
+
+    def counted(arn: str, version: str = "AWSCURRENT") -> str:
+        read.append(version)
+        return read_secret(arn, version)
+
+    monkeypatch.setattr(key_sources, "read_secret", counted)
+    return read
 
 
 class Logs:
@@ -410,7 +427,6 @@ def test_a_rotated_secret_refuses_no_token(shared_secret: str, clock: Clock, log
     assert_allowed(shared_token())
     successor = SECRET.upper()
     rotate(shared_secret, successor)
-    clock.passed += key_sources.REFETCH_SECONDS + 1
     for _ in range(2):
         assert_allowed(shared_token(successor))
         assert_allowed(shared_token())
@@ -429,23 +445,61 @@ def test_a_secret_that_was_rotated_twice_is_refused(shared_secret: str, clock: C
     assert_allowed(shared_token("1" * 32))
 
 
-def test_wrong_signatures_do_not_cause_repeated_reads(
-    shared_secret: str, clock: Clock, logs: Logs, monkeypatch: pytest.MonkeyPatch
+def test_a_token_that_comes_directly_after_a_wrong_one_and_a_rotation_waits_a_second_at_most(
+    shared_secret: str, clock: Clock, logs: Logs, reads: list[str]
 ) -> None:
-    reads: list[str] = []
-
-    def counted(arn: str, version: str = "AWSCURRENT") -> str:
-        reads.append(version)
-        return read_secret(arn, version)
-
-    monkeypatch.setattr(key_sources, "read_secret", counted)
-    for _ in range(20):
-        assert_unauthorized(shared_token("3" * 32), "InvalidSignature", logs)
-    assert reads == ["AWSCURRENT", "AWSPREVIOUS"]
-    clock.passed += key_sources.REFETCH_SECONDS + 1
-    for _ in range(20):
-        assert_unauthorized(shared_token("3" * 32), "InvalidSignature", logs)
+    assert_unauthorized(shared_token("3" * 32), "InvalidSignature", logs)
+    rotate(shared_secret, "4" * 32)
+    assert_allowed(shared_token("4" * 32))
     assert reads == ["AWSCURRENT", "AWSPREVIOUS"] * 2
+    assert 0 < clock.passed <= key_sources.REREAD_SECONDS
+
+
+def test_a_wrong_signature_causes_a_read_a_second_at_most(
+    shared_secret: str, clock: Clock, logs: Logs, reads: list[str]
+) -> None:
+    for number in range(1, 21):
+        assert_unauthorized(shared_token("3" * 32), "InvalidSignature", logs)
+        assert reads == ["AWSCURRENT", "AWSPREVIOUS"] * number
+        assert clock.passed > (number - 1) * key_sources.REREAD_SECONDS - 1, "each read is waited for"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(steps=st.lists(st.sampled_from(["rotate", "current", "previous", "wrong", "wait"]), max_size=12))
+def test_no_valid_token_is_refused_in_whatever_order_the_secret_is_rotated(
+    shared_secret: str, clock: Clock, reads: list[str], steps: list[str]
+) -> None:
+    key_sources.key_source.cache_clear()
+    began, already = clock(), len(reads)
+    secrets = [f"{number}{'0' * 32}" for number in range(2)]
+    for secret in secrets:
+        rotate(shared_secret, secret)
+    for step in steps:
+        match step:
+            case "rotate":
+                secrets.append(f"{len(secrets)}{'0' * 32}")
+                rotate(shared_secret, secrets[-1])
+            case "current":
+                assert_allowed(shared_token(secrets[-1]))
+            case "previous":
+                assert_allowed(shared_token(secrets[-2]))
+            case "wrong":
+                with pytest.raises(UnauthorizedError):
+                    call(f"Bearer {shared_token('wrong' * 8)}")
+            case _:
+                clock.sleep(0.7)
+    rounds = (len(reads) - already) / 2
+    assert rounds <= 1 + (clock() - began) / key_sources.REREAD_SECONDS
+
+
+def test_an_unreadable_secret_is_tried_once_a_second_at_most(
+    shared_secret: str, clock: Clock, logs: Logs, reads: list[str]
+) -> None:
+    boto3.client("secretsmanager").delete_secret(SecretId=shared_secret, ForceDeleteWithoutRecovery=True)
+    for _ in range(5):
+        assert_server_error(shared_token(), "JWT_SECRET_ARN", logs)
+    assert len(reads) <= 1 + clock.passed / key_sources.REREAD_SECONDS + 1
+    assert clock.passed > 3 * key_sources.REREAD_SECONDS
 
 
 def rotate(arn: str, successor: str) -> None:

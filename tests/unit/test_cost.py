@@ -42,8 +42,21 @@ def test_each_price_names_its_source_and_its_date() -> None:
 
 def test_what_costs_at_rest_is_priced() -> None:
     priced = " ".join(at_rest(read_template(REPOSITORY / "template.yaml")))
-    for what in ("key", "alarms", "pages", "dashboard", "SnapStart", "database"):
+    for what in ("key", "alarms", "pages", "dashboard", "firewall", "SnapStart", "database", "endpoints"):
         assert what in priced
+
+
+def test_a_database_that_is_made_is_priced_with_what_watches_it() -> None:
+    priced = at_rest(read_template(REPOSITORY / "template.yaml"))
+    database = read_template(REPOSITORY / "database/template.yaml")["Resources"].values()
+    for kind, what in (
+        ("KMS::Key", "key"),
+        ("CloudWatch::Alarm", "alarm"),
+        ("CloudWatch::Dashboard", "dash"),
+    ):
+        (found,) = [each for each in priced if each.startswith("its ") and what in each]
+        assert found.split()[1] == str(sum(each["Type"] == f"AWS::{kind}" for each in database))
+        assert priced[found] > 0
 
 
 def test_larger_batches_cost_less() -> None:

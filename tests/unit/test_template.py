@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from math import sqrt
 from typing import Any
 
 import pytest
@@ -222,8 +223,9 @@ def test_a_throttle_is_waited_for_as_long_as_the_run_may_take(name: str) -> None
     delays = [
         min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** count, retrier["MaxDelaySeconds"]) / 2
         for count in range(retrier["MaxAttempts"])
-    ]  # half, on average, by jitter
-    assert sum(delays) >= DEFINITION["TimeoutSeconds"]
+    ]  # half, on average, by jitter: uniform from 0 to the whole
+    deviation = sqrt(sum(delay**2 for delay in delays) / 3)
+    assert sum(delays) - 3 * deviation >= DEFINITION["TimeoutSeconds"]
 
 
 def test_the_log_level_is_that_of_the_parameter_in_both_places() -> None:
@@ -299,7 +301,7 @@ def test_every_parameter_is_used() -> None:
 SAMCONFIG = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
 
 
-@pytest.mark.parametrize("name", ["default", "dev", "prod"])
+@pytest.mark.parametrize("name", ["default", "dev", "staging", "prod"])
 def test_every_configuration_uses_cached_builds_and_linting(name: str) -> None:
     config = {command: each["parameters"] for command, each in SAMCONFIG[name].items()}
     assert config["build"] == {"cached": True, "parallel": True}
@@ -310,8 +312,56 @@ def test_every_configuration_uses_cached_builds_and_linting(name: str) -> None:
 
 def test_a_deployment_to_production_confirms_the_change_set() -> None:
     assert SAMCONFIG["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
-    names = [SAMCONFIG[name]["global"]["parameters"]["stack_name"] for name in ("default", "dev", "prod")]
+    environments = SAMCONFIG.keys() - {"version"}
+    assert environments == {"default", "dev", "staging", "prod"}
+    names = [SAMCONFIG[name]["global"]["parameters"]["stack_name"] for name in environments]
     assert len(set(names)) == len(names)
+
+
+def rate_rules() -> dict[str, dict[str, Any]]:
+    """The rate rules of the firewall, by what they count."""
+    (firewall,) = resources("AWS::WAFv2::WebACL").values()
+    assert firewall["DefaultAction"] == {"Allow": {}}
+    rules = {}
+    for rule in firewall["Rules"]:
+        answer = rule["Action"]["Block"]["CustomResponse"]
+        assert answer["ResponseCode"] == 429
+        assert {"Name": "Access-Control-Allow-Origin", "Value": "*"} in answer["ResponseHeaders"]
+        statement = rule["Statement"]["RateBasedStatement"]
+        (key,) = statement.get("CustomKeys", [{"Address": {}}])
+        rules[key["Header"]["Name"] if "Header" in key else statement["AggregateKeyType"]] = statement
+    return rules
+
+
+def test_the_firewall_limits_each_token_and_each_address_by_itself() -> None:
+    rules = rate_rules()
+    assert {name: rule["Limit"] for name, rule in rules.items()} == {
+        "IP": {"Ref": "WafAddressRequestsPer5Minutes"},
+        "authorization": {"Ref": "WafRequestsPer5Minutes"},
+    }
+    (association,) = resources("AWS::WAFv2::WebACLAssociation").values()
+    assert association["ResourceArn"]["Fn::Sub"].endswith("/restapis/${TasksApi}/stages/${TasksApi.Stage}")
+
+
+def test_a_token_is_one_caller_however_its_header_is_spelled() -> None:
+    (key,) = rate_rules()["authorization"]["CustomKeys"]
+    changes = sorted(key["Header"]["TextTransformations"], key=lambda change: int(change["Priority"]))
+    assert [change["Type"] for change in changes] == ["COMPRESS_WHITE_SPACE", "LOWERCASE"]
+
+
+@pytest.mark.parametrize("name", ["staging", "prod"])
+def test_no_caller_can_use_up_what_all_callers_may_send(name: str) -> None:
+    overrides = SAMCONFIG[name]["deploy"]["parameters"]["parameter_overrides"]
+    given = dict(override.split("=", 1) for override in overrides)
+
+    def value(parameter: str) -> int:
+        return int(given.get(parameter, TEMPLATE["Parameters"][parameter]["Default"]))
+
+    of_all = value("ApiRequestsPerSecond") * 300
+    of_token, of_address = value("WafRequestsPer5Minutes"), value("WafAddressRequestsPer5Minutes")
+    assert 10 <= of_token <= of_address <= of_all / 2
+    stated = f"{of_token:,} for a token and {of_address:,} for an address, of {of_all:,}"
+    assert stated in (REPOSITORY / "docs/deploy.md").read_text()
 
 
 DATABASE = read_template(REPOSITORY / "database/template.yaml")

@@ -43,7 +43,9 @@ class Price(NamedTuple):
     """The year of the price."""
 
     compared: str = "nothing"
-    """What it was compared with in November 2026: AWS's page, or others' pages. No command reads them."""
+    """What it was compared with in November 2026: a stored copy of AWS's page, or others' pages. No command
+    reads them.
+    """
 
 
 PRICES: Mapping[str, Price] = {
@@ -67,9 +69,9 @@ PRICES: Mapping[str, Price] = {
         "2025",
         compared="others' pages",
     ),
-    "put": Price(0.005 / 1_000, "PUT", "aws.amazon.com/s3/pricing", "2025"),
-    "get": Price(0.0004 / 1_000, "GET", "aws.amazon.com/s3/pricing", "2025"),
-    "key": Price(1.00, "key and month", "aws.amazon.com/kms/pricing", "2025"),
+    "put": Price(0.005 / 1_000, "PUT", "aws.amazon.com/s3/pricing", "2025", compared="others' pages"),
+    "get": Price(0.0004 / 1_000, "GET", "aws.amazon.com/s3/pricing", "2025", compared="others' pages"),
+    "key": Price(1.00, "key and month", "aws.amazon.com/kms/pricing", "2025", compared="AWS's page"),
     "alarm": Price(
         0.10,
         "metric of an alarm and month",
@@ -84,7 +86,22 @@ PRICES: Mapping[str, Price] = {
         "2025",
         compared="others' pages",
     ),
-    "dashboard": Price(3.00, "dashboard and month", "aws.amazon.com/cloudwatch/pricing", "2025"),
+    "dashboard": Price(
+        3.00, "dashboard and month", "aws.amazon.com/cloudwatch/pricing", "2025", compared="others' pages"
+    ),
+    "firewall": Price(
+        5.00, "firewall and month", "aws.amazon.com/waf/pricing", "2025", compared="others' pages"
+    ),
+    "rule": Price(
+        1.00, "rule of a firewall and month", "aws.amazon.com/waf/pricing", "2025", compared="others' pages"
+    ),
+    "inspection": Price(
+        0.60 / 1_000_000,
+        "request that a firewall sees",
+        "aws.amazon.com/waf/pricing",
+        "2025",
+        compared="others' pages",
+    ),
     "acu_hour": Price(
         0.12,
         "ACU-hour, Aurora Serverless v2",
@@ -94,9 +111,15 @@ PRICES: Mapping[str, Price] = {
     ),
     "proxy_hour": Price(0.015, "ACU-hour behind RDS Proxy", "aws.amazon.com/rds/proxy/pricing", "2025"),
     "endpoint_hour": Price(
-        0.01, "interface endpoint, zone and hour", "aws.amazon.com/privatelink/pricing", "2025"
+        0.01,
+        "interface endpoint, zone and hour",
+        "aws.amazon.com/privatelink/pricing",
+        "2025",
+        compared="others' pages",
     ),
-    "secret": Price(0.40, "secret and month", "aws.amazon.com/secrets-manager/pricing", "2025"),
+    "secret": Price(
+        0.40, "secret and month", "aws.amazon.com/secrets-manager/pricing", "2025", compared="others' pages"
+    ),
 }
 
 HOURS_OF_A_MONTH = 730
@@ -297,12 +320,7 @@ def waiting_for_the_model(concepts: int) -> float:
 def at_rest(template: Template) -> Mapping[str, float]:
     """Dollars a month for the resources of an idle stack, by kind."""
     resources = template["Resources"].values()
-    kinds = Counter(resource["Type"] for resource in resources)
-    metrics: int = sum(
-        sum("MetricStat" in metric for metric in resource["Properties"].get("Metrics", ())) or 1
-        for resource in resources
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-    )
+    rules = [len(each["Properties"]["Rules"]) for each in resources if each["Type"] == "AWS::WAFv2::WebACL"]
     default = template["Globals"]["Function"]["MemorySize"]
     cached = [
         resource["Properties"].get("MemorySize", default) / 1024
@@ -310,23 +328,42 @@ def at_rest(template: Template) -> Mapping[str, float]:
         if "SnapStart" in resource.get("Properties", {})
     ]
     seconds = HOURS_OF_A_MONTH * 3600
+    database = read_template(REPOSITORY / "database/template.yaml")
     return {
-        f"{kinds['AWS::KMS::Key']} key": kinds["AWS::KMS::Key"] * PRICES["key"].dollars,
-        f"{kinds['AWS::CloudWatch::Alarm']} alarms on {metrics} metrics": metrics * PRICES["alarm"].dollars,
-        f"{kinds['AWS::CloudWatch::CompositeAlarm']} pages": kinds["AWS::CloudWatch::CompositeAlarm"]
-        * PRICES["composite"].dollars,
-        f"{kinds['AWS::CloudWatch::Dashboard']} dashboard": kinds["AWS::CloudWatch::Dashboard"]
-        * PRICES["dashboard"].dollars,
+        **_watching(template),
+        f"a firewall of {sum(rules)} rules, where WafRequestsPer5Minutes is set": len(rules)
+        * PRICES["firewall"].dollars
+        + sum(rules) * PRICES["rule"].dollars,
         f"SnapStart's cache, for each release that is kept ({len(cached)} functions)": sum(cached)
         * seconds
         * PRICES["snapshot"].dollars,
         "a database that is made, idle: two instances, proxy, secret": HOURS_OF_A_MONTH
         * (2 * LEAST_ACU * PRICES["acu_hour"].dollars + PROXY_LEAST_ACU * PRICES["proxy_hour"].dollars)
         + PRICES["secret"].dollars,
+        **{f"its {what}": dollars for what, dollars in _watching(database).items()},
         f"its {_interface_endpoints()} endpoints in {ZONES} zones": HOURS_OF_A_MONTH
         * ZONES
         * _interface_endpoints()
         * PRICES["endpoint_hour"].dollars,
+    }
+
+
+def _watching(template: Template) -> Mapping[str, float]:
+    """Dollars a month for a template's key, alarms, pages and dashboard."""
+    resources = template["Resources"].values()
+    kinds = Counter(resource["Type"] for resource in resources)
+    metrics: int = sum(
+        sum("MetricStat" in metric for metric in resource["Properties"].get("Metrics", ())) or 1
+        for resource in resources
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    )
+    keys, alarms = kinds["AWS::KMS::Key"], kinds["AWS::CloudWatch::Alarm"]
+    pages, dashboards = kinds["AWS::CloudWatch::CompositeAlarm"], kinds["AWS::CloudWatch::Dashboard"]
+    return {
+        f"{keys} key, before it is first rotated, after a year": keys * PRICES["key"].dollars,
+        f"{alarms} alarms on {metrics} metrics": metrics * PRICES["alarm"].dollars,
+        f"{pages} page{'s' if pages > 1 else ''}": pages * PRICES["composite"].dollars,
+        f"{dashboards} dashboard": dashboards * PRICES["dashboard"].dollars,
     }
 
 

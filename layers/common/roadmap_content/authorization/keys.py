@@ -23,6 +23,9 @@ LIFETIME_SECONDS = 300
 REFETCH_SECONDS = 5
 """Minimum interval between fetches before the cache expires or after a failure."""
 
+REREAD_SECONDS = 1
+"""Minimum interval between reads of the shared secret: the longest that a token waits for the next one."""
+
 TIMEOUT_SECONDS = 3
 
 _MIN_LENGTH = 32
@@ -102,6 +105,8 @@ class SharedSecret:
     """A secret in Secrets Manager that is shared with the issuer of tokens.
 
     While it is rotated, the issuer may sign with either version: the current and the previous one are valid.
+    No token is refused before the secret has been read after it came. So that wrong tokens do not cause a
+    read each, the next read is waited for.
     """
 
     algorithms: ClassVar = ("HS256",)
@@ -109,19 +114,23 @@ class SharedSecret:
     def __init__(self, arn: str) -> None:
         self._arn = arn
         self._secrets: tuple[str, ...] = ()
-        self._read_at = -math.inf
+        self._tried_at = self._read_at = -math.inf
 
     def keys_for(self, _header: Mapping[str, Any]) -> Iterator[str]:
         """The cached versions, then those of a secret that was rotated since."""
-        if time.monotonic() - self._read_at >= LIFETIME_SECONDS:
+        came_at = time.monotonic()
+        if came_at - self._read_at >= LIFETIME_SECONDS:
             self._read()
         known = self._secrets
         yield from known
-        if time.monotonic() - self._read_at >= REFETCH_SECONDS:
+        if self._read_at < came_at:
             self._read()
             yield from (secret for secret in self._secrets if secret not in known)
 
     def _read(self) -> None:
+        """Read the secret, but not within `REREAD_SECONDS` after the last try."""
+        time.sleep(max(0.0, self._tried_at + REREAD_SECONDS - time.monotonic()))
+        self._tried_at = time.monotonic()
         try:
             current, previous = read_secret(self._arn), read_secret(self._arn, PREVIOUS)
         except SecretUnavailableError as error:
@@ -130,4 +139,4 @@ class SharedSecret:
             raise KeysUnavailableError("JWT_SECRET_ARN: the secret holds no text")
         # A previous version that is too short was never accepted.
         self._secrets = (current, previous) if len(previous.encode()) >= _MIN_LENGTH else (current,)
-        self._read_at = time.monotonic()
+        self._read_at = self._tried_at
