@@ -104,18 +104,13 @@ class Stock:
 
     def rows(self) -> Iterator[tuple[ContentType, list[Row]]]:
         """The rows of each table, validated, with encoded documents."""
-        for content_type, kind in CONTENT_KINDS.items():
-            yield (
-                content_type,
-                [
-                    kind.publish(
-                        self.bucket,
-                        kind.to_row(ROADMAP, entry.concept_id, entry.content[content_type]),
-                        entry.content[content_type],
-                    )
-                    for entry in self.entries
-                ],
-            )
+        for content_type in CONTENT_KINDS:
+            yield content_type, [self._row(content_type, entry) for entry in self.entries]
+
+    def _row(self, content_type: ContentType, entry: Entry) -> Row:
+        kind, content = CONTENT_KINDS[content_type], entry.content[content_type]
+        row = kind.to_row(ROADMAP, entry.concept_id, content)
+        return row if kind.publish is None else kind.publish(self.bucket, row, content)
 
 
 def _request(plan: Plan, batch: BatchReference) -> BatchRequest:

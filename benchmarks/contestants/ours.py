@@ -47,7 +47,7 @@ def database_part(stock: Stock, services: Services, batch_size: int) -> Callable
     for request in stock.requests(batch_size):
         saver = Saver(request, services)
         concepts = read_batch(services.bucket, request.plan.manifest, request.batch).concepts
-        ready = [outcome for outcome in map(saver.prepare, concepts) if isinstance(outcome, Ready)]
+        ready = [outcome for outcome in saver.prepare(concepts) if isinstance(outcome, Ready)]
         assert len(ready) == request.batch.items  # noqa: S101 - or something else would be measured
         batches.append((saver, ready))
 

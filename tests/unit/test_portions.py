@@ -1,5 +1,6 @@
 """The items of a batch are saved together if they are small, in portions if they are large."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ class Sized:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def prepare(self, concept: Concept) -> Ready:
-        """An item of this size."""
-        return Ready(Item(concept.concept_id, ContentType.QUIZ), concept.name, {}, "", self._size)
+    def prepare(self, concepts: Sequence[Concept]) -> list[Ready]:
+        """Items of this size."""
+        return [
+            Ready(Item(concept.concept_id, ContentType.QUIZ), concept.name, {}, "", self._size)
+            for concept in concepts
+        ]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
-"""The check for storable values: the fast check must agree with the full walk."""
+"""The checks for storable values: the fast checks must agree with the full walk."""
 
+import json
 import math
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from roadmap_content.documents import unstorable
+from roadmap_content.documents import MAX_DEPTH, is_plain_json, unstorable
 
 texts = st.text(st.characters(codec=None) | st.sampled_from('\x00\ud800\udfff\\u0d"'))
 values = st.recursive(
@@ -37,3 +39,42 @@ def bad(value: Any) -> bool:
 @example("\ud83d\ude42")
 def test_exactly_the_values_that_cannot_be_stored_are_refused(value: Any) -> None:
     assert (unstorable(value) is not None) == bad(value)
+
+
+def without_fractions(value: Any) -> Any:
+    """A value without numbers that may not be finite."""
+    match value:
+        case float():
+            return 0
+        case dict():
+            return {key: without_fractions(inner) for key, inner in value.items()}
+        case list():
+            return list(map(without_fractions, value))
+    return value
+
+
+@given(values, st.booleans(), st.sampled_from(["utf-8", "utf-16", "utf-32"]))
+@example({"a": "\x00"}, True, "utf-8")
+@example({"a": "\ud800"}, False, "utf-8")
+@example({"a": "\udfff"}, True, "utf-8")
+@example({"a": "\ud800"}, False, "utf-16")
+def test_plain_bytes_are_never_those_of_a_value_that_cannot_be_stored(
+    value: Any, ascii_only: bool, encoding: str
+) -> None:
+    body = json.dumps(without_fractions(value), ensure_ascii=ascii_only).encode(encoding, "surrogatepass")
+    if is_plain_json(body):
+        assert unstorable(json.loads(body)) is None
+
+
+@pytest.mark.parametrize("hexadecimal", ["\\u0000", "\\uD800", "\\ud800", "\\uDFFF"])
+def test_each_way_to_escape_a_text_that_cannot_be_stored_is_noticed(hexadecimal: str) -> None:
+    assert not is_plain_json(f'{{"a": "{hexadecimal}"}}'.encode())
+
+
+def test_usual_content_is_plain() -> None:
+    assert is_plain_json(json.dumps({"title": "Grüße, 中文", "numbers": [1, 2.5]}).encode())
+
+
+def test_deep_nesting_is_not_plain() -> None:
+    assert is_plain_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    assert not is_plain_json(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))

@@ -58,6 +58,20 @@ def unstorable(value: object, path: str = "") -> str | None:
     return None if _is_storable(value) else _fault(value, path, 0)
 
 
+_SUSPECT = (b"\\u0000", b"\\ud", b"\\uD", b"\xed", b"\x00")
+"""Bytes of encoded JSON that may stand for a NUL or for a surrogate, or that belong to UTF-16."""
+
+
+def is_plain_json(body: bytes) -> bool:
+    """Whether the bytes of valid JSON show that its texts can be stored and that it is not nested too deep.
+
+    `False` means that the decoded value has to be checked. Numbers are not considered.
+    """
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+        return False
+    return not any(mark in body for mark in _SUSPECT)
+
+
 def is_deep(value: object) -> bool:
     """Whether a value is nested deeper than `MAX_DEPTH`. Iterates by level, because recursion is limited."""
     level = [value] if isinstance(value, _CONTAINERS) else []

@@ -16,7 +16,6 @@ from .kind import (
     Draft,
     NonNegative,
     Row,
-    nothing_to_publish,
     status_field,
 )
 
@@ -169,7 +168,7 @@ QUIZ = ContentKind(
     id_field="quiz_id",
     to_row=_to_row,
     complete=lambda draft, _version: {"total_questions": len(draft["questions"])},
-    publish=nothing_to_publish,
+    publish=None,
     save_sql=SAVE,
     saved_sql=SAVED,
     current_sql=CURRENT,

@@ -14,7 +14,6 @@ from .kind import (
     ContentKind,
     Draft,
     Row,
-    nothing_to_publish,
     status_field,
 )
 
@@ -139,7 +138,7 @@ RESOURCES = ContentKind(
     id_field="id",
     to_row=_to_row,
     complete=lambda _draft, _version: {},
-    publish=nothing_to_publish,
+    publish=None,
     save_sql=SAVE,
     saved_sql=SAVED,
     current_sql=CURRENT,

@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -27,7 +28,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
-from ..storage.bucket import in_parallel
+from ..storage.bucket import PARALLEL
 from ..storage.keys import tutorial_key
 from ..storage.staging import Staging
 from ..tasks.attempts import add_generated
@@ -111,7 +112,9 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> G
     staging = Staging(services.bucket, plan.roadmap_id, replaces)
     preparation = _Preparation(request, services, deadline, concepts, known, staging)
     try:
-        outcomes = in_parallel(preparation.prepare, concepts)
+        # Threads of its own: an item may take minutes.
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            outcomes = list(pool.map(preparation.prepare, concepts))
     finally:
         preparation.locks.close()
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..aws.timestamps import read_timestamps_faster
 from ..errors import InvalidContentError, StorageUnavailableError
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from mypy_boto3_s3 import S3Client
 
 T = TypeVar("T")
@@ -186,8 +188,16 @@ class Bucket:
 
 
 def in_parallel(work: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
-    """Call `work` for every argument in a thread pool; return the results in the same order."""
+    """Call `work`, which makes one or a few requests, for every argument; return the results in order.
+
+    The threads are kept for later calls, because starting sixteen takes longer than the computing of a batch.
+    All calls share them, so `work` must not call this function.
+    """
+    return list(_threads().map(work, arguments))
+
+
+@cache
+def _threads() -> "ThreadPoolExecutor":
     from concurrent.futures import ThreadPoolExecutor  # imported here: most functions do not need it
 
-    with ThreadPoolExecutor(PARALLEL) as pool:
-        return list(pool.map(work, arguments))
+    return ThreadPoolExecutor(PARALLEL)

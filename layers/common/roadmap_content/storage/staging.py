@@ -22,7 +22,7 @@ FEW = 48
 """So many items are asked for one by one: three rounds of parallel requests."""
 
 MAX_STAGED = 512 * 1024
-"""Bytes of one staged item. A saver reads sixteen at once and keeps a portion of them as rows, in 512 MB."""
+"""Bytes of one staged item. A saver holds a portion of them, as they are and as rows, in 512 MB."""
 
 
 class Staging:
