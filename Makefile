@@ -1,5 +1,5 @@
-# Each target sets up what it needs: on a machine with Python 3.11 or later, make and a package registry,
-# any of them works as the first command typed.
+# Each target installs its prerequisites. On a machine with Python 3.11 or later, make and a package
+# registry, every target works as the first command.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -84,16 +84,16 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --no-emit-package sqlalchemy --no-emit-package typing-extensions --group migrations --output-file migrations/requirements.txt
 
-# SQLAlchemy needs greenlet for asyncio alone.
+# SQLAlchemy needs greenlet only for asyncio.
 LAYER := --constraint requirements/dev.txt --no-emit-package greenlet
 LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
 
 clean: ## Remove everything that the other targets made.
 	rm -rf $(VENV) .local .aws-sam .mypy_cache .pytest_cache .ruff_cache
 
-# A seed of its own for every run, printed; `make faults FAULTS_SEED=…` runs the same histories again.
+# Each run has a new seed and prints it; `make faults FAULTS_SEED=…` runs the same histories again.
 FAULTS_SEED ?= $(shell date +%s)
-# Three on two cores: the cells of the matrix mostly wait.
+# Three processes on two cores, because the cells of the matrix mostly wait.
 FAULTS := $(RUN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults
 
 faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, and the matrix as a table.

@@ -1,8 +1,9 @@
--- Erases the rows of a user, or of one roadmap of the user. Parameters: :user_id; :roadmap_id, or an empty text for all
--- of the user's roadmaps and tasks. Run it in one transaction, as a role that may delete in all of the tables.
--- docs/runbook.md, "Deletion of a user's data", says how, and what lies outside of the database.
+-- Deletes the rows of a user, or of one roadmap of the user. Parameters: :user_id; :roadmap_id, or an empty string for
+-- all the user's roadmaps and tasks. Run it in one transaction, as a role that may delete from all of the tables.
+-- docs/runbook.md, "Deletion of a user's data", describes how, and the data outside of the
+-- database.
 
--- The sums over all tasks' failures lose those of the erased tasks.
+-- Subtract the failures of the deleted tasks from the sums.
 UPDATE content_failure_groups g SET tasks = g.tasks - f.tasks, items = g.items - f.items
 FROM (SELECT group_id, count(*) AS tasks, sum(items) AS items FROM content_task_failures WHERE task_id IN
         (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id))
@@ -30,7 +31,7 @@ DELETE FROM generation_tokens WHERE task_id IN
     (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM content_recovery_tasks WHERE task_id IN
     (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
--- A recovery that has ended, and retried nothing but what is erased.
+-- Recoveries that have ended and retried only deleted tasks.
 DELETE FROM content_recoveries r WHERE ended_at IS NOT NULL
     AND NOT EXISTS (SELECT FROM content_recovery_tasks t WHERE t.recovery_id = r.recovery_id);
 DELETE FROM content_archive WHERE source_row->>'roadmap_id' IN

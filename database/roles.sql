@@ -1,17 +1,18 @@
 -- The three roles of this system in a database. Run once, as the owner of the database or as an administrator.
--- docs/deploy.md, "Database roles", says how each of them logs in. Each migration grants them their tables.
+-- docs/deploy.md, "Database roles", describes how each role logs in. Each migration grants the privileges
+-- on tables.
 
--- Migrates the schema and owns the tables that it creates. Only MigrateDatabaseFunction is this role.
+-- Migrates the schema and owns the tables that it creates. Used only by MigrateDatabaseFunction.
 CREATE ROLE roadmap_migrator LOGIN;
--- Reads and writes rows. All steps of a run, and what changes something in the API, are this role.
+-- Reads and writes rows. Used by all steps of a run, and by the changing requests of the API.
 CREATE ROLE roadmap_writer LOGIN;
--- Reads rows. All reads of the API are this role.
+-- Reads rows. Used by all reads of the API.
 CREATE ROLE roadmap_reader LOGIN;
 
 GRANT USAGE, CREATE ON SCHEMA public TO roadmap_migrator;
 GRANT USAGE ON SCHEMA public TO roadmap_writer, roadmap_reader;
 
--- The limits of their sessions, for RDS Proxy, which refuses those that a client sets when it connects.
+-- The limits of their sessions, for RDS Proxy, which refuses limits that a client sets at connect time.
 ALTER ROLE roadmap_writer SET statement_timeout = '30s';
 ALTER ROLE roadmap_writer SET lock_timeout = '3s';
 ALTER ROLE roadmap_writer SET idle_in_transaction_session_timeout = '30s';

@@ -21,8 +21,8 @@ preload_for_snapstart()
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
     """Return a policy, or raise `Unauthorized`, which API Gateway answers with 401.
 
-    Faults that prevent the verification (settings, keys) are answered with 500 instead: the token may be
-    valid, so the user should not be asked to sign in again.
+    Faults that prevent the verification (settings, keys) are answered with 500 instead, because the token may
+    be valid and the user should not have to sign in again.
     """
     try:
         settings = AuthorizationSettings.from_environment(os.environ)

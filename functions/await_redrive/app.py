@@ -1,4 +1,4 @@
-"""Lambda of the state AwaitRedrive: fails an incomplete execution, and replans it after a redrive."""
+"""Lambda of the state AwaitRedrive: fails an incomplete execution, and plans again after a redrive."""
 
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest, await_redrive
 from roadmap_content.steps.handler import step_handler

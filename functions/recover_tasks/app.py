@@ -1,4 +1,4 @@
-"""Takes one turn of a recovery."""
+"""Lambda of the recovery's state machine: runs one turn of a recovery."""
 
 from roadmap_content.recoveries.advance import AdvanceRequest, advance
 from roadmap_content.steps.handler import step_handler

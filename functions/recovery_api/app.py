@@ -35,8 +35,8 @@ api = Api()
 app = api.app
 
 RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Rows of the page.")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
 
 
 @app.post(
@@ -44,12 +44,12 @@ Limit = Annotated[int, Query(ge=1, le=200, description="Rows of the page.")]
     operation_id="create_recovery",
     tags=["recoveries"],
     summary="Create a recovery, or preview one",
-    responses=answered(RecoveryPreview, s200="With dry_run: what it would do")
-    | answered(RecoveryAnswer, s201="It has been created")
+    responses=answered(RecoveryPreview, s200="With dry_run, the preview")
+    | answered(RecoveryAnswer, s201="The recovery was created")
     | refused(403, 422, 503),
 )
 def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
-    """Retry the tasks that a filter selects now, at a rate and within limits."""
+    """Retry the tasks that a filter currently selects, with a rate limit and other limits."""
     caller = api.caller
     caller.require_operator()
     task_filter = request.filter.resolved()
@@ -67,7 +67,7 @@ def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
     operation_id="list_recoveries",
     tags=["recoveries"],
     summary="List recoveries",
-    responses=answered(RecoveryPage, s200="A page, the newest first") | refused(403, 422, 503),
+    responses=answered(RecoveryPage, s200="A page of recoveries, newest first") | refused(403, 422, 503),
 )
 def get_recoveries(cursor: Cursor = None, limit: Limit = 50) -> RecoveryPage:
     """List recoveries with their counts."""
@@ -95,12 +95,12 @@ def get_recovery(recovery_id: RecoveryId) -> RecoveryAnswer:
     operation_id="list_recovery_tasks",
     tags=["recoveries"],
     summary="List a recovery's tasks",
-    responses=answered(RecoveryTaskPage, s200="A page, in the order in which they are started")
+    responses=answered(RecoveryTaskPage, s200="A page of tasks, in the order in which they are started")
     | refused(403, 404, 422, 503),
 )
 def get_recovery_tasks(
     recovery_id: RecoveryId,
-    result: Annotated[TaskResult | None, Query(description="One result only.")] = None,
+    result: Annotated[TaskResult | None, Query(description="Only tasks with this result.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RecoveryTaskPage:
@@ -118,10 +118,10 @@ def get_recovery_tasks(
     operation_id="pause_recovery",
     tags=["recoveries"],
     summary="Pause a recovery",
-    responses=answered(RecoveryAnswer, s200="No further task is started") | refused(403, 404, 409, 422, 503),
+    responses=answered(RecoveryAnswer, s200="The recovery is paused") | refused(403, 404, 409, 422, 503),
 )
 def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
-    """Start no further task until it is resumed. Those that run go on."""
+    """Start no further tasks until the recovery is resumed. Running tasks continue."""
     return _change(control.pause, recovery_id)
 
 
@@ -130,10 +130,10 @@ def post_pause(recovery_id: RecoveryId) -> RecoveryAnswer:
     operation_id="resume_recovery",
     tags=["recoveries"],
     summary="Resume a recovery",
-    responses=answered(RecoveryAnswer, s200="It goes on") | refused(403, 404, 409, 422, 503),
+    responses=answered(RecoveryAnswer, s200="The recovery continues") | refused(403, 404, 409, 422, 503),
 )
 def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
-    """Go on with a paused recovery."""
+    """Resume a paused recovery."""
     return _change(control.resume, recovery_id)
 
 
@@ -142,10 +142,10 @@ def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
     operation_id="cancel_recovery",
     tags=["recoveries"],
     summary="Cancel a recovery",
-    responses=answered(RecoveryAnswer, s200="No further task is started") | refused(403, 404, 409, 422, 503),
+    responses=answered(RecoveryAnswer, s200="The recovery is cancelled") | refused(403, 404, 409, 422, 503),
 )
 def post_cancel(recovery_id: RecoveryId) -> RecoveryAnswer:
-    """Give up the tasks that have not been started. Those that run go on."""
+    """Start no further tasks, permanently. Running tasks continue."""
     return _change(control.cancel, recovery_id)
 
 
@@ -165,5 +165,5 @@ def _read(recovery_id: str) -> RecoveryAnswer:
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request of API Gateway."""
+    """Answer a request from API Gateway."""
     return app.resolve(event, context)

@@ -57,10 +57,10 @@ UserId = Annotated[
     ),
 ]
 Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the state that failed.")]
-TakeOver = Annotated[bool, Query(description="Start although the product is at work on the task.")]
-Reason = Annotated[str | None, Query(max_length=500, description="For the audit trail.")]
-Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=200, description="Rows of the page.")]
+TakeOver = Annotated[bool, Query(description="Start even if the product is processing the task.")]
+Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
+Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
+Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
 Text = Annotated[str | None, Query(min_length=1, max_length=200)]
 Statuses = Annotated[list[str] | None, Query(max_length=20, description="One or more statuses.")]
 Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, UTC.")]
@@ -71,7 +71,7 @@ Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, U
     operation_id="get_me",
     tags=["caller"],
     summary="Get the caller's identity and roles",
-    responses=answered(Identity, s200="Who the token proves") | refused(403),
+    responses=answered(Identity, s200="The caller's identity") | refused(403),
 )
 def get_me() -> Identity:
     """Return the caller's identity and permissions."""
@@ -81,7 +81,7 @@ def get_me() -> Identity:
 def filtered_list(
     list_rows: Callable[[Connection, TaskFilter, str | None, int], PageT], page: type[PageT], purpose: str
 ) -> Callable[..., PageT]:
-    """The handler of a list with the filter of tasks. An owner's list has only their own tasks."""
+    """Create the handler of a list that is filtered by tasks. An owner's list has only their own tasks."""
 
     def handle(
         status: Statuses = None,
@@ -111,7 +111,7 @@ def filtered_list(
             api.deadline,
         )
 
-    # The resolver validates and documents the answer by this annotation.
+    # The resolver uses this annotation to validate and document the response.
     handle.__annotations__["return"] = page
     handle.__doc__ = purpose
     return handle
@@ -122,7 +122,7 @@ app.get(
     operation_id="list_tasks",
     tags=["tasks"],
     summary="List tasks",
-    responses=answered(TaskPage, s200="A page of tasks, the newest first") | refused(403, 422, 503),
+    responses=answered(TaskPage, s200="A page of tasks, newest first") | refused(403, 422, 503),
 )(filtered_list(list_tasks, TaskPage, "List tasks, filtered and newest first."))
 
 
@@ -131,7 +131,7 @@ app.get(
     operation_id="get_task",
     tags=["tasks"],
     summary="Get a task's status",
-    responses=answered(TaskDetail, s200="Read from the tables") | refused(403, 404, 422, 503),
+    responses=answered(TaskDetail, s200="The task's status") | refused(403, 404, 422, 503),
 )
 def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
     """Return the status of a task, with saved and missing items computed from the content tables."""
@@ -144,17 +144,17 @@ def get_task(task_id: TaskId, user_id: UserId = None) -> TaskDetail:
     operation_id="list_items",
     tags=["tasks"],
     summary="Get the state of every item",
-    responses=answered(ItemMap, s200="One letter for each item, in framework order")
+    responses=answered(ItemMap, s200="One letter per item, in framework order")
     | refused(403, 404, 409, 422, 503),
 )
 def get_items(
     task_id: TaskId,
     user_id: UserId = None,
     cursor: Cursor = None,
-    limit: Annotated[int, Query(ge=1, le=MAX_CONCEPTS, description="Concepts of the page.")] = (
+    limit: Annotated[int, Query(ge=1, le=MAX_CONCEPTS, description="Maximum concepts of the page.")] = (
         DEFAULT_CONCEPTS
     ),
-    states_only: Annotated[bool, Query(description="Leave out stages and names: for polling.")] = False,
+    states_only: Annotated[bool, Query(description="Omit stages and names, for polling.")] = False,
 ) -> ItemMap:
     """List the items of a page of concepts."""
     user = api.caller.reads_for(user_id)
@@ -185,7 +185,7 @@ def get_item(
     operation_id="list_attempts",
     tags=["tasks"],
     summary="List a task's attempts",
-    responses=answered(AttemptPage, s200="The audit trail, the newest attempt first")
+    responses=answered(AttemptPage, s200="The audit trail, newest attempt first")
     | refused(403, 404, 422, 503),
 )
 def get_attempts(
@@ -206,7 +206,7 @@ app.get(
     operation_id="list_failures",
     tags=["failures"],
     summary="List groups of current failures",
-    responses=answered(FailurePage, s200="Groups, the largest first") | refused(403, 422, 503),
+    responses=answered(FailurePage, s200="A page of groups, largest first") | refused(403, 422, 503),
 )(
     filtered_list(
         list_failures,
@@ -221,7 +221,7 @@ app.get(
     operation_id="get_health",
     tags=["health"],
     summary="Get the state of the system",
-    responses=answered(Health, s200="Whether a person is needed, and why") | refused(403, 503),
+    responses=answered(Health, s200="The state of the system") | refused(403, 503),
 )
 def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
@@ -255,7 +255,7 @@ def post_retry(
             "quiz are replaced when the new content is saved."
         ),
     ] = False,
-    dry_run: Annotated[bool, Query(description="Answer what a retry would do, and start nothing.")] = False,
+    dry_run: Annotated[bool, Query(description="Return a preview of the retry. Nothing is started.")] = False,
 ) -> Response[Any]:
     """Start a new attempt for the items that are missing from the content tables.
 
@@ -292,7 +292,7 @@ def post_cancel(task_id: TaskId, user_id: UserId = None, reason: Reason = None) 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a request of API Gateway."""
+    """Answer a request from API Gateway."""
     origins = services.settings.cors_origins
     if is_preflight(event):
         return preflight(event, origins)

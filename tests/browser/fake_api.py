@@ -573,7 +573,7 @@ class Handler(BaseHTTPRequestHandler):
         if model.scenario.fails is not None:
             return model.scenario.fails, {"message": "not now"}
         if method == "POST" and model.scenario.roles == ("viewer",):
-            return 403, refusal("Forbidden", "a viewer changes nothing")
+            return 403, refusal("Forbidden", "a viewer may not change anything")
         return respond(model, method, parts, query, body)
 
 

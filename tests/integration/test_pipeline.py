@@ -429,7 +429,7 @@ def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(pipeline: Pi
         ),
         (
             "UPDATE roadmap_metadata SET framework_data = '{\"stages\": []}'",
-            "InvalidFramework: framework_data holds no concept",
+            "InvalidFramework: framework_data contains no concept",
         ),
         ("UPDATE roadmap_metadata SET deleted_at = now()", "RoadmapNotFound: roadmap 'r-1' is deleted"),
         ("UPDATE roadmap_metadata SET user_id = 'somebody'", "RoadmapNotFound: there is no roadmap 'r-1' of"),

@@ -373,7 +373,7 @@ MUTANTS = (
         "what is paid for once",
         "something stands between an item and its staging",
         f"{_LAYER}/steps/generate.py",
-        old="""        version = self._free_version(item)  # first: nothing delays the staging
+        old="""        version = self._free_version(item)  # staged first, without delay
         draft = self._draft(item, concept).model_dump(mode="json")
 """,
         new="""        draft = self._draft(item, concept).model_dump(mode="json")

@@ -26,8 +26,8 @@ OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
         ({}, "framework_data.stages is not a list: None"),
         ({"stages": None}, "framework_data.stages is not a list: None"),
         ({"stages": "x"}, "framework_data.stages is not a list: 'x'"),
-        ({"stages": []}, "framework_data holds no concept"),
-        ({"stages": [{"modules": []}]}, "framework_data holds no concept"),
+        ({"stages": []}, "framework_data contains no concept"),
+        ({"stages": [{"modules": []}]}, "framework_data contains no concept"),
         ({"stages": [3]}, "framework_data.stages[0] is not an object: 3"),
         ({"stages": [{"modules": [{}]}]}, "framework_data.stages[0].modules[0].concepts is not a list: None"),
         (
@@ -45,7 +45,7 @@ OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
         (
             framework_of(["a", "b", "a"]),
             (
-                "concept_id 'a' stands twice: at framework_data.stages[0].modules[0].concepts[0] "
+                "concept_id 'a' occurs twice: at framework_data.stages[0].modules[0].concepts[0] "
                 "and at framework_data.stages[1].modules[0].concepts[0]"
             ),
         ),

@@ -1,6 +1,7 @@
 """Parse a bundle: one JSON document with a roadmap, its task and its generated content.
 
-An invalid bundle is rejected as a whole with an `InvalidBundleError` that names the path of the first error.
+An invalid bundle is rejected as a whole with an `InvalidBundleError`; the message contains the path of the
+first error.
 """
 
 import json
@@ -61,7 +62,7 @@ class InvalidItem(NamedTuple):
 
     content: object = None
     item: Item | None = None
-    """Set if the content can be staged all the same, so that a run records why it is invalid."""
+    """Set if the content can be staged nevertheless, so that a run records why it is invalid."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Bundle:
 
 
 def parse_bundle(body: bytes, *, strict: bool = True, name: str = "the bundle") -> Bundle:
-    """Parse a bundle from JSON. Strict, it is refused if any item is invalid. `name` is for messages.
+    """Parse a bundle from JSON. With `strict`, the bundle is refused if any item is invalid. `name` is for
+    messages.
 
     Raises:
         InvalidBundleError: the body is not JSON or not a valid bundle.

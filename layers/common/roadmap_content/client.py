@@ -1,4 +1,4 @@
-"""A client for products: stage generated content, start a run, ask for a task's status, retry.
+"""A client for products: stage generated content, start a run, get a task's status, retry.
 
     client = Client.from_environment(token=my_token_for)
     client.stage("r-1", "c-1", "quiz", quiz)
@@ -47,7 +47,7 @@ class ApiRefusedError(PermanentError):
 
 
 class ApiUnavailableError(TransientError):
-    """The API did not respond, or answered with a server error or 429. The same request may work later."""
+    """The API did not respond, or answered with a server error or 429. The same request may succeed later."""
 
     code = "ApiUnavailable"
 
@@ -72,7 +72,7 @@ class Client:
         s3: "S3Client | None" = None,
         stepfunctions: "SFNClient | None" = None,
     ) -> None:
-        """Make a client; it connects on first use. `token` returns a token for the API for a given user."""
+        """Create a client; it connects on first use. `token` returns a token for the API for a given user."""
         self._bucket = Bucket(bucket, s3)
         self._state_machine_arn = state_machine_arn
         self._api_url = api_url
@@ -108,7 +108,7 @@ class Client:
         """Validate and stage one item, so that the next run saves it. Staged content is replaced.
 
         With `replaces`, the id of the item's saved row, the next `retry(..., regenerate=True)` saves the
-        content in place of that row. The content needs an id of its own.
+        content in place of that row. The content needs a new id.
 
         Raises:
             InvalidContentError: the content does not match its schema (`docs/schemas/`).

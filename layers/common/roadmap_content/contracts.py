@@ -47,7 +47,7 @@ def parse(payload_type: type[PayloadT], event: Any) -> PayloadT:  # noqa: ANN401
 
 
 def first_fault(error: ValidationError) -> str:
-    """Describe the first fault of a validation error with its path, and the number of further faults."""
+    """Describe the first fault of a validation error with its path, and count the others."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in faults[0]["loc"])
     others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""

@@ -12,12 +12,13 @@ import re
 from typing import Any
 
 Document = dict[str, Any]
-"""A JSON object. It is kept beside its validated model, so that the staged content is stored unchanged."""
+"""A JSON object. It is kept in addition to its validated model, so that the staged content is stored
+unchanged."""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 MAX_DEPTH = 100
-"""Maximum nesting of lists and objects. Content needs far less; every stack allows far more."""
+"""Maximum nesting of lists and objects. Content needs much less, and every stack allows much more."""
 
 
 _CONTAINERS = (dict, list)
@@ -28,12 +29,12 @@ class UndecodableError(ValueError):
 
 
 def decode(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Decode JSON of another writer, from a column of type `json`.
+    """Decode JSON that another program wrote into a column of type `json`.
 
     A whole number with more digits than Python can read becomes an infinite float.
 
     Raises:
-        UndecodableError: it is nested too deep.
+        UndecodableError: it is nested too deeply.
     """
     try:
         return json.loads(text)

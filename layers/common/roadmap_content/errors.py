@@ -2,8 +2,8 @@
 
 After a permanent error, the same operation fails again; after a transient error, it may succeed later. The
 state machine's history shows the class name. The task's row, `content_failures` and the API show the code,
-which each class states explicitly: codes are stored and decide recovery, so renaming a class must not change
-its code.
+which each class states explicitly: codes are stored and determine the recovery, so renaming a class must not
+change its code.
 """
 
 import traceback
@@ -25,13 +25,13 @@ class ContentError(Exception):
 
 
 class UnexpectedError(ContentError):
-    """An error that nothing in this system foresees, without its message: that may hold content or SQL."""
+    """An error of an unforeseen type. Its message is dropped, because it may contain content or SQL."""
 
     code = "Unexpected"
 
 
 def named(error: Exception) -> ContentError:
-    """The error itself if it has a name here; otherwise an `UnexpectedError` with its type and place."""
+    """The error itself if it is a `ContentError`; otherwise an `UnexpectedError` with its type and place."""
     if isinstance(error, ContentError):
         return error
     return UnexpectedError(" in ".join([type(error).__name__, *frames_of(error)[-1:]]))
@@ -51,7 +51,7 @@ def code_of(type_name: str) -> str:
 
 
 def frames_of(error: BaseException) -> list[str]:
-    """Where an error was raised, the outermost call first: places only, no messages and no values."""
+    """The stack frames of an error, outermost call first: only places, without messages and values."""
     return [
         f"{frame.name} ({Path(frame.filename).name}:{frame.lineno})"
         for frame in traceback.extract_tb(error.__traceback__)
@@ -184,13 +184,13 @@ class ClaimRefusedError(PermanentError):
 
 
 class AtWorkElsewhereError(PermanentError):
-    """The product is at work on the task, in its own workers."""
+    """The product is processing the task in its own workers."""
 
     code = "AtWorkElsewhere"
 
 
 class NotAtContentStageError(PermanentError):
-    """The task has not reached content generation: the product resumes it. Names the step that it is at."""
+    """The task has not reached content generation: only the product can resume it, at its current step."""
 
     code = "NotAtContentStage"
 
@@ -206,19 +206,19 @@ class ItemNotFoundError(PermanentError):
 
 
 class NotCancellableError(PermanentError):
-    """The task is completed: there is nothing to cancel."""
+    """The task is already completed and cannot be cancelled."""
 
     code = "NotCancellable"
 
 
 class TaskCancelledError(PermanentError):
-    """The task has been cancelled: nothing further is started for it."""
+    """The task was cancelled. Nothing more is started for it."""
 
     code = "Cancelled"
 
 
-class ContentIncomplete(PermanentError):  # noqa: N818 - the name that DESIGN gives it in the history
-    """The run is over and items are missing. The execution can be redriven."""
+class ContentIncomplete(PermanentError):  # noqa: N818 - the name appears in the execution's history
+    """The run has ended and items are missing. The execution can be redriven."""
 
     code = "ContentIncomplete"
 

@@ -1,8 +1,8 @@
-"""Events, and the outbox that loses none: `content_events`.
+"""Events and their outbox, the table `content_events`.
 
-An event is inserted in the transaction that causes it, so that none is sent for a change that was rolled
-back. It is sent after the commit, by the invocation that recorded it or else by the next one or the sweep: at
-least once. Its id is derived from its content, so that a repeated step records it once.
+An event is inserted in the transaction that causes it, so that no event is sent for a change that was rolled
+back. It is sent at least once, after the commit: by the invocation that recorded it, by the next one, or by
+the sweep. Its id is derived from its content, so that a repeated step records it once.
 """
 
 import json
@@ -23,15 +23,15 @@ from .runtime.log import logger
 from .services import Services
 
 VERSION = "1"
-"""Of the events' form. A new optional field does not change it."""
+"""The version of the event format. A new optional field does not change it."""
 
 _IDS = uuid.UUID("0a4f0c53-2d7e-5c1e-8c1b-5d1f3c9f6a77")
 
 MOST_SENT = 100
-"""Events that one transaction takes from the outbox."""
+"""Maximum events that one transaction reads from the outbox."""
 
 KEPT_DAYS = 7
-"""How long a delivered event is kept: until then, it is not recorded a second time."""
+"""Days for which a delivered event is kept. During this time it is not recorded again."""
 
 
 class DetailType(StrEnum):
@@ -46,26 +46,26 @@ class DetailType(StrEnum):
 
 
 class Event(NamedTuple):
-    """Something that happened, before it has been recorded."""
+    """An event before it is recorded."""
 
     detail_type: DetailType
     data: Mapping[str, Any]
     identity: tuple[object, ...]
-    """The values that identify the event among those of its type."""
+    """The values that distinguish the event from others of its type."""
 
     @property
     def task_id(self) -> str | None:
-        """The task that it is about."""
+        """The task of the event."""
         task_id: str | None = self.data.get("task_id")
         return task_id
 
     @property
     def event_id(self) -> str:
-        """The same for the same event."""
+        """A stable id: the same event always has the same id."""
         return str(uuid.uuid5(_IDS, json.dumps([self.detail_type, *self.identity])))
 
 
-# Promises: each event once, however often it is recorded.
+# Guarantees: each event is stored once, even if it is recorded repeatedly.
 RECORD = text("""
 INSERT INTO content_events (event_id, detail_type, task_id, detail)
 SELECT event_id, detail_type, task_id, detail
@@ -74,7 +74,7 @@ FROM json_to_recordset(CAST(:events AS json)) AS e(
 ON CONFLICT (event_id) DO NOTHING
 """)
 
-# Promises: of all that deliver at the same time, each takes others.
+# Guarantees: invocations that deliver at the same time take different events.
 WAITING = text("""
 SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
 WHERE delivered_at IS NULL ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED
@@ -123,7 +123,7 @@ def concept_completed(
 def concept_failed(
     task_id: str, roadmap_id: str | None, attempt: int, concept_id: str, failures: Sequence[Failure]
 ) -> Event:
-    """An attempt ended without a part of a concept's content."""
+    """An attempt ended, and a part of a concept's content is missing or was not replaced."""
     data = {
         "task_id": task_id,
         "roadmap_id": roadmap_id,
@@ -180,7 +180,7 @@ def task_finalized(
 
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:
-    """A recovery has come to its end."""
+    """A recovery has ended."""
     data = {"recovery_id": recovery_id, "state": state, "counts": dict(counts)}
     return Event(DetailType.RECOVERY_ENDED, data, (recovery_id, state))
 
@@ -252,6 +252,6 @@ def count_waiting_events(connection: Connection, counted: int) -> int:
 
 
 def prune_events(services: Services, deadline: Deadline) -> None:
-    """Forget events that were delivered long ago."""
+    """Delete events that were delivered more than `KEPT_DAYS` ago."""
     if services.settings.event_bus:
         transact(services.engine, lambda connection: connection.execute(PRUNE, {"days": KEPT_DAYS}), deadline)

@@ -33,7 +33,7 @@ class Services:
 
     @cached_property
     def reading_engine(self) -> Engine:
-        """The engine of the API's reads: its role may only select."""
+        """The engine for the API's reads. Its role has only the privilege SELECT."""
         return self._open(self._reader_credentials, STATEMENT_TIMEOUT)
 
     @cached_property

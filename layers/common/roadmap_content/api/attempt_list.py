@@ -21,7 +21,7 @@ class AttemptScope(Payload):
     concept_id: str | None
     content_type: ContentType | None
     regenerate: bool
-    """Whether saved items were to be replaced, too."""
+    """Whether saved items were to be replaced as well."""
 
 
 class AttemptRow(Payload):
@@ -69,6 +69,6 @@ def list_attempts(connection: Connection, task_id: str, cursor: str | None, limi
     )
 
 
-def _row(row: Any) -> AttemptRow:  # noqa: ANN401 - a row of SQLAlchemy's
+def _row(row: Any) -> AttemptRow:  # noqa: ANN401 - a SQLAlchemy row
     times = {name: utc(row._mapping[name]) for name in ("claimed_at", "ended_at")}  # noqa: SLF001
     return AttemptRow.model_validate({**row._mapping, **times})  # noqa: SLF001 - SQLAlchemy's public name

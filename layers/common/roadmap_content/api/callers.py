@@ -62,7 +62,7 @@ class Caller(NamedTuple):
             ForbiddenError: the caller may not change tasks, or not those of this user.
         """
         if self.changes_nothing:
-            raise ForbiddenError("a viewer changes nothing")
+            raise ForbiddenError("a viewer may not change anything")
         return user_id if self.changes_all else self._own(user_id)
 
     def require_operator(self) -> None:
@@ -72,7 +72,7 @@ class Caller(NamedTuple):
             ForbiddenError: the caller lacks it.
         """
         if not self.changes_all:
-            raise ForbiddenError("this needs the operator's scope")
+            raise ForbiddenError("the operator's scope is required")
 
     def require_sight(self) -> None:
         """Require the operator's or the viewer's scope.
@@ -81,7 +81,7 @@ class Caller(NamedTuple):
             ForbiddenError: the caller has neither.
         """
         if not self.sees_all:
-            raise ForbiddenError("this needs the operator's or the viewer's scope")
+            raise ForbiddenError("the operator's or the viewer's scope is required")
 
     def _own(self, user_id: str | None) -> str:
         if user_id is not None and user_id != self.user_id:

@@ -1,4 +1,5 @@
-"""Cancel: mark a task as cancelled and stop its execution. Work under way ends within one item's time."""
+"""Cancel: mark a task as cancelled and stop its execution. Work in progress ends within the time of one
+item."""
 
 from typing import Literal
 
@@ -26,14 +27,15 @@ class CancelAnswer(Payload):
 def cancel_task(
     services: Services, task_id: str, user_id: str | None, deadline: Deadline, actor: str, reason: str | None
 ) -> CancelAnswer:
-    """Cancel a task. The row is written first: an execution that cannot be stopped starts no further item.
+    """Cancel a task. The row is written first, so that an execution that cannot be stopped starts no further
+    item.
 
-    `user_id` restricts it to that user's tasks. Cancelled again, the task stays as the first caller left it.
+    `user_id` restricts it to that user's tasks. Cancelling a cancelled task changes nothing.
 
     Raises:
         TaskNotFoundError: the user has no such task.
         NotCancellableError: the task is completed.
-        DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
+        DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
 
     def cancel(connection: Connection) -> Task:

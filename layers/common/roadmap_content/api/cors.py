@@ -1,6 +1,6 @@
 """CORS: which origins a browser may call the API from. No I/O.
 
-The function answers OPTIONS itself: the mock integrations of API Gateway know one origin only, and local
+The function answers OPTIONS itself: the mock integrations of API Gateway support only one origin, and local
 clouds drop their headers.
 """
 
@@ -20,13 +20,13 @@ def is_preflight(event: Mapping[str, Any]) -> bool:
 
 
 def preflight(event: Mapping[str, Any], origins: Collection[str]) -> dict[str, Any]:
-    """The answer to OPTIONS. An origin that is not configured gets no header, and the browser refuses."""
+    """The response to OPTIONS. An origin that is not configured gets no headers, so the browser blocks it."""
     headers = cors_headers(event, origins)
     return {"statusCode": 204, "headers": headers | (_PREFLIGHT if headers else {}), "body": ""}
 
 
 def cors_headers(event: Mapping[str, Any], origins: Collection[str]) -> dict[str, str]:
-    """The headers that let the page of a configured origin read an answer; none for others."""
+    """The headers that allow a page of a configured origin to read a response; empty for other origins."""
     headers = event.get("headers") or {}
     origin = next((value for name, value in headers.items() if name.lower() == "origin"), None)
     if origin is None or origin not in origins:
@@ -35,6 +35,6 @@ def cors_headers(event: Mapping[str, Any], origins: Collection[str]) -> dict[str
 
 
 def with_cors(answer: dict[str, Any], event: Mapping[str, Any], origins: Collection[str]) -> dict[str, Any]:
-    """An answer with these headers."""
+    """A response with these headers added."""
     multi = {name: [value] for name, value in cors_headers(event, origins).items()}
     return answer | {"multiValueHeaders": (answer.get("multiValueHeaders") or {}) | multi}

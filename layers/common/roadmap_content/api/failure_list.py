@@ -72,7 +72,7 @@ def list_failures(
     )
 
 
-def _group(row: Any) -> FailureGroup:  # noqa: ANN401 - a row of SQLAlchemy's
+def _group(row: Any) -> FailureGroup:  # noqa: ANN401 - a SQLAlchemy row
     advice = advice_for(row.error_code, Stage(row.stage))
     return FailureGroup(
         group_id=row.group_id,

@@ -1,4 +1,4 @@
-"""`GET /api/v1/health`: whether a person is needed. Reads stored sums and counts with a limit."""
+"""`GET /api/v1/health`: whether a person must act. Reads stored sums, and counts with a limit."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,10 +23,10 @@ SWEEP_OVERDUE = timedelta(minutes=20)
 
 STUCK_AFTER = timedelta(minutes=30)
 MOST_WAITING = 10_000
-"""More waiting events are counted to this number."""
+"""The number of waiting events is counted up to this limit."""
 
 MOST_STUCK = 20
-"""Maximum tasks for which Step Functions is asked, which bounds the duration of the request."""
+"""Maximum tasks whose execution is looked up in Step Functions. This bounds the duration of the request."""
 
 REVISION = text("SELECT version_num FROM content_schema_version")
 

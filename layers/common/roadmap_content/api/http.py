@@ -19,10 +19,10 @@ from .refusals import Refusal, Unauthorized, refusal_of
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 _REFUSALS: Mapping[int, str] = {
-    401: "No valid token. API Gateway answers, before the function",
+    401: "No valid token. API Gateway sends this response before it invokes the function",
     403: "The token does not permit this, or user_id is not its subject",
     404: "The resource does not exist or belongs to another user",
-    409: "The state of the task or recovery does not permit this; the message says why",
+    409: "The state of the task or recovery does not permit this; the message contains the reason",
     422: "A parameter is malformed",
     503: "PostgreSQL, S3 or Step Functions did not answer in time: send the request again",
 }
@@ -89,7 +89,7 @@ def _refuse(error: ContentError) -> Response[Refusal]:
 
 
 def _refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
-    """Answer a malformed request. Names the parameter, but does not repeat its value."""
+    """Answer a malformed request. The message contains the parameter's name, but not its value."""
     fault = error.errors()[0]
     place = ".".join(map(str, fault["loc"]))
     return respond(422, _refusal("InvalidRequest", f"{place}: {fault['msg']}"))

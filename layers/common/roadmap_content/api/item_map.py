@@ -87,7 +87,7 @@ def item_states(
 ) -> ItemStates:
     """The states of all items of these concepts. No I/O.
 
-    A failure of an earlier attempt only counts if staged content was refused because of the content itself.
+    A failure of an earlier attempt counts only if staged content was refused because of the content itself.
     While an attempt runs, an item of its scope without a failure in it counts as being generated.
     """
     letters: list[str] = []

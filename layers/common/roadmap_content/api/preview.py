@@ -47,7 +47,7 @@ class RetryPreview(Payload):
 
 
 class Candidates(NamedTuple):
-    """The items of a retry, and their rows and rejections."""
+    """The items of a retry, with their rows and rejections."""
 
     roadmap_id: str
     items: Sequence[Item]
@@ -76,7 +76,7 @@ def preview_retry(
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to retry.
         ItemNotFoundError: the roadmap has no such concept.
-        DatabaseUnavailableError, StorageUnavailableError: trying again may help.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
 
     def read(connection: Connection) -> tuple[Candidates, Price]:
@@ -109,7 +109,7 @@ def preview_retry(
 
 
 def _rejections(connection: Connection, task_id: str, items: Sequence[Item]) -> Refusals:
-    """The refusals of those items that have one for which the retry rejects the content."""
+    """The refusals because of which the retry rejects content, by item."""
     refused = refused_items(connection, task_id).intersection(items)
     found: Refusals = {}
     for content_type in sorted({item.content_type for item in refused}):
@@ -123,7 +123,7 @@ def _rejections(connection: Connection, task_id: str, items: Sequence[Item]) -> 
 
 
 def _rejected_among(staging: Staging, staged: Collection[Item], rejections: Refusals) -> frozenset[Item]:
-    """The staged items whose content the retry rejects: not those that were replaced since."""
+    """The staged items with content that the retry rejects: only content that was not replaced since."""
     items = [item for item in rejections if item in staged]
     if not items:
         return frozenset()

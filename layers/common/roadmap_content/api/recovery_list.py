@@ -24,7 +24,7 @@ Short = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class RecoveryFilter(Payload):
-    """Which tasks a recovery is for: those that meet every condition when it is created."""
+    """The tasks of a recovery: those that meet every condition when the recovery is created."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
@@ -44,7 +44,7 @@ class RecoveryFilter(Payload):
 
 
 class RecoveryRequest(Payload):
-    """Asks for a recovery."""
+    """The request to create a recovery."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -75,7 +75,7 @@ class RecoveryRequest(Payload):
 
 
 class PreviewItems(Payload):
-    """The numbers of missing items: staged ones, and ones to generate."""
+    """The numbers of missing items: staged items, and items to generate."""
 
     staged: Mapping[ContentType, Count]
     to_generate: Mapping[ContentType, Count]
@@ -141,7 +141,7 @@ class RecoveryTaskPage(Payload):
 
 
 def describe_preview(preview: Preview, limits: Limits) -> RecoveryPreview:
-    """The answer to a dry run."""
+    """The response to a dry run."""
     return RecoveryPreview(
         tasks=preview.tasks,
         items=PreviewItems(staged=preview.staged, to_generate=preview.to_generate),
@@ -237,7 +237,7 @@ def _described(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
 
 
 def _rate(recovery: Recovery, started: int) -> float | None:
-    """Tasks a minute that have been started so far."""
+    """Started tasks per minute so far."""
     if recovery.started_at is None:
         return None
     end = recovery.ended_at or datetime.now(UTC).replace(tzinfo=None)

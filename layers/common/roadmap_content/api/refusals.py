@@ -26,7 +26,7 @@ TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
 """Valid task ids: they must be valid in an execution's name."""
 
 USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
-"""Valid user ids: any subject of a token that can be stored."""
+"""Valid user ids: every token subject that can be stored."""
 
 
 class Refusal(Payload):
@@ -48,7 +48,7 @@ class Unauthorized(Payload):
     message: str
 
 
-# The first type that matches an error decides.
+# The first matching type determines the status.
 _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     TaskNotFoundError: HTTPStatus.NOT_FOUND,
@@ -72,7 +72,7 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
 def refusal_of(error: ContentError) -> tuple[HTTPStatus, Refusal]:
     """The status and the body for an error.
 
-    The body of a 5xx only contains the code of the error: its message is only logged.
+    The body of a 5xx contains only the code of the error; its message is only logged.
     """
     status = next(status for kind, status in _STATUSES.items() if isinstance(error, kind))
     message = str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else status.phrase

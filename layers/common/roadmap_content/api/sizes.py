@@ -11,9 +11,9 @@ MOST_BYTES = 3_000_000
 
 
 def first_that_fit(values: Iterable[T], as_json: Callable[[T], object]) -> Iterator[T]:
-    """The first values that fit into an answer, and at least one.
+    """The first values that fit into an answer, at least one.
 
-    An answer is JSON inside of JSON: a backslash is sent twice.
+    The body is a JSON string inside a JSON document, so a backslash is sent twice.
     """
     size = 0
     for value in values:

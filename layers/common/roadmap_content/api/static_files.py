@@ -1,4 +1,4 @@
-"""Serve static files: a folder that is read once, with a content digest in every path.
+"""Serve the static files of a folder, which is read once, with a content digest in every path.
 
 The digest of all files is the first part of each path, so that clients can cache a file forever, and a new
 release has new paths. Only the first page has a fixed path; it contains the digest.

@@ -24,7 +24,7 @@ class Actions(Payload):
     cancel: bool
     checkpoint: bool
     narrow: bool
-    """Retry or regenerate single items; also if nothing is missing."""
+    """Retry or regenerate single items. Also possible if nothing is missing."""
 
 
 class TaskTokens(Payload):
@@ -80,7 +80,7 @@ def read_detail(
 
 
 def is_live(services: Services, task: Task) -> bool:
-    """Whether an attempt is running. Step Functions is only asked about a task in processing."""
+    """Whether an attempt is running. Step Functions is called only for a task in `processing`."""
     return task.status == "processing" and is_at_work(services.executions, task)
 
 

@@ -1,4 +1,4 @@
-"""The filter of tasks in a request: of a list's query, and of a recovery's body."""
+"""The filter of tasks in a request: in the query of a list, or in the body of a recovery."""
 
 from collections.abc import Iterable
 from datetime import datetime

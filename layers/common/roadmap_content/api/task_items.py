@@ -79,7 +79,7 @@ def read_item_map(
 
 
 def _place(concept_ids: list[str], last: str, index: int) -> int:
-    """The position after a concept, which may have moved in the framework since."""
+    """The position after a concept, which may have been moved in the framework meanwhile."""
     if 0 < index <= len(concept_ids) and concept_ids[index - 1] == last:
         return index
     return concept_ids.index(last) + 1 if last in concept_ids else min(max(index, 0), len(concept_ids))

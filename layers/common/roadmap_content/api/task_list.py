@@ -95,7 +95,7 @@ def _key(values: list[str | int] | None) -> Key | None:
         raise InvalidCursorError("the cursor is malformed") from None
 
 
-def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a row of SQLAlchemy's
+def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row
     groups = row.groups or []
     return TaskRow(
         task_id=row.task_id,

@@ -23,7 +23,7 @@ class Identity(NamedTuple):
 
 
 def authenticate(authorization: object, settings: AuthorizationSettings) -> Identity:
-    """Verify an Authorization header and return whom it proves.
+    """Verify an Authorization header and return the identity that its token proves.
 
     Raises:
         UnauthorizedError: the header has no valid token.

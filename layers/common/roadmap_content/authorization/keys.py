@@ -74,7 +74,7 @@ class IssuerKeys(PyJWKClient):
         self._failed_at = -math.inf
 
     def keys_for(self, header: Mapping[str, Any]) -> Iterator[PyJWK]:
-        """The published key with the token's key id, if there is one."""
+        """The published key with the token's key id, if any."""
         if not (key_id := header.get("kid")):
             return
         try:
@@ -86,7 +86,7 @@ class IssuerKeys(PyJWKClient):
     def fetch_data(self) -> object:
         """Fetch the key set, but not within `REFETCH_SECONDS` after a failure.
 
-        PyJWT's own cooldown only starts after a success. Without this one, every request would wait for the
+        PyJWT's own cooldown starts only after a success. Without this one, every request would wait for the
         full timeout while the issuer is down.
         """
         if time.monotonic() - self._failed_at < REFETCH_SECONDS:
@@ -97,7 +97,7 @@ class IssuerKeys(PyJWKClient):
         except (PyJWTError, OSError, ValueError, RecursionError, KeyError, TypeError) as error:
             self._failed_at = time.monotonic()
             raise KeysUnavailableError(
-                f"JWT_JWKS_URL: {self.uri} gave no keys: {type(error).__name__}: {error}"
+                f"JWT_JWKS_URL: {self.uri} returned no keys: {type(error).__name__}: {error}"
             ) from error
 
 
@@ -117,7 +117,7 @@ class SharedSecret:
         self._tried_at = self._read_at = -math.inf
 
     def keys_for(self, _header: Mapping[str, Any]) -> Iterator[str]:
-        """The cached versions, then those of a secret that was rotated since."""
+        """The cached versions of the secret, then the versions after a rotation."""
         came_at = time.monotonic()
         if came_at - self._read_at >= LIFETIME_SECONDS:
             self._read()
@@ -136,7 +136,7 @@ class SharedSecret:
         except SecretUnavailableError as error:
             raise KeysUnavailableError(f"JWT_SECRET_ARN: {error}") from error
         if not current:
-            raise KeysUnavailableError("JWT_SECRET_ARN: the secret holds no text")
+            raise KeysUnavailableError("JWT_SECRET_ARN: the secret contains no text")
         # A previous version that is too short was never accepted.
         self._secrets = (current, previous) if len(previous.encode()) >= _MIN_LENGTH else (current,)
         self._read_at = self._tried_at

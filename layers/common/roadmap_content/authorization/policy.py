@@ -12,9 +12,9 @@ _METHOD_ARN = re.compile(r"(arn:[\w-]+:execute-api:[\w-]+:\d+:\w+/[\w-]+)/.*", r
 def allow(user_id: str, method_arn: object, context: Mapping[str, str] | None = None) -> dict[str, Any]:
     """A policy that allows `user_id` to call all methods of the API stage of `method_arn`.
 
-    All methods, because API Gateway caches the policy per token: a policy for one method would refuse the
-    token's next call to another method. The backend reads `user_id` and the roles from
-    the context.
+    The policy covers all methods because API Gateway caches it per token: a policy for one method would
+    refuse the next call with the token to another method. The backend reads `user_id` and the roles from the
+    context.
 
     Raises:
         InvalidPayloadError: `method_arn` is not the ARN of an API method.

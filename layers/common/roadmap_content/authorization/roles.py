@@ -7,10 +7,11 @@ from .settings import AuthorizationSettings
 
 
 def roles_of(claims: Mapping[str, Any], settings: AuthorizationSettings) -> list[str]:
-    """The roles of a token's user: always `owner`, of their own tasks; more by `scope` or `scp`.
+    """The roles of a token's user: always `owner` (of their own tasks), and others according to `scope` or
+    `scp`.
 
-    `scope` is a text of names with spaces between them (RFC 8693); `scp`, a list of names or such a text. A
-    claim of another type grants nothing.
+    `scope` is a string of names separated by spaces (RFC 8693); `scp` is a list of names or such a string. A
+    claim of another type grants no role.
     """
     granted: set[str] = set()
     for name in ("scope", "scp"):

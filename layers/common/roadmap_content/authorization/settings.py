@@ -22,19 +22,19 @@ class AuthorizationSettings:
     """`None`: the tokens have no issuer. Then only the shared secret identifies the signer."""
 
     audiences: tuple[str, ...]
-    """A token must name at least one of them."""
+    """A token must contain at least one of them."""
 
     jwks_url: str | None = None
     """The URL of the issuer's public keys."""
 
     secret_arn: str | None = None
-    """The ARN of the secret that is shared with the issuer. Its complete text is the key."""
+    """The ARN of the secret that is shared with the issuer. Its whole text is the key."""
 
     operator_scope: str = ""
-    """The scope that permits to see and change all tasks. Empty: no token has it."""
+    """The scope that permits reading and changing all tasks. If empty, no token has it."""
 
     viewer_scope: str = ""
-    """The scope that permits to see all tasks. Empty: no token has it."""
+    """The scope that permits reading all tasks. If empty, no token has it."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
@@ -51,10 +51,10 @@ class AuthorizationSettings:
         issuer = None if environ["JWT_ISSUER"] == NO_ISSUER else environ["JWT_ISSUER"]
         audiences = tuple(filter(None, map(str.strip, environ["JWT_AUDIENCE"].split(","))))
         if not audiences:
-            raise MissingSettingError("JWT_AUDIENCE: names no audience")
+            raise MissingSettingError("JWT_AUDIENCE: contains no audience")
         jwks_url, secret_arn = environ.get("JWT_JWKS_URL"), environ.get("JWT_SECRET_ARN")
         if jwks_url and secret_arn:
-            raise MissingSettingError("JWT_JWKS_URL, JWT_SECRET_ARN: both are set; one must go")
+            raise MissingSettingError("JWT_JWKS_URL, JWT_SECRET_ARN: both are set; set only one")
         scopes = {
             "operator_scope": environ.get("OPERATOR_SCOPE", ""),
             "viewer_scope": environ.get("VIEWER_SCOPE", ""),

@@ -1,4 +1,4 @@
-"""Verify a bearer token. The token's own claims never choose the key source or the algorithm."""
+"""Verify a bearer token. The token's own claims never determine the key source or the algorithm."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ MAX_TOKEN_LENGTH = 10_240
 """API Gateway's limit for all headers, in bytes."""
 
 CLOCK_SKEW_SECONDS = 5
-"""Accepted difference to the issuer's clock."""
+"""Accepted difference from the issuer's clock."""
 
 _BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECASE)
 

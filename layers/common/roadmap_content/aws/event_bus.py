@@ -13,11 +13,11 @@ SOURCE = "app.roadmap.content"
 """The `source` of every event."""
 
 _MOST_ENTRIES = 10
-"""Of one PutEvents request."""
+"""Maximum entries of one PutEvents request."""
 
 
 class EventBusUnavailableError(TransientError):
-    """EventBridge did not take any event."""
+    """EventBridge did not accept any event."""
 
     code = "EventBusUnavailable"
 
@@ -39,7 +39,7 @@ class EventBus:
 
     @cached_property
     def _client(self) -> "EventBridgeClient":
-        import boto3  # imported here: only an invocation that has something to send needs it
+        import boto3  # imported here: only an invocation that sends events needs it
         from botocore.config import Config
 
         return boto3.client(

@@ -40,19 +40,19 @@ class ExecutionState(Enum):
 
     RUNNING = auto()
     OVER = auto()
-    """It ended without success: it may be redriven."""
+    """The execution ended without success and may be redriven."""
 
     SUCCEEDED = auto()
     UNKNOWN = auto()
-    """Never started, or deleted: Step Functions keeps executions for 90 days."""
+    """The execution never started, or was deleted: Step Functions keeps executions for 90 days."""
 
 
 class Executions:
     """The executions of one state machine.
 
     Args:
-        state_machine_arn: may name an alias: executions are then started with its version, and keep it. The
-            ARN of an execution names none.
+        state_machine_arn: may include an alias: executions then start with its version, and keep it. The ARN
+            of an execution contains no alias.
     """
 
     def __init__(self, state_machine_arn: str) -> None:
@@ -73,7 +73,7 @@ class Executions:
         )
 
     def new_arn(self, task_id: str, attempt: int) -> str:
-        """Choose the ARN of an execution that is to be started for an attempt: another one each time."""
+        """Choose the ARN of an execution to start for an attempt. Each call returns a different ARN."""
         return self.named_arn(new_execution_name(task_id, f"r{attempt}"))
 
     def named_arn(self, name: str) -> str:
@@ -104,7 +104,7 @@ class Executions:
                 input=json.dumps(document),
             )
         except self._client.exceptions.ExecutionAlreadyExists:
-            return  # it has ended already: the name identifies the attempt
+            return  # the execution has already ended: the name identifies the attempt
         except (BotoCoreError, ClientError) as error:
             raise ExecutionsUnavailableError(f"StartExecution: {_code_of(error)}") from error
 
@@ -133,14 +133,15 @@ class Executions:
                 return ExecutionState.OVER
 
     def _is_foreign(self, execution_arn: str) -> bool:
-        """Whether an execution belongs to another state machine: this one's, before the stack was renamed.
+        """Whether an execution belongs to another state machine, such as that of the stack under an earlier
+        name.
 
-        The role has no rights to those executions, and their state machine is gone.
+        The role has no permissions for those executions, and their state machine does not exist any more.
         """
         return not execution_arn.startswith(self._prefix)
 
     def stop(self, execution_arn: str) -> bool:
-        """Stop an execution; `False` if it is over already, or does not exist.
+        """Stop an execution; return `False` if it has already ended or does not exist.
 
         Raises:
             ExecutionsUnavailableError: the request failed; the execution may have been stopped.
@@ -176,7 +177,7 @@ class Executions:
 
 
 def new_execution_name(task_id: str, label: str) -> str:
-    """A name that no execution has had: the task and `label` for people, and a random part.
+    """A new, unique execution name: the task and `label`, for people, and a random part.
 
     Step Functions allows 80 characters, and letters, digits, `-` and `_` are safe in every tool.
     """

@@ -13,7 +13,7 @@ class Queue:
         self._url = url
 
     @cached_property
-    def _client(self) -> Any:  # noqa: ANN401 - each service has a class of its own
+    def _client(self) -> Any:  # noqa: ANN401 - each service has its own class
         import boto3
         from botocore.config import Config
 

@@ -15,7 +15,7 @@ CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
 
 
 def read_secret(arn: str, version: str = CURRENT) -> str:
-    """Read the text of a secret; empty if it is binary, or if it has no such version.
+    """Read the text of a secret; empty if the secret is binary or has no such version.
 
     Raises:
         SecretUnavailableError: the secret could not be read. The message contains no part of it.

@@ -1,7 +1,7 @@
-"""A faster reader of the timestamps in the answers of AWS.
+"""A faster parser for the timestamps in responses from AWS.
 
-Every S3 answer has some, a listing has a thousand. botocore reads them with dateutil, which tries every
-format that a person may write: a fifth of the processor time of Plan, and a twentieth of that of Save.
+Every S3 response has some, and a listing has a thousand. botocore parses them with dateutil, which supports
+many formats and therefore takes a fifth of the processor time of Plan and a twentieth of that of Save.
 """
 
 from datetime import datetime
@@ -20,8 +20,8 @@ def read_timestamps_faster() -> None:
     boto3.setup_default_session(botocore_session=session)
 
 
-def read_timestamp(value: Any) -> datetime:  # noqa: ANN401 - whatever stands in an answer
-    """Read ISO 8601, an HTTP date, or seconds since 1970. Anything else is left to botocore."""
+def read_timestamp(value: Any) -> datetime:  # noqa: ANN401 - any value in a response
+    """Read ISO 8601, an HTTP date, or seconds since 1970. Other formats are left to botocore."""
     from email.utils import parsedate_to_datetime  # imported here, as boto3 is: it imports sockets
 
     from botocore.utils import parse_timestamp

@@ -1,4 +1,4 @@
-"""A tutorial's fields, derived from a text that is all there is of it. No I/O.
+"""Derive a tutorial's fields from its text, if the row is missing. No I/O.
 
 The product stores a text before it saves the row. A text without a row has been paid for.
 """
@@ -18,7 +18,7 @@ _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 
 def draft_from_text(body: bytes, concept_name: str) -> Document | None:
-    """The fields of a tutorial's draft; `None` for a text that is none."""
+    """The fields of a tutorial's draft; `None` if the text is not a tutorial."""
     try:
         markdown = body.decode()
     except UnicodeDecodeError:

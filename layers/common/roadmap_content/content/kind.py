@@ -124,7 +124,7 @@ def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
     """The parameters of a `save_sql`: `rows`, a JSON array with an `ordinal` from 1 on, and `documents`.
 
     `documents` has one encoded document per line: escaped JSON contains no line feed. Inside `rows`,
-    documents would be escaped and parsed twice, and copied through the steps that only check the rows.
+    documents would be escaped and parsed twice, and copied in the steps that only check the rows.
     """
     columns = [
         {"ordinal": ordinal} | {name: value for name, value in row.items() if name != DOCUMENT}
@@ -135,14 +135,14 @@ def save_parameters(roadmap_id: str, rows: Sequence[Row]) -> dict[str, str]:
 
 
 MAX_KEY_BYTES = 2_600
-"""Bytes of a roadmap's and a concept's id together: a row of the content tables' indexes holds 2,704."""
+"""Maximum bytes of a roadmap's and a concept's id together: an index row of PostgreSQL holds 2,704 bytes."""
 
 
 def require_indexable(roadmap_id: str, concept_id: str) -> None:
-    """Check that a row of the content tables can have this key.
+    """Check that a row of the content tables can be indexed with these ids.
 
     Raises:
-        ConceptIdTooLongError: no index of PostgreSQL holds it.
+        ConceptIdTooLongError: the ids are too long for an index of PostgreSQL.
     """
     size = len(roadmap_id.encode()) + len(concept_id.encode())
     if size > MAX_KEY_BYTES:

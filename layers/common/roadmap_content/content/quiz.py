@@ -83,10 +83,10 @@ class QuizDraft(Draft):
 
 
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
-# A row that replaces another one is inserted only while that one is the current row: so a repeated or late
-# save changes nothing. A trigger archives the replaced row.
-# `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make the
-# planner choose a join that reads all rows of the roadmap for every incoming row.
+# A row that replaces another one is inserted only while that one is the current row, so a repeated or late
+# save changes nothing. A trigger archives the replaced row. `OFFSET 0` forces one index lookup per row.
+# Without it, stale statistics of a growing roadmap make the planner choose a join that reads all rows of the
+# roadmap for every incoming row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS id_rank
@@ -126,7 +126,7 @@ SAVED = """
 SELECT DISTINCT concept_id FROM quiz_metadata WHERE roadmap_id = :roadmap_id
 """
 
-# The product may have written a second row beside the first: the newest is current.
+# The product may have written a second row for the concept: the newest row is current.
 CURRENT = """
 SELECT DISTINCT ON (concept_id) concept_id, quiz_id, total_questions, generated_at
 FROM quiz_metadata WHERE roadmap_id = :roadmap_id

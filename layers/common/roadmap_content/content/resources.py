@@ -34,7 +34,7 @@ class Resources(Content):
 
 
 ResourceType = Literal["article", "video", "book", "course", "documentation", "tool"]
-"""The types that the product's pages know."""
+"""The types that the product's pages can show."""
 
 
 class ResourceDraft(Draft):
@@ -56,10 +56,10 @@ class ResourcesDraft(Draft):
 
 
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
-# A row that replaces another one is inserted only while that one is the current row: so a repeated or late
-# save changes nothing. A trigger archives the replaced row.
-# `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make the
-# planner choose a join that reads all rows of the roadmap for every incoming row.
+# A row that replaces another one is inserted only while that one is the current row, so a repeated or late
+# save changes nothing. A trigger archives the replaced row. `OFFSET 0` forces one index lookup per row.
+# Without it, stale statistics of a growing roadmap make the planner choose a join that reads all rows of the
+# roadmap for every incoming row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS id_rank
@@ -99,7 +99,7 @@ SAVED = """
 SELECT DISTINCT concept_id FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
 """
 
-# The product may have written a second row beside the first: the newest is current.
+# The product may have written a second row for the concept: the newest row is current.
 CURRENT = """
 SELECT DISTINCT ON (concept_id) concept_id, id, resources_count, generated_at
 FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id

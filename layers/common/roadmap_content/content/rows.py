@@ -1,7 +1,7 @@
 """Read a roadmap's rows from the content tables, the source of truth for all projections.
 
-All content types are read in one round trip, each as one JSON value: pg8000 would take longer for single rows
-than the query itself.
+All content types are read in one round trip, each as one JSON value: pg8000 needs more time to decode single
+rows than PostgreSQL needs for the query.
 """
 
 import json
@@ -17,7 +17,7 @@ from .registry import CONTENT_KINDS
 
 
 def _for_each_kind(value: str, select: Callable[[ContentKind], str]) -> TextClause:
-    """A statement that answers one JSON array per content type."""
+    """A statement that returns one JSON array per content type."""
     return text(
         " UNION ALL ".join(
             f"SELECT '{content_type}' AS content_type, coalesce(json_agg({value}), '[]') AS found "
@@ -47,7 +47,7 @@ COMPLETE = text(
 
 
 def complete_concepts(connection: Connection, roadmap_id: str, concept_ids: Sequence[str]) -> Sequence[str]:
-    """Of some concepts, those that have a completed row of every content type."""
+    """The concepts of `concept_ids` that have a completed row of every content type."""
     if not concept_ids:
         return []
     parameters = {"roadmap_id": roadmap_id, "concept_ids": json.dumps(concept_ids)}
@@ -63,14 +63,14 @@ def current_rows(connection: Connection, roadmap_id: str) -> dict[ContentType, d
 
 
 def current_ids(connection: Connection, roadmap_id: str, items: Collection[Item]) -> dict[Item, str]:
-    """The ids of the current rows of some items, as far as they have one."""
+    """The ids of the current rows of some items. Items without a row are left out."""
     if not items:
         return {}
     return row_ids(current_rows(connection, roadmap_id), items)
 
 
 def row_ids(current: Mapping[ContentType, Mapping[str, Row]], items: Collection[Item]) -> dict[Item, str]:
-    """The ids in some items' current rows. No I/O."""
+    """The ids of some items in their current rows. No I/O."""
     found: dict[Item, str] = {}
     for item in items:
         row = current[item.content_type].get(item.concept_id)
@@ -80,7 +80,7 @@ def row_ids(current: Mapping[ContentType, Mapping[str, Row]], items: Collection[
 
 
 def unreplaced(current: Mapping[ContentType, Mapping[str, Row]], replaces: Mapping[Item, str]) -> list[Item]:
-    """The items whose current row still has the id that was to be replaced. No I/O."""
+    """The items with a current row that still has the id to be replaced. No I/O."""
     return [item for item, row_id in row_ids(current, replaces).items() if row_id == replaces[item]]
 
 

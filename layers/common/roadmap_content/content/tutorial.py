@@ -1,6 +1,6 @@
 """Tutorials: the contract, the table `tutorial_metadata`, and the fields in `framework_data`.
 
-The text is an S3 object that is written once and never overwritten. The row holds its key.
+The text is an S3 object that is written once and never overwritten. The row contains its key.
 """
 
 from ..documents import Document
@@ -41,12 +41,11 @@ class TutorialDraft(Draft):
 
 
 # Requires a lock on the roadmap's row, so that no other transaction saves its concepts at the same time.
-# Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; a trigger
-# demotes the concept's other rows when one is inserted as the latest; an id that another concept uses is
-# refused, not moved.
-# A row that the product prepared (not completed, same id) is completed in place.
-# `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make the
-# planner choose a join that reads all rows of the roadmap for every incoming row.
+# Guarantees: a completed row is never changed; a row becomes latest only if no version is higher; when a row
+# is inserted as the latest, a trigger clears `is_latest` of the concept's other rows; an id that another
+# concept uses is refused, not moved. A row that the product prepared (not completed, same id) is completed in
+# place. `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make
+# the planner choose a join that reads all rows of the roadmap for every incoming row.
 SAVE = """
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS id_rank
@@ -102,7 +101,7 @@ WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 """
 
 # Selects the highest completed version and ignores `is_latest`, which may be set on a row that is only
-# prepared. Of two texts that share a version, it selects the one that the product shows: the latest, then the
+# prepared. If two texts share a version, it selects the one that the product shows: the latest, then the
 # newest. `framework_data` holds the first 300 characters of the summary.
 CURRENT = """
 SELECT DISTINCT ON (concept_id)

@@ -92,7 +92,7 @@ def create(settings: Settings) -> Generator:
             connect_timeout=5,
             read_timeout=socket_timeout,
             tcp_keepalive=True,  # NAT gateways drop connections that are idle until the response is complete
-            retries={"mode": "standard", "total_max_attempts": 1},  # ModelGenerator retries by the time left
+            retries={"mode": "standard", "total_max_attempts": 1},  # ModelGenerator retries
         ),
     )
     return ModelGenerator(

@@ -49,7 +49,7 @@ class TaskBudget:
         parameters = {"task_id": self._task_id, "tokens": tokens, "budget": budget}
 
         def reserve(connection: Connection) -> int | None:
-            """`None` if the tokens were reserved; otherwise the tokens that are counted already."""
+            """`None` if the tokens were reserved; otherwise the number of tokens already counted."""
             if connection.execute(RESERVE, parameters).first() is not None:
                 return None
             return connection.scalar(READ, parameters) or 0
@@ -62,7 +62,7 @@ class TaskBudget:
             )
 
     def release(self, tokens: int) -> None:
-        """Return unused tokens. Tried only once, so that generated content is staged without delay."""
+        """Return unused tokens. Tried only once, so that staging of the generated content is not delayed."""
         parameters = {"task_id": self._task_id, "tokens": tokens}
         try:
             transact(

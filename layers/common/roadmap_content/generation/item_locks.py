@@ -1,6 +1,6 @@
-"""Locks that keep two invocations from generating the same item.
+"""Locks that prevent two invocations from generating the same item.
 
-Two invocations may handle the same batch: functions go on after their execution was stopped, and Step
+Two invocations may handle the same batch: functions continue after their execution was stopped, and Step
 Functions invokes a function again when its response was lost. Without a lock, both would find the same items
 unstaged and pay for them twice.
 
@@ -23,7 +23,8 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 
 RETRY_SECONDS = 1.0
-"""Pause between tries to get a lock. Waiting in PostgreSQL would block the one connection of all threads."""
+"""Seconds between two tries to get a lock. Waiting in PostgreSQL would block the connection of all
+threads."""
 
 # Guarantees: at most one session holds the lock of an item.
 TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
@@ -81,7 +82,8 @@ class ItemLocks:
             self._unreleased.add(item)
 
     def close(self) -> None:
-        """End the session if it may still hold a lock: the environment lives on, and would keep it."""
+        """End the session if it may still hold a lock. Otherwise the execution environment would keep the
+        lock."""
         if self._unreleased:
             self._engine.dispose()
             self._unreleased.clear()

@@ -28,7 +28,7 @@ ANYONE = Learner()
 def learner_from(user_request: object) -> Learner:
     """Read the language and `preferences` from a `user_request`. Any JSON value is accepted.
 
-    Everything else in it (ids, sessions, flags) is not passed to a generator.
+    Other fields (ids, sessions, flags) are not passed to a generator.
     """
     request: Document = user_request if isinstance(user_request, dict) else {}
     preferences = request.get("preferences")

@@ -1,6 +1,6 @@
 """Generate content with a language model, independently of the provider.
 
-A provider implements `Model` in one module, such as `bedrock.py`. This module does the rest for all
+A provider implements `Model` in one module, such as `bedrock.py`. This module contains the rest, for all
 providers: it builds the prompt, validates the answer, requests one correction of an invalid answer, retries
 with backoff, and reserves tokens before each call.
 """
@@ -45,7 +45,7 @@ class ModelBusyError(ModelError):
 
 
 class ModelThrottledError(ModelBusyError):
-    """The model's quota was exhausted for as long as the time sufficed. Nothing is charged."""
+    """The model's quota was exhausted until the time was up. Nothing is charged."""
 
     code = "ModelThrottled"
 
@@ -147,8 +147,8 @@ class ModelGenerator:
     def _ask(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
         """Call the model with retries, as long as the time suffices.
 
-        A call is started only if the time left covers its timeout: an abandoned call is charged and its
-        answer lost.
+        A call is started only if the time left covers its timeout: because an abandoned call is charged and
+        its answer is lost.
         """
         longest = FIRST_PAUSE
         tries_left = MAX_TRIES
@@ -157,7 +157,7 @@ class ModelGenerator:
             turn = self._await_turn(allowance.deadline, throttled)
             try:
                 answer = self._ask_once(prompt, rejected, allowance)
-            except ModelThrottledError as error:  # not a try: the quota decides, and nothing was paid
+            except ModelThrottledError as error:  # not counted as a try: nothing was charged
                 self._pace.throttled(turn)
                 logger.info("model_throttled", interval=self._pace.interval, reason=str(error))
                 throttled = error
@@ -178,14 +178,14 @@ class ModelGenerator:
 
     @property
     def _needed(self) -> float:
-        """Seconds that must be left when a call begins."""
+        """Seconds that must be left when a call starts."""
         return self._model.socket_timeout + 2 * RESERVE
 
     def _await_turn(self, deadline: Deadline, throttled: ModelThrottledError | None) -> Turn:
         """Wait until the pace allows a call.
 
         Raises:
-            OutOfTimeError, ModelThrottledError: not while the time left covers a call.
+            OutOfTimeError, ModelThrottledError: the time left does not cover a call any more.
         """
         while True:
             if deadline.remaining < self._needed:

@@ -71,7 +71,7 @@ class OfflineGenerator:
 
 
 def _prose_for(concept: Concept, learner: Learner) -> Prose:
-    """The requested language, or the roadmap's. English is written in place of any language but Chinese."""
+    """The requested language, or the roadmap's. English replaces every language other than Chinese."""
     if learner.language:
         return CHINESE if learner.language.split("-")[0].casefold() == "zh" else ENGLISH
     texts = (concept.name, concept.description, concept.module, concept.stage)
@@ -301,7 +301,7 @@ class _Questions:
 
 
 def _distractors(candidates: Sequence[str], right: Collection[str]) -> Iterator[str]:
-    """The wrong candidates, each once; when they are used up, again with a number, without end."""
+    """The wrong candidates, each once; then repeated without end, with a number added."""
     taken = {text.casefold() for text in right}
     for lap in count(1):
         for candidate in candidates:

@@ -1,10 +1,10 @@
-"""When a process may begin its next call of a model: as often as the quota allows, found by trying.
+"""The pace of a process's model calls, which adapts to the quota by trial.
 
-A throttled call is refused at once and costs nothing, an answer takes many seconds. Therefore the interval
-between the beginnings of two calls is adapted, and not the number of calls in flight: a call that begins
-shortens the interval by `SHORTER`, a throttled call lengthens it by `LONGER`. Both balance where about half
-of the calls are throttled, so that the whole quota is used. Concurrent invocations share no state
-except the quota itself: all of them receive its 429s, and their intervals converge.
+A throttled call is refused immediately and costs nothing; an answer takes many seconds. Therefore the
+interval between the starts of two calls is adapted, and not the number of concurrent calls: a call that
+starts shortens the interval by `SHORTER`, a throttled call lengthens it by `LONGER`. Both balance where about
+half of the calls are throttled, so that the whole quota is used. Concurrent invocations share no state except
+the quota itself: all of them receive its 429s, and their intervals converge.
 """
 
 import random
@@ -23,7 +23,7 @@ class Turn(NamedTuple):
     """The permission to make one call."""
 
     throttled: int
-    """How often the process had been throttled when the call began."""
+    """How often the process had been throttled when the call started."""
 
 
 class Pace:
@@ -38,11 +38,11 @@ class Pace:
 
     @property
     def interval(self) -> float:
-        """Seconds between the beginnings of two calls."""
+        """Seconds between the starts of two calls."""
         return self._interval
 
     def begin(self) -> Turn | float:
-        """Begin a call, or return the seconds after which to ask again."""
+        """Start a call, or return the seconds to wait before the next try."""
         with self._lock:
             wait = self._next - self._clock()
             if wait > 0:
@@ -52,14 +52,14 @@ class Pace:
             return Turn(self._throttled)
 
     def throttled(self, turn: Turn) -> None:
-        """Learn that a call was throttled. Of calls that were in flight together, only the first counts."""
+        """Record that a call was throttled. Of several concurrent calls, only the first counts."""
         with self._lock:
             if turn.throttled == self._throttled:
                 self._throttled += 1
-                # The call had shortened the interval when it began.
+                # The call shortened the interval when it started.
                 self._interval = min(self._interval / SHORTER * LONGER, LONGEST_INTERVAL)
                 self._hold()
 
     def _hold(self) -> None:
-        # With jitter, so that invocations that were throttled together do not come back together.
+        # With jitter, so that invocations that were throttled together do not retry together.
         self._next = self._clock() + random.uniform(0.5, 1.5) * self._interval  # noqa: S311

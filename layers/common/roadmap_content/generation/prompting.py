@@ -31,7 +31,7 @@ LANGUAGES = {"en": "English", "zh": "简体中文", "zh-cn": "简体中文", "zh
 
 _CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
-# Lone surrogates cannot be encoded. Tag characters are invisible to people, but models read them as letters.
+# Lone surrogates cannot be encoded. Tag characters are invisible to people, but models read them as text.
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff\U000e0000-\U000e007f]")
 _ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&"})
 
@@ -48,7 +48,7 @@ class Prompt:
 
     @property
     def most_tokens(self) -> int:
-        """Upper bound of the input tokens: a token has at least two bytes (about four in English)."""
+        """Upper bound of the input tokens. A token has at least two bytes (about four in English)."""
         texts = (self.system, self.user, self.description, json.dumps(self.schema))
         return sum(len(text.encode()) for text in texts) // 2
 

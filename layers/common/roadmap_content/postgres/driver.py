@@ -19,7 +19,7 @@ from pg8000 import core, dbapi
 from ..documents import UndecodableError, decode
 
 _TIMESTAMP, _TIMESTAMPTZ, _JSON, _JSONB = 1114, 1184, 114, 3802
-"""Type numbers of PostgreSQL."""
+"""Type OIDs of PostgreSQL."""
 
 _ZONE = re.compile(r"\d[+-]\d\d(:\d\d)*( BC)?$")
 
@@ -28,18 +28,19 @@ PING = ";"
 
 
 PING_TIMEOUT = 5
-"""Seconds that a server has to answer a ping."""
+"""Seconds within which the server must answer a ping."""
 
 
 def wait_at_most(connection: sqlalchemy.Connection, seconds: float) -> None:
-    """Bound how long a connection waits for an answer, from now on and no longer than it did at first."""
+    """Set the time for which a connection waits for a response, up to its original limit."""
     driver = connection.connection.dbapi_connection
     if isinstance(driver, Connection):
         driver.wait_at_most(seconds)
 
 
 def read_time(value: str) -> datetime:
-    """Read a timestamp. One that Python lacks (infinite, before Christ, after 9999) becomes the nearest."""
+    """Read a timestamp. A value outside Python's range (infinite, BC, after 9999) becomes the nearest
+    limit."""
     try:
         return datetime.fromisoformat(value)
     except ValueError:
@@ -49,7 +50,8 @@ def read_time(value: str) -> datetime:
 
 
 def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Read JSON. A document that Python cannot decode is `None`: an error here would lose the connection."""
+    """Read JSON. A document that Python cannot decode is `None`, because an error here would break the
+    connection."""
     try:
         return decode(value)
     except UndecodableError:
@@ -63,7 +65,7 @@ class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
         """Execute a statement with parameters written as `%s`."""
         if self._c is not None and not self._c._in_transaction and not self._c.autocommit:
             if operation == PING:
-                # To begin the transaction tells whether the server is still there.
+                # Starting the transaction also checks the connection.
                 self._c.wait_at_most(PING_TIMEOUT)
                 self._c.execute_simple("begin transaction")
                 self._c.wait_at_most(self._c.longest_wait)
@@ -81,7 +83,7 @@ class Cursor(dbapi.Cursor):  # type: ignore[misc] # pg8000 has no types
 class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
     """A connection that sends all messages of a statement at once, and reads values of any content."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - those of pg8000
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - the arguments of pg8000
         super().__init__(*args, **kwargs)
         for oid in (_TIMESTAMP, _TIMESTAMPTZ):
             self.register_in_adapter(oid, read_time)
@@ -89,10 +91,10 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
             self.register_in_adapter(oid, read_json)
 
     longest_wait: float | None = None
-    """Seconds that any answer may take; `None` for no end."""
+    """Maximum seconds for any response; `None` for no limit."""
 
     def wait_at_most(self, seconds: float | None) -> None:
-        """Bound how long an answer may take, within `longest_wait`."""
+        """Set the maximum seconds for a response, up to `longest_wait`."""
         bounds = [bound for bound in (seconds, self.longest_wait) if bound is not None]
         if self._usock is not None:
             self._usock.settimeout(min(bounds, default=None))
@@ -100,7 +102,7 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
     def close(self) -> None:
         """Close the connection and its socket, also while an exception's traceback refers to them.
 
-        pg8000 leaves the end of the socket to whoever drops the last reference to the file on it.
+        With pg8000 alone, the socket stays open until the last reference to its file object is dropped.
         """
         socket, file = self._usock, self._sock
         try:
@@ -108,7 +110,7 @@ class Connection(dbapi.Connection):  # type: ignore[misc] # pg8000 has no types
         finally:
             if socket is not None and file is not None:
                 with suppress(OSError):
-                    socket.shutdown(SHUT_RDWR)  # what is not sent yet must not be waited for
+                    socket.shutdown(SHUT_RDWR)  # do not wait until buffered data is sent
                 with suppress(OSError):
                     file.close()
 

@@ -27,8 +27,8 @@ STATEMENT_TIMEOUT = 30
 LOCK_TIMEOUT = 3
 CONNECT_TIMEOUT = 5
 """In seconds. A socket waits a little longer than the statement timeout, so that the server reports it first.
-The lock timeout is short, because a saver that waits for a lock keeps those that it has: the transaction is
-rolled back and tried again, and in between it is the others' turn.
+The lock timeout is short, because a session that waits for a lock keeps its other locks. After the timeout,
+the transaction is rolled back and tried again, so that other sessions can continue meanwhile.
 """
 
 
@@ -38,10 +38,10 @@ def session_limits(statement_timeout: int = STATEMENT_TIMEOUT) -> Mapping[str, s
         "statement_timeout": f"{statement_timeout}s",
         "lock_timeout": f"{LOCK_TIMEOUT}s",
         "idle_in_transaction_session_timeout": f"{statement_timeout}s",
-        # Otherwise a backend whose client has gone keeps its locks while it waits for another lock. With this
-        # setting it checks the connection (PostgreSQL 14 and later, on Linux).
+        # Otherwise a backend with a disconnected client keeps its locks while it waits for another lock. With
+        # this setting it checks the connection (PostgreSQL 14 and later, on Linux).
         "client_connection_check_interval": "1s",
-        # Keepalives detect a client whose machine has gone without closing the connection.
+        # Keepalives detect that a client's machine failed without closing the connection.
         "tcp_keepalives_idle": "30",
         "tcp_keepalives_interval": "10",
         "tcp_keepalives_count": "3",
@@ -61,7 +61,7 @@ class Credentials:
     password: str
 
     def __repr__(self) -> str:
-        """Everything except the password, which must not appear in a log or a traceback."""
+        """All fields except the password, which must not appear in a log or a traceback."""
         return f"Credentials({self.user}@{self.host}:{self.port}/{self.database})"
 
     @classmethod

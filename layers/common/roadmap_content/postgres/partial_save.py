@@ -14,13 +14,13 @@ from sqlalchemy import Connection, text
 from .sqlstate import SERVER_STATES, explain
 from .transactions import DataRefusedError
 
-# A DO block has no parameters and no result: settings of the transaction pass both.
+# A DO block has no parameters and no result, so settings of the transaction pass both.
 GIVE = text("SELECT set_config('roadmap_content.parts', :parts, true)")
 TAKE = text("SELECT current_setting('roadmap_content.outcomes')")
 
-# Promises: what a part has written is undone where the server refuses the part, and stays otherwise; an
-# error of the server or the connection ends the transaction. A statement returns its refusals only when it
-# has run to its end, foreign keys included.
+# Guarantees: the writes of a part are rolled back if the server refuses the part, and kept otherwise; an
+# error of the server or the connection ends the transaction. A statement returns its refusals only after it
+# has completed, including the checks of foreign keys.
 SAVE_IN_PARTS = """
 DO $save_in_parts$
 DECLARE

@@ -1,7 +1,7 @@
 """Classify SQLSTATEs: environment errors and data errors. Each class is listed once, in this module. No I/O.
 
 The codes are those of PostgreSQL's Appendix A. pg8000 raises one exception type for all of them. A trigger
-may raise any code, so only codes that are known to be about the server are not about the row.
+may raise any code, so every code that is not known to concern the server counts as caused by the row.
 """
 
 import re
@@ -21,7 +21,8 @@ _CONTENT_STATES = "^(21|22|23|54|P0001$)"
 FOREIGN_KEY_VIOLATION = "23503"
 UNIQUE_VIOLATION = "23505"
 
-# What users and logs are told. The server's own message is not: it may quote SQL or content.
+# The descriptions for users and logs. The server's own message is not used, because it may quote SQL or
+# content.
 _MEANINGS: Mapping[str, str] = {
     "08": "the connection to the database was lost",
     "21": "a statement found more rows than it expected",
@@ -58,7 +59,7 @@ def is_transient(sqlstate: str) -> bool:
 
 
 def is_about_content(sqlstate: str) -> bool:
-    """Whether the refused row's own values are known to be the reason.
+    """Whether the values of the refused row are known to be the reason.
 
     A foreign key or a unique constraint also concerns other rows: the next attempt may succeed. For any other
     code, it is unknown whether other content would be accepted.

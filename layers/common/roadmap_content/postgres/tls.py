@@ -1,7 +1,7 @@
 """The certificate authorities that a verified connection trusts: the public ones, and those in
 `certificates/`.
 
-Amazon RDS has its own authorities, which are in no system's trust store. RDS Proxy uses public certificates.
+Amazon RDS uses its own authorities, which are in no system trust store. RDS Proxy uses public certificates.
 """
 
 import ssl

@@ -29,7 +29,7 @@ RESERVE = 3.0
 
 
 _SHORTEST_ANSWER = 2.0
-"""Seconds that the server has for an answer, however close the deadline is."""
+"""Minimum seconds that the server has for a response, even close to the deadline."""
 
 
 class DataRefusedError(PermanentError):
@@ -57,10 +57,10 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
                 return work(connection)
         except (DBAPIError, OSError, NoFreeConnection) as error:
             sqlstate, reason = diagnose(error)
-            # `from None`: the driver's error quotes SQL and rows, which neither users nor logs may see.
+            # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
             if not is_transient(sqlstate):
                 raise DataRefusedError(sqlstate, reason) from None
-            pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, so that rivals part
+            pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, so that concurrent retries are spread
             if deadline.remaining - pause < RESERVE:
                 emit({Metric.DATABASE_ERRORS: 1})
                 raise DatabaseUnavailableError(reason) from None
@@ -71,9 +71,9 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
 
 
 def diagnose(error: DBAPIError | OSError | NoFreeConnection) -> tuple[str, str]:
-    """`(SQLSTATE, reason)` of an error; the SQLSTATE is empty where the server did not get to report one."""
+    """`(SQLSTATE, reason)` of an error. The SQLSTATE is empty if the server did not report one."""
     if isinstance(error, NoFreeConnection):
-        return "", "no connection: other work held the only one"
+        return "", "no connection: the only one was in use"
     original = error.orig if isinstance(error, DBAPIError) else error
     fields = original.args[0] if original is not None and original.args else ""
     if isinstance(fields, dict) and fields.get("C"):

@@ -14,7 +14,7 @@ from ..content.registry import CONTENT_KINDS
 from ..items import ContentType
 
 _TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
-"""The content types that the product's table has columns for. It does not know types that are added later."""
+"""The content types with columns in the product's table. Types that are added later have no columns."""
 
 _OF_TYPES = [
     column.format(content_type)
@@ -29,9 +29,9 @@ SELECT attname FROM pg_attribute
 WHERE attrelid = to_regclass('concept_metadata') AND attnum > 0 AND NOT attisdropped
 """)
 
-# Promises: each concept's row follows from the content tables; a missing one is created; a row that says so
-# already is not written, and one of another roadmap is not touched. The time of an item that has not been
-# replaced stays as the product wrote it.
+# Guarantees: each concept's row matches the content tables; a missing row is created; a row that already
+# matches is not written, and a row of another roadmap is not changed. The time of an item that was not
+# replaced is kept.
 _KEPT = {
     f"{content_type}_completed_at": (
         f"CASE WHEN known.{content_type}_id = excluded.{content_type}_id AND "
@@ -79,7 +79,7 @@ def project_concept_metadata(
 def concept_row(
     roadmap_id: str, concept_id: str, current: Mapping[ContentType, Mapping[str, Row]]
 ) -> dict[str, Any]:
-    """A concept's row as it follows from the current rows of the content tables. Pure."""
+    """A concept's row, computed from the current rows of the content tables. Pure."""
     fields: dict[str, Any] = {"concept_id": concept_id, "roadmap_id": roadmap_id}
     completed_at = []
     for content_type in _TYPES:

@@ -1,7 +1,7 @@
 """The product's table `execution_logs`, the source of its task page.
 
-Databases without it get no entries. An entry that the table refuses is left out, so that it cannot fail the
-transaction that it reports.
+Databases without it get no entries. If the table refuses an entry, the entry is left out, so that it does not
+fail its transaction.
 """
 
 import json
@@ -31,7 +31,7 @@ ON CONFLICT (id) DO NOTHING
 
 
 class LogEntry(NamedTuple):
-    """One row, with the attempt that it is about: recorded twice, it is one row."""
+    """One row, with its attempt. An entry that is recorded twice is stored once."""
 
     log_type: str
     task_id: str
@@ -63,7 +63,7 @@ def has_execution_logs(connection: Connection) -> bool:
 
 
 def write_log(connection: Connection, entries: Sequence[LogEntry]) -> None:
-    """Write entries, where the table exists and takes them."""
+    """Write entries, if the table exists and accepts them."""
     if not entries or not has_execution_logs(connection):
         return
     try:
@@ -95,7 +95,7 @@ def concept_completed_entry(
 def concept_failed_entry(
     task_id: str, roadmap_id: str | None, attempt: int, concept_id: str, items: Sequence[dict[str, Any]]
 ) -> LogEntry:
-    """An attempt ended without a part of a concept's content."""
+    """An attempt ended, and a part of a concept's content is missing or was not replaced."""
     return LogEntry(
         "content_generation_failed",
         task_id,

@@ -1,9 +1,9 @@
 """Reconcile: finalize tasks whose execution ended without Finalize, and repair drifted projections.
 
-A state machine cannot catch its own timeout, an abort or the loss of Finalize, and a process may die between
-the claim and StartExecution, without an event. Therefore the end event of an execution is handled, and a
-scheduled sweep finds tasks without an event. A sweep also compares each finished task with the tables, every
-quarter of an hour.
+A state machine cannot catch its own timeout, an abort or a failure of Finalize, and a process may crash
+between the claim and StartExecution, without an event. Therefore the end event of an execution is handled,
+and a scheduled sweep finds tasks without an event. A sweep also compares each finished task with the tables,
+every quarter of an hour.
 """
 
 import time
@@ -52,7 +52,7 @@ TASK_SECONDS = 12.0
 """The time limit per task of a sweep. A sweep with less time left starts no further task."""
 
 STARTING_SECONDS = 60.0
-"""The share of a sweep's time for starting attempts that are due."""
+"""The time limit of a sweep for starting due attempts, in seconds."""
 
 
 class ExecutionEnd(Payload):
@@ -74,7 +74,7 @@ class ExecutionEnd(Payload):
 
 
 class ReconcileRequest(Payload):
-    """The end event of an execution, or a sweep by schedule or by hand."""
+    """The end event of an execution, or a scheduled or manual sweep."""
 
     detail: ExecutionEnd | None = None
     dry_run: bool = False
@@ -97,7 +97,7 @@ class Repair(Payload):
 
 
 class NotReconciledError(TransientError):
-    """Some tasks could not be reconciled. The next event or sweep tries them again."""
+    """Some tasks could not be reconciled. The next event or sweep tries again."""
 
     code = "NotReconciled"
 
@@ -115,7 +115,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     """Reconcile the task whose execution ended, or run a sweep.
 
     Raises:
-        NotReconciledError: names the tasks that could not be reconciled; all others were checked.
+        NotReconciledError: lists the tasks that could not be reconciled; all others were checked.
         DatabaseUnavailableError: no task was checked.
     """
     started = time.monotonic()
@@ -139,7 +139,8 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         again = task_id in refused
         checked += not again
         try:
-            # An event has one task, and all the time: a saver of the run may still hold the roadmap.
+            # An event concerns one task, so there is time to wait: a Save of the run may still hold the
+            # roadmap's lock.
             limit = deadline if request.detail is not None else deadline.within(TASK_SECONDS)
             repair = _reconcile_task(services, task_id, request, limit)
         except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
@@ -180,7 +181,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
 
 
 def _start_what_is_due(services: Services, deadline: Deadline) -> None:
-    """Start automatic attempts, and take up recoveries whose execution was lost."""
+    """Start due automatic attempts, and continue recoveries that have no running execution."""
     for start in (take_up_lost, start_due_attempts):
         try:
             start(services, deadline)
@@ -189,7 +190,7 @@ def _start_what_is_due(services: Services, deadline: Deadline) -> None:
 
 
 def _forget_deleted_tasks(services: Services, deadline: Deadline) -> str:
-    """Remove deleted tasks from the groups of failures, some with each sweep; the last task checked."""
+    """Remove some deleted tasks from the failure groups; return the last checked task, for the next sweep."""
 
     def forget(connection: Connection) -> str:
         last = last_sweep(connection)
@@ -217,7 +218,7 @@ def _record_sweep(
 
 
 def _tasks(request: ReconcileRequest, services: Services, deadline: Deadline) -> Iterator[str]:
-    """The tasks to look at: those of the execution that ended, or all that are due, page by page."""
+    """The tasks to check: those of the ended execution, or all due tasks, page by page."""
     engine, end = services.engine, request.detail
     if end is not None:
         arn, task_id = end.execution_arn, end.task_id
@@ -262,14 +263,15 @@ def _reconcile_task(
             services, task_id, task.attempt, run_end, deadline, first=first, dry_run=request.dry_run
         )
     except TaskNotFoundError:
-        return None  # the product deleted it meanwhile
+        return None  # the product deleted the task meanwhile
     if not result.changed:
         return None
     return Repair(task_id=task_id, status=result.status, changed=result.changed)
 
 
 def _record_refusal(services: Services, task_id: str, error: ContentError, deadline: Deadline) -> None:
-    """Record the error that prevented the reconciliation of a task. It is checked again in its next turn."""
+    """Record the error that prevented the reconciliation of a task. The task is checked again in its next
+    turn."""
 
     def record(connection: Connection) -> None:
         record_check(connection, task_id, error.code, str(error))
@@ -286,9 +288,11 @@ def _is_at_work_elsewhere(services: Services, task: Task, deadline: Deadline) ->
 
 
 def _what_ended(task: Task, end: ExecutionEnd | None) -> StateError | None:
-    """The cause of the end of a run that recorded no outcome."""
+    """The error with which a run ended that recorded no outcome."""
     if task.status != "processing":
         return None
     if end is None:
-        return StateError(error="ExecutionOver", cause="the run ended, or never started, without a record")
+        return StateError(
+            error="ExecutionOver", cause="the run ended without recording an outcome, or never started"
+        )
     return StateError(error=end.error or end.status, cause=end.cause or f"the execution ended {end.status}")

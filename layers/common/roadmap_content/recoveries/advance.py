@@ -1,8 +1,8 @@
-"""One turn of a recovery: look at the tasks that run, then start as many as the limits allow.
+"""One turn of a recovery: check the running tasks, then start as many as the limits allow.
 
-A turn may be repeated, die at any point or run beside another one. What was claimed is known from the audit
-trail, so a task that was claimed before a crash is taken over and not refused; an execution that is not the
-recovery's own any more does nothing.
+A turn may be repeated, crash at any point, or run at the same time as another turn. The audit trail has all
+claims, so a task that was claimed before a crash is continued and not refused. An execution that the recovery
+has replaced by another one does nothing.
 """
 
 from datetime import UTC, datetime
@@ -58,7 +58,7 @@ _STOP_REASONS = {
 
 
 class AdvanceRequest(Payload):
-    """Asks `recover_tasks` for one turn of a recovery."""
+    """The request to `recover_tasks` for one turn of a recovery."""
 
     recovery_id: str
     turn: Count
@@ -66,7 +66,7 @@ class AdvanceRequest(Payload):
 
 
 class AdvanceResult(Payload):
-    """The next step of the execution: end, or wait and take another turn."""
+    """The next step of the execution: end, or wait and run another turn."""
 
     recovery_id: str
     turn: Count
@@ -75,7 +75,7 @@ class AdvanceResult(Payload):
 
 
 def advance(request: AdvanceRequest, services: Services, deadline: Deadline) -> AdvanceResult:
-    """Take one turn.
+    """Run one turn.
 
     Raises:
         DatabaseUnavailableError, ExecutionsUnavailableError: the turn can be repeated.
@@ -108,7 +108,7 @@ def _observe(
     if recovery.execution_arn != request.execution.arn:
         logger.info("recovery_continues_elsewhere", recovery_id=recovery.recovery_id, part=recovery.part)
         if request.execution.arn == part_arn(services, recovery.recovery_id, recovery.part - 1):
-            start_part(services, recovery.recovery_id, recovery.part)  # its start may not have succeeded
+            start_part(services, recovery.recovery_id, recovery.part)  # the start may have failed
         return None
     settled = [settle(task) for task in running_tasks(connection, recovery.recovery_id)]
     ended = [settlement for settlement in settled if settlement is not None]
@@ -137,7 +137,7 @@ def _observe(
         )
         if state in (RecoveryState.STOPPED_BY_CANARY, RecoveryState.STOPPED_BY_BUDGET):
             emit({Metric.RECOVERIES_STOPPED: 1})
-    # A paused recovery waits without an execution: resuming it starts a new one.
+    # A paused recovery has no execution. Resuming it starts a new one.
     idle = state is RecoveryState.PAUSED and not counts.progress.running
     return recovery, state, allowed, start_at, over or idle
 
@@ -164,7 +164,8 @@ def _start_tasks(
     start_at: datetime,
     deadline: Deadline,
 ) -> None:
-    """Start tasks. Each is recorded at once: after a crash, the next turn takes over at most one task."""
+    """Start tasks. Each start is recorded immediately, so that a crash leaves at most one start
+    unrecorded."""
     recovery_id = recovery.recovery_id
     canary_only = state is RecoveryState.CANARY
     tasks = transact(
@@ -218,7 +219,7 @@ def _start_task(
     """`(result, attempt, reason)` of starting one task.
 
     Raises:
-        TransientError: nothing is known; the next turn starts the task.
+        TransientError: the result is unknown; the next turn starts the task.
     """
     actor = recovery_actor(recovery_id)
     if task.claimed_attempt is not None and not _ended_before_its_start(services, task):
@@ -243,7 +244,8 @@ def _start_task(
 
 
 def _ended_before_its_start(services: Services, task: WaitingTask) -> bool:
-    """Whether a sweep has ended the attempt that was claimed before a crash: it needs another attempt."""
+    """Whether a sweep has ended an attempt that was claimed before a crash. The task then needs another
+    one."""
     return (
         task.is_latest
         and task.has_ended
@@ -262,7 +264,7 @@ def _claimed_by(services: Services, task_id: str, attempt: int, actor: str, dead
 
 
 def _continue_elsewhere(services: Services, request: AdvanceRequest, deadline: Deadline) -> None:
-    """Go on in a new execution before the history of this one is full."""
+    """Continue in a new execution before the history of this one is full."""
 
     def move(connection: Connection) -> int | None:
         recovery = read_recovery(connection, request.recovery_id, lock=True)

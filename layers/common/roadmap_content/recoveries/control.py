@@ -1,4 +1,4 @@
-"""Pause, resume and cancel a recovery, and take up one whose execution was lost."""
+"""Pause, resume and cancel a recovery, and continue one that has no running execution."""
 
 from sqlalchemy import Connection
 
@@ -40,7 +40,7 @@ def require_recovery(connection: Connection, recovery_id: str, *, lock: bool = F
 
 
 def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Start no further task. Those that run are still accounted for. Paused already, nothing happens.
+    """Pause a recovery: start no further task. Running tasks are still recorded. Idempotent.
 
     Raises:
         RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
@@ -55,7 +55,7 @@ def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 
 def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Go on with a paused recovery, in a new execution. If it is not paused, nothing happens.
+    """Resume a paused recovery, in a new execution. If it is not paused, nothing happens.
 
     Raises:
         RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
@@ -75,7 +75,7 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 
 def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Start no further task, for good. Those that run are still accounted for.
+    """Cancel a recovery: start no further task, permanently. Running tasks are still recorded.
 
     Raises:
         RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended otherwise.
@@ -92,7 +92,7 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
         if not running:
             record_end(services, connection, recovery_id, RecoveryState.CANCELLED)
         if running and recovery.state == RecoveryState.PAUSED:
-            # Its execution may have ended already: another one observes the tasks that run.
+            # Its execution may have ended already: a new one observes the running tasks.
             locked = require_recovery(connection, recovery_id, lock=True)
             return _next_part(connection, services, locked, RecoveryState.CANCELLED)
         return None
@@ -105,9 +105,9 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
 
 def take_up_lost(services: Services, deadline: Deadline) -> list[str]:
-    """Start a new execution for each recovery whose execution has ended before it; the recoveries.
+    """Start a new execution for each unfinished recovery that has none; return these recoveries.
 
-    One that cannot be taken up does not keep the others from it.
+    A recovery that cannot be continued does not affect the others.
     """
     lost = []
     unfinished = transact(
@@ -132,7 +132,7 @@ def _take_up(services: Services, recovery: Recovery, deadline: Deadline) -> bool
     if state is ExecutionState.RUNNING:
         return False
     if state is ExecutionState.UNKNOWN:
-        start_part(services, recovery.recovery_id, recovery.part)  # it was never started
+        start_part(services, recovery.recovery_id, recovery.part)  # the execution was never started
         return True
 
     def change(connection: Connection) -> int | None:

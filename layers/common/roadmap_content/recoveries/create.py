@@ -26,13 +26,13 @@ from .parts import part_arn, start_part
 from .recovery import insert_recovery, insert_tasks
 
 MAX_TASKS = 200_000
-"""Tasks of one recovery."""
+"""Maximum tasks of one recovery."""
 
 MAX_SAMPLE = 50
-"""Tasks without recorded failures that a preview compares with the tables."""
+"""Maximum tasks without recorded failures that a preview compares with the tables."""
 
 UNHEALED = ("failed", "partial_failure")
-"""The statuses that a filter without one selects."""
+"""The statuses that a filter without statuses selects."""
 
 STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
 
@@ -47,14 +47,14 @@ class Preview(NamedTuple):
     refused: Mapping[str, int]
 
 
-# By code, stage and type: what the next attempt does about an item follows from these.
+# By code, stage and type, which determine the next attempt's action for an item.
 _ITEMS = """
 SELECT f.error_code, f.stage, f.content_type, sum(f.items) AS items
 FROM content_task_failures f JOIN chosen c USING (task_id)
 GROUP BY f.error_code, f.stage, f.content_type
 """
 
-# Tasks whose missing items are not known from failures: never run, or run before failures were kept.
+# Tasks without recorded failures: never run, or run before failures were recorded.
 _UNKNOWN = """
 SELECT c.task_id, count(*) OVER () AS tasks
 FROM chosen c JOIN roadmap_tasks t USING (task_id)
@@ -67,18 +67,18 @@ _STATUSES = (
     "SELECT t.status, count(*) AS tasks FROM roadmap_tasks t JOIN chosen c USING (task_id) GROUP BY t.status"
 )
 
-# A thousand of the tasks tell enough about the tokens of an item.
+# A sample of a thousand tasks is sufficient for an estimate of the tokens per item.
 _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
 def resolve(connection: Connection, task_filter: TaskFilter) -> Selection:
-    """The tasks that a recovery's filter selects: without a status, those that lack something.
+    """The tasks that a recovery's filter selects; without a status, only tasks with missing items.
 
     Raises:
         InvalidRequestError: the filter has no condition.
     """
     if not task_filter.conditions:
-        raise InvalidRequestError("an empty filter would select every failed task: name a condition")
+        raise InvalidRequestError("an empty filter would select every failed task: add a condition")
     if not task_filter.status and not task_filter.task_ids:
         task_filter = replace(task_filter, status=UNHEALED)
     return select_tasks(connection, task_filter)
@@ -94,7 +94,7 @@ def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
     parameters = {**selection.parameters, "limit": MAX_TASKS + 1, "sample": MAX_SAMPLE}
 
-    def ask(question: str) -> Any:  # noqa: ANN401 - rows of SQLAlchemy's
+    def ask(question: str) -> Any:  # noqa: ANN401 - SQLAlchemy rows
         statement = text(f"WITH chosen AS MATERIALIZED ({chosen} LIMIT :limit) {question}")
         return connection.execute(statement, parameters).all()
 
@@ -123,10 +123,10 @@ def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
 def _estimate_unknown(
     connection: Connection, sample: Sequence[Any]
 ) -> tuple[dict[ContentType, int], dict[str, int]]:
-    """The missing items of tasks without recorded failures, and the tasks that would be refused.
+    """Estimate the missing items of tasks without recorded failures, and the tasks that would be refused.
 
-    A sample is compared with the tables, and the result extrapolated. Whether an item is staged is not looked
-    up: all of them count as to generate, which is the most that they can take.
+    A sample is compared with the tables, and the result extrapolated. The items are not looked up in S3: all
+    of them count as items to generate, which is the maximum cost.
     """
     missing = Counter[ContentType]()
     refused = Counter[str]()
@@ -145,10 +145,10 @@ def _estimate_unknown(
 
 
 def require_some(tasks: int) -> None:
-    """Require a number of tasks that a recovery may have.
+    """Require a number of tasks that is allowed for a recovery.
 
     Raises:
-        NothingMatchesError, TooManyTasksError: it may not.
+        NothingMatchesError, TooManyTasksError: the number is not allowed.
     """
     if not tasks:
         raise NothingMatchesError("the filter selects no task")
@@ -164,13 +164,13 @@ def create(
     reason: str,
     deadline: Deadline,
 ) -> str:
-    """Create a recovery of the tasks that a filter selects now, and start it; its id.
+    """Create and start a recovery of the tasks that a filter selects now; return its id.
 
-    Where Step Functions does not answer, the recovery waits, and the sweep starts it.
+    If Step Functions does not respond, the recovery waits until the sweep starts it.
 
     Raises:
         InvalidRequestError: the filter selects no task, or too many; nothing has been created.
-        DatabaseUnavailableError: nothing is known to have been created.
+        DatabaseUnavailableError: it is unknown whether the recovery was created.
     """
     recovery_id = f"rec-{secrets.token_hex(8)}"
 

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 TURN_SECONDS = 5
-"""Between two turns of a recovery: each costs three transitions."""
+"""The time between two turns of a recovery. Each turn costs three transitions."""
 
 MAX_TURNS = 1_500
-"""Turns of one execution, about 10 history events each: a new execution takes over long before 25,000."""
+"""Turns of one execution, about 10 history events each: a new execution starts long before 25,000 events."""
 
 BURST = timedelta(seconds=2 * TURN_SECONDS)
-"""How far a recovery may fall behind its rate and still catch up."""
+"""The delay behind its rate that a recovery may catch up."""
 
 
 class RecoveryState(StrEnum):
@@ -39,7 +39,7 @@ FINAL_STATES = frozenset(
         RecoveryState.COMPLETED,
     }
 )
-"""The states that a recovery does not leave."""
+"""The final states of a recovery."""
 
 
 class TaskResult(StrEnum):
@@ -54,7 +54,7 @@ class TaskResult(StrEnum):
 
 @dataclass(frozen=True)
 class RunningTask:
-    """A task that a recovery has started, as the tables describe it now."""
+    """A task that a recovery has started, with its current state in the tables."""
 
     task_id: str
     attempt: int
@@ -83,7 +83,7 @@ class Settlement:
 def settle(task: RunningTask) -> Settlement | None:
     """The result of a started task; `None` while an attempt at it is running.
 
-    If somebody else has started a newer attempt meanwhile, the task is reported by that attempt's outcome.
+    If a newer attempt was started meanwhile, its outcome determines the result of the task.
     """
     if not task.exists:
         return Settlement(task.task_id, TaskResult.REFUSED, "TaskNotFound", False, task.tokens)
@@ -98,19 +98,19 @@ def settle(task: RunningTask) -> Settlement | None:
 
 @dataclass(frozen=True)
 class Progress:
-    """The counts of a recovery, after its running tasks have been looked at."""
+    """The counts of a recovery, after its running tasks have been checked."""
 
     waiting: int
     running: int
     started: int
-    """Tasks that have run and ended."""
+    """Tasks with an attempt that has ended."""
 
     tokens_used: int
     canary_waiting: int
     canary_running: int
     canary_ended: int
     canary_same: int
-    """Canary tasks with a failure of a group that they had before."""
+    """Canary tasks that failed again with a failure of the same group."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Limits:
 
 
 def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tuple[RecoveryState, str | None]:
-    """The state after a turn's observations, and why a recovery stops."""
+    """The state after a turn's observations, and the reason if the recovery stops."""
     if state in FINAL_STATES or state is RecoveryState.PAUSED:
         return state, None
     if state is RecoveryState.WAITING:
@@ -145,7 +145,8 @@ def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tupl
 
 
 def affordable(limits: Limits, progress: Progress) -> bool:
-    """Whether the budget allows one more task, if each task uses as many tokens as those before."""
+    """Whether the budget allows one more task, if it uses the average number of tokens of the previous
+    ones."""
     if limits.token_budget is None:
         return True
     usual = progress.tokens_used / progress.started if progress.started else 0
@@ -156,7 +157,7 @@ def affordable(limits: Limits, progress: Progress) -> bool:
 def may_start(
     state: RecoveryState, limits: Limits, progress: Progress, next_start_at: datetime | None, now: datetime
 ) -> tuple[int, datetime]:
-    """How many tasks may be started now, and from when on the rate counts."""
+    """The number of tasks that may be started now, and the start time for the rate."""
     earliest = now - BURST
     start_at = now if next_start_at is None else max(next_start_at, earliest)
     if state not in STARTING_STATES or not affordable(limits, progress) or start_at > now:
@@ -165,7 +166,7 @@ def may_start(
     waiting = progress.canary_waiting if state is RecoveryState.CANARY else progress.waiting
     room = limits.concurrency - progress.running
     if limits.token_budget is not None:
-        by_rate = min(by_rate, max(1, limits.concurrency // 4))  # look at what they cost before the next
+        by_rate = min(by_rate, max(1, limits.concurrency // 4))  # check their cost before starting more
     return max(0, min(by_rate, waiting, room)), start_at
 
 
@@ -175,5 +176,5 @@ def interval(limits: Limits) -> timedelta:
 
 
 def is_over(state: RecoveryState, progress: Progress) -> bool:
-    """Whether every task is accounted for and nothing is left to observe."""
+    """Whether every task has a result and no task is running."""
     return state in FINAL_STATES and not progress.running

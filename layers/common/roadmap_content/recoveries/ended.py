@@ -1,4 +1,4 @@
-"""The event of a recovery's end."""
+"""Record the event of a recovery's end."""
 
 from sqlalchemy import Connection
 

@@ -1,4 +1,4 @@
-"""The executions of a recovery: one after the other, named after the recovery and a number."""
+"""The executions of a recovery. They run one after another; each is named after the recovery and a number."""
 
 from ..services import Services
 
@@ -14,10 +14,10 @@ def part_arn(services: Services, recovery_id: str, part: int) -> str:
 
 
 def start_part(services: Services, recovery_id: str, part: int) -> None:
-    """Start a recovery's execution; started already, nothing happens.
+    """Start a recovery's execution. Does nothing if it has been started already.
 
     Raises:
-        ExecutionsUnavailableError: it is not known to have started.
+        ExecutionsUnavailableError: it is unknown whether the execution started.
     """
     name = part_name(recovery_id, part)
     services.recovery_executions.start_named(name, {"recovery_id": recovery_id, "turn": 0})

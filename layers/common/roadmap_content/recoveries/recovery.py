@@ -54,7 +54,7 @@ SELECT result, canary, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
 FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result, canary
 """)
 
-# Promises: a task is read as it is now, and a task that was deleted is read as one that does not exist.
+# Guarantees: returns the current state of each task; a deleted task is returned as one that does not exist.
 RUNNING = text("""
 SELECT r.task_id, r.attempt, coalesce(r.groups_before, '[]') AS groups_before,
     t.task_id IS NOT NULL AS exists, t.status, t.attempt AS task_attempt,
@@ -71,7 +71,7 @@ WHERE r.recovery_id = :recovery_id AND r.result = 'running'
 ORDER BY r.position
 """)
 
-# The tasks whose turn it is, with the attempt that this recovery may have claimed before a crash.
+# The next tasks to start, with the attempt that this recovery may have claimed before a crash.
 WAITING = text("""
 SELECT r.task_id, f.groups, a.attempt AS claimed_attempt, a.execution_arn,
     coalesce(a.attempt = t.attempt, false) AS is_latest, a.ended_at IS NOT NULL AS has_ended
@@ -140,7 +140,7 @@ class Recovery(NamedTuple):
 
     @property
     def limits(self) -> Limits:
-        """Its limits."""
+        """The limits of the recovery."""
         return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary)
 
 
@@ -153,7 +153,7 @@ class Counts(NamedTuple):
 
 
 class WaitingTask(NamedTuple):
-    """A task that may be started now."""
+    """A task that may be started now, with an attempt that may have been claimed for it."""
 
     task_id: str
     groups: Sequence[str]
@@ -176,7 +176,7 @@ def insert_recovery(
 def insert_tasks(
     connection: Connection, recovery_id: str, selection: Selection, canary: int, limit: int
 ) -> int:
-    """Freeze the tasks that a filter selects now, the oldest first; their number, `limit` at most."""
+    """Store the tasks that a filter selects now, oldest first, `limit` at most; return their number."""
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id, {selection.order}.created_at")
     statement = f"""
 INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary)
@@ -189,13 +189,13 @@ FROM (SELECT task_id, row_number() OVER (ORDER BY created_at, task_id) AS place
 
 
 def read_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery | None:
-    """Read a recovery; with `lock`, no other transaction changes it meanwhile."""
+    """Read a recovery. With `lock`, its row is locked until the end of the transaction."""
     row = connection.execute(LOCK if lock else READ, {"recovery_id": recovery_id}).one_or_none()
     return None if row is None else Recovery(*row)
 
 
 def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, limit: int) -> list[Recovery]:
-    """A page of recoveries, the newest first."""
+    """A page of recoveries, newest first."""
     if after is None:
         return [Recovery(*row) for row in connection.execute(FIRST_PAGE, {"limit": limit})]
     parameters = {"created_at": after[0], "recovery_id": after[1], "limit": limit}
@@ -263,7 +263,7 @@ def count_tasks(connection: Connection, recovery_id: str) -> Counts:
 
 
 def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]:
-    """The tasks that have been started and not settled, as the tables describe them now."""
+    """The started tasks without a result, with their current state in the tables."""
     return [RunningTask(*row) for row in connection.execute(RUNNING, {"recovery_id": recovery_id})]
 
 
@@ -288,7 +288,7 @@ def record_start(
     attempt: int | None,
     reason: str | None,
 ) -> None:
-    """Record that a task has been started, or why it was not."""
+    """Record that a task was started, or the reason why it was not."""
     connection.execute(
         START,
         {
@@ -310,20 +310,20 @@ def record_settlements(connection: Connection, recovery_id: str, settled: Sequen
 
 
 def refuse_waiting(connection: Connection, recovery_id: str, reason: str) -> None:
-    """Give up the tasks that have not been started."""
+    """Mark the tasks that were not started as refused."""
     connection.execute(REFUSE_WAITING, {"recovery_id": recovery_id, "reason": reason})
 
 
 def read_tasks(
     connection: Connection, recovery_id: str, result: str | None, after: int, limit: int
 ) -> Sequence[Any]:
-    """A page of a recovery's tasks behind a position."""
+    """A page of a recovery's tasks after a position."""
     parameters = {"recovery_id": recovery_id, "result": result or "", "after": after, "limit": limit}
     return connection.execute(TASKS, parameters).all()
 
 
 def start_state(recovery: Recovery) -> RecoveryState:
-    """The state that a paused recovery goes back to."""
+    """The state to which a paused recovery returns."""
     if recovery.started_at is None:
         return RecoveryState.WAITING
     return RecoveryState.CANARY if recovery.canary else RecoveryState.RUNNING

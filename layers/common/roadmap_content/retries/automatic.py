@@ -1,4 +1,4 @@
-"""Start the automatic attempts that are due. The sweep does it."""
+"""Start the automatic attempts that are due. Called by the sweep."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,16 +16,16 @@ from ..tasks.automatic import due_tasks, forget_automatic_attempt, postpone_auto
 from .retry import retry_task
 
 MOST_STARTED = 50
-"""Tasks of one sweep: the next one goes on."""
+"""Maximum tasks per sweep. The next sweep continues."""
 
 TASK_SECONDS = 5.0
 
 
 def start_due_attempts(services: Services, deadline: Deadline) -> int:
-    """Start the attempts that are due; return their number. A refused task does not stop the others.
+    """Start the due attempts; return their number. A refused task does not affect the others.
 
     Raises:
-        DatabaseUnavailableError: nothing is known to have been started.
+        DatabaseUnavailableError: it is unknown whether an attempt was started.
     """
     if not services.settings.automatic_attempts:
         return 0
@@ -37,7 +37,7 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
         try:
             retry_task(services, task_id, None, deadline, AttemptStart(AUTOMATIC, Cause.AUTOMATIC))
             started += 1
-            give_up = forget_automatic_attempt  # the claim has done it; where nothing was missing, nobody has
+            give_up = forget_automatic_attempt  # without a claim, the plan still exists
         except TransientError as error:
             give_up = postpone_automatic_attempt
             _log(task_id, error)

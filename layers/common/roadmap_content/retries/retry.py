@@ -1,7 +1,7 @@
 """Retry: find a task's missing items in the content tables, and start an execution for them.
 
-`framework_data` is only a hint. In the bug report it listed no failure while thirty tutorials were missing,
-and the retry trusted it.
+`framework_data` is not used to find them. In the bug report it listed no failure although thirty tutorials
+were missing, and the retry relied on it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,16 +54,15 @@ def retry_task(
 ) -> RetryAnswer:
     """Start the next attempt for the items of a scope; if there are none, correct the task's records.
 
-    `user_id` restricts it to that user's tasks; `start` goes to the audit trail, with the scope.
+    `user_id` restricts it to that user's tasks. `start` is written to the audit trail, with the scope.
 
     Raises:
         TaskNotFoundError: the user has no such task.
-        RoadmapNotFoundError, InvalidFrameworkError: there is nothing to hold the tables against.
-        ItemNotFoundError: the roadmap has no such concept.
-        ClaimRefusedError: an attempt is at work on the task.
-        NotAtContentStageError: the product has not brought the task to its content yet.
-        AtWorkElsewhereError: the product is at work on it, and it is not to be taken over.
-        DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
+        RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
+        ItemNotFoundError: the roadmap has no such concept. ClaimRefusedError: an attempt is running for the
+        task. NotAtContentStageError: the task has not reached content generation in the product.
+        AtWorkElsewhereError: the product is processing the task, and `take_over` is not set.
+        DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
     snapshot = _read(services, task_id, user_id, deadline, take_over=take_over)
     task = snapshot.task
@@ -77,7 +76,7 @@ def retry_task(
         start = start._replace(cause=Cause.FIRST_RUN)
     claimed = claim(services, task, execution_arn, deadline, start, take_over=take_over)
     services.executions.start(execution_arn, task_id, claimed.attempt)
-    logger.set_correlation_id(execution_arn)  # the run's lines have the same
+    logger.set_correlation_id(execution_arn)  # the run logs the same id
     logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(items))
     replaced = len(items) - len(set(items) & set(snapshot.missing))
     message = "Attempt started for the missing items"
@@ -100,13 +99,12 @@ def select_items(snapshot: TaskSnapshot, scope: Scope) -> list[Item]:
 def redrive_task(
     services: Services, task_id: str, user_id: str | None, deadline: Deadline, start: AttemptStart
 ) -> RetryAnswer:
-    """Claim the next attempt for the task's last execution, and redrive that from the state that failed.
+    """Claim the next attempt for the task's last execution, and redrive the execution from its failed state.
 
     Raises:
-        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: as for a retry.
-        ClaimRefusedError: an attempt is at work on the task.
-        NotAtContentStageError, AtWorkElsewhereError: as for a retry.
-        NotRedrivableError: there is no execution, or Step Functions does not redrive it.
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: as for a retry. ClaimRefusedError: an
+        attempt is running for the task. NotAtContentStageError, AtWorkElsewhereError: as for a retry.
+        NotRedrivableError: there is no execution, or Step Functions refused to redrive it.
     """
     snapshot = _read(services, task_id, user_id, deadline, take_over=False)
     task = snapshot.task
@@ -118,7 +116,7 @@ def redrive_task(
         case ExecutionState.SUCCEEDED:
             raise NotRedrivableError("Execution is SUCCEEDED and cannot be redriven")
         case ExecutionState.UNKNOWN:
-            raise NotRedrivableError("Step Functions does not know the last execution")
+            raise NotRedrivableError("the last execution does not exist in Step Functions")
         case _:
             claimed = claim(services, task, task.execution_arn, deadline, start)
     try:
@@ -133,7 +131,7 @@ def redrive_task(
 
 
 def _give_up(services: Services, claimed: Task, deadline: Deadline) -> None:
-    """Finalize an attempt that was claimed for a redrive which Step Functions refused."""
+    """Finalize an attempt that was claimed for a redrive that Step Functions refused."""
     if not is_at_work(services.executions, claimed):
         error = StateError(error=NotRedrivableError.code, cause="the last execution could not be redriven")
         finalize_attempt(services, claimed.task_id, claimed.attempt, RunEnd(error=error), deadline)

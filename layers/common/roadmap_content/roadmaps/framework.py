@@ -112,12 +112,13 @@ def read_framework(document: object) -> Framework:
 
     Raises:
         InvalidFrameworkError: the document is not stages[] → modules[] → concepts[], has no concept, has a
-            duplicate id or an id that cannot be stored, or is nested too deep; the message names the path.
+            duplicate id or an id that cannot be stored, or is nested too deeply; the message contains the
+            path.
     """
     if not isinstance(document, dict):
         raise InvalidFrameworkError(f"framework_data is not an object: {document!r:.80}")
     if is_deep(document):
-        # Encoding needs more of the stack than decoding: a document that was read might not be writable.
+        # Encoding needs more stack than decoding, so a document that was read may be too deep to be written.
         raise InvalidFrameworkError(TOO_DEEP)
     nodes: dict[str, Document] = {}
     places: dict[str, tuple[str, str]] = {}
@@ -135,14 +136,14 @@ def read_framework(document: object) -> Framework:
                     raise InvalidFrameworkError(f"{_path(s, m, c)}.{fault}")
                 if concept_id in nodes:
                     raise InvalidFrameworkError(
-                        f"concept_id {concept_id!r:.80} stands twice: "
+                        f"concept_id {concept_id!r:.80} occurs twice: "
                         f"at {_path(*positions[concept_id])} and at {_path(s, m, c)}"
                     )
                 nodes[concept_id] = node
                 places[concept_id] = place
                 positions[concept_id] = s, m, c
     if not nodes:
-        raise InvalidFrameworkError("framework_data holds no concept")
+        raise InvalidFrameworkError("framework_data contains no concept")
     return Framework(nodes, places, document)
 
 

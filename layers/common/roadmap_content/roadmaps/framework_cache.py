@@ -1,7 +1,7 @@
 """Cache of a roadmap's concept ids, keyed by row version.
 
-A page that waits for content polls the task's status. Fetching and parsing `framework_data` would take most
-of the time of such a request, but it changes only after a run or a change by the product.
+Pages poll a task's status while they wait for content. Reading and parsing `framework_data` would take most
+of the time of such a request, but it changes only by a run or by the product.
 """
 
 from collections.abc import Sequence

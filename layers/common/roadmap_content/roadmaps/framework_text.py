@@ -3,8 +3,8 @@
 The document belongs to the product. Decoding and encoding it would change numbers that a float cannot hold,
 drop duplicate keys, and rewrite whitespace and escapes. Therefore the text is edited in place: a concept's
 members are found by position, the values of projected fields are replaced, and missing fields are appended.
-A text that is exactly what encoding gives (as the product writes it) loses nothing: its document is encoded
-with the fields set, which is much faster.
+If the text equals the encoding of its document (as the product writes it), encoding loses nothing: the
+document is encoded with the fields set, which is much faster.
 """
 
 import json
@@ -28,7 +28,7 @@ _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _KEY = re.compile(rf"{_SPACE}({_STRING}){_SPACE}:{_SPACE}", re.DOTALL)
 _SPACES = re.compile(_SPACE)
 
-# Numbers are kept as text: only the end of a value is needed, and `int` refuses very long ones.
+# Numbers are kept as text: only the end of a value is needed, and `int` does not accept very long numbers.
 _decode = json.JSONDecoder(parse_int=str, parse_float=str).raw_decode
 
 
@@ -147,5 +147,5 @@ def _after_comma(text: str, position: int) -> int:
 
 def _skip_space(text: str, position: int) -> int:
     found = _SPACES.match(text, position)
-    assert found is not None  # noqa: S101 - it matches nothing as well
+    assert found is not None  # noqa: S101 - the pattern always matches, also an empty string
     return found.end()

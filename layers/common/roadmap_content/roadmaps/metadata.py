@@ -9,7 +9,7 @@ from .framework import Framework, parse_framework
 
 # NO KEY UPDATE instead of UPDATE: foreign keys of concurrent inserts need a KEY SHARE lock on the row.
 # A separate statement, so that the next statement's snapshot includes the commit of the previous lock holder.
-# The advisory lock comes first, so that nothing that the product may wait for is held while it is awaited.
+# The advisory lock is taken first: while waiting for it, no lock is held that the product could wait for.
 # Triggers on the content tables take it in shared mode before each insert of the product.
 LOCK = text("""
 WITH guard AS MATERIALIZED (
@@ -26,7 +26,7 @@ FROM roadmap_metadata r, LATERAL (SELECT concat(r.xmin, ' ', r.ctid) AS version)
 WHERE roadmap_id = :roadmap_id
 """)
 
-# Promises: the same locks as `LOCK`, or none of them where another session holds the row.
+# Guarantees: takes the same locks as `LOCK`, or none if another session holds the row.
 LOCK_AT_ONCE = text("""
 WITH guard AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock(hashtextextended('content of ' || CAST(:roadmap_id AS text), 0)) AS ours
@@ -44,7 +44,7 @@ UPDATE roadmap_metadata SET framework_data = CAST(:framework_data AS json) WHERE
 
 
 def lock_roadmap_at_once(connection: Connection, roadmap_id: str) -> None:
-    """Lock a roadmap like `lock_roadmap`, if there is one, without waiting for anybody.
+    """Lock a roadmap, if it exists, like `lock_roadmap`, but without waiting for other sessions.
 
     Raises:
         RoadmapLockedError: another session holds it.
@@ -85,7 +85,7 @@ def _read(connection: Connection, roadmap_id: str | None, user_id: str, known_ve
     """The row of a user's roadmap, without `framework_data` if its version is `known_version`."""
     row = connection.execute(READ, {"roadmap_id": roadmap_id, "known_version": known_version}).one_or_none()
     if roadmap_id is None:
-        raise RoadmapNotFoundError("the task names no roadmap")
+        raise RoadmapNotFoundError("the task has no roadmap")
     if row is None or row.user_id != user_id:
         raise RoadmapNotFoundError(f"there is no roadmap {roadmap_id!r} of the task's user")
     if row.deleted:

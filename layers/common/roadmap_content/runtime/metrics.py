@@ -1,7 +1,7 @@
 """The metrics of the dashboard and the alarms, in CloudWatch's embedded metric format.
 
-Each metric is written to the log immediately, so that a function that dies later has reported it. Powertools
-is imported for logging anyway, so that metrics add no start-up time.
+Each metric is written to the log immediately, so that it is reported even if the function crashes later.
+Powertools is imported for logging anyway, so that metrics add no start-up time.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Typed settings from the environment variables of a function.
 
-Each setting is read when it is used, not at import: a function needs only the settings that it uses, and a
-test can pass its own.
+Each setting is read when it is used, not at import. So a function needs only the settings that it uses, and a
+test can pass other values.
 """
 
 import os
@@ -53,7 +53,8 @@ class Settings:
 
     @property
     def automatic_attempts(self) -> int:
-        """Attempts that the sweep starts by itself after one that failed for transient reasons; 0: none."""
+        """The number of automatic attempts after an attempt that failed for transient reasons; 0 disables
+        them."""
         text = self._environ.get("AUTOMATIC_ATTEMPTS") or "0"
         if not text.isdecimal():
             raise MissingSettingError(f"AUTOMATIC_ATTEMPTS is {text!r}, not a whole number")
@@ -111,7 +112,7 @@ class Settings:
 
     @property
     def database_session(self) -> SessionSource:
-        """Where a session's timeouts are set: in the connection options or, behind RDS Proxy, on the role."""
+        """The place of a session's timeouts: the connection options or, behind RDS Proxy, the role."""
         return self._one_of("DATABASE_SESSION", "options", "role")
 
     @property

@@ -1,8 +1,8 @@
-"""AwaitRedrive: fail an incomplete execution so that it is visible, and replan it after a redrive.
+"""AwaitRedrive: make an incomplete execution fail visibly, and plan again after a redrive.
 
 Step Functions re-runs only a Task that failed without a Catch, so this step raises. After a redrive, the
 context's `RedriveCount` is higher than the count that was planned for. It keeps that value for the rest of
-the redrive: the condition `RedriveCount > 0` would replan for ever.
+the redrive, so the condition `RedriveCount > 0` would plan again forever.
 """
 
 from sqlalchemy import Connection
@@ -44,10 +44,9 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     """Raise until the execution is redriven; then claim a new attempt, or end if nothing is missing.
 
     Raises:
-        ContentIncomplete: the run has not been redriven since it was planned; counts the missing items.
-        ClaimRefusedError: another execution is at work on the task.
-        StaleAttemptError: the execution is over, and this is delivered late.
-        DatabaseUnavailableError: trying again may help.
+        ContentIncomplete: the run has not been redriven since it was planned; contains the number of missing
+        items. ClaimRefusedError: another execution is processing the task. StaleAttemptError: the execution
+        has ended, and this call was delivered late. DatabaseUnavailableError: a retry may succeed.
     """
     outcome = request.outcome
     if request.execution.redrive_count <= outcome.planned_redrive_count:

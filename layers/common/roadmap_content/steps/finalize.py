@@ -1,4 +1,4 @@
-"""Finalize: record the outcome of a run, however it ended, and project `framework_data`."""
+"""Finalize: record the outcome of a run, after success or failure, and project `framework_data`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +81,7 @@ class FinalizeRequest(Payload):
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How an attempt ended, as far as it is not in the tables."""
+    """The facts about an attempt's end that are not in the tables."""
 
     error: StateError | None = None
     """The error that ended the run."""
@@ -155,7 +155,7 @@ def finalize_attempt(
     try:
         return transact(services.engine, record, deadline)
     except DataRefusedError as refusal:
-        # The roadmap's row refuses the projection: record the outcome without it.
+        # The projection of the roadmap was refused: record the outcome without it.
         logger.error("framework_data_refused", sqlstate=refusal.sqlstate, reason=str(refusal))
         return transact(services.engine, partial(record, project=False), deadline)
 
@@ -171,11 +171,11 @@ def _record(
         outcome, failed, changed = unknown_outcome(), [], []
         error = StateError(error=unreadable.code, cause=str(unreadable))
     if outcome.status == COMPLETED and task.execution_arn == run_end.execution_arn is not None:
-        # Redriven over the API after its plan: the attempt that was claimed for that has nothing left to do.
+        # Redriven over the API after its plan: nothing is left to do for the attempt claimed for the redrive.
         attempt = task.attempt
     changed += _differing(task, outcome)
     if not changed and task.attempt == attempt and is_open(connection, task_id, attempt):
-        changed = ["attempt"]  # it ended exactly as the one before
+        changed = ["attempt"]  # the outcome equals that of the previous attempt
     if changed:
         message = outcome.error_message
         if error is not None and outcome.status != COMPLETED:
@@ -235,7 +235,7 @@ def _report(
     failures: Sequence[Failure],
     message: str | None,
 ) -> None:
-    """Record the events of the outcome and of the concepts that the attempt failed, if it is ours."""
+    """Record the events of the outcome and of the failed concepts, if the attempt is ours."""
     if task.attempt == 0:
         return
     by_concept: dict[str, list[Failure]] = {}
@@ -320,7 +320,8 @@ def _project_concept_metadata(
     framework: Framework,
     rows: Mapping[ContentType, Mapping[str, Row]],
 ) -> bool:
-    """Project the product's table, where it exists; refused by it, write the other projections anyway."""
+    """Project the product's table, if it exists. If it refuses the rows, the other projections are still
+    written."""
     if not has_concept_metadata(connection):
         return False
     try:
@@ -368,7 +369,7 @@ def _account(
 def _inherit(
     connection: Connection, task_id: str, attempt: int, outside: Sequence[Item]
 ) -> dict[Item, Failure]:
-    """The failures of missing items that the attempt was not for: those of earlier attempts still apply."""
+    """The failures of missing items outside the attempt's scope: those of earlier attempts still apply."""
     earlier = latest_failures(connection, task_id, attempt - 1) if outside else {}
     not_requested = _NOT_REQUESTED.error, _NOT_REQUESTED.reason
     return {

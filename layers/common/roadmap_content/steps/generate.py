@@ -74,9 +74,9 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     """Stage every item of a batch so that it can be saved; record the items that failed.
 
     Raises:
-        StaleAttemptError: the attempt is over or belongs to another execution: it must not cause costs.
+        StaleAttemptError: the attempt has ended or belongs to another execution, and must not cause costs.
         DatabaseUnavailableError, StorageUnavailableError: the batch was not processed. Its staged items can
-            still be saved, and the state machine continues with Save.
+        still be saved, and the state machine continues with Save.
     """
     plan, batch = request.plan, request.batch
     report = _staged_already(batch) if batch.staged else _prepare(request, services, deadline)
@@ -198,7 +198,7 @@ class _Preparation:
         item = Item(concept.concept_id, self._kind.content_type)
         try:
             if self._deadline.remaining < 2 * RESERVE:
-                raise OutOfTimeError("the invocation's time was up before the item's turn came")
+                raise OutOfTimeError("the invocation's time was up before the item was generated")
             require_indexable(self._plan.roadmap_id, item.concept_id)
             return self._apply(item, concept)
         except ContentError as error:
@@ -214,7 +214,8 @@ class _Preparation:
             return self._make_fit(item, concept)
 
     def _make_fit(self, item: Item, concept: Concept) -> Remedy:
-        """Apply the item's current remedy: the previous holder of its lock may have prepared it already."""
+        """Apply the item's current remedy. The previous holder of its lock may have prepared the item
+        already."""
         remedy, refusal = self._remedy(item)
         match remedy:
             case Remedy.KEEP:
@@ -223,7 +224,7 @@ class _Preparation:
                 if item in self._known.refusals or not self._adopt_text(item, concept):
                     self._generate(item, concept)
             case Remedy.REJECT:
-                assert refusal is not None  # noqa: S101 - nothing else is a reason to reject
+                assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 self._reject(item, refusal)
                 self._generate(item, concept)
             case Remedy.NEW_ID:
@@ -237,7 +238,8 @@ class _Preparation:
         return remedy
 
     def _remedy(self, item: Item) -> tuple[Remedy, RecordedFailure | None]:
-        """The remedy for an item. Only refused content is read, to see whether it is still staged."""
+        """The remedy for an item. Content is read only if it was refused, to check whether it is still
+        staged."""
         refusals_of_item = self._known.refusals.get(item)
         if refusals_of_item is None:
             return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
@@ -245,7 +247,7 @@ class _Preparation:
 
     def _generate(self, item: Item, concept: Concept) -> None:
         self._require_not_cancelled()
-        version = self._free_version(item)  # first: nothing delays the staging
+        version = self._free_version(item)  # staged first, without delay
         draft = self._draft(item, concept).model_dump(mode="json")
         content = self._kind.check(
             {self._kind.id_field: self._new_id(item)} | draft | self._kind.complete(draft, version)
@@ -253,9 +255,10 @@ class _Preparation:
         self._staging.write(item, content)
 
     def _adopt_text(self, item: Item, concept: Concept) -> bool:
-        """Stage a text that lies above every version with a row; `False` if there is none.
+        """Stage a stored text with a version above every row's; return `False` if there is none.
 
-        It was paid for, and its row never saved. One that was refused before is not taken again.
+        Such a text was paid for, but its row was never saved. A text that was refused before is not used
+        again.
         """
         found = None
         version = self._known.versions.get(item.concept_id, 0) + 1
@@ -274,14 +277,15 @@ class _Preparation:
         return True
 
     def _require_not_cancelled(self) -> None:
-        """Asked before each item that is made: cancelling is obeyed within the time of one."""
+        """Raise if the task is cancelled. Called before each item is generated, so that cancelling is
+        effective soon."""
         task_id = self._plan.task_id
         reason = transact(self._engine, lambda connection: why_stopped(connection, task_id), self._deadline)
         if reason is not None:
             raise TaskCancelledError(f"{reason} before the item was generated")
 
     def _draft(self, item: Item, concept: Concept) -> Draft:
-        """Generate the item, and count the used tokens in any case."""
+        """Generate the item, and count the used tokens even if it fails."""
         allowance = Allowance(self._deadline, self._budget)
         try:
             return self._generator.generate(concept, item.content_type, self._known.learner, allowance)
@@ -295,7 +299,7 @@ class _Preparation:
                 logger.info("tokens_counted", concept_id=item.concept_id, **usage._asdict())
 
     def _free_version(self, item: Item) -> int:
-        """The first version above every row that has no text: a refused row leaves its text."""
+        """The first version above all rows for which no text is stored. The text of a refused row remains."""
         version = self._known.versions.get(item.concept_id, 0) + 1
         if self._kind.versions_sql is not None:
             while self._bucket.holds(tutorial_key(self._plan.roadmap_id, item.concept_id, version)):
@@ -306,7 +310,7 @@ class _Preparation:
         """Stage the same content with another id or version, so that it is not paid for twice."""
         body = self._staging.read(item)
         if body is None:
-            raise StagedContentGoneError("what was staged is gone")
+            raise StagedContentGoneError("the staged content was removed")
         content = self._kind.parse(body)
         self._staging.write(item, content | amend(content))
 

@@ -37,10 +37,10 @@ def step_handler(
             result = step(request, services, deadline)
         except ContentError:
             raise
-        except Exception as unnamed:  # noqa: BLE001 - it is raised again under a name
+        except Exception as unnamed:  # noqa: BLE001 - raised again as a named error
             error = named(unnamed)
             logger.error("step_failed", error_code=error.code, reason=str(error), frames=frames_of(unnamed))
-            # `from None`: what Step Functions and the log keep of it must not quote SQL or content.
+            # `from None`: the error in Step Functions and in the log must not quote SQL or content.
             raise error from None
         finally:
             deliver_events(services, deadline.within(DELIVERY_SECONDS))
@@ -65,7 +65,7 @@ def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _execution_arn(event: dict[str, Any]) -> str | None:
-    """The execution of an event, also of an invalid one."""
+    """The execution's ARN from an event, even if the event is invalid."""
     match event:
         case {"execution": {"Id": str(arn)}} | {"execution_arn": str(arn)}:
             return arn

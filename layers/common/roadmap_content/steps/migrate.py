@@ -22,7 +22,7 @@ from ..services import Services
 
 
 class MigrationRefusedError(PermanentError):
-    """Another migration is running, PostgreSQL does not know the time zone, or the roles are incomplete."""
+    """Another migration is running, the time zone is unknown to PostgreSQL, or the roles are incomplete."""
 
     code = "MigrationRefused"
 
@@ -45,7 +45,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     """Migrate in one transaction.
 
     Does nothing if the schema is up to date or newer than this code: after a rollback, a release runs on the
-    schema of its successor.
+    schema of the next one.
 
     Raises:
         MigrationRefusedError: another migration is running, or the writer's and the reader's roles cannot be
@@ -53,7 +53,7 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
         CannotAdoptError: the product's schema needs a manual decision.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.
     """
-    # The statement timeout of the role's sessions is that of Save.
+    # The role's statement timeout is the one for Save, too short for a migration.
     seconds = max(1, int(deadline.remaining - RESERVE))
 
     def migrate(connection: Connection) -> MigrateResult:

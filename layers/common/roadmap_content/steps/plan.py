@@ -39,9 +39,10 @@ class PlanResult(Payload):
 
 
 def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -> PlanResult:
-    """Claim an attempt, unless the starter of the execution did, and plan the items of its scope.
+    """Claim an attempt, unless it was claimed before the execution was started, and plan the items of its
+    scope.
 
-    A run that was redriven here, after its attempt had got an outcome, claims the next attempt.
+    If a run is redriven at Plan after the outcome of its attempt was recorded, it claims the next attempt.
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to plan.
@@ -72,7 +73,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     (task, framework, _, _), items, replaces, refused = transact(services.engine, read, deadline)
     batch_size = services.settings.batch_size
     roadmap_id = task.roadmap_id or ""
-    # Not the items to replace: what is staged of them under their own key is what they were saved from.
+    # Not for the items to replace: the staged content under their own key is the content that was saved.
     to_save = [item for item in items if item not in replaces]
     staged = _staged(Staging(services.bucket, roadmap_id), to_save, batch_size) - refused
     manifest = make_manifest(framework, items, staged, batch_size, replaces)
@@ -102,7 +103,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
 def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:
     """The missing items that are staged.
 
-    S3 is not asked if one batch per content type holds all items, because the result would not matter.
+    S3 is not called if one batch per content type holds all items, because the result would not matter.
     """
     if len({item.concept_id for item in missing}) <= batch_size:
         return frozenset()
@@ -112,7 +113,7 @@ def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> froze
 def is_cancelled_since(task: Task, execution: Execution) -> bool:
     """Whether a task was cancelled between the start of an execution and its first step. No I/O.
 
-    An execution that is started, or redriven, after the cancellation is a request to start again.
+    Starting or redriving an execution after the cancellation is a request to start again.
     """
     if task.status != "cancelled" or execution.redrive_count or execution.start_time is None:
         return False
@@ -120,7 +121,7 @@ def is_cancelled_since(task: Task, execution: Execution) -> bool:
 
 
 def _cause(task: Task, execution: Execution) -> Cause:
-    """Why a run claims its attempt itself: it was started by hand, or redriven in the console."""
+    """The cause of an attempt that a run claims itself: started manually, or redriven in the AWS console."""
     if task.execution_arn == execution.arn:
         return Cause.CONSOLE_REDRIVE
     return Cause.RETRY if task.attempt else Cause.FIRST_RUN

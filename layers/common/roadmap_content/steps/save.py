@@ -47,10 +47,10 @@ from ..tasks.failures import record_failures
 from ..tasks.task import why_stopped
 
 PORTION = 64
-"""Items that are read together: so many of the largest fit into a function's memory."""
+"""Items that are read together. This number of the largest items fits into a function's memory."""
 
 PORTION_BYTES = 4 * 1024 * 1024
-"""Bytes of items that are saved together, if a portion has less: usually a whole batch is one transaction."""
+"""Bytes of items that are saved in one transaction. Usually a whole batch is smaller."""
 
 PART = 10
 """Rows per part if a statement failed because of an unknown row: few rows per part, and few parts."""
@@ -86,11 +86,11 @@ class Ready(NamedTuple):
 
 
 def save_batch(request: BatchRequest, services: Services, deadline: Deadline) -> SaveReport:
-    """Save the staged items of a batch, once, and record why the others are not.
+    """Save the staged items of a batch once, and record the reasons for the items that could not be saved.
 
     The items are saved in one transaction, or, if they are large, in one for each portion.
 
-    Idempotent, also next to an overlapping batch: a completed row is never changed.
+    Idempotent, also if batches overlap: a completed row is never changed.
     """
     started = time.monotonic()
     plan, batch = request.plan, request.batch
@@ -142,7 +142,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
 
 
 def portions(saver: "Saver", concepts: Sequence[Concept]) -> Iterator[list[Ready | Failure]]:
-    """Prepare the items of a batch, in as many portions as their size requires."""
+    """Prepare the items of a batch, in portions that are limited by size."""
     waiting: list[Ready | Failure] = []
     waiting_bytes = 0
     for start in range(0, len(concepts), PORTION):
@@ -218,7 +218,7 @@ class Saver:
             return _failure(ready.item, error)
 
     def _not_staged(self, item: Item) -> Failure:
-        """A consequential failure. If Generate recorded the cause, that record is kept."""
+        """The failure of an item that is not staged. If Generate recorded the cause, that record is kept."""
         error = self._generate_error
         reason = "nothing is staged for the item" if error is None else f"{error.error}: {error.reason}"
         return Failure(item, Stage.GENERATE, NotStagedError.code, reason, transient=True)
@@ -234,7 +234,7 @@ class Saver:
         try:
             return transact(engine, lambda connection: self._save(connection, ready, failed), deadline)
         except DataRefusedError as refusal:
-            # Unexpected: the statement failed because of a row that its own checks accepted.
+            # The statement failed because of a row that its own checks had accepted.
             batch, sqlstate = self._batch.number, refusal.sqlstate
             logger.warning("batch_saved_in_parts", batch=batch, sqlstate=sqlstate, reason=str(refusal))
         return transact(

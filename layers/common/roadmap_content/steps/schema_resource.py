@@ -1,7 +1,7 @@
 """The schema as a custom resource: CloudFormation migrates it before any function is updated.
 
-A custom resource responds by a PUT to a URL. Without a response a deployment waits until its timeout, so
-every failure is reported, too: the deployment is rolled back, and its events show the reason.
+A custom resource responds with a PUT to a URL. Without a response, a deployment waits until its timeout. So
+every failure is reported as well: the deployment is rolled back, and its events show the reason.
 """
 
 import hashlib
@@ -72,7 +72,7 @@ def answer_cloudformation(event: Mapping[str, Any], migrate: Callable[[], str | 
             answer["Data"] = {"Revision": migrate() or ""}
             answer["PhysicalResourceId"] = request.properties.identity
         answer["Status"] = "SUCCESS"
-    except Exception as error:  # noqa: BLE001 - whatever it is, the deployment waits for the answer
+    except Exception as error:  # noqa: BLE001 - the deployment needs a response after every error
         logger.exception("schema_not_migrated")
         reason = f"{type(error).__name__}: {error}"
         answer |= {"Status": "FAILED", "Reason": reason[:_LONGEST_REASON]}
@@ -104,7 +104,7 @@ def _send(url: str, answer: Mapping[str, Any]) -> None:
     deadline = Deadline.after(3 * _SEND_SECONDS)
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=_SEND_SECONDS):  # noqa: S310 - it is CloudFormation's
+            with urllib.request.urlopen(request, timeout=_SEND_SECONDS):  # noqa: S310 - CloudFormation's URL
                 return
         except OSError:
             logger.exception("cloudformation_not_answered")

@@ -75,7 +75,7 @@ class Bucket:
                 retries={"mode": "standard", "max_attempts": 4},
             ),
         )
-        # Objects have a few kilobytes: asking whether one may be sent would cost a round trip of its own.
+        # Objects have a few kilobytes: `Expect: 100-continue` would cost an additional round trip.
         client.meta.events.unregister("before-call.s3", add_expect_header)
         return client
 
@@ -103,7 +103,7 @@ class Bucket:
         return self._request(key, read, missing=True)
 
     def copy(self, key: str, target: str, metadata: Mapping[str, str]) -> None:
-        """Copy an object of any size inside of S3, with new metadata."""
+        """Copy an object of any size within S3, with new metadata."""
         self._request(
             key,
             lambda: self._client.copy_object(
@@ -126,7 +126,7 @@ class Bucket:
         return None if found is None else StoredEntry(key, found["ContentLength"], found["LastModified"])
 
     def entries(self, prefix: str, after: str = "") -> "list[StoredEntry]":
-        """One page (1,000) of the objects with keys that begin with `prefix`, after the key `after`."""
+        """One page (1,000) of the objects with keys that start with `prefix` and come after `after`."""
 
         def page() -> list[StoredEntry]:
             answer = self._client.list_objects_v2(Bucket=self.name, Prefix=prefix, StartAfter=after)
@@ -138,7 +138,7 @@ class Bucket:
         return self._request(prefix, page) or []
 
     def keys(self, prefix: str, after: str) -> list[str]:
-        """One page (1,000) of the keys that begin with `prefix` and come after `after`, in order."""
+        """One page (1,000) of the keys that start with `prefix` and come after `after`, in order."""
 
         return [entry.key for entry in self.entries(prefix, after)]
 

@@ -19,17 +19,17 @@ from .keys import (
 )
 
 FEW = 48
-"""So many items are asked for one by one: three rounds of parallel requests."""
+"""Up to this number, items are looked up one by one, in three rounds of parallel requests."""
 
 MAX_STAGED = 512 * 1024
-"""Bytes of one staged item. A saver holds a portion of them, as they are and as rows, in 512 MB."""
+"""Maximum bytes of a staged item. Save holds a portion of items, as read and as rows, in 512 MB."""
 
 
 class Staging:
     """The staged content of one roadmap.
 
-    `replaces` names the saved rows that are to be replaced: such an item is staged apart from the content
-    that its row was saved from.
+    `replaces` contains the ids of the saved rows to replace. The content for such an item is staged under a
+    separate key, next to the content from which the row was saved.
     """
 
     def __init__(self, bucket: Bucket, roadmap_id: str, replaces: Mapping[Item, str] | None = None) -> None:
@@ -62,7 +62,7 @@ class Staging:
         return frozenset(by_key[key] for key in keys if key in by_key)
 
     def staged_among(self, items: Sequence[Item]) -> frozenset[Item]:
-        """Of any items, those that are staged: asked for one by one if they are few, listed otherwise."""
+        """The staged items among some items. A few are looked up one by one; more are listed."""
         if len(items) <= FEW:
             return frozenset(compress(items, in_parallel(self.holds, items)))
         types = {item.content_type for item in items}
@@ -85,7 +85,8 @@ class Staging:
         """The staged content of an item, not validated; `None` if the item is not staged.
 
         Raises:
-            ObjectTooLargeError: it has more than `MAX_STAGED` bytes. No function has the memory for it.
+            ObjectTooLargeError: it has more than `MAX_STAGED` bytes and would not fit into the functions'
+            memory.
         """
         stored = self._bucket.get(self._key(item), limit=MAX_STAGED)
         return None if stored is None else stored.body

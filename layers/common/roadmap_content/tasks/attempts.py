@@ -25,11 +25,11 @@ class Cause(StrEnum):
     AUTOMATIC = "automatic"
     RECOVERY = "recovery"
     ADOPTED = "adopted"
-    """Made before the audit trail existed."""
+    """The attempt is older than the audit trail."""
 
 
 CONSOLE, AUTOMATIC = "console", "auto"
-"""Actors that are neither a person nor a recovery."""
+"""Actors other than users and recoveries."""
 
 
 class AttemptStart(NamedTuple):
@@ -77,8 +77,8 @@ UPDATE content_attempts SET step = 'working', planned = coalesce(planned, CAST(:
 WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 """)
 
-# Promises: counted once, also if the COMMIT of `earlier` was never answered. Where that transaction is still
-# under way, the row is waited for, and the condition is evaluated again.
+# Guarantees: counts once, even if the COMMIT of `earlier` got no response. If that transaction is still
+# running, PostgreSQL waits for the row and evaluates the condition again.
 ADD_GENERATED = text("""
 UPDATE content_attempts SET generated = CAST(
     CAST(coalesce(generated, :zeros) AS jsonb) || jsonb_build_object(CAST(:content_type AS text),
@@ -134,7 +134,7 @@ LEFT JOIN LATERAL (
     SELECT sum(CAST(value AS bigint)) AS items FROM json_each_text(a.generated)
 ) by_type ON true
 """
-"""Tokens and items of the attempts that a WHERE selects, with the tokens of items that came to nothing."""
+"""Tokens and items of the attempts that a WHERE selects, including the tokens of items that failed."""
 
 SCOPE = text("SELECT scope, replaces FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
@@ -148,7 +148,7 @@ SELECT attempt, actor, cause, reason, execution_arn, redrive_count, step, claime
 FROM content_attempts WHERE task_id = :task_id AND attempt < :before ORDER BY attempt DESC LIMIT :limit
 """)
 
-# The attempts since and including the last one that was not automatic, the latest first.
+# The attempts from the last one that was not automatic on, latest first.
 LATEST = text("""
 SELECT attempt, actor, cause, outcome, saved, generated
 FROM content_attempts WHERE task_id = :task_id ORDER BY attempt DESC LIMIT :limit
@@ -193,7 +193,7 @@ def record_plan(
     planned: Mapping[ContentType, int],
     replaces: Mapping[Item, str],
 ) -> None:
-    """Record the numbers of planned items of an attempt, and the ids of the rows that it is to replace."""
+    """Record the numbers of planned items of an attempt, and the ids of the rows to replace."""
     by_type: dict[ContentType, dict[str, str]] = {}
     for item, row_id in replaces.items():
         by_type.setdefault(item.content_type, {})[item.concept_id] = row_id
@@ -213,7 +213,7 @@ def _encoded(document: Mapping[Any, Any] | None) -> str | None:
 
 
 def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scope, dict[Item, str]]:
-    """The scope of an attempt, and the ids of the rows that it is to replace."""
+    """The scope of an attempt, and the ids of the rows to replace."""
     found = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if found is None:
         return WHOLE_TASK, {}  # claimed without an audit row, by an earlier release
@@ -235,7 +235,7 @@ def add_generated(
 ) -> str | None:
     """Add to the numbers of generated items of an attempt; return the id of the transaction.
 
-    `earlier` is the id that an earlier try returned: if its COMMIT succeeded, nothing is added again.
+    `earlier` is the id that an earlier try returned. If that try's COMMIT succeeded, nothing is added.
     """
     transaction_id: str | None = connection.scalar(
         ADD_GENERATED,

@@ -1,4 +1,4 @@
-"""Automatic attempts: when the sweep tries a task again by itself. The table `content_automatic_attempts`."""
+"""Automatic attempts: the times at which the sweep retries tasks. The table `content_automatic_attempts`."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,14 +10,14 @@ from .attempts import Cause, latest_attempts
 from .failure_groups import TaskFailures
 
 FIRST_PAUSE = timedelta(minutes=5)
-"""Before the first automatic attempt; each further pause is twice as long."""
+"""The pause before the first automatic attempt. Each further pause is twice as long."""
 
 LONGEST_PAUSE = timedelta(hours=6)
 
 SAME_REASON_LIMIT = 2
-"""So many automatic attempts in a row may fail for the same reasons and save nothing."""
+"""The number of consecutive automatic attempts that may fail for the same reasons and save nothing."""
 
-# Promises: one planned attempt for a task, of its latest attempt.
+# Guarantees: at most one planned attempt per task, after its latest attempt.
 PLAN = text("""
 INSERT INTO content_automatic_attempts AS known (task_id, attempt, due_at)
 SELECT task_id, attempt, timezone('utc', now()) + make_interval(secs => :pause)
@@ -42,14 +42,12 @@ WHERE task_id = :task_id
 def pause_before(
     causes: Sequence[str], saved: Sequence[int], groups: Sequence[TaskFailures], same: bool, limit: int
 ) -> timedelta | None:
-    """The pause before the next automatic attempt; `None` where there is none. Pure.
+    """The pause before the next automatic attempt; `None` if there is to be none. Pure.
 
     Args:
-        causes: how the task's attempts were started, the latest first.
-        saved: the items that each of them saved.
-        groups: why items are missing now.
-        same: the attempt before failed for the same reasons.
-        limit: automatic attempts in a row.
+        causes: the causes of the task's attempts, latest first. saved: the number of items that each of them
+        saved. groups: the failure groups of the missing items. same: whether the previous attempt failed for
+        the same reasons. limit: the maximum number of consecutive automatic attempts.
     """
     made = next((number for number, cause in enumerate(causes) if cause != Cause.AUTOMATIC), len(causes))
     if not groups or made >= limit or not all(group.transient for group in groups):
@@ -68,7 +66,7 @@ def plan_automatic_attempt(
     groups_before: frozenset[str],
     limit: int,
 ) -> None:
-    """Plan the attempt after one that has just ended, if it is worth one."""
+    """Plan an automatic attempt after one that has just ended, if the conditions for it are met."""
     if not limit or not groups:
         return
     attempts = latest_attempts(connection, task_id, limit + 1)
@@ -81,15 +79,15 @@ def plan_automatic_attempt(
 
 
 def due_tasks(connection: Connection, limit: int) -> Sequence[Any]:
-    """The tasks whose automatic attempt is due, the longest due first."""
+    """The tasks with a due automatic attempt, the longest overdue first."""
     return connection.scalars(DUE, {"limit": limit}).all()
 
 
 def forget_automatic_attempt(connection: Connection, task_id: str) -> None:
-    """Give up a planned attempt."""
+    """Delete a planned attempt."""
     connection.execute(FORGET, {"task_id": task_id})
 
 
 def postpone_automatic_attempt(connection: Connection, task_id: str) -> None:
-    """Postpone a planned attempt, because a service that it needs did not respond."""
+    """Postpone a planned attempt because a required service did not respond."""
     connection.execute(POSTPONE, {"task_id": task_id, "pause": FIRST_PAUSE.total_seconds()})

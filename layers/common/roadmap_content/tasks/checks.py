@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 
 from .failures import storable_text
 
-# Only tasks of ours: one that was never claimed, or whose roadmap its user has deleted, is left alone.
-# Who has waited longest comes first: since the last check, or since the last change where there was none.
+# Selects only our tasks: not those that were never claimed, nor those with a deleted roadmap. The order is by
+# the time since the last check or, without a check, since the last change; longest first.
 DUE = text("""
 SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
 WHERE t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
@@ -40,6 +40,6 @@ def due_tasks(connection: Connection, every: timedelta, seen: Collection[str], l
 def record_check(
     connection: Connection, task_id: str, error_code: str | None = None, reason: str | None = None
 ) -> None:
-    """Record that a task was checked, and the error if it could not be."""
+    """Record that a task was checked, with the error if the check failed."""
     reason = None if reason is None else storable_text(reason)
     connection.execute(RECORD, {"task_id": task_id, "error_code": error_code, "reason": reason})

@@ -1,7 +1,7 @@
-"""Claims: how an attempt of a task is claimed, and which execution may write its outcome.
+"""Claims: claim an attempt of a task, and check which execution may write its outcome.
 
-An attempt number is a fencing token. It is claimed by one conditional UPDATE and only grows. Only the attempt
-in the task's row writes the task's status.
+An attempt number is a fencing token. It is claimed by one conditional UPDATE and only increases. Only the
+attempt in the task's row writes the task's status.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -42,14 +42,14 @@ STARTING = timedelta(seconds=60)
 
 
 def is_at_work(executions: Executions, task: Task) -> bool:
-    """Whether the execution that the task's row names is running, or about to be started."""
+    """Whether the execution in the task's row is running or about to be started."""
     if task.execution_arn is None:
         return False
     match executions.state(task.execution_arn):
         case ExecutionState.RUNNING:
             return True
         case ExecutionState.UNKNOWN:
-            # Not `age < STARTING` alone: a clock, or a zone, may date a claim ahead.
+            # Not only `age < STARTING`: a wrong clock or zone may date a claim in the future.
             age = datetime.now(UTC) - task.updated_at.replace(tzinfo=UTC)
             return task.status == "processing" and abs(age) < STARTING
         case ExecutionState.OVER | ExecutionState.SUCCEEDED:
@@ -70,15 +70,15 @@ def claim(
     *,
     take_over: bool = False,
 ) -> Task:
-    """Claim the attempt after the one that `task` was read at, for an execution that is not running yet.
+    """Claim the attempt after `task.attempt` for an execution that is not running yet.
 
-    `start` goes to the audit trail.
+    `start` is written to the audit trail.
 
     Raises:
-        ClaimRefusedError: another execution is at work on the task, or was quicker.
-        NotAtContentStageError: the product has not brought the task to its content yet.
-        AtWorkElsewhereError: the product is at work on it, and it is not to be taken over.
-        DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
+        ClaimRefusedError: another execution is processing the task, or has claimed it first.
+        NotAtContentStageError: the task has not reached content generation in the product.
+        AtWorkElsewhereError: the product is processing the task, and `take_over` is not set.
+        DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
     if is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
@@ -93,20 +93,19 @@ def claim_in_run(
     start: AttemptStart,
     redrive_count: int = 0,
 ) -> Task:
-    """Claim an attempt for the execution that asks. One that has an open attempt already keeps it.
+    """Claim an attempt for a running execution. An execution with an open attempt keeps it.
 
     Raises:
-        TaskCancelledError: the task was cancelled while the execution was at work on it.
-        StaleAttemptError: the execution is over, and this is a step of it that is delivered late.
-        ClaimRefusedError: another execution is at work on the task, or was quicker.
-        DatabaseUnavailableError, ExecutionsUnavailableError: trying again may help.
+        TaskCancelledError: the task was cancelled during the execution. StaleAttemptError: the execution has
+        ended, and this step was delivered late. ClaimRefusedError: another execution is processing the task,
+        or has claimed it first. DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
     if is_open(task, execution_arn):
         return task
     if task.execution_arn == execution_arn:
         if task.status == "cancelled" and not _has_ended(services, task, deadline):
             raise TaskCancelledError(f"task {task.task_id} was cancelled during attempt {task.attempt}")
-        # The attempt has its outcome: only a redrive brings the execution to life again.
+        # The attempt has its outcome: only a redrive continues the execution.
         if services.executions.state(execution_arn) is not ExecutionState.RUNNING:
             raise StaleAttemptError(f"{execution_arn} is over, and so is attempt {task.attempt}")
     elif is_at_work(services.executions, task):
@@ -115,7 +114,7 @@ def claim_in_run(
 
 
 def _has_ended(services: Services, task: Task, deadline: Deadline) -> bool:
-    """Whether the outcome of a task's attempt has been recorded. A canceller, too, sets `completed_at`."""
+    """Whether the outcome of a task's attempt has been recorded. Cancelling also sets `completed_at`."""
     return transact(
         services.engine,
         lambda connection: read_product_work(connection, task.task_id).attempt_ended,
@@ -156,7 +155,7 @@ def _take(
 
 
 def _close_superseded(connection: Connection, task: Task) -> None:
-    """Complete the rows of earlier attempts whose outcome was never recorded, with the counts of now."""
+    """Complete the rows of earlier attempts without a recorded outcome, with the current counts."""
     unrecorded = unrecorded_attempts(connection, task.task_id, task.attempt + 1)
     if not unrecorded:
         return
@@ -165,7 +164,7 @@ def _close_superseded(connection: Connection, task: Task) -> None:
 
 
 def _failed(connection: Connection, task: Task, attempt: int) -> dict[ContentType, int]:
-    """The numbers of items of an attempt that are not saved, or not replaced, now."""
+    """The numbers of items of an attempt that are currently not saved or not replaced."""
     scope, replaces = read_scope(connection, task.task_id, attempt)
     try:
         framework = load_framework(connection, task.roadmap_id, task.user_id)
@@ -177,10 +176,10 @@ def _failed(connection: Connection, task: Task, attempt: int) -> dict[ContentTyp
 
 
 def claim_to_record(services: Services, task: Task, execution_arn: str, deadline: Deadline) -> Task:
-    """Claim a task's first attempt for an execution that failed before its own claim; return the task.
+    """Claim a task's first attempt for an execution that failed before its claim; return the task.
 
-    Without an attempt its end would have no place, and the task would stay pending for ever. A task that has
-    been claimed, by whomever, or cancelled, is left alone; so is one that the product is at work on.
+    Without an attempt, the end of the execution could not be recorded, and the task would stay pending
+    forever. A task that was already claimed or cancelled, or that the product is processing, is not changed.
     """
     if task.attempt > 0 or task.status == "cancelled":
         return task
@@ -194,12 +193,12 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
 
 
 def require_open(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> Task:
-    """Read the task of an attempt that is this execution's and has no outcome yet: it may do new work.
+    """Read the task of an attempt, and require that this execution owns the attempt and has no outcome yet.
 
     Raises:
         TaskNotFoundError: there is no such task.
         TaskCancelledError: the task is cancelled.
-        StaleAttemptError: the attempt is over, or the row names another one, or another execution for it.
+        StaleAttemptError: the attempt has ended, or the row contains another attempt or another execution.
     """
     task = read_task(connection, task_id)
     if task.status == "cancelled":

@@ -65,7 +65,7 @@ ON CONFLICT (group_id, hour) DO UPDATE SET items = known.items + excluded.items
 """)
 
 
-# The tasks of one page of rows that do not exist any more, and the last task of the page.
+# The deleted tasks of one page of rows, and the last task of the page.
 OF_DELETED_TASKS = text("""
 WITH page AS (
     SELECT task_id FROM content_task_failures WHERE task_id > :after ORDER BY task_id LIMIT :limit
@@ -76,7 +76,7 @@ SELECT CASE WHEN count(*) = :limit THEN max(task_id) ELSE '' END AS checked_to,
 FROM page
 """)
 
-# Of two sweeps that remove the same rows, one gets them and subtracts them.
+# If two sweeps delete the same rows, only one of them gets and subtracts the rows.
 TAKE = text("""
 DELETE FROM content_task_failures WHERE task_id = :task_id
 RETURNING group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen

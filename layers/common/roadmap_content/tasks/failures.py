@@ -1,4 +1,4 @@
-"""The table `content_failures`: why items failed, per attempt."""
+"""The table `content_failures`: the reasons why items failed, per attempt."""
 
 import json
 import re
@@ -18,7 +18,7 @@ KEPT_ATTEMPTS = 20
 
 _CHUNK = 10_000
 
-# An id may be longer than an index row: the key then holds its digest, and `long_concept_id` the id.
+# An id may be too long for an index row: the key then contains its digest, and `long_concept_id` the id.
 _IS_LONG = "octet_length({0}.concept_id) > 2000"
 _KEY = (
     f"CASE WHEN {_IS_LONG} THEN 'sha256:' || encode(sha256(convert_to({{0}}.concept_id, 'UTF8')), 'hex')"
@@ -81,8 +81,8 @@ SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
 ) AS latest
 """)
 
-# Refusals caused by the content itself. Selected for the items of one batch: if every batch read those of the
-# whole task, the cost would grow with the square of the number of items.
+# Refusals caused by the content itself. Selected for the items of one batch: if every batch read the refusals
+# of the whole task, the cost would grow with the square of the number of items.
 REFUSALS = text(f"""
 SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
 FROM content_failures
@@ -107,7 +107,7 @@ def failures_of_item(connection: Connection, task_id: str, item: Item) -> Sequen
 def record_failures(
     connection: Connection, task_id: str, attempt: int, failures: Iterable[Failure], *, keep: bool = False
 ) -> None:
-    """Record why items failed in an attempt. With `keep`, an existing failure is not replaced."""
+    """Record the reasons why items failed in an attempt. With `keep`, an existing failure is not replaced."""
     rows: list[dict[str, object]] = [
         {
             "concept_id": failure.item.concept_id,
@@ -135,7 +135,7 @@ def withdraw_failures(connection: Connection, task_id: str, attempt: int, items:
 
 
 def failures_of_attempt(connection: Connection, task_id: str, attempt: int) -> dict[Item, Failure]:
-    """The items that failed in an attempt, and why."""
+    """The items that failed in an attempt, with the reasons."""
     found = connection.scalar(OF_ATTEMPT, {"task_id": task_id, "attempt": attempt})
     return {failure.item: failure for _, failure in starmap(_seen, found)}
 
@@ -147,7 +147,7 @@ def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[
 
 
 def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
-    """Forget the failures of a task's attempts long before `attempt`."""
+    """Delete the failures of a task's attempts long before `attempt`."""
     if attempt > KEPT_ATTEMPTS:
         connection.execute(EXPIRE, {"task_id": task_id, "attempt": attempt - KEPT_ATTEMPTS})
 

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from .listing import TaskFilter, task_conditions
 
-# The stored sums are read, not the failures behind them.
+# Reads the stored sums, not the failures.
 _SUMS = """
 SELECT group_id, error_code, stage, content_type, reason, transient, tasks, items, first_seen, last_seen
 FROM content_failure_groups WHERE items > 0
@@ -29,7 +29,7 @@ SELECT hour, items FROM content_failure_hours k
 WHERE k.group_id = g.group_id AND k.items > 0 ORDER BY hour DESC LIMIT 24
 """
 
-# For a subset of the tasks, the sums are computed from the rows of those tasks.
+# For a subset of the tasks, computes the sums from the rows of those tasks.
 _SUMS_OF_SOME = """
 SELECT group_id, min(error_code) AS error_code, min(stage) AS stage, min(content_type) AS content_type,
     min(reason) AS reason, bool_and(transient) AS transient, count(*) AS tasks, sum(items) AS items,

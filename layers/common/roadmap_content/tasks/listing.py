@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 MAX_COUNTED = 1_000
-"""A larger total is not counted: PostgreSQL's estimate is returned, so that a count takes the same time for a
-thousand tasks and for a million."""
+"""Totals are counted up to this number. For a larger total, PostgreSQL's estimate is returned, so that the
+time does not grow with the number of tasks."""
 
 MAX_CANDIDATES = 10_000
-"""The largest number of tasks with a prefix that are selected by it. More are found in the list's order."""
+"""Up to this number, the tasks with a prefix are selected by an index on the prefix; more are found by
+reading in the list's order."""
 
 MAX_GROUPS_OF_A_ROW = 20
 
@@ -62,7 +63,7 @@ class TaskFilter:
 
 
 def _local(parameter: str) -> str:
-    """A parameter in UTC, as the product's columns hold it."""
+    """A parameter in UTC, converted to the time zone of the product's columns."""
     return f"timezone(content_time_zone(), timezone('UTC', CAST(:{parameter} AS timestamp)))"
 
 
@@ -82,7 +83,8 @@ class Total(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The FROM and WHERE of a filter, its parameters, and the alias of the table that gives the order."""
+    """The FROM and WHERE of a filter, its parameters, and the alias of the table that determines the
+    order."""
 
     source: str
     where: Sequence[str]
@@ -105,7 +107,7 @@ class Selection(NamedTuple):
         return f"SELECT {columns} FROM {self.source} WHERE {where}"
 
 
-# The columns hold local time of the database's owner; pages, cursors and filters are in UTC.
+# The columns contain the local time of the database's owner; pages, cursors and filters are in UTC.
 _ROW = """
 SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt,
     timezone('UTC', timezone(content_time_zone(), t.updated_at)) AS updated_at,

@@ -1,7 +1,7 @@
-"""Ownership: whether a task is ours to start, or the product's. No I/O.
+"""Ownership: whether this system or the product may start a task. No I/O.
 
-A task is ours after its first claim. The product may queue a task of ours in its own workers again, after
-our attempt has ended: then it is at work on it, and we are not.
+A task is ours after its first claim. After our attempt has ended, the product may queue the task in its own
+workers again: then the product is processing it, and we are not.
 """
 
 from ..errors import AtWorkElsewhereError, ContentError, NotAtContentStageError
@@ -18,7 +18,7 @@ STEPS_BEFORE_CONTENT = frozenset(
         "human_review",
     }
 )
-"""The product's steps that make or change a roadmap, before its content is generated."""
+"""The product's steps that create or change a roadmap, before its content is generated."""
 
 
 def is_ours(task: Task) -> bool:
@@ -34,14 +34,14 @@ def is_at_work_elsewhere(task: Task, work: ProductWork) -> bool:
 
 
 def reached_content(task: Task) -> bool:
-    """Whether a task has a roadmap, and nothing before its content is left to do."""
+    """Whether a task has a roadmap and has completed all steps before content generation."""
     if task.roadmap_id is None or task.status == "human_review_pending":
         return False
     return task.attempt > 0 or task.status == "completed" or task.current_step not in STEPS_BEFORE_CONTENT
 
 
 def why_not_startable(task: Task, work: ProductWork, *, take_over: bool) -> ContentError | None:
-    """The reason why no attempt may be started at a task; `take_over` overrides the product's own work."""
+    """The reason why no attempt of a task may be started; `take_over` ignores the product's own work."""
     if not reached_content(task):
         return NotAtContentStageError(
             f"task {task.task_id} has not reached content generation: it is {task.status} "
@@ -51,6 +51,6 @@ def why_not_startable(task: Task, work: ProductWork, *, take_over: bool) -> Cont
     if is_at_work_elsewhere(task, work) and not take_over:
         return AtWorkElsewhereError(
             f"task {task.task_id} is {task.status} in the product's workers; "
-            "take_over=true starts an attempt all the same"
+            "take_over=true starts an attempt anyway"
         )
     return None

@@ -8,12 +8,12 @@ from ..roadmaps.framework import Framework
 
 
 class Scope(NamedTuple):
-    """A part of a task's items; `None` does not limit."""
+    """A part of a task's items. `None` does not limit."""
 
     concept_id: str | None = None
     content_type: ContentType | None = None
     regenerate: bool = False
-    """Whether saved items are replaced, too."""
+    """Whether saved items are replaced as well."""
 
     def includes(self, item: Item) -> bool:
         """Whether an item is in the part."""

@@ -43,8 +43,8 @@ UPDATE roadmap_tasks SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
-# Promises: only the row's own attempt writes; a cancelled task keeps what its canceller wrote. Steps are the
-# product's: its pages know no others.
+# Guarantees: only the row's own attempt writes; a cancelled task keeps its status, step and message. The step
+# is one of the product's steps, because its pages support no others.
 RECORD = text("""
 UPDATE roadmap_tasks SET
     status = CASE status WHEN 'cancelled' THEN status ELSE :status END,
@@ -78,13 +78,14 @@ SELECT (SELECT celery_task_id FROM roadmap_tasks t WHERE t.task_id = :task_id) A
 FROM (SELECT CAST(NULL AS text) AS celery_task_id) AS absent
 """)
 
-# Includes the task of an execution that ended before its claim: only the execution's input contains it.
+# Includes the task of an execution that ended before its claim. Only the execution's input contains that
+# task.
 BY_EXECUTION = text("""
 SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 """)
 
-# Only tasks of ours. Oldest first, so that whatever a sweep does not get to is not forgotten.
+# Selects only our tasks, oldest first, so that tasks that a sweep does not reach are checked by the next one.
 PROCESSING = text("""
 SELECT task_id FROM roadmap_tasks
 WHERE status = 'processing' AND attempt > 0 AND updated_at NOT BETWEEN
@@ -167,13 +168,13 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
     return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
 
 
-def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - a row of SQLAlchemy's
+def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
     """The task's `created_at`, its roadmap's `title`, and the `tokens` used by its attempts."""
     return connection.execute(EXTRAS, {"task_id": task_id}).one()
 
 
 def lock_task_at_once(connection: Connection, task_id: str) -> None:
-    """Lock a task's row without waiting for anybody.
+    """Lock a task's row without waiting for other sessions.
 
     Raises:
         RoadmapLockedError: another session holds it.
@@ -204,12 +205,13 @@ def claim_row(connection: Connection, task_id: str, attempt: int, execution_arn:
 
 
 def cancel_row(connection: Connection, task_id: str, message: str) -> bool:
-    """Cancel a task; `False` if it is completed, or cancelled already."""
+    """Cancel a task; return `False` if it is completed or already cancelled."""
     return connection.execute(CANCEL, {"task_id": task_id, "message": message}).rowcount == 1
 
 
 def why_stopped(connection: Connection, task_id: str) -> str | None:
-    """Why nothing further may be started for a task: it is cancelled, or its roadmap deleted; else `None`."""
+    """The reason to start nothing more for a task (cancelled, or its roadmap is deleted); otherwise
+    `None`."""
     reason: str | None = connection.scalar(WHY_STOPPED, {"task_id": task_id})
     return reason
 
