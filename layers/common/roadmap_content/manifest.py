@@ -7,8 +7,10 @@ line, so that a concept's description is stored once for all three content types
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from itertools import chain
 from math import ceil
 from typing import NamedTuple
 
@@ -66,8 +68,7 @@ def make_manifest(
 
     `replaces` has the id of the row that a saved item replaces.
     """
-    to_generate = _by_concept(item for item in items if item not in staged)
-    to_save = _by_concept(item for item in items if item in staged)
+    to_generate, to_save = _by_concept(items, staged)
     sizes = planned_batch_sizes(len(to_generate), len(to_save), batch_size)
 
     body = bytearray()
@@ -77,13 +78,14 @@ def make_manifest(
         *((group, True) for group in _groups(to_save, sizes.save)),
     ]:
         line = [
-            {"concept": framework.concept(concept_id)._asdict(), "missing": content_types}
-            | _replaced(concept_id, content_types, replaces or {})
+            {"concept": framework.description(concept_id), "missing": content_types}
+            | (_replaced(concept_id, content_types, replaces) if replaces else {})
             for concept_id, content_types in group
         ]
+        counts = Counter(chain.from_iterable(content_types for _, content_types in group))
         encoded = json.dumps(line).encode() + b"\n"
         for content_type in ContentType:
-            if count := sum(content_type in content_types for _, content_types in group):
+            if count := counts[content_type]:
                 batches.append(
                     BatchReference(
                         number=len(batches),
@@ -98,6 +100,9 @@ def make_manifest(
     return Manifest(bytes(body), batches)
 
 
+_ByConcept = dict[str, list[ContentType]]
+
+
 def _replaced(
     concept_id: str, content_types: Sequence[ContentType], replaces: Mapping[Item, str]
 ) -> dict[str, dict[ContentType, str]]:
@@ -110,11 +115,18 @@ def _replaced(
     return {"replaces": ids} if ids else {}
 
 
-def _by_concept(items: Iterable[Item]) -> dict[str, list[ContentType]]:
-    by_concept: dict[str, list[ContentType]] = {}
+def _by_concept(items: Sequence[Item], staged: AbstractSet[Item]) -> tuple[_ByConcept, _ByConcept]:
+    """The content types to generate, and those that are staged, of each concept that has some."""
+    to_generate: _ByConcept = {}
+    to_save: _ByConcept = {}
     for item in items:
-        by_concept.setdefault(item.concept_id, []).append(item.content_type)
-    return by_concept
+        by_concept = to_save if staged and item in staged else to_generate
+        concept_id, content_type = item
+        if concept_id in by_concept:
+            by_concept[concept_id].append(content_type)
+        else:
+            by_concept[concept_id] = [content_type]
+    return to_generate, to_save
 
 
 def _groups(

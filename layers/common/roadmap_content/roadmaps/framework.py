@@ -36,6 +36,9 @@ class Concept(NamedTuple):
     module: str = ""
 
 
+_DESCRIBED = tuple(name for name in Concept._fields if name not in ("stage", "module"))
+
+
 @dataclass(frozen=True)
 class Framework:
     """A valid `framework_data`."""
@@ -64,8 +67,12 @@ class Framework:
 
     def concept(self, concept_id: str) -> Concept:
         """One concept. Fields that are absent or have another type are empty."""
-        stage, module = self.places[concept_id]
-        return concept_from(self.nodes[concept_id] | {"stage": stage, "module": module})
+        return concept_from(self.description(concept_id))
+
+    def description(self, concept_id: str) -> Document:
+        """The fields of one concept as the document has them, for `concept_from`."""
+        node, (stage, module) = self.nodes[concept_id], self.places[concept_id]
+        return {name: node[name] for name in _DESCRIBED if name in node} | {"stage": stage, "module": module}
 
     def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> str | None:
         """The text with the projected fields; `None` if nothing changes."""
@@ -148,7 +155,7 @@ def read_framework(document: object) -> Framework:
 
 
 def concept_from(fields: Document) -> Concept:
-    """A concept from its node in the framework, or from the JSON form of a `Concept`."""
+    """A concept from its fields in the framework, which may have any type."""
     return Concept(
         concept_id=fields["concept_id"],
         name=_text(fields.get("name")) or fields["concept_id"],
