@@ -50,8 +50,7 @@ RATIOS = {
     "plan": (
         "floor: read and list, nothing saved",
         1.3,
-        "It also checks the framework, claims the attempt, and divides the items into batches: about 2 µs of "
-        "Python an item, where the floor's parsing and encoding are C. A later attempt plans fewer items.",
+        "It divides the items into batches, in Python; the floor parses and encodes, which Python does in C.",
     ),
     FEW_MISSING: (
         "floor: read",
