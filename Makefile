@@ -105,10 +105,10 @@ faults-report: $(INSTALLED) ## Run the fault matrix and write what comes of it i
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
 
-mutants: $(INSTALLED) ## Take each guard out of a copy of the code, and see a test notice.
+mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
 	$(RUN)/python -m tests.mutants
 
-restore-drill: $(INSTALLED) ## Restore a backup of the database beside newer content in S3, and time it; ends with one JSON line.
+restore-drill: $(INSTALLED) ## Restore a backup of the database with newer content in S3, and time it; ends with one JSON line.
 	$(RUN)/python -m tests.faults.restore
 
 drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line.

@@ -24,7 +24,7 @@ class CannotAdoptError(Exception):
 
 
 class UnknownTimeZoneError(Exception):
-    """PostgreSQL does not know a time zone of this name; nothing has been changed."""
+    """PostgreSQL has no time zone with this name. Nothing was changed."""
 
 
 class MigrationRunningError(Exception):
@@ -57,16 +57,16 @@ def migrate_at_once(connection: Connection, revision: str = "head") -> None:
 
 
 def is_newer_than_this_code(revision: str | None) -> bool:
-    """Whether a database has a revision that is unknown to this code, from a later release."""
+    """Whether a database has a revision of a later release, which this code does not have."""
     known = {script.revision for script in ScriptDirectory(str(Path(__file__).parent)).walk_revisions()}
     return revision is not None and revision not in known
 
 
 def use_time_zone(connection: Connection, time_zone: str) -> None:
-    """Set the zone of the timestamps in the product's tables; rows that are there are not changed.
+    """Set the zone of the timestamps in the product's tables. Existing rows are not changed.
 
     Raises:
-        UnknownTimeZoneError: PostgreSQL does not know it.
+        UnknownTimeZoneError: PostgreSQL has no such time zone.
     """
     known = connection.scalar(
         text("SELECT EXISTS (SELECT FROM pg_timezone_names WHERE name = :name)"), {"name": time_zone}

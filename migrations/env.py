@@ -1,4 +1,4 @@
-"""Alembic's environment. `migrations.migrate` passes the connection, in a transaction and locked."""
+"""Alembic's environment. `migrations.migrate` passes the connection, with an open transaction and a lock."""
 
 from alembic import context
 

@@ -1,4 +1,4 @@
-"""The rights of the writer and the reader to tables. Each migration grants them again."""
+"""The privileges of the writer and the reader on tables. Each migration grants them again."""
 
 from collections.abc import Mapping
 
@@ -28,8 +28,8 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "roadmap_tasks": ("UPDATE",),
     "tutorial_metadata": ("INSERT", "UPDATE"),
 }
-"""What the writer's code does to each table beside reading it. A table that does not exist is skipped: the
-product's optional tables.
+"""The privileges of the writer on each table, besides SELECT. Missing tables, such as optional ones of the
+product, are skipped.
 """
 
 READS = (*WRITES, VERSION_TABLE)
@@ -47,16 +47,16 @@ WHERE r.rolname = :role
 
 
 class RolesIncompleteError(Exception):
-    """A role does not exist, lacks session limits, or its rights cannot be granted by this role."""
+    """A role does not exist, lacks session limits, or cannot be granted its privileges by this role."""
 
 
 def grant_access(connection: Connection, writer: str, reader: str) -> None:
-    """Grant the two roles the rights that their code needs, and verify that they have them.
+    """Grant the two roles the privileges that their code needs, and verify them.
 
-    A GRANT by a role that does not own the table is a warning only, therefore the result is checked.
+    For a role that does not own the table, a GRANT causes only a warning, so the result is checked.
 
     Raises:
-        RolesIncompleteError: the message says what is missing.
+        RolesIncompleteError: the message contains the missing role or privilege.
     """
     for role in (writer, reader):
         if not connection.scalar(_ROLE_EXISTS, {"role": role}):
@@ -80,7 +80,7 @@ def require_session_limits(connection: Connection, role: str, limits: Mapping[st
     """Require that a role's sessions have the given limits by default.
 
     Raises:
-        RolesIncompleteError: the message has the missing statements.
+        RolesIncompleteError: the message contains the missing statements.
     """
     found = {
         name.lower(): value

@@ -52,7 +52,7 @@ roadmap_metadata = Table(
     Index("content_roadmap_by_title", _prefix("lower(title)"), postgresql_ops={"prefix": "text_pattern_ops"}),
 )
 
-# The roadmap is not a foreign key: a task may be there before its roadmap is.
+# No foreign key to the roadmap: a task may exist before its roadmap.
 roadmap_tasks = Table(
     "roadmap_tasks",
     metadata,
@@ -77,7 +77,7 @@ roadmap_tasks = Table(
     Index("content_task_by_user_and_creation", "user_id", "created_at", "task_id"),
     Index("content_task_by_update", "updated_at"),
     Index("content_task_by_prefix", "task_id", postgresql_ops={"task_id": "text_pattern_ops"}),
-    # Of a longer text than an index entry holds, an insert would fail: prefixes alone are indexed.
+    # Only prefixes are indexed: an insert with a text too long for an index entry would fail.
     Index("content_task_by_roadmap", _prefix("roadmap_id"), postgresql_ops={"prefix": "text_pattern_ops"}),
 )
 
@@ -95,9 +95,9 @@ tutorial_metadata = Table(
     Column("is_latest", Boolean, nullable=False, server_default=text("true")),
     Column("estimated_completion_time", Integer),  # minutes
     Column("generated_at", DateTime, nullable=False, server_default=_NOW),
-    # Not unique, nor are those of resources and quizzes: they would reject what the product inserts.
+    # Not unique, like those of resources and quizzes: unique indexes would reject inserts of the product.
     Index("content_tutorial_by_version", "roadmap_id", "concept_id", "content_version"),
-    # Not unique: a version is inserted before the one below it is demoted.
+    # Not unique: a version is inserted before the previous one is marked as not the latest.
     Index("content_tutorial_latest", "roadmap_id", "concept_id", postgresql_where=text("is_latest")),
 )
 
@@ -129,7 +129,8 @@ quiz_metadata = Table(
     Index("content_quiz_by_concept", "roadmap_id", "concept_id"),
 )
 
-# Why an item is missing after an attempt. No foreign key: a failure is recorded even if its task was deleted.
+# The reason why an item is missing after an attempt. No foreign key: a failure is recorded even if its task
+# was deleted.
 content_failures = Table(
     "content_failures",
     metadata,
@@ -143,7 +144,7 @@ content_failures = Table(
     Column("transient", Boolean, nullable=False),
     Column("content_fingerprint", Text),
     Column("occurred_at", DateTime, nullable=False, server_default=_NOW),
-    Column("long_concept_id", Text),  # an id may be longer than an index row: then `concept_id` is its digest
+    Column("long_concept_id", Text),  # the id, if it is too long for an index row; `concept_id` is its digest
     PrimaryKeyConstraint("task_id", "attempt", "concept_id", "content_type"),
 )
 
@@ -315,7 +316,7 @@ generation_tokens = Table(
     Column("tokens", BigInteger, nullable=False),
 )
 
-# What happened, until it has been delivered and for a while after.
+# Events, until they are delivered and for some time after.
 content_events = Table(
     "content_events",
     metadata,
@@ -330,7 +331,7 @@ content_events = Table(
     Index("content_event_by_delivery", "delivered_at"),
 )
 
-# Rows that had to leave a table so that a unique constraint could be added to it, whole.
+# Rows that were removed from a content table, with all columns.
 content_archive = Table(
     "content_archive",
     metadata,
@@ -341,7 +342,7 @@ content_archive = Table(
     Column("archived_at", DateTime, nullable=False, server_default=_NOW),
 )
 
-# When a sweep last checked a task, and the error if it could not. No foreign key: a task may be deleted.
+# The last check of a task by a sweep, with the error if it failed. No foreign key: a task may be deleted.
 content_checks = Table(
     "content_checks",
     metadata,

@@ -1,8 +1,8 @@
 """Adds the tables for many tasks: attempts, current failures and their groups, recoveries, health counters.
 
-`content_attempts` is filled for the attempts made before it, as far as they are known: the last one of a task
-from the task's row, the earlier ones from their recorded failures. `content_task_failures` fills itself: the
-next outcome or sweep of a task writes its rows. Downgrading forgets all of it and no content.
+`content_attempts` is filled with the known earlier attempts: the last attempt of a task from the task's row,
+the previous ones from their recorded failures. `content_task_failures` starts empty: the next outcome or
+sweep of a task writes its rows. Downgrading removes these tables, but no content.
 """
 
 from alembic import op
@@ -172,7 +172,7 @@ SELECT o.task_id, o.attempt, 'unknown', 'adopted', o.execution_arn,
 FROM ours o LEFT JOIN generation_tokens t USING (task_id)
 """
 
-# Of an earlier attempt, only its failures are known.
+# Only the failures of earlier attempts are known.
 ADOPT_EARLIER_ATTEMPTS = """
 INSERT INTO content_attempts
     (task_id, attempt, actor, cause, step, claimed_at, ended_at, outcome, failed)

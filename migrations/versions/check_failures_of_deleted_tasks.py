@@ -1,7 +1,7 @@
 """Adds to a sweep the task up to which current failures were checked for deleted tasks.
 
-The product deletes tasks. Their failures must leave the groups; each sweep checks some of the rows. Without
-the column, every sweep would start with the same rows. Downgrading forgets the position.
+The product deletes tasks. Their failures must be removed from the groups; each sweep checks some of the rows.
+Without the column, every sweep would start with the same rows. Downgrading removes the column.
 """
 
 from alembic import op

@@ -1,4 +1,4 @@
-"""Adds the table that counts the tokens of a task's generation. Downgrading forgets the counts."""
+"""Adds the table that counts the tokens of a task's generation. Downgrading removes the counts."""
 
 from alembic import op
 

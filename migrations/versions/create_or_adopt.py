@@ -5,10 +5,9 @@ constraint are repaired without loss:
 - tutorials with the same version get the next free versions, in the order of their generation;
 - of a concept's tutorials, only the one with the highest version is the latest;
 - of a concept's rows of resources, or of quizzes, the newest stays and the others move to
-  `content_archive` with all columns. If another table refers to one of those, the migration is refused
-  without a change, and the error names them. To restore an archived row:
-  `INSERT INTO quiz_metadata SELECT r.* FROM content_archive, json_populate_record(NULL::quiz_metadata,
-  source_row) r WHERE archive_id = …`
+  `content_archive` with all columns. If another table refers to an older row, the migration fails without a
+  change, and the error contains the rows. To restore an archived row: `INSERT INTO quiz_metadata SELECT r.*
+  FROM content_archive, json_populate_record(NULL::quiz_metadata, source_row) r WHERE archive_id = …`
 
 Downgrading removes only the parts of this system: its tables, its two columns of `roadmap_tasks`, its
 constraints and indexes. The product's tables stay with all rows, because another program may use them.
@@ -29,9 +28,9 @@ down_revision = None
 log = logging.getLogger(__name__)
 
 MOST_NAMED = 20
-"""Rows that a refusal names: enough to see which kind they are, few enough to read."""
+"""Maximum number of rows in an error message."""
 
-# Every column by itself, so that the same statements complete a table that is there already.
+# A separate statement per column, so that the same statements complete an existing table.
 PRODUCT_TABLES = """
 CREATE TABLE IF NOT EXISTS roadmap_metadata (roadmap_id text PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS roadmap_tasks (task_id varchar(64) PRIMARY KEY);
@@ -121,8 +120,8 @@ CREATE TABLE IF NOT EXISTS content_archive (
 );
 """
 
-# A version stays what it is unless the one before it has taken it. Of rows that share one, what readers
-# see now comes last, so that it stays the highest.
+# A row keeps its version unless the previous row has taken it. Among rows with the same version, the one that
+# readers see now comes last, so that it stays the highest.
 RENUMBER_TUTORIALS = """
 WITH placed AS (
     SELECT tutorial_id, roadmap_id, concept_id, content_version, row_number() OVER (
@@ -141,7 +140,7 @@ FROM renumbered r
 WHERE t.tutorial_id = r.tutorial_id AND t.content_version <> r.free_version
 """
 
-# A version above that is only prepared does not become the latest, unless it is marked so already.
+# A higher version that is only prepared does not become the latest, unless it is already marked.
 REPAIR_LATEST = """
 WITH latest AS (
     SELECT roadmap_id, concept_id, max(content_version) AS content_version
@@ -173,7 +172,7 @@ INSERT INTO content_archive (source_table, source_row, reason)
 SELECT '{table}', source_row, 'a newer row has the same roadmap_id and concept_id' FROM removed
 """
 
-# Deleting a row would delete or change what refers to it, or fail.
+# Deleting a row would delete or change rows that refer to it, or fail.
 FOREIGN_KEYS = """
 SELECT conname AS name, CAST(CAST(conrelid AS regclass) AS text) AS table_name, ARRAY(
     SELECT format('referring.%I = t.%I', own.attname, far.attname)
@@ -191,7 +190,8 @@ WHERE EXISTS (SELECT FROM {referring} referring WHERE {matches})
 ORDER BY 1
 """
 
-# Every index of a table that refuses a second row at once: its key columns in order, and if for all rows.
+# Every unique index of a table that is checked immediately: its key columns in order, and whether it covers
+# all rows.
 UNIQUE_INDEXES = """
 SELECT CAST(i.indexrelid AS regclass) AS name, i.indpred IS NULL AS for_all_rows, ARRAY(
     SELECT CAST(a.attname AS text)
@@ -276,13 +276,13 @@ def _archive_duplicates(connection: Connection, table: str, key: str) -> None:
 
 
 def _named(ids: Sequence[str]) -> str:
-    """The first of many ids, and how many are left out."""
+    """The first of many ids, and the number of the others."""
     shown = ", ".join(ids[:MOST_NAMED])
     return shown if len(ids) <= MOST_NAMED else f"{shown} and {len(ids) - MOST_NAMED} more"
 
 
 def _keep_unique(connection: Connection, table: str, columns: list[str], prefix: str, noun: str) -> None:
-    """Add a unique constraint, unless the table has its like, of any name and in any order of columns."""
+    """Add a unique constraint, unless the table has an equivalent one, of any name and column order."""
     alike = [
         index.columns
         for index in connection.execute(text(UNIQUE_INDEXES), {"table": table})
@@ -291,7 +291,7 @@ def _keep_unique(connection: Connection, table: str, columns: list[str], prefix:
     if not alike:
         statement = f"ALTER TABLE {table} ADD CONSTRAINT {prefix}_{noun}_key UNIQUE ({', '.join(columns)})"
     elif not any(found[0] == "roadmap_id" for found in alike):
-        # Most of what is asked names the roadmap alone.
+        # Most queries select only by the roadmap.
         statement = f"CREATE INDEX {prefix}_by_roadmap ON {table} (roadmap_id, concept_id)"
     else:
         return

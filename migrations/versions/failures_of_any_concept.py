@@ -1,8 +1,8 @@
-"""Lets a failure be recorded for a concept id of any length: a long id stands in a column of its own.
+"""Allows failures for concept ids of any length: a long id is stored in a separate column.
 
-An index row holds 2,704 bytes, and an id is any text: a long one was refused, and with it the failures of its
-whole batch. `concept_id`, which is part of the key, holds the digest of a long id. The key stays as it was,
-because the release before writes with `ON CONFLICT` on its columns.
+An index row holds 2,704 bytes, and an id may be any text. A longer id was refused, together with the failures
+of its whole batch. `concept_id`, which is part of the key, holds the digest of a long id. The key is not
+changed, because the previous release writes with `ON CONFLICT` on its columns.
 
 Downgrading removes the failures of long ids.
 """

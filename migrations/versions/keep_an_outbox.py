@@ -1,4 +1,4 @@
-"""Adds the outbox of events. Downgrading forgets the events that have not been delivered."""
+"""Adds the outbox of events. Downgrading removes events that have not been delivered."""
 
 from alembic import op
 

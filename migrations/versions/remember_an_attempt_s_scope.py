@@ -1,7 +1,7 @@
-"""Adds an attempt's scope to the audit trail, and the rows that it is to replace.
+"""Adds an attempt's scope and the rows to replace to the audit trail.
 
 `scope` is NULL for an attempt for all missing items. `replaces` holds the ids of the current rows when the
-attempt was planned: `{content_type: {concept_id: id}}`. Downgrading forgets both.
+attempt was planned: `{content_type: {concept_id: id}}`. Downgrading removes both.
 """
 
 from alembic import op

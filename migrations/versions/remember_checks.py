@@ -1,4 +1,4 @@
-"""Adds when each task was last checked by a sweep. Downgrading forgets it: every task is due again."""
+"""Adds the time of each task's last check by a sweep. Downgrading removes it, so every task is due again."""
 
 from alembic import op
 

@@ -1,4 +1,6 @@
-"""Adds to a failure which content it was that was refused. Downgrading forgets it: it is tried once more."""
+"""Adds the fingerprint of the refused content to failures. Downgrading removes it, so the content is tried
+once more.
+"""
 
 from alembic import op
 

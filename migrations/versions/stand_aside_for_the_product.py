@@ -1,20 +1,20 @@
-"""Replaces our unique constraints by triggers that make room for the product's rows.
+"""Replaces our unique constraints by triggers, so that inserts of the product succeed.
 
-The product writes a tutorial as version 1 each time, with a new id, and may write a row of resources or a
-quiz beside ours. A unique constraint of ours rejects that. Triggers order the rows instead:
+The product writes each tutorial as version 1, with a new id, and may write a second row of resources or a
+quiz. Our unique constraints would reject these rows. Triggers order the rows instead:
 - a tutorial that is inserted as the latest, at a version that is not above the concept's others, gets the
   version after the highest, and the concept's other rows stop being the latest;
 - of two rows of resources, or quizzes, of one concept, the older moves to `content_archive` with all columns,
   unless another table refers to it. In this case both stay, and readers use the newer.
 
-Our savers hold an exclusive advisory lock of the roadmap. An insert of the product takes it shared, and waits
-for one of ours for less than `deadlock_timeout`: it is never the victim of a deadlock, and continues without
+Save holds an exclusive advisory lock of the roadmap. An insert of the product takes the lock in shared mode,
+and waits for less than `deadlock_timeout`: it is never cancelled because of a deadlock, and continues without
 the lock instead of failing. Two inserts of the product do not wait for each other.
 
-The functions run with the rights of the role that migrates: the product's role needs none on our tables.
+The functions run with the privileges of the migrating role, so the product's role needs none on our tables.
 
-Downgrading removes triggers, functions and indexes. The unique constraints do not come back: rows that they
-would reject may have been written.
+Downgrading removes triggers, functions and indexes. The unique constraints are not restored, because rows
+that they would reject may have been written.
 """
 
 from alembic import op
@@ -29,8 +29,8 @@ CONSTRAINTS = (
     ("quiz_metadata", "content_quiz_concept_key", "content_quiz_by_concept", ""),
 )
 
-# A function of its own, so that only an insert that has to wait pays for the subtransaction.
-# After one wait in vain, the transaction's other inserts do not wait again.
+# A separate function, so that only an insert that waits has the cost of the subtransaction. After a wait
+# without success, the transaction's other inserts do not wait again.
 WAIT = """
 CREATE FUNCTION content_wait_for_savers(roadmap_id text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '800ms' AS $$
@@ -66,9 +66,9 @@ BEGIN
 END $$
 """
 
-# After the statement: the release before demotes the same rows in the statement that inserts, and fails
-# (27000) if a trigger has updated them before. A row that another transaction updates is being demoted by it:
-# it is not waited for.
+# An AFTER trigger, because the previous release updates the same rows in the inserting statement, and fails
+# (27000) if a trigger has updated them before. A row that another transaction is updating is skipped, because
+# that transaction marks it as not the latest.
 AFTER_TUTORIAL = """
 CREATE FUNCTION content_after_tutorial() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -84,7 +84,7 @@ CREATE TRIGGER content_after_tutorial AFTER INSERT ON tutorial_metadata
 FOR EACH ROW WHEN (NEW.is_latest AND NEW.content_version > 1) EXECUTE FUNCTION content_after_tutorial()
 """
 
-# Deleting a row would delete or change what refers to it, or fail: such a row stays.
+# A row that others refer to is kept, because deleting it would delete or change the others, or fail.
 BEFORE_ITEM = """
 CREATE FUNCTION content_before_{noun}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$

@@ -100,7 +100,10 @@ def test_loading_again_only_stages_the_content_of_unsaved_items_again(pipeline: 
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ("UPDATE roadmap_metadata SET user_id = 'somebody'", "roadmap 'r-1' exists and is another user's"),
+        (
+            "UPDATE roadmap_metadata SET user_id = 'somebody'",
+            "roadmap 'r-1' exists and belongs to another user",
+        ),
         (
             "UPDATE roadmap_tasks SET user_id = 'somebody'",
             "task 't-1' exists and is for another",

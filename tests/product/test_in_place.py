@@ -105,7 +105,7 @@ def test_nothing_starts_without_a_database_to_adopt(monkeypatch: pytest.MonkeyPa
     with pytest.raises(NoDatabaseError, match="DATABASE_URL is not set"):
         roadmap("up", "--adopt", "--yes")
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@127.0.0.1")
-    with pytest.raises(NoDatabaseError, match="names a server and no database"):
+    with pytest.raises(NoDatabaseError, match="contains a server and no database"):
         roadmap("up", "--adopt", "--yes")
     with pytest.raises(RefusedError, match="--adopt"):
         roadmap("up", "--time-zone", "Asia/Shanghai")

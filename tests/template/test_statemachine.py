@@ -21,7 +21,7 @@ def test_an_undefined_substitution_is_reported(template: Template) -> None:
         "FinalizeTaskFunction"
     ]
     assert [str(finding) for finding in check_substitutions(template, REPOSITORY)] == [
-        "SaveContentStateMachine: ${FinalizeTaskFunction} is in the definition and not given"
+        "SaveContentStateMachine: ${FinalizeTaskFunction} is used in the definition and not defined"
     ]
 
 
@@ -29,7 +29,7 @@ def test_an_unused_substitution_is_reported(template: Template) -> None:
     properties = template["Resources"]["SaveContentStateMachine"]["Properties"]
     properties["DefinitionSubstitutions"]["Other"] = "x"
     assert [str(finding) for finding in check_substitutions(template, REPOSITORY)] == [
-        "SaveContentStateMachine: ${Other} is given and not in the definition"
+        "SaveContentStateMachine: ${Other} is defined and not used in the definition"
     ]
 
 

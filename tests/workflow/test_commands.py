@@ -67,7 +67,7 @@ def test_a_second_run_says_whose_attempt_is_at_work(
     machine.load(1)
     machine.run()
     monkeypatch.setattr("roadmap_command.commands.runs.is_running", lambda *_: True)
-    with pytest.raises(RefusedError, match="attempt 1 is at work on task"):
+    with pytest.raises(RefusedError, match="attempt 1 is running for task"):
         roadmap("run", machine.task_id)
 
 

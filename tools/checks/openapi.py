@@ -1,4 +1,4 @@
-"""Write the OpenAPI document of the API, and the page that is made from it: `python -m checks.openapi`."""
+"""Write the OpenAPI document of the API, and the page generated from it: `python -m checks.openapi`."""
 
 import importlib
 import inspect
@@ -79,7 +79,7 @@ def _document_of(name: str) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any]) -> None:
-    """Add examples; remove the 422 that Powertools documents, with its own body, for every operation."""
+    """Add examples; remove the 422 response that Powertools adds to every operation, with its own body."""
     responses = operation["responses"]
     if "HTTPValidationError" in json.dumps(responses.get("422", {})):
         del responses["422"]

@@ -206,7 +206,7 @@ _RETRY = {
     "total_items": 1,
     "attempt": 2,
     "execution_arn": f"{_ARN}:{_TASK}-2-5c1f",
-    "message": "attempt 2 has been started for 1 missing item",
+    "message": "Attempt started for the missing items",
 }
 
 _RECOVERY = {
@@ -275,7 +275,7 @@ REQUESTS: Mapping[str, Examples] = {
         "preview_of_one_group": {
             "value": {
                 "filter": {"group_id": "1f0c6c8e2f3a4b5d"},
-                "reason": "Quizzes of the release before",
+                "reason": "Quizzes of the previous release",
                 "token_budget": 500_000,
                 "dry_run": True,
             }
@@ -305,7 +305,7 @@ ANSWERS: Mapping[str, Mapping[str, Examples]] = {
                     "items_to_retry": _ZEROS,
                     "total_items": 0,
                     "attempt": 1,
-                    "message": "nothing is missing",
+                    "message": "None of the requested items is missing",
                 }
             },
             "preview": {
@@ -367,4 +367,4 @@ REFUSALS: Mapping[str, object] = {
     "422": _refusal("InvalidRequest", "query.limit: Input should be less than or equal to 200"),
     "503": _refusal("DatabaseUnavailable", "Service Unavailable"),
 }
-"""The same for every operation."""
+"""The examples of error responses, the same for every operation."""

@@ -1,7 +1,7 @@
-"""What IAM has to answer for each function's role, with the real ARNs of a deployed stack.
+"""The expected answers of IAM for each function's role, with the real ARNs of a deployed stack.
 
 Every action that the template allows is allowed on the stack's own resource, and denied on a foreign one of
-the same kind. `make smoke` asks IAM's policy simulation (never yet run).
+the same kind. `make smoke` calls IAM's policy simulator (never run yet).
 """
 
 import re
@@ -13,7 +13,7 @@ from checks.template.permissions import WITHOUT_RESOURCE
 from local_stack.template_file import Template
 
 FORBIDDEN = ("s3:DeleteBucket", "s3:PutBucketPolicy", "lambda:UpdateFunctionCode", "iam:PassRole")
-"""Actions that no function may be allowed, on any resource."""
+"""Actions that must not be allowed for any function on any resource."""
 
 _REFERENCE = re.compile(r"\$\{([\w.:]+)\}")
 
@@ -28,11 +28,11 @@ class Expectation(NamedTuple):
 
 
 def expectations(template: Template, values: Mapping[str, str]) -> Iterator[Expectation]:
-    """What IAM has to answer.
+    """The expected answers of IAM.
 
     Args:
         values: pseudo parameters, parameters and attributes by their names in `Fn::Sub`: `AWS::Region`,
-            `ContentBucket.Arn`. A parameter without a value makes its statement one that the stack lacks.
+            `ContentBucket.Arn`. If a parameter has no value, the stack does not have its statement.
     """
     for function in functions_in(template):
         for action in FORBIDDEN:
@@ -56,10 +56,10 @@ def _of_statements(function: Function, values: Mapping[str, str]) -> Iterator[Ex
 
 
 def resolved(resource: str, values: Mapping[str, str]) -> str | None:
-    """The ARN of a resource in the notation of `Fn::Sub`; `None` if a value is empty.
+    """Resolve a resource in the notation of `Fn::Sub` to its ARN; `None` if a value is empty.
 
     Raises:
-        KeyError: a name has no value.
+        KeyError: a name is not in `values`.
     """
     names = _REFERENCE.findall(resource)
     if not all(values[name] for name in names):
@@ -69,7 +69,7 @@ def resolved(resource: str, values: Mapping[str, str]) -> str | None:
 
 
 def foreign(arn: str) -> str:
-    """An ARN of the same kind in the same account that is not this stack's."""
+    """An ARN of the same kind in the same account that does not belong to this stack."""
     partition, service, region, account, resource = arn.split(":", 5)[1:]
     kind, separator, rest = resource.partition(":" if ":" in resource else "/")
     if service == "s3":

@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of each content type's staged content to `docs/schemas/`, from the code's models."""
+"""Write the JSON Schema of each content type's staged content to `docs/schemas/`, from the code's models."""
 
 import json
 from pathlib import Path

@@ -3,7 +3,7 @@
 It walks the real definition and evaluates its JSONata, with a Python callable for each function. Emulated
 from the documentation of Step Functions: the events of a state, retriers and catchers, the two quotas, and
 that `States.ALL` matches every error except `States.DataLimitExceeded`. It supports the kinds of states in
-our definition, no time except that of waiting for a retry, and no order among iterations.
+our definition. It simulates no time except the waits before retries, and no order among iterations.
 """
 
 import json
@@ -21,7 +21,7 @@ HISTORY_LIMIT = 25_000
 """Maximum history events of an execution."""
 
 MOST_ITERATIONS_AT_ONCE = 40
-"""Of an inline Map."""
+"""Maximum concurrent iterations of an inline Map."""
 
 Function = Callable[[Any], Any]
 """Payload → response of an invocation; raises `FailedError` for a failed invocation."""
@@ -40,7 +40,7 @@ class FailedError(Exception):
 
 
 class _TimedOutError(Exception):
-    """The run has taken longer than its definition allows; nothing catches that."""
+    """The run exceeded the timeout of its definition. No Catch handles this error."""
 
 
 class Payload(NamedTuple):
@@ -152,7 +152,7 @@ class _Simulation:
                 self._run.transitions += 1
 
     def _wait(self, retrier: _State, count: int) -> None:
-        """Let the time pass that a retry is put off, on average."""
+        """Advance the time by the average wait before a retry."""
         delay = retrier.get("IntervalSeconds", 1) * retrier.get("BackoffRate", 2.0) ** count
         delay = min(delay, retrier.get("MaxDelaySeconds", float("inf")))
         if retrier.get("JitterStrategy") == "FULL":
@@ -175,14 +175,14 @@ class _Simulation:
         self._at_once = 1
         return self._weigh(f"{name}, result", results)
 
-    def _weigh(self, place: str, value: object) -> Any:  # noqa: ANN401 - as it was given
+    def _weigh(self, place: str, value: object) -> Any:  # noqa: ANN401 - any JSON value
         size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
         self._run.largest = max(self._run.largest, Payload(size, place))
         if size > PAYLOAD_LIMIT:
             raise FailedError("States.DataLimitExceeded", f"{place}: {size} bytes")
         return value
 
-    def _evaluate(self, template: object, states: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as JSONata says
+    def _evaluate(self, template: object, states: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the result of JSONata
         """A template with its `{% expressions %}` evaluated."""
         match template:
             case dict():

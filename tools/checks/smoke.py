@@ -1,11 +1,11 @@
-"""`python -m checks.smoke STACK`: check a deployed stack where a local check is not possible.
+"""`python -m checks.smoke STACK`: run the checks that need a deployed stack.
 
-Never yet run against AWS. The tests run `redrives` against the local stack, where redrive is emulated from
-documentation. The other checks query IAM and Lambda, which no local cloud can answer.
+Never run against AWS yet. The tests run `redrives` against the local stack, where redrive is emulated from
+documentation. The other checks query IAM and Lambda, which no local cloud emulates.
 
 It needs credentials of the account, a token in `ROADMAP_TOKEN` whose subject is in `ROADMAP_USER`, and in
 `ROADMAP_DATABASE_URL` the database, for a role that may insert and delete roadmaps. It creates a roadmap of
-that user, and erases its rows and objects afterwards.
+that user, and deletes its rows and objects afterwards.
 """
 
 import base64
@@ -66,7 +66,7 @@ def redrives(target: Target, user_id: str) -> None:
 
 
 def roles_are_bounded(stack: str, functions: dict[str, str], client: "LambdaClient") -> None:
-    """IAM's policy simulation allows every role its own resources, and denies it foreign ones."""
+    """IAM's policy simulator allows every role its own resources, and denies foreign ones."""
     import boto3
 
     iam, values = boto3.client("iam"), _values_of(stack)
@@ -118,7 +118,7 @@ def _values_of(stack: str) -> dict[str, str]:
 
 
 def states_answer_as_recorded(client: "SFNClient") -> None:
-    """TestState answers as `statemachine/state_cases.json` has it."""
+    """The results of TestState equal those in `statemachine/state_cases.json`."""
     context = read_context()
     for case in read_cases():
         state = states_of(case.machine)[case.state]
@@ -127,13 +127,15 @@ def states_answer_as_recorded(client: "SFNClient") -> None:
 
 
 def quotas_suffice(client: "LambdaClient") -> None:
-    """The reservations leave the account the concurrency that Lambda requires."""
+    """The account has the concurrency that Lambda requires in addition to the reservations."""
     limit = client.get_account_settings()["AccountLimit"]
     _expect("unreserved concurrency", limit["UnreservedConcurrentExecutions"] >= _UNRESERVED, True)
 
 
 def snapshots_are_restored(functions: dict[str, str], client: "LambdaClient") -> None:
-    """SnapStart is enabled where a user waits; prints the restore duration of a first invocation."""
+    """SnapStart is enabled for functions that a user waits for. Prints the restore duration of a first
+    invocation.
+    """
     for logical_id in ("AuthorizeRequestFunction", "TaskApiFunction", "RecoveryApiFunction"):
         name = functions[logical_id]
         version = client.get_function_configuration(FunctionName=name, Qualifier="live")
@@ -185,7 +187,7 @@ def _expect(what: str, found: object, expected: object) -> None:
 
 
 def _nothing() -> None:
-    """Show no progress."""
+    """Ignore progress."""
 
 
 def main(stack: str) -> None:

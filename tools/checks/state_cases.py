@@ -1,8 +1,8 @@
-"""The cases of `statemachine/state_cases.json` against TestState: of AWS, or of the local cloud.
+"""Run the cases of `statemachine/state_cases.json` with TestState, on AWS or on the local cloud.
 
-Each case is one state with one error or result. The file says which retrier takes it and how long it waits,
-or which catcher takes it and what the next state is given. `make smoke` asks AWS (never yet run); the tests
-ask the local cloud, where TestState is emulated from documentation.
+Each case is one state with one error or result. The file contains the matching retrier and its backoff, or
+the matching catcher and the input of the next state. `make smoke` uses AWS (never run yet); the tests use the
+local cloud, where TestState is emulated from documentation.
 """
 
 import json
@@ -24,7 +24,7 @@ State = Mapping[str, Any]
 
 
 class Case(NamedTuple):
-    """One state with a mocked error or result, and what comes of it."""
+    """One state with a mocked error or result, and the expected result."""
 
     machine: str
     state: str
@@ -32,7 +32,7 @@ class Case(NamedTuple):
     given: object
     error: str | None = None
     retries: int = 0
-    """How often the retrier that matches the error has retried already."""
+    """The number of retries already made by the retrier that matches the error."""
 
     result: object = None
 
@@ -65,7 +65,7 @@ def states_of(machine: str) -> dict[str, State]:
 
 
 def differences(client: "SFNClient", case: Case, state: State, context: Mapping[str, Any]) -> Iterator[str]:
-    """What TestState answers otherwise than the case expects."""
+    """The differences between the result of TestState and the expectation of the case."""
     request: dict[str, Any] = {
         "definition": json.dumps({**state, "QueryLanguage": "JSONata"}),
         "input": json.dumps(case.given),
@@ -91,7 +91,7 @@ def differences(client: "SFNClient", case: Case, state: State, context: Mapping[
     }
     for name, value in case.expected.items():
         if name == "backoff":
-            # With full jitter it is the longest wait.
+            # With full jitter, this is the maximum wait.
             waited = details.get("retryBackoffIntervalSeconds")
             if waited is None or waited > value:
                 yield f"{case.name}: a backoff of {waited} s, not of at most {value} s"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REGION = "us-east-1"
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 _DEADLINE_SECONDS = 600.0
-"""No load is so high that a cloud starts so slowly: only a hang reaches it."""
+"""Longer than a start takes under any load, so only a hang reaches it."""
 
 
 class CloudError(LocalServiceError):
@@ -50,7 +50,7 @@ class Cloud:
 
     detached: bool = False
     keep: bool = False
-    """Whether S3's objects are kept on disk, for a next cloud in `directory`."""
+    """Whether S3's objects are kept on disk, for the next cloud in `directory`."""
 
     python: Path | None = None
     """The interpreter of the cloud and of functions with the runtimes `python3.x`; by default, the current
@@ -82,7 +82,7 @@ class Cloud:
             try:
                 cloud._await_answer()
             except CloudExitedError:
-                # Usually another process took the port meanwhile. A retry costs little in any case.
+                # Usually another process took the port meanwhile. A retry is cheap.
                 if not attempts_left:
                     raise
             else:
@@ -118,12 +118,12 @@ class Cloud:
         """The log file of the cloud. The logs of the functions are in its CloudWatch Logs."""
         return self.directory / "cloud.log"
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
+    def client(self, service: str) -> Any:  # noqa: ANN401 - each service has its own class
         """A boto3 client of this cloud."""
         from botocore.config import Config
 
-        client: Callable[..., Any] = self._session.client  # typed for literal names of services alone
-        # Some operations, such as TestState, have a host of their own on AWS.
+        client: Callable[..., Any] = self._session.client  # typed only for literal names of services
+        # Some operations, such as TestState, have a separate host on AWS.
         return client(service, endpoint_url=self.url, config=Config(inject_host_prefix=False))
 
     def stop(self) -> None:
@@ -160,7 +160,7 @@ class Cloud:
             "LC_ALL": "C.UTF-8",
             "TMPDIR": str(self._temporary),
             "STATE_DIR": str(self._temporary / "state"),
-            "BIND_HOST": HOST,  # its default is all interfaces
+            "BIND_HOST": HOST,  # the default is all interfaces
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_REGION": REGION,
             "IOT_MTLS_ENABLED": "0",

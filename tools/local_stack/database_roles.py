@@ -9,7 +9,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from .builds import REPOSITORY
 
 PREFIX = "roadmap_"
-"""The beginning of the roles' names in `database/roles.sql`."""
+"""The prefix of the roles' names in `database/roles.sql`."""
 
 
 class DatabaseRoles(NamedTuple):
@@ -26,10 +26,10 @@ class DatabaseRoles(NamedTuple):
 
 
 def create_roles(administrator_url: str, prefix: str = PREFIX) -> DatabaseRoles:
-    """Create the roles, named with `prefix`, or give existing ones new passwords.
+    """Create the roles with the name prefix `prefix`, or set new passwords for existing ones.
 
-    The migrator becomes a member of the administrator's role, as it has to be one of the role that owns the
-    product's tables.
+    The migrator becomes a member of the administrator's role, because it must be a member of the role that
+    owns the product's tables.
     """
     url = make_url(administrator_url)
     urls = DatabaseRoles(
@@ -54,14 +54,14 @@ def create_roles(administrator_url: str, prefix: str = PREFIX) -> DatabaseRoles:
 
 
 def drop_roles(administrator_url: str, prefix: str) -> None:
-    """Drop the roles, if they exist. The databases in which they own something must have been dropped."""
+    """Drop the roles, if they exist. Drop the databases in which they own objects first."""
     with create_engine(administrator_url, poolclass=NullPool).begin() as connection:
         for kind in DatabaseRoles._fields:
             connection.exec_driver_sql(f"DROP ROLE IF EXISTS {prefix}{kind}")
 
 
 def role_statements(prefix: str = PREFIX) -> Iterator[str]:
-    """The statements of `database/roles.sql`, with roles that are named with `prefix`."""
+    """The statements of `database/roles.sql`, with the name prefix `prefix`."""
     lines = (REPOSITORY / "database/roles.sql").read_text().splitlines()
     script = "\n".join(line for line in lines if not line.startswith("--"))
     for statement in script.split(";"):

@@ -1,11 +1,11 @@
 """Deploy `template.yaml` to the local cloud, as `aws cloudformation package` and `deploy` do.
 
-There is one difference to AWS. A `python3.13` function becomes a `provided.al2023` function with a
+There is one difference from AWS. A `python3.13` function becomes a `provided.al2023` function with a
 `bootstrap` that runs awslambdaric, the client of the real Python runtime, in an environment with the packages
 of that runtime. Otherwise the cloud would run a Python function in its own interpreter, with its own
-packages, and name every exception `Runtime.HandlerError`, so that Retry and Catch by error name could not be
-tested. With the real client an error has the same name as in Lambda, a process that dies is
-`Runtime.ExitError`, and a timeout is `Sandbox.Timedout`. The cloud does not unpack layers for such a
+packages, and every exception would have the name `Runtime.HandlerError`, so that Retry and Catch by error
+name could not be tested. With the real client an error has the same name as in Lambda, a process that exits
+is `Runtime.ExitError`, and a timeout is `Sandbox.Timedout`. The cloud does not unpack layers for such a
 function: the bootstrap refers to the folders of the built layers instead. Such a runtime has no SnapStart
 either.
 """
@@ -35,13 +35,13 @@ _LOCAL_PATHS = {
     "AWS::Serverless::LayerVersion": "ContentUri",
     "AWS::Serverless::StateMachine": "DefinitionUri",
 }
-"""The properties that refer to a file or folder beside the template."""
+"""The properties that refer to a file or folder next to the template."""
 
 _DEADLINE_SECONDS = 600.0
 
 
 class StackFailedError(LocalServiceError):
-    """CloudFormation could not create or delete a stack. The message names the resource and the reason."""
+    """CloudFormation could not create or delete a stack. The message contains the resource and the reason."""
 
     code = "StackFailed"
 
@@ -112,7 +112,7 @@ def create_stack(
     """Create a stack with the SAM transform and return its outputs.
 
     Raises:
-        StackFailedError: names the first failed resource and the reason.
+        StackFailedError: contains the first failed resource and the reason.
     """
     cloudformation.create_stack(
         StackName=name,
@@ -130,7 +130,7 @@ def delete_stack(cloudformation: "CloudFormationClient", name: str) -> None:
     """Delete a stack.
 
     Raises:
-        StackFailedError: names the first resource that could not be deleted and the reason.
+        StackFailedError: contains the first resource that could not be deleted and the reason.
     """
     stack_id = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["StackId"]
     cloudformation.delete_stack(StackName=name)

@@ -1,9 +1,9 @@
-"""Separate Python environments, made from lock files.
+"""Separate Python environments, installed from lock files.
 
 `client` generates a client of the API; it pins typer. `cloud` runs the local cloud, `sam` the SAM CLI and
-`verify` the linters; each pins botocore. `faults` runs schemathesis, `peers` the libraries that
-`make bench-peers` compares with. `runtime` is what the Lambda runtime brings and nothing more, so that a
-package that is missing in the layer is missing here too.
+`verify` the linters; each pins botocore. `faults` runs schemathesis, `peers` the libraries for the comparison
+of `make bench-peers`. `runtime` has only the packages of the Lambda runtime, so that a package that is
+missing in the layer is also missing here.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Use the local stack from containers, which reach this machine at another address than 127.0.0.1."""
+"""Use the local stack from containers, which reach this machine at an address other than 127.0.0.1."""
 
 import json
 import secrets
@@ -20,7 +20,7 @@ _DATABASE_SECRETS = ("DATABASE_SECRET_ARN", "READER_SECRET_ARN")
 
 
 def variables_for_containers(stack: "LocalStack", address: str) -> dict[str, dict[str, str]]:
-    """The variables of the functions, by logical id, with an address of this machine in place of 127.0.0.1.
+    """The variables of the functions, by logical id, with an address of this machine instead of 127.0.0.1.
 
     The secrets of the database are copied with that address.
     """
@@ -50,7 +50,7 @@ def reachable_at(stack: "LocalStack", address: str) -> Iterator[None]:
     """Relay connections to the same ports of another address of this machine to the stack.
 
     Raises:
-        OSError: it is not an address of this machine.
+        OSError: `address` is not an address of this machine.
     """
     database = make_url(stack.database_url)
     ports = [stack.cloud.port]

@@ -1,6 +1,6 @@
-"""A database on the server of `DATABASE_URL`, created here: no other database is ever dropped.
+"""A database on the server of `DATABASE_URL`. Only databases that were created here are ever dropped.
 
-A kept database survives its stack, for the next one in the same directory; a file there names it.
+A kept database stays for the next stack in the same directory; a file there contains its name.
 """
 
 import json
@@ -37,7 +37,7 @@ class InvalidDatabaseUrlError(PermanentError):
 
 
 class NoDatabaseError(PermanentError):
-    """No database to adopt is named."""
+    """`DATABASE_URL` contains no database to adopt."""
 
     code = "NoDatabase"
 
@@ -91,22 +91,22 @@ def given_or_embedded(data_dir: Path, *, fsync: bool = True) -> Server:
 
 @dataclass
 class AdoptedDatabase:
-    """The database of `DATABASE_URL` itself. `stop` leaves it as it is."""
+    """The database of `DATABASE_URL` itself. `stop` does not change it."""
 
     url: str = field(repr=False)
 
     @classmethod
     def given(cls) -> Self:
-        """The database that `DATABASE_URL` names.
+        """The database of `DATABASE_URL`.
 
         Raises:
-            NoDatabaseError: the variable is not set, or names no database.
+            NoDatabaseError: the variable is not set, or contains no database.
         """
         given = given_server()
         if given is None:
-            raise NoDatabaseError("DATABASE_URL is not set: it names the database to adopt")
+            raise NoDatabaseError("DATABASE_URL is not set; it must contain the database to adopt")
         if not make_url(given).database:
-            raise NoDatabaseError("DATABASE_URL names a server and no database")
+            raise NoDatabaseError("DATABASE_URL contains a server and no database")
         return cls(given)
 
     @property
@@ -116,7 +116,7 @@ class AdoptedDatabase:
         return f"{url.database} on {url.host}:{url.port or 5432}"
 
     def stop(self) -> None:
-        """The database is not ours: nothing ends with the stack."""
+        """Do nothing: the database is not ours."""
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +126,7 @@ class AdoptedDatabase:
 
 
 def kept_database(names: Path, server_url: str) -> GivenDatabase:
-    """The database that the file `names` records for a server; it is created if it does not exist."""
+    """The database that is recorded for a server in the file `names`; it is created if it does not exist."""
     known = _read(names)
     name = known.setdefault(server_url, _new_name())
     names.touch(mode=0o600)  # a server's URL contains a password
@@ -137,7 +137,7 @@ def kept_database(names: Path, server_url: str) -> GivenDatabase:
 
 
 def drop_kept_databases(names: Path) -> None:
-    """Drop every database that the file `names` records, then remove the file.
+    """Drop every database that is recorded in the file `names`, then remove the file.
 
     Raises:
         ServerError: a server did not drop its database; the file is unchanged.
@@ -154,7 +154,7 @@ def drop_kept_databases(names: Path) -> None:
 
 
 def _drop(server_url: str, name: str) -> None:
-    """Drop a database of ours, and the roles that are named after it."""
+    """Drop one of our databases, and the roles with its name as prefix."""
     drop_database(server_url, name)
     drop_roles(server_url, f"{name}_")
 

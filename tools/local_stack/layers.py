@@ -1,6 +1,6 @@
 """Build the layers with the Makefile that `sam build` uses, for the current Python.
 
-Their packages are built separately from our own code, because they only change with the lock files.
+Their packages are built separately from our own code, because they change only with the lock files.
 """
 
 import os
@@ -42,7 +42,7 @@ LAYERS: Mapping[str, Layer] = {
 
 
 def build_layers() -> dict[str, Path]:
-    """Build all layers; return their folders, as Lambda unpacks each to `/opt`, by logical id."""
+    """Build all layers; return their folders by logical id. Lambda unpacks each to `/opt`."""
     return {logical_id: build_layer(layer) for logical_id, layer in LAYERS.items()}
 
 

@@ -18,7 +18,7 @@ def processes_waiting_for(connection: Connection) -> list[psutil.Process]:
     connection.execute(LOOK_AGAIN)
     server_port = connection.scalar(SERVER_PORT)
     client_ports = set(connection.scalars(WAITING_FOR_US))
-    # Both ends must match: the port of a client that has died may have been reused.
+    # Both ends must match, because the port of a client that has exited may have been reused.
     return [
         psutil.Process(found.pid)
         for found in psutil.net_connections("tcp4")

@@ -5,7 +5,7 @@ executions keep their version when they are redriven; TestState (`state_tests`);
 execution (`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an
 execution that has ended invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`,
 which `States.ALL` does not match; a throttled function being `Lambda.TooManyRequestsException`, and its
-reserved concurrency applying to its versions. All other calls are ministack's own.
+reserved concurrency applying to its versions. ministack handles all other calls.
 
 Not emulated: after a redrive of a Map, every iteration runs again, not only the failed ones; and variables
 (Assign) are not restored, but the product's state machine has none.
@@ -45,7 +45,7 @@ class Resumed(dict[str, Any]):
         self._own = {"stateMachineArn": state_machine_arn, "input": data}
 
     def __bool__(self) -> bool:
-        """The engine treats an empty execution as a missing one."""
+        """True, because the engine treats an empty execution as missing."""
         return True
 
     def __getitem__(self, key: str) -> Any:  # noqa: ANN401 - as of the record
@@ -70,7 +70,7 @@ def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack'
     execution = engine._executions.get(arn)
     if execution is None:
         return error_response_json("ExecutionDoesNotExist", f"Execution {arn} not found", 400)
-    # A version's own, if it was started with one.
+    # The definition of the version, if the execution was started with one.
     machine = engine._state_machines[execution["stateMachineArn"]]
     now = datetime.now(UTC)
     reason = refusal(
@@ -116,7 +116,9 @@ def redrive_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack'
 
 
 def _version_named(arn: str) -> str | None:
-    """The version that an execution started with this ARN runs; registered as a machine of its own."""
+    """The version that runs if an execution is started with this ARN, registered as a separate state
+    machine.
+    """
     version_arn = engine._execution_version_arn(arn)
     if version_arn is None:
         return None
@@ -127,7 +129,7 @@ def _version_named(arn: str) -> str | None:
 
 
 def _unqualified(execution: Execution) -> Execution:
-    """An execution as AWS describes it: its `stateMachineArn` names no version."""
+    """An execution as AWS describes it: its `stateMachineArn` contains no version."""
     arn = ":".join(execution["stateMachineArn"].split(":")[:7])
     return {**execution, "stateMachineArn": arn}
 
@@ -140,7 +142,7 @@ def _publish_version(_logical_id: str, properties: Any, _stack_name: str) -> tup
 
 
 def _point_alias(_logical_id: str, properties: Any, _stack_name: str) -> tuple[str, dict[str, str]]:  # noqa: ANN401
-    """Create or move the resource AWS::StepFunctions::StateMachineAlias. The alias moves at once."""
+    """Create or update the resource AWS::StepFunctions::StateMachineAlias. The alias moves immediately."""
     version = properties["DeploymentPreference"]["StateMachineVersionArn"]
     routing = [{"stateMachineVersionArn": version, "weight": 100}]
     arn = f"{version.rpartition(':')[0]}:{properties['Name']}"
@@ -181,8 +183,9 @@ NOTHING_LOCAL = (
     "AWS::CodeDeploy::DeploymentGroup",
     "AWS::Logs::QueryDefinition",
 )
-"""Resources of the template that ministack does not know, and that nothing local depends on: only a name.
-CodeDeploy's traffic shifting among them: an alias moves at once."""
+"""Resources of the template that ministack does not support and that no local part needs: they only get a
+name. They include CodeDeploy's traffic shifting: locally, an alias moves immediately.
+"""
 
 
 def _name_only(logical_id: str, _properties: object, stack_name: str) -> tuple[str, dict[str, str]]:
@@ -195,7 +198,7 @@ def _keep(physical_id: str, *_: object, **__: object) -> tuple[str, dict[str, st
 
 
 def _put_again(put: Callable[[str, Any, str], Any]) -> Callable[..., Any]:
-    """The update of a resource that is put whole."""
+    """The update of a resource that is replaced as a whole."""
 
     def update(_physical_id: str, _before: Any, after: Any, stack_name: str, **_: object) -> Any:  # noqa: ANN401
         return put("", after, stack_name)
@@ -204,7 +207,7 @@ def _put_again(put: Callable[[str, Any, str], Any]) -> Callable[..., Any]:
 
 
 def _accept_resources() -> None:
-    """Let the template have resources that the local cloud has nothing for."""
+    """Accept resources of the template that the local cloud does not support."""
     handlers = provisioners._RESOURCE_HANDLERS
     nothing = {"create": _name_only, "update": _keep, "delete": lambda *_, **__: None}
     for resource_type in NOTHING_LOCAL:
@@ -301,7 +304,7 @@ def install() -> None:
             versions[f"{prefix}:{data['name']}"] = version
         return start_execution(data)
 
-    def call(function: str, event: Any) -> Any:  # noqa: ANN401 - whatever the function is sent and answers
+    def call(function: str, event: Any) -> Any:  # noqa: ANN401 - any request and response
         _require_passable(event)
         answer = call_lambda(function, event)
         _require_passable(answer)

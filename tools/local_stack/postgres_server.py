@@ -27,10 +27,10 @@ from .processes import HOST, becomes_true, free_port, has_ended, spawn
 DRIVER = "postgresql+pg8000"
 
 _START_DEADLINE = 600.0
-"""Seconds within which a server has started: no load is so high, so that only a hang reaches it."""
+"""Longer than a start takes under any load, so only a hang reaches it. In seconds."""
 
 _STOP_DEADLINE = 60.0
-"""Seconds after which a server that does not stop gets the signal to stop at once."""
+"""Seconds after which a server that does not stop gets the signal for an immediate shutdown."""
 
 _ENVIRONMENT: Mapping[str, str] = {"LC_ALL": "C", "PATH": os.defpath}
 
@@ -62,7 +62,7 @@ class Server(Protocol):
 
 @dataclass
 class PostgresServer:
-    """A running server of our own. `data_dir` holds the cluster, the password and the log."""
+    """A running server of ours. `data_dir` contains the cluster, the password and the log."""
 
     data_dir: Path
     port: int
@@ -79,8 +79,8 @@ class PostgresServer:
     def start(cls, data_dir: Path, *, detached: bool = False, fsync: bool = True) -> Self:
         """Start a server on `data_dir`, which is created if it does not exist, and wait until it is ready.
 
-        On Linux, a server that is not detached stops with the thread that started it, so that it does not
-        outlive a process that dies. Without `fsync`, a commit survives a crash of the server, but not of the
+        On Linux, a server that is not detached stops with the thread that started it, so that it ends with a
+        process that crashes. Without `fsync`, a commit survives a crash of the server, but not of the
         machine.
 
         Raises:
@@ -113,7 +113,7 @@ class PostgresServer:
         except (FileNotFoundError, IndexError, psutil.NoSuchProcess):
             return None  # stopped, or not started yet
         if str(data_dir / "cluster") not in command:
-            return None  # killed; another process has its process id now
+            return None  # killed; its process id was reused
         server = cls(
             data_dir,
             port=port,
@@ -156,9 +156,10 @@ class PostgresServer:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
-                continue  # it went with its postmaster
+                continue  # it ended together with the postmaster
         if becomes_true(lambda: all(map(has_ended, processes)), _STOP_DEADLINE):
-            # Or a next server would wait for the id in it to be reaped, which not every process 1 does.
+            # Otherwise the next server would wait until the process with this id is reaped, which not every
+            # init process does.
             _lock_file(self.data_dir).unlink(missing_ok=True)
 
     def start_again(self) -> None:
@@ -203,12 +204,13 @@ class PostgresServer:
             *(str(binary("postgres")), "-D", str(self.data_dir / "cluster")),
             *(argument for name, value in settings.items() for argument in ("-c", f"{name}={value}")),
         ]
-        # The launcher ends the server more gently than `spawn` would: it ends the sessions first.
+        # The launcher ends the sessions before the server, unlike `spawn`.
         self._process = spawn(command, _ENVIRONMENT, self._log, detached=True)
         self._await_ready()
 
     def _await_ready(self) -> None:
-        # By the server's own word, not by connecting: whoever took the port may accept and never answer.
+        # Read from the server's lock file instead of connecting: another process on the port may accept and
+        # never respond.
         if not becomes_true(lambda: self._is_ready() or has_ended(self._process), _START_DEADLINE):
             self.kill()
             raise ServerError(f"not ready within {_START_DEADLINE:.0f} s; {self._last_words()}")
@@ -324,7 +326,7 @@ def _launcher(data_dir: Path, *, dies_with_parent: bool) -> list[str]:
 
 
 def _keep(capability: str) -> list[str]:
-    # PostgreSQL calls access(2) for its programs, which only counts capabilities under this securebit.
+    # PostgreSQL calls access(2) for its programs, which counts capabilities only with this securebit.
     return [f"--inh-caps=+{capability}", f"--ambient-caps=+{capability}", "--securebits=+no_setuid_fixup"]
 
 

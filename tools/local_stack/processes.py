@@ -38,8 +38,8 @@ def spawn(
 ) -> psutil.Process:
     """Start a process in a new process group, with its output in `log`.
 
-    On Linux, a process that is not detached is killed when the thread that started it ends, so that it does
-    not outlive a process that dies.
+    On Linux, a process that is not detached is killed when the thread that started it ends, so that it ends
+    with a process that crashes.
     """
     setpriv = shutil.which("setpriv")  # of util-linux: available on Linux, not on macOS
     tie = [setpriv, "--pdeathsig=KILL"] if setpriv and not detached else []

@@ -35,7 +35,8 @@ class Step:
 def refusal(
     status: str, *, started_at: datetime, stopped_at: datetime, events: int, now: datetime
 ) -> str | None:
-    """Why Step Functions would refuse to redrive a Standard execution; `None` if it would not.
+    """The reason why Step Functions would refuse to redrive a Standard execution; `None` if it would redrive
+    it.
 
     Emulated from documentation: the conditions of RedriveExecution, the reasons of DescribeExecution.
     """
@@ -51,7 +52,7 @@ def refusal(
 
 
 def unsuccessful_step(history: Iterable[Mapping[str, Any]], definition: Definition) -> Step | None:
-    """The top-level state that was entered last. An execution that has ended has not exited it.
+    """The top-level state that was entered last and not exited.
 
     `None` if no state was entered.
     """
@@ -67,7 +68,7 @@ def derive_definition(definition: Definition, start_at: str, execution: Mapping[
     """The definition that starts at a state, with the given value for `Execution` in its context."""
     literal = f"({json.dumps(execution)})"
 
-    def with_context(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    def with_context(value: Any) -> Any:  # noqa: ANN401 - any JSON value
         match value:
             case str():
                 return re.sub(r"\$states\.context\.Execution\b", lambda _: literal, value)

@@ -1,4 +1,4 @@
-"""A relay by which containers reach servers that listen on 127.0.0.1 only, through their bridge."""
+"""A relay through which containers reach servers that listen on 127.0.0.1 only, at their bridge."""
 
 import socket
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class _Connection(BaseRequestHandler):
         try:
             target = socket.create_connection(self.server.target)
         except ConnectionRefusedError:
-            return  # the client's connection is closed, too
+            return  # the client's connection is closed as well
         with target:
             back = Thread(target=_copy, args=(target, self.request), daemon=True)
             back.start()
@@ -43,7 +43,7 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
         while chunk := source.recv(_CHUNK):
             sink.sendall(chunk)
         sink.shutdown(socket.SHUT_WR)
-    except OSError:  # one end is closed, so the other will be
+    except OSError:  # one end is closed, so the other closes as well
         sink.close()
 
 

@@ -1,4 +1,6 @@
-"""The whole local stack: PostgreSQL, the local cloud, and the template, whose deployment migrates."""
+"""The whole local stack: PostgreSQL, the local cloud, and the template, which migrates when it is
+deployed.
+"""
 
 import json
 import platform
@@ -63,7 +65,7 @@ class StackRunningError(PermanentError):
 
 @dataclass
 class LocalStack:
-    """A running stack. `directory` holds its data."""
+    """A running stack. `directory` contains its data."""
 
     directory: Path
     database: Server
@@ -87,14 +89,15 @@ class LocalStack:
         fsync: bool = True,
         adopted: AdoptedDatabase | None = None,
     ) -> Self:
-        """Start a stack; `parameters` are the template's, over those that a local stack needs.
+        """Start a stack; `parameters` are template parameters, in addition to those that a local stack needs.
 
-        It is empty, unless `keep`: then it has the database and the content of the stack that was last kept
-        in `directory`, and its own are kept there. Executions are not kept.
+        Without `keep`, it is empty. With `keep`, it has the database and the content that were last kept in
+        `directory`, and keeps its own there. Executions are not kept.
 
         If it is detached, it keeps running when this process ends, and other processes may `attach`.
         Otherwise it stops with the thread that started it. `wait_scale` and `fsync` are those of `Cloud` and
-        `PostgresServer`. The stack works in the `adopted` database itself, which its deployment migrates.
+        `PostgresServer`. With `adopted`, the stack uses that database directly, and its deployment migrates
+        it.
 
         Raises:
             StackRunningError: a detached stack is running in `directory`.
@@ -140,20 +143,22 @@ class LocalStack:
         adopted: AdoptedDatabase | None = None,
         parameters: Mapping[str, str] | None = None,
     ) -> Self:
-        """Start a detached stack with the data of the last one, or, `fresh`, without; see `start`."""
+        """Start a detached stack with the data of the last one or, with `fresh`, without data; see
+        `start`.
+        """
         if fresh:
             cls.forget(directory)
         return cls.start(directory, parameters=parameters, detached=True, keep=True, adopted=adopted)
 
     @classmethod
     def forget(cls, directory: Path = LOCAL) -> None:
-        """Remove the data of the last stack in `directory`; that of a running stack is not changed."""
+        """Remove the data of the last stack in `directory`. The data of a running stack is not changed."""
         if not _is_running(directory.resolve()):
             cls.down(directory, forget=True)
 
     @classmethod
     def has_data(cls, directory: Path = LOCAL) -> bool:
-        """Whether `directory` holds the database of a stack that was kept."""
+        """Whether `directory` contains a kept database."""
         return (directory / "postgres/cluster").exists() or _kept_databases(directory).exists()
 
     @classmethod
@@ -178,7 +183,7 @@ class LocalStack:
     def down(cls, directory: Path = LOCAL, *, forget: bool = False) -> bool:
         """Stop all running parts of a detached stack; return whether any ran. `forget` removes its data.
 
-        An adopted database stays in any case.
+        An adopted database is never removed.
         """
         directory = directory.resolve()
         record = _read_record(directory)
@@ -250,13 +255,13 @@ class LocalStack:
         return sign_token(self.token_secret, user_id=user_id, issuer=_ISSUER, audience=_AUDIENCE, scope=scope)
 
     def console_link(self, user_id: str = "operator", scope: str = OPERATOR_SCOPE) -> str:
-        """A link to the console that is signed in, by default as an operator.
+        """A link that opens the console signed in, by default as an operator.
 
-        The token is in the fragment, which the browser sends nowhere.
+        The token is in the fragment, which the browser does not send.
         """
         return f"{self.api_url}/console/#token={self.token(user_id, scope)}"
 
-    def client(self, service: str) -> Any:  # noqa: ANN401 - each service has a class of its own
+    def client(self, service: str) -> Any:  # noqa: ANN401 - each service has its own class
         """A boto3 client of this stack's cloud."""
         return self.cloud.client(service)
 
@@ -297,7 +302,9 @@ def _start_database(directory: Path, *, detached: bool, keep: bool, fsync: bool)
 
 
 def _roles_of(database: Server) -> DatabaseRoles:
-    """The roles of a stack. In an adopted database none is created: its own role is all three."""
+    """The roles of a stack. In an adopted database none is created: the role of `DATABASE_URL` is used for
+    all.
+    """
     if isinstance(database, AdoptedDatabase):
         return DatabaseRoles(*[database.url] * len(DatabaseRoles._fields))
     return create_roles(database.url, f"{make_url(database.url).database}_")
@@ -388,7 +395,7 @@ def _read_record(directory: Path) -> dict[str, Any] | None:
 
 
 def _copy_kept_content(s3: "S3Client", bucket: str) -> None:
-    """Copy the previous stack's content into this stack's bucket. Each stack has a new bucket name."""
+    """Copy the previous stack's content into this stack's bucket, which has a new name."""
     for other in s3.list_buckets()["Buckets"]:
         name = other["Name"]
         if name == bucket or not name.startswith(_CONTENT_BUCKET):

@@ -1,7 +1,7 @@
 """TestState for ministack: the retrier, its backoff, the catcher and the output, as AWS reports them.
 
 Emulated from documentation, with ministack's own matching of errors and its JSONata: ministack's TestState
-takes Catch before Retry, ignores Output, and does not know Map. A state without a mock is left to it.
+applies Catch before Retry, ignores Output, and does not support Map. It still handles states without a mock.
 
 For the local cloud's own Python: standard library and ministack only.
 """

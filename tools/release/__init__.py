@@ -1,1 +1,1 @@
-"""Deploys a release: `make deploy ENV=prod`."""
+"""Deploy a release: `make deploy ENV=prod`."""

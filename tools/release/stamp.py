@@ -1,7 +1,7 @@
-"""A release is a commit with parameters. Written into the template, it makes SAM publish every function.
+"""Write a release (a commit with parameters) into the template, so that SAM publishes every function.
 
-SAM names a function's version after a hash of the function as the template has it, before the values of
-parameters are known, so that a changed parameter changes no hash. The release is a literal there.
+SAM derives a function's version from a hash of its definition in the template, before parameters are
+resolved, so a changed parameter does not change the hash. The release is a literal in the definition.
 """
 
 import copy
@@ -29,7 +29,7 @@ def require_filled_in(parameters: Mapping[str, str]) -> None:
     """Refuse a deployment with the placeholders of samconfig.toml.
 
     Raises:
-        ValueError: it names the parameters whose value is still one.
+        ValueError: contains the parameters with a placeholder as value.
     """
     if placeholders := [name for name, value in parameters.items() if value.startswith("<")]:
         raise ValueError(f"samconfig.toml has no value yet for {', '.join(placeholders)}")

@@ -1,4 +1,4 @@
-"""How commands ask the API: an answer, or an error with the API's own words."""
+"""Requests of the commands to the API. Errors have the API's own messages."""
 
 from http import HTTPStatus
 from typing import Any
@@ -11,13 +11,13 @@ MAX_PAGE = 200
 
 
 class ApiUnavailableError(TransientError):
-    """The API did not answer as an API does."""
+    """The API failed, or its response is not JSON."""
 
     code = "ApiUnavailable"
 
 
 def ask(api: Api, method: str, path: str, document: object = None, **query: Any) -> Any:  # noqa: ANN401 - JSON
-    """Send a request below `/api/v1`; the answer's document.
+    """Send a request below `/api/v1`; return the document of the response.
 
     Raises:
         RefusedError: the API refused it; the message is the API's.
@@ -33,7 +33,7 @@ def ask(api: Api, method: str, path: str, document: object = None, **query: Any)
 
 
 def pages(api: Api, path: str, limit: int, **query: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:  # noqa: ANN401
-    """At most `limit` rows of a list, and its last page."""
+    """Read at most `limit` rows of a list; return them, and the last page."""
     rows: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:

@@ -1,4 +1,4 @@
-"""The case of the bug report on a separate stack: three real faults, a correct record of them, and one retry.
+"""The case of the bug report on a separate stack: three real faults, their correct record, and one retry.
 
 No code of the product is patched. The faults are a row of another roadmap, invalid staged content, and a
 function whose process is killed while it waits for a lock.
@@ -51,7 +51,7 @@ TUTORIAL_ID = text("""
 SELECT tutorial_id FROM tutorial_metadata WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 """)
 
-# The state that the previous design left: saved rows, and a task that does not list them.
+# The state that the replaced design left: saved rows, and a task without failed concepts.
 SAVED_BEFORE = text("""
 INSERT INTO tutorial_metadata
     (tutorial_id, concept_id, roadmap_id, title, content_status, content_version, is_latest)
@@ -64,7 +64,7 @@ UPDATE roadmap_tasks SET status = 'failed', failed_concepts = NULL,
 WHERE task_id = :task_id
 """)
 
-# Another roadmap's row with the same id, not committed yet: a saver of these resources waits for us.
+# Another roadmap's row with the same id, not committed: Save waits for this transaction.
 HOLD_RESOURCES = text("""
 INSERT INTO resource_recommendation_metadata
     (id, concept_id, roadmap_id, resources, resources_count, search_queries_used, generated_at)
@@ -85,7 +85,9 @@ VALUES (:tutorial_id, 'an-older-roadmap:c-1-1-1', 'an-older-roadmap', 'An older 
 
 
 PARAMETERS = {"BatchSize": "2", "MaxConcurrency": "4"}
-"""Of the demo's stack: batches of 20 staged concepts, so that a lost one is a part of its roadmap."""
+"""The parameters of the demo's stack: batches of 20 staged concepts, so that the failed batch is a part of
+the roadmap.
+"""
 
 NOT_GENERATED = slice(-10, -6)
 """Concepts of the sample without resources. The first run generates them."""
@@ -94,11 +96,11 @@ NOT_GENERATED = slice(-10, -6)
 def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = False) -> None:
     """Run the demonstration, and print its result as one JSON object.
 
-    With `keep`, the stack is the one that `roadmap up` would start: it stays, and `roadmap down` stops it.
-    `fresh` deletes the data that such a stack has left.
+    With `keep`, the stack is the one that `roadmap up` would start. It keeps running until `roadmap down`.
+    `fresh` first deletes the data of an earlier stack.
 
     Raises:
-        RefusedError: the stack is to be kept, and there is data that it would replace.
+        RefusedError: with `keep`, there is data that the stack would replace.
     """
     bundle = demo_bundle(bundle_file)
     if keep and LocalStack.has_data() and not fresh:
@@ -126,7 +128,7 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
 
 
 def demo_bundle(bundle_file: Path | None = None) -> Bundle:
-    """The project's sample, or another bundle; without content, the offline generator's is in its place."""
+    """The project's sample, or another bundle. If it has no content, the offline generator creates it."""
     file = bundle_file or SAMPLE
     bundle = parse_bundle(file.read_bytes(), name=str(file))
     if bundle.content:
@@ -264,7 +266,9 @@ def the_report(bundle: Bundle) -> Bundle:
 
 
 def load_the_report(target: Target, report: Bundle) -> int:
-    """Load it, and leave it as the old design did after the duplicate key; how many tutorials are saved."""
+    """Load it in the state that the replaced design left after the duplicate key; return the saved
+    tutorials.
+    """
     load_bundle(report, target.engine, target.bucket, Deadline.after(60))
     concepts = list(read_framework(report.roadmap.framework_data).nodes)
     half = concepts[: len(concepts) // 2]
@@ -301,7 +305,7 @@ def _poisoned(bundle: Bundle, item: Item) -> bytes:
 
 @contextmanager
 def _killing_the_saver_of(database_url: str, resources_id: str) -> Iterator[list[int]]:
-    """Kill every process that tries to save these resources, until the block is left; their ids."""
+    """Kill every process that tries to save these resources during the block; yields their process ids."""
     killed: list[int] = []
     over = threading.Event()
     with create_engine(database_url, poolclass=NullPool).connect() as connection:

@@ -1,4 +1,4 @@
-"""The options that select many tasks, for every command that takes a filter."""
+"""The options of a filter of tasks, for every command that has one."""
 
 import inspect
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import typer
 
 
 class _Option(NamedTuple):
-    """An option, and the API's parameter that it becomes."""
+    """An option, and the corresponding parameter of the API."""
 
     parameter: str
     annotation: Any
@@ -42,7 +42,7 @@ _OPTIONS = {
 
 
 def filtered(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a filter. It receives those that are set as `chosen`, for the API."""
+    """Add the options of a filter to a command. It receives the given options as `chosen`, for the API."""
     own = inspect.signature(command, eval_str=True)
 
     @wraps(command)

@@ -1,6 +1,7 @@
 """Generate one item with a real model, to check its access, its output and its cost.
 
-Nothing is staged or saved. The request is that of a deployed function, with this machine's credentials.
+Nothing is staged or saved. The request equals that of a deployed function, but uses this machine's
+credentials.
 """
 
 import os
@@ -34,7 +35,7 @@ class Generated(NamedTuple):
     seconds: float
 
     def document(self) -> dict[str, Any]:
-        """The result as the command prints it."""
+        """The printed form of the result."""
         return {"draft": self.draft, **self.usage._asdict(), "seconds": round(self.seconds, 1)}
 
 

@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
     COMPLETE = 0
     ITEMS_MISSING = 1
     REFUSED = 2
-    """The command was refused, or used wrongly. (Also the code of a wrong option, which typer reports.)"""
+    """The command was refused or used incorrectly. Typer also uses this code for invalid options."""
 
     EXTERNAL_FAILURE = 3
     """An external system (AWS, PostgreSQL, the network, the disk) failed."""
@@ -41,7 +41,7 @@ _UNLIMITED = 100_000
 """Maximum characters of a line of piped output."""
 
 errors = Console(stderr=True, highlight=False)
-"""Progress, hints and errors: stdout is for results."""
+"""The console for progress, hints and errors, because stdout is for results."""
 
 Stack = Annotated[str | None, typer.Option("--stack", help="A stack on AWS. Default: the local stack.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -53,7 +53,7 @@ def finish(target: Target, task_id: str, execution_arn: str, *, as_json: bool) -
     try:
         final = follow(target, task_id, execution_arn)
         if final.status == "processing" and final.execution_arn not in (None, execution_arn):
-            errors.print(f"Attempt {final.attempt} is at work on the task, by another run; following it.")
+            errors.print(f"Attempt {final.attempt} of another run is running for the task; following it.")
             final = follow(target, task_id, final.execution_arn or "")
     except KeyboardInterrupt:
         hint = f"The run continues without this command: {command_name()} status {task_id}"
@@ -89,7 +89,7 @@ def output() -> Console:
 
 
 def command_name() -> str:
-    """The command as it was typed, for hints: with its path, if it was typed with one."""
+    """The command for hints, as the user entered it: with its path, if any."""
     return sys.argv[0] if "/" in sys.argv[0] and shutil.which("roadmap") is None else "roadmap"
 
 
@@ -128,7 +128,9 @@ _NOT_CONFIGURED = {
     "PartialCredentialsError": _CREDENTIALS,
     "ProfileNotFound": _CREDENTIALS,
 }
-"""Hints for botocore's errors about the caller's settings. By name, because importing botocore is slow."""
+"""Hints for errors of botocore about the user's settings, by class name, because importing botocore is
+slow.
+"""
 
 
 def _fail(name: str, error: object, code: ExitCode) -> NoReturn:

@@ -44,7 +44,7 @@ class Loaded(NamedTuple):
 
     staged: int
     saved_already: int
-    """Items of the bundle that have a completed row. They are not staged again."""
+    """Items of the bundle that have a completed row and are therefore not staged again."""
 
     replacing: Sequence[Item] = ()
     """Saved items with other content in the bundle, which is staged to replace them."""
@@ -79,9 +79,9 @@ def load_bundle(
         connection.execute(INSERT_TASK, task.model_dump())
         owners = connection.execute(OWNERS, task.model_dump()).one()
         if owners.roadmap_user != roadmap.user_id:
-            raise InvalidBundleError(f"roadmap {roadmap.roadmap_id!r} exists and is another user's")
+            raise InvalidBundleError(f"roadmap {roadmap.roadmap_id!r} exists and belongs to another user")
         if (owners.task_user, owners.roadmap_id) != (task.user_id, task.roadmap_id):
-            raise InvalidBundleError(f"task {task.task_id!r} exists and is for another user or roadmap")
+            raise InvalidBundleError(f"task {task.task_id!r} exists and belongs to another user or roadmap")
         return current_rows(connection, roadmap.roadmap_id)
 
     rows = transact(engine, insert, deadline)

@@ -48,7 +48,7 @@ def options(
         typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    """Save a roadmap's generated content, and retry exactly what is missing."""
+    """Save a roadmap's generated content, and retry the missing items."""
 
 
 for module in GROUPS:

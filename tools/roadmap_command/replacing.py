@@ -1,4 +1,6 @@
-"""Replace saved items by content of a bundle: staged beside the saved content, then saved by a retry."""
+"""Replace saved items with content of a bundle: stage it next to the saved content, then save it by a
+retry.
+"""
 
 import json
 import uuid
@@ -58,7 +60,7 @@ def _without(document: Document, fields: Collection[str]) -> Document:
 
 
 def _id_of(roadmap_id: str, item: Item, content: Document, version: int | None) -> str:
-    """The id of a replacement, by which the same content is recognized when it is loaded again."""
+    """The id of a replacement. It identifies the same content when the bundle is loaded again."""
     return str(uuid.uuid5(_IDS, json.dumps([roadmap_id, *item, version, content], sort_keys=True)))
 
 

@@ -43,7 +43,7 @@ def redrive_run(client: "SFNClient", execution_arn: str) -> None:
 
 
 def is_running(client: "SFNClient", execution_arn: str) -> bool:
-    """Whether an execution is running. One that Step Functions does not know is not."""
+    """Whether an execution is running. `False` if it does not exist in Step Functions."""
     try:
         return client.describe_execution(executionArn=execution_arn)["status"] == "RUNNING"
     except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):

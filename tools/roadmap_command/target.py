@@ -40,7 +40,7 @@ class Target:
     s3: "S3Client"
     stepfunctions: "SFNClient"
     state_machine_arn: str
-    """With its alias: a run keeps the version that it was started with."""
+    """The ARN with its alias. A run keeps the version with which it was started."""
 
     api_url: str
     token: Callable[[str], str]
@@ -97,7 +97,7 @@ class Target:
     def on_aws(cls, name: str) -> Self:
         """A stack on AWS, with the environment's credentials.
 
-        Only `load` writes to its database, as the product does: by the URL in `ROADMAP_DATABASE_URL`.
+        Only `load` writes to its database, as the product does; it uses the URL in `ROADMAP_DATABASE_URL`.
         """
         import boto3
         from botocore.exceptions import ClientError

@@ -10,7 +10,7 @@ from roadmap_content.items import Item
 
 
 def read_task_detail(target: Target, task_id: str) -> TaskDetail:
-    """A task's status.
+    """Read a task's status.
 
     Raises:
         RefusedError: there is no such task, or the token does not permit to see it.

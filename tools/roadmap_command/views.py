@@ -16,7 +16,7 @@ _MOST_REASONS = 20
 
 
 def outcome(status: TaskStatus) -> Group:
-    """The outcome of a task: counts per content type, and why items are missing."""
+    """The outcome of a task: counts per content type, and the reasons of missing items."""
     table = Table(
         "content", *(Column(name, justify="right") for name in ("total", "saved", "missing", "generated"))
     )
@@ -38,7 +38,7 @@ def _headline(status: TaskStatus) -> Text:
 
 
 def _reasons(items: Iterable[FailedItem]) -> Iterator[Text]:
-    """Why items are missing: one line per content type and reason."""
+    """The reasons of missing items: one line per content type and reason."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for item in items:
         key = (item.content_type, item.stage, item.error_code, item.reason)

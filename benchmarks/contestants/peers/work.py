@@ -69,7 +69,8 @@ class Job:
         self.form: str = document["form"]
         self.phase: str = document["phase"]
         """`run`; `double`, the same run started twice at once; `restart` after a crash; `retry` after a run
-        that is over; `resume` after a run that failed half way; of DBOS also `prepare`."""
+        that is over; `resume` after a run that failed half way; of DBOS also `prepare`.
+        """
         self.crash_at: int | None = document["crash_at"]
         self.stop_at: int | None = document["stop_at"]
         self.make_seconds: float = document["make_seconds"]

@@ -13,7 +13,8 @@ from typing import Any
 
 Document = dict[str, Any]
 """A JSON object. It is kept in addition to its validated model, so that the staged content is stored
-unchanged."""
+unchanged.
+"""
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 

@@ -13,7 +13,7 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 
 
 def chromium() -> Path | None:
-    """The machine's Chromium: that of `CHROMIUM`, or one that is in the path."""
+    """The path of Chromium: the value of `CHROMIUM`, or a program in the PATH."""
     named = os.environ.get("CHROMIUM")
     found = named or next(filter(None, map(shutil.which, _NAMES)), None)
     return Path(found) if found else None

@@ -16,7 +16,7 @@ ASSETS = REPOSITORY / "functions/console/assets"
 def check_types(assets: Path = ASSETS) -> str:
     """The findings of `tsc --noEmit` in a folder of modules; empty if there are none."""
     packages = npm_packages(HERE)
-    # In a folder of their own, beside the packages whose types they use.
+    # In a separate folder, next to the packages with the types that they use.
     with TemporaryDirectory() as directory:
         folder = Path(directory)
         shutil.copytree(assets, folder / "assets")

@@ -32,7 +32,7 @@ def build_for_aws(architecture: str = "") -> Built:
 
 
 def build_for_this_machine() -> Built:
-    """Build for the architecture of this machine, beside the build for AWS."""
+    """Build for the architecture of this machine, in addition to the build for AWS."""
     return _build(LOCAL / "sam", ARCHITECTURE)
 
 
@@ -47,7 +47,7 @@ def _build(directory: Path, architecture: str) -> Built:
         sam(
             *("build", "--build-dir", directory / "build", "--cache-dir", directory / "cache"),
             *("--parameter-overrides", f"Architecture={architecture}"),
-            environment={"ARCHITECTURE": architecture},  # for the layers' Makefile: SAM does not pass it on
+            environment={"ARCHITECTURE": architecture},  # for the layers' Makefile: SAM does not pass it
         )
     template = read_template(directory / "build/template.yaml")
     functions = _folders(directory / "build", template, "AWS::Serverless::Function", "CodeUri")

@@ -43,7 +43,8 @@ class Containers:
         self._api = api
         self._options: list[str] = [
             *("--env-vars", str(variables)),
-            # SAM passes on only variables that the template declares; this one it declares with a value.
+            # SAM passes only variables that the template declares. With a value, the template declares this
+            # one.
             *("--parameter-overrides", f"Architecture={ARCHITECTURE} AwsEndpointUrl=local"),
             *([] if pull else ["--skip-pull-image"]),
         ]

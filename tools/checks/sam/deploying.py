@@ -224,8 +224,8 @@ def _show(*releases: Mapping[str, Alias]) -> None:
 
 
 def _check_runtimes(cloud: Cloud, functions: Mapping[str, str]) -> None:
-    """Check that the functions were deployed with their own runtime: otherwise the deployed code is not what
-    runs.
+    """Check that the functions were deployed with their own runtime. Otherwise other code than the deployed
+    one runs.
     """
     client = cloud.client("lambda")
     for logical_id, name in functions.items():

@@ -1,7 +1,7 @@
 """A Docker engine: that of this machine, or a temporary one in separate namespaces.
 
 A temporary engine does not affect this machine. It has its own network, mounts and process ids, so that the
-kernel ends it with its containers in any case; it does not change packet filters.
+kernel always ends it together with its containers. It does not change packet filters.
 """
 
 import json
@@ -79,7 +79,7 @@ def in_namespaces(module: str, *arguments: str) -> int:
     """Run one of our modules in separate namespaces; return its exit code.
 
     Its last argument is a temporary folder. When this returns, all processes in the namespaces have ended and
-    the folder is deleted. If this process is killed, the kernel kills them, too.
+    the folder is deleted. If this process is killed, the kernel kills them as well.
     """
     cgroup = f"roadmap-{secrets.token_hex(4)}"
     tied = ("setpriv", "--pdeathsig=KILL")

@@ -1,4 +1,4 @@
-"""Errors that prevent a check. Their messages are shown to the user."""
+"""Errors of checks. Their messages are shown to the user."""
 
 from roadmap_content.errors import PermanentError
 

@@ -1,7 +1,7 @@
 """The expected response of each function to its event in `events/`, with the sample roadmap loaded.
 
-The order matters: the schema is created, an attempt planned, its first batch generated and saved, and then
-finalized as a lost batch: 65 of 90 items are missing, and retried.
+The order matters: the schema is created, an attempt is planned, its first batch is generated and saved, and
+then finalized as a failed batch. 65 of 90 items are missing and are retried.
 """
 
 import json
@@ -44,10 +44,10 @@ EXPECTED: Mapping[str, Expectation] = {
         {"statusCode": 202, "body": {"status": "processing", "total_items": 65, "attempt": 2}}
     ),
 }
-"""By the function's folder, which is also the name of its event."""
+"""The expectations by the function's folder, which is also the name of its event."""
 
 
-def differences(expectation: Expectation, answer: Any) -> list[str]:  # noqa: ANN401 - whatever came
+def differences(expectation: Expectation, answer: Any) -> list[str]:  # noqa: ANN401 - any response
     """The differences between a response and its expectation."""
     if not isinstance(answer, dict):
         return [f"not an object: {answer!r}"]

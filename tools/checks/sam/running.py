@@ -30,7 +30,7 @@ from .steps import step
 
 _DEADLINE_SECONDS = 600.0
 
-# So that the migration has something to do.
+# So that the migration has work to do.
 EMPTY_DATABASE = (
     text("DROP SCHEMA public CASCADE"),
     text("CREATE SCHEMA public"),
@@ -96,7 +96,7 @@ def _containers(built: Path, stack: LocalStack, engine: Engine, directory: Path)
     environment = {
         **{name: value for name, value in stack.environment.items() if name != "AWS_ENDPOINT_URL"},
         **engine.environment,
-        "TMPDIR": str(directory),  # where it writes its locks
+        "TMPDIR": str(directory),  # the folder for its lock files
     }
     return Containers(built, api, variables, environment, pull=not engine.has_image)
 

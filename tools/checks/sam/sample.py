@@ -1,4 +1,4 @@
-"""The sample roadmap with all of its content generated, for both checks."""
+"""The sample roadmap with generated content for all items, for both checks."""
 
 import json
 

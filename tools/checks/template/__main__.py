@@ -24,10 +24,10 @@ def main() -> int:
     """Run all checks; return the exit code."""
     template = read_template(TEMPLATE)
     checks: Mapping[str, Callable[[], Iterator[Finding]]] = {
-        "every event is what its function takes": lambda: check_events(template, REPOSITORY / "events"),
-        "the state machine is given what it names": lambda: check_substitutions(template, REPOSITORY),
+        "every function accepts its event": lambda: check_events(template, REPOSITORY / "events"),
+        "the state machine has all substitutions": lambda: check_substitutions(template, REPOSITORY),
         "functions have the settings that they read": lambda: check_variables(template),
-        "roles allow what the code calls, and no more": lambda: check_permissions(template),
+        "roles allow exactly the calls of the code": lambda: check_permissions(template),
         "cfn-lint": lambda: lint_with_cfn_lint(TEMPLATE),
         "sam validate --lint": lambda: lint_with_sam(TEMPLATE),
         "checkov": lambda: lint_with_checkov(TEMPLATE, template),

@@ -45,7 +45,7 @@ def lint_with_cfn_lint(template: Path) -> Iterator[Finding]:
         line = match["Location"]["Start"]["LineNumber"]
         yield Finding(f"cfn-lint {match['Rule']['Id']}", f"line {line}: {match['Message']}")
     if re.search(r"^ *cfn-lint:", template.read_text(), re.MULTILINE):
-        yield Finding("cfn-lint", "the template tells it to keep quiet")
+        yield Finding("cfn-lint", "suppressed in the template")
 
 
 def lint_with_checkov(path: Path, template: Template) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def _run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([environment_python("verify"), *arguments], capture_output=True, text=True)
 
 
-def _json(said: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401 - whatever a linter says
+def _json(said: subprocess.CompletedProcess[str]) -> Any:  # noqa: ANN401 - the JSON output of a linter
     try:
         return json.loads(said.stdout)
     except ValueError as error:

@@ -17,7 +17,7 @@ NEEDS: Mapping[Operation, frozenset[str]] = {
         {"s3:GetObject", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey"}
     ),
     Operation("s3", "delete_object"): frozenset({"s3:DeleteObject"}),
-    # The bucket is encrypted with a key of ours.
+    # The bucket is encrypted with the stack's key.
     Operation("s3", "get_object"): frozenset({"s3:GetObject", "kms:Decrypt"}),
     Operation("s3", "head_object"): frozenset({"s3:GetObject"}),
     Operation("s3", "list_objects_v2"): frozenset({"s3:ListBucket"}),
@@ -58,7 +58,7 @@ WITHOUT_RESOURCE = frozenset(action for action in RUNTIME if not action.startswi
 
 _DATABASE_ROLES = ("Migrator", "Writer", "Reader")
 _BUCKETS = ("${ContentBucket.Arn}", "arn:${AWS::Partition}:s3:::${ContentBucketName}")
-"""The bucket that the stack makes, and the given one."""
+"""The bucket that the stack creates, and the given one."""
 
 
 def _below(*prefixes: str) -> frozenset[str]:

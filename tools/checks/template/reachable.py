@@ -86,14 +86,14 @@ class Analysis:
         self.stubs = {name.split(".")[0] for name in result.files if name.startswith("mypy_boto3_")}
         self.edges: dict[str, set[str]] = defaultdict(set)
         self.members: dict[str, set[tuple[str, str]]] = defaultdict(set)
-        """By symbol: the members that it mentions, as (class, name)."""
+        """By symbol: the members that it refers to, as (class, name)."""
 
         self.operations: dict[str, set[Operation]] = defaultdict(set)
         self.untyped: dict[str, set[str]] = defaultdict(set)
-        """By symbol: the members that it mentions of values without a type."""
+        """By symbol: the members of values without a type that it refers to."""
 
         self.clients: dict[str, set[str]] = defaultdict(set)
-        """By symbol: the services that it makes boto3 clients of."""
+        """By symbol: the services for which it creates boto3 clients."""
 
         self.settings: dict[str, set[str]] = defaultdict(set)
         self.classes: dict[str, TypeInfo] = {}

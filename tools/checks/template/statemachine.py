@@ -22,9 +22,9 @@ def check_substitutions(template: Template, base: Path) -> Iterator[Finding]:
         given = resource["Properties"].get("DefinitionSubstitutions", {}).keys()
         used = set(_SUBSTITUTION.findall((base / resource["Properties"]["DefinitionUri"]).read_text()))
         for name in sorted(used - given):
-            yield Finding(logical_id, f"${{{name}}} is in the definition and not given")
+            yield Finding(logical_id, f"${{{name}}} is used in the definition and not defined")
         for name in sorted(given - used):
-            yield Finding(logical_id, f"${{{name}}} is given and not in the definition")
+            yield Finding(logical_id, f"${{{name}}} is defined and not used in the definition")
 
 
 def substituted(definition: str) -> str:

@@ -10,7 +10,7 @@ from .reachable import reached_by
 
 
 def check_variables(template: Template) -> Iterator[Finding]:
-    """Check that every variable that a function reads is set, and every variable set for it alone is read."""
+    """Check that every variable that a function reads is set, and every variable set only for it is read."""
     for function in functions_in(template):
         settings = reached_by(function.name).settings
         for name in sorted(settings - function.variables):

@@ -25,7 +25,7 @@ group = typer.Typer()
 
 @group.command()
 def token(
-    user: Annotated[str, typer.Argument(metavar="USER", help="The user whom the token proves.")],
+    user: Annotated[str, typer.Argument(metavar="USER", help="The user (subject) of the token.")],
     scope: Annotated[str, typer.Option("--scope", help="Scopes of the token, separated by spaces.")] = "",
 ) -> None:
     """Print a token for the local stack's API, valid for an hour."""

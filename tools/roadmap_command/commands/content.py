@@ -34,11 +34,11 @@ def load(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Load a roadmap, its task and its generated content: staged, not yet saved.
+    """Load a roadmap, its task and its generated content. The content is staged, and not saved yet.
 
-    Invalid items are listed, and staged too, so that a run records why they cannot be saved. The exit code
-    is then 1. Saved items are not replaced without --replace. A replaced tutorial's text stays under its
-    version, and a replaced row stays in content_archive.
+    Invalid items are listed, and also staged, so that a run records the reasons. The exit code is then 1.
+    Saved items are not replaced without --replace. A replaced tutorial's text stays under its version, and a
+    replaced row stays in content_archive.
     """
     read = parse_bundle(bundle.read(), strict=strict, name=getattr(bundle, "name", "stdin"))
     target = Target.named(stack)
@@ -120,7 +120,7 @@ def generate_one_item(
     ] = None,
     region: Annotated[str | None, typer.Option("--region", help="The model's AWS region.")] = None,
 ) -> None:
-    """Generate one item with a real model; print it, its tokens and its seconds. Nothing is saved."""
+    """Generate one item with a real model; print the item, its tokens and its duration. Nothing is saved."""
     from roadmap_command.generate_one import generate_one
 
     with errors.status("waiting for the model"):

@@ -12,7 +12,7 @@ group = typer.Typer()
 def demo(
     bundle: Annotated[
         Path | None,
-        typer.Option("--bundle", help="A roadmap in place of the project's sample.", exists=True),
+        typer.Option("--bundle", help="A roadmap to use instead of the project's sample.", exists=True),
     ] = None,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the stack at the end, and print a link to its console.")
@@ -21,7 +21,7 @@ def demo(
         bool, typer.Option("--fresh", help="With --keep: delete the data of the last local stack first.")
     ] = False,
 ) -> None:
-    """Run a roadmap through a stack of its own, with three real faults, and heal it."""
+    """Run a roadmap through a separate stack, with three real faults, and repair it."""
     from roadmap_command.demo import run_demo
 
     run_demo(bundle, keep=keep, fresh=fresh)

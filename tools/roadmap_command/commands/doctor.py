@@ -12,7 +12,7 @@ group = typer.Typer()
 
 @group.command()
 def doctor(stack: Stack = None, as_json: Json = False) -> None:
-    """Check the stack through its API; exit 1 if a person should look at something."""
+    """Check the stack through its API; exit with 1 if a person should check something."""
     health = ask(Target.named(stack).operator_api(), "GET", "/health")
     if as_json:
         print_json(health)

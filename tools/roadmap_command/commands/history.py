@@ -27,18 +27,18 @@ _NOT_SHOWN = frozenset(
 
 
 class LogLine(NamedTuple):
-    """A line of a function's log that is about a task."""
+    """A log line of a function that concerns a task."""
 
     fields: dict[str, Any]
 
     def is_about(self, item: Item) -> bool:
-        """Whether the line names the item, or its batch's content type and no concept."""
+        """Whether the line has the item's ids, or its content type and no concept id."""
         concept_id = self.fields.get("concept_id", item.concept_id)
         content_type = self.fields.get("content_type", item.content_type)
         return (concept_id, content_type) == (item.concept_id, item.content_type)
 
     def text(self) -> Text:
-        """The line for people."""
+        """The line in readable form."""
         shown = " ".join(
             f"{key}={json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value}"
             for key, value in self.fields.items()
@@ -60,7 +60,7 @@ def logs(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Print the functions' log lines about a task, the oldest first."""
+    """Print the functions' log lines about a task, oldest first."""
     wanted = None if item is None else parse_item(item)
     lines = [
         line for line in _lines_of(Target.named(stack), task_id) if wanted is None or line.is_about(wanted)

@@ -1,4 +1,6 @@
-"""`roadmap tasks`, `failures`, `show`, `attempts`, `cancel`, `watch`: look at many tasks, through the API."""
+"""`roadmap tasks`, `failures`, `show`, `attempts`, `cancel`, `watch`: list and follow tasks, through the
+API.
+"""
 
 import time
 from typing import Annotated, Any
@@ -30,7 +32,7 @@ def tasks(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """List tasks, the newest first."""
+    """List tasks, newest first."""
     api = Target.named(stack).operator_api()
     rows, last = pages(api, "/tasks", limit, **chosen)
     if as_json:
@@ -90,7 +92,7 @@ def show(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Show a task's items by state and reason, or one item with all that is known about it."""
+    """Show a task's items by state and reason, or one item with all its data."""
     api = Target.named(stack).operator_api()
     path = f"/tasks/{quote(task_id, safe='')}"
     if item is not None:
@@ -160,7 +162,7 @@ def attempts(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> Non
 @group.command()
 def cancel(
     task_id: TaskId,
-    reason: Annotated[str, typer.Option("--reason", help="For the audit trail.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="The reason, for the audit trail.")] = "",
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
@@ -177,7 +179,7 @@ def cancel(
 
 @group.command()
 def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
-    """Follow a task until no attempt is running; exit 1 if items are missing."""
+    """Follow a task until no attempt is running; exit with 1 if items are missing."""
     api = Target.named(stack).operator_api()
     path = f"/tasks/{quote(task_id, safe='')}"
     task = ask(api, "GET", path)

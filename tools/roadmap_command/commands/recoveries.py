@@ -24,19 +24,20 @@ POLL_SECONDS = 1.0
 @filtered
 def heal(
     chosen: dict[str, Any],
-    reason: Annotated[str, typer.Option("--reason", help="Why, for the audit trail.")],
+    reason: Annotated[str, typer.Option("--reason", help="The reason, for the audit trail.")],
     rate: Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")] = 60,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Tasks at the same time.")] = 10,
-    canary: Annotated[int, typer.Option("--canary", min=0, help="Retry so many first.")] = 0,
-    budget: Annotated[int | None, typer.Option("--budget", min=1, help="Tokens, at most.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Maximum concurrent tasks.")] = 10,
+    canary: Annotated[int, typer.Option("--canary", min=0, help="Retry this number of tasks first.")] = 0,
+    budget: Annotated[int | None, typer.Option("--budget", min=1, help="Maximum tokens.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print a preview.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Retry every task that the filter selects, and follow it to the end; exit 1 if some still fail.
+    """Retry every task that the filter selects, and follow the recovery; exit with 1 if some tasks still
+    fail.
 
-    Without a filter: every task that is failed or partial.
+    Without a filter, all failed and partial tasks are retried.
     """
     api = Target.named(stack).operator_api()
     request = {
@@ -57,7 +58,7 @@ def heal(
     if not yes:
         errors.print(_preview(preview))
         if as_json or not typer.confirm("Start?", err=True):
-            raise RefusedError("not started: confirm, or give --yes")
+            raise RefusedError("not started: confirm, or use --yes")
     recovery = ask(api, "POST", "/recoveries", request)
     recovery = follow(api, recovery)
     if as_json:
@@ -79,7 +80,7 @@ def recoveries(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """List recoveries, or the tasks of one."""
+    """List recoveries, or the tasks of one recovery."""
     api = Target.named(stack).operator_api()
     if recovery_id is None:
         rows, _ = pages(api, "/recoveries", limit)
@@ -104,7 +105,7 @@ def recoveries(
 
 
 def follow(api: Api, recovery: dict[str, Any]) -> dict[str, Any]:
-    """Show a recovery's progress until it ends or is paused; the recovery as it is then."""
+    """Show a recovery's progress until it ends or is paused; return its last state."""
     path = f"/recoveries/{recovery['recovery_id']}"
     with Live(console=errors, refresh_per_second=4) as live:
         while recovery["ended_at"] is None and recovery["state"] != "paused":
@@ -138,7 +139,7 @@ def _preview(preview: dict[str, Any]) -> str:
         f"about {preview['estimated_minutes']} minutes at this rate; "
         + ("tokens: not known" if tokens is None else f"about {tokens} tokens"),
     ]
-    lines += [f"refused, as it looks now: {count} ({why})" for why, count in preview["refused"].items()]
+    lines += [f"will be refused: {count} ({why})" for why, count in preview["refused"].items()]
     return "\n".join(lines)
 
 

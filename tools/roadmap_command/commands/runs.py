@@ -21,7 +21,7 @@ def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     task = read_task_detail(target, task_id)
     if task.execution_arn and is_running(target.stepfunctions, task.execution_arn):
         raise RefusedError(
-            f"attempt {task.attempt} is at work on task {task_id}: {task.execution_arn};"
+            f"attempt {task.attempt} is running for task {task_id}: {task.execution_arn};"
             f" see it with: {command_name()} status {task_id}"
         )
     missing, not_staged = _planned_work(target, task_id)
@@ -32,7 +32,7 @@ def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
 
 
 def announcement(missing: int, not_staged: int, *, local: bool) -> str:
-    """One sentence about the items that a run will generate."""
+    """A sentence about the items that a run will generate."""
     verb, pronoun = ("is", "it") if not_staged == 1 else ("are", "they")
     generator = "offline, in English or Chinese" if local else "by the stack's generator"
     return (
@@ -50,12 +50,12 @@ def retry(
         bool, typer.Option("--regenerate", help="Also generate saved items again and replace them.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what the retry would do, and start nothing.")
+        bool, typer.Option("--dry-run", help="Print a preview of the retry. Nothing is started.")
     ] = False,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Retry exactly the items that PostgreSQL is missing, through the API, and wait for the end."""
+    """Retry the items that are missing in PostgreSQL, through the API, and wait for the end."""
     target = Target.named(stack)
     query = {
         "concept_id": concept_id,
@@ -99,7 +99,7 @@ def redrive(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None
 
 
 def _planned_work(target: Target, task_id: str) -> tuple[int, int]:
-    """The items that a run would save or generate, and those that it would generate.
+    """The number of items that a run would save or generate, and the number that it would generate.
 
     Zero if a retry is refused: a run records the reason.
     """

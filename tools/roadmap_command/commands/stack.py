@@ -19,7 +19,7 @@ group = typer.Typer()
 def up(
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the data of the last stack first.")] = False,
     adopt: Annotated[
-        bool, typer.Option("--adopt", help="Work in the database of DATABASE_URL itself, and migrate it.")
+        bool, typer.Option("--adopt", help="Use the database of DATABASE_URL directly, and migrate it.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --adopt: do not ask before migrating.")] = False,
     time_zone: Annotated[
@@ -27,11 +27,11 @@ def up(
         typer.Option(help="With --adopt: the zone of the database's timestamps, such as Asia/Shanghai."),
     ] = None,
 ) -> None:
-    """Start the local stack, for the other commands, with the data that it had when it was stopped."""
+    """Start the local stack, with the data of the last one. The other commands use it."""
     stacks = local_stack()
     adopted = _adopted(yes=yes) if adopt else None
     if time_zone is not None and adopted is None:
-        raise RefusedError("--time-zone is for --adopt: a database of the stack's own is in UTC")
+        raise RefusedError("--time-zone requires --adopt: the stack's own database uses UTC")
     parameters = {} if time_zone is None else {"DatabaseTimeZone": time_zone}
     with errors.status("starting PostgreSQL and the local cloud"):
         stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters)
@@ -48,12 +48,12 @@ def _adopted(*, yes: bool) -> "AdoptedDatabase":
     adopted = AdoptedDatabase.given()
     errors.print(
         f"The stack will work in the database {adopted.place} itself and migrate it: tables, columns, "
-        "indexes and triggers are added (docs/adopting.md). `roadmap down` leaves it as it is then.",
+        "indexes and triggers are added (docs/adopting.md). `roadmap down` does not change it.",
         soft_wrap=True,
     )
     if not yes:
         if not sys.stdin.isatty():
-            raise RefusedError("the migration needs a yes: use --yes where nobody can be asked")
+            raise RefusedError("the migration must be confirmed: use --yes without a terminal")
         if not typer.confirm("Migrate it?", err=True):
             raise RefusedError("nothing was changed")
     return adopted
@@ -61,6 +61,6 @@ def _adopted(*, yes: bool) -> "AdoptedDatabase":
 
 @group.command()
 def down() -> None:
-    """Stop the local stack. Its tasks and content are kept for the next `up`; executions are not."""
+    """Stop the local stack. Tasks and content are kept for the next `up`; executions are not."""
     local_stack().down()
     errors.print("The stack is down.")

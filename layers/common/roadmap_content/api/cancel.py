@@ -1,5 +1,6 @@
 """Cancel: mark a task as cancelled and stop its execution. Work in progress ends within the time of one
-item."""
+item.
+"""
 
 from typing import Literal
 

@@ -78,7 +78,8 @@ class ContentKind(NamedTuple):
 
     versions_sql: str | None
     """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in
-    `:roadmap_id`. `None` for a content type without versions."""
+    `:roadmap_id`. `None` for a content type without versions.
+    """
 
     project: Callable[[Row | None], Document]
     """The concept's fields in `framework_data`, from its current row or from `None`."""

@@ -24,7 +24,8 @@ from ..runtime.log import logger
 
 RETRY_SECONDS = 1.0
 """Seconds between two tries to get a lock. Waiting in PostgreSQL would block the connection of all
-threads."""
+threads.
+"""
 
 # Guarantees: at most one session holds the lock of an item.
 TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
@@ -83,7 +84,8 @@ class ItemLocks:
 
     def close(self) -> None:
         """End the session if it may still hold a lock. Otherwise the execution environment would keep the
-        lock."""
+        lock.
+        """
         if self._unreleased:
             self._engine.dispose()
             self._unreleased.clear()

@@ -24,7 +24,8 @@ MAX_TEXT = 2_000
 MAX_SECTION = 8_000
 MAX_DEPTH = 4
 """Limits for text from users, so that users cannot raise the cost of a call: the characters of one text, the
-characters of one section (concept, place, learner), and the nesting of lists and objects."""
+characters of one section (concept, place, learner), and the nesting of lists and objects.
+"""
 
 LANGUAGES = {"en": "English", "zh": "简体中文", "zh-cn": "简体中文", "zh-hans": "简体中文"}
 """Names of languages in prompts. Other languages are named by their tag."""

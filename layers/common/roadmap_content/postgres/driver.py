@@ -40,7 +40,8 @@ def wait_at_most(connection: sqlalchemy.Connection, seconds: float) -> None:
 
 def read_time(value: str) -> datetime:
     """Read a timestamp. A value outside Python's range (infinite, BC, after 9999) becomes the nearest
-    limit."""
+    limit.
+    """
     try:
         return datetime.fromisoformat(value)
     except ValueError:
@@ -51,7 +52,8 @@ def read_time(value: str) -> datetime:
 
 def read_json(value: str) -> Any:  # noqa: ANN401 - any JSON value
     """Read JSON. A document that Python cannot decode is `None`, because an error here would break the
-    connection."""
+    connection.
+    """
     try:
         return decode(value)
     except UndecodableError:

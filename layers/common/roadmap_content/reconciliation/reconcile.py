@@ -271,7 +271,8 @@ def _reconcile_task(
 
 def _record_refusal(services: Services, task_id: str, error: ContentError, deadline: Deadline) -> None:
     """Record the error that prevented the reconciliation of a task. The task is checked again in its next
-    turn."""
+    turn.
+    """
 
     def record(connection: Connection) -> None:
         record_check(connection, task_id, error.code, str(error))

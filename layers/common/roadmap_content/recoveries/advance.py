@@ -165,7 +165,8 @@ def _start_tasks(
     deadline: Deadline,
 ) -> None:
     """Start tasks. Each start is recorded immediately, so that a crash leaves at most one start
-    unrecorded."""
+    unrecorded.
+    """
     recovery_id = recovery.recovery_id
     canary_only = state is RecoveryState.CANARY
     tasks = transact(
@@ -245,7 +246,8 @@ def _start_task(
 
 def _ended_before_its_start(services: Services, task: WaitingTask) -> bool:
     """Whether a sweep has ended an attempt that was claimed before a crash. The task then needs another
-    one."""
+    one.
+    """
     return (
         task.is_latest
         and task.has_ended

@@ -146,7 +146,8 @@ def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tupl
 
 def affordable(limits: Limits, progress: Progress) -> bool:
     """Whether the budget allows one more task, if it uses the average number of tokens of the previous
-    ones."""
+    ones.
+    """
     if limits.token_budget is None:
         return True
     usual = progress.tokens_used / progress.started if progress.started else 0

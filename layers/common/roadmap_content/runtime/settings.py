@@ -54,7 +54,8 @@ class Settings:
     @property
     def automatic_attempts(self) -> int:
         """The number of automatic attempts after an attempt that failed for transient reasons; 0 disables
-        them."""
+        them.
+        """
         text = self._environ.get("AUTOMATIC_ATTEMPTS") or "0"
         if not text.isdecimal():
             raise MissingSettingError(f"AUTOMATIC_ATTEMPTS is {text!r}, not a whole number")

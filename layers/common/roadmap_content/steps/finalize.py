@@ -321,7 +321,8 @@ def _project_concept_metadata(
     rows: Mapping[ContentType, Mapping[str, Row]],
 ) -> bool:
     """Project the product's table, if it exists. If it refuses the rows, the other projections are still
-    written."""
+    written.
+    """
     if not has_concept_metadata(connection):
         return False
     try:

@@ -215,7 +215,8 @@ class _Preparation:
 
     def _make_fit(self, item: Item, concept: Concept) -> Remedy:
         """Apply the item's current remedy. The previous holder of its lock may have prepared the item
-        already."""
+        already.
+        """
         remedy, refusal = self._remedy(item)
         match remedy:
             case Remedy.KEEP:
@@ -239,7 +240,8 @@ class _Preparation:
 
     def _remedy(self, item: Item) -> tuple[Remedy, RecordedFailure | None]:
         """The remedy for an item. Content is read only if it was refused, to check whether it is still
-        staged."""
+        staged.
+        """
         refusals_of_item = self._known.refusals.get(item)
         if refusals_of_item is None:
             return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
@@ -278,7 +280,8 @@ class _Preparation:
 
     def _require_not_cancelled(self) -> None:
         """Raise if the task is cancelled. Called before each item is generated, so that cancelling is
-        effective soon."""
+        effective soon.
+        """
         task_id = self._plan.task_id
         reason = transact(self._engine, lambda connection: why_stopped(connection, task_id), self._deadline)
         if reason is not None:

@@ -15,7 +15,8 @@ _MAX_ENCODED = 200
 
 _NEEDS_NO_ENCODING = re.compile(r"[A-Za-z0-9_:-][A-Za-z0-9_.:-]*")
 """An id of the usual form. Many ids are encoded at a time, and `quote` takes ten times longer than this
-check."""
+check.
+"""
 
 
 def encode(identifier: str) -> str:

@@ -15,11 +15,13 @@ from sqlalchemy import Connection, text
 
 MAX_COUNTED = 1_000
 """Totals are counted up to this number. For a larger total, PostgreSQL's estimate is returned, so that the
-time does not grow with the number of tasks."""
+time does not grow with the number of tasks.
+"""
 
 MAX_CANDIDATES = 10_000
 """Up to this number, the tasks with a prefix are selected by an index on the prefix; more are found by
-reading in the list's order."""
+reading in the list's order.
+"""
 
 MAX_GROUPS_OF_A_ROW = 20
 
@@ -84,7 +86,8 @@ class Total(NamedTuple):
 
 class Selection(NamedTuple):
     """The FROM and WHERE of a filter, its parameters, and the alias of the table that determines the
-    order."""
+    order.
+    """
 
     source: str
     where: Sequence[str]

@@ -211,7 +211,8 @@ def cancel_row(connection: Connection, task_id: str, message: str) -> bool:
 
 def why_stopped(connection: Connection, task_id: str) -> str | None:
     """The reason to start nothing more for a task (cancelled, or its roadmap is deleted); otherwise
-    `None`."""
+    `None`.
+    """
     reason: str | None = connection.scalar(WHY_STOPPED, {"task_id": task_id})
     return reason
 
