@@ -23,11 +23,11 @@ SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_ar
     timezone('UTC', timezone(content_time_zone(), created_at)) AS created_at,
     timezone('UTC', timezone(content_time_zone(), updated_at)) AS updated_at,
     timezone('UTC', timezone(content_time_zone(), completed_at)) AS completed_at
-FROM roadmap_tasks WHERE task_id = :task_id
+FROM roadmap_tasks
 """
-READ = text(_READ)
+READ = text(f"{_READ} WHERE task_id = :task_id")
 # Another user's task is not read, so that it cannot be distinguished from one that does not exist.
-READ_OF_USER = text(f"{_READ} AND user_id = :user_id")
+READ_OF_USER = text(f"{_READ} WHERE task_id = :task_id AND user_id = :user_id")
 
 LOCK_AT_ONCE = text("""
 SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED
@@ -94,11 +94,11 @@ WHERE status = 'processing' AND attempt > 0 AND updated_at NOT BETWEEN
 ORDER BY updated_at LIMIT :limit
 """)
 
-LONG_PROCESSING = text("""
-SELECT task_id FROM roadmap_tasks
+LONG_PROCESSING = text(f"""
+{_READ}
 WHERE status = 'processing' AND attempt > 0
     AND updated_at < content_now() - make_interval(secs => :seconds)
-ORDER BY updated_at LIMIT :limit
+ORDER BY roadmap_tasks.updated_at LIMIT :limit
 """)
 
 EXTRAS = text("""
@@ -165,6 +165,10 @@ def read_task(connection: Connection, task_id: str, user_id: str | None = None) 
     row = connection.execute(statement, {"task_id": task_id, "user_id": user_id}).one_or_none()
     if row is None:
         raise TaskNotFoundError(f"there is no task {task_id!r}")
+    return _task(row)
+
+
+def _task(row: Any) -> Task:  # noqa: ANN401 - a SQLAlchemy row of `_READ`
     return Task(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
 
 
@@ -267,5 +271,4 @@ def processing_tasks(
 def long_processing_tasks(connection: Connection, older_than: timedelta, limit: int) -> Sequence[Task]:
     """Claimed tasks that have been in `processing` for a long time, the oldest first."""
     parameters = {"seconds": older_than.total_seconds(), "limit": limit}
-    found = connection.scalars(LONG_PROCESSING, parameters).all()
-    return [read_task(connection, task_id) for task_id in found]
+    return [_task(row) for row in connection.execute(LONG_PROCESSING, parameters)]
