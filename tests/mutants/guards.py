@@ -190,8 +190,8 @@ MUTANTS = (
         "ownership in SQL",
         "AND user_id = :user_id",
         f"{_LAYER}/tasks/task.py",
-        old='{_READ} AND user_id = :user_id"',
-        new='{_READ}"',
+        old='task_id = :task_id AND user_id = :user_id"',
+        new='task_id = :task_id"',
         tests=(f"{_RECOVERY}::test_a_task_of_another_user_is_not_found",),
     ),
     Mutant(
