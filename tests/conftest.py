@@ -20,7 +20,7 @@ from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
 from migrations.grants import grant_access
 
-# No time limit per example: no test asserts a duration.
+# No time limit per example, because no test asserts a duration.
 settings.register_profile("timeless", deadline=None)
 settings.load_profile("timeless")
 

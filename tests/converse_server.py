@@ -1,6 +1,6 @@
 """A fake Converse server: HTTP on 127.0.0.1, with every message validated against botocore's service model.
 
-Rules that only Bedrock's documentation states (roles alternate, a tool use is followed by its result, the
+Rules that are only in Bedrock's documentation (roles alternate, a tool use is followed by its result, the
 input of a tool is an object) are checked as well: emulated from documentation.
 """
 
@@ -121,8 +121,8 @@ class Quota:
     """A behaviour: answers after a model's latency, within quotas of requests and of tokens.
 
     Each quota is a token bucket that holds `burst` seconds' worth. A call takes its request and its tokens
-    when it is admitted; without them it is refused at once, and nothing is charged. Emulated: Bedrock
-    documents its quotas by the minute, and not how it counts inside a minute.
+    when it is admitted. If there are not enough, it is refused immediately, and nothing is charged. Emulated:
+    Bedrock documents its quotas per minute, but not how it counts within a minute.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Quota:
             return latency
 
     def ideal(self) -> float:
-        """Seconds in which these calls would have been answered if each began as soon as the quotas allow."""
+        """The minimum seconds for these calls, if each starts as soon as the quotas allow."""
         last = requests = tokens = 0.0
         for its_tokens, latency in self._admitted:
             requests, tokens = requests + 1, tokens + its_tokens

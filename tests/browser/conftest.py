@@ -1,4 +1,4 @@
-"""A browser for the session, the stand-in API, and the real stack."""
+"""A browser for the session, the simulated API, and the real stack."""
 
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def fake() -> Iterator[str]:
-    """The address of the stand-in API."""
+    """The address of the simulated API."""
     with fake_api() as address:
         yield address
 
@@ -31,7 +31,8 @@ def fake() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def stack() -> Iterator[LocalStack]:
     """A running stack: the real API, the real function of the console."""
-    # Not pytest's own directory: that is root's alone where root runs the tests, and PostgreSQL is not root.
+    # Not pytest's own directory: if root runs the tests, only root can read it, and PostgreSQL does not run
+    # as root.
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-console-") as directory,
         LocalStack.start(Path(directory), parameters=PARAMETERS, wait_scale=0.01, fsync=False) as stack,

@@ -16,7 +16,7 @@ from checks.console.types import HERE
 from checks.npm import npm_packages
 
 DEADLINE_MS = 60_000
-"""Of anything that is awaited: a limit for a machine under load, not an expectation."""
+"""The limit of every wait, for a machine under load. It is not an expected duration."""
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -42,12 +42,12 @@ class Console:
     page: Page
     url: str
     faults: list[str] = field(default_factory=list)
-    """Failed scripts and violations of the content security policy: never expected."""
+    """Failed scripts and violations of the content security policy. There must be none."""
 
     requested: list[str] = field(default_factory=list)
 
     def open(self, path: str = "/tasks", token: str | None = None) -> None:
-        """Open a view; with a token, by a link that is signed in."""
+        """Open a view; with a token, through a link that signs in."""
         link = f"token={token}&to={quote(path, safe='')}" if token else path
         self.page.goto(f"{self.url}/console/#{link}")
         self.page.locator("main h1, main .note").first.wait_for()
@@ -58,8 +58,8 @@ class Console:
 
     def axe(self) -> list[str]:
         """The findings of axe on the current page."""
-        self.page.evaluate(_axe())  # a script element would be refused, as any that is not ours
-        # Without resultTypes axe describes each element that passes too: three times the time.
+        self.page.evaluate(_axe())  # the content security policy refuses a script element
+        # Without resultTypes, axe also describes each element that passes, which takes three times as long.
         options = {"runOnly": RULES, "resultTypes": ["violations"]}
         found = self.page.evaluate("options => axe.run(document, options)", options)
         return [
@@ -112,6 +112,6 @@ def console_in(browser: Browser, url: str, look: Look | None = None, **options: 
 
 
 def _note(console: Console, kind: str, text: str) -> None:
-    # An answer that is an error is logged by the browser, and is not a fault of the page.
+    # The browser logs error responses, which are not faults of the page.
     if kind in ("error", "warning") and not re.match("Failed to load resource", text):
         console.faults.append(text)

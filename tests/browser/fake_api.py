@@ -1,7 +1,7 @@
-"""A stand-in for the API, for states that are hard to produce with the real one.
+"""A simulated API, for states that are hard to produce with the real one.
 
-It serves the console by its real function, and answers `/api/v1/…` in the shapes of docs/openapi.json with
-generated data. The token's subject selects the responses: see `Scenario`.
+It serves the console with its real function, and answers `/api/v1/…` with generated data in the format of
+docs/openapi.json. The token's subject selects the responses: see `Scenario`.
 """
 
 import base64
@@ -27,7 +27,7 @@ Document = dict[str, Any]
 
 
 def token_of(subject: str) -> str:
-    """A token that only this server accepts: nothing signs it."""
+    """An unsigned token that only this server accepts."""
 
     def part(document: Document) -> str:
         return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
@@ -62,7 +62,7 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 
 def at(**ago: float) -> str:
-    """The time of so many seconds ago."""
+    """The time `seconds` ago."""
     return (datetime.now(UTC) - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -555,7 +555,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if status != 304:
-            with suppress(ConnectionError):  # the page was left meanwhile
+            with suppress(ConnectionError):  # the page was closed meanwhile
                 self.wfile.write(content)
 
     def _api(

@@ -1,6 +1,6 @@
-"""`python -m tests.browser.pictures`: the pictures of the console that README and docs show.
+"""`python -m tests.browser.pictures`: take the pictures of the console for README and docs.
 
-Beside them stands the digest of the console's files: a test says when a picture is older than the page.
+The digest of the console's files is stored next to them; a test fails if a picture is older than the page.
 The task is the demo's, on the real stack; 3,000 concepts, failures and a recovery are generated data.
 """
 

@@ -13,9 +13,9 @@ from tests.browser.driver import console_in
 
 BROKEN = 200
 LONG_MS = 900_000
-"""The time limit for work of the whole machine; no test expects a duration."""
+"""The time limit for work of the whole stack. No test expects a duration."""
 
-# What an outage leaves: tasks that failed before anything of them was generated.
+# The state after an outage: tasks that failed before anything was generated.
 BROKEN_ROADMAPS = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data, created_at)
 SELECT 'broken-' || n, 'user-' || mod(n, 7), 'Broken roadmap ' || n,

@@ -73,7 +73,7 @@ class Issuer(BaseHTTPRequestHandler):
         """Log nothing."""
 
     def do_GET(self) -> None:
-        """Discovery, and the page to sign in: it sends the caller back at once."""
+        """The discovery document, and the sign-in page, which redirects back immediately."""
         url = urlsplit(self.path)
         own = f"http://{self.headers['Host']}"
         if url.path == "/.well-known/openid-configuration":
@@ -92,7 +92,7 @@ class Issuer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_POST(self) -> None:
-        """Exchange the code, if the verifier is right."""
+        """Exchange the code, if the verifier is correct."""
         body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
         import base64
 

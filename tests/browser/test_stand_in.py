@@ -1,4 +1,4 @@
-"""The stand-in API answers in the documented shapes: a view that works with it works with the API."""
+"""The simulated API answers in the documented format, so a view that works with it works with the API."""
 
 import json
 from pathlib import Path

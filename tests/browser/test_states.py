@@ -1,4 +1,4 @@
-"""Every state of every view, on the stand-in API: also the rare ones."""
+"""Every state of every view, including rare ones, on the simulated API."""
 
 import json
 import re

@@ -58,7 +58,7 @@ def test_the_demos_eight_items_are_seen_with_their_reasons_and_healed(
         assert console.axe() == []
         page.keyboard.press("Escape")
 
-        # By keyboard alone: the button, the dialog, and the first run's history below the map.
+        # Only by keyboard: the button, the dialog, and the first run's history below the map.
         page.get_by_role("button", name="Retry missing (8)").focus()
         page.keyboard.press("Enter")
         _start_after_the_preview(page, "Start the retry", missing=8)
@@ -107,7 +107,7 @@ def test_a_token_that_is_not_accepted_leads_to_the_sign_in(browser: Browser, sta
 
 def test_the_page_is_served_as_it_promises(browser: Browser, stack: LocalStack) -> None:
     with console_in(browser, stack.api_url) as console:
-        console.page.goto(f"{stack.api_url}/console")  # without its slash
+        console.page.goto(f"{stack.api_url}/console")  # without the trailing slash
         console.page.get_by_role("heading", name="Sign in").wait_for()
         assert console.page.url.partition("#")[0] == f"{stack.api_url}/console/"
         kept = [url for url in console.requested if re.search(r"/console/[0-9a-f]{16}/", url)]
@@ -119,7 +119,7 @@ def test_the_page_is_served_as_it_promises(browser: Browser, stack: LocalStack) 
 
 
 def _start_after_the_preview(page: Page, button: str, *, missing: int) -> None:
-    """Start the retry from its dialog, by keyboard: the preview accounts for each missing item."""
+    """Start the retry from its dialog, by keyboard. The preview must contain each missing item."""
     dialog = page.get_by_role("dialog")
     numbers = dialog.locator(".tiles dd")
     numbers.first.wait_for()

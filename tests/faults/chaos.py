@@ -2,13 +2,13 @@
 check.
 
 Uses the whole local stack: the real template, state machine, handlers, HTTP API and events, each function in
-separate processes, and PostgreSQL with fsync. Beside the kills, backends of PostgreSQL are stopped for
-seconds, idle sessions hold roadmaps, a trigger refuses rows with an SQLSTATE of its own, and some tasks hold
-what Python does not decode. In the middle of the faults, an operator creates a recovery of all tasks so far.
-After the faults follow one sweep of Reconcile, the end of the recovery, and one retry of each task; some have
-been restored from a backup by then, and some are redriven at the same time. Then the oracle checks the
+separate processes, and PostgreSQL with fsync. In addition, backends of PostgreSQL are stopped for seconds,
+idle sessions hold locks on roadmaps, a trigger refuses rows with its own SQLSTATE, and some tasks contain
+values that Python cannot decode. During the faults, an operator creates a recovery of all tasks so far. After
+the faults, there is one sweep of Reconcile, the end of the recovery, and one retry of each task. Some tasks
+have been restored from a backup by then, and some are redriven at the same time. Then the oracle checks the
 invariants of each task, every row is compared with the staged content, and the recovery and the events are
-held against the audit trail.
+compared with the audit trail.
 
 The cloud is ministack instead of AWS. Its waits between retries are a hundredth of the configured ones. The
 minute after which the sweep counts an attempt as never started is simulated by changing `updated_at`.
@@ -69,10 +69,10 @@ STORM_SECONDS = 300
 """Time of the last fault, so that a slow machine has enough time left for the checks."""
 
 OUTAGE_SECONDS = 1.5
-"""Duration of an outage of a function's processes: every retry of the current work fails."""
+"""Duration of an outage of a function's processes, in which every retry of the current work fails."""
 
 HOLD_SECONDS = 4.0
-"""How long a backend is stopped, or a roadmap held: longer than a lock is waited for."""
+"""Seconds for which a backend is stopped or a roadmap is locked. Longer than the lock timeout."""
 
 # Refuses the rows of one item in fifty, as a rule of the product would.
 REFUSE = """
@@ -86,7 +86,7 @@ END $$;
 CREATE TRIGGER strike BEFORE INSERT ON quiz_metadata FOR EACH ROW EXECUTE FUNCTION strike()
 """
 
-# What the product may have written into every seventh task.
+# Values that the product may have written, for every seventh task.
 UNDECODABLE = """
 UPDATE roadmap_tasks SET failed_concepts = CAST(repeat('9', 5000) AS json),
     execution_summary = CAST(repeat('9', 5000) AS json), user_request = CAST(repeat('9', 5000) AS json),
@@ -141,17 +141,17 @@ ACCOUNTS = {
 EVENT_BUS = "arn:aws:events:us-east-1:000000000000:event-bus/default"
 
 SWEPT_AT = "2026-01-01T00:00:00Z"
-"""Sweeps of a schedule check a finished task every quarter of an hour only."""
+"""The time of the sweep. Scheduled sweeps check a finished task only every quarter of an hour."""
 
 console = Console(stderr=True, highlight=False)
 
 
 class TooLateError(Exception):
-    """The soak did not finish in time. The message names the unfinished step."""
+    """The soak did not finish in time. The message contains the unfinished step."""
 
 
 class PromiseBrokenError(Exception):
-    """A check failed at the end of the soak. The message names the failed checks."""
+    """A check failed at the end of the soak. The message contains the failed checks."""
 
 
 @dataclass
@@ -288,7 +288,7 @@ class Soak:
                     self._kill(self._chance.choice(workers))
 
     def _stop_a_backend(self) -> None:
-        """Stop the backend of some function for a while: nothing is refused, and nothing answered."""
+        """Stop the backend of some function for a while, so that it neither refuses nor answers."""
         busy = (
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'roadmap-content' AND state <> 'idle'"
             " AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1"
@@ -302,7 +302,7 @@ class Soak:
                 os.kill(pid, signal.SIGCONT)
 
     def _hold_a_roadmap(self, each: Subject) -> None:
-        """Hold a roadmap for a while, as a session that is idle in a transaction."""
+        """Lock a roadmap for a while, like a session that is idle in a transaction."""
         engine = create_engine(self._stack.database_url, poolclass=NullPool)
         with suppress(DBAPIError), engine.begin() as connection:
             lock = text("SELECT 1 FROM roadmap_metadata WHERE roadmap_id = :id FOR UPDATE")
@@ -364,7 +364,7 @@ class Soak:
     # After the faults.
 
     def _sweep(self) -> None:
-        """One sweep of Reconcile, a minute later. No task may stay `processing`."""
+        """Run one sweep of Reconcile, a minute later. No task may stay `processing`."""
         for name, sql in (
             ("tasks that nobody had finalized yet", "status = 'processing'"),
             ("tasks that were incomplete after their first run", "status NOT IN ('processing', 'completed')"),
@@ -400,7 +400,7 @@ class Soak:
                 return
 
     def _end_recovery(self) -> None:
-        """Sweep until every recovery has ended: a sweep takes up one whose execution was lost."""
+        """Sweep until every recovery has ended. A sweep continues a recovery without a running execution."""
         for _ in self._tries("the recovery to end"):
             if not self._scalar("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL"):
                 break
@@ -412,8 +412,8 @@ class Soak:
         self.counts["executions of recoveries"] += self._scalar("SELECT sum(part) FROM content_recoveries")
 
     def _wrong_accounts(self) -> list[str]:
-        """Tasks that a recovery does not account for, and events that were lost, or come from nothing."""
-        self._target.invoke("ReconcileTaskFunction", {"time": SWEPT_AT})  # delivers what is left
+        """Tasks without a correct result in a recovery, and events that are missing or have no cause."""
+        self._target.invoke("ReconcileTaskFunction", {"time": SWEPT_AT})  # delivers the remaining events
         return [f"{count} {what}" for what, sql in ACCOUNTS.items() if (count := self._scalar(sql))]
 
     def _retry_each(self, pool: ThreadPoolExecutor) -> None:
@@ -451,7 +451,7 @@ class Soak:
             self.counts["retries that ended " + self._follow(each, answer.body["attempt"])] += 1
 
     def _one_of_both(self, each: Subject, retried: Answer | None, redriven: Answer | None) -> Answer | None:
-        """The answer that counts, of a retry and of a redrive of the same task."""
+        """The relevant response of a retry and a redrive of the same task."""
         if redriven is None or redriven.status != 202:
             return retried
         self.counts["redrives that were quicker than a retry"] += 1

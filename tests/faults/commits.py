@@ -1,7 +1,7 @@
 """Real faults before or after a COMMIT: the backend is terminated, or the process is killed.
 
-If the connection is lost, the step notices, but after the COMMIT it cannot know the outcome. If the process
-is killed, no code in it notices.
+If the connection is lost, the step gets an error, but after the COMMIT it cannot find out the outcome. If the
+process is killed, none of its code runs any more.
 """
 
 from collections.abc import Iterator

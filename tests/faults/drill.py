@@ -1,4 +1,4 @@
-"""The outage drill: `make drill` breaks 1,000 tasks in four ways, and heals them with one recovery.
+"""The outage drill: `make drill` breaks 1,000 tasks in four ways, and repairs them with one recovery.
 
 Real: PostgreSQL, the steps, the API's functions, the recovery and its rate. Emulated: S3 (in memory) and Step
 Functions (`tests/machine_model.py`); Lambda is this process. The last line of the output is one JSON object.
@@ -71,12 +71,12 @@ GROUP BY roadmap_id
 
 
 class PoisoningBucket(Bucket):
-    """The bucket; while a bad release runs, staged quizzes contain a NUL."""
+    """The bucket. While the faulty release runs, staged quizzes contain a NUL character."""
 
     bad = False
 
     def put(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
-        """Store an object, as the release does."""
+        """Store an object as the current release does."""
         if self.bad and key.startswith("staged/") and "/quiz/" in key:
             body = json.dumps({**json.loads(body), "note": "\x00"}).encode()
         super().put(key, body, metadata)
@@ -98,7 +98,7 @@ class Generator:
         self.throttled = False
 
     def generate(self, concept: Concept, content_type: ContentType, *rest: Any) -> Draft:
-        """Make an item, as the outage lets it."""
+        """Generate an item, or fail because of the outage."""
         if self.throttled:
             raise ModelBusyError("ThrottlingException: too many tokens, please wait")
         draft: Draft = self._good.generate(concept, content_type, *rest)
@@ -108,7 +108,7 @@ class Generator:
 
 
 class Machine(Executions):
-    """Step Functions: executions run in threads, each with a connection of its own."""
+    """A fake Step Functions: executions run in threads, each with its own connection."""
 
     def __init__(self, drill: "Drill") -> None:
         super().__init__(SETTINGS["STATE_MACHINE_ARN"])
@@ -129,7 +129,7 @@ class Machine(Executions):
         self._jobs.put((execution_arn, task_id, attempt))
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """Whether it runs."""
+        """The state of the execution."""
         status = self._known.get(execution_arn)
         if status is None:
             return ExecutionState.UNKNOWN
@@ -153,7 +153,7 @@ class Machine(Executions):
 
 
 class Parts(Executions):
-    """The executions of recoveries, each a thread that takes turns."""
+    """The executions of recoveries. Each is a thread that runs turns."""
 
     def __init__(self, drill: "Drill") -> None:
         super().__init__(SETTINGS["RECOVERY_STATE_MACHINE_ARN"])
@@ -209,7 +209,7 @@ class Drill:
         self.own = self.services()
 
     def services(self) -> Services:
-        """Services with a connection of their own."""
+        """Services with their own connection."""
         services = Services(Settings(SETTINGS))
         services.engine = services.reading_engine = open_engine(lambda: self._credentials, tls=False)
         services.bucket = self.bucket
@@ -219,7 +219,9 @@ class Drill:
         return services
 
     def outage_of(self, number: int) -> str:
-        """The fault of a task: every twentieth is poisoned, the others fail in the three outages in turn."""
+        """The fault of a task: every twentieth has invalid content, the others fail in the three outages in
+        turn.
+        """
         return OUTAGES[3] if number % 20 == 0 else OUTAGES[number % 3]
 
     def load(self) -> None:
@@ -252,7 +254,7 @@ class Drill:
         self.generator.throttled = self.bucket.bad = False
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        """Ask the database."""
+        """Query the database."""
         with self.own.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(text(sql))]  # noqa: SLF001
 
@@ -263,7 +265,7 @@ class Drill:
         return request(module, method, f"/api/v1{path}", user_id="op", roles="owner,operator", body=body)
 
     def rejected_generations(self) -> Counter[Item]:
-        """Generated items that were refused as invalid: they have to be generated again."""
+        """The number of generated items that were refused as invalid and must be generated again."""
         found: Counter[Item] = Counter()
         for row in self.rows(
             "SELECT concept_id, content_type FROM content_failures WHERE error_code = 'InvalidContent'"
@@ -273,7 +275,7 @@ class Drill:
 
 
 def heal(drill: Drill, rate: int, concurrency: int) -> tuple[dict[str, Any], float]:
-    """One recovery of everything that failed; the recovery at its end, and its seconds."""
+    """Run one recovery of all failed tasks; return its final state and its duration."""
     body = {
         "filter": {"status": ["failed", "partial_failure"]},
         "reason": "the outage drill",
@@ -331,7 +333,7 @@ def verdict(drill: Drill, recovery: dict[str, Any], seconds: float, rate: int) -
 
 
 def groups_table(drill: Drill) -> Table:
-    """The groups that an operator sees after the outage."""
+    """The failure groups after the outage, as an operator sees them."""
     table = Table("items", "tasks", "type", "error", "reason", "what the next attempt does")
     for group in drill.ask("task_api", "GET", "/failures").body["items"]:
         table.add_row(
@@ -346,7 +348,7 @@ def groups_table(drill: Drill) -> Table:
 
 
 def main() -> int:
-    """Break, heal and judge; 0 if every count that must be 0 is."""
+    """Break, repair and check; return 0 if every count that must be 0 is 0."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tasks", type=int, default=1_000)
     parser.add_argument("--rate", type=int, default=300, help="tasks a minute")

@@ -46,7 +46,7 @@ numbers = st.integers(0, 7)
 
 
 def _steal(_world: World, concept_id: str, kind: str) -> bytes:
-    """Valid content with the id of another user's row."""
+    """Valid content with the id of a row of another user."""
     return json.dumps(
         _valid(kind, concept_id) | {_id(kind): _valid(kind, NEIGHBOURS_CONCEPT)[_id(kind)]}
     ).encode()
@@ -136,7 +136,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(strike=st.none() | strikes)
     def retry(self, strike: Strike | None) -> None:
-        """The user's retry. It may die between the claim and StartExecution."""
+        """The user's retry. It may crash between the claim and StartExecution."""
         self._check("retry", self._world.attempt(lambda: self._retry(USER), strike), strike)
 
     @rule()
@@ -246,13 +246,13 @@ class Histories(RuleBasedStateMachine):
 
     @rule(number=numbers, strike=st.none() | strikes, again=st.booleans())
     def turn(self, number: int, strike: Strike | None, again: bool) -> None:
-        """A turn of a recovery; it may die, and be retried, or end its execution."""
+        """A turn of a recovery. It may crash, and then be retried or end its execution."""
         if (arn := self._part(number)) is not None:
             self._turn(arn, strike, again=again)
 
     @rule(number=numbers)
     def redrive_a_recovery(self, number: int) -> None:
-        """An execution of a recovery that failed is redriven, or an old one is delivered a turn again."""
+        """Redrive a failed execution of a recovery, or deliver a turn of an old execution again."""
         if (arn := self._part(number)) is not None:
             part = self._world.parts.by_arn[arn]
             part.status = "RUNNING" if part.status == "FAILED" else part.status
@@ -260,7 +260,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(number=numbers)
     def stop_a_recovery(self, number: int) -> None:
-        """StopExecution of a recovery's execution. Recoveries have no event of their end: the sweep looks."""
+        """StopExecution of a recovery's execution. There is no event of its end; the sweep detects it."""
         if (arn := self._part(number)) is not None:
             part = self._world.parts.by_arn[arn]
             part.status = "FAILED" if part.status == "RUNNING" else part.status
@@ -281,7 +281,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(down=st.booleans())
     def bus(self, down: bool) -> None:
-        """EventBridge does not answer, or answers again."""
+        """EventBridge stops responding, or responds again."""
         self._world.bus.down = down
         self._check("bus", down)
 
@@ -415,7 +415,7 @@ class Histories(RuleBasedStateMachine):
             self._reconcile_once()
             self._end_recoveries()
             if self.untried:
-                # Content that was staged last may not have been refused yet; then its fault is still there.
+                # Content that was staged last may not have been refused yet, so its fault may still exist.
                 self._retry_once()
             self._retry_once()
             world.oracle.require(world.oracle.healed(), world.oracle.at_rest())
@@ -433,11 +433,11 @@ class Histories(RuleBasedStateMachine):
             world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
 
     def _end_recoveries(self) -> None:
-        """Resume paused recoveries, continue lost ones, and take turns: every recovery ends."""
+        """Resume paused recoveries, continue lost ones, and run turns until every recovery has ended."""
         world = self._world
         for recovery_id in {part.recovery_id for part in world.parts.by_arn.values()}:
             world.attempt(partial(resume, world.services, recovery_id, world.deadline()))
-        world.reconcile()  # the sweep takes up what is lost, and what was never started
+        world.reconcile()  # the sweep continues recoveries without an execution
         for _ in range(TURNS):
             for arn, part in list(world.parts.by_arn.items()):
                 if part.status == "RUNNING":

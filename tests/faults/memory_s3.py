@@ -113,7 +113,7 @@ class MemoryS3:
         self._buckets[Bucket].pop(Key, None)
 
     def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> None:  # noqa: N803
-        """Delete several."""
+        """Delete several objects."""
         for entry in Delete["Objects"]:
             self.delete_object(Bucket=Bucket, Key=entry["Key"])
 

@@ -1,11 +1,11 @@
-"""The oracle: checks the invariants I1–I10 and names the items that break them.
+"""The oracle: checks the invariants I1–I10 and reports the items that violate them.
 
-Of I8, it checks that no row changes that nobody asked for. Whether an operation of the product fails is seen
-by the test that performs it.
+For I8, it checks that rows change only on request. The tests that perform the product's operations check that
+they do not fail.
 
 It shares no code with the product: its SQL, its reading of the bucket and its expectations of a task's row
-follow from the design document alone. It keeps earlier snapshots, because "never lost" and "only grow"
-compare two points in time.
+are derived only from the design document. It keeps earlier snapshots, because "never lost" and "only
+increase" compare two points in time.
 """
 
 import json
@@ -116,8 +116,8 @@ class Broken(NamedTuple):
         return f"{self.invariant}: {self.what}" + (f": {shown}" if self.items else "")
 
 
-class InvariantsBroken(AssertionError):  # noqa: N818 - what is broken, not an error of the test
-    """The broken invariants and the log of the actions before."""
+class InvariantsBroken(AssertionError):  # noqa: N818 - a finding, not an error of the test
+    """The broken invariants, and the log of the previous actions."""
 
 
 @dataclass
@@ -222,7 +222,7 @@ class Oracle:
         self._others = self.look().others
 
     def forget_attempts(self) -> None:
-        """The database was restored from before the first attempt: their numbers begin again."""
+        """Forget the attempts after the database was restored: their numbers start again."""
         self._seen_claims, self._seen_attempt = {}, 0
         self._log.recorded.clear()
 
@@ -230,29 +230,33 @@ class Oracle:
         """Raise if an invariant is broken.
 
         Raises:
-            InvariantsBroken: names each invariant with its items, and the log.
+            InvariantsBroken: contains each broken invariant with its items, and the log.
         """
         if found := list(chain(*broken)):
             lines = [*map(str, found), "", "what was done:", *self._log.injected]
             raise InvariantsBroken("\n".join(lines))
 
     def at_any_time(self) -> list[Broken]:
-        """Checks for any point in time, also after a fault: I3, I4, I5, I6, and nothing generated twice."""
+        """The checks for any point in time, including after a fault: I3, I4, I5, I6, and nothing generated
+        twice.
+        """
         now = self.look()
         return [*self._i3(now), *self._i4(now), *self._i5(now), *self._i6(now), *self._generated(now)]
 
     def at_rest(self) -> list[Broken]:
-        """Checks for when no execution runs and the records are reconciled: I1, I2, I9."""
+        """The checks when no execution is running and the records are reconciled: I1, I2, I9."""
         now = self.look()
         return [*self._i1(now), *self._i2(now), *self._i9(now)]
 
     def accounted(self) -> list[Broken]:
-        """Checks for when each recovery has had time to end and a sweep has delivered the events: I9, I10."""
+        """The checks after each recovery has had time to end and a sweep has delivered the events: I9,
+        I10.
+        """
         now = self.look()
         return [*self._i9_of_recoveries(now), *self._i10(now)]
 
     def healed(self) -> list[Broken]:
-        """Checks for after one retry or redrive without a fault: I7."""
+        """The check after one retry or redrive without a fault: I7."""
         now = self.look()
         return [*self._i7(now), *self._generated(now)]
 
@@ -299,7 +303,7 @@ class Oracle:
             yield Broken("I2", f"status is {task['status']}, the tables say {status}")
         if task["completed_at"] is None:
             yield Broken("I2", "completed_at is not set")
-        # A canceller's message stays, whatever is missing.
+        # After a cancellation the message is kept, even if items are missing.
         if task["status"] != "cancelled" and (task["error_message"] is None) != (not missing):
             yield Broken("I2", f"error_message is {task['error_message']!r}, missing are", tuple(missing))
         failures = {
@@ -391,7 +395,7 @@ class Oracle:
             changed = [
                 key
                 for key in before
-                if key != "is_latest" and before[key] != after[key]  # a newer version may demote it
+                if key != "is_latest" and before[key] != after[key]  # a newer version may become the latest
             ]
             if changed:
                 yield Broken("I4", f"the completed row {row_id} changed in {', '.join(changed)}", item)

@@ -1,4 +1,4 @@
-"""The restore drill: `make restore-drill` restores a backup of the database beside newer content in S3.
+"""The restore drill: `make restore-drill` restores a backup of the database while S3 has newer content.
 
 Real: PostgreSQL, whose files are copied while it is stopped, the functions and the API. Emulated: AWS. The
 last line of the output is one JSON object.
@@ -28,7 +28,9 @@ CONCEPTS = 10
 
 
 def drill(tasks: int) -> dict[str, Any]:
-    """Run half of the tasks, back up, run the other half, restore, and retry what the backup lacks."""
+    """Run half of the tasks, back up, run the other half, restore, and retry the tasks that are not in the
+    backup.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-restore-") as folder,
         LocalStack.start(Path(folder), wait_scale=0.01) as stack,
@@ -83,7 +85,7 @@ def _run(target: Target, task_ids: list[str]) -> None:
 
 
 def _retry(target: Target, task_id: str) -> int:
-    """Retry a task through the API, and wait; return how many items have to be generated."""
+    """Retry a task through the API, and wait; return the number of items to generate."""
     preview = retry_task(target, task_id, dry_run="true")
     answer = retry_task(target, task_id)
     if answer["execution_arn"] is None:
@@ -99,7 +101,7 @@ def _copy(source: Path, destination: Path) -> None:
 
 
 def main() -> None:
-    """Run the drill; exit 1 if a task is not complete, or something is to be generated again."""
+    """Run the drill; exit with 1 if a task is not complete, or an item must be generated again."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", type=int, default=40)
     result = drill(parser.parse_args().tasks)

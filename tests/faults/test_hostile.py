@@ -37,7 +37,7 @@ from tests.workflow.machine import Machine
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 NEIGHBOUR = "somebody else"
 CONFIDENTIAL = "CONFIDENTIAL"
-"""A mark in all content, and nowhere else."""
+"""A mark that occurs only in content."""
 
 SECONDS = 12
 """Time limit of schemathesis for each of two users."""
@@ -126,7 +126,7 @@ def _bundle(machine: Machine, user_id: str) -> dict[str, Any]:
 
 
 def require_nothing_disclosed(ground: Ground, answer: str) -> None:
-    """Check that a response discloses nothing of the other user, of the code or of content."""
+    """Check that a response discloses nothing about the other user, the code or content."""
     for disclosed in (ground.theirs.roadmap_id, CONFIDENTIAL, "Traceback", 'File "', *ground.secrets):
         assert disclosed not in answer
 

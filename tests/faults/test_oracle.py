@@ -1,4 +1,4 @@
-"""Tests of the oracle: a valid task breaks no invariant, and each violation made by hand is detected."""
+"""Tests of the oracle: a valid task violates no invariant, and each injected violation is detected."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A recovery dies at each of its COMMITs, and its tasks change meanwhile: it accounts for each (I9, I10).
+"""A recovery fails at each of its COMMITs while its tasks change: every task gets a result (I9, I10).
 
 The database, the turns and the faults are real; the executions are a model (`tests/faults/world.py`).
 """
@@ -26,7 +26,7 @@ COMMITS = 5
 
 @pytest.fixture
 def world(database_url: str) -> Iterator[World]:
-    """A task of which one quiz is invalid, after its first run, and a task that has no roadmap."""
+    """A task with an invalid quiz, after its first run, and a task without a roadmap."""
     scene = Scene(database_url, "content")
     world = World(scene, bundle_of(IDS))
     world.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
@@ -44,7 +44,7 @@ def part_of(world: World) -> str | None:
 
 
 def take_a_turn(world: World, strike: Strike | None = None) -> None:
-    """A turn that dies is not tried again: the execution fails with it."""
+    """Run a turn. If it crashes, it is not retried, and the execution fails."""
     if (arn := part_of(world)) is not None and world.attempt(
         lambda: world.take_a_turn(arn), strike
     ) != "done":
@@ -52,7 +52,7 @@ def take_a_turn(world: World, strike: Strike | None = None) -> None:
 
 
 def finish(world: World) -> None:
-    """Everything works again: a sweep, turns and runs, and a sweep that delivers the events."""
+    """Without further faults: a sweep, turns and runs, and a sweep that delivers the events."""
     world.let_a_minute_pass()
     world.reconcile()
     for _ in range(TURNS):
@@ -84,7 +84,7 @@ def test_a_turn_may_die_at_any_commit(world: World, strike: Strike, turn: int) -
             world.run_to_its_end(run)
     finish(world)
     assert results(world) == {"t-1": "recovered", "t-deleted": "refused"}
-    # An attempt that was claimed and never started is ended by the sweep, and followed by another.
+    # The sweep ends an attempt that was claimed and never started; another one follows.
     later = world.pipeline.rows("SELECT actor, cause FROM content_attempts WHERE attempt > 1")
     assert {(row["actor"].partition(":")[0], row["cause"]) for row in later} == {("recovery", "recovery")}
     assert len(later) <= 2
@@ -144,7 +144,7 @@ MEANWHILE: dict[str, tuple[Callable[[World], None], set[str]]] = {
 @pytest.mark.parametrize("strike", [None, *strikes[4:16:4]], ids=str)
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
 def test_a_task_may_change_meanwhile(world: World, meanwhile: str, strike: Strike | None, turns: int) -> None:
-    """Between the creation and the turns, with a turn that has died before the change or none."""
+    """The change is between the creation and the turns, with or without a crashed turn before it."""
     change, wanted = MEANWHILE[meanwhile]
     world.recover(canary=0, budget=None)
     for number in range(turns):
@@ -158,14 +158,14 @@ def test_a_task_may_change_meanwhile(world: World, meanwhile: str, strike: Strik
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_recovery_s_own_redrive_starts_nothing_twice(world: World, turns: int) -> None:
-    """Its execution fails; the sweep starts the next part, and a person redrives the failed one as well."""
+    """The execution fails; the sweep starts the next part, and a person also redrives the failed one."""
     world.recover(canary=0, budget=None)
     for _ in range(turns):
         take_a_turn(world)
     first = part_of(world)
     assert first is not None
     world.parts.by_arn[first].status = "FAILED"
-    world.reconcile()  # takes it up in another execution
+    world.reconcile()  # continues it in another execution
     world.parts.by_arn[first].status = "RUNNING"  # the redrive
     finish(world)
     assert results(world) == {"t-1": "recovered", "t-deleted": "refused"}

@@ -46,7 +46,7 @@ PUBLISH = (
 )
 
 
-# A task of the product's that has no roadmap.
+# A task of the product without a roadmap.
 DELETED_LATER = text("""
 INSERT INTO roadmap_tasks (task_id, user_id, status, attempt) VALUES (:task_id, 'somebody', 'failed', 1)
 ON CONFLICT DO NOTHING
@@ -139,7 +139,7 @@ class Parts(Executions):
 
 
 class Bus(EventBus):
-    """A bus that records the events, and can be down."""
+    """A bus that records events and can be unavailable."""
 
     def __init__(self, log: Log) -> None:
         super().__init__("bus")
@@ -147,7 +147,7 @@ class Bus(EventBus):
         self.down = False
 
     def put(self, entries: Sequence[Entry]) -> list[str]:
-        """Receive events; if it is down, none."""
+        """Receive events, unless the bus is unavailable."""
         if self.down:
             raise EventBusUnavailableError("down")
         self._log.delivered += [entry.event_id for entry in entries]
@@ -217,7 +217,7 @@ class World:
         return run
 
     def attempt(self, work: Callable[[], object], strike: Strike | None = None) -> str:
-        """Run an action in a process that may die at a COMMIT; return how it ended."""
+        """Run an action in a process that may be killed at a COMMIT; return how it ended."""
         with self.commits.struck(strike):
             try:
                 work()
@@ -228,9 +228,9 @@ class World:
         return "done"
 
     def advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> None:
-        """Advance an execution by one state. A process that dies is retried or given up.
+        """Advance an execution by one state. After a crash, the state is retried or fails.
 
-        If it is given up, the error is caught as the state machine does, or ends the execution.
+        If it fails, the error is caught as in the state machine, or ends the execution.
         """
         ended = self.attempt(lambda: self._step(run), strike)
         if ended == "died" and again:
@@ -273,7 +273,7 @@ class World:
                 self.log.generated_late += self.log.generated[before:]
 
     def _note_live(self, run: Run) -> None:
-        """Tell the oracle which executions run with an attempt."""
+        """Record for the oracle which executions are running with an attempt."""
         attempt = run.input.attempt if run.planned is None else run.planned.plan.attempt
         if run.running and run.at_work and attempt is not None and run.error is None:
             self.log.live[run.arn] = attempt
@@ -287,7 +287,7 @@ class World:
     # Recoveries.
 
     def recover(self, canary: int, budget: int | None) -> None:
-        """An operator creates a recovery of the task, and of one that may be deleted."""
+        """An operator creates a recovery of the task and of another one that may be deleted."""
         limits = Limits(rate_per_minute=100_000, concurrency=2, token_budget=budget, canary=canary)
         tasks = TaskFilter(task_ids=(self.task_id, DELETED))
         create(self.services, tasks, limits, "operator:op", "why", self.deadline())

@@ -27,7 +27,7 @@ def bucket_name(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def pipeline(database_url: str, database_roles: DatabaseRoles, bucket_name: str) -> Iterator[Pipeline]:
     """The steps, with a migrated database and an empty bucket.
 
-    They are the writer and the reader, the test is the administrator.
+    The steps run as the writer and the reader; the test is the administrator.
     """
     services = services_for(database_roles.writer)
     reader = Credentials.from_url(make_url(database_roles.reader))

@@ -1,4 +1,4 @@
-"""Run the steps one after the other on real PostgreSQL, without a state machine."""
+"""Run the steps one after another on real PostgreSQL, without a state machine."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,12 +44,12 @@ class RecordedExecutions(Executions):
         return self.states.get(execution_arn, ExecutionState.OVER)
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        """Remember it."""
+        """Record the start."""
         self.started.append((task_id, attempt))
         self.names.append(execution_arn)
 
     def redrive(self, execution_arn: str) -> None:
-        """Remember it, and let it run."""
+        """Record the redrive; the execution is running from now on."""
         self.redriven.append(execution_arn)
         self.states[execution_arn] = ExecutionState.RUNNING
 

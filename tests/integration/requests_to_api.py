@@ -1,4 +1,4 @@
-"""Requests to the API's functions, as API Gateway hands them over, without HTTP around them."""
+"""Requests to the API's functions in the format of API Gateway, without HTTP."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from tests.factories import USER
 
 
 class Reply(NamedTuple):
-    """An answer, with its body decoded."""
+    """A response with its decoded body."""
 
     status: int
     body: Any
@@ -25,7 +25,7 @@ class Context:
     aws_request_id = "request"
 
     def get_remaining_time_in_millis(self) -> int:
-        """As long as the template gives."""
+        """The timeout in the template."""
         return 28_000
 
 
@@ -39,7 +39,7 @@ def request(
     roles: str = "owner",
     body: object = None,
 ) -> Reply:
-    """Invoke a function of the API for a user; without a user, as if the authorizer had proved nobody."""
+    """Invoke a function of the API for a user; without a user, as if the authorizer had verified no token."""
     many = {name: [value] if isinstance(value, str) else list(value) for name, value in (query or {}).items()}
     authorizer = (
         {} if user_id is None else {"user_id": user_id, "roles": roles, "expires_at": "2099-01-01T00:00:00Z"}

@@ -250,7 +250,7 @@ def assert_unauthorized(token: str, reason: str, logs: Logs) -> None:
 
 
 def assert_server_error(token: str, setting: str, logs: Logs) -> None:
-    """The request is refused with another error than `Unauthorized`: API Gateway answers 500."""
+    """The request is refused with an error other than `Unauthorized`, so API Gateway answers 500."""
     with pytest.raises((KeysUnavailableError, MissingSettingError)) as refused:
         call(f"Bearer {token}")
     assert str(refused.value) != "Unauthorized"

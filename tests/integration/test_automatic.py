@@ -1,4 +1,4 @@
-"""The sweep starts further attempts at tasks whose items failed for transient reasons."""
+"""The sweep starts further attempts for tasks with items that failed for transient reasons."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,7 +42,7 @@ class Failing:
 
 @pytest.fixture
 def model(pipeline: Pipeline) -> Failing:
-    """The model of a task that has nothing staged."""
+    """The model of a task without staged items."""
     pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": str(LIMIT)})
     failing = Failing()
     pipeline.services.generator = failing
@@ -68,7 +68,7 @@ def make_due(pipeline: Pipeline) -> None:
 
 
 def run_started(pipeline: Pipeline) -> int:
-    """Run the executions that have been started; their number."""
+    """Run the started executions; return their number."""
     executions = pipeline.services.executions
     assert isinstance(executions, RecordedExecutions)
     started = list(zip(executions.names, executions.started, strict=True))
@@ -172,7 +172,7 @@ def test_a_task_that_was_cancelled_or_retried_meanwhile_is_left_alone(
     pipeline.run()
     make_due(pipeline)
     model.error = None
-    pipeline.run()  # somebody's retry completes it
+    pipeline.run()  # a user's retry completes it
     assert pause(pipeline) is None
     sweep(pipeline)
     assert run_started(pipeline) == 0

@@ -1,4 +1,4 @@
-"""Concurrent savers, claims and finalizers: real threads, each with its own connection."""
+"""Concurrent Save, Finalize and claims: real threads, each with its own connection."""
 
 import json
 import threading
@@ -76,7 +76,7 @@ def test_concurrent_saves_of_versions_leave_the_highest_as_the_only_latest(
     assert manifest is not None
 
     def save(number: int) -> int:
-        # A separate bucket for each saver, so that each finds its own staged version.
+        # A separate bucket for each Save, so that each finds its own staged version.
         bucket = f"version-{number + 1}"
         boto3.client("s3").create_bucket(Bucket=bucket)
         services = services_for(database_url, SETTINGS | {"CONTENT_BUCKET": bucket})
@@ -147,7 +147,7 @@ def test_one_of_many_concurrent_claims_wins(pipeline: Pipeline, database_url: st
 
     results = at_once(10, claim_it)
     won = [attempt for attempt in results if attempt is not None]
-    # No execution runs under the test's names, so a claim after another one may win the next attempt.
+    # No execution with the test's names is running, so a later claim may succeed with the next attempt.
     assert won
     assert len(set(won)) == len(won)
     assert pipeline.task()["attempt"] == len(won)

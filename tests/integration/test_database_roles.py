@@ -1,4 +1,4 @@
-"""The rights of the migrator, the writer and the reader, and of the product beside them."""
+"""The privileges of the migrator, the writer and the reader, next to those of the product."""
 
 import importlib
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
 
 
 def sqlstate_of(url: str, statement: str) -> str:
-    """The SQLSTATE with which a role's statement is refused; empty if it is not."""
+    """The SQLSTATE with which a role's statement is refused; empty if it succeeds."""
     engine = create_engine(url, poolclass=NullPool)
     try:
         with engine.begin() as connection:
@@ -123,7 +123,7 @@ def test_reads_of_the_api_use_the_reader_alone(pipeline: Pipeline, monkeypatch: 
 
 @pytest.fixture
 def shared(database_server: Server) -> Iterator[tuple[str, DatabaseRoles, str]]:
-    """An empty database of a product with a role of its own: its URL as that role, our roles, the owner."""
+    """An empty database of a product with its own role: its URL as that role, our roles, the owner."""
     name = f"shared_{token_hex(8)}"
     url = create_database(database_server.url, name)
     product = f"{name}_product"
@@ -153,7 +153,7 @@ CREATE TABLE execution_logs (id varchar PRIMARY KEY)
 
 
 def test_the_product_s_role_works_beside_ours(shared: tuple[str, DatabaseRoles, str]) -> None:
-    """It has no right to a table of ours, and a trigger of ours moves a row of its own into one of them."""
+    """It has no privileges on our tables, and our trigger moves one of its rows into one of them."""
     product, roles, administrator = shared
     engine = create_engine(product, poolclass=NullPool)
     with engine.begin() as connection:
@@ -177,7 +177,7 @@ def test_the_product_s_role_works_beside_ours(shared: tuple[str, DatabaseRoles, 
 
 
 def test_a_grant_that_has_no_effect_is_an_error(shared: tuple[str, DatabaseRoles, str]) -> None:
-    """PostgreSQL only warns where a role that does not own the table has another right to it."""
+    """PostgreSQL only warns if a role that does not own the table has another privilege on it."""
     product, roles, _ = shared
     migrate(roles.migrator)
     assert sqlstate_of(product, "CREATE TABLE execution_logs (id varchar PRIMARY KEY)") == ""

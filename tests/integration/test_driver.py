@@ -22,7 +22,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 def writes(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """One entry per network write."""
     sent: list[object] = []
-    flush = core._flush  # noqa: SLF001 - what is counted is what goes out at once
+    flush = core._flush  # noqa: SLF001 - counts the writes to the socket
 
     def counted(socket: object) -> None:
         sent.append(socket)

@@ -1,4 +1,4 @@
-"""`database/erase.sql` erases all of a user's rows, and nothing of another user's."""
+"""`database/erase.sql` deletes all rows of a user, and none of another user."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -25,7 +25,7 @@ IDS = concept_ids(3)
 
 
 def loaded(pipeline: Pipeline) -> Pipeline:
-    """A task of which one list of resources is not made yet."""
+    """A task with one list of resources that is not generated yet."""
     bundle = bundle_of(IDS)
     del bundle["content"][0]["resources"]
     pipeline.load(bundle)
@@ -228,7 +228,7 @@ def test_a_plan_that_is_delivered_after_its_attempt_is_over_plans_nothing(
 
 
 def test_a_database_that_was_restored_starts_another_execution(pipeline: Pipeline) -> None:
-    """Step Functions keeps the names that the restored rows have never heard of."""
+    """Step Functions keeps names that are not in the restored rows."""
     loaded(pipeline)
     retry(pipeline)
     pipeline.execute("UPDATE roadmap_tasks SET attempt = 0, execution_arn = NULL, status = 'pending'")
@@ -264,7 +264,7 @@ def test_a_claim_that_is_dated_ahead_and_whose_starter_died_is_retried_and_swept
 
 
 class Denied(Executions):
-    """Step Functions under a role that has no right to executions of another state machine."""
+    """Step Functions with a role that has no permissions for executions of another state machine."""
 
     def __init__(self) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:renamed")
@@ -287,7 +287,7 @@ def test_an_execution_of_a_stack_that_was_renamed_is_unknown(bucket_name: str) -
 
 
 def test_finalize_waits_for_whoever_changes_the_roadmap(pipeline: Pipeline, database_url: str) -> None:
-    """Without the lock, it reads rows that a saver changes, and overwrites the newer projection."""
+    """Without the lock, it reads rows that Save is changing, and overwrites the newer projection."""
     pipeline.load(bundle_of(["a"]))
     planned = pipeline.plan()
     for request in pipeline.requests(planned)[1:]:

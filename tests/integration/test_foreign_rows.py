@@ -21,7 +21,7 @@ IDS = concept_ids(10)
 
 DIGITS = "9" * 5_000
 
-# Rows that PostgreSQL stores and Python does not read as it is used to.
+# Rows that PostgreSQL stores and that Python cannot read in the usual way.
 UNDECODABLE = {
     "5,000 digits in failed_concepts": f"failed_concepts = '{DIGITS}'",
     "5,000 digits in execution_summary": (
@@ -52,7 +52,7 @@ def sweep(pipeline: Pipeline) -> ReconcileResult:
 
 
 def two_stuck_tasks(pipeline: Pipeline) -> None:
-    """`t-1` and after it `t-2`, both in `processing` after runs that are over."""
+    """`t-1` and then `t-2`, both in `processing` after their runs have ended."""
     for number in (1, 2):
         other = Pipeline(pipeline.services, f"t-{number}", pipeline.engine)
         other.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
@@ -136,7 +136,7 @@ def test_a_row_that_is_refused_costs_no_other_whatever_the_sqlstate(
 
 
 def test_what_is_refused_under_a_sqlstate_that_says_nothing_of_content_is_kept(pipeline: Pipeline) -> None:
-    """Nobody knows that another text would be accepted: it is not paid for again."""
+    """It is unknown whether other content would be accepted, so it is not generated again."""
     pipeline.load(bundle_of(IDS))
     pipeline.execute(TRIGGER.format(condition=f"NEW.concept_id = '{IDS[3]}'", sqlstate="U0001"))
     pipeline.execute(
@@ -151,7 +151,7 @@ def test_what_is_refused_under_a_sqlstate_that_says_nothing_of_content_is_kept(p
 
 
 def long_id(length: int) -> str:
-    """A text that no compression makes shorter."""
+    """An incompressible text."""
     letters = random.Random(1)  # noqa: S311 - not a secret
     return "".join(chr(letters.randrange(0x4E00, 0x9FFF)) for _ in range(length))
 
@@ -188,7 +188,7 @@ def test_a_column_that_was_renamed_tells_no_user_any_sql(pipeline: Pipeline) -> 
     try:
         pipeline.run()
     except ContentError as error:
-        assert "SELECT" not in str(error)  # noqa: PT017 - either it is raised, or it is recorded
+        assert "SELECT" not in str(error)  # noqa: PT017 - the error is either raised or recorded
     pipeline.execute("ALTER TABLE tutorial_metadata RENAME COLUMN secret TO summary")
     said = json.dumps([pipeline.rows("SELECT * FROM content_failures"), pipeline.task()], default=str)
     for word in ("SELECT", "INSERT", "FROM tutorial_metadata", "sqlalche.me", "column t."):

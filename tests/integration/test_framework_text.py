@@ -66,7 +66,7 @@ def test_only_our_fields_change_and_every_other_byte_stays(pipeline: Pipeline, e
         quiz_id = f'"{entry["quiz"]["quiz_id"]}"'
         count = ', "quiz_questions_count": 3'
         if extra.startswith(('"quiz_id"', r'"quiz_\u0069d"')):
-            # It stands there already, once or twice: its value changes in place.
+            # The field exists already, once or twice: its value changes in place.
             ours[entry["concept_id"]] = f", {OURS.format(**ids)}{count}", quiz_id
         else:
             ours[entry["concept_id"]] = f', {OURS.format(**ids)}, "quiz_id": {quiz_id}{count}', ""
@@ -77,7 +77,7 @@ def test_only_our_fields_change_and_every_other_byte_stays(pipeline: Pipeline, e
             start = before.rindex('"concept_id"')
             own = before[start:].replace('"old"', quiz_id).replace(": 7", f": {quiz_id}")
             before = before[:start] + own
-        # What follows the last member stays where it was: before the brace.
+        # The whitespace after the last member stays before the brace.
         expected = before.rstrip() + appended + before[len(before.rstrip()) :] + after
     assert text_of(pipeline) == expected
 
@@ -87,7 +87,9 @@ def test_only_our_fields_change_and_every_other_byte_stays(pipeline: Pipeline, e
 
 
 def test_what_a_user_asked_for_keeps_nothing_from_being_generated(pipeline: Pipeline) -> None:
-    """A whole number of 5,000 digits in `user_request`, which no Python reads: the learner is anyone."""
+    """Python cannot read a whole number of 5,000 digits in `user_request`, so the learner has no
+    preferences.
+    """
     bundle = bundle_of(["a"])
     bundle["content"] = []
     pipeline.load(bundle)

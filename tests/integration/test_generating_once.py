@@ -1,4 +1,4 @@
-"""Generated content is paid for: it is staged at once, and counted once."""
+"""Generated content has been paid for, so it is staged immediately and counted once."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def planned(pipeline: Pipeline) -> BatchRequest:
 
 
 def test_nothing_stands_between_a_generated_item_and_its_staging(pipeline: Pipeline) -> None:
-    """In that time, a killed process would lose paid content."""
+    """If the process were killed in between, paid content would be lost."""
     request = planned(pipeline)
     happened: list[str] = []
 
@@ -38,7 +38,7 @@ def test_nothing_stands_between_a_generated_item_and_its_staging(pipeline: Pipel
             return draft
 
     pipeline.services.generator = Noting()
-    pipeline.bucket._client.meta.events.register(  # noqa: SLF001 - every request, whoever sends it
+    pipeline.bucket._client.meta.events.register(  # noqa: SLF001 - every request of every client
         "before-call.s3", lambda params, **_: happened.append(f"{params['method']} {params['url_path']}")
     )
     event.listen(pipeline.services.engine, "begin", lambda _: happened.append("transaction"))
@@ -52,7 +52,7 @@ def test_items_are_counted_once_if_the_commit_is_not_answered(pipeline: Pipeline
     request = planned(pipeline)
     aside = services_for(database_url).engine
     commits = Commits(pipeline.services.engine, aside)
-    last = 4  # after the context, the lock, the question whether to go on, and the release of the lock
+    last = 4  # after the context, the lock, the check for cancellation, and the release of the lock
     with commits.struck(Strike(last, When.AFTER, How.CONNECTION)):
         generate_content(request, pipeline.services, Deadline.after(600))
     (attempt,) = pipeline.rows("SELECT generated FROM content_attempts")

@@ -76,7 +76,7 @@ def test_a_lock_is_released_when_its_session_ends(pipeline: Pipeline, other: Pip
 class Slow(OfflineGenerator):
     """A generator that starts its first item only after the other invocation has found the item unstaged.
 
-    It also starts if an item is to be generated twice, because then nobody waits.
+    It also starts if an item is generated twice, because then no invocation waits.
     """
 
     def __init__(self) -> None:

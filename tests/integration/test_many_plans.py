@@ -1,4 +1,4 @@
-"""Query plans of lists of many tasks: the server reads a page, not the table."""
+"""Query plans of lists of many tasks: the server reads one page, not the whole table."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +22,7 @@ from tests.integration.pipeline import Pipeline
 TASKS = 20_000
 PAGE = 50
 A_PAGE = 12 * PAGE
-"""Rows that a page may read: the tasks, their roadmaps, and a few groups of each."""
+"""Maximum rows that are read for a page: the tasks, their roadmaps, and a few groups of each."""
 
 SEED = (
     """
@@ -63,12 +63,12 @@ def many(pipeline: Pipeline, database_url: str) -> Pipeline:
     for statement in SEED:
         pipeline.execute(statement, **({"tasks": TASKS} if ":tasks" in statement else {}))
     with create_engine(database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as other:
-        other.execute(text("VACUUM ANALYZE"))  # so that a count by an index reads the index alone
+        other.execute(text("VACUUM ANALYZE"))  # so that a count uses an index-only scan
     return pipeline
 
 
 def rows_read(pipeline: Pipeline, read: Any) -> float:
-    """Rows that the statements of `read` take out of tables and indexes, by their plans."""
+    """The number of rows that the statements of `read` read from tables and indexes, by their plans."""
     statements: list[tuple[str, Any]] = []
 
     class Recorder:
@@ -88,7 +88,7 @@ def rows_read(pipeline: Pipeline, read: Any) -> float:
         read(Recorder(connection))
         for statement, parameters in statements:
             if statement.startswith("EXPLAIN"):
-                continue  # an estimate reads statistics alone
+                continue  # an estimate reads only statistics
             plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), parameters)
             total += sum(_rows(node) for node in _nodes(plan[0]["Plan"]))
     return total

@@ -57,12 +57,12 @@ class RememberedObjects:
 @pytest.fixture
 def handler_of(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Handler]:
     """Creates a step's handler with the test's services."""
-    remembered = RememberedObjects(pipeline.bucket._client)  # noqa: SLF001 - what asks S3 in its place
+    remembered = RememberedObjects(pipeline.bucket._client)  # noqa: SLF001 - replaces the client
 
     def make(*step: Any) -> Handler:
         pipeline.services.bucket = Bucket(pipeline.bucket.name, remembered)  # type: ignore[arg-type]
         monkeypatch.setattr(handlers, "Services", lambda: pipeline.services)
-        # Of what is logged, pytest keeps every line.
+        # pytest keeps every logged line in memory.
         monkeypatch.setattr(logging.getLogger(logger.name), "disabled", True)
         return step_handler(*step)
 

@@ -108,7 +108,7 @@ def test_a_migration_is_refused_if_the_roles_lack_the_limits_of_their_sessions(
     with pytest.raises(MigrationRefusedError, match=missing):
         migrate_database(MigrateRequest(), Database(roles.migrator, "role", roles), Deadline.after(600))
     assert revision(empty_database_url) is None
-    # Sessions that set their own limits need none on the role.
+    # Sessions that set their own limits need no limits on the role.
     migrate_database(MigrateRequest(), Database(roles.migrator, "options", roles), Deadline.after(600))
 
 

@@ -574,8 +574,8 @@ def test_content_can_be_saved_after_adoption(empty_database_url: str, unique: st
     assert (ids["r:c-1"] == "new id of r:c-1") == (kind.content_type == ContentType.TUTORIAL)
 
 
-# A task that a release without an audit trail has run three times, one that it is running, and one that it
-# has only seen. Its schema is the one before.
+# A task that a release without an audit trail has run three times, a running one, and one that was never run.
+# The schema is the one of that release.
 BEFORE_THE_AUDIT = """
 INSERT INTO roadmap_tasks (task_id, user_id, status, attempt, execution_arn, created_at, updated_at,
     completed_at, execution_summary)

@@ -5,7 +5,7 @@ from tests.integration.pipeline import Pipeline
 
 
 def test_refusals_of_a_statement_that_fails_are_reported_once(pipeline: Pipeline) -> None:
-    """The foreign key is checked at the end of the statement, after the statement refused another row."""
+    """The foreign key is checked at the end of the statement, after the statement has refused another row."""
     neighbours = concept_ids(1, "r-0")
     pipeline.load(bundle_of(neighbours, roadmap_id="r-0", task_id="t-0"))
     pipeline.task_id = "t-0"

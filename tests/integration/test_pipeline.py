@@ -500,8 +500,8 @@ def test_items_without_a_recorded_cause_get_the_failure_not_reported(pipeline: P
 
 
 def test_a_first_execution_that_failed_before_its_claim_is_recorded(pipeline: Pipeline) -> None:
-    """Regression: the task stayed pending for ever, because the execution had no attempt to record its end
-    in.
+    """Regression: the task stayed pending forever, because without an attempt the execution's end could not
+    be recorded.
     """
     pipeline.load(bundle_of(concept_ids(2)))
     lost = StateError(error="DatabaseUnavailableError", cause="no connection")

@@ -1,4 +1,4 @@
-"""The local PostgreSQL server: our own one, and one given by `DATABASE_URL`."""
+"""The local PostgreSQL server: our own, and the one of `DATABASE_URL`."""
 
 import os
 import shutil

@@ -21,8 +21,8 @@ every_kind = pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=CONTENT
 
 @pytest.fixture
 def growing(pipeline: Pipeline) -> list[dict[str, Any]]:
-    """The next batch of a roadmap that has grown since the last ANALYZE, so that the statistics call it
-    empty.
+    """The next batch of a roadmap that has grown since the last ANALYZE, so that it is empty according to the
+    statistics.
     """
     ids, neighbours = concept_ids(SAVED + BATCH), concept_ids(SAVED, "r-0")
     pipeline.load(bundle_of(neighbours, roadmap_id="r-0", task_id="t-0") | {"content": []})

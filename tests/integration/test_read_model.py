@@ -44,7 +44,7 @@ def get(task_api: ModuleType) -> Get:
 
 
 def run_with_poison(pipeline: Pipeline, number: int, *, user_id: str = USER, concepts: int = 3) -> list[str]:
-    """A task of which one quiz is invalid, after its first run."""
+    """A task with an invalid quiz, after its first run."""
     ids = concept_ids(concepts, f"r-{number}")
     bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}", user_id=user_id)
     pipeline.task_id = f"t-{number}"
@@ -91,7 +91,7 @@ def test_the_sums_follow_every_outcome(pipeline: Pipeline, get: Get) -> None:
     run_with_poison(pipeline, 0)
     run_with_poison(pipeline, 1)
     assert kept_sums(pipeline) == sums_of_rows(pipeline) != []
-    pipeline.run()  # heals t-1: the invalid quiz is rejected and made again
+    pipeline.run()  # repairs t-1: the invalid quiz is rejected and generated again
     assert kept_sums(pipeline) == sums_of_rows(pipeline)
     assert get("/failures").body["items"][0]["tasks"] == 1
     hours = pipeline.rows("SELECT sum(items) AS items FROM content_failure_hours")
@@ -296,7 +296,7 @@ def test_a_preview_of_a_retry_counts_content_that_it_rejects_as_to_generate(
     ids = run_with_poison(pipeline, 0)
     answer = request(task_api, "POST", "/api/v1/tasks/t-0/retry", {"dry_run": "true"})
     assert (answer.body["staged"]["quiz"], answer.body["to_generate"]["quiz"]) == (0, 1), answer
-    pipeline.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1])).encode())  # corrected since
+    pipeline.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1])).encode())  # corrected meanwhile
     answer = request(task_api, "POST", "/api/v1/tasks/t-0/retry", {"dry_run": "true"})
     assert (answer.body["staged"]["quiz"], answer.body["to_generate"]["quiz"]) == (1, 0), answer
 
@@ -344,7 +344,7 @@ def test_times_are_utc_whatever_the_zone_of_the_columns(pipeline: Pipeline, get:
 
 
 def times_in(answer: Any) -> list[datetime]:
-    """The times in an answer."""
+    """The times in a response."""
     match answer:
         case dict():
             return [moment for value in answer.values() for moment in times_in(value)]

@@ -1,4 +1,4 @@
-"""A recovery accounts for each of its tasks, under every fault."""
+"""Every task of a recovery gets a result, under every fault."""
 
 import importlib
 from collections.abc import Callable
@@ -31,7 +31,7 @@ Send = Callable[..., Reply]
 
 
 class RecordedParts(Executions):
-    """The executions of recoveries: the started ones, and their states."""
+    """A fake of the executions of recoveries: the started ones, and their states."""
 
     def __init__(self) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:recover-tasks")
@@ -40,13 +40,13 @@ class RecordedParts(Executions):
         self.refuses = False
 
     def start_named(self, name: str, document: Any) -> None:
-        """Remember it, or fail as Step Functions would."""
+        """Record the start, or fail like Step Functions."""
         if self.refuses:
             raise ExecutionsUnavailableError("StartExecution: not now")
         self.started.append(name)
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """The state that the test set; running, if it was started."""
+        """The state that the test set; otherwise running, if it was started."""
         name = execution_arn.rpartition(":")[2]
         unsaid = ExecutionState.RUNNING if name in self.started else ExecutionState.UNKNOWN
         return self.states.get(execution_arn, unsaid)
@@ -81,7 +81,7 @@ def send(recovery_api: ModuleType) -> Send:
 
 @pytest.fixture
 def create(send: Send) -> Callable[..., str]:
-    """Creates a recovery of everything that failed; its id."""
+    """Creates a recovery of all failed tasks; returns its id."""
 
     def post(**limits: Any) -> str:
         body = {"filter": {"status": ["failed", "partial_failure"]}, "reason": "after the outage", **limits}
@@ -113,7 +113,7 @@ def turn(pipeline: Pipeline, recovery_id: str, number: int = 0, part: int = 1) -
 
 
 def pass_time(pipeline: Pipeline, recovery_id: str, seconds: int = 5) -> None:
-    """Let the rate count as if so many seconds had passed."""
+    """Simulate for the rate that `seconds` have passed."""
     pipeline.execute(
         "UPDATE content_recoveries SET next_start_at = next_start_at - make_interval(secs => :seconds)"
         " WHERE recovery_id = :id",
@@ -123,10 +123,10 @@ def pass_time(pipeline: Pipeline, recovery_id: str, seconds: int = 5) -> None:
 
 
 def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
-    """Run the attempts that have been started, one after the other."""
+    """Run the started attempts, one after another."""
     executions = pipeline.services.executions
     assert isinstance(executions, RecordedExecutions)
-    # Started twice under one name, it is one execution.
+    # Two starts with one name are one execution.
     by_arn = dict(zip(executions.names, executions.started, strict=True))
     for arn, (task_id, attempt) in by_arn.items():
         run = Execution(arn=arn)
@@ -145,7 +145,7 @@ def run_started(pipeline: Pipeline, *, fails: bool = False) -> None:
 
 
 def crash_after_a_claim(pipeline: Pipeline, recovery_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take a turn that dies between the claim of a task and the record of its start."""
+    """Run a turn that crashes between the claim of a task and the record of its start."""
 
     def die(*_: Any, **__: Any) -> None:
         raise SystemExit
@@ -157,7 +157,7 @@ def crash_after_a_claim(pipeline: Pipeline, recovery_id: str, monkeypatch: pytes
 
 
 def finish(pipeline: Pipeline, recovery_id: str, turns: int = 30, part: int = 1, **run: Any) -> None:
-    """Take turns until the execution is done."""
+    """Run turns until the execution ends."""
     for number in range(turns):
         if turn(pipeline, recovery_id, number, part).done:
             return
@@ -256,12 +256,12 @@ def test_pause_resume_and_cancel(pipeline: Pipeline, send: Send, create: Callabl
     recovery_id = create(concurrency=1, rate_per_minute=6_000)
     turn(pipeline, recovery_id)
     assert send("POST", f"/{recovery_id}/pause").body["state"] == "paused"
-    assert not turn(pipeline, recovery_id).done  # one task runs, and is observed
+    assert not turn(pipeline, recovery_id).done  # one task is running and is observed
     run_started(pipeline)
     assert turn(pipeline, recovery_id).done
     assert send("GET", f"/{recovery_id}").body["counts"]["waiting"] == 3
     assert send("POST", f"/{recovery_id}/resume").body["state"] == "running"
-    assert turn(pipeline, recovery_id).done  # the execution before is not the recovery's any more
+    assert turn(pipeline, recovery_id).done  # the previous execution does not belong to the recovery any more
     turn(pipeline, recovery_id, part=2)
     cancelled = send("POST", f"/{recovery_id}/cancel").body
     assert (cancelled["state"], cancelled["counts"]["refused"], cancelled["ended_at"]) == (
@@ -313,7 +313,7 @@ def test_tasks_that_change_meanwhile_are_accounted_for(
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = :id", id=tasks[0])
     pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now() WHERE roadmap_id = 'r-1'")
     pipeline.task_id, pipeline.roadmap_id = tasks[2], "r-2"
-    pipeline.run()  # healed by somebody else
+    pipeline.run()  # repaired by a user's retry
     finish(pipeline, recovery_id)
     assert results(send, recovery_id) == {
         tasks[0]: "refused", tasks[1]: "refused", tasks[2]: "recovered", tasks[3]: "recovered",
@@ -354,7 +354,7 @@ def test_the_sweep_takes_up_a_recovery_whose_execution_was_lost(
     assert take_up_lost(pipeline.services, Deadline.after(600)) == []
     parts.states[parts.named_arn(f"{recovery_id}-p1")] = ExecutionState.OVER
     assert take_up_lost(pipeline.services, Deadline.after(600)) == [recovery_id]
-    assert turn(pipeline, recovery_id, part=1).done  # redriven: another execution is the recovery's
+    assert turn(pipeline, recovery_id, part=1).done  # redriven, but the recovery has another execution
     finish(pipeline, recovery_id, part=2)
     assert set(results(send, recovery_id).values()) == {"recovered"}
 
@@ -410,7 +410,9 @@ def test_a_dry_run_starts_nothing(pipeline: Pipeline, parts: RecordedParts, send
 
 
 def test_a_preview_counts_tasks_that_have_no_recorded_failures(pipeline: Pipeline, send: Send) -> None:
-    """Never run, or run by a release that kept no failures: compared with the tables."""
+    """Tasks that were never run, or run by a release that recorded no failures, are compared with the
+    tables.
+    """
     for number in range(3):
         ids = concept_ids(2, f"r-{number}")
         pipeline.load(bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}"))
@@ -504,7 +506,9 @@ def test_a_cursor_of_another_recovery_is_refused(
 def test_a_retry_by_somebody_else_after_a_crash_is_accounted_for(
     pipeline: Pipeline, send: Send, create: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The turn dies after its claim; before the next turn, that attempt ends and the user starts another."""
+    """The turn crashes after its claim. Before the next turn, that attempt ends and the user starts another
+    one.
+    """
     (task_id,) = fail(pipeline, 1)
     recovery_id = create(rate_per_minute=6_000)
     crash_after_a_claim(pipeline, recovery_id, monkeypatch)

@@ -169,7 +169,7 @@ def test_a_task_that_was_never_run_has_nothing_to_redrive(pipeline: Pipeline) ->
 
 
 def incomplete(pipeline: Pipeline) -> FinalizeResult:
-    """A run that saved nothing and recorded that."""
+    """A run that saved nothing and recorded this outcome."""
     pipeline.load(bundle_of(IDS))
     return pipeline.finalize(pipeline.plan())
 
@@ -314,10 +314,10 @@ def test_drift_is_found_and_repaired_once(pipeline: Pipeline, drift: str, change
 
 
 class RefusesOthers(RecordedExecutions):
-    """Step Functions for a role that may describe only this state machine's executions."""
+    """Step Functions with a role that may describe only this state machine's executions."""
 
     def state(self, execution_arn: str) -> ExecutionState:
-        """AccessDenied, as IAM answers."""
+        """Raise AccessDenied, like IAM."""
         if execution_arn == "arn:others":
             raise ExecutionsUnavailableError("DescribeExecution: AccessDeniedException")
         return super().state(execution_arn)
@@ -337,7 +337,7 @@ def name_an_execution_of_others(pipeline: Pipeline) -> None:
 def test_a_task_that_cannot_be_reconciled_does_not_stop_the_sweep(
     pipeline: Pipeline, trouble: Callable[[Pipeline], None]
 ) -> None:
-    """Regression: the oldest task came first in each sweep, and its error ended the sweep."""
+    """Regression: the oldest task was first in each sweep, and its error ended the sweep."""
     for number in (1, 2):
         pipeline.load(bundle_of(["c"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute(
@@ -376,7 +376,7 @@ def test_a_task_whose_roadmap_is_locked_is_left_for_the_next_sweep(
 def test_the_end_of_a_run_is_recorded_when_its_blocked_saver_lets_go(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sweep would leave the task for later; an event comes once, and waits for the roadmap."""
+    """A sweep would skip the task; the event is delivered once, so it waits for the roadmap's lock."""
     monkeypatch.setattr("roadmap_content.reconciliation.reconcile.TASK_SECONDS", 0.0)
     monkeypatch.setattr("roadmap_content.postgres.engine.LOCK_TIMEOUT", 1)
     pipeline.load(bundle_of(["c"]))
@@ -409,7 +409,7 @@ def test_a_sweep_checks_every_finished_task_and_none_again_too_soon(
     for number in range(23):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")
-    now = "2026-01-01T00:00:00Z"  # as the schedule says it; a person has all of them checked at any time
+    now = "2026-01-01T00:00:00Z"  # a scheduled sweep; a manual sweep checks all of them at any time
     found = [repair.task_id for repair in sweep(pipeline, time=now).repairs]
     assert sorted(found) == sorted(f"t-{number}" for number in range(23))
     assert sweep(pipeline, time=now).checked == 0
@@ -421,13 +421,15 @@ def test_a_sweep_checks_every_finished_task_and_none_again_too_soon(
 def test_tasks_that_come_meanwhile_keep_no_task_from_its_turn(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One task fits into a sweep, and another finishes before each: the one that waits longest is next."""
+    """A sweep has time for one task, and another task finishes before each sweep. The longest waiting task is
+    next.
+    """
     monkeypatch.setattr("roadmap_content.reconciliation.reconcile.TASK_SECONDS", 10**6)
     for number in range(6):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"t-{number}"))
     pipeline.execute("UPDATE roadmap_tasks SET status = 'completed', attempt = 1, completed_at = now()")
     for number in range(6, 12):
-        assert sweep(pipeline, time="2026-01-01T00:00:00Z").checked == 1  # there is no time for another
+        assert sweep(pipeline, time="2026-01-01T00:00:00Z").checked == 1  # there is no time for another task
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number}", task_id=f"a-{number}"))
         pipeline.execute(
             "UPDATE roadmap_tasks SET status = 'completed', attempt = 1 WHERE status = 'pending'"
@@ -439,7 +441,7 @@ def test_tasks_that_come_meanwhile_keep_no_task_from_its_turn(
 def test_a_sweep_gets_past_tasks_that_somebody_holds_and_comes_back_to_them(
     pipeline: Pipeline, database_url: str
 ) -> None:
-    """With a lock time-out for each of them, a sweep would be over before the last."""
+    """With a lock timeout for each task, a sweep would end before the last one."""
     swept = Pipeline(services_for(database_url))
     for number in range(26):
         pipeline.load(bundle_of([f"c-{number}"], roadmap_id=f"r-{number:02}", task_id=f"t-{number:02}"))
@@ -466,7 +468,7 @@ class StartsWithoutAnAnswer(RecordedExecutions):
     """StartExecution starts the execution, but its response is lost."""
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        """Start, and do not say so."""
+        """Start the execution, but raise an error."""
         super().start(execution_arn, task_id, attempt)
         self.states[execution_arn] = ExecutionState.RUNNING
         raise ExecutionsUnavailableError("StartExecution: no answer")

@@ -34,8 +34,8 @@ CALLERS: Mapping[str, Caller] = {
 
 RECOVERY = {"filter": {"task_ids": ["t-1"]}, "reason": "r", "dry_run": True}
 
-# method, path, query, body → statuses of the owner, another user, a viewer, an operator, and nobody (whom
-# the authorizer has not let through; API Gateway answers 401 before).
+# method, path, query, body → statuses for the owner, another user, a viewer, an operator, and a request
+# without a verified user (which API Gateway refuses with 401).
 TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]] = [
     ("GET", "/me", {}, None, (200, 200, 200, 200, 403)),
     ("GET", "/tasks", {}, None, (200, 200, 200, 200, 403)),
@@ -72,7 +72,7 @@ Send = Callable[..., int]
 
 @pytest.fixture
 def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
-    """Sends a request about a task of `USER` that misses everything, or about a recovery of it."""
+    """Sends a request about a task of `USER` with all items missing, or about a recovery of that task."""
     pipeline.services.recovery_executions = RecordedParts()
     modules: dict[str, ModuleType] = {}
     for name in ("task_api", "recovery_api"):
@@ -106,7 +106,7 @@ def test_who_may_do_what(
     refused_first = sorted(zip(CALLERS.values(), statuses, strict=True), key=lambda pair: -pair[1])
     for caller, status in refused_first:
         found = send(method, path, query, body, caller)
-        # Of two who may retry, the second finds the attempt of the first.
+        # If two callers may retry, the second finds the attempt of the first.
         assert found == status or (status, found) == (202, 409), caller
 
 

@@ -49,7 +49,7 @@ def test_what_is_staged_and_too_large_is_refused_unread_and_made_again(
     assert pipeline.run().complete
     assert longest <= MAX_STAGED
     monkeypatch.undo()
-    client = pipeline.bucket._client  # noqa: SLF001 - what lies there, whatever it is called
+    client = pipeline.bucket._client  # noqa: SLF001 - all objects, under any key
     (kept,) = client.list_objects_v2(Bucket="content", Prefix="rejected/")["Contents"]
     assert kept["Size"] == len(body)
 
@@ -62,7 +62,7 @@ def test_what_is_generated_and_too_large_is_not_staged(pipeline: Pipeline) -> No
 
 
 def test_an_answer_fits_whatever_the_ids_are(pipeline: Pipeline) -> None:
-    """Ids of 860 characters, of which JSON inside of JSON makes 6 kB each."""
+    """Ids of 860 characters become 6 kB each, because the body is JSON inside JSON."""
     ids = [f"{number:04}{'漢' * 850}" for number in range(700)]
     bundle = bundle_of(ids)
     bundle["content"] = []

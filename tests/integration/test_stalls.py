@@ -1,4 +1,4 @@
-"""A database that stops answering: waiting has an end with a name, and no lock outlives its work."""
+"""A database that stops responding: each wait ends with a named error, and locks end with their work."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def backend_of(pipeline: Pipeline) -> int:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Stop a backend of PostgreSQL, as long as the block lasts."""
+    """Stop a backend of PostgreSQL for the duration of the block."""
     try:
         os.kill(pid, signal.SIGSTOP)
     except (PermissionError, ProcessLookupError):
@@ -73,7 +73,7 @@ def test_sixteen_threads_of_one_connection_end_with_a_name(pipeline: Pipeline) -
 
 
 def test_a_statement_that_hangs_costs_a_saver_time_and_no_item(pipeline: Pipeline, database_url: str) -> None:
-    """The socket waits a little longer than a statement may take; then the saver connects again."""
+    """The socket waits a little longer than the statement timeout; then Save connects again."""
     pipeline.load(bundle_of(["a"]))
     requests = pipeline.requests(pipeline.plan())
     credentials = Credentials.from_url(make_url(database_url))
@@ -96,11 +96,11 @@ def test_a_statement_that_hangs_costs_a_saver_time_and_no_item(pipeline: Pipelin
 
 
 def test_a_lock_that_could_not_be_released_ends_with_its_work(pipeline: Pipeline, database_url: str) -> None:
-    """Its session would live on in a warm environment, and nobody else would get the item."""
+    """Its session would stay open in a warm environment, and no other invocation would get the item."""
     other = services_for(database_url)
     locks = ItemLocks(pipeline.engine, "r-1", Deadline.after(600))
     with locks.held(Item("a", ContentType.QUIZ)):
-        # The only connection, whose session has the lock: no release comes through.
+        # The only connection, whose session has the lock, is stopped: no release arrives.
         busy = pipeline.engine.connect()
     busy.close()
     with other.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watcher:

@@ -20,7 +20,7 @@ from tests.mutants.guards import MUTANTS, Mutant
 from tests.mutants.witness import REPORT
 
 _DEADLINE_SECONDS = 1_500
-"""Without its guard a test may wait for what never happens, up to 600 s, and twice."""
+"""Without a guard, a test may wait for an event that never happens, up to 600 s, twice."""
 
 _WIDTH = 180
 """The width of the table. Test names must not be wrapped."""

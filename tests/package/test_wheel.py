@@ -32,7 +32,7 @@ def wheel(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def roadmap(folder: Path, wheel: Path) -> Roadmap:
-    """Runs the installed command in a folder that is no checkout, with a home of its own."""
+    """Runs the installed command in a folder outside the checkout, with a separate home."""
     run("-m", "venv", folder / "environment")
     bin_folder = folder / "environment/bin"
     subprocess.run([bin_folder / "python", "-m", "pip", "install", *QUIET, wheel], check=True)

@@ -1,7 +1,7 @@
-"""Expand and contract: the release before this one works on the schema of this one.
+"""Expand and contract: the previous release works on the schema of this release.
 
-While a deployment goes on, and after it is rolled back, the code of `migrations/previous_release.txt` runs on
-the schema that this code's migrations make. So its own tests are run here, with these migrations.
+During a deployment, and after it is rolled back, the code of `migrations/previous_release.txt` runs on the
+schema of this code's migrations. So the tests of that code are run here, with these migrations.
 """
 
 import io
@@ -22,11 +22,12 @@ from migrations import migrate_at_once
 
 COMMIT = (REPOSITORY / "migrations/previous_release.txt").read_text().strip()
 
-# The steps on PostgreSQL, from the plan to the outcome, and what retries them. Not the tests of migrations,
-# which name the revision that they expect.
+# The steps on PostgreSQL, from the plan to the outcome, and their retries. Not the tests of migrations, which
+# contain the expected revision.
 TESTS = ("test_pipeline.py", "test_recovery.py", "test_status.py")
 
-# What takes away something that the release before this one uses, or demands what it does not give.
+# Statements that remove objects that the previous release uses, or that require values that it does not
+# write.
 CONTRACTS = re.compile(
     r"\bDROP\s+(TABLE|COLUMN|VIEW|SCHEMA)\b|\bRENAME\b|\bALTER\s+COLUMN\s+\w+\s+(SET\s+DATA\s+)?TYPE\b"
     r"|\bSET\s+NOT\s+NULL\b|\bTRUNCATE\b"
@@ -37,7 +38,7 @@ CONTRACTS = re.compile(
 
 @pytest.fixture(scope="module")
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the release before this one."""
+    """The files of the previous release."""
     archive = subprocess.run(["git", "archive", COMMIT], cwd=REPOSITORY, capture_output=True)
     if archive.returncode:
         pytest.skip(f"a shallow clone: git has no commit {COMMIT}")

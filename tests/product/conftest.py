@@ -1,4 +1,4 @@
-"""Fixtures: a database of the product's, before and after it is adopted."""
+"""Fixtures: a database of the product, before and after adoption."""
 
 from collections.abc import Iterator
 from secrets import token_hex
@@ -17,7 +17,7 @@ __all__ = ["bucket_name"]
 
 @pytest.fixture(params=FORMS)
 def form(request: pytest.FixtureRequest) -> str:
-    """The form of the product's schema; override it where one form is enough."""
+    """The variant of the product's schema; override it if one variant is enough."""
     return str(request.param)
 
 
@@ -35,7 +35,7 @@ def product(database_server: Server, form: str) -> Iterator[Product]:
 
 @pytest.fixture
 def adopted(product: Product) -> Product:
-    """The product's database after we have adopted it, empty."""
+    """The product's empty database after adoption."""
     migrate(product.url)
     return product
 

@@ -1,4 +1,4 @@
-"""The product's write operations, as the statements that reach the database: each one transaction.
+"""The product's write operations, as SQL statements; each is one transaction.
 
 Their parameters are the ids of a roadmap, a task and two concepts. They write the same rows as the product's
 repositories: tutorials always as version 1 with a new id, times in Beijing time.
@@ -164,18 +164,18 @@ OPERATIONS: Mapping[str, list[str]] = {
         )
     ],
 }
-"""21 operations. Those that save a tutorial meet concepts that have their version 1 already."""
+"""21 operations. Those that save a tutorial use concepts that already have version 1."""
 
 NEEDS = {
     "prepare a concept's metadata": "concept_metadata",
     "change a concept's metadata": "concept_metadata",
     "log": "execution_logs",
 }
-"""The table without which an older installation has no such operation."""
+"""The tables that some operations need; older installations do not have them."""
 
 
 def perform(connection: Connection, name: str, ids: Mapping[str, Any]) -> None:
-    """Do one operation."""
+    """Perform one operation."""
     for statement in OPERATIONS[name]:
         named = {key: value for key, value in ids.items() if f":{key}" in statement}
         connection.execute(text(statement), named)

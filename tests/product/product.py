@@ -46,7 +46,7 @@ class Product:
         deleted: bool = False,
         framework: Mapping[str, Any] | None = None,
     ) -> None:
-        """A roadmap with a framework, and its rows of `concept_metadata` where there is such a table."""
+        """A roadmap with a framework, and its rows of `concept_metadata` if the table exists."""
         self.execute(
             "INSERT INTO roadmap_metadata VALUES (:r, :u, 'Kubernetes', 20, 4, CAST(:f AS json), "
             f"{NOW}, CASE WHEN :deleted THEN {NOW} END, CASE WHEN :deleted THEN :u END)",
@@ -103,7 +103,7 @@ class Product:
         )
 
     def complete(self, roadmap_id: str, concept_id: str, *, version: int = 1, suffix: str = "") -> None:
-        """All three rows of a concept, as its generators save them."""
+        """All three rows of a concept, as the product's generators save them."""
         self.execute(
             "INSERT INTO tutorial_metadata VALUES "
             f"(:t, :c, :r, 'T', 'S', :u, 'completed', :v, true, 9, {NOW})",

@@ -1,4 +1,4 @@
-"""A retry of a user, and the run that it starts, step by step."""
+"""A user's retry, and its run, step by step."""
 
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.errors import ContentError
@@ -38,7 +38,7 @@ def run(services: Services, answer: RetryAnswer) -> None:
         request = BatchRequest(plan=planned.plan, batch=batch, execution_arn=execution.arn)
         try:
             generate_content(request, services, deadline())
-        except ContentError as error:  # caught by the state machine, which goes on to save
+        except ContentError as error:  # caught by the state machine, which continues with Save
             caught = StateError(error=type(error).__name__, cause=str(error))
             request = request.model_copy(update={"generate_error": caught})
         save_batch(request, services, deadline())
@@ -46,7 +46,7 @@ def run(services: Services, answer: RetryAnswer) -> None:
 
 
 def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) -> RetryAnswer:
-    """One POST, and the run that it starts if items are missing."""
+    """Send one POST, and run the execution if items are missing."""
     answer = retry(services, task_id, scope)
     if answer.status == "processing":
         run(services, answer)

@@ -1,6 +1,6 @@
-"""The product's schema in the forms of its installations, written from a description."""
+"""The variants of the product's schema, written from a description."""
 
-# As `create_all` leaves it: nothing is unique but the primary keys, and `varchar` has no length.
+# As created by `create_all`: only primary keys are unique, and `varchar` has no length.
 CREATE_ALL = """
 CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);
 INSERT INTO alembic_version VALUES ('product_newest');

@@ -1,4 +1,4 @@
-"""After adoption every write operation of the product still succeeds, also beside our own savers."""
+"""After adoption every write operation of the product still succeeds, also concurrently with our Save."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -88,7 +88,7 @@ def test_with_our_unique_constraint_three_of_them_failed(product: Product) -> No
 
 
 def save(product: Product, concept_id: str, content_type: ContentType, hold: threading.Event | None) -> None:
-    """Save one item as our saver does; with `hold`, keep the transaction open until it is set."""
+    """Save one item like Save; with `hold`, keep the transaction open until it is set."""
     kind = CONTENT_KINDS[content_type]
     document = getattr(factories, content_type)(concept_id)
     with product.engine.begin() as connection:
@@ -320,7 +320,7 @@ def test_a_role_that_may_only_write_its_own_tables_still_writes_them(adopted: Pr
         )
         with adopted.engine.begin() as connection:
             connection.execute(text("SET LOCAL ROLE product_writer"))
-            # Qualified names and no search path: as some of its tools connect.
+            # Qualified names and no search path, as in some of its tools.
             connection.execute(text("SET LOCAL search_path = pg_catalog"))
             connection.execute(
                 text(

@@ -33,9 +33,10 @@ class OracleOfOne(Oracle):
 
 
 class Writer(threading.Thread):
-    """Performs operations of the product on one connection after the other until it is stopped.
+    """Performs operations of the product, each on a new connection, until it is stopped.
 
-    Each writer has two concepts of its own: the product itself does not save one concept twice at once.
+    Each writer has its own two concepts, because the product does not save one concept twice at the same
+    time.
     """
 
     def __init__(self, product: Product, number: int, stop: threading.Event) -> None:
@@ -63,7 +64,7 @@ class Writer(threading.Thread):
         try:
             with self._product.engine.begin() as connection:
                 perform(connection, name, ids)
-        except Exception as error:  # noqa: BLE001 - whatever fails is the finding
+        except Exception as error:  # noqa: BLE001 - every error is a finding
             self.failed.append(f"{name}: {error}"[:500])
         self.performed[name] += 1
 
@@ -90,7 +91,7 @@ def stop(writers: list[Writer]) -> None:
 
 @pytest.fixture
 def the_task(adopted: Product) -> None:
-    """Our task, the product's own at the same roadmap, and somebody else's roadmap and task."""
+    """Our task, a task of the product for the same roadmap, and another user's roadmap and task."""
     adopted.roadmap("r-1", CONCEPTS)
     adopted.complete("r-1", CONCEPTS[0])
     adopted.task("t-1", "failed", roadmap_id="r-1")
@@ -126,9 +127,9 @@ def test_the_product_works_on_the_same_concepts_at_the_same_time(
     for number in range(ROUNDS):
         heal(services)
         heal(services, scope=Scope(CONCEPTS[number], list(ContentType)[number % 3], regenerate=True))
-        with suppress(NotReconciledError):  # the product holds the roadmap: the next sweep's turn
+        with suppress(NotReconciledError):  # the product holds the roadmap's lock: the next sweep handles it
             sweep(services)
-        oracle.require(oracle._i5(oracle.look()))  # noqa: SLF001 - the records are compared at rest
+        oracle.require(oracle._i5(oracle.look()))  # noqa: SLF001 - the records are compared when nothing is running
     stop(writers)
 
     assert [failure for writer in writers for failure in writer.failed] == []

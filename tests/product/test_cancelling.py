@@ -1,4 +1,4 @@
-"""Cancelling takes effect within the time of one item, is not overwritten, and is ended by a retry."""
+"""Cancelling takes effect within the time of one item, is not overwritten, and ends with a retry."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +30,7 @@ def cancel(product: Product) -> None:
 
 
 class CancelledMeanwhile:
-    """A generator during whose third item the product cancels the task."""
+    """A generator; the product cancels the task during its third item."""
 
     def __init__(self, generator: Generator, product: Product) -> None:
         self._generator, self._product = generator, product
@@ -150,7 +150,7 @@ def test_a_roadmap_that_is_deleted_during_a_run_gets_no_further_content(
 
 
 class DeletedMeanwhile:
-    """A generator during whose first item the user deletes the roadmap."""
+    """A generator; the user deletes the roadmap during its first item."""
 
     def __init__(self, generator: Generator, product: Product) -> None:
         self._generator, self._product = generator, product
@@ -167,7 +167,7 @@ def in_beijing_time(product: Product) -> None:
 
 
 def test_what_is_cancelled_before_its_first_step_is_not_started(pipeline: Pipeline, adopted: Product) -> None:
-    """A run that claims its attempt itself was started before the user cancelled."""
+    """The run claims its attempt itself, and was started before the user cancelled the task."""
     in_beijing_time(adopted)
     adopted.roadmap("r-1", CONCEPTS[:2])
     adopted.task("t-1", "failed", roadmap_id="r-1")

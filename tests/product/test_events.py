@@ -26,7 +26,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "events.md"
 
 @pytest.fixture
 def form() -> str:
-    """One form of the schema is enough here."""
+    """One variant of the schema is enough here."""
     return "create_all"
 
 
@@ -96,7 +96,7 @@ def test_what_is_missing_at_the_end_is_told_with_its_reasons(
 def test_an_attempt_for_a_part_tells_of_its_part_alone(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
-    """Also if it failed to replace a saved item: nothing is missing then."""
+    """Also if it failed to replace a saved item, in which case nothing is missing."""
     adopted.roadmap("r-1", CONCEPTS)
     adopted.complete("r-1", CONCEPTS[0])
     adopted.task("t-1", "failed", roadmap_id="r-1")

@@ -1,4 +1,6 @@
-"""The report's state on the product's schema heals by one POST, and the product reads it as completed."""
+"""One POST repairs the state of the bug report on the product's schema, and the product reads it as
+completed.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta

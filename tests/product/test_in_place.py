@@ -1,4 +1,4 @@
-"""`roadmap up --adopt`: the local stack works in the product's own database, which outlives it."""
+"""`roadmap up --adopt`: the local stack uses the product's own database, which stays after it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def product(product: Product, monkeypatch: pytest.MonkeyPatch) -> Product:
-    """The product. `DATABASE_URL` names its database."""
+    """The product. `DATABASE_URL` is set to its database."""
     monkeypatch.setenv("DATABASE_URL", product.url)
     report_s_state(product, "ids empty")
     return product

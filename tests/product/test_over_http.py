@@ -1,4 +1,4 @@
-"""The deployed stack beside the product, over real HTTP: its bucket, its tokens, its pages, cancelling."""
+"""The deployed stack with the product's bucket, tokens, pages and cancelling, over real HTTP."""
 
 import json
 import tempfile

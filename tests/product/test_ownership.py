@@ -1,4 +1,4 @@
-"""The product's data is changed only by a request for that task. The cases are defects that were seen."""
+"""The product's data is changed only by a request for that task. Each case was once a defect."""
 
 from datetime import timedelta
 
@@ -69,7 +69,9 @@ def test_a_sweep_does_not_even_select_a_task_of_the_product(pipeline: Pipeline, 
 def test_a_sweep_changes_nothing_of_what_the_product_does_with_a_task_of_ours(
     pipeline: Pipeline, adopted: Product
 ) -> None:
-    """It has queued the task again after our attempt, and its user has deleted another's roadmap."""
+    """It has queued the task again after our attempt, and its user has deleted the roadmap of another
+    task.
+    """
     for roadmap_id in ("r-1", "r-2"):
         adopted.roadmap(roadmap_id, [f"{roadmap_id}:c-1"])
     adopted.task("t-1", "failed", roadmap_id="r-1", celery="celery-1")

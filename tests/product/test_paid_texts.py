@@ -37,7 +37,7 @@ class Counted:
 
 @pytest.fixture
 def form() -> str:
-    """One form of the schema is enough here."""
+    """One variant of the schema is enough here."""
     return "create_all"
 
 

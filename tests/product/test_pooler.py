@@ -1,4 +1,4 @@
-"""Through a real PgBouncer in transaction mode: the features that work, and the settings that are lost."""
+"""Through a real PgBouncer in transaction mode: the features that work and those that do not."""
 
 import gc
 import os
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="PgBou
 
 @pytest.fixture
 def form() -> str:
-    """One form of the schema is enough here."""
+    """One variant of the schema is enough here."""
     return "create_all"
 
 
@@ -82,7 +82,7 @@ def test_startup_options_are_refused(pooled: Credentials) -> None:
 
 
 def test_a_session_lock_does_not_keep_others_out(pooled: Credentials) -> None:
-    """Why docs/adopting.md asks for a direct connection: two invocations may make the same item."""
+    """Two invocations may generate the same item, so docs/adopting.md requires a direct connection."""
     name = {"name": "an item"}
     engines = [open_engine(lambda: pooled, tls=False, session="role") for _ in range(2)]
     held = []

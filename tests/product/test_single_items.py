@@ -60,7 +60,7 @@ def generator(pipeline: Pipeline) -> Counting:
 
 @pytest.fixture
 def completed(adopted: Product, pipeline: Pipeline, generator: Counting) -> Services:
-    """A completed task: its content was saved by us."""
+    """A completed task with content that was saved by us."""
     adopted.roadmap("r-1", CONCEPTS)
     adopted.task("t-1", "failed", roadmap_id="r-1")
     heal(pipeline.services)
@@ -354,7 +354,7 @@ def test_a_quiz_with_attempts_stays(
     if form == "create_all":
         assert current_id(adopted, ContentType.QUIZ) == rows[1]["quiz_id"]
     else:
-        # The product's own constraint allows one quiz: the old one stays, and the new one stays staged.
+        # The product's own constraint allows one quiz: the old one is kept, and the new one stays staged.
         assert current_id(adopted, ContentType.QUIZ) == old["quiz_id"]
         assert audit(adopted)["failed"] == one(ContentType.QUIZ)
         heal(completed, scope=again(ContentType.QUIZ))
@@ -365,7 +365,7 @@ def test_a_quiz_with_attempts_stays(
 def test_staged_copies_of_saved_items_are_not_taken_for_new_content(
     completed: Services, adopted: Product, generator: Counting
 ) -> None:
-    """More items than a batch holds: Plan asks what is staged, and every saved item is."""
+    """With more items than fit into a batch, Plan lists the staged items, and every saved item is staged."""
     completed.settings = type(completed.settings)(
         {"CONTENT_BUCKET": completed.settings.content_bucket, "BATCH_SIZE": "1", "GENERATOR": "offline"}
     )

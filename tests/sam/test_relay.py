@@ -1,4 +1,4 @@
-"""A relay passes on the data of both sides and the end of each side's stream."""
+"""A relay forwards the data of both sides and the end of each side's stream."""
 
 import socket
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The content bucket is made, or it is the product's own and nothing of it is changed."""
+"""The content bucket is created, or it is the product's own, and its settings are not changed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ MADE = ("ContentBucket", "ContentBucketPolicy")
 
 
 def under(template: Any, *, makes_bucket: bool) -> Any:
-    """A part of the template with the condition decided."""
+    """A part of the template with the condition resolved."""
     match template:
         case {"Fn::If": ["MakesBucket", so, otherwise]}:
             return under(so if makes_bucket else otherwise, makes_bucket=makes_bucket)

@@ -1,4 +1,4 @@
-"""The database's stack has an endpoint for every service that functions in its VPC reach, and no other."""
+"""The database's stack has an endpoint for every service that functions in its VPC call, and no other."""
 
 import re
 from typing import Any
@@ -9,13 +9,15 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
 
 NAMES = {"stepfunctions": "states"}
-"""Endpoints that have another name than the service."""
+"""Endpoints with a name that differs from the service's."""
 
 LOCAL = {"rds"}
-"""The token of IAM is signed without a request."""
+"""Services without requests: an IAM token is signed locally."""
 
 NOT_WITH_IAM = {"secretsmanager"}
-"""Functions in a VPC read secrets of the database alone, and this database has none for them."""
+"""Services that are not needed with IAM: functions in a VPC read only the database's secrets, and this
+database has none for them.
+"""
 
 
 def test_the_endpoints_are_those_of_the_services_that_functions_reach(template: Template) -> None:

@@ -5,7 +5,7 @@ import pytest
 from checks.template.reachable import Operation, reached_by
 
 DATABASE = {Operation("rds", "generate_db_auth_token"), Operation("secretsmanager", "get_secret_value")}
-EVENTS = {Operation("events", "put_events")}  # a function sends what its transactions put into the outbox
+EVENTS = {Operation("events", "put_events")}  # sends the events of its transactions
 READ, WRITE, COPY = (Operation("s3", f"{verb}_object") for verb in ("get", "put", "copy"))
 LIST, HEAD, DELETE = (Operation("s3", name) for name in ("list_objects_v2", "head_object", "delete_object"))
 DESCRIBE, START, REDRIVE, STOP = (
@@ -17,7 +17,7 @@ STEP = DATABASE | EVENTS
 @pytest.mark.parametrize(
     ("name", "operations"),
     [
-        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE}),  # it looks for paid texts that have no row
+        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE}),  # it looks for paid texts without a row
         (
             "generate_content",  # the generator is imported by its name
             STEP | {READ, WRITE, COPY, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},
@@ -32,8 +32,8 @@ STEP = DATABASE | EVENTS
             "task_api",
             STEP
             | {DESCRIBE, START, REDRIVE, STOP}
-            | {READ, LIST, HEAD}  # the details of an item, and what a preview counts as staged
-            | {Operation("sqs", "get_queue_attributes")},  # the dead letters in the health
+            | {READ, LIST, HEAD}  # the details of an item, and the staged items of a preview
+            | {Operation("sqs", "get_queue_attributes")},  # the dead letters, for health
         ),
         ("recovery_api", STEP | {START}),
         ("recover_tasks", STEP | {DESCRIBE, START}),

@@ -1,6 +1,6 @@
 """Each change of a release reaches every alias, according to SAM's transform of the template.
 
-Every function and every parameter of the template is in here by construction.
+The tests cover every function and every parameter of the template by construction.
 """
 
 import functools
@@ -27,7 +27,7 @@ LAYERS = {
     for logical_id, resource in TEMPLATE["Resources"].items()
     if resource["Type"] == "AWS::Serverless::LayerVersion"
 }
-# The transform looks at no value, but for those that decide what SAM makes.
+# The transform ignores values, except those that determine which resources SAM creates.
 BASE = {name: value or "given" for name, value in parameters_of(TEMPLATE, {}).items()}
 
 
@@ -36,7 +36,7 @@ def released(parameters: Mapping[str, str], commit: str = COMMIT) -> Deployment:
 
 
 def another(name: str) -> str:
-    """A value of a parameter that is not the one of the base."""
+    """A value of a parameter that differs from the base's value."""
     allowed = [str(value) for value in TEMPLATE["Parameters"][name].get("AllowedValues", [])]
     return next((value for value in allowed if value != BASE[name]), "7")
 
@@ -97,7 +97,9 @@ def test_new_code_reaches_every_alias_that_uses_it_also_without_a_new_release(la
 
 
 def test_sam_alone_does_not_publish_for_a_parameter() -> None:
-    """Why there is a release in the template: were this to fail, SAM would do it by itself."""
+    """The reason for the release in the template. If this test fails, SAM does it itself, and the release is
+    not needed.
+    """
     assert {name for name in PARAMETERS if changed(f"unreleased {name}")} == set()
 
 
@@ -107,7 +109,7 @@ def test_the_release_is_refused_where_the_template_lacks_it() -> None:
 
 
 def functions_change_after(logical_id: str, template: Template) -> set[str]:
-    """The functions that CloudFormation touches after a resource, followed through references."""
+    """The functions that CloudFormation updates after a resource, according to the references."""
     resources = template["Resources"]
 
     def references(part: Any) -> set[str]:

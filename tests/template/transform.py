@@ -1,4 +1,4 @@
-"""SAM's own transform, as CloudFormation applies it: of many templates, in one process of its own."""
+"""SAM's own transform, as CloudFormation applies it, for many templates in one separate process."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ print(json.dumps([transform(template, given, NoPolicies()) for template, given i
 
 
 class Deployment(NamedTuple):
-    """A template and the parameters that it is deployed with."""
+    """A template with the parameters of a deployment."""
 
     template: Template
     parameters: Mapping[str, str]

@@ -163,7 +163,7 @@ def test_a_lost_answer_stays_counted_at_its_maximum() -> None:
 
 
 def test_no_call_is_started_if_its_timeout_exceeds_the_time_left() -> None:
-    request = ItemRequest(GOOD, seconds=60)  # the timeout of a call, without time to stage the item
+    request = ItemRequest(GOOD, seconds=60)  # time for a call, but not for staging the item
     with pytest.raises(OutOfTimeError):
         request.generate()
     assert request.model.asked == []
@@ -218,7 +218,7 @@ def test_permanent_errors_are_not_retried(said: Answer | ContentError, error: ty
 
 
 def test_no_call_is_made_above_the_budget() -> None:
-    request = ItemRequest(GOOD, left=900)  # less than the maximum of the answer alone
+    request = ItemRequest(GOOD, left=900)  # less than the maximum of one answer
     with pytest.raises(PermanentError, match="exhausted"):
         request.generate()
     assert request.model.asked == []

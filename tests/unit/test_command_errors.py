@@ -1,4 +1,4 @@
-"""An external failure is one line on stderr and its exit code. A defect keeps its traceback."""
+"""An external failure is one line on stderr, with its exit code. A defect keeps its traceback."""
 
 import subprocess
 

@@ -21,7 +21,7 @@ FIRST_VIEW_BYTES = 100_000
 
 
 def get(path: str, **headers: str) -> dict[str, Any]:
-    """Ask as API Gateway does, for a path below the stage."""
+    """Request a path below the stage, like API Gateway."""
     asset = path.removeprefix("/console").removeprefix("/")
     event = {"path": path, "headers": headers, "pathParameters": {"asset": asset} if asset else None}
     return app.handler(event, None)
@@ -195,7 +195,7 @@ def test_the_first_view_is_small_over_the_wire() -> None:
 
 
 def test_pictures_are_of_the_console_as_it_is() -> None:
-    """`make pictures` takes them again."""
+    """Run `make pictures` to take them again."""
     record = json.loads((PICTURES / "pictures.json").read_text())
     assert record["console"] == app.files.digest, "the console has changed since: make pictures"
     assert record["pictures"] == sorted(path.name for path in PICTURES.glob("*.png"))
@@ -211,7 +211,8 @@ def test_every_picture_that_a_document_shows_is_there() -> None:
     assert shown == {path.resolve() for path in PICTURES.glob("*.png")}
 
 
-# Text at 4.5:1 and shapes at 3:1 (WCAG 2.2, 1.4.3 and 1.4.11): what axe does not judge, by arithmetic.
+# Text at 4.5:1 and shapes at 3:1 (WCAG 2.2, 1.4.3 and 1.4.11). Computed here, because axe does not check
+# these.
 TEXT = ["text", "muted", "link", "good", "bad", "warn", "busy"]
 SHAPES = ["failed", "refused", "missing", "generating", "staged", "saved", "edge"]
 

@@ -1,4 +1,4 @@
-"""The contracts of staged content: faults are named with their path, and valid content is unchanged."""
+"""The contracts of staged content: faults are reported with their path, and valid content is unchanged."""
 
 import json
 from typing import Any

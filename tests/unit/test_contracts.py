@@ -1,4 +1,4 @@
-"""Payloads between the steps: faults are named, and the cause of an error is readable."""
+"""Payloads between the steps: faults are reported, and the cause of an error is readable."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which origins a browser may call the API from."""
+"""The origins from which a browser may call the API."""
 
 import pytest
 

@@ -47,7 +47,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def credentials(environ: dict[str, str]) -> Credentials:
-    return Services(Settings(environ))._credentials()  # noqa: SLF001 - what the engine is given
+    return Services(Settings(environ))._credentials()  # noqa: SLF001 - the credentials for the engine
 
 
 def test_with_iam_the_password_is_a_token_for_this_user_and_host() -> None:
@@ -74,7 +74,7 @@ def test_with_a_secret_the_password_is_read_from_it() -> None:
 
 
 def test_an_unreadable_secret_is_an_unreachable_database() -> None:
-    """Regression: an error of boto3 ended Finalize at once; the state machine retries this type."""
+    """Regression: an error of boto3 ended Finalize immediately; the state machine retries this type."""
     settings = {"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": "nothing", "DATABASE_TLS": "verify"}
     services = Services(Settings(settings | {"DATABASE_SESSION": "options"}))
     with pytest.raises(DatabaseUnavailableError, match="ResourceNotFoundException"):

@@ -18,7 +18,7 @@ RUNBOOK = re.compile(r"docs/runbook\.md#([a-z0-9-]+)")
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors of a document's headings, as GitHub makes them."""
+    """The anchors of a document's headings, as on GitHub."""
     titles = (re.sub(r"[`*]", "", title).lower() for title in HEADING.findall(document.read_text()))
     return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
 

@@ -1,4 +1,4 @@
-"""References in the documents exist, and every decision has a date and a status."""
+"""The targets of references in documents exist, and every decision has a date and a status."""
 
 import re
 from pathlib import Path

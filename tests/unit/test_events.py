@@ -1,4 +1,4 @@
-"""`events/` holds one valid example event per function."""
+"""`events/` contains one valid example event per function."""
 
 import json
 from typing import Any

@@ -147,7 +147,7 @@ members = st.lists(
     st.builds(lambda k, s, t, v: f"{s}{k}{t}:{s}{v}{t}", keys, spaces, spaces, values), max_size=4
 )
 
-# Every token of JSON, including whitespace.
+# All kinds of JSON tokens, including whitespace.
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[ \t\n\r]+|[^\s{}\[\]:,"]+', re.DOTALL)
 
 

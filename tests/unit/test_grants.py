@@ -1,4 +1,4 @@
-"""The writer's rights are exactly what the code does to each table."""
+"""The writer has exactly the privileges that the code needs on each table."""
 
 import re
 from collections import defaultdict
@@ -14,7 +14,7 @@ CHANGE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM) (\w+_\w+)\b(?: \w+)?(?=
 UPSERT = re.compile(
     r"INSERT INTO (\w+)(?:(?!INSERT INTO).)*?ON CONFLICT(?: \([\w, ]+\))? DO UPDATE", re.DOTALL
 )
-# PostgreSQL asks for the right to UPDATE of whoever locks a row.
+# PostgreSQL requires the privilege UPDATE to lock a row.
 LOCK = re.compile(r"FROM (\w+_\w+)\b(?:(?!FROM)[^\"])*?FOR (?:NO KEY )?(?:UPDATE|SHARE)")
 
 

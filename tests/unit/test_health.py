@@ -1,4 +1,4 @@
-"""Health names a section of the runbook for everything that a person should check."""
+"""The health endpoint refers to a section of the runbook for everything that a person should check."""
 
 import re
 from datetime import UTC, datetime, timedelta

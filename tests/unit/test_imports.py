@@ -1,4 +1,4 @@
-"""No function imports a heavy module at import time that it does not need."""
+"""No function imports a heavy module that it does not need at import time."""
 
 import subprocess
 import sys
@@ -70,7 +70,7 @@ PURE = (
     "roadmap_content.storage.keys",
     "roadmap_content.tasks.outcome",
 )
-"""Modules that decide without I/O."""
+"""Modules with decisions and without I/O."""
 
 INPUT_OUTPUT = ("sqlalchemy", "pg8000", "boto3", "botocore", "socket", "urllib.request", "http.client")
 

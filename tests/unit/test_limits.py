@@ -29,7 +29,7 @@ def lost(*errors: str) -> Function:
 
 
 def refuse(event: object) -> dict[str, Any]:
-    """A saver that could not record anything."""
+    """A Save that could not record anything."""
     batch = parse(BatchRequest, event).batch
     error = StateError(error="DatabaseUnavailable", cause=CAUSE[:100])
     return SaveReport(batch=batch, saved=0, failed=batch.items, error=error).model_dump(mode="json")
@@ -44,7 +44,7 @@ def test_a_run_without_faults_is_far_inside_the_limits(concepts: int) -> None:
     assert run.largest.size <= PAYLOAD_LIMIT / 2
 
 
-# Every retrier's errors until it gives up, then the next one's: as many tries as the definition allows.
+# The errors of each retrier until it stops, then those of the next one: the maximum number of tries.
 EVER_NEW = (*["Lambda.ServiceException"] * 6, *["Lambda.Unknown"] * 2)
 
 

@@ -32,7 +32,7 @@ from roadmap_content.tasks.automatic import FIRST_PAUSE, pause_before
 from roadmap_content.tasks.failure_groups import MAX_NORMALISED, group_failures, group_of, normalise_reason
 from roadmap_content.tasks.next_actions import NextAction, advice_for
 
-NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001 - as the columns are
+NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001 - like the columns
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_what_the_next_attempt_does(error_code: str, stage: Stage, action: NextA
     ],
 )
 def test_a_type_that_lambda_reports_is_recorded_by_its_code(type_name: str, code: str) -> None:
-    """Otherwise one outage is two groups, and a filter for its code finds one of them."""
+    """Otherwise one outage would be two groups, and a filter for its code would find only one of them."""
     assert code_of(type_name) == code
 
 

@@ -8,7 +8,7 @@ CALL = re.compile(r"^ *(?:- run: )?make (.+)$", re.MULTILINE)
 
 
 def targets_in(path: str) -> set[str]:
-    """What a file asks of make: targets with their variables, without `setup`."""
+    """The make targets in a file, with their variables, without `setup`."""
     return set(CALL.findall((REPOSITORY / path).read_text())) - {"setup"}
 
 

@@ -71,7 +71,7 @@ def test_every_body_has_a_valid_example(operation: dict[str, Any]) -> None:
 
 
 def strict(schema: Any) -> Any:
-    """The schema, without keys that it does not name: an example must not show a field that is gone."""
+    """The schema, with unknown keys forbidden: an example must not have a field that was removed."""
     match schema:
         case {"type": "object", "properties": dict(properties)}:
             return {**schema, "properties": strict(properties), "additionalProperties": False}

@@ -1,5 +1,5 @@
-"""Every command in the documents for operators exists: its operation, its options, those required, and their
-values; and every `--query` selects what the operation answers.
+"""Every command in the documents for operators is valid: its operation, its options, the required ones, and
+their values; and every `--query` matches the operation's response.
 """
 
 import json
@@ -33,7 +33,7 @@ ROADMAP = get_command(app)
 
 
 class Command(NamedTuple):
-    """A command in a document. One that is mentioned in a sentence may lack what is required."""
+    """A command in a document. A command within a sentence may lack required options."""
 
     document: str
     words: str
@@ -45,7 +45,7 @@ class Command(NamedTuple):
         return f"{self.document}: {self.words}"
 
     def values(self, option: str) -> list[str]:
-        """The values of an option, as they are written."""
+        """The values of an option, as written in the document."""
         words = self.words.split()
         after = words[words.index(f"--{option}") + 1 :]
         end = next((place for place, word in enumerate(after) if word.startswith("--")), len(after))
@@ -54,7 +54,7 @@ class Command(NamedTuple):
         return [self.quoted.text_of(word) for word in after[:end]]
 
     def texts(self) -> list[str]:
-        """Its words, as they are written."""
+        """The words of the command, as written in the document."""
         return [self.quoted.text_of(word) for word in self.words.split()]
 
 
@@ -74,7 +74,7 @@ class Quoted:
         return re.sub(rf"{mark}[^{mark}]*{mark}", keep, code)
 
     def text_of(self, word: str) -> str:
-        """What stands between the marks, or the word itself."""
+        """The text between the marks, or the word itself."""
         if not re.fullmatch(r"Q\d+", word):
             return word
         text = self._texts[int(word[1:])][1:-1]
@@ -144,7 +144,7 @@ PLACEHOLDER = re.compile(r"[$Q…]|\b[A-Z][A-Z-]+\b")
 
 
 def require_acceptable(shape: Any, values: list[str]) -> None:
-    """Raise if an option does not take these values. Placeholders are taken for anything."""
+    """Raise if an option does not accept these values. Placeholders are accepted as any value."""
     if shape.type_name == "boolean":
         assert values == [], f"{shape.name} is a flag"
         return
@@ -167,7 +167,7 @@ def require_acceptable(shape: Any, values: list[str]) -> None:
 
 
 class ListOf(NamedTuple):
-    """A list of elements that have one of the shapes."""
+    """A list of elements, each with one of the shapes."""
 
     shapes: tuple[Any, ...]
 
@@ -211,7 +211,7 @@ def select(node: dict[str, Any], shapes: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def is_list(shape: Any) -> bool:
-    """Whether it has elements."""
+    """Whether the shape has elements."""
     return isinstance(shape, ListOf) or shape.type_name == "list"
 
 

@@ -6,7 +6,7 @@ from roadmap_content.generation.pace import LONGEST_INTERVAL, SHORTEST_INTERVAL,
 
 
 class Clock:
-    """A clock that a test moves."""
+    """A clock that a test advances."""
 
     now = 0.0
 
@@ -25,7 +25,7 @@ def pace(clock: Clock) -> Pace:
 
 
 def turn(pace: Pace, clock: Clock) -> Turn:
-    """Wait as often as the pace asks, and begin a call."""
+    """Wait as long as the pace requires, and start a call."""
     while not isinstance(found := pace.begin(), Turn):
         clock.now += found
     return found

@@ -11,13 +11,13 @@ from roadmap_content.steps.save import PORTION, PORTION_BYTES, Ready, portions
 
 
 class Sized:
-    """A saver whose items all have one size."""
+    """A Save with items of one size."""
 
     def __init__(self, size: int) -> None:
         self._size = size
 
     def prepare(self, concepts: Sequence[Concept]) -> list[Ready]:
-        """Items of this size."""
+        """Return an item of this size."""
         return [
             Ready(Item(concept.concept_id, ContentType.QUIZ), concept.name, {}, "", self._size)
             for concept in concepts

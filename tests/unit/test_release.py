@@ -1,4 +1,4 @@
-"""A release's name, and the parameters that it is made of."""
+"""The name of a release, and its parameters."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The questions of the smoke test to IAM: every role, its own resources, and foreign ones."""
+"""The requests of the smoke test to IAM: every role, its own resources, and foreign ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The layer's rooms (folders) do not import each other in a circle."""
+"""The layer's folders have no circular imports."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ LAYER = REPOSITORY / "layers" / "common" / "roadmap_content"
 
 
 def rooms_of(root: Path) -> dict[str, set[str]]:
-    """For each room, and each module beside the rooms, the others that it imports."""
+    """For each folder, and each module outside of them, the others that it imports."""
     rooms: dict[str, set[str]] = {}
     for path in root.rglob("*.py"):
         place = path.relative_to(root).with_suffix("").parts

@@ -10,10 +10,10 @@ from roadmap_content.storage.bucket import Bucket
 
 
 class NoBody:
-    """The body of an answer without one."""
+    """An empty response body."""
 
     def stream(self) -> list[bytes]:
-        """Nothing."""
+        """Return no data."""
         return []
 
 
@@ -28,7 +28,7 @@ def test_an_object_is_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         sent.append(request)
         return AWSResponse(request.url, 200, HTTPHeaders(), NoBody())
 
-    bucket._client.meta.events.register("before-send.s3", answer)  # noqa: SLF001 - where its requests end
+    bucket._client.meta.events.register("before-send.s3", answer)  # noqa: SLF001 - intercepts its requests
     bucket.put("key", b"body")
     (request,) = sent
     assert "Expect" not in request.headers

@@ -18,7 +18,7 @@ from roadmap_content.steps.schema_resource import (
 
 
 class CloudFormation:
-    """A server that takes the answers."""
+    """A server that receives the responses."""
 
     def __init__(self, statuses: list[int]) -> None:
         self.answers: list[dict[str, Any]] = []

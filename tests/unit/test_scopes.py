@@ -1,4 +1,4 @@
-"""Roles follow from the scopes of a token alone."""
+"""Roles are determined only by the scopes of a token."""
 
 from dataclasses import replace
 

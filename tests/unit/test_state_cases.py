@@ -1,4 +1,4 @@
-"""The table of state cases is complete: no retrier, catcher or choice of a definition is missing in it."""
+"""The table of state cases is complete: it contains every retrier, catcher and choice of a definition."""
 
 import pytest
 

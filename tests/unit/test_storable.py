@@ -18,7 +18,7 @@ values = st.recursive(
 
 
 def bad(value: Any) -> bool:
-    """The rule itself: no NUL and no surrogate in any text, no number that is not finite."""
+    """The rule itself: no NUL and no surrogate in any text, and no number that is not finite."""
     match value:
         case str():
             return any(character == "\x00" or "\ud800" <= character <= "\udfff" for character in value)

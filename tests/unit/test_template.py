@@ -76,7 +76,7 @@ def test_the_api_may_start_and_redrive_only_this_state_machine() -> None:
     policy = TEMPLATE["Resources"]["TaskApiRole"]["Properties"]["Policies"][0]["PolicyDocument"]
     start, look = (each for each in policy["Statement"] if "states:" in str(each["Action"]))
     machine = FUNCTIONS["TaskApiFunction"]["Environment"]["Variables"]["STATE_MACHINE_ARN"]
-    # IAM knows the machine alone, whatever alias is started.
+    # IAM checks the ARN of the state machine, not of the alias.
     unqualified = machine["Fn::Sub"].removesuffix(":live")
     assert (start["Action"], start["Resource"]) == ("states:StartExecution", {"Fn::Sub": unqualified})
     assert "states:RedriveExecution" in look["Action"]
@@ -117,7 +117,7 @@ def test_objects_that_a_redrive_needs_are_kept_for_90_days() -> None:
 
 
 def anchors(path: str) -> set[str]:
-    """The anchors of a document's headings, as GitHub makes them."""
+    """The anchors of a document's headings, as on GitHub."""
     headings = re.findall(r"^#+ (.+)$", (REPOSITORY / path).read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -159,7 +159,7 @@ def test_only_silence_is_an_alarm_where_nothing_is_counted() -> None:
 
 
 def test_no_alarm_watches_how_many_dead_letters_lie_there() -> None:
-    """It would stay red for the fortnight that a letter is kept."""
+    """Such an alarm would stay in ALARM for the 14 days for which a dead letter is kept."""
     metrics = {alarm.get("MetricName") for alarm in resources("AWS::CloudWatch::Alarm").values()}
     assert "ApproximateNumberOfMessagesVisible" not in metrics
 
@@ -171,7 +171,7 @@ def test_the_errors_of_every_function_are_watched() -> None:
         for metric in alarm.get("Metrics", ())
         if metric.get("MetricStat", {}).get("Metric", {}).get("MetricName") == "Errors"
     }
-    by_design = {"AwaitRedriveFunction"}  # it ends an incomplete run by an error
+    by_design = {"AwaitRedriveFunction"}  # it ends an incomplete run with an error
     assert watched == FUNCTIONS.keys() - by_design
 
 
@@ -223,7 +223,7 @@ def test_a_throttle_is_waited_for_as_long_as_the_run_may_take(name: str) -> None
     delays = [
         min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** count, retrier["MaxDelaySeconds"]) / 2
         for count in range(retrier["MaxAttempts"])
-    ]  # half, on average, by jitter: uniform from 0 to the whole
+    ]  # with full jitter, half of the maximum on average
     deviation = sqrt(sum(delay**2 for delay in delays) / 3)
     assert sum(delays) - 3 * deviation >= DEFINITION["TimeoutSeconds"]
 
@@ -319,7 +319,7 @@ def test_a_deployment_to_production_confirms_the_change_set() -> None:
 
 
 def rate_rules() -> dict[str, dict[str, Any]]:
-    """The rate rules of the firewall, by what they count."""
+    """The rate rules of the firewall, by their aggregation key."""
     (firewall,) = resources("AWS::WAFv2::WebACL").values()
     assert firewall["DefaultAction"] == {"Allow": {}}
     rules = {}

@@ -1,4 +1,4 @@
-"""Timestamps in answers of AWS are read as botocore reads them."""
+"""Timestamps in responses from AWS are parsed like by botocore."""
 
 from typing import Any
 

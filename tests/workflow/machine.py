@@ -120,9 +120,9 @@ class Machine:
 
     @contextmanager
     def holding(self) -> Iterator[Connection]:
-        """Block inserts of quizzes for the duration of the block; reads, and other content, go on.
+        """Block inserts of quizzes for the duration of the block. Reads and other content are not blocked.
 
-        It locks the table, not a row: an insert would take the lock of the roadmap, which every saver and
+        It locks the table and not a row, because an insert would take the roadmap's lock, which Save and
         Finalize need.
         """
         with create_engine(self.stack.database_url, poolclass=NullPool).connect() as connection:

@@ -79,7 +79,7 @@ def test_one_retry_repairs_the_state_of_the_bug_report(machine: Machine, api: Ap
     assert status.body["progress"] == {
         "tutorial": complete | {"generated": 0},
         "resources": complete | {"generated": 0},
-        "quiz": complete | {"generated": 10},  # those that were not staged
+        "quiz": complete | {"generated": 10},  # the items that were not staged
     }
     concepts = [
         concept

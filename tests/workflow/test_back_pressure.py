@@ -1,4 +1,4 @@
-"""Ten runs at once over two savers: throttled, they wait, and no batch is lost."""
+"""Ten concurrent runs with two concurrent saves: throttled runs wait, and no batch is lost."""
 
 from local_stack.processes import becomes_true
 from tests.workflow.machine import Machine
@@ -7,7 +7,7 @@ RUNS, SAVERS = 10, 2
 
 
 def throttles(machine: Machine, execution_arn: str) -> int:
-    """The invocations of a run that Lambda had no capacity for."""
+    """The throttled invocations of a run."""
     pages = machine.client.get_paginator("get_execution_history").paginate(executionArn=execution_arn)
     events = [event for page in pages for event in page["events"]]
     errors = [event.get("taskFailedEventDetails", {}).get("error") for event in events]

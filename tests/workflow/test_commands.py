@@ -46,7 +46,7 @@ def test_what_is_invalid_and_what_is_not_staged_is_said_before_a_run(
         "1 of 6 missing items is not staged: it will be generated (offline, in English or Chinese)."
         in ran.stderr
     )
-    assert "total_questions is 99" in ran.stdout  # in one line, because it is piped
+    assert "total_questions is 99" in ran.stdout  # on one line, because the output is piped
     assert [line.split()[1:9:2] for line in ran.stdout.splitlines() if "│ resources" in line] == [
         ["resources", "2", "2", "0"]
     ]
@@ -123,7 +123,7 @@ def test_what_happened_to_an_item_is_explained_and_logged(machine: Machine, road
 def test_an_operator_needs_no_access_to_the_database(
     machine: Machine, target: Target, roadmap: Roadmap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a laptop, the database of a stack on AWS is out of reach; the API and AWS's own APIs are not."""
+    """A laptop can call the API and AWS's own APIs, but cannot connect to the database of a stack on AWS."""
     ids = machine.load(2)
     machine.stage(Item(ids[0], ContentType.QUIZ), b"{")
 

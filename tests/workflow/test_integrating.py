@@ -1,4 +1,4 @@
-"""`docs/integrating.md` and the commands that connect a product, run as they are printed."""
+"""`docs/integrating.md` and the commands that connect a product, run exactly as printed."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""An operator finds out from the logs alone what happened to one item, from the request to the last saver."""
+"""The logs contain the whole history of one item, from the request to the last Save."""
 
 from typing import Any
 
@@ -9,7 +9,9 @@ from tests.workflow.machine import Machine
 
 
 def lines_about(machine: Machine, item: Item) -> list[dict[str, Any]]:
-    """What the saved query answers for an item: the lines of its task that name the item or no concept."""
+    """The result of the saved query for an item: the lines of its task with the item's ids, or without a
+    concept id.
+    """
     lines = _lines_of(machine.target, machine.task_id)
     return [line.fields for line in lines if line.is_about(item)]
 

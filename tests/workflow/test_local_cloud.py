@@ -198,7 +198,7 @@ def count_roadmaps(stack: LocalStack) -> int:
 def database(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, database_server: Server
 ) -> None:
-    """The stack's own server, or the tests' server as that of `DATABASE_URL`."""
+    """The stack's own server, or the tests' server in `DATABASE_URL`."""
     if request.param == "embedded":
         monkeypatch.delenv("DATABASE_URL", raising=False)
     else:

@@ -1,4 +1,6 @@
-"""The commands for many tasks, on the local stack: `--json` prints one document, exit codes are kept."""
+"""The commands for many tasks, on the local stack: `--json` prints one document, and exit codes are
+unchanged.
+"""
 
 import json
 from collections.abc import Callable
@@ -32,7 +34,7 @@ def document(roadmap: Roadmap) -> Callable[..., Any]:
 
 @pytest.fixture
 def poisoned(machine: Machine) -> list[str]:
-    """The concepts of a task that has run, and of which one quiz is not JSON."""
+    """The concepts of a task after its run; one quiz is not JSON."""
     ids = machine.load(2)
     machine.stage(Item(ids[0], ContentType.QUIZ), b"{")
     assert machine.run()["status"] == "FAILED"
@@ -134,7 +136,7 @@ def test_a_running_task_is_watched_to_its_end(
         machine.await_all_but_quizzes(1)
 
         def poll(seconds: float) -> None:
-            """The first poll has seen a running attempt: let it end."""
+            """Let the attempt end after the first poll."""
             polls.append(seconds)
             held.close()
             machine.wait(arn)

@@ -10,7 +10,7 @@ from tests.workflow.machine import Machine
 
 
 def broken(machine: Machine, count: int) -> list[Machine]:
-    """Tasks of which one quiz each cannot be read."""
+    """Tasks with one unreadable quiz each."""
     machines = [machine.another() for _ in range(count)]
     for one in machines:
         ids = one.load(2)

@@ -1,4 +1,4 @@
-"""Redrive through Step Functions' API and through the product's API continues with exactly the missing items.
+"""Redrive through Step Functions' API and through the product's API continues with only the missing items.
 
 RedriveExecution is emulated from documentation (`tools/local_stack/redrive_rules.py`): the tests show that
 the product follows the documented rules, not that AWS does.

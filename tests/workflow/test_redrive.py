@@ -160,7 +160,7 @@ def test_a_repeated_start_returns_the_running_execution(stack: LocalStack) -> No
 
 
 def test_a_redrive_keeps_the_version_that_the_run_started_with(machine: Machine) -> None:
-    """A release comes between: new runs have its version, the redrive does not."""
+    """A release is deployed in between: new runs use its version, the redrive does not."""
     ids = machine.load(2)
     machine.stage(Item(ids[0], ContentType.QUIZ), b"{")
     published = PublishedMachine(machine.client, machine.stack.state_machine_arn)

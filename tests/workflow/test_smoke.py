@@ -11,7 +11,7 @@ from tests.factories import USER
 
 
 def left_by_smoke(target: Target) -> tuple[list[str], list[str]]:
-    """The rows and the objects that name a roadmap of the smoke test."""
+    """The rows and the objects of the smoke test's roadmaps."""
     metadata = MetaData()
     metadata.reflect(target.engine)
     with target.engine.connect() as connection:

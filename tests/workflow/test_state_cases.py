@@ -1,6 +1,6 @@
-"""Every state with every error that it retries or catches, as `statemachine/state_cases.json` has it.
+"""Every state with every error that it retries or catches, compared with `statemachine/state_cases.json`.
 
-TestState of the local cloud is emulated from documentation; `make smoke` holds AWS against the same file.
+TestState of the local cloud is emulated from documentation; `make smoke` compares AWS with the same file.
 """
 
 import pytest

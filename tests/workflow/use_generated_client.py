@@ -1,6 +1,6 @@
 """Uses a client that was generated from docs/openapi.json; run by its own interpreter.
 
-`python use_generated_client.py URL TOKEN TASK_ID` prints one JSON document with what the API answered.
+`python use_generated_client.py URL TOKEN TASK_ID` prints one JSON document with the API's responses.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def call(tag: str, operation: str, *arguments: Any, **parameters: Any) -> Any:
-    """Call an operation; its typed answer."""
+    """Call an operation; return its typed response."""
     module = import_module(f"roadmap_content_client.api.{tag}.{operation}")
     return module.sync(*arguments, **parameters)
 

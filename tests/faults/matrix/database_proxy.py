@@ -1,4 +1,5 @@
-"""A TCP proxy between one step and PostgreSQL. It sees each statement and each COMMIT and can inject faults.
+"""A TCP proxy between one step and PostgreSQL. It receives each statement and each COMMIT and can inject
+faults.
 
 It parses the protocol only as far as needed: the statement that the client prepares, the end of a COMMIT, the
 SQLSTATE of an error. A `Script` injects the faults; without a script everything is passed on.
@@ -26,7 +27,7 @@ class Session:
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client_port: int = client.getpeername()[1]
         self.commits = 0
-        """COMMITs that the client has asked for since the script was put in."""
+        """COMMITs of the client since the script was set."""
 
         self._client, self._server = client, server
 
@@ -64,10 +65,10 @@ class DatabaseProxy:
 
     def __init__(self, server_port: int, limits: Mapping[str, str]) -> None:
         self.limits = dict(limits)
-        """The limits of a session, in the place of those that the client asks for when it connects."""
+        """The limits of a session, instead of those that the client sets at connect time."""
 
         self.errors: list[str] = []
-        """The SQLSTATE of every error that the server has answered since the script was put in."""
+        """The SQLSTATE of every error from the server since the script was set."""
 
         self._server_port = server_port
         self._script = Script()

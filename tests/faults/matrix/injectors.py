@@ -44,7 +44,7 @@ COMMITS: Mapping[Step, int] = {
     Step.RECONCILE: 4,
 }
 """The number of transactions of a step; `again_later` counts them. Generate reads its context, takes the lock
-of the item that it generates, asks whether the task is cancelled, releases the lock, and records its actions.
+of the item, checks whether the task is cancelled, releases the lock, and records its actions.
 """
 
 
@@ -111,7 +111,7 @@ def _with_failures(play: Play) -> Iterator[None]:
         def deny(request: Request, forward: Forward) -> Reply | None:
             if request.method != "PUT" or not request.path.endswith(key):
                 return forward()
-            play.log.unstaged[item] += 1  # The generated item is lost on its way to S3, at every try.
+            play.log.unstaged[item] += 1  # The upload of the generated item to S3 fails, at every try.
             return _DENIED
 
         play.line.s3.play(deny)
@@ -177,7 +177,7 @@ def exception(play: Play) -> Iterator[None]:
 )
 def timeout(play: Play) -> Iterator[None]:
     """The network drops all packets."""
-    # Only one of Generate's batches has something to generate, and any of them may come first.
+    # Only one of Generate's batches has an item to generate, and the batches may run in any order.
     with Hang(play.line.database, play.invocations if play.cell.step is Step.GENERATE else 1):
         yield
 
@@ -259,7 +259,7 @@ def again_later(play: Play) -> Iterator[None]:
 
 @injects(Fault.UNREACHABLE, *DATABASE, what="every connection is refused until the run is over")
 def unreachable(play: Play) -> Iterator[None]:
-    """Existing connections are closed, too."""
+    """Existing connections are closed as well."""
     with Refuse(play.line.database):
         yield
 
@@ -355,7 +355,7 @@ def statement_timeout(play: Play) -> Iterator[None]:
     what="a trigger raises U0001 on the table that it writes, until the run is over",
 )
 def foreign_sqlstate(play: Play) -> Iterator[None]:
-    """A rule of the product's, under a code that PostgreSQL does not know."""
+    """A rule of the product, with an SQLSTATE that PostgreSQL does not define."""
     with _trigger(play, "RAISE EXCEPTION 'no' USING ERRCODE = 'U0001';"), _answering(play, "U0001"):
         yield
 
@@ -366,7 +366,7 @@ def foreign_sqlstate(play: Play) -> Iterator[None]:
     what="SIGSTOP to the session's server process in the first statement, until the run is over",
 )
 def stalled(play: Play) -> Iterator[None]:
-    """Nothing is refused and nothing is answered; another session would be."""
+    """The server neither refuses nor answers. Another session would get answers."""
     pids: list[int] = []
 
     def stop() -> None:
@@ -393,7 +393,7 @@ def stalled(play: Play) -> Iterator[None]:
     what="numbers of 5,000 digits in the task's JSON columns, and infinite dates",
 )
 def undecodable(play: Play) -> Iterator[None]:
-    """The product wrote them, and PostgreSQL stores them."""
+    """The product wrote these values, and PostgreSQL stores them."""
     digits = "9" * 5_000
     play.execute(
         "UPDATE roadmap_tasks SET failed_concepts = CAST(:digits AS json),"
@@ -413,7 +413,7 @@ class Rival:
         self._pid = connection.scalar(text("SELECT pg_backend_pid()"))
 
     def hold(self) -> None:
-        """Take the lock after the step has begun, because earlier parts of the cell need it, too."""
+        """Take the lock after the step has started, because earlier parts of the cell also need it."""
         play = self._play
         match play.cell.step:
             case Step.GENERATE:  # which only reads, so that no row lock would block it
@@ -487,7 +487,7 @@ def idle_holder(play: Play) -> Iterator[None]:
     what="a session is idle in a transaction that holds the roadmap, until the run is over",
 )
 def locked_roadmap(play: Play) -> Iterator[None]:
-    """A person looks at the roadmap with FOR UPDATE, and goes for lunch."""
+    """A person selects the roadmap with FOR UPDATE and leaves the session open."""
     lock = text("SELECT 1 FROM roadmap_metadata WHERE roadmap_id = :id FOR UPDATE")
     with play.rig.session() as connection:
 
@@ -737,7 +737,7 @@ def timed_out(play: Play) -> Iterator[None]:
     what="StopExecution while it is at work; then a retry and a redrive that read the same task",
 )
 def redriven(play: Play) -> Iterator[None]:
-    """Both have read before either claims: one starts an attempt, whichever it is.
+    """Both have read before either claims, so exactly one starts an attempt.
 
     The stopped savers have saved everything by then: the retry finds nothing missing, and starts nothing.
     """
@@ -762,7 +762,7 @@ def redriven(play: Play) -> Iterator[None]:
     what="the task's rows are those of a backup from before its first attempt",
 )
 def restored(play: Play) -> Iterator[None]:
-    """Step Functions and S3 have executions and objects that the restored rows do not name."""
+    """Step Functions and S3 have executions and objects that are not in the restored rows."""
     for table in ("content_attempts", "content_failures", "content_task_failures"):
         play.execute(f"DELETE FROM {table} WHERE task_id = :id", id=play.task_id)
     play.execute(

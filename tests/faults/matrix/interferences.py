@@ -1,6 +1,6 @@
-"""The product's interferences: it writes what a step is about to read, on a connection of its own.
+"""The product's interferences: it changes rows that a step is about to read, on its own connection.
 
-They strike before the step's first statement; for StartExecution, before the request comes through.
+They occur before the step's first statement; for StartExecution, before the request is delivered.
 """
 
 from collections.abc import Iterator, Mapping
@@ -75,7 +75,7 @@ def _delete(play: Play) -> None:
 
 
 def _save_concept(play: Play) -> None:
-    """The text first, as the product does it; then all rows in one transaction."""
+    """Store the text first, as the product does; then all rows in one transaction."""
     concept_id = play.ids[3]
     url = f"{play.roadmap_id}/concepts/{concept_id}/v1.md"
     play.rig.target.bucket.put_if_absent(url, b"# Theirs", "text/markdown")

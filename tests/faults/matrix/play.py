@@ -53,17 +53,17 @@ class Play:
         self.ids = [f"{self.roadmap_id}:c-1-1-{number}" for number in range(1, CONCEPTS + 1)]
         self.api = rig.target.api(USER)
         self.arn = ""
-        """The execution that is going on."""
+        """The running execution."""
 
         self.event: dict[str, Any] = {}
-        """The event for Reconcile, in a cell that is about it."""
+        """The event for Reconcile, in a cell of Reconcile."""
 
         self._started = threading.Event()
         self.body: bytes | None = None
         """The parameters of a retry."""
 
         self.repeat: Callable[[], str] | None = None
-        """Repeat the step an hour after the healing; return its result."""
+        """Repeat the step an hour after the repair; return its result."""
 
         self._others: list[str] = []
 
@@ -260,7 +260,7 @@ class Play:
         self.check()
 
     def _tell_end(self) -> None:
-        """Invoke Reconcile as EventBridge does, which retries for an hour: longer than any fault here."""
+        """Invoke Reconcile as EventBridge does, which retries for an hour, longer than any fault here."""
         ended = self.rig.stepfunctions.describe_execution(executionArn=self.arn)
         if ended["status"] != "SUCCEEDED":
             detail = {key: ended.get(key) for key in ("executionArn", "status", "input", "error", "cause")}
@@ -273,7 +273,7 @@ class Play:
         self.oracle.require(self.oracle.at_any_time(), self.oracle.at_rest())
 
     def heal(self) -> None:
-        """Retry once, or redrive once if the cell is about redrives; then nothing may be missing."""
+        """Retry once, or redrive once in a cell of redrives. After that, no item may be missing."""
         by_redrive = self.cell.step in (Step.FINALIZE, Step.AWAIT_REDRIVE) and self.missing()
         said = self.retry(force_checkpoint="true") if by_redrive else self.retry()
         assert said == "202, SUCCEEDED" or said == "200", f"{self.cell}: the repair ended {said}"

@@ -1,4 +1,4 @@
-"""The local stack, configured so that a fault affects one step alone.
+"""The local stack, configured so that a fault affects only one step.
 
 Each step has its own database role and its own proxies to the database, S3 and Step Functions. A deployment
 could be configured in the same way: a secret, endpoints and a timeout per function. Only timeouts differ from
@@ -36,7 +36,7 @@ FUNCTIONS = {
     Step.SAVE: ("SaveBatchFunction", 4),
     Step.FINALIZE: ("FinalizeTaskFunction", 4),
     Step.AWAIT_REDRIVE: ("AwaitRedriveFunction", 4),
-    Step.RETRY: ("TaskApiFunction", 8),  # boto3 alone waits up to 3 s when it is throttled
+    Step.RETRY: ("TaskApiFunction", 8),  # boto3's own retries wait up to 3 s when throttled
     Step.RECONCILE: ("ReconcileTaskFunction", 8),
 }
 """The function of each step and its timeout in seconds. A transaction is given up 3 s before it ends, and
@@ -70,7 +70,7 @@ class Rig:
         resources.callback(self.target.engine.dispose)
         port = make_url(stack.database_url).port
         assert port is not None
-        with self.administering() as connection:  # so that every cell has the product's projection, too
+        with self.administering() as connection:  # so that every cell also has the product's projection
             connection.exec_driver_sql(CONCEPT_METADATA)
         self.lines = {step: Line(step, stack, port, resources) for step in FUNCTIONS}
         self.lines[Step.START] = self.lines[Step.RETRY]

@@ -50,12 +50,12 @@ class Gather(Played):
         self._error: BaseException | None = None
 
     def on_statement(self, session: Session) -> None:
-        """Arrive, unless the COMMIT is meant."""
+        """Arrive, unless participants arrive at the COMMIT."""
         if not self._at_commit:
             self._come(session)
 
     def on_commit(self, session: Session, number: int) -> None:
-        """Arrive, if the COMMIT is meant."""
+        """Arrive, if participants arrive at the COMMIT."""
         if self._at_commit:
             self._come(session)
 
@@ -87,7 +87,7 @@ class Gather(Played):
 
 
 class AtFirstStatement(Played):
-    """Calls a function before the first statement of the step comes through, once."""
+    """Calls a function once, before the first statement of the step is delivered."""
 
     def __init__(self, proxy: DatabaseProxy, call: Callable[[], object]) -> None:
         super().__init__(proxy)
@@ -103,7 +103,7 @@ class AtFirstStatement(Played):
 
 
 class Count(Played):
-    """Injects nothing, and counts the COMMITs that are done."""
+    """Injects no fault, and counts the completed COMMITs."""
 
     commits = 0
 

@@ -1,4 +1,6 @@
-"""The fault matrix: every cell is run or states why not. `report.py` writes the table of the results."""
+"""The fault matrix: every cell is run, or has a reason why not. `report.py` writes the table of the
+results.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -32,7 +34,7 @@ def rig() -> Iterator[Rig]:
                 bundle_of(["theirs"], roadmap_id="r-theirs", task_id="t-theirs", user_id="a neighbour")
             )
             load_bundle(neighbour, rig.target.engine, rig.target.bucket, Deadline.after(600))
-            # A cold start counts in a function's seconds: no cell is to pay for those of all functions.
+            # Cold starts count against a function's timeout, so they must not happen within a cell.
             first = Play(rig, RUN[0])
             first.await_end(first.start())
             rig.await_quiet()
