@@ -237,7 +237,7 @@ def _targets(result: Result) -> Iterator[Target]:
             label="through the handler against COPY, 1,000 concepts",
             value=time.ratio(HANDLER, 1_000, FLOOR).median,
             limit=3.5,
-            reason="Staged items are read, checked and encoded in Python, where COPY begins with encoded rows.",
+            reason="Staged items are read, checked and encoded in Python; COPY begins with encoded rows.",
         )
         yield Target(
             label="transitions of a run that saves 1,000 staged concepts",
