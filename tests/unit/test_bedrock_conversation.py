@@ -1,5 +1,6 @@
 """Calls of a model for all providers: number of tries, pauses, deadlines and the token budget."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -230,6 +231,17 @@ def test_throttled_calls_are_no_tries_and_cost_nothing() -> None:
     request = ItemRequest(*[throttled] * (3 * MAX_TRIES), GOOD)
     assert request.generate().model_dump(mode="json") == GOOD.output
     assert request.budget.left == 1_000_000 - 150
+
+
+def test_each_throttled_call_is_counted_for_the_alarm(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "a-stack")
+    throttled = ModelThrottledError("ThrottlingException: quota")
+    ItemRequest(throttled, throttled, GOOD).generate()
+    counted = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    assert [line["ModelThrottles"] for line in counted if "ModelThrottles" in line] == [[1], [1]]
 
 
 def test_a_quota_that_stays_exhausted_is_named_when_the_time_is_up() -> None:

@@ -84,7 +84,7 @@ def test_the_api_may_start_and_redrive_only_this_state_machine() -> None:
     assert look["Resource"] == {"Fn::Sub": executions}
 
 
-def test_the_concurrency_of_savers_is_limited_by_database_connections() -> None:
+def test_the_concurrency_of_what_holds_a_connection_for_long_is_reserved() -> None:
     reserved = FUNCTIONS["SaveBatchFunction"]["ReservedConcurrentExecutions"]
     assert reserved == {"Fn::If": ["ReservesSavers", {"Ref": "SaverConcurrency"}, {"Ref": "AWS::NoValue"}]}
     reserved = FUNCTIONS["GenerateContentFunction"]["ReservedConcurrentExecutions"]
@@ -156,6 +156,20 @@ def test_only_silence_is_an_alarm_where_nothing_is_counted() -> None:
     missing = {name: each["TreatMissingData"] for name, each in resources("AWS::CloudWatch::Alarm").items()}
     assert missing.pop("SweepSilentAlarm") == "breaching"
     assert set(missing.values()) == {"notBreaching"}
+
+
+def test_runs_that_end_do_not_hide_that_the_schedule_of_the_sweep_stopped() -> None:
+    alarm = resources("AWS::CloudWatch::Alarm")["SweepSilentAlarm"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Events", "Invocations")
+    (dimension,) = alarm["Dimensions"]
+    schedules = [
+        f"{name}{event}"
+        for name, function in FUNCTIONS.items()
+        for event, each in function.get("Events", {}).items()
+        if each["Type"] == "Schedule"
+    ]  # as SAM names their rules
+    assert dimension == {"Name": "RuleName", "Value": {"Ref": schedules[0]}}
+    assert len(schedules) == 1
 
 
 def test_no_alarm_watches_how_many_dead_letters_lie_there() -> None:
@@ -251,6 +265,7 @@ def test_alarms_use_metrics_that_exist() -> None:
         Metric.ITEMS_MISSING,
         Metric.TASKS_REPAIRED,
         Metric.DATABASE_ERRORS,
+        Metric.MODEL_THROTTLES,
         Metric.RECOVERIES_STOPPED,
         Metric.RECOVERIES_TAKEN_UP,
         Metric.AUTOMATIC_ATTEMPTS_REFUSED,
@@ -287,9 +302,85 @@ def test_the_layers_equal_the_locally_built_ones() -> None:
     } == {logical_id: properties["ContentUri"] for logical_id, properties in layers.items()}
 
 
-def test_every_parameter_has_a_description() -> None:
-    silent = [name for name, parameter in TEMPLATE["Parameters"].items() if not parameter.get("Description")]
-    assert silent == []
+@pytest.mark.parametrize("path", ["template.yaml", "database/template.yaml"])
+def test_every_parameter_has_a_description(path: str) -> None:
+    parameters = read_template(REPOSITORY / path)["Parameters"]
+    assert [name for name, parameter in parameters.items() if not parameter.get("Description")] == []
+
+
+def test_what_is_set_for_one_method_is_set_for_a_method_that_exists() -> None:
+    (api,) = resources("AWS::Serverless::Api").values()
+    routes = {
+        (event["Properties"]["Method"], event["Properties"]["Path"])
+        for function in FUNCTIONS.values()
+        for event in function.get("Events", {}).values()
+        if event["Type"] == "Api"
+    }
+    of_all, *of_one = api["MethodSettings"]
+    assert (of_all["HttpMethod"], of_all["ResourcePath"]) == ("*", "/*")
+    assert of_one
+    for each in of_one:
+        encoded = each["ResourcePath"].removeprefix("/")
+        assert "/" not in encoded, "API Gateway takes ~1 for a slash, except the first"
+        assert (each["HttpMethod"], encoded.replace("~1", "/")) in routes
+
+
+def holds(condition: dict[str, Any], parameters: dict[str, str]) -> bool:
+    """Whether a condition of a rule is met."""
+    ((function, operands),) = condition.items()
+
+    def value(operand: Any) -> str:
+        return parameters[operand["Ref"]] if isinstance(operand, dict) else operand
+
+    match function:
+        case "Fn::Equals":
+            return value(operands[0]) == value(operands[1])
+        case "Fn::EachMemberEquals":
+            return all(member == operands[1] for member in value(operands[0]).split(","))
+        case "Fn::Not":
+            return not holds(operands[0], parameters)
+        case "Fn::And":
+            return all(holds(operand, parameters) for operand in operands)
+        case other:
+            raise AssertionError(other)
+
+
+ACCEPTED = {
+    "JwtIssuer": "https://issuer.example",
+    "JwtAudience": "a",
+    "Generator": "offline",
+    **{f"Database{role}SecretArn": "arn" for role in ("Migrator", "Writer", "Reader")},
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"),
+    [
+        ({}, True),
+        ({"DatabaseReaderSecretArn": ""}, False),
+        ({"DatabaseAuth": "iam", "DatabaseHost": "h"}, False),
+        ({"DatabaseAuth": "iam", "DatabaseHost": "h", "DatabaseResourceId": "prx-1"}, True),
+        ({"Generator": "bedrock", "ModelId": "m"}, False),
+        ({"Generator": "bedrock", "ModelId": "m", "ModelArns": "arn"}, True),
+        ({"JwtIssuer": "none"}, False),
+        ({"JwtIssuer": "none", "JwtSecretArn": "arn"}, True),
+        ({"JwtSecretArn": "arn", "JwtJwksUrl": "https://keys.example"}, False),
+        ({"SubnetIds": "subnet-1,subnet-2"}, False),
+        ({"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}, True),
+    ],
+)
+def test_parameters_that_cannot_work_together_are_refused_before_anything_is_made(
+    given: dict[str, str], accepted: bool
+) -> None:
+    defaults = {name: str(each.get("Default", "")) for name, each in TEMPLATE["Parameters"].items()}
+    parameters = defaults | ACCEPTED | given
+    refused = [
+        name
+        for name, rule in TEMPLATE["Rules"].items()
+        if holds(rule["RuleCondition"], parameters)
+        and not all(holds(each["Assert"], parameters) for each in rule["Assertions"])
+    ]
+    assert (refused == []) == accepted
 
 
 def test_every_parameter_is_used() -> None:
@@ -382,6 +473,22 @@ def test_a_database_that_is_created_has_a_standby_and_leaves_a_snapshot() -> Non
     assert cluster["Properties"]["DeletionProtection"] == {"Ref": "DeletionProtection"}, "a parameter ends it"
     (key,) = database("AWS::KMS::Key").values()
     assert key["DeletionPolicy"] == "Retain", "the snapshot is encrypted with it"
+
+
+def test_the_log_of_the_database_is_encrypted_and_ends() -> None:
+    (logs,) = database("AWS::Logs::LogGroup").values()
+    assert logs["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert logs["Properties"]["KmsKeyId"] == {"Fn::GetAtt": ["DatabaseKey", "Arn"]}
+    (cluster,) = database("AWS::RDS::DBCluster").values()
+    name = cluster["Properties"]["DBClusterIdentifier"]
+    (exported,) = cluster["Properties"]["EnableCloudwatchLogsExports"]
+    assert name == {"Ref": "AWS::StackName"}
+    group = f"/aws/rds/cluster/${{AWS::StackName}}/{exported}"
+    assert logs["Properties"]["LogGroupName"] == {"Fn::Sub": group}
+    assert cluster["DependsOn"] == "DatabaseLogs", "else RDS makes it, without an end"
+    (key,) = database("AWS::KMS::Key").values()
+    allowed = json.dumps(key["Properties"]["KeyPolicy"])
+    assert group.removesuffix(exported) in allowed
 
 
 def test_nothing_around_the_database_leads_to_the_internet() -> None:

@@ -19,6 +19,7 @@ from ..postgres.transactions import RESERVE
 from ..roadmaps.framework import Concept
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
 from .allowance import Allowance, Usage
 from .drafting import read_draft
 from .generator import OutOfTimeError
@@ -159,6 +160,7 @@ class ModelGenerator:
                 answer = self._ask_once(prompt, rejected, allowance)
             except ModelThrottledError as error:  # not counted as a try: nothing was charged
                 self._pace.throttled(turn)
+                emit({Metric.MODEL_THROTTLES: 1})
                 logger.info("model_throttled", interval=self._pace.interval, reason=str(error))
                 throttled = error
                 continue

@@ -26,6 +26,7 @@ class Metric(StrEnum):
     ITEMS_NOT_GENERATED = "ItemsNotGenerated"
     TOKENS_IN = "TokensIn"
     TOKENS_OUT = "TokensOut"
+    MODEL_THROTTLES = "ModelThrottles"
     ITEMS_SAVED = "ItemsSaved"
     ITEMS_NOT_SAVED = "ItemsNotSaved"
     BATCH_SECONDS = "BatchSeconds"
