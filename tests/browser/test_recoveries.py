@@ -68,7 +68,7 @@ def test_a_viewer_sees_all_tasks_and_changes_none(browser: Browser, stack: Local
         assert console.axe() == []
 
 
-def test_an_operator_heals_two_hundred_tasks_with_a_canary_paused_and_resumed(
+def test_an_operator_recovers_two_hundred_tasks_with_canary_pause_and_resume(
     browser: Browser, stack: LocalStack, outage: int
 ) -> None:
     with console_in(browser, stack.api_url) as console:

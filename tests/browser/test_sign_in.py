@@ -32,7 +32,7 @@ def test_a_link_signs_in_and_its_token_is_in_no_request_and_not_in_the_address(
         expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
 
 
-def test_a_link_that_is_pasted_into_an_open_tab_signs_in(browser: Browser, fake: str) -> None:
+def test_a_link_pasted_into_an_open_tab_signs_in(browser: Browser, fake: str) -> None:
     with console_in(browser, fake) as console:
         console.open()
         console.page.evaluate(
@@ -53,7 +53,7 @@ def test_a_token_stays_in_its_tab_and_ends_with_it(browser: Browser, fake: str) 
         assert console.page.evaluate("sessionStorage.length") == 0
 
 
-def test_what_is_not_a_token_is_not_sent(browser: Browser, fake: str) -> None:
+def test_a_value_that_is_not_a_token_is_not_sent(browser: Browser, fake: str) -> None:
     with console_in(browser, fake) as console:
         console.open()
         before = len(console.requested)
@@ -150,7 +150,7 @@ def test_an_issuer_signs_in_by_code_with_pkce(browser: Browser, fake: str, issue
         expect(console.page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
 
 
-def test_an_issuer_that_refuses_is_a_sentence(
+def test_a_refusal_of_the_issuer_shows_a_message(
     browser: Browser, fake: str, issuer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Issuer, "accepts", False)
@@ -160,7 +160,7 @@ def test_an_issuer_that_refuses_is_a_sentence(
         expect(console.page.get_by_role("alert")).to_contain_text("登录未完成")
 
 
-def test_an_answer_to_nobody_signs_in_nobody(browser: Browser, fake: str, issuer: str) -> None:
+def test_a_sign_in_response_without_a_request_is_ignored(browser: Browser, fake: str, issuer: str) -> None:
     with console_in(browser, fake) as console:
         console.page.goto(f"{fake}/console/?code=a-code&state=forged")
         expect(console.page.get_by_role("alert")).to_contain_text("The sign-in was not completed")

@@ -80,7 +80,7 @@ def test_the_page_to_sign_in_is_accessible(browser: Browser, fake: str, look: Lo
 
 @pytest.mark.parametrize("subject", SENTENCES)
 @pytest.mark.parametrize("view", ["tasks", "task", "failures", "recoveries", "health"])
-def test_an_api_that_refuses_is_a_sentence_and_a_way_on(console: Console, subject: str, view: str) -> None:
+def test_a_refused_request_shows_a_message_and_a_next_step(console: Console, subject: str, view: str) -> None:
     console.open(VIEWS[view], token_of(subject))
     note = console.page.get_by_role("alert")
     if subject == "forbidden" and view in ("recoveries", "health"):
@@ -91,7 +91,7 @@ def test_an_api_that_refuses_is_a_sentence_and_a_way_on(console: Console, subjec
     assert console.axe() == []
 
 
-def test_a_lost_network_keeps_what_is_shown_and_comes_back_by_itself(console: Console) -> None:
+def test_without_a_network_the_view_stays_and_updates_again_afterwards(console: Console) -> None:
     console.open(TASK, token_of("operator"))
     console.settled()
     console.page.context.set_offline(True)
@@ -120,13 +120,13 @@ def test_an_expired_token_leads_back_to_the_same_view(console: Console) -> None:
         ("/health", "All is well"),
     ],
 )
-def test_an_empty_system_says_so(console: Console, path: str, sentence: str) -> None:
+def test_an_empty_system_shows_a_message(console: Console, path: str, sentence: str) -> None:
     console.open(path, token_of("empty"))
     expect(console.page.locator("main")).to_contain_text(sentence)
 
 
 @pytest.mark.parametrize("name", ["nothing-like-it", "..", "a/../b", HOSTILE])
-def test_a_task_that_is_not_there_is_a_sentence(console: Console, name: str) -> None:
+def test_an_unknown_task_shows_a_message(console: Console, name: str) -> None:
     console.open(f"/tasks/{quote(name, safe='')}", token_of("operator"))
     expect(console.page.get_by_role("alert")).to_contain_text("does not exist any more")
     console.page.get_by_role("link", name="All tasks").click()
@@ -134,7 +134,7 @@ def test_a_task_that_is_not_there_is_a_sentence(console: Console, name: str) -> 
 
 
 @pytest.mark.parametrize("look", [Look(), NARROW], ids=str)
-def test_nothing_that_content_or_an_id_holds_is_run_or_styled(
+def test_texts_from_content_and_ids_are_never_executed_or_styled(
     browser: Browser, fake: str, look: Look
 ) -> None:
     with console_in(browser, fake, look) as console:
@@ -156,7 +156,7 @@ def test_nothing_that_content_or_an_id_holds_is_run_or_styled(
         assert page.locator("header").is_visible()
 
 
-def test_a_link_into_another_scheme_is_not_made(console: Console) -> None:
+def test_no_link_has_another_scheme(console: Console) -> None:
     console.open(token=token_of("operator"))
     safe = console.page.evaluate(
         """async urls => {
@@ -213,7 +213,7 @@ def test_three_thousand_concepts_are_one_picture(console: Console) -> None:
     assert "reason=" in page.url
 
 
-def test_polling_asks_for_states_alone(console: Console) -> None:
+def test_polling_requests_only_states(console: Console) -> None:
     Handler.requests.clear()
     console.open(f"/tasks/{task_id(3)}", token_of("operator"))
     with console.page.expect_request(lambda request: "states_only=true" in request.url):
@@ -222,7 +222,7 @@ def test_polling_asks_for_states_alone(console: Console) -> None:
     assert len(with_names) == 1
 
 
-def test_a_task_that_is_at_work_elsewhere_can_be_taken_over(console: Console) -> None:
+def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Console) -> None:
     page = console.page
     console.open(f"/tasks/{task_id(9)}", token_of("operator"))
     page.locator(".task-actions .primary").click()
@@ -232,7 +232,7 @@ def test_a_task_that_is_at_work_elsewhere_can_be_taken_over(console: Console) ->
     expect(page.locator(".toast")).to_have_text("The retry has started.")
 
 
-def test_a_run_that_cannot_be_redriven_is_answered_in_words(console: Console) -> None:
+def test_a_redrive_that_is_not_possible_is_answered_with_the_reason(console: Console) -> None:
     page = console.page
     console.open(f"/tasks/{task_id(2)}", token_of("operator"))
     page.get_by_role("button", name="Redrive the last run").click()
@@ -288,7 +288,7 @@ def test_updates_can_be_paused(console: Console) -> None:
     expect(page.get_by_role("button", name=re.compile("^Paused"))).to_be_visible()
 
 
-def test_selected_tasks_are_healed_after_a_preview_and_for_a_reason(console: Console) -> None:
+def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Console) -> None:
     page = console.page
     console.open(token=token_of("operator"))
     boxes = page.locator("tbody input[type=checkbox]")
@@ -311,7 +311,7 @@ def test_selected_tasks_are_healed_after_a_preview_and_for_a_reason(console: Con
     page.wait_for_url(re.compile("#/recoveries/rec-0"))
 
 
-def test_a_task_is_cancelled_after_a_question_and_for_a_reason(console: Console) -> None:
+def test_a_task_is_cancelled_after_a_confirmation_with_a_reason(console: Console) -> None:
     page = console.page
     console.open(f"/tasks/{task_id(3)}", token_of("operator"))
     page.get_by_role("button", name="Cancel task").click()
@@ -326,7 +326,7 @@ def test_a_task_is_cancelled_after_a_question_and_for_a_reason(console: Console)
     expect(page.locator(".task-head")).to_contain_text("cancelled")
 
 
-def test_a_cancel_that_is_not_wanted_changes_nothing(console: Console) -> None:
+def test_a_cancel_without_confirmation_changes_nothing(console: Console) -> None:
     page = console.page
     Handler.requests.clear()
     console.open(f"/tasks/{task_id(3)}", token_of("owner"))
@@ -336,6 +336,6 @@ def test_a_cancel_that_is_not_wanted_changes_nothing(console: Console) -> None:
     assert not [each for each in Handler.requests if each.startswith("POST")]
 
 
-def test_a_count_that_is_an_estimate_says_so(console: Console) -> None:
+def test_an_estimated_count_is_marked_as_an_estimate(console: Console) -> None:
     console.open("/health", token_of("operator"))
     expect(console.page.get_by_role("link", name=re.compile("^complete"))).to_contain_text("≈ 10,000")

@@ -31,7 +31,7 @@ def broken(stack: LocalStack, target: Target) -> Bundle:
     return bundle
 
 
-def test_the_demos_eight_items_are_seen_with_their_reasons_and_healed(
+def test_the_demos_eight_items_are_shown_with_their_reasons_and_repaired(
     browser: Browser, stack: LocalStack, broken: Bundle
 ) -> None:
     with console_in(browser, stack.api_url) as console:
@@ -70,7 +70,7 @@ def test_the_demos_eight_items_are_seen_with_their_reasons_and_healed(
         assert console.axe() == []
 
 
-def test_the_task_of_the_bug_report_is_healed(
+def test_the_task_of_the_bug_report_is_repaired(
     browser: Browser, stack: LocalStack, target: Target, broken: Bundle
 ) -> None:
     report = the_report(broken)
@@ -86,7 +86,7 @@ def test_the_task_of_the_bug_report_is_healed(
         expect(page.locator(".task-head")).to_contain_text("已完成")
 
 
-def test_an_owner_sees_nothing_of_somebody_elses(browser: Browser, stack: LocalStack, broken: Bundle) -> None:
+def test_an_owner_sees_no_data_of_other_users(browser: Browser, stack: LocalStack, broken: Bundle) -> None:
     with console_in(browser, stack.api_url) as console:
         page = console.page
         page.goto(stack.console_link(SOMEBODY_ELSE, scope=""))
@@ -105,7 +105,9 @@ def test_a_token_that_is_not_accepted_leads_to_the_sign_in(browser: Browser, sta
         expect(console.page.get_by_role("alert")).to_contain_text("expired or is not accepted")
 
 
-def test_the_page_is_served_as_it_promises(browser: Browser, stack: LocalStack) -> None:
+def test_the_page_is_served_with_a_redirect_caching_and_security_headers(
+    browser: Browser, stack: LocalStack
+) -> None:
     with console_in(browser, stack.api_url) as console:
         console.page.goto(f"{stack.api_url}/console")  # without the trailing slash
         console.page.get_by_role("heading", name="Sign in").wait_for()

@@ -81,7 +81,7 @@ def test_failures_are_recorded_for_a_cancelled_task_whose_execution_is_lost() ->
     state.teardown()
 
 
-def test_an_attempt_that_ends_exactly_as_the_one_before_has_an_end() -> None:
+def test_an_attempt_with_the_same_outcome_as_the_previous_one_is_closed() -> None:
     """Regression (seed 9000030): nothing in the task's row changed, so the attempt was not closed."""
     state = Histories()
     state.load(count=1, staged=set(), batch_size=1)

@@ -76,7 +76,7 @@ strikes = [Strike(*each) for each in product(range(COMMITS), When, How)]
 
 @pytest.mark.parametrize("turn", [0, 1, 2])
 @pytest.mark.parametrize("strike", strikes, ids=str)
-def test_a_turn_may_die_at_any_commit(world: World, strike: Strike, turn: int) -> None:
+def test_a_turn_may_fail_at_any_commit(world: World, strike: Strike, turn: int) -> None:
     world.recover(canary=0, budget=None)
     for number in range(turn + 1):
         take_a_turn(world, strike if number == turn else None)
@@ -92,7 +92,7 @@ def test_a_turn_may_die_at_any_commit(world: World, strike: Strike, turn: int) -
 
 
 @pytest.mark.parametrize("strike", strikes[:8], ids=str)
-def test_a_creation_may_die_at_any_commit(world: World, strike: Strike) -> None:
+def test_a_creation_may_fail_at_any_commit(world: World, strike: Strike) -> None:
     ended = world.attempt(lambda: world.recover(canary=1, budget=None), strike)
     if not world.pipeline.rows("SELECT recovery_id FROM content_recoveries"):
         assert ended == "died"
@@ -103,7 +103,7 @@ def test_a_creation_may_die_at_any_commit(world: World, strike: Strike) -> None:
 
 @pytest.mark.parametrize("change", [pause, resume, cancel], ids=lambda change: change.__name__)
 @pytest.mark.parametrize("strike", strikes[:8], ids=str)
-def test_a_change_may_die_at_any_commit(world: World, change: Callable[..., None], strike: Strike) -> None:
+def test_a_change_may_fail_at_any_commit(world: World, change: Callable[..., None], strike: Strike) -> None:
     world.recover(canary=0, budget=None)
     take_a_turn(world)
     arn = part_of(world)

@@ -466,7 +466,7 @@ def test_a_wrong_signature_causes_a_read_a_second_at_most(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(steps=st.lists(st.sampled_from(["rotate", "current", "previous", "wrong", "wait"]), max_size=12))
-def test_no_valid_token_is_refused_in_whatever_order_the_secret_is_rotated(
+def test_no_valid_token_is_refused_during_any_order_of_rotation(
     shared_secret: str, clock: Clock, reads: list[str], steps: list[str]
 ) -> None:
     key_sources.key_source.cache_clear()

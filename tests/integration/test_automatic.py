@@ -120,7 +120,7 @@ def test_pauses_grow_up_to_the_limit_while_reasons_differ(pipeline: Pipeline, mo
     assert pauses == [FIRST_PAUSE, 2 * FIRST_PAUSE, 4 * FIRST_PAUSE, 8 * FIRST_PAUSE, None]
 
 
-def test_attempts_end_when_the_same_reason_comes_back(pipeline: Pipeline, model: Failing) -> None:
+def test_automatic_attempts_end_when_the_same_reason_recurs(pipeline: Pipeline, model: Failing) -> None:
     model.error = ModelBusyError("throttled")
     pipeline.run()
     for _ in range(2):
@@ -149,7 +149,7 @@ def test_the_same_reason_does_not_end_attempts_that_save_something(
 @pytest.mark.parametrize(
     "error", [ModelDeclinedError("no"), TokenBudgetExhaustedError("spent")], ids=lambda error: error.code
 )
-def test_nothing_is_planned_for_what_needs_a_person(
+def test_no_automatic_attempt_is_planned_if_a_person_is_needed(
     pipeline: Pipeline, model: Failing, error: ContentError
 ) -> None:
     model.error = error
@@ -158,16 +158,14 @@ def test_nothing_is_planned_for_what_needs_a_person(
     assert pause(pipeline) is None
 
 
-def test_zero_turns_it_off(pipeline: Pipeline, model: Failing) -> None:
+def test_zero_disables_automatic_attempts(pipeline: Pipeline, model: Failing) -> None:
     pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
     model.error = ModelBusyError("throttled")
     pipeline.run()
     assert pause(pipeline) is None
 
 
-def test_a_task_that_was_cancelled_or_retried_meanwhile_is_left_alone(
-    pipeline: Pipeline, model: Failing
-) -> None:
+def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline, model: Failing) -> None:
     model.error = ModelBusyError("throttled")
     pipeline.run()
     make_due(pipeline)
@@ -178,7 +176,7 @@ def test_a_task_that_was_cancelled_or_retried_meanwhile_is_left_alone(
     assert run_started(pipeline) == 0
 
 
-def test_a_task_that_is_refused_does_not_keep_the_others(pipeline: Pipeline, model: Failing) -> None:
+def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: Failing) -> None:
     ids = concept_ids(1, "r-2")
     pipeline.load(bundle_of(ids, roadmap_id="r-2", task_id="t-2") | {"content": []})
     model.error = ModelBusyError("throttled")

@@ -95,7 +95,7 @@ def test_concurrent_saves_of_versions_leave_the_highest_as_the_only_latest(
     assert {row["content_version"] for row in latest} == {6}
 
 
-def test_a_saver_waits_for_another_saver_of_the_same_roadmap(pipeline: Pipeline, database_url: str) -> None:
+def test_a_save_waits_for_another_save_of_the_same_roadmap(pipeline: Pipeline, database_url: str) -> None:
     pipeline.load(bundle_of(IDS))
     request, *_ = pipeline.requests(pipeline.plan())
     other = services_for(database_url)

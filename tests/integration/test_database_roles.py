@@ -80,7 +80,7 @@ def test_no_role_of_ours_is_an_administrator(pipeline: Pipeline, database_roles:
     assert [row["may"] for row in found] == [False] * 3
 
 
-def test_reads_of_the_api_use_the_reader_alone(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_of_the_api_use_only_the_reader(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     services = pipeline.services
     services.recovery_executions = RecordedParts()
     pipeline.load(bundle_of(concept_ids(2)))
@@ -152,7 +152,7 @@ CREATE TABLE execution_logs (id varchar PRIMARY KEY)
 """
 
 
-def test_the_product_s_role_works_beside_ours(shared: tuple[str, DatabaseRoles, str]) -> None:
+def test_the_product_s_role_works_in_the_same_database(shared: tuple[str, DatabaseRoles, str]) -> None:
     """It has no privileges on our tables, and our trigger moves one of its rows into one of them."""
     product, roles, administrator = shared
     engine = create_engine(product, poolclass=NullPool)

@@ -102,7 +102,7 @@ def test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt(pipelin
     assert pipeline.task()["attempt"] == 2
 
 
-def test_a_redrive_over_the_api_says_that_it_is_processing(pipeline: Pipeline) -> None:
+def test_a_redrive_over_the_api_sets_the_status_processing(pipeline: Pipeline) -> None:
     stopped_in_fan_out(pipeline)
     answer = redrive(pipeline)
     task = pipeline.task()
@@ -112,7 +112,7 @@ def test_a_redrive_over_the_api_says_that_it_is_processing(pipeline: Pipeline) -
         retry(pipeline)
 
 
-def test_a_redrive_that_step_functions_refuses_leaves_the_task_with_an_outcome(pipeline: Pipeline) -> None:
+def test_after_a_refused_redrive_the_task_has_an_outcome(pipeline: Pipeline) -> None:
     stopped_in_fan_out(pipeline)
 
     def refuse(_arn: str) -> None:
@@ -127,7 +127,7 @@ def test_a_redrive_that_step_functions_refuses_leaves_the_task_with_an_outcome(p
 
 
 @pytest.mark.parametrize("by", ["the API", "the console"])
-def test_redriven_inside_fan_out_a_run_makes_nothing_until_it_has_claimed(
+def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
     pipeline: Pipeline, by: str
 ) -> None:
     arn, planned = stopped_in_fan_out(pipeline)
@@ -184,7 +184,7 @@ def test_redriven_at_finalize_a_run_with_nothing_missing_completes_the_claimed_a
     assert task["completed_at"] is not None
 
 
-def test_an_attempt_whose_end_nobody_recorded_is_counted_when_the_next_is_claimed(pipeline: Pipeline) -> None:
+def test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim(pipeline: Pipeline) -> None:
     """It was stopped without an event, and no sweep came before the retry."""
     arn = retry(loaded(pipeline)).execution_arn
     assert arn is not None
@@ -207,7 +207,7 @@ def test_redriven_at_plan_a_run_claims_the_next_attempt(pipeline: Pipeline) -> N
 
 
 @pytest.mark.parametrize("attempt", [1, None])
-def test_a_plan_that_is_delivered_after_its_attempt_is_over_plans_nothing(
+def test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing(
     pipeline: Pipeline, attempt: int | None
 ) -> None:
     pipeline.load(bundle_of(IDS))
@@ -227,7 +227,7 @@ def test_a_plan_that_is_delivered_after_its_attempt_is_over_plans_nothing(
     assert pipeline.task() == before
 
 
-def test_a_database_that_was_restored_starts_another_execution(pipeline: Pipeline) -> None:
+def test_a_restored_database_starts_another_execution(pipeline: Pipeline) -> None:
     """Step Functions keeps names that are not in the restored rows."""
     loaded(pipeline)
     retry(pipeline)
@@ -246,7 +246,7 @@ def test_the_longest_task_id_makes_a_name_that_step_functions_takes(label: str) 
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=8), timedelta(days=1)])
-def test_a_claim_that_is_dated_ahead_and_whose_starter_died_is_retried_and_swept(
+def test_a_claim_with_a_future_date_and_no_execution_is_retried_and_swept(
     pipeline: Pipeline, ahead: timedelta
 ) -> None:
     loaded(pipeline)
@@ -286,7 +286,7 @@ def test_an_execution_of_a_stack_that_was_renamed_is_unknown(bucket_name: str) -
     assert state is ExecutionState.UNKNOWN
 
 
-def test_finalize_waits_for_whoever_changes_the_roadmap(pipeline: Pipeline, database_url: str) -> None:
+def test_finalize_waits_for_sessions_that_change_the_roadmap(pipeline: Pipeline, database_url: str) -> None:
     """Without the lock, it reads rows that Save is changing, and overwrites the newer projection."""
     pipeline.load(bundle_of(["a"]))
     planned = pipeline.plan()

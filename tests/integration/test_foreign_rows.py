@@ -79,7 +79,9 @@ def test_a_row_that_python_cannot_read_is_reconciled_like_any_other(pipeline: Pi
 
 
 @pytest.mark.parametrize("sqlstate", ["U0001", "P0001", "42501", "XX000", "0A000"])
-def test_a_row_that_a_trigger_refuses_is_named_and_stops_nobody(pipeline: Pipeline, sqlstate: str) -> None:
+def test_a_row_that_a_trigger_refuses_is_reported_and_the_sweep_continues(
+    pipeline: Pipeline, sqlstate: str
+) -> None:
     two_stuck_tasks(pipeline)
     pipeline.execute(TRIGGER.format(condition="NEW.task_id = 't-1'", sqlstate=sqlstate))
     pipeline.execute(
@@ -92,7 +94,7 @@ def test_a_row_that_a_trigger_refuses_is_named_and_stops_nobody(pipeline: Pipeli
     assert statuses(pipeline)["t-2"] == "failed"
 
 
-def test_an_error_that_nobody_foresaw_stays_with_its_task(
+def test_an_unforeseen_error_affects_only_its_task(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from roadmap_content.reconciliation import reconcile as module
@@ -117,7 +119,7 @@ FOREIGN = ["P0002", "P0003", "P0004", "U0001", "42501", "42703", "0A000", "XX000
 
 @pytest.mark.parametrize("sqlstate", FOREIGN)
 @pytest.mark.parametrize("when", ["at once", "at the COMMIT"])
-def test_a_row_that_is_refused_costs_no_other_whatever_the_sqlstate(
+def test_a_refused_row_affects_no_other_row_under_any_sqlstate(
     pipeline: Pipeline, sqlstate: str, when: str
 ) -> None:
     pipeline.load(bundle_of(IDS))
@@ -135,7 +137,7 @@ def test_a_row_that_is_refused_costs_no_other_whatever_the_sqlstate(
     assert failed["reason"]
 
 
-def test_what_is_refused_under_a_sqlstate_that_says_nothing_of_content_is_kept(pipeline: Pipeline) -> None:
+def test_content_refused_with_an_unclassified_sqlstate_is_kept(pipeline: Pipeline) -> None:
     """It is unknown whether other content would be accepted, so it is not generated again."""
     pipeline.load(bundle_of(IDS))
     pipeline.execute(TRIGGER.format(condition=f"NEW.concept_id = '{IDS[3]}'", sqlstate="U0001"))
@@ -157,9 +159,7 @@ def long_id(length: int) -> str:
 
 
 @pytest.mark.parametrize("length", [900, 20_000])
-def test_a_concept_id_that_no_index_holds_is_refused_by_name_and_costs_no_other(
-    pipeline: Pipeline, length: int
-) -> None:
+def test_a_concept_id_too_long_for_an_index_fails_only_its_own_items(pipeline: Pipeline, length: int) -> None:
     ids = [*IDS[:9], long_id(length)]
     bundle = bundle_of(ids)
     bundle["content"] = [entry for entry in bundle["content"] if entry["concept_id"] in IDS[:5]]
@@ -182,7 +182,7 @@ def test_the_longest_concept_id_that_is_taken_is_saved(pipeline: Pipeline) -> No
     assert pipeline.run().complete
 
 
-def test_a_column_that_was_renamed_tells_no_user_any_sql(pipeline: Pipeline) -> None:
+def test_the_error_of_a_renamed_column_shows_no_sql(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.execute("ALTER TABLE tutorial_metadata RENAME COLUMN summary TO secret")
     try:
@@ -195,7 +195,7 @@ def test_a_column_that_was_renamed_tells_no_user_any_sql(pipeline: Pipeline) -> 
         assert word not in said
 
 
-def test_what_is_refused_for_its_values_tells_nobody_the_values(
+def test_a_refusal_does_not_contain_the_refused_values(
     pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     pipeline.load(bundle_of(IDS))

@@ -86,7 +86,7 @@ def test_only_our_fields_change_and_every_other_byte_stays(pipeline: Pipeline, e
     assert pipeline.rows("SELECT xmin::text FROM roadmap_metadata") == row
 
 
-def test_what_a_user_asked_for_keeps_nothing_from_being_generated(pipeline: Pipeline) -> None:
+def test_an_unreadable_user_request_does_not_prevent_generation(pipeline: Pipeline) -> None:
     """Python cannot read a whole number of 5,000 digits in `user_request`, so the learner has no
     preferences.
     """

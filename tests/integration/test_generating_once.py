@@ -26,7 +26,7 @@ def planned(pipeline: Pipeline) -> BatchRequest:
     return request
 
 
-def test_nothing_stands_between_a_generated_item_and_its_staging(pipeline: Pipeline) -> None:
+def test_a_generated_item_is_staged_without_other_work_in_between(pipeline: Pipeline) -> None:
     """If the process were killed in between, paid content would be lost."""
     request = planned(pipeline)
     happened: list[str] = []

@@ -119,7 +119,7 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
     ],
     ids=str,
 )
-def test_a_page_reads_a_page(many: Pipeline, task_filter: TaskFilter) -> None:
+def test_reading_a_page_reads_only_the_rows_of_that_page(many: Pipeline, task_filter: TaskFilter) -> None:
     def read(connection: Any) -> None:
         selection = select_tasks(connection, task_filter)
         first = read_page(connection, task_filter, selection, None, PAGE)
@@ -129,7 +129,7 @@ def test_a_page_reads_a_page(many: Pipeline, task_filter: TaskFilter) -> None:
     assert rows_read(many, read) <= 2 * A_PAGE
 
 
-def test_groups_read_their_sums_alone(many: Pipeline) -> None:
+def test_a_list_of_groups_reads_only_the_sums(many: Pipeline) -> None:
     def read(connection: Any) -> None:
         assert len(read_groups(connection, TaskFilter(), None, PAGE)) > 10
 

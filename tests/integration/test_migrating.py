@@ -124,7 +124,7 @@ def test_a_migration_is_refused_if_a_role_does_not_exist(
     create_roles(empty_database_url, f"{make_url(empty_database_url).database}_")
 
 
-def test_a_migration_has_its_own_time_limit_where_the_session_has_that_of_its_role(
+def test_a_migration_overrides_the_time_limit_of_its_role(
     roles: DatabaseRoles, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As behind RDS Proxy, which refuses limits in the startup message."""

@@ -141,7 +141,7 @@ def test_staged_items_are_planned_in_large_batches_and_refused_ones_in_small(pip
     }
 
 
-def test_staged_content_that_is_gone_when_it_is_saved_is_generated_by_the_next_attempt(
+def test_staged_content_removed_before_save_is_generated_by_the_next_attempt(
     pipeline: Pipeline,
 ) -> None:
     pipeline.load(bundle_of(IDS))
@@ -289,7 +289,7 @@ def test_a_second_delivery_changes_nothing(pipeline: Pipeline) -> None:
     assert [pipeline.rows(f"SELECT * FROM {table} ORDER BY concept_id") for table in tables] == before
 
 
-def test_a_newer_version_becomes_latest_and_an_older_never_does(pipeline: Pipeline) -> None:
+def test_only_the_highest_version_becomes_latest(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a", "b"]))
     planned = pipeline.plan()
     request = next(r for r in pipeline.requests(planned) if r.batch.content_type is ContentType.TUTORIAL)

@@ -319,7 +319,9 @@ def test_a_kept_database_is_found_again_until_it_is_dropped(server: PostgresServ
     drop_kept_databases(names)  # nothing is left to drop
 
 
-def test_a_kept_database_on_a_server_that_is_gone_is_named(server: PostgresServer, tmp_path: Path) -> None:
+def test_the_error_for_a_kept_database_on_an_unreachable_server_has_its_name(
+    server: PostgresServer, tmp_path: Path
+) -> None:
     names = tmp_path / "databases.json"
     with kept_database(names, server.url) as kept:
         pass

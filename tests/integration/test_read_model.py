@@ -67,7 +67,7 @@ def kept_sums(pipeline: Pipeline) -> list[dict[str, Any]]:
     )
 
 
-def test_a_group_counts_its_tasks_and_opens_them(pipeline: Pipeline, get: Get) -> None:
+def test_a_group_shows_its_number_of_tasks_and_links_to_them(pipeline: Pipeline, get: Get) -> None:
     for number in range(3):
         run_with_poison(pipeline, number)
     groups = get("/failures").body["items"]
@@ -167,7 +167,7 @@ def test_an_owner_sees_their_own(pipeline: Pipeline, get: Get) -> None:
     assert get("/health", roles="owner").status == 403
 
 
-def test_items_say_their_state_and_reason(pipeline: Pipeline, get: Get) -> None:
+def test_items_have_their_state_and_reason(pipeline: Pipeline, get: Get) -> None:
     ids = run_with_poison(pipeline, 0)
     answer = get("/tasks/t-0/items")
     assert answer.status == 200, answer
@@ -186,7 +186,7 @@ def test_items_say_their_state_and_reason(pipeline: Pipeline, get: Get) -> None:
     assert (third.body["first_concept"], third.body["concepts"]) == (1, 3)
 
 
-def test_one_item_says_what_the_next_attempt_does(pipeline: Pipeline, get: Get) -> None:
+def test_one_item_has_the_action_of_the_next_attempt(pipeline: Pipeline, get: Get) -> None:
     ids = run_with_poison(pipeline, 0)
     item = get("/tasks/t-0/items/quiz", {"concept_id": ids[1]}).body
     assert (item["state"], item["next_action"]) == ("rejected", "reject_and_generate")
@@ -203,7 +203,7 @@ def test_one_item_says_what_the_next_attempt_does(pipeline: Pipeline, get: Get) 
     assert get("/tasks/t-0/items/quiz", {"concept_id": "none"}).status == 404
 
 
-def test_staged_and_missing_items_are_told_apart(pipeline: Pipeline, get: Get) -> None:
+def test_staged_and_missing_items_are_distinguished(pipeline: Pipeline, get: Get) -> None:
     ids = concept_ids(30)
     bundle = bundle_of(ids)
     for entry in bundle["content"][10:]:
@@ -212,7 +212,9 @@ def test_staged_and_missing_items_are_told_apart(pipeline: Pipeline, get: Get) -
     assert get("/tasks/t-1/items").body["states"] == "TTT" * 10 + "TTM" * 20
 
 
-def test_a_retry_is_narrowed_and_may_regenerate(pipeline: Pipeline, task_api: ModuleType, get: Get) -> None:
+def test_a_retry_can_be_limited_and_can_regenerate(
+    pipeline: Pipeline, task_api: ModuleType, get: Get
+) -> None:
     run_with_poison(pipeline, 0)
     path, ids = "/api/v1/tasks/t-0/retry", concept_ids(3, "r-0")
     part = {"concept_id": ids[1], "content_type": "tutorial"}
@@ -259,7 +261,7 @@ def test_health_counts_what_the_list_shows(pipeline: Pipeline, get: Get) -> None
     assert get("/tasks", {"status": "partial_failure"}).body["total"] == 1
 
 
-def test_a_task_says_what_its_reader_may_do(pipeline: Pipeline, get: Get) -> None:
+def test_a_task_contains_the_actions_of_the_caller(pipeline: Pipeline, get: Get) -> None:
     run_with_poison(pipeline, 0)
     as_owner = get("/tasks/t-0", roles="owner").body
     as_viewer = get("/tasks/t-0", roles="owner,viewer", user_id="v").body
@@ -269,7 +271,9 @@ def test_a_task_says_what_its_reader_may_do(pipeline: Pipeline, get: Get) -> Non
     assert get("/me", roles="owner,operator").body["roles"] == ["operator", "owner"]
 
 
-def test_a_preview_of_a_retry_tells_staged_from_missing(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_a_preview_of_a_retry_distinguishes_staged_and_missing_items(
+    pipeline: Pipeline, task_api: ModuleType
+) -> None:
     ids = concept_ids(3)
     bundle = bundle_of(ids)
     del bundle["content"][2]["quiz"]
@@ -301,7 +305,7 @@ def test_a_preview_of_a_retry_counts_content_that_it_rejects_as_to_generate(
     assert (answer.body["staged"]["quiz"], answer.body["to_generate"]["quiz"]) == (1, 0), answer
 
 
-def test_a_deleted_task_leaves_the_groups_with_the_next_sweep(pipeline: Pipeline, get: Get) -> None:
+def test_the_next_sweep_removes_a_deleted_task_from_the_groups(pipeline: Pipeline, get: Get) -> None:
     for number in range(3):
         run_with_poison(pipeline, number)
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-1'")
@@ -326,7 +330,7 @@ def test_each_sweep_checks_further_failures_for_deleted_tasks(
     assert tasks == [3, 3, 2]
 
 
-def test_times_are_utc_whatever_the_zone_of_the_columns(pipeline: Pipeline, get: Get) -> None:
+def test_times_are_utc_for_any_zone_of_the_columns(pipeline: Pipeline, get: Get) -> None:
     with pipeline.engine.begin() as connection:
         use_time_zone(connection, "Asia/Shanghai")
     ids = run_with_poison(pipeline, 0)
@@ -365,7 +369,7 @@ def test_health_counts_the_events_that_wait(pipeline: Pipeline, get: Get) -> Non
     assert get("/health").body["outbox_waiting"] == 0
 
 
-def test_totals_above_a_thousand_are_estimates_and_say_so(pipeline: Pipeline, get: Get) -> None:
+def test_totals_above_a_thousand_are_marked_as_estimates(pipeline: Pipeline, get: Get) -> None:
     pipeline.execute(
         "INSERT INTO roadmap_tasks (task_id, user_id, status)"
         " SELECT 't-' || n, 'u', CASE WHEN n <= 1500 THEN 'completed' ELSE 'failed' END"

@@ -170,7 +170,7 @@ def results(send: Send, recovery_id: str) -> dict[str, str]:
     return {row["task_id"]: row["result"] for row in page.body["items"]}
 
 
-def test_a_recovery_heals_what_it_selected_and_counts_it(
+def test_a_recovery_retries_the_selected_tasks_and_counts_them(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
 ) -> None:
     tasks = fail(pipeline, 6)
@@ -206,7 +206,7 @@ def test_no_more_than_the_concurrency_and_the_rate_allow(
     assert pipeline.rows(f"{running} AND recovery_id = :id", id=quick)[0]["running"] <= 2
 
 
-def test_the_canary_stops_what_would_fail_the_same_way(
+def test_the_canary_stops_tasks_that_would_fail_the_same_way(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
 ) -> None:
     fail(pipeline, 5)
@@ -218,7 +218,7 @@ def test_the_canary_stops_what_would_fail_the_same_way(
     assert (recovery["counts"]["still_failing"], recovery["counts"]["refused"]) == (2, 3)
 
 
-def test_a_canary_that_is_healed_lets_the_others_follow(
+def test_after_a_successful_canary_the_other_tasks_start(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
 ) -> None:
     fail(pipeline, 5)
@@ -288,7 +288,7 @@ def test_a_crash_after_a_claim_loses_no_task(
     assert pipeline.rows("SELECT max(attempt) AS attempts FROM roadmap_tasks") == [{"attempts": 2}]
 
 
-def test_an_attempt_whose_start_was_not_answered_is_started_by_the_next_turn(
+def test_the_next_turn_starts_an_attempt_after_a_lost_response(
     pipeline: Pipeline, send: Send, create: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail(pipeline, 2)
@@ -305,7 +305,7 @@ def test_an_attempt_whose_start_was_not_answered_is_started_by_the_next_turn(
     assert pipeline.rows("SELECT max(attempt) AS attempts FROM roadmap_tasks") == [{"attempts": 2}]
 
 
-def test_tasks_that_change_meanwhile_are_accounted_for(
+def test_a_recovery_records_tasks_that_change_meanwhile(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
 ) -> None:
     tasks = fail(pipeline, 4)
@@ -324,7 +324,7 @@ def test_tasks_that_change_meanwhile_are_accounted_for(
     assert reasons[tasks[2]] == "NothingMissing"
 
 
-def test_a_task_that_is_deleted_while_it_runs_is_accounted_for(
+def test_a_recovery_records_a_task_deleted_while_it_runs(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
 ) -> None:
     tasks = fail(pipeline, 2)
@@ -341,7 +341,7 @@ def test_a_task_that_is_deleted_while_it_runs_is_accounted_for(
     assert results(send, recovery_id) == {tasks[0]: "refused", tasks[1]: "recovered"}
 
 
-def test_the_sweep_takes_up_a_recovery_whose_execution_was_lost(
+def test_the_sweep_continues_a_recovery_without_an_execution(
     pipeline: Pipeline, parts: RecordedParts, send: Send, create: Callable[..., str]
 ) -> None:
     fail(pipeline, 2)
@@ -359,7 +359,7 @@ def test_the_sweep_takes_up_a_recovery_whose_execution_was_lost(
     assert set(results(send, recovery_id).values()) == {"recovered"}
 
 
-def test_it_goes_on_in_a_new_execution_in_time(
+def test_a_recovery_continues_in_a_new_execution_in_time(
     pipeline: Pipeline,
     parts: RecordedParts,
     send: Send,
@@ -484,7 +484,7 @@ def test_a_recovery_has_at_most_two_hundred_thousand_tasks(pipeline: Pipeline, s
     assert pipeline.rows("SELECT count(*) AS n FROM content_recoveries") == [{"n": 1}]
 
 
-def test_a_filter_of_an_owner_reaches_no_other_task(pipeline: Pipeline, send: Send) -> None:
+def test_an_owner_may_not_select_tasks_of_another_user(pipeline: Pipeline, send: Send) -> None:
     fail(pipeline, 1)
     body = {"filter": {"user_id": "somebody-else"}, "reason": "r", "dry_run": True}
     assert send("POST", "", body, roles="owner").status == 403
@@ -503,7 +503,7 @@ def test_a_cursor_of_another_recovery_is_refused(
         assert (refused.status, refused.body["error"]) == (422, "InvalidCursor")
 
 
-def test_a_retry_by_somebody_else_after_a_crash_is_accounted_for(
+def test_a_recovery_records_a_user_s_retry_after_a_crash(
     pipeline: Pipeline, send: Send, create: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The turn crashes after its claim. Before the next turn, that attempt ends and the user starts another

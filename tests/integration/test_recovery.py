@@ -141,7 +141,7 @@ def test_a_task_whose_execution_runs_is_not_retried(pipeline: Pipeline, status: 
 
 
 @pytest.mark.parametrize("status", ["processing", "cancelled", "failed", "pending"])
-def test_a_task_whose_execution_ended_is_retried_whatever_its_status(pipeline: Pipeline, status: str) -> None:
+def test_a_task_with_an_ended_execution_is_retried_in_every_status(pipeline: Pipeline, status: str) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()
     pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
@@ -261,7 +261,7 @@ def test_a_task_that_was_cancelled_before_its_claim_stays_cancelled(pipeline: Pi
     assert (pipeline.task()["status"], pipeline.task()["attempt"]) == ("cancelled", 0)
 
 
-def test_a_running_execution_is_left_alone(pipeline: Pipeline) -> None:
+def test_a_running_execution_is_not_changed(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()
     executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
@@ -352,7 +352,7 @@ def test_a_task_that_cannot_be_reconciled_does_not_stop_the_sweep(
     assert [task["status"] for task in found] == ["processing", "failed"]
 
 
-def test_a_task_whose_roadmap_is_locked_is_left_for_the_next_sweep(
+def test_a_task_with_a_locked_roadmap_is_left_for_the_next_sweep(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("roadmap_content.postgres.engine.LOCK_TIMEOUT", 1)
@@ -373,7 +373,7 @@ def test_a_task_whose_roadmap_is_locked_is_left_for_the_next_sweep(
     patient.engine.dispose()
 
 
-def test_the_end_of_a_run_is_recorded_when_its_blocked_saver_lets_go(
+def test_the_end_of_a_run_is_recorded_when_its_blocked_save_releases_its_locks(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sweep would skip the task; the event is delivered once, so it waits for the roadmap's lock."""
@@ -418,7 +418,7 @@ def test_a_sweep_checks_every_finished_task_and_none_again_too_soon(
     assert sweep(pipeline, time=now).checked == 23
 
 
-def test_tasks_that_come_meanwhile_keep_no_task_from_its_turn(
+def test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sweep has time for one task, and another task finishes before each sweep. The longest waiting task is
@@ -438,7 +438,7 @@ def test_tasks_that_come_meanwhile_keep_no_task_from_its_turn(
     assert checked == {f"t-{number}" for number in range(6)}
 
 
-def test_a_sweep_gets_past_tasks_that_somebody_holds_and_comes_back_to_them(
+def test_a_sweep_skips_locked_tasks_and_retries_them_at_its_end(
     pipeline: Pipeline, database_url: str
 ) -> None:
     """With a lock timeout for each task, a sweep would end before the last one."""

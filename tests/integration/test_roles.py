@@ -100,7 +100,7 @@ def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
 
 
 @pytest.mark.parametrize(("method", "path", "query", "body", "statuses"), TABLE)
-def test_who_may_do_what(
+def test_permissions_per_role(
     send: Send, method: str, path: str, query: dict[str, str], body: Any, statuses: tuple[int, ...]
 ) -> None:
     refused_first = sorted(zip(CALLERS.values(), statuses, strict=True), key=lambda pair: -pair[1])

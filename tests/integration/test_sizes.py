@@ -23,7 +23,7 @@ def generate(pipeline: Pipeline, request: BatchRequest) -> None:
     generate_content(request, pipeline.services, Deadline.after(600))
 
 
-def test_what_is_staged_and_too_large_is_refused_unread_and_made_again(
+def test_staged_content_that_is_too_large_is_refused_unread_and_regenerated(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.load(bundle_of(IDS))
@@ -54,14 +54,14 @@ def test_what_is_staged_and_too_large_is_refused_unread_and_made_again(
     assert kept["Size"] == len(body)
 
 
-def test_what_is_generated_and_too_large_is_not_staged(pipeline: Pipeline) -> None:
+def test_generated_content_that_is_too_large_is_not_staged(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     with pytest.raises(Exception, match="bytes"):
         pipeline.staging().write(Item("a", ContentType.QUIZ), {"note": "x" * MAX_STAGED})
     assert not pipeline.staging().holds(Item("a", ContentType.QUIZ))
 
 
-def test_an_answer_fits_whatever_the_ids_are(pipeline: Pipeline) -> None:
+def test_a_response_fits_for_any_ids(pipeline: Pipeline) -> None:
     """Ids of 860 characters become 6 kB each, because the body is JSON inside JSON."""
     ids = [f"{number:04}{'漢' * 850}" for number in range(700)]
     bundle = bundle_of(ids)

@@ -42,7 +42,7 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_sixteen_threads_of_one_connection_end_with_a_name(pipeline: Pipeline) -> None:
+def test_sixteen_threads_of_one_connection_end_with_a_named_error(pipeline: Pipeline) -> None:
     """Fifteen wait for the connection of the sixteenth, which never gets a response."""
     both = threading.Barrier(2)
 
@@ -72,7 +72,7 @@ def test_sixteen_threads_of_one_connection_end_with_a_name(pipeline: Pipeline) -
     assert time.monotonic() - started < 600
 
 
-def test_a_statement_that_hangs_costs_a_saver_time_and_no_item(pipeline: Pipeline, database_url: str) -> None:
+def test_a_stalled_statement_delays_save_but_loses_no_item(pipeline: Pipeline, database_url: str) -> None:
     """The socket waits a little longer than the statement timeout; then Save connects again."""
     pipeline.load(bundle_of(["a"]))
     requests = pipeline.requests(pipeline.plan())

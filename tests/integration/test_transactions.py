@@ -158,7 +158,7 @@ def test_data_errors_are_not_retried(engine: Engine, statement: str, sqlstate: s
     assert transact(engine, values, Deadline.after(600)) == ["a", "b"]
 
 
-def test_a_mistake_in_a_statement_is_named_without_the_statement(engine: Engine) -> None:
+def test_the_error_of_an_invalid_statement_does_not_contain_the_statement(engine: Engine) -> None:
     with pytest.raises(DataRefusedError, match="42P01") as caught:
         transact(
             engine, lambda connection: connection.execute(text("SELECT * FROM nowhere")), Deadline.after(600)

@@ -95,7 +95,7 @@ MUTANTS = (
         f"{_LAYER}/roadmaps/metadata.py",
         old="WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE",
         new="WHERE roadmap_id = :roadmap_id",
-        tests=(f"{_CONCURRENCY}::test_a_saver_waits_for_another_saver_of_the_same_roadmap",),
+        tests=(f"{_CONCURRENCY}::test_a_save_waits_for_another_save_of_the_same_roadmap",),
     ),
     Mutant(
         "the lock of the projection",
@@ -103,7 +103,7 @@ MUTANTS = (
         f"{_LAYER}/steps/finalize.py",
         old="    lock_roadmap(connection, roadmap_id)\n",
         new="",
-        tests=(f"{_FENCING}::test_finalize_waits_for_whoever_changes_the_roadmap",),
+        tests=(f"{_FENCING}::test_finalize_waits_for_sessions_that_change_the_roadmap",),
     ),
     Mutant(
         "the fence of Generate",
@@ -111,7 +111,7 @@ MUTANTS = (
         f"{_LAYER}/steps/generate.py",
         old="    require_open(connection, plan.task_id, plan.attempt, request.execution_arn)\n",
         new="",
-        tests=(f"{_FENCING}::test_redriven_inside_fan_out_a_run_makes_nothing_until_it_has_claimed",),
+        tests=(f"{_FENCING}::test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim",),
     ),
     Mutant(
         "the random part of a name",
@@ -119,7 +119,7 @@ MUTANTS = (
         f"{_LAYER}/aws/executions.py",
         old='suffix = f"-{label}-{secrets.token_hex(4)}"',
         new='suffix = f"-{label}"',
-        tests=(f"{_FENCING}::test_a_database_that_was_restored_starts_another_execution",),
+        tests=(f"{_FENCING}::test_a_restored_database_starts_another_execution",),
     ),
     Mutant(
         "the conditional claim",
@@ -140,7 +140,7 @@ MUTANTS = (
         "Save",
         16 * " ",
         "{% { 'batch': $states.input.batch",
-        "test_a_saver_that_raises_loses_its_batches_and_the_outcome_is_recorded",
+        "test_a_save_that_raises_loses_its_batches_and_the_outcome_is_recorded",
     ),
     Mutant(
         "the poisoned-connection guard",
@@ -158,7 +158,7 @@ MUTANTS = (
         f"{_LAYER}/content/tutorial.py",
         old="AND higher.content_version > j.content_version",
         new="AND false",
-        tests=(f"{_PIPELINE}::test_a_newer_version_becomes_latest_and_an_older_never_does",),
+        tests=(f"{_PIPELINE}::test_only_the_highest_version_becomes_latest",),
     ),
     Mutant(
         "the demotion rule",
@@ -166,7 +166,7 @@ MUTANTS = (
         "migrations/versions/stand_aside_for_the_product.py",
         old="concept_id = NEW.concept_id AND is_latest",
         new="false",
-        tests=(f"{_PIPELINE}::test_a_newer_version_becomes_latest_and_an_older_never_does",),
+        tests=(f"{_PIPELINE}::test_only_the_highest_version_becomes_latest",),
     ),
     Mutant(
         "the loop guard",
@@ -200,7 +200,7 @@ MUTANTS = (
         f"{_LAYER}/reconciliation/reconcile.py",
         old="except Exception as unnamed:",
         new="except ContentError as unnamed:",
-        tests=(f"{_FOREIGN}::test_an_error_that_nobody_foresaw_stays_with_its_task",),
+        tests=(f"{_FOREIGN}::test_an_unforeseen_error_affects_only_its_task",),
     ),
     Mutant(
         "the reading of foreign rows",
@@ -216,7 +216,7 @@ MUTANTS = (
         f"{_LAYER}/content/kind.py",
         old="if size > MAX_KEY_BYTES:",
         new="if size > 10**9:",
-        tests=(f"{_FOREIGN}::test_a_concept_id_that_no_index_holds_is_refused_by_name_and_costs_no_other",),
+        tests=(f"{_FOREIGN}::test_a_concept_id_too_long_for_an_index_fails_only_its_own_items",),
     ),
     Mutant(
         "the SQLSTATEs of the server",
@@ -224,7 +224,7 @@ MUTANTS = (
         f"{_LAYER}/postgres/partial_save.py",
         old="IF SQLSTATE ~ '<server_states>' THEN",
         new="IF SQLSTATE !~ '^(21|22|23|54|P0001)' THEN",
-        tests=(f"{_FOREIGN}::test_a_row_that_is_refused_costs_no_other_whatever_the_sqlstate",),
+        tests=(f"{_FOREIGN}::test_a_refused_row_affects_no_other_row_under_any_sqlstate",),
     ),
     Mutant(
         "the words of a database error",
@@ -233,8 +233,8 @@ MUTANTS = (
         old='return fields["C"], explain(fields["C"], fields.get("n"), fields.get("t"))',
         new='return fields["C"], str(error)',
         tests=(
-            f"{_FOREIGN}::test_a_column_that_was_renamed_tells_no_user_any_sql",
-            f"{_FOREIGN}::test_what_is_refused_for_its_values_tells_nobody_the_values",
+            f"{_FOREIGN}::test_the_error_of_a_renamed_column_shows_no_sql",
+            f"{_FOREIGN}::test_a_refusal_does_not_contain_the_refused_values",
         ),
     ),
     Mutant(
@@ -243,7 +243,7 @@ MUTANTS = (
         f"{_LAYER}/postgres/transactions.py",
         old="except (DBAPIError, OSError, NoFreeConnection) as error:",
         new="except (DBAPIError, OSError) as error:",
-        tests=(f"{_STALLS}::test_sixteen_threads_of_one_connection_end_with_a_name",),
+        tests=(f"{_STALLS}::test_sixteen_threads_of_one_connection_end_with_a_named_error",),
     ),
     Mutant(
         "the end of waiting",
@@ -259,7 +259,7 @@ MUTANTS = (
         f"{_LAYER}/reconciliation/reconcile.py",
         old="deadline if request.detail is not None else deadline.within(TASK_SECONDS)",
         new="deadline.within(TASK_SECONDS)",
-        tests=(f"{_RECOVERY}::test_the_end_of_a_run_is_recorded_when_its_blocked_saver_lets_go",),
+        tests=(f"{_RECOVERY}::test_the_end_of_a_run_is_recorded_when_its_blocked_save_releases_its_locks",),
     ),
     Mutant(
         "the locks that a sweep skips",
@@ -269,7 +269,7 @@ MUTANTS = (
                 lock_task_at_once(connection, task_id)
 """,
         new="",
-        tests=(f"{_RECOVERY}::test_a_sweep_gets_past_tasks_that_somebody_holds_and_comes_back_to_them",),
+        tests=(f"{_RECOVERY}::test_a_sweep_skips_locked_tasks_and_retries_them_at_its_end",),
     ),
     Mutant(
         "the claim of a redrive",
@@ -285,7 +285,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="if services.executions.state(execution_arn) is not ExecutionState.RUNNING:",
         new="if services.executions.state(execution_arn) is None:",
-        tests=(f"{_FENCING}::test_a_plan_that_is_delivered_after_its_attempt_is_over_plans_nothing",),
+        tests=(f"{_FENCING}::test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing",),
     ),
     Mutant(
         "the counts of a superseded attempt",
@@ -293,7 +293,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="            _close_superseded(connection, task)\n",
         new="",
-        tests=(f"{_FENCING}::test_an_attempt_whose_end_nobody_recorded_is_counted_when_the_next_is_claimed",),
+        tests=(f"{_FENCING}::test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim",),
     ),
     Mutant(
         "the order of checks",
@@ -301,7 +301,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/checks.py",
         old="ORDER BY coalesce(c.checked_at, t.updated_at), t.task_id LIMIT",
         new="ORDER BY t.task_id LIMIT",
-        tests=(f"{_RECOVERY}::test_tasks_that_come_meanwhile_keep_no_task_from_its_turn",),
+        tests=(f"{_RECOVERY}::test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep",),
     ),
     Mutant(
         "the order of checks",
@@ -317,7 +317,7 @@ MUTANTS = (
         f"{_LAYER}/storage/bucket.py",
         old="if limit is not None and size > limit:",
         new="if limit is not None and size < 0:",
-        tests=(f"{_SIZES}::test_what_is_staged_and_too_large_is_refused_unread_and_made_again",),
+        tests=(f"{_SIZES}::test_staged_content_that_is_too_large_is_refused_unread_and_regenerated",),
     ),
     Mutant(
         "the limits of size",
@@ -325,7 +325,7 @@ MUTANTS = (
         f"{_LAYER}/api/sizes.py",
         old="if before and size > MOST_BYTES:",
         new="if size < 0:",
-        tests=(f"{_SIZES}::test_an_answer_fits_whatever_the_ids_are",),
+        tests=(f"{_SIZES}::test_a_response_fits_for_any_ids",),
     ),
     Mutant(
         "the limits of size",
@@ -359,7 +359,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="abs(age) < STARTING",
         new="age < STARTING",
-        tests=(f"{_FENCING}::test_a_claim_that_is_dated_ahead_and_whose_starter_died_is_retried_and_swept",),
+        tests=(f"{_FENCING}::test_a_claim_with_a_future_date_and_no_execution_is_retried_and_swept",),
     ),
     Mutant(
         "the executions of a renamed stack",
@@ -379,7 +379,7 @@ MUTANTS = (
         new="""        draft = self._draft(item, concept).model_dump(mode="json")
         version = self._free_version(item)
 """,
-        tests=(f"{_ONCE}::test_nothing_stands_between_a_generated_item_and_its_staging",),
+        tests=(f"{_ONCE}::test_a_generated_item_is_staged_without_other_work_in_between",),
     ),
     Mutant(
         "what is paid for once",
@@ -419,7 +419,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/checks.py",
         old="r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL",
         new="false",
-        tests=(f"{_OWNERSHIP}::test_a_sweep_changes_nothing_of_what_the_product_does_with_a_task_of_ours",),
+        tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_change_a_task_of_ours_that_the_product_is_processing",),
     ),
     Mutant(
         "what is the product's",
@@ -427,7 +427,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/ownership.py",
         old="if is_at_work_elsewhere(task, work) and not take_over:",
         new="if is_at_work_elsewhere(task, work) and task.attempt < 0:",
-        tests=(f"{_OWNERSHIP}::test_what_is_the_product_s_to_do_is_refused_and_stays",),
+        tests=(f"{_OWNERSHIP}::test_a_retry_of_the_product_s_own_work_is_refused_and_changes_nothing",),
     ),
     Mutant(
         "what is the product's",
@@ -435,7 +435,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/ownership.py",
         old="if not reached_content(task):",
         new="if not reached_content(task) and task.attempt < 0:",
-        tests=(f"{_OWNERSHIP}::test_what_is_the_product_s_to_do_is_refused_and_stays",),
+        tests=(f"{_OWNERSHIP}::test_a_retry_of_the_product_s_own_work_is_refused_and_changes_nothing",),
     ),
     Mutant(
         "a cancellation",
@@ -443,7 +443,7 @@ MUTANTS = (
         f"{_LAYER}/steps/generate.py",
         old="        self._require_not_cancelled()\n",
         new="",
-        tests=(f"{_CANCELLING}::test_what_is_cancelled_during_a_run_starts_no_further_item",),
+        tests=(f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",),
     ),
     Mutant(
         "a cancellation",
@@ -451,7 +451,7 @@ MUTANTS = (
         f"{_LAYER}/steps/save.py",
         old="elif ready and (reason := why_stopped(connection, self._plan.task_id)):",
         new="elif ready and (reason := None):",
-        tests=(f"{_CANCELLING}::test_what_is_cancelled_during_a_run_starts_no_further_item",),
+        tests=(f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",),
     ),
     Mutant(
         "a cancellation",
@@ -459,7 +459,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old="error_message = CASE status WHEN 'cancelled' THEN error_message ELSE :error_message END",
         new="error_message = :error_message",
-        tests=(f"{_CANCELLING}::test_what_is_cancelled_during_a_run_starts_no_further_item",),
+        tests=(f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",),
     ),
     Mutant(
         "a cancellation",
@@ -467,7 +467,7 @@ MUTANTS = (
         f"{_LAYER}/steps/plan.py",
         old="if is_cancelled_since(task, request.execution):",
         new="if is_cancelled_since(task, request.execution) and task.attempt < 0:",
-        tests=(f"{_CANCELLING}::test_what_is_cancelled_before_its_first_step_is_not_started",),
+        tests=(f"{_CANCELLING}::test_a_task_cancelled_before_its_first_step_is_not_started",),
     ),
     Mutant(
         "the product's projection",
@@ -475,7 +475,7 @@ MUTANTS = (
         f"{_LAYER}/steps/finalize.py",
         old="    if project and _project_concept_metadata(",
         new="    if project and not project and _project_concept_metadata(",
-        tests=("tests/product/test_healing.py::test_one_post_heals_the_report_s_state",),
+        tests=("tests/product/test_healing.py::test_one_post_repairs_the_state_of_the_bug_report",),
     ),
     Mutant(
         "the replacement of saved items",
@@ -491,7 +491,7 @@ MUTANTS = (
         f"{_LAYER}/storage/staging.py",
         old="        if replaced_id is None:\n",
         new="        if replaced_id is None or replaced_id:\n",
-        tests=(f"{_SINGLE}::test_a_tutorial_that_is_made_again_gets_its_next_version",),
+        tests=(f"{_SINGLE}::test_a_regenerated_tutorial_gets_the_next_version",),
     ),
     Mutant(
         "the replacement of saved items",
@@ -499,6 +499,6 @@ MUTANTS = (
         f"{_LAYER}/steps/finalize.py",
         old="[*filter(scope.includes, missing), *not_replaced]",
         new="[*missing, *not_replaced]",
-        tests=(f"{_SINGLE}::test_a_narrowed_retry_makes_its_part_and_keeps_the_reasons_of_the_others",),
+        tests=(f"{_SINGLE}::test_a_limited_retry_generates_its_part_and_keeps_the_other_failures",),
     ),
 )

@@ -92,11 +92,11 @@ def test_no_migration_of_this_release_contracts(empty_database_url: str, previou
         ("DROP INDEX i", False),
     ],
 )
-def test_what_contracts_is_found(statement: str, contracts: bool) -> None:
+def test_contracting_statements_are_found(statement: str, contracts: bool) -> None:
     assert bool(CONTRACTS.search(statement)) == contracts
 
 
-def test_the_release_before_this_one_passes_its_tests_on_this_schema(previous: Path) -> None:
+def test_the_previous_release_passes_its_tests_on_this_schema(previous: Path) -> None:
     shutil.rmtree(previous / "migrations")
     for file in source_files(REPOSITORY / "migrations"):
         target = previous / file.relative_to(REPOSITORY)

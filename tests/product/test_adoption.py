@@ -58,7 +58,7 @@ def test_every_write_operation_succeeds(adopted: Product, times: int) -> None:
     assert all(row["content_version"] == row["highest"] for row in latest)
 
 
-def test_adoption_changes_no_row_and_refuses_none(product: Product) -> None:
+def test_adoption_changes_no_row_and_succeeds_with_every_row(product: Product) -> None:
     fill(product)
     before = product.everything()
 
@@ -72,7 +72,7 @@ def test_adoption_changes_no_row_and_refuses_none(product: Product) -> None:
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_with_our_unique_constraint_three_of_them_failed(product: Product) -> None:
+def test_with_a_unique_version_three_operations_fail(product: Product) -> None:
     migrate(product.url, "0004")
     fill(product)
     failed = []
@@ -123,7 +123,7 @@ def await_waiting(product: Product) -> None:
 
 @pytest.mark.parametrize("content_type", ContentType)
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_the_product_inserts_while_our_saver_has_not_committed(
+def test_the_product_inserts_while_save_has_not_committed(
     adopted: Product, content_type: ContentType
 ) -> None:
     adopted.roadmap("r-1", CONCEPTS)
@@ -156,9 +156,7 @@ def test_the_product_inserts_while_our_saver_has_not_committed(
 
 @pytest.mark.parametrize("content_type", ContentType)
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_our_saver_comes_while_the_product_has_not_committed(
-    adopted: Product, content_type: ContentType
-) -> None:
+def test_save_runs_while_the_product_has_not_committed(adopted: Product, content_type: ContentType) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     inserted, hold = threading.Event(), threading.Event()
 
@@ -198,7 +196,7 @@ def require_one_current_row(product: Product, content_type: ContentType) -> None
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_the_product_never_waits_long_for_a_saver_that_hangs(adopted: Product) -> None:
+def test_the_product_never_waits_long_for_a_stalled_save(adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     hold, release = threading.Event(), threading.Event()
 
@@ -220,7 +218,7 @@ def test_the_product_never_waits_long_for_a_saver_that_hangs(adopted: Product) -
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_product_and_savers_at_the_same_concepts_at_once(adopted: Product) -> None:
+def test_the_product_and_save_write_the_same_concepts_concurrently(adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     names = [*_OPERATION_OF.values(), "save a batch of tutorials", "save a batch of quizzes"]
 
@@ -247,7 +245,7 @@ def test_product_and_savers_at_the_same_concepts_at_once(adopted: Product) -> No
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_of_two_texts_that_share_a_version_the_one_that_readers_see_is_current(adopted: Product) -> None:
+def test_if_two_texts_share_a_version_the_visible_one_is_current(adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     adopted.complete("r-1", "r-1:c-1")
     adopted.execute("ALTER TABLE tutorial_metadata DISABLE TRIGGER USER")
@@ -266,7 +264,7 @@ def test_of_two_texts_that_share_a_version_the_one_that_readers_see_is_current(a
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_a_second_row_of_the_product_replaces_the_first_unless_something_refers_to_it(
+def test_a_second_row_of_the_product_replaces_the_first_unless_a_row_refers_to_it(
     adopted: Product,
 ) -> None:
     fill(adopted)
@@ -290,7 +288,7 @@ def test_a_second_row_of_the_product_replaces_the_first_unless_something_refers_
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_adoption_refuses_duplicates_that_have_attempts_by_name_and_changes_nothing(product: Product) -> None:
+def test_adoption_fails_without_a_change_if_duplicates_have_attempts(product: Product) -> None:
     fill(product)
     product.execute(
         "INSERT INTO quiz_metadata SELECT 'newer ' || quiz_id, concept_id, roadmap_id, questions, 1, 1, 0, "

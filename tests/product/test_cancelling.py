@@ -51,7 +51,7 @@ def state_of(product: Product) -> tuple[str, str | None, str]:
 CANCELLED = ("cancelled", "Cancelled by the user", "content_generation")
 
 
-def test_what_is_cancelled_during_a_run_starts_no_further_item(
+def test_a_task_cancelled_during_a_run_starts_no_further_item(
     pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adopted.roadmap("r-1", CONCEPTS)
@@ -79,7 +79,7 @@ def test_what_is_cancelled_during_a_run_starts_no_further_item(
     assert answer.attempt == 2
 
 
-def test_what_is_staged_stays_staged_and_is_saved_after_a_retry(pipeline: Pipeline, adopted: Product) -> None:
+def test_staged_content_stays_staged_and_is_saved_by_a_retry(pipeline: Pipeline, adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS[:2])
     adopted.task("t-1", "failed", roadmap_id="r-1")
     answer = retry(pipeline.services)
@@ -121,7 +121,7 @@ def test_the_endpoint_cancels_and_stops_the_execution(
     assert state_of(adopted)[:2] == ("cancelled", f"Cancelled by user:{USER}: too long")
 
 
-def test_what_cannot_be_cancelled(pipeline: Pipeline, adopted: Product) -> None:
+def test_completed_and_unknown_tasks_cannot_be_cancelled(pipeline: Pipeline, adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS[:1])
     adopted.task("t-1", "completed", roadmap_id="r-1")
     with pytest.raises(NotCancellableError):
@@ -130,9 +130,7 @@ def test_what_cannot_be_cancelled(pipeline: Pipeline, adopted: Product) -> None:
         cancel_task(pipeline.services, "t-1", "another", deadline(), "user:another", None)
 
 
-def test_a_roadmap_that_is_deleted_during_a_run_gets_no_further_content(
-    pipeline: Pipeline, adopted: Product
-) -> None:
+def test_a_roadmap_deleted_during_a_run_gets_no_further_content(pipeline: Pipeline, adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS[:2])
     adopted.task("t-1", "failed", roadmap_id="r-1")
     answer = retry(pipeline.services)
@@ -166,7 +164,7 @@ def in_beijing_time(product: Product) -> None:
         use_time_zone(connection, "Asia/Shanghai")
 
 
-def test_what_is_cancelled_before_its_first_step_is_not_started(pipeline: Pipeline, adopted: Product) -> None:
+def test_a_task_cancelled_before_its_first_step_is_not_started(pipeline: Pipeline, adopted: Product) -> None:
     """The run claims its attempt itself, and was started before the user cancelled the task."""
     in_beijing_time(adopted)
     adopted.roadmap("r-1", CONCEPTS[:2])
@@ -186,7 +184,7 @@ def test_what_is_cancelled_before_its_first_step_is_not_started(pipeline: Pipeli
     assert state_of(adopted)[0] == "processing"
 
 
-def test_a_cancelled_task_is_started_by_hand(pipeline: Pipeline, adopted: Product) -> None:
+def test_a_cancelled_task_can_be_started_manually(pipeline: Pipeline, adopted: Product) -> None:
     in_beijing_time(adopted)
     adopted.roadmap("r-1", CONCEPTS[:2])
     adopted.task("t-1", "failed", roadmap_id="r-1")

@@ -45,7 +45,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     return {schema["title"]: schema for schema in found if "$schema" in schema}
 
 
-def test_a_run_tells_of_its_start_its_concepts_and_its_end(
+def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
     adopted.roadmap("r-1", CONCEPTS)
@@ -74,7 +74,7 @@ def test_a_run_tells_of_its_start_its_concepts_and_its_end(
     assert len(bus.entries) == 7
 
 
-def test_what_is_missing_at_the_end_is_told_with_its_reasons(
+def test_missing_items_are_sent_as_events_with_their_reasons(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
     adopted.roadmap("r-1", CONCEPTS)
@@ -93,7 +93,7 @@ def test_what_is_missing_at_the_end_is_told_with_its_reasons(
     assert finalized["data"]["missing"] == {"tutorial": 0, "resources": 0, "quiz": 1}
 
 
-def test_an_attempt_for_a_part_tells_of_its_part_alone(
+def test_an_attempt_for_a_part_sends_events_of_that_part_only(
     pipeline: Pipeline, adopted: Product, bus: Received
 ) -> None:
     """Also if it failed to replace a saved item, in which case nothing is missing."""
@@ -147,7 +147,9 @@ def test_an_event_of_a_rolled_back_change_is_never_sent(
     assert bus.entries == []
 
 
-def test_what_is_told_again_is_the_same_event(pipeline: Pipeline, adopted: Product, bus: Received) -> None:
+def test_an_event_recorded_again_is_the_same_event(
+    pipeline: Pipeline, adopted: Product, bus: Received
+) -> None:
     event = events.recovery_ended("recovery-1", "completed", {"total": 1, "recovered": 1})
     for _ in range(2):
         with pipeline.engine.begin() as connection:
@@ -162,7 +164,7 @@ def test_every_event_has_a_schema() -> None:
     assert schemas().keys() == set(DetailType)
 
 
-def test_without_a_bus_nothing_is_kept(pipeline: Pipeline, adopted: Product) -> None:
+def test_without_a_bus_no_events_are_stored(pipeline: Pipeline, adopted: Product) -> None:
     adopted.roadmap("r-1", CONCEPTS)
     adopted.task("t-1", "failed", roadmap_id="r-1")
     heal(pipeline.services)
@@ -190,7 +192,7 @@ def test_the_product_s_task_page_gets_its_entries(pipeline: Pipeline, adopted: P
     assert rows[0]["details"]["concept_name"] == "Concept 1"
 
 
-def test_a_table_of_logs_of_another_shape_costs_nothing(pipeline: Pipeline, adopted: Product) -> None:
+def test_a_log_table_with_other_columns_has_no_effect(pipeline: Pipeline, adopted: Product) -> None:
     adopted.execute("ALTER TABLE execution_logs DROP COLUMN details")
     adopted.roadmap("r-1", CONCEPTS)
     adopted.task("t-1", "failed", roadmap_id="r-1")

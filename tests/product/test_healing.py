@@ -56,7 +56,9 @@ def report_s_state(product: Product, variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", ["ids empty", "keys missing", "ids invented", "concept_metadata stale"])
-def test_one_post_heals_the_report_s_state(pipeline: Pipeline, adopted: Product, variant: str) -> None:
+def test_one_post_repairs_the_state_of_the_bug_report(
+    pipeline: Pipeline, adopted: Product, variant: str
+) -> None:
     report_s_state(adopted, variant)
     before = adopted.everything()
 
@@ -126,7 +128,7 @@ def test_drift_of_concept_metadata_is_repaired(pipeline: Pipeline, adopted: Prod
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_what_is_missing_is_failed_in_concept_metadata_with_no_id(
+def test_missing_items_are_failed_in_concept_metadata_without_an_id(
     pipeline: Pipeline, adopted: Product
 ) -> None:
     report_s_state(adopted, "ids empty")
@@ -142,7 +144,7 @@ def test_what_is_missing_is_failed_in_concept_metadata_with_no_id(
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_a_refused_concept_metadata_does_not_keep_the_task_from_its_outcome(
+def test_the_outcome_is_recorded_although_concept_metadata_is_refused(
     pipeline: Pipeline, adopted: Product
 ) -> None:
     report_s_state(adopted, "ids empty")
@@ -157,7 +159,7 @@ def test_a_refused_concept_metadata_does_not_keep_the_task_from_its_outcome(
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_times_are_written_in_the_product_s_zone_and_answered_in_utc(
+def test_times_are_written_in_the_product_s_zone_and_returned_in_utc(
     pipeline: Pipeline, adopted: Product
 ) -> None:
     with adopted.engine.begin() as connection:
@@ -183,6 +185,6 @@ def test_times_are_written_in_the_product_s_zone_and_answered_in_utc(
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_a_zone_that_nobody_knows_is_refused(adopted: Product) -> None:
+def test_an_unknown_time_zone_is_refused(adopted: Product) -> None:
     with adopted.engine.begin() as connection, pytest.raises(UnknownTimeZoneError):
         use_time_zone(connection, "Asia/Beijing'; DROP TABLE quiz_metadata; --")

@@ -126,7 +126,7 @@ def test_the_content_bucket_is_the_product_s_own(stack: LocalStack, target: Targ
 @pytest.mark.parametrize(
     "path", ["/api/v1/tasks/t-cors", "/api/v1/tasks/t-cors/retry", "/api/v1/tasks", "/api/v1/recoveries"]
 )
-def test_a_browser_asks_before_it_calls_from_the_product_s_pages(stack: LocalStack, path: str) -> None:
+def test_a_preflight_from_the_product_s_pages_is_answered(stack: LocalStack, path: str) -> None:
     allowed = send(stack, "OPTIONS", path, token=None)
 
     assert allowed.status == 204
@@ -198,7 +198,7 @@ def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Targ
     assert send(stack, "GET", path, token=token, user_id=USER).body["status"] == "completed"
 
 
-def test_a_product_replaces_an_item_by_one_of_its_own(stack: LocalStack, target: Target) -> None:
+def test_a_product_replaces_an_item_with_its_own(stack: LocalStack, target: Target) -> None:
     (concept_id,) = load(target, "replace", 1)
     client = Client(
         bucket=BUCKET,

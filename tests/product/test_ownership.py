@@ -66,7 +66,7 @@ def test_a_sweep_does_not_even_select_a_task_of_the_product(pipeline: Pipeline, 
         assert due_tasks(connection, timedelta(0), (), 100) == []
 
 
-def test_a_sweep_changes_nothing_of_what_the_product_does_with_a_task_of_ours(
+def test_a_sweep_does_not_change_a_task_of_ours_that_the_product_is_processing(
     pipeline: Pipeline, adopted: Product
 ) -> None:
     """It has queued the task again after our attempt, and its user has deleted the roadmap of another
@@ -103,7 +103,7 @@ def test_a_sweep_changes_nothing_of_what_the_product_does_with_a_task_of_ours(
         ("t-deleted", RoadmapNotFoundError),
     ],
 )
-def test_what_is_the_product_s_to_do_is_refused_and_stays(
+def test_a_retry_of_the_product_s_own_work_is_refused_and_changes_nothing(
     pipeline: Pipeline, adopted: Product, task_id: str, error: type[Exception]
 ) -> None:
     rows_of_every_kind(adopted)
@@ -134,7 +134,7 @@ def test_a_run_that_the_console_starts_does_not_take_the_product_s_task(
     assert adopted.everything() == before
 
 
-def test_what_the_product_is_at_work_on_can_be_taken_over(pipeline: Pipeline, adopted: Product) -> None:
+def test_a_task_in_the_product_s_workers_can_be_taken_over(pipeline: Pipeline, adopted: Product) -> None:
     rows_of_every_kind(adopted)
 
     run(pipeline.services, retry(pipeline.services, "t-at-work", take_over=True))
@@ -144,7 +144,9 @@ def test_what_the_product_is_at_work_on_can_be_taken_over(pipeline: Pipeline, ad
 
 
 @pytest.mark.parametrize("task_id", ["t-cancelled", "t-failed", "t-partial", "t-pending"])
-def test_a_retry_of_what_nobody_works_on_heals_it(pipeline: Pipeline, adopted: Product, task_id: str) -> None:
+def test_a_retry_of_an_idle_task_of_the_product_repairs_it(
+    pipeline: Pipeline, adopted: Product, task_id: str
+) -> None:
     rows_of_every_kind(adopted)
 
     heal(pipeline.services, task_id)

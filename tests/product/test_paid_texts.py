@@ -67,7 +67,7 @@ def test_a_text_without_a_row_is_adopted(pipeline: Pipeline, adopted: Product) -
 
 
 @pytest.mark.parametrize("body", [b"", b"  \n", b"\xff", b"a\x00b"])
-def test_what_is_no_text_is_not_adopted(body: bytes) -> None:
+def test_an_object_that_is_not_a_text_is_not_adopted(body: bytes) -> None:
     assert draft_from_text(body, "Name") is None
 
 

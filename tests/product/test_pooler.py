@@ -60,7 +60,7 @@ def pooled(adopted: Product) -> Iterator[Credentials]:
         process.wait()
 
 
-def test_a_run_heals_with_the_limits_of_the_role(
+def test_a_retry_completes_with_the_session_limits_of_the_role(
     adopted: Product, pooled: Credentials, bucket_name: str
 ) -> None:
     assert bucket_name
@@ -81,7 +81,7 @@ def test_startup_options_are_refused(pooled: Credentials) -> None:
     gc.collect()
 
 
-def test_a_session_lock_does_not_keep_others_out(pooled: Credentials) -> None:
+def test_a_session_lock_does_not_exclude_other_sessions(pooled: Credentials) -> None:
     """Two invocations may generate the same item, so docs/adopting.md requires a direct connection."""
     name = {"name": "an item"}
     engines = [open_engine(lambda: pooled, tls=False, session="role") for _ in range(2)]

@@ -144,7 +144,7 @@ class Steps:
         (Scope(content_type=ContentType.TUTORIAL), 4),
     ],
 )
-def test_a_narrowed_retry_makes_its_part_and_keeps_the_reasons_of_the_others(
+def test_a_limited_retry_generates_its_part_and_keeps_the_other_failures(
     pipeline: Pipeline, adopted: Product, generator: Counting, scope: Scope, total: int
 ) -> None:
     adopted.roadmap("r-1", CONCEPTS)
@@ -171,7 +171,7 @@ def test_a_narrowed_retry_makes_its_part_and_keeps_the_reasons_of_the_others(
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_a_first_attempt_for_one_item_says_that_the_others_were_not_requested(
+def test_a_first_attempt_for_one_item_records_that_the_others_were_not_requested(
     pipeline: Pipeline, adopted: Product, generator: Counting
 ) -> None:
     adopted.roadmap("r-1", CONCEPTS)
@@ -186,7 +186,9 @@ def test_a_first_attempt_for_one_item_says_that_the_others_were_not_requested(
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_a_part_with_nothing_missing_starts_nothing(completed: Services, adopted: Product) -> None:
+def test_a_retry_of_a_part_without_missing_items_starts_nothing(
+    completed: Services, adopted: Product
+) -> None:
     adopted.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=CONCEPTS[1])
 
     answer = retry(completed, "t-1", Scope(CONCEPT, ContentType.QUIZ))
@@ -196,7 +198,7 @@ def test_a_part_with_nothing_missing_starts_nothing(completed: Services, adopted
         retry(completed, "t-1", Scope("r-1:c-99"))
 
 
-def test_a_tutorial_that_is_made_again_gets_its_next_version(
+def test_a_regenerated_tutorial_gets_the_next_version(
     completed: Services, adopted: Product, generator: Counting
 ) -> None:
     (first,) = rows_of(adopted, ContentType.TUTORIAL)
@@ -242,7 +244,7 @@ def test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved(
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_every_item_of_a_concept_can_be_made_again(
+def test_every_item_of_a_concept_can_be_regenerated(
     completed: Services, adopted: Product, generator: Counting
 ) -> None:
     adopted.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=CONCEPT)
@@ -264,7 +266,7 @@ def test_every_item_of_a_concept_can_be_made_again(
 
 @pytest.mark.parametrize("content_type", list(ContentType))
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_what_cannot_be_generated_leaves_the_saved_item_as_it_is(
+def test_a_failed_generation_does_not_change_the_saved_item(
     completed: Services, adopted: Product, generator: Counting, content_type: ContentType
 ) -> None:
     before = adopted.everything()
@@ -290,7 +292,7 @@ def test_what_cannot_be_generated_leaves_the_saved_item_as_it_is(
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_a_run_that_died_failed_to_replace(completed: Services, adopted: Product) -> None:
+def test_after_a_crash_items_to_replace_count_as_failed(completed: Services, adopted: Product) -> None:
     Steps(completed, again(ContentType.QUIZ)).generate()
     adopted.execute(f"UPDATE roadmap_tasks SET updated_at = {NOW} - interval '1 hour'")
 
@@ -302,7 +304,7 @@ def test_a_run_that_died_failed_to_replace(completed: Services, adopted: Product
 
 @pytest.mark.parametrize("content_type", list(ContentType))
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_what_was_generated_and_not_saved_is_saved_by_the_next_request(
+def test_generated_but_unsaved_content_is_saved_by_the_next_request(
     completed: Services, adopted: Product, generator: Counting, content_type: ContentType
 ) -> None:
     table, _ = TABLES[content_type]
@@ -341,7 +343,7 @@ def test_a_row_that_the_product_writes_meanwhile_is_kept(
 
 
 @pytest.mark.parametrize("form", ["create_all", "with_constraints"], indirect=True)
-def test_a_quiz_with_attempts_stays(
+def test_a_quiz_with_attempts_is_kept(
     completed: Services, adopted: Product, generator: Counting, form: str
 ) -> None:
     (old,) = rows_of(adopted, ContentType.QUIZ)
@@ -362,7 +364,7 @@ def test_a_quiz_with_attempts_stays(
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_staged_copies_of_saved_items_are_not_taken_for_new_content(
+def test_staged_copies_of_saved_items_do_not_count_as_new_content(
     completed: Services, adopted: Product, generator: Counting
 ) -> None:
     """With more items than fit into a batch, Plan lists the staged items, and every saved item is staged."""

@@ -50,7 +50,7 @@ def resources_of(template: Template) -> list[str]:
     ]
 
 
-def test_a_given_bucket_is_used_and_neither_made_nor_changed(template: Template) -> None:
+def test_a_given_bucket_is_used_and_neither_created_nor_changed(template: Template) -> None:
     given = under(template, makes_bucket=False)
 
     assert not set(MADE) & given["Resources"].keys()
@@ -67,7 +67,7 @@ def test_a_given_bucket_is_used_and_neither_made_nor_changed(template: Template)
     assert given["Outputs"]["ContentBucket"]["Value"] == {"Ref": "ContentBucketName"}
 
 
-def test_a_given_bucket_gets_the_same_rights_as_a_made_one(template: Template) -> None:
+def test_a_given_bucket_gets_the_same_permissions_as_a_created_one(template: Template) -> None:
     made, given = (resources_of(under(template, makes_bucket=makes)) for makes in (True, False))
     # `!GetAtt ContentBucket.Arn` is a list of two strings, of which one names the bucket.
     assert sorted(found.removeprefix("ContentBucket") or "B" for found in made) == sorted(given)

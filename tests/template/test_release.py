@@ -103,7 +103,7 @@ def test_sam_alone_does_not_publish_for_a_parameter() -> None:
     assert {name for name in PARAMETERS if changed(f"unreleased {name}")} == set()
 
 
-def test_the_release_is_refused_where_the_template_lacks_it() -> None:
+def test_a_template_without_a_place_for_the_release_is_refused() -> None:
     with pytest.raises(KeyError):
         stamped({"Globals": {"Function": {}}, "Resources": {}}, "r")
 

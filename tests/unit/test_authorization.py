@@ -491,14 +491,14 @@ def test_a_token_without_an_issuer_is_accepted_where_tokens_have_none(audience: 
         ({"iss": None, "aud": "api", "exp": 1}, PRODUCT),
     ],
 )
-def test_a_token_without_what_it_must_have_is_refused(
+def test_a_token_without_a_required_claim_is_refused(
     changes: dict[str, object], settings: AuthorizationSettings
 ) -> None:
     with pytest.raises(UnauthorizedError):
         verify(signed("HS256", claims(**changes)), SHARED, settings)
 
 
-def test_the_deployment_says_that_its_tokens_have_no_issuer() -> None:
+def test_tokens_without_an_issuer_need_a_shared_secret() -> None:
     environ = {"JWT_ISSUER": "none", "JWT_AUDIENCE": "api, learning-app", "JWT_SECRET_ARN": "arn"}
     assert AuthorizationSettings.from_environment(environ) == PRODUCT
     with pytest.raises(MissingSettingError, match=r"^JWT_ISSUER: .none. needs JWT_SECRET_ARN"):

@@ -226,7 +226,7 @@ def test_no_call_is_made_above_the_budget() -> None:
     assert request.budget.left == 900
 
 
-def test_throttled_calls_are_no_tries_and_cost_nothing() -> None:
+def test_throttled_calls_do_not_count_as_tries_and_cost_nothing() -> None:
     throttled = ModelThrottledError("ThrottlingException: quota")
     request = ItemRequest(*[throttled] * (3 * MAX_TRIES), GOOD)
     assert request.generate().model_dump(mode="json") == GOOD.output
@@ -244,7 +244,7 @@ def test_each_throttled_call_is_counted_for_the_alarm(
     assert [line["ModelThrottles"] for line in counted if "ModelThrottles" in line] == [[1], [1]]
 
 
-def test_a_quota_that_stays_exhausted_is_named_when_the_time_is_up() -> None:
+def test_an_exhausted_quota_is_reported_when_the_time_is_up() -> None:
     request = ItemRequest(ModelThrottledError("ThrottlingException: quota"), seconds=100)
     with pytest.raises(ModelThrottledError, match="quota"):
         request.generate()

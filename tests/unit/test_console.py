@@ -37,7 +37,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch, **environment: str) -> StaticFiles:
     return app.load()
 
 
-def test_the_page_is_always_asked_for_again_and_names_files_that_are_there() -> None:
+def test_the_page_is_never_cached_and_refers_to_existing_files() -> None:
     answer = get("/console/")
     assert answer["statusCode"] == 200
     assert answer["headers"]["Cache-Control"] == "no-cache"
@@ -55,20 +55,20 @@ def test_the_page_holds_no_script_and_no_style_of_its_own() -> None:
     assert re.search(r"\son\w+=", page) is None
 
 
-def test_without_its_slash_the_page_is_elsewhere() -> None:
+def test_without_the_trailing_slash_the_page_redirects() -> None:
     answer = get("/console")
     assert (answer["statusCode"], answer["headers"]["Location"]) == (308, "console/")
 
 
 @pytest.mark.parametrize("name", sorted(app.files.files))
-def test_a_file_under_the_current_digest_may_be_kept_for_ever(name: str) -> None:
+def test_a_file_under_the_current_digest_may_be_cached_forever(name: str) -> None:
     answer = get(current(name))
     assert answer["statusCode"] == 200
     assert answer["headers"]["Cache-Control"] == "public, max-age=31536000, immutable"
     assert answer["body"] == (ASSETS / name).read_text()
 
 
-def test_a_file_under_another_releases_digest_is_the_current_one_and_not_kept() -> None:
+def test_the_digest_of_another_release_returns_the_current_file_uncached() -> None:
     answer = get("/console/0123456789abcdef/app.js")
     assert (answer["statusCode"], answer["headers"]["Cache-Control"]) == (200, "no-store")
 
@@ -81,14 +81,14 @@ def test_a_file_under_another_releases_digest_is_the_current_one_and_not_kept() 
         for name in ("index.html", "types.d.ts", "vendor/preact.d.ts", "%2e%2e/app.py")
     ],
 )
-def test_nothing_else_is_served(path: str) -> None:
+def test_other_paths_are_not_found(path: str) -> None:
     answer = get(f"/console/{path}")
     assert answer["statusCode"] == 404
     assert "immutable" not in str(answer["headers"])
 
 
 @pytest.mark.parametrize("path", ["/console/", current("app.js"), current("style.css")])
-def test_what_the_browser_has_already_is_not_sent_again(path: str) -> None:
+def test_cached_files_are_not_sent_again(path: str) -> None:
     tag = get(path)["headers"]["ETag"]
     for condition in (tag, f"W/{tag}", f'"other", {tag}'):
         answer = get(path, **{"If-None-Match": condition})
@@ -126,7 +126,7 @@ def test_the_issuer_may_be_reached_where_the_console_signs_in_with_it(
     assert 'content="api&quot;&gt;&lt;script&gt;"' in files.page
 
 
-def test_without_a_client_no_issuer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_client_the_page_contains_no_issuer(monkeypatch: pytest.MonkeyPatch) -> None:
     files = loaded(monkeypatch, JWT_ISSUER="https://issuer.example", CONSOLE_CLIENT_ID="")
     assert "issuer.example" not in files.page + str(files.headers)
 
@@ -151,7 +151,7 @@ def test_the_digest_depends_on_every_name_and_content(tmp_path: Path) -> None:
     assert len(set(digests)) == len(digests)
 
 
-def test_modules_import_relative_paths_alone() -> None:
+def test_modules_import_only_relative_paths() -> None:
     for path in ASSETS.rglob("*.js"):
         for name in re.findall(r"""(?:^|[\s;}])(?:import|from)\s*["']([^"']+)["']""", path.read_text()):
             assert name.startswith("./"), f"{path.name} imports {name}"
@@ -176,7 +176,7 @@ def test_both_languages_are_complete() -> None:
     assert same <= {"–", "1h", "Token"}
 
 
-def test_what_is_vendored_is_what_was_recorded() -> None:
+def test_vendored_files_match_their_recorded_hashes() -> None:
     recorded = json.loads((VENDOR / "vendored.json").read_text())
     assert {file for each in recorded for file in each["files"]} == {
         path.name for path in VENDOR.iterdir() if path.suffix == ".js"
@@ -201,7 +201,7 @@ def test_pictures_are_of_the_console_as_it_is() -> None:
     assert record["pictures"] == sorted(path.name for path in PICTURES.glob("*.png"))
 
 
-def test_every_picture_that_a_document_shows_is_there() -> None:
+def test_every_picture_in_a_document_exists() -> None:
     documents = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
     shown = {
         (path.parent / name).resolve()

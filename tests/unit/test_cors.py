@@ -12,7 +12,7 @@ def event(origin: str | None, method: str = "OPTIONS", name: str = "origin") -> 
 
 
 @pytest.mark.parametrize("name", ["origin", "Origin"])
-def test_a_preflight_of_a_configured_origin_names_it_and_what_may_be_sent(name: str) -> None:
+def test_a_preflight_of_a_configured_origin_returns_the_allowed_origin_and_headers(name: str) -> None:
     asked = event("https://learn.example", name=name)
     assert is_preflight(asked)
     answer = preflight(asked, ORIGINS)
@@ -30,7 +30,7 @@ def test_another_origin_gets_no_header(origin: str | None) -> None:
     assert cors_headers(event("https://learn.example"), frozenset()) == {}
 
 
-def test_an_answer_can_be_read_by_the_page_that_asked() -> None:
+def test_the_calling_page_can_read_the_response() -> None:
     asked = event("http://localhost:3000", "POST")
     assert not is_preflight(asked)
     answer = with_cors({"statusCode": 409, "multiValueHeaders": {"Retry-After": ["5"]}}, asked, ORIGINS)

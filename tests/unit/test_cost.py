@@ -32,7 +32,7 @@ def test_the_transitions_of_a_large_roadmap_are_bounded_by_the_maximum_batches()
     assert cost_of(30_000, 1).transitions <= 2 * MAX_BATCHES + 5
 
 
-def test_each_price_names_its_source_and_its_date() -> None:
+def test_each_price_has_its_source_and_its_date() -> None:
     for price in PRICES.values():
         assert price.source.startswith("aws.amazon.com/")
         assert re.fullmatch(r"20\d\d", price.as_of)
@@ -40,13 +40,13 @@ def test_each_price_names_its_source_and_its_date() -> None:
         assert price.dollars > 0
 
 
-def test_what_costs_at_rest_is_priced() -> None:
+def test_resources_with_a_monthly_cost_are_priced() -> None:
     priced = " ".join(at_rest(read_template(REPOSITORY / "template.yaml")))
     for what in ("key", "alarms", "pages", "dashboard", "firewall", "SnapStart", "database", "endpoints"):
         assert what in priced
 
 
-def test_a_database_that_is_made_is_priced_with_what_watches_it() -> None:
+def test_a_created_database_is_priced_with_its_alarms() -> None:
     priced = at_rest(read_template(REPOSITORY / "template.yaml"))
     database = read_template(REPOSITORY / "database/template.yaml")["Resources"].values()
     for kind, what in (

@@ -73,7 +73,7 @@ def test_with_a_secret_the_password_is_read_from_it() -> None:
     assert found == Credentials("db.example", 5432, "roadmap", "app", "s3cret")
 
 
-def test_an_unreadable_secret_is_an_unreachable_database() -> None:
+def test_an_unreadable_secret_counts_as_an_unreachable_database() -> None:
     """Regression: an error of boto3 ended Finalize immediately; the state machine retries this type."""
     settings = {"DATABASE_AUTH": "secret", "DATABASE_SECRET_ARN": "nothing", "DATABASE_TLS": "verify"}
     services = Services(Settings(settings | {"DATABASE_SESSION": "options"}))
@@ -97,7 +97,7 @@ def test_a_secret_with_another_shape_is_refused_and_not_shown(secret: str, fault
 
 
 @pytest.mark.parametrize("name", IAM)
-def test_a_setting_that_is_not_set_is_named(name: str) -> None:
+def test_the_error_contains_a_setting_that_is_not_set(name: str) -> None:
     with pytest.raises(MissingSettingError, match=name):
         credentials({key: value for key, value in IAM.items() if key != name})
 

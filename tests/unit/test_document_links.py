@@ -36,7 +36,7 @@ def test_links_lead_to_files_and_headings(document: Path) -> None:
     assert broken == []
 
 
-def test_places_of_the_runbook_that_the_code_names_exist() -> None:
+def test_sections_of_the_runbook_that_the_code_refers_to_exist() -> None:
     code = [REPOSITORY / "template.yaml", *(REPOSITORY / "layers").rglob("*.py")]
     named = {place for file in code for place in RUNBOOK.findall(file.read_text())}
     assert named

@@ -48,7 +48,7 @@ LAYER = REPOSITORY / "layers/common/roadmap_content"
 
 
 @pytest.mark.parametrize("table", metadata.tables)
-def test_the_architecture_says_who_writes_each_table(table: str) -> None:
+def test_the_architecture_lists_the_writers_of_each_table(table: str) -> None:
     data = ARCHITECTURE.split("## Data")[1].split("## Where the code is")[0]
     assert f"`{table}`" in data
 

@@ -18,7 +18,7 @@ UPSERT = re.compile(
 LOCK = re.compile(r"FROM (\w+_\w+)\b(?:(?!FROM)[^\"])*?FOR (?:NO KEY )?(?:UPDATE|SHARE)")
 
 
-def test_the_writer_may_do_what_the_code_does_and_no_more() -> None:
+def test_the_writer_has_exactly_the_privileges_of_the_code() -> None:
     found: dict[str, set[str]] = defaultdict(set)
     for path in LAYER.rglob("*.py"):
         source = path.read_text()

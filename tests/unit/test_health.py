@@ -15,7 +15,7 @@ def swept(minutes_ago: int, refused: int = 0) -> Sweep:
     return Sweep(at, 1.0, checked=10, repaired=0, refused=refused, finished=True, failures_checked_to="")
 
 
-def test_a_well_system_needs_no_attention() -> None:
+def test_a_healthy_system_needs_no_attention() -> None:
     assert attention_for(stuck=0, sweep=swept(5), dead_letters=0, outbox=1_000, now=NOW) == []
 
 

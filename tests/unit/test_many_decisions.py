@@ -49,7 +49,7 @@ NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001 - like the columns
         ("manifests/a1/1-x.jsonl: cut off", "manifests/b2/9-y.jsonl: cut off"),
     ],
 )
-def test_reasons_that_differ_by_item_alone_are_one_group(reason: str, other: str) -> None:
+def test_reasons_that_differ_only_by_item_are_one_group(reason: str, other: str) -> None:
     assert normalise_reason(reason) == normalise_reason(other)
 
 
@@ -89,7 +89,9 @@ counts = st.fixed_dictionaries({name: st.integers(0, 50) for name in ContentType
 
 
 @given(st.none() | counts, counts)
-def test_an_attempt_balances(planned: dict[ContentType, int] | None, missing: dict[ContentType, int]) -> None:
+def test_the_counts_of_an_attempt_add_up(
+    planned: dict[ContentType, int] | None, missing: dict[ContentType, int]
+) -> None:
     read_back = None if planned is None else {str(name): count for name, count in planned.items()}
     plan, saved, failed = balance(read_back, missing)
     for name in ContentType:
@@ -110,7 +112,7 @@ def test_an_attempt_balances(planned: dict[ContentType, int] | None, missing: di
         ("TokenBudgetExhausted", Stage.GENERATE, NextAction.PERSON),
     ],
 )
-def test_what_the_next_attempt_does(error_code: str, stage: Stage, action: NextAction) -> None:
+def test_the_action_of_the_next_attempt(error_code: str, stage: Stage, action: NextAction) -> None:
     advice = advice_for(error_code, stage)
     assert advice.action is action
     assert advice.needs_person == (action is NextAction.PERSON)
@@ -186,7 +188,7 @@ def test_a_budget_is_not_exceeded_by_what_tasks_usually_take() -> None:
 RUNNING = RunningTask("t", 2, ["g"], True, "failed", 2, True, "failed", 0, ["g"], "E: x")
 
 
-def test_a_task_is_settled_by_what_it_is_now() -> None:
+def test_the_result_of_a_task_depends_on_its_current_state() -> None:
     def result(**changes: object) -> object:
         settled = settle(replace(RUNNING, **changes))  # type: ignore[arg-type]
         return settled and (settled.result, settled.same_failures)
@@ -231,7 +233,7 @@ def test_any_text_is_a_cursor_or_refused(text: str) -> None:
         decode_cursor("list", text, 1)
 
 
-def test_what_roles_permit() -> None:
+def test_the_permissions_of_roles() -> None:
     owner = Caller("u", frozenset({Role.OWNER}))
     viewer = Caller("v", frozenset({Role.OWNER, Role.VIEWER}))
     operator = Caller("o", frozenset({Role.OWNER, Role.OPERATOR}))

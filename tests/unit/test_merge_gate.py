@@ -16,7 +16,7 @@ def test_the_forge_runs_what_the_gate_runs() -> None:
     assert targets_in(".github/workflows/ci.yml") == targets_in(".ci/run") != set()
 
 
-def test_every_target_of_the_gate_and_of_the_night_exists() -> None:
+def test_every_target_of_the_merge_gate_and_of_the_nightly_run_exists() -> None:
     defined = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     called = targets_in(".ci/run") | targets_in(".github/workflows/nightly.yml")
     assert {call.split()[0] for call in called} - defined == set()

@@ -42,7 +42,7 @@ def test_every_operation_requires_a_token() -> None:
 
 
 @each_operation
-def test_an_operation_reads_well(operation: dict[str, Any]) -> None:
+def test_an_operation_has_an_id_a_summary_a_description_and_a_tag(operation: dict[str, Any]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)+", operation["operationId"])
     assert operation["summary"]
     assert operation["description"].endswith(".")
@@ -92,7 +92,7 @@ def references(node: Any) -> Iterator[str]:
     yield from re.findall(r'"\$ref": "#/components/schemas/(\w+)"', json.dumps(node))
 
 
-def test_closed_sets_of_words_are_enums() -> None:
+def test_closed_sets_of_values_are_enums() -> None:
     schemas = WHOLE["components"]["schemas"]
     named = {name for name, schema in schemas.items() if "enum" in schema}
     assert named == {

@@ -109,7 +109,7 @@ def found(program: str) -> list[Command]:
 
 
 @pytest.mark.parametrize("command", found("aws"), ids=str)
-def test_a_command_of_aws_has_its_operation_and_options(command: Command) -> None:
+def test_an_aws_command_has_a_valid_operation_and_options(command: Command) -> None:
     _, service, operation, *_ = words = command.words.split()
     options = {word[2:] for word in words if word.startswith("--")} - GLOBAL
     if (service, operation) in CUSTOM:
@@ -234,14 +234,14 @@ def elements(shapes: tuple[Any, ...]) -> tuple[Any, ...]:
         ("s3", "ListObjectVersions", "[Versions,DeleteMarkers][].[Key,Version]"),
     ],
 )
-def test_a_query_for_what_is_not_there_is_noticed(service: str, operation: str, query: str) -> None:
+def test_a_query_for_a_missing_member_is_detected(service: str, operation: str, query: str) -> None:
     shape = SESSION.get_service_model(service).operation_model(operation).output_shape
     with pytest.raises(AssertionError):
         select(Parser().parse(query).parsed, (shape,))
 
 
 @pytest.mark.parametrize("command", found("roadmap"), ids=str)
-def test_a_command_of_ours_has_its_arguments_and_options(command: Command) -> None:
+def test_a_roadmap_command_has_valid_arguments_and_options(command: Command) -> None:
     _, name, *arguments = shlex.split(command.words)
     parsed: Any = ROADMAP
     if name == "load":

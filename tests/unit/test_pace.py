@@ -39,9 +39,7 @@ def test_a_second_call_begins_after_the_interval(pace: Pace, clock: Clock) -> No
     assert isinstance(pace.begin(), Turn)
 
 
-def test_calls_that_are_not_throttled_come_faster_down_to_the_shortest_interval(
-    pace: Pace, clock: Clock
-) -> None:
+def test_without_throttling_the_interval_shrinks_to_the_shortest(pace: Pace, clock: Clock) -> None:
     for _ in range(100):
         turn(pace, clock)
     assert pace.interval == SHORTEST_INTERVAL

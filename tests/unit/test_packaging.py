@@ -18,6 +18,6 @@ def test_the_wheel_contains_the_files_of_the_deployment() -> None:
         assert target == f"local_stack/product/{source}"
 
 
-def test_the_wheel_contains_what_a_local_stack_reads() -> None:
+def test_the_wheel_contains_the_files_of_a_local_stack() -> None:
     for read in ("template.yaml", "database/roles.sql", "statemachine", "functions"):
         assert read in WHEEL["force-include"], read

@@ -12,11 +12,11 @@ from release.stamp import parameters_of, release_of, require_filled_in, stamped
 TEMPLATE = {"Parameters": {"Given": {}, "Kept": {"Default": 7}}}
 
 
-def test_parameters_are_what_is_given_and_the_defaults_of_the_others() -> None:
+def test_parameters_are_the_given_ones_and_the_defaults_of_the_others() -> None:
     assert parameters_of(TEMPLATE, {"Given": "x"}) == {"Given": "x", "Kept": "7"}
 
 
-def test_a_parameter_that_the_template_has_not_is_named() -> None:
+def test_the_error_contains_a_parameter_that_is_not_in_the_template() -> None:
     with pytest.raises(ValueError, match="no parameter Giben"):
         parameters_of(TEMPLATE, {"Giben": "x"})
 
@@ -41,7 +41,7 @@ def test_both_forms_of_overrides_are_read(tmp_path: Path) -> None:
         overrides_in(path, "d")
 
 
-def test_the_release_is_where_functions_and_the_schema_have_it() -> None:
+def test_the_release_is_written_into_functions_and_the_schema() -> None:
     template = read_template(REPOSITORY / "template.yaml")
     changed = stamped(template, "r-1")
     assert changed["Globals"]["Function"]["Environment"]["Variables"]["RELEASE"] == "r-1"
@@ -50,7 +50,7 @@ def test_the_release_is_where_functions_and_the_schema_have_it() -> None:
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_each_environment_names_what_is_required_and_only_what_the_template_has(environment: str) -> None:
+def test_each_environment_has_the_required_parameters_and_no_unknown_ones(environment: str) -> None:
     given = overrides_in(REPOSITORY / "samconfig.toml", environment)
     template = read_template(REPOSITORY / "template.yaml")
     required = {name for name, parameter in template["Parameters"].items() if "Default" not in parameter}
@@ -58,7 +58,7 @@ def test_each_environment_names_what_is_required_and_only_what_the_template_has(
     assert given.get("Generator") == "offline" or {"ModelId", "ModelArns"} <= given.keys()
 
 
-def test_what_is_left_to_fill_in_is_not_deployed(tmp_path: Path) -> None:
+def test_placeholders_are_not_deployed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JwtIssuer, ModelId"):
         require_filled_in(
             {"JwtIssuer": "<https://issuer.example>", "ModelId": "<id>", "Generator": "bedrock"}

@@ -26,14 +26,14 @@ VALUES = {
 FOUND = set(expectations(TEMPLATE, VALUES))
 
 
-def test_no_function_may_do_what_is_forbidden() -> None:
+def test_no_function_is_allowed_a_forbidden_action() -> None:
     functions = {each.logical_id for each in FOUND}
     assert len(functions) == 12
     denied = {(each.logical_id, each.action) for each in FOUND if each.arn == "*" and not each.allowed}
     assert denied == {(function, action) for function in functions for action in FORBIDDEN}
 
 
-def test_what_the_template_allows_is_allowed_there_and_denied_elsewhere() -> None:
+def test_permissions_of_the_template_are_expected_on_own_resources_only() -> None:
     saver = {
         (each.action, each.arn, each.allowed) for each in FOUND if each.logical_id == "SaveBatchFunction"
     }
@@ -57,7 +57,7 @@ def test_each_database_role_is_that_of_its_functions(secret: str, users: set[str
     assert found == users
 
 
-def test_a_parameter_that_is_not_given_asks_nothing() -> None:
+def test_statements_with_an_empty_parameter_have_no_expectation() -> None:
     assert not [each for each in FOUND if each.action in ("events:PutEvents", "rds-db:connect")]
     assert resolved("${EventBusArn}", VALUES) is None
     with pytest.raises(KeyError):
@@ -72,9 +72,9 @@ def test_a_parameter_that_is_not_given_asks_nothing() -> None:
         ("arn:aws:states:r:1:execution:m:smoke", "arn:aws:states:r:1:execution:foreign-m:smoke"),
     ],
 )
-def test_a_foreign_resource_is_of_the_same_kind(own: str, other: str) -> None:
+def test_a_foreign_resource_has_the_same_kind(own: str, other: str) -> None:
     assert foreign(own) == other
 
 
-def test_an_expectation_says_what_it_is_about() -> None:
+def test_every_expectation_has_an_action_and_an_arn() -> None:
     assert all(isinstance(each, Expectation) and each.action and each.arn for each in FOUND)

@@ -42,14 +42,14 @@ def circle_in(rooms: Mapping[str, set[str]]) -> list[str] | None:
     return None
 
 
-def test_rooms_import_each_other_in_no_circle() -> None:
+def test_folders_have_no_circular_imports() -> None:
     rooms = rooms_of(LAYER)
     assert rooms["api"] >= {"recoveries", "tasks"}
     assert circle_in(rooms) is None
 
 
 @pytest.mark.parametrize("line", ["from ..b.module import name", "from package.b.module import name"])
-def test_a_circle_is_found(tmp_path: Path, line: str) -> None:
+def test_a_circular_import_is_found(tmp_path: Path, line: str) -> None:
     root = tmp_path / "package"
     for room, text in (("a", line), ("b", "def later() -> None:\n    from ..a import module")):
         (root / room).mkdir(parents=True)

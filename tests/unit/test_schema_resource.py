@@ -107,7 +107,7 @@ def test_deleting_the_stack_leaves_the_schema(cloudformation: CloudFormation) ->
 
 
 @pytest.mark.parametrize("statuses", [[503, 200]])
-def test_an_answer_that_is_not_taken_is_sent_again(cloudformation: CloudFormation) -> None:
+def test_a_response_that_is_not_accepted_is_sent_again(cloudformation: CloudFormation) -> None:
     answer_cloudformation(request(cloudformation.url), lambda: "0003")
     assert len(cloudformation.answers) == 1
 
@@ -125,7 +125,7 @@ def test_changed_settings_need_a_new_release() -> None:
     require_new_release(None, before)
 
 
-def test_a_rollback_to_what_is_deployed_is_not_stale(
+def test_a_rollback_to_the_deployed_release_is_not_stale(
     cloudformation: CloudFormation, statuses: list[int]
 ) -> None:
     statuses.append(200)

@@ -67,7 +67,7 @@ def test_plain_bytes_are_never_those_of_a_value_that_cannot_be_stored(
 
 
 @pytest.mark.parametrize("hexadecimal", ["\\u0000", "\\uD800", "\\ud800", "\\uDFFF"])
-def test_each_way_to_escape_a_text_that_cannot_be_stored_is_noticed(hexadecimal: str) -> None:
+def test_each_escape_of_an_unstorable_text_is_detected(hexadecimal: str) -> None:
     assert not is_plain_json(f'{{"a": "{hexadecimal}"}}'.encode())
 
 

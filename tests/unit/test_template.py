@@ -126,7 +126,7 @@ def rule_of(page: dict[str, Any]) -> str:
     return json.dumps(page["AlarmRule"])
 
 
-def test_one_page_per_cause_is_told_to_the_topic_and_no_other_alarm_is() -> None:
+def test_only_one_page_per_cause_notifies_the_topic() -> None:
     told = {"Fn::If": ["TellsAlarms", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
     pages, alarms = resources("AWS::CloudWatch::CompositeAlarm"), resources("AWS::CloudWatch::Alarm")
     assert all(page["AlarmActions"] == page["OKActions"] == told for page in pages.values())
@@ -139,7 +139,7 @@ def test_one_page_per_cause_is_told_to_the_topic_and_no_other_alarm_is() -> None
         )
 
 
-def test_what_a_database_that_is_down_brings_is_not_told_besides() -> None:
+def test_consequences_of_a_database_outage_are_not_notified() -> None:
     pages = resources("AWS::CloudWatch::CompositeAlarm")
     for name in ("RunsPage", "ReconcilePage", "ApiPage"):
         assert 'AND NOT ALARM(\\"${DatabasePage}' in rule_of(pages[name])
@@ -152,7 +152,7 @@ def test_every_alarm_links_to_its_section_of_the_runbook(kind: str) -> None:
         assert anchor in anchors(path), f"{name}: {path} has no section {anchor}"
 
 
-def test_only_silence_is_an_alarm_where_nothing_is_counted() -> None:
+def test_missing_data_is_an_alarm_only_for_the_sweep() -> None:
     missing = {name: each["TreatMissingData"] for name, each in resources("AWS::CloudWatch::Alarm").items()}
     assert missing.pop("SweepSilentAlarm") == "breaching"
     assert set(missing.values()) == {"notBreaching"}
@@ -172,7 +172,7 @@ def test_runs_that_end_do_not_hide_that_the_schedule_of_the_sweep_stopped() -> N
     assert len(schedules) == 1
 
 
-def test_no_alarm_watches_how_many_dead_letters_lie_there() -> None:
+def test_no_alarm_depends_on_the_number_of_stored_dead_letters() -> None:
     """Such an alarm would stay in ALARM for the 14 days for which a dead letter is kept."""
     metrics = {alarm.get("MetricName") for alarm in resources("AWS::CloudWatch::Alarm").values()}
     assert "ApproximateNumberOfMessagesVisible" not in metrics
@@ -189,7 +189,7 @@ def test_the_errors_of_every_function_are_watched() -> None:
     assert watched == FUNCTIONS.keys() - by_design
 
 
-def test_what_a_user_waits_for_is_deployed_gradually_and_taken_back_by_an_alarm() -> None:
+def test_functions_of_the_api_are_deployed_gradually_and_rolled_back_by_an_alarm() -> None:
     gradual = {
         name: properties["DeploymentPreference"]
         for name, properties in FUNCTIONS.items()
@@ -216,7 +216,7 @@ def tasks() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", tasks())
-def test_a_task_waits_a_little_longer_than_its_function_may_take(name: str) -> None:
+def test_a_state_s_timeout_is_a_little_longer_than_its_function_s(name: str) -> None:
     task = tasks()[name]
     function = FUNCTIONS[task["Arguments"]["FunctionName"].strip("${}")]
     timeout = function.get("Timeout", TEMPLATE["Globals"]["Function"]["Timeout"])
@@ -441,7 +441,7 @@ def test_a_token_is_one_caller_however_its_header_is_spelled() -> None:
 
 
 @pytest.mark.parametrize("name", ["staging", "prod"])
-def test_no_caller_can_use_up_what_all_callers_may_send(name: str) -> None:
+def test_no_caller_can_exhaust_the_limit_of_all_callers(name: str) -> None:
     overrides = SAMCONFIG[name]["deploy"]["parameters"]["parameter_overrides"]
     given = dict(override.split("=", 1) for override in overrides)
 
@@ -462,11 +462,11 @@ def database(kind: str) -> dict[str, dict[str, Any]]:
     return {name: each for name, each in DATABASE["Resources"].items() if each["Type"] == kind}
 
 
-def test_what_is_kept_and_what_handles_it_share_no_stack() -> None:
+def test_stored_data_and_handlers_are_in_separate_stacks() -> None:
     assert not [name for name, each in TEMPLATE["Resources"].items() if each["Type"].startswith("AWS::RDS::")]
 
 
-def test_a_database_that_is_created_has_a_standby_and_leaves_a_snapshot() -> None:
+def test_a_created_database_has_a_standby_and_keeps_a_snapshot() -> None:
     assert len(database("AWS::RDS::DBInstance")) == 2
     (cluster,) = database("AWS::RDS::DBCluster").values()
     assert cluster["DeletionPolicy"] == cluster["UpdateReplacePolicy"] == "Snapshot"
@@ -491,7 +491,7 @@ def test_the_log_of_the_database_is_encrypted_and_ends() -> None:
     assert group.removesuffix(exported) in allowed
 
 
-def test_nothing_around_the_database_leads_to_the_internet() -> None:
+def test_the_database_has_no_route_to_the_internet() -> None:
     assert "0.0.0.0/0" not in json.dumps([DATABASE, TEMPLATE])
 
 

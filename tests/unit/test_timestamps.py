@@ -27,6 +27,6 @@ def test_a_timestamp_is_what_botocore_reads(value: Any) -> None:
     assert found.utcoffset() == parse_timestamp(value).utcoffset()
 
 
-def test_what_is_no_timestamp_is_refused_as_botocore_refuses_it() -> None:
+def test_an_invalid_timestamp_is_refused_like_by_botocore() -> None:
     with pytest.raises(ValueError, match="Invalid timestamp"):
         read_timestamp("yesterday")

@@ -25,9 +25,7 @@ TUTORIALS = text(
 ARCHIVED = text("SELECT source_table FROM content_archive WHERE source_row ->> 'concept_id' = :concept_id")
 
 
-def test_what_is_invalid_and_what_is_not_staged_is_said_before_a_run(
-    machine: Machine, roadmap: Roadmap
-) -> None:
+def test_invalid_and_unstaged_items_are_listed_before_a_run(machine: Machine, roadmap: Roadmap) -> None:
     ids = machine.concept_ids(2)
     bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id)
     bundle["content"][0]["quiz"]["total_questions"] = 99
@@ -61,7 +59,7 @@ def test_what_is_invalid_and_what_is_not_staged_is_said_before_a_run(
     assert json.loads(again.stdout)["saved_already"] == 4
 
 
-def test_a_second_run_says_whose_attempt_is_at_work(
+def test_a_second_run_is_refused_with_the_running_attempt(
     machine: Machine, roadmap: Roadmap, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.load(1)
@@ -71,7 +69,7 @@ def test_a_second_run_says_whose_attempt_is_at_work(
         roadmap("run", machine.task_id)
 
 
-def test_a_retry_is_limited_to_an_item_and_makes_a_saved_one_again(
+def test_a_retry_can_be_limited_to_an_item_and_generate_a_saved_one_again(
     machine: Machine, roadmap: Roadmap
 ) -> None:
     ids = machine.load(2)
@@ -97,7 +95,7 @@ def test_a_retry_is_limited_to_an_item_and_makes_a_saved_one_again(
     assert [row["content_version"] for row in versions] == [2, 1]
 
 
-def test_what_happened_to_an_item_is_explained_and_logged(machine: Machine, roadmap: Roadmap) -> None:
+def test_the_history_of_an_item_is_explained_and_logged(machine: Machine, roadmap: Roadmap) -> None:
     ids = machine.concept_ids(2)
     bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id)
     machine.load_bundle(bundle)
@@ -156,7 +154,9 @@ def roadmap_error(roadmap: Roadmap, *arguments: str) -> str:
     return refused.value.code
 
 
-def test_a_long_invocation_is_waited_for_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_client_waits_for_a_long_invocation_and_does_not_repeat_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     config: Any = patient_lambda_client().meta.config
     assert config.read_timeout > 900, "Lambda's longest timeout"

@@ -85,7 +85,7 @@ def test_a_task_and_its_items_are_shown(
         roadmap("show", "no-such-task")
 
 
-def test_a_filter_is_healed_with_a_preview_and_followed(
+def test_heal_previews_a_filter_and_follows_the_recovery(
     machine: Machine, poisoned: list[str], roadmap: Roadmap, document: Document
 ) -> None:
     heal = ("heal", "-q", machine.task_id, "--reason", "unreadable quizzes", "--rate", "6000")
@@ -148,7 +148,7 @@ def test_a_running_task_is_watched_to_its_end(
         roadmap("cancel", machine.task_id)
 
 
-def test_a_task_is_cancelled_for_a_reason(machine: Machine, roadmap: Roadmap, document: Document) -> None:
+def test_a_task_is_cancelled_with_a_reason(machine: Machine, roadmap: Roadmap, document: Document) -> None:
     machine.load(1)
     cancelled = document("cancel", machine.task_id, "--reason", "the course is withdrawn")
     assert cancelled["status"] == "cancelled"
@@ -156,7 +156,9 @@ def test_a_task_is_cancelled_for_a_reason(machine: Machine, roadmap: Roadmap, do
     assert "cancelled" in roadmap("cancel", machine.task_id).stdout
 
 
-def test_the_doctor_says_what_needs_a_person(roadmap: Roadmap, document: Document, target: Target) -> None:
+def test_the_doctor_lists_what_a_person_should_check(
+    roadmap: Roadmap, document: Document, target: Target
+) -> None:
     target.invoke("ReconcileTaskFunction", {})
     health = document("doctor")
     assert (health["status"], health["attention"]) == ("ok", [])

@@ -19,7 +19,7 @@ def broken(machine: Machine, count: int) -> list[Machine]:
     return machines
 
 
-def test_many_tasks_are_healed_by_one_request(machine: Machine) -> None:
+def test_one_request_retries_many_tasks(machine: Machine) -> None:
     machines = broken(machine, 4)
     api = machine.target.operator_api()
     task_ids = [one.task_id for one in machines]

@@ -23,7 +23,7 @@ def stage_invalid_quiz(machine: Machine, concept_id: str) -> None:
     machine.stage(Item(concept_id, ContentType.QUIZ), json.dumps(quiz(concept_id, note="\x00")).encode())
 
 
-def test_a_redrive_plans_what_is_missing_and_completes(machine: Machine) -> None:
+def test_a_redrive_plans_the_missing_items_and_completes(machine: Machine) -> None:
     ids = machine.load(6)
     stage_invalid_quiz(machine, ids[0])
     first = machine.run()

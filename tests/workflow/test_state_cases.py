@@ -23,7 +23,7 @@ def test_the_table_answers_as_recorded(stack: LocalStack) -> None:
 
 
 @pytest.mark.parametrize("change", ["retrier", "backoff", "catcher", "next", "output", "status"])
-def test_a_table_that_says_otherwise_is_reported(stack: LocalStack, change: str) -> None:
+def test_a_difference_from_the_table_is_reported(stack: LocalStack, change: str) -> None:
     case = next(case for case in CASES if change in case.expected)
     wrong = -1 if change == "backoff" else "otherwise"
     other = case._replace(expected={**case.expected, change: wrong})

@@ -93,7 +93,7 @@ def test_a_partial_failure_fails_the_execution_and_a_second_one_completes(machin
     assert (machine.status().status, machine.status().attempt) == ("completed", 2)
 
 
-def test_a_saver_that_dies_is_retried_and_then_recorded_as_a_lost_batch(machine: Machine) -> None:
+def test_a_save_that_crashes_is_retried_and_then_recorded_as_a_lost_batch(machine: Machine) -> None:
     ids = machine.load(6)
     killed: set[int] = set()
     over = threading.Event()
@@ -117,7 +117,7 @@ def test_a_saver_that_dies_is_retried_and_then_recorded_as_a_lost_batch(machine:
     assert machine.run()["status"] == "SUCCEEDED"
 
 
-def test_a_saver_that_times_out_is_recorded(machine: Machine) -> None:
+def test_a_save_that_times_out_is_recorded(machine: Machine) -> None:
     ids = machine.load(3)
     with machine.holding(), machine.function_changed("SaveBatchFunction", Timeout=4):
         execution = machine.run()
@@ -128,7 +128,7 @@ def test_a_saver_that_times_out_is_recorded(machine: Machine) -> None:
     assert machine.run()["status"] == "SUCCEEDED"
 
 
-def test_a_saver_that_raises_loses_its_batches_and_the_outcome_is_recorded(machine: Machine) -> None:
+def test_a_save_that_raises_loses_its_batches_and_the_outcome_is_recorded(machine: Machine) -> None:
     machine.load(3)
     with machine.function_changed("SaveBatchFunction", Environment={"Variables": {}}):
         execution = machine.run()
