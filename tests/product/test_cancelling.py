@@ -57,7 +57,7 @@ def test_a_task_cancelled_during_a_run_starts_no_further_item(
     adopted.roadmap("r-1", CONCEPTS)
     adopted.task("t-1", "failed", roadmap_id="r-1")
     meanwhile = CancelledMeanwhile(pipeline.services.generator, adopted)
-    monkeypatch.setattr("roadmap_content.storage.bucket.PARALLEL", 1)
+    monkeypatch.setattr("roadmap_content.steps.generate.PARALLEL", 1)
     pipeline.services.generator = meanwhile  # type: ignore[assignment]
 
     run(pipeline.services, retry(pipeline.services))
