@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Annotated, NoReturn
 
@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from local_stack.errors import LocalServiceError
 from roadmap_command import views
+from roadmap_command.checked_output import ReaderEndedError
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail
@@ -88,6 +89,20 @@ def output() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED)
 
 
+def confirmed(question: str) -> bool:
+    """Ask a person a question, on stderr. Where nobody can be asked, the answer is no.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or Ctrl-D instead of an answer.
+    """
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort:
+        if not sys.stdin.isatty():
+            return False
+        raise KeyboardInterrupt from None
+
+
 def command_name() -> str:
     """The command for hints, as the user entered it: with its path, if any."""
     return sys.argv[0] if "/" in sys.argv[0] and shutil.which("roadmap") is None else "roadmap"
@@ -103,6 +118,8 @@ def errors_in_one_line() -> Iterator[None]:
     """Print a known error in one line and exit with its code. An unknown error keeps its traceback."""
     try:
         yield
+    except ReaderEndedError:
+        sys.exit(ExitCode.EXTERNAL_FAILURE)
     except ContentError as error:
         external = isinstance(error, TransientError | LocalServiceError)
         _fail(error.code, error, ExitCode.EXTERNAL_FAILURE if external else ExitCode.REFUSED)
@@ -135,5 +152,6 @@ slow.
 
 def _fail(name: str, error: object, code: ExitCode) -> NoReturn:
     first_line = str(error).strip().split("\n", 1)[0]
-    errors.print(Text.assemble((name, "red"), f": {first_line}"), soft_wrap=True)
+    with suppress(OSError):  # where stderr cannot be written, the exit code remains
+        errors.print(Text.assemble((name, "red"), f": {first_line}"), soft_wrap=True)
     sys.exit(code)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from roadmap_command.checked_output import checked_output, give_up_unwritable_errors
 from roadmap_command.commands import (
     connect,
     content,
@@ -55,7 +56,13 @@ for module in GROUPS:
     app.add_typer(module.group)
 
 
-def main() -> None:
-    """The entry point."""
-    with errors_in_one_line():
-        app()
+def run() -> int:
+    """Run the command of the process's arguments; return its exit code. An unknown error is raised."""
+    try:
+        with errors_in_one_line(), checked_output():
+            app()
+    except SystemExit as exited:
+        return exited.code if isinstance(exited.code, int) else 0
+    finally:
+        give_up_unwritable_errors()
+    return 0

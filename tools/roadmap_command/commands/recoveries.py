@@ -12,7 +12,7 @@ from local_stack.errors import RefusedError
 from roadmap_command.api_client import Api
 from roadmap_command.asking import ask, pages
 from roadmap_command.filter_options import filtered
-from roadmap_command.interface import ExitCode, Json, Stack, errors, output, print_json
+from roadmap_command.interface import ExitCode, Json, Stack, confirmed, errors, output, print_json
 from roadmap_command.target import Target
 
 group = typer.Typer()
@@ -57,7 +57,7 @@ def heal(
         return
     if not yes:
         errors.print(_preview(preview))
-        if as_json or not typer.confirm("Start?", err=True):
+        if as_json or not confirmed("Start?"):
             raise RefusedError("not started: confirm, or use --yes")
     recovery = ask(api, "POST", "/recoveries", request)
     recovery = follow(api, recovery)

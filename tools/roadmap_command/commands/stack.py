@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from local_stack.errors import RefusedError
-from roadmap_command.interface import errors
+from roadmap_command.interface import confirmed, errors
 from roadmap_command.local import local_stack
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _adopted(*, yes: bool) -> "AdoptedDatabase":
     if not yes:
         if not sys.stdin.isatty():
             raise RefusedError("the migration must be confirmed: use --yes without a terminal")
-        if not typer.confirm("Migrate it?", err=True):
+        if not confirmed("Migrate it?"):
             raise RefusedError("nothing was changed")
     return adopted
 

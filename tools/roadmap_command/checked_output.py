@@ -1,0 +1,101 @@
+"""stdout, whose errors are explained: a full disk, and a reader that has ended.
+
+Otherwise the interpreter finds the error when it exits: too late for a line and an exit code of ours.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+
+from local_stack.errors import LocalServiceError
+
+
+class OutputError(LocalServiceError):
+    """The output cannot be written."""
+
+    code = "Output"
+
+
+class ReaderEndedError(OutputError):
+    """The reader of the output has ended, as in `roadmap tasks | head -1`. Nobody needs a message then."""
+
+    code = "ReaderEnded"
+
+
+class CheckedOutput(TextIOWrapper):
+    """A stream to a file descriptor that raises `OutputError` for the system's errors."""
+
+    def write(self, text: str, /) -> int:
+        """Write text.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with self._explained():
+            return super().write(text)
+
+    def flush(self) -> None:
+        """Write what is buffered.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with self._explained():
+            super().flush()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError as error:
+            self._give_up()
+            raise ReaderEndedError("its reader has ended") from error
+        except OSError as error:
+            self._give_up()
+            raise OutputError(
+                f"the output cannot be written to stdout: {error.strerror}; write it to another place"
+            ) from error
+
+    def _give_up(self) -> None:
+        _lead_nowhere(self.fileno())
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    """Let what is buffered go nowhere: it would fail again at the exit of the interpreter."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+@contextmanager
+def checked_output() -> Iterator[None]:
+    """Check what the block writes to stdout, to its end.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    stdout = sys.stdout
+    assert isinstance(stdout, TextIOWrapper)  # noqa: S101 - as the interpreter has opened it
+    stdout.flush()
+    checked = CheckedOutput(
+        stdout.buffer,
+        stdout.encoding,
+        stdout.errors,
+        line_buffering=stdout.line_buffering,
+        write_through=stdout.write_through,
+    )
+    sys.stdout = checked
+    try:
+        yield
+    finally:
+        checked.flush()
+
+
+def give_up_unwritable_errors() -> None:
+    """Forget messages that stderr cannot take: the exit code remains."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _lead_nowhere(sys.stderr.fileno())

@@ -1,0 +1,43 @@
+"""The entry point of `roadmap`. It imports nothing slow before it has taken over Ctrl-C.
+
+An interruption exits with 130 and without a traceback at any moment: while the commands are imported, which
+takes most of a second, while one runs, and while the interpreter shuts down.
+"""
+
+import os
+import signal
+from types import FrameType
+
+_INTERRUPTED = 130
+"""`ExitCode.INTERRUPTED`, whose module is slow to import."""
+
+_command_runs = False
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    if _command_runs:
+        raise KeyboardInterrupt
+    os._exit(_INTERRUPTED)  # nothing has begun, or everything has ended and been written
+
+
+# At import, because the script that calls `main` has work to do before it.
+# The background job of a shell ignores the signal, and keeps doing so.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, _interrupt)
+
+
+def main() -> None:
+    """Run a command and exit with its code."""
+    global _command_runs
+    from roadmap_command.main import run
+
+    code = _INTERRUPTED
+    try:
+        try:
+            _command_runs = True
+            code = run()
+        finally:
+            _command_runs = False
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    raise SystemExit(code)
