@@ -4,7 +4,7 @@ If the connection is lost, the step gets an error, but after the COMMIT it canno
 process is killed, none of its code runs any more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from typing import NamedTuple
@@ -47,9 +47,10 @@ class Commits:
     def __init__(self, engine: Engine, killer: Engine) -> None:
         self._killer = killer
         self._strike: Strike | None = None
+        self._meanwhile: tuple[int, Callable[[], object]] | None = None
         self._count = 0
         self.strikes = 0
-        """Faults that were injected."""
+        """Faults and changes that were injected."""
 
         event.listen(engine, "commit", self._on_commit)
 
@@ -62,15 +63,29 @@ class Commits:
         finally:
             self._strike = None
 
+    @contextmanager
+    def meanwhile(self, commit: int, change: Callable[[], object]) -> Iterator[None]:
+        """Call a function inside the block once, directly after the COMMIT with this number."""
+        self._meanwhile, self._count = (commit, change), 0
+        try:
+            yield
+        finally:
+            self._meanwhile = None
+
     def _on_commit(self, connection: Connection) -> None:
-        strike, number = self._strike, self._count
+        strike, meanwhile, number = self._strike, self._meanwhile, self._count
         self._count += 1
+        driver = connection.connection.dbapi_connection
+        assert driver is not None
+        if meanwhile is not None and meanwhile[0] == number:
+            self._meanwhile = None
+            self.strikes += 1
+            driver.commit()  # SQLAlchemy's own COMMIT follows, and finds nothing to do.
+            meanwhile[1]()
         if strike is None or strike.commit != number:
             return
         self._strike = None
         self.strikes += 1
-        driver = connection.connection.dbapi_connection
-        assert driver is not None
         cursor = driver.cursor()
         cursor.execute("SELECT pg_backend_pid()")
         (pid,) = cursor.fetchone() or (0,)

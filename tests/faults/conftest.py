@@ -1,4 +1,4 @@
-"""Fixtures of the fault tests (shared with the integration tests), and the report of the matrix."""
+"""Fixtures of the fault tests (shared with the integration tests), and the report of the matrices."""
 
 import json
 import os
@@ -6,30 +6,29 @@ import os
 import pytest
 from rich.console import Console
 
-from tests.faults.matrix.declaration import RUN
 from tests.faults.matrix.play import Result
-from tests.faults.matrix.report import DOCUMENT, differences, render, show
+from tests.faults.matrix.recoveries import RecoveryResult
+from tests.faults.matrix.report import DOCUMENT, Results, differences, render, show
 from tests.faults.test_histories import HISTORIES, SEED
 from tests.integration.conftest import bucket_name, pipeline
 
 __all__ = ["bucket_name", "pipeline"]
 
-_RESULTS = pytest.StashKey[list[Result]]()
+_RESULTS = pytest.StashKey[Results]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect the results of the matrix, also from other workers."""
-    results: list[Result] = []
+    """Collect the results of the matrices, also from other workers."""
+    results = Results([], [])
     config.stash[_RESULTS] = results
 
     class Collector:
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-            if report.when == "call":
-                results.extend(
-                    Result(**json.loads(str(value)))
-                    for name, value in report.user_properties
-                    if name == "fault_cell"
-                )
+            for name, value in report.user_properties if report.when == "call" else ():
+                if name == "fault_cell":
+                    results.cells.append(Result(**json.loads(str(value))))
+                elif name == "recovery_cell":
+                    results.recoveries.append(RecoveryResult(**json.loads(str(value))))
 
     config.pluginmanager.register(Collector())
 
@@ -41,9 +40,9 @@ def pytest_report_header() -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """After a complete run of the matrix, write its document or check that it is up to date."""
+    """After a complete run of a matrix, write its part of the document or check that it is up to date."""
     results = session.config.stash[_RESULTS]
-    if hasattr(session.config, "workerinput") or len(results) < len(RUN):
+    if hasattr(session.config, "workerinput") or not results.complete:
         return
     if os.environ.get("FAULTS_REPORT") == "write":
         DOCUMENT.write_text(render(results))
@@ -52,11 +51,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table."""
-    if results := config.stash[_RESULTS]:
-        show(results, Console(width=180))
-        if len(results) == len(RUN) and (changed := differences(results)):
-            terminalreporter.write_line(
-                "docs/faults.md says otherwise; `make faults-report` writes it anew:", red=True
-            )
-            terminalreporter.write_line("\n".join(changed))
+    """Print the tables."""
+    results = config.stash[_RESULTS]
+    show(results, Console(width=180))
+    if results.complete and (changed := differences(results)):
+        terminalreporter.write_line(
+            "docs/faults.md says otherwise; `make faults-report` writes it anew:", red=True
+        )
+        terminalreporter.write_line("\n".join(changed))

@@ -12,7 +12,12 @@ from typing import Any
 from sqlalchemy import text
 
 from roadmap_content.aws.event_bus import Entry, EventBus, EventBusUnavailableError
-from roadmap_content.aws.executions import Executions, ExecutionState, NotRedrivableError
+from roadmap_content.aws.executions import (
+    Executions,
+    ExecutionState,
+    ExecutionsUnavailableError,
+    NotRedrivableError,
+)
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.errors import ContentError
 from roadmap_content.generation.offline import OfflineGenerator
@@ -80,6 +85,7 @@ class Runs(Executions):
     def __init__(self, runs: list[Run]) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
         self._runs = runs
+        self.throttled = False
 
     def _find(self, arn: str) -> Run | None:
         return next((run for run in self._runs if run.arn == arn), None)
@@ -94,7 +100,9 @@ class Runs(Executions):
         return ExecutionState.RUNNING if run.running else ExecutionState.OVER
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        """Start the run of an attempt, once."""
+        """Start the run of an attempt, once; if it is throttled, not at all."""
+        if self.throttled:
+            raise ExecutionsUnavailableError("StartExecution: ThrottlingException")
         if self._find(execution_arn) is None:
             self._runs.append(Run(execution_arn, RunInput(task_id=task_id, attempt=attempt)))
 
@@ -123,9 +131,12 @@ class Parts(Executions):
     def __init__(self) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:recover-tasks")
         self.by_arn: dict[str, Part] = {}
+        self.throttled = False
 
     def start_named(self, name: str, document: Mapping[str, object]) -> None:
-        """Start an execution, once."""
+        """Start an execution, once; if it is throttled, not at all."""
+        if self.throttled:
+            raise ExecutionsUnavailableError("StartExecution: ThrottlingException")
         self.by_arn.setdefault(self.named_arn(name), Part(str(document["recovery_id"])))
 
     def state(self, execution_arn: str) -> ExecutionState:
@@ -183,8 +194,11 @@ class Scene:
 class World:
     """One task, its executions, and the product and users around it."""
 
-    def __init__(self, scene: Scene, bundle: dict[str, Any]) -> None:
-        self.services = services_for(scene.database_url)
+    seconds = 600.0
+    """The time of each invocation: longer than any takes."""
+
+    def __init__(self, scene: Scene, bundle: dict[str, Any], database_url: str | None = None) -> None:
+        self.services = services_for(database_url or scene.database_url)
         self.services.bucket = scene.aside.bucket
         self.pipeline = Pipeline(self.services)
         self.pipeline.load(bundle)
@@ -207,8 +221,8 @@ class World:
         self.services.engine.dispose()
 
     def deadline(self) -> Deadline:
-        """A deadline that is never reached."""
-        return Deadline.after(600)
+        """The deadline of an invocation that begins now."""
+        return Deadline.after(self.seconds)
 
     def start_by_hand(self) -> Run:
         """StartExecution from the console, with an arbitrary name: the execution claims an attempt itself."""
@@ -297,6 +311,8 @@ class World:
         part = self.parts.by_arn[arn]
         request = AdvanceRequest(recovery_id=part.recovery_id, turn=part.turn, execution=Execution(arn=arn))
         result = advance(request, self.services, self.deadline())
+        if part.status != "RUNNING":
+            return  # it was stopped meanwhile
         part.turn = result.turn
         if result.done:
             part.status = "SUCCEEDED"

@@ -23,6 +23,7 @@ from roadmap_content.recoveries.decisions import (
     TaskResult,
     affordable,
     interval,
+    is_over,
     may_start,
     next_state,
     settle,
@@ -147,6 +148,7 @@ progresses = st.builds(
     canary_running=st.integers(0, 3),
     canary_ended=st.integers(0, 3),
     canary_same=st.integers(0, 3),
+    unconfirmed=st.just(0),
 )
 
 
@@ -162,6 +164,19 @@ def test_no_start_is_beyond_the_limits(
     assert start_at >= NOW - BURST
     if state in FINAL_STATES or state is RecoveryState.PAUSED:
         assert allowed == 0
+
+
+def test_a_task_that_was_claimed_and_perhaps_not_started_is_started_by_the_next_turn() -> None:
+    """It takes no room from itself, and where no turn starts tasks any more, it is observed to its end."""
+    limits = replace(LIMITS, concurrency=1)
+    claimed = replace(IDLE, running=1, unconfirmed=1)
+    assert may_start(RecoveryState.RUNNING, limits, claimed, None, NOW)[0] == 1
+    assert may_start(RecoveryState.PAUSED, limits, claimed, None, NOW)[0] == 0
+    assert next_state(RecoveryState.RUNNING, limits, claimed) == (RecoveryState.RUNNING, None)
+    assert not is_over(RecoveryState.CANCELLED, claimed)
+    canary = replace(claimed, canary_running=1, canary_unconfirmed=1)
+    assert may_start(RecoveryState.CANARY, limits, canary, None, NOW)[0] == 1
+    assert next_state(RecoveryState.CANARY, limits, canary) == (RecoveryState.CANARY, None)
 
 
 @given(progresses, st.sampled_from(sorted(FINAL_STATES)))

@@ -22,6 +22,7 @@ from ..tasks.attempts import AttemptStart, Cause, actor_of, recovery_actor
 from ..tasks.task import read_task
 from .decisions import (
     MAX_TURNS,
+    STARTING_STATES,
     TURN_SECONDS,
     RecoveryState,
     Settlement,
@@ -39,6 +40,7 @@ from .recovery import (
     WaitingTask,
     count_tasks,
     read_recovery,
+    record_claim,
     record_settlements,
     record_start,
     refuse_waiting,
@@ -110,7 +112,10 @@ def _observe(
         if request.execution.arn == part_arn(services, recovery.recovery_id, recovery.part - 1):
             start_part(services, recovery.recovery_id, recovery.part)  # the start may have failed
         return None
-    settled = [settle(task) for task in running_tasks(connection, recovery.recovery_id)]
+    # An attempt that was claimed and never started is started by a later turn, unless there is none.
+    unconfirmed = RecoveryState(recovery.state) not in STARTING_STATES
+    running = running_tasks(connection, recovery.recovery_id, unconfirmed=unconfirmed)
+    settled = [settle(task) for task in running]
     ended = [settlement for settlement in settled if settlement is not None]
     record_settlements(connection, recovery.recovery_id, ended)
     counts = count_tasks(connection, recovery.recovery_id)
@@ -229,7 +234,16 @@ def _start_task(
         return TaskResult.RUNNING, task.claimed_attempt, None
     try:
         answer = retry_task(
-            services, task.task_id, None, deadline, AttemptStart(actor, Cause.RECOVERY, recovery_id)
+            services,
+            task.task_id,
+            None,
+            deadline,
+            AttemptStart(
+                actor,
+                Cause.RECOVERY,
+                recovery_id,
+                on_claim=lambda connection, attempt: record_claim(connection, recovery_id, task, attempt),
+            ),
         )
     except ClaimRefusedError as refusal:
         if _claimed_by(services, task.task_id, refusal.attempt, actor, deadline):

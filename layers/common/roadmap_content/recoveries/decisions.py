@@ -1,7 +1,7 @@
 """Decide the next step of a recovery. No I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -112,6 +112,23 @@ class Progress:
     canary_same: int
     """Canary tasks that failed again with a failure of the same group."""
 
+    unconfirmed: int = 0
+    """Running tasks whose attempt is claimed and perhaps not started: the turn may have died in between."""
+
+    canary_unconfirmed: int = 0
+
+    def to_start(self, state: RecoveryState) -> "Progress":
+        """The counts for a decision: an unconfirmed task waits, if another turn may start it."""
+        if state not in STARTING_STATES:
+            return self
+        return replace(
+            self,
+            waiting=self.waiting + self.unconfirmed,
+            running=self.running - self.unconfirmed,
+            canary_waiting=self.canary_waiting + self.canary_unconfirmed,
+            canary_running=self.canary_running - self.canary_unconfirmed,
+        )
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -125,6 +142,7 @@ class Limits:
 
 def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tuple[RecoveryState, str | None]:
     """The state after a turn's observations, and the reason if the recovery stops."""
+    progress = progress.to_start(state)
     if state in FINAL_STATES or state is RecoveryState.PAUSED:
         return state, None
     if state is RecoveryState.WAITING:
@@ -159,6 +177,7 @@ def may_start(
     state: RecoveryState, limits: Limits, progress: Progress, next_start_at: datetime | None, now: datetime
 ) -> tuple[int, datetime]:
     """The number of tasks that may be started now, and the start time for the rate."""
+    progress = progress.to_start(state)
     earliest = now - BURST
     start_at = now if next_start_at is None else max(next_start_at, earliest)
     if state not in STARTING_STATES or not affordable(limits, progress) or start_at > now:

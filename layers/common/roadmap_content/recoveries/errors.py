@@ -25,3 +25,9 @@ class TooManyTasksError(InvalidRequestError):
     """The filter selects more tasks than a recovery may have."""
 
     code = "TooManyTasks"
+
+
+class RecoveryStoppedError(PermanentError):
+    """The recovery was stopped while it started a task, and has refused the task."""
+
+    code = "RecoveryStopped"

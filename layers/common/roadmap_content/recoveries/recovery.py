@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from ..tasks.attempts import recovery_actor
 from ..tasks.listing import Selection
 from .decisions import Limits, Progress, RecoveryState, RunningTask, Settlement, TaskResult
+from .errors import RecoveryStoppedError
 
 INSERT = text("""
 INSERT INTO content_recoveries
@@ -50,7 +51,8 @@ WHERE recovery_id = :recovery_id
 
 COUNT = text("""
 SELECT result, canary, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
-    count(*) FILTER (WHERE same_failures) AS same, count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted
+    count(*) FILTER (WHERE same_failures) AS same, count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted,
+    count(*) FILTER (WHERE result = 'running' AND started_at IS NULL) AS unconfirmed
 FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result, canary
 """)
 
@@ -67,11 +69,12 @@ LEFT JOIN LATERAL (
     SELECT coalesce(json_agg(g.group_id), '[]') AS groups,
         (array_agg(concat(g.error_code, ': ', g.reason) ORDER BY g.items DESC, g.group_id))[1] AS top_reason
     FROM content_task_failures g WHERE g.task_id = r.task_id) AS f ON true
-WHERE r.recovery_id = :recovery_id AND r.result = 'running'
+WHERE r.recovery_id = :recovery_id AND r.result = 'running' AND (r.started_at IS NOT NULL OR :unconfirmed)
 ORDER BY r.position
 """)
 
 # The next tasks to start, with the attempt that this recovery may have claimed before a crash.
+# `started_at` confirms a start.
 WAITING = text("""
 SELECT r.task_id, f.groups, a.attempt AS claimed_attempt, a.execution_arn,
     coalesce(a.attempt = t.attempt, false) AS is_latest, a.ended_at IS NOT NULL AS has_ended
@@ -83,8 +86,18 @@ LEFT JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT coalesce(json_agg(g.group_id), '[]') AS groups
     FROM content_task_failures g WHERE g.task_id = r.task_id) AS f ON true
-WHERE r.recovery_id = :recovery_id AND r.result = 'waiting' AND (r.canary OR NOT :canary)
+WHERE r.recovery_id = :recovery_id AND (r.canary OR NOT :canary)
+    AND (r.result = 'waiting' OR r.result = 'running' AND r.started_at IS NULL)
 ORDER BY r.position LIMIT :limit
+""")
+
+# In the transaction that claims the attempt: a recovery that was stopped before has refused the task, and
+# one that is stopped later observes it.
+CLAIM = text("""
+UPDATE content_recovery_tasks SET
+    result = 'running', attempt = :attempt, groups_before = CAST(:groups AS json)
+WHERE recovery_id = :recovery_id AND task_id = :task_id
+    AND (result = 'waiting' OR result = 'running' AND started_at IS NULL)
 """)
 
 START = text("""
@@ -92,7 +105,8 @@ UPDATE content_recovery_tasks SET
     result = :result, reason = :reason, attempt = :attempt, groups_before = CAST(:groups AS json),
     started_at = timezone('utc', now()),
     ended_at = CASE WHEN :result <> 'running' THEN timezone('utc', now()) END
-WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting'
+WHERE recovery_id = :recovery_id AND task_id = :task_id
+    AND (result = 'waiting' OR result = 'running' AND started_at IS NULL)
 """)
 
 SETTLE = text("""
@@ -238,14 +252,16 @@ def count_tasks(connection: Connection, recovery_id: str) -> Counts:
     results = dict.fromkeys(TaskResult, 0)
     tokens = started = 0
     canary = dict.fromkeys(TaskResult, 0)
-    canary_attempted = canary_same = 0
+    canary_attempted = canary_same = unconfirmed = canary_unconfirmed = 0
     for row in connection.execute(COUNT, {"recovery_id": recovery_id}):
         result = TaskResult(row.result)
         results[result] += row.tasks
         tokens += int(row.tokens)
         ended = result not in (TaskResult.WAITING, TaskResult.RUNNING)
         started += row.attempted if ended else 0
+        unconfirmed += row.unconfirmed
         if row.canary:
+            canary_unconfirmed += row.unconfirmed
             canary[result] += row.tasks
             canary_attempted += row.attempted if ended else 0
             canary_same += row.same
@@ -258,13 +274,19 @@ def count_tasks(connection: Connection, recovery_id: str) -> Counts:
         canary_running=canary[TaskResult.RUNNING],
         canary_ended=canary_attempted,
         canary_same=canary_same,
+        unconfirmed=unconfirmed,
+        canary_unconfirmed=canary_unconfirmed,
     )
     return Counts(results, tokens, progress)
 
 
-def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]:
-    """The started tasks without a result, with their current state in the tables."""
-    return [RunningTask(*row) for row in connection.execute(RUNNING, {"recovery_id": recovery_id})]
+def running_tasks(connection: Connection, recovery_id: str, *, unconfirmed: bool) -> list[RunningTask]:
+    """The started tasks without a result, with their current state in the tables.
+
+    With `unconfirmed`, also those whose attempt is claimed and perhaps not started.
+    """
+    parameters = {"recovery_id": recovery_id, "unconfirmed": unconfirmed}
+    return [RunningTask(*row) for row in connection.execute(RUNNING, parameters)]
 
 
 def waiting_tasks(
@@ -278,6 +300,22 @@ def waiting_tasks(
         "limit": limit,
     }
     return [WaitingTask(*row) for row in connection.execute(WAITING, parameters)]
+
+
+def record_claim(connection: Connection, recovery_id: str, task: WaitingTask, attempt: int) -> None:
+    """Record, in the transaction of the claim, that a task's attempt is this recovery's.
+
+    Raises:
+        RecoveryStoppedError: the recovery has refused the task meanwhile.
+    """
+    parameters = {
+        "recovery_id": recovery_id,
+        "task_id": task.task_id,
+        "attempt": attempt,
+        "groups": json.dumps(task.groups),
+    }
+    if connection.execute(CLAIM, parameters).rowcount == 0:
+        raise RecoveryStoppedError(f"recovery {recovery_id} has been stopped")
 
 
 def record_start(

@@ -5,7 +5,8 @@ planned = saved + failed, for each content type.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -41,6 +42,8 @@ class AttemptStart(NamedTuple):
     cause: Cause
     reason: str | None = None
     scope: Scope = WHOLE_TASK
+    on_claim: Callable[[Connection, int], None] | None = None
+    """Called with the attempt in the transaction that claims it. If it raises, nothing is claimed."""
 
 
 def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
@@ -109,6 +112,13 @@ WHERE task_id = :task_id AND attempt = :attempt
 IS_OPEN = text("""
 SELECT EXISTS (
     SELECT FROM content_attempts WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
+)
+""")
+
+# The oldest rows are at the beginning of the table, so that the first row that is read is usually one.
+CLAIMED_BEFORE = text("""
+SELECT EXISTS (
+    SELECT FROM content_attempts WHERE claimed_at < timezone('utc', now()) - CAST(:age AS interval)
 )
 """)
 
@@ -343,3 +353,8 @@ def tokens_of_a_day(connection: Connection) -> tuple[int, int]:
 def latest_attempts(connection: Connection, task_id: str, limit: int) -> list[Any]:
     """The last attempts of a task, newest first."""
     return list(connection.execute(LATEST, {"task_id": task_id, "limit": limit}))
+
+
+def claimed_before(connection: Connection, age: timedelta) -> bool:
+    """Whether an attempt was claimed longer than `age` ago."""
+    return bool(connection.scalar(CLAIMED_BEFORE, {"age": age}))

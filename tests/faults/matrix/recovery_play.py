@@ -1,0 +1,328 @@
+"""Run one cell of the matrix of recoveries: a recovery per COMMIT of the step, with the fault at that COMMIT.
+
+The database, the turns and the faults are real; the executions are a model (`tests/faults/world.py`).
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
+from sqlalchemy import make_url
+
+from roadmap_content.contracts import StateError
+from roadmap_content.items import ContentType, Item
+from roadmap_content.postgres.transactions import RESERVE
+from roadmap_content.recoveries.control import cancel, pause, resume
+from roadmap_content.recoveries.decisions import MAX_TURNS, TaskResult
+from roadmap_content.retries.retry import retry_task
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.tasks.attempts import user_start
+from tests.factories import USER, bundle_of, concept_ids
+from tests.faults.commits import How, Strike, When
+from tests.faults.matrix.database_proxy import DatabaseProxy
+from tests.faults.matrix.recoveries import INJECTED, RecoveryCell, RecoveryFault, RecoveryResult, RecoveryStep
+from tests.faults.matrix.scripts import Refuse
+from tests.faults.oracle import DELETED
+from tests.faults.world import Part, Scene, World
+from tests.integration.pipeline import SETTINGS
+
+IDS = concept_ids(2)
+TURNS = 6
+"""Turns after which a recovery of two tasks must have ended."""
+
+_STRIKES = {
+    RecoveryFault.KILLED_BEFORE: (When.BEFORE, How.PROCESS),
+    RecoveryFault.KILLED_AFTER: (When.AFTER, How.PROCESS),
+    RecoveryFault.LOST_BEFORE: (When.BEFORE, How.CONNECTION),
+    RecoveryFault.UNKNOWN_COMMIT: (When.AFTER, How.CONNECTION),
+}
+_ENDS = {
+    RecoveryFault.ABORTED: "ABORTED",
+    RecoveryFault.TIMED_OUT: "TIMED_OUT",
+    RecoveryFault.REDRIVEN: "FAILED",
+}
+_TURNS = (RecoveryStep.START, RecoveryStep.OBSERVE, RecoveryStep.HAND_OVER)
+_FINAL = (TaskResult.RECOVERED, TaskResult.STILL_FAILING, TaskResult.REFUSED)
+
+
+class RecoveryPlay:
+    """A recovery of two tasks: one whose quiz is invalid, after its first run, and one without a roadmap."""
+
+    def __init__(self, scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> None:
+        self.cell = cell
+        self._scene = scene
+        scene.empty()
+        through = make_url(scene.database_url).set(port=proxy.port)
+        self.world = World(scene, bundle_of(IDS), through.render_as_string(hide_password=False))
+        self._proxy = proxy
+        self._first_part: Part | None = None
+        world = self.world
+        world.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
+        world.pipeline.stage(Item(IDS[0], ContentType.QUIZ), b"{")
+        world.run_to_its_end(world.start_by_hand())
+        assert world.pipeline.task()["status"] == "partial_failure"
+
+    # The step.
+
+    def prepare(self) -> None:
+        """Advance the recovery to the step."""
+        step, world = self.cell.step, self.world
+        if step is RecoveryStep.CREATE:
+            return
+        self._create()
+        if step is RecoveryStep.START:
+            return
+        world.take_a_turn(self._arn)
+        match step:
+            case RecoveryStep.OBSERVE:
+                self._end_runs()
+            case RecoveryStep.HAND_OVER:
+                self._part.turn = MAX_TURNS
+            case RecoveryStep.RESUME | RecoveryStep.CANCEL_PAUSED:
+                pause(world.services, self._recovery_id, world.deadline())
+                if step is RecoveryStep.RESUME:
+                    self._end_runs()
+                world.take_a_turn(self._arn)
+            case RecoveryStep.SWEEP:
+                self._part.status = "FAILED"
+            case _:
+                pass
+
+    def act(self) -> None:
+        """Run the step once."""
+        world = self.world
+        match self.cell.step:
+            case RecoveryStep.CREATE:
+                self._create()
+            case RecoveryStep.PAUSE:
+                pause(world.services, self._recovery_id, world.deadline())
+            case RecoveryStep.RESUME:
+                resume(world.services, self._recovery_id, world.deadline())
+            case RecoveryStep.CANCEL | RecoveryStep.CANCEL_PAUSED:
+                cancel(world.services, self._recovery_id, world.deadline())
+            case RecoveryStep.SWEEP:
+                world.reconcile()
+            case RecoveryStep.NEXT_TURN:
+                pass
+            case _:
+                world.take_a_turn(self._acting)
+
+    def _create(self) -> None:
+        self.world.recover(canary=0, budget=None)
+
+    # The fault.
+
+    def strike(self, commit: int) -> bool:
+        """Run the step with the fault at its COMMIT with this number; whether there was one."""
+        fault, world = self.cell.fault, self.world
+        if self.cell.step in _TURNS:
+            self._acting = self._arn
+        if self.cell.step is not RecoveryStep.CREATE:
+            self._first_part = self._part
+        before = world.commits.strikes
+        if fault in _STRIKES:
+            ended = world.attempt(self.act, Strike(commit, *_STRIKES[fault]))
+        elif fault in (RecoveryFault.AWAY, RecoveryFault.AWAY_AND_BACK, RecoveryFault.THROTTLED):
+            with self._surroundings():
+                ended = world.attempt(self.act)
+        elif self.cell.step is RecoveryStep.NEXT_TURN:
+            ended = world.attempt(self._meanwhile)
+        else:
+            with world.commits.meanwhile(commit, self._meanwhile):
+                ended = world.attempt(self.act)
+        if ended != "done" and self.cell.step in _TURNS:
+            self._first_part_fails()
+        if self.cell.step is RecoveryStep.NEXT_TURN or not self._is_at_a_commit():
+            return commit == 0
+        return world.commits.strikes > before
+
+    def _is_at_a_commit(self) -> bool:
+        return self.cell.fault not in (
+            RecoveryFault.AWAY,
+            RecoveryFault.AWAY_AND_BACK,
+            RecoveryFault.THROTTLED,
+        )
+
+    def _first_part_fails(self) -> None:
+        assert self._first_part is not None
+        self._first_part.status = "FAILED"
+
+    def _surroundings(self) -> AbstractContextManager[object]:
+        world = self.world
+        match self.cell.fault:
+            case RecoveryFault.AWAY:
+                world.seconds = RESERVE + 1
+                return Refuse(self._proxy)
+            case RecoveryFault.AWAY_AND_BACK:
+                return Refuse(self._proxy, times=2)
+            case _:
+                world.services.executions.throttled = True  # type: ignore[attr-defined]
+                world.parts.throttled = True
+                return nullcontext()
+
+    def _meanwhile(self) -> None:
+        fault, world = self.cell.fault, self.world
+        changes: dict[RecoveryFault, Callable[[], object]] = {
+            RecoveryFault.TWICE_AT_ONCE: self.act,
+            RecoveryFault.RETRIED: partial(
+                retry_task, world.services, "t-1", USER, world.deadline(), user_start(USER)
+            ),
+            RecoveryFault.RUN_STOPPED: self._stop_runs,
+            RecoveryFault.TASK_CANCELLED: world.cancel,
+            RecoveryFault.TASK_DELETED: partial(
+                world.pipeline.execute, "DELETE FROM roadmap_tasks WHERE task_id = 't-1'"
+            ),
+            RecoveryFault.ROADMAP_DELETED: partial(world.delete_roadmap, deleted=True),
+            RecoveryFault.PAUSED: partial(self._change, pause),
+            RecoveryFault.CANCELLED: partial(self._change, cancel),
+        }
+        if fault in _ENDS:
+            self._part.status = _ENDS[fault]
+        else:
+            with self._in_another_process():
+                world.attempt(changes[fault])
+
+    @contextmanager
+    def _in_another_process(self) -> Iterator[None]:
+        """Use other connections: the step holds the only one of its process."""
+        services, pipeline = self.world.services, self.world.pipeline
+        before = services.engine, services.reading_engine, pipeline.engine
+        services.engine = services.reading_engine = pipeline.engine = self._scene.aside.engine
+        try:
+            yield
+        finally:
+            services.engine, services.reading_engine, pipeline.engine = before
+
+    def _change(self, change: Callable[..., None]) -> None:
+        change(self.world.services, self._recovery_id, self.world.deadline())
+
+    def _stop_runs(self) -> None:
+        for run in self.world.runs:
+            if run.running:
+                self.world.stop(run)
+
+    # Afterwards.
+
+    def finish(self) -> None:
+        """The fault is over: sweeps, turns and runs, until each recovery must have ended."""
+        world = self.world
+        world.seconds = World.seconds
+        world.services.executions.throttled = False  # type: ignore[attr-defined]
+        world.parts.throttled = False
+        if self.cell.step is RecoveryStep.CREATE and not world.pipeline.rows(
+            "SELECT recovery_id FROM content_recoveries"
+        ):
+            self._create()  # nothing was created: the operator asks again
+        self._sweep()
+        if self.cell.fault is RecoveryFault.REDRIVEN:
+            assert self._first_part is not None
+            self._first_part.status = "RUNNING"
+        for arn in list(world.parts.by_arn):
+            recovery_id = world.parts.by_arn[arn].recovery_id
+            world.attempt(partial(resume, world.services, recovery_id, world.deadline()))
+        for _ in range(TURNS):
+            for arn, part in list(world.parts.by_arn.items()):
+                if part.status == "RUNNING":
+                    world.take_a_turn(arn)
+            self._end_runs()
+        self._sweep()
+
+    def check(self) -> tuple[str, str, str]:
+        """Check I1 to I10, and that one retry completes the task; `(recovery, task, attempts)`."""
+        world = self.world
+        rows = world.pipeline.rows(
+            "SELECT c.state, c.ended_at, t.task_id, t.result, t.reason"
+            " FROM content_recoveries c JOIN content_recovery_tasks t USING (recovery_id)"
+            " ORDER BY c.created_at, c.recovery_id, t.task_id"
+        )
+        assert rows
+        assert all(row["ended_at"] is not None and row["result"] in _FINAL for row in rows), rows
+        assert all(row["result"] == TaskResult.REFUSED for row in rows if row["task_id"] == DELETED), rows
+        results = [
+            _said(row["state"], row["result"], row["reason"]) for row in rows if row["task_id"] == "t-1"
+        ]
+        if self.cell.fault is RecoveryFault.TASK_DELETED:
+            # The oracle reads the task: without it, the audit trail remains.
+            attempts = world.pipeline.rows("SELECT actor FROM content_attempts ORDER BY attempt")
+            task = "deleted"
+        else:
+            # The records of a deleted roadmap's task are left alone.
+            rests = [] if self.cell.fault is RecoveryFault.ROADMAP_DELETED else world.oracle.at_rest()
+            world.oracle.require(world.oracle.at_any_time(), rests, world.oracle.accounted())
+            task = world.pipeline.task()["status"]
+            attempts = world.pipeline.rows("SELECT actor FROM content_attempts ORDER BY attempt")
+            self._heal()
+        actors = [row["actor"].partition(":")[0] for row in attempts[1:]]
+        return ", then ".join(results), task, ", ".join(actors) or "none"
+
+    def _heal(self) -> None:
+        """I7: without the fault, one retry completes the task, and nothing is generated twice."""
+        world = self.world
+        world.delete_roadmap(deleted=False)
+        if world.pipeline.task()["status"] != "completed":
+            retry_task(world.services, "t-1", USER, world.deadline(), user_start(USER))
+            self._end_runs()
+            self._sweep()
+        world.oracle.require(
+            world.oracle.at_any_time(),
+            world.oracle.at_rest(),
+            world.oracle.accounted(),
+            world.oracle.healed(),
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.world.close()
+
+    def _sweep(self) -> None:
+        self.world.let_a_minute_pass()
+        self.world.reconcile()
+
+    def _end_runs(self) -> None:
+        world = self.world
+        for run in [run for run in world.runs if run.running]:
+            if self.cell.fault is RecoveryFault.TASK_DELETED:
+                while run.running:
+                    ended = world.attempt(partial(run.step, world.services, world.deadline()))
+                    if ended != "done":
+                        run.catch(StateError(error=ended, cause="as it was thrown"))
+            else:
+                world.run_to_its_end(run)
+
+    @property
+    def _arn(self) -> str:
+        """The recovery's last execution."""
+        return next(reversed(self.world.parts.by_arn))
+
+    @property
+    def _part(self) -> Part:
+        return self.world.parts.by_arn[self._arn]
+
+    @property
+    def _recovery_id(self) -> str:
+        return self._part.recovery_id
+
+
+def play(scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> RecoveryResult:
+    """Run a cell at each COMMIT of its step."""
+    found: list[tuple[str, str, str]] = []
+    while True:
+        recovery = RecoveryPlay(scene, proxy, cell)
+        try:
+            recovery.prepare()
+            if not recovery.strike(len(found)):
+                break
+            recovery.finish()
+            found.append(recovery.check())
+        finally:
+            recovery.close()
+    assert found, f"{cell}: the fault was not injected"
+    recoveries, tasks, attempts = (" or ".join(dict.fromkeys(column)) for column in zip(*found, strict=True))
+    return RecoveryResult(
+        cell.step, cell.fault, INJECTED[cell.fault], len(found), recoveries, tasks, attempts
+    )
+
+
+def _said(state: str, result: str, reason: str | None) -> str:
+    code = f" {reason.partition(':')[0]}" if reason and result != TaskResult.RECOVERED else ""
+    return f"{state}: {result}{code}"
