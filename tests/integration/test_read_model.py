@@ -257,8 +257,11 @@ def test_health_counts_what_the_list_shows(pipeline: Pipeline, get: Get) -> None
     health = get("/health")
     assert health.status == 200, health
     assert health.body["tasks"] == {"partial_failure": 1}
-    assert health.body["status"] == "attention"  # no sweep has been recorded
     assert get("/tasks", {"status": "partial_failure"}).body["total"] == 1
+    # The stack is new: there has been no sweep, and none is overdue.
+    assert (health.body["status"], health.body["last_sweep"]) == ("ok", None)
+    pipeline.execute("UPDATE content_attempts SET claimed_at = claimed_at - interval '21 minutes'")
+    assert [found["what"] for found in get("/health").body["attention"]] == ["sweep_overdue"]
 
 
 def test_a_task_contains_the_actions_of_the_caller(pipeline: Pipeline, get: Get) -> None:

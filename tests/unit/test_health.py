@@ -3,8 +3,10 @@
 import re
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from local_stack.builds import REPOSITORY
-from roadmap_content.api.health import attention_for
+from roadmap_content.api.health import attention_for, is_sweep_overdue
 from roadmap_content.tasks.sweeps import Sweep
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -16,13 +18,13 @@ def swept(minutes_ago: int, refused: int = 0) -> Sweep:
 
 
 def test_a_healthy_system_needs_no_attention() -> None:
-    assert attention_for(stuck=0, sweep=swept(5), dead_letters=0, outbox=1_000, now=NOW) == []
+    assert attention_for(stuck=0, overdue=False, sweep=swept(5), dead_letters=0, outbox=1_000) == []
 
 
 def test_every_finding_is_in_the_runbook() -> None:
     found = [
-        *attention_for(stuck=1, sweep=swept(5, refused=1), dead_letters=1, outbox=1_001, now=NOW),
-        *attention_for(stuck=0, sweep=swept(21), dead_letters=None, outbox=0, now=NOW),
+        *attention_for(stuck=1, overdue=False, sweep=swept(5, refused=1), dead_letters=1, outbox=1_001),
+        *attention_for(stuck=0, overdue=True, sweep=swept(21, refused=1), dead_letters=None, outbox=0),
     ]
     assert [attention.what for attention in found] == [
         "stuck_tasks", "sweep_refused", "dead_letters", "outbox", "sweep_overdue",
@@ -34,6 +36,15 @@ def test_every_finding_is_in_the_runbook() -> None:
         assert anchor in anchors, attention
 
 
-def test_a_system_that_was_never_swept_needs_attention() -> None:
-    (found,) = attention_for(stuck=0, sweep=None, dead_letters=None, outbox=0, now=NOW)
-    assert found.what == "sweep_overdue"
+@pytest.mark.parametrize(
+    ("sweep", "has_old_attempts", "overdue"),
+    [
+        (None, False, False),  # directly after the first deployment, or without a task yet
+        (None, True, True),
+        (swept(20), True, False),
+        (swept(21), True, True),
+        (swept(21), False, True),  # it was swept once, and so it has a schedule
+    ],
+)
+def test_a_sweep_is_overdue(sweep: Sweep | None, has_old_attempts: bool, overdue: bool) -> None:
+    assert is_sweep_overdue(sweep, NOW, has_old_attempts=has_old_attempts) == overdue

@@ -214,8 +214,10 @@ def test_data_survives_until_a_fresh_start(directory: Path) -> None:
         with create_engine(stack.database_url, poolclass=NullPool).begin() as connection:
             connection.execute(INSERT_ROADMAP)
         LocalStack.down(directory)
+        bucket = stack.bucket
 
         stack = LocalStack.up(directory)
+        assert stack.bucket == bucket  # in its place: nothing is copied
         kept = stack.client("s3").get_object(Bucket=stack.bucket, Key=key)
         assert (kept["Body"].read(), kept["Metadata"]) == (b"content", {"a": "b"})
         assert count_roadmaps(stack) == 1
@@ -223,6 +225,9 @@ def test_data_survives_until_a_fresh_start(directory: Path) -> None:
         assert LocalStack.has_data(directory)
 
         stack = LocalStack.up(directory, fresh=True)
+        assert stack.bucket != bucket
+        LocalStack.down(directory)
+        stack = LocalStack.up(directory)  # with a bucket that holds nothing
         assert "Contents" not in stack.client("s3").list_objects_v2(Bucket=stack.bucket)
         assert count_roadmaps(stack) == 0
     finally:

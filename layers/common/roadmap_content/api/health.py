@@ -11,7 +11,7 @@ from ..events import count_waiting_events
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
-from ..tasks.attempts import tokens_of_a_day
+from ..tasks.attempts import claimed_before, tokens_of_a_day
 from ..tasks.claims import is_at_work
 from ..tasks.listing import Total, count_by_status
 from ..tasks.sweeps import Sweep, last_sweep
@@ -19,7 +19,11 @@ from ..tasks.task import long_processing_tasks
 from .times import utc
 
 SWEEP_OVERDUE = timedelta(minutes=20)
-"""The time without a sweep that counts as overdue. The schedule is every five minutes."""
+"""The time without a sweep that counts as overdue. The schedule is every five minutes.
+
+A stack that has never been swept is overdue when it has had something to sweep for that long: not before its
+first attempt, and not directly after its first deployment.
+"""
 
 STUCK_AFTER = timedelta(minutes=30)
 MOST_WAITING = 10_000
@@ -85,7 +89,11 @@ def read_health(services: Services, deadline: Deadline) -> Health:
     sweep: Sweep | None = read["sweep"]
     counts: Mapping[str, Total] = read["counts"]
     attention = attention_for(
-        stuck=stuck, sweep=sweep, dead_letters=dead_letters, outbox=read["outbox"], now=datetime.now(UTC)
+        stuck=stuck,
+        overdue=is_sweep_overdue(sweep, datetime.now(UTC), has_old_attempts=read["has_old_attempts"]),
+        sweep=sweep,
+        dead_letters=dead_letters,
+        outbox=read["outbox"],
     )
     return Health(
         status="attention" if attention else "ok",
@@ -118,6 +126,7 @@ def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
         "counts": count_by_status(connection),
         "processing": long_processing_tasks(connection, STUCK_AFTER, MOST_STUCK),
         "sweep": last_sweep(connection),
+        "has_old_attempts": claimed_before(connection, SWEEP_OVERDUE),
         "tokens": tokens_of_a_day(connection),
         "revision": connection.execute(REVISION).scalar() or "",
         "outbox": count_waiting_events(connection, MOST_WAITING),
@@ -128,8 +137,15 @@ def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
 RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL")
 
 
+def is_sweep_overdue(sweep: Sweep | None, now: datetime, *, has_old_attempts: bool) -> bool:
+    """Whether a sweep is overdue. `has_old_attempts`: an attempt is older than `SWEEP_OVERDUE`. No I/O."""
+    if sweep is None:
+        return has_old_attempts
+    return now - utc(sweep.swept_at) > SWEEP_OVERDUE
+
+
 def attention_for(
-    *, stuck: int, sweep: Sweep | None, dead_letters: int | None, outbox: int, now: datetime
+    *, stuck: int, overdue: bool, sweep: Sweep | None, dead_letters: int | None, outbox: int
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O."""
     found = []
@@ -142,7 +158,7 @@ def attention_for(
                 runbook="docs/runbook.md#a-task-stays-in-processing",
             )
         )
-    if sweep is None or now - utc(sweep.swept_at) > SWEEP_OVERDUE:
+    if overdue:
         found.append(
             Attention(
                 what="sweep_overdue",
@@ -150,7 +166,7 @@ def attention_for(
                 runbook="docs/runbook.md#the-sweep-does-not-run",
             )
         )
-    elif sweep.refused:
+    elif sweep is not None and sweep.refused:
         found.append(
             Attention(
                 what="sweep_refused",

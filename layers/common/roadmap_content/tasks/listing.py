@@ -131,24 +131,25 @@ ORDER BY p.created_at DESC, p.task_id DESC
 def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
     """The statement for a filter. Failures are read from their own table, in the same order."""
     where, parameters = task_conditions(connection, task_filter)
-    by_failure = task_filter.by_failure
-    if by_failure:
-        own = [f"f.{name} = :{name}" for name in by_failure]
-        source = "content_task_failures f JOIN roadmap_tasks t ON t.task_id = f.task_id"
-        order = "f"
-        if "group_id" not in by_failure:
-            # A task with several such groups is listed once, with the first of them.
-            same = " AND ".join(f"o.{name} = :{name}" for name in by_failure)
-            own.append(
-                "NOT EXISTS (SELECT FROM content_task_failures o WHERE o.task_id = f.task_id"
-                f" AND o.group_id < f.group_id AND {same})"
-            )
-        if task_filter.user_id is not None:
-            own.append("f.user_id = :user_id")
-        where, parameters = [*own, *where], {**parameters, **by_failure}
-    else:
-        source, order = "roadmap_tasks t", "t"
-    return Selection(source, where, parameters, order)
+    if by_failure := task_filter.by_failure:
+        source = f"({_failing_tasks(task_filter)}) AS f JOIN roadmap_tasks t ON t.task_id = f.task_id"
+        return Selection(source, where, {**parameters, **by_failure}, "f")
+    return Selection("roadmap_tasks t", where, parameters, "t")
+
+
+def _failing_tasks(task_filter: TaskFilter) -> str:
+    """The tasks with such a failure, each once, in the list's order."""
+    conditions = [f"{name} = :{name}" for name in task_filter.by_failure]
+    if task_filter.user_id is not None:
+        conditions.append("user_id = :user_id")
+    # A task's rows of one code or type are neighbours in its index, so that the first page is found without
+    # reading the others. In a group, a task has one row.
+    once = "" if task_filter.group_id else "DISTINCT ON (created_at, task_id)"
+    order = "" if task_filter.group_id else "ORDER BY created_at DESC, task_id DESC"
+    return (
+        f"SELECT {once} task_id, created_at FROM content_task_failures"
+        f" WHERE {' AND '.join(conditions)} {order}"
+    )
 
 
 def task_conditions(connection: Connection, task_filter: TaskFilter) -> tuple[list[str], dict[str, Any]]:
