@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
+    from .api.preview import RetryPreview
     from .api.status import TaskStatus
     from .retries.retry import RetryAnswer
 
@@ -88,7 +89,7 @@ class Client:
         """
         for name in (BUCKET, STATE_MACHINE_ARN, API_URL):
             if not environ.get(name):
-                raise MissingSettingError(f"{name} is not set; `roadmap env` prints it")
+                raise MissingSettingError(f'{name} is not set; on the local stack: eval "$(roadmap env)"')
         return cls(
             bucket=environ[BUCKET],
             state_machine_arn=environ[STATE_MACHINE_ARN],
@@ -120,6 +121,9 @@ class Client:
 
     def start(self, task_id: str) -> str:
         """Start the first run of a task; return the execution's ARN. A repeated call starts nothing new.
+
+        Commit the rows of the roadmap and of the task first. A run of an unknown task ends without effect,
+        and as a first run starts only once, such a task needs `retry`.
 
         Raises:
             ApiUnavailableError: Step Functions did not respond, or refused the request.
@@ -157,12 +161,13 @@ class Client:
         concept_id: str | None = None,
         content_type: ContentType | str | None = None,
         regenerate: bool = False,
-        **options: str,
+        take_over: bool = False,
+        reason: str | None = None,
     ) -> "RetryAnswer":
         """Retry a task's missing items: all, or those of a concept, of a content type, or of both.
 
-        With `regenerate`, saved items of that part are generated again and replaced. `options` are further
-        parameters of the endpoint, except `dry_run`.
+        With `regenerate`, saved items of that part are generated again and replaced. With `take_over`, a task
+        on which the product's own workers are at work is retried, too. `reason` goes to the audit trail.
 
         Raises:
             ApiRefusedError: an attempt is running (409), or the user has no such task.
@@ -170,14 +175,32 @@ class Client:
         """
         from .retries.retry import RetryAnswer
 
-        query = {"user_id": user_id, **options}
-        if concept_id is not None:
-            query["concept_id"] = concept_id
-        if content_type is not None:
-            query["content_type"] = content_type
-        if regenerate:
-            query["regenerate"] = "true"
+        query = _retry_query(user_id, concept_id, content_type, regenerate=regenerate)
+        if take_over:
+            query["take_over"] = "true"
+        if reason is not None:
+            query["reason"] = reason
         return RetryAnswer.model_validate(self._call("POST", task_id, "/retry", query))
+
+    def preview_retry(
+        self,
+        task_id: str,
+        user_id: str,
+        *,
+        concept_id: str | None = None,
+        content_type: ContentType | str | None = None,
+        regenerate: bool = False,
+    ) -> "RetryPreview":
+        """Count what `retry` would save and generate, and estimate its tokens. Nothing is started.
+
+        Raises:
+            ApiRefusedError: the user has no such task, or the token is not valid.
+            ApiUnavailableError: the same request may work later.
+        """
+        from .api.preview import RetryPreview
+
+        query = _retry_query(user_id, concept_id, content_type, regenerate=regenerate) | {"dry_run": "true"}
+        return RetryPreview.model_validate(self._call("POST", task_id, "/retry", query))
 
     def _call(self, method: str, task_id: str, action: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401
         url = f"{self._api_url}/api/v1/tasks/{quote(task_id, safe='')}{action}?{urlencode(query)}"
@@ -189,6 +212,20 @@ class Client:
         if answer.status >= 500 or answer.status == 429:
             raise ApiUnavailableError(f"{answer.status} {error}: {message}")
         raise ApiRefusedError(answer.status, error, message)
+
+
+def _retry_query(
+    user_id: str, concept_id: str | None, content_type: ContentType | str | None, *, regenerate: bool
+) -> dict[str, str]:
+    """The parameters that a retry and its preview share."""
+    query = {"user_id": user_id}
+    if concept_id is not None:
+        query["concept_id"] = concept_id
+    if content_type is not None:
+        query["content_type"] = content_type
+    if regenerate:
+        query["regenerate"] = "true"
+    return query
 
 
 def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAnswer:

@@ -1,0 +1,89 @@
+"""The product's client sends the requests of the API's contract, and reads its answers."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from roadmap_content.client import Client
+from roadmap_content.errors import MissingSettingError
+
+PREVIEW = {
+    "dry_run": True,
+    "task_id": "t-1",
+    "staged": {"tutorial": 1, "resources": 0, "quiz": 0},
+    "to_generate": {"tutorial": 0, "resources": 0, "quiz": 2},
+    "total_items": 3,
+    "estimated_tokens": None,
+    "estimate_basis": "none",
+}
+STARTED = {
+    "success": True,
+    "recovery_type": "content_retry",
+    "task_id": "t-1",
+    "roadmap_id": "r-1",
+    "status": "processing",
+    "items_to_retry": {"tutorial": 1, "resources": 0, "quiz": 2},
+    "total_items": 3,
+    "attempt": 2,
+    "execution_arn": "arn:aws:states:us-east-1:000000000000:execution:save:t-1-r2",
+    "message": "Attempt started for the missing items",
+}
+
+
+class Api(BaseHTTPRequestHandler):
+    """Answers a retry as the API does, and keeps each query."""
+
+    queries: list[dict[str, list[str]]]
+
+    def do_POST(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        self.queries.append(query)
+        preview = query.get("dry_run") == ["true"]
+        body = json.dumps(PREVIEW if preview else STARTED).encode()
+        self.send_response(200 if preview else 202)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    Api.queries = []
+    with HTTPServer(("127.0.0.1", 0), Api) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield Client(
+            bucket="content",
+            state_machine_arn="arn:aws:states:us-east-1:000000000000:stateMachine:save",
+            api_url=f"http://127.0.0.1:{server.server_port}",
+            token=lambda user_id: f"token of {user_id}",
+        )
+        server.shutdown()
+
+
+def test_a_preview_of_a_retry_starts_nothing_and_is_read(client: Client) -> None:
+    preview = client.preview_retry("t-1", "u-1", content_type="quiz", regenerate=True)
+    assert (preview.total_items, sum(preview.to_generate.values())) == (3, 2)
+    assert Api.queries == [
+        {"user_id": ["u-1"], "content_type": ["quiz"], "regenerate": ["true"], "dry_run": ["true"]}
+    ]
+
+
+def test_a_retry_sends_the_parameters_of_the_endpoint(client: Client) -> None:
+    answer = client.retry("t-1", "u-1", concept_id="c 1", take_over=True, reason="because")
+    assert (answer.attempt, answer.total_items) == (2, 3)
+    assert Api.queries == [
+        {"user_id": ["u-1"], "concept_id": ["c 1"], "take_over": ["true"], "reason": ["because"]}
+    ]
+
+
+def test_a_setting_that_is_not_set_is_named_with_the_command_that_sets_it() -> None:
+    with pytest.raises(MissingSettingError, match=r'ROADMAP_BUCKET is not set.*eval "\$\(roadmap env\)"'):
+        Client.from_environment(token=str, environ={})
