@@ -13,12 +13,18 @@ from pathlib import Path
 import pg8000.dbapi
 import psutil
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack import postgres_server as postgres
 from local_stack import processes
-from local_stack.given_database import drop_kept_databases, given_or_embedded, kept_database
+from local_stack.given_database import (
+    AdoptedDatabase,
+    NotPermittedError,
+    drop_kept_databases,
+    given_or_embedded,
+    kept_database,
+)
 from local_stack.postgres_server import PostgresServer, Server, ServerError
 
 START = """
@@ -329,6 +335,30 @@ def test_the_error_for_a_kept_database_on_an_unreachable_server_has_its_name(
     with pytest.raises(ServerError, match=f"{kept.name} of .* was not dropped; to leave it there, delete"):
         drop_kept_databases(names)
     assert names.exists()
+
+
+@pytest.mark.parametrize("granted", ["", "CREATEDB", "CREATEROLE"])
+def test_a_user_who_may_not_create_the_database_or_its_roles_learns_both_ways_on(
+    server: PostgresServer, tmp_path: Path, granted: str
+) -> None:
+    execute(server.url, f"CREATE ROLE product LOGIN PASSWORD 'p' {granted}")
+    url = make_url(server.url).set(username="product", password="p").render_as_string(hide_password=False)
+    names = tmp_path / "databases.json"
+    with pytest.raises(NotPermittedError, match=r"product .*CREATEDB CREATEROLE.*--adopt"):
+        kept_database(names, url)
+    drop_kept_databases(names)  # nothing was recorded, so that nothing needs to be dropped
+
+    execute(server.url, "ALTER ROLE product CREATEDB CREATEROLE")
+    with kept_database(names, url) as kept:
+        assert scalars(kept.url, "SELECT current_user") == ["product"]
+    drop_kept_databases(names)
+
+
+def test_an_adopted_database_that_cannot_be_reached_is_named(server: PostgresServer) -> None:
+    AdoptedDatabase(server.url).require_connection()
+    missing = make_url(server.url).set(database="nodb").render_as_string(hide_password=False)
+    with pytest.raises(DBAPIError, match=r'database "nodb" does not exist'):
+        AdoptedDatabase(missing).require_connection()
 
 
 def test_without_a_given_server_one_is_started(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

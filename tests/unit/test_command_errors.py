@@ -4,7 +4,8 @@ import subprocess
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoRegionError
-from sqlalchemy.exc import InterfaceError
+from pg8000.dbapi import ProgrammingError as DriverError
+from sqlalchemy.exc import InterfaceError, ProgrammingError
 
 from local_stack.errors import RefusedError
 from local_stack.given_database import given_server
@@ -55,6 +56,16 @@ def test_a_database_url_that_cannot_be_used_is_wrong_usage(
     (line,) = capsys.readouterr().err.splitlines()
     assert fault in line
     assert "postgresql://USER:PASSWORD@HOST:PORT/DATABASE" in line
+
+
+def test_an_error_of_postgresql_is_its_message_and_not_the_driver_s_fields(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fields = {"S": "ERROR", "C": "3D000", "M": 'database "nodb" does not exist', "F": "postinit.c", "L": "1"}
+    with pytest.raises(SystemExit) as exit_, errors_in_one_line():
+        raise ProgrammingError("SELECT 1", {}, DriverError(fields))
+    assert exit_.value.code == 3
+    assert capsys.readouterr().err == 'PostgreSQL: database "nodb" does not exist\n'
 
 
 def test_a_defect_keeps_its_traceback() -> None:

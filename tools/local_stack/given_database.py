@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from sqlalchemy import make_url
+from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from roadmap_content.errors import PermanentError
@@ -27,6 +27,11 @@ from .postgres_server import (
     url_of_database,
 )
 
+# A superuser may do everything, whatever its other attributes are.
+MAY_CREATE = text("""
+SELECT rolsuper OR (rolcreatedb AND rolcreaterole) FROM pg_roles WHERE rolname = current_user
+""")
+
 _FORM = "its form is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
 
@@ -34,6 +39,12 @@ class InvalidDatabaseUrlError(PermanentError):
     """The value of `DATABASE_URL` cannot be used."""
 
     code = "InvalidDatabaseUrl"
+
+
+class NotPermittedError(PermanentError):
+    """The user of `DATABASE_URL` may not create a database and its roles."""
+
+    code = "NotPermitted"
 
 
 class NoDatabaseError(PermanentError):
@@ -85,6 +96,7 @@ def given_or_embedded(data_dir: Path, *, fsync: bool = True) -> Server:
     server_url = given_server()
     if server_url is None:
         return PostgresServer.start(data_dir, fsync=fsync)
+    _require_permission(server_url)
     name = _new_name()
     return GivenDatabase(server_url, name, create_database(server_url, name))
 
@@ -112,8 +124,16 @@ class AdoptedDatabase:
     @property
     def place(self) -> str:
         """The database and its server, without the password."""
-        url = make_url(self.url)
-        return f"{url.database} on {url.host}:{url.port or 5432}"
+        return place_of(self.url)
+
+    def require_connection(self) -> None:
+        """Connect once, so that a wrong name or password is reported before the stack starts.
+
+        Raises:
+            DBAPIError: the database does not exist, or does not accept the user.
+        """
+        with create_engine(self.url, poolclass=NullPool).connect():
+            pass
 
     def stop(self) -> None:
         """Do nothing: the database is not ours."""
@@ -128,6 +148,8 @@ class AdoptedDatabase:
 def kept_database(names: Path, server_url: str) -> GivenDatabase:
     """The database that is recorded for a server in the file `names`; it is created if it does not exist."""
     known = _read(names)
+    if server_url not in known:
+        _require_permission(server_url)
     name = known.setdefault(server_url, _new_name())
     names.touch(mode=0o600)  # a server's URL contains a password
     names.write_text(json.dumps(known, indent=2))
@@ -151,6 +173,28 @@ def drop_kept_databases(names: Path) -> None:
                 f"database {name} of {server} was not dropped; to leave it there, delete {names}"
             ) from error
     names.unlink(missing_ok=True)
+
+
+def place_of(database_url: str) -> str:
+    """A database and its server, without the user and the password."""
+    url = make_url(database_url)
+    return f"{url.database} on {url.host}:{url.port or 5432}"
+
+
+def _require_permission(server_url: str) -> None:
+    """Check that the user may create a database and its roles.
+
+    Raises:
+        NotPermittedError: the user may not.
+    """
+    with create_engine(server_url, poolclass=NullPool).connect() as connection:
+        if connection.scalar(MAY_CREATE):
+            return
+    user = make_url(server_url).username
+    raise NotPermittedError(
+        f"the user {user} of DATABASE_URL may not create a database and its roles: as an administrator, run"
+        f' ALTER ROLE "{user}" CREATEDB CREATEROLE; or use --adopt to work in the database of DATABASE_URL'
+    )
 
 
 def _drop(server_url: str, name: str) -> None:

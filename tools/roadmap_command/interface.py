@@ -124,7 +124,7 @@ def errors_in_one_line() -> Iterator[None]:
         external = isinstance(error, TransientError | LocalServiceError)
         _fail(error.code, error, ExitCode.EXTERNAL_FAILURE if external else ExitCode.REFUSED)
     except SQLAlchemyError as error:
-        _fail("PostgreSQL", getattr(error, "orig", None) or error, ExitCode.EXTERNAL_FAILURE)
+        _fail("PostgreSQL", _message_of(error), ExitCode.EXTERNAL_FAILURE)
     except subprocess.CalledProcessError as error:
         _fail(str(error.cmd[0]), error, ExitCode.EXTERNAL_FAILURE)
     except OSError as error:
@@ -136,6 +136,16 @@ def errors_in_one_line() -> Iterator[None]:
         if hint is not None:
             _fail("AWS", f"{error} {hint}", ExitCode.REFUSED)
         _fail("AWS", error, ExitCode.EXTERNAL_FAILURE)
+
+
+def _message_of(error: SQLAlchemyError) -> object:
+    """The message of PostgreSQL's error. pg8000 returns the fields of the protocol; "M" is the message."""
+    original = getattr(error, "orig", None) or error
+    match original.args:
+        case [{"M": message}, *_]:
+            return message
+        case _:
+            return original
 
 
 _CREDENTIALS = "Set AWS_PROFILE, or sign in with: aws configure"

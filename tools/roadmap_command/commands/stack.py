@@ -29,14 +29,18 @@ def up(
 ) -> None:
     """Start the local stack, with the data of the last one. The other commands use it."""
     stacks = local_stack()
+    from local_stack.given_database import place_of
+
     adopted = _adopted(yes=yes) if adopt else None
     if time_zone is not None and adopted is None:
         raise RefusedError("--time-zone requires --adopt: the stack's own database uses UTC")
     parameters = {} if time_zone is None else {"DatabaseTimeZone": time_zone}
     with errors.status("starting PostgreSQL and the local cloud"):
         stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters)
-    place = "PostgreSQL beside it" if adopted is None else f"the database is {adopted.place}"
-    errors.print(f"The stack is up: the cloud at {stack.endpoint_url}, {place}.", soft_wrap=True)
+    errors.print(
+        f"The stack is up: the cloud at {stack.endpoint_url}, the database {place_of(stack.database_url)}.",
+        soft_wrap=True,
+    )
     errors.print("The console, signed in as an operator for one hour:")
     errors.print(stack.console_link(), soft_wrap=True)
 
@@ -46,6 +50,7 @@ def _adopted(*, yes: bool) -> "AdoptedDatabase":
     from local_stack.given_database import AdoptedDatabase
 
     adopted = AdoptedDatabase.given()
+    adopted.require_connection()
     errors.print(
         f"The stack will work in the database {adopted.place} itself and migrate it: tables, columns, "
         "indexes and triggers are added (docs/adopting.md). `roadmap down` does not change it.",
