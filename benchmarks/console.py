@@ -43,7 +43,7 @@ machine. The sizes are those of gzip for what API Gateway would compress (`Minim
 does is emulated from documentation.
 """
 
-# A token that nothing verifies: this server has no authorizer in front.
+# The token is not verified, because this server has no authorizer.
 TOKEN = "e30.e30.e30"  # noqa: S105
 
 WATCH = """
@@ -90,7 +90,7 @@ class _Context:
     aws_request_id = "request"
 
     def get_remaining_time_in_millis(self) -> int:
-        """More than enough."""
+        """Return a sufficient time."""
         return 600_000
 
 
@@ -100,7 +100,7 @@ class _Functions(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         """Answer with the function of the path."""

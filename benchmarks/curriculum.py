@@ -27,7 +27,7 @@ class Author:
         self._words = [
             "".join(self._random.choices(syllables, k=self._random.randint(1, 4))) for _ in range(450)
         ]
-        # As in any language, a few words make up most of a text.
+        # As in every language, most words of a text come from a small set.
         self._weights = [rank**-1.1 for rank in range(1, len(self._words) + 1)]
 
     def entry(self, concept_id: str, number: int, markdown: int = TUTORIAL_CHARACTERS) -> Document:

@@ -45,7 +45,9 @@ FIRST = (
     ("growth", ""),
     ("many-tasks", "read model"),
 )
-"""Of each figure that comes first, its result and how the target's label begins: of several, the worst."""
+"""The result, and the start of the target's label, of each figure that is listed first. Of several matches,
+the worst is used.
+"""
 
 
 def main() -> None:
@@ -65,7 +67,7 @@ def main() -> None:
 
 
 def document(results: Sequence[Result]) -> str:
-    """The text of the document: the figures that come first, then every limit by chapter."""
+    """The text of the document: the most important figures, then every limit by chapter."""
     by_name = {result.name: result for result in results}
     first = [
         worst
@@ -84,7 +86,7 @@ def document(results: Sequence[Result]) -> str:
 
 
 def _worst(targets: Sequence[Target]) -> Target | None:
-    """The target that is nearest to its limit, or furthest beyond."""
+    """The target that is closest to its limit, or exceeds it most."""
 
     def share(target: Target) -> float:
         if target.at_least:

@@ -92,7 +92,7 @@ def _run(stack: LocalStack, deployed: Deployed, author: Author, size: int, name:
     def run() -> None:
         execution_arn = start_run(deployed.stepfunctions, deployed.state_machine_arn, task_id)
         status = follow_run(deployed.stepfunctions, execution_arn, lambda: None)
-        assert status == "SUCCEEDED", f"{execution_arn}: {status}"  # noqa: S101 - or nothing is measured
+        assert status == "SUCCEEDED", f"{execution_arn}: {status}"  # noqa: S101 - otherwise nothing is measured
 
     seconds = seconds_of(run)
     after = _processor(stack)

@@ -29,10 +29,10 @@ from .stock import MemoryBucket
 SIZES = (30, 300, 3_000, 30_000, 100_000)
 ROUNDS = 3
 SMALL = 3_000
-"""Up to this size a run is repeated; a larger one takes minutes."""
+"""The largest size for which a run is repeated. Larger ones take minutes."""
 
 SAMPLE = 30
-"""Of more batches, so many are generated and saved, spread over the plan; their time is scaled."""
+"""The maximum number of batches that are generated and saved, spread over the plan; their time is scaled."""
 
 MAX_EXPONENT = 1.1
 ARN = "arn:aws:states:us-east-1:123456789012:execution:benchmark:r1"
@@ -48,7 +48,7 @@ not depend on how fast the machine is.
 
 
 class _Bucket(MemoryBucket):
-    """A bucket whose listings are empty: an item that a listing lacks is asked for by itself."""
+    """A bucket with empty listings, so that each item is looked up separately."""
 
     def keys(self, prefix: str, after: str) -> list[str]:  # noqa: ARG002 - as Bucket's
         """List nothing."""
@@ -60,7 +60,7 @@ class _Bucket(MemoryBucket):
 
 
 def main() -> None:
-    """Measure, show, and keep the result."""
+    """Measure, print and store the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of concepts")
     parser.add_argument("--rounds", type=int, default=ROUNDS)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.many_tasks`: answers about many tasks, with one, a thousand and a million.
+"""`python -m benchmarks.many_tasks`: responses about many tasks, for one, a thousand and a million tasks.
 
-Each answer is asked of the API's own function, in this process, on a PostgreSQL of its own: authorization and
-HTTP are not in the figures. The rows are made by the server. A tenth of the tasks is incomplete unless said
-otherwise, and there are ten failures a task.
+Each response comes from the API's own function, in this process, with a separate PostgreSQL; authorization
+and HTTP are not included. The server generates the rows. A tenth of the tasks is incomplete unless stated
+otherwise, and each has ten failures.
 """
 
 import argparse
@@ -29,7 +29,9 @@ from .result import Result, Series, Target, now, this_machine, versions
 
 SIZES = (1, 1_000, 1_000_000)
 MOST_TIMES, ACCEPTED_SECONDS = 3.0, 0.1
-"""A page over a million tasks may take so many times as long as over a thousand, or so many seconds."""
+"""Limits for a page of a million tasks: a multiple of the time for a thousand tasks, or a number of
+seconds.
+"""
 
 MAX_EXPONENT = 1.1
 ROUNDS = 15
@@ -112,7 +114,7 @@ ANSWERS: Mapping[str, tuple[str, dict[str, Any]]] = {
 }
 
 PROMISED = ("a page of 50 tasks", "the failure groups", "health")
-"""The answers that an operator reads first: their limit is `MOST_TIMES`, however short they are."""
+"""The responses that an operator reads first. Their limit is `MOST_TIMES`, even if they are fast."""
 
 
 @contextmanager
@@ -159,7 +161,7 @@ def measure(url: str, tasks: int, console: Console) -> dict[str, list[float]]:
             key: {"<group>": group, "<cursor>": cursor}.get(value, value) if isinstance(value, str) else value
             for key, value in query.items()
         }
-        # One task fails nothing and fills no page.
+        # A single task has no failure and fills no page.
         given = {key: value for key, value in given.items() if value is not None}
         seconds = []
         for _ in range(ROUNDS):

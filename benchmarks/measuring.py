@@ -1,7 +1,7 @@
 """Measure contestants in alternation, so that disturbances of the machine affect all of them.
 
 Pure except for the clock. A ratio is computed per round and then its median is taken: a slow minute affects
-both sides of a round and cancels out.
+both sides of a round, so that its effect cancels out.
 """
 
 import statistics
@@ -66,7 +66,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """The median and quartiles of values; a single value is all three."""
+    """The median and quartiles of values. For a single value, all three are equal."""
     if len(values) == 1:
         return Estimate(values[0], values[0], values[0])
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")

@@ -27,7 +27,7 @@ class ObjectServer:
         context = multiprocessing.get_context("spawn")
         self.requests: Synchronized[int] = context.Value("i", 0)
         self.writes: Synchronized[int] = context.Value("i", 0)
-        """Of the requests, those that are priced as a PUT: they write or list."""
+        """The number of requests that are priced as a PUT: those that write or list."""
         port: Queue[int] = context.Queue()
         self._process = context.Process(target=_serve, args=(port, self.requests, self.writes), daemon=True)
         self._process.start()
@@ -47,7 +47,7 @@ class ObjectServer:
             endpoint_url=self.url,
             region_name="us-east-1",
             aws_access_key_id="benchmark",
-            aws_secret_access_key="benchmark",  # noqa: S106 - of a server that asks for none
+            aws_secret_access_key="benchmark",  # noqa: S106 - the server does not check it
         )
         return str(client.create_secret(Name="database", SecretString=value)["ARN"])
 

@@ -1,7 +1,7 @@
 """`python -m benchmarks.peers`: compare our pipeline with its peers and the replaced design.
 
 All get the same items and the same faults.
-Nothing here depends on how fast the machine is: operations, commits, bytes and items are counted.
+The results do not depend on the speed of the machine: operations, commits, bytes and items are counted.
 """
 
 import argparse
@@ -54,13 +54,15 @@ class Price(NamedTuple):
 
 CONCEPTS, FAULTED_CONCEPTS = 334, 10
 BAD = 7
-"""Which concept's quiz has an id that is another roadmap's."""
+"""The index of the concept with a quiz id that belongs to another roadmap."""
 
 CRASH_AT = 11
-"""After so many saved items the worker dies, once: they are committed, and their outcome is not recorded."""
+"""The number of saved items after which the worker crashes, once. They are committed, but their outcome is
+not recorded.
+"""
 
 STOP_AT = 10
-"""After so many saved items the run fails as a whole."""
+"""The number of saved items after which the run fails as a whole."""
 
 AWAY_SECONDS = 3.0
 
@@ -122,13 +124,13 @@ documentation).
 
 
 class Contestant(NamedTuple):
-    """A contestant: its script, and in which form."""
+    """A contestant: its script and its variant."""
 
     script: str
     form: str
     environment: str
     unit: str | None
-    """The price of its operations; `None` if nobody charges for them."""
+    """The price of its operations; `None` if they are free."""
 
 
 CONTESTANTS = {
@@ -188,7 +190,7 @@ class Trial:
         self.crash_at: int | None = None
         self.stop_at: int | None = None
         self.proxy_port: int | None = None
-        """Where the contestant finds PostgreSQL, if its round trips are counted."""
+        """The port of PostgreSQL for the contestant, if its round trips are counted."""
         self.url = create_database(server.url, f"peer_{folder.name}", template="base")
         self._engine = create_engine(self.url, poolclass=NullPool)
         self._bucket = f"bucket-{folder.name}"
@@ -213,7 +215,9 @@ class Trial:
         return {"key": f"{content_type}/{concept_id}", "content_type": content_type, "row": row}
 
     def take_an_id(self) -> None:
-        """Give another roadmap the id of one item; ours finds the item made, and staged under that id."""
+        """Give the id of one item to another roadmap. For ours, the item is already generated and staged with
+        that id.
+        """
         concept_id = list(self._contents)[BAD]
         content = self._contents[concept_id]["quiz"]
         with self._engine.begin() as connection:
@@ -231,12 +235,12 @@ class Trial:
             (self.folder / "made").write_text(f"quiz/{concept_id}\n")
 
     def free_the_id(self) -> None:
-        """Take the other roadmap's row away."""
+        """Delete the other roadmap's row."""
         with self._engine.begin() as connection:
             connection.execute(text("DELETE FROM quiz_metadata WHERE roadmap_id = 'elsewhere'"))
 
     def run(self, phase: str, meanwhile: threading.Thread | None = None) -> State:
-        """Run a phase, in a process of its own; `meanwhile` ends before anything is read."""
+        """Run a phase in a separate process; `meanwhile` ends before results are read."""
         job = {
             "database_url": _plain(self.url, self.proxy_port),
             "folder": str(self.folder),
@@ -251,7 +255,7 @@ class Trial:
         path.write_text(json.dumps(job))
         answer = self.folder / "answer.json"
         answer.unlink(missing_ok=True)
-        done = subprocess.run(  # noqa: S603 - a script of ours
+        done = subprocess.run(  # noqa: S603 - our own script
             [*_command(self.contestant), str(path)],
             cwd=REPOSITORY,
             env=_environment(self._objects, self._bucket),
@@ -339,7 +343,7 @@ def _counted_wal(server: PostgresServer, data: Path) -> Iterator[Callable[[], tu
 
 
 def _limit_met(contestant: Contestant, operations_per_item: float, items: int) -> str:
-    """The count of a run of so many items, and the limit for it."""
+    """The count for a run of this number of items, and its limit."""
     concepts = items // 3
     match contestant.script, contestant.form:
         case "ours_run", _:
@@ -370,7 +374,7 @@ class Counts(NamedTuple):
     history: int
 
     def row(self, unit: str | None) -> list[str]:
-        """For 1,000 items."""
+        """The counts for 1,000 items."""
         dollars = self.puts * PRICES["puts"].dollars + self.gets * PRICES["gets"].dollars
         dollars += self.operations * PRICES[unit].dollars if unit else 0
         part = 1_000 / self.items
@@ -385,7 +389,7 @@ class Counts(NamedTuple):
         ]
 
     def limits(self, contestant: Contestant) -> list[str]:
-        """The counts for so many items."""
+        """The counts for this number of items."""
         return [_limit_met(contestant, self.operations / self.items, items) for items in LARGE]
 
 
@@ -402,7 +406,7 @@ def _clean(trial: Trial, server: PostgresServer, data: Path, objects: ObjectServ
         trial.proxy_port = round_trips.port
         state = trial.run("run")
         commits, size = count()
-    assert state.lost == state.wrong == 0, state  # noqa: S101 - or something else would be counted
+    assert state.lost == state.wrong == 0, state  # noqa: S101 - otherwise the wrong work would be counted
     writes = objects.writes.value - written
     return Counts(
         items=len(trial.items),
@@ -431,7 +435,7 @@ def _bad_row(trial: Trial) -> list[str]:
 def _crash(trial: Trial) -> list[str]:
     trial.crash_at = CRASH_AT
     state = trial.run("run")
-    if "status" not in state.answer:  # the process died
+    if "status" not in state.answer:  # the process crashed
         state = trial.run("restart")
     return [f"{state.lost} lost, {state.paid_twice} paid twice, {state.wrong} wrong"]
 
@@ -571,7 +575,7 @@ def main() -> None:
 
 
 def _over(result: Result, kept: Result) -> Result:
-    """The result, with the rows of contestants that only an earlier run of the same size had."""
+    """The result, plus the rows of contestants that were measured only in an earlier run of the same size."""
     known = {matrix.title: matrix.rows for matrix in kept.matrices}
     matrices = []
     for matrix in result.matrices:

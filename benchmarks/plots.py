@@ -68,5 +68,5 @@ def _bars(axes: "mpl.axes.Axes", series: Series, size: int) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     figure.savefig(path, format="svg", metadata={"Date": None})
-    # The library leaves trailing spaces.
+    # The library writes trailing spaces.
     path.write_text("\n".join(line.rstrip() for line in path.read_text().splitlines()) + "\n")

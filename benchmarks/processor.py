@@ -31,7 +31,7 @@ from .report import finish
 from .result import Result, Series, Target, now, this_machine, versions
 
 OLDER = "eb62644"
-"""The commit that is measured against: batches of one size, and Generate reads every one of them."""
+"""The commit for the comparison: it has batches of one size, and Generate reads every batch."""
 
 SIZE, ROUNDS = 1_000, 3
 NOW = "this commit"
@@ -46,7 +46,7 @@ server counts the requests.
 
 
 def main() -> None:
-    """Measure, show, and keep the result."""
+    """Measure, print and store the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--concepts", type=int, default=SIZE)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -72,7 +72,7 @@ def main() -> None:
     finish(result, short=arguments.short)
 
 
-# The statements of the loader fit the schema of its own release alone.
+# The statements of the loader match only the schema of its own release.
 _ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data)
 VALUES (:roadmap_id, 'user-1', 'A roadmap', CAST(:framework_data AS json))
@@ -84,7 +84,7 @@ VALUES (:task_id, 'user-1', :roadmap_id, 'pending', '{}', now(), now())
 
 
 class _Process:
-    """A source tree's functions, with a database of their own."""
+    """A source tree's functions, with their own database."""
 
     def __init__(self, process: subprocess.Popen[str], database_url: str, objects: ObjectServer) -> None:
         self._process = process
@@ -146,7 +146,7 @@ def _process(tree: Path, folder: Path, objects: ObjectServer) -> Iterator[_Proce
         migrate = f"from migrations import migrate; migrate({server.url!r})"
         subprocess.run([sys.executable, "-c", migrate], cwd=tree, env=environment, check=True)  # noqa: S603
         worker = REPOSITORY / "benchmarks/processor_worker.py"
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, and a script of ours
+        process = subprocess.Popen(  # noqa: S603 - this interpreter and our own script
             [sys.executable, str(worker)],
             cwd=tree,
             env=environment,

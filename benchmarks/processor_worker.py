@@ -1,7 +1,7 @@
-"""Run the functions of one source tree over a task, in one process; print the processor seconds that it took.
+"""Run the functions of one source tree for a task, in one process; print the used processor seconds.
 
-Started by `benchmarks.processor` with a tree as its working directory and on its path. It uses only what
-every release has: the handlers in `functions/*/app.py`, their events and their environment.
+Started by `benchmarks.processor` with a tree as its working directory and on its path. It uses only
+interfaces of every release: the handlers in `functions/*/app.py`, their events and their environment.
 """
 
 import importlib.util
@@ -21,7 +21,7 @@ class Context:
 
     @staticmethod
     def get_remaining_time_in_millis() -> int:
-        """Ten minutes."""
+        """Return ten minutes."""
         return 600_000
 
 
@@ -38,7 +38,7 @@ def handler(name: str) -> Any:  # noqa: ANN401 - a handler of any release
 def main() -> None:
     """Read task ids from standard input, run each task, and print one JSON document for each."""
     answers = os.fdopen(os.dup(1), "w")
-    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - what the functions log, and nobody reads
+    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the discarded log of the functions
     plan, generate, save, finalize = map(
         handler, ("plan_batches", "generate_content", "save_batch", "finalize_task")
     )

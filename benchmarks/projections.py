@@ -64,11 +64,11 @@ RATIOS = {
     ),
     "status": ("floor: read", 1.3, ""),
 }
-"""Step → its floor in the same run, how many times that it may take, and why it takes more if it does."""
+"""Step → its floor in the same run, the maximum ratio to it, and the reason if it is exceeded."""
 
 GROWING = ("plan", "finalize", "status", "status again", "retry")
 MAX_EXPONENT = 1.1
-"""Of the time as a power of the number of concepts, between the two largest sizes."""
+"""The maximum exponent of the time's growth between the two largest sizes."""
 
 RESIDENT_SIZE, MAX_RESIDENT = 30_000, 400
 
@@ -118,7 +118,7 @@ FROM json_array_elements_text(CAST(:ids AS json)) AS id
 
 
 class _Idle(Executions):
-    """Step Functions, where nothing runs and everything can be started."""
+    """A fake Step Functions without running executions."""
 
     def state(self, execution_arn: str) -> ExecutionState:  # noqa: ARG002
         return ExecutionState.OVER
@@ -128,10 +128,10 @@ class _Idle(Executions):
 
 
 class _Objects(Bucket):
-    """A bucket that accepts every object at once."""
+    """A bucket that accepts every object and stores nothing."""
 
     def put(self, key: str, body: bytes, metadata: object = None) -> None:
-        """Forget it."""
+        """Do nothing."""
 
     def keys(self, prefix: str, after: str) -> list[str]:  # noqa: ARG002 - as Bucket's
         """Nothing is staged."""
@@ -143,7 +143,7 @@ class _Objects(Bucket):
 
 
 class Ground(NamedTuple):
-    """A roadmap of some size with its task."""
+    """A roadmap of one size with its task."""
 
     services: Services
     roadmap_id: str
@@ -151,7 +151,7 @@ class Ground(NamedTuple):
     framework_data: str
 
     def reset(self, *, saved: bool) -> None:
-        """Make the task new, and the roadmap as it was planned; with all its rows, or none."""
+        """Reset the task, and the roadmap to its planned state; with all its rows, or none."""
         with self.engine.begin() as connection:
             connection.execute(
                 text(
@@ -192,7 +192,7 @@ class Ground(NamedTuple):
         finalize_task(request, self.services, Deadline.after(60))
 
     def status(self) -> None:
-        """Answer how the task stands, as JSON."""
+        """Return the task's status as JSON."""
 
         def read(connection: Connection) -> TaskStatus:
             return read_status(connection, read_task(connection, TASK, USER), self.services.framework_cache)
@@ -200,7 +200,7 @@ class Ground(NamedTuple):
         transact(self.engine, read, Deadline.after(60)).model_dump_json()
 
     def retry(self) -> None:
-        """Answer a retry."""
+        """Retry the task."""
         retry_task(self.services, TASK, USER, Deadline.after(60), user_start(USER)).model_dump_json()
 
     def read(self) -> Any:  # noqa: ANN401 - any JSON
@@ -209,7 +209,7 @@ class Ground(NamedTuple):
             return self._read(connection)
 
     def read_and_list(self) -> None:
-        """The floor for a step that also passes every concept on."""
+        """The floor for a step that also processes every concept."""
         framework = self.read()
         concepts = [
             concept
@@ -239,13 +239,13 @@ class Ground(NamedTuple):
             connection.execute(text("DELETE FROM quiz_metadata WHERE concept_id LIKE '%-1'"))
 
     def claim(self) -> None:
-        """Make the first attempt the task's."""
+        """Claim the first attempt of the task."""
         with self.engine.begin() as connection:
             connection.execute(text("UPDATE roadmap_tasks SET attempt = 1, status = 'processing'"))
 
 
 def main() -> None:
-    """Measure, show, and keep the result."""
+    """Measure, print and store the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of concepts")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -328,7 +328,7 @@ def _measure(database: Database, size: int, rounds: int) -> dict[str, list[float
 
 
 def ground_of(url: str, size: int) -> Ground:
-    """A roadmap of `size` concepts on a migrated database, on connections of its own."""
+    """A roadmap of `size` concepts on a migrated database, with its own connections."""
     services = Services(Settings({"BATCH_SIZE": str(BATCH_SIZE)}))
     credentials = Credentials.from_url(make_url(url))
     services.engine = open_engine(lambda: credentials, tls=False, statement_timeout=600)
@@ -341,7 +341,7 @@ def ground_of(url: str, size: int) -> Ground:
 
 
 def _resident(url: str, size: int) -> float:
-    """The most megabytes that a fresh process held which finalized once."""
+    """The maximum resident megabytes of a fresh process that finalizes once."""
     ground = ground_of(url, size)
     ground.reset(saved=True)
     ground.claim()

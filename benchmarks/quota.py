@@ -1,8 +1,8 @@
-"""`python -m benchmarks.quota`: generation at the edge of a model's quota.
+"""`python -m benchmarks.quota`: generation at the limit of a model's quota.
 
-A server speaks Converse with the latency of a model and with quotas of requests and tokens a minute. All
-waiting is in virtual time, which passes while every thread waits: the result does not depend on how fast
-this machine is.
+A server implements Converse with the latency of a model and with quotas of requests and tokens per minute.
+All waits are in virtual time, which advances while every thread waits, so the result does not depend on the
+speed of the machine.
 """
 
 import argparse
@@ -45,14 +45,14 @@ from .result import Matrix, Result, Target, now, this_machine, versions
 
 ROADMAPS = (1, 10)
 ROUNDS = {1: 5, 10: 1}
-"""Roadmaps at once → runs, of which the median counts."""
+"""Number of concurrent roadmaps → number of runs, of which the median is used."""
 
 CONCEPTS, BATCH = 30, 25
 REQUESTS, TOKENS, BURST = 200, 1_000_000, 5.0
-"""A minute, and the seconds' worth of them that may be used at once."""
+"""Quotas per minute, and the number of seconds of quota that may be used at once."""
 
 LATENCY, ROUND_TRIP = 15.0, 0.05
-"""Seconds of an answer (each differs by up to a third) and of a refusal."""
+"""Seconds of an answer (varies by up to a third) and of a refusal."""
 
 INVOCATION = 900.0
 ADAPTIVE, FIXED = "adaptive", "fixed"
@@ -69,9 +69,9 @@ that their invocation did not make. *Tokens wasted*: paid for, without an item.
 
 
 class VirtualTime:
-    """A clock for threads. It stands still while a thread works, and jumps when all of them wait.
+    """A clock for threads. It stops while a thread is working, and jumps when all of them wait.
 
-    The server's thread that waits on behalf of a client waits in place of the client's.
+    When a server thread waits for a client, it counts instead of the client's thread.
     """
 
     def __init__(self, working: int) -> None:
@@ -94,7 +94,7 @@ class VirtualTime:
         event.wait()
 
     def leave(self) -> None:
-        """End the calling thread's part."""
+        """Remove the calling thread from the clock."""
         with self._lock:
             self._stop_working()
 
@@ -113,7 +113,7 @@ class _VirtualDeadline(Deadline):
 
     @classmethod
     def of_invocation(cls, clock: VirtualTime) -> Self:
-        """The end of an invocation that begins now."""
+        """The end of an invocation that starts now."""
         deadline = cls(clock.now() + INVOCATION)
         deadline.clock = clock
         return deadline
@@ -125,34 +125,34 @@ class _VirtualDeadline(Deadline):
 
 
 class _Fixed(Pace):
-    """No pace: every call begins at once."""
+    """No pace: every call starts immediately."""
 
     def begin(self) -> Turn | float:
-        """Begin a call."""
+        """Start a call."""
         return Turn(0)
 
 
 @dataclass(frozen=True)
 class _Distant:
-    """A model with refusals that take a round trip."""
+    """A model; each refusal takes a round trip."""
 
     model: BedrockModel
     clock: VirtualTime
     one_try: bool
-    """Whether throttling is an error like any other, which uses up a try."""
+    """Whether a throttled call counts as a try, like other errors."""
 
     @property
     def socket_timeout(self) -> float:
-        """Of the model."""
+        """The value of the wrapped model."""
         return self.model.socket_timeout
 
     @property
     def max_output(self) -> int:
-        """Of the model."""
+        """The value of the wrapped model."""
         return self.model.max_output
 
     def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
-        """Ask the model."""
+        """Call the model."""
         try:
             return self.model.ask(prompt, rejected)
         except ModelThrottledError as error:
@@ -274,7 +274,7 @@ def _run(roadmaps: int, name: str) -> Run:
             thread.start()
         for thread in threads:
             thread.join()
-        assert not server.faults, server.faults  # noqa: S101 - or the server was asked wrongly
+        assert not server.faults, server.faults  # noqa: S101 - otherwise the requests were invalid
         paid = sum(usage["totalTokens"] for usage in server.usages)
         accepted = sum(server.accepted.values())
         wasted = paid * (len(server.usages) - accepted) // max(1, len(server.usages))
@@ -289,7 +289,7 @@ def _client(server: ConverseServer) -> Iterator[Any]:
         endpoint_url=settings["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"],
         region_name="us-east-1",
         aws_access_key_id="benchmark",
-        aws_secret_access_key="benchmark",  # noqa: S106 - of a server that asks for none
+        aws_secret_access_key="benchmark",  # noqa: S106 - the server does not check it
         config=Config(max_pool_connections=200, retries={"mode": "standard", "total_max_attempts": 1}),
     )
     yield client

@@ -28,8 +28,8 @@ def show(result: Result) -> None:
 
 
 def finish(result: Result, *, short: bool, room: float = 0.5) -> None:
-    """Keep the result and show it; of a short form, keep nothing, and fail if a limit is missed by more than
-    `room`.
+    """Store and print the result. For a short run, store nothing, and fail if a limit is exceeded by more
+    than `room`.
     """
     if not short:
         result.write()
@@ -39,7 +39,7 @@ def finish(result: Result, *, short: bool, room: float = 0.5) -> None:
 
 
 def amount(value: float, unit: str) -> str:
-    """A number for people: three significant digits, small seconds as ms."""
+    """Format a number: three significant digits, small seconds as ms."""
     if unit == "s" and abs(value) < 1:
         value, unit = value * 1000, "ms"
     digits = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"

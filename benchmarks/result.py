@@ -32,12 +32,12 @@ class Series(_Part):
     """Contestants by size, measured in alternation: a table and a plot."""
 
     name: str
-    """Short, for file names."""
+    """A short name, for file names."""
     title: str
     unit: str
     """`s` (shown as ms, s), `MB`, or the name of the counted things."""
     size_name: str
-    """The name of the sizes: `concepts`."""
+    """The unit of the sizes: `concepts`."""
     base: str
     """The contestant to which the ratios refer."""
     values: Values
@@ -48,7 +48,7 @@ class Series(_Part):
         return sorted({size for by_size in self.values.values() for size in by_size})
 
     def over(self, older: "Series | None") -> "Series":
-        """These values, plus the sizes that only an older run has measured."""
+        """These values, plus the sizes that were measured only in an older run."""
         values = {name: dict(by_size) for name, by_size in self.values.items()}
         for name, by_size in ({} if older is None else older.values).items():
             for size in by_size.keys() - set(self.sizes):
@@ -64,7 +64,7 @@ class Series(_Part):
         return paired_ratio(self.values[contestant][size], self.values[base or self.base][size])
 
     def exponent(self, contestant: str, smaller: int, larger: int) -> float:
-        """The power of the size with which the median grows between two sizes: 1 is in proportion."""
+        """The exponent of the median's growth between two sizes: 1 means proportional."""
         times = self.estimate(contestant, larger).median / self.estimate(contestant, smaller).median
         return log(times) / log(larger / smaller)
 
@@ -88,7 +88,7 @@ class Figure(_Part):
 
 
 class Matrix(_Part):
-    """Findings in words: a row for each contestant."""
+    """Results in words, with a row for each contestant."""
 
     name: str
     title: str
@@ -98,7 +98,7 @@ class Matrix(_Part):
 
 
 class Target(_Part):
-    """A target and its measured value. `at_least`: the limit is a lower one."""
+    """A target and its measured value. With `at_least`, the limit is a lower bound."""
 
     label: str
     value: float
@@ -106,7 +106,7 @@ class Target(_Part):
     unit: str = "×"
     at_least: bool = False
     reason: str = ""
-    """Why it is missed where it is."""
+    """The reason if the target is missed."""
 
     @property
     def met(self) -> bool:
@@ -114,7 +114,7 @@ class Target(_Part):
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def holds_with(self, room: float) -> bool:
-        """Whether it is met, or missed by less than `room` (0.5: half as much again), for noisy machines."""
+        """Whether it is met, or exceeded by less than `room` (0.5: by half), for noisy machines."""
         if self.at_least:
             return self.value >= self.limit / (1 + room)
         return self.value <= self.limit * (1 + room)
@@ -144,7 +144,7 @@ class Result(_Part):
         return path
 
     def over(self, older: "Result") -> "Result":
-        """This result, plus the sizes that only an older one has."""
+        """This result, plus the sizes that only an older result has."""
         known = {series.name: series for series in older.series}
         series = [mine.over(known.pop(mine.name, None)) for mine in self.series]
         breakdowns = self.breakdowns or older.breakdowns

@@ -28,7 +28,7 @@ from .report import finish
 from .result import Result, Series, Target, now, this_machine, versions
 
 MISSING = {ContentType.TUTORIAL: 3, ContentType.RESOURCES: 3, ContentType.QUIZ: 2}
-"""How many items a retry finds missing."""
+"""The number of missing items of a retry."""
 
 CONCEPTS, ROUNDS, LIMIT = 30, 15, 2.0
 USER, ROADMAP, TASK = "user-1", "roadmap-retried", "task-retried"
@@ -163,7 +163,7 @@ def _ours(target: Deployed, *, lose: bool = True) -> Callable[[], float]:
 
     def retry() -> None:
         answer = api.retry(TASK)
-        assert answer.status == 202, answer  # noqa: S101 - or nothing is measured
+        assert answer.status == 202, answer  # noqa: S101 - otherwise nothing is measured
         _await(target, answer.body["execution_arn"])
 
     def trial() -> float:
@@ -190,7 +190,7 @@ def _await(target: Deployed, execution_arn: str) -> None:
     while True:
         status = target.stepfunctions.describe_execution(executionArn=execution_arn)["status"]
         if status != "RUNNING":
-            assert status == "SUCCEEDED", status  # noqa: S101 - or something else is measured
+            assert status == "SUCCEEDED", status  # noqa: S101 - otherwise the wrong work is measured
             return
         time.sleep(POLL)
 

@@ -71,6 +71,6 @@ def _forward(source: socket.socket, target: socket.socket, on_data: Callable[[],
             on_data()
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
-    except OSError:  # one of both has gone
+    except OSError:  # one side is closed
         for end in (source, target):
             end.close()

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.saving`: the cost of saving, compared to the previous design and to COPY.
+"""`python -m benchmarks.saving`: the cost of saving, compared with the replaced design and with COPY.
 
 Every contestant saves all three artefacts of every concept, including commits, on a warm connection to the
 same database. Contestants alternate; the tables are cleared and vacuumed before each run, outside the
@@ -197,7 +197,7 @@ def _measure(
         database.forget()
         gc.collect()
         seconds = seconds_of(work)
-        assert expected is None or database.count() == expected  # noqa: S101 - or it has not saved
+        assert expected is None or database.count() == expected  # noqa: S101 - otherwise nothing was saved
         return seconds
 
     return in_turn(

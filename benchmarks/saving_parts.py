@@ -1,4 +1,6 @@
-"""The parts of the time of the database work: by the clock for each step, by the plan inside a statement."""
+"""The parts of the database work's duration: measured per step, and from the query plan within a
+statement.
+"""
 
 from collections.abc import Iterator
 from typing import Any

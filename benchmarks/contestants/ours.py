@@ -1,4 +1,4 @@
-"""This project's saver: through the handler, and its database work alone."""
+"""This project's Save: through the handler, and only its database work."""
 
 import json
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def database_part(stock: Stock, services: Services, batch_size: int) -> Callable
         saver = Saver(request, services)
         concepts = read_batch(services.bucket, request.plan.manifest, request.batch).concepts
         ready = [outcome for outcome in saver.prepare(concepts) if isinstance(outcome, Ready)]
-        assert len(ready) == request.batch.items  # noqa: S101 - or something else would be measured
+        assert len(ready) == request.batch.items  # noqa: S101 - otherwise the wrong work would be measured
         batches.append((saver, ready))
 
     def save() -> list[Failure]:

@@ -1,4 +1,4 @@
-"""Psycopg 3, a driver in C: the same statements as the saver's, and COPY as the lower bound."""
+"""Psycopg 3, a driver in C: the same statements as Save, and COPY as the lower bound."""
 
 import json
 import re
@@ -44,7 +44,7 @@ def connect(database_url: str) -> psycopg.Connection:
 
 
 def same_sql(stock: Stock, connection: psycopg.Connection) -> Callable[[], None]:
-    """The saver's lock and statements, a transaction per content type."""
+    """Save's lock and statements, with a transaction per content type."""
     lock = _pyformat(LOCK.text)
     batches = [(_pyformat(CONTENT_KINDS[kind].save_sql), rows) for kind, rows in stock.rows()]
 
@@ -53,7 +53,7 @@ def same_sql(stock: Stock, connection: psycopg.Connection) -> Callable[[], None]
             with connection.transaction():
                 connection.execute(lock, {"roadmap_id": ROADMAP}).fetchone()
                 refused = connection.execute(statement, save_parameters(ROADMAP, rows)).fetchall()
-            assert not refused  # noqa: S101 - or something else would be measured
+            assert not refused  # noqa: S101 - otherwise the wrong work would be measured
 
     return save
 

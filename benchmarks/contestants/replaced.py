@@ -1,4 +1,6 @@
-"""The previous design: async ORM, three concepts per transaction, old versions demoted one by one."""
+"""The previous design: async ORM, three concepts per transaction, old versions are marked as not the latest
+one by one.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -1,8 +1,8 @@
-"""DBOS Transact: a queue, a workflow an item (or a batch of 25), a step that makes, a transaction that saves.
+"""DBOS Transact: a queue, a workflow per item (or per batch of 25), a generating step, a saving transaction.
 
-As its documentation writes it: `make` is a step, whose result is recorded; the save is a transaction of a
-datasource, recorded in the transaction itself. A child's workflow id is the item's, so that a second start
-of the same item is the first one.
+As in its documentation: `make` is a step, whose result is recorded; the save is a transaction of a
+datasource, recorded in the transaction itself. A child's workflow id is the item's, so that a second start of
+the same item is the first one.
 """
 
 import os
@@ -44,7 +44,7 @@ def save_group(number: int) -> int:
 
 @DBOS.workflow()
 def produce(number: int) -> int:
-    """Make and save one group."""
+    """Generate and save one group."""
     make(number)
     count: int = save_group(number)
     if JOB.saved(count):
@@ -67,21 +67,21 @@ def produce_all() -> dict[str, str]:
         try:
             handle.get_result()
             outcomes[handle.workflow_id] = "SUCCESS"
-        except Exception as error:  # noqa: BLE001 - what a child raised is its outcome
+        except Exception as error:  # noqa: BLE001 - the error of a child is its outcome
             outcomes[handle.workflow_id] = type(error).__name__
     return outcomes
 
 
 DBOS.launch()
 DBOS.register_queue("items", worker_concurrency=10, polling_interval_sec=0.1)
-if JOB.phase == "prepare":  # the tables of DBOS are there now, before anything is counted
+if JOB.phase == "prepare":  # the tables of DBOS exist now, before counting starts
     JOB.answer(status="ready", saved=[], operations=0)
     DBOS.destroy()
     os._exit(0)
 if JOB.phase == "retry":
     for workflow in DBOS.list_workflows(status="ERROR"):
         if workflow.workflow_id.startswith("group-"):
-            # Step 1 made the items, and its result is kept: only the save runs again.
+            # Step 1 generated the items, and its result is kept: only the save runs again.
             handle = DBOS.rewind_workflow(workflow.workflow_id, start_step=2)
             with suppress(Exception):  # the status says it
                 handle.get_result()

@@ -1,8 +1,8 @@
-"""AWS Lambda durable functions, by their SDK's own test runner: a map over the items, or over batches of 25.
+"""AWS Lambda durable functions, in the test runner of their SDK: a map over the items, or over batches of 25.
 
-As its documentation writes it, with its best options: FLAT nesting, every item completes whatever the others
-do, and only errors of the connection are retried. A worker that is killed is emulated by the SDK's own
-`InvocationError`, which the service answers with another invocation that replays the checkpoints.
+As in its documentation, with its best options: FLAT nesting, items are independent of each other, and only
+connection errors are retried. A killed worker is emulated by the SDK's `InvocationError`, after which the
+service invokes the function again and replays the checkpoints.
 """
 
 import json
@@ -42,7 +42,8 @@ CONFIG = MapConfig(
     nesting_type=NestingType.FLAT,
     completion_config=CompletionConfig.all_completed(),
 )
-# A new execution knows nothing of the first: it is given the items that the first one reported as failed.
+# A new execution has no access to the first one: its input is the items that the first one reported as
+# failed.
 retries = JOB.phase in ("retry", "resume")
 wanted = set(json.loads((JOB.folder / "failed.json").read_text())) if retries else None
 ITEMS = [item for item in JOB.items if wanted is None or item.key in wanted]
@@ -50,7 +51,7 @@ GROUPS = batches(ITEMS, 25) if JOB.form == "batch" else [[item] for item in ITEM
 
 
 def produce(context: DurableContext, number: int, _index: int, _all: Any) -> int:  # noqa: ANN401
-    """Make and save one group."""
+    """Generate and save one group."""
     group = GROUPS[number]
 
     def make(_context: object) -> str:
@@ -71,14 +72,14 @@ def produce(context: DurableContext, number: int, _index: int, _all: Any) -> int
 
 @durable_execution
 def handler(_event: Any, context: DurableContext) -> dict[str, Any]:  # noqa: ANN401
-    """Produce every group; which of them failed."""
+    """Produce every group; return the failed ones."""
     result = context.map(list(range(len(GROUPS))), produce, name="items", config=CONFIG)
     failed = [item.index for item in result.all if item.status is not BatchItemStatus.SUCCEEDED]
     return {"failed": failed}
 
 
 def main() -> None:
-    """Run one execution, and report its status; for a double click, two without a common name."""
+    """Run one execution and report its status; for a double click, two executions with different names."""
     if JOB.phase == "double":
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda _: execute(), range(2)))

@@ -1,7 +1,7 @@
-"""Ours: the four steps, on the job's database and an S3 that outlives the process.
+"""Ours: the four steps, on the job's database and an S3 in a separate process.
 
-Step Functions is emulated: its state (the plan, and the finished batches) is a file; a function that
-dies is invoked again with the same event.
+Step Functions is emulated: its state (the plan, and the finished batches) is a file; a function that crashes
+is invoked again with the same event.
 """
 
 import json
@@ -39,7 +39,7 @@ TASK = "peers"
 
 
 class _Known(Executions):
-    """Step Functions, where the executions in `running` run."""
+    """A fake Step Functions; the executions in `running` are running."""
 
     def __init__(self, running: set[str]) -> None:
         super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:peers")
@@ -65,13 +65,13 @@ class _Counted:
         allowance: Allowance | None = None,
         /,
     ) -> Draft:
-        """Make an item and count it."""
+        """Generate an item and count it."""
         self._job.make(self._items[f"{content_type}/{concept.concept_id}"])
         return self._offline.generate(concept, content_type, learner, allowance)
 
 
 def main() -> None:
-    """Run an attempt, or continue the one that died; for a double click, start two at once."""
+    """Run an attempt, or continue a crashed one; for a double click, start two at once."""
     logging.disable()
     job = Job(Path(sys.argv[1]))
     sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - metrics
@@ -144,7 +144,7 @@ def _arn(name: str) -> str:
 
 
 def _failed(recorded: dict[str, Any] | None) -> set[str]:
-    """The items that the task's row calls failed."""
+    """The failed items in the task's row."""
     items = [] if recorded is None else recorded["items"]
     return {"/".join([item["content_type"], item["concept_id"]]) for item in items}
 

@@ -1,10 +1,10 @@
-"""The plain Step Functions pattern, and the design that ours replaces.
+"""The plain Step Functions pattern, and the design that ours replaced.
 
-`iteration`: a Map with one concept an iteration and three branches, each of which makes and saves one item
-and catches its error. Step Functions is emulated: what it keeps (which branches are over) is a file, a
-function that dies is invoked again, and a caught error is over for good, so that a retry is a new execution
-with the same input. An execution that failed as a whole is redriven: its branches that are over stay over.
-`replaced`: one process makes everything and saves three concepts a transaction; an error ends it.
+`iteration`: a Map with one concept per iteration and three branches; each generates and saves one item and
+catches its error. Step Functions is emulated: its state (the finished branches) is a file, a function that
+crashes is invoked again, and a caught error is final, so a retry is a new execution with the same input. An
+execution that failed as a whole is redriven: its finished branches are not run again. `replaced`: one process
+generates everything and saves three concepts per transaction; an error ends it.
 """
 
 import json
@@ -17,7 +17,7 @@ from benchmarks.contestants.peers.work import Item, Job, die, job, save_and_comm
 
 
 def one_concept_an_iteration(job: Job) -> None:
-    """Run the branches that are not over; see the module."""
+    """Run the unfinished branches; see the module."""
     kept = job.folder / "history.json"
     over: dict[str, str] = json.loads(kept.read_text()) if job.phase in ("restart", "resume") else {}
     passed = 0
@@ -34,7 +34,7 @@ def one_concept_an_iteration(job: Job) -> None:
     transitions = 4 * concepts + 6
     saved = [key for key, outcome in over.items() if outcome == "saved"]
     status = "FAILED" if job.stopped else "SUCCEEDED"
-    # What is made is the output of one Task and the input of the next.
+    # The generated item is the output of one Task and the input of the next.
     job.answer(status=status, saved=saved, operations=transitions, bytes=2 * passed)
 
 
@@ -57,8 +57,8 @@ def _branch(job: Job, item: Item) -> str:
 
 
 def replaced(job: Job) -> None:
-    """Make everything, then save three concepts a transaction; an error ends the task as failed."""
-    if job.phase not in ("run", "double"):  # the retry trusts `framework_data`, which is as it was
+    """Generate everything, then save three concepts per transaction; an error ends the task as failed."""
+    if job.phase not in ("run", "double"):  # the retry reads `framework_data`, which was not updated
         job.answer(status="nothing to retry", saved=[], operations=0)
         return
     for item in job.items:
@@ -68,7 +68,7 @@ def replaced(job: Job) -> None:
         group = job.items[start : start + 9]
         try:
             save_and_commit(job.database_url, group)
-        except Exception:  # noqa: BLE001 - as it was
+        except Exception:  # noqa: BLE001 - as in that design
             job.answer(status="failed", saved=[], operations=0)
             return
         saved += [item.key for item in group]
@@ -81,7 +81,7 @@ def replaced(job: Job) -> None:
 
 
 def main() -> None:
-    """Run the job; of a double click, both runs at once."""
+    """Run the job; for a double click, both runs at once."""
     asked = job()
     run = {"iteration": one_concept_an_iteration, "replaced": replaced}[asked.form]
     if asked.phase == "double":

@@ -1,6 +1,6 @@
-"""The work that every peer does: make an item, which is paid for, and save its row.
+"""The work of every peer: generate an item, which is paid for, and save its row.
 
-Used by scripts that run in an environment of their own; needs nothing but psycopg and this file's folder.
+Used by scripts that run in separate environments; needs only psycopg and this file's folder.
 """
 
 import json
@@ -15,7 +15,7 @@ import psycopg
 
 ROADMAP = "benchmarked-9b2c8d4e"
 
-# As idempotent as a single row can be: a row of the same item is kept, an id of another item is refused.
+# Idempotent per row: a row of the same item is kept, an id of another item is refused.
 SAVE = {
     "tutorial": """
 INSERT INTO tutorial_metadata AS t (tutorial_id, concept_id, roadmap_id, title, summary, content_url,
@@ -48,11 +48,11 @@ RETURNING 1
 
 
 class IdTakenError(Exception):
-    """The id of a row is another item's: trying again does not help."""
+    """The id of a row belongs to another item, so a retry fails again."""
 
 
 class Item(NamedTuple):
-    """One item and the row that is made for it."""
+    """One item and its generated row."""
 
     key: str
     content_type: str
@@ -60,7 +60,7 @@ class Item(NamedTuple):
 
 
 class Job:
-    """The input of a script: a JSON file that names the database, the items and the fault."""
+    """The input of a script: a JSON file with the database, the items and the fault."""
 
     def __init__(self, path: Path) -> None:
         document = json.loads(path.read_text())
@@ -78,14 +78,14 @@ class Job:
         self._saved = 0
 
     def make(self, item: Item) -> dict[str, Any]:
-        """Make an item. It is paid for here: one line of a file for each time."""
+        """Generate an item. Each generation is recorded as paid for, with one line of a file."""
         time.sleep(self.make_seconds)
         with (self.folder / "made").open("a") as made:
             made.write(f"{item.key}\n")
         return item.row
 
     def saved(self, number: int = 1) -> bool:
-        """Count rows that were committed; whether the process is to die now, once."""
+        """Count committed rows; return whether the process must crash now, once."""
         self._saved += number
         marker = self.folder / "crashed"
         if self.crash_at is None or self._saved < self.crash_at or marker.exists():
@@ -95,7 +95,7 @@ class Job:
 
     @property
     def stopped(self) -> bool:
-        """Whether so many rows are saved that the run is to fail as a whole."""
+        """Whether enough rows are saved for the run to fail as a whole."""
         return self.stop_at is not None and self.phase == "run" and self._saved >= self.stop_at
 
     def answer(self, **found: object) -> None:
@@ -104,10 +104,10 @@ class Job:
 
 
 def save(execute: Callable[[str, dict[str, Any]], Any], items: Iterable[Item]) -> None:
-    """Save rows by `execute`, inside the caller's transaction.
+    """Save rows with `execute`, in the caller's transaction.
 
     Raises:
-        IdTakenError: a row's id is another item's.
+        IdTakenError: a row's id belongs to another item.
     """
     for item in items:
         if not execute(SAVE[item.content_type], {**item.row, "roadmap_id": ROADMAP}):
@@ -121,7 +121,7 @@ def save_and_commit(database_url: str, items: list[Item]) -> None:
 
 
 def batches(items: list[Item], size: int) -> list[list[Item]]:
-    """Items in batches of one content type, as ours are."""
+    """Items in batches of one content type, like ours."""
     by_type: dict[str, list[Item]] = {}
     for item in items:
         by_type.setdefault(item.content_type, []).append(item)
@@ -129,11 +129,11 @@ def batches(items: list[Item], size: int) -> list[list[Item]]:
 
 
 def die() -> None:
-    """Die as a worker does that is killed: nothing is cleaned up."""
+    """Exit like a killed worker, without any cleanup."""
     sys.stdout.flush()
     os._exit(9)
 
 
 def job() -> Job:
-    """The job that the command line names."""
+    """The job of the command line."""
     return Job(Path(sys.argv[1]))
