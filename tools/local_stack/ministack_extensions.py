@@ -7,6 +7,10 @@ execution that has ended invoking nothing more; a state's data above 256 KiB bei
 which `States.ALL` does not match; a throttled function being `Lambda.TooManyRequestsException`, and its
 reserved concurrency applying to its versions. ministack handles all other calls.
 
+Two operations are not AWS's, but for fault tests, so that these need not change a definition:
+`TimeOutExecution` lets an execution's time be over, and `LimitMapOutput` lowers the limit on what a Map hands
+over.
+
 Not emulated: after a redrive of a Map, every iteration runs again, not only the failed ones; and variables
 (Assign) are not restored, but the product's state machine has none.
 
@@ -171,10 +175,10 @@ def _time_out(execution: Execution) -> None:
     engine._emit_execution_status_event(execution)
 
 
-def _require_passable(data: object) -> None:
+def _require_passable(data: object, limit: int = DATA_LIMIT) -> None:
     """Raise if the data exceeds the payload limit."""
-    if len(json.dumps(data, ensure_ascii=False).encode()) > DATA_LIMIT:
-        raise engine._ExecutionError("States.DataLimitExceeded", f"more than {DATA_LIMIT} bytes")
+    if len(json.dumps(data, ensure_ascii=False).encode()) > limit:
+        raise engine._ExecutionError("States.DataLimitExceeded", f"more than {limit} bytes")
 
 
 NOTHING_LOCAL = (
@@ -244,12 +248,29 @@ def install() -> None:
     run_execution = engine._run_execution
     start_execution = engine._start_execution
 
+    map_output_limit = DATA_LIMIT
+
+    def time_out_execution(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
+        _time_out(engine._executions[data["executionArn"]])
+        return json_response({})
+
+    def limit_map_output(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
+        nonlocal map_output_limit
+        before, map_output_limit = map_output_limit, data["bytes"]
+        return json_response({"bytes": before})
+
+    operations: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "RedriveExecution": redrive_execution,
+        "TestState": lambda data: test_state(data, engine._test_state),
+        "TimeOutExecution": time_out_execution,
+        "LimitMapOutput": limit_map_output,
+    }
+
     async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:  # noqa: ANN401
-        if headers.get("x-amz-target", "").endswith(".RedriveExecution"):
-            return engine._finalize_response(redrive_execution(json.loads(body)))
-        if headers.get("x-amz-target", "").endswith(".TestState"):
-            return engine._finalize_response(test_state(json.loads(body), engine._test_state))
-        return await handle_request(method, path, headers, body, query)
+        operation = operations.get(headers.get("x-amz-target", "").rpartition(".")[2])
+        if operation is None:
+            return await handle_request(method, path, headers, body, query)
+        return engine._finalize_response(operation(json.loads(body)))
 
     def describe(data: dict[str, Any]) -> Any:  # noqa: ANN401 - ministack's response
         execution = engine._executions.get(data.get("executionArn"))
@@ -325,7 +346,7 @@ def install() -> None:
 
     def run_map(state: Any, data: Any, execution: Execution, context: Any) -> Any:  # noqa: ANN401 - ministack's
         output, following = run_map_items(state, data, execution, context)
-        _require_passable(output)
+        _require_passable(output, map_output_limit)
         return output, following
 
     _accept_resources()

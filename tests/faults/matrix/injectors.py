@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -208,15 +208,53 @@ def killed_after(play: Play) -> Iterator[None]:
         yield
 
 
-@injects(Fault.THROTTLED, *DATABASE, what="no concurrency is left: 429 to each invocation")
-def throttled(play: Play) -> Iterator[None]:
-    """Reserved concurrency of 0."""
+@contextmanager
+def _without_concurrency(play: Play) -> Iterator[Callable[[], None]]:
+    """Leave the step's function no concurrency; yields what ends it before the block does."""
     functions, name = play.rig.functions, play.line.function
+
+    def end() -> None:
+        functions.delete_function_concurrency(FunctionName=name)
+
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     try:
-        yield
+        yield end
     finally:
-        functions.delete_function_concurrency(FunctionName=name)
+        end()
+
+
+@injects(
+    Fault.THROTTLED,
+    *(step for step in DATABASE if step not in MACHINE),
+    what="no concurrency is left: 429 to each invocation",
+)
+def throttled(play: Play) -> Iterator[None]:
+    """Reserved concurrency of 0."""
+    with _without_concurrency(play):
+        yield
+
+
+THROTTLES = 12
+
+
+@injects(
+    Fault.THROTTLED,
+    *MACHINE,
+    what=f"no concurrency is left: 429 to {THROTTLES} invocations, and then there is",
+)
+def throttled_for_a_while(play: Play) -> Iterator[None]:
+    """A run waits for six hours, and a cell cannot: `tests/unit/test_limits.py` simulates a throttle that
+    does not end, and `timed_out` is what comes of it.
+    """
+
+    def wait() -> None:
+        assert becomes_true(lambda: play.throttles() >= THROTTLES, 600), "it was not throttled"
+        end()
+
+    with _without_concurrency(play) as end, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(wait)
+        yield
+        waiting.result()
 
 
 @injects(Fault.TWICE_AT_ONCE, *DATABASE, what="the same invocation a second time while the first runs")
@@ -652,25 +690,15 @@ def s3_half(play: Play) -> Iterator[None]:
 @injects(
     Fault.LARGE_PAYLOAD,
     Step.FINALIZE,
-    what="what FanOut hands over is above 256 KiB (States.DataLimitExceeded)",
+    what="what FanOut hands over is above the limit, here lowered to 100 bytes (States.DataLimitExceeded)",
 )
 def large_handover(play: Play) -> Iterator[None]:
-    """The limit is emulated from documentation."""
-    with play.redefined(_with_a_large_output):
+    """Nothing that it hands over comes near to 256 KiB (`tests/unit/test_limits.py`). The limit is emulated
+    from documentation.
+    """
+    with play.rig.map_output_limited_to(100):
         yield
     assert play.event_of(Step.FINALIZE)["error"]["Error"] == "States.DataLimitExceeded"
-
-
-def _with_a_large_output(definition: dict[str, Any]) -> None:
-    """Pad the output of each iteration, as if a thousand batches were lost with long messages."""
-    states = definition["States"]["FanOut"]["ItemProcessor"]["States"]
-    del states["Save"]["End"]
-    states["Save"]["Next"] = "Padding"
-    states["Padding"] = {
-        "Type": "Pass",
-        "Output": "{% $merge([$states.input, {'error': {'Error': 'E', 'Cause': $pad('', 99999, 'x')}}]) %}",
-        "End": True,
-    }
 
 
 @injects(Fault.LARGE_PAYLOAD, Step.RETRY, what="a body of 300 KiB, which nobody asked for")
@@ -720,14 +748,11 @@ def _stopped_at_work(play: Play) -> Iterator[None]:
 def timed_out(play: Play) -> Iterator[None]:
     """The step finishes after the execution timed out."""
 
-    def wait() -> None:
-        play.await_end(play.running())
+    def expire() -> None:
+        play.rig.time_out(play.running())
         play.await_recorded()
 
-    def bound(definition: dict[str, Any]) -> None:
-        definition["TimeoutSeconds"] = 2
-
-    with play.rig.events(), play.redefined(bound), Gather(play.line.database, play.invocations, on_all=wait):
+    with play.rig.events(), Gather(play.line.database, play.invocations, on_all=expire):
         yield
 
 

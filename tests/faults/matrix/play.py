@@ -3,8 +3,8 @@
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key
 from tests.factories import USER, bundle_of, quiz
-from tests.faults.matrix.declaration import Cell, Step
+from tests.faults.matrix.declaration import Cell, Fault, Step
 from tests.faults.matrix.rig import Line, Rig
 from tests.faults.matrix.scripts import Gather
 from tests.faults.oracle import TABLES, Log, Oracle
@@ -179,17 +179,14 @@ class Play:
             case _:
                 return self.event
 
-    @contextmanager
-    def redefined(self, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-        """Change the state machine for the duration of the block."""
-        before = self.rig.definition
-        definition = json.loads(before)
-        change(definition)
-        self.rig.redefine(json.dumps(definition))
-        try:
-            yield
-        finally:
-            self.rig.redefine(before)
+    def throttles(self) -> int:
+        """How often the current execution was refused an invocation for want of concurrency."""
+        pages = self.rig.stepfunctions.get_paginator("get_execution_history")
+        return sum(
+            event.get("taskFailedEventDetails", {}).get("error") == "Lambda.TooManyRequestsException"
+            for page in pages.paginate(executionArn=self.running())
+            for event in page["events"]
+        )
 
     def await_recorded(self) -> None:
         """Wait until the end of the execution is recorded without a call of Reconcile."""
@@ -236,7 +233,10 @@ class Play:
             self.reconcile_and_check()
             self.oracle.require(self.oracle.healed())
         total = CONCEPTS * len(ContentType)
-        ended = "; ".join((ended, *self._others, status))
+        answers = [ended, *self._others]
+        if self.cell.fault is Fault.TWICE_AT_ONCE:
+            answers.sort()  # either may be the first
+        ended = "; ".join((*answers, status))
         return Result(self.cell.step, self.cell.fault, what, ended, total - missing, missing, missing)
 
     # After the fault.
@@ -254,7 +254,7 @@ class Play:
             secs=60 * minutes,
             id=self.task_id,
         )
-        assert self.invoke(Step.RECONCILE, {}) == "answered"
+        assert (said := self.invoke(Step.RECONCILE, {})) == "answered", f"the sweep: {said}"
         intruder = self.rig.target.api("somebody-else").retry(self.task_id)
         self.log.intrusions.append(("retry", "refused" if intruder.status == 404 else str(intruder)))
         self.check()

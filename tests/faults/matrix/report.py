@@ -48,9 +48,10 @@ own.
 writes this file: do not edit it.
 
 *How it ended*: the execution's status, or the response of the called function; then the task's final status.
-*Saved* and *failed*: the items at that time; *healed*: the items that the one retry saved. Only the waiting
-times are shorter than deployed: functions have seconds, sessions have tenths of seconds, and the state
-machine retries once instead of up to ten times.
+*Saved* and *failed*: the items at that time; *healed*: the items that the one retry saved. The definition is
+`statemachine/save_content.asl.json` as it is shipped, with all of its retries: each cell asserts it. Only
+times are shorter than deployed: functions have seconds, sessions have tenths of seconds, and what the state
+machine waits before a retry takes a thousandth of the time.
 """
 
 _RECOVERIES = "## Recoveries"

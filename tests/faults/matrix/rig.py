@@ -1,13 +1,15 @@
 """The local stack, configured so that a fault affects only one step.
 
 Each step has its own database role and its own proxies to the database, S3 and Step Functions. A deployment
-could be configured in the same way: a secret, endpoints and a timeout per function. Only timeouts differ from
-the template: functions have seconds, sessions tenths of seconds, and the state machine retries once instead
-of up to ten times.
+could be configured in the same way: a secret, endpoints and a timeout per function. The state machine is the
+one that is shipped, with every retrier as it is. Only times are shorter: functions have seconds, sessions
+tenths of seconds, and what the state machine waits before a retry takes a thousandth of the time.
 """
 
 import json
+import re
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -18,9 +20,11 @@ import boto3
 from botocore.config import Config
 from sqlalchemy import Connection, NullPool, create_engine, make_url, text
 
+from local_stack.builds import REPOSITORY
 from local_stack.cloud import REGION
 from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack, database_secret
+from local_stack.template_file import default_of, read_template
 from roadmap_command.target import Target
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.matrix.declaration import Step
@@ -42,6 +46,15 @@ FUNCTIONS = {
 """The function of each step and its timeout in seconds. A transaction is given up 3 s before it ends, and
 Generate and Reconcile start no new work in the last 6 s.
 """
+
+WAIT_SCALE = 0.001
+"""The local engine waits at most 60 s before a retry, without jitter: scaled, all waits of a cell together
+are shorter than one invocation.
+"""
+
+SHIPPED: dict[str, Any] = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
+
+MAX_CONCURRENCY: int = default_of(read_template(REPOSITORY / "template.yaml"), "MaxConcurrency")
 
 QUIET = text("""
 SELECT count(*) FROM pg_stat_activity
@@ -76,7 +89,6 @@ class Rig:
         self.lines[Step.START] = self.lines[Step.RETRY]
         for step in FUNCTIONS:
             self._wire(self.lines[step])
-        self._let_it_try_once_more()
         self._tell_ends(told=False)
 
     @classmethod
@@ -87,7 +99,7 @@ class Rig:
         # another user.
         with (
             tempfile.TemporaryDirectory(prefix="roadmap-matrix-") as directory,
-            LocalStack.start(Path(directory), wait_scale=0.01, fsync=False) as stack,
+            LocalStack.start(Path(directory), wait_scale=WAIT_SCALE, fsync=False) as stack,
             ExitStack() as resources,
         ):
             yield cls(stack, resources)
@@ -112,16 +124,10 @@ class Rig:
         )
         live = self.functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
         version = self.functions.publish_version(FunctionName=name)["Version"]
-        self.redefine(self.definition.replace(f":{name}:{live}", f":{name}:{version}"))
+        # As a release does it: the definition names versions of functions.
+        machine = PublishedMachine(self.stepfunctions, self.stack.state_machine_arn)
+        machine.redefine(machine.definition.replace(f":{name}:{live}", f":{name}:{version}"))
         self.functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
-
-    def _let_it_try_once_more(self) -> None:
-        definition = json.loads(self.definition)
-        states = definition["States"]
-        for state in (*states.values(), *states["FanOut"]["ItemProcessor"]["States"].values()):
-            for retry in state.get("Retry", ()):
-                retry["MaxAttempts"] = 1
-        self.redefine(json.dumps(definition))
 
     @cached_property
     def functions(self) -> Any:
@@ -145,18 +151,40 @@ class Rig:
         """An S3 client that no fault affects."""
         return self.stack.client("s3")
 
-    @property
-    def definition(self) -> str:
-        """The definition of the state machine."""
-        return self._machine.definition
+    def definition_of(self, execution_arn: str) -> dict[str, Any]:
+        """The definition that an execution runs, with the deployment's substitutions taken back."""
+        described = self.stepfunctions.describe_state_machine_for_execution(executionArn=execution_arn)
+        definition: str = described["definition"]
+        for logical_id, name in self.stack.functions.items():
+            version = rf"arn:aws:lambda:[\w-]+:\d+:function:{re.escape(name)}:\d+"
+            definition = re.sub(version, f"${{{logical_id}}}", definition)
+        definition = definition.replace(f"{{% {MAX_CONCURRENCY} %}}", "{% ${MaxConcurrency} %}")
+        taken_back: dict[str, Any] = json.loads(definition)
+        return taken_back
 
-    def redefine(self, definition: str) -> None:
-        """Change the state machine for future executions."""
-        self._machine.redefine(definition)
+    def time_out(self, execution_arn: str) -> None:
+        """Let the time of an execution be over, as if its `TimeoutSeconds` had passed."""
+        self._ask_engine("TimeOutExecution", {"executionArn": execution_arn})
 
-    @cached_property
-    def _machine(self) -> PublishedMachine:
-        return PublishedMachine(self.stepfunctions, self.stack.state_machine_arn)
+    @contextmanager
+    def map_output_limited_to(self, limit: int) -> Iterator[None]:
+        """Let a Map hand over so many bytes for the duration of the block."""
+        before = self._ask_engine("LimitMapOutput", {"bytes": limit})["bytes"]
+        try:
+            yield
+        finally:
+            self._ask_engine("LimitMapOutput", {"bytes": before})
+
+    def _ask_engine(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Call an operation of the local engine that AWS does not have."""
+        request = urllib.request.Request(
+            self.stack.endpoint_url,
+            json.dumps(body).encode(),
+            {"X-Amz-Target": f"AWSStepFunctions.{operation}", "Content-Type": "application/x-amz-json-1.0"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            said: dict[str, Any] = json.load(answer)
+            return said
 
     @contextmanager
     def events(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from tests.faults.matrix.declaration import CELLS, IMPOSSIBLE, RUN, Cell, Step
 from tests.faults.matrix.injectors import INJECTORS
 from tests.faults.matrix.interferences import INTERFERENCES
 from tests.faults.matrix.play import Play
-from tests.faults.matrix.rig import Rig
+from tests.faults.matrix.rig import SHIPPED, Rig
 
 # Connections and invocations are cut off here, so that the garbage collector finds unclosed sockets at any
 # time.
@@ -52,6 +52,7 @@ def test_cell(rig: Rig, cell: Cell, record_property: Callable[[str, object], Non
         rig.await_quiet()
         play.forget()
     assert result.healed == result.failed
+    assert rig.definition_of(play.arn) == SHIPPED, "the state machine is not the one that is shipped"
     record_property("fault_cell", json.dumps(asdict(result)))
 
 
