@@ -114,7 +114,7 @@ restore-drill: $(INSTALLED) ## Restore a backup of the database with newer conte
 drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line.
 	$(RUN)/python -m tests.faults.drill
 
-chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: at most 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
+chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: about 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
 	$(RUN)/python -m tests.faults.chaos
 
 $(VENV)/.browser: $(INSTALLED) requirements/browser.txt

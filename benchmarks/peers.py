@@ -1,7 +1,7 @@
 """`python -m benchmarks.peers`: compare our pipeline with its peers and the replaced design.
 
-All get the same items and the same faults.
-The results do not depend on the speed of the machine: operations, commits, bytes and items are counted.
+All get the same items and the same faults. The results do not depend on the speed of the machine: operations,
+commits, bytes and items are counted, and times are ratios in one run.
 """
 
 import argparse
@@ -13,10 +13,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import boto3
@@ -53,6 +54,8 @@ class Price(NamedTuple):
 
 
 CONCEPTS, FAULTED_CONCEPTS = 334, 10
+ROUNDS = 3
+OURS = "ours"
 BAD = 7
 """The index of the concept with a quiz id that belongs to another roadmap."""
 
@@ -109,6 +112,13 @@ durable execution. Ours makes its batches larger, so that there are never more t
 limit. Computed, not run.
 """
 
+TIMES_ABOUT = """
+From the first step to the last in the contestant's own process, imports apart, as ratios to ours. *Processor
+time* is that of the process: of what one would pay Lambda for, or run as a server. In ours it includes the
+requests to S3, in durable functions the test runner that replaces their service, in the plain pattern nothing
+but the saves. *Time* has no service's latency in it, and S3 and PostgreSQL are on the same machine.
+"""
+
 FAULTS_ABOUT = """
 *Lost*: items without a row. *Paid twice*: items made once more than needed. *Wrong*: items whose row and
 recorded outcome disagree. *Retry*: what the contestant's documentation offers once a run is over: ours, a
@@ -134,7 +144,7 @@ class Contestant(NamedTuple):
 
 
 CONTESTANTS = {
-    "ours": Contestant("ours_run", "", "own", "transitions"),
+    OURS: Contestant("ours_run", "", "own", "transitions"),
     "durable functions, an item a step": Contestant("durable_run", "item", "peers", "operations"),
     "durable functions, 25 items a step": Contestant("durable_run", "batch", "peers", "operations"),
     "DBOS, an item a workflow": Contestant("dbos_run", "item", "peers", None),
@@ -420,6 +430,32 @@ def _clean(trial: Trial, server: PostgresServer, data: Path, objects: ObjectServ
     )
 
 
+class Times(NamedTuple):
+    """Seconds of a run without a fault."""
+
+    processor: float
+    clock: float
+
+
+def _timed(trial: Trial) -> Times:
+    if trial.contestant.script == "dbos_run":
+        trial.run("prepare")
+    state = trial.run("run")
+    assert state.lost == state.wrong == 0, state  # noqa: S101 - or something else would be measured
+    return Times(state.answer["processor"], state.answer["seconds"])
+
+
+def _against_ours(times: Mapping[str, Sequence[Times]]) -> dict[str, list[str]]:
+    """The medians of each contestant's ratios to ours, round by round."""
+    rows = {}
+    for name, rounds in times.items():
+        pairs = list(zip(rounds, times[OURS], strict=True))
+        processor = median(found.processor / ours.processor for found, ours in pairs)
+        clock = median(found.clock / ours.clock for found, ours in pairs)
+        rows[name] = [f"{processor:.2f}×", f"{clock:.2f}×"]
+    return rows
+
+
 def _bad_row(trial: Trial) -> list[str]:
     trial.take_an_id()
     first, second = trial.run("run"), trial.run("retry")
@@ -481,14 +517,16 @@ def _away(trial: Trial, server: PostgresServer) -> list[str]:
 def main() -> None:
     """Run every contestant, print the counts, and store them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", help="words of contestants' names; the others' rows are kept")
+    parser.add_argument(
+        "--only", nargs="+", help="words of contestants' names, besides ours; the others' rows are kept"
+    )
     parser.add_argument("--concepts", type=int, default=CONCEPTS)
     parser.add_argument("--short", action="store_true", help="keep nothing")
     arguments = parser.parse_args()
     chosen = {
         name: contestant
         for name, contestant in CONTESTANTS.items()
-        if not arguments.only or any(word in name for word in arguments.only)
+        if name == OURS or not arguments.only or any(word in name for word in arguments.only)
     }
     counts: dict[str, list[str]] = {}
     limits: dict[str, list[str]] = {}
@@ -519,6 +557,12 @@ def main() -> None:
                     *_double_click(trial(contestant, f"{number}e", few)),
                     *_failed_half_way(trial(contestant, f"{number}f", few)),
                 ]
+            times: dict[str, list[Times]] = {}
+            for number in range(ROUNDS):
+                for place, (name, contestant) in enumerate(chosen.items()):
+                    sys.stderr.write(f"{name}: time …\n")
+                    timed = _timed(trial(contestant, f"{place}t{number}", arguments.concepts))
+                    times.setdefault(name, []).append(timed)
     result = Result(
         name="peers",
         title="The peers, on the same work",
@@ -541,6 +585,13 @@ def main() -> None:
                     "history",
                 ],
                 rows=counts,
+            ),
+            Matrix(
+                name="times",
+                title=f"Time and processor time of {3 * arguments.concepts:,} items, against ours",
+                about=TIMES_ABOUT.strip(),
+                columns=["processor time", "time"],
+                rows=_against_ours(times),
             ),
             Matrix(
                 name="limits",

@@ -76,6 +76,7 @@ class Job:
         self.make_seconds: float = document["make_seconds"]
         self.items = [Item(**item) for item in document["items"]]
         self._saved = 0
+        self._started = time.perf_counter(), time.process_time()
 
     def make(self, item: Item) -> dict[str, Any]:
         """Generate an item. Each generation is recorded as paid for, with one line of a file."""
@@ -99,7 +100,9 @@ class Job:
         return self.stop_at is not None and self.phase == "run" and self._saved >= self.stop_at
 
     def answer(self, **found: object) -> None:
-        """Write the results of the script."""
+        """Write the results of the script, with its seconds and processor seconds, imports apart."""
+        begun, processor = self._started
+        found |= {"seconds": time.perf_counter() - begun, "processor": time.process_time() - processor}
         (self.folder / "answer.json").write_text(json.dumps(found))
 
 
