@@ -17,6 +17,7 @@ from typer._click.exceptions import MissingParameter
 from typer.main import get_command
 
 from local_stack.builds import REPOSITORY
+from local_stack.template_file import read_template
 from roadmap_command.main import app
 
 DOCUMENTS = ("docs/runbook.md", "docs/deploy.md", "docs/adopting.md")
@@ -114,6 +115,10 @@ def test_an_aws_command_has_a_valid_operation_and_options(command: Command) -> N
     options = {word[2:] for word in words if word.startswith("--")} - GLOBAL
     if (service, operation) in CUSTOM:
         assert options <= CUSTOM[service, operation]
+        if operation == "deploy":
+            (file,) = command.values("template-file")
+            given = {value.partition("=")[0] for value in command.values("parameter-overrides")}
+            assert given <= read_template(REPOSITORY / file)["Parameters"].keys()
         return
     model: Any = SESSION.get_service_model(service.removesuffix("api"))
     if operation == "wait":

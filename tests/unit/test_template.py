@@ -345,6 +345,18 @@ def holds(condition: dict[str, Any], parameters: dict[str, str]) -> bool:
             raise AssertionError(other)
 
 
+def broken_rules(given: dict[str, str]) -> list[str]:
+    """The rules of the template that these parameters break."""
+    defaults = {name: str(each.get("Default", "")) for name, each in TEMPLATE["Parameters"].items()}
+    parameters = defaults | given
+    return [
+        name
+        for name, rule in TEMPLATE["Rules"].items()
+        if holds(rule["RuleCondition"], parameters)
+        and not all(holds(each["Assert"], parameters) for each in rule["Assertions"])
+    ]
+
+
 ACCEPTED = {
     "JwtIssuer": "https://issuer.example",
     "JwtAudience": "a",
@@ -372,15 +384,7 @@ ACCEPTED = {
 def test_parameters_that_cannot_work_together_are_refused_before_anything_is_made(
     given: dict[str, str], accepted: bool
 ) -> None:
-    defaults = {name: str(each.get("Default", "")) for name, each in TEMPLATE["Parameters"].items()}
-    parameters = defaults | ACCEPTED | given
-    refused = [
-        name
-        for name, rule in TEMPLATE["Rules"].items()
-        if holds(rule["RuleCondition"], parameters)
-        and not all(holds(each["Assert"], parameters) for each in rule["Assertions"])
-    ]
-    assert (refused == []) == accepted
+    assert (broken_rules(ACCEPTED | given) == []) == accepted
 
 
 def test_every_parameter_is_used() -> None:
@@ -455,6 +459,27 @@ def test_no_caller_can_exhaust_the_limit_of_all_callers(name: str) -> None:
     assert stated in (REPOSITORY / "docs/deploy.md").read_text()
 
 
+@pytest.mark.parametrize("name", ["dev", "staging", "prod"])
+def test_each_environment_has_its_tags_and_gives_every_required_parameter(name: str) -> None:
+    deployed = SAMCONFIG[name]["deploy"]["parameters"]
+    assert set(deployed["tags"]) == {"project=roadmap-content", f"environment={name}"}
+    given = dict(override.split("=", 1) for override in deployed["parameter_overrides"])
+    required = {name for name, each in TEMPLATE["Parameters"].items() if "Default" not in each}
+    assert required <= given.keys()
+    assert broken_rules(given) == []
+
+
+def test_the_stage_is_named_after_the_alias_that_it_runs() -> None:
+    (api,) = resources("AWS::Serverless::Api").values()
+    assert api["StageName"] == TEMPLATE["Globals"]["Function"]["AutoPublishAlias"] == "live"
+    assert TEMPLATE["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith("/live")
+
+
+def test_the_role_of_the_account_is_read_before_it_is_replaced() -> None:
+    text = (REPOSITORY / "docs/deploy.md").read_text()
+    assert 0 < text.index("aws apigateway get-account") < text.index("aws apigateway update-account")
+
+
 DATABASE = read_template(REPOSITORY / "database/template.yaml")
 
 
@@ -489,6 +514,17 @@ def test_the_log_of_the_database_is_encrypted_and_ends() -> None:
     (key,) = database("AWS::KMS::Key").values()
     allowed = json.dumps(key["Properties"]["KeyPolicy"])
     assert group.removesuffix(exported) in allowed
+
+
+def test_the_proxy_logs_in_as_the_roles_that_functions_use() -> None:
+    (role,) = database("AWS::IAM::Role").values()
+    (statement,) = role["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "rds-db:connect"
+    parameters = ["DatabaseMigrator", "DatabaseWriter", "DatabaseReader"]
+    logged_in = [each["Fn::Sub"].rpartition("/")[2] for each in statement["Resource"]]
+    assert logged_in == [f"${{{name}}}" for name in parameters]
+    for name in parameters:
+        assert DATABASE["Parameters"][name]["Default"] == TEMPLATE["Parameters"][name]["Default"]
 
 
 def test_the_database_has_no_route_to_the_internet() -> None:
