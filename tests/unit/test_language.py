@@ -1,62 +1,118 @@
-"""A symptom of unclear language: the share of certain words in docstrings and documents.
+"""A symptom of unclear language: the share of certain words in documents, docstrings and comments.
 
 It does not replace a review.
 """
 
 import ast
+import io
 import re
-from collections.abc import Iterable, Iterator
+import tokenize
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from pathlib import Path
+
+import pytest
 
 from local_stack.builds import REPOSITORY
 
 RELATIVE_WORDS = re.compile(
     r"\b(who|what|whoever|whatever|wherever|whose|says|said|told|tells)\b", re.IGNORECASE
 )
-MAX_IN_DOCSTRINGS = 25
-"""Of 10,000 words. In well-known libraries these words are 2 to 10 of 10,000 words of docstrings."""
-
-MAX_IN_DOCUMENTS = 40
-"""Of 10,000 words. Documents ask questions, and name columns of tables."""
-
 FOLDERS = ("layers", "tools", "functions", "tests", "benchmarks", "migrations")
+
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+DIRECTIVE = re.compile(r"#\s*(?:noqa|type|fmt|pragma)\b(?:(?!\s-\s).)*")
+SCRIPT_COMMENT = re.compile(r"/\*.*?\*/|(?:^|\s)//[^\n]*", re.DOTALL | re.MULTILINE)
+JSDOC_TYPE = re.compile(r"@\w+(\s+\{.*\})?")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def docstrings_of(folder: Path) -> Iterator[str]:
-    """All docstrings below a folder, including those of variables."""
-    for file in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            for statement in getattr(node, "body", ()) if isinstance(node, DOCUMENTED) else ():
-                match statement:
-                    case ast.Expr(value=ast.Constant(value=str(docstring))):
-                        yield docstring
+def docstrings_in(source: str) -> Iterator[str]:
+    """All docstrings of a module, including those of variables."""
+    for node in ast.walk(ast.parse(source)):
+        for statement in getattr(node, "body", ()) if isinstance(node, DOCUMENTED) else ():
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str(docstring))):
+                    yield docstring
+
+
+def comments_in_python(source: str) -> Iterator[str]:
+    """All comments of a module, without directives for tools."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield DIRECTIVE.sub("", token.string)
+
+
+def comments_in_lines(source: str) -> Iterator[str]:
+    """The comments of YAML, TOML, SQL, a makefile or a shell script, which begin with `# ` or `-- `."""
+    return (match[1] for match in re.finditer(r"(?:^|\s)(?:#|--)\s(.*)$", source, re.MULTILINE))
+
+
+def comments_in_scripts(source: str) -> Iterator[str]:
+    """The comments of JavaScript, TypeScript or CSS, without the types of JSDoc."""
+    return (JSDOC_TYPE.sub("", match[0]) for match in SCRIPT_COMMENT.finditer(source))
+
+
+def documents() -> Iterator[str]:
+    """The English documents."""
+    for document in chain(
+        REPOSITORY.glob("*.md"), REPOSITORY.glob("docs/**/*.md"), REPOSITORY.glob("events/*.md")
+    ):
+        if ".zh" not in document.name:
+            yield document.read_text("utf-8")
+
+
+def read_below(folders: Iterable[str], *patterns: str) -> Iterator[str]:
+    """The texts of the files below some folders."""
+    for folder in folders:
+        for pattern in patterns:
+            for file in (REPOSITORY / folder).rglob(pattern):
+                yield file.read_text("utf-8")
+
+
+def docstrings() -> Iterator[str]:
+    """The docstrings of all modules."""
+    return chain.from_iterable(map(docstrings_in, read_below(FOLDERS, "*.py")))
+
+
+def comments() -> Iterator[str]:
+    """The comments of all modules, scripts, templates and other files of the deployment and of CI."""
+    of_lines = chain(
+        read_below([".github", "database", "layers"], "*.yml", "*.yaml", "*.sql", "Makefile"),
+        (
+            (REPOSITORY / name).read_text("utf-8")
+            for name in ("template.yaml", "samconfig.toml", "pyproject.toml", "Makefile", ".ci/run")
+        ),
+    )
+    of_scripts = (
+        file.read_text("utf-8")
+        for file in (REPOSITORY / "functions/console/assets").iterdir()
+        if file.suffix in (".js", ".ts", ".css")
+    )
+    return chain(
+        chain.from_iterable(map(comments_in_python, read_below(FOLDERS, "*.py"))),
+        chain.from_iterable(map(comments_in_lines, of_lines)),
+        chain.from_iterable(map(comments_in_scripts, of_scripts)),
+    )
 
 
 def share(texts: Iterable[str]) -> float:
-    """The relative words of 10,000."""
+    """The relative words of 10,000 words of prose. Code is left out."""
     words = found = 0
     for text in texts:
-        words += len(text.split())
-        found += len(RELATIVE_WORDS.findall(text))
+        prose = CODE.sub("", text)
+        words += len(prose.split())
+        found += len(RELATIVE_WORDS.findall(prose))
     return 10_000 * found / words
 
 
-def test_docstrings_rarely_use_vague_relative_words() -> None:
-    docstrings = {folder: list(docstrings_of(REPOSITORY / folder)) for folder in FOLDERS}
-    shares = {folder: round(share(texts)) for folder, texts in docstrings.items()}
-    assert share(chain.from_iterable(docstrings.values())) <= MAX_IN_DOCSTRINGS, shares
-
-
-def test_documents_rarely_use_vague_relative_words() -> None:
-    documents = [
-        *REPOSITORY.glob("*.md"),
-        *(REPOSITORY / "docs").rglob("*.md"),
-        REPOSITORY / "events/README.md",
-    ]
-    texts = [
-        CODE.sub("", document.read_text("utf-8")) for document in documents if ".zh" not in document.name
-    ]
-    assert share(texts) <= MAX_IN_DOCUMENTS
+@pytest.mark.parametrize(
+    ("texts", "limit"),
+    [
+        pytest.param(documents, 16, id="documents"),
+        pytest.param(docstrings, 12, id="docstrings"),
+        pytest.param(comments, 32, id="comments"),
+    ],
+)
+def test_texts_rarely_use_vague_relative_words(texts: Callable[[], Iterator[str]], limit: float) -> None:
+    """Of 10,000 words. In docstrings of well-known libraries, these words are 2 to 10 of 10,000."""
+    assert share(texts()) <= limit

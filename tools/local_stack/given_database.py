@@ -27,7 +27,7 @@ from .postgres_server import (
     url_of_database,
 )
 
-# A superuser may do everything, whatever its other attributes are.
+# A superuser may do everything, independent of its other attributes.
 MAY_CREATE = text("""
 SELECT rolsuper OR (rolcreatedb AND rolcreaterole) FROM pg_roles WHERE rolname = current_user
 """)

@@ -83,7 +83,7 @@ if JOB.phase == "retry":
         if workflow.workflow_id.startswith("group-"):
             # Step 1 generated the items, and its result is kept: only the save runs again.
             handle = DBOS.rewind_workflow(workflow.workflow_id, start_step=2)
-            with suppress(Exception):  # the status says it
+            with suppress(Exception):  # recorded in the status
                 handle.get_result()
 elif JOB.phase == "resume":
     DBOS.resume_workflows([workflow.workflow_id for workflow in DBOS.list_workflows(status="CANCELLED")])
@@ -98,7 +98,7 @@ else:
         with SetWorkflowID("run"):
             handles.append(DBOS.start_workflow(produce_all))
     for handle in handles:
-        with suppress(Exception):  # the status says it
+        with suppress(Exception):  # recorded in the status
             handle.get_result()
 status = {workflow.workflow_id: workflow.status for workflow in DBOS.list_workflows()}
 done = [group for number, group in enumerate(GROUPS) if status.get(f"group-{number}") == "SUCCESS"]
