@@ -31,9 +31,11 @@ DELETE FROM generation_tokens WHERE task_id IN
     (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM content_recovery_tasks WHERE task_id IN
     (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
--- Recoveries that have ended and retried only deleted tasks.
+-- Recoveries that have ended and retried only deleted tasks. It names both parameters as every statement does: that the
+-- Data API takes one that a statement does not name is not documented.
 DELETE FROM content_recoveries r WHERE ended_at IS NOT NULL
-    AND NOT EXISTS (SELECT FROM content_recovery_tasks t WHERE t.recovery_id = r.recovery_id);
+    AND NOT EXISTS (SELECT FROM content_recovery_tasks t WHERE t.recovery_id = r.recovery_id)
+    AND CAST(:user_id AS text) IS NOT NULL AND CAST(:roadmap_id AS text) IS NOT NULL;
 DELETE FROM content_archive WHERE source_row->>'roadmap_id' IN
     (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM tutorial_metadata WHERE roadmap_id IN

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from sqlalchemy import MetaData, select
 
-from checks.erasing import erase_objects, erase_rows
+from checks.erasing import erase_objects, erase_rows, erase_statements
 from roadmap_content.items import ContentType, Item
 from tests.factories import bundle_of, concept_ids
 from tests.integration.pipeline import Pipeline
@@ -30,6 +30,14 @@ def rows(pipeline: Pipeline) -> Iterator[tuple[str, str]]:
         for table in metadata.sorted_tables:
             for row in connection.execute(select(table)):
                 yield table.name, str(row)
+
+
+def test_each_statement_names_both_parameters() -> None:
+    statements = list(erase_statements())
+    assert len(statements) > 10
+    for statement in statements:
+        assert ":user_id" in statement
+        assert ":roadmap_id" in statement
 
 
 @pytest.fixture
