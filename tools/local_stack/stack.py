@@ -111,6 +111,7 @@ class LocalStack:
                     f"a local stack is running in {directory}; stop it with: roadmap down"
                 )
             cls.down(directory, forget=not keep)
+            kept = _kept_bucket(directory) if keep else None
             with ExitStack() as undo, ThreadPoolExecutor() as pool:
                 interpreter = pool.submit(environment_python, "runtime")
                 layers = pool.submit(build_layers)
@@ -124,9 +125,12 @@ class LocalStack:
                     Cloud.start(directory / "cloud", wait_scale=wait_scale, detached=detached, keep=keep)
                 )
                 token_secret = secrets.token_urlsafe(32)
-                outputs = _deploy(cloud, runtime, _roles_of(database), token_secret, parameters or {})
-                if keep:
-                    _copy_kept_content(cloud.client("s3"), outputs["ContentBucket"])
+                given = dict(parameters or {})
+                if kept is not None:
+                    # As on AWS, where a new stack takes over the bucket of another one.
+                    _require_bucket(cloud.client("s3"), kept)
+                    given = {"ContentBucketName": kept} | given
+                outputs = _deploy(cloud, runtime, _roles_of(database), token_secret, given)
                 functions = functions_of(cloud.client("cloudformation"), _NAME)
                 stack = cls(directory, database, cloud, outputs, functions, token_secret)
                 if detached:
@@ -394,15 +398,21 @@ def _read_record(directory: Path) -> dict[str, Any] | None:
     return record
 
 
-def _copy_kept_content(s3: "S3Client", bucket: str) -> None:
-    """Copy the previous stack's content into this stack's bucket, which has a new name."""
-    for other in s3.list_buckets()["Buckets"]:
-        name = other["Name"]
-        if name == bucket or not name.startswith(_CONTENT_BUCKET):
-            continue
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=name):
-            for key in (entry["Key"] for entry in page.get("Contents", [])):
-                s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": name, "Key": key})
+def _kept_bucket(directory: Path) -> str | None:
+    """The name of the kept bucket with the content of the last stack. Its objects stay where they are.
+
+    A stack whose start was interrupted may have left another bucket, with less.
+    """
+    buckets = list((directory / "cloud/objects").glob(f"*/{_CONTENT_BUCKET}*"))
+    if not buckets:
+        return None
+    return max(buckets, key=lambda bucket: (sum(1 for _ in bucket.rglob("*")), bucket.name)).name
+
+
+def _require_bucket(s3: "S3Client", name: str) -> None:
+    """Create a bucket, unless it exists: the cloud forgets one without objects."""
+    if name not in {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}:
+        s3.create_bucket(Bucket=name)
 
 
 def _remove_data(directory: Path) -> None:
@@ -414,11 +424,11 @@ def _remove_data(directory: Path) -> None:
 
 
 def _remove_temporary(directory: Path, record: Mapping[str, Any]) -> None:
-    """Remove the record of a stack, its temporary files, and the copied buckets."""
+    """Remove the record of a stack, its temporary files, and buckets of stacks before it."""
     _record_file(directory).unlink(missing_ok=True)
     objects = directory / "cloud/objects"
-    copied = objects.glob(f"*/{_CONTENT_BUCKET}*") if record else ()
+    buckets = objects.glob(f"*/{_CONTENT_BUCKET}*") if record else ()
     kept = record.get("outputs", {}).get("ContentBucket")
-    others = [path for path in copied if path.name != kept]
+    others = [path for path in buckets if path.name != kept]
     for data in (directory / "cloud/tmp", *objects.glob(f"*/{_ARTIFACTS}"), *others):
         shutil.rmtree(data, ignore_errors=True)
