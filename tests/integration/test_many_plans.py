@@ -8,6 +8,7 @@ from sqlalchemy import NullPool, create_engine, text
 
 from roadmap_content.tasks.group_listing import read_groups
 from roadmap_content.tasks.listing import (
+    MAX_CANDIDATES,
     MAX_COUNTED,
     Key,
     TaskFilter,
@@ -129,6 +130,25 @@ def test_reading_a_page_reads_only_the_rows_of_that_page(many: Pipeline, task_fi
         read_page(connection, task_filter, selection, last, PAGE)
 
     assert rows_read(many, read) <= 2 * A_PAGE
+
+
+def test_a_search_for_many_older_tasks_reads_each_newer_task_and_its_title_once(many: Pipeline) -> None:
+    """More tasks match than are selected by the prefix: the page is read in the list's order."""
+    matching = "task_id LIKE 't-1%'"
+    many.execute(f"UPDATE roadmap_tasks SET created_at = created_at - interval '1 year' WHERE {matching}")
+    (counted,) = many.rows(f"SELECT count(*) AS tasks FROM roadmap_tasks WHERE {matching}")
+    assert counted["tasks"] > MAX_CANDIDATES
+    found: list[Any] = []
+
+    def read(connection: Any) -> None:
+        task_filter = TaskFilter(q="t-1")
+        selection = select_tasks(connection, task_filter)
+        found.extend(read_page(connection, task_filter, selection, None, PAGE))
+
+    # The prefix's own count, up to its limit, and then the newer tasks.
+    assert rows_read(many, read) <= (MAX_CANDIDATES + 1) + 2 * (TASKS - counted["tasks"]) + A_PAGE
+    assert all(row.task_id.startswith("t-1") for row in found)
+    assert len(found) == PAGE
 
 
 def test_a_list_of_groups_reads_only_the_sums(many: Pipeline) -> None:

@@ -1,16 +1,20 @@
 """An external failure is one line on stderr, with its exit code. A defect keeps its traceback."""
 
+import socket
 import subprocess
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoRegionError
 from pg8000.dbapi import ProgrammingError as DriverError
 from sqlalchemy.exc import InterfaceError, ProgrammingError
+from typer.testing import CliRunner
 
 from local_stack.errors import RefusedError
-from local_stack.given_database import given_server
+from local_stack.given_database import AdoptedDatabase, given_server
 from local_stack.postgres_server import ServerError
 from roadmap_command.interface import errors_in_one_line
+from roadmap_command.main import app
+from roadmap_content.bundle import parse_bundle
 from roadmap_content.errors import DatabaseUnavailableError
 
 
@@ -42,6 +46,8 @@ def test_an_error_is_one_line_and_a_code(
     ("url", "fault"),
     [
         ("nonsense", "is not a URL"),
+        ("postgresql://user:password@127.0.0.1:port/roadmap", "is not a URL"),
+        ("mysql://user:password@127.0.0.1/roadmap", "is not a URL of PostgreSQL"),
         ("postgresql://db.example.com/roadmap", "names no user"),
         ("postgresql:///roadmap", "names no host"),
     ],
@@ -66,6 +72,52 @@ def test_an_error_of_postgresql_is_its_message_and_not_the_driver_s_fields(
         raise ProgrammingError("SELECT 1", {}, DriverError(fields))
     assert exit_.value.code == 3
     assert capsys.readouterr().err == 'PostgreSQL: database "nodb" does not exist\n'
+
+
+def test_a_database_that_cannot_be_reached_is_not_adopted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise a stack was started and deployed before anybody noticed."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://user:password@127.0.0.1:{port}/copy")
+    with pytest.raises(SystemExit) as exit_, errors_in_one_line():
+        AdoptedDatabase.given()
+    assert exit_.value.code == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"host 127.0.0.1 and port {port}" in line
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe\x00", b"[" * 100_000, b"9" * 6_000])
+def test_a_file_that_is_no_bundle_is_named(body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_, errors_in_one_line():
+        parse_bundle(body, name="my.json")
+    assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("InvalidBundle: my.json is not ")
+
+
+@pytest.mark.parametrize("given", ["a/b", "../..", "a b", "?x", "", "x" * 65])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "status",
+        "run",
+        "retry",
+        "redrive",
+        "cancel",
+        "watch",
+        "attempts",
+        "show",
+        "logs",
+        "explain",
+        "recoveries",
+    ],
+)
+def test_an_id_that_would_be_another_path_of_the_api_is_refused(command: str, given: str) -> None:
+    arguments = [command, given, *(["quiz/c-1"] if command == "explain" else [])]
+    with pytest.raises(RefusedError, match="is not an id"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
 def test_a_defect_keeps_its_traceback() -> None:

@@ -21,6 +21,8 @@ from local_stack.layers import build_layers
 from local_stack.postgres_server import Server
 from local_stack.processes import HOST, becomes_true, has_ended
 from local_stack.stack import LocalStack, StackRunningError
+from roadmap_content.errors import ContentError
+from roadmap_content.storage.bucket import Bucket
 from tests.workflow.probing import Probe
 
 START = """
@@ -36,6 +38,18 @@ print(stack.database.pid, cloud.pid, *(function.pid for function in functions), 
 signal.pause()
 """
 
+
+UP_WITHOUT_SPACE = """
+import resource, sys
+from pathlib import Path
+from local_stack.stack import LocalStack
+from roadmap_command.interface import errors_in_one_line
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+with errors_in_one_line():
+    LocalStack.up(Path(sys.argv[1]))
+"""
+"""No file grows beyond a limit, as on a full disk, also not one of PostgreSQL or of the cloud."""
 
 INSERT_ROADMAP = text("""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data, created_at)
@@ -233,6 +247,50 @@ def test_data_survives_until_a_fresh_start(directory: Path) -> None:
     finally:
         LocalStack.down(directory, forget=True)
     assert not LocalStack.has_data(directory)
+
+
+@pytest.mark.parametrize("limit", [0, 64 * 1024, 1024 * 1024])
+def test_a_start_on_a_full_disk_is_one_line_and_leaves_nothing(directory: Path, limit: int) -> None:
+    command = (sys.executable, "-c", UP_WITHOUT_SPACE, str(directory), str(limit))
+    started = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert started.returncode == 3, started.stderr
+    (_,) = started.stderr.splitlines()
+    assert not [process.cmdline() for process in processes_in(directory)]
+    try:
+        stack = LocalStack.up(directory)  # there is space again
+        assert count_roadmaps(stack) == 0
+    finally:
+        LocalStack.down(directory, forget=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
+def test_content_that_the_cloud_cannot_keep_is_refused(directory: Path) -> None:
+    """It was kept in memory alone, and gone with the next start."""
+    try:
+        stack = LocalStack.up(directory)
+        bucket = Bucket(stack.bucket, stack.client("s3"))
+        stack.cloud.process.rlimit(psutil.RLIMIT_FSIZE, (10_000, psutil.RLIM_INFINITY))
+        with pytest.raises(ContentError):
+            bucket.put("staged/large.json", b"x" * 20_000)
+        bucket.put("staged/small.json", b"x" * 1_000)
+        stack.cloud.process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))
+        bucket.put("staged/large.json", b"y" * 20_000)
+        LocalStack.down(directory)
+        stack = LocalStack.up(directory)
+        kept = Bucket(stack.bucket, stack.client("s3"))
+        found = [kept.get(f"staged/{name}.json") for name in ("large", "small")]
+        assert [stored and len(stored.body) for stored in found] == [20_000, 1_000]
+    finally:
+        LocalStack.down(directory, forget=True)
+
+
+def processes_in(directory: Path) -> list[psutil.Process]:
+    """The processes that a stack in this directory has left."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any(str(directory) in word for word in process.info["cmdline"] or ())
+    ]
 
 
 def test_another_process_with_the_recorded_id_is_not_taken_for_the_cloud(tmp_path: Path) -> None:

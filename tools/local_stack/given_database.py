@@ -32,6 +32,8 @@ MAY_CREATE = text("""
 SELECT rolsuper OR (rolcreatedb AND rolcreaterole) FROM pg_roles WHERE rolname = current_user
 """)
 
+_CONNECT_SECONDS = 10
+
 _FORM = "its form is postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
 
@@ -84,8 +86,10 @@ def given_server() -> str | None:
         return None
     try:
         url = make_url(given)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise InvalidDatabaseUrlError(f"DATABASE_URL is not a URL; {_FORM}") from error
+    if not url.drivername.startswith("postgres"):
+        raise InvalidDatabaseUrlError(f"DATABASE_URL is not a URL of PostgreSQL; {_FORM}")
     if not (url.host and url.username):
         raise InvalidDatabaseUrlError(f"DATABASE_URL names no {'user' if url.host else 'host'}; {_FORM}")
     return url.set(drivername=DRIVER).render_as_string(hide_password=False)
@@ -113,13 +117,16 @@ class AdoptedDatabase:
 
         Raises:
             NoDatabaseError: the variable is not set, or contains no database.
+            SQLAlchemyError: nobody can connect to it. The deployment would notice minutes later.
         """
         given = given_server()
         if given is None:
             raise NoDatabaseError("DATABASE_URL is not set; it must contain the database to adopt")
         if not make_url(given).database:
             raise NoDatabaseError("DATABASE_URL contains a server and no database")
-        return cls(given)
+        engine = create_engine(given, poolclass=NullPool, connect_args={"timeout": _CONNECT_SECONDS})
+        with engine.connect():
+            return cls(given)
 
     @property
     def place(self) -> str:

@@ -28,6 +28,7 @@ from uuid import uuid4
 from ministack import app
 from ministack.core.responses import error_response_json, json_response, now_iso
 from ministack.services import lambda_svc as functions
+from ministack.services import s3 as storage
 from ministack.services import stepfunctions as engine
 from ministack.services.cloudformation import provisioners
 
@@ -235,6 +236,35 @@ def _accept_resources() -> None:
     handlers["AWS::CloudWatch::Alarm"] = {**alarm, "create": create, "update": update}
 
 
+def _report_failed_writes() -> None:
+    """Let an object that cannot be kept on disk be an error of the request that puts it.
+
+    ministack logs it and keeps the object in memory: it would be gone with the next start.
+    """
+    write, persist = storage._atomic_write, storage._persist_object
+    failures: contextvars.ContextVar[list[OSError] | None] = contextvars.ContextVar("failures", default=None)
+
+    def write_or_note(*arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 - ministack's
+        try:
+            write(*arguments, **keywords)
+        except OSError as error:
+            if (noted := failures.get()) is not None:
+                noted.append(error)
+            raise
+
+    def persist_or_fail(bucket: str, key: str, record: Any) -> None:  # noqa: ANN401 - ministack's
+        noted: list[OSError] = []
+        before = failures.set(noted)
+        try:
+            persist(bucket, key, record)
+        finally:
+            failures.reset(before)
+        if noted:
+            raise noted[0]
+
+    storage._atomic_write, storage._persist_object = write_or_note, persist_or_fail
+
+
 def install() -> None:
     """Install the emulated behaviour before ministack's own."""
     call_lambda = engine._call_lambda
@@ -350,6 +380,7 @@ def install() -> None:
         return output, following
 
     _accept_resources()
+    _report_failed_writes()
     engine.handle_request = handle
     engine._execute_task = task
     engine._error_matches = matches

@@ -1,6 +1,7 @@
 """Shared parts of all commands: options, exit codes and output."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from rich.console import Console
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
-from local_stack.errors import LocalServiceError
+from local_stack.errors import LocalServiceError, RefusedError
 from roadmap_command import views
 from roadmap_command.checked_output import ReaderEndedError
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail
+from roadmap_content.api.refusals import TASK_ID
 from roadmap_content.api.status import TaskStatus
 from roadmap_content.errors import ContentError, TransientError
 
@@ -46,7 +48,20 @@ errors = Console(stderr=True, highlight=False)
 
 Stack = Annotated[str | None, typer.Option("--stack", help="A stack on AWS. Default: the local stack.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task.")]
+
+
+def _checked_id(given: str | None) -> str | None:
+    """An id as the API accepts it. Another one may be another path of the API."""
+    if given is not None and re.fullmatch(TASK_ID, given) is None:
+        raise RefusedError(f"{given[:80]!r} is not an id: an id has 1 to 64 letters, digits, - and _")
+    return given
+
+
+TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task.", callback=_checked_id)]
+RecoveryId = Annotated[
+    str | None,
+    typer.Argument(metavar="[RECOVERY_ID]", help="One recovery, with its tasks.", callback=_checked_id),
+]
 
 
 def finish(target: Target, task_id: str, execution_arn: str, *, as_json: bool) -> None:

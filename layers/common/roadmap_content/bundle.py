@@ -86,6 +86,8 @@ def parse_bundle(body: bytes, *, strict: bool = True, name: str = "the bundle") 
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise InvalidBundleError(f"{name} is not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise InvalidBundleError(f"{name} is not a JSON object with roadmap, task and content")
     return read_bundle(document, strict=strict)
 
 

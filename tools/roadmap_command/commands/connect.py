@@ -29,6 +29,8 @@ def token(
     scope: Annotated[str, typer.Option("--scope", help="Scopes of the token, separated by spaces.")] = "",
 ) -> None:
     """Print a token for the local stack's API, valid for an hour."""
+    if not user:
+        raise RefusedError("a token needs a user, whose id is not empty")
     sys.stdout.write(local_stack().attach().token(user, scope) + "\n")
 
 

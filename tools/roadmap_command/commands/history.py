@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from local_stack.errors import RefusedError
-from roadmap_command.interface import Json, Stack, TaskId, output, print_json
+from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json
 from roadmap_command.target import Target
 from roadmap_command.task_reading import read_item
 from roadmap_content.items import ContentType, Item
@@ -68,6 +68,8 @@ def logs(
     if as_json:
         print_json([line.fields for line in lines])
         return
+    if not lines:
+        raise RefusedError(f"no log line is about it; list the tasks with: {command_name()} tasks")
     console = output()
     for line in lines:
         console.print(line.text(), soft_wrap=True)

@@ -12,7 +12,7 @@ from local_stack.errors import RefusedError
 from roadmap_command.api_client import Api
 from roadmap_command.asking import ask, pages
 from roadmap_command.filter_options import filtered
-from roadmap_command.interface import ExitCode, Json, Stack, confirmed, errors, output, print_json
+from roadmap_command.interface import ExitCode, Json, RecoveryId, Stack, confirmed, errors, output, print_json
 from roadmap_command.target import Target
 
 group = typer.Typer()
@@ -72,9 +72,7 @@ def heal(
 
 @group.command()
 def recoveries(
-    recovery_id: Annotated[
-        str | None, typer.Argument(metavar="[RECOVERY_ID]", help="One recovery, with its tasks.")
-    ] = None,
+    recovery_id: RecoveryId = None,
     result: Annotated[str | None, typer.Option("--result", help="Only tasks with this result.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")] = 50,
     stack: Stack = None,
