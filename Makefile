@@ -99,7 +99,7 @@ FAULTS := $(RUN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults
 faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, and the matrix as a table.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=200 $(FAULTS)
 
-faults-report: $(INSTALLED) ## Run the fault matrices and write what comes of them into docs/faults.md.
+faults-report: $(INSTALLED) ## Run the fault matrices and write their results to docs/faults.md.
 	FAULTS_REPORT=write $(FAULTS)/matrix/test_matrix.py tests/faults/matrix/test_recoveries.py
 
 faults-long: $(INSTALLED) ## The same with 1,000 histories.

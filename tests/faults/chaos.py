@@ -342,7 +342,7 @@ class Soak:
             answer = self._retry(each)
             if answer is not None and answer.status in (202, 409):
                 return int(answer.body["attempt"])
-        raise AssertionError("the tries do not end by themselves")
+        raise AssertionError("the tries end only by an exception")
 
     def _follow(self, each: Subject, attempt: int) -> str:
         """Wait until the execution of an attempt is over; its status, or `never started`."""
@@ -361,14 +361,14 @@ class Soak:
                 continue
             if status != "RUNNING":
                 return status
-        raise AssertionError("the tries do not end by themselves")
+        raise AssertionError("the tries end only by an exception")
 
     # After the faults.
 
     def _sweep(self) -> None:
         """Run one sweep of Reconcile, a minute later. No task may stay `processing`."""
         for name, sql in (
-            ("tasks that nobody had finalized yet", "status = 'processing'"),
+            ("tasks that were not finalized yet", "status = 'processing'"),
             ("tasks that were incomplete after their first run", "status NOT IN ('processing', 'completed')"),
         ):
             self.counts[name] += self._scalar(f"SELECT count(*) FROM roadmap_tasks WHERE {sql}")
@@ -381,7 +381,7 @@ class Soak:
             " WHERE status = 'processing'"
         )
         result = self._target.invoke("ReconcileTaskFunction", {})
-        self.counts["tasks that the sweep put right"] += len(result["repairs"])
+        self.counts["tasks that the sweep repaired"] += len(result["repairs"])
         if left := self._scalar("SELECT count(*) FROM roadmap_tasks WHERE status = 'processing'"):
             raise PromiseBrokenError(f"{left} tasks are left processing after the sweep")
 
@@ -558,7 +558,7 @@ class Soak:
         while self._deadline.remaining > 0:
             yield
             time.sleep(_POLL_SECONDS)
-        raise TooLateError(f"no time was left to wait for {what}")
+        raise TooLateError(f"the time was up while waiting for {what}")
 
     def _watch(self, what: str, futures: list[Future[Any]], over: threading.Event | None = None) -> None:
         """Show the progress until all are done or a check fails."""
@@ -638,9 +638,7 @@ def main() -> int:
     for line in broken[:100]:
         print(line)  # noqa: T201
     seconds = time.monotonic() - started
-    row_status = (
-        f"[red]{len(broken)} broken promises[/red]" if broken else "[green]every promise held[/green]"
-    )
+    row_status = f"[red]{len(broken)} checks failed[/red]" if broken else "[green]all checks passed[/green]"
     console.print(f"{row_status} CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}, {seconds:.0f} s")
     return 1 if broken else 0
 

@@ -486,7 +486,7 @@ class Oracle:
     def _i10(self, now: TaskSnapshot) -> Iterator[Broken]:
         recorded = {row["event_id"] for row in now.events}
         if lost := [row["event_id"] for row in now.events if row["event_id"] not in self._log.delivered]:
-            yield Broken("I10", "recorded and never delivered", _sorted(lost))
+            yield Broken("I10", "recorded but not delivered", _sorted(lost))
         if invented := set(self._log.delivered) - recorded:
             yield Broken("I10", "delivered for a change that was rolled back", _sorted(invented))
         of = {

@@ -100,7 +100,7 @@ class Runs(Executions):
         return ExecutionState.RUNNING if run.running else ExecutionState.OVER
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        """Start the run of an attempt, once; if it is throttled, not at all."""
+        """Start the run of an attempt once, unless throttled."""
         if self.throttled:
             raise ExecutionsUnavailableError("StartExecution: ThrottlingException")
         if self._find(execution_arn) is None:
@@ -134,7 +134,7 @@ class Parts(Executions):
         self.throttled = False
 
     def start_named(self, name: str, document: Mapping[str, object]) -> None:
-        """Start an execution, once; if it is throttled, not at all."""
+        """Start an execution once, unless throttled."""
         if self.throttled:
             raise ExecutionsUnavailableError("StartExecution: ThrottlingException")
         self.by_arn.setdefault(self.named_arn(name), Part(str(document["recovery_id"])))
@@ -195,7 +195,7 @@ class World:
     """One task, its executions, and the product and users around it."""
 
     seconds = 600.0
-    """The time of each invocation: longer than any takes."""
+    """The time limit of each invocation, longer than any invocation."""
 
     def __init__(self, scene: Scene, bundle: dict[str, Any], database_url: str | None = None) -> None:
         self.services = services_for(database_url or scene.database_url)

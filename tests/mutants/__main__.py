@@ -47,10 +47,10 @@ class Testimony:
 def main(wanted: str = "") -> int:
     """Try every mutant whose guard contains `wanted`; return the exit code."""
     mutants = [mutant for mutant in MUTANTS if wanted in mutant.guard]
-    table = Table("guard", "what was removed", "which tests noticed")
+    table = Table("guard", "removed rule", "failed tests")
     survived = 0
     with copied() as root:
-        with step("the product as it is passes the tests that are to notice"):
+        with step("the unchanged product passes the tests"):
             require_sound(run_tests(root, sorted({test for mutant in mutants for test in mutant.tests})))
         for mutant in mutants:
             with step(f"without {mutant.guard}"), removed(mutant, root):
@@ -144,12 +144,12 @@ def run_tests(root: Path, tests: Iterable[str]) -> Testimony:
             timeout=_DEADLINE_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        raise BrokenCheckError(f"no end within {_DEADLINE_SECONDS} s: {' '.join(tests)}") from error
+        raise BrokenCheckError(f"not finished within {_DEADLINE_SECONDS} s: {' '.join(tests)}") from error
     if not report.exists():
         raise BrokenCheckError(ended.stdout + ended.stderr)
     testimony = Testimony(**json.loads(report.read_text()))
     if testimony.strangers:
-        raise BrokenCheckError(f"code from elsewhere ran: {testimony.strangers[:5]}")
+        raise BrokenCheckError(f"code from outside of the copy was imported: {testimony.strangers[:5]}")
     return testimony
 
 
@@ -160,7 +160,7 @@ def require_sound(testimony: Testimony) -> None:
         BrokenCheckError: a test fails or does not exist.
     """
     if failed := testimony.broken | testimony.noticed:
-        raise BrokenCheckError(f"the product as it is: {told(failed)}")
+        raise BrokenCheckError(f"the unchanged product: {told(failed)}")
     if not testimony.passed:
         raise BrokenCheckError("no test ran")
 

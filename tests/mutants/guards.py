@@ -55,7 +55,7 @@ class Mutant:
             DoesNotApplyError: the text of the guard differs from its declaration.
         """
         if (found := source.count(self.old)) != 1:
-            raise DoesNotApplyError(f"{self.guard}: its text stands in {self.path} {found} times")
+            raise DoesNotApplyError(f"{self.guard}: its text occurs in {self.path} {found} times")
         return source.replace(self.old, self.new)
 
     def apply(self, root: Path) -> None:
@@ -83,7 +83,7 @@ def _no_catch(state: str, indent: str, beginning: str, test: str) -> Mutant:
 MUTANTS = (
     Mutant(
         "the attempt fence",
-        "an outcome is written for whatever attempt the row names",
+        "an outcome is written without comparing the attempt",
         f"{_LAYER}/tasks/task.py",
         old=_RECORDED + _OF_THE_ATTEMPT,
         new=_RECORDED + _OF_ANY_ATTEMPT,
@@ -107,7 +107,7 @@ MUTANTS = (
     ),
     Mutant(
         "the fence of Generate",
-        "an attempt that is over, or another execution's, generates",
+        "an ended attempt, or one of another execution, generates",
         f"{_LAYER}/steps/generate.py",
         old="    require_open(connection, plan.task_id, plan.attempt, request.execution_arn)\n",
         new="",
@@ -115,7 +115,7 @@ MUTANTS = (
     ),
     Mutant(
         "the random part of a name",
-        "an execution's name follows from the task and the attempt alone",
+        "an execution's name depends only on the task and the attempt",
         f"{_LAYER}/aws/executions.py",
         old='suffix = f"-{label}-{secrets.token_hex(4)}"',
         new='suffix = f"-{label}"',
@@ -123,7 +123,7 @@ MUTANTS = (
     ),
     Mutant(
         "the conditional claim",
-        "whoever read the task claims it, whatever attempt it is at by now",
+        "the claim does not compare the attempt",
         f"{_LAYER}/tasks/task.py",
         old=_CLAIMED + _OF_THE_ATTEMPT,
         new=_CLAIMED + _OF_ANY_ATTEMPT,
@@ -144,7 +144,7 @@ MUTANTS = (
     ),
     Mutant(
         "the poisoned-connection guard",
-        "the listener that gives up a connection that is out of step",
+        "the listener that discards a connection with an interrupted protocol",
         f"{_LAYER}/postgres/engine.py",
         old='    event.listen(engine, "handle_error", _discard_if_out_of_step)\n',
         new="",
@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "the demotion rule",
-        "a version is the latest although one is higher",
+        "a version becomes the latest although a higher one exists",
         f"{_LAYER}/content/tutorial.py",
         old="AND higher.content_version > j.content_version",
         new="AND false",
@@ -170,7 +170,7 @@ MUTANTS = (
     ),
     Mutant(
         "the loop guard",
-        "any redrive replans, again and again",
+        "a redriven run plans again without end",
         f"{_LAYER}/steps/await_redrive.py",
         old="request.execution.redrive_count <= outcome.planned_redrive_count",
         new="request.execution.redrive_count == 0",
@@ -178,7 +178,7 @@ MUTANTS = (
     ),
     Mutant(
         "the lock of an item",
-        "whoever comes makes it",
+        "every invocation generates the item",
         f"{_LAYER}/generation/item_locks.py",
         old="SELECT pg_try_advisory_lock(hashtextextended(:name, 0))",
         new="SELECT hashtextextended(:name, 0) IS NOT NULL",
@@ -196,7 +196,7 @@ MUTANTS = (
     ),
     Mutant(
         "the isolation of a task",
-        "a sweep ends at the first error that nobody foresaw",
+        "a sweep ends at the first unforeseen error",
         f"{_LAYER}/reconciliation/reconcile.py",
         old="except Exception as unnamed:",
         new="except ContentError as unnamed:",
@@ -204,7 +204,7 @@ MUTANTS = (
     ),
     Mutant(
         "the reading of foreign rows",
-        "numbers that Python does not read end the reader",
+        "a number that Python cannot read raises an error",
         f"{_LAYER}/documents.py",
         old="    except ValueError:\n        return _decode_long_numbers(text)",
         new="    except UnicodeError:\n        return _decode_long_numbers(text)",
@@ -212,7 +212,7 @@ MUTANTS = (
     ),
     Mutant(
         "the limit of an id",
-        "an id that no index holds reaches the tables",
+        "an id that is too long for an index is passed to the tables",
         f"{_LAYER}/content/kind.py",
         old="if size > MAX_KEY_BYTES:",
         new="if size > 10**9:",
@@ -220,15 +220,15 @@ MUTANTS = (
     ),
     Mutant(
         "the SQLSTATEs of the server",
-        "what is not known to be about the row ends the batch",
+        "an unclassified SQLSTATE fails the batch",
         f"{_LAYER}/postgres/partial_save.py",
         old="IF SQLSTATE ~ '<server_states>' THEN",
         new="IF SQLSTATE !~ '^(21|22|23|54|P0001)' THEN",
         tests=(f"{_FOREIGN}::test_a_refused_row_affects_no_other_row_under_any_sqlstate",),
     ),
     Mutant(
-        "the words of a database error",
-        "the driver's message is passed on, with its SQL and its rows",
+        "the message of a database error",
+        "the driver's message is recorded, with its SQL and its rows",
         f"{_LAYER}/postgres/transactions.py",
         old='return fields["C"], explain(fields["C"], fields.get("n"), fields.get("t"))',
         new='return fields["C"], str(error)',
@@ -239,7 +239,7 @@ MUTANTS = (
     ),
     Mutant(
         "the end of waiting",
-        "a thread that waits for the connection of others ends without a name",
+        "a thread that waits for a used connection fails with an unnamed error",
         f"{_LAYER}/postgres/transactions.py",
         old="except (DBAPIError, OSError, NoFreeConnection) as error:",
         new="except (DBAPIError, OSError) as error:",
@@ -255,7 +255,7 @@ MUTANTS = (
     ),
     Mutant(
         "the end of waiting",
-        "the event of an end gives a locked roadmap up as soon as a sweep would",
+        "the event of an execution's end skips a locked roadmap as fast as a sweep",
         f"{_LAYER}/reconciliation/reconcile.py",
         old="deadline if request.detail is not None else deadline.within(TASK_SECONDS)",
         new="deadline.within(TASK_SECONDS)",
@@ -263,7 +263,7 @@ MUTANTS = (
     ),
     Mutant(
         "the locks that a sweep skips",
-        "it waits for each of them",
+        "the sweep waits for each lock",
         f"{_LAYER}/reconciliation/reconcile.py",
         old="""                lock_roadmap_at_once(connection, task.roadmap_id or "")
                 lock_task_at_once(connection, task_id)
@@ -273,7 +273,7 @@ MUTANTS = (
     ),
     Mutant(
         "the claim of a redrive",
-        "a redrive starts beside a retry",
+        "a redrive starts while a retry is running",
         f"{_LAYER}/retries/retry.py",
         old="claimed = claim(services, task, task.execution_arn, deadline, start)\n",
         new="claimed = task\n",
@@ -281,7 +281,7 @@ MUTANTS = (
     ),
     Mutant(
         "the fence of Plan",
-        "a Plan that is delivered late plans for an attempt that is over",
+        "a late Plan plans for an ended attempt",
         f"{_LAYER}/tasks/claims.py",
         old="if services.executions.state(execution_arn) is not ExecutionState.RUNNING:",
         new="if services.executions.state(execution_arn) is None:",
@@ -289,7 +289,7 @@ MUTANTS = (
     ),
     Mutant(
         "the counts of a superseded attempt",
-        "an attempt whose end nobody recorded stays open",
+        "an attempt without a recorded end stays open",
         f"{_LAYER}/tasks/claims.py",
         old="            _close_superseded(connection, task)\n",
         new="",
@@ -297,7 +297,7 @@ MUTANTS = (
     ),
     Mutant(
         "the order of checks",
-        "tasks that come meanwhile are checked before those that wait",
+        "new tasks are checked before waiting ones",
         f"{_LAYER}/tasks/checks.py",
         old="ORDER BY coalesce(c.checked_at, t.updated_at), t.task_id LIMIT",
         new="ORDER BY t.task_id LIMIT",
@@ -305,7 +305,7 @@ MUTANTS = (
     ),
     Mutant(
         "the order of checks",
-        "a sweep ends with its first page, whatever time it has",
+        "a sweep ends after its first page, even if time is left",
         f"{_LAYER}/reconciliation/reconcile.py",
         old="while page := transact(engine, kind, deadline):",
         new="if page := transact(engine, kind, deadline):",
@@ -313,7 +313,7 @@ MUTANTS = (
     ),
     Mutant(
         "the limits of size",
-        "a staged object is read, whatever its size",
+        "a staged object of any size is read",
         f"{_LAYER}/storage/bucket.py",
         old="if limit is not None and size > limit:",
         new="if limit is not None and size < 0:",
@@ -321,7 +321,7 @@ MUTANTS = (
     ),
     Mutant(
         "the limits of size",
-        "an answer has all failed items",
+        "a response contains all failed items",
         f"{_LAYER}/api/sizes.py",
         old="if before and size > MOST_BYTES:",
         new="if size < 0:",
@@ -329,7 +329,7 @@ MUTANTS = (
     ),
     Mutant(
         "the limits of size",
-        "the failures of old attempts are kept for ever",
+        "the failures of old attempts are kept forever",
         f"{_LAYER}/tasks/failures.py",
         old="if attempt > KEPT_ATTEMPTS:",
         new="if attempt < 0:",
@@ -337,7 +337,7 @@ MUTANTS = (
     ),
     Mutant(
         "the text of a framework",
-        "it is decoded and encoded again",
+        "the text is decoded and encoded again",
         f"{_LAYER}/roadmaps/framework_text.py",
         old="if encode(document) == text:",
         new="if encode(document):",
@@ -347,7 +347,7 @@ MUTANTS = (
     ),
     Mutant(
         "the name of an execution",
-        "it is as long as the task's id makes it",
+        "the name is not truncated",
         f"{_LAYER}/aws/executions.py",
         old="[: MAX_NAME - len(suffix)] + suffix",
         new=" + suffix",
@@ -355,7 +355,7 @@ MUTANTS = (
     ),
     Mutant(
         "the age of a claim",
-        "one that is dated ahead is young until its date comes",
+        "a claim with a future date counts as new until that date",
         f"{_LAYER}/tasks/claims.py",
         old="abs(age) < STARTING",
         new="age < STARTING",
@@ -363,15 +363,15 @@ MUTANTS = (
     ),
     Mutant(
         "the executions of a renamed stack",
-        "a right that the role does not have is an outage",
+        "a missing permission counts as an outage",
         f"{_LAYER}/aws/executions.py",
         old="if self._is_foreign(execution_arn) and",
         new="if not execution_arn and",
         tests=(f"{_FENCING}::test_an_execution_of_a_stack_that_was_renamed_is_unknown",),
     ),
     Mutant(
-        "what is paid for once",
-        "something stands between an item and its staging",
+        "paid content",
+        "other work is done between generating an item and staging it",
         f"{_LAYER}/steps/generate.py",
         old="""        version = self._free_version(item)  # staged first, without delay
         draft = self._draft(item, concept).model_dump(mode="json")
@@ -382,39 +382,39 @@ MUTANTS = (
         tests=(f"{_ONCE}::test_a_generated_item_is_staged_without_other_work_in_between",),
     ),
     Mutant(
-        "what is paid for once",
-        "items are counted again if their COMMIT was not answered",
+        "paid content",
+        "items are counted twice after a COMMIT without a response",
         f"{_LAYER}/tasks/attempts.py",
         old="    AND pg_xact_status(CAST(CAST(:earlier AS text) AS xid8)) IS DISTINCT FROM 'committed'\n",
         new="    AND coalesce(:earlier, '') IS NOT NULL\n",
         tests=(f"{_ONCE}::test_items_are_counted_once_if_the_commit_is_not_answered",),
     ),
     Mutant(
-        "the words of the command",
-        "an error of the cloud is a traceback",
+        "the error messages of the command",
+        "an error of AWS prints a traceback",
         "tools/roadmap_command/interface.py",
         old='if not type(error).__module__.startswith("botocore."):',
         new="if True:",
         tests=("tests/unit/test_command_errors.py::test_an_error_is_one_line_and_a_code",),
     ),
     Mutant(
-        "what is the product's",
-        "a sweep checks finished tasks that were never claimed: a single-concept retry, a deleted roadmap's",
+        "the product's tasks",
+        "a sweep checks tasks that were never claimed: a single-concept retry, one of a deleted roadmap",
         f"{_LAYER}/tasks/checks.py",
         old="'failed', 'cancelled') AND t.attempt > 0\n",
         new="'failed', 'cancelled')\n",
         tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_even_select_a_task_of_the_product",),
     ),
     Mutant(
-        "what is the product's",
-        "a sweep records the end of tasks that the product works on: one in curriculum_design",
+        "the product's tasks",
+        "a sweep records the end of tasks that the product is processing: one in curriculum_design",
         f"{_LAYER}/tasks/task.py",
         old="AND attempt > 0 AND updated_at NOT BETWEEN",
         new="AND updated_at NOT BETWEEN",
         tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_even_select_a_task_of_the_product",),
     ),
     Mutant(
-        "what is the product's",
+        "the product's tasks",
         "a sweep repairs a task of ours whose roadmap its user has deleted",
         f"{_LAYER}/tasks/checks.py",
         old="r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL",
@@ -422,15 +422,15 @@ MUTANTS = (
         tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_change_a_task_of_ours_that_the_product_is_processing",),
     ),
     Mutant(
-        "what is the product's",
-        "a retry starts beside the product's workers",
+        "the product's tasks",
+        "a retry starts while the product's workers process the task",
         f"{_LAYER}/tasks/ownership.py",
         old="if is_at_work_elsewhere(task, work) and not take_over:",
         new="if is_at_work_elsewhere(task, work) and task.attempt < 0:",
         tests=(f"{_OWNERSHIP}::test_a_retry_of_the_product_s_own_work_is_refused_and_changes_nothing",),
     ),
     Mutant(
-        "what is the product's",
+        "the product's tasks",
         "a retry starts for a task that waits for a person, or has no roadmap yet",
         f"{_LAYER}/tasks/ownership.py",
         old="if not reached_content(task):",
@@ -455,7 +455,7 @@ MUTANTS = (
     ),
     Mutant(
         "a cancellation",
-        "the canceller's message is lost",
+        "the message of the cancellation is overwritten",
         f"{_LAYER}/tasks/task.py",
         old="error_message = CASE status WHEN 'cancelled' THEN error_message ELSE :error_message END",
         new="error_message = :error_message",
@@ -471,7 +471,7 @@ MUTANTS = (
     ),
     Mutant(
         "the product's projection",
-        "concept_metadata stays as it is after a heal",
+        "concept_metadata is not updated after a repair",
         f"{_LAYER}/steps/finalize.py",
         old="    if project and _project_concept_metadata(",
         new="    if project and not project and _project_concept_metadata(",
@@ -479,7 +479,7 @@ MUTANTS = (
     ),
     Mutant(
         "the replacement of saved items",
-        "a quiz that the product wrote meanwhile is replaced, too",
+        "a quiz that the product wrote meanwhile is replaced",
         f"{_LAYER}/content/quiz.py",
         old="mine.quiz_id IS NOT NULL AND mine.quiz_id IS DISTINCT FROM i.replaces",
         new="mine.quiz_id IS NOT NULL AND i.replaces IS NULL",
@@ -487,7 +487,7 @@ MUTANTS = (
     ),
     Mutant(
         "the replacement of saved items",
-        "what an item was saved from is taken for its replacement",
+        "the content from which an item was saved counts as its replacement",
         f"{_LAYER}/storage/staging.py",
         old="        if replaced_id is None:\n",
         new="        if replaced_id is None or replaced_id:\n",

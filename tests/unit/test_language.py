@@ -109,7 +109,7 @@ def share(texts: Iterable[str]) -> float:
     ("texts", "limit"),
     [
         pytest.param(documents, 16, id="documents"),
-        pytest.param(docstrings, 12, id="docstrings"),
+        pytest.param(docstrings, 11, id="docstrings"),
         pytest.param(comments, 32, id="comments"),
     ],
 )

@@ -27,7 +27,7 @@ def test_the_tests_of_each_mutant_exist(test: str) -> None:
 
 def test_every_required_guard_has_a_mutant() -> None:
     assert {mutant.guard for mutant in MUTANTS} == {
-        "what is the product's",
+        "the product's tasks",
         "a cancellation",
         "the product's projection",
         "the replacement of saved items",
@@ -43,8 +43,8 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the loop guard",
         "the lock of an item",
         "ownership in SQL",
-        "the words of the command",
-        "what is paid for once",
+        "the error messages of the command",
+        "paid content",
         "the executions of a renamed stack",
         "the age of a claim",
         "the name of an execution",
@@ -56,7 +56,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the claim of a redrive",
         "the locks that a sweep skips",
         "the end of waiting",
-        "the words of a database error",
+        "the message of a database error",
         "the SQLSTATEs of the server",
         "the limit of an id",
         "the reading of foreign rows",

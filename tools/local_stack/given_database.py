@@ -134,7 +134,7 @@ class AdoptedDatabase:
         return place_of(self.url)
 
     def require_connection(self) -> None:
-        """Connect once, so that a wrong name or password is reported before the stack starts.
+        """Connect once, so that an incorrect name or password is reported before the stack starts.
 
         Raises:
             DBAPIError: the database does not exist, or does not accept the user.

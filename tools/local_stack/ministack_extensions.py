@@ -7,9 +7,9 @@ execution that has ended invoking nothing more; a state's data above 256 KiB bei
 which `States.ALL` does not match; a throttled function being `Lambda.TooManyRequestsException`, and its
 reserved concurrency applying to its versions. ministack handles all other calls.
 
-Two operations are not AWS's, but for fault tests, so that these need not change a definition:
-`TimeOutExecution` lets an execution's time be over, and `LimitMapOutput` lowers the limit on what a Map hands
-over.
+Two operations do not exist on AWS. They are for fault tests, so that these need not change a definition:
+`TimeOutExecution` makes an execution time out, and `LimitMapOutput` lowers the limit on the data that a Map
+hands over.
 
 Not emulated: after a redrive of a Map, every iteration runs again, not only the failed ones; and variables
 (Assign) are not restored, but the product's state machine has none.

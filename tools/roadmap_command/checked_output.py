@@ -1,6 +1,6 @@
-"""stdout, whose errors are explained: a full disk, and a reader that has ended.
+"""stdout with named errors: a full disk, and a reader that has ended.
 
-Otherwise the interpreter finds the error when it exits: too late for a line and an exit code of ours.
+Otherwise the interpreter detects the error when it exits, too late for our message and exit code.
 """
 
 import os
@@ -19,7 +19,7 @@ class OutputError(LocalServiceError):
 
 
 class ReaderEndedError(OutputError):
-    """The reader of the output has ended, as in `roadmap tasks | head -1`. Nobody needs a message then."""
+    """The reader of the output has ended, as in `roadmap tasks | head -1`. No message is needed."""
 
     code = "ReaderEnded"
 
@@ -37,7 +37,7 @@ class CheckedOutput(TextIOWrapper):
             return super().write(text)
 
     def flush(self) -> None:
-        """Write what is buffered.
+        """Write the buffered text.
 
         Raises:
             OutputError: it cannot be written.
@@ -63,7 +63,7 @@ class CheckedOutput(TextIOWrapper):
 
 
 def _lead_nowhere(descriptor: int) -> None:
-    """Let what is buffered go nowhere: it would fail again at the exit of the interpreter."""
+    """Discard the buffered text. Otherwise writing it would fail again when the interpreter exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
@@ -71,7 +71,7 @@ def _lead_nowhere(descriptor: int) -> None:
 
 @contextmanager
 def checked_output() -> Iterator[None]:
-    """Check what the block writes to stdout, to its end.
+    """Check the output of the block to stdout, including its last part.
 
     Raises:
         OutputError: it cannot be written.

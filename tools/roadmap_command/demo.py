@@ -112,7 +112,7 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
         LocalStack.forget()
     with ExitStack() as undo:
         directory = LOCAL if keep else Path(undo.enter_context(TemporaryDirectory(prefix="roadmap-demo-")))
-        console.rule("[bold]1. A stack of its own")
+        console.rule("[bold]1. A separate stack")
         with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
             stack = LocalStack.start(
                 directory, parameters=PARAMETERS, wait_scale=0.1, detached=keep, keep=keep
@@ -122,7 +122,7 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
         told = _tell(Target.local(stack), stack.database_url, bundle)
     if keep:
         console.rule("[bold]7. The console")
-        _say("The stack is kept until `roadmap down`. This link is signed in as an operator for an hour:")
+        _say("The stack is kept until `roadmap down`. This link signs you in as an operator for an hour:")
         console.print(stack.console_link(), soft_wrap=True)
     sys.stdout.write(json.dumps(told) + "\n")
 
@@ -165,13 +165,15 @@ def run_with_faults(target: Target, database_url: str, bundle: Bundle) -> TaskSt
     console.rule("[bold]2. Content is generated, paid for, and staged")
     load_bundle(bundle, target.engine, target.bucket, Deadline.after(60))
     staged = len(bundle.content)
-    _say(f"{staged} of {items} items are staged in S3; the rest is not generated yet, and nothing is saved.")
+    _say(
+        f"{staged} of {items} items are staged in S3. The others are not generated yet, and nothing is saved."
+    )
 
-    console.rule("[bold]3. Three things go wrong")
+    console.rule("[bold]3. Three faults")
     _take_id(target.engine, bundle.content[Item(concepts[0], ContentType.TUTORIAL)])
-    _say(f"The tutorial id of {concepts[0]} is another roadmap's already: the report's duplicate key.")
+    _say(f"The tutorial id of {concepts[0]} already belongs to another roadmap: the report's duplicate key.")
     _poison(target, bundle, Item(concepts[1], ContentType.QUIZ))
-    _say(f"The quiz of {concepts[1]} holds a NUL character, which PostgreSQL cannot store.")
+    _say(f"The quiz of {concepts[1]} contains a NUL character, which PostgreSQL cannot store.")
     victim = concepts[-1]
     _say(f"The function that saves the resources of {victim} will be killed, each time it is tried.")
 
@@ -179,7 +181,7 @@ def run_with_faults(target: Target, database_url: str, bundle: Bundle) -> TaskSt
     resources = bundle.content[Item(victim, ContentType.RESOURCES)]
     with _killing_the_saver_of(database_url, resources["id"]) as kills:
         first = _run(target, task_id)
-    _say(f"{len(kills)} processes were killed. What the others brought is saved, what is missing is known:")
+    _say(f"{len(kills)} processes were killed. All other items are saved, and the missing ones are listed:")
     console.print(views.outcome(first))
     return first
 
@@ -188,7 +190,7 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
     concepts = list(read_framework(bundle.roadmap.framework_data).nodes)
     first = run_with_faults(target, database_url, bundle)
 
-    console.rule("[bold]5. One retry over HTTP: nothing was mended by hand")
+    console.rule("[bold]5. One retry over HTTP, without manual repairs")
     second = _retry(target, bundle.task)
     console.print(views.outcome(second))
     _say(_what_became_of(target, bundle, concepts))
@@ -196,7 +198,7 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
     console.rule("[bold]6. The task of the bug report itself")
     report = the_report(bundle)
     saved = load_the_report(target, report)
-    _say(f"It says failed, and nothing of what failed; {saved} tutorials are in the table, the rest is not.")
+    _say(f"The task is failed and lists no failures. {saved} tutorials are saved, the other items are not.")
     healed = _retry(target, report.task)
     console.print(views.outcome(healed))
     if healed.status != second.status:
@@ -246,10 +248,10 @@ def _what_became_of(target: Target, bundle: Bundle, concepts: list[str]) -> str:
     refused = fingerprint(_poisoned(bundle, poisoned))
     rejected = target.bucket.get(rejected_key(roadmap_id, poisoned, 1, refused))
     if given == taken or rejected is None:
-        raise DemoError("the faults are not healed as they should be")
+        raise DemoError("the faults were not repaired as expected")
     return (
-        f"The tutorial kept its text and got the id {given}; the quiz that could not be stored lies under"
-        f" rejected/ ({len(rejected.body)} bytes) and was made anew; the lost batch was saved as staged."
+        f"The tutorial kept its text and got the id {given}; the invalid quiz was moved to rejected/"
+        f" ({len(rejected.body)} bytes) and generated again; the staged content of the lost batch was saved."
     )
 
 

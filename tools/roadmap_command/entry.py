@@ -1,4 +1,4 @@
-"""The entry point of `roadmap`. It imports nothing slow before it has taken over Ctrl-C.
+"""The entry point of `roadmap`. It imports no slow module before it has set its handler for Ctrl-C.
 
 An interruption exits with 130 and without a traceback at any moment: while the commands are imported, which
 takes most of a second, while one runs, and while the interpreter shuts down.
@@ -17,11 +17,11 @@ _command_runs = False
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     if _command_runs:
         raise KeyboardInterrupt
-    os._exit(_INTERRUPTED)  # nothing has begun, or everything has ended and been written
+    os._exit(_INTERRUPTED)  # no work has started, or all work has ended and all output is written
 
 
 # At import, because the script that calls `main` has work to do before it.
-# The background job of a shell ignores the signal, and keeps doing so.
+# A background job of a shell ignores the signal; this is not changed.
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, _interrupt)
 

@@ -147,7 +147,7 @@ class Client:
 
         Raises:
             ApiRefusedError: the user has no such task, or the token is not valid.
-            ApiUnavailableError: the same request may work later.
+            ApiUnavailableError: the same request may succeed later.
         """
         from .api.status import TaskStatus
 
@@ -167,11 +167,11 @@ class Client:
         """Retry a task's missing items: all, or those of a concept, of a content type, or of both.
 
         With `regenerate`, saved items of that part are generated again and replaced. With `take_over`, a task
-        on which the product's own workers are at work is retried, too. `reason` goes to the audit trail.
+        that the product's own workers are processing is also retried. `reason` is written to the audit trail.
 
         Raises:
             ApiRefusedError: an attempt is running (409), or the user has no such task.
-            ApiUnavailableError: the same request may work later.
+            ApiUnavailableError: the same request may succeed later.
         """
         from .retries.retry import RetryAnswer
 
@@ -191,11 +191,11 @@ class Client:
         content_type: ContentType | str | None = None,
         regenerate: bool = False,
     ) -> "RetryPreview":
-        """Count what `retry` would save and generate, and estimate its tokens. Nothing is started.
+        """Count the items that `retry` would save and generate, and estimate its tokens. Nothing is started.
 
         Raises:
             ApiRefusedError: the user has no such task, or the token is not valid.
-            ApiUnavailableError: the same request may work later.
+            ApiUnavailableError: the same request may succeed later.
         """
         from .api.preview import RetryPreview
 

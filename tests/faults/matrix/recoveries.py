@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class RecoveryStep(StrEnum):
-    """What is going on when the fault happens. Advance is the only state that runs code."""
+    """The step during the fault. Advance is the only state that runs code."""
 
     CREATE = "creation"
     START = "Advance: starts tasks"
@@ -22,7 +22,7 @@ class RecoveryStep(StrEnum):
 
 
 class RecoveryFault(StrEnum):
-    """The faults, and what others do meanwhile."""
+    """The faults, and concurrent actions of others."""
 
     KILLED_BEFORE = "killed before a COMMIT"
     KILLED_AFTER = "killed after a COMMIT"
@@ -64,7 +64,7 @@ class RecoveryResult:
     fault: str
     injected: str
     places: int
-    """How many times it was injected: each time at another COMMIT of the step, into another recovery."""
+    """The number of injections, each at another COMMIT of the step, in another recovery."""
 
     recovery: str
     task: str

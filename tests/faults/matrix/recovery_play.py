@@ -46,7 +46,7 @@ _FINAL = (TaskResult.RECOVERED, TaskResult.STILL_FAILING, TaskResult.REFUSED)
 
 
 class RecoveryPlay:
-    """A recovery of two tasks: one whose quiz is invalid, after its first run, and one without a roadmap."""
+    """A recovery of two tasks: one with an invalid quiz, after its first run, and one without a roadmap."""
 
     def __init__(self, scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> None:
         self.cell = cell
@@ -113,7 +113,9 @@ class RecoveryPlay:
     # The fault.
 
     def strike(self, commit: int) -> bool:
-        """Run the step with the fault at its COMMIT with this number; whether there was one."""
+        """Run the step with the fault at its COMMIT with this number; return whether there was such a
+        COMMIT.
+        """
         fault, world = self.cell.fault, self.world
         if self.cell.step in _TURNS:
             self._acting = self._arn
@@ -204,7 +206,7 @@ class RecoveryPlay:
     # Afterwards.
 
     def finish(self) -> None:
-        """The fault is over: sweeps, turns and runs, until each recovery must have ended."""
+        """After the fault: run sweeps, turns and runs until each recovery must have ended."""
         world = self.world
         world.seconds = World.seconds
         world.services.executions.throttled = False  # type: ignore[attr-defined]
@@ -212,7 +214,7 @@ class RecoveryPlay:
         if self.cell.step is RecoveryStep.CREATE and not world.pipeline.rows(
             "SELECT recovery_id FROM content_recoveries"
         ):
-            self._create()  # nothing was created: the operator asks again
+            self._create()  # nothing was created: the operator repeats the request
         self._sweep()
         if self.cell.fault is RecoveryFault.REDRIVEN:
             assert self._first_part is not None
@@ -246,7 +248,7 @@ class RecoveryPlay:
             attempts = world.pipeline.rows("SELECT actor FROM content_attempts ORDER BY attempt")
             task = "deleted"
         else:
-            # The records of a deleted roadmap's task are left alone.
+            # The records of a task with a deleted roadmap are not changed.
             rests = [] if self.cell.fault is RecoveryFault.ROADMAP_DELETED else world.oracle.at_rest()
             world.oracle.require(world.oracle.at_any_time(), rests, world.oracle.accounted())
             task = world.pipeline.task()["status"]

@@ -1,4 +1,4 @@
-"""The matrix of recoveries: every cell is run or states why not. `report.py` writes its table."""
+"""The matrix of recoveries: every cell is run, or has a reason why not. `report.py` writes its table."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def scene(database_url: str) -> Iterator[Scene]:
 
 @pytest.fixture
 def proxy(database_url: str) -> Iterator[DatabaseProxy]:
-    """The steps' way to the database."""
+    """The proxy between the steps and the database."""
     port = make_url(database_url).port
     assert port is not None
     with DatabaseProxy(port, {}) as proxy:

@@ -21,8 +21,8 @@ from .times import utc
 SWEEP_OVERDUE = timedelta(minutes=20)
 """The time without a sweep that counts as overdue. The schedule is every five minutes.
 
-A stack that has never been swept is overdue when it has had something to sweep for that long: not before its
-first attempt, and not directly after its first deployment.
+For a stack without any sweep, the time starts with its first attempt: a sweep is not overdue before that, nor
+directly after the first deployment.
 """
 
 STUCK_AFTER = timedelta(minutes=30)

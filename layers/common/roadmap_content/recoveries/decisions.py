@@ -113,7 +113,7 @@ class Progress:
     """Canary tasks that failed again with a failure of the same group."""
 
     unconfirmed: int = 0
-    """Running tasks whose attempt is claimed and perhaps not started: the turn may have died in between."""
+    """Running tasks with a claimed attempt that may not be started: the turn may have crashed in between."""
 
     canary_unconfirmed: int = 0
 

@@ -283,7 +283,7 @@ def count_tasks(connection: Connection, recovery_id: str) -> Counts:
 def running_tasks(connection: Connection, recovery_id: str, *, unconfirmed: bool) -> list[RunningTask]:
     """The started tasks without a result, with their current state in the tables.
 
-    With `unconfirmed`, also those whose attempt is claimed and perhaps not started.
+    With `unconfirmed`, also those with a claimed attempt that may not be started.
     """
     parameters = {"recovery_id": recovery_id, "unconfirmed": unconfirmed}
     return [RunningTask(*row) for row in connection.execute(RUNNING, parameters)]

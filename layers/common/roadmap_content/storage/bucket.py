@@ -190,8 +190,8 @@ class Bucket:
 def in_parallel(work: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
     """Call `work`, which makes one or a few requests, for every argument; return the results in order.
 
-    The threads are kept for later calls, because starting sixteen takes longer than the computing of a batch.
-    All calls share them, so `work` must not call this function.
+    The threads are kept for later calls, because starting sixteen threads takes longer than the processing of
+    a batch. All calls share them, so `work` must not call this function.
     """
     return list(_threads().map(work, arguments))
 
