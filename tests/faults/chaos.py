@@ -40,6 +40,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from local_stack.cloud import DEFAULT_EVENT_BUS_ARN
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack
 from roadmap_command.api_client import Answer, Api
@@ -139,8 +140,6 @@ ACCOUNTS = {
                 AND e.detail #>> '{data,attempt}' = CAST(a.attempt AS text))""",
 }
 """The counts that must be 0 in the end (I9, I10)."""
-
-EVENT_BUS = "arn:aws:events:us-east-1:000000000000:event-bus/default"
 
 SWEPT_AT = "2026-01-01T00:00:00Z"
 """The time of the sweep. Scheduled sweeps check a finished task only every quarter of an hour."""
@@ -621,7 +620,7 @@ def main() -> int:
             LocalStack.start(
                 Path(directory),
                 wait_scale=0.01,
-                parameters={"BatchSize": str(BATCH_SIZE), "EventBusArn": EVENT_BUS},
+                parameters={"BatchSize": str(BATCH_SIZE), "EventBusArn": DEFAULT_EVENT_BUS_ARN},
             ) as stack,
         ):
             assert isinstance(stack.database, PostgresServer)

@@ -120,6 +120,16 @@ def test_an_id_that_would_be_another_path_of_the_api_is_refused(command: str, gi
         CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
+def test_an_invalid_bundle_is_refused_with_the_place_of_an_example(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as exit_, errors_in_one_line():
+        CliRunner().invoke(app, ["load", "-"], input="{}", catch_exceptions=False)
+    assert exit_.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "InvalidBundle: roadmap: Field required (and 2 more); docs/integrating.md has an example"
+
+
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(KeyError), errors_in_one_line():
         raise KeyError("defect")

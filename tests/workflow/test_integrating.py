@@ -5,21 +5,25 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from sqlalchemy import NullPool, create_engine, make_url, text
 from typer.testing import CliRunner
 
 from local_stack.builds import REPOSITORY
 from local_stack.for_containers import reachable_at
-from local_stack.processes import becomes_true
 from local_stack.stack import LocalStack
 from roadmap_command.main import app
+from roadmap_content.bundle import parse_bundle
 from roadmap_content.client import Client
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.items import ContentType
+from roadmap_content.items import ContentType, Item
 
 DOCUMENT = (REPOSITORY / "docs/integrating.md").read_text()
 
@@ -28,54 +32,87 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
+def command(*arguments: str) -> str:
+    """Run the `roadmap` command; its stdout."""
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
 @pytest.fixture
-def roadmap(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Any:
+def roadmap(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Runs the `roadmap` command on the tests' stack; its stdout."""
     monkeypatch.setattr(LocalStack, "attach", lambda *_: stack)
-
-    def run(*arguments: str) -> str:
-        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    return run
+    return command
 
 
 @pytest.fixture
-def environment(roadmap: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment after `eval "$(roadmap env)"`."""
-    script = (
-        f"{roadmap('env')}\nexec {sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
-    )
+def own_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The `roadmap` command works in an empty directory of its own, whose stack is stopped afterwards."""
+    with tempfile.TemporaryDirectory(prefix="roadmap-stack-") as name:
+        directory = Path(name)
+        up, attach, down = LocalStack.up, LocalStack.attach, LocalStack.down
+        monkeypatch.setattr(LocalStack, "up", lambda **options: up(directory, **options))
+        monkeypatch.setattr(LocalStack, "attach", lambda *_: attach(directory))
+        yield
+        down(directory, forget=True)
+
+
+def enter_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the variables that `eval "$(roadmap env)"` sets."""
+    dump = "import json, os; print(json.dumps(dict(os.environ)))"
+    script = f"{command('env')}\nexec {sys.executable} -c '{dump}'"
     shell = subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True)
     for name, value in json.loads(shell.stdout).items():
         monkeypatch.setenv(name, value)
 
 
-def test_the_example_of_a_quiz_is_valid() -> None:
-    (example,) = blocks("json")
-    assert CONTENT_KINDS[ContentType.QUIZ].check(json.loads(example))["quiz_id"] == "quiz-int-1"
+def test_the_examples_of_a_quiz_and_of_a_bundle_are_valid() -> None:
+    quiz, bundle = blocks("json")
+    assert CONTENT_KINDS[ContentType.QUIZ].check(json.loads(quiz))["quiz_id"] == "quiz-int-1"
+    assert list(parse_bundle(bundle.encode()).content) == [Item("c-1", ContentType.RESOURCES)]
 
 
-@pytest.mark.usefixtures("environment")
-def test_the_document_connects_a_product(roadmap: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    stage_and_start, ask = blocks("python")
-    names: dict[str, Any] = {"token_for": lambda user: roadmap("token", user).strip()}
-    exec(stage_and_start, names)  # noqa: S102 - our own document
-    names["engine"].dispose()
-    client: Client = names["client"]
-    assert becomes_true(lambda: client.status("t-int", "u-int").status == "completed", 300)
-    exec(ask, names)  # noqa: S102
+def test_the_errors_of_the_client_are_those_of_the_document() -> None:
+    listed = set(re.findall(r"^\| `(\w+Error)` \|", DOCUMENT, re.MULTILINE))
+    methods = (Client.stage, Client.start, Client.status, Client.retry, Client.preview_retry)
+    raised = (set(re.findall(r"(\w+Error): ", method.__doc__ or "")) for method in methods)
+    assert listed == set().union(*raised)
+
+
+@pytest.mark.usefixtures("own_stack")
+def test_the_document_connects_a_product(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage_and_start, ask, read, make_queue, receive = blocks("python")
+    command("up", "--events")
+    enter_environment(monkeypatch)
+    names: dict[str, Any] = {"token_for": lambda user: command("token", user).strip(), "boto3": boto3}
+    for part in (make_queue, stage_and_start, ask):
+        exec(part, names)  # noqa: S102 - our own document
     assert capsys.readouterr().out.splitlines() == ["tutorial 1 of 1", "resources 1 of 1", "quiz 1 of 1"]
+    client: Client = names["client"]
+    assert names["status"].status == "completed"
     assert client.start("t-int").endswith("t-int-first")
+    assert client.preview_retry("t-int", "u-int").total_items == 0
     assert client.retry("t-int", "u-int").status == "completed"
+
+    exec(read, names)  # noqa: S102
+    names["engine"].dispose()
+    title, resources = capsys.readouterr().out.splitlines()
+    assert title == "Lists # Lists"
+    assert re.fullmatch(r"The tutorial and [1-9]\d* questions", resources)
+    exec(receive, names)  # noqa: S102
+    kinds = [line.split(" {")[0] for line in capsys.readouterr().out.splitlines()]
+    assert (kinds[0], kinds[-1]) == ("Attempt Started", "Task Finalized")
+    assert set(kinds) == {"Attempt Started", "Batch Saved", "Concept Completed", "Task Finalized"}
 
     (curls,) = (block for block in blocks("console") if "curl" in block)
     commands = [line.removeprefix("$ ") for line in curls.splitlines() if line.startswith("$ curl")]
-    token = roadmap("token", "u-int").strip()
-    for command in commands:
+    token = command("token", "u-int").strip()
+    for curl in commands:
         answer = subprocess.run(
-            ["sh", "-c", command],
+            ["sh", "-c", curl],
             env={**os.environ, "TOKEN": token},
             check=True,
             capture_output=True,
@@ -84,11 +121,11 @@ def test_the_document_connects_a_product(roadmap: Any, capsys: pytest.CaptureFix
         assert '"status":"completed"' in answer.stdout.replace(" ", "")
 
 
-def test_a_function_is_invoked_with_its_event(roadmap: Any) -> None:
+def test_a_function_is_invoked_with_its_event(roadmap: Callable[..., str]) -> None:
     assert '"dry_run": false' in roadmap("invoke", "migrate_database")
 
 
-def test_the_functions_variables_are_printed_for_sam(roadmap: Any, stack: LocalStack) -> None:
+def test_the_functions_variables_are_printed_for_sam(roadmap: Callable[..., str], stack: LocalStack) -> None:
     printed = json.loads(roadmap("env", "--json"))
     assert printed == stack.variables()
     assert printed["SaveBatchFunction"]["CONTENT_BUCKET"] == stack.bucket

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import boto3
 
 REGION = "us-east-1"
+DEFAULT_EVENT_BUS_ARN = f"arn:aws:events:{REGION}:000000000000:event-bus/default"
 _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 _DEADLINE_SECONDS = 600.0
 """Longer than a start takes under any load, so only a hang reaches it."""

@@ -7,6 +7,9 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from roadmap_command.interface import errors
+from roadmap_content.items import ContentType
+
 
 class _Option(NamedTuple):
     """An option, and the corresponding parameter of the API."""
@@ -15,17 +18,26 @@ class _Option(NamedTuple):
     annotation: Any
 
 
+_STATUSES = ("pending", "processing", "completed", "partial_failure", "failed", "cancelled")
+"""The statuses that this system writes. A product may have others."""
+
 _OPTIONS = {
     "status": _Option(
         "status",
-        Annotated[list[str] | None, typer.Option("--status", help="Only tasks with one of these statuses.")],
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                "--status", help=f"Only tasks with this status ({', '.join(_STATUSES)}). Repeatable."
+            ),
+        ],
     ),
     "error": _Option(
         "error_code",
         Annotated[str | None, typer.Option("--error", help="Only tasks with failures of this code.")],
     ),
     "content_type": _Option(
-        "content_type", Annotated[str | None, typer.Option("--type", help="tutorial, resources or quiz.")]
+        "content_type",
+        Annotated[ContentType | None, typer.Option("--type", help="Only tasks with failures of this type.")],
     ),
     "user": _Option(
         "user_id", Annotated[str | None, typer.Option("--user", help="Only tasks of this user.")]
@@ -48,6 +60,12 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def wrapper(**given: Any) -> None:  # noqa: ANN401 - the values of any options
         chosen = {option.parameter: given.pop(name) for name, option in _OPTIONS.items()}
+        for status in set(chosen["status"] or ()) - set(_STATUSES):
+            errors.print(
+                f"{status!r} is not a status of this system ({', '.join(_STATUSES)})."
+                " Only tasks with a status of the product's own can have it.",
+                soft_wrap=True,
+            )
         command(chosen={name: value for name, value in chosen.items() if value}, **given)
 
     options = [

@@ -13,6 +13,8 @@ from roadmap_content.items import ContentType
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
 _MOST_REASONS = 20
+_UNLIMITED = 100_000
+"""More characters than a line of any table has."""
 
 
 def outcome(status: TaskStatus) -> Group:
@@ -53,6 +55,24 @@ def _reasons(items: Iterable[FailedItem]) -> Iterator[Text]:
         )
     if len(groups) > _MOST_REASONS:
         yield Text(f"  and {len(groups) - _MOST_REASONS} more reasons: roadmap status --json names all")
+
+
+def fitted(table: Table, console: Console) -> Table | Group:
+    """The table or, if the console is too narrow for it, one block of lines for each row.
+
+    A table that is too wide would be printed with parts of ids replaced by an ellipsis. The first column
+    identifies the row. Empty cells are left out of a block.
+    """
+    unlimited = console.options.update(width=_UNLIMITED)
+    if console.measure(table, options=unlimited).maximum <= console.width:
+        return table
+    names = [str(column.header) for column in table.columns]
+    lines: list[Text] = []
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        identity, *values = zip(names, map(str, cells), strict=True)
+        lines.append(Text(" ".join(identity), style="bold"))
+        lines += [Text(f"  {name}: {value}") for name, value in values if value]
+    return Group(*lines or [Text("none")])
 
 
 class Bars:

@@ -12,6 +12,7 @@ from roadmap_command.replacing import replace as replace_saved
 from roadmap_command.replacing import scopes_for
 from roadmap_command.target import Target
 from roadmap_content.bundle import Bundle, parse_bundle
+from roadmap_content.errors import InvalidBundleError
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
@@ -22,7 +23,8 @@ group = typer.Typer()
 @group.command()
 def load(
     bundle: Annotated[
-        typer.FileBinaryRead, typer.Argument(metavar="BUNDLE.json", help="A bundle; - reads stdin.")
+        typer.FileBinaryRead,
+        typer.Argument(metavar="BUNDLE.json", help="A bundle (docs/integrating.md); - reads stdin."),
     ],
     strict: Annotated[bool, typer.Option("--strict", help="Load nothing if any item is invalid.")] = False,
     replace: Annotated[
@@ -40,7 +42,10 @@ def load(
     Saved items are not replaced without --replace. A replaced tutorial's text stays under its version, and a
     replaced row stays in content_archive.
     """
-    read = parse_bundle(bundle.read(), strict=strict, name=getattr(bundle, "name", "stdin"))
+    try:
+        read = parse_bundle(bundle.read(), strict=strict, name=getattr(bundle, "name", "stdin"))
+    except InvalidBundleError as error:
+        raise InvalidBundleError(f"{error}; docs/integrating.md has an example") from error
     target = Target.named(stack)
     with Progress(
         TextColumn("staging"),

@@ -16,6 +16,7 @@ from roadmap_command.commands.history import ITEM_FORM, explanation, parse_item
 from roadmap_command.filter_options import filtered
 from roadmap_command.interface import ExitCode, Json, Stack, TaskId, errors, output, print_json
 from roadmap_command.target import Target
+from roadmap_command.views import fitted
 
 group = typer.Typer()
 
@@ -50,7 +51,7 @@ def tasks(
             row["title"] or "",
         )
     console = output()
-    console.print(table)
+    console.print(fitted(table, console), soft_wrap=True)
     about = "" if last["total_is_exact"] else "about "
     console.print(f"{len(rows)} of {about}{last['total']} tasks")
 
@@ -156,7 +157,8 @@ def attempts(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> Non
             str(row["tokens"]),
             row["reason"] or "",
         )
-    output().print(table)
+    console = output()
+    console.print(fitted(table, console), soft_wrap=True)
 
 
 @group.command()

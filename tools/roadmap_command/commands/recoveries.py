@@ -14,6 +14,7 @@ from roadmap_command.asking import ask, pages
 from roadmap_command.filter_options import filtered
 from roadmap_command.interface import ExitCode, Json, RecoveryId, Stack, confirmed, errors, output, print_json
 from roadmap_command.target import Target
+from roadmap_command.views import fitted
 
 group = typer.Typer()
 
@@ -85,7 +86,8 @@ def recoveries(
         if as_json:
             print_json({"items": rows})
         else:
-            output().print(_table(rows))
+            console = output()
+            console.print(fitted(_table(rows), console), soft_wrap=True)
         return
     recovery = ask(api, "GET", f"/recoveries/{recovery_id}")
     wanted = {"result": result} if result else {}
@@ -94,12 +96,12 @@ def recoveries(
         print_json({"recovery": recovery, "tasks": rows})
         return
     console = output()
-    console.print(_table([recovery]))
+    console.print(fitted(_table([recovery]), console), soft_wrap=True)
     table = Table("task", "result", "attempt", "reason")
     for row in rows:
         attempt = "" if row["attempt"] is None else str(row["attempt"])
         table.add_row(row["task_id"], row["result"], attempt, row["reason"] or "")
-    console.print(table)
+    console.print(fitted(table, console), soft_wrap=True)
 
 
 def follow(api: Api, recovery: dict[str, Any]) -> dict[str, Any]:

@@ -26,15 +26,21 @@ def up(
         str | None,
         typer.Option(help="With --adopt: the zone of the database's timestamps, such as Asia/Shanghai."),
     ] = None,
+    events: Annotated[
+        bool, typer.Option("--events", help="Send events to the default bus of the local cloud.")
+    ] = False,
 ) -> None:
     """Start the local stack, with the data of the last one. The other commands use it."""
     stacks = local_stack()
+    from local_stack.cloud import DEFAULT_EVENT_BUS_ARN
     from local_stack.given_database import place_of
 
     adopted = _adopted(yes=yes) if adopt else None
     if time_zone is not None and adopted is None:
         raise RefusedError("--time-zone requires --adopt: the stack's own database uses UTC")
     parameters = {} if time_zone is None else {"DatabaseTimeZone": time_zone}
+    if events:
+        parameters["EventBusArn"] = DEFAULT_EVENT_BUS_ARN
     with errors.status("starting PostgreSQL and the local cloud"):
         stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters)
     errors.print(

@@ -1,0 +1,57 @@
+"""Lists on the terminal: no cell is cut, however narrow the terminal is."""
+
+import io
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from roadmap_command.views import fitted
+
+TASK_ID = "925bf0ca-f462-5bdd-a653-4b32c3663a3a"
+REASON = "InvalidContent: questions[0]: correct_answer 5 is not an index of the 2 options"
+
+
+def printed(width: int, rows: int = 2) -> str:
+    table = Table("task", "status", Column("missing", justify="right"), "reason", "title")
+    table.add_row(TASK_ID, "partial_failure", "2/90", REASON, "Serverless Python in production")
+    for number in range(1, rows):
+        table.add_row(f"t-{number}", "completed", "0/3", "", "Python")
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(fitted(table, console), soft_wrap=True)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
+
+
+def test_a_table_that_fits_is_a_table() -> None:
+    head, *_ = (line for line in printed(400).splitlines() if "task" in line)
+    assert [cell.strip() for cell in head.strip("┃").split("┃")] == [
+        "task",
+        "status",
+        "missing",
+        "reason",
+        "title",
+    ]
+
+
+def test_a_table_that_does_not_fit_is_one_block_for_each_row_and_nothing_is_cut() -> None:
+    assert printed(80).splitlines() == [
+        f"task {TASK_ID}",
+        "  status: partial_failure",
+        "  missing: 2/90",
+        f"  reason: {REASON}",
+        "  title: Serverless Python in production",
+        "task t-1",
+        "  status: completed",
+        "  missing: 0/3",
+        "  title: Python",
+    ]
+
+
+def test_an_empty_table_that_does_not_fit_is_one_word() -> None:
+    table = Table("recovery", "a column with a long name", "another column with a long name")
+    console = Console(file=io.StringIO(), width=20)
+    console.print(fitted(table, console))
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    assert file.getvalue() == "none\n"
