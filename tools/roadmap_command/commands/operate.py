@@ -14,7 +14,16 @@ from rich.text import Text
 from roadmap_command.asking import ask, pages
 from roadmap_command.commands.history import ITEM_FORM, explanation, parse_item
 from roadmap_command.filter_options import filtered
-from roadmap_command.interface import ExitCode, Json, Stack, TaskId, errors, output, print_json
+from roadmap_command.interface import (
+    ExitCode,
+    Json,
+    Stack,
+    TaskId,
+    command_name,
+    errors,
+    output,
+    print_json,
+)
 from roadmap_command.target import Target
 from roadmap_command.views import fitted
 
@@ -23,6 +32,8 @@ group = typer.Typer()
 Limit = Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")]
 
 POLL_SECONDS = 1.0
+PENDING_SECONDS = 30.0
+"""The time that `watch` waits for a pending task: an execution claims its attempt in its first step."""
 
 
 @group.command()
@@ -185,12 +196,16 @@ def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     api = Target.named(stack).operator_api()
     path = f"/tasks/{quote(task_id, safe='')}"
     task = ask(api, "GET", path)
+    start_by = time.monotonic() + PENDING_SECONDS
     with Live(console=errors, refresh_per_second=4) as live:
-        while task["live"]:
+        while task["live"] or (task["status"] == "pending" and time.monotonic() < start_by):
             live.update(_line(task))
             time.sleep(POLL_SECONDS)
             task = ask(api, "GET", path)
         live.update(_line(task))
+    if task["status"] == "pending":
+        hint = f"no attempt has started; start one with: {command_name()} run {task_id}"
+        errors.print(hint, soft_wrap=True)
     if as_json:
         print_json(task)
     missing = sum(progress["missing"] for progress in task["progress"].values())

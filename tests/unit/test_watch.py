@@ -1,0 +1,63 @@
+"""`roadmap watch` follows a task whose first run has been requested but has not claimed its attempt yet."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from roadmap_command.commands import operate
+from roadmap_command.main import app
+from roadmap_command.target import Target
+from roadmap_content.client import HttpAnswer
+
+
+def task(status: str, saved: int, *, live: bool = False) -> dict[str, Any]:
+    progress = {"quiz": {"total": 2, "saved": saved, "missing": 2 - saved, "generated": 0}}
+    return {"status": status, "attempt": 0 if status == "pending" else 1, "live": live, "progress": progress}
+
+
+class Api:
+    """Answers each request with the next state of the task; the last one is repeated."""
+
+    def __init__(self, states: list[dict[str, Any]]) -> None:
+        self._states: Iterator[dict[str, Any]] = iter(states)
+        self._last = states[-1]
+
+    def send(self, *_: Any, **__: Any) -> HttpAnswer:
+        return HttpAnswer(200, next(self._states, self._last))
+
+
+def watch(states: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Result:
+    class There:
+        api = Api(states)
+
+        def operator_api(self) -> Api:
+            return self.api
+
+    there = There()
+    monkeypatch.setattr(Target, "named", lambda *_: there)
+    monkeypatch.setattr(operate, "POLL_SECONDS", 0)
+    return CliRunner().invoke(app, ["watch", "t-1"], catch_exceptions=False)
+
+
+def test_a_run_that_has_not_claimed_its_attempt_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    states = [task("pending", 0)] * 3 + [task("processing", 1, live=True), task("completed", 2)]
+    result = watch(states, monkeypatch)
+    assert "attempt 1: completed, 2 of 2 items are saved" in result.stderr
+    assert result.exit_code == 0
+
+
+def test_a_task_that_nobody_starts_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operate, "PENDING_SECONDS", 0.05, raising=False)
+    result = watch([task("pending", 0)], monkeypatch)
+    assert "attempt 0: pending, 0 of 2 items are saved" in result.stderr
+    assert re.search(r"no attempt has started; start one with: \S+ run t-1$", result.stderr, re.MULTILINE)
+    assert result.exit_code == 1
+
+
+def test_a_task_with_missing_items_and_no_attempt_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = watch([task("partial_failure", 1), task("completed", 2)], monkeypatch)
+    assert "partial_failure, 1 of 2" in result.stderr
+    assert result.exit_code == 1
