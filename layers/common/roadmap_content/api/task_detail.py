@@ -16,6 +16,9 @@ from .callers import Caller
 from .status import TaskStatus, read_status
 from .times import utc
 
+_LOCAL_ACCOUNT = "000000000000"
+"""The account of emulated clouds. AWS has none with this number."""
+
 
 class Actions(Payload):
     """The actions that the caller may take now."""
@@ -97,9 +100,9 @@ def actions_for(caller: Caller, task: Task, missing: int, *, live: bool) -> Acti
 
 
 def execution_url(execution_arn: str | None) -> str | None:
-    """The URL of an execution in the AWS console."""
+    """The URL of an execution in the AWS console; `None` for the local cloud, which has no console."""
     match (execution_arn or "").split(":"):
-        case ["arn", str(partition), "states", str(region), *_] if execution_arn:
+        case ["arn", partition, "states", region, account, *_] if execution_arn and account != _LOCAL_ACCOUNT:
             host = "amazonaws-us-gov.com" if partition == "aws-us-gov" else "aws.amazon.com"
             host = "amazonaws.cn" if partition == "aws-cn" else host
             path = f"#/v2/executions/details/{quote(execution_arn, safe=':')}"
