@@ -32,6 +32,7 @@ GROUPS = (stack, content, runs, tasks, history, operate, recoveries, doctor, rep
 app = typer.Typer(
     name="roadmap",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
 

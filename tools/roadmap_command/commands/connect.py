@@ -26,7 +26,12 @@ group = typer.Typer()
 @group.command()
 def token(
     user: Annotated[str, typer.Argument(metavar="USER", help="The user (subject) of the token.")],
-    scope: Annotated[str, typer.Option("--scope", help="Scopes of the token, separated by spaces.")] = "",
+    scope: Annotated[
+        str,
+        typer.Option(
+            "--scope", help="Scopes, separated by spaces: content:operate (all tasks), content:view."
+        ),
+    ] = "",
 ) -> None:
     """Print a token for the local stack's API, valid for an hour."""
     if not user:

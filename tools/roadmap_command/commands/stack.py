@@ -72,6 +72,6 @@ def _adopted(*, yes: bool) -> "AdoptedDatabase":
 
 @group.command()
 def down() -> None:
-    """Stop the local stack. Tasks and content are kept for the next `up`; executions are not."""
+    """Stop the local stack. Tasks and content are kept for the next `roadmap up`; executions are not."""
     local_stack().down()
     errors.print("The stack is down.")
