@@ -354,11 +354,15 @@ def test_a_user_who_may_not_create_the_database_or_its_roles_learns_both_ways_on
     drop_kept_databases(names)
 
 
-def test_an_adopted_database_that_cannot_be_reached_is_named(server: PostgresServer) -> None:
-    AdoptedDatabase(server.url).require_connection()
+def test_an_adopted_database_that_does_not_exist_is_named(
+    server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", server.url)
+    assert AdoptedDatabase.given().url == server.url
     missing = make_url(server.url).set(database="nodb").render_as_string(hide_password=False)
+    monkeypatch.setenv("DATABASE_URL", missing)
     with pytest.raises(DBAPIError, match=r'database "nodb" does not exist'):
-        AdoptedDatabase(missing).require_connection()
+        AdoptedDatabase.given()
 
 
 def test_without_a_given_server_one_is_started(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -133,15 +133,6 @@ class AdoptedDatabase:
         """The database and its server, without the password."""
         return place_of(self.url)
 
-    def require_connection(self) -> None:
-        """Connect once, so that an incorrect name or password is reported before the stack starts.
-
-        Raises:
-            DBAPIError: the database does not exist, or does not accept the user.
-        """
-        with create_engine(self.url, poolclass=NullPool).connect():
-            pass
-
     def stop(self) -> None:
         """Do nothing: the database is not ours."""
 

@@ -56,7 +56,6 @@ def _adopted(*, yes: bool) -> "AdoptedDatabase":
     from local_stack.given_database import AdoptedDatabase
 
     adopted = AdoptedDatabase.given()
-    adopted.require_connection()
     errors.print(
         f"The stack will work in the database {adopted.place} itself and migrate it: tables, columns, "
         "indexes and triggers are added (docs/adopting.md). `roadmap down` does not change it.",
