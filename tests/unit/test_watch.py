@@ -1,4 +1,4 @@
-"""`roadmap watch` follows a task whose first run has been requested but has not claimed its attempt yet."""
+"""`roadmap watch` follows a task that is still pending after its first run has been requested."""
 
 import re
 from collections.abc import Iterator

@@ -48,7 +48,7 @@ def roadmap(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
 @pytest.fixture
 def own_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The `roadmap` command works in an empty directory of its own, whose stack is stopped afterwards."""
+    """The `roadmap` command works in an empty directory. Its stack is stopped after the test."""
     with tempfile.TemporaryDirectory(prefix="roadmap-stack-") as name:
         directory = Path(name)
         up, attach, down = LocalStack.up, LocalStack.attach, LocalStack.down
