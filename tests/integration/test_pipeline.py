@@ -574,7 +574,7 @@ def test_an_attempt_of_another_execution_is_stale(pipeline: Pipeline) -> None:
     pipeline.plan()
     request = PlanRequest(input=RunInput(task_id="t-1", attempt=1), execution=Execution(arn="arn:another"))
     with pytest.raises(StaleAttemptError):
-        plan_batches(request, pipeline.services, Deadline.after(10))
+        plan_batches(request, pipeline.services, Deadline.after(600))
 
 
 def test_a_cancelled_task_stays_cancelled(pipeline: Pipeline) -> None:

@@ -12,7 +12,7 @@ from roadmap_content.contracts import BatchRequest, Execution, RunInput
 from roadmap_content.events import DetailType, deliver_events
 from roadmap_content.recoveries import advance as turns
 from roadmap_content.recoveries.advance import AdvanceRequest, AdvanceResult, advance
-from roadmap_content.recoveries.control import take_up_lost
+from roadmap_content.recoveries.control import cancel, take_up_lost
 from roadmap_content.recoveries.create import MAX_TASKS
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
@@ -23,7 +23,8 @@ from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.tasks.attempts import user_start
 from tests.factories import USER, bundle_of, concept_ids
-from tests.integration.pipeline import SETTINGS, Pipeline, RecordedExecutions
+from tests.faults.commits import Commits
+from tests.integration.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
 from tests.integration.requests_to_api import Reply, request
 from tests.received_events import Received
 
@@ -286,6 +287,36 @@ def test_a_crash_after_a_claim_loses_no_task(
     finish(pipeline, recovery_id)
     assert set(results(send, recovery_id).values()) == {"recovered"}
     assert pipeline.rows("SELECT max(attempt) AS attempts FROM roadmap_tasks") == [{"attempts": 2}]
+
+
+@pytest.mark.parametrize(
+    ("commit", "result", "attempts"), [(1, "refused", 1), (2, "refused", 1), (3, "recovered", 2)]
+)
+def test_a_recovery_accounts_for_a_task_that_it_starts_while_it_is_cancelled(
+    pipeline: Pipeline,
+    send: Send,
+    create: Callable[..., str],
+    database_url: str,
+    commit: int,
+    result: str,
+    attempts: int,
+) -> None:
+    """After the task is chosen, after it is read, and after it is claimed.
+
+    Regression: the task was refused, and an attempt of the recovery was at work on it.
+    """
+    (task_id,) = fail(pipeline, 1)
+    recovery_id = create(rate_per_minute=6_000)
+    operator = services_for(database_url)
+    operator.recovery_executions = pipeline.services.recovery_executions
+    commits = Commits(pipeline.services.engine, operator.engine)
+    with commits.meanwhile(commit, lambda: cancel(operator, recovery_id, Deadline.after(600))):
+        turn(pipeline, recovery_id)
+    operator.engine.dispose()
+    assert commits.strikes == 1
+    finish(pipeline, recovery_id)
+    assert results(send, recovery_id) == {task_id: result}
+    assert pipeline.rows("SELECT attempt FROM roadmap_tasks") == [{"attempt": attempts}]
 
 
 def test_the_next_turn_starts_an_attempt_after_a_lost_response(

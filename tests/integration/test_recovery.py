@@ -43,7 +43,7 @@ def executions(pipeline: Pipeline) -> RecordedExecutions:
 
 
 def retry(pipeline: Pipeline, user_id: str = USER) -> RetryAnswer:
-    return retry_task(pipeline.services, pipeline.task_id, user_id, Deadline.after(30), user_start(user_id))
+    return retry_task(pipeline.services, pipeline.task_id, user_id, Deadline.after(600), user_start(user_id))
 
 
 def sweep(pipeline: Pipeline, **request: Any) -> ReconcileResult:
@@ -165,7 +165,7 @@ def test_an_attempt_that_was_just_claimed_is_not_retried(pipeline: Pipeline) -> 
 def test_a_task_that_was_never_run_has_nothing_to_redrive(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     with pytest.raises(NotRedrivableError):
-        redrive_task(pipeline.services, "t-1", USER, Deadline.after(30), user_start(USER))
+        redrive_task(pipeline.services, "t-1", USER, Deadline.after(600), user_start(USER))
 
 
 def incomplete(pipeline: Pipeline) -> FinalizeResult:
@@ -189,23 +189,23 @@ def test_an_execution_that_was_not_redriven_since_its_plan_fails(
 ) -> None:
     outcome = incomplete(pipeline)
     with pytest.raises(ContentIncomplete, match="missing: 30 tutorial, 30 resources, 30 quiz"):
-        await_redrive(awaiting(outcome, planned=planned, seen=seen), pipeline.services, Deadline.after(30))
+        await_redrive(awaiting(outcome, planned=planned, seen=seen), pipeline.services, Deadline.after(600))
     assert pipeline.task()["attempt"] == 1
 
 
 def test_a_redriven_run_claims_the_next_attempt_once(pipeline: Pipeline) -> None:
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
     executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
-    first = await_redrive(request, pipeline.services, Deadline.after(30))
+    first = await_redrive(request, pipeline.services, Deadline.after(600))
     assert (first.replan, first.attempt) == (True, 2)
-    assert await_redrive(request, pipeline.services, Deadline.after(30)) == first
+    assert await_redrive(request, pipeline.services, Deadline.after(600)) == first
 
 
 def test_a_redriven_execution_with_nothing_missing_writes_nothing(pipeline: Pipeline) -> None:
     request = awaiting(incomplete(pipeline), planned=0, seen=1)
     assert pipeline.run().complete
     before = pipeline.task()
-    assert await_redrive(request, pipeline.services, Deadline.after(30)).replan is False
+    assert await_redrive(request, pipeline.services, Deadline.after(600)).replan is False
     assert pipeline.task() == before
 
 
@@ -215,7 +215,7 @@ def test_an_execution_that_is_redriven_during_a_retry_loses_the_claim(pipeline: 
     assert answer.execution_arn is not None
     executions(pipeline).states[answer.execution_arn] = ExecutionState.RUNNING
     with pytest.raises(ClaimRefusedError, match="attempt 2"):
-        await_redrive(request, pipeline.services, Deadline.after(30))
+        await_redrive(request, pipeline.services, Deadline.after(600))
 
 
 def test_the_end_of_an_execution_without_finalize_is_recorded(pipeline: Pipeline) -> None:

@@ -17,6 +17,7 @@ _STALLS = "tests/integration/test_stalls.py"
 _SIZES = "tests/integration/test_sizes.py"
 _ONCE = "tests/integration/test_generating_once.py"
 _RECOVERY = "tests/integration/test_recovery.py"
+_RECOVERIES = "tests/integration/test_recoveries.py"
 _OWNERSHIP = "tests/product/test_ownership.py"
 _CANCELLING = "tests/product/test_cancelling.py"
 _SINGLE = "tests/product/test_single_items.py"
@@ -112,6 +113,14 @@ MUTANTS = (
         old="    require_open(connection, plan.task_id, plan.attempt, request.execution_arn)\n",
         new="",
         tests=(f"{_FENCING}::test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim",),
+    ),
+    Mutant(
+        "the recovery's record of a claim",
+        "a task that a cancelled recovery has refused is claimed by it",
+        f"{_LAYER}/recoveries/recovery.py",
+        old="    if connection.execute(CLAIM, parameters).rowcount == 0:\n",
+        new="    if connection.execute(CLAIM, parameters).rowcount < 0:\n",
+        tests=(f"{_RECOVERIES}::test_a_recovery_accounts_for_a_task_that_it_starts_while_it_is_cancelled",),
     ),
     Mutant(
         "the random part of a name",

@@ -35,6 +35,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the per-roadmap lock",
         "the lock of the projection",
         "the fence of Generate",
+        "the recovery's record of a claim",
         "the random part of a name",
         "the conditional claim",
         "a Catch",

@@ -1,5 +1,6 @@
 """The local cloud: the behaviour that the workflow tests rely on, and its clean-up."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -254,7 +255,8 @@ def test_a_start_on_a_full_disk_is_one_line_and_leaves_nothing(directory: Path, 
     command = (sys.executable, "-c", UP_WITHOUT_SPACE, str(directory), str(limit))
     started = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     assert started.returncode == 3, started.stderr
-    (_,) = started.stderr.splitlines()
+    (line,) = started.stderr.splitlines()
+    assert os.strerror(errno.EFBIG) in line
     assert not [process.cmdline() for process in processes_in(directory)]
     try:
         stack = LocalStack.up(directory)  # there is space again
@@ -270,7 +272,7 @@ def test_content_that_the_cloud_cannot_keep_is_refused(directory: Path) -> None:
         stack = LocalStack.up(directory)
         bucket = Bucket(stack.bucket, stack.client("s3"))
         stack.cloud.process.rlimit(psutil.RLIMIT_FSIZE, (10_000, psutil.RLIM_INFINITY))
-        with pytest.raises(ContentError):
+        with pytest.raises(ContentError, match="NotKept"):
             bucket.put("staged/large.json", b"x" * 20_000)
         bucket.put("staged/small.json", b"x" * 1_000)
         stack.cloud.process.rlimit(psutil.RLIMIT_FSIZE, (psutil.RLIM_INFINITY, psutil.RLIM_INFINITY))

@@ -206,4 +206,5 @@ class Cloud:
             return False
 
     def _last_words(self) -> str:
-        return f"the end of {self.log}:\n" + "\n".join(self.log.read_text().splitlines()[-10:])
+        lines = self.log.read_text().splitlines()[-10:] or ["it logged nothing"]
+        return "\n".join((f"{lines[-1]} (the log is {self.log})", *lines))

@@ -236,12 +236,16 @@ def _accept_resources() -> None:
     handlers["AWS::CloudWatch::Alarm"] = {**alarm, "create": create, "update": update}
 
 
+class NotKeptError(Exception):
+    """An object could not be written to the disk."""
+
+
 def _report_failed_writes() -> None:
     """Let an object that cannot be kept on disk be an error of the request that puts it.
 
     ministack logs it and keeps the object in memory: it would be gone with the next start.
     """
-    write, persist = storage._atomic_write, storage._persist_object
+    write, persist, handle = storage._atomic_write, storage._persist_object, storage.handle_request
     failures: contextvars.ContextVar[list[OSError] | None] = contextvars.ContextVar("failures", default=None)
 
     def write_or_note(*arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 - ministack's
@@ -260,9 +264,16 @@ def _report_failed_writes() -> None:
         finally:
             failures.reset(before)
         if noted:
-            raise noted[0]
+            raise NotKeptError(noted[0].strerror)
+
+    async def answer(*arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - ministack's
+        try:
+            return await handle(*arguments, **keywords)
+        except NotKeptError as error:
+            return storage._error("NotKept", f"the local cloud cannot write the object: {error}", 507)
 
     storage._atomic_write, storage._persist_object = write_or_note, persist_or_fail
+    storage.handle_request = answer
 
 
 def install() -> None:

@@ -233,7 +233,8 @@ class PostgresServer:
         return self.data_dir / "postgres.log"
 
     def _last_words(self) -> str:
-        return f"the end of {self._log}:\n" + "\n".join(self._log.read_text().splitlines()[-10:])
+        lines = self._log.read_text().splitlines()[-10:] or ["it logged nothing"]
+        return "\n".join((f"{lines[-1]} (the log is {self._log})", *lines))
 
 
 def create_database(server_url: str, name: str, *, template: str = "template1") -> str:
