@@ -1,11 +1,13 @@
 """Query plans of lists of many tasks: the server reads one page, not the whole table."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import NullPool, create_engine, text
 
+from roadmap_content.tasks.attempts import claimed_before
 from roadmap_content.tasks.group_listing import read_groups
 from roadmap_content.tasks.listing import (
     MAX_CANDIDATES,
@@ -194,3 +196,16 @@ def test_counts_by_status_end_early(many: Pipeline) -> None:
     assert rows_read(many, read) <= 3 * (MAX_COUNTED + 1) + 50
     assert counts.keys() == {"completed", "failed", "partial_failure"}
     assert TASKS / 2.2 < counts["completed"].tasks < TASKS / 1.8
+
+
+def test_the_age_of_attempts_is_that_of_a_hundred(many: Pipeline) -> None:
+    many.execute(
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step)"
+        " SELECT task_id, 1, 'console', 'first_run', 'claimed' FROM roadmap_tasks"
+    )
+    found: list[bool] = []
+    minutes = timedelta(minutes=20)
+    assert rows_read(many, lambda connection: found.append(claimed_before(connection, minutes))) <= 100
+    many.execute("UPDATE content_attempts SET claimed_at = claimed_at - interval '21 minutes'")
+    with many.engine.connect() as connection:
+        assert [*found, claimed_before(connection, minutes)] == [False, True]

@@ -122,11 +122,12 @@ def read_health(services: Services, deadline: Deadline) -> Health:
 
 
 def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
+    sweep = last_sweep(connection)
     return {
         "counts": count_by_status(connection),
         "processing": long_processing_tasks(connection, STUCK_AFTER, MOST_STUCK),
-        "sweep": last_sweep(connection),
-        "has_old_attempts": claimed_before(connection, SWEEP_OVERDUE),
+        "sweep": sweep,
+        "has_old_attempts": sweep is None and claimed_before(connection, SWEEP_OVERDUE),
         "tokens": tokens_of_a_day(connection),
         "revision": connection.execute(REVISION).scalar() or "",
         "outbox": count_waiting_events(connection, MOST_WAITING),
