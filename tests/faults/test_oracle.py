@@ -1,16 +1,19 @@
 """Tests of the oracle: a valid task violates no invariant, and each injected violation is detected."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import boto3
 import pytest
 
+from roadmap_content.items import ContentType, Item
+from roadmap_content.runtime.settings import Settings
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import manifest_key
 from tests.factories import bundle_of, concept_ids
 from tests.faults.oracle import Broken, InvariantsBroken, Log, Oracle
-from tests.integration.pipeline import Pipeline
+from tests.faults.world import Scene, World
+from tests.integration.pipeline import SETTINGS, Pipeline
 from tests.product.schema import CONCEPT_METADATA
 
 IDS = concept_ids(3)
@@ -142,6 +145,13 @@ BY_HAND = {
     "I5 an attempt changed hands": ("I5", "UPDATE roadmap_tasks SET execution_arn = 'arn:another'"),
     "I6 another's task changed": ("I6", "UPDATE roadmap_tasks SET updated_at = now() WHERE task_id = 't-2'"),
     "I6 another's row changed": ("I6", "UPDATE quiz_metadata SET total_questions = 9"),
+    "I9 an attempt has no row": ("I9", "DELETE FROM content_attempts"),
+    "I9 an attempt has no end": ("I9", "UPDATE content_attempts SET ended_at = NULL"),
+    "I9 the counts of an attempt do not add up": (
+        "I9",
+        """UPDATE content_attempts SET saved = '{"tutorial": 0, "resources": 0, "quiz": 0}'""",
+    ),
+    "I9 no failure is current": ("I9", "DELETE FROM content_task_failures"),
     "I7 something is missing": ("I7", "DELETE FROM tutorial_metadata WHERE concept_id = :concept"),
 }
 
@@ -254,3 +264,61 @@ def test_a_wrong_row_of_concept_metadata_is_detected(pipeline: Pipeline, change:
     pipeline.execute(change, id=IDS[1])
 
     assert {(broken.invariant, *broken.items) for broken in watched.broken()} == {("I2", IDS[1])}
+
+
+@pytest.fixture
+def recovered(database_url: str) -> Iterator[World]:
+    """A task that a recovery has completed, with all events delivered."""
+    scene = Scene(database_url, "content")
+    world = World(scene, bundle_of(IDS))
+    world.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
+    world.pipeline.stage(Item(IDS[0], ContentType.QUIZ), b"{")
+    world.run_to_its_end(world.start_by_hand())
+    world.recover(canary=0, budget=None)
+    (arn,) = world.parts.by_arn
+    while world.parts.by_arn[arn].status == "RUNNING":
+        world.take_a_turn(arn)
+        for run in world.runs:
+            if run.running:
+                world.run_to_its_end(run)
+    for _ in range(2):  # the second sweep delivers the events of the first
+        world.reconcile()
+    world.oracle.require(world.oracle.at_rest(), world.oracle.accounted())
+    yield world
+    world.close()
+    scene.close()
+
+
+UNACCOUNTED = {
+    "I9 a recovery does not end": ("I9", "UPDATE content_recoveries SET ended_at = NULL"),
+    "I9 a task has no result": ("I9", "UPDATE content_recovery_tasks SET result = 'waiting'"),
+    "I9 a task is still running": ("I9", "UPDATE content_recovery_tasks SET result = 'running'"),
+    "I9 the attempt is another one": ("I9", "UPDATE content_recovery_tasks SET attempt = 9"),
+    "I9 an attempt is not the task's": ("I9", "UPDATE content_attempts SET actor = 'auto'"),
+    "I10 a start has no event": ("I10", "DELETE FROM content_events WHERE detail_type = 'Attempt Started'"),
+    "I10 an outcome has no event": ("I10", "DELETE FROM content_events WHERE detail_type = 'Task Finalized'"),
+    "I10 an end has no event": ("I10", "DELETE FROM content_events WHERE detail_type = 'Recovery Ended'"),
+    "I10 an end has two events": (
+        "I10",
+        """
+        INSERT INTO content_events (event_id, detail_type, detail, task_id)
+        SELECT 'another', detail_type, detail, task_id FROM content_events
+        WHERE detail_type = 'Recovery Ended'
+        """,
+    ),
+}
+
+
+@pytest.mark.parametrize(("invariant", "change"), UNACCOUNTED.values(), ids=UNACCOUNTED.keys())
+def test_an_unaccounted_task_or_event_is_detected(recovered: World, invariant: str, change: str) -> None:
+    recovered.pipeline.execute(change)
+    assert invariant in {broken.invariant for broken in recovered.oracle.accounted()}
+
+
+def test_an_undelivered_and_an_invented_event_are_detected(recovered: World) -> None:
+    lost = recovered.log.delivered.pop()
+    assert {broken.invariant for broken in recovered.oracle.accounted()} == {"I10"}
+    recovered.log.delivered.append(lost)
+    assert recovered.oracle.accounted() == []
+    recovered.log.delivered.append("of a change that was rolled back")
+    assert {broken.invariant for broken in recovered.oracle.accounted()} == {"I10"}
