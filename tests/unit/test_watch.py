@@ -52,8 +52,9 @@ def test_a_run_that_has_not_claimed_its_attempt_yet_is_waited_for(monkeypatch: p
 def test_a_task_that_nobody_starts_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operate, "PENDING_SECONDS", 0.05, raising=False)
     result = watch([task("pending", 0)], monkeypatch)
-    assert "attempt 0: pending, 0 of 2 items are saved" in result.stderr
-    assert re.search(r"no attempt has started; start one with: \S+ run t-1$", result.stderr, re.MULTILINE)
+    state, hint = result.stderr.splitlines()
+    assert state == "attempt 0: pending, 0 of 2 items are saved"
+    assert re.fullmatch(r"no attempt has started; start one with: \S+ run t-1", hint)
     assert result.exit_code == 1
 
 

@@ -203,6 +203,8 @@ def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
             time.sleep(POLL_SECONDS)
             task = ask(api, "GET", path)
         live.update(_line(task))
+    if not errors.is_terminal:
+        errors.line()  # Live ends the line of a terminal only
     if task["status"] == "pending":
         hint = f"no attempt has started; start one with: {command_name()} run {task_id}"
         errors.print(hint, soft_wrap=True)
