@@ -106,7 +106,7 @@ def test_loading_again_only_stages_the_content_of_unsaved_items_again(pipeline: 
         ),
         (
             "UPDATE roadmap_tasks SET user_id = 'somebody'",
-            "task 't-1' exists and is for another",
+            "task 't-1' exists and belongs to another",
         ),
     ],
 )

@@ -463,7 +463,7 @@ def test_a_duplicate_concept_is_recorded_on_the_task(pipeline: Pipeline) -> None
     framework = json.dumps(framework_of(["a", "b", "a"]))
     pipeline.execute("UPDATE roadmap_metadata SET framework_data = CAST(:f AS json)", f=framework)
     assert pipeline.run().status == "failed"
-    assert "concept_id 'a' stands twice" in pipeline.task()["error_message"]
+    assert "concept_id 'a' occurs twice" in pipeline.task()["error_message"]
 
 
 def test_a_task_that_does_not_exist_ends_the_run_and_writes_nothing(pipeline: Pipeline) -> None:
