@@ -100,7 +100,7 @@ REASONS: list[Document] = [
         "content_type": "quiz",
         "reason": "the task has used 5,000,000 of 5,000,000 tokens",
         "remedy": "person",
-        "remedy_text": "A person is needed.",
+        "remedy_text": "A person must act.",
         "needs_person": True,
     },
 ]

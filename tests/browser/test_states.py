@@ -25,7 +25,7 @@ VIEWS = {
     "health": "/health",
 }
 SENTENCES = {
-    "down": "The API does not answer at the moment",
+    "down": "The API does not respond at the moment",
     "busy": "The API has too many requests",
     "forbidden": "Your role does not allow this",
 }
@@ -84,7 +84,7 @@ def test_a_refused_request_shows_a_message_and_a_next_step(console: Console, sub
     console.open(VIEWS[view], token_of(subject))
     note = console.page.get_by_role("alert")
     if subject == "forbidden" and view in ("recoveries", "health"):
-        expect(note).to_contain_text("Only operators and viewers see")
+        expect(note).to_contain_text("Only operators and viewers can see")
     else:
         expect(note).to_contain_text(SENTENCES[subject])
     expect(note.get_by_role("button", name="Try again")).to_be_visible()
@@ -115,7 +115,7 @@ def test_an_expired_token_leads_back_to_the_same_view(console: Console) -> None:
     [
         ("/tasks", "There are no tasks yet"),
         ("/tasks?q=nothing", "No task matches this filter"),
-        ("/failures", "Nothing fails"),
+        ("/failures", "There are no failures"),
         ("/recoveries", "There has been no recovery yet"),
         ("/health", "All is well"),
     ],
@@ -226,7 +226,7 @@ def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Consol
     page = console.page
     console.open(f"/tasks/{task_id(9)}", token_of("operator"))
     page.locator(".task-actions .primary").click()
-    expect(page.get_by_role("alert")).to_contain_text("The product's own workers are working on this task")
+    expect(page.get_by_role("alert")).to_contain_text("The product's own workers are processing this task")
     page.get_by_role("button", name="Take it over").click()
     page.get_by_role("button", name="Start the retry").click()
     expect(page.locator(".toast")).to_have_text("The retry has started.")
@@ -316,7 +316,7 @@ def test_a_task_is_cancelled_after_a_confirmation_with_a_reason(console: Console
     console.open(f"/tasks/{task_id(3)}", token_of("operator"))
     page.get_by_role("button", name="Cancel task").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("Content that is staged stays staged")
+    expect(dialog).to_contain_text("Staged content is kept")
     dialog.get_by_label("Reason").fill("the course is withdrawn")
     with page.expect_request(lambda request: "/cancel" in request.url) as sent:
         dialog.get_by_role("button", name="Cancel the task").click()

@@ -93,7 +93,7 @@ def test_an_owner_sees_no_data_of_other_users(browser: Browser, stack: LocalStac
         expect(page.locator("main")).to_contain_text("You have no tasks yet")
         console.open(f"/tasks/{broken.task.task_id}")
         expect(page.get_by_role("alert")).to_contain_text(
-            "does not exist any more, or it belongs to somebody else"
+            "does not exist any more, or it belongs to another user"
         )
         console.open("/health")
         expect(page.get_by_role("alert")).to_contain_text("Only operators and viewers")

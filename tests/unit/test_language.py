@@ -108,11 +108,31 @@ def share(texts: Iterable[str]) -> float:
 @pytest.mark.parametrize(
     ("texts", "limit"),
     [
-        pytest.param(documents, 16, id="documents"),
+        pytest.param(documents, 15, id="documents"),
         pytest.param(docstrings, 11, id="docstrings"),
-        pytest.param(comments, 32, id="comments"),
+        pytest.param(comments, 8, id="comments"),
     ],
 )
 def test_texts_rarely_use_vague_relative_words(texts: Callable[[], Iterator[str]], limit: float) -> None:
     """Of 10,000 words. In docstrings of well-known libraries, these words are 2 to 10 of 10,000."""
     assert share(texts()) <= limit
+
+
+def test_words_are_found_in_each_kind_of_text_and_not_in_code() -> None:
+    texts = [
+        *docstrings_in('"""Whoever asks."""\nlimit = 1\n"""Whose limit."""'),
+        *comments_in_python("assert x  # noqa: S101 - what it says"),
+        *comments_in_lines("key: 1 # what it tells\n-- who asks"),
+        *comments_in_scripts("/** What it says. @param {Who} name */ x = 'http://who'; // told"),
+    ]
+    found = [[word.lower() for word in RELATIVE_WORDS.findall(text)] for text in texts]
+    assert found == [
+        ["whoever"],
+        ["whose"],
+        ["what", "says"],
+        ["what", "tells"],
+        ["who"],
+        ["what", "says"],
+        ["told"],
+    ]
+    assert share(["Use `what` here.\n```\nwho\n```\n"]) == 0

@@ -1,4 +1,4 @@
-// Requests to the API. Every failure is an ApiError with a kind, for which there is a sentence in each language.
+// Requests to the API. Every failure is an ApiError with a kind; each kind has a message in each language.
 
 import { currentToken } from "./session.js";
 
@@ -33,7 +33,7 @@ const BASE = new URL("../api/v1/", new URL(".", document.baseURI));
 
 /** @param {string[]} path @param {Query} [query] */
 function address(path, query = {}) {
-  // A dot segment would be taken out of the path by the browser: the request would go to another resource.
+  // The browser would remove a dot segment from the path and send the request to another resource.
   if (path.some((part) => part === "" || part === "." || part === "..")) throw new ApiError("missing", 404);
   const url = new URL(path.map(encodeURIComponent).join("/"), BASE);
   for (const [name, value] of Object.entries(query)) {

@@ -1,4 +1,4 @@
-// The console: signs in, asks who the caller is, and shows the view that the address names.
+// The console: signs in, reads the caller's identity, and shows the view of the address.
 
 import { Component, render } from "./vendor/preact.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
@@ -17,12 +17,9 @@ import { TaskView } from "./view-task.js";
 import { TasksView } from "./view-tasks.js";
 
 /**
- * Who the caller is, and what follows from it.
- * @typedef {{
- *   me: import("./types").Me,
- *   operates: boolean, sees: boolean, viewsOnly: boolean, acts: boolean,
- *   scope: () => { user_id?: string }, userFor: (owner: string) => string,
- * }} Session
+ * The caller and the derived permissions. @typedef {{ me: import("./types").Me, operates: boolean,
+ * sees: boolean, viewsOnly: boolean, acts: boolean, scope: () => { user_id?: string }, userFor:
+ * (owner: string) => string, }} Session
  */
 
 /** @param {import("./types").Me} me @returns {Session} */
@@ -59,7 +56,7 @@ function App({ failed }) {
     [],
   );
   useEffect(() => {
-    // A link that is pasted into an open tab does not load the page anew.
+    // A link pasted into an open tab does not reload the page.
     const take = () => takeLink();
     window.addEventListener("hashchange", take);
     return () => window.removeEventListener("hashchange", take);
@@ -183,7 +180,7 @@ function ThemeButton() {
   return html`<button type="button" class="quiet" aria-label=${T.theme[theme]} title=${T.theme[theme]} onClick=${() => setTheme(next)}>${SIGNS[theme]}</button>`;
 }
 
-/** A view that fails does not take the rest of the page with it. */
+/** A view that fails does not affect the rest of the page. */
 class Boundary extends Component {
   constructor() {
     super();

@@ -1,4 +1,4 @@
-// Everything that changes something, each in a dialog that first says what it would do.
+// The dialogs of all changing actions. Each first shows a preview.
 
 import { useEffect, useState } from "./vendor/hooks.js";
 import { ApiError, post } from "./api.js";
@@ -11,14 +11,15 @@ import { go, href } from "./router.js";
 /** @typedef {import("./types").Counts} Counts */
 /** @typedef {{ task_id: string, user_id: string }} TaskName */
 
-/** A request that is sent on demand: what came of it, and whether it is under way. */
+/** A request that is sent on demand: its result, and whether it is in progress. */
 function useRequest() {
   const [state, setState] = useState(
     /** @type {{ busy: boolean, answer: any, error: ApiError | null }} */ ({ busy: false, answer: null, error: null }),
   );
   /** @param {() => Promise<any>} send @returns {Promise<any>} the answer, or null */
   const run = async (send) => {
-    // What is shown stays until it is replaced: a button under the pointer must not go away.
+    // The shown content stays until it is replaced, so that a button under the pointer does not
+    // disappear.
     setState((before) => ({ busy: true, answer: before.answer, error: null }));
     try {
       const answer = await send();
@@ -105,7 +106,7 @@ export function RetryDialog({ task, part = {}, what, onClose, onDone }) {
 
   const done = (/** @type {any} */ answer) => onDone(answer.status === "processing" ? T.heal.started : T.heal.corrected);
   useEffect(() => {
-    // An API that is older than the console knows no preview: then the retry has started.
+    // An API that is older than the console has no preview, so the retry has started.
     void preview.run(() => send({ dry_run: true })).then((answer) => answer && !answer.dry_run && done(answer));
   }, [takeOver]);
 
@@ -189,7 +190,7 @@ export function CancelDialog({ task, onClose, onDone }) {
   `;
 }
 
-/** @param {string} text @returns {number | null} a whole number, or null where there is none */
+/** @param {string} text @returns {number | null} a whole number, or null if there is none */
 const whole = (text) => (/^\d+$/.test(text.trim()) ? Number(text) : null);
 
 /** @param {{ id: string, label: string, help?: string, value: string, min: number, onInput: (value: string) => void, onChange?: () => void }} props */

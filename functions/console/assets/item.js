@@ -1,4 +1,5 @@
-// The drawer beside the map: one concept, its three items, why one is missing and what the next attempt does.
+// The drawer next to the map: one concept and its three items, with the reason and the next action of missing
+// ones.
 
 import { useEffect, useRef } from "./vendor/hooks.js";
 import { get } from "./api.js";
@@ -24,7 +25,8 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
   const drawer = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
   useEffect(() => {
-    // Below 700 px the drawer is a sheet at the bottom: what was opened must stay in sight above it.
+    // Below 700 px the drawer is a sheet at the bottom. The opened concept must stay visible above
+    // it.
     if (window.matchMedia("(max-width: 700px)").matches) {
       document.querySelector(`[data-index="${concept.index}"]`)?.scrollIntoView({ block: "end" });
     }
@@ -32,7 +34,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
   }, [type]);
 
   const details = useLive(
-    // A replaced item keeps its state: only the task's end tells that there is another one.
+    // A replaced item keeps its state, so it is loaded again when the task ends.
     `item ${task.task_id} ${concept.id} ${states} ${task.attempt} ${task.completed_at}`,
     /** @type {(signal: AbortSignal) => Promise<ItemDetail[]>} */ (
       (signal) =>

@@ -1,4 +1,4 @@
-// The words of the page, and numbers, ages and times in its language.
+// The texts of the page, and numbers, ages and times in its language.
 
 import { en } from "./words-en.js";
 import { zh } from "./words-zh.js";
@@ -8,10 +8,10 @@ import { zh } from "./words-zh.js";
 /** @type {Language} */
 let language = "en";
 
-/** The words of the language that is shown. @type {typeof en} */
+/** The texts in the current language. @type {typeof en} */
 export let T = en;
 
-/** @param {string | null} wanted the language of the address, if it names one */
+/** @param {string | null} wanted the language in the address, if any */
 export function chooseLanguage(wanted) {
   const preferred = navigator.languages.find((each) => /^(en|zh)\b/i.test(each)) ?? "en";
   language = /^zh/i.test(wanted ?? preferred) ? "zh" : "en";
@@ -28,7 +28,7 @@ export const number = (value) => new Intl.NumberFormat(locale()).format(value);
 
 /** @param {number} part @param {number} whole */
 export function percent(part, whole) {
-  // Never "100 %" while something is missing, and never "0 %" once something is there.
+  // Never "100 %" while items are missing, and never "0 %" if items are saved.
   if (whole === 0) return 0;
   if (part >= whole) return 100;
   return part > 0 ? Math.min(99, Math.max(1, Math.round((100 * part) / whole))) : 0;
@@ -53,7 +53,7 @@ const UNITS = [
   ["minute", 60],
 ];
 
-/** How long ago a time is, in words. @param {string | number} at */
+/** The age of a time, in words. @param {string | number} at */
 export function ago(at) {
   const seconds = Math.max(0, (Date.now() - new Date(at).getTime()) / 1000);
   for (const [unit, length] of UNITS) {
@@ -65,7 +65,7 @@ export function ago(at) {
   return T.justNow;
 }
 
-/** A time, whole. @param {string | number} at */
+/** A time with its date. @param {string | number} at */
 export const moment = (at) =>
   new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(new Date(at));
 

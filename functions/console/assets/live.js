@@ -1,4 +1,4 @@
-// Data that is kept up to date while somebody looks at it.
+// Data that is kept up to date while it is shown.
 
 import { useCallback, useEffect, useRef, useState } from "./vendor/hooks.js";
 import { ApiError } from "./api.js";
@@ -11,15 +11,14 @@ const SLOWEST = 60_000;
  */
 
 /**
- * Load something, and load it again every `interval(data)` milliseconds: only while the page is visible, more and
- * more slowly while the API does not answer, and at once when the page is shown again or the network is back.
+ * Load data, and load it again every `interval(data)` milliseconds: only while the page is visible, with
+ * increasing intervals while the API does not respond, and immediately when the page is shown again or the
+ * network is back.
  *
- * What was loaded stays while a later request fails: the error stands beside it.
- * @template T
- * @param {string} key what is loaded; another key starts anew
- * @param {(signal: AbortSignal, previous: T | null) => Promise<T>} load
- * @param {(data: T | null) => number | null} interval null: not again
- * @returns {Live<T>}
+ * Loaded data stays while a later request fails; the error is shown next to it. @template T @param
+ * {string} key identifies the data; another key starts again @param {(signal: AbortSignal,
+ * previous: T | null) => Promise<T>} load @param {(data: T | null) => number | null} interval null:
+ * not again @returns {Live<T>}
  */
 export function useLive(key, load, interval) {
   const [state, setState] = useState(

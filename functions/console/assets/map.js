@@ -1,7 +1,6 @@
 // A task's whole roadmap as one picture: stages, modules, concepts, three content types.
-//
-// A module is one SVG with a path per state, under one real button per concept: 3,000 concepts take about 4,000
-// nodes instead of 9,000, and a change of some states redraws only the modules that have them.
+// A module is one SVG with a path per state, below one button per concept: 3,000 concepts take about 4,000
+// nodes instead of 9,000, and changed states redraw only their modules.
 
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
@@ -69,7 +68,8 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
     }
   };
 
-  /** Whether a concept has a problem; of the chosen reason, if one is chosen. @param {number} index */
+  /** Whether a concept has a problem, of the selected reason if one is selected. @param {number} index
+   * */
   const troubled = (index) =>
     TYPES.some((_, type) => {
       const item = 3 * index + type;
@@ -137,7 +137,7 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
     focus(Math.max(0, Math.min(count - 1, target)));
   };
 
-  // The focus goes back to the concept whose details were closed.
+  // The focus returns to the concept of the closed details.
   const before = useRef(openIndex);
   useEffect(() => {
     if (openIndex >= 0) setActive(openIndex);
@@ -152,7 +152,7 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
       if (!concept || !(event.currentTarget instanceof HTMLElement)) return;
       setActive(index);
       const box = event.currentTarget.getBoundingClientRect();
-      // By keyboard there is no place: then the first content type that is not saved.
+      // Keyboard events have no position: use the first content type that is not saved.
       const worst = STATES.map((state) => TYPES.findIndex((_, type) => states[3 * index + type] === state)).find(
         (type) => type >= 0,
       );
@@ -219,7 +219,7 @@ function label(concept, states) {
 
 /** @param {any} props */
 function ModuleView(props) {
-  // A module is drawn anew only if something of it has changed: that is what makes polling cheap.
+  // A module is drawn again only if its states have changed. This makes polling cheap.
   const shown = useRef(/** @type {{ props: any, drawn: any } | null} */ (null));
   const last = shown.current?.props;
   if (last && Object.keys(props).every((name) => props[name] === last[name])) return shown.current?.drawn;

@@ -1,9 +1,9 @@
-// The shapes of an item's states. Ink means attention: what is saved is a small square, everything else a full shape.
+// The shapes of an item's states. Saved items are small squares; all other states have a larger shape to be noticed.
 
-/** The states in the order in which they matter, worst first. */
+/** The states by importance, worst first. */
 export const STATES = ["F", "R", "M", "G", "T", "S"];
 
-/** The states of items that are missing for a reason that may be read. */
+/** The states of missing items with a recorded reason. */
 export const PROBLEMS = "FR";
 
 /**

@@ -1,18 +1,18 @@
-// What several views are made of.
+// Components that several views share.
 
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { T, ago, moment, number, percent } from "./language.js";
 import { outline } from "./marks.js";
 
-/** The shape of a state, beside words that say the same. @param {{ state: string }} props */
+/** The shape of a state, for use next to its name. @param {{ state: string }} props */
 export const Mark = ({ state }) => html`
   <svg class="mark state-${state}" viewBox="0 0 14 14" width="14" height="14" aria-hidden="true">
     <path fill-rule="evenodd" d=${outline(state, 7, 7, 6.2)} />
   </svg>
 `;
 
-/** Text of content or of an id: isolated, so that its direction does not reach what stands beside it. */
+/** Text from content or an id, isolated so that its direction does not affect the surrounding text. */
 export const Text = (/** @type {{ value: string | null | undefined, class?: string }} */ { value, class: name }) =>
   html`<bdi class="text ${name ?? ""}">${value ?? ""}</bdi>`;
 
@@ -47,8 +47,8 @@ export const Pill = ({ value, words = T.status }) =>
   html`<span class="pill ${TONES[value] ?? "calm"}">${words[value] ?? value}</span>`;
 
 /**
- * A bar of parts; what it says is in its label.
- * @param {{ parts: [string, number][], total: number, label: string }} props
+ * A bar of parts. Its label contains the values. @param {{ parts: [string, number][], total:
+ * number, label: string }} props
  */
 export const Bar = ({ parts, total, label }) => html`
   <span class="bar" role="img" aria-label=${label}>
@@ -78,8 +78,8 @@ export const Progress = ({ saved, total }) => html`
 `;
 
 /**
- * What went wrong, in a sentence, and the way on.
- * @param {{ error: import("./api.js").ApiError, at?: number | null, retry?: () => void, missing?: string, forbidden?: string }} props
+ * An error message with the next step. @param {{ error: import("./api.js").ApiError, at?: number | null, retry?: () => void,
+ * missing?: string, forbidden?: string }} props
  */
 export function ErrorNote({ error, at, retry, missing, forbidden }) {
   const sentence = errorSentence(error, { missing, forbidden });
@@ -143,10 +143,10 @@ export function Dialog({ heading, onClose, children }) {
   `;
 }
 
-/** A short text that screen readers say when it changes. @param {{ text: string }} props */
+/** A short text that screen readers announce when it changes. @param {{ text: string }} props */
 export const Announce = ({ text }) => html`<p class="toast" role="status" hidden=${!text}>${text}</p>`;
 
-/** A message that goes away by itself. @returns {[string, (text: string) => void]} */
+/** A message that disappears automatically. @returns {[string, (text: string) => void]} */
 export function useToast() {
   const [text, setText] = useState("");
   useEffect(() => {

@@ -1,4 +1,4 @@
-// The address: everything that a view shows is in the fragment, which no server and no log sees.
+// The address. The state of a view is in the fragment, which reaches no server and no log.
 
 import { useEffect, useState } from "./vendor/hooks.js";
 
@@ -42,8 +42,8 @@ export function href(path, query = {}) {
 }
 
 /**
- * Change parameters of the view that is shown; null removes one.
- * @param {Record<string, string | string[] | null>} changes @param {{ replace?: boolean }} [options]
+ * Change parameters of the current view; null removes a parameter. @param {Record<string, string |
+ * string[] | null>} changes @param {{ replace?: boolean }} [options]
  */
 export function change(changes, { replace = false } = {}) {
   const { path, query } = currentRoute();

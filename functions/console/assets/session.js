@@ -1,7 +1,6 @@
 // The token: from a link's fragment, pasted, or from an issuer by authorization code with PKCE.
-//
-// A token of a link or a pasted one is kept in sessionStorage, so that a reload keeps it and another tab does not
-// get it. A token of the issuer is kept in memory: after a reload the issuer is asked again.
+// A token from a link or from pasting is kept in sessionStorage, so that a reload keeps it and other tabs do not
+// get it. A token of the issuer is kept in memory; after a reload, the issuer is called again.
 
 const KEY = "roadmap.token";
 const PENDING = "roadmap.sign-in";
@@ -22,7 +21,7 @@ export function signIn(value, { keep }) {
   for (const listener of listeners) listener();
 }
 
-/** Forget the token. */
+/** Delete the token. */
 export function signOut() {
   token = null;
   window.sessionStorage.removeItem(KEY);
@@ -35,7 +34,7 @@ export function onSession(listener) {
   return () => listeners.delete(listener);
 }
 
-/** Whether a text has the shape of a JSON Web Token. @param {string} text */
+/** Whether a text has the form of a JSON Web Token. @param {string} text */
 export const looksLikeToken = (text) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
 
 /** Take a token out of the fragment (`#token=…&to=/tasks`), and remove it from the address and the history. */
@@ -44,14 +43,14 @@ export function takeLink() {
   const given = found.get("token");
   if (given === null) return;
   window.history.replaceState(null, "", `${window.location.pathname}#${found.get("to") ?? "/tasks"}`);
-  window.dispatchEvent(new HashChangeEvent("hashchange")); // of which replaceState tells nobody
+  window.dispatchEvent(new HashChangeEvent("hashchange")); // replaceState fires no event
   if (looksLikeToken(given)) signIn(given, { keep: true });
 }
 
 /** @param {string} name */
 const setting = (name) => document.querySelector(`meta[name=${name}]`)?.getAttribute("content") ?? "";
 
-/** The issuer that this deployment signs in with, or null. */
+/** The issuer for signing in to this deployment, or null. */
 export function issuer() {
   const url = setting("issuer");
   return url && setting("client") ? url : null;
@@ -73,7 +72,7 @@ function base64url(bytes) {
 const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
 const redirectUri = () => window.location.origin + window.location.pathname;
 
-/** Leave for the issuer's sign-in page. */
+/** Go to the issuer's sign-in page. */
 export async function startSignIn() {
   const { authorization_endpoint } = await discover();
   const pending = { verifier: random(), state: random(), hash: window.location.hash };
@@ -95,8 +94,8 @@ export async function startSignIn() {
 }
 
 /**
- * Come back from the issuer: exchange the code for a token.
- * @returns {Promise<boolean>} false if the issuer refused, or the answer belongs to no sign-in of this tab
+ * Return from the issuer: exchange the code for a token. @returns {Promise<boolean>} false if the issuer
+ * refused, or the answer belongs to no sign-in of this tab
  */
 export async function finishSignIn() {
   const answer = new URLSearchParams(window.location.search);

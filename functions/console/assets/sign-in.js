@@ -1,4 +1,4 @@
-// Without a token: how to get one.
+// The view without a token: ways to sign in.
 
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";

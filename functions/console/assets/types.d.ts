@@ -1,4 +1,4 @@
-// The shapes of the API's answers; docs/openapi.json is the contract.
+// The types of the API's responses; docs/openapi.json is the contract.
 
 export type ContentType = "tutorial" | "resources" | "quiz";
 export type Counts = Record<ContentType, number>;
@@ -69,7 +69,7 @@ export interface Task {
   updated_at: string | null;
   completed_at: string | null;
   live: boolean;
-  /** narrow: a retry may be narrowed to a concept or a content type, and may replace what is saved. */
+  /** narrow: a retry may be limited to a concept or a content type, and may replace saved items. */
   actions: { retry: boolean; cancel: boolean; checkpoint: boolean; narrow?: boolean };
   tokens: { used: number; budget: number | null } | null;
 }

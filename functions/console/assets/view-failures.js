@@ -1,4 +1,4 @@
-// Current failures, grouped by cause: how many, since when, what the next attempt does, whether a person is needed.
+// Current failures, grouped by cause: count, times, the action of the next attempt, and whether a person must act.
 
 import { useState } from "./vendor/hooks.js";
 import { get } from "./api.js";

@@ -1,4 +1,4 @@
-// The system: what is stuck or drifted, what was not delivered, what was paid and what staging saved.
+// The system: stuck and drifted tasks, undelivered events, and the tokens spent and saved by staging.
 
 import { get } from "./api.js";
 import { html } from "./html.js";

@@ -1,4 +1,4 @@
-// Bulk retries: progress against the rate, the canary, what became of each task; pause, resume, cancel.
+// Bulk retries: progress, rate, canary and the result of each task; pause, resume, cancel.
 
 import { useState } from "./vendor/hooks.js";
 import { ApiError, get, post } from "./api.js";
@@ -171,7 +171,7 @@ function Results({ id, recovery, result }) {
       const page = await get(["recoveries", id, "tasks"], { result, limit: 50, cursor });
       setOlder({ key, rows: [...extra.rows, ...page.items], cursor: page.next_cursor });
     } catch {
-      refresh(); // its error is shown, and it tries again
+      refresh(); // shows its error and tries again
     }
   };
   return html`

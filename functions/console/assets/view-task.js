@@ -1,4 +1,4 @@
-// One task: how much is saved, why something is missing, the whole roadmap as a map, and its attempts.
+// One task: its progress, the reasons of missing items, the whole roadmap as a map, and its attempts.
 
 import { useCallback, useEffect, useMemo, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
@@ -155,7 +155,7 @@ export function TaskView({ id, query, session }) {
   `;
 }
 
-/** A reason's name in the address. @param {Reason} reason */
+/** The name of a reason in the address. @param {Reason} reason */
 const reasonKey = (reason) => `${reason.error_code}.${reason.stage}.${reason.content_type}.${checksum(reason.reason)}`;
 
 /** @param {string} text */
@@ -166,9 +166,9 @@ function checksum(text) {
 }
 
 /**
- * Load a task's items. Names come once; later only states are asked for, unless the roadmap has changed.
- * @param {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal
- * @param {Items | null} previous @returns {Promise<Items>}
+ * Load a task's items. Names are loaded once; later only states, unless the roadmap has changed. @param
+ * {string} id @param {Session} session @param {number} attempt @param {AbortSignal} signal @param {Items
+ * | null} previous @returns {Promise<Items>}
  */
 async function loadItems(id, session, attempt, signal, previous) {
   if (previous && previous.outline.concepts.length > 0) {
@@ -210,7 +210,7 @@ async function loadPages(id, query, signal) {
     }
     states += page.states;
     for (const stage of page.stages ?? []) {
-      // A page may end inside a stage or a module: the next one goes on with the same name.
+      // A page may end within a stage or a module; the next page continues with the same name.
       const last = stages.at(-1);
       if (!last || last.name !== stage.name) {
         stages.push({ name: stage.name, modules: [...stage.modules] });
@@ -326,7 +326,7 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
   `;
 }
 
-/** An address that may stand in a link, or null: the API is trusted, what it was given may not be. @param {string | null} url */
+/** A URL that is safe in a link, or null. The API is trusted, but its input may not be. @param {string | null} url */
 export const safeLink = (url) => (url && /^https:\/\//i.test(url) ? url : null);
 
 /** @param {{ reasons: Reason[], chosen: number | null }} props */

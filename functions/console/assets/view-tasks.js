@@ -17,7 +17,7 @@ const STATUSES = ["failed", "partial_failure", "processing", "pending", "cancell
 const PAGE = 50;
 const HOURS = /** @type {Record<string, number>} */ ({ "1h": 1, "24h": 24, "7d": 168 });
 
-/** What the address asks for, as the API's parameters. @param {URLSearchParams} query */
+/** The filter in the address, as parameters of the API. @param {URLSearchParams} query */
 export function filterOf(query) {
   const within = HOURS[query.get("within") ?? ""];
   /** @type {import("./types").Filter} */
@@ -28,7 +28,7 @@ export function filterOf(query) {
     const value = query.get(name);
     if (value) filter[name] = value;
   }
-  // To the minute, so that the same filter is the same request for a while.
+  // Rounded to minutes, so that the same filter is the same request for some time.
   if (within) filter.updated_after = new Date(Math.floor(Date.now() / 60_000) * 60_000 - within * 3_600_000).toISOString();
   return filter;
 }
@@ -61,7 +61,7 @@ export function TasksView({ query, session }) {
       const page = /** @type {TaskPage} */ (await get(["tasks"], { ...filter, limit: PAGE, cursor }));
       setOlder({ key, rows: [...extra.rows, ...page.items], cursor: page.next_cursor });
     } catch {
-      refresh(); // its error is shown, and it tries again
+      refresh(); // shows its error and tries again
     } finally {
       setLoadingMore(false);
     }

@@ -53,7 +53,7 @@ export const zh = {
     invalid: "请求未被接受。",
     busy: "API 目前请求过多。控制台会自动重试。",
     unavailable: "API 暂时没有响应。控制台会自动重试，数据不会丢失。",
-    unexpected: "控制台无法理解 API 的回答。API 的版本可能较旧。",
+    unexpected: "控制台无法处理 API 的响应。API 的版本可能比控制台旧。",
     stale: (age) => `当前显示的是${age}的数据。`,
   },
   conflicts: {
