@@ -3,6 +3,7 @@ unchanged.
 """
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -128,6 +129,7 @@ def test_a_running_task_is_watched_to_its_end(
     machine: Machine, roadmap: Roadmap, document: Document, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine.load(1)
+    monkeypatch.setattr("roadmap_command.commands.operate.PENDING_SECONDS", 0)
     assert roadmap("watch", machine.task_id).exit_code == 1  # never run: everything is missing
     polls = []
     with ExitStack() as held:
@@ -141,7 +143,9 @@ def test_a_running_task_is_watched_to_its_end(
             held.close()
             machine.wait(arn)
 
-        monkeypatch.setattr("roadmap_command.commands.operate.time", SimpleNamespace(sleep=poll))
+        monkeypatch.setattr(
+            "roadmap_command.commands.operate.time", SimpleNamespace(sleep=poll, monotonic=time.monotonic)
+        )
         watched = document("watch", machine.task_id)
     assert (watched["status"], watched["live"], len(polls)) == ("completed", False, 1)
     with pytest.raises(RefusedError, match="completed"):
