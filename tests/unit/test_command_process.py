@@ -14,6 +14,7 @@ ROADMAP = Path(sys.executable).with_name("roadmap")
 IMPORTED = re.compile(r"import time: .*\n")
 EXITS = """
 import atexit, os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import roadmap_command.entry
 atexit.register(os.kill, os.getpid(), signal.SIGINT)
 sys.argv = ["roadmap", "--version"]
