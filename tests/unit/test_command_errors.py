@@ -2,15 +2,16 @@
 
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoRegionError
 from pg8000.dbapi import ProgrammingError as DriverError
-from sqlalchemy.exc import InterfaceError, ProgrammingError
+from sqlalchemy.exc import InterfaceError, ProgrammingError, SQLAlchemyError
 from typer.testing import CliRunner
 
 from local_stack.errors import RefusedError
-from local_stack.given_database import AdoptedDatabase, given_server
+from local_stack.given_database import AdoptedDatabase, given_server, kept_database
 from local_stack.postgres_server import ServerError
 from roadmap_command.interface import errors_in_one_line
 from roadmap_command.main import app
@@ -88,6 +89,16 @@ def test_a_database_that_cannot_be_reached_is_not_adopted(
     assert f"host 127.0.0.1 and port {port}" in line
 
 
+def test_a_server_that_cannot_be_reached_is_not_recorded(tmp_path: Path) -> None:
+    """Otherwise each later `up --fresh` fails, because it cannot drop a database there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    names = tmp_path / "databases.json"
+    with pytest.raises(SQLAlchemyError):
+        kept_database(names, f"postgresql+pg8000://user:password@127.0.0.1:{port}/postgres")
+    assert not names.exists()
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"\xff\xfe\x00", b"[" * 100_000, b"9" * 6_000])
 def test_a_file_that_is_no_bundle_is_named(body: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_, errors_in_one_line():
@@ -128,6 +139,11 @@ def test_an_invalid_bundle_is_refused_with_the_place_of_an_example(
     assert exit_.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "InvalidBundle: roadmap: Field required (and 2 more); docs/integrating.md has an example"
+
+
+def test_a_token_needs_a_user() -> None:
+    with pytest.raises(RefusedError, match="needs a user"):
+        CliRunner().invoke(app, ["token", ""], catch_exceptions=False)
 
 
 def test_a_defect_keeps_its_traceback() -> None:
