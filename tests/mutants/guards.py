@@ -149,7 +149,7 @@ MUTANTS = (
         "Save",
         16 * " ",
         "{% { 'batch': $states.input.batch",
-        "test_a_save_that_raises_loses_its_batches_and_the_outcome_is_recorded",
+        "test_a_save_that_crashes_is_retried_and_then_recorded_as_a_lost_batch",
     ),
     Mutant(
         "the poisoned-connection guard",
