@@ -67,3 +67,12 @@ def test_certificates_are_downloaded_to_the_folder_that_connections_trust(docume
     targets = re.findall(r"--output (\S+\.pem)", document.read_text())
     assert targets
     assert {(REPOSITORY / target).parent for target in targets} == {CERTIFICATES}
+
+
+def test_the_preview_of_a_migration_shows_the_latest_revision() -> None:
+    (shown,) = re.findall(r'"after": "(\d+)"', (REPOSITORY / "docs/deploy.md").read_text())
+    migrations = (file.read_text() for file in (REPOSITORY / "migrations/versions").glob("*.py"))
+    revisions = [
+        found[1] for text in migrations if (found := re.search(r'^revision = "(\d+)"$', text, re.MULTILINE))
+    ]
+    assert shown == max(revisions)
