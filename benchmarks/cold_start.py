@@ -32,13 +32,13 @@ ROUNDS = 7
 BARE, LAB = "bare interpreter", "lean lab set"
 
 ABOUT = """
-Every function as it is deployed: its `app.py`, the built layers with their `.pyc` and what the Lambda runtime
-brings, and nothing else, in a process of its own per value, in turn. *Import* is the import of `app`; beside
-it, from start to end, an interpreter that imports nothing, and the import of a *lean lab set*: SQLAlchemy's
-core, pg8000, the Powertools logger and one pydantic model. *First invocation* is the handler's first answer
-after that: clients made, a secret read, PostgreSQL connected, S3 read, on the local stack, whose S3 and
-Secrets Manager are emulated. A saver has a batch of 25 quizzes, which are saved by then. The wait of a
-Lambda for its sandbox and its code is not in it.
+Each function as it is deployed: its `app.py`, the built layers with their `.pyc` files, and the packages of
+the Lambda runtime. Each value comes from a new process, in turn. *Import* is the import of `app`. For
+comparison, from start to end: an interpreter that imports nothing, and the import of a *lean lab set*
+(SQLAlchemy Core, pg8000, the Powertools logger and one pydantic model). *First invocation* is the first
+response of the handler after the import: clients are created, a secret is read, PostgreSQL is connected, S3
+is read. It runs on the local stack, which emulates S3 and Secrets Manager. A saver saves a batch of 25
+quizzes. The time in which Lambda prepares its sandbox and downloads the code is not included.
 """
 
 LAB_SET = """

@@ -36,11 +36,11 @@ DRAWN_LIMIT = 2.0
 DEADLINE_MS = 120_000
 
 ABOUT = """
-*Drawn*: from the navigation to the first rows of the list of tasks, in a fresh browser context (nothing is
-cached), on an embedded PostgreSQL with so many tasks. The console's function serves the page, the
-API's function the data, both in the process of the benchmark; between them and the browser is HTTP on this
-machine. The sizes are those of gzip for what API Gateway would compress (`MinimumCompressionSize`); that it
-does is emulated from documentation.
+*Drawn*: from the navigation to the first rows of the list of tasks, in a new browser context (without a
+cache), on an embedded PostgreSQL with the given number of tasks. The function of the console serves the
+page, and the function of the API the data, both in the process of the benchmark, over HTTP on this machine.
+The sizes are those of gzip for the responses that API Gateway would compress (`MinimumCompressionSize`).
+This compression is emulated from documentation.
 """
 
 # The token is not verified, because this server has no authorizer.

@@ -17,19 +17,19 @@ _INTRODUCTION = """# Performance
 
 Written by `make bench`, `make bench-peers`, `make bench-cold` and `make bench-console` from the measurements
 in `benchmarks/results/`; do not edit. Limits are ratios to something that was measured in the same run, or
-counts: they do not depend on how fast the machine is. A cell without ± was measured once, and is noisy on a
+counts. They do not depend on the speed of the machine. A cell without ± was measured once, and varies on a
 machine with other work.
 
-## The ten figures that matter
+## The ten most important figures
 """
 
 _REST = """## Every limit
 
-Of the figures above, and of all others. The chapters have the tables, the plots and how it was measured.
+The chapters contain the tables, the plots and the method of measurement.
 """
 
-_CHAPTER_INTRODUCTION = """Contestants are measured in turn; ratios are taken round by round. A cell holds
-the median, its ratio to the row without one, and half the distance of the quartiles.
+_CHAPTER_INTRODUCTION = """Contestants are measured in turn, and ratios are computed for each round. A cell
+contains the median, its ratio to the row without a ratio, and half the interquartile range.
 [All figures](../performance.md)
 """
 
@@ -81,7 +81,7 @@ def document(results: Sequence[Result]) -> str:
         if result.targets:
             lines += _targets(result.targets)
         else:
-            lines.append("No limit: see the chapter.\n")
+            lines.append("No limit.\n")
     return "\n".join(lines)
 
 

@@ -26,12 +26,12 @@ SIZES = {24: 5, 240: 3, 2_400: 1}
 """Concepts → runs."""
 
 ABOUT = """
-One run of the real state machine, from StartExecution to its end, with the template's own batch size and
-concurrency, of a roadmap whose content is staged: planned, looked at, saved and finalized. PostgreSQL has
-fsync; S3, Lambda and Step Functions are a local cloud in Python, and all of it shares this machine's cores.
-*Where the processors were*: the seconds of processor time of the run, by who took them; what is left of the
-cores was idle or somebody else's. It says what limits a run here; on AWS only the functions' and PostgreSQL's
-parts are ours to pay.
+One run of the real state machine, from StartExecution to its end, with the batch size and concurrency of the
+template. The content of the roadmap is staged; the run plans, checks, saves and finalizes it. PostgreSQL uses
+fsync. S3, Lambda and Step Functions are a local cloud in Python, and everything shares the cores of this
+machine. *Where the processors were*: the processor time of the run by consumer. The rest was idle or used by
+other processes. It shows the bottleneck of a run on this machine; on AWS, only the parts of the functions and
+of PostgreSQL are paid for.
 """
 
 CLOUD, FUNCTIONS, POSTGRES = "the local cloud (S3, Lambda, Step Functions)", "the functions", "PostgreSQL"

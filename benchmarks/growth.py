@@ -38,12 +38,13 @@ MAX_EXPONENT = 1.1
 ARN = "arn:aws:states:us-east-1:123456789012:execution:benchmark:r1"
 
 ABOUT = """
-Each step in this process, against an embedded PostgreSQL; S3 is a dictionary. *Generate* is the offline
-generator. Generate and save run the batches of the plan one after the other; of more than 30, 30 that are
-spread over the plan, scaled by their items. *Finalize*: with all rows there, and nothing projected. *Status*
-and *items page* (the first page of the item map) are the first since then. The exponent is of the time as a
-power of the number of concepts, between the second smallest size and the largest: 1 is in proportion. It does
-not depend on how fast the machine is.
+Each step runs in this process, against an embedded PostgreSQL. S3 is a dictionary. *Generate* uses the
+offline generator. Generate and Save run the batches of the plan one after the other; of a plan with more
+than 30 batches, about 30 are run, spread over the plan and the content types, and the time is scaled by the
+number of items. *Finalize*: all rows exist, and nothing is projected. *Status* and *items page* (the first
+page of the item map) are the first requests after that. The exponent is that of the time as a power of the
+number of concepts, between the second smallest and the largest size: 1 means in proportion. It does not
+depend on the speed of the machine.
 """
 
 

@@ -37,10 +37,10 @@ MAX_EXPONENT = 1.1
 ROUNDS = 15
 
 ABOUT = """
-Each answer of the API, asked of its function in this process on a PostgreSQL of its own: authorization and
-HTTP are not in the figures. A tenth of the tasks is incomplete, and there are ten failures a task. A ratio is
-to a page of 50 tasks. The limit is three times the answer of a thousand tasks, or 100 ms, which a person
-accepts.
+Each response of the API, requested from its function in this process, on a separate PostgreSQL.
+Authorization and HTTP are not included. A tenth of the tasks is incomplete, and each task has ten failures.
+Ratios are to a page of 50 tasks. The limit is three times the time with a thousand tasks; for the other
+responses it is this or 100 ms, which a person accepts.
 """
 
 SEED = (

@@ -74,17 +74,17 @@ MAX_EVENTS, MAX_DURABLE_OPERATIONS = 25_000, 3_000
 EVENTS_OF_A_BATCH, EVENTS_OF_A_CONCEPT = 12, 20
 
 ABOUT = """
-Every contestant makes the same items (which counts as paying for them) and saves their rows with one commit
-for each unit of its own, into the same PostgreSQL. *Ours*: the four steps; Step Functions is emulated, S3
-is a server that outlives the worker. *Durable functions*: a generate and a save step an item, or a batch of
-25, in the SDK's own test runner, FLAT, `all_completed`, only errors of the connection retried. *DBOS*: a
-queue, a workflow an item, or a batch of 25; a step makes, a datasource transaction saves. *One concept an
-iteration*: the plain Step Functions pattern, emulated. *The design replaced*: makes everything, then three
-concepts a transaction. Peers' rows are plain upserts that refuse another item's id; ours also locks and
-checks.
+Every contestant generates the same items (each counts as one payment) and saves their rows into the same
+PostgreSQL, with one commit for each of its units. *Ours*: the four steps. Step Functions is emulated, and
+S3 is a server that outlives the worker. *Durable functions*: a generate step and a save step per item, or
+per batch of 25, in the test runner of the SDK, FLAT, `all_completed`; only connection errors are retried.
+*DBOS*: a queue, a workflow per item, or per batch of 25; a step generates, a datasource transaction saves.
+*One concept per iteration*: the plain Step Functions pattern, emulated. *The design replaced*: generates
+everything, then saves three concepts per transaction. The rows of the peers are plain upserts that refuse
+the id of another item; ours also locks and checks.
 
 *Operations*: transitions of Step Functions, operations of durable functions, recorded workflows and steps
-of DBOS. *Commits* and *WAL* are of everything that the contestant did, by `pg_waldump`. *Round trips* are
+of DBOS. *Commits* and *WAL* include everything that the contestant did, by `pg_waldump`. *Round trips* are
 counted by a proxy in front of PostgreSQL; those of DBOS include its polling. *History*: bytes of the inputs
 and outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows of DBOS.
 """
@@ -98,38 +98,38 @@ PRICES = {
 PRICES_READ = "November 2025"
 
 COUNTS_ABOUT = f"""
-*Price*: of the operations and the S3 requests of 1,000 items, in us-east-1, without the seconds of Lambda,
-the tokens and the database: {
+*Price*: the operations and the S3 requests of 1,000 items in us-east-1, without the time of Lambda, the
+tokens and the database: {
     ", ".join(f"${price.dollars:g} for {price.unit} ({price.source})" for price in PRICES.values())
 }; as of {PRICES_READ}. DBOS writes its operations into the database: its price
 is that database's.
 """
 
 LIMITS_ABOUT = """
-What a run of so many items takes by these counts, against the documented limits: 25,000 events in a
-history of Step Functions (12 for a batch of ours, 20 for a concept with three Tasks), 3,000 operations in a
-durable execution. Ours makes its batches larger, so that there are never more than 390. DBOS documents no
-limit. Computed, not run.
+The size of a run with this number of items according to these counts, compared with the documented limits:
+25,000 events in a history of Step Functions (12 for a batch of ours, 20 for a concept with three Tasks),
+3,000 operations in a durable execution. Ours makes larger batches, so that there are at most 390. DBOS
+documents no limit. Computed, not run.
 """
 
 TIMES_ABOUT = """
-From the first step to the last in the contestant's own process, imports apart, as ratios to ours. *Processor
-time* is that of the process: of what one would pay Lambda for, or run as a server. In ours it includes the
-requests to S3, in durable functions the test runner that replaces their service, in the plain pattern nothing
-but the saves. *Time* has no service's latency in it, and S3 and PostgreSQL are on the same machine.
+From the first step to the last in the process of the contestant, without imports, as ratios to ours.
+*Processor time* is that of the process, which is paid for as Lambda's time or as a server. For ours it
+includes the client of S3, for durable functions the test runner that replaces their service, for the plain
+pattern only the saves. *Time* includes no latency of a service; S3 and PostgreSQL are on the same machine.
 """
 
 FAULTS_ABOUT = """
-*Lost*: items without a row. *Paid twice*: items made once more than needed. *Wrong*: items whose row and
-recorded outcome disagree. *Retry*: what the contestant's documentation offers once a run is over: ours, a
-new attempt; durable functions, a new execution of what the first reported as failed; DBOS,
-`rewind_workflow` to the save; one concept an iteration, a new execution. *Double click*: the run is started
-twice at once, and the second start is refused, ignored, or runs as well. DBOS is given the same workflow id
-twice. Step Functions and durable functions are started without a name of the execution, which is optional;
-by their documentation, a second start of the same name would return the first execution. *Failed half way*:
-the run ends as FAILED, stopped or cancelled when a third is saved; then ours gets a new attempt, durable
-functions a new execution, DBOS `resume_workflow`, one concept an iteration a redrive (emulated from
-documentation).
+*Lost*: items without a row. *Paid twice*: items that were generated again without need. *Wrong*: items with
+a row that disagrees with the recorded outcome. *Retry*: the method of the contestant's documentation after
+a run has ended: ours, a new attempt; durable functions, a new execution with the items that the first
+reported as failed; DBOS, `rewind_workflow` to the save; one concept per iteration, a new execution. *Double
+click*: the run is started twice at the same time, and the second start is refused, ignored, or runs as
+well. DBOS gets the same workflow id twice. Step Functions and durable functions are started without a name
+of the execution, which is optional; according to their documentation, a second start with the same name
+would return the first execution. *Failed half way*: the run ends as FAILED, stopped or cancelled after a
+third was saved; then ours gets a new attempt, durable functions a new execution, DBOS `resume_workflow`,
+one concept per iteration a redrive (emulated from documentation).
 """
 
 
@@ -145,11 +145,11 @@ class Contestant(NamedTuple):
 
 CONTESTANTS = {
     OURS: Contestant("ours_run", "", "own", "transitions"),
-    "durable functions, an item a step": Contestant("durable_run", "item", "peers", "operations"),
-    "durable functions, 25 items a step": Contestant("durable_run", "batch", "peers", "operations"),
-    "DBOS, an item a workflow": Contestant("dbos_run", "item", "peers", None),
-    "DBOS, 25 items a workflow": Contestant("dbos_run", "batch", "peers", None),
-    "one concept an iteration": Contestant("plain_run", "iteration", "peers", "transitions"),
+    "durable functions, an item per step": Contestant("durable_run", "item", "peers", "operations"),
+    "durable functions, 25 items per step": Contestant("durable_run", "batch", "peers", "operations"),
+    "DBOS, an item per workflow": Contestant("dbos_run", "item", "peers", None),
+    "DBOS, 25 items per workflow": Contestant("dbos_run", "batch", "peers", None),
+    "one concept per iteration": Contestant("plain_run", "iteration", "peers", "transitions"),
     "the design replaced": Contestant("plain_run", "replaced", "peers", None),
 }
 
@@ -573,7 +573,7 @@ def main() -> None:
         matrices=[
             Matrix(
                 name="counts",
-                title=f"For 1,000 items that are made and saved (counted with {3 * arguments.concepts:,})",
+                title=f"1,000 items, generated and saved (counted with {3 * arguments.concepts:,})",
                 about=COUNTS_ABOUT.strip(),
                 columns=[
                     "paid operations",
@@ -631,8 +631,8 @@ def _over(result: Result, kept: Result) -> Result:
     matrices = []
     for matrix in result.matrices:
         rows = known.get(matrix.title, {}) | matrix.rows
-        order = sorted(rows, key=list(CONTESTANTS).index)
-        matrices.append(matrix.model_copy(update={"rows": {name: rows[name] for name in order}}))
+        ordered = {name: rows[name] for name in CONTESTANTS if name in rows}
+        matrices.append(matrix.model_copy(update={"rows": ordered}))
     return result.model_copy(update={"matrices": matrices})
 
 

@@ -38,10 +38,10 @@ NOW = "this commit"
 BUCKET = "content"
 
 ABOUT = f"""
-Processor time (user and system, all threads) of Plan, Generate, Save and Finalize for a roadmap whose content
-is staged, through the handlers, in one warm process for each source tree, in turn: this one and commit
-`{OLDER}`. PostgreSQL and S3 (a small server that answers from memory, over HTTP) are other processes. That
-server counts the requests.
+Processor time (user and system, all threads) of Plan, Generate, Save and Finalize for a roadmap with staged
+content. The handlers run in one warm process for each source tree, in turn: this one and commit `{OLDER}`.
+PostgreSQL and S3 (a small HTTP server that responds from memory and counts the requests) are separate
+processes.
 """
 
 
@@ -228,8 +228,8 @@ def _result(values: dict[str, dict[str, list[float]]], size: int) -> Result:
                 label=f"processor time per item, against commit {OLDER}",
                 value=1 / whole.ratio(OLDER, size).median,
                 limit=0.5,
-                reason="Most of what is left is botocore's own work for the requests to S3, of which an item "
-                "takes nearly as many as then: its content is read, and a tutorial's text is written.",
+                reason="Most of the time is botocore's, for the requests to S3. Their number per item is "
+                "nearly the same as before: the content is read, and the text of a tutorial is written.",
             )
         ],
     )

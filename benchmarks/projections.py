@@ -50,7 +50,7 @@ RATIOS = {
     "plan": (
         "floor: read and list, nothing saved",
         1.3,
-        "It divides the items into batches, in Python; the floor parses and encodes, which Python does in C.",
+        "Plan divides the items into batches in Python code; the floor parses and encodes, in C.",
     ),
     FEW_MISSING: (
         "floor: read",
@@ -60,7 +60,7 @@ RATIOS = {
     "finalize": (
         "floor: read and write",
         1.5,
-        "It also compares every field with the tables, and proves that every other byte of the text stays.",
+        "Finalize also compares every field with the tables, and verifies that no other byte changes.",
     ),
     "status": ("floor: read", 1.3, ""),
 }
@@ -73,16 +73,17 @@ MAX_EXPONENT = 1.1
 RESIDENT_SIZE, MAX_RESIDENT = 30_000, 400
 
 ABOUT = """
-Each step against an embedded PostgreSQL on the same machine, with fsync, on a warm connection; S3 is a
-dictionary, and Step Functions says at once that nothing is running. *Plan* and *retry*: nothing is saved; *a
-tenth missing*: all but the quizzes of every tenth concept.
-*Finalize*: everything has been saved since `framework_data` was last written, so that it is written anew.
-*Finalize again*: nothing has changed, and nothing is written. *Status*: of the task that is complete, asked
-for the first time since `framework_data` was written; *status again*: as a page asks that waits.
-*Floor: read*: the framework fetched and parsed and the three tables read, in one transaction, and nothing
-else; *read and list*: every concept is also dumped, as a manifest has to; *read and write*: the framework is
-also dumped and written back. Limits are ratios to these, measured in the same run.
-Resident memory is the most that a fresh process held which finalized once, Python and packages included.
+Each step runs against an embedded PostgreSQL on the same machine, with fsync and a warm connection. S3 is a
+dictionary, and Step Functions responds immediately that no execution is running. *Plan* and *retry*: no
+item is saved. *A tenth missing*: all items are saved except the quizzes of every tenth concept. *Finalize*:
+all items are saved and `framework_data` is not updated yet, so it is written. *Finalize again*: nothing has
+changed, and nothing is written. *Status*: the first request for a completed task since `framework_data` was
+written. *Status again*: a later request, as from a page that polls.
+
+*Floor: read*: one transaction fetches and parses the framework, and reads the three tables. *Read and
+list*: it also encodes every concept, as a manifest requires. *Read and write*: it also encodes the
+framework and writes it back. Limits are ratios to these floors, measured in the same run. Resident memory
+is the maximum of a new process that finalizes once, with Python and packages.
 """
 
 _FRAMEWORK = text("SELECT CAST(framework_data AS text) FROM roadmap_metadata WHERE roadmap_id = :roadmap_id")

@@ -58,13 +58,14 @@ INVOCATION = 900.0
 ADAPTIVE, FIXED = "adaptive", "fixed"
 
 ABOUT = f"""
-Items of 1 and of 10 roadmaps of {CONCEPTS} concepts at once, in batches of {BATCH} with {PARALLEL} threads
-each, as invocations are, against a server that speaks Converse with the latency of a model ({LATENCY:.0f} s)
-and admits {REQUESTS} requests and {TOKENS:,} tokens a minute (a token bucket of {BURST:.0f} s: emulated,
-Bedrock does not document its own). Time is virtual: it passes while every thread waits, so that this
-machine's speed is not in it. *Fixed*: {PARALLEL} calls in flight in each invocation, eight tries with
-growing pauses, as before. *Ideal*: the same calls, each begun as soon as the quota admits it. *Lost*: items
-that their invocation did not make. *Tokens wasted*: paid for, without an item.
+Generates the items of 1 and of 10 roadmaps with {CONCEPTS} concepts at the same time, in batches of {BATCH}
+with {PARALLEL} threads each, as invocations do. The server implements Converse with the latency of a model
+({LATENCY:.0f} s) and accepts {REQUESTS} requests and {TOKENS:,} tokens per minute (a token bucket of
+{BURST:.0f} s: emulated, because Bedrock does not document its own). Time is virtual: it advances while
+every thread waits, so the speed of this machine has no effect. *Fixed*: {PARALLEL} concurrent calls in each
+invocation, eight attempts with increasing pauses, as before. *Ideal*: the same calls, each started as soon
+as the quota allows it. *Lost*: items that their invocation did not generate. *Tokens wasted*: paid tokens
+without an item.
 """
 
 

@@ -36,10 +36,11 @@ OURS, NOTHING = "ours", "functions that do nothing"
 POLL = 0.01
 
 ABOUT = f"""
-A task of {CONCEPTS} concepts that misses {sum(MISSING.values())} items, all of them staged: from the POST to
-the end of the execution, on the local cloud, with warm functions. *Functions that do nothing*: the same
-state machine with the same batches, from StartExecution (without an API) to its end; each function answers a
-constant, without layers, database or S3. It is what Step Functions and the invocations take here.
+Retries a task of {CONCEPTS} concepts with {sum(MISSING.values())} missing items, all of them staged: from
+the POST to the end of the execution, on the local cloud, with warm functions. *Functions that do nothing*:
+the same state machine with the same batches, from StartExecution (without an API) to its end. Each function
+returns a constant, without layers, database or S3. Its time is that of Step Functions and of the
+invocations.
 """
 
 _LOSE = {
