@@ -701,7 +701,7 @@ def large_handover(play: Play) -> Iterator[None]:
     assert play.event_of(Step.FINALIZE)["error"]["Error"] == "States.DataLimitExceeded"
 
 
-@injects(Fault.LARGE_PAYLOAD, Step.RETRY, what="a body of 300 KiB, which nobody asked for")
+@injects(Fault.LARGE_PAYLOAD, Step.RETRY, what="a body of 300 KiB, which the endpoint ignores")
 def large_body(play: Play) -> Iterator[None]:
     """API Gateway rejects the body."""
     play.body = b" " * 300 * 1024

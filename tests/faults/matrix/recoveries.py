@@ -135,8 +135,8 @@ RECOVERY_IMPOSSIBLE: Mapping[RecoveryCell, str] = {
         RecoveryCell(step, RecoveryFault.RUN_STOPPED): "The task has no run then."
         for step in (RecoveryStep.CREATE, RecoveryStep.OBSERVE)
     },
-    RecoveryCell(RecoveryStep.CREATE, RecoveryFault.PAUSED): "Nobody knows its id before the answer.",
-    RecoveryCell(RecoveryStep.CREATE, RecoveryFault.CANCELLED): "Nobody knows its id before the answer.",
+    RecoveryCell(RecoveryStep.CREATE, RecoveryFault.PAUSED): "Its id is not known before the response.",
+    RecoveryCell(RecoveryStep.CREATE, RecoveryFault.CANCELLED): "Its id is not known before the response.",
 }
 
 RECOVERY_CELLS = [RecoveryCell(step, fault) for step in RecoveryStep for fault in RecoveryFault]
