@@ -129,7 +129,7 @@ class Functions:
             [self._python, "-c", _RUN],
             env=environment | {"PYTHONPATH": ":".join(path), "STATEMENT": statement},
             check=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,  # a traceback is shown
             text=True,
             timeout=60,
         )
@@ -219,7 +219,8 @@ def _events(functions: Functions, stack: LocalStack, bundle: Bundle) -> dict[str
         "FinalizeTaskFunction": plan_event | {"plan": planned["plan"]},
         "AwaitRedriveFunction": {
             "outcome": outcome | {"planned_redrive_count": 0},
-            "execution": execution | {"RedriveCount": 1},
+            # Another execution: that of the events before has ended, and its late steps are refused.
+            "execution": {"Id": f"{execution['Id']}-redriven", "RedriveCount": 1},
         },
         "ReconcileTaskFunction": {},
         "AuthorizeRequestFunction": authorizer_event
