@@ -228,6 +228,7 @@ def _targets(result: Result) -> Iterator[Target]:
             label="the database part against COPY, 1,000 concepts",
             value=time.ratio(DATABASE, 1_000, FLOOR).median,
             limit=1.5,
+            reason="It also locks the roadmap, checks each row, and commits three times.",
         )
         yield Target(
             label="the database part in the planner's batches against COPY, 1,000 staged concepts",
