@@ -538,6 +538,7 @@ def main() -> None:
         with PostgresServer.start(data) as server:
             with psycopg.connect(_plain(server.url), autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET autovacuum = off")
+                connection.execute("ALTER SYSTEM SET wal_keep_size = '1GB'")  # a checkpoint removes none
                 connection.execute("SELECT pg_reload_conf()")
             migrate(create_database(server.url, "base"))
 
