@@ -59,8 +59,9 @@ def retry_task(
     Raises:
         TaskNotFoundError: the user has no such task.
         RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
-        ItemNotFoundError: the roadmap has no such concept. ClaimRefusedError: an attempt is running for the
-        task. NotAtContentStageError: the task has not reached content generation in the product.
+        ItemNotFoundError: the roadmap has no such concept.
+        ClaimRefusedError: an attempt is running for the task.
+        NotAtContentStageError: the task has not reached content generation in the product.
         AtWorkElsewhereError: the product is processing the task, and `take_over` is not set.
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
@@ -102,8 +103,8 @@ def redrive_task(
     """Claim the next attempt for the task's last execution, and redrive the execution from its failed state.
 
     Raises:
-        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: as for a retry. ClaimRefusedError: an
-        attempt is running for the task. NotAtContentStageError, AtWorkElsewhereError: as for a retry.
+        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: as for a retry.
+        ClaimRefusedError, NotAtContentStageError, AtWorkElsewhereError: as for a retry.
         NotRedrivableError: there is no execution, or Step Functions refused to redrive it.
     """
     snapshot = _read(services, task_id, user_id, deadline, take_over=False)

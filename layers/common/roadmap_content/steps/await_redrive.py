@@ -45,8 +45,10 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
 
     Raises:
         ContentIncomplete: the run has not been redriven since it was planned; contains the number of missing
-        items. ClaimRefusedError: another execution is processing the task. StaleAttemptError: the execution
-        has ended, and this call was delivered late. DatabaseUnavailableError: a retry may succeed.
+            items.
+        ClaimRefusedError: another execution is processing the task.
+        StaleAttemptError: the execution has ended, and this call was delivered late.
+        DatabaseUnavailableError: a retry may succeed.
     """
     outcome = request.outcome
     if request.execution.redrive_count <= outcome.planned_redrive_count:

@@ -45,9 +45,11 @@ def pause_before(
     """The pause before the next automatic attempt; `None` if there is to be none. Pure.
 
     Args:
-        causes: the causes of the task's attempts, latest first. saved: the number of items that each of them
-        saved. groups: the failure groups of the missing items. same: whether the previous attempt failed for
-        the same reasons. limit: the maximum number of consecutive automatic attempts.
+        causes: the causes of the task's attempts, latest first.
+        saved: the number of items that each of them saved.
+        groups: the failure groups of the missing items.
+        same: whether the previous attempt failed for the same reasons.
+        limit: the maximum number of consecutive automatic attempts.
     """
     made = next((number for number, cause in enumerate(causes) if cause != Cause.AUTOMATIC), len(causes))
     if not groups or made >= limit or not all(group.transient for group in groups):

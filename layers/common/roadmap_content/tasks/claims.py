@@ -96,9 +96,10 @@ def claim_in_run(
     """Claim an attempt for a running execution. An execution with an open attempt keeps it.
 
     Raises:
-        TaskCancelledError: the task was cancelled during the execution. StaleAttemptError: the execution has
-        ended, and this step was delivered late. ClaimRefusedError: another execution is processing the task,
-        or has claimed it first. DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
+        TaskCancelledError: the task was cancelled during the execution.
+        StaleAttemptError: the execution has ended, and this step was delivered late.
+        ClaimRefusedError: another execution is processing the task, or has claimed it first.
+        DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
     if is_open(task, execution_arn):
         return task
