@@ -105,8 +105,8 @@ class SharedSecret:
     """A secret in Secrets Manager that is shared with the issuer of tokens.
 
     While it is rotated, the issuer may sign with either version: the current and the previous one are valid.
-    No token is refused before the secret has been read after it came. So that wrong tokens do not cause a
-    read each, the next read is waited for.
+    A token is refused only after a read of the secret that began after the token's arrival. Reads have a
+    minimum interval, for which such a token waits: otherwise each invalid token would cause a read.
     """
 
     algorithms: ClassVar = ("HS256",)

@@ -175,8 +175,8 @@ class Saver:
     def prepare(self, concepts: Sequence[Concept]) -> list[Ready | Failure]:
         """Read and validate the staged content of items, and publish the parts that are not in their rows.
 
-        The threads wait for S3, and nothing else: threads that compute take the interpreter from each other,
-        which doubled the time of a batch.
+        The threads only wait for S3: threads that compute would slow each other down, because one interpreter
+        runs one of them at a time.
         """
         validated = list(map(self._validate, concepts, in_parallel(self._read, concepts)))
         if self._kind.publish is None:
