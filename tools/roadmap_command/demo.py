@@ -122,7 +122,7 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
         told = _tell(Target.local(stack), stack.database_url, bundle)
     if keep:
         console.rule("[bold]7. The console")
-        _say("The stack is kept until `roadmap down`. This link signs you in as an operator for an hour:")
+        say("The stack is kept until `roadmap down`. This link signs you in as an operator for an hour:")
         console.print(stack.console_link(), soft_wrap=True)
     sys.stdout.write(json.dumps(told) + "\n")
 
@@ -165,24 +165,24 @@ def run_with_faults(target: Target, database_url: str, bundle: Bundle) -> TaskSt
     console.rule("[bold]2. Content is generated, paid for, and staged")
     load_bundle(bundle, target.engine, target.bucket, Deadline.after(60))
     staged = len(bundle.content)
-    _say(
+    say(
         f"{staged} of {items} items are staged in S3. The others are not generated yet, and nothing is saved."
     )
 
     console.rule("[bold]3. Three faults")
     _take_id(target.engine, bundle.content[Item(concepts[0], ContentType.TUTORIAL)])
-    _say(f"The tutorial id of {concepts[0]} already belongs to another roadmap: the report's duplicate key.")
+    say(f"The tutorial id of {concepts[0]} already belongs to another roadmap: the report's duplicate key.")
     _poison(target, bundle, Item(concepts[1], ContentType.QUIZ))
-    _say(f"The quiz of {concepts[1]} contains a NUL character, which PostgreSQL cannot store.")
+    say(f"The quiz of {concepts[1]} contains a NUL character, which PostgreSQL cannot store.")
     victim = concepts[-1]
-    _say(f"The function that saves the resources of {victim} will be killed, each time it is tried.")
+    say(f"The function that saves the resources of {victim} will be killed, each time it is tried.")
 
     console.rule("[bold]4. The first run")
     resources = bundle.content[Item(victim, ContentType.RESOURCES)]
     with _killing_the_saver_of(database_url, resources["id"]) as kills:
         first = _run(target, task_id)
-    _say(f"{len(kills)} processes were killed. All other items are saved, and the missing ones are listed:")
-    console.print(views.outcome(first))
+    say(f"{len(kills)} processes were killed. All other items are saved, and the missing ones are listed:")
+    console.print(views.outcome(first), soft_wrap=True)
     return first
 
 
@@ -192,15 +192,15 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
 
     console.rule("[bold]5. One retry over HTTP, without manual repairs")
     second = _retry(target, bundle.task)
-    console.print(views.outcome(second))
-    _say(_what_became_of(target, bundle, concepts))
+    console.print(views.outcome(second), soft_wrap=True)
+    say(_what_became_of(target, bundle, concepts))
 
     console.rule("[bold]6. The task of the bug report itself")
     report = the_report(bundle)
     saved = load_the_report(target, report)
-    _say(f"The task is failed and lists no failures. {saved} tutorials are saved, the other items are not.")
+    say(f"The task is failed and lists no failures. {saved} tutorials are saved, the other items are not.")
     healed = _retry(target, report.task)
-    console.print(views.outcome(healed))
+    console.print(views.outcome(healed), soft_wrap=True)
     if healed.status != second.status:
         raise DemoError(f"the bug report's task ended {healed.status}")
     return {
@@ -212,8 +212,9 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _say(sentence: str) -> None:
-    console.print(sentence)
+def say(sentence: str) -> None:
+    """Print a sentence of the narration."""
+    console.print(sentence, soft_wrap=True)  # the terminal wraps it: no ARN is split by a line feed
 
 
 def _run(target: Target, task_id: str) -> TaskStatus:
@@ -230,8 +231,8 @@ def _follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:
 
 def _retry(target: Target, task: BundleTask) -> TaskStatus:
     answer = target.api(task.user_id).retry(task.task_id)
-    _say(f"POST /api/v1/tasks/{task.task_id}/retry")
-    _say(f"{answer.status} {json.dumps(answer.body)}")
+    say(f"POST /api/v1/tasks/{task.task_id}/retry")
+    say(f"{answer.status} {json.dumps(answer.body)}")
     if answer.status != HTTPStatus.ACCEPTED:
         raise DemoError(f"the retry was answered {answer.status}")
     return _follow(target, task.task_id, answer.body["execution_arn"])
