@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -118,6 +120,20 @@ def test_the_page_is_served_with_a_redirect_caching_and_security_headers(
             console.page.reload()
         assert answered.value.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answered.value.headers["x-content-type-options"] == "nosniff"
+
+
+def test_ten_users_open_the_console_at_once(stack: LocalStack) -> None:
+    page = f"{stack.api_url}/console/"
+    with urlopen(page) as answer:
+        (app,) = re.findall(r'src="(\w+/app\.js)"', answer.read().decode())
+
+    def get(_: int) -> int:
+        with urlopen(page + app) as answer:
+            return int(answer.status)
+
+    # More than the limit of all other requests, and fewer than the limit of the console's files.
+    with ThreadPoolExecutor(16) as users:
+        assert set(users.map(get, range(150))) == {200}
 
 
 def _start_after_the_preview(page: Page, button: str, *, missing: int) -> None:

@@ -5,7 +5,8 @@ executions keep their version when they are redriven; TestState (`state_tests`);
 execution (`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an
 execution that has ended invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`,
 which `States.ALL` does not match; a throttled function being `Lambda.TooManyRequestsException`, and its
-reserved concurrency applying to its versions. ministack handles all other calls.
+reserved concurrency applying to its versions; API Gateway's settings of one method, whose path has `~1` for a
+slash. ministack handles all other calls.
 
 Two operations do not exist on AWS. They are for fault tests, so that these need not change a definition:
 `TimeOutExecution` makes an execution time out, and `LimitMapOutput` lowers the limit on the data that a Map
@@ -211,6 +212,21 @@ def _put_again(put: Callable[[str, Any, str], Any]) -> Callable[..., Any]:
     return update
 
 
+def _apply_settings_of_methods() -> None:
+    """Let a stage's settings of one method apply to that method.
+
+    In `ResourcePath`, all slashes except the first are `~1`. ministack compares it with the path as it is.
+    """
+    settings_of = provisioners._apigw_method_settings
+
+    def decoded(given: Any) -> Any:  # noqa: ANN401 - ministack's
+        return {
+            key.replace("/~1", "/").replace("~1", "/"): value for key, value in settings_of(given).items()
+        }
+
+    provisioners._apigw_method_settings = decoded
+
+
 def _accept_resources() -> None:
     """Accept resources of the template that the local cloud does not support."""
     handlers = provisioners._RESOURCE_HANDLERS
@@ -391,6 +407,7 @@ def install() -> None:
         return output, following
 
     _accept_resources()
+    _apply_settings_of_methods()
     _report_failed_writes()
     engine.handle_request = handle
     engine._execute_task = task

@@ -1,0 +1,79 @@
+"""The start of the page while the server refuses some of its files."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.browser.driver import Console, Look, console_in
+from tests.browser.fake_api import token_of
+
+
+def refuse(page: Page, name: str, *, times: int | None = None) -> Callable[[], None]:
+    """Answer requests for a file with 429, like API Gateway at its limit; the result ends that."""
+    left = [times]
+
+    def answer(route: Route) -> None:
+        if left[0] == 0:
+            route.continue_()
+            return
+        if left[0] is not None:
+            left[0] -= 1
+        route.fulfill(status=429, content_type="application/json", body='{"message": "Too Many Requests"}')
+
+    def accept() -> None:
+        left[0] = 0
+
+    page.route(f"**/{name}", answer)
+    return accept
+
+
+def goto(console: Console) -> None:
+    console.page.goto(f"{console.url}/console/#/tasks")
+
+
+@pytest.mark.parametrize("name", ["app.js", "words-zh.js", "vendor/preact.js", "style.css", "start.js"])
+def test_a_file_that_is_refused_is_requested_again(browser: Browser, fake: str, name: str) -> None:
+    with console_in(browser, fake) as console:
+        refuse(console.page, name, times=1)
+        goto(console)
+        heading = console.page.get_by_role("heading", name="Sign in")
+        expect(heading).to_be_visible()
+        expect(console.page.get_by_text("reload the page")).to_have_count(0)
+        if name == "style.css":
+            expect(heading).to_have_css("font-size", "20px")
+
+
+def test_a_link_still_signs_in_after_a_refused_file(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake) as console:
+        refuse(console.page, "map.js", times=2)
+        console.open("/health", token_of("operator"))
+        expect(console.page.get_by_role("heading", name="Health")).to_be_visible()
+        assert "token" not in console.page.url
+
+
+@pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
+def test_a_file_that_stays_refused_leads_to_a_message_and_a_next_step(
+    browser: Browser, fake: str, look: Look
+) -> None:
+    with console_in(browser, fake, look) as console:
+        accept = refuse(console.page, "map.js")
+        goto(console)
+        expect(console.page.get_by_role("alert")).to_contain_text("could not be loaded")
+        expect(console.page.get_by_role("alert")).to_contain_text("无法完整加载")
+        assert console.axe() == []
+        assert console.overflow() == 0
+        asked = len([url for url in console.requested if url.endswith("/map.js")])
+        assert 2 <= asked <= 6
+
+        accept()
+        console.page.get_by_role("button", name="Try again").click()
+        expect(console.page.locator("main h1")).to_have_text("Sign in" if look.language == "en" else "登录")
+
+
+def test_a_page_that_does_not_start_says_so_without_any_script(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake) as console:
+        refuse(console.page, "app.js")
+        refuse(console.page, "start.js")
+        goto(console)
+        expect(console.page.get_by_text("reload the page")).to_be_visible()
