@@ -58,9 +58,20 @@ def _checked_id(given: str | None) -> str | None:
 
 
 TaskId = Annotated[str, typer.Argument(metavar="TASK_ID", help="The task.", callback=_checked_id)]
-RecoveryId = Annotated[
+OptionalTaskId = Annotated[
+    str | None, typer.Argument(metavar="[TASK_ID]", help="The task.", callback=_checked_id)
+]
+RecoveryId = Annotated[str, typer.Argument(metavar="RECOVERY_ID", help="The recovery.", callback=_checked_id)]
+OptionalRecoveryId = Annotated[
     str | None,
     typer.Argument(metavar="[RECOVERY_ID]", help="One recovery, with its tasks.", callback=_checked_id),
+]
+
+RecoveryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recovery", metavar="RECOVERY_ID", help="A recovery instead of a task.", callback=_checked_id
+    ),
 ]
 
 

@@ -11,12 +11,15 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
+from local_stack.errors import RefusedError
 from roadmap_command.asking import ask, pages
 from roadmap_command.commands.history import ITEM_FORM, explanation, parse_item
 from roadmap_command.filter_options import filtered
 from roadmap_command.interface import (
     ExitCode,
     Json,
+    OptionalTaskId,
+    RecoveryOption,
     Stack,
     TaskId,
     command_name,
@@ -24,6 +27,7 @@ from roadmap_command.interface import (
     output,
     print_json,
 )
+from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
 from roadmap_command.views import fitted
 
@@ -174,16 +178,24 @@ def attempts(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> Non
 
 @group.command()
 def cancel(
-    task_id: TaskId,
+    task_id: OptionalTaskId = None,
+    recovery_id: RecoveryOption = None,
     reason: Annotated[str, typer.Option("--reason", help="The reason, for the audit trail.")] = "",
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Cancel a task: stop its execution and start no further item."""
+    """Cancel a task: stop its execution and start no further item. With `--recovery`, cancel a recovery
+    instead: start no further task, permanently; running tasks continue.
+    """
+    if (task_id is None) == (recovery_id is None):
+        raise RefusedError("name a task, or a recovery with --recovery")
+    if recovery_id is not None:
+        if reason:
+            raise RefusedError("--reason is for the audit trail of a task, not for a recovery")
+        change_recovery(stack, recovery_id, "cancel", as_json=as_json)
+        return
     api = Target.named(stack).operator_api()
-    answer = ask(
-        api, "POST", f"/tasks/{quote(task_id, safe='')}/cancel", **({"reason": reason} if reason else {})
-    )
+    answer = ask(api, "POST", f"/tasks/{task_id}/cancel", **({"reason": reason} if reason else {}))
     if as_json:
         print_json(answer)
     else:

@@ -1,4 +1,4 @@
-"""`roadmap heal`, `recoveries`: retry many tasks, through the API."""
+"""`roadmap heal`, `recoveries`, `pause`, `resume`: retry many tasks, through the API."""
 
 import time
 from typing import Annotated, Any
@@ -12,7 +12,18 @@ from local_stack.errors import RefusedError
 from roadmap_command.api_client import Api
 from roadmap_command.asking import ask, pages
 from roadmap_command.filter_options import filtered
-from roadmap_command.interface import ExitCode, Json, RecoveryId, Stack, confirmed, errors, output, print_json
+from roadmap_command.interface import (
+    ExitCode,
+    Json,
+    OptionalRecoveryId,
+    RecoveryId,
+    Stack,
+    confirmed,
+    errors,
+    output,
+    print_json,
+)
+from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
 from roadmap_command.views import fitted
 
@@ -73,7 +84,7 @@ def heal(
 
 @group.command()
 def recoveries(
-    recovery_id: RecoveryId = None,
+    recovery_id: OptionalRecoveryId = None,
     result: Annotated[str | None, typer.Option("--result", help="Only tasks with this result.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Rows to show.")] = 50,
     stack: Stack = None,
@@ -102,6 +113,18 @@ def recoveries(
         attempt = "" if row["attempt"] is None else str(row["attempt"])
         table.add_row(row["task_id"], row["result"], attempt, row["reason"] or "")
     console.print(fitted(table, console), soft_wrap=True)
+
+
+@group.command()
+def pause(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) -> None:
+    """Pause a recovery: start no further task until it is resumed. Running tasks continue."""
+    change_recovery(stack, recovery_id, "pause", as_json=as_json)
+
+
+@group.command()
+def resume(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) -> None:
+    """Resume a paused recovery. A recovery that is not paused is not changed."""
+    change_recovery(stack, recovery_id, "resume", as_json=as_json)
 
 
 def follow(api: Api, recovery: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+"""`roadmap pause`, `resume` and `cancel --recovery` change a recovery through the API."""
+
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from local_stack.errors import RefusedError
+from roadmap_command.main import app
+from roadmap_command.target import Target
+from roadmap_content.client import HttpAnswer
+
+STATES = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
+
+
+class Api:
+    """Records each request. Refuses to change a recovery that has ended."""
+
+    def __init__(self, *, ended: bool = False) -> None:
+        self._ended = ended
+        self.requests: list[tuple[str, str]] = []
+
+    def send(self, method: str, path: str, *_: Any, **__: Any) -> HttpAnswer:
+        self.requests.append((method, path))
+        recovery_id, action = path.split("/")[-2:]
+        if self._ended:
+            return HttpAnswer(409, {"error": "RecoveryState", "message": "recovery rec-1 is completed"})
+        counts = {"total": 40, "waiting": 30, "running": 2, "recovered": 8, "still_failing": 0, "refused": 0}
+        return HttpAnswer(200, {"recovery_id": recovery_id, "state": STATES[action], "counts": counts})
+
+
+def roadmap(api: Api, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    class There:
+        def operator_api(self) -> Api:
+            return api
+
+    monkeypatch.setattr(Target, "named", lambda *_: There())
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+COMMANDS = [("pause", "rec-1"), ("resume", "rec-1"), ("cancel", "--recovery", "rec-1")]
+each_command = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+
+
+@each_command
+def test_a_recovery_is_changed_and_its_new_state_is_printed(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api()
+    result = roadmap(api, monkeypatch, *command)
+    assert api.requests == [("POST", f"/recoveries/rec-1/{command[0]}")]
+    state = STATES[command[0]]
+    assert result.stdout == f"recovery rec-1: {state}, 30 waiting and 2 running of 40 tasks\n"
+    assert result.exit_code == 0
+
+
+@each_command
+def test_json_is_the_recovery_and_nothing_else(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = json.loads(roadmap(Api(), monkeypatch, *command, "--json").stdout)
+    assert (document["recovery_id"], document["state"]) == ("rec-1", STATES[command[0]])
+
+
+@each_command
+def test_a_recovery_that_has_ended_is_refused(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RefusedError, match="409: recovery rec-1 is completed"):
+        roadmap(Api(ended=True), monkeypatch, *command)
+
+
+@each_command
+def test_an_id_that_would_be_another_path_of_the_api_is_refused(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api()
+    with pytest.raises(RefusedError, match="is not an id"):
+        roadmap(api, monkeypatch, *command[:-1], "../tasks/t-1")
+    assert api.requests == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("t-1", "--recovery", "rec-1")], ids=["neither", "both"])
+def test_cancel_needs_either_a_task_or_a_recovery(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api()
+    with pytest.raises(RefusedError, match="name a task, or a recovery"):
+        roadmap(api, monkeypatch, "cancel", *arguments)
+    assert api.requests == []
+
+
+def test_a_reason_is_not_dropped_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api()
+    with pytest.raises(RefusedError, match="not for a recovery"):
+        roadmap(api, monkeypatch, "cancel", "--recovery", "rec-1", "--reason", "why")
+    assert api.requests == []
