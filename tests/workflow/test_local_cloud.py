@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.builds import REPOSITORY
-from local_stack.cloud import Cloud
+from local_stack.cloud import Cloud, CloudStalledError
 from local_stack.deploy import StackFailedError, create_stack, upload_template
 from local_stack.environments import environment_python
 from local_stack.errors import NoStackError
@@ -202,6 +202,22 @@ def test_a_partly_stopped_stack_is_reported_and_replaced(directory: Path) -> Non
             LocalStack.attach(directory)
         with LocalStack.up(directory) as successor:
             assert LocalStack.attach(directory).cloud.port == successor.cloud.port
+
+
+def test_a_cloud_that_does_not_respond_is_reported_and_can_be_stopped(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each command waited for it for minutes."""
+    stack = LocalStack.up(directory)
+    try:
+        monkeypatch.setattr("local_stack.cloud.RESPONSE_SECONDS", 1.0)
+        stack.cloud.process.suspend()
+        for command in (LocalStack.attach, LocalStack.up):
+            with pytest.raises(CloudStalledError, match=r"did not respond within 1 s; .* roadmap down"):
+                command(directory)
+    finally:
+        LocalStack.down(directory, forget=True)
+    assert has_ended(stack.cloud.process)
 
 
 def count_roadmaps(stack: LocalStack) -> int:

@@ -5,7 +5,6 @@ It keeps everything in memory and runs the functions as child processes. They re
 """
 
 import os
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +27,9 @@ _CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 _DEADLINE_SECONDS = 600.0
 """Longer than a start takes under any load, so only a hang reaches it."""
 
+RESPONSE_SECONDS = 20.0
+"""The time in which a running cloud answers a trivial request, also on a busy machine."""
+
 
 class CloudError(LocalServiceError):
     """The local cloud failed. The message contains the end of its log."""
@@ -39,6 +41,12 @@ class CloudExitedError(CloudError):
     """The local cloud exited during its start."""
 
     code = "CloudExited"
+
+
+class CloudStalledError(CloudError):
+    """The local cloud is running and does not respond."""
+
+    code = "CloudStalled"
 
 
 @dataclass
@@ -127,6 +135,18 @@ class Cloud:
         # Some operations, such as TestState, have a separate host on AWS.
         return client(service, endpoint_url=self.url, config=Config(inject_host_prefix=False))
 
+    def require_response(self) -> None:
+        """Check that the cloud responds. A process that is suspended, or out of memory, does not.
+
+        Raises:
+            CloudStalledError: it did not respond within `RESPONSE_SECONDS`.
+        """
+        if not self._answers(RESPONSE_SECONDS):
+            raise CloudStalledError(
+                f"the local cloud (process {self.process.pid}) did not respond within {RESPONSE_SECONDS:.0f} s;"
+                f" its log is {self.log}; stop it with: roadmap down"
+            )
+
     def stop(self) -> None:
         """Kill the cloud and its functions and wait until they have ended. Can be repeated."""
         kill_group(self.process)
@@ -195,14 +215,14 @@ class Cloud:
         if has_ended(self.process):
             raise CloudExitedError(self._last_words())
 
-    def _answers(self) -> bool:
+    def _answers(self, timeout_seconds: float = 5) -> bool:
         # Another process that took the port would respond, too.
         if not listens_on(self.process, self.port):
             return False
         try:
-            with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=5) as answer:  # noqa: S310
+            with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=timeout_seconds) as answer:  # noqa: S310
                 return bool(answer.status == 200)
-        except (urllib.error.URLError, TimeoutError):
+        except OSError:  # also `URLError`, and a connection that is lost before the response
             return False
 
     def _last_words(self) -> str:

@@ -171,6 +171,7 @@ class LocalStack:
 
         Raises:
             NoStackError: there is none, or a part of it has ended.
+            CloudStalledError: its cloud does not respond.
         """
         directory = directory.resolve()
         record = _read_record(directory)
@@ -181,6 +182,7 @@ class LocalStack:
             if found is None:
                 raise NoStackError(f"{part} of the local stack has ended; start anew with `roadmap up`")
         assert database is not None and cloud is not None  # noqa: S101, PT018 - for the type checker
+        cloud.require_response()
         return cls(directory, database, cloud, record["outputs"], record["functions"], record["token_secret"])
 
     @classmethod
