@@ -143,8 +143,8 @@ class Cloud:
         """
         if not self._answers(RESPONSE_SECONDS):
             raise CloudStalledError(
-                f"the local cloud (process {self.process.pid}) did not respond within {RESPONSE_SECONDS:.0f} s;"
-                f" its log is {self.log}; stop it with: roadmap down"
+                f"the local cloud (process {self.process.pid}) did not respond within"
+                f" {RESPONSE_SECONDS:.0f} s; its log is {self.log}; stop it with: roadmap down"
             )
 
     def stop(self) -> None:
