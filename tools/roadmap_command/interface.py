@@ -77,18 +77,25 @@ RecoveryOption = Annotated[
 
 def finish(target: Target, task_id: str, execution_arn: str, *, as_json: bool) -> None:
     """Follow an execution to its end, print the task's status, and exit 1 if items are missing."""
-    try:
+    with continues_without_us("The run", f"status {task_id}"):
         final = follow(target, task_id, execution_arn)
         if final.status == "processing" and final.execution_arn not in (None, execution_arn):
             errors.print(f"Attempt {final.attempt} of another run is running for the task; following it.")
             final = follow(target, task_id, final.execution_arn or "")
-    except KeyboardInterrupt:
-        hint = f"The run continues without this command: {command_name()} status {task_id}"
-        errors.print(hint, soft_wrap=True)
-        raise
     report(final, as_json=as_json)
     if final.status != "completed":
         raise typer.Exit(ExitCode.ITEMS_MISSING)
+
+
+@contextmanager
+def continues_without_us(work: str, command: str) -> Iterator[None]:
+    """If work can no longer be followed, say that it continues, and with which command to see it."""
+    try:
+        yield
+    except (KeyboardInterrupt, ContentError):
+        hint = f"{work} continues without this command: {command_name()} {command}"
+        errors.print(hint, soft_wrap=True)
+        raise
 
 
 def follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:

@@ -19,6 +19,7 @@ from roadmap_command.interface import (
     RecoveryId,
     Stack,
     confirmed,
+    continues_without_us,
     errors,
     output,
     print_json,
@@ -72,7 +73,8 @@ def heal(
         if as_json or not confirmed("Start?"):
             raise RefusedError("not started: confirm, or use --yes")
     recovery = ask(api, "POST", "/recoveries", request)
-    recovery = follow(api, recovery)
+    with continues_without_us("The recovery", f"recoveries {recovery['recovery_id']}"):
+        recovery = follow(api, recovery)
     if as_json:
         print_json(recovery)
     else:
