@@ -296,7 +296,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     origins = services.settings.cors_origins
     if is_preflight(event):
         return preflight(event, origins)
-    answer = app.resolve(event, context)
+    answer = api.answer(event, context)
     if event.get("httpMethod") == "POST":
         deliver_events(services, api.deadline.within(DELIVERY_SECONDS))
     return with_cors(answer, event, origins)

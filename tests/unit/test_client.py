@@ -7,10 +7,12 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 
-from roadmap_content.client import Client
-from roadmap_content.errors import MissingSettingError
+from roadmap_content.client import ApiRefusedError, ApiUnavailableError, Client
+from roadmap_content.errors import ContentError, InvalidRequestError, MissingSettingError
 
 PREVIEW = {
     "dry_run": True,
@@ -87,3 +89,39 @@ def test_a_retry_sends_the_parameters_of_the_endpoint(client: Client) -> None:
 def test_a_setting_that_is_not_set_is_named_with_the_command_that_sets_it() -> None:
     with pytest.raises(MissingSettingError, match=r'ROADMAP_BUCKET is not set.*eval "\$\(roadmap env\)"'):
         Client.from_environment(token=str, environ={})
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "expected"),
+    [
+        ("AccessDeniedException", 400, ApiRefusedError),
+        ("StateMachineDoesNotExist", 400, ApiRefusedError),
+        ("ThrottlingException", 400, ApiUnavailableError),
+        ("ExecutionLimitExceeded", 400, ApiUnavailableError),
+        ("InternalServerError", 500, ApiUnavailableError),
+    ],
+)
+def test_a_refused_start_is_not_reported_as_worth_repeating(
+    code: str, status: int, expected: type[ContentError]
+) -> None:
+    stepfunctions = boto3.client(
+        "stepfunctions", region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    with Stubber(stepfunctions) as stub:
+        stub.add_client_error("start_execution", code, "because", status)
+        client = Client(
+            bucket="content",
+            state_machine_arn="arn:aws:states:us-east-1:000000000000:stateMachine:save",
+            api_url="http://127.0.0.1",
+            token=str,
+            stepfunctions=stepfunctions,
+        )
+        with pytest.raises(expected, match=f"{code}.*because"):
+            client.start("t-1")
+
+
+@pytest.mark.parametrize("task_id", ["", "a b", "course:1", "x" * 65])
+def test_an_id_that_no_execution_can_have_is_refused_before_the_start(client: Client, task_id: str) -> None:
+    """The local cloud accepts such a name, AWS does not."""
+    with pytest.raises(InvalidRequestError, match="1 to 64 letters, digits"):
+        client.start(task_id)

@@ -10,7 +10,7 @@ from pg8000.dbapi import ProgrammingError as DriverError
 from sqlalchemy.exc import InterfaceError, ProgrammingError, SQLAlchemyError
 from typer.testing import CliRunner
 
-from local_stack.errors import RefusedError
+from local_stack.errors import RefusedError, StackEndedError
 from local_stack.given_database import AdoptedDatabase, given_server, kept_database
 from local_stack.postgres_server import ServerError
 from roadmap_command.interface import errors_in_one_line
@@ -24,6 +24,7 @@ from roadmap_content.errors import DatabaseUnavailableError
     [
         (RefusedError("409: an attempt is running"), 2, "an attempt is running"),
         (DatabaseUnavailableError("no answer"), 3, "no answer"),
+        (StackEndedError("PostgreSQL has ended"), 3, "PostgreSQL has ended"),
         (ServerError("initdb: no space left\nsecond line"), 3, "no space left"),
         (InterfaceError("SELECT 1", {}, OSError("refused\nBackground")), 3, "refused"),
         (OSError(28, "No space left on device", "/data"), 3, "No space left on device: '/data'"),

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from local_stack.errors import RefusedError
+from roadmap_command.asking import ApiUnavailableError
 from roadmap_command.main import app
 from roadmap_command.target import Target
 from roadmap_content.client import HttpAnswer
@@ -30,9 +31,9 @@ class Api:
         return HttpAnswer(200, {"recovery_id": recovery_id, "state": STATES[action], "counts": counts})
 
 
-def roadmap(api: Api, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+def roadmap(api: Any, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
     class There:
-        def operator_api(self) -> Api:
+        def operator_api(self) -> Any:
             return api
 
     monkeypatch.setattr(Target, "named", lambda *_: There())
@@ -96,3 +97,12 @@ def test_a_reason_is_not_dropped_silently(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(RefusedError, match="not for a recovery"):
         roadmap(api, monkeypatch, "cancel", "--recovery", "rec-1", "--reason", "why")
     assert api.requests == []
+
+
+def test_an_answer_of_a_failed_api_is_shown_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failed:
+        def send(self, *_: Any, **__: Any) -> HttpAnswer:
+            return HttpAnswer(503, {"error": "DatabaseUnavailable", "message": "Service Unavailable"})
+
+    with pytest.raises(ApiUnavailableError, match="503 DatabaseUnavailable: Service Unavailable"):
+        roadmap(Failed(), monkeypatch, "recoveries")

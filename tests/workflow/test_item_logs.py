@@ -39,3 +39,13 @@ def test_one_item_is_followed_by_one_correlation_id(machine: Machine, api: Api) 
     assert {line["service"] for line in of_retry} == {"roadmap"}
     (saved,) = [line for line in of_retry if line["message"] == "quiz_batch_saved"]
     assert saved["attempt"] == 2
+
+
+def test_a_refused_request_is_found_by_its_task(machine: Machine, api: Api) -> None:
+    """The reason of a refusal need not contain the id, so the line has it."""
+    machine.load(1)
+    refused = api.get(machine.task_id, user_id="somebody-else")
+    assert refused.status == 403
+    lines = [line.fields for line in _lines_of(machine.target, machine.task_id)]
+    (line,) = [line for line in lines if line["message"] == "request_refused"]
+    assert (line["task_id"], line["status"], line["error_code"]) == (machine.task_id, 403, "Forbidden")

@@ -17,7 +17,7 @@ from local_stack.builds import REPOSITORY
 from local_stack.cloud import Cloud, CloudStalledError
 from local_stack.deploy import StackFailedError, create_stack, upload_template
 from local_stack.environments import environment_python
-from local_stack.errors import NoStackError
+from local_stack.errors import NoStackError, StackEndedError
 from local_stack.layers import build_layers
 from local_stack.postgres_server import Server
 from local_stack.processes import HOST, becomes_true, has_ended
@@ -198,7 +198,7 @@ def test_a_detached_stack_is_available_to_other_processes_until_it_is_stopped(di
 def test_a_partly_stopped_stack_is_reported_and_replaced(directory: Path) -> None:
     with LocalStack.up(directory) as stack:
         stack.cloud.stop()
-        with pytest.raises(NoStackError, match="cloud"):
+        with pytest.raises(StackEndedError, match="cloud"):
             LocalStack.attach(directory)
         with LocalStack.up(directory) as successor:
             assert LocalStack.attach(directory).cloud.port == successor.cloud.port

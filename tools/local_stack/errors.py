@@ -31,3 +31,9 @@ class LocalServiceError(PermanentError):
     """A part of the local stack failed: PostgreSQL, the local cloud, or the deployment to it."""
 
     code = "LocalService"
+
+
+class StackEndedError(NoStackError, LocalServiceError):
+    """A part of the local stack has ended, for example because it was killed."""
+
+    code = "StackEnded"

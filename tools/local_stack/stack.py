@@ -24,7 +24,7 @@ from .cloud import Cloud
 from .database_roles import DatabaseRoles, create_roles
 from .deploy import PythonRuntime, create_stack, package, upload_template
 from .environments import environment_python
-from .errors import NoStackError
+from .errors import NoStackError, StackEndedError
 from .given_database import (
     AdoptedDatabase,
     GivenDatabase,
@@ -170,7 +170,8 @@ class LocalStack:
         """The detached stack that is running in `directory`.
 
         Raises:
-            NoStackError: there is none, or a part of it has ended.
+            NoStackError: there is none.
+            StackEndedError: a part of it has ended.
             CloudStalledError: its cloud does not respond.
         """
         directory = directory.resolve()
@@ -180,7 +181,9 @@ class LocalStack:
         database, cloud = _find_database(directory, record), Cloud.find(directory / "cloud")
         for part, found in (("PostgreSQL", database), ("the local cloud", cloud)):
             if found is None:
-                raise NoStackError(f"{part} of the local stack has ended; start anew with `roadmap up`")
+                raise StackEndedError(
+                    f"{part} of the local stack has ended; start the stack again with its data: roadmap up"
+                )
         assert database is not None and cloud is not None  # noqa: S101, PT018 - for the type checker
         cloud.require_response()
         return cls(directory, database, cloud, record["outputs"], record["functions"], record["token_secret"])

@@ -27,7 +27,7 @@ class Api:
         body: bytes | None = None,
     ) -> Answer:
         """Send a request with this user's token or another one."""
-        url = f"{self.url}{path}?{urlencode(query, doseq=True)}"
+        url = f"{self.url}{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
         return send(method, url, self.token if token is None else token, body)
 
     def send(self, method: str, path: str, document: object = None, **query: str | Sequence[str]) -> Answer:

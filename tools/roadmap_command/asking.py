@@ -51,7 +51,8 @@ def _ask_once(api: Api, method: str, path: str, document: object, **query: Any) 
     if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         raise TooManyRequestsError(f"{answer.status}: {message}")
     if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise ApiUnavailableError(f"{answer.status}: {message}")
+        code = answer.body.get("error", "") if isinstance(answer.body, dict) else ""
+        raise ApiUnavailableError(f"{answer.status} {code}".strip() + f": {message}")
     raise RefusedError(f"{answer.status}: {message}")
 
 

@@ -11,6 +11,7 @@ machine; both import boto3 when they are called. `status` and `retry` are HTTP r
 
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ from urllib.parse import quote, urlencode
 
 from .aws.executions import Executions
 from .content.registry import CONTENT_KINDS
-from .errors import ContentError, MissingSettingError, PermanentError, TransientError
+from .errors import ContentError, InvalidRequestError, MissingSettingError, PermanentError, TransientError
 from .items import ContentType, Item
 from .storage.bucket import Bucket
 from .storage.staging import Staging
@@ -37,7 +38,9 @@ BUCKET, STATE_MACHINE_ARN, API_URL = "ROADMAP_BUCKET", "ROADMAP_STATE_MACHINE_AR
 
 
 class ApiRefusedError(PermanentError):
-    """The API refused a request; `status` is the HTTP status, `error` the code of the answer."""
+    """The API or Step Functions refused a request; `status` is the HTTP status, `error` the code of the
+    answer.
+    """
 
     code = "ApiRefused"
 
@@ -51,6 +54,12 @@ class ApiUnavailableError(TransientError):
     """The API did not respond, or answered with a server error or 429. The same request may succeed later."""
 
     code = "ApiUnavailable"
+
+
+_REFUSED = frozenset(
+    {"AccessDeniedException", "InvalidArn", "StateMachineDoesNotExist", "UnrecognizedClientException"}
+)
+"""Errors of StartExecution that a repetition would get again: a permission or a setting is wrong."""
 
 
 class HttpAnswer(NamedTuple):
@@ -126,11 +135,17 @@ class Client:
         and as a first run starts only once, such a task needs `retry`.
 
         Raises:
-            ApiUnavailableError: Step Functions did not respond, or refused the request.
+            InvalidRequestError: the task's id is not valid.
+            ApiRefusedError: Step Functions refused the request, for example because the role may not send it.
+            ApiUnavailableError: Step Functions did not respond; the same request may succeed later.
         """
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 
+        from .api.refusals import TASK_ID
+
+        if not re.fullmatch(TASK_ID, task_id):
+            raise InvalidRequestError(f"task_id {task_id!r}: an id has 1 to 64 letters, digits, - and _")
         client = self._stepfunctions or boto3.client("stepfunctions")
         name = f"{task_id}-first"
         try:
@@ -139,7 +154,13 @@ class Client:
             )["executionArn"]
         except client.exceptions.ExecutionAlreadyExists:
             return Executions(self._state_machine_arn).named_arn(name)
-        except (BotoCoreError, ClientError) as error:
+        except ClientError as error:
+            code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+            if code in _REFUSED:
+                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                raise ApiRefusedError(status, code, message) from error
+            raise ApiUnavailableError(f"StartExecution: {error}") from error
+        except BotoCoreError as error:
             raise ApiUnavailableError(f"StartExecution: {error}") from error
 
     def status(self, task_id: str, user_id: str) -> "TaskStatus":

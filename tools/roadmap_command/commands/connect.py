@@ -91,8 +91,10 @@ def invoke(
     file = event or REPOSITORY / "events" / f"{folders[logical_id]}.json"
     try:
         document = json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RefusedError(f"{file}: {error}") from error
+    except OSError as error:
+        raise RefusedError(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise RefusedError(f"{file} is not JSON: {error}") from error
     print_json(Target.named(stack).invoke(logical_id, document))
 
 

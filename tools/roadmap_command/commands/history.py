@@ -69,7 +69,8 @@ def logs(
         print_json([line.fields for line in lines])
         return
     if not lines:
-        raise RefusedError(f"no log line is about it; list the tasks with: {command_name()} tasks")
+        about = task_id if item is None else f"{item} of task {task_id}"
+        raise RefusedError(f"no log line is about {about}; list the tasks with: {command_name()} tasks")
     console = output()
     for line in lines:
         console.print(line.text(), soft_wrap=True)

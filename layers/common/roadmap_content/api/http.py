@@ -1,8 +1,9 @@
 """Shared parts of the API's functions: the resolver, and the format and description of responses."""
 
+import re
 from collections.abc import Mapping
 from types import UnionType
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
@@ -14,7 +15,10 @@ from ..errors import ContentError, TransientError
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from .callers import Caller, caller_of
-from .refusals import Refusal, Unauthorized, refusal_of
+from .refusals import TASK_ID, Refusal, Unauthorized, refusal_of
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
@@ -36,6 +40,11 @@ class Api:
         self.app.exception_handler(ContentError)(_refuse)
         self.app.exception_handler(RequestValidationError)(_refuse_invalid)
         self.app.not_found(_refuse_unknown)
+
+    def answer(self, event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+        """Answer a request. Each log line of the invocation contains the ids in the request's path."""
+        logger.append_keys(**_identifiers(event))
+        return self.app.resolve(event, context)
 
     @property
     def caller(self) -> Caller:
@@ -78,6 +87,13 @@ def respond(status: int, body: BodyT, headers: dict[str, str] | None = None) -> 
         body=body,
         headers=dict(headers or {}),
     )
+
+
+def _identifiers(event: Mapping[str, Any]) -> dict[str, str]:
+    """The well-formed ids in the path of a request."""
+    parameters = event.get("pathParameters") or {}
+    ids = {name: parameters.get(name) or "" for name in ("task_id", "recovery_id")}
+    return {name: value for name, value in ids.items() if re.fullmatch(TASK_ID, value)}
 
 
 def _refuse(error: ContentError) -> Response[Refusal]:
