@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: help setup demo test package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local deploy cost smoke \
-	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly browser bench-console pictures
+	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly nightly-tests browser bench-console pictures
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -158,18 +158,24 @@ bench-peers: $(VENV)/.bench ## The same work and the same faults for ours and fo
 	$(RUN)/python -m benchmarks.peers
 	$(RUN)/python -m benchmarks.document
 
-bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far.
-	$(RUN)/python -m benchmarks.saving --short --sizes 30 1000 --rounds 3
-	$(RUN)/python -m benchmarks.projections --short --sizes 300 3000 --rounds 3
-	$(RUN)/python -m benchmarks.processor --short --rounds 2
-	$(RUN)/python -m benchmarks.retrying --short --rounds 7
-	$(RUN)/python -m benchmarks.quota --short
-	$(RUN)/python -m benchmarks.growth --short --sizes 30 300 3000 --rounds 1
-	$(RUN)/python -m benchmarks.cold_start --short --rounds 3
+bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed by far. A failed part does not stop the others.
+	@failed=; run() { echo "$$*"; $(RUN)/python -m "$$@" || failed="$$failed $$1"; }; \
+	run benchmarks.saving --short --sizes 30 1000 --rounds 3; \
+	run benchmarks.projections --short --sizes 300 3000 --rounds 3; \
+	run benchmarks.processor --short --rounds 2; \
+	run benchmarks.retrying --short --rounds 7; \
+	run benchmarks.quota --short; \
+	run benchmarks.growth --short --sizes 30 300 3000 --rounds 1; \
+	run benchmarks.cold_start --short --rounds 3; \
+	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
-nightly: $(INSTALLED) ## What depends on the machine or takes long: sizes, timings, 1,000 histories, mutants, chaos.
+# Parts of the nightly run, shortest first.
+NIGHTLY := nightly-tests bench-short chaos faults-long mutants
+
+nightly: ## What depends on the machine or takes long. A failed part does not stop the others; the last line lists it.
+	@failed=; for part in $(NIGHTLY); do \
+		echo "make $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
+	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
+
+nightly-tests: $(INSTALLED) ## Run the tests that depend on the versions of packages.
 	$(RUN)/python -m pytest -m nightly
-	$(MAKE) bench-short
-	$(MAKE) faults-long
-	$(MAKE) mutants
-	$(MAKE) chaos

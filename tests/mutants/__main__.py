@@ -49,14 +49,18 @@ def main(wanted: str = "") -> int:
     mutants = [mutant for mutant in MUTANTS if wanted in mutant.guard]
     table = Table("guard", "removed rule", "failed tests")
     survived = 0
+    broken: list[str] = []
     with copied() as root:
         with step("the unchanged product passes the tests"):
             require_sound(run_tests(root, sorted({test for mutant in mutants for test in mutant.tests})))
         for mutant in mutants:
-            with step(f"without {mutant.guard}"), removed(mutant, root):
-                testimony = run_tests(root, mutant.tests)
-            if testimony.broken:
-                raise BrokenCheckError(f"without {mutant.guard}: {told(testimony.broken)}")
+            try:
+                with step(f"without {mutant.guard}"), removed(mutant, root):
+                    testimony = require_meaningful(run_tests(root, mutant.tests))
+            except BrokenCheckError as error:  # the other mutants are still tried
+                broken.append(f"without {mutant.guard}: {error}")
+                table.add_row(mutant.guard, mutant.removed, "[red]unknown: the check failed[/red]")
+                continue
             survived += not testimony.noticed
             table.add_row(
                 mutant.guard,
@@ -65,8 +69,12 @@ def main(wanted: str = "") -> int:
                 or "[red]none[/red]",
             )
     Console(width=max(console.width, _WIDTH)).print(table)
-    if survived:
-        console.print(f"[red]{survived} of {len(mutants)} mutants survived[/red]")
+    for fault in broken:
+        console.print(fault, markup=False)
+    if survived or broken:
+        console.print(
+            f"[red]of {len(mutants)} mutants, {survived} survived and {len(broken)} were not checked[/red]"
+        )
         return 1
     console.print(f"[green]all {len(mutants)} mutants were noticed[/green]")
     return 0
@@ -163,6 +171,17 @@ def require_sound(testimony: Testimony) -> None:
         raise BrokenCheckError(f"the unchanged product: {told(failed)}")
     if not testimony.passed:
         raise BrokenCheckError("no test ran")
+
+
+def require_meaningful(testimony: Testimony) -> Testimony:
+    """Check that no test failed outside of its own body; return the results.
+
+    Raises:
+        BrokenCheckError: a module could not be imported, or a fixture raised.
+    """
+    if testimony.broken:
+        raise BrokenCheckError(told(testimony.broken))
+    return testimony
 
 
 def told(ended: dict[str, str]) -> str:

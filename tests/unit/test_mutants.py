@@ -2,10 +2,13 @@
 
 import ast
 import json
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
 from local_stack.builds import REPOSITORY
+from tests.mutants import __main__ as check
 from tests.mutants.guards import MUTANTS, DoesNotApplyError, Mutant
 
 
@@ -63,3 +66,26 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the reading of foreign rows",
         "the isolation of a task",
     }
+
+
+def test_a_mutant_that_cannot_be_checked_hides_no_other_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "code.py").write_text("guard\n")
+    mutants = [Mutant(guard, "rule", "code.py", "guard", "", (guard,)) for guard in ("one", "two", "three")]
+    results = iter(
+        [
+            check.Testimony(["all"], {}, {}, []),
+            check.Testimony([], {}, {"one": "a fixture raised"}, []),
+            check.Testimony([], {"tests/a.py::test_notices": "AssertionError"}, {}, []),
+            check.Testimony(["three"], {}, {}, []),
+        ]
+    )
+    monkeypatch.setattr(check, "MUTANTS", mutants)
+    monkeypatch.setattr(check, "copied", lambda: nullcontext(tmp_path))
+    monkeypatch.setattr(check, "run_tests", lambda *_: next(results))
+    assert check.main() == 1
+    printed = capsys.readouterr()
+    assert "test_notices" in printed.out
+    assert "without one: one: a fixture raised" in printed.err
+    assert "of 3 mutants, 1 survived and 1 were not checked" in printed.err
