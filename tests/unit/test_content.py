@@ -60,7 +60,7 @@ def test_valid_content_is_returned_unchanged(kind: ContentKind) -> None:
             "resources[0].url: String should match",
         ),
         (RESOURCES, {"search_queries_used": [1]}, "search_queries_used[0]: Input should be a valid string"),
-        (QUIZ, {"total_questions": 2}, "value: Value error, total_questions is 2, questions are 3"),
+        (QUIZ, {"total_questions": 2}, "value: total_questions is 2, questions are 3"),
         (
             QUIZ,
             {
@@ -69,7 +69,7 @@ def test_valid_content_is_returned_unchanged(kind: ContentKind) -> None:
                 ],
                 "total_questions": 1,
             },
-            "questions[0]: Value error, correct_answer 1 is not an index of the 1 options",
+            "questions[0]: correct_answer 1 is not an index of the 1 options",
         ),
     ],
 )

@@ -7,10 +7,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from local_stack.errors import RefusedError
-from roadmap_command.asking import ApiUnavailableError
 from roadmap_command.main import app
 from roadmap_command.target import Target
-from roadmap_content.client import HttpAnswer
+from roadmap_content.client import ApiUnavailableError, HttpAnswer
 
 STATES = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
 
@@ -105,4 +104,4 @@ def test_an_answer_of_a_failed_api_is_shown_with_its_code(monkeypatch: pytest.Mo
             return HttpAnswer(503, {"error": "DatabaseUnavailable", "message": "Service Unavailable"})
 
     with pytest.raises(ApiUnavailableError, match="503 DatabaseUnavailable: Service Unavailable"):
-        roadmap(Failed(), monkeypatch, "recoveries")
+        roadmap(Failed(), monkeypatch, "pause", "rec-1")

@@ -50,8 +50,9 @@ def first_fault(error: ValidationError) -> str:
     """Describe the first fault of a validation error with its path, and count the others."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in faults[0]["loc"])
+    message = faults[0]["msg"].removeprefix("Value error, ")  # pydantic's prefix for a check of ours
     others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{place.lstrip('.') or 'value'}: {faults[0]['msg']}{others}"
+    return f"{place.lstrip('.') or 'value'}: {message}{others}"
 
 
 class Execution(Payload):
