@@ -9,6 +9,8 @@ from sqlalchemy import Connection, text
 
 from roadmap_content.content.kind import ContentKind, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.content.rows import CURRENT_IDS, current_ids, current_row, current_rows, row_ids
+from roadmap_content.items import Item
 from tests.factories import bundle_of, concept_ids
 from tests.integration.pipeline import Pipeline
 
@@ -20,6 +22,8 @@ MAX_ROWS_PER_CONCEPT = 5
 READ_IN_SCANS = text("""
 SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname <> 'roadmap_metadata'
 """)
+
+TABLES = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
 
 every_kind = pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=CONTENT_KINDS)
 
@@ -33,7 +37,7 @@ def growing(pipeline: Pipeline) -> list[dict[str, Any]]:
     pipeline.load(bundle_of(neighbours, roadmap_id="r-0", task_id="t-0") | {"content": []})
     pipeline.load(bundle_of(ids) | {"content": []})
     content: list[dict[str, Any]] = bundle_of(ids)["content"]
-    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+    for table in TABLES:
         pipeline.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
     with pipeline.engine.begin() as connection:
         for kind in CONTENT_KINDS.values():
@@ -62,7 +66,7 @@ def test_triggers_read_no_rows_of_other_concepts(pipeline: Pipeline, kind: Conte
     """A session keeps the plans of its triggers. Those of this session are made while the table is empty."""
     pipeline.load(bundle_of(concept_ids(SAVED + BATCH)) | {"content": []})
     content = bundle_of(concept_ids(SAVED + BATCH))["content"]
-    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+    for table in TABLES:
         pipeline.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
     with pipeline.engine.begin() as connection:
         connection.execute(text("ANALYZE"))
@@ -85,6 +89,68 @@ def test_versions_are_looked_up_for_the_concepts_asked_for(
         plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"), asked)
 
     assert _rows_read(plan) <= MAX_ROWS_PER_CONCEPT * BATCH
+
+
+def test_current_ids_are_looked_up_for_the_items_asked_for(
+    pipeline: Pipeline, growing: list[dict[str, Any]]
+) -> None:
+    """The query for a retry of a few saved items, and for its preview."""
+    asked = [entry["concept_id"] for entry in bundle_of(concept_ids(BATCH))["content"]]
+    parameters = {"roadmap_id": "r-1"} | {str(kind): json.dumps(asked) for kind in CONTENT_KINDS}
+    with pipeline.engine.begin() as connection:
+        plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {CURRENT_IDS.text}"), parameters)
+        items = [Item(concept_id, content_type) for concept_id in asked for content_type in CONTENT_KINDS]
+        found = current_ids(connection, "r-1", items)
+        wanted = row_ids(current_rows(connection, "r-1"), items)
+
+    assert _rows_read(plan) <= MAX_ROWS_PER_CONCEPT * 3 * BATCH
+    assert found == wanted
+    assert len(found) == 3 * BATCH
+
+
+@every_kind
+def test_the_id_of_an_item_is_that_of_its_projected_row(pipeline: Pipeline, kind: ContentKind) -> None:
+    """A product without unique constraints may have two rows of an item. All statements choose the same."""
+    (concept_id,) = concept_ids(1)
+    item = Item(concept_id, kind.content_type)
+    pipeline.load(bundle_of([concept_id]) | {"content": []})
+    (entry,) = bundle_of([concept_id])["content"]
+    with pipeline.engine.begin() as connection:
+        _save(connection, kind, "r-1", [entry])
+        table, columns = _without_constraints(connection, kind)
+        for row_id in ("a", "z", "m"):
+            rest = ", ".join(column for column in columns if column != kind.id_field)
+            connection.execute(
+                text(
+                    f"INSERT INTO {table} ({kind.id_field}, {rest}) SELECT :id, {rest} FROM {table} LIMIT 1"
+                ),
+                {"id": row_id},
+            )
+        projected = row_ids(current_rows(connection, "r-1"), [item])
+        assert current_ids(connection, "r-1", [item]) == projected
+        row = current_row(connection, "r-1", item)
+        assert row is not None
+        assert row[kind.id_field] == projected[item]
+
+
+def _without_constraints(connection: Connection, kind: ContentKind) -> tuple[str, list[str]]:
+    """Remove the uniqueness of an item's rows; return the table of a kind and its columns."""
+    (table,) = (name for name in TABLES if name in kind.saved_sql)
+    connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
+    indexes = connection.execute(
+        text(
+            "SELECT i.indexrelid::regclass AS name, c.conname FROM pg_index i"
+            " LEFT JOIN pg_constraint c ON c.conindid = i.indexrelid"
+            f" WHERE i.indrelid = '{table}'::regclass AND i.indisunique AND NOT i.indisprimary"
+        )
+    ).all()
+    for name, constraint in indexes:
+        of_constraint = f"ALTER TABLE {table} DROP CONSTRAINT {constraint}"
+        connection.execute(text(of_constraint if constraint else f"DROP INDEX {name}"))
+    columns = connection.scalars(
+        text("SELECT column_name FROM information_schema.columns WHERE table_name = :table"), {"table": table}
+    )
+    return table, list(columns)
 
 
 def _save(

@@ -74,7 +74,9 @@ class ContentKind(NamedTuple):
     """Selects the current row of every completed item of `:roadmap_id`, for `project`."""
 
     item_sql: str
-    """The id and the time of generation of the completed row of `:concept_id` in `:roadmap_id`."""
+    """The id and the time of generation of the current row of `:concept_id` in `:roadmap_id`: the row that
+    `current_sql` selects.
+    """
 
     versions_sql: str | None
     """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in

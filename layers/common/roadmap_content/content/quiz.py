@@ -137,6 +137,7 @@ ITEM = """
 SELECT quiz_id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
 FROM quiz_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
+ORDER BY generated_at DESC NULLS LAST, quiz_id DESC LIMIT 1
 """
 
 

@@ -110,6 +110,7 @@ ITEM = """
 SELECT id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
 FROM resource_recommendation_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
+ORDER BY generated_at DESC NULLS LAST, id DESC LIMIT 1
 """
 
 

@@ -62,11 +62,32 @@ def current_rows(connection: Connection, roadmap_id: str) -> dict[ContentType, d
     }
 
 
+# One index lookup per item.
+CURRENT_IDS = text(
+    " UNION ALL ".join(
+        f"SELECT '{content_type}' AS content_type,"
+        f" coalesce(json_agg(json_build_array(c.concept_id, item.{kind.id_field})), '[]') AS found"
+        f" FROM json_array_elements_text(CAST(:{content_type} AS json)) AS c(concept_id)"
+        f" CROSS JOIN LATERAL ({kind.item_sql.replace(':concept_id', 'c.concept_id')}) AS item"
+        for content_type, kind in CONTENT_KINDS.items()
+    )
+)
+
+
 def current_ids(connection: Connection, roadmap_id: str, items: Collection[Item]) -> dict[Item, str]:
     """The ids of the current rows of some items. Items without a row are left out."""
     if not items:
         return {}
-    return row_ids(current_rows(connection, roadmap_id), items)
+    parameters = {"roadmap_id": roadmap_id}
+    for content_type in CONTENT_KINDS:
+        concept_ids = [item.concept_id for item in items if item.content_type is content_type]
+        parameters[str(content_type)] = json.dumps(concept_ids)
+    rows = connection.execute(CURRENT_IDS, parameters)
+    return {
+        Item(concept_id, ContentType(row.content_type)): row_id
+        for row in rows
+        for concept_id, row_id in row.found
+    }
 
 
 def row_ids(current: Mapping[ContentType, Mapping[str, Row]], items: Collection[Item]) -> dict[Item, str]:

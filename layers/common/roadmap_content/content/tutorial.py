@@ -118,7 +118,7 @@ SELECT tutorial_id, content_version,
     timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
-ORDER BY content_version DESC LIMIT 1
+ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id LIMIT 1
 """
 
 VERSIONS = """
