@@ -45,6 +45,8 @@ class Scenario:
     fails: int | None = None
     hostile: bool = False
     total: int | None = None
+    scanned: int | None = None
+    """The number of tasks that a page of tasks reads, whether they match or not."""
 
 
 SCENARIOS: Mapping[str, Scenario] = {
@@ -58,6 +60,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "forbidden": Scenario(roles=("owner",), fails=403),
     "hostile": Scenario(hostile=True, tasks=3),
     "million": Scenario(total=10_000),
+    "scanned": Scenario(total=10_000, scanned=10),
 }
 
 
@@ -669,19 +672,27 @@ def respond(
 def list_tasks(model: Model, query: Mapping[str, list[str]]) -> Document:
     """A page of the list of tasks."""
     start, limit = int(query.get("cursor", ["0"])[0]), int(query["limit"][0])
-    rows = [
-        row
-        for row in map(model.row, range(model.scenario.tasks))
-        if row["status"] in query.get("status", [row["status"]])
-        and all(each.lower() in f"{row['title']} {row['task_id']}".lower() for each in query.get("q", []))
-    ]
-    page = rows[start : start + limit]
+    rows = list(map(model.row, range(model.scenario.tasks)))
+    if (scanned := model.scenario.scanned) is not None:
+        page = [row for row in rows[start : start + scanned] if matches(row, query)]
+        following = start + scanned
+    else:
+        rows = [row for row in rows if matches(row, query)]
+        page = rows[start : start + limit]
+        following = start + limit
     return {
         "items": page,
-        "next_cursor": str(start + limit) if start + limit < len(rows) else None,
+        "next_cursor": str(following) if following < len(rows) else None,
         "total": model.scenario.total or len(rows),
         "total_is_exact": model.scenario.total is None,
     }
+
+
+def matches(row: Document, query: Mapping[str, list[str]]) -> bool:
+    """Whether a task meets the conditions on its status and its beginning."""
+    return row["status"] in query.get("status", [row["status"]]) and all(
+        each.lower() in f"{row['title']} {row['task_id']}".lower() for each in query.get("q", [])
+    )
 
 
 @contextmanager

@@ -339,3 +339,14 @@ def test_a_cancel_without_confirmation_changes_nothing(console: Console) -> None
 def test_an_estimated_count_is_marked_as_an_estimate(console: Console) -> None:
     console.open("/health", token_of("operator"))
     expect(console.page.get_by_role("link", name=re.compile("^complete"))).to_contain_text("≈ 10,000")
+
+
+def test_pages_without_rows_are_skipped_until_the_list_ends(console: Console) -> None:
+    """The API reads ten tasks per page; the only match is the 46th of sixty."""
+    console.open("/tasks?q=task-0045", token_of("scanned"))
+    rows = console.page.locator("table.tasks tbody tr")
+    expect(rows).to_have_count(1)
+    older = console.page.get_by_role("button", name="Show more")
+    older.click()
+    expect(older).to_have_count(0)
+    expect(rows).to_have_count(1)

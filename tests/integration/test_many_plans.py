@@ -1,18 +1,19 @@
 """Query plans of lists of many tasks: the server reads one page, not the whole table."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, event, text
 
+from roadmap_content.tasks import listing
 from roadmap_content.tasks.attempts import claimed_before
 from roadmap_content.tasks.group_listing import read_groups
 from roadmap_content.tasks.listing import (
-    MAX_CANDIDATES,
     MAX_COUNTED,
     Key,
+    Page,
     TaskFilter,
     Total,
     count_by_status,
@@ -127,30 +128,156 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_reading_a_page_reads_only_the_rows_of_that_page(many: Pipeline, task_filter: TaskFilter) -> None:
     def read(connection: Any) -> None:
         selection = select_tasks(connection, task_filter)
-        first = read_page(connection, task_filter, selection, None, PAGE)
-        last = Key(first[-1].created_at, first[-1].task_id)
-        read_page(connection, task_filter, selection, last, PAGE)
+        first = read_page(connection, selection, None, PAGE)
+        read_page(connection, selection, first.next_key, PAGE)
 
     assert rows_read(many, read) <= 2 * A_PAGE
 
 
-def test_a_search_for_many_older_tasks_reads_each_newer_task_and_its_title_once(many: Pipeline) -> None:
-    """More tasks match than are selected by the prefix: the page is read in the list's order."""
-    matching = "task_id LIKE 't-1%'"
-    many.execute(f"UPDATE roadmap_tasks SET created_at = created_at - interval '1 year' WHERE {matching}")
-    (counted,) = many.rows(f"SELECT count(*) AS tasks FROM roadmap_tasks WHERE {matching}")
-    assert counted["tasks"] > MAX_CANDIDATES
-    found: list[Any] = []
+FEW = 500
+"""Maximum candidates, and tasks that a page reads, in the tests of constant bounds."""
 
-    def read(connection: Any) -> None:
-        task_filter = TaskFilter(q="t-1")
-        selection = select_tasks(connection, task_filter)
-        found.extend(read_page(connection, task_filter, selection, None, PAGE))
+CANDIDATES = 5 * (FEW + 1)
+"""Maximum rows of counting candidates: ids, roadmaps' ids, titles with their tasks, and titles again."""
 
-    # The prefix's own count, up to its limit, and then the newer tasks.
-    assert rows_read(many, read) <= (MAX_CANDIDATES + 1) + 2 * (TASKS - counted["tasks"]) + A_PAGE
-    assert all(row.task_id.startswith("t-1") for row in found)
-    assert len(found) == PAGE
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "MAX_CANDIDATES", FEW)
+    monkeypatch.setattr(listing, "MAX_SCANNED", FEW)
+
+
+OLD = "task_id LIKE 't-1%'"
+"""More than half of the tasks, made older than the others by `old_matches`."""
+
+LONG_AGO = datetime(2026, 2, 1, tzinfo=UTC).replace(tzinfo=None)
+
+
+@pytest.fixture
+def old_matches(many: Pipeline, database_url: str) -> Pipeline:
+    many.execute(f"UPDATE roadmap_tasks SET created_at = created_at - interval '1 year' WHERE {OLD}")
+    many.execute(
+        f"UPDATE roadmap_tasks SET updated_at = CASE WHEN {OLD} THEN timestamp '2026-01-01'"
+        " ELSE timestamp '2026-06-01' END"
+    )
+    many.execute(
+        "UPDATE content_task_failures f SET created_at = t.created_at FROM roadmap_tasks t"
+        " WHERE t.task_id = f.task_id"
+    )
+    with create_engine(database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as other:
+        other.execute(text("VACUUM ANALYZE"))
+    return many
+
+
+FAILING = "EXISTS (SELECT FROM content_task_failures f WHERE f.task_id = t.task_id)"
+
+PAGES: Sequence[tuple[TaskFilter, str]] = (
+    (TaskFilter(q="t-1"), OLD),
+    (TaskFilter(q="t-1", status=("failed", "partial_failure")), f"{OLD} AND status <> 'completed'"),
+    (TaskFilter(q="t-1", error_code="Error52"), f"{OLD} AND right(task_id, 1) = '4' AND {FAILING}"),
+    (TaskFilter(q="t-1", user_id="u-4"), f"{OLD} AND user_id = 'u-4'"),
+    (TaskFilter(q="t-17", status=("failed",)), "task_id LIKE 't-17%' AND status = 'failed'"),
+    (TaskFilter(q="Roadmap 17"), "task_id LIKE 't-17%'"),
+    (TaskFilter(q="Roadmap 1"), OLD),
+    (TaskFilter(q="Roadmap 1", status=("failed",)), f"{OLD} AND status = 'failed'"),
+    (TaskFilter(updated_before=LONG_AGO), OLD),
+    (TaskFilter(updated_before=LONG_AGO, status=("completed",)), f"{OLD} AND status = 'completed'"),
+    (TaskFilter(error_code="Error52", status=("completed",)), "false"),
+    (TaskFilter(error_code="Error52", content_type="tutorial"), "false"),
+    (TaskFilter(user_id="u-4", error_code="Error52"), f"user_id = 'u-4' AND {FAILING}"),
+    (TaskFilter(q="no such task"), "false"),
+)
+"""Filters, and the tasks that they select. The seeding takes longer than a case: all cases share it."""
+
+
+@pytest.mark.usefixtures("few")
+def test_a_page_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pipeline) -> None:
+    """The matching tasks are the oldest ones. The pages together list each of them, once and in order."""
+    # The candidates, the tasks up to the end of the scan and with their titles, and the rows of the page.
+    limit = CANDIDATES + 4 * FEW + 2 * A_PAGE
+    for task_filter, condition in PAGES:
+        wanted = old_matches.rows(
+            f"SELECT task_id FROM roadmap_tasks t WHERE {condition} ORDER BY created_at DESC, task_id DESC"
+        )
+        pages: list[Page] = []
+
+        def read(connection: Any) -> None:
+            after = pages[-1].next_key if pages else None  # noqa: B023 - called within this turn
+            selection = select_tasks(connection, task_filter)  # noqa: B023
+            pages.append(read_page(connection, selection, after, 2 * PAGE))  # noqa: B023
+
+        while not pages or (pages[-1].next_key is not None and len(pages) < 3):
+            assert rows_read(old_matches, read) <= limit, task_filter
+        with old_matches.engine.connect() as connection:
+            while pages[-1].next_key is not None:
+                read(connection)
+        listed = [row.task_id for page in pages for row in page.rows]
+        assert listed == [row["task_id"] for row in wanted], task_filter
+        assert len(pages) <= 1 + TASKS / FEW + len(wanted) / (2 * PAGE), task_filter
+
+
+COUNTS: Sequence[tuple[TaskFilter, str]] = (
+    (TaskFilter(q="t-1"), OLD),
+    (TaskFilter(q="t-1", status=("failed",)), f"{OLD} AND status = 'failed'"),
+    (TaskFilter(q="t-17"), "task_id LIKE 't-17%'"),
+    (TaskFilter(q="Roadmap 1", status=("failed",)), f"{OLD} AND status = 'failed'"),
+    (TaskFilter(q="t-1999", status=("failed",)), "task_id LIKE 't-1999%' AND status = 'failed'"),
+    (TaskFilter(updated_before=LONG_AGO), OLD),
+    (TaskFilter(user_id="u-4", status=("failed",)), "user_id = 'u-4' AND status = 'failed'"),
+    (TaskFilter(error_code="Error52", status=("completed",)), "false"),
+)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_count_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pipeline) -> None:
+    for task_filter, condition in COUNTS:
+        (wanted,) = old_matches.rows(f"SELECT count(*) AS tasks FROM roadmap_tasks t WHERE {condition}")
+        totals: list[Total] = []
+
+        def read(connection: Any) -> None:
+            totals.append(count_tasks(connection, select_tasks(connection, task_filter)))  # noqa: B023
+
+        assert rows_read(old_matches, read) <= CANDIDATES + 4 * FEW, task_filter
+        if totals[0].is_exact:
+            assert totals[0].tasks == wanted["tasks"], task_filter
+        else:
+            assert wanted["tasks"] / 2 <= totals[0].tasks <= 2 * max(wanted["tasks"], FEW), task_filter
+
+
+@pytest.mark.usefixtures("few")
+def test_a_task_that_is_created_while_a_page_is_read_moves_no_other_task(
+    old_matches: Pipeline, database_url: str
+) -> None:
+    """A matching task is created before each page's rows are read, but after the end of its scan is known."""
+    created = iter(range(TASKS))
+
+    def create(_: object, __: object, statement: str, *___: object) -> None:
+        if statement.startswith("WITH page"):
+            with other.begin() as connection:
+                connection.execute(
+                    text(
+                        "INSERT INTO roadmap_tasks (task_id, user_id, status, created_at, attempt)"
+                        " VALUES (:id, 'u', 'failed', now(), 1)"
+                    ),
+                    {"id": f"t-1-new-{next(created)}"},
+                )
+
+    other = create_engine(database_url, poolclass=NullPool)
+    listed: list[str] = []
+    event.listen(old_matches.engine, "before_cursor_execute", create)
+    try:
+        with old_matches.engine.connect() as connection:
+            after: Key | None = None
+            while not listed or after is not None:
+                page = read_page(connection, select_tasks(connection, TaskFilter(q="t-1")), after, 4 * PAGE)
+                listed += [row.task_id for row in page.rows]
+                after = page.next_key
+    finally:
+        event.remove(old_matches.engine, "before_cursor_execute", create)
+    old = old_matches.rows(f"SELECT task_id FROM roadmap_tasks WHERE {OLD} AND task_id NOT LIKE 't-1-new%'")
+    assert next(created) > len(old) / (4 * PAGE)
+    assert len(listed) == len(set(listed))
+    assert {row["task_id"] for row in old} <= set(listed)
 
 
 def test_a_list_of_groups_reads_only_the_sums(many: Pipeline) -> None:
@@ -178,8 +305,8 @@ def test_a_count_ends_early(many: Pipeline, task_filter: TaskFilter, tasks: int)
     def read(connection: Any) -> None:
         totals.append(count_tasks(connection, select_tasks(connection, task_filter)))
 
-    # At most two failures and the task. The EXPLAIN of an estimate is not executed.
-    assert rows_read(many, read) <= 3 * (MAX_COUNTED + 1)
+    # At most two failures, and again with the task. The EXPLAIN of an estimate is not executed.
+    assert rows_read(many, read) <= 5 * (MAX_COUNTED + 1)
     assert totals[0].is_exact == (tasks <= MAX_COUNTED)
     if totals[0].is_exact:
         assert totals[0].tasks == tasks

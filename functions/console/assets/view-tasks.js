@@ -33,12 +33,26 @@ export function filterOf(query) {
   return filter;
 }
 
+/**
+ * The next page with a row. The API reads a limited number of tasks per page, so that a page may be empty although
+ * the list continues.
+ * @param {import("./types").Filter} filter @param {string | null} cursor @param {AbortSignal} [signal]
+ * @returns {Promise<TaskPage>}
+ */
+async function readPage(filter, cursor, signal) {
+  for (;;) {
+    const page = /** @type {TaskPage} */ (await get(["tasks"], { ...filter, limit: PAGE, cursor }, signal));
+    if (page.items.length || page.next_cursor === null) return page;
+    cursor = page.next_cursor;
+  }
+}
+
 /** @param {{ query: URLSearchParams, session: Session }} props */
 export function TasksView({ query, session }) {
   const filter = filterOf(query);
   const key = JSON.stringify({ ...filter, updated_after: query.get("within") });
   const [live, setLive] = useState(true);
-  const [older, setOlder] = useState(/** @type {{ key: string, rows: TaskRow[], cursor: string | null }} */ ({ key, rows: [], cursor: null }));
+  const [older, setOlder] = useState(/** @type {{ key: string, rows: TaskRow[], cursor: string | null } | null} */ (null));
   const [loadingMore, setLoadingMore] = useState(false);
   const [chosen, setChosen] = useState(/** @type {ReadonlySet<string>} */ (new Set()));
   const [healing, setHealing] = useState(/** @type {"chosen" | "all" | null} */ (null));
@@ -47,19 +61,19 @@ export function TasksView({ query, session }) {
 
   const { data, error, at, refresh } = useLive(
     `tasks ${key}`,
-    /** @type {(signal: AbortSignal) => Promise<TaskPage>} */ ((signal) => get(["tasks"], { ...filter, limit: PAGE }, signal)),
+    (signal) => readPage(filter, null, signal),
     (page) => (live ? (page?.items.some((task) => task.status === "processing") ? 3000 : 10_000) : null),
   );
 
-  const extra = older.key === key ? older : { rows: [], cursor: null };
+  const extra = older?.key === key ? older : null;
   const shown = new Set(data?.items.map((task) => task.task_id));
-  const rows = [...(data?.items ?? []), ...extra.rows.filter((task) => !shown.has(task.task_id))];
-  const cursor = extra.rows.length ? extra.cursor : (data?.next_cursor ?? null);
+  const rows = [...(data?.items ?? []), ...(extra?.rows.filter((task) => !shown.has(task.task_id)) ?? [])];
+  const cursor = extra ? extra.cursor : (data?.next_cursor ?? null);
   const more = async () => {
     setLoadingMore(true);
     try {
-      const page = /** @type {TaskPage} */ (await get(["tasks"], { ...filter, limit: PAGE, cursor }));
-      setOlder({ key, rows: [...extra.rows, ...page.items], cursor: page.next_cursor });
+      const page = await readPage(filter, cursor);
+      setOlder({ key, rows: [...(extra?.rows ?? []), ...page.items], cursor: page.next_cursor });
     } catch {
       refresh(); // shows its error and tries again
     } finally {

@@ -54,13 +54,17 @@ class TaskRow(Payload):
 
 
 class TaskPage(Payload):
-    """A page of tasks, newest first."""
+    """A page of tasks, newest first.
+
+    A page with a rare combination of filters may have fewer rows than `limit`, or none, although the list
+    continues at `next_cursor`.
+    """
 
     items: list[TaskRow]
     next_cursor: str | None
     total: Count
     total_is_exact: bool
-    """If false, more than 1,000 tasks are selected and `total` is an estimate."""
+    """If false, `total` is an estimate: counting would read too many tasks."""
 
 
 def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int) -> TaskPage:
@@ -72,15 +76,14 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
     list_name = f"tasks {task_filter.fingerprint}"
     after = _key(decode_cursor(list_name, cursor, 2))
     selection = select_tasks(connection, task_filter)
-    rows = read_page(connection, task_filter, selection, after, limit + 1)
+    page = read_page(connection, selection, after, limit)
     total = count_tasks(connection, selection)
-    shown = rows[:limit]
-    more = len(rows) > limit
+    key = page.next_key
     return TaskPage(
-        items=[_task_row(row) for row in shown],
-        next_cursor=encode_cursor(list_name, [shown[-1].created_at.isoformat(), shown[-1].task_id])
-        if more
-        else None,
+        items=[_task_row(row) for row in page.rows],
+        next_cursor=None
+        if key is None
+        else encode_cursor(list_name, [key.created_at.isoformat(), key.task_id]),
         total=total.tasks,
         total_is_exact=total.is_exact,
     )

@@ -16,7 +16,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..tasks.attempts import COST
-from ..tasks.listing import Selection, TaskFilter, select_tasks
+from ..tasks.listing import Selection, TaskFilter, select_every_task
 from ..tasks.next_actions import NextAction, advice_for
 from ..tasks.snapshot import read_snapshot
 from ..tasks.task import read_task
@@ -71,7 +71,7 @@ _STATUSES = (
 _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
-def resolve(connection: Connection, task_filter: TaskFilter) -> Selection:
+def resolve(task_filter: TaskFilter) -> Selection:
     """The tasks that a recovery's filter selects; without a status, only tasks with missing items.
 
     Raises:
@@ -81,7 +81,7 @@ def resolve(connection: Connection, task_filter: TaskFilter) -> Selection:
         raise InvalidRequestError("an empty filter would select every failed task: add a condition")
     if not task_filter.status and not task_filter.task_ids:
         task_filter = replace(task_filter, status=UNHEALED)
-    return select_tasks(connection, task_filter)
+    return select_every_task(task_filter)
 
 
 def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
@@ -90,7 +90,7 @@ def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
     Raises:
         NothingMatchesError, TooManyTasksError: it cannot be created.
     """
-    selection = resolve(connection, task_filter)
+    selection = resolve(task_filter)
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
     parameters = {**selection.parameters, "limit": MAX_TASKS + 1, "sample": MAX_SAMPLE}
 
@@ -191,7 +191,7 @@ def create(
         )
         if not inserted:
             return 0  # an earlier COMMIT succeeded without an answer
-        selection = resolve(connection, task_filter)
+        selection = resolve(task_filter)
         tasks = insert_tasks(connection, recovery_id, selection, limits.canary, MAX_TASKS + 1)
         require_some(tasks)
         return tasks

@@ -53,7 +53,8 @@ def read_groups(
     if after is not None:
         place = "(items, group_id) < (:key_items, :key_group_id)"
         parameters |= {"key_items": after[0], "key_group_id": after[1]}
-    where, of_tasks = task_conditions(connection, task_filter)
+    conditions, of_tasks = task_conditions(task_filter)
+    where = [condition.of_set for name, condition in conditions.items() if name != "failure"]
     if where:
         parameters |= of_tasks
         chosen = (

@@ -1,4 +1,5 @@
-"""Lists of tasks: the filter, and statements that read a page without reading the pages before it.
+"""Lists of tasks: the filter, and statements that read a page without reading the pages before it, and with a
+constant limit on the rows that are read.
 
 A page is ordered by the task's creation, the newest first. This order never changes, so a task is listed
 once, even if it is updated between two pages.
@@ -6,7 +7,7 @@ once, even if it is updated between two pages.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -19,9 +20,12 @@ time does not grow with the number of tasks.
 """
 
 MAX_CANDIDATES = 10_000
-"""Up to this number, the tasks with a prefix are selected by an index on the prefix; more are found by
-reading in the list's order.
+"""Up to this number, tasks with a prefix, or updated in a period, are selected by an index on the prefix or
+the time; more are found by reading in the list's order.
 """
+
+MAX_SCANNED = 10_000
+"""Tasks that one page reads in the list's order to find those that meet all conditions."""
 
 MAX_GROUPS_OF_A_ROW = 20
 
@@ -84,30 +88,77 @@ class Total(NamedTuple):
     """If not, `tasks` is PostgreSQL's estimate, from its statistics."""
 
 
+class Condition(NamedTuple):
+    """A condition on a task's row `t` that no index serves in the list's order."""
+
+    of_row: str
+    """For one task after the other."""
+
+    of_set: str
+    """The same condition, for all tasks."""
+
+
 class Selection(NamedTuple):
-    """The FROM and WHERE of a filter, its parameters, and the alias of the table that determines the
-    order.
+    """The tasks that a filter selects, as SQL.
+
+    An index serves `where` and `statuses` in the list's order. For `checked`, a page and a count read at most
+    `MAX_SCANNED` tasks.
     """
 
     source: str
-    where: Sequence[str]
-    parameters: Mapping[str, Any]
-    order: str
+    """A FROM with the task's row `t`."""
 
-    def after(self, key: Key | None) -> "Selection":
-        """The part of the list after a position."""
-        if key is None:
-            return self
-        condition = (
-            f"({self.order}.created_at, {self.order}.task_id) < ({_local('key_created_at')}, :key_task_id)"
-        )
-        named = {"key_created_at": key.created_at, "key_task_id": key.task_id}
-        return self._replace(where=[*self.where, condition], parameters={**self.parameters, **named})
+    where: Sequence[str]
+    checked: Sequence[Condition]
+    parameters: Mapping[str, Any]
+    order: str = "t"
+    """The alias of the table that determines the order."""
+
+    statuses: Sequence[str] = ()
+    """Names of parameters. Each status is read from the index by itself."""
+
+    is_small: bool = False
+    """`source` has at most `MAX_CANDIDATES` rows."""
+
+    without_tasks: str | None = None
+    """The same tasks, and tasks that were deleted recently, without reading their rows."""
+
+    def within(self, after: Key | None, end: Key | None) -> "Selection":
+        """The part of the list after a position, up to and including another position."""
+        where, parameters = list(self.where), dict(self.parameters)
+        for name, sign, key in (("after", "<", after), ("end", ">=", end)):
+            if key is not None:
+                where.append(
+                    f"({self.order}.created_at, {self.order}.task_id)"
+                    f" {sign} ({_local(f'{name}_created_at')}, :{name}_task_id)"
+                )
+                parameters |= {f"{name}_created_at": key.created_at, f"{name}_task_id": key.task_id}
+        return self._replace(where=where, parameters=parameters)
 
     def sql(self, columns: str) -> str:
-        """A SELECT of these columns."""
-        where = " AND ".join(self.where) or "true"
-        return f"SELECT {columns} FROM {self.source} WHERE {where}"
+        """A SELECT of these columns, in no order."""
+        where = [*self.where, *(condition.of_set for condition in self.checked)]
+        if self.statuses:
+            # Not a subquery: its plan would read all tasks to count a thousand.
+            where.append(f"t.status IN ({', '.join(f':{name}' for name in self.statuses)})")
+        return f"SELECT {columns} FROM {self.source} WHERE {' AND '.join(where) or 'true'}"
+
+    def in_order(self, columns: str, last: str, *, checked: bool) -> str:
+        """A SELECT of these columns in the list's order, with or without the checked conditions.
+
+        `columns` begins with the position. `last` is the LIMIT, and the OFFSET, if any.
+        """
+        where = [*self.where, *(condition.of_row for condition in self.checked if checked)]
+        order = f"ORDER BY {self.order}.created_at DESC, {self.order}.task_id DESC"
+        branches = [
+            f"SELECT {columns} FROM {self.source} WHERE {' AND '.join([*where, *status]) or 'true'} {order}"
+            for status in ([[f"t.status = :{name}"] for name in self.statuses] or [[]])
+        ]
+        if len(branches) == 1:
+            return f"{branches[0]} {last}"
+        limit = last.partition(" OFFSET ")[0]
+        merged = " UNION ALL ".join(f"({branch} {limit})" for branch in branches)
+        return f"SELECT * FROM ({merged}) AS m ORDER BY created_at DESC, task_id DESC {last}"
 
 
 # The columns contain the local time of the database's owner; pages, cursors and filters are in UTC.
@@ -129,71 +180,156 @@ ORDER BY p.created_at DESC, p.task_id DESC
 
 
 def select_tasks(connection: Connection, task_filter: TaskFilter) -> Selection:
-    """The statement for a filter. Failures are read from their own table, in the same order."""
-    where, parameters = task_conditions(connection, task_filter)
-    if by_failure := task_filter.by_failure:
-        source = f"({_failing_tasks(task_filter)}) AS f JOIN roadmap_tasks t ON t.task_id = f.task_id"
-        return Selection(source, where, {**parameters, **by_failure}, "f")
-    return Selection("roadmap_tasks t", where, parameters, "t")
+    """The statement for a page or a count. It counts candidates, to choose between two ways of reading."""
+    conditions, parameters = task_conditions(task_filter)
+    for name, candidates in _candidates(task_filter).items():
+        if name == "task_ids" or _count_candidates(connection, candidates, parameters) <= MAX_CANDIDATES:
+            others = [condition for other, condition in conditions.items() if other != name]
+            # `OFFSET 0` forces one index lookup per candidate. Otherwise a page of 50 may be read in the
+            # list's order, which reads every newer task.
+            source = (
+                f"(SELECT DISTINCT task_id FROM ({candidates.sql}) AS a) AS c CROSS JOIN LATERAL"
+                " (SELECT * FROM roadmap_tasks o WHERE o.task_id = c.task_id OFFSET 0) AS t"
+            )
+            return Selection(source, [each.of_row for each in others], (), parameters, is_small=True)
+    return select_every_task(task_filter)
 
 
-def _failing_tasks(task_filter: TaskFilter) -> str:
-    """The tasks with such a failure, each once, in the list's order."""
-    conditions = [f"{name} = :{name}" for name in task_filter.by_failure]
+def select_every_task(task_filter: TaskFilter) -> Selection:
+    """The statement for all tasks, without a limit for candidates."""
+    conditions, parameters = task_conditions(task_filter)
+    served, selection = _in_order_of_an_index(task_filter)
+    checked = [condition for name, condition in conditions.items() if name not in served]
+    return selection._replace(checked=checked, parameters=parameters)
+
+
+def _in_order_of_an_index(task_filter: TaskFilter) -> tuple[Collection[str], Selection]:
+    """The selection by the condition that an index serves in the list's order, and the names of the
+    conditions that this covers.
+    """
     if task_filter.user_id is not None:
-        conditions.append("user_id = :user_id")
+        return ["user_id"], Selection("roadmap_tasks t", ["t.user_id = :user_id"], (), {})
+    for name in task_filter.by_failure:
+        failing = _failing_tasks(name)
+        source = f"({failing}) AS f JOIN roadmap_tasks t ON t.task_id = f.task_id"
+        served = ["failure"] if len(task_filter.by_failure) == 1 else []
+        return served, Selection(source, (), (), {}, order="f", without_tasks=failing)
+    if task_filter.status:
+        statuses = [f"status_{number}" for number in range(len(task_filter.status))]
+        return ["status"], Selection("roadmap_tasks t", (), (), {}, statuses=statuses)
+    return [], Selection("roadmap_tasks t", (), (), {})
+
+
+def _failing_tasks(column: str) -> str:
+    """The tasks with a current failure of a group, a code or a type, each once, in the list's order."""
     # A task's rows of one code or type are neighbours in its index, so that the first page is found without
     # reading the others. In a group, a task has one row.
-    once = "" if task_filter.group_id else "DISTINCT ON (created_at, task_id)"
-    order = "" if task_filter.group_id else "ORDER BY created_at DESC, task_id DESC"
-    return (
-        f"SELECT {once} task_id, created_at FROM content_task_failures"
-        f" WHERE {' AND '.join(conditions)} {order}"
-    )
+    once = "" if column == "group_id" else "DISTINCT ON (created_at, task_id)"
+    order = "" if column == "group_id" else "ORDER BY created_at DESC, task_id DESC"
+    return f"SELECT {once} task_id, created_at FROM content_task_failures WHERE {column} = :{column} {order}"
 
 
-def task_conditions(connection: Connection, task_filter: TaskFilter) -> tuple[list[str], dict[str, Any]]:
-    """The conditions on the task's own row `t`, and their parameters."""
-    where: list[str] = []
+def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict[str, Any]]:
+    """The conditions on the task's row `t`, by name, and their parameters. `failure` is on the task's current
+    failures.
+    """
+    conditions: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     if task_filter.status:
         statuses = {f"status_{number}": status for number, status in enumerate(task_filter.status)}
-        # Not a subquery: its plan would read all tasks to count a thousand.
-        where.append(f"t.status IN ({', '.join(f':{name}' for name in statuses)})")
+        conditions["status"] = f"t.status IN ({', '.join(f':{name}' for name in statuses)})"
         parameters |= statuses
     if task_filter.task_ids:
-        where.append("t.task_id IN (SELECT json_array_elements_text(CAST(:task_ids AS json)))")
+        conditions["task_ids"] = f"t.task_id IN ({_GIVEN})"
         parameters["task_ids"] = json.dumps(task_filter.task_ids)
-    for name, condition in (
-        ("user_id", "t.user_id = :user_id"),
-        ("updated_after", f"t.updated_at >= {_local('updated_after')}"),
-        ("updated_before", f"t.updated_at < {_local('updated_before')}"),
-    ):
-        if (value := getattr(task_filter, name)) is not None:
-            where.append(condition)
-            parameters[name] = value
+    if task_filter.user_id is not None:
+        conditions["user_id"] = "t.user_id = :user_id"
+        parameters["user_id"] = task_filter.user_id
+    if updated := _updated(task_filter):
+        conditions["updated"] = updated
+        bounds = {"updated_after": task_filter.updated_after, "updated_before": task_filter.updated_before}
+        parameters |= {name: bound for name, bound in bounds.items() if bound is not None}
+    by_name = {name: Condition(condition, condition) for name, condition in conditions.items()}
+    if task_filter.by_failure:
+        own = " AND ".join(f"e.{name} = :{name}" for name in task_filter.by_failure)
+        failing = f"SELECT FROM content_task_failures e WHERE e.task_id = t.task_id AND {own}"
+        by_name["failure"] = Condition(f"EXISTS ({failing} OFFSET 0)", f"EXISTS ({failing})")
+        parameters |= task_filter.by_failure
     if task_filter.q is not None:
+        by_name["q"] = Condition(f"({_BEGINS})", f"t.task_id IN ({_beginning(None)})")
         parameters |= _prefixes(task_filter.q)
-        few = _matches(connection, parameters) <= MAX_CANDIDATES
-        # If many tasks match, reading in the list's order fills a page soon.
-        where.append(f"t.task_id IN ({_CANDIDATES})" if few else f"({_MATCHES})")
-    return where, parameters
+    return by_name, parameters
 
 
-# The prefixes of ids and of titles each use an index.
-_CANDIDATES = """
-(SELECT task_id FROM roadmap_tasks WHERE task_id LIKE :prefix LIMIT 10001)
-UNION (SELECT task_id FROM roadmap_tasks WHERE "left"(roadmap_id, 100) LIKE :prefix LIMIT 10001)
-UNION (SELECT n.task_id FROM roadmap_metadata m JOIN roadmap_tasks n ON "left"(n.roadmap_id, 100) =
-    "left"(m.roadmap_id, 100) AND n.roadmap_id = m.roadmap_id
-    WHERE "left"(lower(m.title), 100) LIKE :title_prefix LIMIT 10001)
+def _updated(task_filter: TaskFilter) -> str:
+    """The condition on a task's last update; empty if there is none."""
+    bounds = (("updated_after", ">="), ("updated_before", "<"))
+    return " AND ".join(
+        f"t.updated_at {sign} {_local(name)}"
+        for name, sign in bounds
+        if getattr(task_filter, name) is not None
+    )
+
+
+class _Candidates(NamedTuple):
+    """A statement that returns tasks by an index, at most `MAX_CANDIDATES` + 1 of each kind."""
+
+    sql: str
+    or_more: str = "SELECT WHERE false"
+    """A statement that also returns more than `MAX_CANDIDATES` rows if `sql` is not complete."""
+
+
+# The prefixes of ids and of titles each use an index. With a LIMIT, the order makes the planner choose that
+# index: it would otherwise expect a sequential scan to find the rows soon.
+def _beginning(limit: int | None) -> str:
+    """The tasks with the prefix, at most `limit` by each index."""
+
+    def first(column: str) -> str:
+        return "" if limit is None else f"ORDER BY {column} USING ~<~ LIMIT {limit}"
+
+    return f"""
+(SELECT task_id FROM roadmap_tasks WHERE task_id LIKE :prefix {first("task_id")})
+UNION (SELECT task_id FROM roadmap_tasks WHERE "left"(roadmap_id, 100) LIKE :prefix
+    {first('"left"(roadmap_id, 100)')})
+UNION (SELECT n.task_id FROM (SELECT roadmap_id FROM roadmap_metadata
+        WHERE "left"(lower(title), 100) LIKE :title_prefix {first('"left"(lower(title), 100)')}) AS m
+    CROSS JOIN LATERAL (SELECT o.task_id FROM roadmap_tasks o
+        WHERE "left"(o.roadmap_id, 100) = "left"(m.roadmap_id, 100) AND o.roadmap_id = m.roadmap_id
+        OFFSET 0) AS n {"" if limit is None else f"LIMIT {limit}"})
 """
 
-_MATCHES = """
+
+def _titled(limit: int) -> str:
+    """The roadmaps with the prefix, which may have no task."""
+    return f"""
+SELECT FROM roadmap_metadata WHERE "left"(lower(title), 100) LIKE :title_prefix
+ORDER BY "left"(lower(title), 100) USING ~<~ LIMIT {limit}
+"""
+
+
+# `OFFSET 0` forces one index lookup per task, in place of a hash of all matching titles.
+_BEGINS = """
 t.task_id LIKE :prefix OR "left"(t.roadmap_id, 100) LIKE :prefix
 OR EXISTS (SELECT FROM roadmap_metadata m
-    WHERE m.roadmap_id = t.roadmap_id AND "left"(lower(m.title), 100) LIKE :title_prefix)
+    WHERE m.roadmap_id = t.roadmap_id AND "left"(lower(m.title), 100) LIKE :title_prefix OFFSET 0)
 """
+
+_GIVEN = "SELECT json_array_elements_text(CAST(:task_ids AS json)) AS task_id"
+
+
+def _candidates(task_filter: TaskFilter) -> dict[str, _Candidates]:
+    """The conditions that have an index of their own, in another order than the list's."""
+    found: dict[str, _Candidates] = {}
+    limit = MAX_CANDIDATES + 1
+    if task_filter.task_ids:
+        found["task_ids"] = _Candidates(_GIVEN)
+    if task_filter.q is not None:
+        found["q"] = _Candidates(_beginning(limit), _titled(limit))
+    if updated := _updated(task_filter):
+        found["updated"] = _Candidates(
+            f"SELECT t.task_id FROM roadmap_tasks t WHERE {updated} ORDER BY t.updated_at LIMIT {limit}"
+        )
+    return found
 
 
 def _prefixes(q: str) -> dict[str, str]:
@@ -201,35 +337,53 @@ def _prefixes(q: str) -> dict[str, str]:
     return {"prefix": f"{escaped}%", "title_prefix": f"{escaped.lower()}%"}
 
 
-def _matches(connection: Connection, parameters: Mapping[str, Any]) -> int:
-    """The number of tasks with this prefix; above `MAX_CANDIDATES`, not exact."""
-    return int(connection.scalar(text(f"SELECT count(*) FROM ({_CANDIDATES}) AS c"), parameters) or 0)
+def _count_candidates(connection: Connection, candidates: _Candidates, parameters: Mapping[str, Any]) -> int:
+    """The number of candidates; above `MAX_CANDIDATES`, not exact."""
+    statement = (
+        f"SELECT greatest((SELECT count(*) FROM ({candidates.sql}) AS c),"
+        f" (SELECT count(*) FROM ({candidates.or_more}) AS m))"
+    )
+    return int(connection.scalar(text(statement), parameters) or 0)
 
 
-def read_page(
-    connection: Connection, task_filter: TaskFilter, selection: Selection, after: Key | None, limit: int
-) -> list[Any]:
-    """One page of tasks after a position, with their largest groups of current failures.
+class Page(NamedTuple):
+    """One page of tasks, with their largest groups of current failures."""
 
-    Several statuses are read from the index one by one, and merged.
+    rows: Sequence[Any]
+    next_key: Key | None
+    """The position after which the list continues; `None` after its last page."""
+
+
+def read_page(connection: Connection, selection: Selection, after: Key | None, limit: int) -> Page:
+    """One page of tasks after a position.
+
+    Of conditions that no index serves in the list's order, a page checks `MAX_SCANNED` tasks. It may then
+    have fewer rows than `limit`, or none, and the list still continues.
     """
-    page = _page_sql(task_filter, selection.after(after))
-    parameters = {**selection.after(after).parameters, "limit": limit, "groups": MAX_GROUPS_OF_A_ROW}
-    return list(connection.execute(text(f"WITH page AS MATERIALIZED ({page}) {_ROW}"), parameters))
+    # First, so that a task that is created meanwhile does not move the end, and no task is listed twice.
+    end = _end_of_scan(connection, selection.within(after, None)) if selection.checked else None
+    part = selection.within(after, end)
+    columns = f"{selection.order}.created_at, {selection.order}.task_id"
+    page = part.in_order(columns, "LIMIT :limit", checked=True)
+    parameters = {**part.parameters, "limit": limit + 1, "groups": MAX_GROUPS_OF_A_ROW}
+    rows = connection.execute(text(f"WITH page AS MATERIALIZED ({page}) {_ROW}"), parameters).all()
+    if len(rows) > limit:
+        return Page(rows[:limit], Key(rows[limit - 1].created_at, rows[limit - 1].task_id))
+    return Page(rows, end)
 
 
-def _page_sql(task_filter: TaskFilter, selection: Selection) -> str:
-    order = f"ORDER BY {selection.order}.created_at DESC, {selection.order}.task_id DESC LIMIT :limit"
-    columns = f"{selection.order}.task_id, {selection.order}.created_at"
-    if len(task_filter.status) > 1 and selection.order == "t" and task_filter.user_id is None:
-        others = [condition for condition in selection.where if not condition.startswith("t.status IN")]
-        branches = [
-            selection._replace(where=[f"t.status = :status_{number}", *others]).sql(columns)
-            for number in range(len(task_filter.status))
-        ]
-        merged = " UNION ALL ".join(f"({branch} {order})" for branch in branches)
-        return f"SELECT * FROM ({merged}) AS m ORDER BY created_at DESC, task_id DESC LIMIT :limit"
-    return f"{selection.sql(columns)} {order}"
+def _end_of_scan(connection: Connection, selection: Selection) -> Key | None:
+    """The last position that a page reads; `None` if fewer tasks than `MAX_SCANNED` are left."""
+    columns = f"{selection.order}.created_at, {selection.order}.task_id"
+    if selection.without_tasks is not None:
+        selection = selection._replace(source=f"({selection.without_tasks}) AS f")
+    last = selection.in_order(columns, f"LIMIT {MAX_SCANNED} OFFSET {MAX_SCANNED - 1}", checked=False)
+    statement = text(
+        "SELECT timezone('UTC', timezone(content_time_zone(), created_at)) AS created_at, task_id"
+        f" FROM ({last}) AS l LIMIT 1"
+    )
+    found = connection.execute(statement, selection.parameters).one_or_none()
+    return None if found is None else Key(found.created_at, found.task_id)
 
 
 # One count per status, each with a limit. The statuses are found by one index lookup each.
@@ -273,14 +427,46 @@ def count_by_status(connection: Connection) -> dict[str, Total]:
 
 
 def count_tasks(connection: Connection, selection: Selection) -> Total:
-    """The number of tasks that a filter selects: counted up to `MAX_COUNTED`, otherwise estimated."""
-    statement = selection.sql("1")
-    limited = text(f"SELECT count(*) FROM ({statement} LIMIT :counted) AS c")
-    counted = int(
-        connection.execute(limited, {**selection.parameters, "counted": MAX_COUNTED + 1}).scalar_one()
-    )
-    if counted <= MAX_COUNTED:
+    """The number of tasks that a filter selects.
+
+    Counted up to `MAX_COUNTED`, or by reading at most `MAX_SCANNED` tasks; otherwise estimated.
+    """
+    if selection.is_small:
+        count = connection.execute(text(selection.sql("count(*)")), selection.parameters).scalar_one()
+        return Total(int(count), is_exact=True)
+    if selection.checked:
+        counted, is_exact = _count_checked(connection, selection)
+    else:
+        counted, is_exact = _count_served(connection, selection)
+    if is_exact:
         return Total(counted, is_exact=True)
-    explain = text(f"EXPLAIN (FORMAT JSON) {statement}")
+    explain = text(f"EXPLAIN (FORMAT JSON) {selection.sql('1')}")
     plan = connection.execute(explain, selection.parameters).scalar_one()
     return Total(max(counted, int(plan[0]["Plan"]["Plan Rows"])), is_exact=False)
+
+
+def _count_served(connection: Connection, selection: Selection) -> tuple[int, bool]:
+    """Count up to `MAX_COUNTED` tasks. With failures, their own table tells whether there are more."""
+    statements = [selection.sql("1")]
+    if selection.without_tasks is not None:
+        statements.insert(0, selection.without_tasks)
+    counted = 0
+    for statement in statements:
+        limited = text(f"SELECT count(*) FROM ({statement} LIMIT :counted) AS c")
+        parameters = {**selection.parameters, "counted": MAX_COUNTED + 1}
+        counted = int(connection.execute(limited, parameters).scalar_one())
+        if counted > MAX_COUNTED:
+            return counted, False
+    return counted, True
+
+
+def _count_checked(connection: Connection, selection: Selection) -> tuple[int, bool]:
+    """Count among the first `MAX_SCANNED` tasks; the count is exact if there are no others."""
+    columns = f"{selection.order}.created_at, t.task_id, t.user_id, t.status, t.roadmap_id, t.updated_at"
+    scanned = selection.in_order(columns, f"LIMIT {MAX_SCANNED + 1}", checked=False)
+    checks = " AND ".join(condition.of_row for condition in selection.checked)
+    statement = text(
+        f"SELECT count(*) AS scanned, count(*) FILTER (WHERE {checks}) AS counted FROM ({scanned}) AS t"
+    )
+    found = connection.execute(statement, selection.parameters).one()
+    return found.counted, found.scanned <= MAX_SCANNED
