@@ -1,15 +1,17 @@
 """Pure decisions about many tasks: groups, balances, recoveries, automatic attempts, cursors."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from roadmap_content.api.callers import Caller, Role
-from roadmap_content.api.cursors import decode_cursor, encode_cursor
+from roadmap_content.api.cursors import any_text, decode_cursor, encode_cursor, integer, moment, text
 from roadmap_content.api.errors import ForbiddenError, InvalidCursorError
 from roadmap_content.errors import code_of
 from roadmap_content.items import ContentType, Failure, Item, Stage
@@ -31,6 +33,7 @@ from roadmap_content.recoveries.decisions import (
 from roadmap_content.tasks.attempts import Cause, balance
 from roadmap_content.tasks.automatic import FIRST_PAUSE, pause_before
 from roadmap_content.tasks.failure_groups import MAX_NORMALISED, group_failures, group_of, normalise_reason
+from roadmap_content.tasks.listing import Key
 from roadmap_content.tasks.next_actions import NextAction, advice_for
 
 NOW = datetime(2026, 11, 25, 12)  # noqa: DTZ001 - like the columns
@@ -236,16 +239,27 @@ def test_automatic_attempts_pause_longer_each_time_and_end() -> None:
 @given(st.lists(st.text() | st.integers(), min_size=1, max_size=3))
 def test_a_cursor_belongs_to_its_list(key: list[str | int]) -> None:
     cursor = encode_cursor("list", key)
-    assert decode_cursor("list", cursor, len(key)) == key
-    for name, length in (("other", len(key)), ("list", len(key) + 1)):
+    values: list[Callable[[object], Any]] = [any_text if isinstance(part, str) else _any for part in key]
+    assert decode_cursor("list", cursor, *values) == tuple(key)
+    for name, others in (("other", values), ("list", [*values, any_text])):
         with pytest.raises(InvalidCursorError):
-            decode_cursor(name, cursor, length)
+            decode_cursor(name, cursor, *others)
+
+
+def _any(value: object) -> object:
+    return value
+
+
+@given(st.datetimes(), st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])))
+def test_a_position_survives_a_cursor(created_at: datetime, task_id: str) -> None:
+    key = Key(created_at, task_id)
+    assert decode_cursor("list", encode_cursor("list", key), moment, text) == key
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_cursor_or_refused(text: str) -> None:
+def test_any_text_is_a_cursor_or_refused(cursor: str) -> None:
     with suppress(InvalidCursorError):
-        decode_cursor("list", text, 1)
+        decode_cursor("list", cursor, integer)
 
 
 def test_the_permissions_of_roles() -> None:

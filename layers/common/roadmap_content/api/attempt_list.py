@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from ..contracts import Count, Payload
 from ..items import ContentType
 from ..tasks.attempts import Cause, read_attempts
-from .cursors import decode_cursor, encode_cursor
+from .cursors import decode_cursor, encode_cursor, integer
 from .times import utc
 
 _BEFORE_ALL = 2**31 - 1
@@ -60,8 +60,8 @@ def list_attempts(connection: Connection, task_id: str, cursor: str | None, limi
         InvalidCursorError: the cursor belongs to another list.
     """
     list_name = f"attempts {task_id}"
-    key = decode_cursor(list_name, cursor, 1)
-    found = read_attempts(connection, task_id, _BEFORE_ALL if key is None else int(key[0]), limit + 1)
+    (before,) = decode_cursor(list_name, cursor, integer) or (_BEFORE_ALL,)
+    found = read_attempts(connection, task_id, min(before, _BEFORE_ALL), limit + 1)
     shown = found[:limit]
     return AttemptPage(
         items=[_row(record) for record in shown],

@@ -2,19 +2,30 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
 
+from ..documents import unstorable
 from .errors import InvalidCursorError
+
+MAX_INTEGER = 2**63 - 1
+"""The largest value of PostgreSQL's `bigint`."""
 
 
 def encode_cursor(list_name: str, key: Sequence[object]) -> str:
     """A cursor for the position after `key`. `list_name` identifies the list with its filter."""
-    document = json.dumps([list_name, *key], default=str)
+    document = json.dumps([list_name, *key], default=datetime.isoformat)
     return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
 
 
-def decode_cursor(list_name: str, cursor: str | None, length: int) -> list[str | int] | None:
-    """The key in a cursor, with `length` values; `None` for the first page.
+def decode_cursor(
+    list_name: str, cursor: str | None, *values: Callable[[object], Any]
+) -> tuple[Any, ...] | None:
+    """The key in a cursor; `None` for the first page.
+
+    `values` convert each part of the key: `moment`, `text`, `any_text` or `integer`. A cursor that
+    a client has changed never fails in a statement.
 
     Raises:
         InvalidCursorError: the cursor is malformed or belongs to another list.
@@ -26,11 +37,57 @@ def decode_cursor(list_name: str, cursor: str | None, length: int) -> list[str |
     except (ValueError, RecursionError):
         raise InvalidCursorError("the cursor is malformed") from None
     match document:
-        case [str(name), *key] if (
-            name == list_name and len(key) == length and all(type(value) in (str, int) for value in key)
-        ):
-            return key
+        case [str(name), *key] if name == list_name and len(key) == len(values):
+            try:
+                return tuple(convert(part) for convert, part in zip(values, key, strict=True))
+            except ValueError:
+                raise InvalidCursorError("the cursor is malformed") from None
         case [str(), *_]:
             raise InvalidCursorError("the cursor belongs to a list with other parameters")
         case _:
             raise InvalidCursorError("the cursor is malformed")
+
+
+def moment(value: object) -> datetime:
+    """A time without a zone.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    found = datetime.fromisoformat(text(value))
+    if found.tzinfo is not None:
+        raise ValueError("a time with a zone")
+    return found
+
+
+def text(value: object) -> str:
+    """A text that PostgreSQL can store.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if not isinstance(value, str) or unstorable(value):
+        raise ValueError("not a text")
+    return value
+
+
+def any_text(value: object) -> str:
+    """A text that is not sent to PostgreSQL.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if not isinstance(value, str):
+        raise ValueError("not a text")  # noqa: TRY004 - the value is from a request
+    return value
+
+
+def integer(value: object) -> int:
+    """A number from 0 to `MAX_INTEGER`.
+
+    Raises:
+        ValueError: it is not one.
+    """
+    if type(value) is not int or not 0 <= value <= MAX_INTEGER:
+        raise ValueError("not a number")
+    return value

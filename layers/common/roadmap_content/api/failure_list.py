@@ -11,7 +11,7 @@ from ..items import ContentType, Stage
 from ..tasks.group_listing import read_groups
 from ..tasks.listing import TaskFilter
 from ..tasks.next_actions import NextAction, advice_for
-from .cursors import decode_cursor, encode_cursor
+from .cursors import decode_cursor, encode_cursor, integer, text
 from .times import utc
 
 
@@ -60,8 +60,7 @@ def list_failures(
         InvalidCursorError: the cursor belongs to another list.
     """
     list_name = f"failures {task_filter.fingerprint}"
-    key = decode_cursor(list_name, cursor, 2)
-    after = None if key is None else (int(key[0]), str(key[1]))
+    after = decode_cursor(list_name, cursor, integer, text)
     rows: Sequence[Any] = read_groups(connection, task_filter, after, limit + 1)
     shown = rows[:limit]
     return FailurePage(

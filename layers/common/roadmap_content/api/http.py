@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response, content_types
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel
 
-from ..errors import ContentError, TransientError
+from ..documents import unstorable
+from ..errors import ContentError, InvalidRequestError, TransientError
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from .callers import Caller, caller_of
@@ -40,6 +42,7 @@ class Api:
         self.app.exception_handler(ContentError)(_refuse)
         self.app.exception_handler(RequestValidationError)(_refuse_invalid)
         self.app.not_found(_refuse_unknown)
+        self.app.use([_require_storable])
 
     def answer(self, event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         """Answer a request. Each log line of the invocation contains the ids in the request's path."""
@@ -55,6 +58,26 @@ class Api:
     def deadline(self) -> Deadline:
         """The deadline of the current invocation."""
         return Deadline.of(self.app.lambda_context)
+
+
+def _require_storable(app: APIGatewayRestResolver, proceed: NextMiddleware) -> Response[Any]:
+    """Refuse texts that the driver cannot bind, for all parameters and bodies.
+
+    Raises:
+        InvalidRequestError: names the parameter, but not its value.
+    """
+    event = app.current_event.raw_event
+    for name, values in (event.get("multiValueQueryStringParameters") or {}).items():
+        if fault := unstorable(values, f"query.{name}"):
+            raise InvalidRequestError(fault)
+    if event.get("body"):
+        try:
+            body = app.current_event.json_body
+        except (ValueError, RecursionError):
+            return proceed(app)  # refused by the validation
+        if fault := unstorable(body, "body"):
+            raise InvalidRequestError(fault)
+    return proceed(app)
 
 
 def refused(*statuses: int) -> dict[int, OpenAPIResponse]:

@@ -11,16 +11,19 @@ from sqlalchemy import Connection
 from ..contracts import Count, Payload
 from ..items import ContentType
 from ..recoveries.control import require_recovery
-from ..recoveries.create import Preview
+from ..recoveries.create import MAX_TASKS, Preview
 from ..recoveries.decisions import Limits, RecoveryState, TaskResult
 from ..recoveries.recovery import Recovery, count_tasks, read_recoveries, read_tasks
 from ..tasks.listing import TaskFilter
-from .cursors import decode_cursor, encode_cursor
-from .errors import InvalidCursorError
+from .cursors import decode_cursor, encode_cursor, integer, moment, text
 from .task_filter import task_filter_of
 from .times import utc
 
 Short = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+MAX_TOKENS = 10**12
+"""Maximum tokens of a budget."""
 
 
 class RecoveryFilter(Payload):
@@ -61,10 +64,10 @@ class RecoveryRequest(Payload):
     )
 
     filter: RecoveryFilter
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
     rate_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 10
-    token_budget: Annotated[int, Field(ge=1)] | None = None
+    token_budget: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
     canary: Annotated[int, Field(ge=0, le=1_000)] = 0
     dry_run: bool = False
 
@@ -166,13 +169,11 @@ def list_recoveries(connection: Connection, cursor: str | None, limit: int) -> R
     Raises:
         InvalidCursorError: the cursor belongs to another list.
     """
-    key = decode_cursor("recoveries", cursor, 2)
-    after = None if key is None else (_moment(key[0]), str(key[1]))
-    found = read_recoveries(connection, after, limit + 1)
+    found = read_recoveries(connection, decode_cursor("recoveries", cursor, moment, text), limit + 1)
     shown = found[:limit]
     return RecoveryPage(
         items=[_described(connection, recovery) for recovery in shown],
-        next_cursor=encode_cursor("recoveries", [shown[-1].created_at.isoformat(), shown[-1].recovery_id])
+        next_cursor=encode_cursor("recoveries", [shown[-1].created_at, shown[-1].recovery_id])
         if len(found) > limit
         else None,
     )
@@ -189,8 +190,8 @@ def list_recovery_tasks(
     """
     require_recovery(connection, recovery_id)
     list_name = f"recovery tasks {recovery_id} {result or ''}"
-    key = decode_cursor(list_name, cursor, 1)
-    found = read_tasks(connection, recovery_id, result, 0 if key is None else int(key[0]), limit + 1)
+    (after,) = decode_cursor(list_name, cursor, integer) or (0,)
+    found = read_tasks(connection, recovery_id, result, min(after, MAX_TASKS), limit + 1)
     shown = found[:limit]
     return RecoveryTaskPage(
         items=[
@@ -243,10 +244,3 @@ def _rate(recovery: Recovery, started: int) -> float | None:
     end = recovery.ended_at or datetime.now(UTC).replace(tzinfo=None)
     minutes = (end - recovery.started_at).total_seconds() / 60
     return round(started / minutes, 1) if minutes > 0 else None
-
-
-def _moment(value: str | int) -> datetime:
-    try:
-        return datetime.fromisoformat(str(value))
-    except ValueError:
-        raise InvalidCursorError("the cursor is malformed") from None

@@ -12,7 +12,7 @@ from ..tasks.failures import latest_failures
 from ..tasks.scope import Scope
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import read_task
-from .cursors import decode_cursor, encode_cursor
+from .cursors import any_text, decode_cursor, encode_cursor, integer
 from .item_detail import ItemDetail, read_item
 from .item_map import ItemMap, ItemStates, item_map, item_states, unexplained
 from .sizes import first_that_fit
@@ -37,7 +37,7 @@ def read_item_map(
         DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
     list_name = f"items {task_id}"
-    key = decode_cursor(list_name, cursor, 2)
+    key = decode_cursor(list_name, cursor, any_text, integer)
 
     def read(connection: Connection) -> tuple[TaskSnapshot, dict[Item, RecordedFailure], Scope]:
         snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
@@ -47,7 +47,7 @@ def read_item_map(
 
     snapshot, failures, scope = transact(services.reading_engine, read, deadline)
     concept_ids = list(snapshot.framework.nodes)
-    start = 0 if key is None else _place(concept_ids, str(key[0]), int(key[1]))
+    start = 0 if key is None else _place(concept_ids, *key)
     framework = snapshot.framework
     shown = list(
         first_that_fit(

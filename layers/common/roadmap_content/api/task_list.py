@@ -11,8 +11,7 @@ from ..contracts import Count, Payload
 from ..items import ContentType, Stage
 from ..tasks.listing import Key, TaskFilter, count_tasks, read_page, select_tasks
 from ..tasks.next_actions import advice_for
-from .cursors import decode_cursor, encode_cursor
-from .errors import InvalidCursorError
+from .cursors import decode_cursor, encode_cursor, moment, text
 from .times import utc
 
 
@@ -74,28 +73,16 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
         InvalidCursorError: the cursor belongs to another list.
     """
     list_name = f"tasks {task_filter.fingerprint}"
-    after = _key(decode_cursor(list_name, cursor, 2))
+    key = decode_cursor(list_name, cursor, moment, text)
     selection = select_tasks(connection, task_filter)
-    page = read_page(connection, selection, after, limit)
+    page = read_page(connection, selection, None if key is None else Key(*key), limit)
     total = count_tasks(connection, selection)
-    key = page.next_key
     return TaskPage(
         items=[_task_row(row) for row in page.rows],
-        next_cursor=None
-        if key is None
-        else encode_cursor(list_name, [key.created_at.isoformat(), key.task_id]),
+        next_cursor=None if page.next_key is None else encode_cursor(list_name, page.next_key),
         total=total.tasks,
         total_is_exact=total.is_exact,
     )
-
-
-def _key(values: list[str | int] | None) -> Key | None:
-    if values is None:
-        return None
-    try:
-        return Key(datetime.fromisoformat(str(values[0])), str(values[1]))
-    except ValueError:
-        raise InvalidCursorError("the cursor is malformed") from None
 
 
 def _task_row(row: Any) -> TaskRow:  # noqa: ANN401 - a SQLAlchemy row

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import overload
 
+from ..errors import InvalidRequestError
+
 
 @overload
 def utc(moment: datetime) -> datetime: ...
@@ -14,5 +16,14 @@ def utc(moment: datetime | None) -> datetime | None:
 
 
 def naive_utc(moment: datetime) -> datetime:
-    """Convert a time from a request for a column. A time without a zone is taken as UTC."""
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    """Convert a time from a request for a column. A time without a zone is taken as UTC.
+
+    Raises:
+        InvalidRequestError: its year in UTC is below 1 or above 9999.
+    """
+    if moment.tzinfo is None:
+        return moment
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:
+        raise InvalidRequestError("a time must be between the years 1 and 9999 in UTC") from None

@@ -1,0 +1,176 @@
+"""Malformed input of each endpoint is answered with 422 and the parameter's name; nothing is created."""
+
+import base64
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from roadmap_content.tasks.listing import TaskFilter
+from tests.factories import USER, bundle_of, concept_ids
+from tests.integration.pipeline import Pipeline
+from tests.integration.requests_to_api import Reply, request
+
+Send = Callable[..., Reply]
+
+UNSTORABLE = {"a NUL": "a\x00b", "a lone surrogate": "a\ud800"}
+"""Texts that the driver cannot bind. A failed bind also leaves a connection one response behind."""
+
+TEXTS = ("q", "error_code", "group_id", "status")
+BEFORE_YEAR_1, AFTER_YEAR_9999 = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"
+
+
+@pytest.fixture
+def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
+    """Sends a request as an operator. There is one failed task with four attempts, and one recovery."""
+    modules: dict[str, ModuleType] = {}
+    for name in ("task_api", "recovery_api"):
+        modules[name] = importlib.import_module(f"functions.{name}.app")
+        monkeypatch.setattr(modules[name], "services", pipeline.services)
+    pipeline.load(bundle_of(concept_ids(3)) | {"content": []})
+    for _ in range(4):
+        pipeline.finalize(pipeline.plan())
+    pipeline.execute("UPDATE content_attempts SET ended_at = claimed_at")
+    pipeline.execute(
+        "INSERT INTO content_recoveries (recovery_id, state, actor, reason, filter, rate_per_minute,"
+        " concurrency, canary, part, execution_arn, ended_at)"
+        " SELECT 'rec-' || n, 'completed', 'a', 'r', '{}', 1, 1, 0, 1, 'e', now()"
+        " FROM generate_series(1, 3) AS n"
+    )
+    pipeline.execute(
+        "INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, result)"
+        " SELECT 'rec-1', n, 't-' || n, false, 'refused' FROM generate_series(1, 3) AS n"
+    )
+
+    def call(method: str, path: str, query: Any = None, body: object = None) -> Reply:
+        name = "recovery_api" if path.startswith("/recoveries") else "task_api"
+        who = {"user_id": "op", "roles": "owner,operator"}
+        return request(modules[name], method, f"/api/v1{path}", query, body=body, **who)
+
+    recoveries = pipeline.rows("SELECT * FROM content_recoveries")
+    yield call
+    assert pipeline.rows("SELECT * FROM content_recoveries") == recoveries
+    # The connection is not one response behind.
+    assert call("GET", "/tasks", {"q": "t-1"}).body["total"] == 1
+
+
+def require_refused(answer: Reply, error: str, *names: str) -> None:
+    assert (answer.status, answer.body["error"]) == (422, error), answer
+    assert all(name in answer.body["message"] for name in names)
+    assert "a\x00b" not in json.dumps(answer.body)
+
+
+@pytest.mark.parametrize("text", UNSTORABLE.values(), ids=UNSTORABLE)
+def test_a_text_that_cannot_be_stored_is_refused_in_every_parameter(send: Send, text: str) -> None:
+    for name in TEXTS:
+        for path in ("/tasks", "/failures"):
+            query = {name: [text] if name == "status" else text}
+            require_refused(send("GET", path, query), "InvalidRequest", name)
+    for path in ("/tasks/t-1/retry", "/tasks/t-1/cancel"):
+        require_refused(send("POST", path, {"user_id": USER, "reason": text}), "InvalidRequest", "reason")
+    for method, path in (("POST", "/tasks/t-1/retry"), ("GET", "/tasks/t-1/items/quiz")):
+        answer = send(method, path, {"user_id": USER, "concept_id": text})
+        require_refused(answer, "InvalidRequest", "concept_id")
+
+
+@pytest.mark.parametrize("text", UNSTORABLE.values(), ids=UNSTORABLE)
+def test_a_text_that_cannot_be_stored_is_refused_in_every_field_of_a_recovery(send: Send, text: str) -> None:
+    good = {"filter": {"status": ["failed"]}, "reason": "r"}
+    for dry_run in (True, False):
+        body = good | {"reason": text, "dry_run": dry_run}
+        require_refused(send("POST", "/recoveries", body=body), "InvalidRequest", "reason")
+        for name in ("q", "error_code", "group_id", "user_id"):
+            body = good | {"filter": {name: text}, "dry_run": dry_run}
+            require_refused(send("POST", "/recoveries", body=body), "InvalidRequest", name)
+        for name in ("status", "task_ids"):
+            body = good | {"filter": {name: ["t-1", text]}, "dry_run": dry_run}
+            require_refused(send("POST", "/recoveries", body=body), "InvalidRequest", name)
+
+
+@pytest.mark.parametrize("time", [BEFORE_YEAR_1, AFTER_YEAR_9999, "now", "2026-02-30", "-4000-01-01"])
+def test_a_time_that_is_none_is_refused(send: Send, time: str) -> None:
+    for name in ("updated_after", "updated_before"):
+        for path in ("/tasks", "/failures"):
+            require_refused(send("GET", path, {name: time}), "InvalidRequest")
+        body = {"filter": {name: time}, "reason": "r"}
+        require_refused(send("POST", "/recoveries", body=body), "InvalidRequest")
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"rate_per_minute": 0},
+        {"rate_per_minute": -1},
+        {"rate_per_minute": 0.5},
+        {"concurrency": 0},
+        {"canary": -1},
+        {"token_budget": 0},
+        {"token_budget": 2**63},
+        {"reason": ""},
+        {"reason": "  "},
+    ],
+    ids=str,
+)
+def test_a_limit_that_is_none_is_refused(send: Send, limits: dict[str, object]) -> None:
+    for dry_run in (True, False):
+        body = {"filter": {"status": ["failed"]}, "reason": "r", "dry_run": dry_run} | limits
+        require_refused(send("POST", "/recoveries", body=body), "InvalidRequest", *limits)
+
+
+LISTS = (
+    "/tasks",
+    "/failures",
+    "/tasks/t-1/attempts",
+    "/tasks/t-1/items",
+    "/recoveries",
+    "/recoveries/rec-1/tasks",
+)
+
+PARTS: tuple[object, ...] = (
+    "x",
+    "a\x00b",
+    "a\ud800",
+    -1,
+    2**31,
+    2**63,
+    10**30,
+    1.5,
+    True,
+    None,
+    [],
+    "2026-01-01T00:00:00+05:00",
+    "infinity",
+    "9999-12-31T23:59:59",
+)
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_cursor_that_a_client_has_changed_is_refused_or_selects_rows(send: Send, path: str) -> None:
+    """Each part of a real cursor is replaced by other values."""
+    first = send("GET", path, {"limit": "1"})
+    cursor = first.body["next_cursor"]
+    if path in ("/tasks", "/failures") and cursor is None:
+        cursor = _encoded(_list_name(send, path), *("2026-01-01", "t") if path == "/tasks" else (1, "g"))
+    assert cursor is not None
+    name, *key = json.loads(base64.urlsafe_b64decode(cursor + "=="))
+    for place in range(len(key)):
+        for part in PARTS:
+            changed = _encoded(name, *key[:place], part, *key[place + 1 :])
+            answer = send("GET", path, {"cursor": changed, "limit": "1"})
+            assert answer.status in (200, 422), (path, part, answer)
+            if answer.status == 422:
+                assert answer.body["error"] == "InvalidCursor"
+    for other in ("%%%", "=", "W10", "bnVsbA", _encoded(name), _encoded("another", *key)):
+        require_refused(send("GET", path, {"cursor": other}), "InvalidCursor")
+
+
+def _encoded(*document: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
+
+
+def _list_name(send: Send, path: str) -> str:
+    """The name of a list without a condition, which has too few rows for a cursor."""
+    return f"{path.removeprefix('/')} {TaskFilter().fingerprint}"
