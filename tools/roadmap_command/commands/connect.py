@@ -48,10 +48,17 @@ def env(
         str | None,
         typer.Option("--address", help="With --json: this machine's address for containers."),
     ] = None,
+    function: Annotated[
+        str | None,
+        typer.Option("--function", help="Print the environment of this function (save_batch), for an IDE."),
+    ] = None,
 ) -> None:
     """Print the local stack's URL, ARNs, bucket, database and credentials, for `eval "$(roadmap env)"`."""
     stack = local_stack().attach()
-    if as_json:
+    if function is not None:
+        variables = {**stack.environment, **stack.variables()[_logical_id(function)]}
+        sys.stdout.write("".join(f"{name}={value}\n" for name, value in variables.items()))
+    elif as_json:
         print_json(variables_for_sam(stack, address))
     else:
         lines = (f"export {name}={shlex.quote(value)}\n" for name, value in _variables(stack).items())
@@ -84,11 +91,8 @@ def invoke(
     stack: Stack = None,
 ) -> None:
     """Invoke a function with an event, and print its response. events/README.md lists the prerequisites."""
-    folders = _folders()
-    logical_id = next((name for name, folder in folders.items() if function in (name, folder)), None)
-    if logical_id is None:
-        raise RefusedError(f"there is no function {function}; there are {', '.join(folders.values())}")
-    file = event or REPOSITORY / "events" / f"{folders[logical_id]}.json"
+    logical_id = _logical_id(function)
+    file = event or REPOSITORY / "events" / f"{_folders()[logical_id]}.json"
     try:
         document = json.loads(file.read_bytes())
     except OSError as error:
@@ -96,6 +100,19 @@ def invoke(
     except ValueError as error:
         raise RefusedError(f"{file} is not JSON: {error}") from error
     print_json(Target.named(stack).invoke(logical_id, document))
+
+
+def _logical_id(function: str) -> str:
+    """The logical id of the function with this folder or logical id.
+
+    Raises:
+        RefusedError: there is none.
+    """
+    folders = _folders()
+    for logical_id, folder in folders.items():
+        if function in (logical_id, folder):
+            return logical_id
+    raise RefusedError(f"there is no function {function}; there are {', '.join(folders.values())}")
 
 
 def _folders() -> dict[str, str]:
