@@ -5,8 +5,11 @@ from collections import Counter
 
 import pytest
 
+from roadmap_content.api.cancel import cancel_task
 from roadmap_content.items import ContentType
-from tests.factories import bundle_of
+from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.runtime.deadline import Deadline
+from tests.factories import USER, bundle_of
 from tests.integration.pipeline import Pipeline
 
 
@@ -48,3 +51,65 @@ def test_the_metrics_of_a_run_with_one_invalid_item(
     assert (sums["ItemsMissing", None], sums["ItemsMissing", "quiz"]) == (1, 1)
     assert (sums["TasksCompleted", None], sums["TasksIncomplete", None]) == (0, 1)
     assert sums["TaskSeconds", None] > 0
+
+
+def ended(
+    pipeline: Pipeline, status: str, capsys: pytest.CaptureFixture[str]
+) -> Counter[tuple[str, str | None]]:
+    """The metrics of the reconciliation of the current execution, which ended with this status."""
+    capsys.readouterr()
+    end = ExecutionEnd(execution_arn=pipeline.execution().arn, status=status)
+    reconcile(ReconcileRequest(detail=end), pipeline.services, Deadline.after(600))
+    return counted(capsys)
+
+
+def test_a_run_that_a_person_stopped_is_counted_once_and_as_no_repair(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each alarm is on a page: with a second metric, a stopped run would ring two pages."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    pipeline.load(bundle_of(["c-1"]))
+    pipeline.plan()
+
+    sums = ended(pipeline, "ABORTED", capsys)
+    assert pipeline.task()["status"] == "failed"
+    assert (sums["RunsAborted", None], sums["TasksRepaired", None]) == (1, 0)
+
+
+def test_a_run_whose_task_was_cancelled_is_no_aborted_run(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user's own cancellation must ring no page."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    pipeline.load(bundle_of(["c-1"]))
+    pipeline.plan()
+    cancel_task(pipeline.services, pipeline.task_id, USER, Deadline.after(600), f"user:{USER}", None)
+
+    sums = ended(pipeline, "ABORTED", capsys)
+    assert pipeline.task()["status"] == "cancelled"
+    assert (sums["RunsAborted", None], sums["TasksRepaired", None]) == (0, 0)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT"])
+def test_other_ends_of_a_run_are_no_aborted_runs(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """Step Functions' own metrics count them."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    pipeline.load(bundle_of(["c-1"]))
+    pipeline.plan()
+
+    sums = ended(pipeline, status, capsys)
+    assert (sums["RunsAborted", None], sums["TasksRepaired", None]) == (0, 0)
+
+
+def test_a_run_that_no_event_reported_is_counted_as_a_repair_of_the_sweep(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    pipeline.load(bundle_of(["c-1"]))
+    pipeline.plan()
+    pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
+    capsys.readouterr()
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    assert counted(capsys)["TasksRepaired", None] == 1

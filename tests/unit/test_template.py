@@ -139,23 +139,11 @@ def test_only_one_page_per_cause_notifies_the_topic() -> None:
         )
 
 
-def test_consequences_of_a_database_outage_are_not_notified() -> None:
-    pages = resources("AWS::CloudWatch::CompositeAlarm")
-    for name in ("RunsPage", "ReconcilePage", "ApiPage"):
-        assert 'AND NOT ALARM(\\"${DatabasePage}' in rule_of(pages[name])
-
-
 @pytest.mark.parametrize("kind", ["AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Alarm"])
 def test_every_alarm_links_to_its_section_of_the_runbook(kind: str) -> None:
     for name, alarm in resources(kind).items():
         path, _, anchor = alarm["AlarmDescription"].rpartition(" ")[2].partition("#")
         assert anchor in anchors(path), f"{name}: {path} has no section {anchor}"
-
-
-def test_missing_data_is_an_alarm_only_for_the_sweep() -> None:
-    missing = {name: each["TreatMissingData"] for name, each in resources("AWS::CloudWatch::Alarm").items()}
-    assert missing.pop("SweepSilentAlarm") == "breaching"
-    assert set(missing.values()) == {"notBreaching"}
 
 
 def test_runs_that_end_do_not_hide_that_the_schedule_of_the_sweep_stopped() -> None:
@@ -203,7 +191,12 @@ def test_functions_of_the_api_are_deployed_gradually_and_rolled_back_by_an_alarm
     assert gradual.keys() == asked | {"AuthorizeRequestFunction"}
     for preference in gradual.values():
         assert preference["Type"] == {"Ref": "ApiDeployment"}
-        assert {"Ref": "ApiFunctionErrorsAlarm"} in preference["Alarms"]
+        condition, alarms, without = preference["Alarms"]["Fn::If"]
+        assert TEMPLATE["Conditions"][condition] == {
+            "Fn::Not": [{"Fn::Equals": [{"Ref": "ApiDeployment"}, "AllAtOnce"]}]
+        }
+        assert alarms == [{"Ref": "ApiErrorsAlarm"}, {"Ref": "ApiFunctionErrorsAlarm"}]
+        assert without == [], "a raised alarm would stop the deployment of its fix"
 
 
 DEFINITION = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
@@ -253,23 +246,6 @@ def test_the_log_level_is_that_of_the_parameter_in_both_places() -> None:
 def test_the_saved_query_is_the_one_of_the_runbook() -> None:
     (query,) = resources("AWS::Logs::QueryDefinition").values()
     assert query["QueryString"].strip() in (REPOSITORY / "docs/runbook.md").read_text()
-
-
-def test_alarms_use_metrics_that_exist() -> None:
-    watched = {
-        alarm["MetricName"]
-        for alarm in resources("AWS::CloudWatch::Alarm").values()
-        if alarm.get("Namespace") == NAMESPACE
-    }
-    assert watched == {
-        Metric.ITEMS_MISSING,
-        Metric.TASKS_REPAIRED,
-        Metric.DATABASE_ERRORS,
-        Metric.MODEL_THROTTLES,
-        Metric.RECOVERIES_STOPPED,
-        Metric.RECOVERIES_TAKEN_UP,
-        Metric.AUTOMATIC_ATTEMPTS_REFUSED,
-    }
 
 
 def test_the_dashboard_shows_exactly_the_existing_metrics() -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_NAME = 80
 """Characters of an execution's name."""
 
+CANCELLED = "Cancelled"
+"""The error of an execution that was stopped because its task was cancelled."""
+
 
 class ExecutionsUnavailableError(TransientError):
     """A request to Step Functions failed."""
@@ -152,7 +155,7 @@ class Executions:
             return False
         try:
             self._client.stop_execution(
-                executionArn=execution_arn, error="Cancelled", cause="the task was cancelled"
+                executionArn=execution_arn, error=CANCELLED, cause="the task was cancelled"
             )
         except (BotoCoreError, ClientError) as error:
             raise ExecutionsUnavailableError(f"StopExecution: {error}") from error

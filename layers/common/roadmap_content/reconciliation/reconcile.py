@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, ValidationError, field_validator
 from sqlalchemy import Connection
 
+from ..aws.executions import CANCELLED
 from ..contracts import Count, Payload, RunInput, StateError
 from ..errors import ContentError, RoadmapLockedError, TaskNotFoundError, TransientError, named
 from ..events import deliver_events, prune_events
@@ -156,8 +157,10 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
         _record_refusal(services, task_id, error, deadline)
     refusals = [f"{task_id} ({error.code}: {error})" for task_id, error in refused.items()]
-    if not request.dry_run:
+    if request.detail is None and not request.dry_run:
         emit({Metric.TASKS_REPAIRED: len(repairs)})
+    elif request.detail is not None and _was_stopped(services, request.detail, deadline):
+        emit({Metric.RUNS_ABORTED: 1})
     if is_sweep:
         record = partial(
             record_sweep,
@@ -178,6 +181,23 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     if refusals:
         raise NotReconciledError(f"{len(refusals)} of {checked} tasks, the first: {refusals[0]}")
     return ReconcileResult(checked=checked, repairs=repairs, finished=finished, dry_run=request.dry_run)
+
+
+def _was_stopped(services: Services, end: ExecutionEnd, deadline: Deadline) -> bool:
+    """Whether a run was stopped other than by the cancellation of its task. Step Functions' own metric does
+    not distinguish them.
+    """
+    if end.status != "ABORTED" or end.error == CANCELLED:
+        return False
+
+    def any_cancelled(connection: Connection) -> bool:
+        tasks = tasks_of_execution(connection, end.execution_arn, end.task_id)
+        return any(read_task(connection, task_id).status == "cancelled" for task_id in tasks)
+
+    try:
+        return not transact(services.engine, any_cancelled, deadline)
+    except TaskNotFoundError:
+        return True
 
 
 def _start_what_is_due(services: Services, deadline: Deadline) -> None:

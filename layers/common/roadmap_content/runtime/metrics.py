@@ -36,6 +36,7 @@ class Metric(StrEnum):
     TASKS_INCOMPLETE = "TasksIncomplete"
     TASK_SECONDS = "TaskSeconds"
     TASKS_REPAIRED = "TasksRepaired"
+    RUNS_ABORTED = "RunsAborted"
     RECOVERY_TASKS_STARTED = "RecoveryTasksStarted"
     RECOVERY_TASKS_RECOVERED = "RecoveryTasksRecovered"
     RECOVERY_TASKS_STILL_FAILING = "RecoveryTasksStillFailing"
