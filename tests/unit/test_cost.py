@@ -8,7 +8,9 @@ import pytest
 from checks.cost import PRICES, at_rest, cost_of, main
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
+from roadmap_content.items import ContentType
 from roadmap_content.manifest import MAX_BATCHES
+from tests.unit.test_alarms import EMITTED
 
 
 @pytest.mark.parametrize(("concepts", "batch_size", "batches"), [(1, 25, 3), (30, 25, 3), (1_000, 25, 12)])
@@ -36,7 +38,7 @@ def test_each_price_has_its_source_and_its_date() -> None:
     for price in PRICES.values():
         assert price.source.startswith("aws.amazon.com/")
         assert re.fullmatch(r"20\d\d", price.as_of)
-        assert price.compared in ("AWS's page", "others' pages", "nothing")
+        assert price.compared in ("AWS's page", "others' pages")
         assert price.dollars > 0
 
 
@@ -44,6 +46,15 @@ def test_resources_with_a_monthly_cost_are_priced() -> None:
     priced = " ".join(at_rest(read_template(REPOSITORY / "template.yaml")))
     for what in ("key", "alarms", "pages", "dashboard", "firewall", "SnapStart", "database", "endpoints"):
         assert what in priced
+
+
+def test_own_metrics_are_priced_with_each_combination_of_their_dimensions() -> None:
+    """CloudWatch charges for each combination; the code writes each of its metrics with the same ones."""
+    typed = {metric for metric, typed in EMITTED if typed}
+    untyped = {metric for metric, typed in EMITTED if not typed}
+    series = len(typed) * len(ContentType) + len(untyped)
+    (priced,) = [each for each in at_rest(read_template(REPOSITORY / "template.yaml")) if "own" in each]
+    assert priced.startswith(f"{series} own metrics")
 
 
 def test_a_created_database_is_priced_with_its_alarms() -> None:

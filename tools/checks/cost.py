@@ -6,6 +6,7 @@ included, because they depend on the deployment: the model's tokens, logs and th
 """
 
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ class Price(NamedTuple):
     as_of: str
     """The year of the price."""
 
-    compared: str = "nothing"
+    compared: str
     """The source of a comparison in November 2026: a stored copy of AWS's page, or other pages. No command
     reads them.
     """
@@ -79,6 +80,9 @@ PRICES: Mapping[str, Price] = {
         "2025",
         compared="others' pages",
     ),
+    "metric": Price(
+        0.30, "own metric and month", "aws.amazon.com/cloudwatch/pricing", "2025", compared="others' pages"
+    ),
     "composite": Price(
         0.50,
         "composite alarm and month",
@@ -109,7 +113,13 @@ PRICES: Mapping[str, Price] = {
         "2025",
         compared="others' pages",
     ),
-    "proxy_hour": Price(0.015, "ACU-hour behind RDS Proxy", "aws.amazon.com/rds/proxy/pricing", "2025"),
+    "proxy_hour": Price(
+        0.015,
+        "ACU-hour behind RDS Proxy",
+        "aws.amazon.com/rds/proxy/pricing",
+        "2025",
+        compared="others' pages",
+    ),
     "endpoint_hour": Price(
         0.01,
         "interface endpoint, zone and hour",
@@ -125,7 +135,7 @@ PRICES: Mapping[str, Price] = {
 HOURS_OF_A_MONTH = 730
 ZONES = 2
 LEAST_ACU, PROXY_LEAST_ACU = 0.5, 8
-"""The ACU of an idle instance, and the minimum ACU for which RDS Proxy charges."""
+"""The ACU of an idle instance, and the minimum ACU that RDS Proxy charges for (compared with others)."""
 
 MODEL_SECONDS = 30.0
 """Assumed seconds for one item. Lambda is charged while it waits for the model."""
@@ -333,6 +343,8 @@ def at_rest(template: Template) -> Mapping[str, float]:
     database = read_template(REPOSITORY / "database/template.yaml")
     return {
         **_watching(template),
+        f"{_own_metrics(template)} own metrics, in a month with data in each hour": _own_metrics(template)
+        * PRICES["metric"].dollars,
         f"a firewall of {sum(rules)} rules, where WafRequestsPer5Minutes is set": len(rules)
         * PRICES["firewall"].dollars
         + sum(rules) * PRICES["rule"].dollars,
@@ -367,6 +379,19 @@ def _watching(template: Template) -> Mapping[str, float]:
         f"{pages} page{'s' if pages > 1 else ''}": pages * PRICES["composite"].dollars,
         f"{dashboards} dashboard": dashboards * PRICES["dashboard"].dollars,
     }
+
+
+def _own_metrics(template: Template) -> int:
+    """The metrics that the functions write, with each combination of their dimensions."""
+    (dashboard,) = (
+        each for each in template["Resources"].values() if each["Type"] == "AWS::CloudWatch::Dashboard"
+    )
+    shown = re.findall(
+        r'\["RoadmapContent", "(\w+)", "service", "[^"]+"(?:, "content_type", "(\w+)")?',
+        dashboard["Properties"]["DashboardBody"]["Fn::Sub"],
+    )
+    without_type = 1  # ItemsMissing is also written as the sum of all types, for its alarm
+    return len(set(shown)) + without_type
 
 
 def _interface_endpoints() -> int:
