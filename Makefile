@@ -78,7 +78,7 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/uv pip compile $(LOCK) --group dev --extra local --output-file requirements/dev.txt pyproject.toml
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group browser --output-file requirements/browser.txt
-	for group in client cloud faults peers runtime verify sam; do \
+	for group in client cloud faults operator peers runtime verify sam; do \
 		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group layer --output-file layers/common/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt

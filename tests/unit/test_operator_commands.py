@@ -27,6 +27,9 @@ CUSTOM = {
     ("s3", "sync"): {"delete"},
     ("s3", "rm"): {"recursive"},
 }
+RENAMED = {("sns", "subscribe"): {"notification-endpoint": "endpoint"}}
+"""Options that the AWS CLI calls otherwise than the service."""
+
 SPLIT = re.compile(r"[|;<{]|&&|\bdo\b|^\$|(?<![\w-])time(?![\w-])|\s#\s", re.MULTILINE)
 INNERMOST = re.compile(r"\$?\(([^()]*)\)")
 SESSION = botocore.session.get_session()
@@ -128,10 +131,15 @@ def test_an_aws_command_has_a_valid_operation_and_options(command: Command) -> N
     named = {xform_name(name, "-"): name for name in model.operation_names}
     called = model.operation_model(named[operation])
     shape = called.input_shape
+    renamed = RENAMED.get((service, operation), {})
+    options = {renamed.get(option, option) for option in options}
     assert options <= {xform_name(name, "-") for name in shape.members}
     for name, member in shape.members.items():
         if xform_name(name, "-") in options:
-            require_acceptable(member, command.values(xform_name(name, "-")))
+            option = {new: old for old, new in renamed.items()}.get(
+                xform_name(name, "-"), xform_name(name, "-")
+            )
+            require_acceptable(member, command.values(option))
     if "query" in words_of(command):
         (query,) = command.values("query")
         assert select(Parser().parse(query).parsed, (called.output_shape,))

@@ -1,9 +1,9 @@
 """Separate Python environments, installed from lock files.
 
-`client` generates a client of the API; it pins typer. `cloud` runs the local cloud, `sam` the SAM CLI and
-`verify` the linters; each pins botocore. `faults` runs schemathesis, `peers` the libraries for the comparison
-of `make bench-peers`. `runtime` has only the packages of the Lambda runtime, so that a package that is
-missing in the layer is also missing here.
+`client` generates a client of the API; it pins typer. `cloud` runs the local cloud, `operator` the AWS CLI,
+`sam` the SAM CLI and `verify` the linters; each pins botocore. `faults` runs schemathesis, `peers` the
+libraries for the comparison of `make bench-peers`. `runtime` has only the packages of the Lambda runtime, so
+that a package that is missing in the layer is also missing here.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ from typing import Literal
 
 from .builds import LOCAL, REPOSITORY, build_once, fingerprint
 
-Environment = Literal["client", "cloud", "faults", "peers", "runtime", "sam", "verify"]
+Environment = Literal["client", "cloud", "faults", "operator", "peers", "runtime", "sam", "verify"]
 
 
 def environment_python(name: Environment, base: Path | None = None) -> Path:
