@@ -1,0 +1,78 @@
+"""The routes, their authorizer and the permissions to invoke functions, according to SAM's transform."""
+
+from typing import Any
+
+import pytest
+
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import Template, read_template
+from release.stamp import parameters_of
+from tests.template.transform import Deployment, packaged, transformed
+
+TEMPLATE = read_template(REPOSITORY / "template.yaml")
+PUBLIC = {("get", "/console"), ("get", "/console/{asset+}"), ("options", "/api/v1/{proxy+}")}
+"""The console's files, and a browser's preflight request. Neither has a token, and neither returns data."""
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Template:
+    parameters = {name: value or "given" for name, value in parameters_of(TEMPLATE, {}).items()}
+    (template,) = transformed([Deployment(packaged(TEMPLATE), parameters)])
+    return template
+
+
+def of_type(template: Template, kind: str) -> dict[str, Any]:
+    return {name: each["Properties"] for name, each in template["Resources"].items() if each["Type"] == kind}
+
+
+def test_every_route_but_the_public_ones_requires_a_token(deployed: Template) -> None:
+    (api,) = of_type(deployed, "AWS::ApiGateway::RestApi").values()
+    secured = {
+        (method, path): operation["security"]
+        for path, methods in api["Body"]["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert len(secured) > len(PUBLIC) + 15
+    assert {route for route, security in secured.items() if security == [{"NONE": []}]} == PUBLIC
+    others = [security for route, security in secured.items() if route not in PUBLIC]
+    assert all(security == [{"BearerToken": []}] for security in others)
+    (authorizer,) = api["Body"]["components"]["securitySchemes"].values()
+    function = authorizer["x-amazon-apigateway-authorizer"]["authorizerUri"]["Fn::Sub"][1]
+    assert function == {"__FunctionArn__": {"Ref": "AuthorizeRequestFunctionAliaslive"}}
+
+
+def test_every_route_has_one_path_for_each_of_its_names(deployed: Template) -> None:
+    """API Gateway refuses two parameters with different names in the same place."""
+    (api,) = of_type(deployed, "AWS::ApiGateway::RestApi").values()
+    named: dict[str, set[str]] = {}
+    for path in api["Body"]["paths"]:
+        parts = path.split("/")
+        for place, part in enumerate(parts):
+            if part.startswith("{") and not part.endswith("+}"):
+                named.setdefault("/".join(parts[:place]), set()).add(part)
+    assert named
+    assert all(len(names) == 1 for names in named.values()), named
+
+
+def test_services_invoke_the_alias_and_only_for_this_stack(deployed: Template) -> None:
+    permissions = of_type(deployed, "AWS::Lambda::Permission")
+    assert len(permissions) > 20
+    for name, permission in permissions.items():
+        assert permission["FunctionName"]["Ref"].endswith("Aliaslive"), f"{name}: else a release is passed by"
+        assert permission["SourceArn"], f"{name}: else any API or rule may invoke it"
+    targets = [
+        target for rule in of_type(deployed, "AWS::Events::Rule").values() for target in rule["Targets"]
+    ]
+    assert [target["Arn"] for target in targets] == [{"Ref": "ReconcileTaskFunctionAliaslive"}] * 2
+
+
+def test_no_alarm_stops_a_deployment_of_all_at_once(deployed: Template) -> None:
+    groups = of_type(deployed, "AWS::CodeDeploy::DeploymentGroup")
+    assert len(groups) == 4
+    for group in groups.values():
+        condition, gradual, at_once = group["AlarmConfiguration"]["Fn::If"]
+        assert condition == "ShiftsTraffic"
+        alarms = [alarm["Name"]["Ref"] for alarm in gradual["Alarms"]]
+        assert (gradual["Enabled"], alarms) == (True, ["ApiErrorsAlarm", "ApiFunctionErrorsAlarm"])
+        assert at_once == {}
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
