@@ -4,7 +4,7 @@ import pytest
 
 from roadmap_content.items import ContentType, Failure, Stage
 from roadmap_content.roadmaps.framework import read_framework
-from roadmap_content.tasks.outcome import compute_outcome
+from roadmap_content.tasks.outcome import Outcome, compute_outcome
 from tests.factories import concept_ids, framework_of
 
 IDS = concept_ids(3)
@@ -13,6 +13,11 @@ ALL = {content_type: frozenset(IDS) for content_type in ContentType}
 FAILURES = {
     item: Failure(item, Stage.SAVE, "IdTaken", "taken", transient=False) for item in FRAMEWORK.items()
 }
+
+
+def outcome_of(saved: dict[ContentType, frozenset[str]]) -> Outcome:
+    missing = FRAMEWORK.missing(saved)
+    return compute_outcome(len(IDS), missing, {item: FAILURES[item] for item in missing})
 
 
 @pytest.mark.parametrize(
@@ -27,7 +32,7 @@ FAILURES = {
 def test_the_status_follows_from_saved_and_missing_items(
     saved: dict[ContentType, frozenset[str]], status: str
 ) -> None:
-    assert compute_outcome(FRAMEWORK, saved, FAILURES).status == status
+    assert outcome_of(saved).status == status
 
 
 def test_failed_concepts_counts_concepts_and_lists_items() -> None:
@@ -35,7 +40,7 @@ def test_failed_concepts_counts_concepts_and_lists_items() -> None:
         ContentType.QUIZ: frozenset([IDS[1]]),
         ContentType.TUTORIAL: frozenset(IDS[:2]),
     }
-    outcome = compute_outcome(FRAMEWORK, saved, FAILURES)
+    outcome = outcome_of(saved)
     failed = outcome.failed_concepts
     assert failed is not None
     assert failed["count"] == 2
@@ -50,14 +55,14 @@ def test_failed_concepts_counts_concepts_and_lists_items() -> None:
 
 
 def test_a_complete_outcome_has_no_failed_concepts_and_no_message() -> None:
-    outcome = compute_outcome(FRAMEWORK, ALL, {})
+    outcome = outcome_of(ALL)
     assert (outcome.failed_concepts, outcome.error_message) == (None, None)
 
 
 def test_the_summary_adds_up_per_content_type() -> None:
-    summary = compute_outcome(
-        FRAMEWORK, ALL | {ContentType.QUIZ: frozenset(IDS[:1])}, FAILURES
-    ).execution_summary(4, 1.23456, dict.fromkeys(ContentType, 0) | {ContentType.QUIZ: 1})
+    summary = outcome_of(ALL | {ContentType.QUIZ: frozenset(IDS[:1])}).execution_summary(
+        4, 1.23456, dict.fromkeys(ContentType, 0) | {ContentType.QUIZ: 1}
+    )
     assert summary["quiz"] == {"total": 3, "completed": 1, "failed": 2}
     assert summary["tutorial"] == {"total": 3, "completed": 3, "failed": 0}
     assert (summary["attempt"], summary["duration_seconds"]) == (4, 1.235)

@@ -5,7 +5,7 @@ byte of its text is kept (see `framework_text`).
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class Framework:
             for content_type in ContentType:
                 yield Item(concept_id, content_type)
 
-    def missing(self, saved: Mapping[ContentType, frozenset[str]]) -> list[Item]:
+    def missing(self, saved: Mapping[ContentType, Container[str]]) -> list[Item]:
         """The items without a completed row, in framework order."""
         return missing_items(self.nodes, saved)
 
@@ -71,27 +71,26 @@ class Framework:
 
     def description(self, concept_id: str) -> Document:
         """The fields of one concept as the document has them, for `concept_from`."""
-        node, (stage, module) = self.nodes[concept_id], self.places[concept_id]
-        return {name: node[name] for name in _DESCRIBED if name in node} | {"stage": stage, "module": module}
+        node = self.nodes[concept_id]
+        described = {name: node[name] for name in _DESCRIBED if name in node}
+        described["stage"], described["module"] = self.places[concept_id]
+        return described
 
     def project(self, current: Mapping[ContentType, Mapping[str, Row]]) -> str | None:
         """The text with the projected fields; `None` if nothing changes."""
-        changes = [self._changes(concept_id, node, current) for concept_id, node in self.nodes.items()]
+        kinds = [(kind.project, current[content_type]) for content_type, kind in CONTENT_KINDS.items()]
+        changes = []
+        for concept_id, node in self.nodes.items():
+            differing: Document = {}
+            for project, rows in kinds:
+                for key, value in project(rows.get(concept_id)).items():
+                    if key not in node or node[key] != value or type(node[key]) is not type(value):
+                        differing[key] = value
+            changes.append(differing)
         return set_fields(self.text, self.document, dict(enumerate(changes))) if any(changes) else None
 
-    def _changes(
-        self, concept_id: str, node: Document, current: Mapping[ContentType, Mapping[str, Row]]
-    ) -> Document:
-        """The fields of a concept that differ from the tables, with their projected values."""
-        return {
-            key: value
-            for content_type, kind in CONTENT_KINDS.items()
-            for key, value in kind.project(current[content_type].get(concept_id)).items()
-            if key not in node or node[key] != value or type(node[key]) is not type(value)
-        }
 
-
-def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, frozenset[str]]) -> list[Item]:
+def missing_items(concept_ids: Iterable[str], saved: Mapping[ContentType, Container[str]]) -> list[Item]:
     """The items without a completed row, in the order of `concept_ids`."""
     by_type = [(content_type, saved[content_type]) for content_type in ContentType]
     return [
@@ -129,29 +128,40 @@ def read_framework(document: object) -> Framework:
         raise InvalidFrameworkError(TOO_DEEP)
     nodes: dict[str, Document] = {}
     places: dict[str, tuple[str, str]] = {}
-    positions: dict[str, Position] = {}
     for s, stage in enumerate(_children(document)):
         for m, module in enumerate(_children(stage, s)):
             place = _text(stage.get("name")), _text(module.get("name"))
+            for node in _children(module, s, m):
+                concept_id = node.get("concept_id")
+                if not isinstance(concept_id, str) or not concept_id or concept_id in nodes:
+                    raise InvalidFrameworkError(_id_fault(document))
+                nodes[concept_id] = node
+                places[concept_id] = place
+    if not nodes:
+        raise InvalidFrameworkError("framework_data contains no concept")
+    if unstorable("".join(nodes)):  # one search is much faster than one per id
+        raise InvalidFrameworkError(_id_fault(document))
+    return Framework(nodes, places, document)
+
+
+def _id_fault(document: Document) -> str:
+    """Describe the first concept id of a document that cannot be used."""
+    positions: dict[str, Position] = {}
+    for s, stage in enumerate(document["stages"]):
+        for m, module in enumerate(_children(stage, s)):
             for c, node in enumerate(_children(module, s, m)):
                 concept_id = node.get("concept_id")
                 if not isinstance(concept_id, str) or not concept_id:
-                    raise InvalidFrameworkError(
-                        f"{_path(s, m, c)}.concept_id is not a text: {concept_id!r:.80}"
-                    )
+                    return f"{_path(s, m, c)}.concept_id is not a text: {concept_id!r:.80}"
                 if fault := unstorable(concept_id, "concept_id"):
-                    raise InvalidFrameworkError(f"{_path(s, m, c)}.{fault}")
-                if concept_id in nodes:
-                    raise InvalidFrameworkError(
+                    return f"{_path(s, m, c)}.{fault}"
+                if concept_id in positions:
+                    return (
                         f"concept_id {concept_id!r:.80} occurs twice: "
                         f"at {_path(*positions[concept_id])} and at {_path(s, m, c)}"
                     )
-                nodes[concept_id] = node
-                places[concept_id] = place
                 positions[concept_id] = s, m, c
-    if not nodes:
-        raise InvalidFrameworkError("framework_data contains no concept")
-    return Framework(nodes, places, document)
+    raise AssertionError("every id can be used")
 
 
 def concept_from(fields: Document) -> Concept:

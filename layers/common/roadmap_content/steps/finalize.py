@@ -30,6 +30,7 @@ from ..product.concept_metadata import has_concept_metadata, project_concept_met
 from ..product.execution_logs import concept_failed_entry, task_finished_entry, write_log
 from ..roadmaps.framework import Framework
 from ..roadmaps.metadata import load_framework, lock_roadmap, write_framework
+from ..runtime.collection import collection_paused
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
@@ -125,6 +126,7 @@ def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadli
     return _counted(finalize_attempt(services, task_id, task.attempt, run_end, deadline), run_end)
 
 
+@collection_paused()
 def finalize_attempt(
     services: Services,
     task_id: str,
@@ -295,8 +297,7 @@ def _stand(
     lock_roadmap(connection, roadmap_id)
     framework = load_framework(connection, task.roadmap_id, task.user_id)
     rows = current_rows(connection, roadmap_id)
-    saved = {content_type: frozenset(found) for content_type, found in rows.items()}
-    missing = framework.missing(saved)
+    missing = framework.missing(rows)
     if task.status == "cancelled":
         run_end = RunEnd(error=_CANCELLED, started_at=run_end.started_at)
     scope, replaces = read_scope(connection, task.task_id, attempt)
@@ -311,7 +312,7 @@ def _stand(
         changed.append("framework_data")
     if project and _project_concept_metadata(connection, roadmap_id, framework, rows):
         changed.append("concept_metadata")
-    return compute_outcome(framework, saved, failures), failed, changed
+    return compute_outcome(len(framework.nodes), missing, failures), failed, changed
 
 
 def _project_concept_metadata(

@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 from ..content.rows import current_ids
 from ..contracts import BatchReference, Execution, Payload, Plan, RunInput
 from ..errors import TaskCancelledError
-from ..items import Item, count_by_type
+from ..items import ContentType, Item, count_by_type
 from ..manifest import make_manifest
 from ..postgres.transactions import transact
+from ..runtime.collection import collection_paused
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
@@ -38,6 +39,7 @@ class PlanResult(Payload):
     batches: list[BatchReference]
 
 
+@collection_paused()
 def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -> PlanResult:
     """Claim an attempt, unless it was claimed before the execution was started, and plan the items of its
     scope.
@@ -61,16 +63,20 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     else:
         attempt = request.input.attempt
 
-    def read(connection: Connection) -> tuple[TaskSnapshot, list[Item], dict[Item, str], frozenset[Item]]:
+    def read(
+        connection: Connection,
+    ) -> tuple[TaskSnapshot, list[Item], dict[ContentType, int], dict[Item, str], frozenset[Item]]:
         snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
         scope, _ = read_scope(connection, task_id, attempt)
         items = scope.select(snapshot.framework, snapshot.missing)
-        saved = set(items) - set(snapshot.missing)
+        # Only a scope that replaces content has saved items.
+        saved = set(items).difference(snapshot.missing) if scope.regenerate else set()
         replaces = current_ids(connection, snapshot.task.roadmap_id or "", saved)
-        record_plan(connection, task_id, attempt, count_by_type(items), replaces)
-        return snapshot, items, replaces, refused_items(connection, task_id)
+        planned = count_by_type(items)
+        record_plan(connection, task_id, attempt, planned, replaces)
+        return snapshot, items, planned, replaces, refused_items(connection, task_id)
 
-    (task, framework, _, _), items, replaces, refused = transact(services.engine, read, deadline)
+    (task, framework, _, _), items, planned, replaces, refused = transact(services.engine, read, deadline)
     batch_size = services.settings.batch_size
     roadmap_id = task.roadmap_id or ""
     # Not for the items to replace: the staged content under their own key is the content that was saved.
@@ -85,7 +91,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         attempt=attempt,
         claimed_at=task.updated_at,
         manifest=key,
-        planned=count_by_type(items),
+        planned=planned,
     )
     logger.info(
         "batches_planned",
@@ -105,7 +111,9 @@ def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> froze
 
     S3 is not called if one batch per content type holds all items, because the result would not matter.
     """
-    if len({item.concept_id for item in missing}) <= batch_size:
+    # More than three items per concept of one batch are the items of more concepts.
+    first = missing[: len(ContentType) * batch_size + 1]
+    if len({item.concept_id for item in first}) <= batch_size:
         return frozenset()
     return staging.staged_among(missing)
 

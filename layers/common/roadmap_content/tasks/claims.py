@@ -174,7 +174,7 @@ def _failed(connection: Connection, task: Task, attempt: int) -> dict[ContentTyp
     except (RoadmapNotFoundError, InvalidFrameworkError):
         return dict.fromkeys(ContentType, 0)  # as in the outcome of a task without a readable framework
     rows = current_rows(connection, task.roadmap_id or "")
-    missing = framework.missing({content_type: frozenset(found) for content_type, found in rows.items()})
+    missing = framework.missing(rows)
     return count_by_type([*filter(scope.includes, missing), *unreplaced(rows, replaces)])
 
 

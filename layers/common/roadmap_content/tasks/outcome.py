@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..items import ContentType, Failure, Item, count_by_type
-from ..roadmaps.framework import Framework
 
 COMPLETED, PARTIAL_FAILURE, FAILED = "completed", "partial_failure", "failed"
 
@@ -73,12 +72,9 @@ class Outcome:
         }
 
 
-def compute_outcome(
-    framework: Framework, saved: Mapping[ContentType, frozenset[str]], failures: Mapping[Item, Failure]
-) -> Outcome:
-    """Compute the outcome. `failures` must contain each missing item."""
-    missing = framework.missing(saved)
-    total = dict.fromkeys(ContentType, len(framework.nodes))
+def compute_outcome(concepts: int, missing: Sequence[Item], failures: Mapping[Item, Failure]) -> Outcome:
+    """Compute the outcome from the number of concepts. `failures` must contain each missing item."""
+    total = dict.fromkeys(ContentType, concepts)
     if not missing:
         status = COMPLETED
     elif len(missing) < sum(total.values()):
