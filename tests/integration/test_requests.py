@@ -71,6 +71,28 @@ def test_staged_items_are_listed_with_one_request_and_read_once(
     assert counted.asked == {"get_object": 1 + CONCEPTS, **texts}
 
 
+@pytest.mark.parametrize(
+    ("content_type", "texts"), [(ContentType.TUTORIAL, CONCEPTS), (ContentType.RESOURCES, 0)]
+)
+def test_a_generated_item_is_looked_up_once_under_each_key(
+    pipeline: Pipeline, counted: CountingClient, content_type: ContentType, texts: int
+) -> None:
+    """Under its staged key, and a tutorial's text under the key that the next version would have."""
+    pipeline.services.settings = Settings(SETTINGS | {"BATCH_SIZE": str(CONCEPTS)})
+    pipeline.load({**bundle_of(concept_ids(CONCEPTS)), "content": []})
+    requests = pipeline.requests(pipeline.plan())
+    counted.asked.clear()
+    request = next(request for request in requests if request.batch.content_type == content_type)
+    report = generate_content(request, pipeline.services, Deadline.after(600))
+    assert report.generated == request.batch.items == CONCEPTS
+    assert counted.asked == {
+        "get_object": 1 + texts,
+        "list_objects_v2": 1,
+        "head_object": CONCEPTS,
+        "put_object": CONCEPTS,
+    }
+
+
 def test_staged_items_are_read_concurrently(pipeline: Pipeline, counted: CountingClient) -> None:
     request = batch_of(pipeline, ContentType.QUIZ, counted)
     counted.gate = Barrier(PARALLEL)

@@ -382,11 +382,11 @@ MUTANTS = (
         "paid content",
         "other work is done between generating an item and staging it",
         f"{_LAYER}/steps/generate.py",
-        old="""        version = self._free_version(item)  # staged first, without delay
-        draft = self._draft(item, concept).model_dump(mode="json")
+        old="""        draft = self._draft(item, concept).model_dump(mode="json")
 """,
-        new="""        draft = self._draft(item, concept).model_dump(mode="json")
-        version = self._free_version(item)
+        new="""        drafted = self._draft(item, concept)
+        self._free_version(item)
+        draft = drafted.model_dump(mode="json")
 """,
         tests=(f"{_ONCE}::test_a_generated_item_is_staged_without_other_work_in_between",),
     ),

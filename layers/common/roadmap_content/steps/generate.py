@@ -222,12 +222,14 @@ class _Preparation:
             case Remedy.KEEP:
                 pass
             case Remedy.GENERATE:
-                if item in self._known.refusals or not self._adopt_text(item, concept):
-                    self._generate(item, concept)
+                if item in self._known.refusals:  # a text that was refused before is not used again
+                    self._generate(item, concept, self._free_version(item))
+                elif (version := self._adopt_text(item, concept)) is not None:
+                    self._generate(item, concept, version)
             case Remedy.REJECT:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 self._reject(item, refusal)
-                self._generate(item, concept)
+                self._generate(item, concept, self._free_version(item))
             case Remedy.NEW_ID:
                 self._amend(item, lambda _: {self._kind.id_field: self._new_id(item)})
             case Remedy.NEXT_VERSION:
@@ -247,36 +249,36 @@ class _Preparation:
             return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
-    def _generate(self, item: Item, concept: Concept) -> None:
+    def _generate(self, item: Item, concept: Concept, version: int) -> None:
         self._require_not_cancelled()
-        version = self._free_version(item)  # staged first, without delay
+        # Between the draft and its staging nothing else is done: a process that is killed there loses it.
         draft = self._draft(item, concept).model_dump(mode="json")
         content = self._kind.check(
             {self._kind.id_field: self._new_id(item)} | draft | self._kind.complete(draft, version)
         )
         self._staging.write(item, content)
 
-    def _adopt_text(self, item: Item, concept: Concept) -> bool:
-        """Stage a stored text with a version above every row's; return `False` if there is none.
+    def _adopt_text(self, item: Item, concept: Concept) -> int | None:
+        """Stage a stored text with a version above every row's; otherwise return the first version without
+        a text.
 
-        Such a text was paid for, but its row was never saved. A text that was refused before is not used
-        again.
+        Such a text was paid for, but its row was never saved.
         """
         found = None
         version = self._known.versions.get(item.concept_id, 0) + 1
         if self._kind.versions_sql is None:
-            return False
+            return version
         while text := self._bucket.get(tutorial_key(self._plan.roadmap_id, item.concept_id, version)):
             found = version, text.body
             version += 1
         draft = None if found is None else draft_from_text(found[1], concept.name)
         if found is None or draft is None:
-            return False
+            return version
         identity = {self._kind.id_field: self._new_id(item)}
         content = self._kind.check(identity | draft | self._kind.complete(draft, found[0]))
         self._staging.write(item, content)
         logger.info("tutorial_text_adopted", item=item, version=found[0])
-        return True
+        return None
 
     def _require_not_cancelled(self) -> None:
         """Raise if the task is cancelled. Called before each item is generated, so that cancelling is
