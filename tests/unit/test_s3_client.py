@@ -17,18 +17,35 @@ class NoBody:
         return []
 
 
-def test_an_object_is_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Bucket:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    bucket = Bucket("content")
-    sent = []
+    return Bucket("content")
+
+
+@pytest.fixture
+def sent(bucket: Bucket) -> list[Any]:
+    """The requests of the bucket's client. Each is answered without an object."""
+    requests = []
 
     def answer(request: Any, **_: object) -> Any:
-        sent.append(request)
-        return AWSResponse(request.url, 200, HTTPHeaders(), NoBody())
+        requests.append(request)
+        return AWSResponse(request.url, 200, HTTPHeaders.from_dict({"Content-Length": "0"}), NoBody())
 
     bucket._client.meta.events.register("before-send.s3", answer)  # noqa: SLF001 - intercepts its requests
+    return requests
+
+
+def test_an_object_is_sent_at_once(bucket: Bucket, sent: list[Any]) -> None:
     bucket.put("key", b"body")
     (request,) = sent
     assert "Expect" not in request.headers
+
+
+def test_no_checksum_is_computed_besides_that_of_tls(bucket: Bucket, sent: list[Any]) -> None:
+    bucket.put("key", b"body")
+    bucket._client.get_object(Bucket="content", Key="key")  # noqa: SLF001 - the response has no body to read
+    headers = {name.lower() for request in sent for name in request.headers}
+    assert not [name for name in headers if "checksum" in name]
