@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from tests.faults.matrix.declaration import Fault, Step
 from tests.faults.matrix.http_proxy import Forward, Reply, Request
-from tests.faults.matrix.injectors import injects
 from tests.faults.matrix.play import Play
+from tests.faults.matrix.registry import injects
 from tests.faults.matrix.scripts import AtFirstStatement
 from tests.faults.oracle import TABLES
 
