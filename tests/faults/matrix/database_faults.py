@@ -9,10 +9,10 @@ from sqlalchemy import text
 from tests.faults.matrix.database_proxy import Session
 from tests.faults.matrix.declaration import Fault, Step
 from tests.faults.matrix.means import (
-    _answering,
-    _role_with,
-    _trigger,
-    _with_failures,
+    answering,
+    role_with,
+    trigger,
+    with_failures,
 )
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import COMMITS, DATABASE, injects
@@ -67,7 +67,7 @@ def unknown_commit(play: Play) -> Iterator[None]:
 )
 def connection_limit(play: Play) -> Iterator[None]:
     """The connection limit of the step's role."""
-    with _role_with(play, "CONNECTION LIMIT 0", "CONNECTION LIMIT -1"), _answering(play, "53300"):
+    with role_with(play, "CONNECTION LIMIT 0", "CONNECTION LIMIT -1"), answering(play, "53300"):
         yield
 
 
@@ -76,9 +76,9 @@ def read_only(play: Play) -> Iterator[None]:
     """As after a failover to a standby."""
     setting = "default_transaction_read_only"
     with (
-        _role_with(play, f"SET {setting} = on", f"RESET {setting}"),
-        _with_failures(play),
-        _answering(play, "25006"),
+        role_with(play, f"SET {setting} = on", f"RESET {setting}"),
+        with_failures(play),
+        answering(play, "25006"),
     ):
         yield
 
@@ -91,8 +91,8 @@ def read_only(play: Play) -> Iterator[None]:
 def disk_full(play: Play) -> Iterator[None]:
     """By a trigger, because a really full disk would affect all cells."""
     with (
-        _trigger(play, "RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100';"),
-        _answering(play, "53100"),
+        trigger(play, "RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100';"),
+        answering(play, "53100"),
     ):
         yield
 
@@ -104,7 +104,7 @@ def disk_full(play: Play) -> Iterator[None]:
 )
 def statement_timeout(play: Play) -> Iterator[None]:
     """The server's statement timeout."""
-    with _trigger(play, "PERFORM pg_sleep(30);"), _answering(play, "57014"):
+    with trigger(play, "PERFORM pg_sleep(30);"), answering(play, "57014"):
         yield
 
 
@@ -115,7 +115,7 @@ def statement_timeout(play: Play) -> Iterator[None]:
 )
 def foreign_sqlstate(play: Play) -> Iterator[None]:
     """A rule of the product, with an SQLSTATE that PostgreSQL does not define."""
-    with _trigger(play, "RAISE EXCEPTION 'no' USING ERRCODE = 'U0001';"), _answering(play, "U0001"):
+    with trigger(play, "RAISE EXCEPTION 'no' USING ERRCODE = 'U0001';"), answering(play, "U0001"):
         yield
 
 

@@ -11,7 +11,7 @@ from local_stack.processes import becomes_true
 from tests.faults.matrix.database_proxy import Session
 from tests.faults.matrix.declaration import MACHINE, Fault, Step
 from tests.faults.matrix.means import (
-    _answering,
+    answering,
 )
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import COMMITS, DATABASE, SEVERAL, injects
@@ -28,7 +28,7 @@ def exception(play: Play) -> Iterator[None]:
     with play.rig.administering() as connection:
         connection.execute(text(f"REVOKE ALL ON {table} FROM {role}"))
         try:
-            with _answering(play, "42501"):
+            with answering(play, "42501"):
                 yield
         finally:
             connection.execute(text(f"GRANT ALL ON {table} TO {role}"))

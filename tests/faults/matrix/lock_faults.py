@@ -9,9 +9,9 @@ from sqlalchemy import Connection, text
 from local_stack.processes import becomes_true
 from tests.faults.matrix.declaration import Fault, Step
 from tests.faults.matrix.means import (
-    _answering,
-    _end_sessions,
-    _role_with,
+    answering,
+    end_sessions,
+    role_with,
 )
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import DATABASE, injects
@@ -79,7 +79,7 @@ def lock_timeout(play: Play) -> Iterator[None]:
         assert becomes_true(lambda: play.line.database.errors.count("55P03") >= 2, 600), "no lock timeout"
         rival.connection.rollback()
 
-    with _rival(play, hold_on), _answering(play, "55P03"):
+    with _rival(play, hold_on), answering(play, "55P03"):
         yield
 
 
@@ -90,7 +90,7 @@ def lock_timeout(play: Play) -> Iterator[None]:
 )
 def idle_holder(play: Play) -> Iterator[None]:
     """A session that is idle in transaction."""
-    with _rival(play), _answering(play, "55P03"):
+    with _rival(play), answering(play, "55P03"):
         yield
 
 
@@ -107,7 +107,7 @@ def locked_roadmap(play: Play) -> Iterator[None]:
         def hold() -> None:
             connection.execute(lock, {"id": play.roadmap_id})
 
-        with Gather(play.line.database, on_all=hold), _answering(play, "55P03"):
+        with Gather(play.line.database, on_all=hold), answering(play, "55P03"):
             yield
 
 
@@ -125,9 +125,9 @@ def serialization(play: Play) -> Iterator[None]:
         rival.connection.commit()
 
     with (
-        _role_with(play, f"SET {setting} = 'repeatable read'", f"RESET {setting}"),
+        role_with(play, f"SET {setting} = 'repeatable read'", f"RESET {setting}"),
         _rival(play, commit),
-        _answering(play, "40001"),
+        answering(play, "40001"),
     ):
         yield
 
@@ -148,7 +148,7 @@ def deadlock(play: Play) -> Iterator[None]:
 
     with (
         _limits(play, lock_timeout="3s", statement_timeout="3s"),
-        _role_with(play, "SET deadlock_timeout = '300ms'", "RESET deadlock_timeout"),
+        role_with(play, "SET deadlock_timeout = '300ms'", "RESET deadlock_timeout"),
         play.rig.session() as connection,
     ):
         connection.execute(
@@ -164,7 +164,7 @@ def deadlock(play: Play) -> Iterator[None]:
                 rival.hold()
             after.start()
 
-        with Gather(play.line.database, on_all=come), _answering(play, "40P01"):
+        with Gather(play.line.database, on_all=come), answering(play, "40P01"):
             yield
             after.join()
 
@@ -175,9 +175,9 @@ def _limits(play: Play, **limits: str) -> Iterator[None]:
     proxy = play.line.database
     before = proxy.limits
     proxy.limits = before | limits
-    _end_sessions(play)
+    end_sessions(play)
     try:
         yield
     finally:
         proxy.limits = before
-        _end_sessions(play)
+        end_sessions(play)

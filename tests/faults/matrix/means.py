@@ -12,10 +12,10 @@ from tests.faults.matrix.http_proxy import Forward, Reply, Request
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import WRITES
 
-_DENIED = Reply(403, b"<Error><Code>AccessDenied</Code></Error>")
+DENIED = Reply(403, b"<Error><Code>AccessDenied</Code></Error>")
 
 
-def _end_sessions(play: Play) -> None:
+def end_sessions(play: Play) -> None:
     """Terminate the step's sessions: role settings only apply to new sessions."""
     with play.rig.administering() as connection:
         connection.execute(
@@ -25,21 +25,21 @@ def _end_sessions(play: Play) -> None:
 
 
 @contextmanager
-def _role_with(play: Play, setting: str, undo: str) -> Iterator[None]:
+def role_with(play: Play, setting: str, undo: str) -> Iterator[None]:
     """Change the step's role for its next sessions."""
     role = f"ALTER ROLE {play.line.role}"
     with play.rig.administering() as connection:
         connection.execute(text(f"{role} {setting}"))
-        _end_sessions(play)
+        end_sessions(play)
         try:
             yield
         finally:
             connection.execute(text(f"{role} {undo}"))
-            _end_sessions(play)
+            end_sessions(play)
 
 
 @contextmanager
-def _with_failures(play: Play) -> Iterator[None]:
+def with_failures(play: Play) -> Iterator[None]:
     """Make one item fail, so that Generate has a failure to write to the database."""
     if play.cell.step is Step.GENERATE:
         item = Item(play.ids[1], ContentType.RESOURCES)
@@ -49,7 +49,7 @@ def _with_failures(play: Play) -> Iterator[None]:
             if request.method != "PUT" or not request.path.endswith(key):
                 return forward()
             play.log.unstaged[item] += 1  # The upload of the generated item to S3 fails, at every try.
-            return _DENIED
+            return DENIED
 
         play.line.s3.play(deny)
     try:
@@ -59,7 +59,7 @@ def _with_failures(play: Play) -> Iterator[None]:
 
 
 @contextmanager
-def _trigger(play: Play, body: str) -> Iterator[None]:
+def trigger(play: Play, body: str) -> Iterator[None]:
     """Create a trigger on the table that the step writes."""
     tables = WRITES[play.cell.step]
     with play.rig.administering() as connection:
@@ -75,14 +75,14 @@ def _trigger(play: Play, body: str) -> Iterator[None]:
                 )
             )
         try:
-            with _with_failures(play):
+            with with_failures(play):
                 yield
         finally:
             connection.execute(text("DROP FUNCTION strike CASCADE"))
 
 
 @contextmanager
-def _answering(play: Play, sqlstate: str) -> Iterator[None]:
+def answering(play: Play, sqlstate: str) -> Iterator[None]:
     """Check that the server has answered with this SQLSTATE by the end."""
     yield
     assert sqlstate in play.line.database.errors, (

@@ -9,7 +9,7 @@ from roadmap_content.storage.keys import staged_key
 from tests.faults.matrix.declaration import Fault, Step
 from tests.faults.matrix.http_proxy import Forward, Reply, Request, Script
 from tests.faults.matrix.means import (
-    _DENIED,
+    DENIED,
 )
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import injects
@@ -45,7 +45,7 @@ def _s3(play: Play, script: Script) -> Iterator[None]:
 @injects(Fault.S3_DENIED, *STORES, what="403 AccessDenied to every request until the run is over")
 def s3_denied(play: Play) -> Iterator[None]:
     """A bucket policy denies the request."""
-    with _s3(play, lambda _request, _forward: _DENIED):
+    with _s3(play, lambda _request, _forward: DENIED):
         yield
 
 
