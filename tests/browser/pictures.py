@@ -16,7 +16,8 @@ from local_stack.stack import LocalStack
 from roadmap_command.demo import PARAMETERS, demo_bundle, load_the_report, run_with_faults, the_report
 from roadmap_command.target import Target
 from tests.browser.driver import Look, console_in, launch
-from tests.browser.fake_api import fake_api, task_id, token_of
+from tests.browser.fake_api import fake_api, token_of
+from tests.browser.fake_data import task_id
 
 FOLDER = REPOSITORY / "docs/console"
 RECORD = FOLDER / "pictures.json"

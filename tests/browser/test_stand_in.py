@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from tests.browser.fake_api import SCENARIOS, Model, respond, task_id
+from tests.browser.fake_api import respond
+from tests.browser.fake_data import SCENARIOS, Model, task_id
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 FILTER = {"filter": {"status": ["failed"]}, "reason": "why", "rate_per_minute": 60, "dry_run": True}

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.driver import LOOKS, Console, Look, console_in
-from tests.browser.fake_api import HOSTILE, LONG, RTL, Handler, task_id, token_of
+from tests.browser.fake_api import Handler, token_of
+from tests.browser.fake_data import HOSTILE, LONG, RTL, task_id
 
 NARROW = Look(width=360)
 TASK = f"/tasks/{task_id(0)}"

@@ -51,7 +51,8 @@ from roadmap_content.bundle import read_bundle
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.deadline import Deadline
 from tests.factories import bundle_of, concept_ids
-from tests.faults.oracle import LOOK_AT_ONE_OF_MANY, TYPES, Broken, Log, Oracle
+from tests.faults.evidence import LOOK_AT_ONE_OF_MANY, TYPES, Log
+from tests.faults.oracle import Broken, Oracle
 
 TASKS = int(os.environ.get("CHAOS_TASKS", "500"))
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))

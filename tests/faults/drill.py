@@ -43,8 +43,9 @@ from roadmap_content.services import Services
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key
 from tests.factories import USER, bundle_of, concept_ids, quiz, resources
+from tests.faults.evidence import LOOK_AT_ONE_OF_MANY, Log
 from tests.faults.memory_s3 import MemoryS3
-from tests.faults.oracle import LOOK_AT_ONE_OF_MANY, Log, Oracle
+from tests.faults.oracle import Oracle
 from tests.integration.requests_to_api import Reply, request
 from tests.machine_model import Run, State
 

@@ -24,7 +24,7 @@ from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.task import read_task
 from tests.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
 from tests.faults.commits import How, Strike, When
-from tests.faults.oracle import TYPES
+from tests.faults.evidence import TYPES
 from tests.faults.world import Scene, World
 from tests.integration.pipeline import SETTINGS, Pipeline
 from tests.machine_model import Run

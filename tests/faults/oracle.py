@@ -10,10 +10,9 @@ increase" compare two points in time.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from sqlalchemy import Engine, text
@@ -21,86 +20,19 @@ from sqlalchemy import Engine, text
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-TYPES = ("tutorial", "resources", "quiz")
-
-TABLES = {
-    "tutorial": ("tutorial_metadata", "tutorial_id"),
-    "resources": ("resource_recommendation_metadata", "id"),
-    "quiz": ("quiz_metadata", "quiz_id"),
-}
-
-OURS = {
-    "tutorial": ("content_status", "tutorial_id", "content_ref", "content_version", "content_summary"),
-    "resources": ("resources_status", "resources_id", "resources_count"),
-    "quiz": ("quiz_status", "quiz_id", "quiz_questions_count"),
-}
-"""The fields of a concept that are projected from the tables. The first is the status, the second the id."""
-
-DELETED = "t-deleted"
-"""A task that the product may delete at any time."""
-
-_OTHERS = {
-    "roadmap_tasks": f"task_id NOT IN (:task_id, '{DELETED}')",
-    "content_failures": "task_id <> :task_id",
-    "roadmap_metadata": "roadmap_id <> :roadmap_id",
-    **{table: "roadmap_id <> :roadmap_id" for table, _ in TABLES.values()},
-}
-
-
-def _looking_at(others: Mapping[str, str]) -> str:
-    """A statement that reads a task and its roadmap, and the rows of other tasks in all tables."""
-    return f"""
-SELECT json_build_object(
-    'task', (SELECT row_to_json(t) FROM roadmap_tasks t WHERE task_id = :task_id),
-    'framework', (SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :roadmap_id),
-    {
-        "".join(
-            f"'{kind}', (SELECT coalesce(json_agg(t), '[]') FROM {table} t WHERE roadmap_id = :roadmap_id),"
-            for kind, (table, _) in TABLES.items()
-        )
-    }
-    'failures', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_failures t
-        WHERE task_id = :task_id),
-    'attempts', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_attempts t
-        WHERE task_id = :task_id),
-    'recoveries', (SELECT coalesce(json_agg(t ORDER BY r.recovery_id), '[]')
-        FROM content_recovery_tasks r CROSS JOIN LATERAL (
-            SELECT r.*, c.state, c.ended_at AS recovery_ended_at FROM content_recoveries c
-            WHERE c.recovery_id = r.recovery_id) AS t
-        WHERE r.task_id IN (:task_id, '{DELETED}')),
-    'events', (SELECT coalesce(json_agg(t ORDER BY position), '[]') FROM content_events t
-        WHERE task_id IS NULL OR task_id IN (:task_id, '{DELETED}')),
-    'current_failures', (SELECT coalesce(sum(items), 0) FROM content_task_failures WHERE task_id = :task_id),
-    'others', json_build_object({
-        ",".join(
-            f"'{table}', (SELECT coalesce(json_agg(CAST(row_to_json(t) AS text)), '[]') FROM {table} t "
-            f"WHERE {theirs})"
-            for table, theirs in others.items()
-        )
-    })
+from tests.faults.evidence import (
+    CONCEPT_METADATA,
+    HAS_CONCEPT_METADATA,
+    LOOK,
+    OTHER_CONCEPT_METADATA,
+    OURS,
+    TABLES,
+    TYPES,
+    Item,
+    Log,
+    Row,
+    TaskSnapshot,
 )
-"""
-
-
-LOOK = _looking_at(_OTHERS)
-LOOK_AT_ONE_OF_MANY = _looking_at({})
-"""The statement without the rows of other tasks, for many tasks that change concurrently."""
-
-HAS_CONCEPT_METADATA = text("SELECT to_regclass('concept_metadata') IS NOT NULL")
-
-CONCEPT_METADATA = text("""
-SELECT coalesce(json_agg(t), '[]') FROM concept_metadata t WHERE roadmap_id = :roadmap_id
-""")
-
-OTHER_CONCEPT_METADATA = text("""
-SELECT coalesce(json_agg(CAST(row_to_json(t) AS text)), '[]') FROM concept_metadata t
-WHERE roadmap_id <> :roadmap_id
-""")
-
-Item = tuple[str, str]
-"""(concept_id, content type)."""
-
-Row = dict[str, Any]
 
 
 class Broken(NamedTuple):
@@ -118,88 +50,6 @@ class Broken(NamedTuple):
 
 class InvariantsBroken(AssertionError):  # noqa: N818 - a finding, not an error of the test
     """The broken invariants, and the log of the previous actions."""
-
-
-@dataclass
-class Log:
-    """The actions on the system that are not in the tables."""
-
-    injected: list[str] = field(default_factory=list)
-    """Every fault and every step, in order. Printed with broken invariants."""
-
-    generated: list[Item] = field(default_factory=list)
-    """Every call of the generator."""
-
-    generated_late: list[Item] = field(default_factory=list)
-    """Items that were generated for an ended attempt, or for another execution's."""
-
-    unstaged: Counter[Item] = field(default_factory=Counter)
-    """How often an injected fault removed or damaged an item's staged content."""
-
-    removed: set[tuple[str, str]] = field(default_factory=set)
-    """The rows that the product deleted, by content type and id."""
-
-    removed_items: set[Item] = field(default_factory=set)
-    """The items of the deleted rows."""
-
-    rewritten: set[str] = field(default_factory=set)
-    """The concepts whose rows the product writes at the same time."""
-
-    live: dict[str, int] = field(default_factory=dict)
-    """The running executions that have an attempt, with it."""
-
-    recorded: set[int] = field(default_factory=set)
-    """The attempts whose outcome was recorded."""
-
-    intrusions: list[tuple[str, str]] = field(default_factory=list)
-    """Requests of another user with their result: `refused`, or anything else."""
-
-    delivered: list[str] = field(default_factory=list)
-    """The ids of the events that the bus has received."""
-
-    framework: Row | None = None
-    """`framework_data` as the product wrote it last; initially, as in the bundle."""
-
-
-class TaskSnapshot(NamedTuple):
-    """A snapshot of a task and everything that belongs to it."""
-
-    task: Row
-    framework: Row
-    concepts: dict[str, Row]
-    rows: dict[str, list[Row]]
-    failures: list[Row]
-    attempts: list[Row]
-    current_failures: int
-    recoveries: list[Row]
-    """The tasks of all recoveries, each with the recovery's state."""
-
-    events: list[Row]
-    objects: dict[str, str]
-    """The objects in the bucket: digest by key."""
-
-    others: dict[str, list[str]]
-    """The rows that do not belong to this task or its roadmap, by table."""
-
-    concept_metadata: list[Row] | None
-    """The product's rows of the roadmap's concepts; `None` if the database has no such table."""
-
-    def items(self) -> list[Item]:
-        """All items of the roadmap, in framework order."""
-        return [(concept_id, kind) for concept_id in self.concepts for kind in TYPES]
-
-    def completed(self, kind: str) -> dict[str, Row]:
-        """The current completed row of each concept."""
-        rows = sorted(
-            (row for row in self.rows[kind] if kind != "tutorial" or row["content_status"] == "completed"),
-            key=lambda row: row.get("content_version", 0),
-        )
-        return {row["concept_id"]: row for row in rows}
-
-    def missing(self) -> list[Item]:
-        """The items without a completed row, in framework order."""
-        completed = {kind: self.completed(kind).keys() for kind in TYPES}
-        return [(concept_id, kind) for concept_id, kind in self.items() if concept_id not in completed[kind]]
 
 
 class Oracle:

@@ -31,7 +31,8 @@ from local_stack.stack import LocalStack
 from local_stack.tokens import sign_token
 from roadmap_command.target import Target
 from tests.factories import USER, bundle_of
-from tests.faults.oracle import Log, Oracle
+from tests.faults.evidence import Log
+from tests.faults.oracle import Oracle
 from tests.workflow.machine import Machine
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))

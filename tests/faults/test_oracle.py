@@ -11,7 +11,8 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import manifest_key
 from tests.factories import bundle_of, concept_ids
-from tests.faults.oracle import Broken, InvariantsBroken, Log, Oracle
+from tests.faults.evidence import Log
+from tests.faults.oracle import Broken, InvariantsBroken, Oracle
 from tests.faults.world import Scene, World
 from tests.integration.pipeline import SETTINGS, Pipeline
 from tests.product.schema import CONCEPT_METADATA

@@ -33,8 +33,9 @@ from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.tasks.listing import TaskFilter
 from tests.faults.commits import Commits, ProcessDied, Strike
+from tests.faults.evidence import DELETED, TABLES, Log
 from tests.faults.memory_s3 import MemoryS3
-from tests.faults.oracle import DELETED, TABLES, Log, Oracle
+from tests.faults.oracle import Oracle
 from tests.faults.recording import RecordingGenerator
 from tests.integration.pipeline import Pipeline, services_for
 from tests.machine_model import Run, State

@@ -22,7 +22,8 @@ from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.claims import claim
 from roadmap_content.tasks.task import read_task
 from tests.factories import bundle_of, concept_ids, tutorial
-from tests.faults.oracle import Log, Oracle
+from tests.faults.evidence import Log
+from tests.faults.oracle import Oracle
 from tests.integration.pipeline import SETTINGS, Pipeline, services_for
 
 IDS = concept_ids(40)

@@ -14,7 +14,8 @@ from roadmap_content.reconciliation.reconcile import NotReconciledError
 from roadmap_content.storage.keys import tutorial_key
 from roadmap_content.tasks.scope import Scope
 from tests.factories import USER, framework_of
-from tests.faults.oracle import LOOK_AT_ONE_OF_MANY, Log, Oracle
+from tests.faults.evidence import LOOK_AT_ONE_OF_MANY, Log
+from tests.faults.oracle import Oracle
 from tests.integration.pipeline import Pipeline
 from tests.product.operations import OPERATIONS, perform
 from tests.product.product import Product

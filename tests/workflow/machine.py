@@ -19,7 +19,8 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key
 from tests.factories import USER, bundle_of
-from tests.faults.oracle import Log, Oracle
+from tests.faults.evidence import Log
+from tests.faults.oracle import Oracle
 from tests.published_machine import PublishedMachine
 
 

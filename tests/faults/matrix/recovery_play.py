@@ -19,10 +19,10 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
 from tests.factories import USER, bundle_of, concept_ids
 from tests.faults.commits import How, Strike, When
+from tests.faults.evidence import DELETED
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.matrix.recoveries import INJECTED, RecoveryCell, RecoveryFault, RecoveryResult, RecoveryStep
 from tests.faults.matrix.scripts import Refuse
-from tests.faults.oracle import DELETED
 from tests.faults.world import Part, Scene, World
 from tests.integration.pipeline import SETTINGS
 

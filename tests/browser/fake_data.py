@@ -1,0 +1,491 @@
+"""The generated data of the simulated API, in the format of docs/openapi.json: see `Scenario`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+TYPES = ("tutorial", "resources", "quiz")
+HOSTILE = "<img src=x onerror=\"document.title='run'\"><style>*{display:none}</style>{{7*7}}${8*8}"
+RTL = "\u202eשלום \u202dبرمجة\u202c\u2066 end"
+LONG = "x" * 1000
+
+Document = dict[str, Any]
+
+
+@dataclass
+class Scenario:
+    """The data of the API for one subject. `fails` answers every request but `/me` with a status."""
+
+    roles: tuple[str, ...] = ("operator",)
+    tasks: int = 60
+    concepts: Mapping[str, int] = field(default_factory=dict)
+    fails: int | None = None
+    hostile: bool = False
+    total: int | None = None
+    scanned: int | None = None
+    """The number of tasks that a page of tasks reads, whether they match or not."""
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "operator": Scenario(),
+    "viewer": Scenario(roles=("viewer",)),
+    "owner": Scenario(roles=("owner",), tasks=5),
+    "empty": Scenario(tasks=0),
+    "expired": Scenario(fails=401),
+    "down": Scenario(fails=503),
+    "busy": Scenario(fails=429),
+    "forbidden": Scenario(roles=("owner",), fails=403),
+    "hostile": Scenario(hostile=True, tasks=3),
+    "million": Scenario(total=10_000),
+    "scanned": Scenario(total=10_000, scanned=10),
+}
+
+
+def at(**ago: float) -> str:
+    """The time `seconds` ago."""
+    return (datetime.now(UTC) - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+REASONS: list[Document] = [
+    {
+        "error_code": "IdTaken",
+        "stage": "save",
+        "content_type": "tutorial",
+        "reason": "SQLSTATE 23505: the tutorial id belongs to a concept of another roadmap",
+        "remedy": "replace_id",
+        "remedy_text": "The next attempt gives it a new id and saves what is staged.",
+        "needs_person": False,
+    },
+    {
+        "error_code": "InvalidContent",
+        "stage": "save",
+        "content_type": "quiz",
+        "reason": "questions.0.explanation: the text holds a NUL character (0x00)",
+        "remedy": "reject_and_generate",
+        "remedy_text": "The next attempt moves the content to rejected/ and generates it again.",
+        "needs_person": False,
+    },
+    {
+        "error_code": "BatchLost",
+        "stage": "workflow",
+        "content_type": "resources",
+        "reason": "Runtime.ExitError: the function that saved this batch ended without an answer",
+        "remedy": "save",
+        "remedy_text": "The next attempt saves the content that is staged.",
+        "needs_person": False,
+    },
+    {
+        "error_code": "BudgetExhausted",
+        "stage": "generate",
+        "content_type": "quiz",
+        "reason": "the task has used 5,000,000 of 5,000,000 tokens",
+        "remedy": "person",
+        "remedy_text": "A person must act.",
+        "needs_person": True,
+    },
+]
+
+TITLES = [
+    "Systems engineer",
+    "Prompt engineering",
+    "从零开始的数据工程",
+    "Machine learning for biologists",
+    "PostgreSQL internals",
+    "前端性能优化",
+    "Compilers",
+    "Applied statistics",
+]
+WORDS = ["Attention", "Sampling", "Tokenizers", "Decoding", "Indexes", "Locks", "Queues", "Caching"]
+STATUSES = ["partial_failure", "completed", "failed", "processing", "completed", "cancelled", "pending"]
+
+
+def task_id(number: int) -> str:
+    """The id of the n-th task."""
+    return f"task-{number:04d}-7f3c9a1e"
+
+
+class Model:
+    """All generated data of one subject."""
+
+    def __init__(self, subject: str) -> None:
+        self.subject = subject
+        self.scenario = SCENARIOS.get(subject, Scenario())
+        self.retried: dict[str, float] = {}
+        self.recovery_state = "running"
+        self.cancelled: set[str] = set()
+
+    def row(self, number: int) -> Document:
+        """A task of the list."""
+        random = Random(number)  # noqa: S311 - data, not secrets
+        status = "cancelled" if task_id(number) in self.cancelled else STATUSES[number % len(STATUSES)]
+        total = 3 * self.size(number)
+        missing = {"completed": 0, "pending": total}.get(status, random.randrange(1, max(2, total // 8)))
+        reason = REASONS[number % len(REASONS)]
+        broken = status in ("partial_failure", "failed")
+        title = TITLES[number % len(TITLES)]
+        if self.scenario.hostile:
+            title = [HOSTILE, RTL, LONG][number % 3]
+        return {
+            "task_id": task_id(number) if not self.scenario.hostile else f"task-{number}:{HOSTILE}",
+            "roadmap_id": f"{title.lower().replace(' ', '-')[:40]}-9b2c8d4e",
+            "title": title,
+            "user_id": self.subject if self.scenario.roles == ("owner",) else f"user-{number % 17}",
+            "status": status,
+            "current_step": "content_generation",
+            "attempt": number % 4 + 1,
+            "updated_at": at(minutes=number * 7 + 2),
+            "created_at": at(minutes=number * 7 + 90),
+            "completed_at": at(minutes=number * 7 + 2) if status == "completed" else None,
+            "progress": None
+            if status == "pending"
+            else {"total": total, "saved": total - missing, "missing": missing},
+            "top_reason": {
+                **{key: reason[key] for key in ("error_code", "stage", "content_type", "reason")},
+                "items": missing,
+            }
+            if broken
+            else None,
+            "needs_person": broken and reason["needs_person"],
+            "ours": status != "pending",
+        }
+
+    def size(self, number: int) -> int:
+        """The number of a task's concepts."""
+        return {0: 30, 1: 300, 2: 3000, 3: 24}.get(number, 30 + 10 * (number % 7))
+
+    def number(self, name: str) -> int | None:
+        """The number in a task's id."""
+        if self.scenario.hostile and name.startswith("task-"):
+            return int(name[5])
+        parts = name.split("-")
+        known = len(parts) == 3 and parts[0] == "task" and parts[1].isdigit()
+        return int(parts[1]) if known and int(parts[1]) < self.scenario.tasks else None
+
+    def states(self, number: int) -> tuple[str, list[tuple[int, int]]]:
+        """One letter per item, and the reasons of the failed ones."""
+        random = Random(1000 + number)  # noqa: S311 - data, not secrets
+        status = self.row(number)["status"]
+        letters, reason_of = [], []
+        for item in range(3 * self.size(number)):
+            draw = random.random()
+            if status == "completed" or draw < 0.86:
+                letters.append("S")
+            elif status == "pending":
+                letters.append("M")
+            elif draw < 0.9:
+                letters.append("T")
+            elif draw < 0.94:
+                letters.append("M" if status != "processing" else "G")
+            else:
+                fitting = [k for k, reason in enumerate(REASONS) if reason["content_type"] == TYPES[item % 3]]
+                reason_of.append((item, random.choice(fitting)))
+                letters.append("R" if REASONS[reason_of[-1][1]]["remedy"] == "reject_and_generate" else "F")
+        return "".join(letters), reason_of
+
+    def task(self, number: int) -> Document:
+        """One task."""
+        row = self.row(number)
+        states, _ = self.states(number)
+        operates = self.scenario.roles != ("viewer",)
+        live = row["status"] == "processing"
+        return {
+            **{
+                key: row[key]
+                for key in ("task_id", "roadmap_id", "title", "user_id", "status", "current_step")
+            },
+            **{key: row[key] for key in ("attempt", "created_at", "updated_at", "completed_at")},
+            "execution_arn": "arn:aws:states:eu-central-1:123456789012:execution:roadmap-save-content:x",
+            "execution_url": "https://eu-central-1.console.aws.amazon.com/states/home#/executions/details/x",
+            "progress": {
+                kind: {
+                    "total": len(states) // 3,
+                    "saved": states[k::3].count("S"),
+                    "missing": len(states) // 3 - states[k::3].count("S"),
+                    "generated": 0,
+                }
+                for k, kind in enumerate(TYPES)
+            },
+            "failed_items": [],
+            "error_message": None,
+            "live": live,
+            "actions": {
+                "retry": operates and not live and states.strip("S") != "",
+                "cancel": operates and row["status"] in ("processing", "partial_failure", "failed"),
+                "checkpoint": operates and row["status"] == "failed",
+                "narrow": True,
+            },
+            "tokens": {"used": 184_230 * (number + 1), "budget": 5_000_000},
+        }
+
+    def name(self, number: int, concept: int) -> str:
+        """A concept's name."""
+        if self.scenario.hostile:
+            return [HOSTILE, RTL, LONG][concept % 3]
+        return (
+            f"{WORDS[concept % len(WORDS)]} and {WORDS[(concept * 7 + 3) % len(WORDS)].lower()} {concept + 1}"
+        )
+
+    def items(self, number: int, query: Mapping[str, list[str]]) -> Document:
+        """A page of a task's items."""
+        size = self.size(number)
+        start, limit = int(query.get("cursor", ["0"])[0]), int(query.get("limit", ["1000"])[0])
+        end = min(size, start + limit)
+        states, reason_of = self.states(number)
+        per_module = {24: 6, 30: 6}.get(size, 15)
+        stages: list[Document] = []
+        for concept in range(start, end):
+            module, stage = concept // per_module, concept // (per_module * 5)
+            stage_name = f"{WORDS[stage % len(WORDS)]} and {WORDS[(stage + 5) % len(WORDS)].lower()}"
+            module_name = f"{WORDS[module % len(WORDS)]}: foundations {module + 1}"
+            if not stages or stages[-1]["name"] != stage_name:
+                stages.append({"name": stage_name, "modules": []})
+            modules = stages[-1]["modules"]
+            if not modules or modules[-1]["name"] != module_name:
+                modules.append({"name": module_name, "concepts": []})
+            modules[-1]["concepts"].append([f"roadmap-9b2c8d4e:c-{concept + 1}", self.name(number, concept)])
+        shown = [[item - 3 * start, reason] for item, reason in reason_of if 3 * start <= item < 3 * end]
+        page: Document = {
+            "task_id": task_id(number),
+            "roadmap_id": self.row(number)["roadmap_id"],
+            "concepts": size,
+            "first_concept": start,
+            "states": states[3 * start : 3 * end],
+            "reasons": [
+                {**reason, "items": sum(1 for _, which in reason_of if which == k)}
+                for k, reason in enumerate(REASONS)
+            ],
+            "reason_of": shown,
+            "next_cursor": str(end) if end < size else None,
+        }
+        return {**page, "stages": None if query.get("states_only") else stages}
+
+    def item(self, number: int, kind: str, concept_id: str) -> Document:
+        """One item."""
+        concept = int(concept_id.rpartition("-")[2]) - 1
+        states, reason_of = self.states(number)
+        index = 3 * concept + TYPES.index(kind)
+        state, found = states[index], dict(reason_of).get(index)
+        reason = None if found is None else REASONS[found]
+        names = {"S": "saved", "T": "staged", "G": "generating", "R": "rejected"}
+        action = "none" if state == "S" else "save" if state == "T" else "generate"
+        return {
+            "concept_id": concept_id,
+            "name": self.name(number, concept),
+            "content_type": kind,
+            "stage": "Matrices and decoding",
+            "module": "Sampling: foundations",
+            "state": names.get(state, "missing"),
+            "next_action": reason["remedy"] if reason else action,
+            "next_action_text": "The next attempt does it.",
+            "needs_person": reason is not None and reason["needs_person"],
+            "failures": []
+            if reason is None
+            else [
+                {
+                    "attempt": attempt,
+                    "stage": reason["stage"],
+                    "error_code": reason["error_code"],
+                    "reason": reason["reason"] if not self.scenario.hostile else HOSTILE,
+                    "transient": False,
+                    "occurred_at": at(hours=3 - attempt),
+                }
+                for attempt in (2, 1)
+            ],
+            "staged": {"size": 18_231, "stored_at": at(hours=2), "fingerprint": "9f86d081"}
+            if state in "TF"
+            else None,
+            "rejected": [
+                {
+                    "key": f"rejected/roadmap-9b2c8d4e/c-{concept + 1}/quiz/1.json",
+                    "attempt": 1,
+                    "error_code": "InvalidContent",
+                    "reason": "the text holds a NUL character (0x00)",
+                    "size": 4_211,
+                    "stored_at": at(hours=2),
+                }
+            ]
+            if state == "R"
+            else [],
+            "saved": {"id": f"{kind}-{concept:08x}-5bdd", "version": 1 if kind == "tutorial" else None,
+                      "generated_at": at(hours=4)}
+            if state == "S"
+            else None,
+        }  # fmt: skip
+
+    def attempts(self, number: int) -> Document:
+        """A task's audit trail."""
+        row = self.row(number)
+        last = row["attempt"]
+        if row["status"] == "pending":
+            return {"items": [], "next_cursor": None}
+        causes = ["first_run", "automatic", "retry", "recovery"]
+        actors = [f"user:{row['user_id']}", "auto", "operator:op-7", "recovery:rec-1"]
+        return {
+            "items": [
+                {
+                    "attempt": attempt,
+                    "actor": actors[(attempt - 1) % 4],
+                    "cause": causes[(attempt - 1) % 4],
+                    "reason": "after the database outage" if attempt > 2 else None,
+                    "execution_arn": "arn:…",
+                    "redrive_count": 0,
+                    "step": "fan_out",
+                    "claimed_at": at(hours=6 - attempt),
+                    "ended_at": None
+                    if attempt == last and row["status"] == "processing"
+                    else at(hours=6 - attempt, minutes=-4),
+                    "outcome": None
+                    if attempt == last and row["status"] == "processing"
+                    else (row["status"] if attempt == last else "partial_failure"),
+                    "planned": {"tutorial": 30, "resources": 30, "quiz": 30},
+                    "saved": {"tutorial": 29, "resources": 24, "quiz": 29},
+                    "failed": {"tutorial": 1, "resources": 6, "quiz": 1},
+                    "generated": {"tutorial": 4, "resources": 0, "quiz": 2},
+                    "tokens": 18_250 * attempt,
+                    "scope": None,
+                }
+                for attempt in range(last, 0, -1)
+            ],
+            "next_cursor": None,
+        }
+
+    def groups(self) -> Document:
+        """Failures by cause."""
+        if self.scenario.tasks == 0:
+            return {"items": [], "next_cursor": None}
+        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        return {
+            "items": [
+                {
+                    "group_id": f"g{k}",
+                    **{key: reason[key] for key in ("error_code", "stage", "content_type", "remedy")},
+                    "reason": reason["reason"] if not self.scenario.hostile else HOSTILE,
+                    "needs_person": reason["needs_person"],
+                    "example": {
+                        "task_id": task_id(k),
+                        "concept_id": "roadmap-9b2c8d4e:c-3",
+                        "reason": reason["reason"],
+                    },
+                    "tasks": 412 // (k + 1),
+                    "items": 2_931 // (k + 1),
+                    "first_seen": at(hours=20 - k),
+                    "last_seen": at(minutes=4 + 50 * k),
+                    "transient": False,
+                    "remedy_text": "The next attempt does it.",
+                    "by_hour": [
+                        [(hour - timedelta(hours=h)).strftime("%Y-%m-%dT%H:00:00Z"), (h * 37 + k * 11) % 90]
+                        for h in range(22, -1, -1)
+                        if (h + k) % 3 and (h < 14 or k == 1)
+                    ],
+                }
+                for k, reason in enumerate(REASONS)
+            ],
+            "next_cursor": None,
+        }
+
+    def recovery(self, number: int) -> Document:
+        """A recovery."""
+        state = (
+            self.recovery_state
+            if number == 0
+            else ["completed", "stopped_by_canary", "cancelled"][number % 3]
+        )
+        return {
+            "recovery_id": f"rec-{number}",
+            "state": state,
+            "actor": "operator:op-7",
+            "reason": [
+                "after the database outage of 02:10",
+                "release 41 is fixed",
+                "canary of the new prompt",
+            ][number % 3],
+            "filter": {"status": ["failed", "partial_failure"], "error_code": "BatchLost"},
+            "rate_per_minute": 60,
+            "concurrency": 10,
+            "token_budget": 2_000_000 if number else None,
+            "canary": 5,
+            "dry_run": False,
+            "created_at": at(minutes=9 + 300 * number),
+            "started_at": at(minutes=9 + 300 * number),
+            "ended_at": at(minutes=300 * number - 20) if number else None,
+            "counts": {
+                "total": 200,
+                "waiting": 88 if number == 0 else 0,
+                "running": 8 if number == 0 else 0,
+                "recovered": 91 if number == 0 else 180,
+                "still_failing": 9,
+                "refused": 4 if number == 0 else 11,
+            },
+            "tokens_used": 412_330,
+            "rate_actual": 53.4,
+            "execution_arn": "arn:aws:states:eu-central-1:123456789012:execution:roadmap-recover-tasks:x",
+            "stop_reason": "3 of 5 canary tasks failed again with IdTaken"
+            if state == "stopped_by_canary"
+            else None,
+        }
+
+    def recovery_tasks(self, query: Mapping[str, list[str]]) -> Document:
+        """The results of a recovery's tasks."""
+        results = ["recovered", "recovered", "still_failing", "running", "waiting", "refused"]
+        wanted = query.get("result", [None])[0]
+        return {
+            "items": [
+                {
+                    "task_id": task_id(k),
+                    "result": results[k % 6],
+                    "reason": {"still_failing": REASONS[0]["reason"], "refused": "AtWorkElsewhere"}.get(
+                        results[k % 6]
+                    ),
+                    "attempt": 3,
+                    "started_at": at(minutes=k + 3),
+                    "ended_at": at(minutes=k + 1) if k % 6 < 3 else None,
+                    "canary": k < 5,
+                }
+                for k in range(50)
+                if wanted in (None, results[k % 6])
+            ],
+            "next_cursor": None,
+        }
+
+    def health(self) -> Document:
+        """The system's health."""
+        quiet = self.scenario.tasks == 0
+        return {
+            "status": "ok" if quiet else "attention",
+            "stuck_tasks": 0 if quiet else 2,
+            "drifted_tasks": 0,
+            "last_sweep": None
+            if quiet
+            else {
+                "at": at(minutes=3),
+                "seconds": 2.1,
+                "checked": 480,
+                "repaired": 1,
+                "refused": 0,
+                "finished": True,
+            },
+            "dead_letters": 0 if quiet else 1,
+            "outbox_waiting": 0 if quiet else 12,
+            "tokens": {
+                "spent_24h": 0 if quiet else 1_822_004,
+                "saved_by_staging_24h": 0 if quiet else 934_100,
+            },
+            "tasks_estimated": [] if quiet else ["completed"],
+            "tasks": {}
+            if quiet
+            else {"processing": 14, "partial_failure": 96, "failed": 317, "completed": 10_000},
+            "recoveries_running": 0 if quiet else 1,
+            "schema_revision": "0007",
+            "release": "e456c81",
+            "attention": []
+            if quiet
+            else [
+                {
+                    "what": "stuck_tasks",
+                    "text": "2 tasks have an attempt without a run; the next sweep finishes them.",
+                    "runbook": "docs/runbook.md#stuck",
+                }
+            ],
+        }
