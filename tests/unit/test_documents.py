@@ -53,6 +53,31 @@ def test_the_architecture_lists_the_writers_of_each_table(table: str) -> None:
     assert f"`{table}`" in data
 
 
+def section(heading: str) -> str:
+    """A section of the architecture page."""
+    return ARCHITECTURE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        *("roadmap", "concept", "content type", "item", "task", "attempt", "batch", "staged", "missing"),
+        *("claim", "manifest", "framework", "projection", "finalize", "reconcile", "sweep", "redrive"),
+        *("recovery", "ours"),
+    ],
+)
+def test_the_glossary_defines_the_words_of_the_code(term: str) -> None:
+    assert f"\n| {term} |" in section("Glossary")
+
+
+def test_every_invariant_that_is_cited_is_defined() -> None:
+    defined = set(re.findall(r"^\| (I\d+) \|", section("Invariants"), re.MULTILINE))
+    assert defined == {f"I{number}" for number in range(1, len(defined) + 1)}
+    files = [*REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("tests/**/*.py")]
+    cited = {name for file in files for name in re.findall(r"\bI\d{1,2}\b", file.read_text())}
+    assert cited <= defined
+
+
 def test_the_architecture_names_modules_and_folders_that_exist() -> None:
     modules = re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", ARCHITECTURE)
     assert modules

@@ -2,7 +2,12 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
+
+import yaml
+
+from local_stack.template_file import read_template
 
 REPOSITORY = Path(__file__).parents[2]
 CALL = re.compile(r"^ *(?:- run: )?make (.+)$", re.MULTILINE)
@@ -38,9 +43,33 @@ def test_every_target_of_the_merge_gate_and_of_the_nightly_run_exists() -> None:
     assert {call.split()[0] for call in called} - defined_targets() == set()
 
 
-def test_every_part_of_the_nightly_run_exists() -> None:
+def nightly_parts() -> set[str]:
+    """The targets that `make nightly` runs."""
     (parts,) = re.findall(r"^NIGHTLY := (.+)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
-    assert set(parts.split()) - defined_targets() == set()
+    return set(parts.split())
+
+
+def test_every_part_of_the_nightly_run_exists() -> None:
+    assert nightly_parts() - defined_targets() == set()
+
+
+def test_no_part_of_the_nightly_run_blocks_a_change() -> None:
+    """They depend on the speed of the machine, or take long."""
+    assert {call.split()[0] for call in targets_in(".ci/run")} & nightly_parts() == set()
+
+
+def test_the_forge_runs_the_nightly_checks_on_a_schedule() -> None:
+    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/nightly.yml").read_text())
+    assert workflow[True]["schedule"]  # YAML 1.1 reads the key `on` as true
+    assert targets_in(".github/workflows/nightly.yml") == {"nightly"}
+
+
+def test_the_forge_tests_the_oldest_python_and_that_of_the_functions() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    runtime = read_template(REPOSITORY / "template.yaml")["Globals"]["Function"]["Runtime"]
+    ci = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())
+    versions = ci["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert versions == [project["requires-python"].removeprefix(">="), runtime.removeprefix("python")]
 
 
 def test_a_failed_part_of_the_nightly_run_hides_no_other_part() -> None:

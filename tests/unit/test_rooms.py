@@ -1,13 +1,18 @@
-"""The layer's folders have no circular imports."""
+"""The structure of the layer: no circular imports, one writer of each table, one statement of each code."""
 
 import ast
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from local_stack.builds import REPOSITORY
+from migrations.tables import metadata
+from roadmap_content.errors import ContentError
 
 LAYER = REPOSITORY / "layers" / "common" / "roadmap_content"
 
@@ -57,3 +62,66 @@ def test_a_circular_import_is_found(tmp_path: Path, line: str) -> None:
     circle = circle_in(rooms_of(root))
     assert circle is not None
     assert set(circle) == {"a", "b"}
+
+
+WRITE = re.compile(r"\b(?:INTO|UPDATE|DELETE FROM)\s+(\w+)")
+SECOND_WRITERS = {
+    # The statement that opens an attempt removes the plan of an automatic one, in the same round trip.
+    "content_automatic_attempts": {"tasks/attempts.py"},
+}
+
+
+def test_each_table_is_written_by_one_module() -> None:
+    writers = defaultdict[str, set[str]](set)
+    for path in LAYER.rglob("*.py"):
+        for table in WRITE.findall(path.read_text()):
+            writers[table].add(str(path.relative_to(LAYER)))
+    tables = metadata.tables.keys()
+    assert {"roadmap_tasks", "content_failures", "quiz_metadata"} <= writers.keys() & tables
+    several = {table: writers[table] - SECOND_WRITERS.get(table, set()) for table in tables}
+    assert {table: modules for table, modules in several.items() if len(modules) > 1} == {}
+
+
+NOT_CODES = {
+    ("aws/executions.py", "Cancelled"),  # the error of a stopped execution, for people
+    ("api/recovery_list.py", "DatabaseUnavailable"),  # an example in the API's document
+    ("authorization/tokens.py", "Unauthorized"),  # the message to which API Gateway answers 401
+}
+
+
+def codes(kind: type[ContentError] = ContentError) -> Iterator[str]:
+    """The codes of an error type and of all types below it."""
+    yield kind.code
+    for below in kind.__subclasses__():
+        yield from codes(below)
+
+
+def strings_outside_of_codes(tree: ast.AST) -> Iterator[str]:
+    """The string constants of a module that are not the value of a class's `code`."""
+    match tree:
+        case ast.Assign(targets=[ast.Name(id="code")]) | ast.AnnAssign(target=ast.Name(id="code")):
+            return
+        case ast.Constant(value=str(value)):
+            yield value
+    for child in ast.iter_child_nodes(tree):
+        yield from strings_outside_of_codes(child)
+
+
+def test_a_code_is_stated_by_its_error_type_alone() -> None:
+    """Otherwise a change of the code would silently change what recovers from the error."""
+    modules = {
+        str(path.relative_to(LAYER)): ast.parse(path.read_text())
+        for path in LAYER.rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py")
+    }
+    for name in modules:
+        import_module(f"roadmap_content.{name.removesuffix('.py').replace('/', '.')}")
+    known = {code for code in codes() if code[0].isupper()}
+    assert {"IdTaken", "TaskNotFound"} < known
+    stated = {
+        (name, string)
+        for name, tree in modules.items()
+        for string in strings_outside_of_codes(tree)
+        if string in known
+    }
+    assert stated == NOT_CODES

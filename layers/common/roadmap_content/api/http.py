@@ -131,7 +131,7 @@ def _refuse_invalid(error: RequestValidationError) -> Response[Refusal]:
     """Answer a malformed request. The message contains the parameter's name, but not its value."""
     fault = error.errors()[0]
     place = ".".join(map(str, fault["loc"]))
-    return respond(422, _refusal("InvalidRequest", f"{place}: {fault['msg']}"))
+    return respond(422, _refusal(InvalidRequestError.code, f"{place}: {fault['msg']}"))
 
 
 def _refuse_unknown(_error: NotFoundError) -> Response[Refusal]:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from ..errors import TaskCancelledError, TaskNotFoundError
+
 TURN_SECONDS = 5
 """The time between two turns of a recovery. Each turn costs three transitions."""
 
@@ -86,12 +88,13 @@ def settle(task: RunningTask) -> Settlement | None:
     If a newer attempt was started meanwhile, its outcome determines the result of the task.
     """
     if not task.exists:
-        return Settlement(task.task_id, TaskResult.REFUSED, "TaskNotFound", False, task.tokens)
+        return Settlement(task.task_id, TaskResult.REFUSED, TaskNotFoundError.code, False, task.tokens)
     if not task.ended or task.status == "processing":
         return None
     if task.status == "completed":
         return Settlement(task.task_id, TaskResult.RECOVERED, None, False, task.tokens)
-    reason = "Cancelled" if task.status == "cancelled" else task.top_reason or task.outcome
+    cancelled = task.status == "cancelled"
+    reason = TaskCancelledError.code if cancelled else task.top_reason or task.outcome
     same = bool(set(task.groups_before) & set(task.groups_after))
     return Settlement(task.task_id, TaskResult.STILL_FAILING, reason, same, task.tokens)
 
