@@ -2,7 +2,7 @@
 
 import pytest
 
-from checks.state_cases import read_cases, states_of
+from checks.state_cases import Case, read_cases, states_of
 
 CASES = read_cases()
 
@@ -28,3 +28,19 @@ def test_every_state_with_every_error_is_in_the_table(machine: str) -> None:
             assert {case.expected["next"] for case in cases} == targets
         if state["Type"] in ("Task", "Map"):
             assert any(case.expected["status"] == "SUCCEEDED" for case in cases)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_case_is_what_the_definition_says(case: Case) -> None:
+    """With full jitter, the local engine waits less than the maximum: only this test sees a shorter one."""
+    state = states_of(case.machine)[case.state]
+    retriers = state.get("Retry", [])
+    matching = next((each for each in retriers if case.error in each["ErrorEquals"]), None)
+    if case.expected["status"] == "RETRIABLE":
+        assert matching is not None, "no retrier for it"
+        assert retriers.index(matching) == case.expected["retrier"]
+        longest = matching["IntervalSeconds"] * matching["BackoffRate"] ** case.retries
+        assert min(longest, matching.get("MaxDelaySeconds", longest)) == case.expected["backoff"]
+        assert matching["JitterStrategy"] == "FULL", "else all batches that were throttled return at once"
+    if "catcher" in case.expected:
+        assert state["Catch"][case.expected["catcher"]]["Next"] == case.expected["next"]

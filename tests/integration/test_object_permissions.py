@@ -1,0 +1,148 @@
+"""Each step's role allows the objects that the step really uses, by their prefixes.
+
+The check of the template compares actions only: a role with `s3:GetObject` on another prefix would pass it,
+and every batch would fail on AWS.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from botocore.model import OperationModel
+
+from checks.template.declared import functions_in
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import read_template
+from roadmap_content.contracts import StateError
+from roadmap_content.items import ContentType, Item
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.storage.keys import staged_key, tutorial_key
+from tests.factories import bundle_of, concept_ids
+from tests.integration.pipeline import Pipeline
+from tests.machine_model import Run, State
+
+FUNCTION_OF = {
+    State.PLAN: "PlanBatchesFunction",
+    State.GENERATE: "GenerateContentFunction",
+    State.SAVE: "SaveBatchFunction",
+    State.FINALIZE: "FinalizeTaskFunction",
+}
+ACTION = {
+    "GetObject": "s3:GetObject",
+    "HeadObject": "s3:GetObject",
+    "PutObject": "s3:PutObject",
+    "DeleteObject": "s3:DeleteObject",
+    "CopyObject": "s3:PutObject",
+    "ListObjectsV2": "s3:ListBucket",
+}
+ALLOWED = {
+    function.logical_id: function.statements
+    for function in functions_in(read_template(REPOSITORY / "template.yaml"))
+}
+
+Used = dict[str, set[tuple[str, str]]]
+
+
+def is_allowed(logical_id: str, action: str, key: str) -> bool:
+    """Whether a function's role allows an action on an object of the stack's bucket, or on the bucket."""
+    arn = f"${{ContentBucket.Arn}}/{key}" if key else "${ContentBucket.Arn}"
+    return any(
+        fnmatchcase(arn.replace("[", ""), resource)
+        for statement in ALLOWED[logical_id]
+        if statement.effect == "Allow" and action in statement.actions
+        for resource in statement.resources
+    )
+
+
+@pytest.fixture
+def used(pipeline: Pipeline) -> Used:
+    """The actions on objects by function, of a run in which each step does all that it can do."""
+    found: Used = defaultdict(set)
+    current = [""]
+
+    def record(params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
+        if current[0]:
+            action = ACTION[model.name]
+            found[current[0]].add((action, "" if action == "s3:ListBucket" else params["Key"]))
+            if model.name == "CopyObject":
+                source = str(params["CopySource"]).partition("/")[2]
+                found[current[0]].add(("s3:GetObject", source))
+
+    bundle = bundle_of(concept_ids(12))
+    for part in ("tutorial", "resources", "quiz"):
+        del bundle["content"][1][part]  # to be generated
+    pipeline.load(bundle)
+    ids = [entry["concept_id"] for entry in bundle["content"]]
+    pipeline.stage(Item(ids[0], ContentType.QUIZ), b'{"quiz_id": "q", "questions": "none"}')  # refused
+    paid = tutorial_key(pipeline.roadmap_id, ids[2], 1)
+    pipeline.bucket.delete(staged_key(pipeline.roadmap_id, Item(ids[2], ContentType.TUTORIAL)))
+    pipeline.bucket.put(paid, b"# A text without a row")
+    events = pipeline.services.bucket._client.meta.events  # noqa: SLF001 - what it sends
+    events.register("before-parameter-build.s3", record)
+    for attempt in (1, 2):  # the second repairs what the first refused
+        run: Run = pipeline.start()
+        while run.outcome is None:
+            current[0] = FUNCTION_OF[run.state]
+            if attempt == 1 and run.state is State.SAVE and run.batch == 0:
+                run.catch(StateError(error="Lambda.Unknown", cause="its function died"))
+                continue
+            run.step(pipeline.services, Deadline.after(600))
+    current[0] = ""
+    assert pipeline.task()["status"] == "completed"
+    return found
+
+
+def test_each_role_allows_the_objects_that_its_step_uses(used: Used) -> None:
+    denied = {
+        (function, action, key)
+        for function, requests in used.items()
+        for action, key in requests
+        if not is_allowed(function, action, key)
+    }
+    assert denied == set()
+
+
+def test_the_run_uses_objects_of_every_kind(used: Used) -> None:
+    """Otherwise the other test would say nothing."""
+    kinds = {
+        function: {
+            (action, "texts" if "/concepts/" in key else key.split("/")[0]) for action, key in requests
+        }
+        for function, requests in used.items()
+    }
+    assert kinds == {
+        "PlanBatchesFunction": {("s3:GetObject", "staged"), ("s3:PutObject", "manifests")},
+        "GenerateContentFunction": {
+            ("s3:ListBucket", ""),
+            ("s3:GetObject", "manifests"),
+            ("s3:GetObject", "staged"),
+            ("s3:PutObject", "staged"),
+            ("s3:DeleteObject", "staged"),
+            ("s3:PutObject", "rejected"),
+            ("s3:GetObject", "texts"),
+        },
+        "SaveBatchFunction": {
+            ("s3:GetObject", "manifests"),
+            ("s3:GetObject", "staged"),
+            ("s3:PutObject", "texts"),
+            ("s3:GetObject", "texts"),
+        },
+        "FinalizeTaskFunction": {("s3:GetObject", "manifests")},
+    }
+
+
+@pytest.mark.parametrize(
+    ("function", "action", "key"),
+    [
+        ("SaveBatchFunction", "s3:DeleteObject", "staged/r-1/quiz/c-1.json"),
+        ("SaveBatchFunction", "s3:PutObject", "staged/r-1/quiz/c-1.json"),
+        ("FinalizeTaskFunction", "s3:GetObject", "staged/r-1/quiz/c-1.json"),
+        ("PlanBatchesFunction", "s3:PutObject", "r-1/concepts/c-1/v1.md"),
+        ("GenerateContentFunction", "s3:PutObject", "r-1/concepts/c-1/v1.md"),
+        ("GenerateContentFunction", "s3:DeleteObject", "rejected/r-1/quiz/c-1/1-a.json"),
+    ],
+)
+def test_a_role_does_not_allow_what_its_step_does_not_do(function: str, action: str, key: str) -> None:
+    assert not is_allowed(function, action, key)
