@@ -14,10 +14,11 @@ from roadmap_content.generation.model import AnswerLostError, ModelBusyError
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.retries import automatic
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
-from roadmap_content.tasks.automatic import FIRST_PAUSE
+from roadmap_content.tasks.automatic import FIRST_PAUSE, due_tasks
 from tests.factories import bundle_of, concept_ids
 from tests.integration.pipeline import SETTINGS, Pipeline, RecordedExecutions
 from tests.machine_model import Run
@@ -174,6 +175,24 @@ def test_a_task_cancelled_or_retried_meanwhile_is_not_changed(pipeline: Pipeline
     assert pause(pipeline) is None
     sweep(pipeline)
     assert run_started(pipeline) == 0
+
+
+def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
+    pipeline: Pipeline, model: Failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two, a user's retry fails: its automatic attempt is due later."""
+    model.error = ModelBusyError("throttled")
+    pipeline.run()
+    make_due(pipeline)
+    with pipeline.engine.connect() as connection:
+        due = due_tasks(connection, 50)
+    pipeline.run()
+    assert pause(pipeline) == FIRST_PAUSE
+    monkeypatch.setattr(automatic, "due_tasks", lambda *_: due)
+    sweep(pipeline)
+    assert run_started(pipeline) == 0
+    assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == [{"attempt": 2}]
+    assert pause(pipeline) == FIRST_PAUSE
 
 
 def test_a_refused_task_does_not_affect_the_others(pipeline: Pipeline, model: Failing) -> None:

@@ -5,14 +5,19 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from ..errors import ContentError, TransientError
+from ..errors import ClaimRefusedError, ContentError, TransientError
 from ..postgres.transactions import RESERVE, transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..tasks.attempts import AUTOMATIC, AttemptStart, Cause
-from ..tasks.automatic import due_tasks, forget_automatic_attempt, postpone_automatic_attempt
+from ..tasks.automatic import (
+    PlannedAttempt,
+    due_tasks,
+    forget_automatic_attempt,
+    postpone_automatic_attempt,
+)
 from .retry import retry_task
 
 MOST_STARTED = 50
@@ -31,21 +36,22 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
         return 0
     due = transact(services.engine, lambda connection: due_tasks(connection, MOST_STARTED), deadline)
     started = refused = 0
-    for task_id in due:
+    for planned in due:
         if deadline.remaining < TASK_SECONDS + RESERVE:
             break
         try:
-            retry_task(services, task_id, None, deadline, AttemptStart(AUTOMATIC, Cause.AUTOMATIC))
+            start = AttemptStart(AUTOMATIC, Cause.AUTOMATIC, on_claim=partial(_require_next, planned))
+            retry_task(services, planned.task_id, None, deadline, start)
             started += 1
             give_up = forget_automatic_attempt  # without a claim, the plan still exists
         except TransientError as error:
             give_up = postpone_automatic_attempt
-            _log(task_id, error)
+            _log(planned.task_id, error)
         except ContentError as error:
             refused += 1
             give_up = forget_automatic_attempt
-            _log(task_id, error)
-        transact(services.engine, partial(_apply, give_up, task_id), deadline)
+            _log(planned.task_id, error)
+        transact(services.engine, partial(_apply, give_up, planned), deadline)
     if due:
         emit(
             {
@@ -57,8 +63,20 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
     return started
 
 
-def _apply(change: Callable[[Connection, str], None], task_id: str, connection: Connection) -> None:
-    change(connection, task_id)
+def _require_next(planned: PlannedAttempt, _connection: Connection, attempt: int) -> None:
+    """Check that no other attempt was made since the plan: after another one, a new plan applies.
+
+    Raises:
+        ClaimRefusedError: there was another attempt.
+    """
+    if attempt != planned.attempt + 1:
+        raise ClaimRefusedError(planned.task_id, attempt - 1, None)
+
+
+def _apply(
+    change: Callable[[Connection, PlannedAttempt], None], planned: PlannedAttempt, connection: Connection
+) -> None:
+    change(connection, planned)
 
 
 def _log(task_id: str, error: ContentError) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -27,15 +27,16 @@ WHERE known.attempt < excluded.attempt
 """)
 
 DUE = text("""
-SELECT task_id FROM content_automatic_attempts
+SELECT task_id, attempt FROM content_automatic_attempts
 WHERE due_at <= timezone('utc', now()) ORDER BY due_at LIMIT :limit
 """)
 
-FORGET = text("DELETE FROM content_automatic_attempts WHERE task_id = :task_id")
+# Not a plan that a later attempt has written meanwhile.
+FORGET = text("DELETE FROM content_automatic_attempts WHERE task_id = :task_id AND attempt = :attempt")
 
 POSTPONE = text("""
 UPDATE content_automatic_attempts SET due_at = timezone('utc', now()) + make_interval(secs => :pause)
-WHERE task_id = :task_id
+WHERE task_id = :task_id AND attempt = :attempt
 """)
 
 
@@ -80,16 +81,24 @@ def plan_automatic_attempt(
         connection.execute(PLAN, parameters)
 
 
-def due_tasks(connection: Connection, limit: int) -> Sequence[Any]:
-    """The tasks with a due automatic attempt, the longest overdue first."""
-    return connection.scalars(DUE, {"limit": limit}).all()
+class PlannedAttempt(NamedTuple):
+    """A planned automatic attempt."""
+
+    task_id: str
+    attempt: int
+    """The attempt after which it was planned."""
 
 
-def forget_automatic_attempt(connection: Connection, task_id: str) -> None:
+def due_tasks(connection: Connection, limit: int) -> list[PlannedAttempt]:
+    """The due automatic attempts, the longest overdue first."""
+    return [PlannedAttempt(*row) for row in connection.execute(DUE, {"limit": limit})]
+
+
+def forget_automatic_attempt(connection: Connection, planned: PlannedAttempt) -> None:
     """Delete a planned attempt."""
-    connection.execute(FORGET, {"task_id": task_id})
+    connection.execute(FORGET, planned._asdict())
 
 
-def postpone_automatic_attempt(connection: Connection, task_id: str) -> None:
+def postpone_automatic_attempt(connection: Connection, planned: PlannedAttempt) -> None:
     """Postpone a planned attempt because a required service did not respond."""
-    connection.execute(POSTPONE, {"task_id": task_id, "pause": FIRST_PAUSE.total_seconds()})
+    connection.execute(POSTPONE, {**planned._asdict(), "pause": FIRST_PAUSE.total_seconds()})
