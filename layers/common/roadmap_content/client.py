@@ -132,7 +132,8 @@ class Client:
         """Start the first run of a task; return the execution's ARN. A repeated call starts nothing new.
 
         Commit the rows of the roadmap and of the task first. A run of an unknown task ends without effect,
-        and as a first run starts only once, such a task needs `retry`.
+        and as a first run starts only once, such a task needs `retry`. The audit trail names `console` as the
+        actor: no token verifies who calls this.
 
         Raises:
             InvalidRequestError: the task's id is not valid.

@@ -30,7 +30,9 @@ class Cause(StrEnum):
 
 
 CONSOLE, AUTOMATIC = "console", "auto"
-"""Actors other than users and recoveries."""
+"""Actors other than users and recoveries. `console` is an execution that was started or redriven without a
+token: in the AWS console, with the AWS CLI, or by a product's `Client.start`.
+"""
 
 
 class AttemptStart(NamedTuple):
