@@ -1,7 +1,7 @@
 """The evidence of the oracle: snapshots of a task, from its tables and the bucket; the log of actions."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -169,3 +169,23 @@ class TaskSnapshot(NamedTuple):
         """The items without a completed row, in framework order."""
         completed = {kind: self.completed(kind).keys() for kind in TYPES}
         return [(concept_id, kind) for concept_id, kind in self.items() if concept_id not in completed[kind]]
+
+    def replaced(self, attempts: Iterable[Row] | None = None) -> dict[Item, set[str]]:
+        """The ids of the rows that attempts were to replace, by item; by default, of all attempts."""
+        found: dict[Item, set[str]] = {}
+        for row in self.attempts if attempts is None else attempts:
+            for kind, ids in (row["replaces"] or {}).items():
+                for concept_id, row_id in ids.items():
+                    found.setdefault((concept_id, kind), set()).add(row_id)
+        return found
+
+    def not_replaced(self, attempt: int) -> set[Item]:
+        """The items that an attempt was to replace and that still have the same current row."""
+        completed = {kind: self.completed(kind) for kind in TYPES}
+        return {
+            (concept_id, kind)
+            for (concept_id, kind), ids in self.replaced(
+                row for row in self.attempts if row["attempt"] == attempt
+            ).items()
+            if concept_id in completed[kind] and completed[kind][concept_id][TABLES[kind][1]] in ids
+        }

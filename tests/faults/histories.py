@@ -21,6 +21,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
 from roadmap_content.tasks.attempts import user_start
+from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from roadmap_content.tasks.task import read_task
 from tests.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
 from tests.faults.commits import How, Strike, When
@@ -143,6 +144,20 @@ class Histories(RuleBasedStateMachine):
     def retry_twice(self) -> None:
         ended = [self._world.attempt(lambda: self._retry(USER)) for _ in range(2)]
         self._check("retry_twice", ended)
+
+    @rule(
+        concept_id=st.none() | concepts,
+        kind=st.none() | kinds,
+        regenerate=st.booleans(),
+        strike=st.none() | strikes,
+    )
+    def retry_a_part(
+        self, concept_id: str | None, kind: str | None, regenerate: bool, strike: Strike | None
+    ) -> None:
+        """The user's retry of a concept, a type, an item or everything, with or without saved items."""
+        scope = Scope(concept_id, None if kind is None else ContentType(kind), regenerate)
+        ended = self._world.attempt(lambda: self._retry(USER, scope), strike)
+        self._check("retry_a_part", concept_id, kind, regenerate, ended, strike)
 
     @rule(number=numbers, steps=st.integers(1, 4))
     def advance(self, number: int, steps: int) -> None:
@@ -460,9 +475,10 @@ class Histories(RuleBasedStateMachine):
         assert self.world is not None
         return self.world
 
-    def _retry(self, user_id: str) -> RetryAnswer:
+    def _retry(self, user_id: str, scope: Scope = WHOLE_TASK) -> RetryAnswer:
         world = self._world
-        return retry_task(world.services, world.task_id, user_id, world.deadline(), user_start(user_id))
+        start = user_start(user_id)._replace(scope=scope)
+        return retry_task(world.services, world.task_id, user_id, world.deadline(), start)
 
     def _advance(self, run: Run, strike: Strike | None = None, *, again: bool = True) -> None:
         state, batch = run.state, run.batch

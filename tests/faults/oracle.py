@@ -118,7 +118,7 @@ class Oracle:
         if attempt == 0:
             return
         failed = _items(now.failures, attempt)
-        if both := failed - missing:
+        if both := failed - missing - now.not_replaced(attempt):
             yield Broken("I1", f"failed in attempt {attempt}, and yet completed or none", _sorted(both))
         if neither := missing - failed:
             yield Broken("I1", f"neither completed nor failed in attempt {attempt}", _sorted(neither))
@@ -231,6 +231,7 @@ class Oracle:
             for row in now.rows[kind]
             if kind != "tutorial" or row["content_status"] == "completed"
         }
+        replaced = now.replaced()
         for (kind, row_id), before in self._seen_rows.items():
             after = completed.get((kind, row_id))
             item = ((before["concept_id"], kind),)
@@ -239,6 +240,8 @@ class Oracle:
             if after is None:
                 if (kind, row_id) in self._log.removed:
                     self._log.removed.remove((kind, row_id))
+                    continue
+                if row_id in replaced.get(item[0], ()) and before["concept_id"] in now.completed(kind):
                     continue
                 yield Broken("I4", f"the completed row {row_id} is gone", item)
                 continue
@@ -303,6 +306,13 @@ class Oracle:
             yield Broken("I9", f"attempt {now.task['attempt']} has these audit rows", tuple(numbers))
         missing = Counter(kind for _, kind in now.missing())
         for row in now.attempts:
+            scope = row["scope"] or {"concept_id": None, "content_type": None}
+            failing = {
+                (concept_id, kind)
+                for concept_id, kind in now.missing()
+                if scope["concept_id"] in (None, concept_id) and scope["content_type"] in (None, kind)
+            }
+            of_its_scope = Counter(kind for _, kind in failing | now.not_replaced(row["attempt"]))
             if row["ended_at"] is None:
                 yield Broken("I9", f"attempt {row['attempt']} is over and has no end")
             for kind in TYPES if row["planned"] else ():
@@ -311,7 +321,7 @@ class Oracle:
                     yield Broken(
                         "I9", f"attempt {row['attempt']} does not add up", (kind, planned, saved, failed)
                     )
-                if row["attempt"] == now.task["attempt"] and failed != min(planned, missing[kind]):
+                if row["attempt"] == now.task["attempt"] and failed != min(planned, of_its_scope[kind]):
                     yield Broken("I9", f"attempt {row['attempt']} says {failed} of {kind} failed")
         if now.attempts and now.current_failures != sum(missing.values()):
             yield Broken(
@@ -360,15 +370,17 @@ class Oracle:
 
     def _generated(self, now: TaskSnapshot) -> Iterator[Broken]:
         """The second half of I7: an item is generated only if it was never staged, and again after each
-        rejection.
+        rejection, and once for each row that it is to replace.
         """
         rejected: Counter[Item] = Counter()
         for key in now.objects:
             match key.split("/"):
                 case ["rejected", roadmap_id, kind, concept_id, _] if unquote(roadmap_id) == self._roadmap_id:
                     rejected[unquote(concept_id), kind] += 1
+        replaced = now.replaced()
         for item, count in Counter(self._log.generated).items():
             allowed = (item not in self._staged) + rejected[item] + self._log.unstaged[item]
+            allowed += len(replaced.get(item, ()))
             if count > allowed:
                 yield Broken("I7", f"generated {count} times, {allowed} would do", (item,))
 

@@ -10,6 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.histories import Histories
 from tests.faults.world import Scene
+from tests.product.schema import CONCEPT_METADATA
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 HISTORIES = int(os.environ.get("FAULTS_HISTORIES", "200"))
@@ -19,8 +20,10 @@ PORTION = 25
 
 @pytest.fixture(autouse=True)
 def _scene(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The database and bucket of the histories."""
+    """The database and bucket of the histories. The database has the product's `concept_metadata`."""
     scene = Scene(database_url, "content")
+    with scene.aside.engine.begin() as connection:
+        connection.exec_driver_sql(f"{CONCEPT_METADATA}; GRANT ALL ON concept_metadata TO PUBLIC")
     monkeypatch.setattr(Histories, "scene", scene, raising=False)
     yield
     scene.close()

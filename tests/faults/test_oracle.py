@@ -6,11 +6,16 @@ from collections.abc import Callable, Iterator
 import boto3
 import pytest
 
+from roadmap_content.content.kind import Draft
+from roadmap_content.errors import DatabaseUnavailableError
 from roadmap_content.items import ContentType, Item
+from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import manifest_key
-from tests.factories import bundle_of, concept_ids
+from roadmap_content.tasks.attempts import AttemptStart, Cause
+from roadmap_content.tasks.scope import Scope
+from tests.factories import USER, bundle_of, concept_ids
 from tests.faults.evidence import Log
 from tests.faults.oracle import Broken, InvariantsBroken, Oracle
 from tests.faults.world import Scene, World
@@ -265,6 +270,91 @@ def test_a_wrong_row_of_concept_metadata_is_detected(pipeline: Pipeline, change:
     pipeline.execute(change, id=IDS[1])
 
     assert {(broken.invariant, *broken.items) for broken in watched.broken()} == {("I2", IDS[1])}
+
+
+class Unavailable:
+    """A `Generator` that fails."""
+
+    def generate(self, *_: object) -> Draft:
+        """Raise."""
+        raise DatabaseUnavailableError("down")
+
+
+SCOPES = {
+    "an item again": Scope(IDS[0], ContentType.QUIZ, regenerate=True),
+    "a concept again": Scope(IDS[0], regenerate=True),
+    "everything again": Scope(regenerate=True),
+    "a concept": Scope(IDS[1]),
+    "a type": Scope(content_type=ContentType.QUIZ),
+    "a type with nothing missing": Scope(content_type=ContentType.TUTORIAL, regenerate=True),
+}
+
+
+@pytest.fixture
+def narrowed(database_url: str) -> Iterator[Callable[[Scope, bool], World]]:
+    """Runs a task with two unreadable quizzes, and then an attempt for a part of its items."""
+    scene = Scene(database_url, "content")
+    world = World(scene, bundle_of(IDS))
+
+    def run(scope: Scope, fails: bool) -> World:
+        for concept_id in IDS[1:]:
+            world.pipeline.stage(Item(concept_id, ContentType.QUIZ), b"{")
+        world.run_to_its_end(world.start_by_hand())
+        world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
+        if fails:
+            world.services.generator = Unavailable()
+        start = AttemptStart("user:u", Cause.RETRY, scope=scope)
+        retry_task(world.services, world.task_id, USER, world.deadline(), start)
+        world.run_to_its_end(world.runs[-1])
+        return world
+
+    yield run
+    world.close()
+    scene.close()
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["saved", "failed"])
+@pytest.mark.parametrize("scope", SCOPES.values(), ids=SCOPES)
+def test_a_correct_attempt_for_a_part_of_the_items_breaks_no_invariant(
+    narrowed: Callable[[Scope, bool], World], scope: Scope, fails: bool
+) -> None:
+    world = narrowed(scope, fails)
+    world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
+
+
+NONE_FAILED = """UPDATE content_attempts SET saved = planned,
+    failed = '{"tutorial": 0, "resources": 0, "quiz": 0}' WHERE attempt = 2"""
+
+
+@pytest.mark.parametrize(
+    ("scope", "fails", "change", "broken"),
+    [
+        (SCOPES["an item again"], True, NONE_FAILED, {"I9"}),
+        (SCOPES["a concept again"], True, NONE_FAILED, {"I9"}),
+        (SCOPES["a concept"], True, NONE_FAILED, {"I9"}),
+        (
+            SCOPES["an item again"],
+            False,
+            """UPDATE content_attempts SET failed = planned,
+                saved = '{"tutorial": 0, "resources": 0, "quiz": 0}' WHERE attempt = 2""",
+            {"I9"},
+        ),
+        # Without `replaces`, no request for the new row and for the second generation is known.
+        (
+            SCOPES["an item again"],
+            False,
+            "UPDATE content_attempts SET replaces = NULL",
+            {"I4", "I7"},
+        ),
+    ],
+)
+def test_a_wrong_record_of_a_replacement_is_detected(
+    narrowed: Callable[[Scope, bool], World], scope: Scope, fails: bool, change: str, broken: set[str]
+) -> None:
+    world = narrowed(scope, fails)
+    world.pipeline.execute(change)
+    found = [*world.oracle.at_any_time(), *world.oracle.at_rest()]
+    assert {each.invariant for each in found} == broken
 
 
 @pytest.fixture

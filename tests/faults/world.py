@@ -33,7 +33,7 @@ from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.tasks.listing import TaskFilter
 from tests.faults.commits import Commits, ProcessDied, Strike
-from tests.faults.evidence import DELETED, TABLES, Log
+from tests.faults.evidence import DELETED, HAS_CONCEPT_METADATA, TABLES, Log
 from tests.faults.memory_s3 import MemoryS3
 from tests.faults.oracle import Oracle
 from tests.faults.recording import RecordingGenerator
@@ -184,6 +184,8 @@ class Scene:
     def empty(self) -> None:
         """Remove every row and object, for the next world."""
         with self.aside.engine.begin() as connection:
+            if connection.scalar(HAS_CONCEPT_METADATA):
+                connection.execute(text("DELETE FROM concept_metadata"))
             for table in TABLES_IN_ORDER:
                 connection.execute(text(f"DELETE FROM {table}"))
         bucket = self.aside.bucket.name
