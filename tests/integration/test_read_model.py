@@ -18,8 +18,9 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
 from tests.factories import USER, bundle_of, concept_ids, quiz
-from tests.integration.pipeline import SETTINGS, Pipeline
+from tests.integration.pipeline import SETTINGS, Pipeline, services_for
 from tests.integration.requests_to_api import Reply, request
+from tests.integration.test_concurrency import at_once
 
 OTHER = "somebody-else"
 Get = Callable[..., Reply]
@@ -96,6 +97,35 @@ def test_the_sums_follow_every_outcome(pipeline: Pipeline, get: Get) -> None:
     assert get("/failures").body["items"][0]["tasks"] == 1
     hours = pipeline.rows("SELECT sum(items) AS items FROM content_failure_hours")
     assert hours == [{"items": 1}]
+
+
+def test_the_sums_are_those_of_the_rows_after_concurrent_outcomes(
+    pipeline: Pipeline, database_url: str
+) -> None:
+    """Twelve tasks of the same groups are completed and fail again concurrently; half of them fail last."""
+    tasks = 12
+    for number in range(tasks):
+        run_with_poison(pipeline, number)
+
+    def run(number: int) -> None:
+        own = Pipeline(services_for(database_url), f"t-{number}")
+        own.roadmap_id = f"r-{number}"
+        item = Item(concept_ids(3, f"r-{number}")[1], ContentType.QUIZ)
+        for turn in range(3):
+            if (number + turn) % 2:
+                own.execute("DELETE FROM quiz_metadata WHERE concept_id = :id", id=item.concept_id)
+                own.stage(item, b"{" * (turn + 2))  # content that was not refused before
+            own.run()
+        own.engine.dispose()
+
+    at_once(tasks, run)
+    assert sum(row["tasks"] for row in kept_sums(pipeline)) == tasks / 2
+    assert kept_sums(pipeline) == sums_of_rows(pipeline)
+    by_hour = pipeline.rows(
+        "SELECT group_id, sum(items) AS items FROM content_failure_hours GROUP BY group_id"
+        " HAVING sum(items) <> 0 ORDER BY group_id"
+    )
+    assert by_hour == [{"group_id": row["group_id"], "items": row["items"]} for row in kept_sums(pipeline)]
 
 
 def test_pages_show_each_task_once_while_tasks_change(pipeline: Pipeline, get: Get) -> None:

@@ -12,8 +12,9 @@ from roadmap_content.contracts import BatchRequest, Execution, RunInput
 from roadmap_content.events import DetailType, deliver_events
 from roadmap_content.recoveries import advance as turns
 from roadmap_content.recoveries.advance import AdvanceRequest, AdvanceResult, advance
-from roadmap_content.recoveries.control import cancel, take_up_lost
+from roadmap_content.recoveries.control import cancel, pause, resume, take_up_lost
 from roadmap_content.recoveries.create import MAX_TASKS
+from roadmap_content.recoveries.errors import RecoveryStateError
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
@@ -26,6 +27,7 @@ from tests.factories import USER, bundle_of, concept_ids
 from tests.faults.commits import Commits
 from tests.integration.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
 from tests.integration.requests_to_api import Reply, request
+from tests.integration.test_concurrency import at_once
 from tests.received_events import Received
 
 Send = Callable[..., Reply]
@@ -276,6 +278,49 @@ def test_pause_resume_and_cancel(pipeline: Pipeline, send: Send, create: Callabl
     assert (ended["counts"]["recovered"], ended["counts"]["running"]) == (2, 0)
     assert ended["ended_at"] is not None
     assert send("POST", f"/{recovery_id}/resume").status == 409
+
+
+def test_concurrent_pauses_resumes_and_cancels_leave_one_execution_and_no_task_behind(
+    pipeline: Pipeline,
+    parts: RecordedParts,
+    send: Send,
+    create: Callable[..., str],
+    database_url: str,
+) -> None:
+    """Real threads with connections of their own, each with another order of the changes."""
+    fail(pipeline, 3)
+    recovery_id = create(concurrency=1)
+    turn(pipeline, recovery_id)
+    refusals: list[RecoveryStateError] = []
+
+    def change(number: int) -> None:
+        services = services_for(database_url)
+        services.recovery_executions = parts
+        changes = [pause, resume, pause, resume, cancel if number == 0 else pause]
+        for one in (*changes[number:], *changes[:number]):
+            try:
+                one(services, recovery_id, Deadline.after(600))
+            except RecoveryStateError as error:
+                refusals.append(error)
+        services.engine.dispose()
+
+    at_once(5, change)
+    assert {str(error) for error in refusals} <= {f"recovery {recovery_id} is cancelled"}
+    (row,) = pipeline.rows("SELECT state, part, execution_arn FROM content_recoveries")
+    assert row["state"] == "cancelled"
+    assert row["execution_arn"].endswith(f":{recovery_id}-p{row['part']}")
+    assert f"{recovery_id}-p{row['part']}" in parts.started
+    run_started(pipeline)
+    finish(pipeline, recovery_id, part=row["part"])
+    counts = send("GET", f"/{recovery_id}").body["counts"]
+    assert counts == {
+        "total": 3,
+        "waiting": 0,
+        "running": 0,
+        "recovered": 1,
+        "still_failing": 0,
+        "refused": 2,
+    }
 
 
 def test_a_crash_after_a_claim_loses_no_task(
