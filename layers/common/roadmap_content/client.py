@@ -133,7 +133,7 @@ class Client:
 
         Commit the rows of the roadmap and of the task first. A run of an unknown task ends without effect,
         and as a first run starts only once, such a task needs `retry`. The audit trail names `console` as the
-        actor: no token verifies who calls this.
+        actor: no token verifies the caller.
 
         Raises:
             InvalidRequestError: the task's id is not valid.

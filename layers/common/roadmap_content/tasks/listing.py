@@ -446,7 +446,7 @@ def count_tasks(connection: Connection, selection: Selection) -> Total:
 
 
 def _count_served(connection: Connection, selection: Selection) -> tuple[int, bool]:
-    """Count up to `MAX_COUNTED` tasks. With failures, their own table tells whether there are more."""
+    """Count up to `MAX_COUNTED` tasks. With failures, their own table is counted first."""
     statements = [selection.sql("1")]
     if selection.without_tasks is not None:
         statements.insert(0, selection.without_tasks)
