@@ -44,6 +44,12 @@ def test_an_object_is_sent_at_once(bucket: Bucket, sent: list[Any]) -> None:
     assert "Expect" not in request.headers
 
 
+def test_requests_name_this_system(bucket: Bucket, sent: list[Any]) -> None:
+    bucket.put("key", b"body")
+    (request,) = sent
+    assert request.headers["User-Agent"].startswith(b"roadmap-content/")
+
+
 def test_no_checksum_is_computed_besides_that_of_tls(bucket: Bucket, sent: list[Any]) -> None:
     bucket.put("key", b"body")
     bucket._client.get_object(Bucket="content", Key="key")  # noqa: SLF001 - the response has no body to read

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from .. import __version__
 from ..aws.timestamps import read_timestamps_faster
 from ..errors import InvalidContentError, StorageUnavailableError
 
@@ -78,6 +79,8 @@ class Bucket:
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
                 parameter_validation=False,
+                # botocore composes its own description of the platform anew for every request.
+                user_agent=f"roadmap-content/{__version__}",
             ),
         )
         # Objects have a few kilobytes: `Expect: 100-continue` would cost an additional round trip.
