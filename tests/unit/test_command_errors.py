@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, NoRegionError
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
 from pg8000.dbapi import ProgrammingError as DriverError
 from sqlalchemy.exc import InterfaceError, ProgrammingError, SQLAlchemyError
 from typer.testing import CliRunner
@@ -30,6 +30,7 @@ from roadmap_content.errors import DatabaseUnavailableError
         (OSError(28, "No space left on device", "/data"), 3, "No space left on device: '/data'"),
         (subprocess.CalledProcessError(1, ["pip", "install"]), 3, "pip"),
         (NoRegionError(), 2, "You must specify a region. Set AWS_DEFAULT_REGION."),
+        (NoCredentialsError(), 2, "Unable to locate credentials. Set AWS_PROFILE, or sign in with: aws"),
         (EndpointConnectionError(endpoint_url="https://states"), 3, "https://states"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",

@@ -167,7 +167,7 @@ def errors_in_one_line() -> Iterator[None]:
             raise
         hint = _NOT_CONFIGURED.get(type(error).__name__)
         if hint is not None:
-            _fail("AWS", f"{error} {hint}", ExitCode.REFUSED)
+            _fail("AWS", f"{str(error).rstrip('.')}. {hint}", ExitCode.REFUSED)
         _fail("AWS", error, ExitCode.EXTERNAL_FAILURE)
 
 
