@@ -75,8 +75,9 @@ class Bucket:
                 read_timeout=20,
                 retries={"mode": "standard", "max_attempts": 4},
                 # Requests take most of the processor time of Save. TLS protects the bytes in transit, and all
-                # parameters are made by this class: a second checksum and their validation are not needed.
-                request_checksum_calculation="when_required",
+                # parameters are made by this class: their validation is not needed. The checksum of an object
+                # that is written is: S3 refuses it without one if the bucket locks its objects, and botocore
+                # would sign a SHA-256 of the object in its place.
                 response_checksum_validation="when_required",
                 parameter_validation=False,
                 # botocore composes its own description of the platform anew for every request.
