@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -67,7 +68,10 @@ def test_a_roadmap_is_saved_on_the_installed_local_stack(folder: Path, with_loca
     roadmap = with_local_stack
     bundle = bundle_of(["a", "b"])
     (folder / "bundle.json").write_text(json.dumps(bundle))
-    roadmap("up")
+    first, again = roadmap("up").stderr, roadmap("up").stderr  # a link of the first is valid for an hour
+    for said in (first, again):
+        assert re.search(r"http://127\.0\.0\.1:\d+\S*/console/#token=\S+$", said.strip())
+    assert "stop it with: roadmap down" in roadmap("up", "--fresh", code=2).stderr
     roadmap("load", "bundle.json")
     saved = json.loads(roadmap("run", bundle["task"]["task_id"], "--json").stdout)
     assert saved["status"] == "completed"

@@ -17,7 +17,7 @@ STEP = DATABASE | EVENTS
 @pytest.mark.parametrize(
     ("name", "operations"),
     [
-        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE}),  # it looks for paid texts without a row
+        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE}),  # it looks for staged items
         (
             "generate_content",  # the generator is imported by its name
             STEP | {READ, WRITE, COPY, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},

@@ -30,10 +30,14 @@ def up(
         bool, typer.Option("--events", help="Send events to the default bus of the local cloud.")
     ] = False,
 ) -> None:
-    """Start the local stack, with the data of the last one. The other commands use it."""
+    """Start the local stack, with the data of the last one. The other commands use it.
+
+    If it is already running, a new link to its console is printed.
+    """
     stacks = local_stack()
     from local_stack.cloud import DEFAULT_EVENT_BUS_ARN
     from local_stack.given_database import place_of
+    from local_stack.stack import StackRunningError
 
     adopted = _adopted(yes=yes) if adopt else None
     if time_zone is not None and adopted is None:
@@ -41,8 +45,13 @@ def up(
     parameters = {} if time_zone is None else {"DatabaseTimeZone": time_zone}
     if events:
         parameters["EventBusArn"] = DEFAULT_EVENT_BUS_ARN
-    with errors.status("starting PostgreSQL and the local cloud"):
-        stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters)
+    try:
+        with errors.status("starting PostgreSQL and the local cloud"):
+            stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters)
+    except StackRunningError:
+        if fresh or adopt or parameters:
+            raise  # the running stack may have other settings
+        stack = stacks.attach()
     errors.print(
         f"The stack is up: the cloud at {stack.endpoint_url}, the database {place_of(stack.database_url)}.",
         soft_wrap=True,
