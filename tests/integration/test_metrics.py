@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 
 from roadmap_content.api.cancel import cancel_task
+from roadmap_content.aws.executions import CANCELLED
 from roadmap_content.items import ContentType
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.runtime.deadline import Deadline
@@ -54,11 +55,11 @@ def test_the_metrics_of_a_run_with_one_invalid_item(
 
 
 def ended(
-    pipeline: Pipeline, status: str, capsys: pytest.CaptureFixture[str]
+    pipeline: Pipeline, status: str, capsys: pytest.CaptureFixture[str], error: str | None = None
 ) -> Counter[tuple[str, str | None]]:
     """The metrics of the reconciliation of the current execution, which ended with this status."""
     capsys.readouterr()
-    end = ExecutionEnd(execution_arn=pipeline.execution().arn, status=status)
+    end = ExecutionEnd(execution_arn=pipeline.execution().arn, status=status, error=error)
     reconcile(ReconcileRequest(detail=end), pipeline.services, Deadline.after(600))
     return counted(capsys)
 
@@ -85,7 +86,8 @@ def test_a_run_whose_task_was_cancelled_is_no_aborted_run(
     pipeline.plan()
     cancel_task(pipeline.services, pipeline.task_id, USER, Deadline.after(600), f"user:{USER}", None)
 
-    sums = ended(pipeline, "ABORTED", capsys)
+    # The event contains the error that was given to StopExecution.
+    sums = ended(pipeline, "ABORTED", capsys, CANCELLED)
     assert pipeline.task()["status"] == "cancelled"
     assert (sums["RunsAborted", None], sums["TasksRepaired", None]) == (0, 0)
 

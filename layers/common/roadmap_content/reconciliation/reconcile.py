@@ -159,7 +159,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     refusals = [f"{task_id} ({error.code}: {error})" for task_id, error in refused.items()]
     if request.detail is None and not request.dry_run:
         emit({Metric.TASKS_REPAIRED: len(repairs)})
-    elif request.detail is not None and _was_stopped(services, request.detail, deadline):
+    elif request.detail is not None and _was_stopped(request.detail):
         emit({Metric.RUNS_ABORTED: 1})
     if is_sweep:
         record = partial(
@@ -183,21 +183,11 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     return ReconcileResult(checked=checked, repairs=repairs, finished=finished, dry_run=request.dry_run)
 
 
-def _was_stopped(services: Services, end: ExecutionEnd, deadline: Deadline) -> bool:
+def _was_stopped(end: ExecutionEnd) -> bool:
     """Whether a run was stopped other than by the cancellation of its task. Step Functions' own metric does
     not distinguish them.
     """
-    if end.status != "ABORTED" or end.error == CANCELLED:
-        return False
-
-    def any_cancelled(connection: Connection) -> bool:
-        tasks = tasks_of_execution(connection, end.execution_arn, end.task_id)
-        return any(read_task(connection, task_id).status == "cancelled" for task_id in tasks)
-
-    try:
-        return not transact(services.engine, any_cancelled, deadline)
-    except TaskNotFoundError:
-        return True
+    return end.status == "ABORTED" and end.error != CANCELLED
 
 
 def _start_what_is_due(services: Services, deadline: Deadline) -> None:
