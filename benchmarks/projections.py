@@ -398,6 +398,8 @@ def _targets(series: Series, sizes: Sequence[int]) -> list[Target]:
                 value=series.exponent(name, sizes[-2], largest),
                 limit=MAX_EXPONENT,
                 unit="",
+                reason="It parses the whole text of framework_data. The floor *read and list*, which only"
+                " reads, parses and lists, grows as fast between these sizes.",
             )
             for name in GROWING
         ]
