@@ -54,6 +54,15 @@ def test_the_metrics_of_a_run_with_one_invalid_item(
     assert sums["TaskSeconds", None] > 0
 
 
+@pytest.fixture
+def planned(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """A run of one concept that has been planned and does not end by itself."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+    pipeline.load(bundle_of(["c-1"]))
+    pipeline.plan()
+    return pipeline
+
+
 def ended(
     pipeline: Pipeline, status: str, capsys: pytest.CaptureFixture[str], error: str | None = None
 ) -> Counter[tuple[str, str | None]]:
@@ -65,53 +74,39 @@ def ended(
 
 
 def test_a_run_that_a_person_stopped_is_counted_once_and_as_no_repair(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    planned: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Each alarm is on a page: with a second metric, a stopped run would ring two pages."""
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
-    pipeline.load(bundle_of(["c-1"]))
-    pipeline.plan()
-
-    sums = ended(pipeline, "ABORTED", capsys)
-    assert pipeline.task()["status"] == "failed"
+    sums = ended(planned, "ABORTED", capsys)
+    assert planned.task()["status"] == "failed"
     assert (sums["RunsAborted", None], sums["TasksRepaired", None]) == (1, 0)
 
 
 def test_a_run_whose_task_was_cancelled_is_no_aborted_run(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    planned: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A user's own cancellation must ring no page."""
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
-    pipeline.load(bundle_of(["c-1"]))
-    pipeline.plan()
-    cancel_task(pipeline.services, pipeline.task_id, USER, Deadline.after(600), f"user:{USER}", None)
+    cancel_task(planned.services, planned.task_id, USER, Deadline.after(600), f"user:{USER}", None)
 
     # The event contains the error that was given to StopExecution.
-    sums = ended(pipeline, "ABORTED", capsys, CANCELLED)
-    assert pipeline.task()["status"] == "cancelled"
+    sums = ended(planned, "ABORTED", capsys, CANCELLED)
+    assert planned.task()["status"] == "cancelled"
     assert (sums["RunsAborted", None], sums["TasksRepaired", None]) == (0, 0)
 
 
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT"])
 def test_other_ends_of_a_run_are_no_aborted_runs(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, status: str
+    planned: Pipeline, capsys: pytest.CaptureFixture[str], status: str
 ) -> None:
     """Step Functions' own metrics count them."""
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
-    pipeline.load(bundle_of(["c-1"]))
-    pipeline.plan()
-
-    sums = ended(pipeline, status, capsys)
+    sums = ended(planned, status, capsys)
     assert (sums["RunsAborted", None], sums["TasksRepaired", None]) == (0, 0)
 
 
 def test_a_run_that_no_event_reported_is_counted_as_a_repair_of_the_sweep(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    planned: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
-    pipeline.load(bundle_of(["c-1"]))
-    pipeline.plan()
-    pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
+    planned.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
     capsys.readouterr()
-    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    reconcile(ReconcileRequest(), planned.services, Deadline.after(600))
     assert counted(capsys)["TasksRepaired", None] == 1
