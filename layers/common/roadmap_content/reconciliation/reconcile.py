@@ -159,8 +159,6 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     refusals = [f"{task_id} ({error.code}: {error})" for task_id, error in refused.items()]
     if request.detail is None and not request.dry_run:
         emit({Metric.TASKS_REPAIRED: len(repairs)})
-    elif request.detail is not None and _was_stopped(request.detail):
-        emit({Metric.RUNS_ABORTED: 1})
     if is_sweep:
         record = partial(
             record_sweep,
@@ -183,11 +181,14 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     return ReconcileResult(checked=checked, repairs=repairs, finished=finished, dry_run=request.dry_run)
 
 
-def _was_stopped(end: ExecutionEnd) -> bool:
+def _was_stopped(end: ExecutionEnd, task: Task) -> bool:
     """Whether a run was stopped other than by the cancellation of its task. Step Functions' own metric does
     not distinguish them.
+
+    Both are checked: that the event contains the error of StopExecution was not seen on AWS, and a task that
+    was retried after its cancellation is not `cancelled` any more.
     """
-    return end.status == "ABORTED" and end.error != CANCELLED
+    return end.status == "ABORTED" and end.error != CANCELLED and task.status != "cancelled"
 
 
 def _start_what_is_due(services: Services, deadline: Deadline) -> None:
@@ -255,6 +256,8 @@ def _reconcile_task(
     is_sweep = request.detail is None
     try:
         task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
+        if request.detail is not None and _was_stopped(request.detail, task):
+            emit({Metric.RUNS_ABORTED: 1})
         if is_at_work(services.executions, task):
             return None
         if request.detail is not None and not request.dry_run:
