@@ -21,7 +21,7 @@ setup: $(INSTALLED) ## Make .venv from the lock file.
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name it: make PYTHON=python3.13")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/dev.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/dev.txt
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -118,7 +118,7 @@ chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: 
 	$(RUN)/python -m tests.faults.chaos
 
 $(VENV)/.browser: $(INSTALLED) requirements/browser.txt
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/browser.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/browser.txt
 	touch $@
 
 browser: $(VENV)/.browser ## Go through the console with a real Chromium, on a real stack: every view, role, language, theme and fault.
@@ -136,7 +136,7 @@ pictures: $(VENV)/.browser ## Take the pictures of the console that README and d
 	$(RUN)/python -m tests.browser.pictures
 
 $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/bench.txt
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/bench.txt
 	touch $@
 
 bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
