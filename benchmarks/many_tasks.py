@@ -22,7 +22,7 @@ from migrations import migrate
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
-from tests.integration.requests_to_api import request
+from tests.support.requests_to_api import request
 
 from .report import finish
 from .result import Result, Series, Target, now, this_machine, versions

@@ -36,7 +36,7 @@ from roadmap_content.roadmaps.framework import Concept, read_framework
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.log import logger
 from roadmap_content.storage.bucket import PARALLEL
-from tests.converse_server import ConverseServer, Quota
+from tests.support.converse_server import ConverseServer, Quota
 
 from .curriculum import concept_ids
 from .framework import framework_of

@@ -15,7 +15,7 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key
 from tests.browser.driver import console_in
-from tests.factories import USER, bundle_of, concept_ids, quiz
+from tests.support.factories import USER, bundle_of, concept_ids, quiz
 
 TASK, ROADMAP = "task-of-single-items", "r-single"
 IDS = concept_ids(3, ROADMAP)

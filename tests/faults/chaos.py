@@ -50,9 +50,9 @@ from roadmap_content.aws.executions import Executions
 from roadmap_content.bundle import read_bundle
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.deadline import Deadline
-from tests.factories import bundle_of, concept_ids
-from tests.faults.evidence import LOOK_AT_ONE_OF_MANY, TYPES, Log
-from tests.faults.oracle import Broken, Oracle
+from tests.support.evidence import LOOK_AT_ONE_OF_MANY, TYPES, Log
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.oracle import Broken, Oracle
 
 TASKS = int(os.environ.get("CHAOS_TASKS", "500"))
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))

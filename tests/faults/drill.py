@@ -1,7 +1,8 @@
 """The outage drill: `make drill` breaks 1,000 tasks in four ways, and repairs them with one recovery.
 
 Real: PostgreSQL, the steps, the API's functions, the recovery and its rate. Emulated: S3 (in memory) and Step
-Functions (`tests/machine_model.py`); Lambda is this process. The last line of the output is one JSON object.
+Functions (`tests/support/machine_model.py`); Lambda is this process. The last line of the output is one JSON
+object.
 """
 
 import argparse
@@ -42,12 +43,12 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key
-from tests.factories import USER, bundle_of, concept_ids, quiz, resources
-from tests.faults.evidence import LOOK_AT_ONE_OF_MANY, Log
-from tests.faults.memory_s3 import MemoryS3
-from tests.faults.oracle import Oracle
-from tests.integration.requests_to_api import Reply, request
-from tests.machine_model import Run, State
+from tests.support.evidence import LOOK_AT_ONE_OF_MANY, Log
+from tests.support.factories import USER, bundle_of, concept_ids, quiz, resources
+from tests.support.machine_model import Run, State
+from tests.support.memory_s3 import MemoryS3
+from tests.support.oracle import Oracle
+from tests.support.requests_to_api import Reply, request
 
 CONCEPTS = 2
 WORKERS = 4

@@ -23,12 +23,12 @@ from roadmap_content.services import Services
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from roadmap_content.tasks.task import read_task
-from tests.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
-from tests.faults.commits import How, Strike, When
-from tests.faults.evidence import TYPES
 from tests.faults.world import Scene, World
-from tests.integration.pipeline import SETTINGS, Pipeline
-from tests.machine_model import Run
+from tests.support.commits import How, Strike, When
+from tests.support.evidence import TYPES
+from tests.support.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
+from tests.support.machine_model import Run
+from tests.support.pipeline import SETTINGS, Pipeline
 
 IDS = concept_ids(4)
 NEIGHBOUR = "somebody else"

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
-from tests.factories import quiz, resources, tutorial
+from tests.support.factories import quiz, resources, tutorial
 
 Content = dict[str, Any]
 

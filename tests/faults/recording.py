@@ -6,7 +6,7 @@ from roadmap_content.generation.generator import Generator
 from roadmap_content.generation.learner import ANYONE, Learner
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps.framework import Concept
-from tests.faults.evidence import Log
+from tests.support.evidence import Log
 
 
 class RecordingGenerator:

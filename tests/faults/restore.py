@@ -22,7 +22,7 @@ from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail, retry_task
 from roadmap_content.bundle import read_bundle
 from roadmap_content.runtime.deadline import Deadline
-from tests.factories import bundle_of, concept_ids
+from tests.support.factories import bundle_of, concept_ids
 
 CONCEPTS = 10
 

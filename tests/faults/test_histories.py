@@ -10,7 +10,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.faults.histories import Histories
 from tests.faults.world import Scene
-from tests.product.schema import CONCEPT_METADATA
+from tests.support.product_schema import CONCEPT_METADATA
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 HISTORIES = int(os.environ.get("FAULTS_HISTORIES", "200"))

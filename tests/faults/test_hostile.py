@@ -30,10 +30,10 @@ from local_stack.environments import environment_python
 from local_stack.stack import LocalStack
 from local_stack.tokens import sign_token
 from roadmap_command.target import Target
-from tests.factories import USER, bundle_of
-from tests.faults.evidence import Log
-from tests.faults.oracle import Oracle
-from tests.workflow.machine import Machine
+from tests.support.evidence import Log
+from tests.support.factories import USER, bundle_of
+from tests.support.machine import Machine
+from tests.support.oracle import Oracle
 
 SEED = int(os.environ.get("FAULTS_SEED", "1"))
 NEIGHBOUR = "somebody else"

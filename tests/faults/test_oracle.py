@@ -15,12 +15,12 @@ from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import manifest_key
 from roadmap_content.tasks.attempts import AttemptStart, Cause
 from roadmap_content.tasks.scope import Scope
-from tests.factories import USER, bundle_of, concept_ids
-from tests.faults.evidence import Log
-from tests.faults.oracle import Broken, InvariantsBroken, Oracle
 from tests.faults.world import Scene, World
-from tests.integration.pipeline import SETTINGS, Pipeline
-from tests.product.schema import CONCEPT_METADATA
+from tests.support.evidence import Log
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.oracle import Broken, InvariantsBroken, Oracle
+from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.product_schema import CONCEPT_METADATA
 
 IDS = concept_ids(3)
 BUNDLE = bundle_of(IDS)

@@ -18,13 +18,13 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import fingerprint, rejected_key
-from tests.factories import bundle_of
-from tests.faults.evidence import TABLES, TYPES, Log
-from tests.faults.memory_s3 import MemoryS3
-from tests.faults.oracle import Oracle
 from tests.faults.poisons import ID_FIELDS, VALID, Heals, Poison, marked, poisons_of, with_id
 from tests.faults.recording import RecordingGenerator
-from tests.integration.pipeline import SETTINGS, Pipeline, services_for
+from tests.support.evidence import TABLES, TYPES, Log
+from tests.support.factories import bundle_of
+from tests.support.memory_s3 import MemoryS3
+from tests.support.oracle import Oracle
+from tests.support.pipeline import SETTINGS, Pipeline, services_for
 
 # The other content types of a case are saved already, so that the case has one batch of one content type.
 SAVED = {

@@ -13,10 +13,10 @@ from roadmap_content.recoveries.control import cancel, pause, resume
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
-from tests.factories import USER, bundle_of, concept_ids
-from tests.faults.commits import How, Strike, When
 from tests.faults.world import Scene, World
-from tests.integration.pipeline import SETTINGS
+from tests.support.commits import How, Strike, When
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import SETTINGS
 
 IDS = concept_ids(2)
 TURNS = 6

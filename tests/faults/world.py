@@ -1,7 +1,7 @@
 """A model of the system around the steps: executions that advance step by step, and faults.
 
-The state machine is a model (`tests/machine_model.py`), emulated from documentation; the steps, the database,
-the bucket and the faults at a COMMIT are real.
+The state machine is a model (`tests/support/machine_model.py`), emulated from documentation; the steps,
+the database, the bucket and the faults at a COMMIT are real.
 """
 
 import json
@@ -32,13 +32,13 @@ from roadmap_content.steps.plan import plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.tasks.listing import TaskFilter
-from tests.faults.commits import Commits, ProcessDied, Strike
-from tests.faults.evidence import DELETED, HAS_CONCEPT_METADATA, TABLES, Log
-from tests.faults.memory_s3 import MemoryS3
-from tests.faults.oracle import Oracle
 from tests.faults.recording import RecordingGenerator
-from tests.integration.pipeline import Pipeline, services_for
-from tests.machine_model import Run, State
+from tests.support.commits import Commits, ProcessDied, Strike
+from tests.support.evidence import DELETED, HAS_CONCEPT_METADATA, TABLES, Log
+from tests.support.machine_model import Run, State
+from tests.support.memory_s3 import MemoryS3
+from tests.support.oracle import Oracle
+from tests.support.pipeline import Pipeline, services_for
 
 # Statements of one transaction, as the product writes them.
 PUBLISH = (

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from local_stack.database_roles import DatabaseRoles
 from roadmap_content.postgres.engine import Credentials, open_engine
-from tests.integration.pipeline import Pipeline, services_for
+from tests.support.pipeline import Pipeline, services_for
 
 
 @pytest.fixture

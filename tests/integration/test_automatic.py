@@ -19,9 +19,9 @@ from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.automatic import FIRST_PAUSE, due_tasks
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import SETTINGS, Pipeline, RecordedExecutions
-from tests.machine_model import Run
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.machine_model import Run
+from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions
 
 LIMIT = 4
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from roadmap_content.tasks.listing import TaskFilter
-from tests.factories import USER, bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline
-from tests.integration.requests_to_api import Reply, request
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import Pipeline
+from tests.support.requests_to_api import Reply, request
 
 Send = Callable[..., Reply]
 

@@ -34,7 +34,7 @@ from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.generate import GenerateReport, generate_content
-from tests.converse_server import (
+from tests.support.converse_server import (
     Behaviour,
     Call,
     ConverseServer,
@@ -46,8 +46,8 @@ from tests.converse_server import (
     says,
     valid_output,
 )
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import SETTINGS, Pipeline, services_for
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import SETTINGS, Pipeline, services_for
 
 IDS = concept_ids(24)
 ENGLISH = Concept("c-1", "Retries", "A retry repeats what may heal.", keywords=("backoff", "jitter"))

@@ -21,10 +21,10 @@ from roadmap_content.storage.staging import Staging
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.claims import claim
 from roadmap_content.tasks.task import read_task
-from tests.factories import bundle_of, concept_ids, tutorial
-from tests.faults.evidence import Log
-from tests.faults.oracle import Oracle
-from tests.integration.pipeline import SETTINGS, Pipeline, services_for
+from tests.support.evidence import Log
+from tests.support.factories import bundle_of, concept_ids, tutorial
+from tests.support.oracle import Oracle
+from tests.support.pipeline import SETTINGS, Pipeline, services_for
 
 IDS = concept_ids(40)
 

@@ -13,10 +13,10 @@ from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
 from migrations.grants import READS, WRITES, RolesIncompleteError, grant_access
 from roadmap_content.postgres.transactions import diagnose
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline
-from tests.integration.requests_to_api import request
 from tests.integration.test_recoveries import RecordedParts
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import Pipeline
+from tests.support.requests_to_api import request
 
 INSUFFICIENT_PRIVILEGE = "42501"
 

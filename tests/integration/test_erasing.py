@@ -9,8 +9,8 @@ from sqlalchemy import MetaData, select
 
 from checks.erasing import erase_objects, erase_rows, erase_statements
 from roadmap_content.items import ContentType, Item
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import Pipeline
 
 SUMS = ("content_failure_groups", "content_failure_hours", "content_token_hours", "content_sweeps")
 """Tables without ids of tasks, roadmaps or users."""

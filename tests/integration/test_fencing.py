@@ -18,8 +18,8 @@ from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
-from tests.factories import USER, bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline, RecordedExecutions, services_for
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
 
 IDS = concept_ids(3)
 

@@ -14,8 +14,8 @@ from roadmap_content.reconciliation.reconcile import (
     reconcile,
 )
 from roadmap_content.runtime.deadline import Deadline
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(10)
 

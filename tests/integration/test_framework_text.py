@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.factories import USER, bundle_of
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import USER, bundle_of
+from tests.support.pipeline import Pipeline
 
 CONCEPTS = ("a", "b")
 

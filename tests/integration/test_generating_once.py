@@ -9,9 +9,9 @@ from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.generate import generate_content
-from tests.factories import bundle_of, concept_ids
-from tests.faults.commits import Commits, How, Strike, When
-from tests.integration.pipeline import Pipeline, services_for
+from tests.support.commits import Commits, How, Strike, When
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import Pipeline, services_for
 
 IDS = concept_ids(1)
 

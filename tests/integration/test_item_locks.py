@@ -19,8 +19,8 @@ from roadmap_content.postgres.transactions import RESERVE
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.generate import GenerateReport, generate_content
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline, services_for
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import Pipeline, services_for
 
 ITEM, ANOTHER = Item("c-1", ContentType.QUIZ), Item("c-2", ContentType.QUIZ)
 

@@ -14,8 +14,8 @@ from roadmap_content.bundle import parse_bundle, read_bundle
 from roadmap_content.errors import InvalidBundleError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
-from tests.factories import bundle_of
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import bundle_of
+from tests.support.pipeline import Pipeline
 
 IDS = ["a", "b"]
 Damage = Callable[[dict[str, Any]], object]

@@ -21,7 +21,7 @@ from roadmap_content.tasks.listing import (
     read_page,
     select_tasks,
 )
-from tests.integration.pipeline import Pipeline
+from tests.support.pipeline import Pipeline
 
 TASKS = 20_000
 PAGE = 50

@@ -19,8 +19,8 @@ from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.handler import Handler, step_handler
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.bucket import Bucket
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import Pipeline
 
 WARM_UP, INVOCATIONS = 200, 1_000
 

@@ -10,8 +10,8 @@ from roadmap_content.aws.executions import CANCELLED
 from roadmap_content.items import ContentType
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.runtime.deadline import Deadline
-from tests.factories import USER, bundle_of
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import USER, bundle_of
+from tests.support.pipeline import Pipeline
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> Counter[tuple[str, str | None]]:

@@ -19,9 +19,9 @@ from roadmap_content.contracts import StateError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key, tutorial_key
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline
-from tests.machine_model import Run, State
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.machine_model import Run, State
+from tests.support.pipeline import Pipeline
 
 FUNCTION_OF = {
     State.PLAN: "PlanBatchesFunction",

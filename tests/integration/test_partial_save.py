@@ -1,7 +1,7 @@
 """A batch with rows that violate a constraint, next to rows that the save statement refuses itself."""
 
-from tests.factories import bundle_of, concept_ids, quiz
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import bundle_of, concept_ids, quiz
+from tests.support.pipeline import Pipeline
 
 
 def test_refusals_of_a_statement_that_fails_are_reported_once(pipeline: Pipeline) -> None:

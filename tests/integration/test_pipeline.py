@@ -15,8 +15,8 @@ from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key, tutorial_key
 from roadmap_content.tasks.failures import record_failures, refusals
-from tests.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
-from tests.integration.pipeline import Pipeline, RecordedExecutions
+from tests.support.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
+from tests.support.pipeline import Pipeline, RecordedExecutions
 
 IDS = concept_ids(24)
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}

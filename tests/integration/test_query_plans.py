@@ -11,8 +11,8 @@ from roadmap_content.content.kind import ContentKind, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.rows import CURRENT_IDS, current_ids, current_row, current_rows, row_ids
 from roadmap_content.items import Item
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import Pipeline
 
 SAVED, BATCH = 600, 20
 MAX_ROWS_PER_CONCEPT = 5

@@ -17,10 +17,10 @@ from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
-from tests.factories import USER, bundle_of, concept_ids, quiz
-from tests.integration.pipeline import SETTINGS, Pipeline, services_for
-from tests.integration.requests_to_api import Reply, request
 from tests.integration.test_concurrency import at_once
+from tests.support.factories import USER, bundle_of, concept_ids, quiz
+from tests.support.pipeline import SETTINGS, Pipeline, services_for
+from tests.support.requests_to_api import Reply, request
 
 OTHER = "somebody-else"
 Get = Callable[..., Reply]

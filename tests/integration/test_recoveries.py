@@ -23,12 +23,12 @@ from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.tasks.attempts import user_start
-from tests.factories import USER, bundle_of, concept_ids
-from tests.faults.commits import Commits
-from tests.integration.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
-from tests.integration.requests_to_api import Reply, request
 from tests.integration.test_concurrency import at_once
-from tests.received_events import Received
+from tests.support.commits import Commits
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
+from tests.support.received_events import Received
+from tests.support.requests_to_api import Reply, request
 
 Send = Callable[..., Reply]
 

@@ -30,8 +30,8 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.claims import STARTING
-from tests.factories import USER, bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline, RecordedExecutions, services_for
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
 
 IDS = concept_ids(30)
 

@@ -13,8 +13,8 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.storage.bucket import PARALLEL, Bucket
-from tests.factories import bundle_of, concept_ids
-from tests.integration.pipeline import SETTINGS, Pipeline
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import SETTINGS, Pipeline
 
 CONCEPTS = 2 * PARALLEL
 

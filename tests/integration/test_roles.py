@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.factories import USER, bundle_of, concept_ids
-from tests.integration.pipeline import Pipeline
-from tests.integration.requests_to_api import request
 from tests.integration.test_recoveries import RecordedParts
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import Pipeline
+from tests.support.requests_to_api import request
 
 IDS = concept_ids(2)
 

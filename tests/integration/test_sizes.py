@@ -13,8 +13,8 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.storage import bucket as storage
 from roadmap_content.storage.staging import MAX_STAGED
-from tests.factories import USER, bundle_of, concept_ids, resources
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import USER, bundle_of, concept_ids, resources
+from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(3)
 

@@ -18,8 +18,8 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.postgres.transactions import RESERVE, transact
 from roadmap_content.runtime.deadline import Deadline
-from tests.factories import bundle_of
-from tests.integration.pipeline import Pipeline, services_for
+from tests.support.factories import bundle_of
+from tests.support.pipeline import Pipeline, services_for
 
 LOCKS = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
 

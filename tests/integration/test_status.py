@@ -12,8 +12,8 @@ from roadmap_content.roadmaps import framework_cache
 from roadmap_content.roadmaps import metadata as roadmaps
 from roadmap_content.roadmaps.framework import parse_framework
 from roadmap_content.tasks.failures import MAX_REASON
-from tests.factories import bundle_of, concept_ids, framework_of
-from tests.integration.pipeline import Pipeline
+from tests.support.factories import bundle_of, concept_ids, framework_of
+from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(3)
 WRITE = "UPDATE roadmap_metadata SET framework_data = CAST(:document AS json) WHERE roadmap_id = :roadmap_id"

@@ -12,7 +12,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from roadmap_content import __version__
-from tests.factories import bundle_of
+from tests.support.factories import bundle_of
 
 Roadmap = Callable[..., subprocess.CompletedProcess[str]]
 

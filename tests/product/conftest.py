@@ -8,9 +8,9 @@ import pytest
 from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
 from tests.integration.conftest import bucket_name
-from tests.integration.pipeline import Pipeline, services_for
 from tests.product.product import Product
-from tests.product.schema import FORMS
+from tests.support.pipeline import Pipeline, services_for
+from tests.support.product_schema import FORMS
 
 __all__ = ["bucket_name"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from tests.factories import USER, framework_of
+from tests.support.factories import USER, framework_of
 
 NOW = "timezone('Asia/Shanghai', now())"
 """The product's clock: `timestamp without time zone` in Beijing time."""

@@ -12,7 +12,7 @@ from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.scope import WHOLE_TASK, Scope
-from tests.factories import USER
+from tests.support.factories import USER
 
 
 def deadline() -> Deadline:

@@ -13,10 +13,10 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.rows import current_rows, saved_concepts
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps.metadata import lock_roadmap
-from tests import factories
-from tests.factories import USER
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import Product
+from tests.support import factories
+from tests.support.factories import USER
 
 IDS = {
     "roadmap_id": "r-1",

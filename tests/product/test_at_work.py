@@ -13,13 +13,13 @@ from roadmap_content.items import ContentType
 from roadmap_content.reconciliation.reconcile import NotReconciledError
 from roadmap_content.storage.keys import tutorial_key
 from roadmap_content.tasks.scope import Scope
-from tests.factories import USER, framework_of
-from tests.faults.evidence import LOOK_AT_ONE_OF_MANY, Log
-from tests.faults.oracle import Oracle
-from tests.integration.pipeline import Pipeline
 from tests.product.operations import OPERATIONS, perform
 from tests.product.product import Product
 from tests.product.running import heal, sweep
+from tests.support.evidence import LOOK_AT_ONE_OF_MANY, Log
+from tests.support.factories import USER, framework_of
+from tests.support.oracle import Oracle
+from tests.support.pipeline import Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 9)]
 WRITERS = 3

@@ -13,11 +13,11 @@ from roadmap_content.generation.generator import Generator
 from roadmap_content.items import ContentType
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.plan import PlanRequest, plan_batches
-from tests.factories import USER
-from tests.integration.pipeline import Pipeline, RecordedExecutions
 from tests.product.operations import perform
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
+from tests.support.factories import USER
+from tests.support.pipeline import Pipeline, RecordedExecutions
 
 pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
 

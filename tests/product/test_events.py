@@ -14,10 +14,10 @@ from roadmap_content.events import DetailType, deliver_events, record_events
 from roadmap_content.items import ContentType
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.scope import Scope
-from tests.integration.pipeline import SETTINGS, Pipeline
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
-from tests.received_events import Received
+from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.received_events import Received
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 4)]
 

@@ -11,10 +11,10 @@ import pytest
 from migrations import UnknownTimeZoneError, use_time_zone
 from roadmap_content.api.status import read_status
 from roadmap_content.tasks.task import read_task
-from tests.factories import USER, framework_of
-from tests.integration.pipeline import Pipeline
 from tests.product.product import Product
 from tests.product.running import heal, sweep
+from tests.support.factories import USER, framework_of
+from tests.support.pipeline import Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 13)]
 

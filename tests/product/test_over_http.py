@@ -23,7 +23,7 @@ from roadmap_content.bundle import read_bundle
 from roadmap_content.client import Client
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import tutorial_key
-from tests.factories import USER, bundle_of, concept_ids, quiz
+from tests.support.factories import USER, bundle_of, concept_ids, quiz
 
 BUCKET, PAGE = "products-own", "https://learn.example"
 THEIR_RULE = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}

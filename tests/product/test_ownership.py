@@ -15,9 +15,9 @@ from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.tasks.checks import due_tasks
 from roadmap_content.tasks.task import processing_tasks
-from tests.integration.pipeline import Pipeline
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep
+from tests.support.pipeline import Pipeline
 
 pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
 

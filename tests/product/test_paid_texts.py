@@ -4,9 +4,9 @@ import pytest
 
 from roadmap_content.content.adopted_text import draft_from_text
 from roadmap_content.generation.generator import Generator
-from tests.integration.pipeline import Pipeline
 from tests.product.product import Product
 from tests.product.running import heal
+from tests.support.pipeline import Pipeline
 
 TEXT = """# Control planes
 

@@ -17,9 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 from roadmap_content.generation.item_locks import TRY
 from roadmap_content.postgres.engine import Credentials, open_engine
-from tests.integration.pipeline import services_for
 from tests.product.product import Product
 from tests.product.running import heal
+from tests.support.pipeline import services_for
 
 pytestmark = pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="PgBouncer is not installed")
 

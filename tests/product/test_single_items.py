@@ -16,10 +16,10 @@ from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.keys import tutorial_key
 from roadmap_content.tasks.scope import Scope
-from tests.factories import USER
-from tests.integration.pipeline import Pipeline
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, sweep
+from tests.support.factories import USER
+from tests.support.pipeline import Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 5)]
 CONCEPT = CONCEPTS[0]

@@ -17,7 +17,7 @@ from roadmap_content.generation.learner import ANYONE, Learner, learner_from
 from roadmap_content.generation.prompting import MAX_SECTION, MAX_TEXT, Prompt, prompt_for
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps.framework import Concept
-from tests.converse_server import CONVERSE, data_of, faults_of
+from tests.support.converse_server import CONVERSE, data_of, faults_of
 
 SNAPSHOTS = Path(__file__).parent / "bedrock_prompts"
 

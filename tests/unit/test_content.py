@@ -15,7 +15,7 @@ from roadmap_content.content.tutorial import TUTORIAL
 from roadmap_content.documents import MAX_DEPTH, unstorable
 from roadmap_content.errors import InvalidContentError
 from roadmap_content.items import ContentType
-from tests.factories import quiz, resources, tutorial
+from tests.support.factories import quiz, resources, tutorial
 
 VALID: dict[ContentType, dict[str, Any]] = {
     ContentType.TUTORIAL: tutorial("c"),

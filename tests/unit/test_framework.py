@@ -12,7 +12,7 @@ from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.errors import InvalidFrameworkError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.roadmaps.framework import concept_from, parse_framework, read_framework
-from tests.factories import concept_ids, framework_of
+from tests.support.factories import concept_ids, framework_of
 
 NOTHING: dict[ContentType, frozenset[str]] = {content_type: frozenset() for content_type in ContentType}
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}

@@ -12,7 +12,7 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.manifest import MAX_BATCHES, STAGED_FACTOR, Manifest, make_manifest, read_batch
 from roadmap_content.roadmaps.framework import read_framework
 from roadmap_content.storage.bucket import StoredObject
-from tests.factories import concept_ids, framework_of
+from tests.support.factories import concept_ids, framework_of
 
 
 class OneObject:

@@ -5,7 +5,7 @@ import pytest
 from roadmap_content.items import ContentType, Failure, Stage
 from roadmap_content.roadmaps.framework import read_framework
 from roadmap_content.tasks.outcome import Outcome, compute_outcome
-from tests.factories import concept_ids, framework_of
+from tests.support.factories import concept_ids, framework_of
 
 IDS = concept_ids(3)
 FRAMEWORK = read_framework(framework_of(IDS))

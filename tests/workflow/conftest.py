@@ -12,7 +12,7 @@ from local_stack.stack import LocalStack
 from roadmap_command.api_client import Api
 from roadmap_command.main import app
 from roadmap_command.target import Target
-from tests.workflow.machine import Machine
+from tests.support.machine import Machine
 from tests.workflow.probing import Probe
 
 

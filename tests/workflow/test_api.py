@@ -18,8 +18,8 @@ from local_stack.processes import becomes_true
 from local_stack.tokens import sign_token
 from roadmap_command.api_client import Answer, Api
 from roadmap_content.items import ContentType, Item
-from tests.factories import USER, bundle_of, quiz
-from tests.workflow.machine import Machine
+from tests.support.factories import USER, bundle_of, quiz
+from tests.support.machine import Machine
 
 
 def load_the_report(machine: Machine) -> tuple[list[str], list[dict[str, Any]]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local_stack.processes import becomes_true
-from tests.workflow.machine import Machine
+from tests.support.machine import Machine
 
 RUNS, RESERVED = 10, 2
 LIMITED = ("GenerateContentFunction", "SaveBatchFunction")

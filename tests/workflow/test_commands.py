@@ -13,8 +13,8 @@ from roadmap_command.target import Target, patient_lambda_client
 from roadmap_content.errors import ContentError, InvalidBundleError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.storage.keys import tutorial_key
-from tests.factories import bundle_of
-from tests.workflow.machine import Machine
+from tests.support.factories import bundle_of
+from tests.support.machine import Machine
 
 Roadmap = Callable[..., Result]
 

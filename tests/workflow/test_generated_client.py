@@ -11,7 +11,7 @@ import pytest
 from local_stack.builds import REPOSITORY
 from local_stack.environments import environment_python
 from roadmap_content.items import ContentType, Item
-from tests.workflow.machine import Machine
+from tests.support.machine import Machine
 
 SCRIPT = Path(__file__).with_name("use_generated_client.py")
 

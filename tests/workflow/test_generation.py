@@ -8,9 +8,18 @@ import pytest
 
 from roadmap_command.api_client import Api
 from roadmap_content.items import ContentType
-from tests.converse_server import Behaviour, Call, ConverseServer, answers, fails, fills_in, is_cut_off, says
-from tests.factories import bundle_of
-from tests.workflow.machine import Machine
+from tests.support.converse_server import (
+    Behaviour,
+    Call,
+    ConverseServer,
+    answers,
+    fails,
+    fills_in,
+    is_cut_off,
+    says,
+)
+from tests.support.factories import bundle_of
+from tests.support.machine import Machine
 
 CONCEPTS = 24
 NAMES = {"en": "Concept {}", "zh": "概念{}：传感器"}

@@ -5,7 +5,7 @@ from typing import Any
 from roadmap_command.api_client import Api
 from roadmap_command.commands.history import _lines_of
 from roadmap_content.items import ContentType, Item
-from tests.workflow.machine import Machine
+from tests.support.machine import Machine
 
 
 def lines_about(machine: Machine, item: Item) -> list[dict[str, Any]]:

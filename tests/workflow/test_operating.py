@@ -15,8 +15,8 @@ from typer.testing import Result
 from local_stack.errors import RefusedError
 from roadmap_command.target import OPERATOR, Target
 from roadmap_content.items import ContentType, Item
-from tests.factories import USER
-from tests.workflow.machine import Machine
+from tests.support.factories import USER
+from tests.support.machine import Machine
 
 Roadmap = Callable[..., Result]
 

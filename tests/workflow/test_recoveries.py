@@ -11,7 +11,7 @@ from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from local_stack.processes import becomes_true
 from roadmap_content.items import ContentType, Item
-from tests.workflow.machine import Machine
+from tests.support.machine import Machine
 
 
 def broken(machine: Machine, count: int) -> list[Machine]:

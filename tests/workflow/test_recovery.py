@@ -13,9 +13,9 @@ from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_command.api_client import Api
 from roadmap_content.items import ContentType, Item
-from tests.factories import quiz
-from tests.published_machine import PublishedMachine
-from tests.workflow.machine import Machine
+from tests.support.factories import quiz
+from tests.support.machine import Machine
+from tests.support.published_machine import PublishedMachine
 
 
 def stage_invalid_quiz(machine: Machine, concept_id: str) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import MetaData, select
 
 from checks.smoke import SmokeError, redrives
 from roadmap_command.target import Target
-from tests.factories import USER
+from tests.support.factories import USER
 
 
 def left_by_smoke(target: Target) -> tuple[list[str], list[str]]:

@@ -11,8 +11,8 @@ from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType, Item
-from tests.factories import quiz, tutorial
-from tests.workflow.machine import Machine
+from tests.support.factories import quiz, tutorial
+from tests.support.machine import Machine
 
 CURRICULA = sorted((Path(__file__).parent / "curricula").glob("*.json"))
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}

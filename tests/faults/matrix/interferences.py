@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from tests.faults.evidence import TABLES
 from tests.faults.matrix.declaration import Fault, Step
 from tests.faults.matrix.http_proxy import Forward, Reply, Request
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import injects
 from tests.faults.matrix.scripts import AtFirstStatement
+from tests.support.evidence import TABLES
 
 INTERFERENCES: Mapping[Fault, str] = {
     Fault.CANCELLED: "UPDATE roadmap_tasks SET status cancelled, with a message, once",

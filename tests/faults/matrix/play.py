@@ -19,12 +19,12 @@ from roadmap_content.bundle import read_bundle
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key
-from tests.factories import USER, bundle_of, quiz
-from tests.faults.evidence import TABLES, Log
 from tests.faults.matrix.declaration import Cell, Fault, Step
 from tests.faults.matrix.rig import Line, Rig
 from tests.faults.matrix.scripts import Gather
-from tests.faults.oracle import Oracle
+from tests.support.evidence import TABLES, Log
+from tests.support.factories import USER, bundle_of, quiz
+from tests.support.oracle import Oracle
 
 CONCEPTS = 4
 

@@ -17,14 +17,14 @@ from roadmap_content.recoveries.decisions import MAX_TURNS, TaskResult
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
-from tests.factories import USER, bundle_of, concept_ids
-from tests.faults.commits import How, Strike, When
-from tests.faults.evidence import DELETED
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.matrix.recoveries import INJECTED, RecoveryCell, RecoveryFault, RecoveryResult, RecoveryStep
 from tests.faults.matrix.scripts import Refuse
 from tests.faults.world import Part, Scene, World
-from tests.integration.pipeline import SETTINGS
+from tests.support.commits import How, Strike, When
+from tests.support.evidence import DELETED
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import SETTINGS
 
 IDS = concept_ids(2)
 TURNS = 6

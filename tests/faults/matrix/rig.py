@@ -29,8 +29,8 @@ from roadmap_command.target import Target
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.matrix.declaration import Step
 from tests.faults.matrix.http_proxy import HttpProxy
-from tests.product.schema import CONCEPT_METADATA
-from tests.published_machine import PublishedMachine
+from tests.support.product_schema import CONCEPT_METADATA
+from tests.support.published_machine import PublishedMachine
 
 LIMITS = {"lock_timeout": "400ms", "statement_timeout": "800ms"}
 

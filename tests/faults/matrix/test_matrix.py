@@ -11,12 +11,12 @@ import pytest
 from roadmap_command.load import load_bundle
 from roadmap_content.bundle import read_bundle
 from roadmap_content.runtime.deadline import Deadline
-from tests.factories import bundle_of
 from tests.faults.matrix.declaration import CELLS, IMPOSSIBLE, RUN, Cell, Step
 from tests.faults.matrix.injectors import INJECTORS
 from tests.faults.matrix.interferences import INTERFERENCES
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.rig import SHIPPED, Rig
+from tests.support.factories import bundle_of
 
 # Connections and invocations are cut off here, so that the garbage collector finds unclosed sockets at any
 # time.

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, text
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-from tests.faults.evidence import (
+from tests.support.evidence import (
     CONCEPT_METADATA,
     HAS_CONCEPT_METADATA,
     LOOK,

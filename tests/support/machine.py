@@ -18,10 +18,10 @@ from roadmap_content.bundle import read_bundle
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key
-from tests.factories import USER, bundle_of
-from tests.faults.evidence import Log
-from tests.faults.oracle import Oracle
-from tests.published_machine import PublishedMachine
+from tests.support.evidence import Log
+from tests.support.factories import USER, bundle_of
+from tests.support.oracle import Oracle
+from tests.support.published_machine import PublishedMachine
 
 
 class Machine:

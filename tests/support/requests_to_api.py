@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from tests.factories import USER
+from tests.support.factories import USER
 
 
 class Reply(NamedTuple):

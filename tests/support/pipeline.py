@@ -23,8 +23,8 @@ from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key
 from roadmap_content.storage.staging import Staging
 from roadmap_content.tasks.task import read_task
-from tests.factories import USER
-from tests.machine_model import Run, State, batch_requests
+from tests.support.factories import USER
+from tests.support.machine_model import Run, State, batch_requests
 
 SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offline"}
 
