@@ -166,4 +166,4 @@ def _read(recovery_id: str) -> RecoveryAnswer:
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request from API Gateway."""
-    return api.answer(event, context)
+    return api.answer(event, context, services.settings)

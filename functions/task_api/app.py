@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 
 from roadmap_content.api.attempt_list import AttemptPage, list_attempts
 from roadmap_content.api.cancel import CancelAnswer, cancel_task
-from roadmap_content.api.cors import is_preflight, preflight, with_cors
 from roadmap_content.api.failure_list import FailurePage, list_failures
 from roadmap_content.api.health import Health, read_health
 from roadmap_content.api.http import Api, answered, refused, respond
@@ -293,10 +292,7 @@ def post_cancel(task_id: TaskId, user_id: UserId = None, reason: Reason = None) 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request from API Gateway."""
-    origins = services.settings.cors_origins
-    if is_preflight(event):
-        return preflight(event, origins)
-    answer = api.answer(event, context)
+    answer = api.answer(event, context, services.settings)
     if event.get("httpMethod") == "POST":
         deliver_events(services, api.deadline.within(DELIVERY_SECONDS))
-    return with_cors(answer, event, origins)
+    return answer

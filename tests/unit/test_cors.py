@@ -1,42 +1,127 @@
-"""The origins from which a browser may call the API."""
+"""The origins from which a browser may call the API, and the headers that it may send: on every route."""
+
+import json
+import re
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from roadmap_content.api.cors import cors_headers, is_preflight, preflight, with_cors
+import functions.recovery_api.app as recovery_api
+import functions.task_api.app as task_api
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import read_template
+from roadmap_content.api.errors import ForbiddenError
+from roadmap_content.api.http import Api
+from roadmap_content.authorization.tokens import UnauthorizedError
+from roadmap_content.errors import (
+    AtWorkElsewhereError,
+    ContentError,
+    DatabaseUnavailableError,
+    InvalidRequestError,
+    TaskNotFoundError,
+)
+from roadmap_content.runtime.settings import Settings
+from tests.integration.requests_to_api import Context
 
-ORIGINS = frozenset({"https://learn.example", "http://localhost:3000"})
+PAGE = "https://learn.example"
+PARAMETERS = read_template(REPOSITORY / "template.yaml")["Parameters"]
+SETTINGS = Settings(
+    {
+        "CORS_ORIGINS": f"{PAGE}, http://localhost:3000",
+        "CORS_HEADERS": PARAMETERS["CorsHeaders"]["Default"],
+    }
+)
+ROUTES = [
+    (module, route.method, re.sub("<[a-z_]+>", "x", route.path.replace("<content_type>", "quiz")))
+    for module in (task_api, recovery_api)
+    for route in (*module.app._static_routes, *module.app._dynamic_routes)  # noqa: SLF001 - of the library
+]
+ERRORS: dict[int, ContentError] = {
+    403: ForbiddenError("not yours"),
+    404: TaskNotFoundError("none"),
+    409: AtWorkElsewhereError("elsewhere"),
+    422: InvalidRequestError("malformed"),
+    500: UnauthorizedError("an error without a status of its own"),
+    503: DatabaseUnavailableError("later"),
+}
 
 
-def event(origin: str | None, method: str = "OPTIONS", name: str = "origin") -> dict[str, object]:
-    return {"httpMethod": method, "headers": {} if origin is None else {name: origin}}
+def event(method: str, path: str, origin: str | None = PAGE, name: str = "origin") -> dict[str, Any]:
+    return {
+        "httpMethod": method,
+        "path": path,
+        "resource": path,
+        "headers": {} if origin is None else {name: origin},
+        "multiValueHeaders": {},
+        "queryStringParameters": {"concept_id": "c"},
+        "multiValueQueryStringParameters": {"concept_id": ["c"]},
+        "requestContext": {"authorizer": {}, "requestId": "r", "path": path, "stage": "live"},
+        "body": json.dumps({"filter": {}, "reason": "r"}) if method == "POST" else None,
+        "isBase64Encoded": False,
+    }
 
 
+def headers_of(answer: dict[str, Any]) -> dict[str, str]:
+    multiple = {name: ",".join(values) for name, values in (answer.get("multiValueHeaders") or {}).items()}
+    return {name.lower(): value for name, value in ({**(answer.get("headers") or {}), **multiple}).items()}
+
+
+def answer_of(module: ModuleType, request: dict[str, Any], settings: Settings = SETTINGS) -> dict[str, Any]:
+    api: Api = module.api
+    answer: dict[str, Any] = api.answer(request, Context(), settings)  # type: ignore[arg-type]
+    return answer
+
+
+def test_there_are_routes() -> None:
+    assert len(ROUTES) > 15
+
+
+@pytest.mark.parametrize(("module", "method", "path"), ROUTES)
+def test_every_answer_can_be_read_by_a_configured_page(
+    module: ModuleType, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for status, error in ERRORS.items():
+
+        def fail(_api: Api, error: ContentError = error) -> None:
+            raise error
+
+        monkeypatch.setattr(Api, "caller", property(fail))
+        for origin, allowed in ((PAGE, PAGE), ("https://evil.example", None), (None, None)):
+            answer = answer_of(module, event(method, path, origin))
+            assert answer["statusCode"] == status
+            assert headers_of(answer).get("access-control-allow-origin") == allowed
+
+
+@pytest.mark.parametrize(("module", "method", "path"), ROUTES)
 @pytest.mark.parametrize("name", ["origin", "Origin"])
-def test_a_preflight_of_a_configured_origin_returns_the_allowed_origin_and_headers(name: str) -> None:
-    asked = event("https://learn.example", name=name)
-    assert is_preflight(asked)
-    answer = preflight(asked, ORIGINS)
+def test_a_preflight_permits_the_route_s_method_and_the_product_s_headers(
+    module: ModuleType, method: str, path: str, name: str
+) -> None:
+    answer = answer_of(module, event("OPTIONS", path, name=name))
+    headers = headers_of(answer)
     assert answer["statusCode"] == 204
-    assert answer["headers"]["Access-Control-Allow-Origin"] == "https://learn.example"
-    assert "Authorization" in answer["headers"]["Access-Control-Allow-Headers"]
-    assert "POST" in answer["headers"]["Access-Control-Allow-Methods"]
-    assert answer["headers"]["Vary"] == "Origin"
+    assert headers["access-control-allow-origin"] == PAGE
+    assert headers["vary"] == "Origin"
+    assert method in headers["access-control-allow-methods"].split(",")
+    permitted = headers["access-control-allow-headers"].lower().split(",")
+    assert {"authorization", "content-type", "x-trace-id", "x-user-id"} <= set(permitted)
+
+
+def test_the_permitted_headers_are_a_setting() -> None:
+    settings = Settings({"CORS_ORIGINS": PAGE, "CORS_HEADERS": "Authorization, X-Own"})
+    headers = headers_of(answer_of(recovery_api, event("OPTIONS", "/api/v1/recoveries"), settings))
+    assert headers["access-control-allow-headers"] == "Authorization,X-Own"
 
 
 @pytest.mark.parametrize("origin", [None, "https://evil.example", "null", ""])
 def test_another_origin_gets_no_header(origin: str | None) -> None:
-    assert preflight(event(origin), ORIGINS)["headers"] == {}
-    assert cors_headers(event(origin), ORIGINS) == {}
-    assert cors_headers(event("https://learn.example"), frozenset()) == {}
+    assert headers_of(answer_of(task_api, event("OPTIONS", "/api/v1/tasks", origin))) == {}
+    nobody = Settings({})
+    assert headers_of(answer_of(task_api, event("OPTIONS", "/api/v1/tasks"), nobody)) == {}
 
 
-def test_the_calling_page_can_read_the_response() -> None:
-    asked = event("http://localhost:3000", "POST")
-    assert not is_preflight(asked)
-    answer = with_cors({"statusCode": 409, "multiValueHeaders": {"Retry-After": ["5"]}}, asked, ORIGINS)
-    assert answer["multiValueHeaders"] == {
-        "Retry-After": ["5"],
-        "Access-Control-Allow-Origin": ["http://localhost:3000"],
-        "Vary": ["Origin"],
-    }
-    assert with_cors({"headers": None}, {"headers": None}, ORIGINS)["multiValueHeaders"] == {}
+def test_a_request_without_headers_is_answered() -> None:
+    answer = answer_of(task_api, event("GET", "/api/v1/unknown") | {"headers": None})
+    assert answer["statusCode"] == 404
+    assert "access-control-allow-origin" not in headers_of(answer)

@@ -16,7 +16,9 @@ from ..documents import unstorable
 from ..errors import ContentError, InvalidRequestError, TransientError
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
+from ..runtime.settings import Settings
 from .callers import Caller, caller_of
+from .cors import Cors, is_preflight
 from .refusals import TASK_ID, Refusal, Unauthorized, refusal_of
 
 if TYPE_CHECKING:
@@ -44,10 +46,16 @@ class Api:
         self.app.not_found(_refuse_unknown)
         self.app.use([_require_storable])
 
-    def answer(self, event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-        """Answer a request. Each log line of the invocation contains the ids in the request's path."""
+    def answer(self, event: dict[str, Any], context: "LambdaContext", settings: Settings) -> dict[str, Any]:
+        """Answer a request, so that a page of a configured origin can read every answer.
+
+        Each log line of the invocation contains the ids in the request's path.
+        """
+        cors = Cors(settings.cors_origins, settings.cors_headers)
+        if is_preflight(event):
+            return cors.preflight(event)
         logger.append_keys(**_identifiers(event))
-        return self.app.resolve(event, context)
+        return cors.readable(self.app.resolve(event, context), event)
 
     @property
     def caller(self) -> Caller:

@@ -29,7 +29,12 @@ class Settings:
     @property
     def cors_origins(self) -> frozenset[str]:
         """The origins whose pages may call the API; none by default."""
-        return frozenset(filter(None, map(str.strip, self._environ.get("CORS_ORIGINS", "").split(","))))
+        return frozenset(self._names("CORS_ORIGINS"))
+
+    @property
+    def cors_headers(self) -> tuple[str, ...]:
+        """The request headers that these pages may send."""
+        return self._names("CORS_HEADERS")
 
     @property
     def event_bus(self) -> str:
@@ -190,6 +195,10 @@ class Settings:
         if not value:
             raise MissingSettingError(f"{name} is not set")
         return value
+
+    def _names(self, name: str) -> tuple[str, ...]:
+        """A list of names, separated by commas; empty if it is not set."""
+        return tuple(filter(None, map(str.strip, self._environ.get(name, "").split(","))))
 
     def _one_of(self, name: str, *choices: ChoiceT) -> ChoiceT:
         """A setting that must be one of `choices`."""
