@@ -124,7 +124,15 @@ def test_the_content_bucket_is_the_product_s_own(stack: LocalStack, target: Targ
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/v1/tasks/t-cors", "/api/v1/tasks/t-cors/retry", "/api/v1/tasks", "/api/v1/recoveries"]
+    "path",
+    [
+        "/api/v1/tasks/t-cors",
+        "/api/v1/tasks/t-cors/retry",
+        "/api/v1/tasks",
+        "/api/v1/recoveries",
+        "/api/v1/recoveries/r/tasks",
+        "/api/v1/recoveries/r/pause",
+    ],
 )
 def test_a_preflight_from_the_product_s_pages_is_answered(stack: LocalStack, path: str) -> None:
     allowed = send(stack, "OPTIONS", path, token=None)
@@ -132,7 +140,8 @@ def test_a_preflight_from_the_product_s_pages_is_answered(stack: LocalStack, pat
     assert allowed.status == 204
     assert allowed.headers["access-control-allow-origin"] == PAGE
     assert "POST" in allowed.headers["access-control-allow-methods"]
-    assert "authorization" in allowed.headers["access-control-allow-headers"].lower()
+    permitted = allowed.headers["access-control-allow-headers"].lower().split(",")
+    assert {"authorization", "content-type", "x-trace-id", "x-user-id"} <= set(permitted)
     other = send(stack, "OPTIONS", path, token=None, origin="https://evil.example")
     assert "access-control-allow-origin" not in other.headers
 
@@ -163,6 +172,7 @@ def test_a_token_for_another_audience_or_of_the_past_is_refused(
 ) -> None:
     refused = send(stack, "GET", "/api/v1/tasks", token=their_token(stack, **claims), user_id=USER)
     assert refused.status in (401, 403)
+    assert refused.headers["access-control-allow-origin"] == "*"
 
 
 def test_a_running_task_is_cancelled_and_retried(stack: LocalStack, target: Target) -> None:

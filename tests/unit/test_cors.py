@@ -22,7 +22,7 @@ from roadmap_content.errors import (
     TaskNotFoundError,
 )
 from roadmap_content.runtime.settings import Settings
-from tests.integration.requests_to_api import Context
+from tests.support.requests_to_api import Context
 
 PAGE = "https://learn.example"
 PARAMETERS = read_template(REPOSITORY / "template.yaml")["Parameters"]

@@ -6,7 +6,7 @@ execution (`TimeoutSeconds` of the definition); StartExecution being idempotent 
 execution that has ended invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`,
 which `States.ALL` does not match; a throttled function being `Lambda.TooManyRequestsException`, and its
 reserved concurrency applying to its versions; API Gateway's settings of one method, whose path has `~1` for a
-slash. ministack handles all other calls.
+slash; the gateway responses of an OpenAPI body. ministack handles all other calls.
 
 Two operations do not exist on AWS. They are for fault tests, so that these need not change a definition:
 `TimeOutExecution` makes an execution time out, and `LimitMapOutput` lowers the limit on the data that a Map
@@ -28,6 +28,7 @@ from uuid import uuid4
 
 from ministack import app
 from ministack.core.responses import error_response_json, json_response, now_iso
+from ministack.services import apigateway_v1 as gateway
 from ministack.services import lambda_svc as functions
 from ministack.services import s3 as storage
 from ministack.services import stepfunctions as engine
@@ -227,6 +228,19 @@ def _apply_settings_of_methods() -> None:
     provisioners._apigw_method_settings = decoded
 
 
+def _import_gateway_responses() -> None:
+    """Let an OpenAPI body define API Gateway's own responses; ministack ignores them there."""
+    import_api = gateway._import_rest_api
+
+    def imported(spec: Any, *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - ministack's
+        api_id = import_api(spec, *arguments, **keywords)
+        for kind, response in (spec.get("x-amazon-apigateway-gateway-responses") or {}).items():
+            gateway._put_gateway_response(api_id, kind, response)
+        return api_id
+
+    gateway._import_rest_api = imported
+
+
 def _accept_resources() -> None:
     """Accept resources of the template that the local cloud does not support."""
     handlers = provisioners._RESOURCE_HANDLERS
@@ -408,6 +422,7 @@ def install() -> None:
 
     _accept_resources()
     _apply_settings_of_methods()
+    _import_gateway_responses()
     _report_failed_writes()
     engine.handle_request = handle
     engine._execute_task = task

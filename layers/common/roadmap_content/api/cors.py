@@ -1,7 +1,7 @@
 """CORS: the origins from which a browser may call the API, and the headers that it may send. No I/O.
 
-The functions answer OPTIONS themselves: the mock integrations of API Gateway support only one origin, and local
-clouds drop their headers.
+The functions answer OPTIONS themselves: the mock integrations of API Gateway support only one origin, and
+local clouds drop their headers.
 """
 
 from collections.abc import Collection, Mapping

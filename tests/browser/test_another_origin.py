@@ -1,0 +1,140 @@
+"""The product's page, from another origin in a real Chromium, reads every kind of answer."""
+
+import tempfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from local_stack.stack import LocalStack
+from roadmap_command.load import load_bundle
+from roadmap_command.target import Target
+from roadmap_content.bundle import read_bundle
+from roadmap_content.runtime.deadline import Deadline
+from tests.browser.driver import DEADLINE_MS
+from tests.support.factories import USER, bundle_of, concept_ids
+
+ASK = """
+async ([url, method, token]) => {
+  const headers = {"Content-Type": "application/json", "X-Trace-ID": "trace-1", "X-User-ID": "user-1"};
+  if (token) headers.Authorization = `Bearer ${token}`;
+  try {
+    const answer = await fetch(url, {method, headers});
+    return {status: answer.status, body: await answer.json(), retryAfter: answer.headers.get("Retry-After")};
+  } catch (error) {
+    return {status: 0, body: String(error)};
+  }
+}
+"""
+"""A request as the product's client sends it; status 0: the browser did not let the page read the answer."""
+
+
+class _Blank(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b"<!doctype html><title>The product</title>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+@pytest.fixture(scope="module")
+def origin() -> Iterator[str]:
+    """The origin of the product's pages."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Blank)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def beside(origin: str) -> Iterator[LocalStack]:
+    """A stack of its own: the test breaks a function of it."""
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-origin-") as directory,
+        LocalStack.start(
+            Path(directory), parameters={"CorsOrigins": origin}, wait_scale=0.01, fsync=False
+        ) as stack,
+    ):
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def target(beside: LocalStack) -> Iterator[Target]:
+    target = Target.local(beside)
+    yield target
+    target.engine.dispose()
+
+
+@pytest.fixture
+def page(browser: Browser, origin: str) -> Iterator[Page]:
+    context = browser.new_context()
+    context.set_default_timeout(DEADLINE_MS)
+    page = context.new_page()
+    page.goto(origin)
+    yield page
+    context.close()
+
+
+def test_the_product_s_page_reads_answers_refusals_and_errors(
+    page: Page, beside: LocalStack, target: Target, origin: str
+) -> None:
+    bundle = bundle_of(concept_ids(1, "r-1"), roadmap_id="r-1", task_id="t-1") | {"content": []}
+    load_bundle(read_bundle(bundle), target.engine, target.bucket, Deadline.after(600))
+    token, operator = beside.token(USER), beside.token(USER, "content:operate")
+
+    def ask(method: str, path: str, token: str | None = token) -> dict[str, Any]:
+        answer: dict[str, Any] = page.evaluate(ASK, [f"{beside.api_url}{path}", method, token])
+        return answer
+
+    missing = ask("POST", f"/api/v1/tasks/none/retry?user_id={USER}")
+    assert (missing["status"], missing["body"]["error"]) == (404, "TaskNotFound")
+    assert ask("GET", "/api/v1/health")["status"] == 403
+    assert ask("GET", "/api/v1/recoveries", operator)["status"] == 200
+    assert ask("GET", "/api/v1/tasks?limit=0")["status"] == 422
+    started = ask("POST", f"/api/v1/tasks/t-1/retry?user_id={USER}&force_checkpoint=false")
+    assert (started["status"], started["body"]["attempt"]) == (202, 1)
+
+    # Refused by API Gateway itself.
+    assert ask("GET", "/api/v1/tasks", token[:-4] + "AAAA")["status"] == 401
+    assert ask("GET", "/api/v1/tasks", None)["status"] == 401
+    _refuse_all(beside, "/~1api~1v1~1me/GET")
+    assert ask("GET", "/api/v1/me")["status"] == 429
+    _delete_recovery_api(beside)
+    assert ask("GET", "/api/v1/recoveries", operator)["status"] >= 500
+
+    page.goto(origin.replace("127.0.0.1", "localhost"))
+    assert ask("GET", "/api/v1/tasks")["status"] == 0, "an origin that is not configured"
+
+
+def _refuse_all(stack: LocalStack, method: str) -> None:
+    """Lower the limit of requests of one method to zero."""
+    gateway = stack.client("apigateway")
+    (api,) = gateway.get_rest_apis()["items"]
+    gateway.update_stage(
+        restApiId=api["id"],
+        stageName="live",
+        patchOperations=[
+            {"op": "replace", "path": f"{method}/throttling/{limit}", "value": "0"}
+            for limit in ("rateLimit", "burstLimit")
+        ],
+    )
+
+
+def _delete_recovery_api(stack: LocalStack) -> None:
+    functions = stack.client("lambda")
+    (name,) = (
+        each["FunctionName"]
+        for each in functions.list_functions()["Functions"]
+        if "RecoveryApi" in each["FunctionName"]
+    )
+    functions.delete_function(FunctionName=name)
