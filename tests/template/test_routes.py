@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from checks.template.sam_transform import Deployment, accepted, packaged
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
 from release.stamp import parameters_of
-from tests.template.transform import Deployment, packaged, transformed
 
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
 PUBLIC = {("get", "/console"), ("get", "/console/{asset+}"), ("options", "/api/v1/{proxy+}")}
@@ -17,7 +17,7 @@ PUBLIC = {("get", "/console"), ("get", "/console/{asset+}"), ("options", "/api/v
 @pytest.fixture(scope="module")
 def deployed() -> Template:
     parameters = {name: value or "given" for name, value in parameters_of(TEMPLATE, {}).items()}
-    (template,) = transformed([Deployment(packaged(TEMPLATE), parameters)])
+    (template,) = accepted([Deployment(packaged(TEMPLATE), parameters)])
     return template
 
 

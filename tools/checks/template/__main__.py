@@ -6,13 +6,15 @@ from itertools import chain
 
 from checks.sam.steps import console, step
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import read_template
+from local_stack.template_file import Template, read_template
 
+from .deployments import deployments_of
 from .events import check_events
 from .findings import Finding
 from .linters import lint_state_machine, lint_with_cfn_lint, lint_with_checkov, lint_with_sam
 from .permissions import check_permissions
 from .statemachine import check_substitutions
+from .transformed import check_transformed
 from .variables import check_variables
 
 TEMPLATE = REPOSITORY / "template.yaml"
@@ -28,6 +30,7 @@ def main() -> int:
         "the state machine has all substitutions": lambda: check_substitutions(template, REPOSITORY),
         "functions have the settings that they read": lambda: check_variables(template),
         "roles allow exactly the calls of the code": lambda: check_permissions(template),
+        "every deployment, after SAM's transform": lambda: _check_deployments(template),
         "cfn-lint": lambda: lint_with_cfn_lint(TEMPLATE),
         "sam validate --lint": lambda: lint_with_sam(TEMPLATE),
         "checkov": lambda: lint_with_checkov(TEMPLATE, template),
@@ -46,6 +49,11 @@ def main() -> int:
         f"[red]{len(found)} faults[/red]" if found else f"[green]{len(checks)} checks passed[/green]"
     )
     return 1 if found else 0
+
+
+def _check_deployments(template: Template) -> Iterator[Finding]:
+    deployments = deployments_of(template, REPOSITORY / "samconfig.toml")
+    yield from check_transformed([(template, deployed) for deployed in deployments])
 
 
 def _lint_database_template() -> Iterator[Finding]:

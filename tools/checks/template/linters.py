@@ -48,6 +48,21 @@ def lint_with_cfn_lint(template: Path) -> Iterator[Finding]:
         yield Finding("cfn-lint", "suppressed in the template")
 
 
+def lint_resources(resources: Template) -> Iterator[Finding]:
+    """cfn-lint for resources of many deployments together, which no single template could have."""
+    # Resources of a template, its bytes; and relations between resources, which belong to one deployment.
+    together = ("E3010", "I3010", "E1002", "I1002", "E3019", "W2530")
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "resources.json"
+        path.write_text(json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}))
+        options = ("--format", "json", "--regions", _REGION, "--ignore-checks", *together)
+        said = _run("-c", _CFN_LINT, *options, "--template", path)
+    for match in _json(said):
+        _, logical_id, *inside = match["Location"]["Path"] or ("Resources", "the template")
+        where = ".".join(map(str, inside))
+        yield Finding(logical_id, f"cfn-lint {match['Rule']['Id']}: {where}: {match['Message']}")
+
+
 def lint_with_checkov(path: Path, template: Template) -> Iterator[Finding]:
     """Checkov; a suppression without a reason or without need is a finding."""
     suppressed = {

@@ -21,8 +21,18 @@ from samtranslator.translator.transform import transform
 class NoPolicies:
     def load(self):
         return {}
-print(json.dumps([transform(template, given, NoPolicies()) for template, given in json.load(sys.stdin)]))
+from samtranslator.model.exceptions import InvalidDocumentException
+def result(template, given):
+    try:
+        return transform(template, given, NoPolicies())
+    except InvalidDocumentException as error:
+        return error.message + "".join(f" {cause.message}" for cause in error.causes)
+print(json.dumps([result(template, given) for template, given in json.load(sys.stdin)]))
 """
+
+
+class TransformError(Exception):
+    """The transform could not run, or refused a template. The message contains its output."""
 
 
 class Deployment(NamedTuple):
@@ -42,8 +52,8 @@ def packaged(template: Template, contents: Mapping[str, str] | None = None) -> T
     return changed
 
 
-def transformed(deployments: Sequence[Deployment]) -> list[Template]:
-    """The resources that CloudFormation receives."""
+def transformed(deployments: Sequence[Deployment]) -> list[Template | str]:
+    """The templates that CloudFormation receives; a refused deployment's message in place of its template."""
     done = subprocess.run(
         [environment_python("cloud"), "-c", _SCRIPT],
         input=json.dumps([tuple(deployment) for deployment in deployments]),
@@ -51,15 +61,21 @@ def transformed(deployments: Sequence[Deployment]) -> list[Template]:
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    templates: list[Template] = json.loads(done.stdout)
+    if done.returncode != 0:
+        raise TransformError(done.stderr)
+    templates: list[Template | str] = json.loads(done.stdout)
     return templates
 
 
-def live_versions(template: Template) -> dict[str, str]:
-    """The logical id of the version that each function's alias points to, by the function's logical id."""
-    return {
-        alias["Properties"]["FunctionName"]["Ref"]: alias["Properties"]["FunctionVersion"]["Fn::GetAtt"][0]
-        for alias in template["Resources"].values()
-        if alias["Type"] == "AWS::Lambda::Alias"
-    }
+def accepted(deployments: Sequence[Deployment]) -> list[Template]:
+    """The same for deployments that SAM accepts.
+
+    Raises:
+        TransformError: SAM refuses one.
+    """
+    templates = []
+    for template in transformed(deployments):
+        if isinstance(template, str):
+            raise TransformError(template)
+        templates.append(template)
+    return templates
