@@ -1,4 +1,4 @@
-"""What CloudFormation receives after SAM's transform: each mistake in a derived value is found."""
+"""The template that CloudFormation receives from SAM: each mistake in a derived value is found."""
 
 import copy
 from collections.abc import Callable

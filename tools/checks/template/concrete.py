@@ -63,7 +63,7 @@ class _Resolver:
             self._values[name] = given.split(",") if is_list else given
 
     def existing(self, parts: Mapping[str, Any]) -> dict[str, Any]:
-        """The parts whose condition holds."""
+        """The parts that exist: those without a condition, or with one that holds."""
         return {
             name: {key: self._resolve(value) for key, value in part.items() if key != "Condition"}
             for name, part in parts.items()

@@ -1,4 +1,4 @@
-"""The deployments whose transformed templates are checked: every environment, and every value of a parameter.
+"""The deployments to check after the transform: every environment, and every value of a parameter.
 
 An environment of samconfig.toml is deployed as it is, with examples in place of its placeholders.
 Then each parameter gets each of its allowed values, its limits and, if its default is empty, an example: one
@@ -45,7 +45,7 @@ EXAMPLES: Mapping[str, str] = {
     "SecurityGroupIds": "sg-0123456789abcdef0",
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
 }
-"""Values for placeholders and for parameters whose default is empty. A missing one is a KeyError."""
+"""Values for placeholders and for parameters with an empty default. A missing one is a KeyError."""
 
 _TOGETHER: Mapping[str, tuple[str, ...]] = {
     "DatabaseAuth": ("DatabaseHost", "DatabaseResourceId"),

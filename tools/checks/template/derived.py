@@ -1,4 +1,4 @@
-"""Rules for the properties whose values SAM derives.
+"""Rules for the properties with values that SAM derives.
 
 CloudFormation reads these values only during a deployment, and no linter of the source sees them. A derived
 property without a rule is a finding.
@@ -216,7 +216,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
 }
 
 RETAINED = ("AWS::Lambda::LayerVersion", "AWS::Lambda::Version", "AWS::StepFunctions::StateMachineVersion")
-"""The previous ones are what a rollback returns to, so CloudFormation must not delete them."""
+"""A rollback returns to the previous ones, so CloudFormation must not delete them."""
 
 
 def derived_in(source: Template, deployed: Template) -> Iterator[tuple[str, str, str, Any]]:

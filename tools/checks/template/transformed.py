@@ -1,4 +1,4 @@
-"""Check what CloudFormation receives: the template after SAM's transform, with a deployment's parameters."""
+"""Check the template that CloudFormation receives: after SAM's transform, with a deployment's parameters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
