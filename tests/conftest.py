@@ -1,13 +1,13 @@
-"""Database fixtures: a separate database for every test that requests one.
+"""Database fixtures.
 
 Each session (each xdist worker) uses one server: that of `DATABASE_URL`, or our own. A template database is
-migrated once. Each test gets a copy of it, which is dropped after the test.
+migrated once. Tests share a copy of it, whose rows are restored after each test; a test whose assertions
+depend on statistics or on the size of tables requests a copy for itself.
 """
 
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,10 @@ from sqlalchemy import NullPool, create_engine, make_url
 
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
 from local_stack.given_database import given_or_embedded
-from local_stack.postgres_server import Server, create_database, drop_database
+from local_stack.postgres_server import Server
 from migrations import migrate
 from migrations.grants import grant_access
+from tests.support.databases import ReusedDatabase, copied_database
 
 # No time limit per example, because no test asserts a duration.
 settings.register_profile("timeless", deadline=None)
@@ -40,7 +41,7 @@ def database_server() -> Iterator[Server]:
 def migrated_template(database_server: Server) -> Iterator[tuple[str, DatabaseRoles]]:
     """The name of a migrated database without connections, and its roles. The migrator has migrated it."""
     prefix = f"test_{secrets.token_hex(8)}_"
-    with _database(database_server, "template1") as (name, url):
+    with copied_database(database_server.url) as (name, url):
         roles = create_roles(url, prefix)
         migrate(roles.migrator)
         with create_engine(roles.migrator, poolclass=NullPool).begin() as connection:
@@ -49,10 +50,26 @@ def migrated_template(database_server: Server) -> Iterator[tuple[str, DatabaseRo
     drop_roles(database_server.url, prefix)
 
 
+@pytest.fixture(scope="session")
+def _reused_database(
+    database_server: Server, migrated_template: tuple[str, DatabaseRoles]
+) -> Iterator[ReusedDatabase]:
+    reused = ReusedDatabase(database_server.url, migrated_template[0])
+    yield reused
+    reused.drop()
+
+
 @pytest.fixture
-def database_url(database_server: Server, migrated_template: tuple[str, DatabaseRoles]) -> Iterator[str]:
+def database_url(_reused_database: ReusedDatabase) -> Iterator[str]:
     """The administrator's SQLAlchemy URL of a migrated database without rows."""
-    with _database(database_server, migrated_template[0]) as (_, url):
+    yield _reused_database.url
+    _reused_database.clear()
+
+
+@pytest.fixture
+def new_database_url(database_server: Server, migrated_template: tuple[str, DatabaseRoles]) -> Iterator[str]:
+    """The administrator's SQLAlchemy URL of a migrated database that no test has used."""
+    with copied_database(database_server.url, migrated_template[0]) as (_, url):
         yield url
 
 
@@ -69,15 +86,5 @@ def database_roles(database_url: str, migrated_template: tuple[str, DatabaseRole
 @pytest.fixture
 def empty_database_url(database_server: Server) -> Iterator[str]:
     """The SQLAlchemy URL of an empty database."""
-    with _database(database_server, "template1") as (_, url):
+    with copied_database(database_server.url) as (_, url):
         yield url
-
-
-@contextmanager
-def _database(server: Server, template: str) -> Iterator[tuple[str, str]]:
-    name = f"test_{secrets.token_hex(8)}"
-    url = create_database(server.url, name, template=template)
-    try:
-        yield name, url
-    finally:
-        drop_database(server.url, name)

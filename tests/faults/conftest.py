@@ -10,7 +10,7 @@ from tests.faults.matrix.play import Result
 from tests.faults.matrix.recoveries import RecoveryResult
 from tests.faults.matrix.report import DOCUMENT, Results, differences, render, show
 from tests.faults.test_histories import HISTORIES, SEED
-from tests.integration.conftest import bucket_name, pipeline
+from tests.support.fixtures import bucket_name, pipeline
 
 __all__ = ["bucket_name", "pipeline"]
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 
-import boto3
 import pytest
 
 from roadmap_content.content.kind import Draft
@@ -19,7 +18,7 @@ from tests.faults.world import Scene, World
 from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.oracle import Broken, InvariantsBroken, Oracle
-from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.pipeline import S3, SETTINGS, Pipeline
 from tests.support.product_schema import CONCEPT_METADATA
 
 IDS = concept_ids(3)
@@ -36,7 +35,7 @@ class Watched:
         pipeline.load(BUNDLE)
         self.pipeline = pipeline
         self.log = Log()
-        self.oracle = Oracle(pipeline.engine, boto3.client("s3"), "content", BUNDLE, self.log)
+        self.oracle = Oracle(pipeline.engine, S3.client, "content", BUNDLE, self.log)
         planned = pipeline.plan()
         for request in pipeline.requests(planned):
             if not lost or request.batch.content_type != "quiz":

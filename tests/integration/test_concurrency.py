@@ -6,7 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 from sqlalchemy import text
 
 from local_stack.lock_waiters import processes_waiting_for
@@ -24,7 +23,7 @@ from roadmap_content.tasks.task import read_task
 from tests.support.evidence import Log
 from tests.support.factories import bundle_of, concept_ids, tutorial
 from tests.support.oracle import Oracle
-from tests.support.pipeline import SETTINGS, Pipeline, services_for
+from tests.support.pipeline import S3, SETTINGS, Pipeline, services_for
 
 IDS = concept_ids(40)
 
@@ -43,7 +42,7 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
 
 def require_invariants(pipeline: Pipeline, bundle: dict[str, Any]) -> None:
     """Check I1–I7 against the tables and the bucket, with an independent oracle."""
-    oracle = Oracle(pipeline.engine, boto3.client("s3"), pipeline.bucket.name, bundle, Log())
+    oracle = Oracle(pipeline.engine, S3.client, pipeline.bucket.name, bundle, Log())
     oracle.require(oracle.at_any_time(), oracle.at_rest())
 
 
@@ -79,7 +78,7 @@ def test_concurrent_saves_of_versions_leave_the_highest_as_the_only_latest(
     def save(number: int) -> int:
         # A separate bucket for each Save, so that each finds its own staged version.
         bucket = f"version-{number + 1}"
-        boto3.client("s3").create_bucket(Bucket=bucket)
+        S3.client.create_bucket(Bucket=bucket)
         services = services_for(database_url, SETTINGS | {"CONTENT_BUCKET": bucket})
         services.bucket.put(planned.plan.manifest, manifest.body)
         staging = Staging(services.bucket, "r-1")

@@ -1,16 +1,21 @@
 """`database/erase.sql` deletes all rows of a user, and none of another user."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from moto import mock_aws
 from sqlalchemy import MetaData, select
 
 from checks.erasing import erase_objects, erase_rows, erase_statements
 from roadmap_content.items import ContentType, Item
+from roadmap_content.storage.bucket import Bucket
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 SUMS = ("content_failure_groups", "content_failure_hours", "content_token_hours", "content_sweeps")
 """Tables without ids of tasks, roadmaps or users."""
@@ -41,8 +46,18 @@ def test_each_statement_names_both_parameters() -> None:
 
 
 @pytest.fixture
-def of_two_users(pipeline: Pipeline) -> Pipeline:
+def s3(bucket_name: str) -> Iterator["S3Client"]:
+    """moto: the S3 in memory has no versions of objects."""
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=bucket_name)
+        yield client
+
+
+@pytest.fixture
+def of_two_users(pipeline: Pipeline, s3: "S3Client") -> Pipeline:
     """A run with failures for each of two users, and a second one of the first user."""
+    pipeline.services.bucket = Bucket("content", s3)
     for user, number in (("alice", 1), ("bob", 1), ("alice", 2)):
         task = Pipeline(pipeline.services, f"{user}-t-{number}", pipeline.engine)
         ids = concept_ids(2, f"{user}-r-{number}")
@@ -59,8 +74,8 @@ def of_two_users(pipeline: Pipeline) -> Pipeline:
     return pipeline
 
 
-def keys(prefix: str) -> list[str]:
-    found = boto3.client("s3").list_objects_v2(Bucket="content").get("Contents", [])
+def keys(s3: "S3Client", prefix: str) -> list[str]:
+    found = s3.list_objects_v2(Bucket="content").get("Contents", [])
     return [entry["Key"] for entry in found if prefix in entry["Key"]]
 
 
@@ -74,12 +89,12 @@ def test_all_rows_of_a_user_are_erased_and_no_others(of_two_users: Pipeline) -> 
     assert of_two_users.rows(GROUPS) == of_two_users.rows(TASK_GROUPS) != []
 
 
-def test_one_roadmap_is_erased_with_its_objects(of_two_users: Pipeline) -> None:
+def test_one_roadmap_is_erased_with_its_objects(of_two_users: Pipeline, s3: "S3Client") -> None:
     kept = [row for row in rows(of_two_users) if "alice-r-2" in row[1] or "alice-t-2" in row[1]]
     erase_rows(of_two_users.engine, "alice", "alice-r-1")
-    erase_objects(boto3.client("s3"), "content", "alice-r-1", "alice-t-1")
+    erase_objects(s3, "content", "alice-r-1", "alice-t-1")
     assert [row for row in rows(of_two_users) if "alice-r-1" in row[1] or "alice-t-1" in row[1]] == []
     assert [row for row in rows(of_two_users) if "alice-r-2" in row[1] or "alice-t-2" in row[1]] == kept
-    assert keys("alice-r-1") == keys("alice-t-1") == []
-    assert keys("alice-r-2")
-    assert keys("bob-r-1")
+    assert keys(s3, "alice-r-1") == keys(s3, "alice-t-1") == []
+    assert keys(s3, "alice-r-2")
+    assert keys(s3, "bob-r-1")

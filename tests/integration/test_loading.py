@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +14,7 @@ from roadmap_content.errors import InvalidBundleError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from tests.support.factories import bundle_of
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import S3, Pipeline
 
 IDS = ["a", "b"]
 Damage = Callable[[dict[str, Any]], object]
@@ -65,7 +64,7 @@ def test_an_invalid_bundle_is_refused_with_the_path_of_its_fault_and_nothing_is_
 def assert_nothing_was_written(pipeline: Pipeline) -> None:
     for table in ("roadmap_metadata", "roadmap_tasks", "tutorial_metadata"):
         assert pipeline.rows(f"SELECT * FROM {table}") == []
-    assert boto3.client("s3").list_objects_v2(Bucket="content")["KeyCount"] == 0
+    assert S3.client.list_objects_v2(Bucket="content")["KeyCount"] == 0
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"null", b"[]", b"[" * 100_000])

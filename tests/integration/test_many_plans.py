@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import NullPool, create_engine, event, text
 
+from local_stack.database_roles import DatabaseRoles
+from local_stack.postgres_server import Server
 from roadmap_content.tasks import listing
 from roadmap_content.tasks.attempts import claimed_before
 from roadmap_content.tasks.group_listing import read_groups
@@ -21,7 +23,8 @@ from roadmap_content.tasks.listing import (
     read_page,
     select_tasks,
 )
-from tests.support.pipeline import Pipeline
+from tests.support.databases import copied_database
+from tests.support.pipeline import Pipeline, services_for
 
 TASKS = 20_000
 PAGE = 50
@@ -29,16 +32,16 @@ A_PAGE = 12 * PAGE
 """Maximum rows that are read for a page: the tasks, their roadmaps, and a few groups of each."""
 
 SEED = (
-    """
+    f"""
 INSERT INTO roadmap_metadata (roadmap_id, user_id, title)
-SELECT 'r-' || n, 'u-' || mod(n, 100), 'Roadmap ' || n FROM generate_series(1, :tasks) AS n
+SELECT 'r-' || n, 'u-' || mod(n, 100), 'Roadmap ' || n FROM generate_series(1, {TASKS}) AS n
 """,
-    """
+    f"""
 INSERT INTO roadmap_tasks (task_id, user_id, status, roadmap_id, created_at, attempt)
 SELECT 't-' || n, 'u-' || mod(n, 100),
     CASE mod(n, 4) WHEN 0 THEN 'failed' WHEN 1 THEN 'partial_failure' ELSE 'completed' END,
     'r-' || n, timestamp '2026-01-01' + n * interval '1 second', 1
-FROM generate_series(1, :tasks) AS n
+FROM generate_series(1, {TASKS}) AS n
 """,
     """
 INSERT INTO content_task_failures (task_id, group_id, attempt, error_code, stage, content_type, reason,
@@ -60,15 +63,65 @@ SELECT group_id, date_trunc('hour', last_seen), sum(items) FROM content_task_fai
 """,
 )
 
+OLD = "task_id LIKE 't-1%'"
+"""More than half of the tasks."""
+
+AGE = (
+    f"UPDATE roadmap_tasks SET created_at = created_at - interval '1 year' WHERE {OLD}",
+    f"""
+UPDATE roadmap_tasks
+SET updated_at = CASE WHEN {OLD} THEN timestamp '2026-01-01' ELSE timestamp '2026-06-01' END
+""",
+    """
+UPDATE content_task_failures f SET created_at = t.created_at FROM roadmap_tasks t WHERE t.task_id = f.task_id
+""",
+)
+
+
+def prepare(url: str, *statements: str) -> None:
+    """Change a database, then vacuum it, so that a count uses an index-only scan."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        for statement in (*statements, "VACUUM ANALYZE"):
+            connection.exec_driver_sql(statement)
+
+
+@pytest.fixture(scope="module")
+def many_template(database_server: Server, migrated_template: tuple[str, DatabaseRoles]) -> Iterator[str]:
+    """A database with many tasks, half of them incomplete. A copy of it has its statistics."""
+    with copied_database(database_server.url, migrated_template[0]) as (name, url):
+        prepare(url, *SEED)
+        yield name
+
+
+@pytest.fixture(scope="module")
+def old_matches_template(database_server: Server, many_template: str) -> Iterator[str]:
+    """The same, with older tasks among them."""
+    with copied_database(database_server.url, many_template) as (name, url):
+        prepare(url, *AGE)
+        yield name
+
 
 @pytest.fixture
-def many(pipeline: Pipeline, database_url: str) -> Pipeline:
-    """A database with many tasks, half of them incomplete."""
-    for statement in SEED:
-        pipeline.execute(statement, **({"tasks": TASKS} if ":tasks" in statement else {}))
-    with create_engine(database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as other:
-        other.execute(text("VACUUM ANALYZE"))  # so that a count uses an index-only scan
-    return pipeline
+def many(database_server: Server, many_template: str) -> Iterator[Pipeline]:
+    """Many tasks, half of them incomplete."""
+    with copied_database(database_server.url, many_template) as (_, url):
+        yield from opened(url)
+
+
+@pytest.fixture
+def old_matches(database_server: Server, old_matches_template: str) -> Iterator[Pipeline]:
+    """Many tasks, of which more than half are older than the others."""
+    with copied_database(database_server.url, old_matches_template) as (_, url):
+        yield from opened(url)
+
+
+def opened(url: str) -> Iterator[Pipeline]:
+    """A pipeline on a database, and other connections to it for the test."""
+    pipeline = Pipeline(services_for(url), engine=services_for(url).engine)
+    yield pipeline
+    pipeline.engine.dispose()
+    pipeline.services.engine.dispose()
 
 
 def rows_read(pipeline: Pipeline, read: Any) -> float:
@@ -147,26 +200,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "MAX_SCANNED", FEW)
 
 
-OLD = "task_id LIKE 't-1%'"
-"""More than half of the tasks, made older than the others by `old_matches`."""
-
 LONG_AGO = datetime(2026, 2, 1, tzinfo=UTC).replace(tzinfo=None)
-
-
-@pytest.fixture
-def old_matches(many: Pipeline, database_url: str) -> Pipeline:
-    many.execute(f"UPDATE roadmap_tasks SET created_at = created_at - interval '1 year' WHERE {OLD}")
-    many.execute(
-        f"UPDATE roadmap_tasks SET updated_at = CASE WHEN {OLD} THEN timestamp '2026-01-01'"
-        " ELSE timestamp '2026-06-01' END"
-    )
-    many.execute(
-        "UPDATE content_task_failures f SET created_at = t.created_at FROM roadmap_tasks t"
-        " WHERE t.task_id = f.task_id"
-    )
-    with create_engine(database_url, isolation_level="AUTOCOMMIT", poolclass=NullPool).connect() as other:
-        other.execute(text("VACUUM ANALYZE"))
-    return many
 
 
 FAILING = "EXISTS (SELECT FROM content_task_failures f WHERE f.task_id = t.task_id)"
@@ -245,9 +279,7 @@ def test_a_count_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pip
 
 
 @pytest.mark.usefixtures("few")
-def test_a_task_that_is_created_while_a_page_is_read_moves_no_other_task(
-    old_matches: Pipeline, database_url: str
-) -> None:
+def test_a_task_that_is_created_while_a_page_is_read_moves_no_other_task(old_matches: Pipeline) -> None:
     """A matching task is created before each page's rows are read, but after the end of its scan is known."""
     created = iter(range(TASKS))
 
@@ -262,7 +294,7 @@ def test_a_task_that_is_created_while_a_page_is_read_moves_no_other_task(
                     {"id": f"t-1-new-{next(created)}"},
                 )
 
-    other = create_engine(database_url, poolclass=NullPool)
+    other = old_matches.services.engine
     listed: list[str] = []
     event.listen(old_matches.engine, "before_cursor_execute", create)
     try:

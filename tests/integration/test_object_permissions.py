@@ -10,7 +10,6 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from botocore.model import OperationModel
 
 from checks.template.declared import functions_in
 from local_stack.builds import REPOSITORY
@@ -18,10 +17,12 @@ from local_stack.template_file import read_template
 from roadmap_content.contracts import StateError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key, tutorial_key
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine_model import Run, State
-from tests.support.pipeline import Pipeline
+from tests.support.memory_s3 import ObservedS3
+from tests.support.pipeline import S3, Pipeline
 
 FUNCTION_OF = {
     State.PLAN: "PlanBatchesFunction",
@@ -30,12 +31,12 @@ FUNCTION_OF = {
     State.FINALIZE: "FinalizeTaskFunction",
 }
 ACTION = {
-    "GetObject": "s3:GetObject",
-    "HeadObject": "s3:GetObject",
-    "PutObject": "s3:PutObject",
-    "DeleteObject": "s3:DeleteObject",
-    "CopyObject": "s3:PutObject",
-    "ListObjectsV2": "s3:ListBucket",
+    "get_object": "s3:GetObject",
+    "head_object": "s3:GetObject",
+    "put_object": "s3:PutObject",
+    "delete_object": "s3:DeleteObject",
+    "copy_object": "s3:PutObject",
+    "list_objects_v2": "s3:ListBucket",
 }
 ALLOWED = {
     function.logical_id: function.statements
@@ -62,13 +63,11 @@ def used(pipeline: Pipeline) -> Used:
     found: Used = defaultdict(set)
     current = [""]
 
-    def record(params: Mapping[str, Any], model: OperationModel, **_: object) -> None:
+    def record(request: str, arguments: Mapping[str, Any]) -> None:
         if current[0]:
-            action = ACTION[model.name]
-            found[current[0]].add((action, "" if action == "s3:ListBucket" else params["Key"]))
-            if model.name == "CopyObject":
-                source = str(params["CopySource"]).partition("/")[2]
-                found[current[0]].add(("s3:GetObject", source))
+            found[current[0]].add((ACTION[request], arguments.get("Key", "")))
+            if request == "copy_object":
+                found[current[0]].add(("s3:GetObject", arguments["CopySource"]["Key"]))
 
     bundle = bundle_of(concept_ids(12))
     for part in ("tutorial", "resources", "quiz"):
@@ -79,8 +78,7 @@ def used(pipeline: Pipeline) -> Used:
     paid = tutorial_key(pipeline.roadmap_id, ids[2], 1)
     pipeline.bucket.delete(staged_key(pipeline.roadmap_id, Item(ids[2], ContentType.TUTORIAL)))
     pipeline.bucket.put(paid, b"# A text without a row")
-    events = pipeline.services.bucket._client.meta.events  # noqa: SLF001 - what it sends
-    events.register("before-parameter-build.s3", record)
+    pipeline.services.bucket = Bucket("content", ObservedS3(S3.client, record).client)
     for attempt in (1, 2):  # the second repairs what the first refused
         run: Run = pipeline.start()
         while run.outcome is None:

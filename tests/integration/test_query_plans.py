@@ -29,6 +29,12 @@ every_kind = pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=CONTENT
 
 
 @pytest.fixture
+def database_url(new_database_url: str) -> str:
+    """A new database: a plan depends on the statistics and on the size of each table."""
+    return new_database_url
+
+
+@pytest.fixture
 def growing(pipeline: Pipeline) -> list[dict[str, Any]]:
     """The next batch of a roadmap that has grown since the last ANALYZE, so that it is empty according to the
     statistics.

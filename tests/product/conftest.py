@@ -1,14 +1,15 @@
 """Fixtures: a database of the product, before and after adoption."""
 
-from collections.abc import Iterator
-from secrets import token_hex
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from local_stack.postgres_server import Server, create_database, drop_database
+from local_stack.postgres_server import Server
 from migrations import migrate
-from tests.integration.conftest import bucket_name
 from tests.product.product import Product
+from tests.support.databases import ReusedDatabase, copied_database
+from tests.support.fixtures import bucket_name
 from tests.support.pipeline import Pipeline, services_for
 from tests.support.product_schema import FORMS
 
@@ -24,20 +25,40 @@ def form(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def product(database_server: Server, form: str) -> Iterator[Product]:
     """The product on its own database, before the adoption."""
-    name = f"product_{token_hex(8)}"
-    url = create_database(database_server.url, name)
-    found = Product(url)
-    found.install(FORMS[form])
-    yield found
-    found.engine.dispose()
-    drop_database(database_server.url, name)
+    with copied_database(database_server.url) as (_, url), opened(url) as product:
+        product.install(FORMS[form])
+        yield product
+
+
+@pytest.fixture(scope="session")
+def adopted_databases(database_server: Server) -> Iterator[Mapping[str, ReusedDatabase]]:
+    """For each variant, the product's empty database after adoption."""
+    with ExitStack() as kept:
+        templates = {}
+        for form in FORMS:
+            name, url = kept.enter_context(copied_database(database_server.url))
+            with opened(url) as product:
+                product.install(FORMS[form])
+            migrate(url)
+            templates[form] = ReusedDatabase(database_server.url, name)
+            kept.callback(templates[form].drop)
+        yield templates
 
 
 @pytest.fixture
-def adopted(product: Product) -> Product:
+def adopted(adopted_databases: Mapping[str, ReusedDatabase], form: str) -> Iterator[Product]:
     """The product's empty database after adoption."""
-    migrate(product.url)
-    return product
+    with opened(adopted_databases[form].url) as product:
+        yield product
+    adopted_databases[form].clear()
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Product]:
+    """The product on a database."""
+    product = Product(url)
+    yield product
+    product.engine.dispose()
 
 
 @pytest.fixture

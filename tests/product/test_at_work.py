@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
-import boto3
 import pytest
 
 from roadmap_content.items import ContentType
@@ -19,7 +18,7 @@ from tests.product.running import heal, sweep
 from tests.support.evidence import LOOK_AT_ONE_OF_MANY, Log
 from tests.support.factories import USER, framework_of
 from tests.support.oracle import Oracle
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import S3, Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 9)]
 WRITERS = 3
@@ -122,7 +121,7 @@ def test_the_product_works_on_the_same_concepts_at_the_same_time(
         "roadmap": {"roadmap_id": "r-1", "framework_data": framework_of(CONCEPTS)},
         "content": [],
     }
-    oracle = OracleOfOne(services.engine, boto3.client("s3"), services.settings.content_bucket, bundle, log)
+    oracle = OracleOfOne(services.engine, S3.client, services.settings.content_bucket, bundle, log)
     writers: list[Writer] = request.getfixturevalue("writers")
 
     for number in range(ROUNDS):

@@ -1,12 +1,13 @@
-"""An in-memory S3 client, for tests with thousands of objects.
+"""An in-memory S3 client.
 
 It has the methods, errors and response shapes of boto3's client that this system uses, without its 4 ms per
-call. The integration tests use moto instead, and the matrix uses HTTP.
+call. `tests/integration/test_bucket.py` runs the same requests against it and against moto; the tests of the
+local cloud use HTTP.
 """
 
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -17,13 +18,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-_STORED_AT = datetime(2026, 1, 1, tzinfo=UTC)
-
-
 class _Object(NamedTuple):
     body: bytes
     metadata: Mapping[str, str]
     etag: str
+    stored_at: datetime
 
 
 class MemoryS3:
@@ -39,7 +38,7 @@ class MemoryS3:
         return cast("S3Client", self)
 
     def create_bucket(self, *, Bucket: str) -> None:  # noqa: N803 - boto3's names, here and below
-        """Create an empty bucket."""
+        """Create an empty bucket, also in place of an existing one."""
         self._buckets[Bucket] = {}
 
     def put_object(
@@ -53,11 +52,15 @@ class MemoryS3:
         IfNoneMatch: str | None = None,  # noqa: N803
     ) -> None:
         """Store an object; with `IfNoneMatch`, only if the key does not exist."""
+        # S3 and boto3 refuse these.
+        assert len(Key.encode()) <= 1024, f"the key has more than 1,024 bytes: {Key}"
+        assert all(value.isascii() for value in (Metadata or {}).values()), f"metadata of {Key} is not ASCII"
         etag = f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'
         with self._lock:
-            if IfNoneMatch == "*" and Key in self._buckets[Bucket]:
+            objects = self._bucket(Bucket, "PutObject")
+            if IfNoneMatch == "*" and Key in objects:
                 raise _error("PreconditionFailed", 412, "PutObject")
-            self._buckets[Bucket][Key] = _Object(Body, dict(Metadata or {}), etag)
+            objects[Key] = _Object(Body, dict(Metadata or {}), etag, datetime.now(UTC))
 
     def get_object(self, *, Bucket: str, Key: str, Range: str | None = None) -> dict[str, Any]:  # noqa: N803
         """Read an object, or the bytes of a range."""
@@ -92,25 +95,23 @@ class MemoryS3:
         return {
             "Metadata": found.metadata,
             "ContentLength": len(found.body),
-            "LastModified": _STORED_AT,
+            "LastModified": found.stored_at,
         }
 
-    def list_objects_v2(self, *, Bucket: str, Prefix: str, StartAfter: str) -> dict[str, Any]:  # noqa: N803
+    def list_objects_v2(self, *, Bucket: str, Prefix: str = "", StartAfter: str = "") -> dict[str, Any]:  # noqa: N803
         """List the first 1,000 keys with a prefix after a given key."""
-        keys = sorted(
-            key for key in list(self._buckets[Bucket]) if key.startswith(Prefix) and key > StartAfter
-        )
-        objects = self._buckets[Bucket]
-        return {
-            "Contents": [
-                {"Key": key, "Size": len(objects[key].body), "LastModified": _STORED_AT}
-                for key in keys[:1_000]
-            ]
-        }
+        with self._lock:
+            objects = dict(self._bucket(Bucket, "ListObjectsV2"))
+        keys = sorted(key for key in objects if key.startswith(Prefix) and key > StartAfter)[:1_000]
+        listed = [
+            {"Key": key, "Size": len(objects[key].body), "LastModified": objects[key].stored_at}
+            for key in keys
+        ]
+        return {"KeyCount": len(listed)} | ({"Contents": listed} if listed else {})
 
     def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803
         """Delete an object if it exists."""
-        self._buckets[Bucket].pop(Key, None)
+        self._bucket(Bucket, "DeleteObject").pop(Key, None)
 
     def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any]) -> None:  # noqa: N803
         """Delete several objects."""
@@ -121,16 +122,44 @@ class MemoryS3:
         """The paginator: this object itself."""
         return self
 
-    def paginate(self, *, Bucket: str) -> Iterator[dict[str, Any]]:  # noqa: N803
-        """All objects, on one page."""
-        objects = self._buckets[Bucket].items()
-        yield {"Contents": [{"Key": key, "ETag": found.etag} for key, found in sorted(objects)]}
+    def paginate(self, *, Bucket: str, Prefix: str = "") -> Iterator[dict[str, Any]]:  # noqa: N803
+        """All objects with a prefix, on one page."""
+        with self._lock:
+            objects = sorted(self._bucket(Bucket, "ListObjectsV2").items())
+        yield {
+            "Contents": [{"Key": key, "ETag": found.etag} for key, found in objects if key.startswith(Prefix)]
+        }
+
+    def _bucket(self, name: str, operation: str) -> dict[str, _Object]:
+        if name not in self._buckets:
+            raise _error("NoSuchBucket", 404, operation)
+        return self._buckets[name]
 
     def _find(self, bucket: str, key: str, operation: str) -> _Object:
-        found = self._buckets[bucket].get(key)
+        found = self._bucket(bucket, operation).get(key)
         if found is None:
             raise _error("404" if operation == "HeadObject" else "NoSuchKey", 404, operation)
         return found
+
+
+class ObservedS3:
+    """An S3 client whose requests, by their method's name and arguments, are first passed to a function."""
+
+    def __init__(self, client: "S3Client", note: Callable[[str, Mapping[str, Any]], object]) -> None:
+        self._client = client
+        self._note = note
+
+    @property
+    def client(self) -> "S3Client":
+        """This object, typed as boto3's client."""
+        return cast("S3Client", self)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def ask(**arguments: Any) -> Any:
+            self._note(name, arguments)
+            return getattr(self._client, name)(**arguments)
+
+        return ask
 
 
 def _error(code: str, status: int, operation: str) -> ClientError:

@@ -25,6 +25,10 @@ from roadmap_content.storage.staging import Staging
 from roadmap_content.tasks.task import read_task
 from tests.support.factories import USER
 from tests.support.machine_model import Run, State, batch_requests
+from tests.support.memory_s3 import MemoryS3
+
+S3 = MemoryS3()
+"""The S3 of all services; the fixture `bucket_name` creates the bucket."""
 
 SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offline"}
 
@@ -55,8 +59,9 @@ class RecordedExecutions(Executions):
 
 
 def services_for(database_url: str, settings: Mapping[str, str] = SETTINGS) -> Services:
-    """Services with the test's database. S3 requests go to the endpoint of boto3's environment."""
+    """Services with the test's database and an S3 in memory."""
     services = Services(Settings(settings))
+    services.bucket = Bucket(services.settings.content_bucket, S3.client)
     credentials = Credentials.from_url(make_url(database_url))
     services.engine = services.reading_engine = open_engine(lambda: credentials, tls=False)
     services.executions = RecordedExecutions()

@@ -1,0 +1,140 @@
+"""Databases for tests: one that is emptied after each test, and copies of a template.
+
+A copy of a template takes 0.2 to 1.4 seconds, emptying a database about 10 milliseconds.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, create_engine, text
+
+from local_stack.postgres_server import create_database, drop_database
+
+CATALOGS = (
+    "pg_attrdef",
+    "pg_attribute",
+    "pg_class",
+    "pg_constraint",
+    "pg_db_role_setting",
+    "pg_index",
+    "pg_namespace",
+    "pg_proc",
+    "pg_statistic",
+    "pg_trigger",
+)
+
+# Guarantees: differs after any change of a table, function, privilege, setting or statistics, also after one
+# that was reverted.
+SCHEMA = text(
+    " UNION ALL ".join(f"SELECT count(*), max(CAST(CAST(xmin AS text) AS bigint)) FROM {c}" for c in CATALOGS)
+)
+
+# Deleted rows occupy space until a vacuum, which slows down later tests.
+_SIZE = text("SELECT pg_database_size(current_database())")
+_GROWTH = 16 * 2**20
+
+_MAY_IGNORE_TRIGGERS = text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+
+_TABLES = text("""
+SELECT CAST(CAST(oid AS regclass) AS text) FROM pg_class
+WHERE relkind = 'r' AND relnamespace = CAST(current_schema() AS regnamespace)
+""")
+
+_SEQUENCES = text("""
+SELECT format('SELECT setval(%L, %s, %L)',
+    format('%I.%I', schemaname, sequencename), coalesce(last_value, start_value), last_value IS NOT NULL)
+FROM pg_sequences
+""")
+
+# Work that a test has left behind would hold locks.
+_END_SESSIONS = """
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+
+@contextmanager
+def copied_database(server_url: str, template: str = "template1") -> Iterator[tuple[str, str]]:
+    """A copy of a template database, which is dropped at the end: its name and its URL."""
+    name = f"test_{secrets.token_hex(8)}"
+    url = create_database(server_url, name, template=template)
+    try:
+        yield name, url
+    finally:
+        drop_database(server_url, name)
+
+
+@dataclass
+class _Copy:
+    """A copy of the template, with a connection that is kept."""
+
+    name: str
+    url: str
+
+    def __post_init__(self) -> None:
+        # With a ping, because tests end sessions.
+        self.engine = create_engine(self.url, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True)
+        with self.engine.connect() as connection:
+            self.may_restore = connection.scalar(_MAY_IGNORE_TRIGGERS)
+            self.schema = connection.execute(SCHEMA).all()
+            self.restore = restoring(connection)
+            self.largest = connection.scalars(_SIZE).one() + _GROWTH
+
+
+class ReusedDatabase:
+    """A copy of a template that many tests use, one after the other.
+
+    `clear` restores its rows. If a test has changed anything else, the next test gets a new copy.
+    """
+
+    def __init__(self, server_url: str, template: str) -> None:
+        self._server_url = server_url
+        self._template = template
+        self._copy: _Copy | None = None
+
+    @property
+    def url(self) -> str:
+        """The administrator's URL of the database, which has exactly the rows of the template."""
+        if self._copy is None:
+            name = f"test_{secrets.token_hex(8)}"
+            self._copy = _Copy(name, create_database(self._server_url, name, template=self._template))
+        return self._copy.url
+
+    def clear(self) -> None:
+        """Restore the template's rows, or drop the database if that is not enough."""
+        if self._copy is None:
+            return
+        with self._copy.engine.connect() as connection:
+            reusable = (
+                self._copy.may_restore
+                and connection.execute(SCHEMA).all() == self._copy.schema
+                and connection.scalars(_SIZE).one() < self._copy.largest
+            )
+            if reusable:
+                connection.exec_driver_sql(self._copy.restore)
+        if not reusable:
+            self.drop()
+
+    def drop(self) -> None:
+        """Drop the database if it exists."""
+        if self._copy is not None:
+            self._copy.engine.dispose()
+            drop_database(self._server_url, self._copy.name)
+            self._copy = None
+
+
+def restoring(connection: Connection) -> str:
+    """The statements, sent as one message, that give a database its present rows and sequences again."""
+    tables = list(connection.scalars(_TABLES))
+    statements = [_END_SESSIONS, "BEGIN", "SET LOCAL session_replication_role = replica"]  # no triggers
+    statements += [f"DELETE FROM {table}" for table in tables]
+    for table in tables:
+        rows = connection.scalar(text(f"SELECT CAST(json_agg(t) AS text) FROM {table} t"))
+        if rows is not None:
+            statements.append(
+                f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM "
+                f"json_populate_recordset(CAST(NULL AS {table}), $rows${rows}$rows$)"
+            )
+    return ";".join([*statements, *connection.scalars(_SEQUENCES), "COMMIT"])
