@@ -9,6 +9,10 @@ VENV := .venv
 RUN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# A lock file is complete, so pip must not resolve: for a requirement with an extra (`coverage[toml]`), the pip of
+# Python 3.11 looks at the newest release before the pinned one, and refuses it. `pip check` proves completeness.
+INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
+
 .PHONY: help setup demo test package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local deploy cost smoke \
 	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly nightly-tests browser bench-console pictures
@@ -21,8 +25,9 @@ setup: $(INSTALLED) ## Make .venv from the lock file.
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name it: make PYTHON=python3.13")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/dev.txt
+	$(RUN)/python -m pip $(INSTALL) requirements/dev.txt
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(RUN)/python -m pip check
 	touch $@
 
 demo: $(INSTALLED) ## Run a roadmap through the whole system, with three real faults, and heal it (KEEP=1: keep the stack; FRESH=1: in place of an older one).
@@ -74,12 +79,13 @@ openapi: $(INSTALLED) ## Write docs/openapi.json, docs/api.md and docs/schemas/ 
 	$(RUN)/python -m checks.schemas
 
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(RUN)/python -m pip $(INSTALL) requirements/lock.txt
 	$(RUN)/uv pip compile $(LOCK) --group dev --extra local --output-file requirements/dev.txt pyproject.toml
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group browser --output-file requirements/browser.txt
-	for group in client cloud faults operator peers runtime verify sam; do \
-		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
+	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --extra local --output-file requirements/local.txt pyproject.toml
+	for group in client cloud faults lock operator peers pip runtime verify sam; do \
+		$(RUN)/uv pip compile $(LOCK) --allow-unsafe --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group layer --output-file layers/common/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --no-emit-package sqlalchemy --no-emit-package typing-extensions --group migrations --output-file migrations/requirements.txt
@@ -118,7 +124,8 @@ chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: 
 	$(RUN)/python -m tests.faults.chaos
 
 $(VENV)/.browser: $(INSTALLED) requirements/browser.txt
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/browser.txt
+	$(RUN)/python -m pip $(INSTALL) requirements/browser.txt
+	$(RUN)/python -m pip check
 	touch $@
 
 browser: $(VENV)/.browser ## Go through the console with a real Chromium, on a real stack: every view, role, language, theme and fault.
@@ -136,7 +143,8 @@ pictures: $(VENV)/.browser ## Take the pictures of the console that README and d
 	$(RUN)/python -m tests.browser.pictures
 
 $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements/bench.txt
+	$(RUN)/python -m pip $(INSTALL) requirements/bench.txt
+	$(RUN)/python -m pip check
 	touch $@
 
 bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
@@ -179,3 +187,4 @@ nightly: ## What depends on the machine or takes long. A failed part does not st
 
 nightly-tests: $(INSTALLED) ## Run the tests that depend on the versions of packages.
 	$(RUN)/python -m pytest -m nightly
+	$(RUN)/python -m pytest -m nightly tests/package

@@ -13,6 +13,11 @@ from typing import Literal
 
 from .builds import LOCAL, REPOSITORY, build_once, fingerprint
 
+INSTALL = ("install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes")
+"""Pip's command for a lock file. The file is complete, so pip must not resolve (see the Makefile)."""
+
+_STDERR = 2  # standard output may be a document: `--json`
+
 Environment = Literal["client", "cloud", "faults", "operator", "peers", "runtime", "sam", "verify"]
 
 
@@ -26,13 +31,9 @@ def environment_python(name: Environment, base: Path | None = None) -> Path:
     def build(directory: Path) -> None:
         # Without its own pip: the current environment's pip installs the packages.
         subprocess.run([base or sys.executable, "-m", "venv", "--without-pip", directory], check=True)
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "--python", directory / "bin/python", "install", "--quiet"),
-                *("--disable-pip-version-check", "--require-hashes", "--no-deps", "--requirement", lock),
-            ],
-            check=True,
-        )
+        pip = (sys.executable, "-m", "pip", "--python", directory / "bin/python")
+        subprocess.run([*pip, *INSTALL, "--requirement", lock], check=True)
+        subprocess.run([*pip, "check"], check=True, stdout=_STDERR)
 
     made_from = fingerprint(lock) if base is None else fingerprint(lock, str(base))
     return build_once(LOCAL / "environments" / f"{name}-{made_from}", build) / "bin/python"

@@ -18,6 +18,7 @@ def local_stack() -> "type[LocalStack]":
         from local_stack.stack import LocalStack
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            f"the local stack needs the package {error.name}; in a clone, run: pip install '.[local]'"
+            f"the local stack needs the package {error.name}; in a clone, run: "
+            "pip install --no-deps --require-hashes --requirement requirements/local.txt"
         ) from error
     return LocalStack

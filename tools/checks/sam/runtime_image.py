@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from local_stack.builds import LOCAL, REPOSITORY, build_once, fingerprint
+from local_stack.environments import INSTALL
 from local_stack.stack import ARCHITECTURE
 
 from .command import run
@@ -47,8 +48,7 @@ def _build(directory: Path) -> None:
         var = Path(temporary) / "var"
         runtime, interpreter = var / "runtime", var / "lang/bin/python3.13"
         run(
-            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
-            *("--require-hashes", "--no-deps", "--no-compile", "--only-binary=:all:"),
+            *(sys.executable, "-m", "pip", *INSTALL, "--no-compile", "--only-binary=:all:"),
             *("--implementation", "cp", "--python-version", "3.13"),
             *("--platform", f"manylinux2014_{_MACHINE}", "--platform", f"manylinux_2_28_{_MACHINE}"),
             *("--target", runtime, "--requirement", _LOCK),
