@@ -6,7 +6,8 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
-from release.configuration import NoSuchEnvironmentError, overrides_in
+from release.configuration import overrides_in
+from release.errors import ReleaseError
 from release.stamp import parameters_of, release_of, require_filled_in, stamped
 
 TEMPLATE = {"Parameters": {"Given": {}, "Kept": {"Default": 7}}}
@@ -17,7 +18,7 @@ def test_parameters_are_the_given_ones_and_the_defaults_of_the_others() -> None:
 
 
 def test_the_error_contains_a_parameter_that_is_not_in_the_template() -> None:
-    with pytest.raises(ValueError, match="no parameter Giben"):
+    with pytest.raises(ReleaseError, match="no parameter Giben"):
         parameters_of(TEMPLATE, {"Giben": "x"})
 
 
@@ -33,11 +34,11 @@ def test_both_forms_of_overrides_are_read(tmp_path: Path) -> None:
     path = tmp_path / "samconfig.toml"
     path.write_text(
         '[a.deploy.parameters]\nparameter_overrides = "A=1 B=\\"x y\\""\n'
-        '[b.deploy.parameters]\nparameter_overrides = ["A=1", "B=x y"]\n[c.build]\n'
+        '[b.deploy.parameters]\nparameter_overrides = ["A=1", "B=\\"x y\\""]\n[c.build]\n'
     )
     assert overrides_in(path, "a") == overrides_in(path, "b") == {"A": "1", "B": "x y"}
     assert overrides_in(path, "c") == {}
-    with pytest.raises(NoSuchEnvironmentError, match="only a, b, c"):
+    with pytest.raises(ReleaseError, match="only a, b, c"):
         overrides_in(path, "d")
 
 
@@ -59,7 +60,7 @@ def test_each_environment_has_the_required_parameters_and_no_unknown_ones(enviro
 
 
 def test_placeholders_are_not_deployed(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JwtIssuer, ModelId"):
+    with pytest.raises(ReleaseError, match="JwtIssuer, ModelId"):
         require_filled_in(
             {"JwtIssuer": "<https://issuer.example>", "ModelId": "<id>", "Generator": "bedrock"}
         )

@@ -8,9 +8,11 @@ if TYPE_CHECKING:
 
 def functions_of(cloudformation: "CloudFormationClient", name: str) -> dict[str, str]:
     """The names of a stack's Lambda functions, by logical id."""
-    resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    # Not DescribeStackResources, which returns the first 100 resources of a stack.
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
     return {
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-        for resource in resources
+        for page in pages
+        for resource in page["StackResourceSummaries"]
         if resource["ResourceType"] == "AWS::Lambda::Function"
     }

@@ -1,53 +1,81 @@
-"""`python -m release ENVIRONMENT`: build and deploy the checked-out commit as one release."""
+"""`python -m release ENVIRONMENT`: deploy the checked-out commit, or an artefact, as one release."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
-from checks.sam.building import build_for_aws
 from checks.sam.command import sam_command
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
-from roadmap_content.errors import ContentError
 
-from .configuration import NoSuchEnvironmentError, overrides_in
+from .artifact import Artifact, unpack
+from .building import build
+from .command import run
+from .configuration import CONFIGURATION, overrides_in
+from .errors import ReleaseError
 from .stamp import parameters_of, release_of, require_filled_in, stamped
-
-CONFIGURATION = REPOSITORY / "samconfig.toml"
 
 
 def deploy(
     environment: str,
-    commit: Annotated[str, typer.Option(help="What is deployed; without it, the checked-out commit.")] = "",
+    artifact: Annotated[Path | None, typer.Option(help="Deploy this artefact instead of building.")] = None,
+    commit: Annotated[str, typer.Option(help="The name of what is built; by default the commit.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the change set is executed.")] = False,
 ) -> None:
-    """Build and deploy an environment of samconfig.toml as one release."""
-    parameters = parameters_of(
-        read_template(REPOSITORY / "template.yaml"), overrides_in(CONFIGURATION, environment)
-    )
+    """Deploy to an environment of samconfig.toml."""
+    overrides = overrides_in(CONFIGURATION, environment)
+    parameters = parameters_of(read_template(REPOSITORY / "template.yaml"), overrides)
     require_filled_in(parameters)
-    release = release_of(commit or checked_out(), parameters)
-    built = build_for_aws(parameters["Architecture"])
-    template = built.template.with_name("release.json")
-    template.write_text(json.dumps(stamped(read_template(built.template), release)))
-    typer.echo(f"release {release} → {environment}")
-    command = sam_command("deploy", "--config-env", environment, "--template-file", template)
-    done = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "SAM_CLI_TELEMETRY": "0"})
+    with TemporaryDirectory(prefix="roadmap-release-") as folder:
+        architecture = parameters["Architecture"]
+        built = unpack(artifact, Path(folder)) if artifact else build(commit, architecture)
+        require_architecture(built, architecture)
+        release = release_of(built.commit, parameters)
+        typer.echo(f"release {release} → {environment}")
+        command = deploy_command(built, environment, overrides, release, ask=not yes)
+        done = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "SAM_CLI_TELEMETRY": "0"})
     sys.exit(done.returncode)
 
 
-def checked_out() -> str:
-    """The checked-out commit, with the suffix `-dirty` if files differ from it."""
-    command = ("git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty")
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
+def require_architecture(built: Artifact, architecture: str) -> None:
+    """Refuse an artefact that the functions of the environment could not load.
+
+    Raises:
+        ReleaseError: the architectures differ.
+    """
+    if built.architecture != architecture:
+        raise ReleaseError(
+            f"the artefact is for {built.architecture}, the environment's Architecture is {architecture}: "
+            f"build it with --architecture {architecture}"
+        )
+
+
+def deploy_command(
+    built: Artifact, environment: str, overrides: Mapping[str, str], release: str, *, ask: bool
+) -> list[str | Path]:
+    """Write the template and the parameters of a release, and return the command that deploys them.
+
+    SAM looks for `samconfig.toml` beside the template, and cuts its values at the first space. So it gets
+    the absolute path of the one, and the other as a file.
+    """
+    template = built.template.with_name("release.json")
+    template.write_text(json.dumps(stamped(read_template(built.template), release)))
+    parameters = built.template.with_name("parameters.yaml")
+    parameters.write_text(json.dumps(dict(overrides)))
+    return sam_command(
+        *("deploy", "--config-file", CONFIGURATION, "--config-env", environment),
+        *("--template-file", template),
+        *(["--parameter-overrides", f"file://{parameters}"] if overrides else []),
+        *([] if ask else ["--no-confirm-changeset"]),
+    )
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(deploy)
-    except (ContentError, NoSuchEnvironmentError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        sys.exit(1)
+    run(deploy)

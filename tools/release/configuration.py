@@ -3,22 +3,42 @@
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
+from local_stack.builds import REPOSITORY
 
-class NoSuchEnvironmentError(Exception):
-    """`samconfig.toml` has no such environment."""
+from .errors import ReleaseError
+
+CONFIGURATION = REPOSITORY / "samconfig.toml"
 
 
 def overrides_in(path: Path, environment: str) -> dict[str, str]:
     """The parameters of an environment: its `parameter_overrides`, in either form.
 
     Raises:
-        NoSuchEnvironmentError: there is no such environment.
+        ReleaseError: there is no such environment.
     """
-    configuration = tomllib.loads(path.read_text())
-    if environment not in configuration:
-        known = ", ".join(name for name in configuration if name != "version")
-        raise NoSuchEnvironmentError(f"{path.name} has no environment {environment!r}, only {known}")
-    given = configuration[environment].get("deploy", {}).get("parameters", {}).get("parameter_overrides", [])
-    pairs = shlex.split(given) if isinstance(given, str) else given
+    deployed = _environment(path, environment).get("deploy", {}).get("parameters", {})
+    given = deployed.get("parameter_overrides", [])
+    # In a list, SAM requires quotes around a value with spaces, too.
+    pairs = shlex.split(given) if isinstance(given, str) else [" ".join(shlex.split(each)) for each in given]
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def stack_in(path: Path, environment: str) -> str:
+    """The stack of an environment.
+
+    Raises:
+        ReleaseError: there is no such environment.
+    """
+    name: str = _environment(path, environment)["global"]["parameters"]["stack_name"]
+    return name
+
+
+def _environment(path: Path, name: str) -> dict[str, Any]:
+    configuration = tomllib.loads(path.read_text())
+    if name not in configuration:
+        known = ", ".join(each for each in configuration if each != "version")
+        raise ReleaseError(f"{path.name} has no environment {name!r}, only {known}")
+    environment: dict[str, Any] = configuration[name]
+    return environment

@@ -11,16 +11,18 @@ from collections.abc import Mapping
 
 from local_stack.template_file import Template
 
+from .errors import ReleaseError
+
 
 def parameters_of(template: Template, overrides: Mapping[str, str]) -> dict[str, str]:
     """All parameters of a template: those that are given, and the defaults of the others.
 
     Raises:
-        ValueError: the template has no parameter of a given name.
+        ReleaseError: the template has no parameter of a given name.
     """
     declared = template["Parameters"]
     if unknown := overrides.keys() - declared.keys():
-        raise ValueError(f"the template has no parameter {', '.join(sorted(unknown))}")
+        raise ReleaseError(f"the template has no parameter {', '.join(sorted(unknown))}")
     defaults = {name: str(parameter.get("Default", "")) for name, parameter in declared.items()}
     return defaults | dict(overrides)
 
@@ -29,10 +31,10 @@ def require_filled_in(parameters: Mapping[str, str]) -> None:
     """Refuse a deployment with the placeholders of samconfig.toml.
 
     Raises:
-        ValueError: contains the parameters with a placeholder as value.
+        ReleaseError: contains the parameters with a placeholder as value.
     """
     if placeholders := [name for name, value in parameters.items() if value.startswith("<")]:
-        raise ValueError(f"samconfig.toml has no value yet for {', '.join(placeholders)}")
+        raise ReleaseError(f"samconfig.toml has no value yet for {', '.join(placeholders)}")
 
 
 def release_of(commit: str, parameters: Mapping[str, str]) -> str:

@@ -1,0 +1,38 @@
+"""`python -m release.building ARCHIVE`: build what is checked out, as an artefact for every environment."""
+
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from checks.sam.building import build_for_aws
+from local_stack.builds import REPOSITORY
+
+from .artifact import Artifact, pack, self_contained
+from .command import run
+
+
+def build(commit: str = "", architecture: str = "") -> Artifact:
+    """Build for AWS. Without a commit, it is the checked-out one."""
+    return self_contained(build_for_aws(architecture).template, commit or checked_out())
+
+
+def checked_out() -> str:
+    """The checked-out commit, with the suffix `-dirty` if files differ from it."""
+    command = ("git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty")
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def write_artifact(
+    archive: Path,
+    architecture: Annotated[str, typer.Option(help="arm64 or x86_64; the template's default if empty.")] = "",
+) -> None:
+    """Build the checked-out commit and write it as one archive, with its bill of materials beside it."""
+    built = build(architecture=architecture)
+    bill = pack(built, archive)
+    typer.echo(f"{archive}: {built.commit} for {built.architecture}; its packages: {bill}")
+
+
+if __name__ == "__main__":
+    run(write_artifact)
