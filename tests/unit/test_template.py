@@ -13,6 +13,7 @@ from local_stack.layers import LAYERS
 from local_stack.template_file import read_template
 from roadmap_content.items import ContentType
 from roadmap_content.runtime.metrics import Metric
+from tests.resolved_template import Evaluation
 
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
 NAMESPACE = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
@@ -301,35 +302,14 @@ def test_what_is_set_for_one_method_is_set_for_a_method_that_exists() -> None:
         assert (each["HttpMethod"], encoded.replace("~1", "/")) in routes
 
 
-def holds(condition: dict[str, Any], parameters: dict[str, str]) -> bool:
-    """Whether a condition of a rule is met."""
-    ((function, operands),) = condition.items()
-
-    def value(operand: Any) -> str:
-        return parameters[operand["Ref"]] if isinstance(operand, dict) else operand
-
-    match function:
-        case "Fn::Equals":
-            return value(operands[0]) == value(operands[1])
-        case "Fn::EachMemberEquals":
-            return all(member == operands[1] for member in value(operands[0]).split(","))
-        case "Fn::Not":
-            return not holds(operands[0], parameters)
-        case "Fn::And":
-            return all(holds(operand, parameters) for operand in operands)
-        case other:
-            raise AssertionError(other)
-
-
 def broken_rules(given: dict[str, str]) -> list[str]:
     """The rules of the template that these parameters break."""
-    defaults = {name: str(each.get("Default", "")) for name, each in TEMPLATE["Parameters"].items()}
-    parameters = defaults | given
+    parameters = Evaluation(TEMPLATE, given)
     return [
         name
         for name, rule in TEMPLATE["Rules"].items()
-        if holds(rule["RuleCondition"], parameters)
-        and not all(holds(each["Assert"], parameters) for each in rule["Assertions"])
+        if parameters.holds(rule["RuleCondition"])
+        and not all(parameters.holds(each["Assert"]) for each in rule["Assertions"])
     ]
 
 
@@ -355,6 +335,17 @@ ACCEPTED = {
         ({"JwtSecretArn": "arn", "JwtJwksUrl": "https://keys.example"}, False),
         ({"SubnetIds": "subnet-1,subnet-2"}, False),
         ({"SubnetIds": "subnet-1,subnet-2", "SecurityGroupIds": "sg-1"}, True),
+        ({"ModelRegion": "us-east-1"}, True),
+        ({"ModelRegion": "us-east-1", "SubnetIds": "subnet-1", "SecurityGroupIds": "sg-1"}, False),
+        (
+            {
+                "ModelRegion": "us-east-1",
+                "SubnetIds": "subnet-1",
+                "SecurityGroupIds": "sg-1",
+                "SubnetsHaveNat": "true",
+            },
+            True,
+        ),
     ],
 )
 def test_parameters_that_cannot_work_together_are_refused_before_anything_is_made(
