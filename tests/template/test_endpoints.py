@@ -13,7 +13,7 @@ from checks.template.declared import functions_in
 from checks.template.reachable import reached_by
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
-from tests.resolved_template import resources_for, rules_of
+from tests.support.resolved_template import resources_for, rules_of
 
 DATABASE = read_template(REPOSITORY / "database/template.yaml")
 

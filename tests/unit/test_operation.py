@@ -8,7 +8,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
-from tests.resolved_template import resources_for, rules_of
+from tests.support.resolved_template import resources_for, rules_of
 
 STACK = read_template(REPOSITORY / "template.yaml")
 DATABASE = read_template(REPOSITORY / "database/template.yaml")

@@ -13,7 +13,7 @@ from local_stack.layers import LAYERS
 from local_stack.template_file import read_template
 from roadmap_content.items import ContentType
 from roadmap_content.runtime.metrics import Metric
-from tests.resolved_template import Evaluation
+from tests.support.resolved_template import Evaluation
 
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
 NAMESPACE = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
