@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
 
 .PHONY: help setup demo test package previous-release lint openapi lock clean verify-template sam-build \
-	sam-deploy-local sam-local deploy cost smoke \
+	sam-deploy-local sam-local preflight deploy artifact cost smoke \
 	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly nightly-tests browser bench-console pictures
 
 help: ## Show this list.
@@ -64,8 +64,14 @@ sam-deploy-local: $(INSTALLED) ## `sam deploy` to the local cloud, run the sampl
 sam-local: $(INSTALLED) ## `sam local invoke` of every function and a round trip of the API, in containers.
 	$(RUN)/python -m checks.sam local
 
-deploy: $(INSTALLED) ## Build and deploy what is checked out as one release: make deploy ENV=dev (or staging, prod)
-	$(RUN)/python -m release $(ENV)
+preflight: $(INSTALLED) ## Name everything that a deployment lacks in the account; nothing is changed: make preflight ENV=staging
+	$(RUN)/python -m release.preflight $(ENV)
+
+deploy: $(INSTALLED) ## Preflight, build and deploy one release: make deploy ENV=dev (staging, prod; ARTIFACT=FILE: in place of a build)
+	$(RUN)/python -m release $(ENV) $(if $(ARTIFACT),--artifact $(ARTIFACT)) $(if $(YES),--yes)
+
+artifact: $(INSTALLED) ## Build the checked-out commit once, for every environment: release.tar.gz, with its bill of materials beside it.
+	$(RUN)/python -m release.building release.tar.gz
 
 cost: $(INSTALLED) ## What AWS asks for saving 1,000 concepts.
 	$(RUN)/python -m checks.cost

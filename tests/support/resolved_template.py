@@ -9,7 +9,7 @@ _NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
 def resources_for(template: Template, given: Mapping[str, str]) -> dict[str, Any]:
-    """The resources whose condition is met, with their `Fn::If` and the `Ref`s of parameters replaced."""
+    """The resources with a met condition, with `Fn::If` and `Ref`s of parameters replaced."""
     return Evaluation(template, given).resources()
 
 

@@ -22,7 +22,7 @@ from moto import mock_aws
 
 from roadmap_content.errors import DatabaseUnavailableError, MissingSettingError
 from roadmap_content.postgres.engine import Credentials
-from roadmap_content.postgres.tls import verifying_context
+from roadmap_content.postgres.tls import CERTIFICATES, verifying_context
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
@@ -114,6 +114,31 @@ def test_a_certificate_authority_in_the_folder_is_trusted(tmp_path: Path) -> Non
             handshake(port, "localhost", tmp_path)
         (tmp_path / "rds.pem").write_bytes(authority)
         handshake(port, "localhost", tmp_path)
+
+
+def test_rds_s_authorities_are_trusted_in_their_own_region_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server(tmp_path / "server", "localhost") as (port, authority):
+        (tmp_path / "rds").mkdir()
+        (tmp_path / "rds/eu-central-1.pem").write_bytes(authority)
+        monkeypatch.setenv("AWS_REGION", "eu-central-1")
+        handshake(port, "localhost", tmp_path)
+        for region in ("us-east-1", "", "*"):
+            monkeypatch.setenv("AWS_REGION", region)
+            with pytest.raises(ssl.SSLCertVerificationError):
+                handshake(port, "localhost", tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted((CERTIFICATES / "rds").iterdir()), ids=lambda path: path.stem)
+def test_the_shipped_authorities_are_roots_of_rds_in_their_region(path: Path) -> None:
+    authorities = x509.load_pem_x509_certificates(path.read_bytes())
+    assert len(authorities) == 3
+    for authority in authorities:
+        name = authority.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+        assert str(name).startswith(f"Amazon RDS {path.stem} Root CA ")
+        authority.verify_directly_issued_by(authority)
+        assert authority.not_valid_after_utc.year > 2060
 
 
 def test_a_certificate_for_another_host_name_is_refused(tmp_path: Path) -> None:

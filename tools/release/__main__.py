@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
 
+import boto3
 import typer
 
 from checks.sam.command import sam_command
@@ -18,8 +19,10 @@ from local_stack.template_file import read_template
 from .artifact import Artifact, unpack
 from .building import build
 from .command import run
-from .configuration import CONFIGURATION, overrides_in
+from .configuration import CONFIGURATION, overrides_in, stack_in
 from .errors import ReleaseError
+from .preflight.problem import Target
+from .preflight.report import clients_of, require_prepared
 from .stamp import parameters_of, release_of, require_filled_in, stamped
 
 
@@ -27,12 +30,17 @@ def deploy(
     environment: str,
     artifact: Annotated[Path | None, typer.Option(help="Deploy this artefact instead of building.")] = None,
     commit: Annotated[str, typer.Option(help="The name of what is built; by default the commit.")] = "",
+    unchecked: Annotated[bool, typer.Option("--unchecked", help="Do not run the preflight.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before the change set is executed.")] = False,
 ) -> None:
     """Deploy to an environment of samconfig.toml."""
     overrides = overrides_in(CONFIGURATION, environment)
     parameters = parameters_of(read_template(REPOSITORY / "template.yaml"), overrides)
     require_filled_in(parameters)
+    if not unchecked:
+        session = boto3.Session()
+        target = Target(stack_in(CONFIGURATION, environment), session.region_name or "", parameters)
+        require_prepared(target, clients_of(session))
     with TemporaryDirectory(prefix="roadmap-release-") as folder:
         architecture = parameters["Architecture"]
         built = unpack(artifact, Path(folder)) if artifact else build(commit, architecture)

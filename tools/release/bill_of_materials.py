@@ -8,7 +8,7 @@ from typing import Any
 
 
 def bill_of_materials(folder: Path, commit: str) -> dict[str, Any]:
-    """Read from the layers themselves and not from the lock files, so that it lists what is deployed."""
+    """Read from the layers themselves and not from the lock files, so that it lists the deployed packages."""
     packages = {_identifier(each): each for each in _installed(folder)}
     product = {"type": "application", "name": "roadmap-content", "version": commit, "bom-ref": "product"}
     return {

@@ -1,4 +1,4 @@
-"""`python -m release.building ARCHIVE`: build what is checked out, as an artefact for every environment."""
+"""`python -m release.building ARCHIVE`: build the checked-out commit as an artefact for every environment."""
 
 import subprocess
 from pathlib import Path

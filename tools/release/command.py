@@ -1,7 +1,7 @@
 """The commands of releasing: their errors, their exit codes, and their access to AWS."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,10 +17,12 @@ UNREACHABLE = 3
 _NO_ACCESS = ("ExpiredToken", "InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException")
 
 
-def run(command: Callable[..., None]) -> None:
+def run(command: Callable[..., None], arguments: Sequence[str] | None = None) -> None:
     """Run a command, and print an expected error instead of a traceback."""
+    application = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    application.command()(command)
     try:
-        typer.run(command)
+        application(arguments)
     except (ContentError, ReleaseError) as error:
         typer.echo(str(error), err=True)
         sys.exit(WRONG)

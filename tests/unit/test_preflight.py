@@ -1,0 +1,492 @@
+"""Preflight names each thing that an account lacks, and calls only operations that read.
+
+AWS answers from a table, with requests and answers of botocore's shapes.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import read_template
+from release.command import run
+from release.preflight.problem import Problem, Target
+from release.preflight.report import clients_of, connections_of, problems_of, require_prepared
+from release.stamp import parameters_of
+from tests.support.recorded_aws import Answers, RecordedAws, refusal
+
+REGION = "eu-central-1"
+MODEL = "arn:aws:bedrock:eu-central-1::foundation-model/maker.model-v1"
+LOGIN = {"host": "db.example", "port": 5432, "dbname": "roadmap", "password": "x"}
+GIVEN = {
+    "JwtIssuer": "https://issuer.example",
+    "JwtAudience": "roadmap",
+    "JwtSecretArn": "jwt",
+    "DatabaseMigratorSecretArn": "migrator",
+    "DatabaseWriterSecretArn": "writer",
+    "DatabaseReaderSecretArn": "reader",
+    "DatabaseHost": "db.example",
+    "ModelId": "maker.model-v1",
+    "ModelArns": MODEL,
+    "EventBusArn": "arn:bus",
+    "SubnetIds": "subnet-1,subnet-2",
+    "SecurityGroupIds": "sg-functions",
+}
+READING = re.compile(r"[\w-]+\.(Get|List|Describe|Head)[A-Z]\w*")
+
+
+def target(**given: str) -> Target:
+    template = read_template(REPOSITORY / "template.yaml")
+    return Target("roadmap-content-prod", REGION, parameters_of(template, GIVEN | given))
+
+
+def secret(of: Mapping[str, str | None]) -> Callable[[Mapping[str, Any]], Any]:
+    """Answers for GetSecretValue, by the secret's id."""
+
+    def answer(request: Mapping[str, Any]) -> Any:
+        value = of[request["SecretId"]]
+        return refusal("ResourceNotFoundException") if value is None else {"SecretString": value}
+
+    return answer
+
+
+SECRETS: dict[str, str | None] = {
+    "jwt": "k" * 48,
+    **{
+        name: json.dumps({**LOGIN, "username": f"roadmap_{name}"})
+        for name in ("migrator", "writer", "reader")
+    },
+}
+
+
+def endpoint(service: str, **more: Any) -> dict[str, Any]:
+    return {
+        "VpcEndpointId": f"vpce-{service}",
+        "VpcId": "vpc-1",
+        "ServiceName": f"com.amazonaws.{REGION}.{service}",
+        "VpcEndpointType": "Interface",
+        "State": "available",
+        "PrivateDnsEnabled": True,
+        "Groups": [{"GroupId": "sg-endpoints", "GroupName": "endpoints"}],
+        **more,
+    }
+
+
+def attribute(*, support: bool = True, names: bool = True) -> Callable[[Mapping[str, Any]], Any]:
+    def answer(request: Mapping[str, Any]) -> Any:
+        if request["Attribute"] == "enableDnsSupport":
+            return {"VpcId": "vpc-1", "EnableDnsSupport": {"Value": support}}
+        return {"VpcId": "vpc-1", "EnableDnsHostnames": {"Value": names}}
+
+    return answer
+
+
+GATEWAY = endpoint(
+    "s3", VpcEndpointType="Gateway", RouteTableIds=["rtb-1"], PrivateDnsEnabled=False, Groups=[]
+)
+INTERFACES = [endpoint(name) for name in ("sqs", "states", "secretsmanager", "bedrock-runtime", "events")]
+LOCAL = {"DestinationCidrBlock": "10.0.0.0/16", "GatewayId": "local", "State": "active"}
+NAT = {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-1", "State": "active"}
+INTERNET_GATEWAY = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1", "State": "active"}
+
+
+def route_table(*routes: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "RouteTableId": "rtb-1",
+        "VpcId": "vpc-1",
+        "Associations": [{"Main": True, "RouteTableId": "rtb-1"}],
+        "Routes": [LOCAL, *routes],
+    }
+
+
+def ingress(**source: Any) -> dict[str, Any]:
+    permission = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, **source}
+    return {"SecurityGroups": [{"GroupId": "sg-endpoints", "IpPermissions": [permission]}]}
+
+
+def availability(**different: Any) -> dict[str, Any]:
+    return {
+        "modelId": "maker.model-v1",
+        "agreementAvailability": {"status": "AVAILABLE"},
+        "authorizationStatus": "AUTHORIZED",
+        "entitlementAvailability": "AVAILABLE",
+        "regionAvailability": "AVAILABLE",
+        **different,
+    }
+
+
+def cluster(**different: Any) -> dict[str, Any]:
+    return {
+        "DBClusterIdentifier": "db",
+        "DbClusterResourceId": "cluster-1",
+        "Endpoint": "db.example",
+        "EngineVersion": "17.5",
+        "IAMDatabaseAuthenticationEnabled": True,
+        **different,
+    }
+
+
+def quota(name: str, value: float) -> dict[str, Any]:
+    return {"QuotaName": name, "Value": value, "QuotaCode": "L-0", "ServiceCode": "states"}
+
+
+def concurrency(unreserved: int) -> dict[str, Any]:
+    limit = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": unreserved}
+    return {"AccountLimit": limit, "AccountUsage": {}}
+
+
+RATE = "Throttle token bucket refill rate per second for StateTransition"
+
+
+def prepared() -> Answers:
+    """An account with everything."""
+    return {
+        "apigateway.GetAccount": {
+            "cloudwatchRoleArn": "arn:role",
+            "throttleSettings": {"rateLimit": 10_000.0, "burstLimit": 5_000},
+        },
+        "lambda.GetAccountSettings": concurrency(900),
+        "cloudformation.ListStackResources": refusal("ValidationError", "Stack does not exist"),
+        "service-quotas.ListServiceQuotas": {"Quotas": [quota("Another", 1.0), quota(RATE, 800.0)]},
+        "secretsmanager.GetSecretValue": secret(SECRETS),
+        "bedrock.GetInferenceProfile": refusal("ResourceNotFoundException"),
+        "bedrock.GetFoundationModel": {"modelDetails": {"modelArn": MODEL, "modelId": "maker.model-v1"}},
+        "bedrock.GetFoundationModelAvailability": availability(),
+        "ec2.DescribeSubnets": {
+            "Subnets": [
+                {"SubnetId": f"subnet-{each}", "VpcId": "vpc-1", "CidrBlock": f"10.0.{each}.0/24"}
+                for each in (1, 2)
+            ]
+        },
+        "ec2.DescribeVpcAttribute": attribute(),
+        "ec2.DescribeVpcEndpoints": {"VpcEndpoints": [GATEWAY, *INTERFACES]},
+        "ec2.DescribeRouteTables": {"RouteTables": [route_table()]},
+        "ec2.DescribeSecurityGroups": ingress(IpRanges=[{"CidrIp": "10.0.0.0/16"}]),
+        "rds.DescribeDBClusters": {"DBClusters": [cluster()]},
+        "rds.DescribeDBInstances": {"DBInstances": []},
+    }
+
+
+AWS = RecordedAws()
+CLIENTS = clients_of(AWS.session)
+
+
+def find(answers: Answers, **given: str) -> list[Problem]:
+    AWS.answer_with(answers)
+    found = list(problems_of(CLIENTS, target(**given)))
+    assert AWS.called
+    assert [name for name in AWS.called if not READING.fullmatch(name)] == []
+    assert all(each.remedy for each in found)
+    return found
+
+
+def test_nothing_is_missing_in_a_prepared_account() -> None:
+    assert find(prepared()) == []
+
+
+MISSING: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+    (
+        "no role for access logs",
+        {"apigateway.GetAccount": {"throttleSettings": {"rateLimit": 1e4, "burstLimit": 5000}}},
+        {},
+    ),
+    (
+        "allows 150 requests per second",
+        {
+            "apigateway.GetAccount": {
+                "cloudwatchRoleArn": "arn:role",
+                "throttleSettings": {"rateLimit": 150.0, "burstLimit": 5_000},
+            }
+        },
+        {},
+    ),
+    ("which leaves 99 of Lambda's concurrency", {"lambda.GetAccountSettings": concurrency(119)}, {}),
+    ("no rate of state transitions", {"service-quotas.ListServiceQuotas": {"Quotas": []}}, {}),
+    (
+        "allows 30 state transitions per second, and 40",
+        {"service-quotas.ListServiceQuotas": {"Quotas": [quota(RATE, 30.0)]}},
+        {},
+    ),
+    *(
+        (expected, {"secretsmanager.GetSecretValue": secret(SECRETS | changed)}, {})
+        for expected, changed in (
+            ("DatabaseReaderSecretArn: there is no such secret", {"reader": None}),
+            ("DatabaseWriterSecretArn: the secret is not a JSON object", {"writer": "password"}),
+            ("DatabaseWriterSecretArn: the secret is not a JSON object", {"writer": "[]"}),
+            (
+                "DatabaseMigratorSecretArn: the secret lacks dbname, username",
+                {"migrator": json.dumps({"host": "h", "port": 1, "password": "x"})},
+            ),
+            (
+                "the secret's port is not a number",
+                {"writer": json.dumps({**LOGIN, "port": "x", "username": "a"})},
+            ),
+            (
+                "the secret's username is not roadmap_writer",
+                {"writer": json.dumps({**LOGIN, "username": "roadmap_reader"})},
+            ),
+            ("JwtSecretArn: there is no secret", {"jwt": None}),
+            ("JwtSecretArn: the secret is shorter than 32 bytes", {"jwt": "short"}),
+        )
+    ),
+    (
+        "has no model and no inference profile",
+        {"bedrock.GetFoundationModel": refusal("ResourceNotFoundException")},
+        {},
+    ),
+    *(
+        (
+            f"no access to maker.model-v1: {name} is {value}",
+            {"bedrock.GetFoundationModelAvailability": availability(**{name: value})},
+            {},
+        )
+        for name, value in (
+            ("authorizationStatus", "NOT_AUTHORIZED"),
+            ("entitlementAvailability", "NOT_AVAILABLE"),
+            ("regionAvailability", "NOT_AVAILABLE"),
+        )
+    ),
+    (
+        "agreementAvailability is PENDING",
+        {"bedrock.GetFoundationModelAvailability": availability(agreementAvailability={"status": "PENDING"})},
+        {},
+    ),
+    ("ModelArns lacks what maker.model-v1 invokes", {}, {"ModelArns": "arn:other"}),
+    (
+        "SubnetIds: no such subnet",
+        {"ec2.DescribeSubnets": refusal("InvalidSubnetID.NotFound", "no such subnet")},
+        {},
+    ),
+    (
+        "in several VPCs: vpc-1, vpc-2",
+        {
+            "ec2.DescribeSubnets": {
+                "Subnets": [
+                    {"SubnetId": "subnet-1", "VpcId": "vpc-1", "CidrBlock": "10.0.1.0/24"},
+                    {"SubnetId": "subnet-2", "VpcId": "vpc-2", "CidrBlock": "10.1.1.0/24"},
+                ]
+            }
+        },
+        {},
+    ),
+    ("enable-dns-support is off", {"ec2.DescribeVpcAttribute": attribute(support=False)}, {}),
+    ("enable-dns-hostnames is off", {"ec2.DescribeVpcAttribute": attribute(names=False)}, {}),
+    *(
+        (
+            f"nor to an endpoint of {absent}",
+            {
+                "ec2.DescribeVpcEndpoints": {
+                    "VpcEndpoints": [
+                        each for each in (GATEWAY, *INTERFACES) if not each["ServiceName"].endswith(absent)
+                    ]
+                }
+            },
+            {},
+        )
+        for absent in ("s3", "sqs", "states", "secretsmanager", "bedrock-runtime", "events")
+    ),
+    (
+        "an endpoint of sqs (one exists, but without private DNS)",
+        {
+            "ec2.DescribeVpcEndpoints": {
+                "VpcEndpoints": [GATEWAY, *INTERFACES[1:], endpoint("sqs", PrivateDnsEnabled=False)]
+            }
+        },
+        {},
+    ),
+    (
+        "nor to an endpoint of s3",
+        {
+            "ec2.DescribeVpcEndpoints": {
+                "VpcEndpoints": [{**GATEWAY, "RouteTableIds": ["rtb-2"]}, *INTERFACES]
+            }
+        },
+        {},
+    ),
+    (
+        "nor to an endpoint of sqs",
+        {
+            "ec2.DescribeVpcEndpoints": {
+                "VpcEndpoints": [GATEWAY, *INTERFACES[1:], endpoint("sqs", State="pending")]
+            }
+        },
+        {},
+    ),
+    (
+        "vpce-sqs (sqs): its security groups do not accept port 443",
+        {
+            "ec2.DescribeVpcEndpoints": {"VpcEndpoints": [GATEWAY, endpoint("sqs")]},
+            "ec2.DescribeRouteTables": {"RouteTables": [route_table(NAT)]},
+            "ec2.DescribeSecurityGroups": ingress(IpRanges=[{"CidrIp": "10.0.1.0/24"}]),
+        },
+        {},
+    ),
+    (
+        "db is PostgreSQL 13.9",
+        {"rds.DescribeDBClusters": {"DBClusters": [cluster(EngineVersion="13.9")]}},
+        {},
+    ),
+    (
+        "db does not accept IAM logins",
+        {"rds.DescribeDBClusters": {"DBClusters": [cluster(IAMDatabaseAuthenticationEnabled=False)]}},
+        {"DatabaseAuth": "iam", "DatabaseResourceId": "cluster-1"},
+    ),
+    (
+        "db is behind RDS Proxy",
+        {
+            "rds.DescribeDBProxies": {
+                "DBProxies": [{"DBProxyName": "p", "DBProxyArn": "arn:aws:rds:r:1:db-proxy:prx-1"}]
+            },
+            "rds.DescribeDBProxyTargets": {"Targets": [{"TrackedClusterId": "db"}]},
+        },
+        {"DatabaseAuth": "iam", "DatabaseResourceId": "prx-1", "DatabaseHost": "p.example"},
+    ),
+    (
+        "secrets: An error occurred (AccessDeniedException)",
+        {"secretsmanager.GetSecretValue": refusal("AccessDeniedException")},
+        {},
+    ),
+]
+
+
+@pytest.mark.parametrize(("wrong", "answers", "given"), MISSING, ids=[each[0] for each in MISSING])
+def test_one_missing_thing_is_found_alone(wrong: str, answers: Answers, given: dict[str, str]) -> None:
+    (found,) = find(prepared() | answers, **given)
+    assert wrong in found.wrong
+
+
+def test_everything_that_is_missing_is_listed_at_once() -> None:
+    empty: Answers = {
+        "apigateway.GetAccount": {"throttleSettings": {"rateLimit": 10_000.0, "burstLimit": 5_000}},
+        "lambda.GetAccountSettings": concurrency(10),
+        "secretsmanager.GetSecretValue": secret(dict.fromkeys(SECRETS)),
+        "bedrock.GetFoundationModelAvailability": availability(authorizationStatus="NOT_AUTHORIZED"),
+        "ec2.DescribeVpcAttribute": attribute(names=False),
+        "ec2.DescribeVpcEndpoints": {"VpcEndpoints": []},
+        "rds.DescribeDBClusters": {"DBClusters": [cluster(EngineVersion="12.1")]},
+    }
+    found = [each.wrong for each in find(prepared() | empty)]
+    assert len(found) == 2 + 4 + 1 + 7 + 1, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"IpRanges": [{"CidrIp": "10.0.0.0/23"}, {"CidrIp": "10.0.2.0/24"}]},
+        {"UserIdGroupPairs": [{"GroupId": "sg-functions"}]},
+        {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+    ],
+)
+def test_an_endpoint_that_accepts_the_functions_is_enough(source: dict[str, Any]) -> None:
+    assert find(prepared() | {"ec2.DescribeSecurityGroups": ingress(**source)}) == []
+
+
+def test_a_nat_gateway_replaces_every_endpoint() -> None:
+    answers = prepared() | {"ec2.DescribeVpcEndpoints": {"VpcEndpoints": []}}
+    assert find(answers | {"ec2.DescribeRouteTables": {"RouteTables": [route_table(NAT)]}}) == []
+    assert (
+        len(find(answers | {"ec2.DescribeRouteTables": {"RouteTables": [route_table(INTERNET_GATEWAY)]}}))
+        == 6
+    )
+
+
+def test_what_is_not_used_is_not_read() -> None:
+    unused = ("bedrock.", "ec2.", "secretsmanager.")
+    answers = {name: answer for name, answer in prepared().items() if not name.startswith(unused)}
+    found = find(answers, Generator="offline", SubnetIds="", JwtSecretArn="", DatabaseAuth="iam")
+    assert found == []
+
+
+def test_reservations_of_the_deployed_stack_are_replaced_and_not_added() -> None:
+    summary = {
+        "LogicalResourceId": "SaveBatchFunction",
+        "PhysicalResourceId": "stack-save-batch",
+        "ResourceType": "AWS::Lambda::Function",
+        "ResourceStatus": "CREATE_COMPLETE",
+        "LastUpdatedTimestamp": "2026-01-01T00:00:00Z",
+    }
+    deployed = prepared() | {
+        "lambda.GetAccountSettings": concurrency(110),
+        "cloudformation.ListStackResources": {"StackResourceSummaries": [summary]},
+        "lambda.GetFunctionConcurrency": {"ReservedConcurrentExecutions": 10},
+    }
+    assert find(deployed) == []
+
+
+def test_a_profile_needs_the_arns_of_its_models_too() -> None:
+    profile = {
+        "inferenceProfileName": "eu",
+        "inferenceProfileArn": "arn:profile",
+        "inferenceProfileId": "eu.maker.model-v1",
+        "models": [{"modelArn": MODEL}, {"modelArn": MODEL.replace("central", "west")}],
+        "status": "ACTIVE",
+        "type": "SYSTEM_DEFINED",
+    }
+    answers = prepared() | {"bedrock.GetInferenceProfile": profile}
+    (found,) = find(answers, ModelId="eu.maker.model-v1", ModelArns=f"arn:profile,{MODEL}")
+    assert found.remedy == f"ModelArns=arn:profile,{MODEL},{MODEL.replace('central', 'west')}"
+
+
+def test_a_model_in_another_region_is_looked_for_there() -> None:
+    AWS.answer_with(prepared())
+    regions = []
+
+    def noting(service: str, region: str) -> Any:
+        if service == "bedrock":
+            regions.append(region)
+        return CLIENTS(service, region)
+
+    assert list(problems_of(noting, target(ModelRegion="us-east-1", SubnetIds=""))) == []
+    assert regions == ["us-east-1"]
+
+
+def test_a_region_without_certificates_is_named() -> None:
+    elsewhere = target()._replace(region="xx-south-1")
+    AWS.answer_with(prepared())
+    (found,) = problems_of(CLIENTS, elsewhere)
+    assert "no certificate authority of RDS for xx-south-1" in found.wrong
+    assert "certificates/rds.pem https://truststore.pki.rds.amazonaws.com/xx-south-1/" in found.remedy
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoCredentialsError(),
+        EndpointConnectionError(endpoint_url="https://apigateway.example"),
+        refusal("ExpiredToken"),
+    ],
+)
+def test_an_account_that_cannot_be_reached_has_its_own_exit_code(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AWS.answer_with(prepared() | {"apigateway.GetAccount": error})
+
+    def command() -> None:
+        list(problems_of(CLIENTS, target()))
+
+    with pytest.raises(SystemExit) as exit_:
+        run(command, arguments=[])
+    assert exit_.value.code == 3
+    assert capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("answers", "code"), [({}, 0), ({"apigateway.GetAccount": {}}, 1)])
+def test_the_exit_code_tells_whether_something_is_wrong(
+    answers: Answers, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    AWS.answer_with(prepared() | answers)
+    with pytest.raises(SystemExit) as exit_:
+        run(lambda: require_prepared(target(), CLIENTS), arguments=[])
+    assert (exit_.value.code or 0) == code
+    printed = capsys.readouterr().out
+    assert "unread  the database's roles, max_connections" in printed
+    assert ("nothing is missing" in printed) == (code == 0)
+
+
+def test_the_connections_to_compare_are_those_of_the_reservations() -> None:
+    assert connections_of({"SaverConcurrency": "10", "GeneratorConcurrency": "4"}).startswith("10 + 4")
+    assert "no limit" in connections_of({"SaverConcurrency": "0", "GeneratorConcurrency": "4"})

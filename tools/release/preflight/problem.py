@@ -1,0 +1,26 @@
+"""The arguments and the results of the checks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+Clients = Callable[[str, str], Any]
+"""Returns a client for the name of a service and a region; an empty region is that of the deployment."""
+
+
+class Target(NamedTuple):
+    """A deployment that is planned."""
+
+    stack: str
+    region: str
+    parameters: Mapping[str, str]
+
+    def values(self, name: str) -> list[str]:
+        """The values of a parameter that is a list."""
+        return [each.strip() for each in self.parameters[name].split(",") if each.strip()]
+
+
+class Problem(NamedTuple):
+    """A fault of the account, and the command or the change that mends it."""
+
+    wrong: str
+    remedy: str

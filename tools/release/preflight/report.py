@@ -1,0 +1,74 @@
+"""Run every group of checks and print its problems."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import typer
+from botocore.exceptions import ClientError
+
+from ..command import WRONG, has_no_access
+from . import account, database, model, network, secrets
+from .problem import Clients, Problem, Target
+
+if TYPE_CHECKING:
+    from boto3 import Session
+
+CHECKS: Mapping[str, Callable[[Clients, Target], Iterator[Problem]]] = MappingProxyType(
+    {
+        "account": account.check,
+        "secrets": secrets.check,
+        "model": model.check,
+        "network": network.check,
+        "database": database.check,
+    }
+)
+
+
+def problems_of(clients: Clients, target: Target) -> Iterator[Problem]:
+    """All problems. A group that may not be read is one, and does not stop the others."""
+    for group, check in CHECKS.items():
+        try:
+            yield from check(clients, target)
+        except ClientError as error:
+            if has_no_access(error):
+                raise
+            yield Problem(f"{group}: {error}", f"allow {error.operation_name} to the role that deploys")
+
+
+def require_prepared(target: Target, clients: Clients) -> None:
+    """Print every problem, and exit with 1 if there is one."""
+    found = list(problems_of(clients, target))
+    for each in found:
+        typer.echo(f"wrong   {each.wrong}\n  mend  {each.remedy}")
+    typer.echo(
+        "unread  the database's roles, max_connections and the product's tables: only the VPC reaches them.\n"
+        "        The migration checks the roles before anything else is deployed. Compare `SHOW\n"
+        f"        max_connections` with {connections_of(target.parameters)} (docs/deploy.md)"
+    )
+    if found:
+        typer.echo(f"{len(found)} problems; nothing was changed", err=True)
+        sys.exit(WRONG)
+    typer.echo(f"{target.stack}: nothing is missing")
+
+
+def connections_of(parameters: Mapping[str, str]) -> str:
+    """The connections that batches hold at once."""
+    savers, generators = int(parameters["SaverConcurrency"]), int(parameters["GeneratorConcurrency"])
+    if not savers or not generators:
+        return "Lambda's concurrency, because a function without a reservation has no limit of its own"
+    return f"{savers} + {generators} of batches, and two for each concurrent request of the API"
+
+
+def clients_of(session: "Session") -> Clients:
+    """Clients of a session, each created once."""
+    created: dict[tuple[str, str], Any] = {}
+
+    def client(service: str, region: str) -> Any:  # noqa: ANN401 - of any service
+        key = (service, region)
+        if key not in created:
+            created[key] = session.client(service, region_name=region or None)  # type: ignore[call-overload]
+        return created[key]
+
+    return client
