@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from checks.template.concrete import concrete
 from checks.template.declared import functions_in
 from checks.template.reachable import reached_by
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
-from tests.support.resolved_template import resources_for, rules_of
+from tests.support.security_groups import rules_of
 
 DATABASE = read_template(REPOSITORY / "database/template.yaml")
 
@@ -50,11 +51,16 @@ def test_the_endpoints_are_those_of_the_services_that_functions_reach(template: 
 CHOICES = sorted(name for name in DATABASE["Parameters"] if re.fullmatch(r"Create\w+Endpoint", name))
 
 
+def resources_for(given: dict[str, str]) -> dict[str, Any]:
+    resources: dict[str, Any] = concrete(DATABASE, given, "roadmap-database")["Resources"]
+    return resources
+
+
 def endpoints_for(given: dict[str, str]) -> dict[str, dict[str, Any]]:
     """The properties of the endpoints that are created."""
     return {
         name: each["Properties"]
-        for name, each in resources_for(DATABASE, given).items()
+        for name, each in resources_for(given).items()
         if each["Type"] == "AWS::EC2::VPCEndpoint"
     }
 
@@ -70,7 +76,7 @@ def test_each_endpoint_can_be_left_to_the_vpc(values: tuple[str, ...]) -> None:
 def test_an_endpoint_accepts_every_workload_in_the_vpc(secondary: str) -> None:
     """Private DNS leads all of them to it."""
     given = {"VpcCidr": "10.1.0.0/16", "SecondaryVpcCidr": secondary}
-    resources = resources_for(DATABASE, given)
+    resources = resources_for(given)
     for name, endpoint in endpoints_for(given).items():
         if endpoint["VpcEndpointType"] == "Interface":
             assert endpoint["PrivateDnsEnabled"] is True, f"{name}: else boto3's default host is not reached"
@@ -84,6 +90,6 @@ def test_an_endpoint_accepts_every_workload_in_the_vpc(secondary: str) -> None:
 @pytest.mark.parametrize("secondary", ["", "10.2.0.0/20"])
 def test_functions_reach_an_endpoint_that_existed_before(secondary: str) -> None:
     given = {"VpcCidr": "10.1.0.0/16", "SecondaryVpcCidr": secondary, **dict.fromkeys(CHOICES, "false")}
-    rules = rules_of(resources_for(DATABASE, given), "FunctionSecurityGroup", "Egress")
+    rules = rules_of(resources_for(given), "FunctionSecurityGroup", "Egress")
     reached = [each["CidrIp"] for each in rules if "CidrIp" in each]
     assert reached == ["10.1.0.0/16", *([secondary] if secondary else [])]

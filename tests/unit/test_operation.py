@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from checks.template.concrete import concrete
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
-from tests.support.resolved_template import resources_for, rules_of
+from tests.support.security_groups import rules_of
 
 STACK = read_template(REPOSITORY / "template.yaml")
 DATABASE = read_template(REPOSITORY / "database/template.yaml")
@@ -203,7 +204,7 @@ def test_the_database_is_encrypted_private_backed_up_and_entered_by_iam_over_tls
 
 
 def test_functions_reach_the_vpc_s_endpoints_and_the_proxy_and_nothing_else() -> None:
-    resources = resources_for(DATABASE, {"VpcCidr": "10.1.0.0/16", "S3PrefixListId": "pl-1"})
+    resources = concrete(DATABASE, {"VpcCidr": "10.1.0.0/16", "S3PrefixListId": "pl-1"}, "db")["Resources"]
     of_functions = rules_of(resources, "FunctionSecurityGroup", "Egress")
     destinations = ("DestinationPrefixListId", "CidrIp", "DestinationSecurityGroupId")
     reached = [

@@ -1,4 +1,4 @@
-"""Cached builds, in directories whose name contains a fingerprint of their inputs."""
+"""Cached builds, in directories named after a fingerprint of their inputs."""
 
 import hashlib
 import shutil

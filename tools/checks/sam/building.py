@@ -1,4 +1,4 @@
-"""Run `sam build` for AWS and for this machine, whose architecture may differ."""
+"""Run `sam build` for AWS, and for this machine with its own architecture."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
