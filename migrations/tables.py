@@ -327,8 +327,19 @@ content_events = Table(
     Column("detail", JSON, nullable=False),
     Column("recorded_at", DateTime, nullable=False, server_default=_NOW),
     Column("delivered_at", DateTime),
+    Column("due_at", DateTime, nullable=False, server_default=text("timezone('utc', clock_timestamp())")),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("error_code", Text),
+    Column("set_aside_at", DateTime),
     Index("content_event_waiting", "position", postgresql_where=text("delivered_at IS NULL")),
     Index("content_event_by_delivery", "delivered_at"),
+    Index(
+        "content_event_due",
+        "due_at",
+        "position",
+        postgresql_where=text("delivered_at IS NULL AND set_aside_at IS NULL"),
+    ),
+    Index("content_event_aside", "set_aside_at", postgresql_where=text("set_aside_at IS NOT NULL")),
 )
 
 # Rows that were removed from a content table, with all columns.

@@ -24,7 +24,6 @@ from roadmap_content.api.task_filter import task_filter_of
 from roadmap_content.api.task_items import read_item_map, read_one_item
 from roadmap_content.api.task_list import TaskPage, list_tasks
 from roadmap_content.errors import InvalidRequestError
-from roadmap_content.events import deliver_events
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
@@ -35,9 +34,6 @@ from roadmap_content.tasks.attempts import AttemptStart, Cause
 from roadmap_content.tasks.listing import TaskFilter
 from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from roadmap_content.tasks.task import read_task
-
-DELIVERY_SECONDS = 7.5
-"""The time limit for sending events before the response. The sweep sends the rest."""
 
 preload_for_snapstart()
 services = Services()
@@ -292,7 +288,4 @@ def post_cancel(task_id: TaskId, user_id: UserId = None, reason: Reason = None) 
 @logger.inject_lambda_context(clear_state=True, log_event=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer a request from API Gateway."""
-    answer = api.answer(event, context, services.settings)
-    if event.get("httpMethod") == "POST":
-        deliver_events(services, api.deadline.within(DELIVERY_SECONDS))
-    return answer
+    return api.answer(event, context, services.settings)

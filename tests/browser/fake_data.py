@@ -468,6 +468,7 @@ class Model:
             },
             "dead_letters": 0 if quiet else 1,
             "outbox_waiting": 0 if quiet else 12,
+            "outbox_aside": 0,
             "tokens": {
                 "spent_24h": 0 if quiet else 1_822_004,
                 "saved_by_staging_24h": 0 if quiet else 934_100,

@@ -90,7 +90,6 @@ def test_reads_of_the_api_use_only_the_reader(pipeline: Pipeline, monkeypatch: p
     }
     for function in functions.values():
         monkeypatch.setattr(function, "services", services)
-    monkeypatch.setattr(functions["task_api"], "deliver_events", lambda *_: None)
     created = request(
         functions["recovery_api"],
         "POST",

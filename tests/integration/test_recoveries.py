@@ -9,7 +9,8 @@ import pytest
 
 from roadmap_content.aws.executions import Executions, ExecutionState, ExecutionsUnavailableError
 from roadmap_content.contracts import BatchRequest, Execution, RunInput
-from roadmap_content.events import DetailType, deliver_events
+from roadmap_content.events import DetailType
+from roadmap_content.outbox import deliver_events
 from roadmap_content.recoveries import advance as turns
 from roadmap_content.recoveries.advance import AdvanceRequest, AdvanceResult, advance
 from roadmap_content.recoveries.control import cancel, pause, resume, take_up_lost
@@ -246,8 +247,8 @@ def test_the_end_of_a_recovery_is_an_event(
         send("POST", f"/{recovery_id}/cancel")
     else:
         finish(pipeline, recovery_id)
-        assert received.of(DetailType.RECOVERY_ENDED) == []
-        deliver_events(pipeline.services, Deadline.after(600))
+    assert received.of(DetailType.RECOVERY_ENDED) == []
+    deliver_events(pipeline.services, Deadline.after(600))
     (ended,) = received.of(DetailType.RECOVERY_ENDED)
     result = "refused" if state == "cancelled" else "recovered"
     assert (ended["data"]["recovery_id"], ended["data"]["state"]) == (recovery_id, state)

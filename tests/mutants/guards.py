@@ -21,6 +21,7 @@ _RECOVERIES = "tests/integration/test_recoveries.py"
 _OWNERSHIP = "tests/product/test_ownership.py"
 _CANCELLING = "tests/product/test_cancelling.py"
 _SINGLE = "tests/product/test_single_items.py"
+_OUTBOX = "tests/integration/test_outbox.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 
 _RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
@@ -509,5 +510,61 @@ MUTANTS = (
         old="[*filter(scope.includes, missing), *not_replaced]",
         new="[*missing, *not_replaced]",
         tests=(f"{_SINGLE}::test_a_limited_retry_generates_its_part_and_keeps_the_other_failures",),
+    ),
+    Mutant(
+        "the outbox",
+        "a delivery waits for another session that takes an event",
+        f"{_LAYER}/outbox.py",
+        old="FOR UPDATE SKIP LOCKED",
+        new="FOR UPDATE",
+        tests=(f"{_OUTBOX}::test_events_that_another_session_holds_are_passed_over",),
+    ),
+    Mutant(
+        "the outbox",
+        "two deliveries send the same events",
+        f"{_LAYER}/outbox.py",
+        old='        connection.execute(LEASE, {"event_ids": ids, "seconds": LEASE_SECONDS})\n',
+        new="",
+        tests=(f"{_OUTBOX}::test_concurrent_deliveries_send_different_events",),
+    ),
+    Mutant(
+        "the outbox",
+        "refused events count as delivered",
+        f"{_LAYER}/outbox.py",
+        old="[event_id for event_id in event_ids if event_id not in refused]",
+        new="event_ids",
+        tests=(f"{_OUTBOX}::test_refused_events_do_not_keep_younger_ones_back",),
+    ),
+    Mutant(
+        "the outbox",
+        "a refused event is due again at once, before younger ones",
+        f"{_LAYER}/outbox.py",
+        old="power(2, least(e.tries, 20))",
+        new="power(0, 1)",
+        tests=(f"{_OUTBOX}::test_the_pause_after_a_refusal_doubles",),
+    ),
+    Mutant(
+        "the outbox",
+        "an event that is too large is sent again and again",
+        f"{_LAYER}/outbox.py",
+        old="if entry.size > MAX_BYTES}",
+        new="if entry.size < 0}",
+        tests=(f"{_OUTBOX}::test_an_event_that_is_too_large_is_set_aside_alone",),
+    ),
+    Mutant(
+        "the id of an event",
+        "a state that comes back has the id of its first event",
+        f"{_LAYER}/events.py",
+        old=", replaced_at.isoformat())",
+        new=")",
+        tests=(f"{_OUTBOX}::test_a_state_that_comes_back_is_reported_again",),
+    ),
+    Mutant(
+        "the id of an event",
+        "a concept that fails again has the id of its first failure",
+        f"{_LAYER}/events.py",
+        old="(task_id, attempt, concept_id, occurred_at)",
+        new="(task_id, attempt, concept_id)",
+        tests=(f"{_OUTBOX}::test_a_state_that_comes_back_is_reported_again",),
     ),
 )

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import Connection
 
 from roadmap_content import events
-from roadmap_content.events import DetailType, deliver_events, record_events
+from roadmap_content.events import DetailType
 from roadmap_content.items import ContentType
+from roadmap_content.outbox import deliver_events, record_events
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.scope import Scope
 from tests.product.product import Product

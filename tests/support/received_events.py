@@ -16,11 +16,11 @@ class Received(EventBus):
         self.entries: list[Entry] = []
         self.down = False
 
-    def put(self, entries: Sequence[Entry]) -> list[str]:
+    def put(self, entries: Sequence[Entry]) -> dict[str, str]:
         if self.down:
             raise EventBusUnavailableError("down")
         self.entries += entries
-        return [entry.event_id for entry in entries]
+        return {}
 
     def of(self, detail_type: DetailType) -> list[dict[str, Any]]:
         return [json.loads(one.detail) for one in self.entries if one.detail_type == detail_type]

@@ -30,12 +30,12 @@ STEP = DATABASE | EVENTS
         ("migrate_database", STEP),
         (
             "task_api",
-            STEP
+            DATABASE
             | {DESCRIBE, START, REDRIVE, STOP}
             | {READ, LIST, HEAD}  # the details of an item, and the staged items of a preview
             | {Operation("sqs", "get_queue_attributes")},  # the dead letters, for health
         ),
-        ("recovery_api", STEP | {START}),
+        ("recovery_api", DATABASE | {START}),
         ("recover_tasks", STEP | {DESCRIBE, START}),
         ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
         ("console", set()),

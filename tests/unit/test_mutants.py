@@ -32,6 +32,8 @@ def test_every_required_guard_has_a_mutant() -> None:
     assert {mutant.guard for mutant in MUTANTS} == {
         "the product's tasks",
         "a cancellation",
+        "the outbox",
+        "the id of an event",
         "the product's projection",
         "the replacement of saved items",
         "the attempt fence",

@@ -181,11 +181,12 @@ _HEALTH = {
     },
     "dead_letters": 2,
     "outbox_waiting": 0,
+    "outbox_aside": 0,
     "tokens": {"spent_24h": 1_204_311, "saved_by_staging_24h": 310_020},
     "tasks": {"completed": 48_210, "failed": 634, "partial_failure": 366, "processing": 12},
     "tasks_estimated": ["completed"],
     "recoveries_running": 1,
-    "schema_revision": "0012",
+    "schema_revision": "0013",
     "release": "3f9c2ab",
     "attention": [
         {

@@ -240,6 +240,7 @@ export interface Health {
   } | null;
   dead_letters: number | null;
   outbox_waiting: number;
+  outbox_aside: number;
   tokens: { spent_24h: number; saved_by_staging_24h: number };
   tasks: Record<string, number>;
   tasks_estimated: string[];

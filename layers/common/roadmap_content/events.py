@@ -1,37 +1,26 @@
-"""Events and their outbox, the table `content_events`.
+"""Events: what is sent when an attempt, an item or a task has changed. No I/O.
 
-An event is inserted in the transaction that causes it, so that no event is sent for a change that was rolled
-back. It is sent at least once, after the commit: by the invocation that recorded it, by the next one, or by
-the sweep. Its id is derived from its content, so that a repeated step records it once.
+An event's id is derived from the change that it reports, so that a repeated step records it once, and a state
+that comes back is reported again.
 """
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
-
-from .aws.event_bus import Entry
-from .errors import ContentError
 from .items import ContentType, Failure
-from .postgres.transactions import RESERVE, transact
-from .runtime.deadline import Deadline
-from .runtime.log import logger
-from .services import Services
 
 VERSION = "1"
 """The version of the event format. A new optional field does not change it."""
 
 _IDS = uuid.UUID("0a4f0c53-2d7e-5c1e-8c1b-5d1f3c9f6a77")
 
-MOST_SENT = 100
-"""Maximum events that one transaction reads from the outbox."""
-
-KEPT_DAYS = 7
-"""Days for which a delivered event is kept. During this time it is not recorded again."""
+MAX_NAME = 1_000
+"""Maximum characters of a concept's name in an event: the size of an event is limited, that of a name is not.
+"""
 
 
 class DetailType(StrEnum):
@@ -65,35 +54,6 @@ class Event(NamedTuple):
         return str(uuid.uuid5(_IDS, json.dumps([self.detail_type, *self.identity])))
 
 
-# Guarantees: each event is stored once, even if it is recorded repeatedly.
-RECORD = text("""
-INSERT INTO content_events (event_id, detail_type, task_id, detail)
-SELECT event_id, detail_type, task_id, detail
-FROM json_to_recordset(CAST(:events AS json)) AS e(
-    event_id text, detail_type text, task_id text, detail json)
-ON CONFLICT (event_id) DO NOTHING
-""")
-
-# Guarantees: invocations that deliver at the same time take different events.
-WAITING = text("""
-SELECT event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
-WHERE delivered_at IS NULL ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED
-""")
-
-DELIVERED = text("""
-UPDATE content_events SET delivered_at = timezone('utc', now())
-WHERE event_id IN (SELECT json_array_elements_text(CAST(:event_ids AS json)))
-""")
-
-COUNT_WAITING = text("""
-SELECT count(*) FROM (SELECT FROM content_events WHERE delivered_at IS NULL LIMIT :counted) AS c
-""")
-
-PRUNE = text("""
-DELETE FROM content_events WHERE delivered_at < timezone('utc', now()) - make_interval(days => :days)
-""")
-
-
 def attempt_started(task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str) -> Event:
     """An attempt has been claimed."""
     data = {
@@ -115,15 +75,24 @@ def concept_completed(
         "roadmap_id": roadmap_id,
         "attempt": attempt,
         "concept_id": concept_id,
-        "concept_name": concept_name,
+        "concept_name": concept_name[:MAX_NAME],
     }
     return Event(DetailType.CONCEPT_COMPLETED, data, (task_id, attempt, concept_id))
 
 
 def concept_failed(
-    task_id: str, roadmap_id: str | None, attempt: int, concept_id: str, failures: Sequence[Failure]
+    task_id: str,
+    roadmap_id: str | None,
+    attempt: int,
+    concept_id: str,
+    failures: Sequence[Failure],
+    occurred_at: str,
 ) -> Event:
-    """An attempt ended, and a part of a concept's content is missing or was not replaced."""
+    """An attempt ended, and a part of a concept's content is missing or was not replaced.
+
+    `occurred_at` is the time of the last failure. Without it, a concept that fails again after a correction
+    would not be reported again.
+    """
     data = {
         "task_id": task_id,
         "roadmap_id": roadmap_id,
@@ -139,7 +108,7 @@ def concept_failed(
             for failure in failures
         ],
     }
-    return Event(DetailType.CONCEPT_FAILED, data, (task_id, attempt, concept_id))
+    return Event(DetailType.CONCEPT_FAILED, data, (task_id, attempt, concept_id, occurred_at))
 
 
 def batch_saved(
@@ -165,8 +134,13 @@ def task_finalized(
     status: str,
     missing: Mapping[ContentType, int],
     generated: Mapping[ContentType, int],
+    replaced_at: datetime,
 ) -> Event:
-    """The outcome of a task has been recorded, or corrected. `generated` are items that were not staged."""
+    """The outcome of a task has been recorded, or corrected. `generated` are items that were not staged.
+
+    `replaced_at` is the `updated_at` of the row that the outcome replaces: the same outcome may be recorded
+    again after another one.
+    """
     counts = {str(name): count for name, count in missing.items()}
     data = {
         "task_id": task_id,
@@ -176,7 +150,8 @@ def task_finalized(
         "missing": counts,
         "generated": {str(name): count for name, count in generated.items()},
     }
-    return Event(DetailType.TASK_FINALIZED, data, (task_id, attempt, status, sorted(counts.items())))
+    identity = (task_id, attempt, status, sorted(counts.items()), replaced_at.isoformat())
+    return Event(DetailType.TASK_FINALIZED, data, identity)
 
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:
@@ -196,62 +171,3 @@ def detail_of(event: Event, time: datetime) -> dict[str, Any]:
         },
         "data": dict(event.data),
     }
-
-
-def record_events(services: Services, connection: Connection, events: Iterable[Event]) -> None:
-    """Record events in the transaction that causes them. Does nothing if no event bus is configured."""
-    if not services.settings.event_bus:
-        return
-    now = datetime.now(UTC)
-    rows = [
-        {
-            "event_id": event.event_id,
-            "detail_type": event.detail_type,
-            "task_id": event.task_id,
-            "detail": detail_of(event, now),
-        }
-        for event in events
-    ]
-    if rows:
-        connection.execute(RECORD, {"events": json.dumps(rows)})
-
-
-def deliver_events(services: Services, deadline: Deadline) -> int:
-    """Send the events in the outbox while time is left; return the number of events sent.
-
-    Errors of EventBridge and PostgreSQL are not raised: the next invocation or the sweep sends the rest.
-    """
-    if not services.settings.event_bus:
-        return 0
-    sent = 0
-    try:
-        while deadline.remaining > 2 * RESERVE:
-            taken = transact(services.engine, lambda connection: _deliver(connection, services), deadline)
-            sent += taken
-            if taken < MOST_SENT:
-                break
-    except ContentError as error:
-        logger.warning("events_not_delivered", error_code=error.code, reason=str(error))
-    return sent
-
-
-def _deliver(connection: Connection, services: Services) -> int:
-    waiting = [Entry(*row) for row in connection.execute(WAITING, {"limit": MOST_SENT})]
-    if not waiting:
-        return 0
-    taken = services.event_bus.put(waiting)
-    connection.execute(DELIVERED, {"event_ids": json.dumps(taken)})
-    if len(taken) < len(waiting):
-        logger.warning("events_refused", refused=len(waiting) - len(taken))
-    return len(taken)
-
-
-def count_waiting_events(connection: Connection, counted: int) -> int:
-    """The number of events that wait to be sent, at most `counted`."""
-    return int(connection.execute(COUNT_WAITING, {"counted": counted}).scalar_one())
-
-
-def prune_events(services: Services, deadline: Deadline) -> None:
-    """Delete events that were delivered more than `KEPT_DAYS` ago."""
-    if services.settings.event_bus:
-        transact(services.engine, lambda connection: connection.execute(PRUNE, {"days": KEPT_DAYS}), deadline)

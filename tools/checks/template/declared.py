@@ -63,7 +63,7 @@ def statements_of(role: Mapping[str, Any], resources: Mapping[str, Any]) -> Iter
     """The statements of a role: of its inline policies and of the template's managed policies."""
     managed = [
         resources[policy["Ref"]]["Properties"] if "Ref" in policy else {"PolicyDocument": {"Statement": []}}
-        for policy in role.get("ManagedPolicyArns", [])
+        for policy in _alternatives(role.get("ManagedPolicyArns", []))
     ]
     for policy in [*_alternatives(role.get("Policies", [])), *managed]:
         for statement in _alternatives(policy["PolicyDocument"]["Statement"]):

@@ -7,7 +7,7 @@ from typing import Literal
 from sqlalchemy import Connection, text
 
 from ..contracts import Count, Payload
-from ..events import count_waiting_events
+from ..outbox import count_events_aside, count_waiting_events
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
@@ -70,6 +70,9 @@ class Health(Payload):
     last_sweep: LastSweep | None
     dead_letters: int | None
     outbox_waiting: Count
+    outbox_aside: Count
+    """Events that could not be sent: too large, or refused for a day."""
+
     tokens: TokenSums
     tasks: Mapping[str, Count]
     tasks_estimated: list[str]
@@ -94,6 +97,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         sweep=sweep,
         dead_letters=dead_letters,
         outbox=read["outbox"],
+        aside=read["aside"],
     )
     return Health(
         status="attention" if attention else "ok",
@@ -111,6 +115,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         ),
         dead_letters=dead_letters,
         outbox_waiting=read["outbox"],
+        outbox_aside=read["aside"],
         tokens=TokenSums(spent_24h=read["tokens"][0], saved_by_staging_24h=read["tokens"][1]),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
@@ -131,6 +136,7 @@ def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
         "tokens": tokens_of_a_day(connection),
         "revision": connection.execute(REVISION).scalar() or "",
         "outbox": count_waiting_events(connection, MOST_WAITING),
+        "aside": count_events_aside(connection),
         "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
     }
 
@@ -146,7 +152,7 @@ def is_sweep_overdue(sweep: Sweep | None, now: datetime, *, has_old_attempts: bo
 
 
 def attention_for(
-    *, stuck: int, overdue: bool, sweep: Sweep | None, dead_letters: int | None, outbox: int
+    *, stuck: int, overdue: bool, sweep: Sweep | None, dead_letters: int | None, outbox: int, aside: int
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O."""
     found = []
@@ -189,6 +195,14 @@ def attention_for(
                 what="outbox",
                 text=f"{outbox} events wait to be delivered. The sweep delivers them.",
                 runbook="docs/runbook.md#events-are-late",
+            )
+        )
+    if aside:
+        found.append(
+            Attention(
+                what="outbox_aside",
+                text=f"{aside} events could not be sent and were set aside. No consumer receives them.",
+                runbook="docs/runbook.md#an-event-was-set-aside",
             )
         )
     return found

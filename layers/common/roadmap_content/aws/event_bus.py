@@ -12,12 +12,22 @@ if TYPE_CHECKING:
 SOURCE = "app.roadmap.content"
 """The `source` of every event."""
 
-_MOST_ENTRIES = 10
+MAX_ENTRIES = 10
 """Maximum entries of one PutEvents request."""
+
+MAX_BYTES = 256 * 1024
+"""Maximum size of the entries of one PutEvents request, and so of an entry."""
+
+_CONNECT_SECONDS, _READ_SECONDS = 2, 3
+REQUEST_SECONDS = float(_CONNECT_SECONDS + _READ_SECONDS)
+"""The time limit of one request. A failed request is not repeated: its events stay in the outbox."""
+
+_ABOUT_ENTRIES = frozenset({"ValidationException", "ValidationError", "SerializationException"})
+"""Codes of errors that an entry of the request causes. Other errors concern the bus or the caller."""
 
 
 class EventBusUnavailableError(TransientError):
-    """EventBridge did not accept any event."""
+    """A request failed, whatever its events."""
 
     code = "EventBusUnavailable"
 
@@ -29,6 +39,11 @@ class Entry(NamedTuple):
     detail_type: str
     detail: str
     """JSON."""
+
+    @property
+    def size(self) -> int:
+        """The bytes that count towards `MAX_BYTES`."""
+        return len(f"{SOURCE}{self.detail_type}{self.detail}".encode())
 
 
 class EventBus:
@@ -42,39 +57,44 @@ class EventBus:
         import boto3  # imported here: only an invocation that sends events needs it
         from botocore.config import Config
 
-        return boto3.client(
-            "events",
-            config=Config(connect_timeout=3, read_timeout=5, retries={"mode": "standard", "max_attempts": 2}),
+        config = Config(
+            connect_timeout=_CONNECT_SECONDS, read_timeout=_READ_SECONDS, retries={"total_max_attempts": 1}
         )
+        return boto3.client("events", config=config)
 
-    def put(self, entries: Sequence[Entry]) -> list[str]:
-        """Send events; return the ids of those that EventBridge accepted.
+    def put(self, entries: Sequence[Entry]) -> dict[str, str]:
+        """Send the events of one request; return the error codes of those that EventBridge refused, by event.
+
+        If EventBridge refuses the request because of an entry, each entry is sent alone.
 
         Raises:
-            EventBusUnavailableError: a request failed. Its events are sent again.
+            EventBusUnavailableError: the request failed. Its events may have been accepted.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
-        taken: list[str] = []
-        for start in range(0, len(entries), _MOST_ENTRIES):
-            part = entries[start : start + _MOST_ENTRIES]
-            try:
-                answer = self._client.put_events(
-                    Entries=[
-                        {
-                            "EventBusName": self._name,
-                            "Source": SOURCE,
-                            "DetailType": entry.detail_type,
-                            "Detail": entry.detail,
-                        }
-                        for entry in part
-                    ]
-                )
-            except (BotoCoreError, ClientError) as error:
+        try:
+            answer = self._client.put_events(
+                Entries=[
+                    {
+                        "EventBusName": self._name,
+                        "Source": SOURCE,
+                        "DetailType": entry.detail_type,
+                        "Detail": entry.detail,
+                    }
+                    for entry in entries
+                ]
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code not in _ABOUT_ENTRIES:
                 raise EventBusUnavailableError(f"PutEvents: {error}") from error
-            taken += [
-                entry.event_id
-                for entry, result in zip(part, answer["Entries"], strict=True)
-                if "EventId" in result
-            ]
-        return taken
+            if len(entries) == 1:
+                return {entries[0].event_id: code}
+            return {event_id: code for entry in entries for event_id, code in self.put([entry]).items()}
+        except BotoCoreError as error:
+            raise EventBusUnavailableError(f"PutEvents: {error}") from error
+        return {
+            entry.event_id: result.get("ErrorCode", "NotAccepted")
+            for entry, result in zip(entries, answer["Entries"], strict=True)
+            if "EventId" not in result
+        }

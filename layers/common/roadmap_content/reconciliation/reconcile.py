@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from ..aws.executions import CANCELLED
 from ..contracts import Count, Payload, RunInput, StateError
 from ..errors import ContentError, RoadmapLockedError, TaskNotFoundError, TransientError, named
-from ..events import deliver_events, prune_events
+from ..outbox import deliver_events, prune_events
 from ..postgres.transactions import transact
 from ..recoveries.control import take_up_lost
 from ..retries.automatic import start_due_attempts

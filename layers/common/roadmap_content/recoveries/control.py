@@ -4,7 +4,6 @@ from sqlalchemy import Connection
 
 from ..aws.executions import ExecutionState
 from ..errors import ContentError
-from ..events import deliver_events
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -101,7 +100,6 @@ def cancel(services: Services, recovery_id: str, deadline: Deadline) -> None:
     if part is not None:
         start_part(services, recovery_id, part)
     logger.info("recovery_cancelled", recovery_id=recovery_id)
-    deliver_events(services, deadline)
 
 
 def take_up_lost(services: Services, deadline: Deadline) -> list[str]:

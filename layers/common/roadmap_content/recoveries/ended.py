@@ -2,7 +2,8 @@
 
 from sqlalchemy import Connection
 
-from ..events import record_events, recovery_ended
+from ..events import recovery_ended
+from ..outbox import record_events
 from ..services import Services
 from .recovery import count_tasks
 

@@ -21,9 +21,10 @@ from ..errors import (
     TaskNotFoundError,
     code_of,
 )
-from ..events import Event, concept_failed, record_events, task_finalized
+from ..events import Event, concept_failed, task_finalized
 from ..items import ContentType, Failure, Item, Stage, count_by_type
 from ..manifest import read_batch
+from ..outbox import record_events
 from ..postgres.sqlstate import is_transient
 from ..postgres.transactions import DataRefusedError, diagnose, transact
 from ..product.concept_metadata import has_concept_metadata, project_concept_metadata
@@ -47,6 +48,7 @@ from ..tasks.failures import (
     latest_failures,
     record_failures,
     storable_text,
+    times_of_failures,
     withdraw_failures,
 )
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
@@ -210,6 +212,7 @@ def _record(
                 task.status if task.status == "cancelled" else outcome.status,
                 outcome.missing,
                 generated,
+                task.updated_at,
             )
             _report(services, connection, task, event, failed, message)
     if task.attempt == attempt:
@@ -243,9 +246,13 @@ def _report(
     by_concept: dict[str, list[Failure]] = {}
     for failure in failures:
         by_concept.setdefault(failure.item.concept_id, []).append(failure)
+    occurred_at = times_of_failures(connection, task.task_id, task.attempt) if by_concept else {}
+    # No time: the failures belong to the attempt before a redrive for which nothing is left to do.
     failed = [
-        concept_failed(task.task_id, task.roadmap_id, task.attempt, *concept)
-        for concept in by_concept.items()
+        concept_failed(
+            task.task_id, task.roadmap_id, task.attempt, concept_id, failures, occurred_at.get(concept_id, "")
+        )
+        for concept_id, failures in by_concept.items()
     ]
     record_events(services, connection, [*failed, finalized])
     write_log(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..contracts import Payload, PayloadT, parse
 from ..errors import ContentError, frames_of, named
-from ..events import deliver_events
+from ..outbox import deliver_events
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services

@@ -28,9 +28,10 @@ from ..errors import (
     TransientError,
     VersionTakenError,
 )
-from ..events import batch_saved, concept_completed, record_events
+from ..events import batch_saved, concept_completed
 from ..items import ContentType, Failure, Item, Stage
 from ..manifest import read_batch
+from ..outbox import record_events
 from ..postgres.partial_save import save_in_parts
 from ..postgres.transactions import DataRefusedError, transact
 from ..product.execution_logs import concept_completed_entry, write_log

@@ -19,8 +19,9 @@ from ..errors import (
     StaleAttemptError,
     TaskCancelledError,
 )
-from ..events import attempt_started, record_events
+from ..events import attempt_started
 from ..items import ContentType, count_by_type
+from ..outbox import record_events
 from ..postgres.transactions import transact
 from ..roadmaps.metadata import load_framework
 from ..runtime.deadline import Deadline

@@ -72,6 +72,11 @@ WHERE task_id = :task_id AND content_failures.concept_id = {_KEY.format("i")} AN
 ORDER BY attempt DESC LIMIT 100
 """)
 
+TIMES = text(f"""
+SELECT {_ID} AS concept_id, CAST(max(occurred_at) AS text) AS occurred_at
+FROM content_failures WHERE task_id = :task_id AND attempt = :attempt GROUP BY 1
+""")
+
 LATEST = text(f"""
 SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
     SELECT DISTINCT ON (concept_id, content_type) *
@@ -138,6 +143,12 @@ def failures_of_attempt(connection: Connection, task_id: str, attempt: int) -> d
     """The items that failed in an attempt, with the reasons."""
     found = connection.scalar(OF_ATTEMPT, {"task_id": task_id, "attempt": attempt})
     return {failure.item: failure for _, failure in starmap(_seen, found)}
+
+
+def times_of_failures(connection: Connection, task_id: str, attempt: int) -> dict[str, str]:
+    """The time of the last failure of each concept in an attempt."""
+    rows = connection.execute(TIMES, {"task_id": task_id, "attempt": attempt})
+    return {row.concept_id: row.occurred_at for row in rows}
 
 
 def latest_failures(connection: Connection, task_id: str, attempt: int) -> dict[Item, RecordedFailure]:

@@ -1,0 +1,267 @@
+"""The delivery of events: no event delays or hides another one."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from functions.task_api import app as task_api
+from roadmap_content import events
+from roadmap_content.aws.event_bus import MAX_BYTES, Entry
+from roadmap_content.events import DetailType
+from roadmap_content.items import ContentType
+from roadmap_content.outbox import FIRST_PAUSE_SECONDS, deliver_events, prune_events, record_events
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.received_events import Received
+from tests.support.requests_to_api import request
+
+LONG = Deadline.after(3_600)
+
+
+class Bus(Received):
+    """A bus that refuses the events of the tasks in `refused`, and calls `meanwhile` during each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: set[str] = set()
+        self.requests: list[Sequence[Entry]] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def put(self, entries: Sequence[Entry]) -> dict[str, str]:
+        self.requests.append(entries)
+        self.meanwhile()
+        refused = {entry.event_id for entry in entries if _task(entry) in self.refused}
+        super().put([entry for entry in entries if entry.event_id not in refused])
+        return dict.fromkeys(refused, "MalformedDetail")
+
+    @property
+    def received(self) -> list[str]:
+        """The tasks of the received events, in order."""
+        return [_task(entry) for entry in self.entries]
+
+
+def _task(entry: Entry) -> str:
+    return str(json.loads(entry.detail)["data"]["task_id"])
+
+
+@pytest.fixture
+def bus(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Bus:
+    monkeypatch.setattr(task_api, "services", pipeline.services)
+    pipeline.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
+    bus = Bus()
+    pipeline.services.event_bus = bus
+    return bus
+
+
+def record(pipeline: Pipeline, *task_ids: str, roadmap_id: str = "r-1") -> None:
+    started = [events.attempt_started(task_id, roadmap_id, 1, "auto", "automatic") for task_id in task_ids]
+    with pipeline.services.engine.begin() as connection:
+        record_events(pipeline.services, connection, started)
+
+
+def numbered(count: int) -> list[str]:
+    return [f"t-{number}" for number in range(count)]
+
+
+def states(pipeline: Pipeline) -> dict[str, str]:
+    rows = pipeline.rows("""
+        SELECT task_id, CASE WHEN delivered_at IS NOT NULL THEN 'delivered'
+            WHEN set_aside_at IS NOT NULL THEN error_code ELSE 'waiting' END AS state FROM content_events
+    """)
+    return {row["task_id"]: row["state"] for row in rows}
+
+
+def test_a_request_never_exceeds_the_size_limit(pipeline: Pipeline, bus: Bus) -> None:
+    for task_id in numbered(12):
+        record(pipeline, task_id, roadmap_id="r" * 60_000)
+
+    assert deliver_events(pipeline.services, LONG) == 12
+
+    assert bus.received == numbered(12)
+    assert all(sum(entry.size for entry in entries) <= MAX_BYTES for entries in bus.requests)
+
+
+def test_an_event_that_is_too_large_is_set_aside_alone(pipeline: Pipeline, bus: Bus) -> None:
+    record(pipeline, "large", roadmap_id="r" * 300_000)
+    record(pipeline, *numbered(78))
+
+    assert deliver_events(pipeline.services, LONG) == 78
+
+    assert states(pipeline) == dict.fromkeys(numbered(78), "delivered") | {"large": "EventTooLarge"}
+    assert deliver_events(pipeline.services, LONG) == 0
+
+
+def test_a_concept_with_a_long_name_is_reported(pipeline: Pipeline, bus: Bus) -> None:
+    bundle = bundle_of(concept_ids(1))
+    (concept,) = bundle["roadmap"]["framework_data"]["stages"][0]["modules"][0]["concepts"]
+    concept["name"] = "字" * 300_000
+    pipeline.load(bundle)
+    pipeline.run()
+
+    deliver_events(pipeline.services, LONG)
+
+    (completed,) = bus.of(DetailType.CONCEPT_COMPLETED)
+    assert completed["data"]["concept_name"] == "字" * events.MAX_NAME
+
+
+def test_refused_events_do_not_keep_younger_ones_back(pipeline: Pipeline, bus: Bus) -> None:
+    bus.refused = set(numbered(120))
+    record(pipeline, *numbered(120), "last")
+
+    assert deliver_events(pipeline.services, LONG) == 1
+    assert bus.received == ["last"]
+    assert states(pipeline) == dict.fromkeys(numbered(120), "waiting") | {"last": "delivered"}
+
+    requests = len(bus.requests)
+    deliver_events(pipeline.services, LONG)
+    assert len(bus.requests) == requests, "refused events are due again after a pause"
+    bus.refused = set()
+    pipeline.execute("UPDATE content_events SET due_at = timezone('utc', now())")
+    assert deliver_events(pipeline.services, LONG) == 120
+
+
+def test_the_pause_after_a_refusal_doubles(pipeline: Pipeline, bus: Bus) -> None:
+    bus.refused = {"t-1"}
+    record(pipeline, "t-1")
+    pauses = []
+    for _ in range(3):
+        deliver_events(pipeline.services, Deadline.after(30))
+        (row,) = pipeline.rows("SELECT due_at - timezone('utc', now()) AS pause FROM content_events")
+        pauses.append(row["pause"])
+        pipeline.execute("UPDATE content_events SET due_at = timezone('utc', now())")
+    assert timedelta(0) < pauses[0] < pauses[1] < pauses[2]
+    assert pauses[2] <= timedelta(seconds=4 * FIRST_PAUSE_SECONDS)
+
+
+def test_an_event_that_is_refused_for_a_day_is_set_aside(pipeline: Pipeline, bus: Bus) -> None:
+    bus.refused = {"old", "young"}
+    record(pipeline, "old", "young")
+    pipeline.execute(
+        "UPDATE content_events SET recorded_at = recorded_at - interval '25 hours' WHERE task_id = 'old'"
+    )
+
+    deliver_events(pipeline.services, LONG)
+
+    assert states(pipeline) == {"old": "MalformedDetail", "young": "waiting"}
+    health = request(task_api, "GET", "/api/v1/health", roles="owner,operator").body
+    assert (health["outbox_aside"], health["outbox_waiting"]) == (1, 1)
+    assert "outbox_aside" in [found["what"] for found in health["attention"]]
+    prune_events(pipeline.services, LONG)
+    assert len(states(pipeline)) == 2
+    pipeline.execute("UPDATE content_events SET set_aside_at = set_aside_at - interval '31 days'")
+    prune_events(pipeline.services, LONG)
+    assert states(pipeline) == {"young": "waiting"}
+
+
+def test_events_wait_however_long_the_bus_is_down(pipeline: Pipeline, bus: Bus) -> None:
+    record(pipeline, *numbered(3))
+    pipeline.execute("UPDATE content_events SET recorded_at = recorded_at - interval '25 hours'")
+    bus.down = True
+    assert deliver_events(pipeline.services, LONG) == 0
+    bus.down = False
+
+    assert deliver_events(pipeline.services, LONG) == 3
+    assert bus.received == numbered(3)
+
+
+def test_what_was_sent_is_marked_before_the_next_request(pipeline: Pipeline, bus: Bus) -> None:
+    record(pipeline, *numbered(25))
+
+    def marked() -> None:
+        delivered = [state for state in states(pipeline).values() if state == "delivered"]
+        assert len(delivered) == len(bus.entries)
+
+    bus.meanwhile = marked
+    assert deliver_events(pipeline.services, LONG) == 25
+    assert len(bus.requests) == 3
+
+
+class Spent(Deadline):
+    """A deadline whose time is over as soon as a request has been sent."""
+
+    bus: Bus
+
+    @property
+    def remaining(self) -> float:
+        return 0.5 if self.bus.requests else 600.0
+
+
+def test_a_slow_bus_gets_no_request_that_does_not_fit_the_deadline(pipeline: Pipeline, bus: Bus) -> None:
+    record(pipeline, *numbered(25))
+    deadline = Spent.after(600)
+    deadline.bus = bus
+
+    assert deliver_events(pipeline.services, deadline) == 10
+    assert len(bus.requests) == 1
+    assert list(states(pipeline).values()).count("delivered") == 10
+
+
+def test_concurrent_deliveries_send_different_events(pipeline: Pipeline, bus: Bus) -> None:
+    record(pipeline, *numbered(15))
+
+    def deliver_the_rest() -> None:
+        bus.meanwhile = lambda: None
+        assert deliver_events(pipeline.services, LONG) == 5
+
+    bus.meanwhile = deliver_the_rest
+    assert deliver_events(pipeline.services, LONG) == 10
+    assert sorted(bus.received) == sorted(numbered(15))
+
+
+def test_an_event_whose_sender_died_is_sent_again(pipeline: Pipeline, bus: Bus) -> None:
+    record(pipeline, "t-1")
+
+    def die() -> None:
+        bus.meanwhile = lambda: None
+        raise KeyboardInterrupt
+
+    bus.meanwhile = die
+    with pytest.raises(KeyboardInterrupt):
+        deliver_events(pipeline.services, LONG)
+    assert deliver_events(pipeline.services, LONG) == 0
+    pipeline.execute("UPDATE content_events SET due_at = due_at - interval '10 minutes'")
+    assert deliver_events(pipeline.services, LONG) == 1
+
+
+def test_events_that_another_session_holds_are_passed_over(pipeline: Pipeline, bus: Bus) -> None:
+    record(pipeline, *numbered(3))
+    with pipeline.engine.begin() as connection:
+        connection.execute(text("SELECT 1 FROM content_events WHERE task_id = 't-0' FOR UPDATE"))
+        assert deliver_events(pipeline.services, Deadline.after(20)) == 2
+    assert bus.received == ["t-1", "t-2"]
+
+
+def test_an_answer_of_the_api_sends_no_event(pipeline: Pipeline, bus: Bus) -> None:
+    pipeline.load(bundle_of(concept_ids(1)))
+
+    assert request(task_api, "POST", "/api/v1/tasks/t-1/retry").status == 202
+
+    assert bus.requests == []
+    deliver_events(pipeline.services, LONG)
+    assert len(bus.of(DetailType.ATTEMPT_STARTED)) == 1
+
+
+def test_a_state_that_comes_back_is_reported_again(pipeline: Pipeline, bus: Bus) -> None:
+    """Complete, then incomplete, then complete, then incomplete, in one attempt."""
+    pipeline.load(bundle_of(concept_ids(1)))
+    planned = pipeline.plan()
+    for batch in pipeline.requests(planned):
+        pipeline.save(batch)
+    kept = "CREATE TABLE kept AS SELECT * FROM quiz_metadata"
+    pipeline.execute(kept)
+    for change in (None, "DELETE FROM quiz_metadata", "INSERT INTO quiz_metadata SELECT * FROM kept") * 2:
+        if change is not None:
+            pipeline.execute(change)
+        pipeline.finalize(planned)
+        pipeline.finalize(planned)  # a repeated step: nothing has changed
+
+    deliver_events(pipeline.services, LONG)
+
+    missing = [event["data"]["missing"][ContentType.QUIZ] for event in bus.of(DetailType.TASK_FINALIZED)]
+    assert missing == [0, 1, 0, 1, 0]
+    assert len(bus.of(DetailType.CONCEPT_FAILED)) == 2
