@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 # Python 3.11 looks at the newest release before the pinned one, and refuses it. `pip check` proves completeness.
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
 
-.PHONY: help setup demo test package previous-release lint openapi lock clean verify-template sam-build \
+.PHONY: help setup demo test workflow coverage package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local preflight deploy artifact cost smoke \
 	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly nightly-tests browser bench-console pictures
 
@@ -33,8 +33,20 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 demo: $(INSTALLED) ## Run a roadmap through the whole system, with three real faults, and heal it (KEEP=1: keep the stack; FRESH=1: in place of an older one).
 	@$(RUN)/roadmap demo $(if $(KEEP),--keep) $(if $(FRESH),--fresh)
 
-test: $(INSTALLED) ## Run the tests: unit, integration on PostgreSQL, workflow on the local cloud; print the coverage.
-	$(RUN)/python -m pytest --numprocesses 2 --dist loadfile --cov --cov-report=term
+# Two processes. A process that has run its tests takes over tests of the other one.
+STEAL := --numprocesses 2 --dist worksteal
+# The tests of a file run in one process, because they share a stack.
+BY_FILE := --numprocesses 2 --dist loadfile
+
+test: $(INSTALLED) ## Run the fast tests: unit, and integration on PostgreSQL.
+	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration
+
+workflow: $(INSTALLED) ## Run the whole system on the local cloud; and test PostgreSQL's server and the local cloud itself.
+	$(RUN)/python -m pytest $(BY_FILE) tests/workflow
+
+coverage: $(INSTALLED) ## Run the tests of `test` and `workflow`, and print the coverage of the layer; fails below its floor.
+	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration --cov --cov-report= --cov-fail-under=0
+	$(RUN)/python -m pytest $(BY_FILE) tests/workflow --cov --cov-append --cov-report=term
 
 package: $(INSTALLED) ## Build the wheel, install it in a new environment, and use it from another folder.
 	$(RUN)/python -m pytest tests/package
@@ -42,18 +54,19 @@ package: $(INSTALLED) ## Build the wheel, install it in a new environment, and u
 previous-release: $(INSTALLED) ## Run the tests of the release before this one on the schema of this one.
 	$(RUN)/python -m pytest tests/previous_release
 
-lint: $(INSTALLED) ## Check style and types.
+lint: $(INSTALLED) ## Check style, types and imports.
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
 	$(RUN)/mypy
+	$(RUN)/lint-imports --no-logo --no-cache
 
 .PHONY: product restore-drill
 product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own.
-	$(RUN)/python -m pytest tests/product --numprocesses 2 --dist loadfile
+	$(RUN)/python -m pytest $(BY_FILE) tests/product
 
 verify-template: $(INSTALLED) ## Check the template, the state machine, the events and every role; and the checks themselves.
 	$(RUN)/python -m checks.template
-	$(RUN)/python -m pytest tests/template --numprocesses 2 --dist loadfile
+	$(RUN)/python -m pytest $(BY_FILE) tests/template tests/sam
 
 sam-build: $(INSTALLED) ## Build every function and layer with the real `sam build`.
 	$(RUN)/python -m checks.sam build
@@ -108,11 +121,14 @@ FAULTS_SEED ?= $(shell date +%s)
 # Three processes on two cores, because the cells of the matrix mostly wait.
 FAULTS := $(RUN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults
 
+# `make faults FAULTS_CELLS=sample` runs a cell of each fault and of each step, in place of all cells.
+export FAULTS_CELLS
+
 faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, and the matrix as a table.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=200 $(FAULTS)
 
 faults-report: $(INSTALLED) ## Run the fault matrices and write their results to docs/faults.md.
-	FAULTS_REPORT=write $(FAULTS)/matrix/test_matrix.py tests/faults/matrix/test_recoveries.py
+	FAULTS_CELLS=all FAULTS_REPORT=write $(FAULTS)/matrix/test_matrix.py tests/faults/matrix/test_recoveries.py
 
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
@@ -192,5 +208,4 @@ nightly: ## What depends on the machine or takes long. A failed part does not st
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
 nightly-tests: $(INSTALLED) ## Run the tests that depend on the versions of packages.
-	$(RUN)/python -m pytest -m nightly
-	$(RUN)/python -m pytest -m nightly tests/package
+	$(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/template tests/package

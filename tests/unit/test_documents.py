@@ -1,4 +1,4 @@
-"""The targets of references in documents exist, and every decision has a date and a status."""
+"""The targets of references in documents exist."""
 
 import re
 from pathlib import Path
@@ -12,10 +12,7 @@ from roadmap_content.postgres.tls import CERTIFICATES
 DOCUMENTS = sorted(
     [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("events/*.md")]
 )
-DECISIONS = sorted(REPOSITORY.glob("docs/adr/*.md"))
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(#[^)]*)?\)")
-STATUS = re.compile(r"^- Status: (accepted|superseded by \[\d+\])", re.MULTILINE)
-DATE = re.compile(r"^- Date: \d{4}-\d\d-\d\d$", re.MULTILINE)
 
 
 def name_of(document: Path) -> str:
@@ -26,21 +23,6 @@ def name_of(document: Path) -> str:
 def test_every_link_refers_to_an_existing_file(document: Path) -> None:
     targets = [match[1] for match in LINK.finditer(document.read_text())]
     assert [target for target in targets if not (document.parent / target).exists()] == []
-
-
-@pytest.mark.parametrize("document", DECISIONS, ids=name_of)
-def test_a_decision_has_a_date_and_a_status(document: Path) -> None:
-    text = document.read_text()
-    assert DATE.search(text)
-    assert STATUS.search(text)
-
-
-@pytest.mark.parametrize("document", DECISIONS, ids=name_of)
-def test_a_decision_that_amends_or_supersedes_another_is_named_there(document: Path) -> None:
-    number = int(document.name[:4])
-    for kind, counterpart in (("supersedes", "superseded by"), ("amends", "Amended by:")):
-        for match in re.finditer(rf"{kind} \[\d+\]\(([^)]+)\)", document.read_text()):
-            assert f"{counterpart} [{number}]" in (document.parent / match[1]).read_text()
 
 
 ARCHITECTURE = (REPOSITORY / "docs/architecture.md").read_text()
@@ -56,18 +38,6 @@ def test_the_architecture_lists_the_writers_of_each_table(table: str) -> None:
 def section(heading: str) -> str:
     """A section of the architecture page."""
     return ARCHITECTURE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-
-
-@pytest.mark.parametrize(
-    "term",
-    [
-        *("roadmap", "concept", "content type", "item", "task", "attempt", "batch", "staged", "missing"),
-        *("claim", "manifest", "framework", "projection", "finalize", "reconcile", "sweep", "redrive"),
-        *("recovery", "ours"),
-    ],
-)
-def test_the_glossary_defines_the_words_of_the_code(term: str) -> None:
-    assert f"\n| {term} |" in section("Glossary")
 
 
 def test_every_invariant_that_is_cited_is_defined() -> None:
@@ -101,3 +71,12 @@ def test_the_preview_of_a_migration_shows_the_latest_revision() -> None:
         found[1] for text in migrations if (found := re.search(r'^revision = "(\d+)"$', text, re.MULTILINE))
     ]
     assert shown == max(revisions)
+
+
+def test_the_sections_of_the_runbook_that_alarms_refer_to_exist() -> None:
+    titles = re.findall(r"^#+ +(.+)$", (REPOSITORY / "docs/runbook.md").read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    code = [REPOSITORY / "template.yaml", *LAYER.rglob("*.py")]
+    named = {a for file in code for a in re.findall(r"docs/runbook\.md#([a-z0-9-]+)", file.read_text())}
+    assert named
+    assert named <= anchors

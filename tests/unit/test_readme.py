@@ -1,66 +1,39 @@
-"""Both READMEs have the same content: headings, tables, commands and code."""
+"""The commands that documents and CI name exist."""
 
 import re
-from pathlib import Path
+import subprocess
+
+import pytest
 
 from local_stack.builds import REPOSITORY
-from roadmap_command.interface import ExitCode
 
-ENGLISH, CHINESE = REPOSITORY / "README.md", REPOSITORY / "README.zh.md"
-HEADING = re.compile(r"^#+ ", re.MULTILINE)
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"`[^`\n]+`")
-LINK = re.compile(r"\]\(([^)]+)\)")
-
-
-def table_shapes(document: Path) -> list[int]:
-    """The number of cells of each line of each table."""
-    return [line.count("|") for line in document.read_text().splitlines() if line.startswith("|")]
+NAMED_IN = (
+    *("README.md", "README.zh.md", "CONTRIBUTING.md", "docs/releasing.md"),
+    *(".ci/run", ".github/workflows/ci.yml", ".github/workflows/nightly.yml"),
+)
+COMMAND = re.compile(r"(?:`|^|\$ |run: |part )(?:make )?(?<=make |part )([a-z-]+)", re.MULTILINE)
 
 
-def test_headings_match() -> None:
-    levels = [HEADING.findall(document.read_text()) for document in (ENGLISH, CHINESE)]
-    assert levels[0] == levels[1]
+def defined() -> set[str]:
+    """The targets of the Makefile."""
+    return set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
 
 
-def test_tables_match() -> None:
-    assert table_shapes(ENGLISH) == table_shapes(CHINESE)
+@pytest.mark.parametrize("document", NAMED_IN)
+def test_every_make_target_exists(document: str) -> None:
+    named = set(COMMAND.findall((REPOSITORY / document).read_text()))
+    assert named
+    assert named <= defined()
 
 
-def code_of(language: str, block: str) -> str:
-    """A block without its texts in a human language: the comments of commands, the labels of a diagram."""
-    match language:
-        case "console":
-            return re.sub(r"\s+# .*$", "", block, flags=re.MULTILINE)
-        case "mermaid":
-            block = re.sub(r"(?<=-[-.]) \S.*? (?=(?:--|\.-)>)", " ", block)
-            return re.sub(r'"(?:(\w+)(?:<br/>|: |：))?[^"]*"', r'"\1"', block)
-        case _:
-            return block
-
-
-def test_blocks_of_code_and_commands_match() -> None:
-    english, chinese = (
-        [(language, code_of(language, block)) for language, block in BLOCK.findall(document.read_text())]
-        for document in (ENGLISH, CHINESE)
+def test_a_failed_part_of_the_nightly_run_hides_no_other_part() -> None:
+    run = subprocess.run(
+        ("make", "--no-print-directory", "nightly", "NIGHTLY=absent-1 help absent-2"),
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert english == chinese
-    assert [language for language, _ in english] == ["console", "json", "mermaid", "console"]
-
-
-def test_names_in_code_and_links_match() -> None:
-    for pattern in (CODE, LINK):
-        english, chinese = (sorted(pattern.findall(BLOCK.sub("", d.read_text()))) for d in (ENGLISH, CHINESE))
-        swapped = {"README.md": "README.zh.md"}
-        assert [swapped.get(name, name) for name in chinese] == english
-
-
-def test_the_exit_codes_are_those_of_the_command() -> None:
-    documented = re.findall(r"^\| (\d+) \|", ENGLISH.read_text(), re.MULTILINE)
-    assert [int(code) for code in documented] == [code.value for code in ExitCode]
-
-
-def test_every_make_target_exists() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
-    for document in (ENGLISH, REPOSITORY / "CONTRIBUTING.md", REPOSITORY / "docs/releasing.md"):
-        assert set(re.findall(r"`make ([a-z-]+)", document.read_text())) <= targets
+    assert run.returncode != 0
+    assert "make previous-release" in run.stdout, "the part between the failed ones ran"
+    assert "Failed: absent-1 absent-2\n" in run.stderr

@@ -138,8 +138,14 @@ def _render_recoveries(results: Iterable[RecoveryResult]) -> str:
 
 
 def differences(results: Results, document: Path = DOCUMENT) -> list[str]:
-    """The superfluous (`-`) and missing (`+`) lines of the document; empty if it is up to date."""
+    """The superfluous (`-`) and missing (`+`) lines of the document; empty if it is up to date.
+
+    Of a matrix of which a part was run, the document must have the rows of this part.
+    """
     said = document.read_text().splitlines() if document.exists() else []
+    if not results.complete:
+        rows = [*map(_columns, results.cells), *map(_recovery_columns, results.recoveries)]
+        return [f"+ {_row(row)}" for row in rows if _row(row) not in said]
     compared = ndiff(said, render(results, document).splitlines())
     return [line for line in compared if line.startswith(("- ", "+ "))]
 

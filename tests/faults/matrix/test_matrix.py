@@ -16,6 +16,7 @@ from tests.faults.matrix.injectors import INJECTORS
 from tests.faults.matrix.interferences import INTERFERENCES
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.rig import SHIPPED, Rig
+from tests.faults.matrix.selection import selected
 from tests.support.factories import bundle_of
 
 # Connections and invocations are cut off here, so that the garbage collector finds unclosed sockets at any
@@ -42,7 +43,7 @@ def rig() -> Iterator[Rig]:
             yield rig
 
 
-@pytest.mark.parametrize("cell", RUN, ids=str)
+@pytest.mark.parametrize("cell", selected(RUN), ids=str)
 def test_cell(rig: Rig, cell: Cell, record_property: Callable[[str, object], None]) -> None:
     injector = INJECTORS[cell.fault, cell.step]
     play = Play(rig, cell)

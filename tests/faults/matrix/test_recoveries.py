@@ -17,6 +17,7 @@ from tests.faults.matrix.recoveries import (
     RecoveryFault,
 )
 from tests.faults.matrix.recovery_play import play
+from tests.faults.matrix.selection import selected
 from tests.faults.world import Scene
 
 
@@ -37,7 +38,7 @@ def proxy(database_url: str) -> Iterator[DatabaseProxy]:
         yield proxy
 
 
-@pytest.mark.parametrize("cell", RECOVERY_RUN, ids=str)
+@pytest.mark.parametrize("cell", selected(RECOVERY_RUN), ids=str)
 def test_cell(
     scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell, record_property: Callable[[str, object], None]
 ) -> None:
