@@ -208,4 +208,4 @@ nightly: ## What depends on the machine or takes long. A failed part does not st
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
 nightly-tests: $(INSTALLED) ## Run the tests that depend on the versions of packages.
-	$(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/template tests/package
+	$(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package
