@@ -277,10 +277,13 @@ def post_retry(
     operation_id="cancel_task",
     tags=["tasks"],
     summary="Cancel a task",
-    responses=answered(CancelAnswer, s200="The task is cancelled") | refused(403, 404, 409, 422, 503),
+    responses=answered(CancelAnswer, s200="The task, or its attempt, is cancelled")
+    | refused(403, 404, 409, 422, 503),
 )
 def post_cancel(task_id: TaskId, user_id: UserId = None, reason: Reason = None) -> CancelAnswer:
-    """Cancel a task and stop its execution. Staged content stays staged."""
+    """Cancel a task and stop its execution. Staged content stays staged. A task that misses nothing is
+    `completed`: only its attempt, which replaces saved items, is cancelled.
+    """
     caller = api.caller
     return cancel_task(services, task_id, caller.changes_for(user_id), api.deadline, caller.actor, reason)
 

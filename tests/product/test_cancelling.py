@@ -1,23 +1,31 @@
 """Cancelling takes effect within the time of one item, is not overwritten, and ends with a retry."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from migrations import use_time_zone
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.aws.executions import ExecutionState
-from roadmap_content.contracts import Execution, RunInput
+from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.errors import NotCancellableError, TaskCancelledError, TaskNotFoundError
 from roadmap_content.generation.generator import Generator
 from roadmap_content.items import ContentType
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.retries.retry import RetryAnswer
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.steps.finalize import FinalizeRequest, RunEnd, finalize_attempt, finalize_task
+from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
+from roadmap_content.steps.save import save_batch
+from roadmap_content.tasks.scope import Scope
+from roadmap_content.tasks.task import Task, cancel_row, read_task
 from tests.product.operations import perform
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.factories import USER
-from tests.support.pipeline import Pipeline, RecordedExecutions
+from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions
 
 pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
 
@@ -194,3 +202,129 @@ def test_a_cancelled_task_can_be_started_manually(pipeline: Pipeline, adopted: P
     plan_batches(PlanRequest(input=RunInput(task_id="t-1"), execution=started), pipeline.services, deadline())
 
     assert state_of(adopted)[0] == "processing"
+
+
+def regenerating(pipeline: Pipeline, adopted: Product) -> RetryAnswer:
+    """A complete task with an attempt that replaces its saved items."""
+    adopted.roadmap("r-1", CONCEPTS[:2])
+    for concept_id in CONCEPTS[:2]:
+        adopted.complete("r-1", concept_id)
+    adopted.task("t-1", "completed", roadmap_id="r-1")
+    answer = retry(pipeline.services, scope=Scope(regenerate=True))
+    assert answer.attempt == 1
+    return answer
+
+
+def test_a_cancelled_regeneration_leaves_the_task_completed(pipeline: Pipeline, adopted: Product) -> None:
+    answer = regenerating(pipeline, adopted)
+    execution = Execution(arn=answer.execution_arn or "")
+    given = RunInput(task_id="t-1", attempt=1)
+    planned = plan_batches(PlanRequest(input=given, execution=execution), pipeline.services, deadline())
+    request = BatchRequest(plan=planned.plan, batch=planned.batches[0], execution_arn=execution.arn)
+    before = adopted.rows("SELECT * FROM tutorial_metadata ORDER BY tutorial_id")
+    generate_content(request, pipeline.services, deadline())
+
+    cancelled = cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
+
+    assert (cancelled.status, cancelled.attempt) == ("completed", 1)
+    assert state_of(adopted) == ("completed", None, "completed")
+    # A batch of the run that is still working stops, as for any cancelled task.
+    save_batch(request, pipeline.services, deadline())
+    assert adopted.rows("SELECT * FROM tutorial_metadata ORDER BY tutorial_id") == before
+    sweep(pipeline.services)
+    assert state_of(adopted) == ("completed", None, "completed")
+    (attempt,) = adopted.rows("SELECT outcome, ended_at IS NOT NULL AS ended FROM content_attempts")
+    assert attempt == {"outcome": "cancelled", "ended": True}
+
+
+def test_generate_stops_after_a_regeneration_was_cancelled(
+    pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = regenerating(pipeline, adopted)
+    monkeypatch.setattr("roadmap_content.steps.generate.PARALLEL", 1)
+
+    class CancelledByUser(CancelledMeanwhile):
+        def generate(self, *arguments: object) -> object:
+            self.asked += 1
+            if self.asked == 2:
+                cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
+            return self._generator.generate(*arguments)  # type: ignore[arg-type]
+
+    meanwhile = CancelledByUser(pipeline.services.generator, adopted)
+    pipeline.services.generator = meanwhile  # type: ignore[assignment]
+
+    run(pipeline.services, answer)
+
+    assert meanwhile.asked == 2
+    assert state_of(adopted)[0] == "completed"
+
+
+def test_a_retry_completes_a_cancelled_task_that_misses_nothing(pipeline: Pipeline, adopted: Product) -> None:
+    """Its row says what its answer says."""
+    run(pipeline.services, regenerating(pipeline, adopted))
+    adopted.execute("UPDATE roadmap_tasks SET status = 'cancelled', error_message = 'Cancelled by the user'")
+    sweep(pipeline.services)
+    assert state_of(adopted)[0] == "cancelled", "without a request, a cancelled task stays cancelled"
+
+    answer = retry(pipeline.services)
+
+    assert (answer.status, answer.total_items) == ("completed", 0)
+    assert state_of(adopted) == ("completed", None, "completed")
+    assert "status" in answer.message
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_the_answer_of_a_cancel_that_came_too_late_is_what_happened(
+    pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """Finalize, or another cancel, commits between the read and the write."""
+    adopted.roadmap("r-1", CONCEPTS[:1])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    retry(pipeline.services)
+
+    def meanwhile(*arguments: Any) -> bool:
+        adopted.execute(f"UPDATE roadmap_tasks SET status = '{status}'")
+        return cancel_row(*arguments)
+
+    monkeypatch.setattr("roadmap_content.api.cancel.cancel_row", meanwhile)
+    if status == "completed":
+        with pytest.raises(NotCancellableError):
+            cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
+    else:
+        assert cancel_task(pipeline.services, "t-1", USER, deadline(), "user:u", None).status == "cancelled"
+    assert state_of(adopted)[0] == status
+
+
+def test_the_items_of_a_cancelled_run_fail_as_cancelled(pipeline: Pipeline, adopted: Product) -> None:
+    """Not with the error with which Step Functions ended the run."""
+    adopted.roadmap("r-1", CONCEPTS[:1])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    answer = retry(pipeline.services)
+    cancel(adopted)
+    lost = StateError(error="States.Timeout", cause="the run was too long")
+
+    finalize_attempt(pipeline.services, "t-1", answer.attempt, RunEnd(error=lost), deadline())
+
+    (task,) = adopted.rows("SELECT failed_concepts FROM roadmap_tasks")
+    assert {item["error_code"] for item in task["failed_concepts"]["items"]} == {"Cancelled"}
+
+
+def test_a_task_that_is_cancelled_while_its_end_is_recorded_gets_no_automatic_attempt(
+    pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "3"})
+    adopted.roadmap("r-1", CONCEPTS[:1])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    answer = retry(pipeline.services)
+    lost = StateError(error="Lambda.Unknown", cause="the run was lost")
+
+    def cancelled_after(connection: Connection, task_id: str) -> Task:
+        task = read_task(connection, task_id)
+        cancel(adopted)
+        return task
+
+    monkeypatch.setattr("roadmap_content.steps.finalize.read_task", cancelled_after)
+    finalize_attempt(pipeline.services, "t-1", answer.attempt, RunEnd(error=lost), deadline())
+
+    assert state_of(adopted) == CANCELLED
+    assert adopted.rows("SELECT 1 FROM content_automatic_attempts") == []

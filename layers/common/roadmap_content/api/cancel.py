@@ -1,5 +1,6 @@
 """Cancel: mark a task as cancelled and stop its execution. Work in progress ends within the time of one
-item.
+item. A task that misses nothing, because its attempt replaces saved items, is completed instead: only its
+attempt is cancelled.
 """
 
 from typing import Literal
@@ -7,12 +8,14 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from ..contracts import Payload
-from ..errors import NotCancellableError
+from ..errors import InvalidFrameworkError, NotCancellableError, RoadmapNotFoundError
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
-from ..tasks.task import Task, cancel_row, read_task
+from ..tasks.attempts import cancel_attempt
+from ..tasks.snapshot import read_snapshot
+from ..tasks.task import Task, cancel_row, lift_cancellation, read_task
 
 
 class CancelAnswer(Payload):
@@ -20,7 +23,9 @@ class CancelAnswer(Payload):
 
     success: bool = True
     task_id: str
-    status: Literal["cancelled"] = "cancelled"
+    status: Literal["cancelled", "completed"]
+    """`completed`: no item is missing, and only the attempt is cancelled."""
+
     attempt: int
     stopped_execution: str | None
 
@@ -40,15 +45,35 @@ def cancel_task(
     """
 
     def cancel(connection: Connection) -> Task:
-        task = read_task(connection, task_id, user_id)
-        if task.status == "completed":
+        read_task(connection, task_id, user_id)
+        cancelled = cancel_row(
+            connection, task_id, f"Cancelled by {actor}" + (f": {reason}" if reason else "")
+        )
+        task = read_task(connection, task_id)
+        if not cancelled and task.status == "completed":
             raise NotCancellableError(f"task {task_id} is completed")
-        cancel_row(connection, task_id, f"Cancelled by {actor}" + (f": {reason}" if reason else ""))
-        return task
+        if task.attempt and _misses_nothing(connection, task):
+            cancel_attempt(connection, task_id, task.attempt)
+            lift_cancellation(connection, task_id, "completed")
+        return read_task(connection, task_id)
 
     task = transact(services.engine, cancel, deadline)
     stopped = None
     if task.execution_arn is not None and services.executions.stop(task.execution_arn):
         stopped = task.execution_arn
     logger.info("task_cancelled", task_id=task_id, attempt=task.attempt, stopped_execution=stopped)
-    return CancelAnswer(task_id=task_id, attempt=task.attempt, stopped_execution=stopped)
+    return CancelAnswer.model_validate(
+        {
+            "task_id": task_id,
+            "status": task.status,
+            "attempt": task.attempt,
+            "stopped_execution": stopped,
+        }
+    )
+
+
+def _misses_nothing(connection: Connection, task: Task) -> bool:
+    try:
+        return not read_snapshot(connection, task).missing
+    except (RoadmapNotFoundError, InvalidFrameworkError):
+        return False

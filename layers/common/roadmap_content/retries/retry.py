@@ -25,7 +25,7 @@ from ..tasks.claims import claim, is_at_work
 from ..tasks.ownership import why_not_startable
 from ..tasks.scope import Scope
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
-from ..tasks.task import Task, read_product_work, read_task
+from ..tasks.task import Task, lift_cancellation, read_product_work, read_task
 
 
 class RetryAnswer(Payload):
@@ -71,7 +71,7 @@ def retry_task(
         raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
     items = select_items(snapshot, start.scope)
     if not items:
-        return _nothing_missing(services, task, deadline)
+        return _nothing_missing(services, task, deadline, is_complete=not snapshot.missing)
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
     if task.attempt == 0 and start.cause is Cause.RETRY:
         start = start._replace(cause=Cause.FIRST_RUN)
@@ -173,9 +173,17 @@ def _names_a_failure(framework: Framework) -> bool:
     return any(node.get(status) == "failed" for node in framework.nodes.values() for status in statuses)
 
 
-def _nothing_missing(services: Services, task: Task, deadline: Deadline) -> RetryAnswer:
-    """Correct the records if they differ from the tables: the case of the bug report."""
-    result = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline)
+def _nothing_missing(services: Services, task: Task, deadline: Deadline, *, is_complete: bool) -> RetryAnswer:
+    """Correct the records if they differ from the tables: the case of the bug report.
+
+    A cancelled task stays cancelled, unless none of its items is missing.
+    """
+
+    def first(connection: Connection) -> None:
+        if is_complete:
+            lift_cancellation(connection, task.task_id, "processing")
+
+    result = finalize_attempt(services, task.task_id, task.attempt, RunEnd(), deadline, first=first)
     message = f"; corrected: {', '.join(result.changed)}" if result.changed else ""
     return _answer(task, (), result.status, f"None of the requested items is missing{message}")
 

@@ -284,8 +284,12 @@ class _Preparation:
         """Raise if the task is cancelled. Called before each item is generated, so that cancelling is
         effective soon.
         """
-        task_id = self._plan.task_id
-        reason = transact(self._engine, lambda connection: why_stopped(connection, task_id), self._deadline)
+        plan = self._plan
+        reason = transact(
+            self._engine,
+            lambda connection: why_stopped(connection, plan.task_id, plan.attempt),
+            self._deadline,
+        )
         if reason is not None:
             raise TaskCancelledError(f"{reason} before the item was generated")
 

@@ -103,9 +103,17 @@ SELECT planned, generated, ended_at, tokens AS tokens_before,
 FROM content_attempts a WHERE task_id = :task_id AND attempt = :attempt FOR UPDATE
 """)
 
+# Before its end is recorded. Generate and Save start nothing more for it.
+CANCEL = text("""
+UPDATE content_attempts SET outcome = 'cancelled'
+WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
+""")
+
+# A cancelled attempt stays cancelled, although its task may be completed.
 CLOSE = text("""
 UPDATE content_attempts SET
-    step = 'ended', outcome = :outcome, ended_at = coalesce(ended_at, timezone('utc', now())),
+    step = 'ended', outcome = CASE outcome WHEN 'cancelled' THEN outcome ELSE :outcome END,
+    ended_at = coalesce(ended_at, timezone('utc', now())),
     planned = CAST(:planned AS json), saved = CAST(:saved AS json), failed = CAST(:failed AS json),
     generated = CAST(:generated AS json), tokens = :tokens
 WHERE task_id = :task_id AND attempt = :attempt
@@ -266,6 +274,11 @@ def generated_by(connection: Connection, task_id: str, attempt: int) -> Mapping[
     """The numbers of items that an attempt has generated, because they were not staged."""
     found = connection.scalar(GENERATED, {"task_id": task_id, "attempt": attempt}) or {}
     return {content_type: int(found.get(content_type, 0)) for content_type in ContentType}
+
+
+def cancel_attempt(connection: Connection, task_id: str, attempt: int) -> None:
+    """Record that an attempt without a recorded end is cancelled."""
+    connection.execute(CANCEL, {"task_id": task_id, "attempt": attempt})
 
 
 def is_open(connection: Connection, task_id: str, attempt: int) -> bool:

@@ -63,8 +63,18 @@ UPDATE roadmap_tasks SET status = 'cancelled', error_message = :message,
 WHERE task_id = :task_id AND status NOT IN ('completed', 'cancelled')
 """)
 
+# Only on request: a task that was cancelled while it missed nothing is completed again.
+LIFT_CANCELLATION = text("""
+UPDATE roadmap_tasks SET status = :status, error_message = NULL, updated_at = content_now(),
+    current_step = CASE :status WHEN 'completed' THEN 'completed' ELSE current_step END
+WHERE task_id = :task_id AND status = 'cancelled'
+""")
+
+# The attempt is looked up, too: a cancelled attempt that replaces saved items leaves its task completed.
 WHY_STOPPED = text("""
-SELECT CASE WHEN t.status = 'cancelled' THEN 'the task was cancelled'
+SELECT CASE WHEN t.status = 'cancelled' OR EXISTS (SELECT FROM content_attempts a
+        WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.outcome = 'cancelled')
+        THEN 'the task was cancelled'
     WHEN r.deleted_at IS NOT NULL THEN 'the roadmap was deleted' END
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id
 """)
@@ -213,11 +223,16 @@ def cancel_row(connection: Connection, task_id: str, message: str) -> bool:
     return connection.execute(CANCEL, {"task_id": task_id, "message": message}).rowcount == 1
 
 
-def why_stopped(connection: Connection, task_id: str) -> str | None:
-    """The reason to start nothing more for a task (cancelled, or its roadmap is deleted); otherwise
+def lift_cancellation(connection: Connection, task_id: str, status: str) -> None:
+    """Give a cancelled task another status. A task with another status is not changed."""
+    connection.execute(LIFT_CANCELLATION, {"task_id": task_id, "status": status})
+
+
+def why_stopped(connection: Connection, task_id: str, attempt: int) -> str | None:
+    """The reason to start nothing more for an attempt (cancelled, or the roadmap is deleted); otherwise
     `None`.
     """
-    reason: str | None = connection.scalar(WHY_STOPPED, {"task_id": task_id})
+    reason: str | None = connection.scalar(WHY_STOPPED, {"task_id": task_id, "attempt": attempt})
     return reason
 
 
