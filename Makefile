@@ -86,7 +86,7 @@ deploy: $(INSTALLED) ## Preflight, build and deploy one release: make deploy ENV
 artifact: $(INSTALLED) ## Build the checked-out commit once, for every environment: release.tar.gz, with its bill of materials beside it.
 	$(RUN)/python -m release.building release.tar.gz
 
-cost: $(INSTALLED) ## What AWS asks for saving 1,000 concepts.
+cost: $(INSTALLED) ## What AWS charges for a roadmap of 1,000 concepts, and for an idle stack.
 	$(RUN)/python -m checks.cost
 
 smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet run): make smoke STACK=NAME

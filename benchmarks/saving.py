@@ -12,9 +12,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import ceil
 
-from checks.cost import cost_of
+from checks.cost import transitions_of
 from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.items import ContentType
 from roadmap_content.manifest import planned_batch_sizes
 from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.settings import Settings
@@ -244,7 +246,9 @@ def _targets(result: Result) -> Iterator[Target]:
         )
         yield Target(
             label="transitions of a run that saves 1,000 staged concepts",
-            value=cost_of(1_000, BATCH_SIZE).transitions,
+            value=transitions_of(
+                len(ContentType) * ceil(1_000 / planned_batch_sizes(0, 1_000, BATCH_SIZE).save)
+            ),
             limit=40,
             unit="",
         )
