@@ -123,7 +123,7 @@ def own_metrics(template: Template) -> set[tuple[str, str]]:
 def created_database() -> float:
     """Dollars a month of the idle stack of database/template.yaml, in two zones."""
     template = read_template(REPOSITORY / "database/template.yaml")
-    endpoints = sum(
+    endpoints: int = sum(
         resource.get("Properties", {}).get("VpcEndpointType") == "Interface"
         for resource in template["Resources"].values()
     )
@@ -153,11 +153,11 @@ def main(concepts: int) -> None:
     }
     run = cost_of(concepts, default_of(template, "BatchSize"), template)
     table = Table("one run", "$", title=f"{concepts:,} concepts, {concepts * len(ContentType):,} items")
-    for name, dollars in (model | run).items():
+    for name, dollars in {**model, **run}.items():
         table.add_row(name, f"{dollars:.4f}")
     month = Table("idle, a month", "$")
     database = {"a created database (database/template.yaml)": created_database()}
-    for name, dollars in (at_rest(template) | database).items():
+    for name, dollars in {**at_rest(template), **database}.items():
         month.add_row(name, f"{dollars:.2f}")
     console = Console(width=100)
     console.print(table)
