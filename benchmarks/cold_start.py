@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,8 @@ from .result import Result, Series, Target, now, this_machine, versions
 
 ROUNDS = 7
 BARE, LAB = "bare interpreter", "lean lab set"
+SAVER = "SaveBatchFunction"
+RUNTIME_SDK = f"{SAVER}, with the runtime's SDK"
 
 ABOUT = """
 Each function as it is deployed: its `app.py`, the built layers with their `.pyc` files, and the packages of
@@ -38,7 +41,9 @@ comparison, from start to end: an interpreter that imports nothing, and the impo
 (SQLAlchemy Core, pg8000, the Powertools logger and one pydantic model). *First invocation* is the first
 response of the handler after the import: clients are created, a secret is read, PostgreSQL is connected, S3
 is read. It runs on the local stack, which emulates S3 and Secrets Manager. A saver saves a batch of 25
-quizzes. The time in which Lambda prepares its sandbox and downloads the code is not included.
+quizzes, with the SDK of the layer and, for comparison, with that of the runtime: a copy of the layer without
+boto3, botocore, s3transfer and urllib3. The time in which Lambda prepares its sandbox and downloads the code
+is not included.
 """
 
 LAB_SET = """
@@ -101,18 +106,26 @@ class Functions:
             for logical_id in self._resources
         }
 
-    def run(self, logical_id: str, event: object) -> Measured:
-        """Import a function and invoke it once."""
+    def run(self, logical_id: str, event: object, common: Path | None = None) -> Measured:
+        """Import a function and invoke it once, with the common layer or with another one in its place."""
         properties = self._resources[logical_id]
-        layers = ["CommonLayer", *(layer["Ref"] for layer in properties.get("Layers", []))]
+        layers = [
+            common or self._layers["CommonLayer"],
+            *(self._layers[layer["Ref"]] for layer in properties.get("Layers", [])),
+        ]
         return self.execute(
             "import app",
             [
                 str(REPOSITORY / properties["CodeUri"]),
-                *(str(self._layers[layer] / "python") for layer in layers),
+                *(str(layer / "python") for layer in layers),
             ],
             self._variables[logical_id] | {"EVENT": json.dumps(event)},
         )
+
+    def common_layer_without_sdk(self, folder: Path) -> Path:
+        """A copy of the common layer, with which a function uses the runtime's SDK."""
+        sdk = shutil.ignore_patterns("boto3*", "botocore*", "s3transfer*", "urllib3*")
+        return shutil.copytree(self._layers["CommonLayer"], folder, ignore=sdk)
 
     def lab(self) -> Measured:
         """Import the lean lab set."""
@@ -153,7 +166,7 @@ def main() -> None:
     ):
         deployed = Deployed.local(stack)
         load_bundle(bundle, deployed.engine, deployed.bucket, Deadline.after(60))
-        imports, first = _measure(stack, deployed, bundle, arguments.rounds)
+        imports, first = _measure(stack, deployed, bundle, Path(folder) / "without-sdk", arguments.rounds)
         deployed.engine.dispose()
     result = _result(imports, first)
     if not arguments.short:
@@ -164,24 +177,26 @@ def main() -> None:
 
 
 def _measure(
-    stack: LocalStack, deployed: Deployed, bundle: Bundle, rounds: int
+    stack: LocalStack, deployed: Deployed, bundle: Bundle, folder: Path, rounds: int
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     functions = Functions(stack)
     events = _events(functions, stack, bundle)
-    first: dict[str, list[float]] = {logical_id: [] for logical_id in events}
+    without_sdk = functions.common_layer_without_sdk(folder)
+    first: dict[str, list[float]] = {name: [] for name in (*events, RUNTIME_SDK)}
 
-    def trial(logical_id: str) -> float:
-        if logical_id == "PlanBatchesFunction":
+    def trial(name: str) -> float:
+        if name == "PlanBatchesFunction":
             with deployed.engine.begin() as connection:
                 connection.execute(_RESET)
-        measured = functions.run(logical_id, events[logical_id])
-        first[logical_id].append(measured.invoked)
+        logical_id, common = (SAVER, without_sdk) if name == RUNTIME_SDK else (name, None)
+        measured = functions.run(logical_id, events[logical_id], common)
+        first[name].append(measured.invoked)
         return measured.imported
 
     trials: dict[str, Trial] = {
         BARE: functions.bare,
         LAB: lambda: functions.lab().imported,
-        **{logical_id: partial(trial, logical_id) for logical_id in events},
+        **{name: partial(trial, name) for name in first},
     }
     imports = in_turn(trials, rounds)
     return imports, {logical_id: seconds[-rounds:] for logical_id, seconds in first.items()}
@@ -215,7 +230,7 @@ def _events(functions: Functions, stack: LocalStack, bundle: Bundle) -> dict[str
     return {
         "PlanBatchesFunction": plan_event,
         "GenerateContentFunction": batch_event,
-        "SaveBatchFunction": batch_event,
+        SAVER: batch_event,
         "FinalizeTaskFunction": plan_event | {"plan": planned["plan"]},
         "AwaitRedriveFunction": {
             "outcome": outcome | {"planned_redrive_count": 0},
@@ -244,10 +259,10 @@ def _result(imports: dict[str, list[float]], first: dict[str, list[float]]) -> R
         title="First invocation, after the import",
         unit="s",
         size_name="process",
-        base="SaveBatchFunction",
+        base=SAVER,
         values={name: {1: seconds} for name, seconds in first.items()},
     )
-    saver = imported.ratio("SaveBatchFunction", 1, LAB).median
+    saver = imported.ratio(SAVER, 1, LAB).median
     return Result(
         name="cold-start",
         title="Cold start",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from .. import __version__
 from ..aws.timestamps import read_timestamps_faster
@@ -64,7 +64,6 @@ class Bucket:
             return self._given_client
         import boto3
         from botocore.config import Config
-        from botocore.handlers import add_expect_header
 
         read_timestamps_faster()
         client = boto3.client(
@@ -85,7 +84,7 @@ class Bucket:
             ),
         )
         # Objects have a few kilobytes: `Expect: 100-continue` would cost an additional round trip.
-        client.meta.events.unregister("before-call.s3", add_expect_header)
+        client.meta.events.register_last("before-call.s3", _send_at_once)
         return client
 
     def get(
@@ -194,6 +193,11 @@ class Bucket:
             raise StorageUnavailableError(f"{key}: {reason}") from error
         except BotoCoreError as error:
             raise StorageUnavailableError(f"{key}: {error}") from error
+
+
+def _send_at_once(params: dict[str, Any], **_: object) -> None:
+    """Remove the header that botocore adds to a request with a body: S3 would first have to answer it."""
+    params["headers"].pop("Expect", None)
 
 
 def in_parallel(work: Callable[[T], R], arguments: Iterable[T]) -> list[R]:
