@@ -171,13 +171,10 @@ $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 
 bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
 	$(RUN)/python -m benchmarks.saving
-	$(RUN)/python -m benchmarks.processor
-	$(RUN)/python -m benchmarks.retrying
 	$(RUN)/python -m benchmarks.quota
 	$(RUN)/python -m benchmarks.projections
 	$(RUN)/python -m benchmarks.growth
 	$(RUN)/python -m benchmarks.many_tasks
-	$(RUN)/python -m benchmarks.end_to_end
 	$(RUN)/python -m benchmarks.document
 
 bench-cold: $(VENV)/.bench ## What the first invocation of each function waits for, in fresh processes.
@@ -192,8 +189,6 @@ bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed
 	@failed=; run() { echo "$$*"; $(RUN)/python -m "$$@" || failed="$$failed $$1"; }; \
 	run benchmarks.saving --short --sizes 30 1000 --rounds 3; \
 	run benchmarks.projections --short --sizes 300 3000 --rounds 3; \
-	run benchmarks.processor --short --rounds 2; \
-	run benchmarks.retrying --short --rounds 7; \
 	run benchmarks.quota --short; \
 	run benchmarks.growth --short --sizes 30 300 3000 --rounds 1; \
 	run benchmarks.cold_start --short --rounds 3; \

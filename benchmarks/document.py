@@ -6,8 +6,8 @@ No figure is written by hand: everything is computed from `benchmarks/results/`.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from .report import amount, breakdown_rows, series_rows, target_row
-from .result import Result, Target, read_results
+from .report import amount, series_rows, target_row
+from .result import Result, Series, Target, read_results
 
 DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENT = DOCS / "performance.md"
@@ -20,7 +20,7 @@ in `benchmarks/results/`; do not edit. Limits are ratios to something that was m
 counts. They do not depend on the speed of the machine. A cell without ± was measured once, and varies on a
 machine with other work.
 
-## The ten most important figures
+## The most important figures
 """
 
 _REST = """## Every limit
@@ -34,11 +34,9 @@ contains the median, its ratio to the row without a ratio, and half the interqua
 """
 
 FIRST = (
-    ("processor", "processor time per item"),
     ("saving", "through the handler against COPY"),
     ("saving", "the database part in the planner's batches"),
     ("saving", "transitions of a run"),
-    ("retry", "a retry of"),
     ("quota", "generation at the quota's edge, 10"),
     ("projections", "plan against"),
     ("projections", "finalize against"),
@@ -53,17 +51,20 @@ the worst is used.
 def main() -> None:
     """Write the document, its chapters and the plots."""
     # Imported here, because only `make bench` installs the plotting library.
-    from .plots import plot_breakdown, plot_series
+    from .plots import plot_series
 
     results = read_results()
     CHAPTERS.mkdir(parents=True, exist_ok=True)
     for result in results:
-        for series in result.series:
+        for series in filter(is_plotted, result.series):
             plot_series(series, CHAPTERS / f"{result.name}-{series.name}.svg")
-        for breakdown in result.breakdowns:
-            plot_breakdown(breakdown, CHAPTERS / f"{result.name}-{breakdown.name}.svg")
         (CHAPTERS / f"{result.name}.md").write_text("\n".join(_chapter(result)))
     DOCUMENT.write_text(document(results))
+
+
+def is_plotted(series: Series) -> bool:
+    """Whether a series has a plot: with one size, the table says everything."""
+    return len(series.sizes) > 1
 
 
 def document(results: Sequence[Result]) -> str:
@@ -112,11 +113,8 @@ def _chapter(result: Result) -> Iterator[str]:
     for series in result.series:
         yield f"## {series.title}\n"
         yield from _table([series.size_name, *(f"{size:,}" for size in series.sizes)], series_rows(series))
-        yield f"![{series.title}]({result.name}-{series.name}.svg)\n"
-    for breakdown in result.breakdowns:
-        yield f"## {breakdown.title}\n"
-        yield from _table(["", *breakdown.bars], breakdown_rows(breakdown))
-        yield f"![{breakdown.title}]({result.name}-{breakdown.name}.svg)\n"
+        if is_plotted(series):
+            yield f"![{series.title}]({result.name}-{series.name}.svg)\n"
     for matrix in result.matrices:
         yield f"## {matrix.title}\n"
         if matrix.about:

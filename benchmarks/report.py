@@ -5,7 +5,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from .result import Breakdown, Figure, Matrix, Result, Series, Target
+from .result import Figure, Matrix, Result, Series, Target
 
 _WIDTH = 120
 
@@ -16,8 +16,6 @@ def show(result: Result) -> None:
     console.print(f"[bold]{result.title}[/bold]")
     for series in result.series:
         console.print(_series(series))
-    for breakdown in result.breakdowns:
-        console.print(_breakdown(breakdown))
     for matrix in result.matrices:
         console.print(_matrix(matrix))
     if result.figures:
@@ -71,29 +69,6 @@ def series_rows(series: Series) -> list[list[str]]:
             cells.append(f"{amount(measured.median, series.unit)}{ratio}{noise}")
         rows.append([name, *cells])
     return rows
-
-
-def _breakdown(breakdown: Breakdown) -> Table:
-    table = Table(title=breakdown.title, title_justify="left")
-    table.add_column("")
-    for bar in breakdown.bars:
-        table.add_column(bar, justify="right")
-    for row in breakdown_rows(breakdown):
-        table.add_row(*row)
-    return table
-
-
-def breakdown_rows(breakdown: Breakdown) -> list[list[str]]:
-    """A row per part with its amount in each bar; the sum last."""
-    parts = list(dict.fromkeys(part for bar in breakdown.bars.values() for part in bar))
-    rows = [
-        [
-            part,
-            *(amount(bar[part], breakdown.unit) if part in bar else "–" for bar in breakdown.bars.values()),
-        ]
-        for part in parts
-    ]
-    return [*rows, ["sum", *(amount(sum(bar.values()), breakdown.unit) for bar in breakdown.bars.values())]]
 
 
 def _matrix(matrix: Matrix) -> Table:

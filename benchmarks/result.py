@@ -69,16 +69,6 @@ class Series(_Part):
         return log(times) / log(larger / smaller)
 
 
-class Breakdown(_Part):
-    """The parts of a total, in order, drawn as one bar."""
-
-    name: str
-    title: str
-    unit: str
-    bars: dict[str, dict[str, float]]
-    """Bar → part → amount."""
-
-
 class Figure(_Part):
     """One measured number without a contestant."""
 
@@ -131,7 +121,6 @@ class Result(_Part):
     versions: dict[str, str]
     measured_at: str
     series: list[Series] = []
-    breakdowns: list[Breakdown] = []
     matrices: list[Matrix] = []
     figures: list[Figure] = []
     targets: list[Target] = []
@@ -147,8 +136,7 @@ class Result(_Part):
         """This result, plus the sizes that only an older result has."""
         known = {series.name: series for series in older.series}
         series = [mine.over(known.pop(mine.name, None)) for mine in self.series]
-        breakdowns = self.breakdowns or older.breakdowns
-        return self.model_copy(update={"series": [*series, *known.values()], "breakdowns": breakdowns})
+        return self.model_copy(update={"series": [*series, *known.values()]})
 
     def line(self) -> str:
         """The document on one line."""

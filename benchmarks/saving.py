@@ -29,7 +29,6 @@ from .database import Database, own_database
 from .measuring import in_turn, seconds_of
 from .report import show
 from .result import RESULTS, Result, Series, Target, now, read_result, this_machine, versions
-from .saving_parts import saving_parts
 from .stock import BATCH_SIZE, Stock
 
 SIZES = (3, 30, 100, 1_000, 10_000)
@@ -60,11 +59,6 @@ batch, and in the batches that Plan makes. *The design replaced*: SQLAlchemy's a
 concepts per transaction. It starts with content that is not encoded yet, because the ORM encodes it.
 *COPY*: the rows of the database part through psycopg 3: three tables, one transaction, no checks and no
 locks.
-
-COPY has some of the parts of a batch in the second table, too: reading documents, inserting, the foreign
-key, and one commit for all three tables. The other parts are the difference: the lock, the checks,
-planning, and the time in which the server waits for the client's parameters. With COPY, the server reads a
-row while the client writes the next one.
 """
 
 
@@ -76,10 +70,8 @@ def main() -> None:
         author = Author()
         database.populate(author, NEIGHBOURS)
         series = [_sizes(database, author, arguments.sizes, arguments.rounds)]
-        breakdowns = []
         if 1_000 in arguments.sizes:
             series.append(_bad_rows(database, author, 1_000, arguments.rounds))
-            breakdowns.append(saving_parts(database, Stock(1_000, author), arguments.rounds))
         result = Result(
             name="saving",
             title="Saving",
@@ -89,7 +81,6 @@ def main() -> None:
             | {"PostgreSQL": database.version()},
             measured_at=now(),
             series=series,
-            breakdowns=breakdowns,
         )
     if not arguments.short:
         kept = read_result(RESULTS / "saving.json")
