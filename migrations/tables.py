@@ -333,6 +333,7 @@ content_events = Table(
     Column("set_aside_at", DateTime),
     Index("content_event_waiting", "position", postgresql_where=text("delivered_at IS NULL")),
     Index("content_event_by_delivery", "delivered_at"),
+    Index("content_event_of_task", "task_id", "position"),
     Index(
         "content_event_due",
         "due_at",

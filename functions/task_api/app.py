@@ -11,6 +11,8 @@ from sqlalchemy import Connection
 
 from roadmap_content.api.attempt_list import AttemptPage, list_attempts
 from roadmap_content.api.cancel import CancelAnswer, cancel_task
+from roadmap_content.api.change_list import ChangePage, list_changes
+from roadmap_content.api.content_reading import SavedItem, find_content, read_content
 from roadmap_content.api.failure_list import FailurePage, list_failures
 from roadmap_content.api.health import Health, read_health
 from roadmap_content.api.http import Api, answered, refused, respond
@@ -173,6 +175,63 @@ def get_item(
     """Get one item with its failures per attempt and its staged, rejected and saved content."""
     user = api.caller.reads_for(user_id)
     return read_one_item(services, task_id, user, Item(concept_id, content_type), api.deadline)
+
+
+@app.get(
+    "/api/v1/tasks/<task_id>/content/<content_type>",
+    operation_id="get_content",
+    tags=["content"],
+    summary="Read an item's saved content",
+    responses=answered(SavedItem, s200="The content, with an ETag")
+    | refused(403, 404, 422, 503)
+    | {304: {"description": "The content has the ETag of If-None-Match"}},
+)
+def get_content(
+    task_id: TaskId,
+    content_type: Annotated[ContentType, Path()],
+    concept_id: Annotated[str, Query(min_length=1, max_length=2000)],
+    version: Annotated[
+        int | None,
+        Query(ge=1, le=2**31 - 1, description="A tutorial's version; by default, the current one."),
+    ] = None,
+    user_id: UserId = None,
+) -> Response[Any]:
+    """Read a tutorial, a list of resources or a quiz as soon as it is saved."""
+    user = api.caller.reads_for(user_id)
+    item = Item(concept_id, content_type)
+    found = find_content(services, task_id, user, item, version, api.deadline)
+    headers = {"ETag": found.etag, "Cache-Control": "private, no-cache"}
+    if app.current_event.headers.get("if-none-match") == found.etag:
+        return Response(status_code=304, headers=headers)
+    return respond(200, read_content(services, item, found), headers)
+
+
+@app.get(
+    "/api/v1/tasks/<task_id>/changes",
+    operation_id="list_changes",
+    tags=["content"],
+    summary="Follow a task",
+    responses=answered(
+        ChangePage, s200="Changes, oldest first; Retry-After is the pause before the next request"
+    )
+    | refused(403, 404, 422, 503),
+)
+def get_changes(
+    task_id: TaskId,
+    after: Annotated[
+        str | None, Query(max_length=1000, description="The cursor of the last change read.")
+    ] = None,
+    user_id: UserId = None,
+    limit: Limit = 100,
+) -> Response[ChangePage]:
+    """Read what happened to a task since a change: items saved and failed, attempts, cancellations."""
+    user = api.caller.reads_for(user_id)
+    changes = transact(
+        services.reading_engine,
+        lambda connection: list_changes(connection, task_id, user, after, limit),
+        api.deadline,
+    )
+    return respond(200, changes.page, {"Retry-After": str(changes.pause)})
 
 
 @app.get(

@@ -1,15 +1,18 @@
 """The product's page, from another origin in a real Chromium, reads every kind of answer."""
 
+import re
 import tempfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
+from local_stack.builds import REPOSITORY
 from local_stack.stack import LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.target import Target
@@ -33,9 +36,15 @@ async ([url, method, token]) => {
 """A request as the product's client sends it; status 0: the browser did not let the page read the answer."""
 
 
-class _Blank(BaseHTTPRequestHandler):
+(FILLING_PAGE,) = re.findall(
+    r"^```html\n(.*?)^```$", (REPOSITORY / "docs/integrating.md").read_text(), re.MULTILINE | re.DOTALL
+)
+PAGES = {"/": "<!doctype html><title>The product</title>", "/filling": FILLING_PAGE}
+
+
+class _Pages(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        body = b"<!doctype html><title>The product</title>"
+        body = PAGES.get(self.path, "").encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(body)))
@@ -49,7 +58,7 @@ class _Blank(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def origin() -> Iterator[str]:
     """The origin of the product's pages."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Blank)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -83,6 +92,28 @@ def page(browser: Browser, origin: str) -> Iterator[Page]:
     page.goto(origin)
     yield page
     context.close()
+
+
+def test_the_page_of_the_document_fills_itself(
+    page: Page, beside: LocalStack, target: Target, origin: str
+) -> None:
+    ids = concept_ids(3, "r-2")
+    bundle = bundle_of(ids, roadmap_id="r-2", task_id="t-2")
+    load_bundle(read_bundle(bundle), target.engine, target.bucket, Deadline.after(600))
+    settings = urlencode({"api": beside.api_url, "task": "t-2", "token": beside.token(USER)})
+    page.goto(f"{origin}/filling#{settings}")
+    assert target.api(USER).retry("t-2").status == 202
+    expect(page).to_have_title("completed")
+    lessons = page.locator("#lessons > li").all_text_contents()
+    assert sorted(lessons) == sorted(
+        line
+        for concept_id in ids
+        for line in (
+            f"{concept_id}, tutorial: About {concept_id}",
+            f"{concept_id}, resources: id,resources,search_queries_used",
+            f"{concept_id}, quiz: quiz_id,questions,total_questions",
+        )
+    )
 
 
 def test_the_product_s_page_reads_answers_refusals_and_errors(

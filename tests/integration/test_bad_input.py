@@ -47,8 +47,8 @@ def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
 
     def call(method: str, path: str, query: Any = None, body: object = None) -> Reply:
         name = "recovery_api" if path.startswith("/recoveries") else "task_api"
-        who = {"user_id": "op", "roles": "owner,operator"}
-        return request(modules[name], method, f"/api/v1{path}", query, body=body, **who)
+        roles = "owner,operator"
+        return request(modules[name], method, f"/api/v1{path}", query, user_id="op", roles=roles, body=body)
 
     recoveries = pipeline.rows("SELECT * FROM content_recoveries")
     yield call

@@ -22,7 +22,7 @@ from tests.support.received_events import Received
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 4)]
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "events.md"
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas" / "events.json"
 
 
 @pytest.fixture
@@ -40,10 +40,9 @@ def bus(pipeline: Pipeline) -> Received:
 
 
 def schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schemas of the document, by the `detail-type` in their title."""
-    blocks = DOCUMENT.read_text().split("```json\n")[1:]
-    found = [json.loads(block.split("```")[0]) for block in blocks]
-    return {schema["title"]: schema for schema in found if "$schema" in schema}
+    """The JSON Schemas of the `detail`, by `detail-type`."""
+    document = json.loads(SCHEMAS.read_text())
+    return {name: {"$ref": f"#/$defs/{name}", **document} for name in document["$defs"] if name.istitle()}
 
 
 def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
@@ -60,6 +59,7 @@ def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
     assert Counter(entry.detail_type for entry in bus.entries) == {
         DetailType.ATTEMPT_STARTED: 1,
         DetailType.CONCEPT_COMPLETED: 2,
+        DetailType.ITEM_SAVED: 6,
         DetailType.BATCH_SAVED: 3,
         DetailType.TASK_FINALIZED: 1,
     }
@@ -72,7 +72,7 @@ def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
         jsonschema.validate(json.loads(entry.detail), schemas()[entry.detail_type])
         assert json.loads(entry.detail)["metadata"]["id"] == entry.event_id
     deliver_events(pipeline.services, deadline())
-    assert len(bus.entries) == 7
+    assert len(bus.entries) == 13
 
 
 def test_missing_items_are_sent_as_events_with_their_reasons(
@@ -165,11 +165,18 @@ def test_every_event_has_a_schema() -> None:
     assert schemas().keys() == set(DetailType)
 
 
-def test_without_a_bus_no_events_are_stored(pipeline: Pipeline, adopted: Product) -> None:
+def test_without_a_bus_no_event_waits_for_its_delivery(
+    pipeline: Pipeline, adopted: Product, bus: Received
+) -> None:
+    """Also if a bus is configured later."""
+    with_a_bus = pipeline.services.settings
+    pipeline.services.settings = Settings(SETTINGS)
     adopted.roadmap("r-1", CONCEPTS)
     adopted.task("t-1", "failed", roadmap_id="r-1")
     heal(pipeline.services)
-    assert adopted.rows("SELECT 1 FROM content_events") == []
+    pipeline.services.settings = with_a_bus
+    assert deliver_events(pipeline.services, deadline()) == 0
+    assert bus.entries == []
 
 
 def test_the_product_s_task_page_gets_its_entries(pipeline: Pipeline, adopted: Product) -> None:

@@ -13,6 +13,7 @@ class Reply(NamedTuple):
 
     status: int
     body: Any
+    headers: Mapping[str, str]
 
 
 class Context:
@@ -38,18 +39,20 @@ def request(
     user_id: str | None = USER,
     roles: str = "owner",
     body: object = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Reply:
     """Invoke a function of the API for a user; without a user, as if the authorizer had verified no token."""
     many = {name: [value] if isinstance(value, str) else list(value) for name, value in (query or {}).items()}
     authorizer = (
         {} if user_id is None else {"user_id": user_id, "roles": roles, "expires_at": "2099-01-01T00:00:00Z"}
     )
+    sent = {"content-type": "application/json", **(headers or {})}
     event = {
         "resource": path,
         "path": path,
         "httpMethod": method,
-        "headers": {"content-type": "application/json"},
-        "multiValueHeaders": {"content-type": ["application/json"]},
+        "headers": sent,
+        "multiValueHeaders": {name: [value] for name, value in sent.items()},
         "queryStringParameters": {name: values[-1] for name, values in many.items()} or None,
         "multiValueQueryStringParameters": many or None,
         "pathParameters": None,
@@ -59,4 +62,5 @@ def request(
         "isBase64Encoded": False,
     }
     answer = module.handler(event, Context())
-    return Reply(answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None)
+    received = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
+    return Reply(answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None, received)

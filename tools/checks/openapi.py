@@ -30,6 +30,7 @@ request again later.
 
 TAGS = {
     "tasks": "Tasks: lists, status, items, attempts, retry and cancel.",
+    "content": "What a learner reads: saved content, and the changes of a task.",
     "failures": "Current failures of many tasks, in groups.",
     "recoveries": "Jobs that retry many tasks.",
     "health": "The state of the system.",
@@ -88,6 +89,9 @@ def _complete(operation: dict[str, Any]) -> None:
     if "requestBody" in operation:
         operation["requestBody"]["content"]["application/json"]["examples"] = REQUESTS[name]
     for status, response in operation["responses"].items():
+        if status == "304":
+            response.pop("content", None)  # Powertools documents a body for every response
+            continue
         content = response["content"]["application/json"]
         if status in REFUSALS:
             content["example"] = REFUSALS[status]

@@ -42,6 +42,39 @@ _TASK_ROW = {
     "ours": True,
 }
 
+_CONTENT = {
+    "concept_id": _CONCEPT,
+    "content_type": "resources",
+    "generated_at": _AT,
+    "content": {
+        "id": "5d1c7f0a-0f0e-4a5e-9d52-0c9a5b8f6f11",
+        "resources": [{"title": "Prompt design", "url": "https://example.org/prompts", "type": "article"}],
+        "search_queries_used": ["prompt design tutorial"],
+    },
+    "content_link": None,
+}
+
+_CHANGES = {
+    "items": [
+        {
+            "cursor": "WyJjaGFuZ2VzIHRhc2stN2YzYSIsIDQyXQ",
+            "id": "0b0a3c1e-6c1f-5c67-8a43-1d2f1a1d9b0e",
+            "type": "Item Saved",
+            "time": _AT,
+            "data": {
+                "task_id": _TASK,
+                "roadmap_id": _ROADMAP,
+                "attempt": 1,
+                "concept_id": _CONCEPT,
+                "content_type": "resources",
+            },
+        }
+    ],
+    "next_cursor": "WyJjaGFuZ2VzIHRhc2stN2YzYSIsIDQyXQ",
+    "status": "processing",
+    "more": False,
+}
+
 _STATUS = {
     "task_id": _TASK,
     "roadmap_id": _ROADMAP,
@@ -294,6 +327,8 @@ ANSWERS: Mapping[str, Mapping[str, Examples]] = {
     "get_task": {"200": _one(_STATUS)},
     "list_items": {"200": _one(_ITEMS)},
     "get_item": {"200": _one(_ITEM)},
+    "get_content": {"200": _one(_CONTENT)},
+    "list_changes": {"200": _one(_CHANGES)},
     "list_attempts": {"200": _one(_ATTEMPTS)},
     "list_failures": {"200": _one(_FAILURES)},
     "get_health": {"200": _one(_HEALTH)},

@@ -60,7 +60,7 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
     yield ""
     for status, response in operation["responses"].items():
         yield from _examples(
-            f"Response {status}", response["content"]["application/json"].get("examples", {})
+            f"Response {status}", response.get("content", {}).get("application/json", {}).get("examples", {})
         )
 
 

@@ -3,18 +3,22 @@
     client = Client.from_environment(token=my_token_for)
     client.stage("r-1", "c-1", "quiz", quiz)
     client.start("task-1")
-    client.status("task-1", "user-1").progress
+    for change in client.changes("task-1", "user-1"):
+        if change.type == "Item Saved":
+            client.content("task-1", "user-1", change.data["concept_id"], change.data["content_type"])
 
 `stage` needs `s3:PutObject` on the bucket's `staged/*`, `start` needs `states:StartExecution` on the state
-machine; both import boto3 when they are called. `status` and `retry` are HTTP requests with the user's token.
+machine; both import boto3 when they are called. All others are HTTP requests with the user's token.
 """
 
 import json
 import os
 import re
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
 
@@ -29,12 +33,20 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
+    from .api.cancel import CancelAnswer
+    from .api.change_list import Change
+    from .api.content_reading import SavedItem
     from .api.preview import RetryPreview
     from .api.status import TaskStatus
     from .retries.retry import RetryAnswer
 
 BUCKET, STATE_MACHINE_ARN, API_URL = "ROADMAP_BUCKET", "ROADMAP_STATE_MACHINE_ARN", "ROADMAP_API_URL"
 """The environment variables of `Client.from_environment`; `roadmap env` prints them."""
+
+UNFINISHED = frozenset({"pending", "processing"})
+"""The statuses of a task that changes by itself."""
+
+UNAVAILABLE_SECONDS = 5
 
 
 class ApiRefusedError(PermanentError):
@@ -67,6 +79,7 @@ class HttpAnswer(NamedTuple):
 
     status: int
     body: Any
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Client:
@@ -224,11 +237,75 @@ class Client:
         query = _retry_query(user_id, concept_id, content_type, regenerate=regenerate) | {"dry_run": "true"}
         return RetryPreview.model_validate(self._call("POST", task_id, "/retry", query))
 
+    def cancel(self, task_id: str, user_id: str, *, reason: str | None = None) -> "CancelAnswer":
+        """Cancel a task and stop its run. Staged content stays staged.
+
+        Raises:
+            ApiRefusedError: the task is completed (409), or the user has no such task.
+            ApiUnavailableError: the same request may succeed later.
+        """
+        from .api.cancel import CancelAnswer
+
+        query = {"user_id": user_id} | ({} if reason is None else {"reason": reason})
+        return CancelAnswer.model_validate(self._call("POST", task_id, "/cancel", query))
+
+    def content(
+        self,
+        task_id: str,
+        user_id: str,
+        concept_id: str,
+        content_type: ContentType | str,
+        *,
+        version: int | None = None,
+    ) -> "SavedItem":
+        """Read an item's saved content: the current one, or a version of a tutorial.
+
+        Raises:
+            ApiRefusedError: nothing is saved (404), or the user has no such task.
+            ApiUnavailableError: the same request may succeed later.
+        """
+        from .api.content_reading import SavedItem
+
+        query = {"user_id": user_id, "concept_id": concept_id}
+        if version is not None:
+            query["version"] = str(version)
+        action = f"/content/{ContentType(content_type)}"
+        return SavedItem.model_validate(self._call("GET", task_id, action, query))
+
+    def changes(self, task_id: str, user_id: str, *, after: str | None = None) -> Iterator["Change"]:
+        """Follow a task until it is over: each change once, in order, from the first one or from `after`.
+
+        Store the `cursor` of the last change, to continue there after a restart. While the API does not
+        respond, the same request is repeated after a pause.
+
+        Raises:
+            ApiRefusedError: the user has no such task, or the cursor belongs to another one.
+        """
+        from .api.change_list import ChangePage
+
+        while True:
+            query = {"user_id": user_id} | ({} if after is None else {"after": after})
+            try:
+                answer = self._send("GET", task_id, "/changes", query)
+            except ApiUnavailableError:
+                time.sleep(UNAVAILABLE_SECONDS)
+                continue
+            page = ChangePage.model_validate(answer.body)
+            for change in page.items:
+                yield change
+                after = change.cursor
+            if not page.more and page.status not in UNFINISHED:
+                return
+            time.sleep(float(answer.headers["Retry-After"]))
+
     def _call(self, method: str, task_id: str, action: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401
+        return self._send(method, task_id, action, query).body
+
+    def _send(self, method: str, task_id: str, action: str, query: Mapping[str, str]) -> HttpAnswer:
         url = f"{self._api_url}/api/v1/tasks/{quote(task_id, safe='')}{action}?{urlencode(query)}"
         answer = send(method, url, self._token(query["user_id"]))
         if answer.status < 300:
-            return answer.body
+            return answer
         body = answer.body if isinstance(answer.body, dict) else {}
         error, message = str(body.get("error", "HttpError")), str(body.get("message", ""))
         if answer.status >= 500 or answer.status == 429:
@@ -261,11 +338,12 @@ def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAn
     request.add_header("Content-Type", "application/json")
     try:
         with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-            return HttpAnswer(response.status, json.load(response))
+            return HttpAnswer(response.status, json.load(response), dict(response.headers))
     except urllib.error.HTTPError as error:
         with error:
             text = error.read()
-        return HttpAnswer(error.code, json.loads(text) if text.startswith(b"{") else text.decode())
+        answer = json.loads(text) if text.startswith(b"{") else text.decode()
+        return HttpAnswer(error.code, answer, dict(error.headers))
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise ApiUnavailableError(f"{method} {url}: {error}") from error
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from .items import ContentType, Failure
+from .items import ContentType, Failure, Item
 
 VERSION = "1"
 """The version of the event format. A new optional field does not change it."""
@@ -30,7 +30,10 @@ class DetailType(StrEnum):
     CONCEPT_COMPLETED = "Concept Completed"
     CONCEPT_FAILED = "Concept Failed"
     BATCH_SAVED = "Batch Saved"
+    ITEM_SAVED = "Item Saved"
+    ITEM_FAILED = "Item Failed"
     TASK_FINALIZED = "Task Finalized"
+    TASK_CANCELLED = "Task Cancelled"
     RECOVERY_ENDED = "Recovery Ended"
 
 
@@ -125,6 +128,40 @@ def batch_saved(
         "failed": failed,
     }
     return Event(DetailType.BATCH_SAVED, data, (task_id, attempt, batch))
+
+
+def item_saved(task_id: str, roadmap_id: str, attempt: int, item: Item) -> Event:
+    """An item has a saved row, and can be read."""
+    data = {
+        "task_id": task_id,
+        "roadmap_id": roadmap_id,
+        "attempt": attempt,
+        "concept_id": item.concept_id,
+        "content_type": item.content_type,
+    }
+    return Event(DetailType.ITEM_SAVED, data, (task_id, attempt, *item))
+
+
+def item_failed(task_id: str, roadmap_id: str, attempt: int, failure: Failure) -> Event:
+    """An attempt could not save an item. The outcome of the attempt confirms it: see `concept_failed`."""
+    data = {
+        "task_id": task_id,
+        "roadmap_id": roadmap_id,
+        "attempt": attempt,
+        "concept_id": failure.item.concept_id,
+        "content_type": failure.item.content_type,
+        "stage": failure.stage,
+        "error_code": failure.error_code,
+        "reason": failure.reason,
+    }
+    identity = (task_id, attempt, *failure.item, failure.stage, failure.error_code)
+    return Event(DetailType.ITEM_FAILED, data, identity)
+
+
+def task_cancelled(task_id: str, roadmap_id: str | None, attempt: int, actor: str) -> Event:
+    """A task was cancelled. A task can be cancelled, retried and cancelled again, so each one is distinct."""
+    data = {"task_id": task_id, "roadmap_id": roadmap_id, "attempt": attempt, "actor": actor}
+    return Event(DetailType.TASK_CANCELLED, data, (task_id, attempt, str(uuid.uuid4())))
 
 
 def task_finalized(

@@ -4,6 +4,9 @@ An event is inserted in the transaction that causes it, so that no event is sent
 back, and sent at least once. An invocation leases the events of one request, sends them after the commit, and
 records the result together with the next lease.
 
+The same rows are the feed of a task's changes, which does not need an event bus: without one, events are
+recorded as delivered.
+
 An event that EventBridge refuses is tried again after a pause that doubles, and does not delay the others. An
 event that is too large, or refused for a day, is set aside with the error's code.
 """
@@ -12,6 +15,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -44,13 +48,28 @@ TOO_LARGE = "EventTooLarge"
 _IDS = "(SELECT json_array_elements_text(CAST(:event_ids AS json)))"
 _IS_WAITING = "delivered_at IS NULL AND set_aside_at IS NULL"
 
-# Guarantees: each event is stored once, even if it is recorded repeatedly.
+# Guarantees: each event is stored once, even if it is recorded repeatedly; the events of a task become
+# visible in the order of their positions, so that a reader who continues after a position misses none. A
+# transaction holds the lock of a task's events from before its first position until it ends. It is the last
+# lock that a transaction takes, in the order of the tasks, so it causes no deadlock.
 RECORD = text("""
-INSERT INTO content_events (event_id, detail_type, task_id, detail)
-SELECT event_id, detail_type, task_id, detail
-FROM json_to_recordset(CAST(:events AS json)) AS e(
-    event_id text, detail_type text, task_id text, detail json)
+WITH recorded AS (
+    SELECT * FROM json_to_recordset(CAST(:events AS json)) AS e(
+        ordinal integer, event_id text, detail_type text, task_id text, detail json)
+), locked AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended('content_events ' || task_id, 0))
+    FROM (SELECT DISTINCT task_id FROM recorded WHERE task_id IS NOT NULL ORDER BY task_id) AS tasks
+)
+INSERT INTO content_events (event_id, detail_type, task_id, detail, delivered_at)
+SELECT event_id, detail_type, task_id, detail, CASE WHEN :has_bus THEN NULL ELSE timezone('utc', now()) END
+FROM (SELECT count(*) FROM locked) AS every_lock CROSS JOIN recorded
+ORDER BY ordinal
 ON CONFLICT (event_id) DO NOTHING
+""")
+
+CHANGES = text("""
+SELECT position, event_id, detail_type, CAST(detail AS text) AS detail FROM content_events
+WHERE task_id = :task_id AND position > :after ORDER BY position LIMIT :limit
 """)
 
 # Guarantees: no invocation waits for another one that takes events.
@@ -108,21 +127,39 @@ class Sent:
 
 
 def record_events(services: Services, connection: Connection, events: Iterable[Event]) -> None:
-    """Record events in the transaction that causes them. Does nothing if no event bus is configured."""
-    if not services.settings.event_bus:
-        return
+    """Record events in the transaction that causes them, after all its other locks."""
     now = datetime.now(UTC)
     rows = [
         {
+            "ordinal": ordinal,
             "event_id": event.event_id,
             "detail_type": event.detail_type,
             "task_id": event.task_id,
             "detail": detail_of(event, now),
         }
-        for event in events
+        for ordinal, event in enumerate(events)
     ]
     if rows:
-        connection.execute(RECORD, {"events": json.dumps(rows)})
+        has_bus = bool(services.settings.event_bus)
+        connection.execute(RECORD, {"events": json.dumps(rows), "has_bus": has_bus})
+
+
+class RecordedEvent(NamedTuple):
+    """An event in the outbox."""
+
+    position: int
+    """Increases in the order in which a task's events were committed."""
+
+    event_id: str
+    detail_type: str
+    detail: str
+    """A JSON document: see `detail_of`."""
+
+
+def events_of_task(connection: Connection, task_id: str, after: int, limit: int) -> list[RecordedEvent]:
+    """A task's events after a position, in order. Events older than `KEPT_DAYS` are deleted."""
+    rows = connection.execute(CHANGES, {"task_id": task_id, "after": after, "limit": limit})
+    return [RecordedEvent(*row) for row in rows]
 
 
 def deliver_events(services: Services, deadline: Deadline) -> int:
@@ -225,5 +262,4 @@ def count_events_aside(connection: Connection) -> int:
 def prune_events(services: Services, deadline: Deadline) -> None:
     """Delete events that were delivered or set aside long ago."""
     parameters = {"days": KEPT_DAYS, "aside_days": KEPT_ASIDE_DAYS}
-    if services.settings.event_bus:
-        transact(services.engine, lambda connection: connection.execute(PRUNE, parameters), deadline)
+    transact(services.engine, lambda connection: connection.execute(PRUNE, parameters), deadline)

@@ -9,6 +9,8 @@ from sqlalchemy import Connection
 
 from ..contracts import Payload
 from ..errors import InvalidFrameworkError, NotCancellableError, RoadmapNotFoundError
+from ..events import task_cancelled
+from ..outbox import record_events
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -55,6 +57,10 @@ def cancel_task(
         if task.attempt and _misses_nothing(connection, task):
             cancel_attempt(connection, task_id, task.attempt)
             lift_cancellation(connection, task_id, "completed")
+        if cancelled:
+            record_events(
+                services, connection, [task_cancelled(task_id, task.roadmap_id, task.attempt, actor)]
+            )
         return read_task(connection, task_id)
 
     task = transact(services.engine, cancel, deadline)

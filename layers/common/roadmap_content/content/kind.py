@@ -44,6 +44,16 @@ Row = dict[str, Any]
 DOCUMENT = "document"
 
 
+class StoredText(NamedTuple):
+    """The part of a content that is an S3 object."""
+
+    field: str
+    """Its field in staged content."""
+
+    key_column: str
+    """The column with the object's key."""
+
+
 class ContentKind(NamedTuple):
     """Everything that is specific to one content type."""
 
@@ -77,6 +87,14 @@ class ContentKind(NamedTuple):
     """The id and the time of generation of the current row of `:concept_id` in `:roadmap_id`: the row that
     `current_sql` selects.
     """
+
+    content_sql: str
+    """Selects `generated_at` and the fields of the content in the current row of `:concept_id` in
+    `:roadmap_id`: the row that `current_sql` selects. With `:version`, in the newest row of that version.
+    """
+
+    stored_text: StoredText | None
+    """The field of the content that is not in the row."""
 
     versions_sql: str | None
     """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in

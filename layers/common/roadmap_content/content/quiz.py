@@ -140,6 +140,15 @@ WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 ORDER BY generated_at DESC NULLS LAST, quiz_id DESC LIMIT 1
 """
 
+# The content type has no versions: `:version` is NULL.
+CONTENT = """
+SELECT quiz_id, questions, total_questions,
+    timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
+FROM quiz_metadata
+WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND CAST(:version AS integer) IS NULL
+ORDER BY generated_at DESC NULLS LAST, quiz_id DESC LIMIT 1
+"""
+
 
 def _to_row(_roadmap_id: str, concept_id: str, quiz: Document) -> Row:
     difficulties = Counter(question["difficulty"] for question in quiz["questions"])
@@ -174,6 +183,8 @@ QUIZ = ContentKind(
     saved_sql=SAVED,
     current_sql=CURRENT,
     item_sql=ITEM,
+    content_sql=CONTENT,
+    stored_text=None,
     versions_sql=None,
     project=_project,
 )

@@ -113,6 +113,15 @@ WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 ORDER BY generated_at DESC NULLS LAST, id DESC LIMIT 1
 """
 
+# The content type has no versions: `:version` is NULL.
+CONTENT = """
+SELECT id, resources, search_queries_used,
+    timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
+FROM resource_recommendation_metadata
+WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND CAST(:version AS integer) IS NULL
+ORDER BY generated_at DESC NULLS LAST, id DESC LIMIT 1
+"""
+
 
 def _to_row(_roadmap_id: str, concept_id: str, resources: Document) -> Row:
     return {
@@ -144,6 +153,8 @@ RESOURCES = ContentKind(
     saved_sql=SAVED,
     current_sql=CURRENT,
     item_sql=ITEM,
+    content_sql=CONTENT,
+    stored_text=None,
     versions_sql=None,
     project=_project,
 )

@@ -113,6 +113,15 @@ def current_row(connection: Connection, roadmap_id: str, item: Item) -> dict[str
     return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
 
 
+def saved_content(
+    connection: Connection, roadmap_id: str, item: Item, version: int | None = None
+) -> dict[str, Any] | None:
+    """The time of generation and the fields of an item's completed row: the current one, or a version's."""
+    parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id, "version": version}
+    row = connection.execute(text(CONTENT_KINDS[item.content_type].content_sql), parameters).first()
+    return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
+
+
 def _ask(connection: Connection, statement: TextClause, roadmap_id: str) -> dict[ContentType, Any]:
     rows = connection.execute(statement, {"roadmap_id": roadmap_id})
     return {ContentType(row.content_type): row.found for row in rows}

@@ -15,6 +15,7 @@ from .kind import (
     NonNegative,
     Positive,
     Row,
+    StoredText,
     Title,
     status_field,
 )
@@ -121,6 +122,15 @@ WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status =
 ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id LIMIT 1
 """
 
+CONTENT = """
+SELECT tutorial_id, title, summary, content_version, estimated_completion_time, content_url,
+    timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
+FROM tutorial_metadata
+WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
+    AND (CAST(:version AS integer) IS NULL OR content_version = CAST(:version AS integer))
+ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id LIMIT 1
+"""
+
 VERSIONS = """
 SELECT concept_id, t.version
 FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATERAL (
@@ -180,6 +190,8 @@ TUTORIAL = ContentKind(
     saved_sql=SAVED,
     current_sql=CURRENT,
     item_sql=ITEM,
+    content_sql=CONTENT,
+    stored_text=StoredText(field="markdown", key_column="content_url"),
     versions_sql=VERSIONS,
     project=_project,
 )

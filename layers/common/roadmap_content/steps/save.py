@@ -28,7 +28,7 @@ from ..errors import (
     TransientError,
     VersionTakenError,
 )
-from ..events import batch_saved, concept_completed
+from ..events import batch_saved, concept_completed, item_failed, item_saved
 from ..items import ContentType, Failure, Item, Stage
 from ..manifest import read_batch
 from ..outbox import record_events
@@ -286,6 +286,8 @@ class Saver:
             self._services,
             connection,
             [
+                *(item_saved(*subject, entry.item) for entry in ready if entry.item not in lost),
+                *(item_failed(*subject, failure) for failure in failures),
                 *(concept_completed(*subject, *concept) for concept in names.items()),
                 batch_saved(*subject, batch.number, batch.content_type, *counts),
             ],

@@ -81,6 +81,7 @@ class Bucket:
                 parameter_validation=False,
                 # botocore composes its own description of the platform anew for every request.
                 user_agent=f"roadmap-content/{__version__}",
+                signature_version="s3v4",  # of links: an object with a KMS key is refused with an older one
             ),
         )
         # Objects have a few kilobytes: `Expect: 100-continue` would cost an additional round trip.
@@ -109,6 +110,11 @@ class Bucket:
             return StoredObject(answer["Body"].read(), answer["Metadata"])
 
         return self._request(key, read, missing=True)
+
+    def link(self, key: str, seconds: int) -> str:
+        """A URL with which anybody can read an object for some seconds. It is signed without a request."""
+        parameters = {"Bucket": self.name, "Key": key}
+        return self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds)
 
     def copy(self, key: str, target: str, metadata: Mapping[str, str]) -> None:
         """Copy an object of any size within S3, with new metadata."""

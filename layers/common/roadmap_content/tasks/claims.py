@@ -145,9 +145,9 @@ def _take(
             started = attempt_started(
                 task.task_id, task.roadmap_id, task.attempt + 1, start.actor, str(start.cause)
             )
-            record_events(services, connection, [started])
             if start.on_claim is not None:
                 start.on_claim(connection, task.attempt + 1)
+            record_events(services, connection, [started])
         now = read_task(connection, task.task_id)
         # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
         ours = (now.attempt, now.execution_arn) == (task.attempt + 1, execution_arn)

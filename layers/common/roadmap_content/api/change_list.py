@@ -1,0 +1,89 @@
+"""`GET /api/v1/tasks/{task_id}/changes`: what happened to a task, in order, each change once.
+
+The feed reads the outbox, whether or not an event bus is configured: one index lookup, and no request to AWS.
+"""
+
+import json
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AwareDatetime, Field
+from sqlalchemy import Connection
+
+from ..contracts import Payload
+from ..outbox import RecordedEvent, events_of_task
+from ..tasks.task import Task, read_task
+from .cursors import decode_cursor, encode_cursor, integer
+from .sizes import first_that_fit
+
+POLL_SECONDS, POLL_SECONDS_AT_REST = 2, 30
+"""The pause before the next request: of a task at work, and of one that only a person's request changes."""
+
+
+class Change(Payload):
+    """One change of a task."""
+
+    cursor: Annotated[str, Field(description="`after` for a request that continues with the next change.")]
+    id: Annotated[str, Field(description="The id of the event. A change has the same id in every answer.")]
+    type: Annotated[str, Field(description="The `detail-type` of the event: see events.md.")]
+    time: AwareDatetime
+    data: Annotated[dict[str, Any], Field(description="The `data` of the event: see events.md.")]
+
+
+class ChangePage(Payload):
+    """Changes of a task, oldest first."""
+
+    items: list[Change]
+    next_cursor: Annotated[
+        str | None,
+        Field(description="`after` for the next request. `null` if the task has had no change yet."),
+    ]
+    status: Annotated[str, Field(description="The task's status now.")]
+    more: Annotated[bool, Field(description="Whether further changes can be read at once.")]
+
+
+class Changes(NamedTuple):
+    """A page, and the number of seconds after which the next request is useful."""
+
+    page: ChangePage
+    pause: int
+
+
+def list_changes(
+    connection: Connection, task_id: str, user_id: str | None, after: str | None, limit: int
+) -> Changes:
+    """Read the changes of a task after a cursor; with `user_id`, only of that user's task.
+
+    Raises:
+        TaskNotFoundError: there is no such task.
+        InvalidCursorError: the cursor belongs to another task.
+    """
+    list_name = f"changes {task_id}"
+    key = decode_cursor(list_name, after, integer)
+    task = read_task(connection, task_id, user_id)
+    found = events_of_task(connection, task_id, 0 if key is None else key[0], limit + 1)
+    items = list(
+        first_that_fit(
+            (_change(list_name, event) for event in found[:limit]),
+            lambda change: change.model_dump(mode="json"),
+        )
+    )
+    more = len(found) > len(items)
+    page = ChangePage(
+        items=items, next_cursor=items[-1].cursor if items else after, status=task.status, more=more
+    )
+    return Changes(page, 0 if more else _pause(task))
+
+
+def _change(list_name: str, event: RecordedEvent) -> Change:
+    detail = json.loads(event.detail)
+    return Change(
+        cursor=encode_cursor(list_name, [event.position]),
+        id=event.event_id,
+        type=event.detail_type,
+        time=detail["metadata"]["time"],
+        data=detail["data"],
+    )
+
+
+def _pause(task: Task) -> int:
+    return POLL_SECONDS if task.status in ("processing", "pending") else POLL_SECONDS_AT_REST

@@ -1,0 +1,178 @@
+"""The feed of a task's changes: complete, in order, each change once, and cheap to poll."""
+
+import importlib
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from itertools import count
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import pytest
+from botocore.httpsession import URLLib3Session
+from sqlalchemy import event, text
+
+from roadmap_content import outbox
+from roadmap_content.api.cancel import cancel_task
+from roadmap_content.events import item_saved
+from roadmap_content.items import ContentType, Item
+from roadmap_content.outbox import count_waiting_events, record_events
+from roadmap_content.retries.retry import retry_task
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.tasks.attempts import user_start
+from tests.integration.test_concurrency import at_once
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import Pipeline, services_for
+from tests.support.requests_to_api import Reply, request
+
+IDS = concept_ids(3)
+
+
+@pytest.fixture
+def task_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = importlib.import_module("functions.task_api.app")
+    monkeypatch.setattr(module, "services", pipeline.services)
+    pipeline.load(bundle_of(IDS))
+    return module
+
+
+def poll(task_api: ModuleType, after: str | None = None, limit: int = 100, **who: Any) -> Reply:
+    query = {"limit": str(limit)} | ({"after": after} if after else {})
+    return request(task_api, "GET", "/api/v1/tasks/t-1/changes", query, **who)
+
+
+def pages(task_api: ModuleType, limit: int) -> Iterator[dict[str, Any]]:
+    """All changes, each page with the cursor of the last change before it."""
+    after = None
+    for _ in count():
+        page = poll(task_api, after, limit).body
+        yield from page["items"]
+        if not page["more"]:
+            return
+        after = page["items"][-1]["cursor"]
+
+
+def test_a_run_is_a_feed_of_changes_without_an_event_bus(pipeline: Pipeline, task_api: ModuleType) -> None:
+    pipeline.run()
+    changes = list(pages(task_api, limit=4))
+    assert [changes[0]["type"], changes[-1]["type"]] == ["Attempt Started", "Task Finalized"]
+    assert Counter(change["type"] for change in changes) == {
+        "Attempt Started": 1,
+        "Item Saved": 9,
+        "Concept Completed": 3,
+        "Batch Saved": 3,
+        "Task Finalized": 1,
+    }
+    saved = [change["data"] for change in changes if change["type"] == "Item Saved"]
+    assert {(item["concept_id"], item["content_type"]) for item in saved} == {
+        (concept_id, str(content_type)) for concept_id in IDS for content_type in ContentType
+    }
+    assert list(pages(task_api, limit=100)) == changes
+    with pipeline.engine.connect() as connection:
+        assert count_waiting_events(connection, 100) == 0
+
+
+def test_every_cancellation_is_a_change(pipeline: Pipeline, task_api: ModuleType) -> None:
+    pipeline.plan()
+    for _ in range(2):
+        cancel_task(pipeline.services, "t-1", USER, Deadline.after(60), f"user:{USER}", None)
+        start = user_start(USER)
+        retry_task(pipeline.services, "t-1", USER, Deadline.after(60), start)
+    cancel_task(pipeline.services, "t-1", USER, Deadline.after(60), f"user:{USER}", None)
+    types = [change["type"] for change in poll(task_api).body["items"]]
+    assert types == ["Attempt Started", "Task Cancelled"] * 3
+
+
+def test_a_reader_beside_six_writers_misses_no_change_and_sees_none_twice(
+    pipeline: Pipeline, task_api: ModuleType, database_url: str
+) -> None:
+    """Transactions that overlap commit in another order than they began."""
+    writers, changes = 6, 12
+    read: list[str] = []
+    written = threading.Semaphore(0)
+
+    def write(number: int) -> None:
+        services = services_for(database_url)
+        choose = random.Random(number)  # noqa: S311 - no secret
+        for change in range(changes):
+            with services.engine.begin() as connection:
+                first, second = (
+                    item_saved("t-1", "r-1", 1, Item(f"{number}-{change}-{half}", ContentType.QUIZ))
+                    for half in "ab"
+                )
+                record_events(services, connection, [first])
+                time.sleep(choose.random() / 100)
+                record_events(services, connection, [second])
+        services.engine.dispose()
+        written.release()
+
+    def follow() -> None:
+        after = None
+        working = writers
+        more = True
+        while working or more:
+            working -= written.acquire(blocking=False)
+            page = poll(task_api, after, limit=5).body
+            read.extend(change["data"]["concept_id"] for change in page["items"])
+            after, more = page["next_cursor"], bool(page["items"])
+
+    at_once(writers + 1, lambda number: follow() if number == writers else write(number))
+    assert len(set(read)) == len(read)
+    recorded = pipeline.rows(
+        "SELECT detail #>> '{data,concept_id}' AS id FROM content_events ORDER BY position"
+    )
+    assert read == [row["id"] for row in recorded]
+
+
+def test_a_poll_is_two_reads_and_no_request_to_aws(pipeline: Pipeline, task_api: ModuleType) -> None:
+    pipeline.run()
+    last = list(pages(task_api, limit=100))[-1]["cursor"]
+    statements: list[str] = []
+
+    @event.listens_for(pipeline.services.reading_engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+        statements.append(statement)
+
+    with mock.patch.object(URLLib3Session, "send", side_effect=AssertionError("a request to AWS")):
+        reply = poll(task_api, last)
+    assert reply.body == {"items": [], "next_cursor": last, "status": "completed", "more": False}
+    assert [("roadmap_tasks" in statement, "content_events" in statement) for statement in statements] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_a_poll_looks_up_the_task_s_changes_by_index(pipeline: Pipeline, task_api: ModuleType) -> None:
+    with pipeline.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO content_events (event_id, detail_type, task_id, detail, delivered_at)"
+                " SELECT n, 'Item Saved', 't-' || n % 500, '{}', now() FROM generate_series(1, 20000) n"
+            )
+        )
+        connection.execute(text("ANALYZE content_events"))
+        parameters = {"task_id": "t-1", "after": 0, "limit": 100}
+        plan = "\n".join(connection.scalars(text(f"EXPLAIN {outbox.CHANGES}"), parameters))
+    assert "content_event_of_task" in plan
+
+
+def test_the_pause_between_polls_follows_the_task(pipeline: Pipeline, task_api: ModuleType) -> None:
+    pipeline.plan()
+    at_work = poll(task_api).headers["Retry-After"]
+    pipeline.run()
+    at_rest = poll(task_api).headers["Retry-After"]
+    more = poll(task_api, limit=1).headers["Retry-After"]
+    assert int(more) == 0 < int(at_work) < int(at_rest)
+
+
+def test_a_feed_belongs_to_its_task_and_owner(pipeline: Pipeline, task_api: ModuleType) -> None:
+    pipeline.run()
+    cursor = poll(task_api).body["next_cursor"]
+    assert poll(task_api, user_id="somebody-else").status == 404
+    assert poll(task_api, user_id="somebody-else", roles="viewer").status == 200
+    pipeline.task_id = "t-2"
+    pipeline.load(bundle_of(concept_ids(1, "r-2"), roadmap_id="r-2", task_id="t-2"))
+    assert request(task_api, "GET", "/api/v1/tasks/t-2/changes", {"after": cursor}).status == 422
