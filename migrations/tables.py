@@ -327,7 +327,7 @@ content_events = Table(
     Column("detail", JSON, nullable=False),
     Column("recorded_at", DateTime, nullable=False, server_default=_NOW),
     Column("delivered_at", DateTime),
-    Column("due_at", DateTime, nullable=False, server_default=text("timezone('utc', clock_timestamp())")),
+    Column("due_at", DateTime, nullable=False, server_default=_NOW),
     Column("tries", Integer, nullable=False, server_default=text("0")),
     Column("error_code", Text),
     Column("set_aside_at", DateTime),

@@ -18,8 +18,6 @@ def upgrade() -> None:
             ADD COLUMN error_code text,
             ADD COLUMN set_aside_at timestamp
     """)
-    # Not in the first statement, where a volatile default would rewrite the table.
-    op.execute("ALTER TABLE content_events ALTER due_at SET DEFAULT timezone('utc', clock_timestamp())")
     op.execute("""
         CREATE INDEX content_event_due ON content_events (due_at, position)
         WHERE delivered_at IS NULL AND set_aside_at IS NULL
