@@ -117,7 +117,7 @@ def test_items_that_are_not_staged_are_generated_and_counted(pipeline: Pipeline)
     progress = pipeline.status().progress
     assert {str(name): each.generated for name, each in progress.items()} == generated
     (row,) = pipeline.rows("SELECT questions FROM quiz_metadata WHERE concept_id = :id", id=IDS[0])
-    assert len(row["questions"]) == 5
+    assert len(row["questions"]) == 4
 
 
 def test_staged_items_are_planned_in_large_batches_and_refused_ones_in_small(pipeline: Pipeline) -> None:

@@ -89,7 +89,7 @@ def test_one_retry_repairs_the_state_of_the_bug_report(machine: Machine, api: Ap
     ]
     assert all(concept[key] for concept in concepts for key in ("tutorial_id", "resources_id", "quiz_id"))
     generated = machine.rows(
-        "SELECT concept_id FROM quiz_metadata WHERE roadmap_id = :id AND total_questions = 5",
+        "SELECT concept_id FROM quiz_metadata WHERE roadmap_id = :id AND total_questions = 4",
         id=machine.roadmap_id,
     )
     assert sorted(row["concept_id"] for row in generated) == sorted(

@@ -1,14 +1,14 @@
-"""Generate content from a concept's own texts, without a model, so that the whole system runs offline.
+"""Write short drafts from a concept's own texts, without a model, so that the whole system runs offline.
 
-The output is deterministic: the same concept always gives the same content. All statements about the subject
-and all correct answers of a quiz are taken from the framework; the fixed texts only guide the learner's work.
+Each tutorial says that it is a draft. The same concept always gives the same content. All correct answers of
+a quiz are taken from the framework.
 """
 
 import hashlib
 import re
 from collections.abc import Collection, Iterator, Sequence
-from itertools import count, cycle, islice
-from typing import Literal
+from itertools import count, islice
+from typing import NamedTuple
 from urllib.parse import quote
 
 from ..content.kind import Draft
@@ -21,9 +21,6 @@ from ..runtime.settings import Settings
 from .allowance import Allowance
 from .generator import Generator
 from .learner import ANYONE, Learner
-from .prose.chinese import CHINESE
-from .prose.english import ENGLISH
-from .prose.prose import Prose
 
 MAX_LINE = 200
 """Maximum characters of a name, keyword or prerequisite, which are used in headings and options."""
@@ -38,13 +35,107 @@ MAX_HOURS = 10_000
 USUAL_MINUTES = 30
 MIN_MINUTES = 10
 
-MIN_SECTIONS = 3
-WRONG_OPTIONS = 3
-RIGHT_KEYWORDS = 3
-
 _CJK = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _HEADING_MARK = re.compile(r"^\s*#+\s")
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|[。！？]")
+
+
+class _Texts(NamedTuple):
+    """The fixed texts of a language."""
+
+    language: str
+    tutorial: str
+    nothing: str
+    sites: tuple[tuple[str, str], ...]
+    """The title and the address of each search."""
+    found: str
+    place: str
+    prerequisite: str
+    keywords: str
+    description: str
+    answer: str
+    wrong: tuple[str, ...]
+    true_false: tuple[str, str]
+
+
+_ENGLISH = _Texts(
+    language="en",
+    tutorial="""\
+# {name}
+
+> A draft, written without a language model, from the roadmap's outline only.
+
+{description}
+
+## Place
+
+{place}
+
+## Prerequisites
+
+{prerequisites}
+
+## Topics
+
+{keywords}
+
+## Exercise
+
+Explain {name} in your own words, in {minutes} minutes. Then compare your text with one of the resources.
+""",
+    nothing="The outline has none.",
+    sites=(
+        ("Wikipedia: {query}", "https://en.wikipedia.org/w/index.php?search={query}"),
+        ("GitHub: {query}", "https://github.com/search?type=repositories&q={query}"),
+    ),
+    found="A search for {name}.",
+    place="Where in the roadmap is {name}?",
+    prerequisite="What should you know before {name}?",
+    keywords="Which keywords does the outline have for {name}?",
+    description="The outline describes {name}.",
+    answer="From the outline: {right}",
+    wrong=("In the appendix", "In the glossary", "In the index"),
+    true_false=("True", "False"),
+)
+
+_CHINESE = _Texts(
+    language="zh",
+    tutorial="""\
+# {name}
+
+> 草稿：由学习路线的大纲直接整理而成，没有使用语言模型。
+
+{description}
+
+## 位置
+
+{place}
+
+## 预备知识
+
+{prerequisites}
+
+## 主题
+
+{keywords}
+
+## 练习
+
+用 {minutes} 分钟，以自己的话说明“{name}”，再与一份学习资源对照。
+""",
+    nothing="大纲中没有。",
+    sites=(
+        ("维基百科：{query}", "https://zh.wikipedia.org/w/index.php?search={query}"),
+        ("GitHub：{query}", "https://github.com/search?type=repositories&q={query}"),
+    ),
+    found="搜索“{name}”。",
+    place="“{name}”在学习路线的什么位置？",
+    prerequisite="学习“{name}”之前应当先掌握什么？",
+    keywords="大纲为“{name}”列出了哪些关键词？",
+    description="大纲中有“{name}”的说明。",
+    answer="大纲的内容：{right}",
+    wrong=("在附录中", "在术语表中", "在索引中"),
+    true_false=("正确", "错误"),
+)
 
 
 class OfflineGenerator:
@@ -59,23 +150,15 @@ class OfflineGenerator:
         /,
     ) -> Draft:
         """Generate an item. Accepts any concept and never fails."""
-        prose = _prose_for(concept, learner)
-        concept = _normalized(concept, prose)
+        texts = _texts_for(concept, learner)
+        concept = _normalized(concept, texts)
         match content_type:
             case ContentType.TUTORIAL:
-                return _tutorial(concept, prose)
+                return _tutorial(concept, texts)
             case ContentType.RESOURCES:
-                return _resources(concept, prose)
+                return _resources(concept, texts)
             case ContentType.QUIZ:
-                return _quiz(concept, prose)
-
-
-def _prose_for(concept: Concept, learner: Learner) -> Prose:
-    """The requested language, or the roadmap's. English replaces every language other than Chinese."""
-    if learner.language:
-        return CHINESE if learner.language.split("-")[0].casefold() == "zh" else ENGLISH
-    texts = (concept.name, concept.description, concept.module, concept.stage)
-    return CHINESE if _CJK.search("".join(texts)) else ENGLISH
+                return _quiz(concept, texts)
 
 
 def create(_settings: Settings) -> Generator:
@@ -83,18 +166,25 @@ def create(_settings: Settings) -> Generator:
     return OfflineGenerator()
 
 
-def _normalized(concept: Concept, prose: Prose) -> Concept:
+def _texts_for(concept: Concept, learner: Learner) -> _Texts:
+    """The requested language, or the roadmap's. English replaces every language other than Chinese."""
+    if learner.language:
+        return _CHINESE if learner.language.split("-")[0].casefold() == "zh" else _ENGLISH
+    written = (concept.name, concept.description, concept.module, concept.stage)
+    return _CHINESE if _CJK.search("".join(written)) else _ENGLISH
+
+
+def _normalized(concept: Concept, texts: _Texts) -> Concept:
     """The concept with storable single-line texts, lists without duplicates, and plausible hours."""
     concept_id = _line(concept.concept_id)
     hours = concept.estimated_hours
     return Concept(
         concept_id=concept_id,
-        name=_line(_HEADING_MARK.sub("", concept.name)) or concept_id or prose.untitled,
+        name=_line(_HEADING_MARK.sub("", concept.name)) or concept_id or texts.nothing,
         description=_line(concept.description, MAX_DESCRIPTION),
-        difficulty=_line(concept.difficulty),
         keywords=_lines(concept.keywords),
         prerequisites=_lines(concept.prerequisites),
-        estimated_hours=round(hours, 2) if 0 < hours <= MAX_HOURS else 0.0,
+        estimated_hours=hours if 0 < hours <= MAX_HOURS else 0.0,
         stage=_line(concept.stage),
         module=_line(concept.module),
     )
@@ -111,201 +201,96 @@ def _lines(texts: Sequence[str]) -> tuple[str, ...]:
 def _line(text: str, limit: int = MAX_LINE) -> str:
     # JSON may leave a surrogate pair: encoding as UTF-16 joins it. A lone surrogate is replaced.
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return _cut(" ".join(whole.replace("\x00", "\ufffd").split()), limit)
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
-
-
-def _opening(text: str, limit: int) -> str:
-    """The first two sentences of a text."""
-    second_end = next(islice(_SENTENCE_END.finditer(text), 1, None), None)
-    return _cut(text[: second_end.end()] if second_end else text, limit)
+    line = " ".join(whole.replace("\x00", "\ufffd").split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
 def _place(concept: Concept) -> str:
     return " › ".join(dict.fromkeys(filter(None, (concept.stage, concept.module))))
 
 
-def _level(concept: Concept, prose: Prose) -> tuple[str, str]:
-    label, advice = prose.unrated
-    return prose.levels.get(concept.difficulty.casefold(), (concept.difficulty or label, advice))
-
-
-def _tutorial(concept: Concept, prose: Prose) -> TutorialDraft:
-    name, description, place = concept.name, concept.description, _place(concept)
-    topics = concept.keywords[: len(prose.sections)] or (name,)
-    minutes = (
-        max(MIN_MINUTES, round(concept.estimated_hours * 60)) if concept.estimated_hours else USUAL_MINUTES
-    )
-    reading, checking = minutes // 3, minutes // 6
-    label, advice = _level(concept, prose)
-    sections = zip(prose.sections[: max(MIN_SECTIONS, len(topics))], cycle(topics), strict=False)
-    markdown = prose.tutorial.format(
-        name=name,
-        introduction=(prose.described if description else prose.undescribed).format(
-            name=name, description=description
-        ),
-        place=(prose.placed if place else prose.unplaced).format(place=place),
-        level=advice.format(level=label),
-        goals="".join(prose.goal.format(topic=topic) for topic in concept.keywords[: len(topics)]),
-        prerequisites=(prose.prepared if concept.prerequisites else prose.unprepared).format(
-            prerequisites="\n".join(f"- {prerequisite}" for prerequisite in concept.prerequisites)
-        ),
+def _tutorial(concept: Concept, texts: _Texts) -> TutorialDraft:
+    hours = concept.estimated_hours
+    minutes = max(MIN_MINUTES, round(hours * 60)) if hours else USUAL_MINUTES
+    markdown = texts.tutorial.format(
+        name=concept.name,
+        description=concept.description or texts.nothing,
+        place=_place(concept) or texts.nothing,
+        prerequisites="\n".join(f"- {each}" for each in concept.prerequisites) or texts.nothing,
+        keywords="\n".join(f"- {each}" for each in concept.keywords) or texts.nothing,
         minutes=minutes,
-        reading=reading,
-        working=minutes - reading - checking,
-        checking=checking,
-        sections="\n\n".join(section.format(topic=topic) for section, topic in sections),
-        first=topics[0],
-        last=topics[-1],
-        topics=prose.separator.join(topics),
     )
-    summary = _opening(description, MAX_SUMMARY) or _cut(prose.summary.format(name=name), MAX_SUMMARY)
-    return TutorialDraft(title=name, summary=summary, estimated_completion_time=minutes, markdown=markdown)
+    summary = _line(concept.description or concept.name, MAX_SUMMARY)
+    return TutorialDraft(
+        title=concept.name, summary=summary, estimated_completion_time=minutes, markdown=markdown
+    )
 
 
-def _resources(concept: Concept, prose: Prose) -> ResourcesDraft:
-    broad = concept.name[:MAX_QUERY].strip()
-    further = [word for word in concept.keywords if word.casefold() not in concept.name.casefold()]
-    focused = " ".join((concept.name, *further[:2]))[:MAX_QUERY].strip()
+def _resources(concept: Concept, texts: _Texts) -> ResourcesDraft:
+    query = concept.name[:MAX_QUERY].strip()
     resources = [
         ResourceDraft(
-            title=site.title.format(query=query),
-            url=site.url.format(query=quote(query, safe="")),
-            type=site.kind,
-            description=site.about.format(name=concept.name),
-            relevance_score=round(0.95 - rank / 10, 2),
-            language=prose.language,
+            title=title.format(query=query),
+            url=address.format(query=quote(query, safe="")),
+            type="article",
+            description=texts.found.format(name=concept.name),
+            relevance_score=round(0.9 - rank / 10, 2),
+            language=texts.language,
         )
-        for rank, site in enumerate(prose.sites)
-        for query in [focused if site.focused else broad]
+        for rank, (title, address) in enumerate(texts.sites)
     ]
-    return ResourcesDraft(resources=resources, search_queries_used=list(dict.fromkeys((broad, focused))))
+    return ResourcesDraft(resources=resources, search_queries_used=[query])
 
 
-def _quiz(concept: Concept, prose: Prose) -> QuizDraft:
-    stage, place = concept.stage, _place(concept)
-    label, _ = _level(concept, prose)
-    hours = concept.estimated_hours
-    other_hours = 2 * hours or 2.0
-    other_labels = [other for other, _ in prose.levels.values() if other.casefold() != label.casefold()]
-
-    def effort(label: str, hours: float) -> str:
-        time = prose.time.format(hours=hours) if hours else prose.untimed
-        return prose.level_and_time.format(level=label, time=time)
-
-    questions = _Questions(concept, prose)
+def _quiz(concept: Concept, texts: _Texts) -> QuizDraft:
+    described = QuestionDraft(
+        question_id="q-4",
+        question_type="true_false",
+        question=texts.description.format(name=concept.name),
+        options=list(texts.true_false),
+        correct_answer=[0 if concept.description else 1],
+        explanation=texts.answer.format(right=concept.description or texts.nothing),
+        difficulty="easy",
+    )
     return QuizDraft(
         questions=[
-            questions.choice(
-                number=1,
-                difficulty="easy",
-                question=prose.place.question,
-                right=[place or prose.place.fallback],
-                candidates=[
-                    *(f"{stage} › {wrong}" if stage else wrong for wrong in prose.place.wrong),
-                    prose.place.fallback,
-                ],
-            ),
-            questions.description(number=2, difficulty="easy"),
-            questions.choice(
-                number=3,
-                difficulty="medium",
-                question=prose.keywords.question,
-                right=concept.keywords[:RIGHT_KEYWORDS] or [prose.keywords.fallback],
-                candidates=prose.keywords.wrong,
-                also_right=concept.keywords,
-                question_type="multiple_choice",
-            ),
-            questions.choice(
-                number=4,
-                difficulty="medium",
-                question=prose.prerequisite.question,
-                right=concept.prerequisites[:1] or [prose.prerequisite.fallback],
-                candidates=[prose.prerequisite.fallback, concept.name, *prose.prerequisite.wrong],
-                also_right=concept.prerequisites,
-            ),
-            questions.choice(
-                number=5,
-                difficulty="hard",
-                question=prose.effort,
-                right=[effort(label, hours)],
-                candidates=[
-                    effort(label, other_hours),
-                    effort(other_labels[0], hours),
-                    effort(other_labels[1], other_hours),
-                ],
-            ),
+            _choice(concept, texts, "q-1", texts.place, (_place(concept),), "easy"),
+            _choice(concept, texts, "q-2", texts.prerequisite, concept.prerequisites, "medium"),
+            _choice(concept, texts, "q-3", texts.keywords, concept.keywords, "hard"),
+            described,
         ]
     )
 
 
-class _Questions:
-    """Builds the questions about one concept."""
+def _choice(
+    concept: Concept, texts: _Texts, number: str, question: str, known: Sequence[str], difficulty: Difficulty
+) -> QuestionDraft:
+    """A question whose right options are the first texts of the outline, and two wrong ones.
 
-    def __init__(self, concept: Concept, prose: Prose) -> None:
-        self._concept = concept
-        self._prose = prose
-
-    def choice(
-        self,
-        *,
-        number: int,
-        difficulty: Difficulty,
-        question: str,
-        right: Sequence[str],
-        candidates: Sequence[str],
-        also_right: Sequence[str] = (),
-        question_type: Literal["single_choice", "multiple_choice"] = "single_choice",
-    ) -> QuestionDraft:
-        """A question with the options `right` and the first wrong `candidates`, without `also_right`."""
-        wrong = islice(_distractors(candidates, {*right, *also_right}), WRONG_OPTIONS)
-        options = sorted([*right, *wrong], key=lambda option: self._rank(number, option))
-        return QuestionDraft(
-            question_id=f"q-{number}",
-            question_type=question_type,
-            question=question.format(name=self._concept.name),
-            options=options,
-            correct_answer=[index for index, option in enumerate(options) if option in right],
-            explanation=self._explanation(self._prose.separator.join(right)),
-            difficulty=difficulty,
-        )
-
-    def description(self, *, number: int, difficulty: Difficulty) -> QuestionDraft:
-        """A true-or-false question about the concept's description in the framework."""
-        prose, description = self._prose, self._concept.description
-        excerpt = _opening(description, MAX_LINE)
-        claims_description = self._rank(number, "claim")[0] % 2 == 0
-        if not claims_description:
-            statement = prose.lacks_description
-        else:
-            statement = prose.quotes_description if description else prose.has_description
-        return QuestionDraft(
-            question_id=f"q-{number}",
-            question_type="true_false",
-            question=statement.format(name=self._concept.name, excerpt=excerpt),
-            options=list(prose.truth),
-            correct_answer=[0 if claims_description == bool(description) else 1],
-            explanation=self._explanation(excerpt or prose.nothing),
-            difficulty=difficulty,
-        )
-
-    def _explanation(self, right: str) -> str:
-        return self._prose.explanation.format(name=self._concept.name, right=right)
-
-    def _rank(self, number: int, text: str) -> bytes:
-        """A sort key that shuffles texts deterministically per concept."""
-        return hashlib.sha256(f"{self._concept.concept_id}\n{number}\n{text}".encode()).digest()
+    The order of the options varies between concepts.
+    """
+    several = question is texts.keywords
+    right = [text for text in known if text][: 3 if several else 1] or [texts.nothing]
+    options = sorted(
+        [*right, *islice(_wrong(texts.wrong, {*right, *known}), 2)],
+        key=lambda option: hashlib.sha256(f"{concept.concept_id}\n{number}\n{option}".encode()).digest(),
+    )
+    return QuestionDraft(
+        question_id=number,
+        question_type="multiple_choice" if several else "single_choice",
+        question=question.format(name=concept.name),
+        options=options,
+        correct_answer=[index for index, option in enumerate(options) if option in right],
+        explanation=texts.answer.format(right=", ".join(right)),
+        difficulty=difficulty,
+    )
 
 
-def _distractors(candidates: Sequence[str], right: Collection[str]) -> Iterator[str]:
-    """The wrong candidates, each once; then repeated without end, with a number added."""
+def _wrong(candidates: Sequence[str], right: Collection[str]) -> Iterator[str]:
+    """The wrong candidates; then repeated without end, with a number added."""
     taken = {text.casefold() for text in right}
     for lap in count(1):
         for candidate in candidates:
             option = candidate if lap == 1 else f"{candidate} ({lap})"
             if option.casefold() not in taken:
-                taken.add(option.casefold())
                 yield option
