@@ -418,3 +418,35 @@ def test_totals_above_a_thousand_are_marked_as_estimates(pipeline: Pipeline, get
     assert health["tasks_estimated"] == ["completed"]
     assert 1_400 < health["tasks"]["completed"] < 1_600
     assert health["tasks"]["failed"] == 20
+
+
+@pytest.mark.parametrize("query", [{}, {"q": "t-", "status": "pending"}, {"error_code": "E"}])
+def test_a_list_ends_in_a_zone_with_daylight_saving(
+    pipeline: Pipeline, get: Get, query: dict[str, str]
+) -> None:
+    """A time in the hour that is skipped has no instant of its own, and one in the repeated hour has two."""
+    with pipeline.engine.begin() as connection:
+        use_time_zone(connection, "Europe/Berlin")
+    pipeline.execute(
+        "INSERT INTO roadmap_tasks (task_id, user_id, status, created_at)"
+        " SELECT 't-' || n, 'u', 'pending', first + n * interval '4 minutes'"
+        " FROM generate_series(0, 44) AS n,"
+        " (VALUES (timestamp '2026-03-29 01:30'), (timestamp '2026-10-25 01:30')) AS hours(first)"
+        " WHERE mod(n, 2) = CAST(first > '2026-06-01' AS int)"
+    )
+    pipeline.execute(
+        "INSERT INTO content_task_failures (task_id, attempt, group_id, error_code, stage, content_type,"
+        " reason, items, transient, example_concept_id, example_reason, user_id, first_seen, last_seen,"
+        " created_at) SELECT task_id, 1, 'g', 'E', 'save', 'quiz', 'r', 1, false, 'c', 'r', user_id, now(),"
+        " now(), created_at"
+        " FROM roadmap_tasks"
+    )
+    listed: list[str] = []
+    cursor: dict[str, str] = {}
+    for _ in range(45):
+        page = get("/tasks", {"limit": "4"} | query | cursor).body
+        listed += [task["task_id"] for task in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert sorted(listed) == sorted(f"t-{number}" for number in range(45))

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -254,6 +254,13 @@ def _any(value: object) -> object:
 def test_a_position_survives_a_cursor(created_at: datetime, task_id: str) -> None:
     key = Key(created_at, task_id)
     assert decode_cursor("list", encode_cursor("list", key), moment, text) == key
+
+
+def test_a_position_with_a_zone_is_refused() -> None:
+    """The column has none: PostgreSQL would ignore the zone, and the list would continue hours away."""
+    cursor = encode_cursor("list", [datetime(2026, 3, 1, 12, tzinfo=UTC), "t-1"])
+    with pytest.raises(InvalidCursorError):
+        decode_cursor("list", cursor, moment, text)
 
 
 @given(st.text(max_size=60))

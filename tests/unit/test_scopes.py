@@ -30,3 +30,4 @@ def test_roles_follow_from_the_scopes(scopes: dict[str, object], roles: list[str
 
 def test_a_scope_that_is_not_configured_grants_nothing() -> None:
     assert roles_of({"scope": "content:operate  content:view"}, SETTINGS) == ["owner"]
+    assert roles_of({"scp": [""]}, SETTINGS) == ["owner"]

@@ -72,7 +72,8 @@ def list_tasks(connection: Connection, task_filter: TaskFilter, cursor: str | No
     Raises:
         InvalidCursorError: the cursor belongs to another list.
     """
-    list_name = f"tasks {task_filter.fingerprint}"
+    # "by row": cursors of earlier releases contained a time in UTC.
+    list_name = f"tasks by row {task_filter.fingerprint}"
     key = decode_cursor(list_name, cursor, moment, text)
     selection = select_tasks(connection, task_filter)
     page = read_page(connection, selection, None if key is None else Key(*key), limit)

@@ -13,7 +13,7 @@ MAX_TITLE, MAX_SUMMARY = 500, 300
 WORDS_A_MINUTE, CHARACTERS_A_MINUTE = 200, 400
 """Reading speed; of Chinese and Japanese, in characters."""
 
-_HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$")
+_HEADING = re.compile(r"^#{1,6}\s+(.+)$")
 _IDEOGRAPHS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 
@@ -26,7 +26,7 @@ def draft_from_text(body: bytes, concept_name: str) -> Document | None:
     if not markdown.strip() or unstorable(markdown):
         return None
     lines = [line.strip() for line in markdown.splitlines()]
-    headings = [match[1] for line in lines if (match := _HEADING.match(line))]
+    headings = [heading for line in lines if (heading := heading_in(line))]
     plain = " ".join(_paragraph(lines))
     ideographs = len(_IDEOGRAPHS.findall(markdown))
     words = len(_IDEOGRAPHS.sub(" ", markdown).split())
@@ -36,6 +36,12 @@ def draft_from_text(body: bytes, concept_name: str) -> Document | None:
         "estimated_completion_time": math.ceil(words / WORDS_A_MINUTE + ideographs / CHARACTERS_A_MINUTE),
         "markdown": markdown,
     }
+
+
+def heading_in(line: str) -> str | None:
+    """The text of a Markdown heading, without its closing hashes; `None` for another line."""
+    match = _HEADING.match(line)
+    return None if match is None else match[1].rstrip("#").rstrip() or match[1]
 
 
 def _paragraph(lines: list[str]) -> list[str]:

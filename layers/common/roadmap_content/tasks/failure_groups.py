@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,17 +12,30 @@ from ..items import ContentType, Failure, Stage
 MAX_NORMALISED = 200
 """Maximum characters of a normalised reason."""
 
-# Applied in this order. A placeholder contains no digit and no quote, so that normalising is idempotent.
-_REPLACEMENTS: Sequence[tuple[re.Pattern[str], str]] = (
+_QUOTED_VALUE = re.compile(r"[\d:/\s]")
+_DIGIT = re.compile(r"\d")
+
+
+def _unless_a_name(quoted: re.Match[str]) -> str:
+    """Replace a quoted value that names one row or position. The name of a constraint or column is kept."""
+    return "<value>" if _QUOTED_VALUE.search(quoted[0]) else quoted[0]
+
+
+def _unless_a_word(word: re.Match[str]) -> str:
+    """Ids, keys and positions are words with a digit."""
+    return "<id>" if _DIGIT.search(word[0]) else word[0]
+
+
+# Applied in this order. A placeholder contains no digit and no quote, so that normalising is idempotent. No
+# pattern looks for the same character in two repetitions: its time would grow with the square of the text.
+_REPLACEMENTS: Sequence[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]] = (
     (re.compile(r"\barn:[^\s'\"]+"), "<arn>"),
     (re.compile(r"\bhttps?://[^\s'\"]+"), "<url>"),
     # The detail of a constraint violation: Key (concept_id)=(…).
     (re.compile(r"\)=\([^)]*\)?"), ")=<value>"),
-    # A quoted value that names one row or position. The name of a constraint or a column is kept.
-    (re.compile(r"'[^']*[\d:/\s][^']*'|\"[^\"]*[\d:/\s][^\"]*\"|`[^`]*[\d:/\s][^`]*`"), "<value>"),
+    (re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`"), _unless_a_name),
     (re.compile(r"(?<![\w.:/-])\d+(?:[.,]\d+)*(?![\w:/-])"), "<n>"),
-    # Ids, keys and positions: words with a digit.
-    (re.compile(r"[\w./:@#-]*\d[\w./:@#-]*"), "<id>"),
+    (re.compile(r"[\w./:@#-]+"), _unless_a_word),
     (re.compile(r"\s+"), " "),
 )
 

@@ -77,6 +77,10 @@ class Key(NamedTuple):
     """The position of a task in a list."""
 
     created_at: datetime
+    """The value of the column. It is not converted to UTC and back: in a zone with daylight saving, a time in
+    the skipped hour would not come back, and the list would never end.
+    """
+
     task_id: str
 
 
@@ -130,7 +134,7 @@ class Selection(NamedTuple):
             if key is not None:
                 where.append(
                     f"({self.order}.created_at, {self.order}.task_id)"
-                    f" {sign} ({_local(f'{name}_created_at')}, :{name}_task_id)"
+                    f" {sign} (CAST(:{name}_created_at AS timestamp), :{name}_task_id)"
                 )
                 parameters |= {f"{name}_created_at": key.created_at, f"{name}_task_id": key.task_id}
         return self._replace(where=where, parameters=parameters)
@@ -161,13 +165,13 @@ class Selection(NamedTuple):
         return f"SELECT * FROM ({merged}) AS m ORDER BY created_at DESC, task_id DESC {last}"
 
 
-# The columns contain the local time of the database's owner; pages, cursors and filters are in UTC.
+# The columns contain the local time of the database's owner; pages and filters are in UTC.
 _ROW = """
 SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt,
     timezone('UTC', timezone(content_time_zone(), t.updated_at)) AS updated_at,
     timezone('UTC', timezone(content_time_zone(), t.created_at)) AS created_at,
     timezone('UTC', timezone(content_time_zone(), t.completed_at)) AS completed_at,
-    CAST(t.execution_summary AS text) AS execution_summary, f.groups
+    CAST(t.execution_summary AS text) AS execution_summary, f.groups, p.created_at AS position
 FROM page p JOIN roadmap_tasks t USING (task_id)
 LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
 LEFT JOIN LATERAL (
@@ -368,7 +372,7 @@ def read_page(connection: Connection, selection: Selection, after: Key | None, l
     parameters = {**part.parameters, "limit": limit + 1, "groups": MAX_GROUPS_OF_A_ROW}
     rows = connection.execute(text(f"WITH page AS MATERIALIZED ({page}) {_ROW}"), parameters).all()
     if len(rows) > limit:
-        return Page(rows[:limit], Key(rows[limit - 1].created_at, rows[limit - 1].task_id))
+        return Page(rows[:limit], Key(rows[limit - 1].position, rows[limit - 1].task_id))
     return Page(rows, end)
 
 
@@ -378,10 +382,7 @@ def _end_of_scan(connection: Connection, selection: Selection) -> Key | None:
     if selection.without_tasks is not None:
         selection = selection._replace(source=f"({selection.without_tasks}) AS f")
     last = selection.in_order(columns, f"LIMIT {MAX_SCANNED} OFFSET {MAX_SCANNED - 1}", checked=False)
-    statement = text(
-        "SELECT timezone('UTC', timezone(content_time_zone(), created_at)) AS created_at, task_id"
-        f" FROM ({last}) AS l LIMIT 1"
-    )
+    statement = text(f"SELECT created_at, task_id FROM ({last}) AS l LIMIT 1")
     found = connection.execute(statement, selection.parameters).one_or_none()
     return None if found is None else Key(found.created_at, found.task_id)
 

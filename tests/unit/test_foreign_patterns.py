@@ -1,0 +1,69 @@
+"""The regular expressions that see foreign text take time in proportion to it.
+
+A staged key of 500 letters took 2.7 ms in a failure's reason, so that Finalize of 15,000 failures timed out.
+"""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from roadmap_content.content.adopted_text import heading_in
+from roadmap_content.contracts import _ERROR_MESSAGE
+from roadmap_content.generation.drafting import _PUBLIC_HOST
+from roadmap_content.generation.learner import _LANGUAGE_TAG
+from roadmap_content.generation.offline import _SENTENCE_END
+from roadmap_content.postgres.driver import _ZONE
+from roadmap_content.postgres.sqlstate import _IDENTIFIER
+from roadmap_content.tasks.failure_groups import normalise_reason
+
+SHORT, LONG = 500, 4_000
+MOST_GROWTH = 8 * 5
+"""8 times the text. A quadratic expression takes 64 times as long; the rest is for a busy machine."""
+
+EVERYWHERE: dict[str, Callable[[str], object]] = {
+    "a failure's reason": normalise_reason,
+    "a heading": heading_in,
+    "an error message": _ERROR_MESSAGE.match,
+    "a host": _PUBLIC_HOST.fullmatch,
+    "a language": _LANGUAGE_TAG.fullmatch,
+    "a sentence": _SENTENCE_END.search,
+    "a time": _ZONE.search,
+    "an identifier": _IDENTIFIER.fullmatch,
+}
+HOSTILE = {
+    "letters": "a",
+    "digits": "7",
+    "a path": "a/",
+    "words": "a ",
+    "quotes": "'",
+    "quoted words": "'a",
+    "spaces": " ",
+    "hashes": "#",
+    "dots": "a.",
+    "hyphens": "a-",
+    "numbers": "1.",
+    "lists": "1,",
+    "keys": ")=(",
+    "addresses": "http://",
+    "escapes": '\\"',
+}
+
+
+def seconds(call: Callable[[str], object], text: str) -> float:
+    """The shortest of several durations, in processor time, so that other processes do not count."""
+    found = []
+    for _ in range(5):
+        started = time.thread_time()
+        call(text)
+        found.append(time.thread_time() - started)
+    return min(found)
+
+
+@pytest.mark.parametrize("beginning", ["", "# a", "'", '{"errorMessage": "'])
+@pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("call", EVERYWHERE.values(), ids=EVERYWHERE.keys())
+def test_the_time_grows_with_the_text(call: Callable[[str], object], unit: str, beginning: str) -> None:
+    short, long = (beginning + (unit * size)[:size] + "!" for size in (SHORT, LONG))
+    at_least = 20e-6  # below it, the clock decides
+    assert seconds(call, long) < MOST_GROWTH * max(seconds(call, short), at_least)
