@@ -14,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement
 
 .PHONY: help setup demo test workflow coverage package previous-release lint openapi lock clean verify-template sam-build \
-	sam-deploy-local sam-local preflight deploy artifact cost smoke \
+	sam-deploy-local sam-local preflight deploy rollback artifact audit cost smoke \
 	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly nightly-tests browser bench-console pictures
 
 help: ## Show this list.
@@ -83,8 +83,14 @@ preflight: $(INSTALLED) ## Name everything that a deployment lacks in the accoun
 deploy: $(INSTALLED) ## Preflight, build and deploy one release: make deploy ENV=dev (staging, prod; ARTIFACT=FILE: in place of a build)
 	$(RUN)/python -m release $(ENV) $(if $(ARTIFACT),--artifact $(ARTIFACT)) $(if $(YES),--yes)
 
+rollback: $(INSTALLED) ## Move every alias back to the release before, without a build: make rollback ENV=prod (TO=RELEASE)
+	$(RUN)/python -m release.rollback $(ENV) $(if $(TO),--to $(TO))
+
 artifact: $(INSTALLED) ## Build the checked-out commit once, for every environment: release.tar.gz, with its bill of materials beside it.
 	$(RUN)/python -m release.building release.tar.gz
+
+audit: $(INSTALLED) ## Look every locked package up in a database of known vulnerabilities; needs the internet.
+	$(RUN)/python -m checks.vulnerabilities
 
 cost: $(INSTALLED) ## What AWS charges for a roadmap of 1,000 concepts, and for an idle stack.
 	$(RUN)/python -m checks.cost
@@ -103,7 +109,7 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group browser --output-file requirements/browser.txt
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --extra local --output-file requirements/local.txt pyproject.toml
-	for group in client cloud faults lock operator peers pip runtime verify sam; do \
+	for group in audit client cloud faults lock operator peers pip runtime verify sam; do \
 		$(RUN)/uv pip compile $(LOCK) --allow-unsafe --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group layer --output-file layers/common/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
@@ -195,7 +201,7 @@ bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
 # Parts of the nightly run, shortest first.
-NIGHTLY := nightly-tests bench-short chaos faults-long mutants
+NIGHTLY := audit nightly-tests bench-short chaos faults-long mutants
 
 nightly: ## What depends on the machine or takes long. A failed part does not stop the others; the last line lists it.
 	@failed=; for part in $(NIGHTLY); do \

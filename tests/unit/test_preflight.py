@@ -13,9 +13,10 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
+from release.clients import clients_of
 from release.command import run
 from release.preflight.problem import Problem, Target
-from release.preflight.report import clients_of, connections_of, problems_of, require_prepared
+from release.preflight.report import connections_of, problems_of, require_prepared
 from release.stamp import parameters_of
 from tests.support.recorded_aws import Answers, RecordedAws, refusal
 

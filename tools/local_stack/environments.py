@@ -1,9 +1,9 @@
 """Separate Python environments, installed from lock files.
 
-`client` generates a client of the API; it pins typer. `cloud` runs the local cloud, `operator` the AWS CLI,
-`sam` the SAM CLI and `verify` the linters; each pins botocore. `faults` runs schemathesis, `peers` the
-libraries for the comparison of `make bench-peers`. `runtime` has only the packages of the Lambda runtime, so
-that a package that is missing in the layer is also missing here.
+`audit` looks up known vulnerabilities. `client` generates a client of the API; it pins typer. `cloud` runs
+the local cloud, `operator` the AWS CLI, `sam` the SAM CLI and `verify` the linters; each pins botocore.
+`faults` runs schemathesis, `peers` the libraries for the comparison of `make bench-peers`. `runtime` has only
+the packages of the Lambda runtime, so that a package that is missing in the layer is also missing here.
 """
 
 import subprocess
@@ -18,7 +18,7 @@ INSTALL = ("install", "--quiet", "--disable-pip-version-check", "--no-deps", "--
 
 _STDERR = 2  # standard output may be a document: `--json`
 
-Environment = Literal["client", "cloud", "faults", "operator", "peers", "runtime", "sam", "verify"]
+Environment = Literal["audit", "client", "cloud", "faults", "operator", "peers", "runtime", "sam", "verify"]
 
 
 def environment_python(name: Environment, base: Path | None = None) -> Path:

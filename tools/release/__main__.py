@@ -18,11 +18,12 @@ from local_stack.template_file import read_template
 
 from .artifact import Artifact, unpack
 from .building import build
+from .clients import clients_of
 from .command import run
 from .configuration import CONFIGURATION, overrides_in, stack_in
 from .errors import ReleaseError
 from .preflight.problem import Target
-from .preflight.report import clients_of, require_prepared
+from .preflight.report import require_prepared
 from .stamp import parameters_of, release_of, require_filled_in, stamped
 
 

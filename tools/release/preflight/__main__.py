@@ -8,11 +8,12 @@ import boto3
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
 
+from ..clients import clients_of
 from ..command import run
 from ..configuration import CONFIGURATION, overrides_in, stack_in
 from ..stamp import parameters_of, require_filled_in
 from .problem import Target
-from .report import clients_of, require_prepared
+from .report import require_prepared
 
 
 def preflight(environment: str) -> None:

@@ -7,7 +7,8 @@ from botocore.exceptions import ClientError
 
 from local_stack.stack_functions import functions_of
 
-from .problem import Clients, Problem, Target
+from ..clients import Clients
+from .problem import Problem, Target
 
 UNRESERVED = 100
 """Concurrency that Lambda keeps for functions without a reservation."""

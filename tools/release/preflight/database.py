@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from roadmap_content.postgres.tls import CERTIFICATES, authorities_of
 
-from .problem import Clients, Problem, Target
+from ..clients import Clients
+from .problem import Problem, Target
 
 OLDEST = 14
 """The oldest supported major version of PostgreSQL."""

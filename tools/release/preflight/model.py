@@ -5,7 +5,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .problem import Clients, Problem, Target
+from ..clients import Clients
+from .problem import Problem, Target
 
 _EXPECTED = {
     "authorizationStatus": "AUTHORIZED",

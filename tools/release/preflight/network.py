@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from .problem import Clients, Problem, Target
+from ..clients import Clients
+from .problem import Problem, Target
 
 _HTTPS = 443
 

@@ -1,10 +1,7 @@
 """The arguments and the results of the checks."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
-
-Clients = Callable[[str, str], Any]
-"""Returns a client for the name of a service and a region; an empty region is that of the deployment."""
+from collections.abc import Mapping
+from typing import NamedTuple
 
 
 class Target(NamedTuple):

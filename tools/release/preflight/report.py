@@ -3,17 +3,14 @@
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
 
 import typer
 from botocore.exceptions import ClientError
 
+from ..clients import Clients
 from ..command import WRONG, has_no_access
 from . import account, database, model, network, secrets
-from .problem import Clients, Problem, Target
-
-if TYPE_CHECKING:
-    from boto3 import Session
+from .problem import Problem, Target
 
 CHECKS: Mapping[str, Callable[[Clients, Target], Iterator[Problem]]] = MappingProxyType(
     {
@@ -59,16 +56,3 @@ def connections_of(parameters: Mapping[str, str]) -> str:
     if not savers or not generators:
         return "Lambda's concurrency, because a function without a reservation has no limit of its own"
     return f"{savers} + {generators} of batches, and two for each concurrent request of the API"
-
-
-def clients_of(session: "Session") -> Clients:
-    """Clients of a session, each created once."""
-    created: dict[tuple[str, str], Any] = {}
-
-    def client(service: str, region: str) -> Any:  # noqa: ANN401 - of any service
-        key = (service, region)
-        if key not in created:
-            created[key] = session.client(service, region_name=region or None)  # type: ignore[call-overload]
-        return created[key]
-
-    return client

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from botocore.exceptions import ClientError
 
-from .problem import Clients, Problem, Target
+from ..clients import Clients
+from .problem import Problem, Target
 
 _KEYS = ("host", "port", "dbname", "username", "password")
 _ROLES = {"Migrator": "", "Writer": "DatabaseWriter", "Reader": "DatabaseReader"}

@@ -1,0 +1,29 @@
+"""The forge's workflows run only pinned code, and deploy only the artefact that was built and attested."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+WORKFLOWS = Path(__file__).parents[2] / ".github/workflows"
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\./\.github/workflows/[\w-]+\.yml")
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yml")), ids=lambda path: path.name)
+def test_every_action_is_pinned_by_commit_and_names_its_version(path: Path) -> None:
+    used = re.findall(r"uses: (.+)$", path.read_text(), re.MULTILINE)
+    assert used
+    assert [each for each in used if not PINNED.fullmatch(each)] == []
+
+
+def test_both_environments_get_the_artefact_of_the_one_build() -> None:
+    build, staging, production = yaml.safe_load((WORKFLOWS / "deploy.yml").read_text())["jobs"].values()
+    assert [step["run"] for step in build["steps"] if "run" in step] == ["make artifact"]
+    assert (staging["needs"], production["needs"]) == ("build", "staging")
+    assert staging["uses"] == production["uses"]
+    (deploy,) = yaml.safe_load((WORKFLOWS / "deploy-to.yml").read_text())["jobs"].values()
+    assert deploy["environment"] == "${{ inputs.environment }}", "its reviewers approve, its role is assumed"
+    verified, _, deployed, _ = (step["run"] for step in deploy["steps"] if "run" in step)
+    assert "gh attestation verify release.tar.gz" in verified
+    assert "ARTIFACT=release.tar.gz" in deployed
