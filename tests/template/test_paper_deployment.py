@@ -1,0 +1,76 @@
+"""A stranger deploys on paper: with the values that docs/deploy.md asks for, nothing else is asked for.
+
+`test_aws_cli.py` follows the page's commands with the real AWS CLI. Here samconfig.toml is filled in, a
+prepared account is read, and the real SAM CLI gets the result.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from checks.template.deployments import EXAMPLES
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import read_template
+from release.__main__ import deploy_command
+from release.artifact import Artifact
+from release.configuration import CONFIGURATION, overrides_in, stack_in
+from release.errors import ReleaseError
+from release.preflight.problem import Target
+from release.preflight.report import problems_of
+from release.stamp import parameters_of, release_of, require_filled_in
+from tests.template.sam_cli import read_deploy_options
+from tests.unit.test_preflight import AWS, CLIENTS, LOGIN, prepared
+from tests.unit.test_template import broken_rules
+
+PAGE = (REPOSITORY / "docs/deploy.md").read_text()
+TEMPLATE = read_template(REPOSITORY / "template.yaml")
+MODEL = EXAMPLES["ModelArns"].partition(",")[0]
+
+
+def filled_in(environment: str) -> dict[str, str]:
+    """The environment's parameters, with a value for each placeholder that the page names."""
+    overrides = overrides_in(CONFIGURATION, environment)
+    placeholders = {name for name, value in overrides.items() if value.startswith("<")}
+    assert placeholders
+    assert {name for name in placeholders if f"`{name}`" not in PAGE} == set()
+    return overrides | {name: EXAMPLES[name] for name in placeholders}
+
+
+def secret(request: Mapping[str, Any]) -> dict[str, str]:
+    (role,) = (each for each in ("migrator", "writer", "reader") if each in request["SecretId"])
+    return {"SecretString": json.dumps({**LOGIN, "username": f"roadmap_{role}"})}
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_the_page_names_everything_that_a_deployment_asks_for(environment: str, tmp_path: Path) -> None:
+    overrides = filled_in(environment)
+    parameters = parameters_of(TEMPLATE, overrides)
+    require_filled_in(parameters)
+    assert broken_rules(overrides) == []
+
+    model = {"modelDetails": {"modelArn": MODEL, "modelId": EXAMPLES["ModelId"]}}
+    AWS.answer_with(
+        prepared() | {"secretsmanager.GetSecretValue": secret, "bedrock.GetFoundationModel": model}
+    )
+    target = Target(stack_in(CONFIGURATION, environment), "eu-central-1", parameters)
+    assert list(problems_of(CLIENTS, target)) == []
+
+    build = tmp_path / "build"
+    build.mkdir()
+    (build / "template.json").write_text(json.dumps(TEMPLATE))
+    built = Artifact(build / "template.json", "c1", parameters["Architecture"])
+    command = deploy_command(built, environment, overrides, release_of("c1", parameters), ask=False)
+    options = read_deploy_options(command, tmp_path)
+    assert (options["guided"], options["confirm_changeset"]) == (False, False)
+    required = {name for name, each in TEMPLATE["Parameters"].items() if "Default" not in each}
+    assert required <= options["parameter_overrides"].keys()
+    assert options["parameter_overrides"] == overrides
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_a_forgotten_placeholder_is_named_before_anything_is_built(environment: str) -> None:
+    with pytest.raises(ReleaseError, match=r"samconfig\.toml has no value yet for .*JwtIssuer, JwtAudience"):
+        require_filled_in(parameters_of(TEMPLATE, overrides_in(CONFIGURATION, environment)))
