@@ -12,7 +12,6 @@ from roadmap_content.content.adopted_text import heading_in
 from roadmap_content.contracts import _ERROR_MESSAGE
 from roadmap_content.generation.drafting import _PUBLIC_HOST
 from roadmap_content.generation.learner import _LANGUAGE_TAG
-from roadmap_content.generation.offline import _SENTENCE_END
 from roadmap_content.postgres.driver import _ZONE
 from roadmap_content.postgres.sqlstate import _IDENTIFIER
 from roadmap_content.tasks.failure_groups import normalise_reason
@@ -27,7 +26,6 @@ EVERYWHERE: dict[str, Callable[[str], object]] = {
     "an error message": _ERROR_MESSAGE.match,
     "a host": _PUBLIC_HOST.fullmatch,
     "a language": _LANGUAGE_TAG.fullmatch,
-    "a sentence": _SENTENCE_END.search,
     "a time": _ZONE.search,
     "an identifier": _IDENTIFIER.fullmatch,
 }
