@@ -8,6 +8,7 @@ from . import VERSION_TABLE
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     "concept_metadata": ("INSERT", "UPDATE"),
+    "content_archive": ("INSERT",),
     "content_attempts": ("INSERT", "UPDATE"),
     "content_automatic_attempts": ("INSERT", "UPDATE", "DELETE"),
     "content_checks": ("INSERT", "UPDATE"),
@@ -22,8 +23,8 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_token_hours": ("INSERT", "UPDATE"),
     "execution_logs": ("INSERT",),
     "generation_tokens": ("INSERT", "UPDATE"),
-    "quiz_metadata": ("INSERT",),
-    "resource_recommendation_metadata": ("INSERT",),
+    "quiz_metadata": ("INSERT", "UPDATE"),
+    "resource_recommendation_metadata": ("INSERT", "UPDATE"),
     "roadmap_metadata": ("UPDATE",),
     "roadmap_tasks": ("UPDATE",),
     "tutorial_metadata": ("INSERT", "UPDATE"),
@@ -34,6 +35,9 @@ product, are skipped.
 
 READS = (*WRITES, VERSION_TABLE)
 """The tables that the writer and the reader read."""
+
+CALLS = ("content_merge_items(text)",)
+"""The functions that the writer calls and nobody else may call. They run with the migrator's privileges."""
 
 _EXISTING = text("SELECT name FROM unnest(CAST(:names AS text[])) name WHERE to_regclass(name) IS NOT NULL")
 _ROLE_EXISTS = text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)")
@@ -63,6 +67,8 @@ def grant_access(connection: Connection, writer: str, reader: str) -> None:
             raise RolesIncompleteError(f"the role {role} does not exist: database/roles.sql creates it")
     existing = set(connection.scalars(_EXISTING, {"names": list(READS)}))
     quote = connection.dialect.identifier_preparer.quote
+    for function in CALLS:
+        connection.exec_driver_sql(f"GRANT EXECUTE ON FUNCTION {function} TO {quote(writer)}")
     for table in READS:
         if table not in existing:
             continue

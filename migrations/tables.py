@@ -343,7 +343,7 @@ content_events = Table(
     Index("content_event_aside", "set_aside_at", postgresql_where=text("set_aside_at IS NOT NULL")),
 )
 
-# Rows that were removed from a content table, with all columns.
+# Rows that were removed from a content table, or replaced in place, with all columns.
 content_archive = Table(
     "content_archive",
     metadata,
@@ -352,6 +352,9 @@ content_archive = Table(
     Column("source_row", JSON, nullable=False),
     Column("reason", Text, nullable=False),
     Column("archived_at", DateTime, nullable=False, server_default=_NOW),
+    Column("row_id", Text),
+    Column("replaced_by", Text),  # the id of the content that replaced it in place
+    Index("content_archive_by_row", "row_id", "archive_id", postgresql_where=text("row_id IS NOT NULL")),
 )
 
 # The last check of a task by a sweep, with the error if it failed. No foreign key: a task may be deleted.

@@ -321,7 +321,16 @@ def post_retry(
     if force_checkpoint and scope != WHOLE_TASK:
         raise InvalidRequestError("force_checkpoint cannot be combined with a part of the items")
     if dry_run:
-        return respond(200, preview_retry(services, task_id, user, api.deadline, scope))
+        preview = preview_retry(
+            services,
+            task_id,
+            user,
+            api.deadline,
+            scope,
+            take_over=take_over,
+            force_checkpoint=force_checkpoint,
+        )
+        return respond(200, preview)
     if force_checkpoint:
         start = AttemptStart(caller.actor, Cause.CHECKPOINT, reason)
         answer = redrive_task(services, task_id, user, api.deadline, start)

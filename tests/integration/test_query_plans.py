@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from roadmap_content.content.kind import ContentKind, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.content.rows import CURRENT_IDS, current_ids, current_row, current_rows, row_ids
+from roadmap_content.content.rows import CURRENT_REVISIONS, current_revisions, current_row, current_rows
 from roadmap_content.items import Item
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
@@ -97,17 +97,18 @@ def test_versions_are_looked_up_for_the_concepts_asked_for(
     assert _rows_read(plan) <= MAX_ROWS_PER_CONCEPT * BATCH
 
 
-def test_current_ids_are_looked_up_for_the_items_asked_for(
+def test_current_revisions_are_looked_up_for_the_items_asked_for(
     pipeline: Pipeline, growing: list[dict[str, Any]]
 ) -> None:
     """The query for a retry of a few saved items, and for its preview."""
     asked = [entry["concept_id"] for entry in bundle_of(concept_ids(BATCH))["content"]]
     parameters = {"roadmap_id": "r-1"} | {str(kind): json.dumps(asked) for kind in CONTENT_KINDS}
     with pipeline.engine.begin() as connection:
-        plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {CURRENT_IDS.text}"), parameters)
+        plan = connection.scalar(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {CURRENT_REVISIONS.text}"), parameters)
         items = [Item(concept_id, content_type) for concept_id in asked for content_type in CONTENT_KINDS]
-        found = current_ids(connection, "r-1", items)
-        wanted = row_ids(current_rows(connection, "r-1"), items)
+        found = current_revisions(connection, "r-1", items)
+        rows = current_rows(connection, "r-1")
+        wanted = {item: rows[item.content_type][item.concept_id]["revision"] for item in items}
 
     assert _rows_read(plan) <= MAX_ROWS_PER_CONCEPT * 3 * BATCH
     assert found == wanted
@@ -132,11 +133,11 @@ def test_the_id_of_an_item_is_that_of_its_projected_row(pipeline: Pipeline, kind
                 ),
                 {"id": row_id},
             )
-        projected = row_ids(current_rows(connection, "r-1"), [item])
-        assert current_ids(connection, "r-1", [item]) == projected
+        projected = current_rows(connection, "r-1")[kind.content_type][concept_id]
+        assert current_revisions(connection, "r-1", [item]) == {item: projected["revision"]}
         row = current_row(connection, "r-1", item)
         assert row is not None
-        assert row[kind.id_field] == projected[item]
+        assert row[kind.id_field] == projected[kind.id_field]
 
 
 def _without_constraints(connection: Connection, kind: ContentKind) -> tuple[str, list[str]]:

@@ -435,8 +435,8 @@ MUTANTS = (
         "the product's tasks",
         "a retry starts while the product's workers process the task",
         f"{_LAYER}/tasks/ownership.py",
-        old="if is_at_work_elsewhere(task, work) and not take_over:",
-        new="if is_at_work_elsewhere(task, work) and task.attempt < 0:",
+        old="if at_work is None or take_over:",
+        new="if at_work is None or task.attempt >= 0:",
         tests=(f"{_OWNERSHIP}::test_a_retry_of_the_product_s_own_work_is_refused_and_changes_nothing",),
     ),
     Mutant(

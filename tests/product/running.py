@@ -1,5 +1,9 @@
 """A user's retry, and its run, step by step."""
 
+import re
+from collections.abc import Callable
+
+from local_stack.builds import REPOSITORY
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.errors import ContentError
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
@@ -28,12 +32,13 @@ def retry(
     return retry_task(services, task_id, USER, deadline(), start, take_over=take_over)
 
 
-def run(services: Services, answer: RetryAnswer) -> None:
+def run(services: Services, answer: RetryAnswer, *, after_plan: Callable[[], None] = lambda: None) -> None:
     """Run the execution of a retry to its end."""
     assert answer.execution_arn is not None
     execution = Execution(arn=answer.execution_arn)
     given = RunInput(task_id=answer.task_id, attempt=answer.attempt)
     planned = plan_batches(PlanRequest(input=given, execution=execution), services, deadline())
+    after_plan()
     for batch in planned.batches:
         request = BatchRequest(plan=planned.plan, batch=batch, execution_arn=execution.arn)
         try:
@@ -51,6 +56,11 @@ def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) ->
     if answer.status == "processing":
         run(services, answer)
     return answer
+
+
+def sql_of(page: str) -> list[str]:
+    """The SQL that a page of the documentation shows."""
+    return re.findall(r"```sql\n(.*?)\n```", (REPOSITORY / "docs" / page).read_text(), flags=re.DOTALL)
 
 
 def sweep(services: Services) -> list[ReconcileResult]:

@@ -263,13 +263,16 @@ def test_if_two_texts_share_a_version_the_visible_one_is_current(adopted: Produc
     assert len(adopted.rows("SELECT 1 FROM tutorial_metadata")) == 2
 
 
+@pytest.mark.parametrize("known_by", ["a foreign key", "its name"])
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
-def test_a_second_row_of_the_product_replaces_the_first_unless_a_row_refers_to_it(
-    adopted: Product,
+def test_a_second_row_of_the_product_replaces_the_first_in_place_if_a_row_refers_to_it(
+    adopted: Product, known_by: str
 ) -> None:
     fill(adopted)
     with adopted.engine.begin() as connection:
         perform(connection, "record a quiz attempt", IDS)
+    if known_by == "its name":
+        adopted.execute("ALTER TABLE quiz_attempts DROP CONSTRAINT quiz_attempts_quiz_id_fkey")
     insert = (
         "INSERT INTO quiz_metadata SELECT 'second of ' || concept_id, concept_id, roadmap_id, '[]', 0, 0, 0, "
         "0, generated_at + interval '1 second' FROM quiz_metadata"
@@ -277,14 +280,43 @@ def test_a_second_row_of_the_product_replaces_the_first_unless_a_row_refers_to_i
 
     adopted.execute(insert)
 
-    kept = [row["quiz_id"] for row in adopted.rows("SELECT quiz_id FROM quiz_metadata ORDER BY 1")]
-    assert kept == ["quiz of r-1:c-1", "second of r-1:c-1", "second of r-1:c-2"]
-    assert [
-        row["id"] for row in adopted.rows("SELECT source_row->>'quiz_id' AS id FROM content_archive")
-    ] == ["quiz of r-1:c-2"]
+    kept = adopted.rows("SELECT quiz_id, total_questions FROM quiz_metadata ORDER BY 1")
+    assert kept == [
+        {"quiz_id": "quiz of r-1:c-1", "total_questions": 0},
+        {"quiz_id": "second of r-1:c-2", "total_questions": 0},
+    ]
+    archived = adopted.rows(
+        "SELECT source_row->>'quiz_id' AS id, replaced_by FROM content_archive ORDER BY 1"
+    )
+    assert archived == [
+        {"id": "quiz of r-1:c-1", "replaced_by": "second of r-1:c-1"},
+        {"id": "quiz of r-1:c-2", "replaced_by": None},
+    ]
     with adopted.engine.connect() as connection:
         current = current_rows(connection, "r-1")[ContentType.QUIZ]
-    assert {row["quiz_id"] for row in current.values()} == {"second of r-1:c-1", "second of r-1:c-2"}
+    assert {row["quiz_id"] for row in current.values()} == {"quiz of r-1:c-1", "second of r-1:c-2"}
+
+
+@pytest.mark.parametrize("form", ["create_all"], indirect=True)
+def test_the_version_stays_unique_when_the_product_saves_a_tutorial_twice(adopted: Product) -> None:
+    """Its worker inserts the row, and then updates all columns, with version 1 again."""
+    adopted.roadmap("r-1", CONCEPTS)
+    for _ in range(3):
+        with adopted.engine.begin() as connection:
+            perform(connection, "save a tutorial", IDS)
+        with adopted.engine.begin() as connection:
+            connection.execute(text("UPDATE tutorial_metadata SET is_latest = false WHERE is_latest"))
+            connection.execute(
+                text(
+                    "UPDATE tutorial_metadata SET content_version = 1, is_latest = true, summary = 'Twice' "
+                    "WHERE tutorial_id = (SELECT tutorial_id FROM tutorial_metadata ORDER BY generated_at "
+                    "DESC, content_version DESC LIMIT 1)"
+                )
+            )
+
+    rows = adopted.rows("SELECT content_version, is_latest FROM tutorial_metadata ORDER BY 1")
+    assert [row["content_version"] for row in rows] == [1, 2, 3]
+    assert [row["is_latest"] for row in rows] == [False, False, True]
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from migrations import use_time_zone
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.contracts import BatchRequest, Execution, RunInput
 from roadmap_content.errors import ItemNotFoundError, TransientError
@@ -235,10 +236,10 @@ def test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved(
     assert steps.finalize() == "completed"
 
     (new,) = rows_of(adopted, content_type)
-    assert new["row_id"] != old["row_id"]
-    assert current_id(adopted, content_type) == new["row_id"]
-    (archived,) = adopted.rows("SELECT source_row FROM content_archive")
-    assert archived["source_row"][TABLES[content_type][1]] == old["row_id"]
+    assert new["row_id"] == old["row_id"] == current_id(adopted, content_type)
+    assert new["generated_at"] > old["generated_at"]
+    (archived,) = adopted.rows("SELECT source_row, row_id FROM content_archive")
+    assert archived["source_row"][TABLES[content_type][1]] == archived["row_id"] == old["row_id"]
     steps.save()  # delivered again, late
     assert rows_of(adopted, content_type) == [new]
 
@@ -320,7 +321,9 @@ def test_generated_but_unsaved_content_is_saved_by_the_next_request(
 
     assert (sum(preview.staged.values()), sum(preview.to_generate.values())) == (1, 0)
     assert generator.made == [Item(CONCEPT, content_type)]
-    assert current_id(adopted, content_type) not in [row["row_id"] for row in old]
+    new = rows_of(adopted, content_type)[-1]
+    assert new not in old
+    assert current_id(adopted, content_type) == new["row_id"]
 
 
 @pytest.mark.parametrize("content_type", [ContentType.RESOURCES, ContentType.QUIZ])
@@ -343,24 +346,30 @@ def test_a_row_that_the_product_writes_meanwhile_is_kept(
 
 
 @pytest.mark.parametrize("form", ["create_all", "with_constraints"], indirect=True)
-def test_a_quiz_with_attempts_is_kept(
-    completed: Services, adopted: Product, generator: Counting, form: str
+def test_a_quiz_with_attempts_is_replaced_in_place(
+    completed: Services, adopted: Product, generator: Counting
 ) -> None:
+    with adopted.engine.begin() as connection:
+        use_time_zone(connection, "Asia/Shanghai")
     (old,) = rows_of(adopted, ContentType.QUIZ)
-    adopted.execute(f"INSERT INTO quiz_attempts VALUES ('a-1', 'u', :q, 80, {NOW})", q=old["quiz_id"])
+    attempt = f"INSERT INTO quiz_attempts VALUES (:a, 'u', :q, 80, {NOW})"
+    adopted.execute("UPDATE quiz_metadata SET questions = '[\"the first\"]' WHERE concept_id = :c", c=CONCEPT)
+    adopted.execute(attempt, a="a-1", q=old["quiz_id"])
 
-    heal(completed, scope=again(ContentType.QUIZ))
-
-    rows = rows_of(adopted, ContentType.QUIZ)
-    assert rows[0] == old
-    if form == "create_all":
-        assert current_id(adopted, ContentType.QUIZ) == rows[1]["quiz_id"]
-    else:
-        # The product's own constraint allows one quiz: the old one is kept, and the new one stays staged.
-        assert current_id(adopted, ContentType.QUIZ) == old["quiz_id"]
-        assert audit(adopted)["failed"] == one(ContentType.QUIZ)
+    for _ in range(2):
         heal(completed, scope=again(ContentType.QUIZ))
-        assert len(generator.made) == 1
+
+    (new,) = rows_of(adopted, ContentType.QUIZ)
+    assert new["quiz_id"] == old["quiz_id"] == current_id(adopted, ContentType.QUIZ)
+    assert new["questions"] != ["the first"]
+    assert len(generator.made) == 2, "the second time, the content of the first is not used again"
+    assert audit(adopted)["saved"] == one(ContentType.QUIZ)
+    adopted.execute(attempt, a="a-2", q=old["quiz_id"])  # the page was opened before
+    read = adopted.rows(
+        "SELECT content_quiz_at(quiz_id, created_at) AS questions FROM quiz_attempts ORDER BY attempt_id"
+    )
+    assert [row["questions"] for row in read] == [["the first"], new["questions"]]
+    assert all(result.repairs == [] for result in sweep(completed))
 
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
@@ -383,4 +392,5 @@ def test_staged_copies_of_saved_items_do_not_count_as_new_content(
     steps.finalize()
     assert len(generator.made) == 10
     assert sum(audit(adopted)["saved"].values()) == 12
-    assert current_id(adopted, ContentType.QUIZ) not in before[ContentType.QUIZ]
+    assert current_id(adopted, ContentType.QUIZ) in before[ContentType.QUIZ]
+    assert len(adopted.rows("SELECT 1 FROM content_archive WHERE source_table = 'quiz_metadata'")) == 4

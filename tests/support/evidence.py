@@ -33,6 +33,15 @@ _OTHERS = {
 }
 
 
+def _with_revision(table: str, key: str) -> str:
+    """The rows of a roadmap with their revision: the id of the content that replaced a row in place, or its
+    own.
+    """
+    return f"""SELECT r.*, coalesce((SELECT replaced_by FROM content_archive a WHERE source_table = '{table}'
+        AND row_id = r.{key} AND replaced_by IS NOT NULL ORDER BY archive_id DESC LIMIT 1), {key}) AS revision
+        FROM {table} r WHERE roadmap_id = :roadmap_id"""
+
+
 def _looking_at(others: Mapping[str, str]) -> str:
     """A statement that reads a task and its roadmap, and the rows of other tasks in all tables."""
     return f"""
@@ -41,10 +50,12 @@ SELECT json_build_object(
     'framework', (SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :roadmap_id),
     {
         "".join(
-            f"'{kind}', (SELECT coalesce(json_agg(t), '[]') FROM {table} t WHERE roadmap_id = :roadmap_id),"
-            for kind, (table, _) in TABLES.items()
+            f"'{kind}', (SELECT coalesce(json_agg(t), '[]') FROM ({_with_revision(table, key)}) t),"
+            for kind, (table, key) in TABLES.items()
         )
     }
+    'archive', (SELECT coalesce(json_agg(source_row), '[]') FROM content_archive
+        WHERE CAST(source_row->'roadmap_id' AS text) = CAST(to_json(CAST(:roadmap_id AS text)) AS text)),
     'failures', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_failures t
         WHERE task_id = :task_id),
     'attempts', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_attempts t
@@ -137,6 +148,9 @@ class TaskSnapshot(NamedTuple):
     framework: Row
     concepts: dict[str, Row]
     rows: dict[str, list[Row]]
+    archive: list[Row]
+    """The former content of rows that were replaced or removed."""
+
     failures: list[Row]
     attempts: list[Row]
     current_failures: int
@@ -171,21 +185,21 @@ class TaskSnapshot(NamedTuple):
         return [(concept_id, kind) for concept_id, kind in self.items() if concept_id not in completed[kind]]
 
     def replaced(self, attempts: Iterable[Row] | None = None) -> dict[Item, set[str]]:
-        """The ids of the rows that attempts were to replace, by item; by default, of all attempts."""
+        """The revisions that attempts were to replace, by item; by default, of all attempts."""
         found: dict[Item, set[str]] = {}
         for row in self.attempts if attempts is None else attempts:
             for kind, ids in (row["replaces"] or {}).items():
-                for concept_id, row_id in ids.items():
-                    found.setdefault((concept_id, kind), set()).add(row_id)
+                for concept_id, revision in ids.items():
+                    found.setdefault((concept_id, kind), set()).add(revision)
         return found
 
     def not_replaced(self, attempt: int) -> set[Item]:
-        """The items that an attempt was to replace and that still have the same current row."""
+        """The items that an attempt was to replace and that still have the same revision."""
         completed = {kind: self.completed(kind) for kind in TYPES}
         return {
             (concept_id, kind)
             for (concept_id, kind), ids in self.replaced(
                 row for row in self.attempts if row["attempt"] == attempt
             ).items()
-            if concept_id in completed[kind] and completed[kind][concept_id][TABLES[kind][1]] in ids
+            if concept_id in completed[kind] and completed[kind][concept_id]["revision"] in ids
         }

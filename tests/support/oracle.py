@@ -1,4 +1,4 @@
-"""The oracle: checks the invariants I1–I10 and reports the items that violate them.
+"""The oracle: checks the invariants I1–I10 and I13 and reports the items that violate them.
 
 For I8, it checks that rows change only on request. The tests that perform the product's operations check that
 they do not fail.
@@ -241,9 +241,16 @@ class Oracle:
                 if (kind, row_id) in self._log.removed:
                     self._log.removed.remove((kind, row_id))
                     continue
-                if row_id in replaced.get(item[0], ()) and before["concept_id"] in now.completed(kind):
+                if before["revision"] in replaced.get(item[0], ()) and before["concept_id"] in now.completed(
+                    kind
+                ):
                     continue
                 yield Broken("I4", f"the completed row {row_id} is gone", item)
+                continue
+            if after["revision"] != before["revision"] and before["revision"] in replaced.get(item[0], ()):
+                former = {key: value for key, value in before.items() if key != "revision"}
+                if former not in now.archive:
+                    yield Broken("I13", f"the revision {before['revision']} is lost", item)
                 continue
             changed = [
                 key
@@ -405,6 +412,7 @@ class Oracle:
             now["framework"],
             concepts,
             rows,
+            now["archive"],
             now["failures"],
             now["attempts"],
             now["current_failures"],

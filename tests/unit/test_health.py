@@ -29,9 +29,18 @@ def test_every_finding_is_in_the_runbook() -> None:
         *attention_for(
             stuck=0, overdue=True, sweep=swept(21, refused=1), dead_letters=None, outbox=0, aside=0
         ),
+        *attention_for(
+            stuck=0,
+            overdue=False,
+            sweep=swept(1),
+            dead_letters=0,
+            outbox=0,
+            aside=0,
+            ahead=timedelta(hours=8),
+        ),
     ]
     assert [attention.what for attention in found] == [
-        "stuck_tasks", "sweep_refused", "dead_letters", "outbox", "outbox_aside", "sweep_overdue",
+        "stuck_tasks", "sweep_refused", "dead_letters", "outbox", "outbox_aside", "sweep_overdue", "time_zone",
     ]  # fmt: skip
     for attention in found:
         path, _, anchor = attention.runbook.partition("#")

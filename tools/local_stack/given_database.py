@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,7 @@ from sqlalchemy import NullPool, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from roadmap_content.errors import PermanentError
+from roadmap_content.tasks.time_zone import contradicts, propose_offset
 
 from .database_roles import drop_roles
 from .postgres_server import (
@@ -53,6 +55,22 @@ class NoDatabaseError(PermanentError):
     """`DATABASE_URL` contains no database to adopt."""
 
     code = "NoDatabase"
+
+
+class WrongTimeZoneError(PermanentError):
+    """The rows of a database to adopt contradict its time zone, or show none."""
+
+    code = "WrongTimeZone"
+
+
+NEWEST = text("SELECT max(created_at) FROM roadmap_tasks")
+NOW = text("SELECT timezone('UTC', now()) AS utc, timezone(:zone, now()) AS there")
+
+# Etc/GMT-8 is eight hours ahead of UTC.
+PROPOSAL = text("""
+SELECT name FROM pg_timezone_names WHERE utc_offset = :offset
+ORDER BY name <> 'Asia/Shanghai', name <> 'UTC', name NOT LIKE 'Etc/GMT%', name LIMIT 1
+""")
 
 
 @dataclass
@@ -132,6 +150,35 @@ class AdoptedDatabase:
     def place(self) -> str:
         """The database and its server, without the password."""
         return place_of(self.url)
+
+    def time_zone(self, given: str | None) -> str:
+        """The time zone of the database's timestamps: `given`, or UTC if the newest rows agree with it.
+
+        Raises:
+            WrongTimeZoneError: a row contradicts the zone, or no row shows one; the message has a proposal.
+        """
+        engine = create_engine(self.url, poolclass=NullPool, connect_args={"timeout": _CONNECT_SECONDS})
+        with engine.connect() as connection:
+            if not connection.scalar(text("SELECT to_regclass('roadmap_tasks') IS NOT NULL")):
+                return given or "UTC"
+            newest: datetime | None = connection.scalar(NEWEST)
+            if newest is None:
+                return given or "UTC"
+            now, now_there = connection.execute(NOW, {"zone": given or "UTC"}).one()
+            offset = propose_offset(newest - now)
+            proposal = None if offset is None else connection.scalar(PROPOSAL, {"offset": offset})
+        try_it = f"try --time-zone {proposal}, or another zone of this offset" if proposal else ""
+        if contradicts(newest - now_there):
+            raise WrongTimeZoneError(
+                f"the newest task was created at {newest:%Y-%m-%d %H:%M}, and in {given or 'UTC'} it is "
+                f"{now_there:%Y-%m-%d %H:%M}; {try_it or 'the clock of the product is wrong'}"
+            )
+        if given is None and offset is None:
+            raise WrongTimeZoneError(
+                f"the newest task was created at {newest:%Y-%m-%d %H:%M}, which does not show the database's "
+                "time zone; state it: --time-zone UTC, or another zone"
+            )
+        return given or "UTC"
 
     def stop(self) -> None:
         """Do nothing: the database is not ours."""

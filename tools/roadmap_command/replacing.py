@@ -27,7 +27,7 @@ def stage_replacement(bucket: Bucket, roadmap_id: str, item: Item, content: Docu
     """Stage content that replaces a saved row; `False` if the row was saved from the same content."""
     kind = CONTENT_KINDS[item.content_type]
     version = row["content_version"] if kind.versions_sql is not None else None
-    replaced_id = row[kind.id_field]
+    replaced_id = row["revision"]
     if replaced_id == _id_of(roadmap_id, item, content, version):
         return False
     staged = _decoded(Staging(bucket, roadmap_id).read(item))

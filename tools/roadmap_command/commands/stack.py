@@ -42,7 +42,7 @@ def up(
     adopted = _adopted(yes=yes) if adopt else None
     if time_zone is not None and adopted is None:
         raise RefusedError("--time-zone requires --adopt: the stack's own database uses UTC")
-    parameters = {} if time_zone is None else {"DatabaseTimeZone": time_zone}
+    parameters = {} if adopted is None else {"DatabaseTimeZone": adopted.time_zone(time_zone)}
     if events:
         parameters["EventBusArn"] = DEFAULT_EVENT_BUS_ARN
     try:

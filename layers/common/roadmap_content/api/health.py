@@ -16,6 +16,7 @@ from ..tasks.claims import is_at_work
 from ..tasks.listing import Total, count_by_status
 from ..tasks.sweeps import Sweep, last_sweep
 from ..tasks.task import long_processing_tasks
+from ..tasks.time_zone import contradicts, describe_offset, time_ahead
 from .times import utc
 
 SWEEP_OVERDUE = timedelta(minutes=20)
@@ -98,6 +99,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         dead_letters=dead_letters,
         outbox=read["outbox"],
         aside=read["aside"],
+        ahead=read["ahead"],
     )
     return Health(
         status="attention" if attention else "ok",
@@ -137,6 +139,7 @@ def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
         "revision": connection.execute(REVISION).scalar() or "",
         "outbox": count_waiting_events(connection, MOST_WAITING),
         "aside": count_events_aside(connection),
+        "ahead": time_ahead(connection),
         "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
     }
 
@@ -152,10 +155,29 @@ def is_sweep_overdue(sweep: Sweep | None, now: datetime, *, has_old_attempts: bo
 
 
 def attention_for(
-    *, stuck: int, overdue: bool, sweep: Sweep | None, dead_letters: int | None, outbox: int, aside: int
+    *,
+    stuck: int,
+    overdue: bool,
+    sweep: Sweep | None,
+    dead_letters: int | None,
+    outbox: int,
+    aside: int,
+    ahead: timedelta = timedelta(0),
 ) -> Sequence[Attention]:
-    """The list of things that a person should check. No I/O."""
+    """The list of things that a person should check. No I/O.
+
+    `ahead` is the time by which the newest tasks are ahead of the clock.
+    """
     found = []
+    if contradicts(ahead):
+        found.append(
+            Attention(
+                what="time_zone",
+                text=f"The newest tasks were created {describe_offset(ahead)} hours in the future of the "
+                "configured time zone. The product writes another zone: set DatabaseTimeZone.",
+                runbook="docs/runbook.md#the-time-zone-is-wrong",
+            )
+        )
     if stuck:
         found.append(
             Attention(

@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from ..content.registry import CONTENT_KINDS
 from ..content.rows import current_row
 from ..contracts import Count, Payload
 from ..errors import ItemNotFoundError
@@ -140,7 +139,7 @@ def read_item(
         saved=None
         if saved is None
         else SavedContent(
-            id=saved[CONTENT_KINDS[item.content_type].id_field],
+            id=saved["revision"],
             version=saved.get("content_version"),
             generated_at=utc(saved.get("generated_at")),
         ),

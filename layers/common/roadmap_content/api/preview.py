@@ -6,12 +6,12 @@ from typing import Literal, NamedTuple
 from sqlalchemy import Connection, text
 from sqlalchemy.sql.elements import TextClause
 
-from ..content.rows import current_ids
+from ..content.rows import current_revisions
 from ..contracts import Count, Payload
 from ..items import ContentType, Item, RecordedFailure, count_by_type
 from ..postgres.transactions import transact
 from ..remedies import Remedy, remedy_for, remedy_of_code
-from ..retries.retry import select_items
+from ..retries.retry import plan_redrive, plan_retry
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..storage.bucket import in_parallel
@@ -19,8 +19,6 @@ from ..storage.staging import Staging
 from ..tasks.attempts import COST
 from ..tasks.failures import refusals, refused_items
 from ..tasks.scope import WHOLE_TASK, Scope
-from ..tasks.snapshot import read_snapshot
-from ..tasks.task import read_task
 
 Basis = Literal["task", "roadmap", "none"]
 Refusals = dict[Item, list[RecordedFailure]]
@@ -47,10 +45,8 @@ class RetryPreview(Payload):
 
 
 class Candidates(NamedTuple):
-    """The items of a retry, with their rows and rejections."""
+    """The rows and rejections of the items of a retry."""
 
-    roadmap_id: str
-    items: Sequence[Item]
     replaces: Mapping[Item, str]
     """The ids of the current rows of the saved items among them."""
 
@@ -70,29 +66,33 @@ def preview_retry(
     user_id: str | None,
     deadline: Deadline,
     scope: Scope = WHOLE_TASK,
+    *,
+    take_over: bool = False,
+    force_checkpoint: bool = False,
 ) -> RetryPreview:
-    """Preview the retry of the items in a scope.
+    """Preview the retry of the items in a scope, or with `force_checkpoint` the redrive.
 
     Raises:
-        TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there is nothing to retry.
-        ItemNotFoundError: the roadmap has no such concept.
-        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
+        ContentError: the request is refused, exactly as without the preview.
+        StorageUnavailableError: a preview may succeed later.
     """
+    engine = services.reading_engine
+    if force_checkpoint:
+        snapshot, _ = plan_redrive(services, engine, task_id, user_id, deadline)
+        items = list(snapshot.missing)
+    else:
+        snapshot, items = plan_retry(services, engine, task_id, user_id, deadline, scope, take_over=take_over)
+    roadmap_id = snapshot.task.roadmap_id or ""
 
     def read(connection: Connection) -> tuple[Candidates, Price]:
-        snapshot = read_snapshot(connection, read_task(connection, task_id, user_id))
-        roadmap_id = snapshot.task.roadmap_id or ""
-        items = select_items(snapshot, scope)
         saved = set(items) - set(snapshot.missing)
         candidates = Candidates(
-            roadmap_id,
-            items,
-            current_ids(connection, roadmap_id, saved),
+            current_revisions(connection, roadmap_id, saved),
             _rejections(connection, task_id, items),
         )
         return candidates, _price(connection, task_id, roadmap_id)
 
-    (roadmap_id, items, replaces, rejections), price = transact(services.reading_engine, read, deadline)
+    (replaces, rejections), price = transact(engine, read, deadline)
     staging = Staging(services.bucket, roadmap_id, replaces)
     staged = staging.staged_among(items) if items else frozenset()
     staged -= _rejected_among(staging, staged, rejections)

@@ -81,11 +81,13 @@ class ContentKind(NamedTuple):
     """Selects the `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
 
     current_sql: str
-    """Selects the current row of every completed item of `:roadmap_id`, for `project`."""
+    """Selects the current row of every completed item of `:roadmap_id`, for `project`, and its `revision`:
+    the id of its current content.
+    """
 
     item_sql: str
-    """The id and the time of generation of the current row of `:concept_id` in `:roadmap_id`: the row that
-    `current_sql` selects.
+    """The id, revision and time of generation of the current row of `:concept_id` in `:roadmap_id`: the row
+    that `current_sql` selects.
     """
 
     content_sql: str

@@ -18,6 +18,7 @@ from .kind import (
     Row,
     status_field,
 )
+from .revisions import revision_sql
 
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 Difficulty = Literal["easy", "medium", "hard"]
@@ -83,26 +84,29 @@ class QuizDraft(Draft):
 
 
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
-# A row that replaces another one is inserted only while that one is the current row, so a repeated or late
-# save changes nothing. A trigger archives the replaced row. `OFFSET 0` forces one index lookup per row.
-# Without it, stale statistics of a growing roadmap make the planner choose a join that reads all rows of the
-# roadmap for every incoming row.
-SAVE = """
+# Content that replaces other content is saved only while that is the row's revision, so a repeated or late
+# save changes nothing. The row keeps its id, and its former content is archived. A row that the product
+# deletes at the same time is not replaced. `OFFSET 0` forces one index lookup per row. Without it, stale
+# statistics of a growing roadmap make the planner choose a join that reads all rows of the roadmap for every
+# incoming row.
+SAVE = f"""
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, quiz_id text, total_questions integer,
         easy_count integer, medium_count integer, hard_count integer, replaces text)
 ), checked AS (
-    SELECT i.*, CASE
-        WHEN mine.quiz_id IS NOT NULL AND mine.quiz_id IS DISTINCT FROM i.replaces THEN 'kept'
+    SELECT i.*, mine.quiz_id AS row_id, CASE
+        WHEN mine.quiz_id IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces THEN 'kept'
         WHEN i.id_rank > 1 OR owner.quiz_id IS NOT NULL THEN 'id_taken'
+        WHEN mine.quiz_id IS NOT NULL THEN 'replaced'
         ELSE 'new'
     END AS row_status
     FROM incoming i
     LEFT JOIN LATERAL (SELECT o.quiz_id FROM quiz_metadata o
         WHERE o.quiz_id = i.quiz_id OFFSET 0) owner ON true
-    LEFT JOIN LATERAL (SELECT m.quiz_id FROM quiz_metadata m
+    LEFT JOIN LATERAL (SELECT m.quiz_id, {revision_sql("quiz_metadata", "m.quiz_id")} AS revision
+        FROM quiz_metadata m
         WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id
         ORDER BY m.generated_at DESC NULLS LAST, m.quiz_id DESC LIMIT 1) mine ON true
 ), inserted AS (
@@ -116,10 +120,26 @@ WITH incoming AS (
     WHERE j.row_status = 'new'
     ON CONFLICT (quiz_id) DO NOTHING
     RETURNING concept_id
+), locked AS (
+    SELECT older, j.ordinal, j.quiz_id AS replaced_by
+    FROM checked j JOIN quiz_metadata older ON older.quiz_id = j.row_id
+    WHERE j.row_status = 'replaced' FOR NO KEY UPDATE OF older
+), archived AS (
+    INSERT INTO content_archive (source_table, source_row, reason, row_id, replaced_by)
+    SELECT 'quiz_metadata', to_json(l.older), 'replaced in place', (l.older).quiz_id, l.replaced_by
+    FROM locked l
+), replaced AS (
+    UPDATE quiz_metadata q SET questions = CAST(d.questions AS json),
+        total_questions = j.total_questions, easy_count = j.easy_count, medium_count = j.medium_count,
+        hard_count = j.hard_count, generated_at = content_now()
+    FROM locked l JOIN checked j ON j.ordinal = l.ordinal
+    LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(questions, ordinal)
+        ON d.ordinal = j.ordinal
+    WHERE q.quiz_id = (l.older).quiz_id
 )
-SELECT j.concept_id, CASE j.row_status WHEN 'new' THEN 'id_taken' ELSE j.row_status END AS row_status
+SELECT j.concept_id, 'id_taken' AS row_status
 FROM checked j
-WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
+WHERE j.row_status IN ('new', 'id_taken') AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
 """
 
 SAVED = """
@@ -127,14 +147,16 @@ SELECT DISTINCT concept_id FROM quiz_metadata WHERE roadmap_id = :roadmap_id
 """
 
 # The product may have written a second row for the concept: the newest row is current.
-CURRENT = """
-SELECT DISTINCT ON (concept_id) concept_id, quiz_id, total_questions, generated_at
+CURRENT = f"""
+SELECT DISTINCT ON (concept_id) concept_id, quiz_id, total_questions, generated_at,
+    {revision_sql("quiz_metadata", "quiz_id")} AS revision
 FROM quiz_metadata WHERE roadmap_id = :roadmap_id
 ORDER BY concept_id, generated_at DESC NULLS LAST, quiz_id DESC
 """
 
-ITEM = """
-SELECT quiz_id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
+ITEM = f"""
+SELECT quiz_id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at,
+    {revision_sql("quiz_metadata", "quiz_id")} AS revision
 FROM quiz_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 ORDER BY generated_at DESC NULLS LAST, quiz_id DESC LIMIT 1

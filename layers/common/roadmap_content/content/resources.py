@@ -16,6 +16,7 @@ from .kind import (
     Row,
     status_field,
 )
+from .revisions import revision_sql
 
 
 class Resource(Content):
@@ -56,26 +57,29 @@ class ResourcesDraft(Draft):
 
 
 # Guarantees: an existing row of a concept is kept; an id that another concept uses is refused, not moved.
-# A row that replaces another one is inserted only while that one is the current row, so a repeated or late
-# save changes nothing. A trigger archives the replaced row. `OFFSET 0` forces one index lookup per row.
-# Without it, stale statistics of a growing roadmap make the planner choose a join that reads all rows of the
-# roadmap for every incoming row.
-SAVE = """
+# Content that replaces other content is saved only while that is the row's revision, so a repeated or late
+# save changes nothing. The row keeps its id, and its former content is archived. A row that the product
+# deletes at the same time is not replaced. `OFFSET 0` forces one index lookup per row. Without it, stale
+# statistics of a growing roadmap make the planner choose a join that reads all rows of the roadmap for every
+# incoming row.
+SAVE = f"""
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, id text, resources_count integer, search_queries_used json,
         replaces text)
 ), checked AS (
-    SELECT i.*, CASE
-        WHEN mine.id IS NOT NULL AND mine.id IS DISTINCT FROM i.replaces THEN 'kept'
+    SELECT i.*, mine.id AS row_id, CASE
+        WHEN mine.id IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces THEN 'kept'
         WHEN i.id_rank > 1 OR owner.id IS NOT NULL THEN 'id_taken'
+        WHEN mine.id IS NOT NULL THEN 'replaced'
         ELSE 'new'
     END AS row_status
     FROM incoming i
     LEFT JOIN LATERAL (SELECT o.id FROM resource_recommendation_metadata o
         WHERE o.id = i.id OFFSET 0) owner ON true
-    LEFT JOIN LATERAL (SELECT m.id FROM resource_recommendation_metadata m
+    LEFT JOIN LATERAL (SELECT m.id, {revision_sql("resource_recommendation_metadata", "m.id")} AS revision
+        FROM resource_recommendation_metadata m
         WHERE m.roadmap_id = :roadmap_id AND m.concept_id = i.concept_id
         ORDER BY m.generated_at DESC NULLS LAST, m.id DESC LIMIT 1) mine ON true
 ), inserted AS (
@@ -89,10 +93,27 @@ WITH incoming AS (
     WHERE j.row_status = 'new'
     ON CONFLICT (id) DO NOTHING
     RETURNING concept_id
+), locked AS (
+    SELECT older, j.ordinal, j.id AS replaced_by
+    FROM checked j JOIN resource_recommendation_metadata older ON older.id = j.row_id
+    WHERE j.row_status = 'replaced' FOR NO KEY UPDATE OF older
+), archived AS (
+    INSERT INTO content_archive (source_table, source_row, reason, row_id, replaced_by)
+    SELECT 'resource_recommendation_metadata', to_json(l.older), 'replaced in place', (l.older).id,
+        l.replaced_by
+    FROM locked l
+), replaced AS (
+    UPDATE resource_recommendation_metadata q SET resources = CAST(d.resources AS json),
+        resources_count = j.resources_count, search_queries_used = j.search_queries_used,
+        generated_at = content_now()
+    FROM locked l JOIN checked j ON j.ordinal = l.ordinal
+    LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(resources, ordinal)
+        ON d.ordinal = j.ordinal
+    WHERE q.id = (l.older).id
 )
-SELECT j.concept_id, CASE j.row_status WHEN 'new' THEN 'id_taken' ELSE j.row_status END AS row_status
+SELECT j.concept_id, 'id_taken' AS row_status
 FROM checked j
-WHERE j.row_status <> 'kept' AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
+WHERE j.row_status IN ('new', 'id_taken') AND j.concept_id NOT IN (SELECT concept_id FROM inserted)
 """
 
 SAVED = """
@@ -100,14 +121,16 @@ SELECT DISTINCT concept_id FROM resource_recommendation_metadata WHERE roadmap_i
 """
 
 # The product may have written a second row for the concept: the newest row is current.
-CURRENT = """
-SELECT DISTINCT ON (concept_id) concept_id, id, resources_count, generated_at
+CURRENT = f"""
+SELECT DISTINCT ON (concept_id) concept_id, id, resources_count, generated_at,
+    {revision_sql("resource_recommendation_metadata", "id")} AS revision
 FROM resource_recommendation_metadata WHERE roadmap_id = :roadmap_id
 ORDER BY concept_id, generated_at DESC NULLS LAST, id DESC
 """
 
-ITEM = """
-SELECT id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
+ITEM = f"""
+SELECT id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at,
+    {revision_sql("resource_recommendation_metadata", "id")} AS revision
 FROM resource_recommendation_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 ORDER BY generated_at DESC NULLS LAST, id DESC LIMIT 1

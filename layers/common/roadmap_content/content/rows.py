@@ -63,10 +63,10 @@ def current_rows(connection: Connection, roadmap_id: str) -> dict[ContentType, d
 
 
 # One index lookup per item.
-CURRENT_IDS = text(
+CURRENT_REVISIONS = text(
     " UNION ALL ".join(
         f"SELECT '{content_type}' AS content_type,"
-        f" coalesce(json_agg(json_build_array(c.concept_id, item.{kind.id_field})), '[]') AS found"
+        f" coalesce(json_agg(json_build_array(c.concept_id, item.revision)), '[]') AS found"
         f" FROM json_array_elements_text(CAST(:{content_type} AS json)) AS c(concept_id)"
         f" CROSS JOIN LATERAL ({kind.item_sql.replace(':concept_id', 'c.concept_id')}) AS item"
         for content_type, kind in CONTENT_KINDS.items()
@@ -74,39 +74,44 @@ CURRENT_IDS = text(
 )
 
 
-def current_ids(connection: Connection, roadmap_id: str, items: Collection[Item]) -> dict[Item, str]:
-    """The ids of the current rows of some items. Items without a row are left out."""
+def current_revisions(connection: Connection, roadmap_id: str, items: Collection[Item]) -> dict[Item, str]:
+    """The revisions of the current rows of some items. Items without a row are left out."""
     if not items:
         return {}
     parameters = {"roadmap_id": roadmap_id}
     for content_type in CONTENT_KINDS:
         concept_ids = [item.concept_id for item in items if item.content_type is content_type]
         parameters[str(content_type)] = json.dumps(concept_ids)
-    rows = connection.execute(CURRENT_IDS, parameters)
+    rows = connection.execute(CURRENT_REVISIONS, parameters)
     return {
-        Item(concept_id, ContentType(row.content_type)): row_id
+        Item(concept_id, ContentType(row.content_type)): revision
         for row in rows
-        for concept_id, row_id in row.found
+        for concept_id, revision in row.found
     }
 
 
-def row_ids(current: Mapping[ContentType, Mapping[str, Row]], items: Collection[Item]) -> dict[Item, str]:
-    """The ids of some items in their current rows. No I/O."""
-    found: dict[Item, str] = {}
-    for item in items:
-        row = current[item.content_type].get(item.concept_id)
-        if row is not None:
-            found[item] = row[CONTENT_KINDS[item.content_type].id_field]
-    return found
+def saved_since(
+    connection: Connection, roadmap_id: str, items: Collection[Item], replaces: Mapping[Item, str]
+) -> frozenset[Item]:
+    """The items that were saved or replaced after a plan that was made for them.
+
+    `replaces` has the revisions at the time of the plan; an item that is not in it had no row.
+    """
+    current = current_revisions(connection, roadmap_id, items)
+    return frozenset(item for item, revision in current.items() if revision != replaces.get(item))
 
 
 def unreplaced(current: Mapping[ContentType, Mapping[str, Row]], replaces: Mapping[Item, str]) -> list[Item]:
-    """The items with a current row that still has the id to be replaced. No I/O."""
-    return [item for item, row_id in row_ids(current, replaces).items() if row_id == replaces[item]]
+    """The items with a current row that still has the revision to be replaced. No I/O."""
+    return [
+        item
+        for item, revision in replaces.items()
+        if (row := current[item.content_type].get(item.concept_id)) and row["revision"] == revision
+    ]
 
 
 def current_row(connection: Connection, roadmap_id: str, item: Item) -> dict[str, Any] | None:
-    """The id, the version where there is one, and the time of generation of an item's completed row."""
+    """The id, revision, version where there is one, and time of generation of an item's completed row."""
     statement = text(CONTENT_KINDS[item.content_type].item_sql)
     parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id}
     row = connection.execute(statement, parameters).first()

@@ -107,7 +107,7 @@ WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 CURRENT = """
 SELECT DISTINCT ON (concept_id)
     concept_id, tutorial_id, content_url, content_version, left(summary, 300) AS summary,
-    generated_at
+    generated_at, tutorial_id AS revision
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 ORDER BY concept_id, content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST,
@@ -115,7 +115,7 @@ ORDER BY concept_id, content_version DESC, is_latest DESC NULLS LAST, generated_
 """
 
 ITEM = """
-SELECT tutorial_id, content_version,
+SELECT tutorial_id, content_version, tutorial_id AS revision,
     timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'

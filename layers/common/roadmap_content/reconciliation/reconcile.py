@@ -297,8 +297,16 @@ def _record_refusal(services: Services, task_id: str, error: ContentError, deadl
 
 
 def _is_at_work_elsewhere(services: Services, task: Task, deadline: Deadline) -> bool:
-    work = transact(services.engine, lambda connection: read_product_work(connection, task.task_id), deadline)
-    return is_at_work_elsewhere(task, work)
+    """Whether the product is processing the task, or another one of its roadmap.
+
+    In the second case only a run without an outcome is recorded: comparing a finished task with the tables
+    would mark the items that the product is generating as failed.
+    """
+    own, siblings = transact(
+        services.engine, lambda connection: read_product_work(connection, task.task_id), deadline
+    )
+    is_finished = task.status != "processing"
+    return is_at_work_elsewhere(own) or (is_finished and any(map(is_at_work_elsewhere, siblings)))
 
 
 def _what_ended(task: Task, end: ExecutionEnd | None) -> StateError | None:

@@ -7,7 +7,7 @@ were missing, and the retry relied on it.
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from ..aws.executions import ExecutionState, NotRedrivableError
 from ..content.registry import CONTENT_KINDS
@@ -62,14 +62,13 @@ def retry_task(
         ItemNotFoundError: the roadmap has no such concept.
         ClaimRefusedError: an attempt is running for the task.
         NotAtContentStageError: the task has not reached content generation in the product.
-        AtWorkElsewhereError: the product is processing the task, and `take_over` is not set.
+        AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
-    snapshot = _read(services, task_id, user_id, deadline, take_over=take_over)
+    snapshot, items = plan_retry(
+        services, services.engine, task_id, user_id, deadline, start.scope, take_over=take_over
+    )
     task = snapshot.task
-    if is_at_work(services.executions, task):
-        raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
-    items = select_items(snapshot, start.scope)
     if not items:
         return _nothing_missing(services, task, deadline, is_complete=not snapshot.missing)
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
@@ -86,15 +85,25 @@ def retry_task(
     return _answer(claimed, items, "processing", message)
 
 
-def select_items(snapshot: TaskSnapshot, scope: Scope) -> list[Item]:
-    """The items that an attempt with this scope would plan.
+def plan_retry(
+    services: Services,
+    engine: Engine,
+    task_id: str,
+    user_id: str | None,
+    deadline: Deadline,
+    scope: Scope,
+    *,
+    take_over: bool,
+) -> tuple[TaskSnapshot, list[Item]]:
+    """The items that a retry of a scope would plan now. A preview reads them with the reader's `engine`.
 
     Raises:
-        ItemNotFoundError: the roadmap has no such concept.
+        ContentError: the retry is refused; see `retry_task`.
     """
+    snapshot = _read(services, engine, task_id, user_id, deadline, take_over=take_over)
     if scope.concept_id is not None and scope.concept_id not in snapshot.framework.nodes:
         raise ItemNotFoundError(f"the roadmap has no concept {scope.concept_id!r}")
-    return scope.select(snapshot.framework, snapshot.missing)
+    return snapshot, scope.select(snapshot.framework, snapshot.missing)
 
 
 def redrive_task(
@@ -107,28 +116,38 @@ def redrive_task(
         ClaimRefusedError, NotAtContentStageError, AtWorkElsewhereError: as for a retry.
         NotRedrivableError: there is no execution, or Step Functions refused to redrive it.
     """
-    snapshot = _read(services, task_id, user_id, deadline, take_over=False)
-    task = snapshot.task
-    if is_at_work(services.executions, task):
-        raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
-    if task.execution_arn is None:
+    snapshot, execution_arn = plan_redrive(services, services.engine, task_id, user_id, deadline)
+    claimed = claim(services, snapshot.task, execution_arn, deadline, start)
+    try:
+        services.executions.redrive(execution_arn)
+    except NotRedrivableError:
+        _give_up(services, claimed, deadline)
+        raise
+    logger.set_correlation_id(execution_arn)
+    logger.info("redrive_started", task_id=task_id, execution_arn=execution_arn)
+    message = "the last execution continues from the state that failed"
+    return _answer(claimed, snapshot.missing, "processing", message, recovery_type="checkpoint")
+
+
+def plan_redrive(
+    services: Services, engine: Engine, task_id: str, user_id: str | None, deadline: Deadline
+) -> tuple[TaskSnapshot, str]:
+    """The task and the execution that a redrive would continue. A preview reads with the reader's `engine`.
+
+    Raises:
+        ContentError: the redrive is refused; see `redrive_task`.
+    """
+    snapshot = _read(services, engine, task_id, user_id, deadline, take_over=False)
+    execution_arn = snapshot.task.execution_arn
+    if execution_arn is None:
         raise NotRedrivableError(f"task {task_id} has never been run")
-    match services.executions.state(task.execution_arn):
+    match services.executions.state(execution_arn):
         case ExecutionState.SUCCEEDED:
             raise NotRedrivableError("Execution is SUCCEEDED and cannot be redriven")
         case ExecutionState.UNKNOWN:
             raise NotRedrivableError("the last execution does not exist in Step Functions")
         case _:
-            claimed = claim(services, task, task.execution_arn, deadline, start)
-    try:
-        services.executions.redrive(task.execution_arn)
-    except NotRedrivableError:
-        _give_up(services, claimed, deadline)
-        raise
-    logger.set_correlation_id(task.execution_arn)
-    logger.info("redrive_started", task_id=task_id, execution_arn=task.execution_arn)
-    message = "the last execution continues from the state that failed"
-    return _answer(claimed, snapshot.missing, "processing", message, recovery_type="checkpoint")
+            return snapshot, execution_arn
 
 
 def _give_up(services: Services, claimed: Task, deadline: Deadline) -> None:
@@ -139,18 +158,27 @@ def _give_up(services: Services, claimed: Task, deadline: Deadline) -> None:
 
 
 def _read(
-    services: Services, task_id: str, user_id: str | None, deadline: Deadline, *, take_over: bool
+    services: Services,
+    engine: Engine,
+    task_id: str,
+    user_id: str | None,
+    deadline: Deadline,
+    *,
+    take_over: bool,
 ) -> TaskSnapshot:
     """Read the user's task if an attempt may be started. Statuses in `framework_data` are only logged."""
 
     def read(connection: Connection) -> TaskSnapshot:
         task = read_task(connection, task_id, user_id)
-        work = read_product_work(connection, task_id)
-        if refusal := why_not_startable(task, work, take_over=take_over):
+        own, siblings = read_product_work(connection, task_id)
+        if refusal := why_not_startable(task, own, siblings, take_over=take_over):
             raise refusal
         return read_snapshot(connection, task)
 
-    snapshot = transact(services.engine, read, deadline)
+    snapshot = transact(engine, read, deadline)
+    task = snapshot.task
+    if is_at_work(services.executions, task):
+        raise ClaimRefusedError(task_id, task.attempt, task.execution_arn)
     if not _names_a_failure(snapshot.framework):
         logger.info("no_failed_items_in_framework_checking_database", task_id=task_id)
         if snapshot.missing:

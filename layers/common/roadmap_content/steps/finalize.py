@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ..content.kind import Row
+from ..content.revisions import merge_items
 from ..content.rows import current_rows, unreplaced
 from ..contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ..errors import (
@@ -303,6 +304,8 @@ def _stand(
     roadmap_id = task.roadmap_id or ""
     lock_roadmap(connection, roadmap_id)
     framework = load_framework(connection, task.roadmap_id, task.user_id)
+    if merged := merge_items(connection, roadmap_id):
+        logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
     rows = current_rows(connection, roadmap_id)
     missing = framework.missing(rows)
     if task.status == "cancelled":

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from ..content.adopted_text import draft_from_text
 from ..content.kind import Draft, require_indexable
 from ..content.registry import CONTENT_KINDS
+from ..content.rows import saved_since
 from ..contracts import BatchReference, BatchRequest, Count, Payload
 from ..documents import Document
 from ..errors import ContentError, TaskCancelledError, TransientError
@@ -110,7 +111,7 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> G
     concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
     known = transact(services.engine, lambda connection: _recall(connection, request, concepts), deadline)
     staging = Staging(services.bucket, plan.roadmap_id, replaces)
-    preparation = _Preparation(request, services, deadline, concepts, known, staging)
+    preparation = _Preparation(request, services, deadline, concepts, known, staging, replaces)
     try:
         # Threads of its own: an item may take minutes.
         with ThreadPoolExecutor(PARALLEL) as pool:
@@ -178,12 +179,14 @@ class _Preparation:
         concepts: Sequence[Concept],
         known: BatchContext,
         staging: Staging,
+        replaces: Mapping[Item, str],
     ) -> None:
         self._plan = request.plan
         self._kind = CONTENT_KINDS[request.batch.content_type]
         self._bucket = services.bucket
         self._engine = services.engine
         self._staging = staging
+        self._replaces = replaces
         self._generator = services.generator
         self._budget = TaskBudget(services.engine, services.settings, request.plan.task_id, deadline)
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
@@ -218,6 +221,9 @@ class _Preparation:
         already.
         """
         remedy, refusal = self._remedy(item)
+        if remedy in (Remedy.GENERATE, Remedy.REJECT) and self._is_saved_since_the_plan(item):
+            logger.info("item_saved_since_the_plan", item=item)
+            return Remedy.KEEP
         match remedy:
             case Remedy.KEEP:
                 pass
@@ -250,7 +256,6 @@ class _Preparation:
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
     def _generate(self, item: Item, concept: Concept, version: int) -> None:
-        self._require_not_cancelled()
         # Between the draft and its staging nothing else is done: a process that is killed there loses it.
         draft = self._draft(item, concept).model_dump(mode="json")
         content = self._kind.check(
@@ -280,18 +285,24 @@ class _Preparation:
         logger.info("tutorial_text_adopted", item=item, version=found[0])
         return None
 
-    def _require_not_cancelled(self) -> None:
-        """Raise if the task is cancelled. Called before each item is generated, so that cancelling is
-        effective soon.
+    def _is_saved_since_the_plan(self, item: Item) -> bool:
+        """Whether somebody else has saved an item that would be generated. Generating it would be paid twice.
+
+        Raises:
+            TaskCancelledError: the task is cancelled. Read before each item, so that cancelling is effective
+                soon.
         """
         plan = self._plan
-        reason = transact(
-            self._engine,
-            lambda connection: why_stopped(connection, plan.task_id, plan.attempt),
-            self._deadline,
-        )
+
+        def read(connection: Connection) -> tuple[str | None, frozenset[Item]]:
+            return why_stopped(connection, plan.task_id, plan.attempt), saved_since(
+                connection, plan.roadmap_id, [item], self._replaces
+            )
+
+        reason, saved = transact(self._engine, read, self._deadline)
         if reason is not None:
             raise TaskCancelledError(f"{reason} before the item was generated")
+        return item in saved
 
     def _draft(self, item: Item, concept: Concept) -> Draft:
         """Generate the item, and count the used tokens even if it fails."""

@@ -19,10 +19,11 @@ from ..postgres.transactions import RESERVE, transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
+from ..tasks.time_zone import contradicts, describe_offset, time_ahead
 
 
 class MigrationRefusedError(PermanentError):
-    """Another migration is running, the time zone is unknown to PostgreSQL, or the roles are incomplete."""
+    """Another migration is running, the time zone is unknown or wrong, or the roles are incomplete."""
 
     code = "MigrationRefused"
 
@@ -48,8 +49,8 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     schema of the next one.
 
     Raises:
-        MigrationRefusedError: another migration is running, or the writer's and the reader's roles cannot be
-            granted their rights.
+        MigrationRefusedError: another migration is running, rows contradict the time zone, or the writer's
+            and the reader's roles cannot be granted their rights.
         CannotAdoptError: the product's schema needs a manual decision.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.
     """
@@ -65,7 +66,14 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
             logger.warning("schema_is_newer", revision=before)
         else:
             migrate_at_once(connection)
-            use_time_zone(connection, services.settings.database_time_zone)
+            zone = services.settings.database_time_zone
+            use_time_zone(connection, zone)
+            # Only at the adoption: later, a wrong clock of the product must not stop a deployment.
+            if before is None and contradicts(ahead := time_ahead(connection)):
+                raise MigrationRefusedError(
+                    f"the newest tasks were created {describe_offset(ahead)} hours in the future of the time "
+                    f"zone {zone}: the product writes another one (DatabaseTimeZone)"
+                )
         writer, reader = services.settings.writer_role, services.settings.reader_role
         grant_access(connection, writer, reader)
         if services.settings.database_session == "role":

@@ -5,7 +5,7 @@ from datetime import UTC
 
 from sqlalchemy import Connection
 
-from ..content.rows import current_ids
+from ..content.rows import current_revisions
 from ..contracts import BatchReference, Execution, Payload, Plan, RunInput
 from ..errors import TaskCancelledError
 from ..items import ContentType, Item, count_by_type
@@ -71,7 +71,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         items = scope.select(snapshot.framework, snapshot.missing)
         # Only a scope that replaces content has saved items.
         saved = set(items).difference(snapshot.missing) if scope.regenerate else set()
-        replaces = current_ids(connection, snapshot.task.roadmap_id or "", saved)
+        replaces = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
         planned = count_by_type(items)
         record_plan(connection, task_id, attempt, planned, replaces)
         return snapshot, items, planned, replaces, refused_items(connection, task_id)

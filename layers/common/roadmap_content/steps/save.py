@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, text
 
 from ..content.kind import Row, require_indexable, save_parameters
 from ..content.registry import CONTENT_KINDS
-from ..content.rows import complete_concepts
+from ..content.rows import complete_concepts, saved_since
 from ..contracts import BatchReference, BatchRequest, Count, Payload, StateError
 from ..documents import Document
 from ..errors import (
@@ -250,7 +250,7 @@ class Saver:
         *,
         in_parts: bool = False,
     ) -> list[Failure]:
-        failures = list(failed)
+        failures = self._without_saved(connection, failed)
         if ready and not lock_roadmap(connection, self._plan.roadmap_id):
             missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
             failures += [_failure(entry.item, missing) for entry in ready]
@@ -270,6 +270,14 @@ class Saver:
         record_failures(connection, plan.task_id, plan.attempt, consequences, keep=True)
         self._report(connection, ready, failures)
         return failures
+
+    def _without_saved(self, connection: Connection, failed: Sequence[Failure]) -> list[Failure]:
+        """The failures without the items that Generate did not stage because somebody else had saved them."""
+        not_staged = [failure.item for failure in failed if failure.error_code == NotStagedError.code]
+        if not not_staged:
+            return list(failed)
+        saved = saved_since(connection, self._plan.roadmap_id, not_staged, self._replaces)
+        return [failure for failure in failed if failure.item not in saved]
 
     def _report(self, connection: Connection, ready: Sequence[Ready], failures: Sequence[Failure]) -> None:
         """Record the events of the batch and of the concepts that it completes."""

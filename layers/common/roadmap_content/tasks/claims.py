@@ -78,7 +78,7 @@ def claim(
     Raises:
         ClaimRefusedError: another execution is processing the task, or has claimed it first.
         NotAtContentStageError: the task has not reached content generation in the product.
-        AtWorkElsewhereError: the product is processing the task, and `take_over` is not set.
+        AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
     if is_at_work(services.executions, task):
@@ -119,7 +119,7 @@ def _has_ended(services: Services, task: Task, deadline: Deadline) -> bool:
     """Whether the outcome of a task's attempt has been recorded. Cancelling also sets `completed_at`."""
     return transact(
         services.engine,
-        lambda connection: read_product_work(connection, task.task_id).attempt_ended,
+        lambda connection: read_product_work(connection, task.task_id)[0].attempt_ended,
         deadline,
     )
 
@@ -135,8 +135,8 @@ def _take(
     take_over: bool = False,
 ) -> Task:
     def take(connection: Connection) -> Task:
-        work = read_product_work(connection, task.task_id)
-        if refusal := why_not_startable(task, work, take_over=take_over):
+        own, siblings = read_product_work(connection, task.task_id)
+        if refusal := why_not_startable(task, own, siblings, take_over=take_over):
             raise refusal
         claimed = claim_row(connection, task.task_id, task.attempt, execution_arn)
         if claimed:

@@ -79,13 +79,20 @@ SELECT CASE WHEN t.status = 'cancelled' OR EXISTS (SELECT FROM content_attempts 
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id
 """)
 
-# Only the product's table has the column `celery_task_id`. Without it, the name in the inner query means the
-# NULL of `absent`.
+# The task itself comes first, then the unfinished tasks of its roadmap. Only the product's table has the
+# column `celery_task_id`. Without it, the name in the inner query means the NULL of `absent`.
 PRODUCT_WORK = text("""
-SELECT (SELECT celery_task_id FROM roadmap_tasks t WHERE t.task_id = :task_id) AS queue_id,
-    EXISTS (SELECT FROM content_attempts a JOIN roadmap_tasks t USING (task_id, attempt)
-        WHERE a.task_id = :task_id AND a.ended_at IS NOT NULL) AS attempt_ended
-FROM (SELECT CAST(NULL AS text) AS celery_task_id) AS absent
+SELECT o.task_id, o.status, o.attempt,
+    (SELECT celery_task_id FROM roadmap_tasks t WHERE t.task_id = o.task_id) AS queue_id,
+    EXISTS (SELECT FROM content_attempts a
+        WHERE a.task_id = o.task_id AND a.attempt = o.attempt AND a.ended_at IS NOT NULL) AS attempt_ended
+FROM (SELECT CAST(NULL AS text) AS celery_task_id) AS absent, roadmap_tasks o
+WHERE o.task_id IN (
+    SELECT :task_id UNION ALL
+    SELECT s.task_id FROM roadmap_tasks m JOIN roadmap_tasks s
+        ON "left"(s.roadmap_id, 100) = "left"(m.roadmap_id, 100) AND s.roadmap_id = m.roadmap_id
+    WHERE m.task_id = :task_id AND s.status IN ('processing', 'pending'))
+ORDER BY o.task_id <> :task_id, o.task_id
 """)
 
 # Includes the task of an execution that ended before its claim. Only the execution's input contains that
@@ -123,6 +130,10 @@ WHERE t.task_id = :task_id
 
 class ProductWork(NamedTuple):
     """Signs of the product's own work on a task, in the task's row and the audit trail."""
+
+    task_id: str
+    status: str
+    attempt: int
 
     queue_id: str | None
     """The task's id in the product's queue (`celery_task_id`); `None` in a database that has no queue."""
@@ -236,10 +247,17 @@ def why_stopped(connection: Connection, task_id: str, attempt: int) -> str | Non
     return reason
 
 
-def read_product_work(connection: Connection, task_id: str) -> ProductWork:
-    """Read the signs of the product's own work on a task."""
-    row = connection.execute(PRODUCT_WORK, {"task_id": task_id}).one()
-    return ProductWork(row.queue_id, row.attempt_ended)
+def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork, list[ProductWork]]:
+    """Read the signs of the product's own work: on a task, and on the other tasks of its roadmap.
+
+    Raises:
+        TaskNotFoundError: there is no such task.
+    """
+    rows = connection.execute(PRODUCT_WORK, {"task_id": task_id}).all()
+    found = [ProductWork(**row._mapping) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
+    if not found or found[0].task_id != task_id:
+        raise TaskNotFoundError(f"there is no task {task_id!r}")
+    return found[0], found[1:]
 
 
 def record_outcome(
