@@ -50,9 +50,11 @@ def run(services: Services, answer: RetryAnswer, *, after_plan: Callable[[], Non
     finalize_task(FinalizeRequest(input=given, execution=execution, plan=planned.plan), services, deadline())
 
 
-def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) -> RetryAnswer:
+def heal(
+    services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK, *, take_over: bool = False
+) -> RetryAnswer:
     """Send one POST, and run the execution if items are missing."""
-    answer = retry(services, task_id, scope)
+    answer = retry(services, task_id, scope, take_over=take_over)
     if answer.status == "processing":
         run(services, answer)
     return answer
@@ -60,7 +62,7 @@ def heal(services: Services, task_id: str = "t-1", scope: Scope = WHOLE_TASK) ->
 
 def sql_of(page: str) -> list[str]:
     """The SQL that a page of the documentation shows."""
-    return re.findall(r"```sql\n(.*?)\n```", (REPOSITORY / "docs" / page).read_text(), flags=re.DOTALL)
+    return re.findall(r" *```sql\n(.*?)\n *```", (REPOSITORY / "docs" / page).read_text(), flags=re.DOTALL)
 
 
 def sweep(services: Services) -> list[ReconcileResult]:

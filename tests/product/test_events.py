@@ -198,6 +198,11 @@ def test_the_product_s_task_page_gets_its_entries(pipeline: Pipeline, adopted: P
     ]
     assert rows[0]["details"]["completed_content"] == ["tutorial", "resources", "quiz"]
     assert rows[0]["details"]["concept_name"] == "Concept 1"
+    # The card of the page reads these.
+    card = rows[-1]["details"]
+    assert card["roadmap_url"] == "/roadmap/r-1"
+    assert card["statistics"] == {"tutorials_generated": 3, "failed_concepts": 1}
+    assert [(action["url"], action["primary"]) for action in card["next_actions"]] == [("/roadmap/r-1", True)]
 
 
 def test_a_log_table_with_other_columns_has_no_effect(pipeline: Pipeline, adopted: Product) -> None:

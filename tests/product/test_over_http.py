@@ -26,12 +26,14 @@ from roadmap_content.storage.keys import tutorial_key
 from tests.support.factories import USER, bundle_of, concept_ids, quiz
 
 BUCKET, PAGE = "products-own", "https://learn.example"
+OPERATOR = "u-operator"
 THEIR_RULE = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "tmp/"}, "Expiration": {"Days": 1}}
 PARAMETERS = {
     "ContentBucketName": BUCKET,
     "CorsOrigins": PAGE,
     "JwtIssuer": "none",
     "JwtAudience": "api,learning-app",
+    "OperatorSubjects": f"somebody,{OPERATOR}",
 }
 
 
@@ -164,6 +166,16 @@ def test_the_product_s_pages_read_answers_and_errors(stack: LocalStack, target: 
         stack, "GET", "/api/v1/tasks/t-cors", token=token, origin="https://evil.example", user_id=USER
     )
     assert "access-control-allow-origin" not in silent.headers
+
+
+def test_the_local_command_s_tokens_are_like_the_product_s(stack: LocalStack) -> None:
+    me = send(stack, "GET", "/api/v1/me", token=stack.token(USER, "content:operate"))
+    assert (me.status, me.body["user_id"]) == (200, USER)
+
+
+def test_a_user_of_the_product_is_an_operator_without_a_scope(stack: LocalStack) -> None:
+    assert send(stack, "GET", "/api/v1/health", token=their_token(stack, sub=OPERATOR)).status == 200
+    assert send(stack, "GET", "/api/v1/health", token=their_token(stack)).status == 403
 
 
 @pytest.mark.parametrize("claims", [{"aud": ["another"]}, {"exp": 1}])

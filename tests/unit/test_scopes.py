@@ -28,6 +28,22 @@ def test_roles_follow_from_the_scopes(scopes: dict[str, object], roles: list[str
     assert roles_of(scopes, settings) == roles
 
 
+def test_a_listed_user_is_an_operator_without_a_scope() -> None:
+    settings = AuthorizationSettings.from_environment(
+        {
+            "JWT_ISSUER": "none",
+            "JWT_AUDIENCE": "api",
+            "JWT_SECRET_ARN": "arn:secret",
+            "OPERATOR_SCOPE": "content:operate",
+            "OPERATOR_SUBJECTS": "u-1, u-2,",
+        }
+    )
+    assert roles_of({"sub": "u-2"}, settings) == ["owner", "operator"]
+    assert roles_of({"sub": "u-2", "scope": "content:operate"}, settings) == ["owner", "operator"]
+    for sub in ("u-3", "", "u-1,", None):
+        assert roles_of({"sub": sub}, settings) == ["owner"]
+
+
 def test_a_scope_that_is_not_configured_grants_nothing() -> None:
     assert roles_of({"scope": "content:operate  content:view"}, SETTINGS) == ["owner"]
     assert roles_of({"scp": [""]}, SETTINGS) == ["owner"]

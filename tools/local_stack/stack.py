@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from filelock import FileLock
 from sqlalchemy import make_url
 
+from roadmap_content.authorization.settings import NO_ISSUER
 from roadmap_content.errors import PermanentError
 
 from .builds import LOCAL, REPOSITORY
@@ -260,8 +261,20 @@ class LocalStack:
         }
 
     def token(self, user_id: str, scope: str = "") -> str:
-        """A token for `user_id` with the scopes in `scope`, separated by spaces."""
-        return sign_token(self.token_secret, user_id=user_id, issuer=_ISSUER, audience=_AUDIENCE, scope=scope)
+        """A token for `user_id` with the scopes in `scope`, separated by spaces.
+
+        It has the issuer and the audience that the stack was deployed with.
+        """
+        (stack,) = self.client("cloudformation").describe_stacks(StackName=_NAME)["Stacks"]
+        given = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+        issuer = given["JwtIssuer"]
+        return sign_token(
+            self.token_secret,
+            user_id=user_id,
+            issuer=None if issuer == NO_ISSUER else issuer,
+            audience=given["JwtAudience"].split(",")[0].strip(),
+            scope=scope,
+        )
 
     def console_link(self, user_id: str = "operator", scope: str = OPERATOR_SCOPE) -> str:
         """A link that opens the console signed in, by default as an operator.

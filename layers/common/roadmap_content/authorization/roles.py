@@ -1,4 +1,4 @@
-"""Roles: the permissions that follow from the scopes of a verified token. Pure."""
+"""Roles: the permissions that follow from the scopes and the user of a verified token. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ def roles_of(claims: Mapping[str, Any], settings: AuthorizationSettings) -> list
     `scp`.
 
     `scope` is a string of names separated by spaces (RFC 8693); `scp` is a list of names or such a string. A
-    claim of another type grants no role.
+    claim of another type grants no role. The users of `operator_subjects` are operators without a scope.
     """
     granted: set[str] = set()
     for name in ("scope", "scp"):
@@ -24,4 +24,6 @@ def roles_of(claims: Mapping[str, Any], settings: AuthorizationSettings) -> list
     for role, scope in (("viewer", settings.viewer_scope), ("operator", settings.operator_scope)):
         if scope and scope in granted:
             roles.append(role)
+    if claims.get("sub") in settings.operator_subjects and "operator" not in roles:
+        roles.append("operator")
     return roles

@@ -5,7 +5,7 @@ No setting disables verification.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from ..errors import MissingSettingError
@@ -36,6 +36,9 @@ class AuthorizationSettings:
     viewer_scope: str = ""
     """The scope that permits reading all tasks. If empty, no token has it."""
 
+    operator_subjects: frozenset[str] = frozenset()
+    """The users (`sub`) who are operators without a scope, for tokens of a product that have none."""
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Read JWT_ISSUER, JWT_AUDIENCE (several with commas), and JWT_SECRET_ARN or JWT_JWKS_URL.
@@ -55,9 +58,12 @@ class AuthorizationSettings:
         jwks_url, secret_arn = environ.get("JWT_JWKS_URL"), environ.get("JWT_SECRET_ARN")
         if jwks_url and secret_arn:
             raise MissingSettingError("JWT_JWKS_URL, JWT_SECRET_ARN: both are set; set only one")
-        scopes = {
+        scopes: dict[str, Any] = {
             "operator_scope": environ.get("OPERATOR_SCOPE", ""),
             "viewer_scope": environ.get("VIEWER_SCOPE", ""),
+            "operator_subjects": frozenset(
+                filter(None, map(str.strip, environ.get("OPERATOR_SUBJECTS", "").split(",")))
+            ),
         }
         if secret_arn:
             return cls(issuer, audiences, secret_arn=secret_arn, **scopes)

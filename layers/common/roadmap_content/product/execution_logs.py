@@ -109,9 +109,28 @@ def concept_failed_entry(
 
 
 def task_finished_entry(
-    task_id: str, roadmap_id: str | None, attempt: int, status: str, message: str | None
+    task_id: str,
+    roadmap_id: str | None,
+    attempt: int,
+    status: str,
+    message: str | None,
+    *,
+    tutorials: int,
+    failed_concepts: int,
 ) -> LogEntry:
-    """An attempt's outcome has been recorded."""
+    """An attempt's outcome has been recorded. The card of the product's page links to the roadmap.
+
+    `tutorials` is the number of saved tutorials.
+    """
+    details: dict[str, Any] = {
+        "status": status,
+        "statistics": {"tutorials_generated": tutorials, "failed_concepts": failed_concepts},
+        "next_actions": [],
+    }
+    if roadmap_id is not None:
+        page = f"/roadmap/{roadmap_id}"
+        view = {"action": "view_roadmap", "label": "View Roadmap", "url": page, "primary": True}
+        details |= {"roadmap_id": roadmap_id, "roadmap_url": page, "next_actions": [view]}
     return LogEntry(
         "task_completed",
         task_id,
@@ -119,5 +138,5 @@ def task_finished_entry(
         attempt,
         message or "All content is complete",
         level="info" if status == "completed" else "warning",
-        details={"status": status},
+        details=details,
     )

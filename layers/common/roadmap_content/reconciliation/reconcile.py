@@ -46,6 +46,9 @@ from ..tasks.task import (
 PAGE = 100
 """Tasks per page. A sweep continues with the next page while it has time."""
 
+TRIES = 3
+"""Maximum tries of a task that another session holds locked."""
+
 DRIFT_INTERVAL = timedelta(minutes=15)
 """The interval in which a scheduled sweep compares a finished task with the tables."""
 
@@ -108,6 +111,9 @@ class ReconcileResult(Payload):
 
     checked: Count
     repairs: list[Repair]
+    locked: Sequence[str] = ()
+    """Tasks that other sessions hold locked; the next sweep checks them."""
+
     finished: bool
     dry_run: bool
 
@@ -116,7 +122,8 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     """Reconcile the task whose execution ended, or run a sweep.
 
     Raises:
-        NotReconciledError: lists the tasks that could not be reconciled; all others were checked.
+        NotReconciledError: lists the tasks that could not be reconciled, except locked ones; all others were
+            checked.
         DatabaseUnavailableError: no task was checked.
     """
     started = time.monotonic()
@@ -132,7 +139,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     locked: list[str] = []
     checked = 0
     finished = True
-    # Tasks that were locked are tried once more at the end: their locks may have been released.
+    # Tasks that were locked are tried again at the end: their locks may have been released.
     for task_id in chain(_tasks(request, services, deadline), locked):
         if checked and deadline.remaining < TASK_SECONDS:
             finished = False
@@ -146,7 +153,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
             repair = _reconcile_task(services, task_id, request, limit)
         except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
             refused[task_id] = named(unnamed)
-            if isinstance(unnamed, RoadmapLockedError) and not again:
+            if isinstance(unnamed, RoadmapLockedError) and locked.count(task_id) < TRIES - 1:
                 locked.append(task_id)
             continue
         refused.pop(task_id, None)
@@ -156,7 +163,12 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
     for task_id, error in refused.items():
         logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
         _record_refusal(services, task_id, error, deadline)
-    refusals = [f"{task_id} ({error.code}: {error})" for task_id, error in refused.items()]
+    still_locked = [task_id for task_id, error in refused.items() if isinstance(error, RoadmapLockedError)]
+    refusals = [
+        f"{task_id} ({error.code}: {error})"
+        for task_id, error in refused.items()
+        if not isinstance(error, RoadmapLockedError)
+    ]
     if request.detail is None and not request.dry_run:
         emit({Metric.TASKS_REPAIRED: len(repairs)})
     if is_sweep:
@@ -174,11 +186,18 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         checked=checked,
         repairs=len(repairs),
         refusals=len(refusals),
+        locked=len(still_locked),
         finished=finished,
     )
     if refusals:
         raise NotReconciledError(f"{len(refusals)} of {checked} tasks, the first: {refusals[0]}")
-    return ReconcileResult(checked=checked, repairs=repairs, finished=finished, dry_run=request.dry_run)
+    return ReconcileResult(
+        checked=checked,
+        repairs=repairs,
+        locked=still_locked[:PAGE],
+        finished=finished,
+        dry_run=request.dry_run,
+    )
 
 
 def _was_stopped(end: ExecutionEnd, task: Task) -> bool:

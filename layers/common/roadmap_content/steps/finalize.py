@@ -215,7 +215,7 @@ def _record(
                 generated,
                 task.updated_at,
             )
-            _report(services, connection, task, event, failed, message)
+            _report(services, connection, task, event, failed, outcome, message)
     if task.attempt == attempt:
         groups = group_failures(outcome.failures)
         before = replace_current_failures(connection, task_id, attempt, groups)
@@ -239,6 +239,7 @@ def _report(
     task: Task,
     finalized: Event,
     failures: Sequence[Failure],
+    outcome: Outcome,
     message: str | None,
 ) -> None:
     """Record the events of the outcome and of the failed concepts, if the attempt is ours."""
@@ -270,7 +271,13 @@ def _report(
                 for event in failed
             ),
             task_finished_entry(
-                task.task_id, task.roadmap_id, task.attempt, finalized.data["status"], message
+                task.task_id,
+                task.roadmap_id,
+                task.attempt,
+                finalized.data["status"],
+                message,
+                tutorials=outcome.counts[ContentType.TUTORIAL]["completed"],
+                failed_concepts=(outcome.failed_concepts or {"count": 0})["count"],
             ),
         ],
     )

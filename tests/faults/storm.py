@@ -1,0 +1,492 @@
+"""`python -m tests.faults.storm`: the product and this system work on the same roadmaps at the same time.
+
+The product performs its 21 operations, restarts, processes sibling tasks, and its learners save quiz attempts
+and read pages; this system retries, regenerates, recovers, cancels and sweeps. Then it is checked that
+- no operation of the product failed;
+- no attempt was claimed for a roadmap while the product marked one of its tasks as its own work;
+- a reader found one row of resources, and one quiz, per concept at each moment;
+- no task with an open attempt was seen at the step `recovery_failed`;
+- the invariants hold at the end.
+
+The steps run in this process, on a PostgreSQL server of their own; executions are threads.
+"""
+
+import argparse
+import contextlib
+import json
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from local_stack.given_database import given_or_embedded
+from local_stack.postgres_server import create_database
+from migrations import migrate, use_time_zone
+from roadmap_content.api.cancel import cancel_task
+from roadmap_content.aws.executions import Executions, ExecutionState
+from roadmap_content.contracts import BatchRequest, Execution, RunInput
+from roadmap_content.errors import ContentError
+from roadmap_content.items import ContentType
+from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
+from roadmap_content.recoveries.advance import AdvanceRequest, advance
+from roadmap_content.recoveries.create import create
+from roadmap_content.recoveries.decisions import Limits
+from roadmap_content.retries.retry import retry_task
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.log import logger
+from roadmap_content.services import Services
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
+from roadmap_content.steps.generate import generate_content
+from roadmap_content.steps.plan import PlanRequest, plan_batches
+from roadmap_content.steps.save import save_batch
+from roadmap_content.storage.bucket import Bucket
+from roadmap_content.storage.keys import tutorial_key
+from roadmap_content.tasks.attempts import user_start
+from roadmap_content.tasks.listing import TaskFilter
+from roadmap_content.tasks.scope import WHOLE_TASK, Scope
+from tests.product.operations import OPERATIONS, perform
+from tests.product.product import NOW, Product
+from tests.support.evidence import LOOK_AT_ONE_OF_MANY, Log
+from tests.support.factories import USER, framework_of
+from tests.support.memory_s3 import MemoryS3
+from tests.support.oracle import Broken, Oracle
+from tests.support.pipeline import services_for
+from tests.support.product_schema import FORMS
+
+ROADMAPS = 3
+CONCEPTS = 8
+WRITTEN = 4
+"""The number of concepts of each roadmap that the product writes, too: all but one by the operations, and the
+last by sibling tasks, because the product does not save one concept twice at the same time. Learners use the
+others.
+"""
+
+RUNNERS = 4
+HELD_SECONDS = 4.0
+"""The time for which a sibling task is at work, at least."""
+
+MARGIN_SECONDS = 1.5
+"""Before the mark is removed, a claim that reads it late is not counted as one that ignored it."""
+
+LOUD = text("SELECT clock_timestamp()")
+
+DUPLICATES = """
+SELECT concept_id, count(*) AS rows FROM {table} GROUP BY roadmap_id, concept_id HAVING count(*) > 1
+"""
+
+MARKED_FAILED = """
+SELECT t.task_id FROM roadmap_tasks t JOIN content_attempts a USING (task_id, attempt)
+WHERE t.current_step = 'recovery_failed' AND a.ended_at IS NULL AND t.attempt > 0
+"""
+
+
+class OracleOfOne(Oracle):
+    """Looks at one task. The product writes other tasks' rows itself."""
+
+    statement = LOOK_AT_ONE_OF_MANY
+
+
+class Runs(Executions):
+    """Executions as threads: started ones wait in a queue."""
+
+    def __init__(self) -> None:
+        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
+        self.waiting: Queue[tuple[str, str, int]] = Queue()
+        self.states: dict[str, ExecutionState] = {}
+        self.stopped: set[str] = set()
+
+    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
+        """Queue an execution, at most once."""
+        if self.states.setdefault(execution_arn, ExecutionState.RUNNING) is ExecutionState.RUNNING:
+            self.waiting.put((execution_arn, task_id, attempt))
+
+    def start_named(self, name: str, document: Any) -> None:
+        """Start nothing: the turns of a recovery are taken by its thread."""
+
+    def state(self, execution_arn: str) -> ExecutionState:
+        """The state of an execution."""
+        return self.states.get(execution_arn, ExecutionState.UNKNOWN)
+
+    def stop(self, execution_arn: str) -> bool:
+        """Stop an execution between two steps."""
+        running = self.states.get(execution_arn) is ExecutionState.RUNNING
+        if running:
+            self.stopped.add(execution_arn)
+        return running
+
+
+class Storm:
+    """All actors, and what they have seen."""
+
+    def __init__(self, product: Product, services: Services, seed: int) -> None:
+        self.product, self.services, self.runs = product, services, Runs()
+        services.executions = self.runs
+        services.recovery_executions = self.runs
+        self.seed = seed
+        self.over = threading.Event()
+        self.counts: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self.marks: list[tuple[str, datetime, datetime]] = []
+
+    # What the product does.
+
+    def write(self, number: int, dice: random.Random) -> None:
+        """Perform one of the 21 operations on a roadmap's first concepts."""
+        name = dice.choice(list(OPERATIONS))
+        roadmap_id = f"r-{number}"
+        first, second = dice.sample(concepts(roadmap_id)[: WRITTEN - 1], 2)
+        task_id = f"theirs-{number}"
+        if name == "cancel a task" and dice.random() < 0.2:
+            task_id = f"t-{number}"
+        ids = {
+            "roadmap_id": roadmap_id,
+            "task_id": task_id,
+            "user_id": USER,
+            "concept_id": first,
+            "other_concept_id": second,
+        }
+        with self.product.engine.begin() as connection:
+            perform(connection, name, ids)
+        if name in ("queue a task in Celery", "move a task to a step"):
+            # The operations are in random order: without this, the task would be at work nearly always.
+            self.product.execute("UPDATE roadmap_tasks SET status = 'failed' WHERE task_id = :t", t=task_id)
+
+    def restart(self, dice: random.Random) -> None:
+        """Read the tasks in `processing`; a moment later, mark each as failed."""
+        found = self.product.rows("SELECT task_id FROM roadmap_tasks WHERE status = 'processing' LIMIT 20")
+        time.sleep(dice.random() * 0.3)
+        with self.product.engine.begin() as connection:
+            for row in found:
+                marked = connection.execute(
+                    text(
+                        "UPDATE roadmap_tasks SET status = 'failed', current_step = 'recovery_failed', "
+                        f"updated_at = {NOW} WHERE task_id = :t AND task_type = 'creation'"
+                    ),
+                    {"t": row["task_id"]},
+                )
+                require(marked.rowcount <= 1, "a restart's update")
+        time.sleep(dice.random())
+
+    def work_on_sibling(self, dice: random.Random) -> None:
+        """Process a single-concept retry: mark it, save the row, finish it."""
+        roadmap_id = f"r-{dice.randrange(ROADMAPS)}"
+        concept_id = concepts(roadmap_id)[WRITTEN - 1]
+        task_id = f"sibling-{dice.getrandbits(48):x}"
+        self.product.task(
+            task_id,
+            "processing",
+            roadmap_id=roadmap_id,
+            task_type="retry_quiz",
+            concept_id=concept_id,
+            content_type="quiz",
+            celery=f"celery-{task_id}",
+            age="0 seconds",
+        )
+        began = self.clock()
+        time.sleep(HELD_SECONDS * (0.5 + dice.random()))
+        with self.product.engine.begin() as connection:
+            perform(connection, "save a quiz", {"roadmap_id": roadmap_id, "concept_id": concept_id})
+        time.sleep(MARGIN_SECONDS)
+        ends = self.clock()
+        self.product.execute(
+            f"UPDATE roadmap_tasks SET status = 'completed', completed_at = {NOW} WHERE task_id = :t",
+            t=task_id,
+        )
+        self.marks.append((roadmap_id, began, ends))
+        time.sleep(dice.random() * 8)
+
+    def learn(self, dice: random.Random) -> None:
+        """Open a quiz, and save an attempt later."""
+        roadmap_id = f"r-{dice.randrange(ROADMAPS)}"
+        concept_id = dice.choice(concepts(roadmap_id)[WRITTEN:])
+        page = self.product.rows("SELECT quiz_id FROM quiz_metadata WHERE concept_id = :c", c=concept_id)
+        require(len(page) <= 1, f"{len(page)} quizzes of {concept_id}")
+        time.sleep(dice.random())
+        for row in page:
+            self.product.execute(
+                f"INSERT INTO quiz_attempts VALUES (:a, :u, :q, 80, {NOW})",
+                a=f"{dice.getrandbits(64):x}",
+                u=USER,
+                q=row["quiz_id"],
+            )
+
+    def read(self, dice: random.Random) -> None:
+        """Look for a concept with two rows, and for a running attempt that a restart has marked."""
+        for table in ("quiz_metadata", "resource_recommendation_metadata"):
+            found = self.product.rows(DUPLICATES.format(table=table))
+            require(not found, f"{table}: {found}")
+        marked = self.product.rows(MARKED_FAILED)
+        require(not marked, f"marked by a restart: {marked}")
+        time.sleep(dice.random() * 0.02)
+
+    def clock(self) -> datetime:
+        """The database's clock, in UTC."""
+        with self.product.engine.connect() as connection:
+            now: datetime = connection.execute(LOUD).scalar_one()
+        return now.astimezone(UTC).replace(tzinfo=None)
+
+    # What this system does. Refusals are its answers, not failures.
+
+    def retry(self, dice: random.Random) -> None:
+        """Retry, or regenerate an item."""
+        number = dice.randrange(ROADMAPS)
+        scope = WHOLE_TASK
+        if dice.random() < 0.7:
+            concept_id = dice.choice(concepts(f"r-{number}")[WRITTEN:])
+            scope = Scope(concept_id, dice.choice(list(ContentType)), regenerate=True)
+        start = user_start(USER)._replace(scope=scope)
+        self.ours("retry", lambda: retry_task(self.services, f"t-{number}", USER, deadline(), start))
+        time.sleep(dice.random() * 0.5)
+
+    def cancel(self, dice: random.Random) -> None:
+        """Cancel a task."""
+        time.sleep(5 * dice.random())
+        task_id = f"t-{dice.randrange(ROADMAPS)}"
+        self.ours(
+            "cancel", lambda: cancel_task(self.services, task_id, USER, deadline(), f"user:{USER}", "storm")
+        )
+
+    def recover(self, dice: random.Random) -> None:
+        """A recovery of all failed and cancelled tasks, to its end."""
+        wanted = TaskFilter(status=("failed", "cancelled", "partial_failure"), q="t-")
+        limits = Limits(rate_per_minute=600, concurrency=ROADMAPS, token_budget=None, canary=0)
+
+        def recovery() -> None:
+            recovery_id = create(self.services, wanted, limits, "operator:o", "storm", deadline())
+            query = "SELECT execution_arn FROM content_recoveries WHERE recovery_id = :r"
+            (row,) = self.product.rows(query, r=recovery_id)
+            execution = Execution(arn=row["execution_arn"], start_time=datetime.now(UTC))
+            for turn in range(40):
+                request = AdvanceRequest(recovery_id=recovery_id, turn=turn, execution=execution)
+                if advance(request, self.services, deadline()).done or self.over.is_set():
+                    return
+                time.sleep(0.5)
+
+        self.ours("recovery", recovery)
+        time.sleep(3 * dice.random())
+
+    def sweep(self, dice: random.Random) -> None:
+        """A sweep."""
+        self.ours("sweep", lambda: reconcile(ReconcileRequest(), self.services, deadline()))
+        time.sleep(dice.random() * 2)
+
+    def run_one(self, _dice: random.Random) -> None:
+        """Run an execution to its end, unless it is stopped between two steps."""
+        try:
+            execution_arn, task_id, attempt = self.runs.waiting.get(timeout=0.2)
+        except Empty:
+            return
+        try:
+            self._run(execution_arn, task_id, attempt)
+        except ContentError as refusal:
+            self.counts[f"run ended by {refusal.code}"] += 1
+        stopped = execution_arn in self.runs.stopped
+        self.runs.states[execution_arn] = ExecutionState.OVER
+        self.counts["runs stopped" if stopped else "runs"] += 1
+        end = ExecutionEnd(execution_arn=execution_arn, status="ABORTED" if stopped else "FAILED")
+        self.ours("end of a run", lambda: reconcile(ReconcileRequest(detail=end), self.services, deadline()))
+
+    def _run(self, execution_arn: str, task_id: str, attempt: int) -> None:
+        execution, given = Execution(arn=execution_arn), RunInput(task_id=task_id, attempt=attempt)
+        planned = plan_batches(PlanRequest(input=given, execution=execution), self.services, deadline())
+        for batch in planned.batches:
+            request = BatchRequest(plan=planned.plan, batch=batch, execution_arn=execution_arn)
+            with contextlib.suppress(ContentError):  # the state machine catches it and continues with Save
+                generate_content(request, self.services, deadline())
+            if execution_arn in self.runs.stopped:
+                return
+            save_batch(request, self.services, deadline())
+        request_end = FinalizeRequest(input=given, execution=execution, plan=planned.plan)
+        finalize_task(request_end, self.services, deadline())
+
+    def ours(self, name: str, act: Callable[[], object]) -> None:
+        """Act, and count the result or the refusal."""
+        try:
+            act()
+            self.counts[name] += 1
+        except ContentError as refusal:
+            self.counts[f"{name}: {refusal.code}"] += 1
+
+    # The whole.
+
+    def go(self, seconds: float) -> None:
+        """Let all actors act for some time, then let all runs end."""
+        actors: list[tuple[str, Callable[[random.Random], None]]] = [
+            *((f"operations {n}", lambda dice, n=n: self.write(n, dice)) for n in range(ROADMAPS)),
+            ("restart", self.restart),
+            ("sibling", self.work_on_sibling),
+            *((f"learner {n}", self.learn) for n in range(2)),
+            ("reader", self.read),
+            ("retry", self.retry),
+            ("cancel", self.cancel),
+            ("recover", self.recover),
+            ("sweep", self.sweep),
+        ]
+        threads = [threading.Thread(target=self._act, args=actor, daemon=True) for actor in actors]
+        runners = [
+            threading.Thread(target=self._act, args=(f"runner {n}", self.run_one, True), daemon=True)
+            for n in range(RUNNERS)
+        ]
+        for thread in (*threads, *runners):
+            thread.start()
+        self.over.wait(seconds)
+        self.over.set()
+        for thread in (*threads, *runners):
+            thread.join(120)
+            require(not thread.is_alive(), "an actor does not end")
+
+    def _act(self, name: str, act: Callable[[random.Random], None], drain: bool = False) -> None:
+        dice = random.Random(f"{self.seed} {name}")  # noqa: S311 - an order, not a secret
+        kind = name.partition(" ")[0]
+        while not self.over.is_set() or (drain and not self.runs.waiting.empty()):
+            try:
+                act(dice)
+                self.counts[kind] += 1
+            except Exception as error:  # noqa: BLE001 - every error is a finding
+                self.failures.append(f"{name}: {type(error).__name__}: {error}"[:600])
+
+    def ignored_marks(self) -> list[dict[str, Any]]:
+        """The attempts that were claimed while the product was processing a task of their roadmap."""
+        found = []
+        for roadmap_id, began, ends in self.marks:
+            found += self.product.rows(
+                "SELECT a.task_id, a.attempt, a.claimed_at FROM content_attempts a JOIN roadmap_tasks t "
+                "USING (task_id) WHERE t.roadmap_id = :r AND a.claimed_at > :began "
+                "AND a.claimed_at < CAST(:ends AS timestamp) - make_interval(secs => :margin)",
+                r=roadmap_id,
+                began=began,
+                ends=ends,
+                margin=MARGIN_SECONDS,
+            )
+        return found
+
+    def heal(self) -> None:
+        """Finish the product's work, then retry each task until nothing is missing."""
+        self.product.execute(
+            "UPDATE roadmap_tasks SET status = 'completed' "
+            "WHERE attempt = 0 AND status IN ('processing', 'pending')"
+        )
+        for number in range(ROADMAPS):
+            for _ in range(2):
+                retry_task(self.services, f"t-{number}", USER, deadline(), user_start(USER))
+                while not self.runs.waiting.empty():
+                    self.run_one(random.Random(0))  # noqa: S311 - not used
+        for _ in range(2):
+            reconcile(ReconcileRequest(), self.services, deadline())
+
+    def broken(self) -> list[Broken]:
+        """The violations of the invariants, of each task of ours."""
+        found: list[Broken] = []
+        for number in range(ROADMAPS):
+            roadmap_id = f"r-{number}"
+            bundle = {
+                "task": {"task_id": f"t-{number}"},
+                "roadmap": {
+                    "roadmap_id": roadmap_id,
+                    "framework_data": framework_of(concepts(roadmap_id)),
+                },
+                "content": [],
+            }
+            log = Log(injected=[f"seed {self.seed}"], rewritten=set(concepts(roadmap_id)[:WRITTEN]))
+            services = self.services
+            bucket = services.settings.content_bucket
+            oracle = OracleOfOne(services.engine, services.bucket._client, bucket, bundle, log)  # noqa: SLF001
+            found += [*oracle.at_any_time(), *oracle.at_rest(), *oracle.healed()]
+        return found
+
+
+def concepts(roadmap_id: str) -> list[str]:
+    """The concepts of a roadmap."""
+    return [f"{roadmap_id}:c-{number}" for number in range(1, CONCEPTS + 1)]
+
+
+def deadline() -> Deadline:
+    """A deadline that no step reaches."""
+    return Deadline.after(600)
+
+
+def require(holds: bool, finding: str) -> None:
+    """Raise a finding."""
+    if not holds:
+        raise AssertionError(finding)
+
+
+def prepare(url: str) -> tuple[Product, Services]:
+    """The product with its roadmaps and tasks, and this system beside it."""
+    product = Product(url)
+    product.install(FORMS["create_all"])
+    migrate(url)
+
+    def set_zone(connection: Connection) -> None:
+        use_time_zone(connection, "Asia/Shanghai")
+
+    with product.engine.begin() as connection:
+        set_zone(connection)
+    for number in range(ROADMAPS):
+        product.roadmap(f"r-{number}", concepts(f"r-{number}"))
+        product.task(f"t-{number}", "failed", roadmap_id=f"r-{number}")
+        product.task(f"theirs-{number}", "failed", roadmap_id=f"r-{number}")
+    product.roadmap("r-other", ["r-other:c-1"])
+    product.task("other", "partial_failure", roadmap_id="r-other")
+    services = services_for(url)
+    memory = MemoryS3()
+    memory.client.create_bucket(Bucket="content")
+    services.bucket = Bucket("content", memory.client)
+    for number in range(ROADMAPS):
+        for concept_id in concepts(f"r-{number}")[:WRITTEN]:  # the product stores a text before its row
+            services.bucket.put(tutorial_key(f"r-{number}", concept_id, 1), b"# Theirs\n\nA text.")
+    return product, services
+
+
+def untouched(product: Product) -> list[str]:
+    """The rows of a task and a roadmap that nobody asked us to change."""
+    return [line for lines in product.everything().values() for line in lines if '"r-other' in line]
+
+
+def main() -> int:
+    """Run the storm; return the exit code. The last line is one JSON document."""
+    parser = argparse.ArgumentParser(prog="storm", description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=int(time.time()) % 10**6)
+    chosen = parser.parse_args()
+    logger.setLevel("CRITICAL")
+    with (
+        tempfile.TemporaryDirectory(prefix="roadmap-storm-") as directory,
+        given_or_embedded(Path(directory), fsync=False) as server,
+    ):
+        product, services = prepare(create_database(server.url, f"storm_{chosen.seed}"))
+        before = untouched(product)
+        storm = Storm(product, services, chosen.seed)
+        storm.go(60 * chosen.minutes)
+        ignored = storm.ignored_marks()
+        storm.heal()
+        broken = [str(each) for each in storm.broken()]
+        result = {
+            "seed": chosen.seed,
+            "minutes": chosen.minutes,
+            "counts": dict(sorted(storm.counts.items())),
+            "failed": storm.failures[:20],
+            "failed_count": len(storm.failures),
+            "claimed_beside_a_mark": [str(each) for each in ignored],
+            "marks": len(storm.marks),
+            "broken": broken[:20],
+            "foreign_rows_unchanged": untouched(product) == before,
+        }
+        services.engine.dispose()
+        product.engine.dispose()
+    holds = not (storm.failures or ignored or broken) and result["foreign_rows_unchanged"]
+    sys.stdout.write(json.dumps(result | {"holds": holds}) + "\n")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
