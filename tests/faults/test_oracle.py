@@ -345,7 +345,7 @@ NONE_FAILED = """UPDATE content_attempts SET saved = planned,
             "UPDATE content_attempts SET replaces = NULL",
             {"I4", "I7"},
         ),
-        (SCOPES["an item again"], False, "DELETE FROM content_archive", {"I13"}),
+        (SCOPES["an item again"], False, "DELETE FROM content_archive", {"I4", "I9"}),
     ],
 )
 def test_a_wrong_record_of_a_replacement_is_detected(

@@ -18,6 +18,8 @@ _SIZES = "tests/integration/test_sizes.py"
 _ONCE = "tests/integration/test_generating_once.py"
 _RECOVERY = "tests/integration/test_recovery.py"
 _RECOVERIES = "tests/integration/test_recoveries.py"
+_RESTART = "tests/product/test_restart.py"
+_SIBLINGS = "tests/product/test_siblings.py"
 _OWNERSHIP = "tests/product/test_ownership.py"
 _CANCELLING = "tests/product/test_cancelling.py"
 _SINGLE = "tests/product/test_single_items.py"
@@ -285,8 +287,8 @@ MUTANTS = (
         "the claim of a redrive",
         "a redrive starts while a retry is running",
         f"{_LAYER}/retries/retry.py",
-        old="claimed = claim(services, task, task.execution_arn, deadline, start)\n",
-        new="claimed = task\n",
+        old="claimed = claim(services, snapshot.task, execution_arn, deadline, start)\n",
+        new="claimed = snapshot.task\n",
         tests=(f"{_FENCING}::test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt",),
     ),
     Mutant(
@@ -448,11 +450,85 @@ MUTANTS = (
         tests=(f"{_OWNERSHIP}::test_a_retry_of_the_product_s_own_work_is_refused_and_changes_nothing",),
     ),
     Mutant(
+        "the product's tasks",
+        "a retry starts while the product's workers process another task of the roadmap",
+        f"{_LAYER}/tasks/ownership.py",
+        old="[own, *siblings]",
+        new="[own]",
+        tests=(f"{_SIBLINGS}::test_a_retry_is_refused_and_names_the_sibling",),
+    ),
+    Mutant(
+        "the product's tasks",
+        "a sweep projects a roadmap that another task of the product generates",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="(is_finished and any(",
+        new="(not is_finished and any(",
+        tests=(f"{_SIBLINGS}::test_a_sweep_does_not_project_a_roadmap_that_a_sibling_generates",),
+    ),
+    Mutant(
+        "the product's tasks",
+        "an item is generated that the product has saved since the plan",
+        f"{_LAYER}/steps/generate.py",
+        old="return item in saved",
+        new="return False",
+        tests=(f"{_SIBLINGS}::test_an_item_that_was_saved_since_the_plan_is_not_generated",),
+    ),
+    Mutant(
+        "the product's tasks",
+        "a restart of the product marks a task with a running attempt",
+        "migrations/versions/replace_in_place.py",
+        old="AND attempt = OLD.attempt AND ended_at IS NULL",
+        new="AND attempt = OLD.attempt AND ended_at IS NOT NULL",
+        tests=(f"{_RESTART}::test_a_task_with_an_open_attempt_stays_as_it_is",),
+    ),
+    Mutant(
+        "the product's tasks",
+        "a restart of the product marks a task that was cancelled since it read it",
+        "migrations/versions/replace_in_place.py",
+        old="IF OLD.status <> 'processing' OR EXISTS",
+        new="IF EXISTS",
+        tests=(f"{_RESTART}::test_a_restart_that_read_a_task_before_it_changed_does_not_mark_it",),
+    ),
+    Mutant(
+        "the replacement of saved items",
+        "the rows that two workers inserted at the same moment stay",
+        f"{_LAYER}/steps/finalize.py",
+        old="if merged := merge_items(connection, roadmap_id):",
+        new="if merged := 0:",
+        tests=("tests/product/test_one_row.py::test_a_sweep_merges_duplicates_of_our_tasks",),
+    ),
+    Mutant(
+        "the replacement of saved items",
+        "a regenerated quiz gets a new row",
+        f"{_LAYER}/content/quiz.py",
+        old="WHEN mine.quiz_id IS NOT NULL THEN 'replaced'",
+        new="WHEN mine.quiz_id IS NOT NULL THEN 'new'",
+        tests=(f"{_SINGLE}::test_a_quiz_with_attempts_is_replaced_in_place",),
+    ),
+    Mutant(
+        "the time zone",
+        "a row in the future is not reported",
+        f"{_LAYER}/api/health.py",
+        old="    if contradicts(ahead):",
+        new="    if contradicts(ahead) and overdue:",
+        tests=(
+            "tests/product/test_time_zone.py::test_the_contradiction_stays_visible_when_the_time_has_passed",
+        ),
+    ),
+    Mutant(
+        "the product's pages",
+        "a page of another origin cannot read an answer",
+        f"{_LAYER}/api/http.py",
+        old="return cors.readable(self.app.resolve(event, context), event)",
+        new="return self.app.resolve(event, context)",
+        tests=("tests/unit/test_cors.py::test_every_answer_can_be_read_by_a_configured_page",),
+    ),
+    Mutant(
         "a cancellation",
         "items are generated for a task that is cancelled",
         f"{_LAYER}/steps/generate.py",
-        old="        self._require_not_cancelled()\n",
-        new="",
+        old="        if reason is not None:\n            raise TaskCancelledError(",
+        new="        if False:\n            raise TaskCancelledError(",
         tests=(f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",),
     ),
     Mutant(
@@ -491,7 +567,7 @@ MUTANTS = (
         "the replacement of saved items",
         "a quiz that the product wrote meanwhile is replaced",
         f"{_LAYER}/content/quiz.py",
-        old="mine.quiz_id IS NOT NULL AND mine.quiz_id IS DISTINCT FROM i.replaces",
+        old="mine.quiz_id IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces",
         new="mine.quiz_id IS NOT NULL AND i.replaces IS NULL",
         tests=(f"{_SINGLE}::test_a_row_that_the_product_writes_meanwhile_is_kept",),
     ),

@@ -1,4 +1,4 @@
-"""The oracle: checks the invariants I1–I10 and I13 and reports the items that violate them.
+"""The oracle: checks the invariants I1–I10 and reports the items that violate them.
 
 For I8, it checks that rows change only on request. The tests that perform the product's operations check that
 they do not fail.
@@ -250,7 +250,7 @@ class Oracle:
             if after["revision"] != before["revision"] and before["revision"] in replaced.get(item[0], ()):
                 former = {key: value for key, value in before.items() if key != "revision"}
                 if former not in now.archive:
-                    yield Broken("I13", f"the revision {before['revision']} is lost", item)
+                    yield Broken("I4", f"the revision {before['revision']} is lost", item)
                 continue
             changed = [
                 key

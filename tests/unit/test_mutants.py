@@ -31,6 +31,8 @@ def test_the_tests_of_each_mutant_exist(test: str) -> None:
 def test_every_required_guard_has_a_mutant() -> None:
     assert {mutant.guard for mutant in MUTANTS} == {
         "the product's tasks",
+        "the product's pages",
+        "the time zone",
         "a cancellation",
         "the outbox",
         "the id of an event",

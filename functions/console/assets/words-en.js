@@ -74,7 +74,7 @@ export const en = {
   },
   /** @type {Record<string, string>} */
   conflicts: {
-    AtWorkElsewhere: "The product's own workers are processing this task. You can wait, or take it over.",
+    AtWorkElsewhere: "The product's own workers are processing this task, or another one of its roadmap. You can wait, or take it over.",
     NotAtContentStage: "This task has not reached the content stage yet. The product's own resume continues it.",
     ClaimRefused: "An attempt is already running. Wait until it has ended.",
     AttemptRunning: "An attempt is already running. Wait until it has ended.",

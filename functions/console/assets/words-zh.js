@@ -57,7 +57,7 @@ export const zh = {
     stale: (age) => `当前显示的是${age}的数据。`,
   },
   conflicts: {
-    AtWorkElsewhere: "产品自己的工作进程正在处理此任务。您可以等待，或接管它。",
+    AtWorkElsewhere: "产品自己的工作进程正在处理此任务，或同一路线图的另一任务。您可以等待，或接管它。",
     NotAtContentStage: "此任务尚未进入内容阶段，应由产品自己的恢复功能继续。",
     ClaimRefused: "已有一次尝试正在运行，请等待其结束。",
     AttemptRunning: "已有一次尝试正在运行，请等待其结束。",

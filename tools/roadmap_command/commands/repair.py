@@ -23,7 +23,7 @@ def reconcile(
         return
     for repair in result["repairs"]:
         errors.print(f"task {repair['task_id']}: {', '.join(repair['changed'])} → {repair['status']}")
-    if result["locked"]:
-        errors.print(f"Locked by other sessions, left to the next sweep: {', '.join(result['locked'])}.")
+    if locked := result.get("locked"):  # an earlier release does not have it
+        errors.print(f"Locked by other sessions, left to the next sweep: {', '.join(locked)}.")
     verb = "to be repaired" if dry_run else "repaired"
     errors.print(f"Tasks checked: {result['checked']}; {verb}: {len(result['repairs'])}.")
