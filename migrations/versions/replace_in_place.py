@@ -25,8 +25,8 @@ from alembic import op
 
 from migrations.versions.stand_aside_for_the_product import BEFORE_ITEM, TABLES
 
-revision = "0013"
-down_revision = "0012"
+revision = "0014"
+down_revision = "0013"
 
 ARCHIVE = """
 ALTER TABLE content_archive ADD COLUMN row_id text, ADD COLUMN replaced_by text;

@@ -40,7 +40,8 @@ def test_every_finding_is_in_the_runbook() -> None:
         ),
     ]
     assert [attention.what for attention in found] == [
-        "stuck_tasks", "sweep_refused", "dead_letters", "outbox", "outbox_aside", "sweep_overdue", "time_zone",
+        "stuck_tasks", "sweep_refused", "dead_letters", "outbox", "outbox_aside", "sweep_overdue",
+        "time_zone",
     ]  # fmt: skip
     for attention in found:
         path, _, anchor = attention.runbook.partition("#")
