@@ -1,8 +1,4 @@
-"""The table `content_archive`: former content of rows, and the revision of a row replaced in place."""
-
-from sqlalchemy import Connection, text
-
-MERGE = text("SELECT content_merge_items(:roadmap_id)")
+"""The revision of a row that is replaced in place, in the table `content_archive`. No I/O."""
 
 
 def revision_sql(table: str, row_id: str) -> str:
@@ -16,11 +12,3 @@ def revision_sql(table: str, row_id: str) -> str:
         f" AND a.source_table = '{table}' AND a.replaced_by IS NOT NULL"
         f" ORDER BY a.archive_id DESC LIMIT 1), {row_id})"
     )
-
-
-def merge_items(connection: Connection, roadmap_id: str) -> int:
-    """Merge rows of resources, and quizzes, of the same concept; return the number of merged rows.
-
-    Two transactions of the product can each insert a row. Its pages expect one.
-    """
-    return int(connection.scalar(MERGE, {"roadmap_id": roadmap_id}))

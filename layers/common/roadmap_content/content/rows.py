@@ -127,6 +127,17 @@ def saved_content(
     return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
 
 
+MERGE = text("SELECT content_merge_items(:roadmap_id)")
+
+
+def merge_items(connection: Connection, roadmap_id: str) -> int:
+    """Merge rows of resources, and quizzes, of the same concept; return the number of merged rows.
+
+    Two transactions of the product can each insert a row. Its pages expect one.
+    """
+    return int(connection.scalar(MERGE, {"roadmap_id": roadmap_id}))
+
+
 def _ask(connection: Connection, statement: TextClause, roadmap_id: str) -> dict[ContentType, Any]:
     rows = connection.execute(statement, {"roadmap_id": roadmap_id})
     return {ContentType(row.content_type): row.found for row in rows}

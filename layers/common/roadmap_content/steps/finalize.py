@@ -9,8 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from ..content.kind import Row
-from ..content.revisions import merge_items
-from ..content.rows import current_rows, unreplaced
+from ..content.rows import current_rows, merge_items, unreplaced
 from ..contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ..errors import (
     ContentError,
