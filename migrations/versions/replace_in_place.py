@@ -25,8 +25,8 @@ from alembic import op
 
 from migrations.versions.stand_aside_for_the_product import BEFORE_ITEM, TABLES
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 
 ARCHIVE = """
 ALTER TABLE content_archive ADD COLUMN row_id text, ADD COLUMN replaced_by text;

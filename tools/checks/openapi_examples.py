@@ -219,7 +219,7 @@ _HEALTH = {
     "tasks": {"completed": 48_210, "failed": 634, "partial_failure": 366, "processing": 12},
     "tasks_estimated": ["completed"],
     "recoveries_running": 1,
-    "schema_revision": "0014",
+    "schema_revision": "0015",
     "release": "3f9c2ab",
     "attention": [
         {

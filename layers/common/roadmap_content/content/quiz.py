@@ -18,7 +18,7 @@ from .kind import (
     Row,
     status_field,
 )
-from .revisions import revision_sql
+from .revisions import archive_sql, revision_sql
 
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 Difficulty = Literal["easy", "medium", "hard"]
@@ -125,9 +125,7 @@ WITH incoming AS (
     FROM checked j JOIN quiz_metadata older ON older.quiz_id = j.row_id
     WHERE j.row_status = 'replaced' FOR NO KEY UPDATE OF older
 ), archived AS (
-    INSERT INTO content_archive (source_table, source_row, reason, row_id, replaced_by)
-    SELECT 'quiz_metadata', to_json(l.older), 'replaced in place', (l.older).quiz_id, l.replaced_by
-    FROM locked l
+    {archive_sql("quiz_metadata", "quiz_id")}
 ), replaced AS (
     UPDATE quiz_metadata q SET questions = CAST(d.questions AS json),
         total_questions = j.total_questions, easy_count = j.easy_count, medium_count = j.medium_count,

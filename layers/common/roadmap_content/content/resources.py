@@ -16,7 +16,7 @@ from .kind import (
     Row,
     status_field,
 )
-from .revisions import revision_sql
+from .revisions import archive_sql, revision_sql
 
 
 class Resource(Content):
@@ -98,10 +98,7 @@ WITH incoming AS (
     FROM checked j JOIN resource_recommendation_metadata older ON older.id = j.row_id
     WHERE j.row_status = 'replaced' FOR NO KEY UPDATE OF older
 ), archived AS (
-    INSERT INTO content_archive (source_table, source_row, reason, row_id, replaced_by)
-    SELECT 'resource_recommendation_metadata', to_json(l.older), 'replaced in place', (l.older).id,
-        l.replaced_by
-    FROM locked l
+    {archive_sql("resource_recommendation_metadata", "id")}
 ), replaced AS (
     UPDATE resource_recommendation_metadata q SET resources = CAST(d.resources AS json),
         resources_count = j.resources_count, search_queries_used = j.search_queries_used,
