@@ -720,4 +720,23 @@ MUTANTS = (
         new="if scope in granted:",
         tests=("tests/unit/test_scopes.py::test_a_scope_that_is_not_configured_grants_nothing",),
     ),
+    Mutant(
+        "the operator's terminal",
+        "text of others is read as markup",
+        "tools/roadmap_command/terminal.py",
+        old="markup=False",
+        new="markup=True",
+        tests=("tests/unit/test_terminal.py::test_a_list_shows_any_title_and_reason",),
+    ),
+    Mutant(
+        "the operator's terminal",
+        "control characters of a reason reach the terminal",
+        "tools/roadmap_command/terminal.py",
+        old='return _UNSAFE.sub("", text)',
+        new="return text",
+        tests=(
+            "tests/unit/test_terminal.py::test_a_list_shows_any_title_and_reason",
+            "tests/unit/test_terminal.py::test_a_status_and_a_line_of_a_terminal_show_no_control_characters",
+        ),
+    ),
 )

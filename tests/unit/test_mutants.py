@@ -36,6 +36,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "a cancellation",
         "the outbox",
         "the id of an event",
+        "the operator's terminal",
         "the position in a list",
         "the time for foreign text",
         "the roles of a token",

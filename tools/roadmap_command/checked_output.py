@@ -82,7 +82,7 @@ def checked_output() -> Iterator[None]:
     checked = CheckedOutput(
         stdout.buffer,
         stdout.encoding,
-        stdout.errors,
+        "backslashreplace",  # a title that the terminal's encoding lacks must not end the command
         line_buffering=stdout.line_buffering,
         write_through=stdout.write_through,
     )

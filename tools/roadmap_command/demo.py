@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
+from rich.text import Text
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
 from local_stack.builds import LOCAL
@@ -26,6 +26,7 @@ from roadmap_command.interface import command_name
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
+from roadmap_command.terminal import Terminal
 from roadmap_content.api.status import TaskStatus
 from roadmap_content.bundle import Bundle, BundleTask, parse_bundle, read_bundle
 from roadmap_content.content.registry import CONTENT_KINDS
@@ -38,7 +39,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key
 
 SAMPLE = Path(__file__).parent / "sample" / "roadmap.json"
-console = Console(stderr=True, highlight=False)
+console = Terminal(stderr=True)
 
 
 class DemoError(PermanentError):
@@ -112,7 +113,7 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
         LocalStack.forget()
     with ExitStack() as undo:
         directory = LOCAL if keep else Path(undo.enter_context(TemporaryDirectory(prefix="roadmap-demo-")))
-        console.rule("[bold]1. A separate stack")
+        console.rule(Text("1. A separate stack", style="bold"))
         with console.status("PostgreSQL, the local cloud, the template's functions and its state machine"):
             stack = LocalStack.start(
                 directory, parameters=PARAMETERS, wait_scale=0.1, detached=keep, keep=keep
@@ -121,7 +122,7 @@ def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = Fals
             undo.enter_context(stack)
         told = _tell(Target.local(stack), stack.database_url, bundle)
     if keep:
-        console.rule("[bold]7. The console")
+        console.rule(Text("7. The console", style="bold"))
         say("The stack is kept until `roadmap down`. This link signs you in as an operator for an hour:")
         console.print(stack.console_link(), soft_wrap=True)
     sys.stdout.write(json.dumps(told) + "\n")
@@ -162,14 +163,14 @@ def run_with_faults(target: Target, database_url: str, bundle: Bundle) -> TaskSt
     concepts = list(read_framework(bundle.roadmap.framework_data).nodes)
     items = len(concepts) * len(ContentType)
 
-    console.rule("[bold]2. Content is generated, paid for, and staged")
+    console.rule(Text("2. Content is generated, paid for, and staged", style="bold"))
     load_bundle(bundle, target.engine, target.bucket, Deadline.after(60))
     staged = len(bundle.content)
     say(
         f"{staged} of {items} items are staged in S3. The others are not generated yet, and nothing is saved."
     )
 
-    console.rule("[bold]3. Three faults")
+    console.rule(Text("3. Three faults", style="bold"))
     _take_id(target.engine, bundle.content[Item(concepts[0], ContentType.TUTORIAL)])
     say(f"The tutorial id of {concepts[0]} already belongs to another roadmap: the report's duplicate key.")
     _poison(target, bundle, Item(concepts[1], ContentType.QUIZ))
@@ -177,7 +178,7 @@ def run_with_faults(target: Target, database_url: str, bundle: Bundle) -> TaskSt
     victim = concepts[-1]
     say(f"The function that saves the resources of {victim} will be killed, each time it is tried.")
 
-    console.rule("[bold]4. The first run")
+    console.rule(Text("4. The first run", style="bold"))
     resources = bundle.content[Item(victim, ContentType.RESOURCES)]
     with _killing_the_saver_of(database_url, resources["id"]) as kills:
         first = _run(target, task_id)
@@ -190,12 +191,12 @@ def _tell(target: Target, database_url: str, bundle: Bundle) -> dict[str, Any]:
     concepts = list(read_framework(bundle.roadmap.framework_data).nodes)
     first = run_with_faults(target, database_url, bundle)
 
-    console.rule("[bold]5. One retry over HTTP, without manual repairs")
+    console.rule(Text("5. One retry over HTTP, without manual repairs", style="bold"))
     second = _retry(target, bundle.task)
     console.print(views.outcome(second), soft_wrap=True)
     say(_what_became_of(target, bundle, concepts))
 
-    console.rule("[bold]6. The task of the bug report itself")
+    console.rule(Text("6. The task of the bug report itself", style="bold"))
     report = the_report(bundle)
     saved = load_the_report(target, report)
     say(f"The task is failed and lists no failures. {saved} tutorials are saved, the other items are not.")

@@ -11,7 +11,6 @@ from enum import IntEnum
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,6 +20,7 @@ from roadmap_command.checked_output import ReaderEndedError
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail
+from roadmap_command.terminal import Terminal
 from roadmap_content.api.refusals import TASK_ID
 from roadmap_content.api.status import TaskStatus
 from roadmap_content.errors import ContentError, TransientError
@@ -43,7 +43,7 @@ class ExitCode(IntEnum):
 _UNLIMITED = 100_000
 """Maximum characters of a line of piped output."""
 
-errors = Console(stderr=True, highlight=False)
+errors = Terminal(stderr=True)
 """The console for progress, hints and errors, because stdout is for results."""
 
 Stack = Annotated[str | None, typer.Option("--stack", help="A stack on AWS. Default: the local stack.")]
@@ -117,9 +117,9 @@ def report(task: TaskStatus, *, as_json: bool) -> None:
         output().print(views.outcome(task), soft_wrap=True)
 
 
-def output() -> Console:
+def output() -> Terminal:
     """The console for results on stdout. Piped output is not wrapped, so that no id or ARN is split."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED)
+    return Terminal(width=None if sys.stdout.isatty() else _UNLIMITED)
 
 
 def confirmed(question: str) -> bool:
@@ -142,8 +142,9 @@ def command_name() -> str:
 
 
 def print_json(document: object) -> None:
-    """Print one JSON document to stdout."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    """Print one JSON document to stdout. Characters that its encoding may lack are escaped as JSON."""
+    ensure_ascii = sys.stdout.encoding.lower() not in ("utf-8", "utf8")
+    sys.stdout.write(json.dumps(document, ensure_ascii=ensure_ascii, indent=2) + "\n")
 
 
 @contextmanager

@@ -36,6 +36,6 @@ def doctor(stack: Stack = None, as_json: Json = False) -> None:
             if stack is None and found["what"] == "sweep_overdue":
                 console.print(f"  the local stack has no schedule; sweep with: {command_name()} reconcile")
         if not health["attention"]:
-            console.print("[green]well[/green]")
+            console.print("well", style="green")
     if health["status"] != "ok":
         raise typer.Exit(ExitCode.ITEMS_MISSING)

@@ -1,0 +1,31 @@
+"""The terminal of a person. All text that other people wrote passes through it."""
+
+import re
+from collections.abc import Iterable
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+# Control characters but line feed and tab, and those that change the direction of text.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+class Terminal(Console):
+    """A console that prints text as it is: no markup, no emoji codes, and no control characters.
+
+    A title such as `[/etc]` is not markup, and an escape sequence in a reason does not reach the terminal.
+    Styles are given by `rich.text.Text`.
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render an object without the control characters of its text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+def printable(text: str) -> str:
+    """Foreign text without the characters that control a terminal."""
+    return _UNSAFE.sub("", text)
