@@ -39,13 +39,13 @@ STEAL := --numprocesses 2 --dist worksteal
 BY_FILE := --numprocesses 2 --dist loadfile
 
 test: $(INSTALLED) ## Run the fast tests: unit, and integration on PostgreSQL.
-	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration
+	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration tests/mutants
 
 workflow: $(INSTALLED) ## Run the whole system on the local cloud; and test PostgreSQL's server and the local cloud itself.
 	$(RUN)/python -m pytest $(BY_FILE) tests/workflow
 
 coverage: $(INSTALLED) ## Run the tests of `test` and `workflow`, and print the coverage of the layer; fails below its floor.
-	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration --cov --cov-report= --cov-fail-under=0
+	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration tests/mutants --cov --cov-report= --cov-fail-under=0
 	$(RUN)/python -m pytest $(BY_FILE) tests/workflow --cov --cov-append --cov-report=term
 
 package: $(INSTALLED) ## Build the wheel, install it in a new environment, and use it from another folder.
