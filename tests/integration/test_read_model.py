@@ -291,6 +291,7 @@ def test_health_counts_what_the_list_shows(pipeline: Pipeline, get: Get) -> None
     # The stack is new: there has been no sweep, and none is overdue.
     assert (health.body["status"], health.body["last_sweep"]) == ("ok", None)
     pipeline.execute("UPDATE content_attempts SET claimed_at = claimed_at - interval '21 minutes'")
+    pipeline.execute("UPDATE roadmap_tasks SET created_at = created_at - interval '21 minutes'")
     assert [found["what"] for found in get("/health").body["attention"]] == ["sweep_overdue"]
 
 
