@@ -8,11 +8,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
+from release import __main__ as command
 from release.clients import clients_of
 from release.command import run
 from release.preflight.problem import Problem, Target
@@ -21,6 +23,7 @@ from release.stamp import parameters_of
 from tests.support.recorded_aws import Answers, RecordedAws, refusal
 
 REGION = "eu-central-1"
+TEMPLATE = read_template(REPOSITORY / "template.yaml")
 MODEL = "arn:aws:bedrock:eu-central-1::foundation-model/maker.model-v1"
 LOGIN = {"host": "db.example", "port": 5432, "dbname": "roadmap", "password": "x"}
 GIVEN = {
@@ -41,8 +44,7 @@ READING = re.compile(r"[\w-]+\.(Get|List|Describe|Head)[A-Z]\w*")
 
 
 def target(**given: str) -> Target:
-    template = read_template(REPOSITORY / "template.yaml")
-    return Target("roadmap-content-prod", REGION, parameters_of(template, GIVEN | given))
+    return Target("roadmap-content-prod", REGION, parameters_of(TEMPLATE, GIVEN | given))
 
 
 def secret(of: Mapping[str, str | None]) -> Callable[[Mapping[str, Any]], Any]:
@@ -491,3 +493,23 @@ def test_the_exit_code_tells_whether_something_is_wrong(
 def test_the_connections_to_compare_are_those_of_the_reservations() -> None:
     assert connections_of({"SaverConcurrency": "10", "GeneratorConcurrency": "4"}).startswith("10 + 4")
     assert "no limit" in connections_of({"SaverConcurrency": "0", "GeneratorConcurrency": "4"})
+
+
+class BuiltError(Exception):
+    """The deployment has begun to build."""
+
+
+@pytest.mark.parametrize("unchecked", [False, True])
+def test_a_deployment_reads_the_account_before_it_builds(
+    monkeypatch: pytest.MonkeyPatch, *, unchecked: bool
+) -> None:
+    def build(*_: object) -> None:
+        raise BuiltError
+
+    monkeypatch.setattr(command, "overrides_in", lambda *_: GIVEN)
+    monkeypatch.setattr(command, "build", build)
+    monkeypatch.setattr(boto3, "Session", lambda: AWS.session)
+    AWS.answer_with(prepared() | {"apigateway.GetAccount": {}})
+    with pytest.raises(BuiltError if unchecked else SystemExit):
+        command.deploy("prod", unchecked=unchecked)
+    assert bool(AWS.called) is not unchecked
