@@ -20,11 +20,12 @@ from roadmap_content.api.identity import Identity, identity_of
 from roadmap_content.api.item_detail import ItemDetail
 from roadmap_content.api.item_map import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemMap
 from roadmap_content.api.preview import RetryPreview, preview_retry
-from roadmap_content.api.refusals import TASK_ID, USER_ID
+from roadmap_content.api.refusals import USER_ID
 from roadmap_content.api.task_detail import TaskDetail, read_detail
 from roadmap_content.api.task_filter import task_filter_of
 from roadmap_content.api.task_items import read_item_map, read_one_item
 from roadmap_content.api.task_list import TaskPage, list_tasks
+from roadmap_content.contracts import TASK_ID
 from roadmap_content.errors import InvalidRequestError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact

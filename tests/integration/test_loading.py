@@ -44,6 +44,10 @@ def question_of(bundle: dict[str, Any]) -> dict[str, Any]:
         (lambda b: b["task"].update(user_id="u-2"), "task.user_id is not roadmap.user_id"),
         (lambda b: b["content"][1].update(concept_id="c"), "content[1].concept_id is not a concept"),
         (lambda b: b["content"].append(b["content"][0]), "content[2].tutorial is given twice for 'a'"),
+        (lambda b: b["content"][1].update(podcast={}), "content[1].podcast is not a content type"),
+        (lambda b: b["content"][1].update(quizz={}), "content[1].quizz is not a content type"),
+        (lambda b: question_of(b).update(explanation="x" * 600_000), "content[0].quiz has "),
+        (lambda b: b["task"].update(task_id="t 1"), "task.task_id: String should match pattern"),
         (lambda b: tutorial_of(b).update(content_version="1"), "content[0].tutorial.content_version: Input"),
         (lambda b: question_of(b).update(options=[]), "content[0].quiz.questions[2].options:"),
         (lambda b: tutorial_of(b).update(note="\x00"), "content[0].tutorial.note holds a NUL"),
@@ -137,3 +141,38 @@ def test_a_bundle_with_invalid_items_is_loaded_and_the_run_records_them(pipeline
     assert {item["error_code"] for item in failed} == {"InvalidContent"}
     again = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(600))
     assert (again.staged, again.saved_already, again.replacing) == (0, 4, [])
+
+
+def test_an_item_that_is_too_large_stops_no_other_and_the_run_records_it(pipeline: Pipeline) -> None:
+    bundle = bundle_of(IDS)
+    question_of(bundle).update(explanation="x" * 600_000)
+    bundle["content"][1] |= {"podcast": {}, "quizz": {}}
+    bundle["content"].append(bundle["content"][1] | {"tutorial": None})
+    read = read_bundle(bundle, strict=False)
+    names = [each.fault.partition(" ")[0] for each in read.invalid]
+    assert names[:3] == ["content[0].quiz", "content[1].podcast", "content[1].quizz"]
+    assert [each.item is not None for each in read.invalid[:3]] == [True, False, False]
+
+    loaded = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(600))
+
+    assert loaded.staged == 5
+    pipeline.roadmap_id = read.roadmap.roadmap_id
+    assert pipeline.run().missing == {"tutorial": 0, "resources": 0, "quiz": 1}
+    (failed,) = pipeline.task()["failed_concepts"]["items"]
+    assert (failed["concept_id"], failed["content_type"]) == ("a", "quiz")
+
+
+@pytest.mark.parametrize("content", [None, [1], {}, {"questions": "none"}])
+def test_invalid_content_never_replaces_a_saved_item(pipeline: Pipeline, content: object) -> None:
+    """Otherwise a later regeneration of the concept would use it, although nobody asked for it."""
+    pipeline.load(bundle_of(IDS))
+    pipeline.run()
+    bundle = bundle_of(IDS)
+    bundle["content"][0]["quiz"] = content
+    read = read_bundle(bundle, strict=False)
+    before = pipeline.bucket.keys("staged/", after="")
+
+    loaded = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(600), replace=True)
+
+    assert (loaded.staged, list(loaded.replacing)) == (0, [])
+    assert pipeline.bucket.keys("staged/", after="") == before

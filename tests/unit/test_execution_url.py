@@ -21,6 +21,11 @@ def test_it_leads_to_the_console_of_the_partition(partition: str, region: str, h
     assert url == f"https://{host}/states/home?region={region}#/v2/executions/details/{arn}"
 
 
+@pytest.mark.parametrize("region", ["evil.example/?", "eu-central-1.evil.example#", "user@evil", ""])
+def test_a_strange_region_leads_to_no_strange_host(region: str) -> None:
+    assert execution_url(ARN.format("aws", region, "123456789012")) is None
+
+
 @pytest.mark.parametrize("arn", [None, "", "none", ARN.format("aws", "us-east-1", "000000000000")])
 def test_an_execution_of_the_local_cloud_has_none(arn: str | None) -> None:
     assert execution_url(arn) is None

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from checks.openapi import DOCUMENT, openapi_document, operations
 from checks.openapi_page import PAGE, page_of
 from checks.schemas import schema_document, schema_file
-from roadmap_content.api.refusals import TASK_ID
+from roadmap_content.contracts import TASK_ID
 from roadmap_content.items import ContentType
 
 WHOLE: dict[str, Any] = json.loads(DOCUMENT.read_text())

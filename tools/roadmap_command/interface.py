@@ -21,8 +21,8 @@ from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail
 from roadmap_command.terminal import Terminal
-from roadmap_content.api.refusals import TASK_ID
 from roadmap_content.api.status import TaskStatus
+from roadmap_content.contracts import TASK_ID
 from roadmap_content.errors import ContentError, TransientError
 
 

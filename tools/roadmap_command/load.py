@@ -16,6 +16,7 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.bucket import Bucket, in_parallel
+from roadmap_content.storage.keys import staged_key
 from roadmap_content.storage.staging import Staging
 
 # Existing rows are not changed: loading a roadmap again only stages its content again.
@@ -64,9 +65,9 @@ def load_bundle(
 ) -> Loaded:
     """Load a bundle. Loading it again changes no row, and stages the content of unsaved items again.
 
-    Invalid content is staged unchanged, so that a run records why it cannot be saved. `on_staged` is called
-    after each item, by several threads. With `replace`, content that differs from a saved item's is staged to
-    replace it.
+    Invalid content of unsaved items is staged unchanged, so that a run records why it cannot be saved.
+    `on_staged` is called after each item, by several threads. With `replace`, content that differs from a
+    saved item's is staged to replace it.
 
     Raises:
         InvalidBundleError: the roadmap or the task exists and belongs to another user; nothing was written.
@@ -97,8 +98,16 @@ def load_bundle(
         on_staged()
         return replaces
 
-    invalid = [(each.item, each.content) for each in bundle.invalid if each.item is not None]
-    in_parallel(stage, invalid)
+    def stage_invalid(entry: tuple[Item, object]) -> None:
+        item, content = entry
+        if item.concept_id not in rows[item.content_type]:
+            # Without the limit of `Staging.write`: a step refuses what is too large, and records it.
+            bucket.put(staged_key(roadmap_id, item), json.dumps(content).encode())
+        on_staged()
+
+    in_parallel(
+        stage_invalid, [(each.item, each.content) for each in bundle.invalid if each.item is not None]
+    )
     replaced = in_parallel(stage, list(bundle.content.items()))
     saved = {Item(concept_id, content_type) for content_type, found in rows.items() for concept_id in found}
     saved_already = len(saved & bundle.content.keys())

@@ -12,8 +12,8 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from .content.registry import CONTENT_KINDS
-from .contracts import first_fault
-from .documents import Document, unstorable
+from .contracts import TASK_ID, first_fault
+from .documents import MAX_STAGED, Document, unstorable
 from .errors import InvalidBundleError, InvalidContentError, InvalidFrameworkError
 from .items import ContentType, Item
 from .roadmaps.framework import read_framework
@@ -39,7 +39,7 @@ class BundleTask(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True)
 
-    task_id: _Id
+    task_id: Annotated[str, StringConstraints(pattern=TASK_ID)]
     user_id: _Id
     roadmap_id: str
 
@@ -133,6 +133,9 @@ def _read_content(
             fault = f"{path}.concept_id is not a concept of the roadmap: {concept_id!r:.80}"
             invalid.append(InvalidItem(concept_id, None, fault))
             continue
+        for name in [key for key in entry if key not in {"concept_id", *CONTENT_KINDS}]:
+            fault = f"{path}.{name:.80} is not a content type"
+            invalid.append(InvalidItem(concept_id, None, fault))
         for content_type, kind in CONTENT_KINDS.items():
             if content_type not in entry:
                 continue
@@ -142,8 +145,14 @@ def _read_content(
                 invalid.append(InvalidItem(concept_id, content_type, fault))
                 continue
             try:
-                content[item] = kind.check(document)
+                checked = kind.check(document)
             except InvalidContentError as error:
                 fault = f"{path}.{content_type}.{error}"
                 invalid.append(InvalidItem(concept_id, content_type, fault, document, item))
+                continue
+            if (size := len(json.dumps(document))) > MAX_STAGED:
+                fault = f"{path}.{content_type} has {size} bytes; {MAX_STAGED} are accepted"
+                invalid.append(InvalidItem(concept_id, content_type, fault, document, item))
+                continue
+            content[item] = checked
     return content, invalid

@@ -156,7 +156,7 @@ class Client:
         import boto3
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from .api.refusals import TASK_ID
+        from .contracts import TASK_ID
 
         if not re.fullmatch(TASK_ID, task_id):
             raise InvalidRequestError(f"task_id {task_id!r}: an id has 1 to 64 letters, digits, - and _")

@@ -15,6 +15,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from .errors import InvalidPayloadError
 from .items import ContentType
 
+TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
+"""Valid task ids: they must be valid in an execution's name."""
+
 TaskId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Positive = Annotated[int, Field(ge=1)]
 Attempt = Positive

@@ -16,6 +16,9 @@ Document = dict[str, Any]
 unchanged.
 """
 
+MAX_STAGED = 512 * 1024
+"""Maximum bytes of a staged item. Save holds a portion of items, as read and as rows, in 512 MB."""
+
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 MAX_DEPTH = 100

@@ -11,7 +11,7 @@ from roadmap_command.load import Loaded, load_bundle
 from roadmap_command.replacing import replace as replace_saved
 from roadmap_command.replacing import scopes_for
 from roadmap_command.target import Target
-from roadmap_content.bundle import Bundle, parse_bundle
+from roadmap_content.bundle import Bundle, InvalidItem, parse_bundle
 from roadmap_content.errors import InvalidBundleError
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps.framework import Concept
@@ -41,6 +41,9 @@ def load(
     Invalid items are listed, and also staged, so that a run records the reasons. The exit code is then 1.
     Saved items are not replaced without --replace. A replaced tutorial's text stays under its version, and a
     replaced row stays in content_archive.
+
+    Entries of an unknown type or concept, entries given twice, and invalid entries of saved items are listed
+    and not staged; the exit code is 1, too.
     """
     try:
         read = parse_bundle(bundle.read(), strict=strict, name=getattr(bundle, "name", "stdin"))
@@ -69,7 +72,12 @@ def load(
     failed = replace_saved(target, task.task_id, scopes)
     if as_json:
         invalid = [
-            {"concept_id": each.concept_id, "content_type": each.content_type, "reason": each.fault}
+            {
+                "concept_id": each.concept_id,
+                "content_type": each.content_type,
+                "reason": each.fault,
+                "staged": _is_staged(each, loaded),
+            }
             for each in read.invalid
         ]
         print_json(
@@ -88,13 +96,21 @@ def load(
         raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
+def _is_staged(invalid: InvalidItem, loaded: Loaded) -> bool:
+    """Whether invalid content was staged nevertheless: not in place of a saved item."""
+    return invalid.item is not None and invalid.item not in loaded.saved
+
+
 def _report(read: Bundle, loaded: Loaded, failed: int, *, replace: bool) -> None:
     task_id = read.task.task_id
     for each in read.invalid:
         name = f"{each.content_type or 'content'} of {each.concept_id}"
         errors.print(Text.assemble((name, "red"), f": {each.fault}"), soft_wrap=True)
-    if read.invalid:
-        errors.print(f"{len(read.invalid)} items are invalid; a run records them as failed.", soft_wrap=True)
+    staged = sum(_is_staged(each, loaded) for each in read.invalid)
+    if staged:
+        errors.print(f"{staged} invalid items are staged; a run records them as failed.", soft_wrap=True)
+    if staged < len(read.invalid):
+        errors.print(f"{len(read.invalid) - staged} entries of the content are not staged.", soft_wrap=True)
     if loaded.staged or not loaded.saved_already:
         errors.print(f"{loaded.staged} items are staged for task {task_id}.", soft_wrap=True)
     if loaded.saved_already and not replace:
@@ -108,7 +124,7 @@ def _report(read: Bundle, loaded: Loaded, failed: int, *, replace: bool) -> None
         )
     if failed:
         errors.print(f"{failed} items failed; see: {command_name()} status {task_id}", soft_wrap=True)
-    if loaded.staged or read.invalid:
+    if loaded.staged or staged:
         errors.print(f"Save the staged items with: {command_name()} run {task_id}", soft_wrap=True)
 
 

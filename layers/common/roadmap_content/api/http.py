@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from pydantic import BaseModel
 
+from ..contracts import TASK_ID
 from ..documents import unstorable
 from ..errors import ContentError, InvalidRequestError, TransientError
 from ..runtime.deadline import Deadline
@@ -19,7 +20,7 @@ from ..runtime.log import logger
 from ..runtime.settings import Settings
 from .callers import Caller, caller_of
 from .cors import Cors, is_preflight
-from .refusals import TASK_ID, Refusal, Unauthorized, refusal_of
+from .refusals import Refusal, Unauthorized, refusal_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -22,9 +22,6 @@ from ..errors import (
 from ..recoveries.errors import RecoveryNotFoundError, RecoveryStateError
 from .errors import ForbiddenError
 
-TASK_ID = r"^[A-Za-z0-9_-]{1,64}$"
-"""Valid task ids: they must be valid in an execution's name."""
-
 USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
 """Valid user ids: every token subject that can be stored."""
 

@@ -1,5 +1,6 @@
 """`GET /api/v1/tasks/{task_id}`: a task's status, with the actions that the caller may take."""
 
+import re
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -99,10 +100,16 @@ def actions_for(caller: Caller, task: Task, missing: int, *, live: bool) -> Acti
     )
 
 
+_REGION = re.compile("[a-z0-9-]+")
+"""A row may contain any text, and the region becomes a part of the host."""
+
+
 def execution_url(execution_arn: str | None) -> str | None:
     """The URL of an execution in the AWS console; `None` for the local cloud, which has no console."""
     match (execution_arn or "").split(":"):
-        case ["arn", partition, "states", region, account, *_] if execution_arn and account != _LOCAL_ACCOUNT:
+        case ["arn", partition, "states", region, account, *_] if (
+            execution_arn and account != _LOCAL_ACCOUNT and _REGION.fullmatch(region)
+        ):
             host = "amazonaws-us-gov.com" if partition == "aws-us-gov" else "aws.amazon.com"
             host = "amazonaws.cn" if partition == "aws-cn" else host
             path = f"#/v2/executions/details/{quote(execution_arn, safe=':')}"

@@ -119,6 +119,8 @@ class Executions:
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
+        if not execution_arn:
+            return ExecutionState.UNKNOWN  # boto3 refuses to send it, which is no outage
         try:
             status = self._client.describe_execution(executionArn=execution_arn)["status"]
         except (self._client.exceptions.ExecutionDoesNotExist, self._client.exceptions.InvalidArn):

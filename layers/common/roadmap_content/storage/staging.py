@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, compress
 
-from ..documents import Document
+from ..documents import MAX_STAGED, Document
 from ..errors import InvalidContentError
 from ..items import Failure, Item
 from .bucket import Bucket, ObjectTooLargeError, in_parallel
@@ -20,9 +20,6 @@ from .keys import (
 
 FEW = 48
 """Up to this number, items are looked up one by one, in three rounds of parallel requests."""
-
-MAX_STAGED = 512 * 1024
-"""Maximum bytes of a staged item. Save holds a portion of items, as read and as rows, in 512 MB."""
 
 
 class Staging:
