@@ -45,7 +45,7 @@ EXAMPLES: Mapping[str, str] = {
     "SecurityGroupIds": "sg-0123456789abcdef0",
     "SubnetIds": "subnet-0123456789abcdef0,subnet-0123456789abcdef1",
 }
-"""Values for placeholders and for parameters with an empty default. A missing one is a KeyError."""
+"""Values for placeholders, and for the empty defaults that AWS reads. Other empty defaults get any text."""
 
 _TOGETHER: Mapping[str, tuple[str, ...]] = {
     "DatabaseAuth": ("DatabaseHost", "DatabaseResourceId"),
@@ -94,4 +94,4 @@ def _values_of(name: str, declared: Mapping[str, Any]) -> Iterator[str]:
     yield from map(str, declared.get("AllowedValues", []))
     yield from (str(declared[limit]) for limit in ("MinValue", "MaxValue") if limit in declared)
     if declared.get("Default") == "":
-        yield EXAMPLES[name]
+        yield EXAMPLES.get(name, "given")
