@@ -739,4 +739,20 @@ MUTANTS = (
             "tests/unit/test_terminal.py::test_a_status_and_a_line_of_a_terminal_show_no_control_characters",
         ),
     ),
+    Mutant(
+        "paid content",
+        "a text that was refused is adopted again",
+        f"{_LAYER}/steps/generate.py",
+        old="if item in self._known.refusals:  # a text",
+        new="if item is None:  # a text",
+        tests=("tests/product/test_paid_texts.py::test_a_text_that_was_refused_is_not_adopted_again",),
+    ),
+    Mutant(
+        "the roles of a token",
+        "a time in milliseconds is accepted, and cannot be written as a date",
+        f"{_LAYER}/authorization/tokens.py",
+        old='    if int(claims["exp"]) > LATEST_EXPIRY:\n',
+        new='    if int(claims["exp"]) < 0:\n',
+        tests=("tests/unit/test_authorization.py::test_a_well_signed_token_with_wrong_claims_is_refused",),
+    ),
 )

@@ -4,6 +4,8 @@ import pytest
 
 from roadmap_content.content.adopted_text import draft_from_text
 from roadmap_content.generation.generator import Generator
+from roadmap_content.items import ContentType, Item
+from roadmap_content.storage.keys import staged_key
 from tests.product.product import Product
 from tests.product.running import heal
 from tests.support.pipeline import Pipeline
@@ -64,6 +66,26 @@ def test_a_text_without_a_row_is_adopted(pipeline: Pipeline, adopted: Product) -
     text = pipeline.bucket.get("r-1/concepts/r-1:c-1/v1.md")
     assert text is not None
     assert text.body == TEXT.encode()
+
+
+def test_a_text_that_was_refused_is_not_adopted_again(pipeline: Pipeline, adopted: Product) -> None:
+    """It would be refused in every attempt."""
+    adopted.roadmap("r-1", ["r-1:c-1"])
+    adopted.task("t-1", "failed", roadmap_id="r-1")
+    pipeline.bucket.put("r-1/concepts/r-1:c-1/v1.md", TEXT.encode())
+    adopted.execute("ALTER TABLE tutorial_metadata ADD CHECK (title <> 'Control planes')")
+    counted = Counted(pipeline.services.generator)
+    pipeline.services.generator = counted  # type: ignore[assignment]
+    heal(pipeline.services)
+    assert ("r-1:c-1", "tutorial") not in counted.asked
+    assert adopted.rows("SELECT 1 FROM tutorial_metadata") == []
+    pipeline.bucket.delete(staged_key("r-1", Item("r-1:c-1", ContentType.TUTORIAL)))
+
+    heal(pipeline.services)
+
+    assert ("r-1:c-1", "tutorial") in counted.asked
+    (row,) = adopted.rows("SELECT content_version FROM tutorial_metadata")
+    assert row["content_version"] == 2, "the refused text stays under its own version"
 
 
 @pytest.mark.parametrize("body", [b"", b"  \n", b"\xff", b"a\x00b"])

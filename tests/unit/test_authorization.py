@@ -28,6 +28,7 @@ from roadmap_content.authorization.policy import allow
 from roadmap_content.authorization.settings import AuthorizationSettings
 from roadmap_content.authorization.tokens import (
     CLOCK_SKEW_SECONDS,
+    LATEST_EXPIRY,
     MAX_TOKEN_LENGTH,
     UnauthorizedError,
     bearer_token,
@@ -141,6 +142,9 @@ def claim_or_reason(value: dict[str, object] | str) -> str:
         ({"exp": "soon"}, "Decode"),
         ({"exp": float("inf")}, "Decode"),
         ({"exp": None}, "MissingRequiredClaim"),
+        ({"exp": from_now(600) * 1_000}, "UnusableExpiry"),  # in milliseconds
+        ({"exp": LATEST_EXPIRY + 1}, "UnusableExpiry"),
+        ({"exp": 10**30}, "UnusableExpiry"),
         ({"nbf": from_now(600)}, "ImmatureSignature"),
         ({"nbf": float("nan")}, "Decode"),
         ({"iat": from_now(600)}, "ImmatureSignature"),

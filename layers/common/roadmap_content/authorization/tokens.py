@@ -18,6 +18,9 @@ MAX_TOKEN_LENGTH = 10_240
 CLOCK_SKEW_SECONDS = 5
 """Accepted difference from the issuer's clock."""
 
+LATEST_EXPIRY = 253_402_300_799
+"""The last second of the year 9999. A later one is an error of the issuer, such as a time in milliseconds."""
+
 _BEARER = re.compile(r"bearer +([\w-]+\.[\w-]+\.[\w-]+)", re.ASCII | re.IGNORECASE)
 
 
@@ -77,6 +80,8 @@ def verified_claims(token: str, keys: KeySource, settings: AuthorizationSettings
     subject: str = claims["sub"]
     if not subject.strip() or unstorable(subject):
         raise UnauthorizedError("UnusableSubject")
+    if int(claims["exp"]) > LATEST_EXPIRY:
+        raise UnauthorizedError("UnusableExpiry")
     return claims
 
 
