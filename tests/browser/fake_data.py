@@ -62,7 +62,7 @@ REASONS: list[Document] = [
         "error_code": "InvalidContent",
         "stage": "save",
         "content_type": "quiz",
-        "reason": "questions.0.explanation: the text holds a NUL character (0x00)",
+        "reason": "questions[0].explanation: the text holds a NUL character (0x00)",
         "remedy": "reject_and_generate",
         "remedy_text": "The next attempt moves the content to rejected/ and generates it again.",
         "needs_person": False,

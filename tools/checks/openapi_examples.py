@@ -23,7 +23,7 @@ _REMEDY = {
     "remedy_text": "The next attempt moves the invalid content to rejected/ and generates the item again.",
     "needs_person": False,
 }
-_REASON = "questions.3.options: List should have at least 2 items"
+_REASON = "questions[3].options: List should have at least 2 items"
 
 _TASK_ROW = {
     "task_id": _TASK,
