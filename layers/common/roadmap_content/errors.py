@@ -184,7 +184,7 @@ class ClaimRefusedError(PermanentError):
 
 
 class AtWorkElsewhereError(PermanentError):
-    """The product is processing the task in its own workers."""
+    """The product is processing the task, or another one of its roadmap, in its own workers."""
 
     code = "AtWorkElsewhere"
 

@@ -1,4 +1,4 @@
-"""`python -m tests.faults.storm`: the product and this system work on the same roadmaps at the same time.
+"""`python -m tests.product.storm`: the product and this system work on the same roadmaps at the same time.
 
 The product performs its 21 operations, restarts, processes sibling tasks, and its learners save quiz attempts
 and read pages; this system retries, regenerates, recovers, cancels and sweeps. Then it is checked that
