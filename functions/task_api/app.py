@@ -55,9 +55,7 @@ UserId = Annotated[
     ),
 ]
 Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the state that failed.")]
-TakeOver = Annotated[
-    bool, Query(description="Start even if the product processes a task of the roadmap.")
-]
+TakeOver = Annotated[bool, Query(description="Start even if the product processes a task of the roadmap.")]
 Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
