@@ -110,7 +110,7 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group browser --output-file requirements/browser.txt
 	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --extra local --output-file requirements/local.txt pyproject.toml
 	for group in audit client cloud faults lock operator peers pip runtime verify sam; do \
-		$(RUN)/uv pip compile $(LOCK) --allow-unsafe --group $$group --output-file requirements/$$group.txt || exit; done
+		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group layer --output-file layers/common/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
 	$(RUN)/uv pip compile $(LOCK) $(LAYER) --no-emit-package sqlalchemy --no-emit-package typing-extensions --group migrations --output-file migrations/requirements.txt
