@@ -21,9 +21,8 @@ from release.errors import ReleaseError
 from release.preflight.problem import Target
 from release.preflight.report import problems_of
 from release.stamp import parameters_of, release_of, require_filled_in
+from tests.support.prepared_account import AWS, CLIENTS, LOGIN, prepared
 from tests.template.sam_cli import read_deploy_options
-from tests.unit.test_preflight import AWS, CLIENTS, LOGIN, prepared
-from tests.unit.test_template import broken_rules
 
 PAGE = (REPOSITORY / "docs/deploy.md").read_text()
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
@@ -49,7 +48,6 @@ def test_the_page_names_everything_that_a_deployment_asks_for(environment: str, 
     overrides = filled_in(environment)
     parameters = parameters_of(TEMPLATE, overrides)
     require_filled_in(parameters)
-    assert broken_rules(overrides) == []
 
     model = {"modelDetails": {"modelArn": MODEL, "modelId": EXAMPLES["ModelId"]}}
     AWS.answer_with(
