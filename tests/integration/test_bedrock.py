@@ -163,7 +163,7 @@ def malformed(call: Call) -> Reply:
 
 
 NOT_ACCEPTED: dict[str, tuple[Behaviour, str]] = {
-    "malformed": (malformed, r"correct_answer 4 is not an index of the 4 options"),
+    "malformed": (malformed, r"correct_answer 3 is not an index of the 3 options"),
     "cut off": (is_cut_off, r"cut off after \d+ tokens \(max_tokens\): it must be shorter"),
     "in words": (
         lambda call: says(call, "I can't help with that."),
