@@ -8,18 +8,33 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from rich.progress import Progress
+from rich import progress as rich_progress
 
 from roadmap_command import main, views
-from roadmap_command.commands import operate
+from roadmap_command.commands import operate, tasks
 from roadmap_command.interface import output
 from roadmap_command.terminal import Terminal
-from roadmap_content.api.status import TaskStatus
+from roadmap_content.api.status import Progress, TaskStatus
+from roadmap_content.items import ContentType
 
 HOSTILE = "Linux paths [/etc] [bold]x :bug: \x1b[2J\x1b]0;owned\x07 \x9b2J \u202ereversed 数据"
 SHOWN = "Linux paths [/etc] [bold]x :bug: [2J]0;owned 2J reversed 数据"
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
+
+STATUS = TaskStatus(
+    task_id="t-1",
+    roadmap_id=None,
+    status="failed",
+    current_step=None,
+    attempt=1,
+    execution_arn=None,
+    progress={},
+    failed_items=[],
+    error_message=HOSTILE,
+    updated_at=NOW,
+    completed_at=None,
+)
 
 TASK = {
     "task_id": "t-1",
@@ -76,33 +91,32 @@ def test_a_list_shows_any_title_and_reason(
 def test_a_status_and_a_line_of_a_terminal_show_no_control_characters(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    status = TaskStatus(
-        task_id="t-1",
-        roadmap_id=None,
-        status="failed",
-        current_step=None,
-        attempt=1,
-        execution_arn=None,
-        progress={},
-        failed_items=[],
-        error_message=HOSTILE,
-        updated_at=NOW,
-        completed_at=None,
-    )
-    output().print(views.outcome(status))
+    output().print(views.outcome(STATUS))
     output().print(HOSTILE)
     terminal = Terminal()
-    with Progress(console=terminal, disable=True):
+    with rich_progress.Progress(console=terminal, disable=True):
         terminal.print(HOSTILE)
     shown = capsys.readouterr().out
     assert shown.count(SHOWN) == 3
     assert not {"\x1b", "\x07", "\x9b"} & set(shown)
 
 
+@pytest.mark.parametrize("missing", [0, 1])
+def test_status_exits_with_1_if_items_are_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: int
+) -> None:
+    progress = Progress(total=1, saved=1 - missing, missing=missing, generated=0)
+    status = STATUS.model_copy(update={"progress": dict.fromkeys(ContentType, progress)})
+    monkeypatch.setattr(tasks, "Target", Api)
+    monkeypatch.setattr(tasks, "read_task_detail", lambda *_: status)
+    assert (main.app(("status", "t-1"), standalone_mode=False) or 0) == missing
+    assert "t-1" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_an_encoding_that_lacks_a_character_ends_no_command(options: tuple[str, ...]) -> None:
     code = (
-        "import sys; from roadmap_command import main; from roadmap_command.commands import operate;"
+        "import sys; from roadmap_command import main; from roadmap_command.commands import operate, tasks;"
         "from tests.unit.test_terminal import Api, pages; operate.Target = Api; operate.pages = pages;"
         f"sys.argv = {['roadmap', 'tasks', *options]!r}; sys.exit(main.run())"
     )

@@ -2,7 +2,7 @@
 
 import typer
 
-from roadmap_command.interface import Json, Stack, TaskId, report
+from roadmap_command.interface import ExitCode, Json, Stack, TaskId, report
 from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail
 
@@ -11,5 +11,8 @@ group = typer.Typer()
 
 @group.command()
 def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
-    """Show a task's status."""
-    report(read_task_detail(Target.named(stack), task_id), as_json=as_json)
+    """Show a task's status; exit with 1 if items are missing."""
+    task = read_task_detail(Target.named(stack), task_id)
+    report(task, as_json=as_json)
+    if any(progress.missing for progress in task.progress.values()):
+        raise typer.Exit(ExitCode.ITEMS_MISSING)
