@@ -13,6 +13,7 @@ from roadmap_content.aws.event_bus import MAX_BYTES, Entry
 from roadmap_content.events import DetailType
 from roadmap_content.items import ContentType
 from roadmap_content.outbox import FIRST_PAUSE_SECONDS, deliver_events, prune_events, record_events
+from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from tests.support.factories import bundle_of, concept_ids
@@ -265,3 +266,23 @@ def test_a_state_that_comes_back_is_reported_again(pipeline: Pipeline, bus: Bus)
     missing = [event["data"]["missing"][ContentType.QUIZ] for event in bus.of(DetailType.TASK_FINALIZED)]
     assert missing == [0, 1, 0, 1, 0]
     assert len(bus.of(DetailType.CONCEPT_FAILED)) == 2
+
+
+@pytest.mark.parametrize(
+    ("privilege", "table"), [("SELECT", "content_automatic_attempts"), ("DELETE", "content_events")]
+)
+def test_a_refusal_before_its_checks_does_not_stop_the_sweep(
+    pipeline: Pipeline, bus: Bus, privilege: str, table: str
+) -> None:
+    settings = SETTINGS | {"EVENT_BUS": "bus", "AUTOMATIC_ATTEMPTS": "1"}
+    pipeline.services.settings = Settings(settings)
+    pipeline.load(bundle_of(concept_ids(1)))
+    pipeline.run()
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'failed'")
+    with pipeline.services.engine.begin() as connection:
+        writer = connection.scalar(text("SELECT current_user"))
+    pipeline.execute(f'REVOKE {privilege} ON {table} FROM "{writer}"')
+
+    reconcile(ReconcileRequest(), pipeline.services, LONG)
+
+    assert pipeline.task()["status"] == "completed"

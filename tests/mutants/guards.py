@@ -755,4 +755,12 @@ MUTANTS = (
         new='    if int(claims["exp"]) < 0:\n',
         tests=("tests/unit/test_authorization.py::test_a_well_signed_token_with_wrong_claims_is_refused",),
     ),
+    Mutant(
+        "the isolation of a task",
+        "a refused start stops the sweep",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old='        except ContentError as error:\n            logger.error("sweep_did_not_start"',
+        new='        except RoadmapLockedError as error:\n            logger.error("sweep_did_not_start"',
+        tests=(f"{_OUTBOX}::test_a_refusal_before_its_checks_does_not_stop_the_sweep",),
+    ),
 )

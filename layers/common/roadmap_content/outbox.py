@@ -260,6 +260,9 @@ def count_events_aside(connection: Connection) -> int:
 
 
 def prune_events(services: Services, deadline: Deadline) -> None:
-    """Delete events that were delivered or set aside long ago."""
+    """Delete events that were delivered or set aside long ago. Errors are logged: the next sweep prunes."""
     parameters = {"days": KEPT_DAYS, "aside_days": KEPT_ASIDE_DAYS}
-    transact(services.engine, lambda connection: connection.execute(PRUNE, parameters), deadline)
+    try:
+        transact(services.engine, lambda connection: connection.execute(PRUNE, parameters), deadline)
+    except ContentError as error:
+        logger.warning("events_not_pruned", error_code=error.code, reason=str(error))
