@@ -380,6 +380,8 @@ class Soak:
             "UPDATE roadmap_tasks SET updated_at = updated_at - interval '61 seconds'"
             " WHERE status = 'processing'"
         )
+        # The leases of senders that were killed end, too.
+        self._execute("UPDATE content_events SET due_at = due_at - interval '61 seconds'")
         result = self._target.invoke("ReconcileTaskFunction", {})
         self.counts["tasks that the sweep repaired"] += len(result["repairs"])
         if left := self._scalar("SELECT count(*) FROM roadmap_tasks WHERE status = 'processing'"):

@@ -351,11 +351,14 @@ class World:
         reconcile(ReconcileRequest(detail=detail), self.services, self.deadline())
 
     def let_a_minute_pass(self) -> None:
-        """Simulate more than the time after which an attempt counts as never started."""
+        """Simulate more than the time after which an attempt counts as never started, and the lease of an
+        event ends.
+        """
         self.pipeline.execute(
             "UPDATE roadmap_tasks SET updated_at = updated_at - interval '61 seconds' WHERE task_id = :id",
             id=self.task_id,
         )
+        self.pipeline.execute("UPDATE content_events SET due_at = due_at - interval '61 seconds'")
 
     # Changes by the product.
 

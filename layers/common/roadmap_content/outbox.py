@@ -27,7 +27,7 @@ from .runtime.deadline import Deadline
 from .runtime.log import logger
 from .services import Services
 
-LEASE_SECONDS = 120
+LEASE_SECONDS = 60
 """The time after which an event is sent again if its sender did not record a result. Longer than the requests
 for the events of one lease."""
 
