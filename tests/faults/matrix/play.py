@@ -265,7 +265,8 @@ class Play:
         ended = self.rig.stepfunctions.describe_execution(executionArn=self.arn)
         if ended["status"] != "SUCCEEDED":
             detail = {key: ended.get(key) for key in ("executionArn", "status", "input", "error", "cause")}
-            assert self.invoke(Step.RECONCILE, {"detail": detail}) == "answered"
+            said = self.invoke(Step.RECONCILE, {"detail": detail})
+        assert said == "answered", said
 
     def check(self) -> None:
         """Check I1 to I6 against the tables and the bucket."""

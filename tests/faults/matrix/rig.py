@@ -108,6 +108,7 @@ class Rig:
         with self.administering() as connection:
             connection.execute(text(f"CREATE ROLE {line.role} LOGIN PASSWORD 'secret'"))
             connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {line.role}"))
+            connection.execute(text(f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {line.role}"))
         secret = database_secret(self.stack.database_url)
         secret |= {"port": line.database.port, "username": line.role, "password": "secret"}
         secrets = self.stack.client("secretsmanager")
