@@ -12,10 +12,9 @@ from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..tasks.attempts import claimed_before, tokens_of_a_day
-from ..tasks.claims import is_at_work
 from ..tasks.listing import Total, count_by_status
 from ..tasks.sweeps import Sweep, last_sweep
-from ..tasks.task import long_processing_tasks
+from ..tasks.task import count_stuck_tasks
 from ..tasks.time_zone import contradicts, describe_offset, time_ahead
 from .times import utc
 
@@ -30,8 +29,8 @@ STUCK_AFTER = timedelta(minutes=30)
 MOST_WAITING = 10_000
 """The number of waiting events is counted up to this limit."""
 
-MOST_STUCK = 20
-"""Maximum tasks whose execution is looked up in Step Functions. This bounds the duration of the request."""
+MOST_STUCK = 1_000
+"""The number of stuck tasks is counted up to this limit."""
 
 REVISION = text("SELECT version_num FROM content_schema_version")
 
@@ -88,7 +87,7 @@ class Health(Payload):
 def read_health(services: Services, deadline: Deadline) -> Health:
     """Read the state of the system."""
     read = transact(services.reading_engine, _read, deadline)
-    stuck = sum(not is_at_work(services.executions, task) for task in read["processing"])
+    stuck: int = read["stuck"]
     dead_letters = services.dead_letters()
     sweep: Sweep | None = read["sweep"]
     counts: Mapping[str, Total] = read["counts"]
@@ -132,7 +131,7 @@ def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
     sweep = last_sweep(connection)
     return {
         "counts": count_by_status(connection),
-        "processing": long_processing_tasks(connection, STUCK_AFTER, MOST_STUCK),
+        "stuck": count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK),
         "sweep": sweep,
         "has_old_attempts": sweep is None and claimed_before(connection, SWEEP_OVERDUE),
         "tokens": tokens_of_a_day(connection),
@@ -182,8 +181,8 @@ def attention_for(
         found.append(
             Attention(
                 what="stuck_tasks",
-                text=f"{stuck} tasks are in processing and no execution is running for them. "
-                "The next sweep records their outcome; if the number stays, read the sweep's log.",
+                text=f"{stuck} tasks in processing have had no progress for half an hour. "
+                "The sweep records the outcome of runs that are over; read its log, and the queue.",
                 runbook="docs/runbook.md#a-task-stays-in-processing",
             )
         )

@@ -11,7 +11,6 @@ from ..contracts import Count, Payload
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
-from ..tasks.claims import is_at_work
 from ..tasks.task import Task, read_extras, read_task
 from .callers import Caller
 from .status import TaskStatus, read_status
@@ -45,7 +44,7 @@ class TaskDetail(TaskStatus):
     created_at: datetime
     user_id: str
     live: bool
-    """Whether an attempt is running."""
+    """Whether an attempt is running. Right after a run has died, it may be true until a sweep."""
 
     execution_url: str | None
     actions: Actions
@@ -59,7 +58,7 @@ def read_detail(
 
     Raises:
         TaskNotFoundError: there is none.
-        DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
+        DatabaseUnavailableError: a retry may succeed.
     """
 
     def read(connection: Connection) -> tuple[Task, TaskStatus, Any]:
@@ -68,7 +67,7 @@ def read_detail(
         return task, status, read_extras(connection, task_id)
 
     task, status, extras = transact(services.reading_engine, read, deadline)
-    live = is_live(services, task)
+    live = task.is_live
     missing = sum(progress.missing for progress in status.progress.values())
     budget = services.settings.known_token_budget
     return TaskDetail(
@@ -81,11 +80,6 @@ def read_detail(
         actions=actions_for(caller, task, missing, live=live),
         tokens=TaskTokens(used=extras.tokens, budget=budget),
     )
-
-
-def is_live(services: Services, task: Task) -> bool:
-    """Whether an attempt is running. Step Functions is called only for a task in `processing`."""
-    return task.status == "processing" and is_at_work(services.executions, task)
 
 
 def actions_for(caller: Caller, task: Task, missing: int, *, live: bool) -> Actions:

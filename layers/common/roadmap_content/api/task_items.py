@@ -16,7 +16,6 @@ from .cursors import any_text, decode_cursor, encode_cursor, integer
 from .item_detail import ItemDetail, read_item
 from .item_map import ItemMap, ItemStates, item_map, item_states, unexplained
 from .sizes import first_that_fit
-from .task_detail import is_live
 
 
 def read_item_map(
@@ -34,7 +33,7 @@ def read_item_map(
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError: there are no items.
         InvalidCursorError: the cursor belongs to another list.
-        DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: a retry may succeed.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
     list_name = f"items {task_id}"
     key = decode_cursor(list_name, cursor, any_text, integer)
@@ -60,7 +59,7 @@ def read_item_map(
         )
     )
     page = range(start, start + len(shown))
-    live = is_live(services, snapshot.task)
+    live = snapshot.task.is_live
 
     def states(staged: frozenset[Item]) -> ItemStates:
         attempt = snapshot.task.attempt
@@ -92,7 +91,7 @@ def read_one_item(
 
     Raises:
         TaskNotFoundError, RoadmapNotFoundError, InvalidFrameworkError, ItemNotFoundError: there is none.
-        DatabaseUnavailableError, StorageUnavailableError, ExecutionsUnavailableError: a retry may succeed.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
 
     def read(connection: Connection) -> tuple[TaskSnapshot, Scope]:
@@ -101,7 +100,7 @@ def read_one_item(
         return snapshot, scope
 
     snapshot, scope = transact(services.reading_engine, read, deadline)
-    live = is_live(services, snapshot.task) and scope.includes(item)
+    live = snapshot.task.is_live and scope.includes(item)
     return transact(
         services.reading_engine,
         lambda connection: read_item(connection, services, snapshot, item, live=live),

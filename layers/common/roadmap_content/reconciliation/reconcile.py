@@ -44,7 +44,11 @@ from ..tasks.task import (
 )
 
 PAGE = 100
-"""Tasks per page. A sweep continues with the next page while it has time."""
+"""Tasks per page. A sweep continues with the next page while it has time.
+
+Of the tasks in `processing`, a scheduled sweep checks one page: it describes their executions, and Step
+Functions permits about 10 descriptions a second for the whole account.
+"""
 
 TRIES = 3
 """Maximum tries of a task that another session holds locked."""
@@ -263,10 +267,14 @@ def _tasks(request: ReconcileRequest, services: Services, deadline: Deadline) ->
         every = timedelta(0) if request.time is None else DRIFT_INTERVAL
         return due_tasks(connection, every, seen, PAGE)
 
-    for kind in (processing, due):
-        while page := transact(engine, kind, deadline):
-            seen.update(page)
-            yield from page
+    while page := transact(engine, processing, deadline):
+        seen.update(page)
+        yield from page
+        if request.time is not None:
+            break
+    while page := transact(engine, due, deadline):
+        seen.update(page)
+        yield from page
 
 
 def _reconcile_task(
@@ -277,7 +285,9 @@ def _reconcile_task(
         task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
         if request.detail is not None and _was_stopped(request.detail, task):
             emit({Metric.RUNS_ABORTED: 1})
-        if is_at_work(services.executions, task):
+        # The outcome of any other task is recorded: whether an execution of it runs makes no difference.
+        may_run = not is_sweep or task.status == "processing"
+        if may_run and is_at_work(services.executions, task):
             return None
         if request.detail is not None and not request.dry_run:
             task = claim_to_record(services, task, request.detail.execution_arn, deadline)

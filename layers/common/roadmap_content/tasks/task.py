@@ -22,7 +22,9 @@ SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_ar
     CAST(execution_summary AS text) AS execution_summary,
     timezone('UTC', timezone(content_time_zone(), created_at)) AS created_at,
     timezone('UTC', timezone(content_time_zone(), updated_at)) AS updated_at,
-    timezone('UTC', timezone(content_time_zone(), completed_at)) AS completed_at
+    timezone('UTC', timezone(content_time_zone(), completed_at)) AS completed_at,
+    EXISTS (SELECT FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
+        AND a.attempt = roadmap_tasks.attempt AND a.ended_at IS NULL) AS attempt_is_open
 FROM roadmap_tasks
 """
 READ = text(f"{_READ} WHERE task_id = :task_id")
@@ -102,20 +104,27 @@ SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 """)
 
-# Selects only our tasks, oldest first, so that tasks that a sweep does not reach are checked by the next one.
-PROCESSING = text("""
-SELECT task_id FROM roadmap_tasks
-WHERE status = 'processing' AND attempt > 0 AND updated_at NOT BETWEEN
+# The time of a task's last change or event. An event is recorded for each item that is saved or fails.
+_PROGRESSED_AT = """greatest(timezone('UTC', timezone(content_time_zone(), t.updated_at)),
+    (SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
+    ORDER BY e.position DESC LIMIT 1))"""
+
+# Selects only our tasks. Those without progress for the longest time come first: a run that has died makes no
+# progress, so it is reached even if each sweep checks only a page of them.
+PROCESSING = text(f"""
+SELECT t.task_id FROM roadmap_tasks t
+WHERE t.status = 'processing' AND t.attempt > 0 AND t.updated_at NOT BETWEEN
     content_now() - make_interval(secs => :starting) AND content_now() + make_interval(secs => :starting)
-    AND task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
-ORDER BY updated_at LIMIT :limit
+    AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
+ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 """)
 
-LONG_PROCESSING = text(f"""
-{_READ}
-WHERE status = 'processing' AND attempt > 0
-    AND updated_at < content_now() - make_interval(secs => :seconds)
-ORDER BY roadmap_tasks.updated_at LIMIT :limit
+COUNT_STUCK = text(f"""
+SELECT count(*) FROM (
+    SELECT FROM roadmap_tasks t
+    WHERE t.status = 'processing' AND t.attempt > 0
+        AND {_PROGRESSED_AT} < timezone('utc', now()) - make_interval(secs => :seconds)
+    LIMIT :limit) AS stuck
 """)
 
 EXTRAS = text("""
@@ -159,6 +168,15 @@ class Task:
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
+    attempt_is_open: bool
+    """Whether the row's attempt was claimed and has no recorded outcome."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether an attempt of ours runs, as far as the row says. The end of a run that died is
+        recorded later, by its event or by the sweep.
+        """
+        return self.status == "processing" and self.attempt_is_open
 
     @property
     def recorded_failures(self) -> object:
@@ -296,12 +314,11 @@ def tasks_of_execution(connection: Connection, execution_arn: str, task_id: str 
 def processing_tasks(
     connection: Connection, older_than: timedelta, seen: Collection[str], limit: int
 ) -> Sequence[str]:
-    """The tasks in `processing` unchanged for a while, the oldest first, without those in `seen`."""
+    """The tasks in `processing` unchanged for a while, the longest without progress first, not in `seen`."""
     parameters = {"starting": older_than.total_seconds(), "seen": json.dumps(list(seen)), "limit": limit}
     return connection.scalars(PROCESSING, parameters).all()
 
 
-def long_processing_tasks(connection: Connection, older_than: timedelta, limit: int) -> Sequence[Task]:
-    """Claimed tasks that have been in `processing` for a long time, the oldest first."""
-    parameters = {"seconds": older_than.total_seconds(), "limit": limit}
-    return [_task(row) for row in connection.execute(LONG_PROCESSING, parameters)]
+def count_stuck_tasks(connection: Connection, older_than: timedelta, limit: int) -> int:
+    """The number of tasks in `processing` without progress for a long time."""
+    return int(connection.scalar(COUNT_STUCK, {"seconds": older_than.total_seconds(), "limit": limit}) or 0)

@@ -1,0 +1,108 @@
+"""Reads ask PostgreSQL only, and a scheduled sweep describes few executions: its quota is small."""
+
+import importlib
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from roadmap_content.aws.executions import ExecutionState
+from roadmap_content.reconciliation.reconcile import PAGE, ReconcileRequest, reconcile
+from roadmap_content.retries.retry import retry_task
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.tasks.attempts import user_start
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import Pipeline, RecordedExecutions
+from tests.support.requests_to_api import request
+
+IDS = concept_ids(2)
+
+
+class Counted(RecordedExecutions):
+    """Every execution that was started runs; the descriptions are recorded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.described: list[str] = []
+
+    def state(self, execution_arn: str) -> ExecutionState:
+        self.described.append(execution_arn)
+        return self.states.get(execution_arn, ExecutionState.RUNNING)
+
+
+@pytest.fixture
+def executions(pipeline: Pipeline) -> Counted:
+    pipeline.services.executions = executions = Counted()
+    return executions
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/tasks", {}),
+        ("/tasks/t-1", {}),
+        ("/tasks/t-1/items", {}),
+        ("/tasks/t-1/items/quiz", {"concept_id": IDS[0]}),
+        ("/tasks/t-1/attempts", {}),
+        ("/tasks/t-1/changes", {}),
+        ("/tasks/t-1/content/quiz", {"concept_id": IDS[0]}),
+        ("/failures", {}),
+        ("/health", {}),
+    ],
+)
+def test_a_read_of_a_running_task_describes_no_execution(
+    pipeline: Pipeline,
+    executions: Counted,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+    query: dict[str, Any],
+) -> None:
+    task_api = importlib.import_module("functions.task_api.app")
+    monkeypatch.setattr(task_api, "services", pipeline.services)
+    pipeline.load(bundle_of(IDS))
+    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
+    pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
+    executions.described.clear()
+    reply = request(task_api, "GET", f"/api/v1{path}", query, roles="operator")
+    assert reply.status == (404 if "content" in path else 200)
+    assert executions.described == []
+    if path == "/tasks/t-1":
+        assert (reply.body["live"], reply.body["actions"]["retry"]) == (True, False)
+
+
+def test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died(
+    pipeline: Pipeline, executions: Counted
+) -> None:
+    """Even if more runs than a page are older, as long as these make progress."""
+    pipeline.load(bundle_of(IDS))
+    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
+    pipeline.execute(
+        "INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt, execution_arn, created_at,"
+        " updated_at) SELECT 'other-' || n, :user, 'r-1', 'processing', 1, 'arn:' || n, now(), now()"
+        " FROM generate_series(1, :tasks) n",
+        user=USER,
+        tasks=PAGE + 20,
+    )
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET updated_at = content_now()"
+        " - CASE task_id WHEN 't-1' THEN interval '1 hour' ELSE interval '2 hours' END"
+    )
+    pipeline.execute("UPDATE content_events SET recorded_at = recorded_at - interval '1 hour'")
+    pipeline.execute(
+        "INSERT INTO content_events (event_id, detail_type, task_id, detail)"
+        " SELECT task_id, 'Item Saved', task_id, '{}' FROM roadmap_tasks WHERE task_id <> 't-1'"
+    )
+    (died,) = executions.names
+    executions.states[died] = ExecutionState.OVER
+    executions.described.clear()
+    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+    assert len(executions.described) <= PAGE
+    assert pipeline.rows("SELECT status FROM roadmap_tasks WHERE task_id = 't-1'") == [{"status": "failed"}]
+
+
+def test_a_sweep_describes_no_execution_of_a_finished_task(pipeline: Pipeline, executions: Counted) -> None:
+    pipeline.load(bundle_of(IDS))
+    pipeline.run()
+    executions.described.clear()
+    result = reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    assert (result.checked, executions.described) == (1, [])
