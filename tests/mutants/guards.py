@@ -16,6 +16,7 @@ _FOREIGN = "tests/integration/test_foreign_rows.py"
 _STALLS = "tests/integration/test_stalls.py"
 _SIZES = "tests/integration/test_sizes.py"
 _ONCE = "tests/integration/test_generating_once.py"
+_CALLS = "tests/integration/test_calls_of_step_functions.py"
 _RECOVERY = "tests/integration/test_recovery.py"
 _RECOVERIES = "tests/integration/test_recoveries.py"
 _RESTART = "tests/product/test_restart.py"
@@ -319,9 +320,25 @@ MUTANTS = (
         "the order of checks",
         "a sweep ends after its first page, even if time is left",
         f"{_LAYER}/reconciliation/reconcile.py",
-        old="while page := transact(engine, kind, deadline):",
-        new="if page := transact(engine, kind, deadline):",
+        old="while page := transact(engine, due, deadline):",
+        new="if page := transact(engine, due, deadline):",
         tests=(f"{_RECOVERY}::test_a_sweep_checks_every_finished_task_and_none_again_too_soon",),
+    ),
+    Mutant(
+        "the order of checks",
+        "a scheduled sweep describes every execution",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="if request.time is not None:\n            break",
+        new="if False:\n            break",
+        tests=(f"{_CALLS}::test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died",),
+    ),
+    Mutant(
+        "the order of checks",
+        "a sweep checks the oldest runs first, whether or not they make progress",
+        f"{_LAYER}/tasks/task.py",
+        old="ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit",
+        new="ORDER BY t.updated_at, t.task_id LIMIT :limit",
+        tests=(f"{_CALLS}::test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died",),
     ),
     Mutant(
         "the limits of size",
@@ -421,8 +438,8 @@ MUTANTS = (
         "the product's tasks",
         "a sweep records the end of tasks that the product is processing: one in curriculum_design",
         f"{_LAYER}/tasks/task.py",
-        old="AND attempt > 0 AND updated_at NOT BETWEEN",
-        new="AND updated_at NOT BETWEEN",
+        old="AND t.attempt > 0 AND t.updated_at NOT BETWEEN",
+        new="AND t.updated_at NOT BETWEEN",
         tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_even_select_a_task_of_the_product",),
     ),
     Mutant(
