@@ -79,7 +79,7 @@ class Bench:
         # Rows whose ids are used by poisons: of another roadmap of the user, and of another user.
         for owner in ("the same user", "another user"):
             self._fresh_bucket()
-            neighbour = Pipeline(self.services, f"task of {owner}")
+            neighbour = Pipeline(self.services, f"task-of-{owner.replace(' ', '-')}")
             user = {} if owner == "the same user" else {"user_id": owner}
             neighbour.load(
                 bundle_of([owner], roadmap_id=f"road of {owner}", task_id=neighbour.task_id, **user)

@@ -265,8 +265,7 @@ class Play:
         ended = self.rig.stepfunctions.describe_execution(executionArn=self.arn)
         if ended["status"] != "SUCCEEDED":
             detail = {key: ended.get(key) for key in ("executionArn", "status", "input", "error", "cause")}
-            said = self.invoke(Step.RECONCILE, {"detail": detail})
-        assert said == "answered", said
+            assert self.invoke(Step.RECONCILE, {"detail": detail}) == "answered"
 
     def check(self) -> None:
         """Check I1 to I6 against the tables and the bucket."""
