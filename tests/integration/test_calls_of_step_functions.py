@@ -106,3 +106,20 @@ def test_a_sweep_describes_no_execution_of_a_finished_task(pipeline: Pipeline, e
     executions.described.clear()
     result = reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
     assert (result.checked, executions.described) == (1, [])
+
+
+def test_a_sweep_leaves_a_cancelled_task_s_attempt_open_until_its_run_has_ended(
+    pipeline: Pipeline, executions: Counted
+) -> None:
+    """Otherwise the run would take itself for redriven, and claim another attempt of the cancelled task."""
+    pipeline.load(bundle_of(IDS))
+    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled', completed_at = now()")
+    open_attempts = "SELECT attempt FROM content_attempts WHERE ended_at IS NULL"
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    assert pipeline.rows(open_attempts) == [{"attempt": 1}]
+    (run,) = executions.names
+    executions.states[run] = ExecutionState.OVER
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    assert pipeline.rows(open_attempts) == []
+    assert pipeline.task()["status"] == "cancelled"

@@ -285,8 +285,9 @@ def _reconcile_task(
         task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
         if request.detail is not None and _was_stopped(request.detail, task):
             emit({Metric.RUNS_ABORTED: 1})
-        # The outcome of any other task is recorded: whether an execution of it runs makes no difference.
-        may_run = not is_sweep or task.status == "processing"
+        # Also a cancelled task's attempt is open until its run has ended. If it were recorded before, the run
+        # would take itself for redriven. After the outcome, a sweep need not know whether an execution runs.
+        may_run = not is_sweep or task.status == "processing" or task.attempt_is_open
         if may_run and is_at_work(services.executions, task):
             return None
         if request.detail is not None and not request.dry_run:
