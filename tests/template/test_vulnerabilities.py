@@ -5,6 +5,7 @@ import pytest
 from checks import vulnerabilities
 from checks.vulnerabilities import DatabaseError, ask, findings, locks, main
 from local_stack.builds import REPOSITORY
+from local_stack.environments import environment_python
 
 CLEAN = {"name": "a", "version": "1", "vulns": []}
 OLD = {"name": "b", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["3"], "aliases": []}]}
@@ -30,6 +31,7 @@ def test_no_answer_at_all_is_a_failure(answers: list[dict[str, str]]) -> None:
 
 
 def test_an_unreachable_database_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment_python("audit")  # its packages are installed before the network is lost
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(DatabaseError, match=r"requirements\.txt: "):
