@@ -11,12 +11,15 @@ from sqlalchemy import Connection
 
 from ..contracts import Payload
 from ..outbox import RecordedEvent, events_of_task
-from ..tasks.task import Task, read_task
+from ..tasks.task import read_task
 from .cursors import decode_cursor, encode_cursor, integer
 from .sizes import first_that_fit
 
+UNFINISHED = frozenset({"pending", "processing"})
+"""The statuses of a task that changes by itself. Another one changes only by a person's request."""
+
 POLL_SECONDS, POLL_SECONDS_AT_REST = 2, 30
-"""The pause before the next request: of a task at work, and of one that only a person's request changes."""
+"""The pause before the next request: of an unfinished task, and of another one."""
 
 
 class Change(Payload):
@@ -71,7 +74,8 @@ def list_changes(
     page = ChangePage(
         items=items, next_cursor=items[-1].cursor if items else after, status=task.status, more=more
     )
-    return Changes(page, 0 if more else _pause(task))
+    pause = POLL_SECONDS if task.status in UNFINISHED else POLL_SECONDS_AT_REST
+    return Changes(page, 0 if more else pause)
 
 
 def _change(list_name: str, event: RecordedEvent) -> Change:
@@ -83,7 +87,3 @@ def _change(list_name: str, event: RecordedEvent) -> Change:
         time=detail["metadata"]["time"],
         data=detail["data"],
     )
-
-
-def _pause(task: Task) -> int:
-    return POLL_SECONDS if task.status in ("processing", "pending") else POLL_SECONDS_AT_REST
