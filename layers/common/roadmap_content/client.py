@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from email.message import Message
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
@@ -43,10 +44,8 @@ if TYPE_CHECKING:
 BUCKET, STATE_MACHINE_ARN, API_URL = "ROADMAP_BUCKET", "ROADMAP_STATE_MACHINE_ARN", "ROADMAP_API_URL"
 """The environment variables of `Client.from_environment`; `roadmap env` prints them."""
 
-UNFINISHED = frozenset({"pending", "processing"})
-"""The statuses of a task that changes by itself."""
-
 UNAVAILABLE_SECONDS = 5
+"""The pause after a request for changes that the API did not answer."""
 
 
 class ApiRefusedError(PermanentError):
@@ -75,7 +74,7 @@ _REFUSED = frozenset(
 
 
 class HttpAnswer(NamedTuple):
-    """An HTTP response. `body` is decoded if it is JSON."""
+    """An HTTP response. `body` is decoded if it is JSON; the names of `headers` are in lower case."""
 
     status: int
     body: Any
@@ -281,7 +280,7 @@ class Client:
         Raises:
             ApiRefusedError: the user has no such task, or the cursor belongs to another one.
         """
-        from .api.change_list import ChangePage
+        from .api.change_list import UNFINISHED, ChangePage
 
         while True:
             query = {"user_id": user_id} | ({} if after is None else {"after": after})
@@ -296,7 +295,7 @@ class Client:
                 after = change.cursor
             if not page.more and page.status not in UNFINISHED:
                 return
-            time.sleep(float(answer.headers["Retry-After"]))
+            time.sleep(float(answer.headers["retry-after"]))
 
     def _call(self, method: str, task_id: str, action: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401
         return self._send(method, task_id, action, query).body
@@ -338,14 +337,19 @@ def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAn
     request.add_header("Content-Type", "application/json")
     try:
         with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-            return HttpAnswer(response.status, json.load(response), dict(response.headers))
+            return HttpAnswer(response.status, json.load(response), _lower(response.headers))
     except urllib.error.HTTPError as error:
         with error:
             text = error.read()
         answer = json.loads(text) if text.startswith(b"{") else text.decode()
-        return HttpAnswer(error.code, answer, dict(error.headers))
+        return HttpAnswer(error.code, answer, _lower(error.headers))
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
         raise ApiUnavailableError(f"{method} {url}: {error}") from error
+
+
+def _lower(headers: Message) -> dict[str, str]:
+    """Headers by name. A proxy may change the case of names."""
+    return {name.lower(): value for name, value in headers.items()}
 
 
 __all__ = ["ApiRefusedError", "ApiUnavailableError", "Client", "ContentError", "ContentType"]
