@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from roadmap_content import client as client_module
 from roadmap_content.client import ApiRefusedError, ApiUnavailableError, Client
 from roadmap_content.errors import ContentError, InvalidRequestError, MissingSettingError
 
@@ -125,3 +126,39 @@ def test_an_id_that_no_execution_can_have_is_refused_before_the_start(client: Cl
     """The local cloud accepts such a name, AWS does not."""
     with pytest.raises(InvalidRequestError, match="1 to 64 letters, digits"):
         client.start(task_id)
+
+
+def test_changes_are_followed_over_an_outage_and_each_is_read_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pauses are those that the API asks for."""
+
+    def page(*cursors: str, status: str, more: bool, pause: int) -> client_module.HttpAnswer:
+        items = [
+            {"cursor": cursor, "id": cursor, "type": "Item Saved", "time": "2026-11-28T00:00:00Z", "data": {}}
+            for cursor in cursors
+        ]
+        body = {"items": items, "next_cursor": None, "status": status, "more": more}
+        return client_module.HttpAnswer(200, body, {"retry-after": str(pause)})
+
+    answers: list[client_module.HttpAnswer | ApiUnavailableError] = [
+        page("a", "b", status="processing", more=True, pause=0),
+        ApiUnavailableError("503"),
+        page(status="processing", more=False, pause=2),
+        page("c", status="completed", more=False, pause=30),
+    ]
+    asked: list[str | None] = []
+    pauses: list[float] = []
+
+    def send(_method: str, url: str, _token: str) -> client_module.HttpAnswer:
+        asked.append(parse_qs(urlsplit(url).query).get("after", [None])[0])
+        answer = answers.pop(0)
+        if isinstance(answer, ApiUnavailableError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(client_module, "send", send)
+    monkeypatch.setattr("roadmap_content.client.time.sleep", pauses.append)
+    assert [change.cursor for change in client.changes("t-1", "u-1")] == ["a", "b", "c"]
+    assert asked == [None, "b", "b", "b"]
+    assert pauses == [0, client_module.UNAVAILABLE_SECONDS, 2]
