@@ -16,6 +16,7 @@ _FOREIGN = "tests/integration/test_foreign_rows.py"
 _STALLS = "tests/integration/test_stalls.py"
 _SIZES = "tests/integration/test_sizes.py"
 _ONCE = "tests/integration/test_generating_once.py"
+_CHANGES = "tests/integration/test_changes.py"
 _CALLS = "tests/integration/test_calls_of_step_functions.py"
 _RECOVERY = "tests/integration/test_recovery.py"
 _RECOVERIES = "tests/integration/test_recoveries.py"
@@ -611,6 +612,14 @@ MUTANTS = (
         old="FOR UPDATE SKIP LOCKED",
         new="FOR UPDATE",
         tests=(f"{_OUTBOX}::test_events_that_another_session_holds_are_passed_over",),
+    ),
+    Mutant(
+        "the outbox",
+        "a reader of the feed misses changes of transactions that overlap",
+        f"{_LAYER}/outbox.py",
+        old="SELECT pg_advisory_xact_lock(hashtextextended('content_events ' || task_id, 0))",
+        new="SELECT hashtextextended('content_events ' || task_id, 0)",
+        tests=(f"{_CHANGES}::test_a_reader_beside_six_writers_misses_no_change_and_sees_none_twice",),
     ),
     Mutant(
         "the outbox",
