@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Tag
 from local_stack.builds import REPOSITORY
 from roadmap_content import __version__
 
-from .openapi_examples import ANSWERS, REFUSALS, REQUESTS
+from .openapi_examples import example_of
 from .openapi_page import PAGE, page_of
 
 FUNCTIONS = ("task_api", "recovery_api")
@@ -50,7 +50,11 @@ def openapi_document() -> str:
     whole["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     for operation in operations(whole):
         _complete(operation)
-    whole["components"]["schemas"] = dict(sorted(_used_schemas(whole).items()))
+    schemas = dict(sorted(_used_schemas(whole).items()))
+    for name in set(_references(whole["paths"])):
+        if schemas[name]["type"] == "object":
+            schemas[name]["example"] = example_of(schemas[name], schemas)
+    whole["components"]["schemas"] = schemas
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -80,23 +84,14 @@ def _document_of(name: str) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any]) -> None:
-    """Add examples; remove the 422 response that Powertools adds to every operation, with its own body."""
+    """Sort the responses, without the 422 response that Powertools adds to every operation."""
     responses = operation["responses"]
     if "HTTPValidationError" in json.dumps(responses.get("422", {})):
         del responses["422"]
     operation["responses"] = dict(sorted(responses.items()))
-    name = operation["operationId"]
-    if "requestBody" in operation:
-        operation["requestBody"]["content"]["application/json"]["examples"] = REQUESTS[name]
-    for status, response in operation["responses"].items():
-        if status == "304":
-            response.pop("content", None)  # Powertools documents a body for every response
-            continue
-        content = response["content"]["application/json"]
-        if status in REFUSALS:
-            content["example"] = REFUSALS[status]
-        else:
-            content["examples"] = ANSWERS[name][status]
+    operation["responses"].get("304", {}).pop(
+        "content", None
+    )  # Powertools documents a body for every response
 
 
 def _used_schemas(document: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,10 @@ def page_of(document: dict[str, Any]) -> str:
 def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield "# The API"
     yield ""
-    yield "Written by `make openapi` from [openapi.json](openapi.json), which also describes every field."
+    yield (
+        "Written by `make openapi` from [openapi.json](openapi.json), which also describes every field, with "
+        "an example of each body."
+    )
     yield ""
     yield document["info"]["description"].strip()
     yield ""
@@ -51,27 +54,11 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
             description = parameter.get("description", schema.get("description", ""))
             yield f"| `{parameter['name']}` | {parameter['in']} | {type_} | {required}{description} |"
         yield ""
-    if "requestBody" in operation:
-        yield from _examples("Request", operation["requestBody"]["content"]["application/json"]["examples"])
     yield "| status | |"
     yield "|---|---|"
     for status, response in operation["responses"].items():
         yield f"| {status} | {response['description']} |"
     yield ""
-    for status, response in operation["responses"].items():
-        yield from _examples(
-            f"Response {status}", response.get("content", {}).get("application/json", {}).get("examples", {})
-        )
-
-
-def _examples(title: str, examples: dict[str, Any]) -> Iterator[str]:
-    for name, example in examples.items():
-        yield f"{title} ({name.replace('_', ' ')}):" if len(examples) > 1 else f"{title}:"
-        yield ""
-        yield "```json"
-        yield json.dumps(example["value"], indent=2, ensure_ascii=False)
-        yield "```"
-        yield ""
 
 
 def _type(document: dict[str, Any], schema: dict[str, Any]) -> str:
