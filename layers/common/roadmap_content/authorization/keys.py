@@ -24,7 +24,7 @@ REFETCH_SECONDS = 5
 """Minimum interval between fetches before the cache expires or after a failure."""
 
 REREAD_SECONDS = 1
-"""Minimum interval between reads of the shared secret: the longest that a token waits for the next one."""
+"""Minimum interval between reads of the shared secret, also after a failure."""
 
 TIMEOUT_SECONDS = 3
 
@@ -105,8 +105,8 @@ class SharedSecret:
     """A secret in Secrets Manager that is shared with the issuer of tokens.
 
     While it is rotated, the issuer may sign with either version: the current and the previous one are valid.
-    A token is refused only after a read of the secret that began after the token's arrival. Reads have a
-    minimum interval, for which such a token waits: otherwise each invalid token would cause a read.
+    A token that neither has signed causes a new read, but not within `REREAD_SECONDS` after the last one: it is
+    refused without a wait, because otherwise each invalid token would hold the authorizer.
     """
 
     algorithms: ClassVar = ("HS256",)
@@ -114,7 +114,7 @@ class SharedSecret:
     def __init__(self, arn: str) -> None:
         self._arn = arn
         self._secrets: tuple[str, ...] = ()
-        self._tried_at = self._read_at = -math.inf
+        self._read_at = self._failed_at = -math.inf
 
     def keys_for(self, _header: Mapping[str, Any]) -> Iterator[str]:
         """The cached versions of the secret, then the versions after a rotation."""
@@ -123,20 +123,23 @@ class SharedSecret:
             self._read()
         known = self._secrets
         yield from known
-        if self._read_at < came_at:
+        if came_at - self._read_at >= REREAD_SECONDS:
             self._read()
             yield from (secret for secret in self._secrets if secret not in known)
 
     def _read(self) -> None:
-        """Read the secret, but not within `REREAD_SECONDS` after the last try."""
-        time.sleep(max(0.0, self._tried_at + REREAD_SECONDS - time.monotonic()))
-        self._tried_at = time.monotonic()
+        """Read the secret, but not within `REREAD_SECONDS` after a failure."""
+        began_at = time.monotonic()
+        if began_at - self._failed_at < REREAD_SECONDS:
+            raise KeysUnavailableError(f"JWT_SECRET_ARN: {self._arn} could not be read a moment ago")
         try:
             current, previous = read_secret(self._arn), read_secret(self._arn, PREVIOUS)
         except SecretUnavailableError as error:
+            self._failed_at = time.monotonic()
             raise KeysUnavailableError(f"JWT_SECRET_ARN: {error}") from error
         if not current:
+            self._failed_at = time.monotonic()
             raise KeysUnavailableError("JWT_SECRET_ARN: the secret contains no text")
         # A previous version that is too short was never accepted.
         self._secrets = (current, previous) if len(previous.encode()) >= _MIN_LENGTH else (current,)
-        self._read_at = self._tried_at
+        self._read_at = began_at
