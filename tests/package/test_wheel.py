@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,9 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(folder: Path) -> Path:
-    run("-m", "pip", "wheel", *QUIET, "--no-deps", "--no-build-isolation", "--wheel-dir", folder, REPOSITORY)
-    (built,) = folder.glob("*.whl")
-    return built
+    return built(REPOSITORY, folder)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,19 @@ def test_the_command_works_without_the_local_stack(roadmap: Roadmap) -> None:
     assert "--requirement requirements/local.txt" in roadmap("up", code=2).stderr
 
 
+def test_a_file_that_git_does_not_track_is_not_in_the_wheel(tmp_path: Path, wheel: Path) -> None:
+    copy = tmp_path / "copy"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True)
+    for name in filter(None, tracked.stdout.decode().split("\0")):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, copy / name)
+    subprocess.run(["git", "init", "--quiet", copy], check=True)
+    subprocess.run(["git", "add", "--all"], cwd=copy, check=True)
+    for stray in ("tools/local_stack/key.pem", "functions/save_batch/notes.txt", "migrations/draft.py"):
+        (copy / stray).write_text("not for the world")
+    assert names(built(copy, tmp_path)) == names(wheel)
+
+
 def test_a_roadmap_is_saved_on_the_installed_local_stack(folder: Path, with_local_stack: Roadmap) -> None:
     roadmap = with_local_stack
     bundle = bundle_of(["a", "b"])
@@ -78,6 +91,18 @@ def test_a_roadmap_is_saved_on_the_installed_local_stack(folder: Path, with_loca
     saved = json.loads(roadmap("run", bundle["task"]["task_id"], "--json").stdout)
     assert saved["status"] == "completed"
     assert json.loads(roadmap("status", bundle["task"]["task_id"], "--json").stdout) == saved
+
+
+def built(source: Path, folder: Path) -> Path:
+    """Build the wheel of a checkout into a folder."""
+    run("-m", "pip", "wheel", *QUIET, "--no-deps", "--no-build-isolation", "--wheel-dir", folder, source)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def names(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
 
 
 def constraints(folder: Path) -> Path:

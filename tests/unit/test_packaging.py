@@ -1,11 +1,12 @@
 """The declarations of the package are consistent."""
 
 import tomllib
+from pathlib import Path
 
 from local_stack.builds import REPOSITORY
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-WHEEL = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+SOURCES = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["sources"]
 
 
 def test_the_package_has_the_dependencies_of_the_layer() -> None:
@@ -13,11 +14,11 @@ def test_the_package_has_the_dependencies_of_the_layer() -> None:
 
 
 def test_the_wheel_contains_the_files_of_the_deployment() -> None:
-    for source, target in WHEEL["force-include"].items():
+    for source, target in SOURCES.items():
         assert (REPOSITORY / source).exists()
-        assert target == f"local_stack/product/{source}"
+        assert target in (f"local_stack/product/{source}", Path(source).name), target
 
 
 def test_the_wheel_contains_the_files_of_a_local_stack() -> None:
     for read in ("template.yaml", "database/roles.sql", "statemachine", "functions"):
-        assert read in WHEEL["force-include"], read
+        assert read in SOURCES, read
