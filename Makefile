@@ -179,7 +179,6 @@ bench: $(VENV)/.bench ## Measure against what this replaces and against the floo
 	$(RUN)/python -m benchmarks.saving
 	$(RUN)/python -m benchmarks.quota
 	$(RUN)/python -m benchmarks.projections
-	$(RUN)/python -m benchmarks.growth
 	$(RUN)/python -m benchmarks.many_tasks
 	$(RUN)/python -m benchmarks.document
 
@@ -196,7 +195,6 @@ bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed
 	run benchmarks.saving --short --sizes 30 1000 --rounds 3; \
 	run benchmarks.projections --short --sizes 300 3000 --rounds 3; \
 	run benchmarks.quota --short; \
-	run benchmarks.growth --short --sizes 30 300 3000 --rounds 1; \
 	run benchmarks.cold_start --short --rounds 3; \
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 

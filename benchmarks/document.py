@@ -1,4 +1,4 @@
-"""`python -m benchmarks.document`: write docs/performance.md, its chapters and plots from the stored results.
+"""`python -m benchmarks.document`: write docs/performance.md and its chapters from the stored results.
 
 No figure is written by hand: everything is computed from `benchmarks/results/`.
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .report import amount, series_rows, target_row
-from .result import Result, Series, Target, read_results
+from .result import Result, Target, read_results
 
 DOCS = Path(__file__).parent.parent / "docs"
 DOCUMENT = DOCS / "performance.md"
@@ -25,7 +25,7 @@ machine with other work.
 
 _REST = """## Every limit
 
-The chapters contain the tables, the plots and the method of measurement.
+The chapters contain the tables and the method of measurement.
 """
 
 _CHAPTER_INTRODUCTION = """Contestants are measured in turn, and ratios are computed for each round. A cell
@@ -40,7 +40,6 @@ FIRST = (
     ("quota", "generation at the quota's edge, 10"),
     ("projections", "plan against"),
     ("projections", "finalize against"),
-    ("growth", ""),
     ("many-tasks", "read model"),
 )
 """The result, and the start of the target's label, of each figure that is listed first. Of several matches,
@@ -49,22 +48,12 @@ the worst is used.
 
 
 def main() -> None:
-    """Write the document, its chapters and the plots."""
-    # Imported here, because only `make bench` installs the plotting library.
-    from .plots import plot_series
-
+    """Write the document and its chapters."""
     results = read_results()
     CHAPTERS.mkdir(parents=True, exist_ok=True)
     for result in results:
-        for series in filter(is_plotted, result.series):
-            plot_series(series, CHAPTERS / f"{result.name}-{series.name}.svg")
         (CHAPTERS / f"{result.name}.md").write_text("\n".join(_chapter(result)))
     DOCUMENT.write_text(document(results))
-
-
-def is_plotted(series: Series) -> bool:
-    """Whether a series has a plot: with one size, the table says everything."""
-    return len(series.sizes) > 1
 
 
 def document(results: Sequence[Result]) -> str:
@@ -113,8 +102,6 @@ def _chapter(result: Result) -> Iterator[str]:
     for series in result.series:
         yield f"## {series.title}\n"
         yield from _table([series.size_name, *(f"{size:,}" for size in series.sizes)], series_rows(series))
-        if is_plotted(series):
-            yield f"![{series.title}]({result.name}-{series.name}.svg)\n"
     for matrix in result.matrices:
         yield f"## {matrix.title}\n"
         if matrix.about:

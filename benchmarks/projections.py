@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, make_url, text
 
+from roadmap_content.api.item_map import DEFAULT_CONCEPTS
 from roadmap_content.api.status import TaskStatus, read_status
+from roadmap_content.api.task_items import read_item_map
 from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import Execution, Plan, RunInput
@@ -68,7 +70,7 @@ RATIOS = {
 }
 """Step → its floor in the same run, the maximum ratio to it, and the reason if it is exceeded."""
 
-GROWING = ("plan", "finalize", "status", "status again", "retry")
+GROWING = ("plan", "finalize", "status", "status again", "items page", "retry")
 MAX_EXPONENT = 1.1
 """The maximum exponent of the time's growth between the two largest sizes."""
 
@@ -81,6 +83,7 @@ item is saved. *A tenth missing*: all items are saved except the quizzes of ever
 all items are saved and `framework_data` is not updated yet, so it is written. *Finalize again*: nothing has
 changed, and nothing is written. *Status*: the first request for a completed task since `framework_data` was
 written. *Status again*: a later request, as from a page that polls.
+*Items page*: the first page of the item map.
 
 *Floor: read*: one transaction fetches and parses the framework, and reads the three tables. *Read and
 list*: it also encodes every concept, as a manifest requires. *Read and write*: it also encodes the
@@ -202,6 +205,13 @@ class Ground(NamedTuple):
 
         transact(self.engine, read, Deadline.after(60)).model_dump_json()
 
+    def items_page(self) -> None:
+        """Return the first page of the item map as JSON."""
+        deadline = Deadline.after(60)
+        read_item_map(
+            self.services, TASK, USER, None, DEFAULT_CONCEPTS, deadline, with_stages=True
+        ).model_dump_json()
+
     def retry(self) -> None:
         """Retry the task."""
         retry_task(self.services, TASK, USER, Deadline.after(60), user_start(USER)).model_dump_json()
@@ -322,6 +332,7 @@ def _measure(database: Database, size: int, rounds: int) -> dict[str, list[float
         "finalize again": on(ground.finalize, ground.claim, ground.finalize, saved=True),
         "status": on(ground.status, ground.claim, ground.finalize, saved=True),
         "status again": on(ground.status, ground.claim, ground.finalize, ground.status, saved=True),
+        "items page": on(ground.items_page, ground.claim, ground.finalize, saved=True),
         "retry": on(ground.retry, saved=False),
     }
     try:

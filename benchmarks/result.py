@@ -7,6 +7,7 @@ compute medians, ratios and noise again.
 import json
 import os
 import platform
+import re
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
@@ -20,6 +21,9 @@ from .measuring import Estimate, estimate, paired_ratio
 
 RESULTS = Path(__file__).parent / "results"
 
+_ROW = re.compile(r"\[[^\[\]{}]+\]")
+"""A list of values in an indented document, which is written on one line."""
+
 Values = dict[str, dict[int, list[float]]]
 """Contestant → size → the value of each round."""
 
@@ -29,10 +33,9 @@ class _Part(BaseModel):
 
 
 class Series(_Part):
-    """Contestants by size, measured in alternation: a table and a plot."""
+    """Contestants by size, measured in alternation: a table."""
 
     name: str
-    """A short name, for file names."""
     title: str
     unit: str
     """`s` (shown as ms, s), `MB`, or the name of the counted things."""
@@ -129,7 +132,8 @@ class Result(_Part):
         """Store the result."""
         folder.mkdir(exist_ok=True)
         path = folder / f"{self.name}.json"
-        path.write_text(self.model_dump_json(indent=1) + "\n")
+        text = self.model_dump_json(indent=1)
+        path.write_text(_ROW.sub(lambda row: " ".join(row[0].split()), text) + "\n")
         return path
 
     def over(self, older: "Result") -> "Result":
