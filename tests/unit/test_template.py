@@ -11,11 +11,8 @@ import pytest
 from local_stack.builds import REPOSITORY
 from local_stack.layers import LAYERS
 from local_stack.template_file import read_template
-from roadmap_content.items import ContentType
-from roadmap_content.runtime.metrics import Metric
 
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
-NAMESPACE = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["POWERTOOLS_METRICS_NAMESPACE"]
 
 
 def resources(kind: str) -> dict[str, Any]:
@@ -27,28 +24,6 @@ def resources(kind: str) -> dict[str, Any]:
 
 
 FUNCTIONS = resources("AWS::Serverless::Function")
-
-
-def dashboard() -> list[dict[str, Any]]:
-    (properties,) = resources("AWS::CloudWatch::Dashboard").values()
-    widgets: list[dict[str, Any]] = json.loads(properties["DashboardBody"]["Fn::Sub"])["widgets"]
-    return widgets
-
-
-def shown() -> set[tuple[str, str | None]]:
-    """The metrics on the dashboard, with their content type."""
-    return {
-        (metric[1], metric[metric.index("content_type") + 1] if "content_type" in metric else None)
-        for widget in dashboard()
-        for metric in widget["properties"]["metrics"]
-        if metric[0] == NAMESPACE
-    }
-
-
-def test_every_function_has_its_own_role() -> None:
-    roles = [properties["Role"]["Fn::GetAtt"][0] for properties in FUNCTIONS.values()]
-    assert len(set(roles)) == len(roles)
-    assert roles == [logical_id.replace("Function", "Role") for logical_id in FUNCTIONS]
 
 
 @pytest.mark.parametrize(
@@ -82,22 +57,6 @@ def test_the_api_may_start_and_redrive_only_this_state_machine() -> None:
     assert "states:RedriveExecution" in look["Action"]
     executions = unqualified.replace(":stateMachine:", ":execution:") + ":*"
     assert look["Resource"] == {"Fn::Sub": executions}
-
-
-def test_the_concurrency_of_what_holds_a_connection_for_long_is_reserved() -> None:
-    reserved = FUNCTIONS["SaveBatchFunction"]["ReservedConcurrentExecutions"]
-    assert reserved == {"Fn::If": ["ReservesSavers", {"Ref": "SaverConcurrency"}, {"Ref": "AWS::NoValue"}]}
-    reserved = FUNCTIONS["GenerateContentFunction"]["ReservedConcurrentExecutions"]
-    assert reserved == {
-        "Fn::If": ["ReservesGenerators", {"Ref": "GeneratorConcurrency"}, {"Ref": "AWS::NoValue"}]
-    }
-
-
-@pytest.mark.parametrize("logical_id", resources("AWS::Logs::LogGroup"))
-def test_logs_are_encrypted_and_have_a_retention(logical_id: str) -> None:
-    properties = resources("AWS::Logs::LogGroup")[logical_id]
-    assert properties["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-    assert properties["KmsKeyId"] == {"Fn::GetAtt": ["ContentKey", "Arn"]}
 
 
 def test_the_state_machine_logs_no_content() -> None:
@@ -139,9 +98,12 @@ def test_only_one_page_per_cause_notifies_the_topic() -> None:
         )
 
 
-@pytest.mark.parametrize("kind", ["AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Alarm"])
-def test_every_alarm_links_to_its_section_of_the_runbook(kind: str) -> None:
-    for name, alarm in resources(kind).items():
+@pytest.mark.parametrize("template", ["template.yaml", "database/template.yaml"])
+def test_every_alarm_links_to_its_section_of_the_runbook(template: str) -> None:
+    kinds = ("AWS::CloudWatch::CompositeAlarm", "AWS::CloudWatch::Alarm")
+    all_resources = read_template(REPOSITORY / template)["Resources"]
+    alarms = {name: each["Properties"] for name, each in all_resources.items() if each["Type"] in kinds}
+    for name, alarm in alarms.items():
         path, _, anchor = alarm["AlarmDescription"].rpartition(" ")[2].partition("#")
         assert anchor in anchors(path), f"{name}: {path} has no section {anchor}"
 
@@ -158,12 +120,6 @@ def test_runs_that_end_do_not_hide_that_the_schedule_of_the_sweep_stopped() -> N
     ]  # as SAM names their rules
     assert dimension == {"Name": "RuleName", "Value": {"Ref": schedules[0]}}
     assert len(schedules) == 1
-
-
-def test_no_alarm_depends_on_the_number_of_stored_dead_letters() -> None:
-    """Such an alarm would stay in ALARM for the 14 days for which a dead letter is kept."""
-    metrics = {alarm.get("MetricName") for alarm in resources("AWS::CloudWatch::Alarm").values()}
-    assert "ApproximateNumberOfMessagesVisible" not in metrics
 
 
 def test_the_errors_of_every_function_are_watched() -> None:
@@ -235,53 +191,11 @@ def test_a_throttle_is_waited_for_as_long_as_the_run_may_take(name: str) -> None
     assert sum(delays) - 3 * deviation >= DEFINITION["TimeoutSeconds"]
 
 
-def test_the_log_level_is_that_of_the_parameter_in_both_places() -> None:
-    logging = TEMPLATE["Globals"]["Function"]["LoggingConfig"]
-    assert logging["ApplicationLogLevel"] == {"Fn::FindInMap": ["LogLevels", {"Ref": "LogLevel"}, "Lambda"]}
-    assert TEMPLATE["Mappings"]["LogLevels"].keys() == set(
-        TEMPLATE["Parameters"]["LogLevel"]["AllowedValues"]
-    )
-
-
-def test_the_saved_query_is_the_one_of_the_runbook() -> None:
-    (query,) = resources("AWS::Logs::QueryDefinition").values()
-    assert query["QueryString"].strip() in (REPOSITORY / "docs/runbook.md").read_text()
-
-
-def test_the_dashboard_shows_exactly_the_existing_metrics() -> None:
-    assert {metric for metric, _ in shown()} == set(Metric)
-
-
-def test_the_dashboard_shows_all_content_types() -> None:
-    typed = {metric for metric, content_type in shown() if content_type is not None}
-    assert {(metric, str(content_type)) for metric in typed for content_type in ContentType} == {
-        (metric, content_type) for metric, content_type in shown() if content_type is not None
-    }
-
-
-def test_widgets_do_not_overlap() -> None:
-    places = [(widget["x"], widget["y"], widget["width"], widget["height"]) for widget in dashboard()]
-    cells = [
-        (column, row)
-        for x, y, width, height in places
-        for column in range(x, x + width)
-        for row in range(y, y + height)
-    ]
-    assert len(set(cells)) == len(cells)
-    assert max(column for column, _ in cells) < 24
-
-
 def test_the_layers_equal_the_locally_built_ones() -> None:
     layers = resources("AWS::Serverless::LayerVersion")
     assert {
         logical_id: str(layer.source.relative_to(REPOSITORY)) for logical_id, layer in LAYERS.items()
     } == {logical_id: properties["ContentUri"] for logical_id, properties in layers.items()}
-
-
-@pytest.mark.parametrize("path", ["template.yaml", "database/template.yaml"])
-def test_every_parameter_has_a_description(path: str) -> None:
-    parameters = read_template(REPOSITORY / path)["Parameters"]
-    assert [name for name, parameter in parameters.items() if not parameter.get("Description")] == []
 
 
 def test_what_is_set_for_one_method_is_set_for_a_method_that_exists() -> None:
@@ -385,15 +299,6 @@ def test_every_parameter_is_used() -> None:
 SAMCONFIG = tomllib.loads((REPOSITORY / "samconfig.toml").read_text())
 
 
-@pytest.mark.parametrize("name", ["default", "dev", "staging", "prod"])
-def test_every_configuration_uses_cached_builds_and_linting(name: str) -> None:
-    config = {command: each["parameters"] for command, each in SAMCONFIG[name].items()}
-    assert config["build"] == {"cached": True, "parallel": True}
-    assert config["validate"]["lint"] is True
-    overrides = config["deploy"].get("parameter_overrides", [])
-    assert {override.partition("=")[0] for override in overrides} <= TEMPLATE["Parameters"].keys()
-
-
 def test_a_deployment_to_production_confirms_the_change_set() -> None:
     assert SAMCONFIG["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
     environments = SAMCONFIG.keys() - {"version"}
@@ -464,20 +369,11 @@ def test_the_stage_is_named_after_the_alias_that_it_runs() -> None:
     assert TEMPLATE["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"].endswith("/live")
 
 
-def test_the_role_of_the_account_is_read_before_it_is_replaced() -> None:
-    text = (REPOSITORY / "docs/deploy.md").read_text()
-    assert 0 < text.index("aws apigateway get-account") < text.index("aws apigateway update-account")
-
-
 DATABASE = read_template(REPOSITORY / "database/template.yaml")
 
 
 def database(kind: str) -> dict[str, dict[str, Any]]:
     return {name: each for name, each in DATABASE["Resources"].items() if each["Type"] == kind}
-
-
-def test_stored_data_and_handlers_are_in_separate_stacks() -> None:
-    assert not [name for name, each in TEMPLATE["Resources"].items() if each["Type"].startswith("AWS::RDS::")]
 
 
 def test_a_created_database_has_a_standby_and_keeps_a_snapshot() -> None:
@@ -518,12 +414,6 @@ def test_the_proxy_logs_in_as_the_roles_that_functions_use() -> None:
 
 def test_the_database_has_no_route_to_the_internet() -> None:
     assert "0.0.0.0/0" not in json.dumps([DATABASE, TEMPLATE])
-
-
-def test_the_alarms_of_the_database_link_to_the_runbook() -> None:
-    for alarm in database("AWS::CloudWatch::Alarm").values():
-        path, _, anchor = alarm["Properties"]["AlarmDescription"].rpartition(" ")[2].partition("#")
-        assert anchor in anchors(path)
 
 
 def test_the_outputs_of_the_database_are_parameters_of_the_stack() -> None:
