@@ -105,8 +105,8 @@ class SharedSecret:
     """A secret in Secrets Manager that is shared with the issuer of tokens.
 
     While it is rotated, the issuer may sign with either version: the current and the previous one are valid.
-    A token that neither has signed causes a new read, but not within `REREAD_SECONDS` after the last one: it is
-    refused without a wait, because otherwise each invalid token would hold the authorizer.
+    A token that neither has signed causes a new read, but not within `REREAD_SECONDS` after the last one. It
+    is then refused without a wait, because otherwise each invalid token would hold the authorizer.
     """
 
     algorithms: ClassVar = ("HS256",)
