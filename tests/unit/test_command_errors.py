@@ -1,8 +1,12 @@
 """An external failure is one line on stderr, with its exit code. A defect keeps its traceback."""
 
+import json
 import socket
 import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
@@ -13,10 +17,14 @@ from typer.testing import CliRunner
 from local_stack.errors import RefusedError, StackEndedError
 from local_stack.given_database import AdoptedDatabase, given_server, kept_database
 from local_stack.postgres_server import ServerError
+from roadmap_command import interface
+from roadmap_command.commands import content, operate, runs, tasks
 from roadmap_command.interface import errors_in_one_line
 from roadmap_command.main import app
+from roadmap_command.target import Target
 from roadmap_content.bundle import parse_bundle
 from roadmap_content.errors import DatabaseUnavailableError
+from tests.support.factories import bundle_of
 
 
 @pytest.mark.parametrize(
@@ -141,6 +149,46 @@ def test_an_invalid_bundle_is_refused_with_the_place_of_an_example(
     assert exit_.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "InvalidBundle: roadmap: Field required (and 2 more); docs/integrating.md has an example"
+
+
+MAYBE = "may have been started; see: roadmap status t-1"
+CONTINUES = "continues without this command: roadmap status t-1"
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "command", "words"),
+    [
+        (tasks, "read_task_detail", ["status", "t-1"], "continues; follow it with: roadmap watch t-1"),
+        (runs, "read_task_detail", ["run", "t-1"], "No run was started"),
+        (runs, "start_run", ["run", "t-1"], MAYBE),
+        (interface, "follow", ["run", "t-1"], CONTINUES),
+        (runs, "retry_task", ["retry", "t-1"], MAYBE),
+        (runs, "redrive_run", ["redrive", "t-1"], MAYBE),
+        (content, "load_bundle", ["load", "-"], "loading the bundle again continues"),
+        (operate, "_line", ["watch", "t-1"], CONTINUES),
+    ],
+)
+def test_ctrl_c_says_what_goes_on(
+    module: ModuleType, function: str, command: list[str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    target = SimpleNamespace(
+        stepfunctions=None, state_machine_arn="", engine=None, bucket=None, operator_api=lambda: None
+    )
+    preview = {"total_items": 0, "to_generate": {}}
+    monkeypatch.setattr(sys, "argv", ["roadmap"])
+    monkeypatch.setattr(Target, "named", lambda *_: target)
+    monkeypatch.setattr(runs, "read_task_detail", lambda *_: SimpleNamespace(execution_arn="an ARN"))
+    monkeypatch.setattr(runs, "is_running", lambda *_: False)
+    monkeypatch.setattr(runs, "retry_task", lambda *_, **__: preview)
+    monkeypatch.setattr(runs, "start_run", lambda *_: "an ARN")
+    monkeypatch.setattr(operate, "ask", lambda *_: {"live": True})
+    monkeypatch.setattr(module, function, interrupt)
+    ended = CliRunner().invoke(app, command, input=json.dumps(bundle_of(["a"])))
+    assert ended.exit_code == 130
+    assert words in ended.stderr
 
 
 def test_a_token_needs_a_user() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.errors import InvalidFrameworkError
+from roadmap_content.errors import InvalidFrameworkError, ItemNotFoundError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.roadmaps.framework import concept_from, parse_framework, read_framework
 from tests.support.factories import concept_ids, framework_of
@@ -270,3 +270,22 @@ def test_a_concept_with_any_other_fields_can_be_read() -> None:
         (),
         0.0,
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("c-1-1-1", "; the full id is 'prompts-9b2c8d4e:c-1-1-1'"),
+        ("1", ""),
+        ("", ""),
+        ("c-9", ""),
+        ("c-2", ""),
+    ],
+)
+def test_an_unknown_id_is_refused_with_the_full_id_of_which_it_is_the_end(given: str, hint: str) -> None:
+    long = f"{'x' * 10_000}:c-2"
+    framework = read_framework(framework_of(["prompts-9b2c8d4e:c-1-1-1", long]))
+    framework.require("prompts-9b2c8d4e:c-1-1-1")
+    with pytest.raises(ItemNotFoundError) as refused:
+        framework.require(given)
+    assert str(refused.value) == f"the roadmap has no concept {given!r}{hint}"

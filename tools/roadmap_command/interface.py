@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from local_stack.errors import LocalServiceError, RefusedError
 from roadmap_command import views
-from roadmap_command.checked_output import ReaderEndedError
+from roadmap_command.checked_output import OutputError, ReaderEndedError
 from roadmap_command.runs import follow_run
 from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail
@@ -90,12 +90,30 @@ def finish(target: Target, task_id: str, execution_arn: str, *, as_json: bool) -
 @contextmanager
 def continues_without_us(work: str, command: str) -> Iterator[None]:
     """If work can no longer be followed, say that it continues, and with which command to see it."""
+    hint = f"{work} continues without this command: {command_name()} {command}"
     try:
-        yield
-    except (KeyboardInterrupt, ContentError):
-        hint = f"{work} continues without this command: {command_name()} {command}"
+        with if_interrupted(hint):
+            yield
+    except ContentError:
         errors.print(hint, soft_wrap=True)
         raise
+
+
+@contextmanager
+def if_interrupted(hint: str) -> Iterator[None]:
+    """If a person interrupts the command, say what has happened so far and what to do."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print(hint, soft_wrap=True)
+        raise
+
+
+@contextmanager
+def may_start(task_id: str) -> Iterator[None]:
+    """The request that starts an attempt: if it is interrupted, its result is not known here."""
+    with if_interrupted(f"An attempt may have been started; see: {command_name()} status {task_id}"):
+        yield
 
 
 def follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:
@@ -149,9 +167,17 @@ def print_json(document: object) -> None:
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """Print a known error in one line and exit with its code. An unknown error keeps its traceback."""
+    """Print a known error in one line and exit with its code. An unknown error keeps its traceback.
+
+    With `--json`, the error is also the one document on stdout.
+    """
     try:
         yield
+    except SystemExit as exited:
+        # Typer exits while it handles its exception of a wrong option or argument, which it has printed.
+        if exited.code == ExitCode.REFUSED and exited.__context__ is not None:
+            _print_json_error("WrongUsage", str(exited.__context__))
+        raise
     except ReaderEndedError:
         sys.exit(ExitCode.EXTERNAL_FAILURE)
     except ContentError as error:
@@ -198,4 +224,12 @@ def _fail(name: str, error: object, code: ExitCode) -> NoReturn:
     first_line = str(error).strip().split("\n", 1)[0]
     with suppress(OSError):  # where stderr cannot be written, the exit code remains
         errors.print(Text.assemble((name, "red"), f": {first_line}"), soft_wrap=True)
+    _print_json_error(name, first_line)
     sys.exit(code)
+
+
+def _print_json_error(name: str, message: str) -> None:
+    if "--json" in sys.argv[1:]:
+        with suppress(OutputError):  # where stdout cannot be written, the exit code remains
+            print_json({"error": name, "message": message})
+            sys.stdout.flush()

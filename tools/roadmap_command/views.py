@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -57,12 +58,29 @@ def _reasons(items: Iterable[FailedItem]) -> Iterator[Text]:
         yield Text(f"  and {len(groups) - _MOST_REASONS} more reasons: roadmap status --json names all")
 
 
-def fitted(table: Table, console: Console) -> Table | Group:
+class TabSeparated:
+    """The rows of a table for another program: a line each, cells separated by tabs, no cell padded."""
+
+    def __init__(self, table: Table) -> None:
+        header = [str(column.header) for column in table.columns]
+        self._rows = [header, *zip(*(map(str, column.cells) for column in table.columns), strict=True)]
+
+    def __rich_console__(self, _console: Console, _options: ConsoleOptions) -> Iterator[Segment]:
+        """Segments, because `Text` replaces tabs."""
+        for cells in self._rows:
+            yield Segment("\t".join(" ".join(cell.split()) for cell in cells))
+            yield Segment.line()
+
+
+def fitted(table: Table, console: Console) -> Table | TabSeparated | Group:
     """The table or, if the console is too narrow for it, one block of lines for each row.
 
     A table that is too wide would be printed with parts of ids replaced by an ellipsis. The first column
-    identifies the row. Empty cells are left out of a block.
+    identifies the row. Empty cells are left out of a block. Piped output is separated by tabs, because a
+    table would pad each row to the longest title.
     """
+    if not console.is_terminal:
+        return TabSeparated(table)
     unlimited = console.options.update(width=_UNLIMITED)
     if console.measure(table, options=unlimited).maximum <= console.width:
         return table

@@ -6,7 +6,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from roadmap_command.interface import ExitCode, Json, Stack, command_name, errors, print_json
+from roadmap_command.interface import ExitCode, Json, Stack, command_name, errors, if_interrupted, print_json
 from roadmap_command.load import Loaded, load_bundle
 from roadmap_command.replacing import replace as replace_saved
 from roadmap_command.replacing import scopes_for
@@ -49,27 +49,16 @@ def load(
         read = parse_bundle(bundle.read(), strict=strict, name=getattr(bundle, "name", "stdin"))
     except InvalidBundleError as error:
         raise InvalidBundleError(f"{error}; docs/integrating.md has an example") from error
-    target = Target.named(stack)
-    with Progress(
-        TextColumn("staging"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=errors,
-        transient=True,
-        disable=not errors.is_terminal,
-    ) as bar:
-        items = bar.add_task("staging", total=len(read.content) + len(read.invalid))
-        loaded = load_bundle(
-            read,
-            target.engine,
-            target.bucket,
-            Deadline.after(300),
-            lambda: bar.advance(items),
-            replace=replace,
-        )
-    task = read.task
-    scopes = list(scopes_for(loaded.replacing, loaded.saved)) if loaded.replacing else []
-    failed = replace_saved(target, task.task_id, scopes)
+    task_id = read.task.task_id
+    hint = (
+        "What was staged or saved is kept, and loading the bundle again continues;"
+        f" see what is saved with: {command_name()} status {task_id}"
+    )
+    with if_interrupted(hint):
+        target = Target.named(stack)
+        loaded = _stage(target, read, replace=replace)
+        scopes = list(scopes_for(loaded.replacing, loaded.saved)) if loaded.replacing else []
+        failed = replace_saved(target, task_id, scopes)
     if as_json:
         invalid = [
             {
@@ -82,7 +71,7 @@ def load(
         ]
         print_json(
             {
-                "task_id": task.task_id,
+                "task_id": task_id,
                 "staged": loaded.staged,
                 "saved_already": loaded.saved_already,
                 "replaced": len(loaded.replacing),
@@ -94,6 +83,27 @@ def load(
         _report(read, loaded, failed, replace=replace)
     if read.invalid or failed:
         raise typer.Exit(ExitCode.ITEMS_MISSING)
+
+
+def _stage(target: Target, read: Bundle, *, replace: bool) -> Loaded:
+    """Load the bundle, with a bar of the staged items."""
+    with Progress(
+        TextColumn("staging"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    ) as bar:
+        items = bar.add_task("staging", total=len(read.content) + len(read.invalid))
+        return load_bundle(
+            read,
+            target.engine,
+            target.bucket,
+            Deadline.after(300),
+            lambda: bar.advance(items),
+            replace=replace,
+        )
 
 
 def _is_staged(invalid: InvalidItem, loaded: Loaded) -> bool:

@@ -65,12 +65,12 @@ def logs(
     lines = [
         line for line in _lines_of(Target.named(stack), task_id) if wanted is None or line.is_about(wanted)
     ]
-    if as_json:
-        print_json([line.fields for line in lines])
-        return
     if not lines:
         about = task_id if item is None else f"{item} of task {task_id}"
         raise RefusedError(f"no log line is about {about}; list the tasks with: {command_name()} tasks")
+    if as_json:
+        print_json([line.fields for line in lines])
+        return
     console = output()
     for line in lines:
         console.print(line.text(), soft_wrap=True)

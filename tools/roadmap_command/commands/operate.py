@@ -23,6 +23,7 @@ from roadmap_command.interface import (
     Stack,
     TaskId,
     command_name,
+    continues_without_us,
     errors,
     output,
     print_json,
@@ -209,7 +210,10 @@ def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     path = f"/tasks/{quote(task_id, safe='')}"
     task = ask(api, "GET", path)
     start_by = time.monotonic() + PENDING_SECONDS
-    with Live(console=errors, refresh_per_second=4) as live:
+    with (
+        continues_without_us("The task", f"status {task_id}"),
+        Live(console=errors, refresh_per_second=4) as live,
+    ):
         while task["live"] or (task["status"] == "pending" and time.monotonic() < start_by):
             live.update(_line(task))
             time.sleep(POLL_SECONDS)

@@ -5,7 +5,18 @@ from typing import Annotated, Any
 import typer
 
 from local_stack.errors import RefusedError
-from roadmap_command.interface import Json, Stack, TaskId, command_name, errors, finish, print_json, report
+from roadmap_command.interface import (
+    Json,
+    Stack,
+    TaskId,
+    command_name,
+    errors,
+    finish,
+    if_interrupted,
+    may_start,
+    print_json,
+    report,
+)
 from roadmap_command.runs import is_running, redrive_run, start_run
 from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail, retry_task
@@ -17,17 +28,19 @@ group = typer.Typer()
 @group.command()
 def run(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
     """Run the state machine for a task, and wait for its end."""
-    target = Target.named(stack)
-    task = read_task_detail(target, task_id)
-    if task.execution_arn and is_running(target.stepfunctions, task.execution_arn):
-        raise RefusedError(
-            f"attempt {task.attempt} is running for task {task_id}: {task.execution_arn};"
-            f" see it with: {command_name()} status {task_id}"
-        )
-    missing, not_staged = _planned_work(target, task_id)
-    if not_staged:
-        errors.print(announcement(missing, not_staged, local=stack is None), soft_wrap=True)
-    arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
+    with if_interrupted(f"No run was started; see the task with: {command_name()} status {task_id}"):
+        target = Target.named(stack)
+        task = read_task_detail(target, task_id)
+        if task.execution_arn and is_running(target.stepfunctions, task.execution_arn):
+            raise RefusedError(
+                f"attempt {task.attempt} is running for task {task_id}: {task.execution_arn};"
+                f" see it with: {command_name()} status {task_id}"
+            )
+        missing, not_staged = _planned_work(target, task_id)
+        if not_staged:
+            errors.print(announcement(missing, not_staged, local=stack is None), soft_wrap=True)
+    with may_start(task_id):
+        arn = start_run(target.stepfunctions, target.state_machine_arn, task_id)
     finish(target, task_id, arn, as_json=as_json)
 
 
@@ -63,7 +76,8 @@ def retry(
         "regenerate": "true" if regenerate else None,
         "dry_run": "true" if dry_run else None,
     }
-    answer = retry_task(target, task_id, **{name: value for name, value in query.items() if value})
+    with may_start(task_id):
+        answer = retry_task(target, task_id, **{name: value for name, value in query.items() if value})
     if dry_run:
         _print_preview(answer, as_json=as_json)
         return
@@ -94,7 +108,8 @@ def redrive(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None
     arn = read_task_detail(target, task_id).execution_arn
     if arn is None:
         raise RefusedError(f"task {task_id} has never been run")
-    redrive_run(target.stepfunctions, arn)
+    with may_start(task_id):
+        redrive_run(target.stepfunctions, arn)
     finish(target, task_id, arn, as_json=as_json)
 
 

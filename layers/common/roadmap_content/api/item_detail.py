@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from ..content.rows import current_row
 from ..contracts import Count, Payload
-from ..errors import ItemNotFoundError
 from ..items import ContentType, Item, Stage
 from ..remedies import remedy_for
 from ..services import Services
@@ -97,8 +96,7 @@ def read_item(
         ItemNotFoundError: the roadmap has no such concept.
         StorageUnavailableError: S3 did not respond.
     """
-    if item.concept_id not in snapshot.framework.nodes:
-        raise ItemNotFoundError(f"the roadmap has no concept {item.concept_id!r}")
+    snapshot.framework.require(item.concept_id)
     task = snapshot.task
     roadmap_id = task.roadmap_id or ""
     concept = snapshot.framework.concept(item.concept_id)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from ..aws.executions import ExecutionState, NotRedrivableError
 from ..content.registry import CONTENT_KINDS
 from ..contracts import Count, Payload, StateError
-from ..errors import ClaimRefusedError, ItemNotFoundError
+from ..errors import ClaimRefusedError
 from ..items import ContentType, Item, count_by_type
 from ..postgres.transactions import transact
 from ..roadmaps.framework import Framework
@@ -101,8 +101,8 @@ def plan_retry(
         ContentError: the retry is refused; see `retry_task`.
     """
     snapshot = _read(services, engine, task_id, user_id, deadline, take_over=take_over)
-    if scope.concept_id is not None and scope.concept_id not in snapshot.framework.nodes:
-        raise ItemNotFoundError(f"the roadmap has no concept {scope.concept_id!r}")
+    if scope.concept_id is not None:
+        snapshot.framework.require(scope.concept_id)
     return snapshot, scope.select(snapshot.framework, snapshot.missing)
 
 

@@ -12,9 +12,12 @@ from typing import NamedTuple
 from ..content.kind import Row
 from ..content.registry import CONTENT_KINDS
 from ..documents import MAX_DEPTH, Document, UndecodableError, decode, is_deep, unstorable
-from ..errors import InvalidFrameworkError
+from ..errors import InvalidFrameworkError, ItemNotFoundError
 from ..items import ContentType, Item
 from .framework_text import LEVELS, set_fields
+
+_LONGEST_HINT = 500
+"""Maximum characters of an id in a hint."""
 
 TOO_DEEP = f"framework_data is nested deeper than {MAX_DEPTH} levels"
 
@@ -64,6 +67,19 @@ class Framework:
     def missing(self, saved: Mapping[ContentType, Container[str]]) -> list[Item]:
         """The items without a completed row, in framework order."""
         return missing_items(self.nodes, saved)
+
+    def require(self, concept_id: str) -> None:
+        """Refuse an id that the roadmap does not have, with the full id if it is the end of one.
+
+        Raises:
+            ItemNotFoundError: there is no such concept.
+        """
+        if concept_id in self.nodes:
+            return
+        ends = (each for each in self.nodes if concept_id and each.endswith(f":{concept_id}"))
+        full = next(ends, None)
+        hint = "" if full is None or len(full) > _LONGEST_HINT else f"; the full id is {full!r}"
+        raise ItemNotFoundError(f"the roadmap has no concept {concept_id!r}{hint}")
 
     def concept(self, concept_id: str) -> Concept:
         """One concept. Fields that are absent or have another type are empty."""

@@ -1,0 +1,90 @@
+"""With `--json`, a command that is refused prints its error as the one JSON document."""
+
+import io
+import json
+import sys
+from typing import Any, NoReturn
+
+import pytest
+import typer
+
+from local_stack.errors import NoStackError
+from roadmap_command import main
+from roadmap_command.commands import connect
+from roadmap_command.target import Target
+from tests.support.factories import bundle_of
+
+COMMANDS: dict[str, Any] = {
+    name: command
+    for name, command in typer.main.get_command(main.app).commands.items()  # type: ignore[attr-defined]
+    if any("--json" in parameter.opts for parameter in command.params)
+}
+VALUES = {"item": "quiz/c-1", "bundle": "-", "reason": "an outage"}
+
+
+def arguments_of(name: str) -> list[str]:
+    """The required arguments and options of a command."""
+    given = []
+    for parameter in COMMANDS[name].params:
+        if parameter.required or parameter.name == "task_id":
+            option = [parameter.opts[0]] if parameter.opts[0].startswith("-") else []
+            given += [*option, VALUES.get(parameter.name, "t-1")]
+    return given
+
+
+class Stdin(io.StringIO):
+    """A bundle on stdin."""
+
+    buffer = io.BytesIO()
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, stdin: bytes = b"") -> tuple[bytes, str]:
+    """Run `roadmap`; return what it wrote to stdout and to stderr."""
+    written, said = io.BytesIO(), io.StringIO()
+    stdout = io.TextIOWrapper(written, "utf-8")
+    monkeypatch.setattr(Stdin, "buffer", io.BytesIO(stdin))
+    monkeypatch.setattr(sys, "argv", ["roadmap", *arguments])
+    monkeypatch.setattr(sys, "stdin", Stdin())
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "stderr", said)
+    assert main.run() == 2
+    sys.stdout.flush()
+    return written.getvalue(), said.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def without_a_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nothing:
+        @staticmethod
+        def attach() -> NoReturn:
+            raise NoStackError("no local stack is running")
+
+    def named(*_: object) -> NoReturn:
+        Nothing.attach()
+
+    monkeypatch.setattr(Target, "named", named)
+    monkeypatch.setattr(connect, "local_stack", lambda: Nothing)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_error_is_one_json_document_on_stdout(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = arguments_of(name)
+    bundle = json.dumps(bundle_of(["a"])).encode()
+    expected = "no local stack is running"
+    written, said = run(monkeypatch, name, *given, "--json", stdin=bundle)
+    assert json.loads(written) == {"error": "NoStack", "message": expected}
+    assert expected in said
+    assert run(monkeypatch, name, *given, stdin=bundle)[0] == b""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_wrong_option_is_one_json_document_on_stdout(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, said = run(monkeypatch, name, *arguments_of(name), "--nonsense", "--json")
+    document = json.loads(written)
+    assert document["error"] == "WrongUsage"
+    assert "--nonsense" in document["message"]
+    assert "--nonsense" in said
+
+
+def test_there_are_commands_with_json() -> None:
+    assert {"status", "load", "logs", "env", "heal"} <= COMMANDS.keys()
