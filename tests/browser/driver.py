@@ -32,7 +32,11 @@ class Look(NamedTuple):
         return f"{self.language}-{self.theme}-{self.width}"
 
 
-LOOKS = [Look(*each) for each in product(("en", "zh"), ("light", "dark"), (360, 1440))]
+LOOKS = [
+    *[Look(*each) for each in product(("en", "zh"), ("light", "dark"), (360, 1440))],
+    Look("en", "light", 768),  # a tablet: cards, and a drawer at the side
+    Look("zh", "dark", 900),
+]
 
 
 @dataclass

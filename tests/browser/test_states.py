@@ -55,6 +55,40 @@ def test_every_view_is_accessible_and_fits(browser: Browser, fake: str, look: Lo
     assert found == {}
 
 
+@pytest.mark.parametrize("look", [NARROW, Look("zh", "dark", 360), Look(width=768), Look(width=1100)], ids=str)
+def test_the_header_is_one_row(browser: Browser, fake: str, look: Look) -> None:
+    with console_in(browser, fake, look, has_touch=look == NARROW) as console:
+        console.open("/tasks", token_of("operator"))
+        header = console.page.locator("header").bounding_box()
+        assert header is not None and header["height"] < 60
+        if look.width < 1000:
+            console.page.get_by_role("button", name=re.compile("^(Menu|菜单)$")).click()
+            assert console.axe() == []
+        expect(console.page.get_by_role("button", name=re.compile("^(Sign out|退出)"))).to_be_visible()
+
+
+def test_the_header_names_the_caller_once(console: Console) -> None:
+    console.open("/tasks", token_of("operator"))  # the user's name is the role's
+    expect(console.page.locator(".who")).to_have_text("operator")
+
+
+def test_an_owner_is_offered_no_view_that_the_api_refuses(console: Console) -> None:
+    console.open("/tasks", token_of("owner"))
+    expect(console.page.locator("nav a")).to_have_text(["Tasks", "Failures"])
+
+
+@pytest.mark.parametrize("width", [360, 700, 768, 900, 1000, 1001, 1280, 1600])
+def test_a_task_in_the_list_has_room_for_its_title(browser: Browser, fake: str, width: int) -> None:
+    with console_in(browser, fake, Look(width=width)) as console:
+        console.open("/tasks", token_of("operator"))
+        first = console.page.locator("tbody tr").first
+        box = first.locator("td.main").bounding_box()
+        assert box is not None and box["width"] >= 160
+        row = first.bounding_box()
+        assert row is not None and row["height"] < 200  # seven lines
+        assert console.overflow() == 0
+
+
 @pytest.mark.parametrize("look", [Look(), Look("zh", "dark", 360)], ids=str)
 def test_dialogs_are_accessible_and_fit(browser: Browser, fake: str, look: Look) -> None:
     with console_in(browser, fake, look) as console:

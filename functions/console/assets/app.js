@@ -37,7 +37,8 @@ function sessionOf(me) {
   };
 }
 
-const SECTIONS = ["tasks", "failures", "recoveries", "health"];
+/** The views that a caller may open: the API refuses recoveries and health to owners. @param {Session | null} session */
+const sectionsOf = (session) => ["tasks", "failures", ...(session?.sees ? ["recoveries", "health"] : [])];
 
 /** @param {{ failed: boolean }} props */
 function App({ failed }) {
@@ -85,7 +86,7 @@ function App({ failed }) {
     ${
       token
         ? html`<${SignedIn} key=${token} route=${route} section=${section} />`
-        : html`<${Header} section=${null} me=${null} />
+        : html`<${Header} section=${null} session=${null} />
             <main id="main" tabindex="-1"><${SignInView} expired=${expired} failed=${failed} /></main>`
     }
   `;
@@ -106,7 +107,7 @@ function SignedIn({ route, section }) {
   );
   const session = data && sessionOf(data);
   return html`
-    <${Header} section=${section} me=${data} />
+    <${Header} section=${section} session=${session} />
     <main id="main" tabindex="-1">
       ${
         session
@@ -138,27 +139,32 @@ function View({ route, section, session }) {
   }
 }
 
-/** @param {{ section: string | null, me: import("./types").Me | null }} props */
-function Header({ section, me }) {
-  const roles = me?.roles.filter((role) => role !== "owner" || me.roles.length === 1) ?? [];
+/** @param {{ section: string | null, session: Session | null }} props */
+function Header({ section, session }) {
+  const [open, setOpen] = useState(false);
+  const [role] = session?.me.roles.filter((each) => each !== "owner") ?? [];
+  const other = currentLanguage() === "en" ? "zh" : "en";
   return html`
     <header>
       <${Link} to=${href(["tasks"])} class="home">${T.title}<//>
       ${
         section !== null &&
         html`<nav aria-label=${T.title}>
-          ${SECTIONS.map(
+          ${sectionsOf(session).map(
             (each) => html`<${Link} key=${each} to=${href([each])} current=${each === section}>${/** @type {any} */ (T.sections)[each]}<//>`,
           )}
         </nav>`
       }
       <span class="spring"></span>
-      ${me && html`<span class="who meta"><${Text} value=${me.user_id} class="clamp" /> ${roles.map((role) => T.roles[role] ?? role).join(", ")}</span>`}
-      <${ThemeButton} />
-      <button type="button" class="quiet" lang=${currentLanguage() === "en" ? "zh-CN" : "en"} onClick=${() => change({ lang: currentLanguage() === "en" ? "zh" : "en" }, { replace: true })}>
-        ${T.otherLanguage}
-      </button>
-      ${section !== null && html`<button type="button" class="quiet" onClick=${signOut}>${T.signOut}</button>`}
+      <button type="button" class="quiet menu-button" aria-label=${T.menu} aria-expanded=${open} onClick=${() => setOpen(!open)}>☰</button>
+      <div class="menu ${open ? "open" : ""}">
+        ${session && html`<span class="who meta"><${Text} value=${session.me.user_id} class="clamp" /> ${role && role !== session.me.user_id && (T.roles[role] ?? role)}</span>`}
+        <${ThemeButton} />
+        <button type="button" class="quiet" lang=${other === "en" ? "en" : "zh-CN"} onClick=${() => change({ lang: other }, { replace: true })}>
+          ${T.otherLanguage}
+        </button>
+        ${section !== null && html`<button type="button" class="quiet" onClick=${signOut}>${T.signOut}</button>`}
+      </div>
     </header>
   `;
 }
@@ -177,7 +183,7 @@ function ThemeButton() {
     window.localStorage.setItem("roadmap.theme", theme);
   }, [theme]);
   const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length] ?? "auto";
-  return html`<button type="button" class="quiet" aria-label=${T.theme[theme]} title=${T.theme[theme]} onClick=${() => setTheme(next)}>${SIGNS[theme]}</button>`;
+  return html`<button type="button" class="quiet" aria-label=${T.theme[theme]} title=${T.theme[theme]} onClick=${() => setTheme(next)}>${SIGNS[theme]} <span class="narrow-only">${T.theme[theme]}</span></button>`;
 }
 
 /** A view that fails does not affect the rest of the page. */

@@ -18,6 +18,7 @@ export const en = {
   roles: { owner: "owner", viewer: "viewer", operator: "operator" },
   /** @type {Record<string, string>} */
   actors: { user: "owner", operator: "operator", console: "AWS console", auto: "automatic", recovery: "recovery" },
+  menu: "Menu",
   signOut: "Sign out",
   close: "Close",
   cancel: "Cancel",

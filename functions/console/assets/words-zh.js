@@ -9,6 +9,7 @@ export const zh = {
   theme: { auto: "主题：跟随系统", light: "主题：浅色", dark: "主题：深色" },
   roles: { owner: "所有者", viewer: "查看者", operator: "运维" },
   actors: { user: "所有者", operator: "运维", console: "AWS 控制台", auto: "自动", recovery: "批量恢复" },
+  menu: "菜单",
   signOut: "退出登录",
   close: "关闭",
   cancel: "取消",
