@@ -55,6 +55,14 @@ def test_compiled_files_do_not_change_the_fingerprint(tmp_path: Path) -> None:
     assert source_files(tmp_path) == [tmp_path / "a/c.py", tmp_path / "b.py"]
 
 
+def test_a_folder_that_is_a_link_is_a_part_of_the_sources(tmp_path: Path) -> None:
+    (tmp_path / "function").mkdir()
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page/a.js").touch()
+    (tmp_path / "function/page").symlink_to("../page")
+    assert source_files(tmp_path / "function") == [tmp_path / "function/page/a.js"]
+
+
 def test_the_fingerprint_of_a_missing_folder_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="missing"):
         source_files(tmp_path / "missing")

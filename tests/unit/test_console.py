@@ -14,7 +14,7 @@ from local_stack.builds import REPOSITORY
 from roadmap_content.api.static_files import StaticFiles
 from roadmap_content.errors import MissingSettingError
 
-ASSETS = REPOSITORY / "functions/console/assets"
+ASSETS = REPOSITORY / "console"
 VENDOR = ASSETS / "vendor"
 PICTURES = REPOSITORY / "docs/console"
 FIRST_VIEW_BYTES = 100_000

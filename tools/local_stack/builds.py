@@ -1,6 +1,7 @@
 """Cached builds, in directories named after a fingerprint of their inputs."""
 
 import hashlib
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -50,4 +51,10 @@ def source_files(directory: Path) -> list[Path]:
     """The files of a source tree in a fixed order, without compiled files."""
     if not directory.is_dir():
         raise FileNotFoundError(f"there is no folder {directory}")
-    return sorted(path for path in directory.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    # `sam build` follows links, too: the console's function contains its page by a link.
+    return sorted(
+        Path(folder, name)
+        for folder, _, names in os.walk(directory, followlinks=True)
+        if "__pycache__" not in Path(folder).parts
+        for name in names
+    )

@@ -10,7 +10,7 @@ from checks.npm import node, npm_packages
 from local_stack.builds import REPOSITORY
 
 HERE = Path(__file__).parent
-ASSETS = REPOSITORY / "functions/console/assets"
+ASSETS = REPOSITORY / "console"
 
 
 def check_types(assets: Path = ASSETS) -> str:
