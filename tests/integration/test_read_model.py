@@ -223,10 +223,14 @@ def test_one_item_has_the_action_of_the_next_attempt(pipeline: Pipeline, get: Ge
     assert [failure["attempt"] for failure in item["failures"]] == [1]
     assert item["staged"]["size"] > 0
     assert item["rejected"] == []
+    refused = item["staged"]["text"]
+    assert json.loads(refused)["quiz_id"]
     pipeline.run()
     item = get("/tasks/t-0/items/quiz", {"concept_id": ids[1]}).body
     assert (item["state"], item["next_action"]) == ("saved", "none")
     assert [content["attempt"] for content in item["rejected"]] == [1]
+    assert item["rejected"][0]["text"] == refused
+    assert item["staged"]["text"] is None, "the content route answers with what is saved"
     assert item["saved"]["id"]
     tutorial = get("/tasks/t-0/items/tutorial", {"concept_id": ids[0]}).body
     assert tutorial["saved"]["version"] == 1

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import Field
 from sqlalchemy import Connection
 
 from ..content.rows import current_row
@@ -11,6 +12,7 @@ from ..contracts import Count, Payload
 from ..items import ContentType, Item, Stage
 from ..remedies import remedy_for
 from ..services import Services
+from ..storage.bucket import Bucket, ObjectTooLargeError
 from ..storage.keys import rejected_prefix, staged_key
 from ..storage.staging import Staging
 from ..tasks.failures import failures_of_item, refusals
@@ -19,6 +21,9 @@ from ..tasks.snapshot import TaskSnapshot
 from .times import utc
 
 MAX_REJECTED = 20
+
+MAX_TEXT_BYTES = 200_000
+"""Bytes of staged or rejected content that an answer contains."""
 
 
 class ItemFailure(Payload):
@@ -38,6 +43,10 @@ class StagedContent(Payload):
     size: Count
     stored_at: datetime
     fingerprint: str
+    text: str | None = Field(
+        description="The content as it is stored, of an item that is not saved, up to "
+        f"{MAX_TEXT_BYTES:,} bytes."
+    )
 
 
 class RejectedContent(Payload):
@@ -49,6 +58,9 @@ class RejectedContent(Payload):
     reason: str | None
     size: Count
     stored_at: datetime
+    text: str | None = Field(
+        description=f"The content as it is stored, up to {MAX_TEXT_BYTES:,} bytes; only of the latest."
+    )
 
 
 class SavedContent(Payload):
@@ -132,7 +144,12 @@ def read_item(
         failures=failures,
         staged=None
         if staged is None or staged_fingerprint is None
-        else StagedContent(size=staged.size, stored_at=staged.stored_at, fingerprint=staged_fingerprint),
+        else StagedContent(
+            size=staged.size,
+            stored_at=staged.stored_at,
+            fingerprint=staged_fingerprint,
+            text=_text(services.bucket, staged.key) if saved is None else None,
+        ),
         rejected=rejected,
         saved=None
         if saved is None
@@ -174,7 +191,9 @@ def _rejected(
     """The item's rejected content, the latest first, with the failures that caused it."""
     reasons = {failure.attempt: failure for failure in failures}
     found = []
-    for entry in services.bucket.entries(rejected_prefix(roadmap_id, item))[-MAX_REJECTED:]:
+    entries = services.bucket.entries(rejected_prefix(roadmap_id, item))[-MAX_REJECTED:]
+    latest = max((entry.stored_at for entry in entries), default=None)
+    for entry in entries:
         attempt = entry.key.rsplit("/", 1)[-1].partition("-")[0]
         reason = reasons.get(int(attempt)) if attempt.isdecimal() else None
         found.append(
@@ -185,6 +204,16 @@ def _rejected(
                 reason=reason and reason.reason,
                 size=entry.size,
                 stored_at=entry.stored_at,
+                text=_text(services.bucket, entry.key) if entry.stored_at == latest else None,
             )
         )
     return sorted(found, key=lambda content: content.stored_at, reverse=True)
+
+
+def _text(bucket: Bucket, key: str) -> str | None:
+    """An object as text; `None` if it is too large for an answer, or does not exist any more."""
+    try:
+        stored = bucket.get(key, limit=MAX_TEXT_BYTES)
+    except ObjectTooLargeError:
+        return None
+    return None if stored is None else stored.body.decode(errors="replace")
