@@ -23,7 +23,7 @@ from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.steps.save import save_batch
-from roadmap_content.tasks.attempts import user_start
+from roadmap_content.tasks.attempts import read_attempts, user_start
 from tests.integration.test_concurrency import at_once
 from tests.support.commits import Commits
 from tests.support.factories import USER, bundle_of, concept_ids
@@ -190,6 +190,8 @@ def test_a_recovery_retries_the_selected_tasks_and_counts_them(
     assert {
         row["actor"] for row in pipeline.rows("SELECT actor FROM content_attempts WHERE attempt = 2")
     } == {f"recovery:{recovery_id}"}
+    with pipeline.engine.connect() as connection:
+        assert read_attempts(connection, tasks[0], 9, 9)[0].reason == recovery["reason"] != recovery_id
     assert [one["recovery_id"] for one in send("GET", "").body["items"]] == [recovery_id]
 
 

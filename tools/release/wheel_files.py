@@ -3,6 +3,7 @@
 Hatchling itself takes every file of a package's folder that git does not ignore: a copy, a note, a key.
 """
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,17 @@ def tracked_files(root: Path, source: str) -> list[Path]:
         subprocess.CalledProcessError: git cannot read the repository; its message is on stderr.
     """
     if not (root / ".git").exists():
-        found = (root / source).rglob("*") if (root / source).is_dir() else [root / source]
+        walked = os.walk(root / source, followlinks=True)
+        found = [Path(folder, name) for folder, _, names in walked for name in names] or [root / source]
         return sorted(path.relative_to(root) for path in found if path.is_file() and path.suffix != ".pyc")
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--", source], cwd=root, stdout=subprocess.PIPE, text=True, check=True
     )
-    # A file that was deleted, but not yet from the index, is listed, too.
-    return [path for name in listed.stdout.split("\0") if name and (root / (path := Path(name))).is_file()]
+    found = []
+    for path in map(Path, filter(None, listed.stdout.split("\0"))):
+        if (root / path).is_dir():  # a link to a folder, whose files git lists under their own names
+            target = (root / path).resolve().relative_to(root.resolve())
+            found += [path / each.relative_to(target) for each in tracked_files(root, str(target))]
+        elif (root / path).is_file():  # a deleted file is still listed until it leaves the index
+            found.append(path)
+    return found
