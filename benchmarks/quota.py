@@ -143,6 +143,11 @@ class _Distant:
     """Whether a throttled call counts as a try, like other errors."""
 
     @property
+    def model_id(self) -> str:
+        """The value of the wrapped model."""
+        return self.model.model_id
+
+    @property
     def socket_timeout(self) -> float:
         """The value of the wrapped model."""
         return self.model.socket_timeout

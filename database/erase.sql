@@ -38,6 +38,8 @@ DELETE FROM content_recoveries r WHERE ended_at IS NOT NULL
     AND CAST(:user_id AS text) IS NOT NULL AND CAST(:roadmap_id AS text) IS NOT NULL;
 DELETE FROM content_archive WHERE source_row->>'roadmap_id' IN
     (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+DELETE FROM content_origins WHERE roadmap_id IN
+    (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM tutorial_metadata WHERE roadmap_id IN
     (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM resource_recommendation_metadata WHERE roadmap_id IN

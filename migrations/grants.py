@@ -16,6 +16,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_failure_groups": ("INSERT", "UPDATE"),
     "content_failure_hours": ("INSERT", "UPDATE"),
     "content_failures": ("INSERT", "UPDATE", "DELETE"),
+    "content_origins": ("INSERT",),
     "content_recoveries": ("INSERT", "UPDATE"),
     "content_recovery_tasks": ("INSERT", "UPDATE"),
     "content_sweeps": ("INSERT", "DELETE"),

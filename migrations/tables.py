@@ -357,6 +357,33 @@ content_archive = Table(
     Index("content_archive_by_row", "row_id", "archive_id", postgresql_where=text("row_id IS NOT NULL")),
 )
 
+# How each saved content came to be (`content_id` is its revision), and each content that was refused.
+content_origins = Table(
+    "content_origins",
+    metadata,
+    Column("origin_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("content_type", String(16), nullable=False),
+    Column("content_id", Text),
+    Column("roadmap_id", Text, nullable=False),
+    Column("concept_id", Text, nullable=False),
+    Column("task_id", String(64)),
+    Column("attempt", Integer),
+    Column("actor", Text),
+    Column("reason", Text),
+    Column("generator", Text),
+    Column("model_id", Text),
+    Column("prompt_version", Text),
+    Column("service_tier", Text),
+    Column("tokens_in", Integer),
+    Column("tokens_out", Integer),
+    Column("content_fingerprint", Text),
+    Column("restored_from", Text),
+    Column("refused_code", Text),
+    Column("recorded_at", DateTime, nullable=False, server_default=_NOW),
+    Index("content_origin_by_content", "content_id", postgresql_where=text("content_id IS NOT NULL")),
+    Index("content_origin_refused", "task_id", "attempt", postgresql_where=text("refused_code IS NOT NULL")),
+)
+
 # The last check of a task by a sweep, with the error if it failed. No foreign key: a task may be deleted.
 content_checks = Table(
     "content_checks",

@@ -19,6 +19,7 @@ from roadmap_content.api.http import Api, answered, refused, respond
 from roadmap_content.api.identity import Identity, identity_of
 from roadmap_content.api.item_detail import ItemDetail
 from roadmap_content.api.item_map import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemMap
+from roadmap_content.api.origins import OriginCounts, read_origin_counts
 from roadmap_content.api.preview import RetryPreview, preview_retry
 from roadmap_content.api.refusals import USER_ID
 from roadmap_content.api.task_detail import TaskDetail, read_detail
@@ -282,6 +283,21 @@ def get_health() -> Health:
     """Return the health of the system. Requires the operator's or the viewer's scope."""
     api.caller.require_sight()
     return read_health(services, api.deadline)
+
+
+@app.get(
+    "/api/v1/origins",
+    operation_id="count_origins",
+    tags=["content"],
+    summary="Count items per model and prompt",
+    responses=answered(OriginCounts, s200="The counts per origin and content type") | refused(403, 503),
+)
+def get_origins() -> OriginCounts:
+    """Count the current items, and the refused contents, of each generator, model and prompt. Requires the
+    operator's or the viewer's scope.
+    """
+    api.caller.require_sight()
+    return transact(services.reading_engine, read_origin_counts, api.deadline)
 
 
 @app.post(

@@ -309,7 +309,7 @@ class Model:
             if state == "R"
             else [],
             "saved": {"id": f"{kind}-{concept:08x}-5bdd", "version": 1 if kind == "tutorial" else None,
-                      "generated_at": at(hours=4)}
+                      "generated_at": at(hours=4), "origin": None}
             if state == "S"
             else None,
         }  # fmt: skip

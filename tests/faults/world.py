@@ -76,6 +76,7 @@ TABLES_IN_ORDER = (
     "content_recovery_tasks",
     "content_recoveries",
     "content_events",
+    "content_origins",
     "content_sweeps",
 )
 

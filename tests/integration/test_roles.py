@@ -61,6 +61,7 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
     ("GET", "/tasks/{task_id}/attempts", {}, None, (200, 404, 200, 200, 403)),
     ("GET", "/failures", {}, None, (200, 200, 200, 200, 403)),
     ("GET", "/failures", {"user_id": USER}, None, (200, 403, 200, 200, 403)),
+    ("GET", "/origins", {}, None, (403, 403, 200, 200, 403)),
     ("GET", "/health", {}, None, (403, 403, 200, 200, 403)),
     ("POST", "/tasks/{task_id}/retry", {}, None, (202, 404, 403, 202, 403)),
     ("POST", "/tasks/{task_id}/retry", {"user_id": USER}, None, (202, 403, 403, 202, 403)),

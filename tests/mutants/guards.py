@@ -403,11 +403,11 @@ MUTANTS = (
         "paid content",
         "other work is done between generating an item and staging it",
         f"{_LAYER}/steps/generate.py",
-        old="""        draft = self._draft(item, concept).model_dump(mode="json")
+        old="""        generated, origin = self._draft(item, concept)
 """,
         new="""        drafted = self._draft(item, concept)
         self._free_version(item)
-        draft = drafted.model_dump(mode="json")
+        generated, origin = drafted
 """,
         tests=(f"{_ONCE}::test_a_generated_item_is_staged_without_other_work_in_between",),
     ),

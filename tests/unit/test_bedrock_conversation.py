@@ -48,6 +48,7 @@ class ScriptedModel:
     """A model with scripted answers, in order. The last one is repeated."""
 
     script: Sequence[Answer | ContentError]
+    model_id: str = "scripted"
     socket_timeout: float = 60.0
     max_output: int = 1000
     asked: list[Rejected | None] = field(default_factory=list)

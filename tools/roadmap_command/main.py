@@ -19,6 +19,7 @@ from roadmap_command.commands import (
     operate,
     recoveries,
     repair,
+    revisions,
     runs,
     stack,
     tasks,
@@ -26,7 +27,7 @@ from roadmap_command.commands import (
 from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
-GROUPS = (stack, content, runs, tasks, history, operate, recoveries, doctor, repair, connect, demo)
+GROUPS = (stack, content, runs, tasks, history, revisions, operate, recoveries, doctor, repair, connect, demo)
 """The modules with commands, in the order in which `roadmap --help` lists them."""
 
 app = typer.Typer(

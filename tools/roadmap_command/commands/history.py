@@ -113,6 +113,7 @@ def explanation(item: dict[str, Any]) -> Iterator[str]:
     yield f"{item['content_type']} of {item['concept_id']} ({place}): {item['state']}"
     if saved := item["saved"]:
         yield f"  saved as {saved['id']} at {saved['generated_at']}"
+        yield f"  origin: {_origin(saved.get('origin'))}"
     if staged := item["staged"]:
         size, stored_at, fingerprint = (staged[key] for key in ("size", "stored_at", "fingerprint"))
         yield f"  staged: {size} bytes at {stored_at}, fingerprint {fingerprint}"
@@ -125,6 +126,17 @@ def explanation(item: dict[str, Any]) -> Iterator[str]:
     for rejected in item["rejected"]:
         yield f"  rejected by attempt {rejected['attempt']}: {rejected['reason']}; kept at {rejected['key']}"
     yield f"  next: {item['next_action_text']}"
+
+
+def _origin(origin: dict[str, Any] | None) -> str:
+    if origin is None:
+        return "not recorded"
+    parts = [origin["generator"], origin["model_id"], origin["prompt_version"], origin["service_tier"]]
+    if origin["tokens_out"]:
+        parts.append(f"{origin['tokens_in']} + {origin['tokens_out']} tokens")
+    if origin["attempt"] is not None:
+        parts.append(f"attempt {origin['attempt']} of {origin['task_id']}")
+    return ", ".join(filter(None, [*parts, origin["actor"]]))
 
 
 def _lines_of(target: Target, task_id: str) -> Iterator[LogLine]:

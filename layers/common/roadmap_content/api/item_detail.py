@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 from pydantic import Field
 from sqlalchemy import Connection
@@ -18,6 +19,7 @@ from ..storage.staging import Staging
 from ..tasks.failures import failures_of_item, refusals
 from ..tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
 from ..tasks.snapshot import TaskSnapshot
+from .origins import ItemOrigin
 from .times import utc
 
 MAX_REJECTED = 20
@@ -69,6 +71,13 @@ class SavedContent(Payload):
     id: str
     version: int | None
     generated_at: datetime | None
+    origin: Annotated[
+        ItemOrigin | None,
+        Field(
+            description="How the content came to be; null if it was saved before origins were recorded, or "
+            "if the product wrote the row itself."
+        ),
+    ]
 
 
 class ItemState(StrEnum):
@@ -157,6 +166,7 @@ def read_item(
             id=saved["revision"],
             version=saved.get("content_version"),
             generated_at=utc(saved.get("generated_at")),
+            origin=ItemOrigin.read(connection, roadmap_id, item, saved["revision"]),
         ),
     )
 

@@ -75,7 +75,9 @@ class ContentKind(NamedTuple):
     """
 
     save_sql: str
-    """Saves the rows of `save_parameters`. Returns `concept_id` and `row_status` of each refused row."""
+    """Saves the rows of `save_parameters` with their origins. Returns `concept_id` and `row_status` of each
+    refused row.
+    """
 
     saved_sql: str
     """Selects the `concept_id` of every item of `:roadmap_id` that has a completed row, once each."""
@@ -89,6 +91,9 @@ class ContentKind(NamedTuple):
     """The id, revision and time of generation of the current row of `:concept_id` in `:roadmap_id`: the row
     that `current_sql` selects.
     """
+
+    all_current_sql: str
+    """Selects `roadmap_id`, `concept_id` and `content_id` (the revision) of the current row of every item."""
 
     content_sql: str
     """Selects `generated_at` and the fields of the content in the current row of `:concept_id` in

@@ -18,6 +18,7 @@ from .kind import (
     Row,
     status_field,
 )
+from .origins import origin_sql
 from .revisions import archive_sql, revision_sql
 
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
@@ -94,7 +95,7 @@ WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.quiz_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, quiz_id text, total_questions integer,
-        easy_count integer, medium_count integer, hard_count integer, replaces text)
+        easy_count integer, medium_count integer, hard_count integer, replaces text, origin json)
 ), checked AS (
     SELECT i.*, mine.quiz_id AS row_id, CASE
         WHEN mine.quiz_id IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces THEN 'kept'
@@ -134,6 +135,9 @@ WITH incoming AS (
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(questions, ordinal)
         ON d.ordinal = j.ordinal
     WHERE q.quiz_id = (l.older).quiz_id
+    RETURNING q.concept_id
+), recorded AS (
+    {origin_sql(ContentType.QUIZ, "quiz_id", "TABLE inserted UNION ALL TABLE replaced")}
 )
 SELECT j.concept_id, 'id_taken' AS row_status
 FROM checked j
@@ -158,6 +162,13 @@ SELECT quiz_id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS 
 FROM quiz_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 ORDER BY generated_at DESC NULLS LAST, quiz_id DESC LIMIT 1
+"""
+
+ALL_CURRENT = f"""
+SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id,
+    {revision_sql("quiz_metadata", "quiz_id")} AS content_id
+FROM quiz_metadata
+ORDER BY roadmap_id, concept_id, generated_at DESC NULLS LAST, quiz_id DESC
 """
 
 # The content type has no versions: `:version` is NULL.
@@ -203,6 +214,7 @@ QUIZ = ContentKind(
     saved_sql=SAVED,
     current_sql=CURRENT,
     item_sql=ITEM,
+    all_current_sql=ALL_CURRENT,
     content_sql=CONTENT,
     stored_text=None,
     versions_sql=None,

@@ -16,6 +16,7 @@ from .kind import (
     Row,
     status_field,
 )
+from .origins import origin_sql
 from .revisions import archive_sql, revision_sql
 
 
@@ -67,7 +68,7 @@ WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, id text, resources_count integer, search_queries_used json,
-        replaces text)
+        replaces text, origin json)
 ), checked AS (
     SELECT i.*, mine.id AS row_id, CASE
         WHEN mine.id IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces THEN 'kept'
@@ -107,6 +108,9 @@ WITH incoming AS (
     LEFT JOIN string_to_table(CAST(:documents AS text), chr(10)) WITH ORDINALITY AS d(resources, ordinal)
         ON d.ordinal = j.ordinal
     WHERE q.id = (l.older).id
+    RETURNING q.concept_id
+), recorded AS (
+    {origin_sql(ContentType.RESOURCES, "id", "TABLE inserted UNION ALL TABLE replaced")}
 )
 SELECT j.concept_id, 'id_taken' AS row_status
 FROM checked j
@@ -131,6 +135,13 @@ SELECT id, timezone('UTC', timezone(content_time_zone(), generated_at)) AS gener
 FROM resource_recommendation_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id
 ORDER BY generated_at DESC NULLS LAST, id DESC LIMIT 1
+"""
+
+ALL_CURRENT = f"""
+SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id,
+    {revision_sql("resource_recommendation_metadata", "id")} AS content_id
+FROM resource_recommendation_metadata
+ORDER BY roadmap_id, concept_id, generated_at DESC NULLS LAST, id DESC
 """
 
 # The content type has no versions: `:version` is NULL.
@@ -173,6 +184,7 @@ RESOURCES = ContentKind(
     saved_sql=SAVED,
     current_sql=CURRENT,
     item_sql=ITEM,
+    all_current_sql=ALL_CURRENT,
     content_sql=CONTENT,
     stored_text=None,
     versions_sql=None,

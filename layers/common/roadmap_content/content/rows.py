@@ -127,6 +127,33 @@ def saved_content(
     return None if row is None else dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name
 
 
+# Reads the whole tables once. An item without an origin was saved before origins were recorded, or written by
+# the product itself.
+COUNT_ORIGINS = text(
+    "WITH current_content AS ("
+    + " UNION ALL ".join(
+        f"SELECT '{content_type}' AS content_type, item.* FROM ({kind.all_current_sql}) AS item"
+        for content_type, kind in CONTENT_KINDS.items()
+    )
+    + """), found AS (
+    SELECT c.content_type, o.generator, o.model_id, o.prompt_version, 1 AS saved, 0 AS refused
+    FROM current_content c LEFT JOIN content_origins o ON o.content_id = c.content_id
+        AND o.content_type = c.content_type AND o.roadmap_id = c.roadmap_id AND o.concept_id = c.concept_id
+    UNION ALL
+    SELECT content_type, generator, model_id, prompt_version, 0, 1
+    FROM content_origins WHERE refused_code IS NOT NULL
+)
+SELECT generator, model_id, prompt_version, content_type, sum(saved) AS saved, sum(refused) AS refused
+FROM found GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+)
+
+
+def count_origins(connection: Connection) -> Sequence[Any]:
+    """The number of current items, and of refused contents, per generator, model, prompt and content type."""
+    return connection.execute(COUNT_ORIGINS).all()
+
+
 MERGE = text("SELECT content_merge_items(:roadmap_id)")
 
 

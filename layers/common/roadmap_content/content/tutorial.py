@@ -19,6 +19,7 @@ from .kind import (
     Title,
     status_field,
 )
+from .origins import origin_sql
 
 
 class Tutorial(Content):
@@ -47,12 +48,12 @@ class TutorialDraft(Draft):
 # concept uses is refused, not moved. A row that the product prepared (not completed, same id) is completed in
 # place. `OFFSET 0` forces one index lookup per row. Without it, stale statistics of a growing roadmap make
 # the planner choose a join that reads all rows of the roadmap for every incoming row.
-SAVE = """
+SAVE = f"""
 WITH incoming AS (
     SELECT r.*, row_number() OVER (PARTITION BY r.tutorial_id ORDER BY r.ordinal) AS id_rank
     FROM json_to_recordset(CAST(:rows AS json)) AS r(
         ordinal integer, concept_id text, tutorial_id text, title text, summary text, content_url text,
-        content_version integer, estimated_completion_time integer, text_taken boolean)
+        content_version integer, estimated_completion_time integer, text_taken boolean, origin json)
 ), checked AS (
     SELECT i.*, CASE
         WHEN mine.content_status = 'completed' THEN 'kept'
@@ -81,13 +82,15 @@ WITH incoming AS (
         j.estimated_completion_time, content_now()
     FROM checked j WHERE j.row_status = 'new'
     ON CONFLICT (tutorial_id) DO NOTHING
-    RETURNING concept_id, content_version
+    RETURNING concept_id
 ), completed AS (
     UPDATE tutorial_metadata t SET title = j.title, summary = j.summary, content_url = j.content_url,
         content_status = 'completed', estimated_completion_time = j.estimated_completion_time,
         generated_at = content_now()
     FROM checked j WHERE j.row_status = 'prepared' AND t.tutorial_id = j.tutorial_id
     RETURNING t.concept_id
+), recorded AS (
+    {origin_sql(ContentType.TUTORIAL, "tutorial_id", "TABLE inserted UNION ALL TABLE completed")}
 )
 SELECT j.concept_id, CASE WHEN j.row_status IN ('new', 'prepared') THEN 'id_taken' ELSE j.row_status END
     AS row_status
@@ -120,6 +123,13 @@ SELECT tutorial_id, content_version, tutorial_id AS revision,
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
 ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id LIMIT 1
+"""
+
+ALL_CURRENT = """
+SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, tutorial_id AS content_id
+FROM tutorial_metadata WHERE content_status = 'completed'
+ORDER BY roadmap_id, concept_id, content_version DESC, is_latest DESC NULLS LAST,
+    generated_at DESC NULLS LAST, tutorial_id
 """
 
 CONTENT = """
@@ -190,6 +200,7 @@ TUTORIAL = ContentKind(
     saved_sql=SAVED,
     current_sql=CURRENT,
     item_sql=ITEM,
+    all_current_sql=ALL_CURRENT,
     content_sql=CONTENT,
     stored_text=StoredText(field="markdown", key_column="content_url"),
     versions_sql=VERSIONS,

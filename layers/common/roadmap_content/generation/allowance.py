@@ -1,4 +1,4 @@
-"""The time and token limits for generating one item, and the tokens that it used."""
+"""The time and token limits for generating one item, and the tokens, model and prompt that it used."""
 
 from typing import NamedTuple, Protocol
 
@@ -43,6 +43,10 @@ class Allowance:
     def __init__(self, deadline: Deadline, budget: Budget | None = None) -> None:
         self.deadline = deadline
         self.usage = Usage()
+        self.model_id: str | None = None
+        """The model that was asked; `None` if the generator uses none."""
+
+        self.prompt_version: str | None = None
         self._budget = budget
 
     def reserve(self, tokens: int) -> None:

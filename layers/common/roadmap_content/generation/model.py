@@ -87,6 +87,10 @@ class Model(Protocol):
     """One model of one provider. Safe for use by several threads."""
 
     @property
+    def model_id(self) -> str:
+        """The id or ARN of the model, for the origin of its content."""
+
+    @property
     def socket_timeout(self) -> float:
         """Timeout of a call, in seconds."""
 
@@ -132,6 +136,7 @@ class ModelGenerator:
         """
         allowance = allowance or Allowance(Deadline.after(float("inf")))
         prompt = prompt_for(concept, content_type, learner)
+        allowance.model_id, allowance.prompt_version = self._model.model_id, prompt.version
         answer = self._ask(prompt, None, allowance)
         try:
             return _accept(content_type, answer)

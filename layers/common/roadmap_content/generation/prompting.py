@@ -5,6 +5,7 @@ encoded as JSON between two tags, with `<`, `>` and `&` escaped, so that no text
 another. The system prompt forbids following instructions in it.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -46,6 +47,8 @@ class Prompt:
     tool: str
     description: str
     schema: Document
+    version: str
+    """The name of the templates, and a hash of their files."""
 
     @property
     def most_tokens(self) -> int:
@@ -78,6 +81,7 @@ def prompt_for(concept: Concept, content_type: ContentType, learner: Learner) ->
         tool=f"hand_in_{content_type}",
         description=f"Hands in the {content_type}.",
         schema=schema_of(content_type),
+        version=_version(folder, content_type),
     )
 
 
@@ -117,3 +121,9 @@ def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
 @cache
 def _template(language: str, name: str) -> Template:
     return Template((files(__package__) / "prompts" / language / f"{name}.md").read_text("utf-8"))
+
+
+@cache
+def _version(language: str, name: str) -> str:
+    texts = [_template(language, each).template for each in ("system", name)]
+    return f"{language}/{name}@{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]}"

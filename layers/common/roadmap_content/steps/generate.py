@@ -10,11 +10,18 @@ from sqlalchemy import Connection, text
 
 from ..content.adopted_text import draft_from_text
 from ..content.kind import Draft, require_indexable
+from ..content.origin_records import record_refused
 from ..content.registry import CONTENT_KINDS
 from ..content.rows import saved_since
 from ..contracts import BatchReference, BatchRequest, Count, Payload
 from ..documents import Document
-from ..errors import ContentError, TaskCancelledError, TransientError
+from ..errors import (
+    ContentError,
+    InvalidContentError,
+    ModelDeclinedError,
+    TaskCancelledError,
+    TransientError,
+)
 from ..generation.allowance import Allowance, Usage
 from ..generation.budget import TaskBudget
 from ..generation.generator import OutOfTimeError
@@ -22,6 +29,7 @@ from ..generation.item_locks import ItemLocks
 from ..generation.learner import Learner, learner_from
 from ..items import ContentType, Failure, Item, RecordedFailure, Stage
 from ..manifest import read_batch
+from ..origin import Origin
 from ..postgres.transactions import RESERVE, transact
 from ..remedies import Remedy, remedy_for
 from ..roadmaps.framework import Concept
@@ -129,7 +137,7 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> G
         failed=len(failures),
     )
     if failures or report.generated:
-        _record(request, report, failures, services, deadline)
+        _record(request, report, failures, preparation.refused, services, deadline)
     return report
 
 
@@ -137,15 +145,18 @@ def _record(
     request: BatchRequest,
     report: GenerateReport,
     failures: Sequence[Failure],
+    refused: Mapping[Item, Origin],
     services: Services,
     deadline: Deadline,
 ) -> None:
     subject = request.plan.task_id, request.plan.attempt
+    origins = [(failure, refused[failure.item]) for failure in failures if failure.item in refused]
     earlier: str | None = None
 
     def record(connection: Connection) -> None:
         nonlocal earlier
         record_failures(connection, *subject, failures)
+        record_refused(connection, request.plan.roadmap_id, *subject, origins)
         if report.generated:
             counted = add_generated(
                 connection, *subject, report.content_type, report.generated, earlier=earlier
@@ -188,6 +199,10 @@ class _Preparation:
         self._staging = staging
         self._replaces = replaces
         self._generator = services.generator
+        self._generator_name = services.settings.generator
+        self.refused: dict[Item, Origin] = {}
+        """The origins of answers that are not valid content, or that a model declined."""
+
         self._budget = TaskBudget(services.engine, services.settings, request.plan.task_id, deadline)
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
@@ -257,11 +272,12 @@ class _Preparation:
 
     def _generate(self, item: Item, concept: Concept, version: int) -> None:
         # Between the draft and its staging nothing else is done: a process that is killed there loses it.
-        draft = self._draft(item, concept).model_dump(mode="json")
+        generated, origin = self._draft(item, concept)
+        draft = generated.model_dump(mode="json")
         content = self._kind.check(
             {self._kind.id_field: self._new_id(item)} | draft | self._kind.complete(draft, version)
         )
-        self._staging.write(item, content)
+        self._staging.write(item, content, origin)
 
     def _adopt_text(self, item: Item, concept: Concept) -> int | None:
         """Stage a stored text with a version above every row's; otherwise return the first version without
@@ -304,11 +320,16 @@ class _Preparation:
             raise TaskCancelledError(f"{reason} before the item was generated")
         return item in saved
 
-    def _draft(self, item: Item, concept: Concept) -> Draft:
+    def _draft(self, item: Item, concept: Concept) -> tuple[Draft, Origin]:
         """Generate the item, and count the used tokens even if it fails."""
         allowance = Allowance(self._deadline, self._budget)
         try:
-            return self._generator.generate(concept, item.content_type, self._known.learner, allowance)
+            draft = self._generator.generate(concept, item.content_type, self._known.learner, allowance)
+        except (InvalidContentError, ModelDeclinedError):
+            self.refused[item] = self._origin(allowance)
+            raise
+        else:
+            return draft, self._origin(allowance)
         finally:
             usage = allowance.usage
             if usage != Usage():
@@ -317,6 +338,14 @@ class _Preparation:
                     item.content_type,
                 )
                 logger.info("tokens_counted", concept_id=item.concept_id, **usage._asdict())
+
+    def _origin(self, allowance: Allowance) -> Origin:
+        return Origin(
+            generator=self._generator_name,
+            model_id=allowance.model_id,
+            prompt_version=allowance.prompt_version,
+            **allowance.usage._asdict(),
+        )
 
     def _free_version(self, item: Item) -> int:
         """The first version above all rows for which no text is stored. The text of a refused row remains."""
@@ -328,11 +357,11 @@ class _Preparation:
 
     def _amend(self, item: Item, amend: Callable[[Document], Document]) -> None:
         """Stage the same content with another id or version, so that it is not paid for twice."""
-        body = self._staging.read(item)
-        if body is None:
+        staged = self._staging.get(item)
+        if staged is None:
             raise StagedContentGoneError("the staged content was removed")
-        content = self._kind.parse(body)
-        self._staging.write(item, content | amend(content))
+        content = self._kind.parse(staged.body)
+        self._staging.write(item, content | amend(content), Origin.of_metadata(staged.metadata))
 
     def _reject(self, item: Item, refusal: RecordedFailure) -> None:
         attempt, failure = refusal

@@ -11,6 +11,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Engine, text
 
 from ..content.kind import Row, require_indexable, save_parameters
+from ..content.origin_records import record_refused
+from ..content.origins import with_origin
 from ..content.registry import CONTENT_KINDS
 from ..content.rows import complete_concepts, saved_since
 from ..contracts import BatchReference, BatchRequest, Count, Payload, StateError
@@ -31,6 +33,7 @@ from ..errors import (
 from ..events import batch_saved, concept_completed, item_failed, item_saved
 from ..items import ContentType, Failure, Item, Stage
 from ..manifest import read_batch
+from ..origin import Origin
 from ..outbox import record_events
 from ..postgres.partial_save import save_in_parts
 from ..postgres.transactions import DataRefusedError, transact
@@ -172,6 +175,7 @@ class Saver:
         self._bucket = services.bucket
         self._replaces = replaces or {}
         self._staging = Staging(services.bucket, request.plan.roadmap_id, replaces)
+        self._origins: dict[Item, Origin] = {}
 
     def prepare(self, concepts: Sequence[Concept]) -> list[Ready | Failure]:
         """Read and validate the staged content of items, and publish the parts that are not in their rows.
@@ -188,12 +192,15 @@ class Saver:
         item = Item(concept.concept_id, self._kind.content_type)
         try:
             require_indexable(self._plan.roadmap_id, item.concept_id)
-            body = self._staging.read(item)
+            staged = self._staging.get(item)
         except ObjectTooLargeError as error:
             return _failure(item, error, fingerprint_of_large(error))
         except (ConceptIdTooLongError, StorageUnavailableError) as error:
             return _failure(item, error)
-        return self._not_staged(item) if body is None else body
+        if staged is None:
+            return self._not_staged(item)
+        self._origins[item] = Origin.of_metadata(staged.metadata)
+        return staged.body
 
     def _validate(self, concept: Concept, body: bytes | Failure) -> tuple[Ready, Document] | Failure:
         if isinstance(body, Failure):
@@ -203,10 +210,12 @@ class Saver:
             content = self._kind.parse(body)
         except InvalidContentError as error:
             return _failure(item, error, fingerprint(body))
-        row = self._kind.to_row(self._plan.roadmap_id, item.concept_id, content)
+        plan, content_fingerprint = self._plan, fingerprint(body)
+        row = self._kind.to_row(plan.roadmap_id, item.concept_id, content)
+        row = with_origin(row, self._origins[item], plan.task_id, plan.attempt, content_fingerprint)
         if item in self._replaces:
             row["replaces"] = self._replaces[item]
-        return Ready(item, concept.name, row, fingerprint(body), len(body)), content
+        return Ready(item, concept.name, row, content_fingerprint, len(body)), content
 
     def _publish(self, validated: tuple[Ready, Document] | Failure) -> Ready | Failure:
         if isinstance(validated, Failure):
@@ -268,6 +277,12 @@ class Saver:
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
         record_failures(connection, plan.task_id, plan.attempt, causes)
         record_failures(connection, plan.task_id, plan.attempt, consequences, keep=True)
+        refused = [
+            (failure, self._origins[failure.item])
+            for failure in causes
+            if failure.content_fingerprint is not None and failure.item in self._origins
+        ]
+        record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
         self._report(connection, ready, failures)
         return failures
 

@@ -7,7 +7,8 @@ from itertools import chain, compress
 from ..documents import MAX_STAGED, Document
 from ..errors import InvalidContentError
 from ..items import Failure, Item
-from .bucket import Bucket, ObjectTooLargeError, in_parallel
+from ..origin import Origin
+from .bucket import Bucket, ObjectTooLargeError, StoredObject, in_parallel
 from .keys import (
     encode,
     fingerprint,
@@ -78,14 +79,18 @@ class Staging:
             keys += page
         return keys
 
-    def read(self, item: Item) -> bytes | None:
-        """The staged content of an item, not validated; `None` if the item is not staged.
+    def get(self, item: Item) -> StoredObject | None:
+        """The staged content of an item, not validated, and its metadata; `None` if the item is not staged.
 
         Raises:
             ObjectTooLargeError: it has more than `MAX_STAGED` bytes and would not fit into the functions'
             memory.
         """
-        stored = self._bucket.get(self._key(item), limit=MAX_STAGED)
+        return self._bucket.get(self._key(item), limit=MAX_STAGED)
+
+    def read(self, item: Item) -> bytes | None:
+        """Like `get`, without the metadata."""
+        stored = self.get(item)
         return None if stored is None else stored.body
 
     def fingerprint(self, item: Item) -> str | None:
@@ -96,8 +101,8 @@ class Staging:
             return fingerprint_of_large(error)
         return None if body is None else fingerprint(body)
 
-    def write(self, item: Item, content: Document) -> None:
-        """Stage an item. Overwrites staged content.
+    def write(self, item: Item, content: Document, origin: Origin | None = None) -> None:
+        """Stage an item. Overwrites staged content. Without an origin, the content is the product's.
 
         Raises:
             InvalidContentError: it has more than `MAX_STAGED` bytes, which no step would read.
@@ -105,7 +110,7 @@ class Staging:
         body = json.dumps(content).encode()
         if len(body) > MAX_STAGED:
             raise InvalidContentError(f"the content has {len(body)} bytes; {MAX_STAGED} are accepted")
-        self._bucket.put(self._key(item), body)
+        self._bucket.put(self._key(item), body, None if origin is None else origin.metadata())
 
     def reject(self, item: Item, refusal: Failure, attempt: int) -> None:
         """Move staged content that an attempt refused to `rejected/`, with the reason as metadata."""
