@@ -366,12 +366,12 @@ some_concepts: st.SearchStrategy[Concepts] = st.lists(
         min_size=1,
         max_size=6,
     ),
-    min_size=1,
+    min_size=20,
     max_size=30,
 )
 
 
-@settings(max_examples=15)
+@settings(max_examples=5)
 @given(concepts=some_concepts)
 def test_any_set_of_tutorial_rows_is_repaired(database_server: Server, concepts: Concepts) -> None:
     name = f"test_{token_hex(8)}"

@@ -18,7 +18,7 @@ from local_stack.errors import RefusedError, StackEndedError
 from local_stack.given_database import AdoptedDatabase, given_server, kept_database
 from local_stack.postgres_server import ServerError
 from roadmap_command import interface
-from roadmap_command.commands import content, operate, runs, tasks
+from roadmap_command.commands import content, operate, runs
 from roadmap_command.interface import errors_in_one_line
 from roadmap_command.main import app
 from roadmap_command.target import Target
@@ -133,6 +133,8 @@ def test_a_file_that_is_no_bundle_is_named(body: bytes, capsys: pytest.CaptureFi
         "logs",
         "explain",
         "recoveries",
+        "pause",
+        "resume",
     ],
 )
 def test_an_id_that_would_be_another_path_of_the_api_is_refused(command: str, given: str) -> None:
@@ -158,7 +160,7 @@ CONTINUES = "continues without this command: roadmap status t-1"
 @pytest.mark.parametrize(
     ("module", "function", "command", "words"),
     [
-        (tasks, "read_task_detail", ["status", "t-1"], "continues; follow it with: roadmap watch t-1"),
+        (runs, "read_task_detail", ["status", "t-1"], "continues; follow it with: roadmap watch t-1"),
         (runs, "read_task_detail", ["run", "t-1"], "No run was started"),
         (runs, "start_run", ["run", "t-1"], MAYBE),
         (interface, "follow", ["run", "t-1"], CONTINUES),

@@ -132,12 +132,6 @@ def test_any_concept_gives_valid_content(concept: Concept, content_type: Content
     assert unstorable(document) is None
 
 
-@given(any_concept, st.sampled_from(ContentType))
-def test_the_same_concept_gives_the_same_content(concept: Concept, content_type: ContentType) -> None:
-    again = generator_named("offline").generate(Concept(**concept._asdict()), content_type)
-    assert GENERATOR.generate(concept, content_type) == again
-
-
 def test_the_same_content_is_written_in_every_process() -> None:
     assert [question.correct_answer for question in questions(RETRIES)] == [[1], [1], [0, 2, 4], [0]]
 
@@ -166,16 +160,6 @@ def test_the_answers_are_those_of_the_outline(concept: Concept) -> None:
         assert not folded(wrong(question)) & folded(known)
 
 
-def test_duplicate_keywords_are_used_once() -> None:
-    concept = RETRIES._replace(keywords=("Backoff", " backoff\n", "", "jitter"))
-    assert set(right(questions(concept)[2])) == {"Backoff", "jitter"}
-
-
-def test_the_position_of_the_correct_option_varies_between_concepts() -> None:
-    concepts = [RETRIES._replace(concept_id=f"c-{number}") for number in range(40)]
-    assert {questions(concept)[0].correct_answer[0] for concept in concepts} == {0, 1, 2}
-
-
 def test_a_tutorial_is_a_marked_draft_with_the_texts_of_the_concept() -> None:
     draft = tutorial(RETRIES)
     assert (draft.title, draft.summary) == ("Retries", RETRIES.description)
@@ -190,11 +174,6 @@ def test_a_tutorial_is_a_marked_draft_with_the_texts_of_the_concept() -> None:
 )
 def test_minutes_follow_from_plausible_hours(hours: float, minutes: int) -> None:
     assert tutorial(RETRIES._replace(estimated_hours=hours)).estimated_completion_time == minutes
-
-
-def test_a_concept_without_a_name_is_named_by_its_id() -> None:
-    assert tutorial(Concept(concept_id="the-id", name=" \n")).title == "the-id"
-    assert tutorial(Concept(concept_id=" ", name="")).title
 
 
 @given(any_concept)
@@ -239,8 +218,3 @@ def test_the_language_is_the_requested_one_or_the_roadmaps(
 def test_characters_that_cannot_be_stored_are_replaced_and_surrogate_pairs_joined() -> None:
     assert tutorial(RETRIES._replace(name="a\x00b\ud800c\udc00")).title == "a\ufffdb\ufffdc\ufffd"
     assert tutorial(RETRIES._replace(name="\ud83d\ude00 smile")).title == "😀 smile"
-
-
-def test_heading_marks_are_removed_from_names_and_braces_are_kept() -> None:
-    assert tutorial(RETRIES._replace(name="# {name} {0}")).title == "{name} {0}"
-    assert tutorial(RETRIES._replace(name="C#")).title == "C#"

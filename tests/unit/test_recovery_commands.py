@@ -71,16 +71,6 @@ def test_a_recovery_that_has_ended_is_refused(
         roadmap(Api(ended=True), monkeypatch, *command)
 
 
-@each_command
-def test_an_id_that_would_be_another_path_of_the_api_is_refused(
-    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    api = Api()
-    with pytest.raises(RefusedError, match="is not an id"):
-        roadmap(api, monkeypatch, *command[:-1], "../tasks/t-1")
-    assert api.requests == []
-
-
 @pytest.mark.parametrize("arguments", [(), ("t-1", "--recovery", "rec-1")], ids=["neither", "both"])
 def test_cancel_needs_either_a_task_or_a_recovery(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch

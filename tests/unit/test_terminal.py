@@ -11,7 +11,7 @@ import pytest
 from rich import progress as rich_progress
 
 from roadmap_command import main, views
-from roadmap_command.commands import operate, tasks
+from roadmap_command.commands import operate, runs
 from roadmap_command.interface import output
 from roadmap_command.terminal import Terminal
 from roadmap_content.api.status import Progress, TaskStatus
@@ -107,8 +107,8 @@ def test_status_exits_with_1_if_items_are_missing(
 ) -> None:
     progress = Progress(total=1, saved=1 - missing, missing=missing, generated=0)
     status = STATUS.model_copy(update={"progress": dict.fromkeys(ContentType, progress)})
-    monkeypatch.setattr(tasks, "Target", Api)
-    monkeypatch.setattr(tasks, "read_task_detail", lambda *_: status)
+    monkeypatch.setattr(runs, "Target", Api)
+    monkeypatch.setattr(runs, "read_task_detail", lambda *_: status)
     assert (main.app(("status", "t-1"), standalone_mode=False) or 0) == missing
     assert "t-1" in capsys.readouterr().out
 
@@ -116,7 +116,7 @@ def test_status_exits_with_1_if_items_are_missing(
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_an_encoding_that_lacks_a_character_ends_no_command(options: tuple[str, ...]) -> None:
     code = (
-        "import sys; from roadmap_command import main; from roadmap_command.commands import operate, tasks;"
+        "import sys; from roadmap_command import main; from roadmap_command.commands import operate;"
         "from tests.unit.test_terminal import Api, pages; operate.Target = Api; operate.pages = pages;"
         f"sys.argv = {['roadmap', 'tasks', *options]!r}; sys.exit(main.run())"
     )

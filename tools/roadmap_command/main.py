@@ -17,17 +17,16 @@ from roadmap_command.commands import (
     doctor,
     history,
     operate,
+    reconcile,
     recoveries,
-    repair,
     revisions,
     runs,
     stack,
-    tasks,
 )
 from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
-GROUPS = (stack, content, runs, tasks, history, revisions, operate, recoveries, doctor, repair, connect, demo)
+GROUPS = (stack, content, runs, history, revisions, operate, recoveries, doctor, reconcile, connect, demo)
 """The modules with commands, in the order in which `roadmap --help` lists them."""
 
 app = typer.Typer(

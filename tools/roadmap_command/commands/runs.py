@@ -1,4 +1,4 @@
-"""`roadmap run`, `retry`, `redrive`: the three ways to start work on a task."""
+"""`roadmap run`, `status`, `retry`, `redrive`: a task's status, and the three ways to start work on it."""
 
 from typing import Annotated, Any
 
@@ -6,6 +6,7 @@ import typer
 
 from local_stack.errors import RefusedError
 from roadmap_command.interface import (
+    ExitCode,
     Json,
     Stack,
     TaskId,
@@ -52,6 +53,19 @@ def announcement(missing: int, not_staged: int, *, local: bool) -> str:
         f"{not_staged} of {missing} missing items {verb} not staged: {pronoun} will be generated"
         f" ({generator})."
     )
+
+
+@group.command()
+def status(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
+    """Show a task's status; exit with 1 if items are missing."""
+    hint = (
+        f"Nothing was changed. A run of the task continues; follow it with: {command_name()} watch {task_id}"
+    )
+    with if_interrupted(hint):
+        task = read_task_detail(Target.named(stack), task_id)
+    report(task, as_json=as_json)
+    if any(progress.missing for progress in task.progress.values()):
+        raise typer.Exit(ExitCode.ITEMS_MISSING)
 
 
 @group.command()

@@ -147,10 +147,10 @@ class Selection(NamedTuple):
             where.append(f"t.status IN ({', '.join(f':{name}' for name in self.statuses)})")
         return f"SELECT {columns} FROM {self.source} WHERE {' AND '.join(where) or 'true'}"
 
-    def in_order(self, columns: str, last: str, *, checked: bool) -> str:
+    def in_order(self, columns: str, limit: int | str, *, checked: bool, offset: int = 0) -> str:
         """A SELECT of these columns in the list's order, with or without the checked conditions.
 
-        `columns` begins with the position. `last` is the LIMIT, and the OFFSET, if any.
+        `columns` begins with the position. `limit` is a number or a parameter.
         """
         where = [*self.where, *(condition.of_row for condition in self.checked if checked)]
         order = f"ORDER BY {self.order}.created_at DESC, {self.order}.task_id DESC"
@@ -158,11 +158,11 @@ class Selection(NamedTuple):
             f"SELECT {columns} FROM {self.source} WHERE {' AND '.join([*where, *status]) or 'true'} {order}"
             for status in ([[f"t.status = :{name}"] for name in self.statuses] or [[]])
         ]
+        place = f"LIMIT {limit} OFFSET {offset}"
         if len(branches) == 1:
-            return f"{branches[0]} {last}"
-        limit = last.partition(" OFFSET ")[0]
-        merged = " UNION ALL ".join(f"({branch} {limit})" for branch in branches)
-        return f"SELECT * FROM ({merged}) AS m ORDER BY created_at DESC, task_id DESC {last}"
+            return f"{branches[0]} {place}"
+        merged = " UNION ALL ".join(f"({branch} LIMIT {limit} + {offset})" for branch in branches)
+        return f"SELECT * FROM ({merged}) AS m ORDER BY created_at DESC, task_id DESC {place}"
 
 
 # The columns contain the local time of the database's owner; pages and filters are in UTC.
@@ -368,7 +368,7 @@ def read_page(connection: Connection, selection: Selection, after: Key | None, l
     end = _end_of_scan(connection, selection.within(after, None)) if selection.checked else None
     part = selection.within(after, end)
     columns = f"{selection.order}.created_at, {selection.order}.task_id"
-    page = part.in_order(columns, "LIMIT :limit", checked=True)
+    page = part.in_order(columns, ":limit", checked=True)
     parameters = {**part.parameters, "limit": limit + 1, "groups": MAX_GROUPS_OF_A_ROW}
     rows = connection.execute(text(f"WITH page AS MATERIALIZED ({page}) {_ROW}"), parameters).all()
     if len(rows) > limit:
@@ -381,8 +381,8 @@ def _end_of_scan(connection: Connection, selection: Selection) -> Key | None:
     columns = f"{selection.order}.created_at, {selection.order}.task_id"
     if selection.without_tasks is not None:
         selection = selection._replace(source=f"({selection.without_tasks}) AS f")
-    last = selection.in_order(columns, f"LIMIT {MAX_SCANNED} OFFSET {MAX_SCANNED - 1}", checked=False)
-    statement = text(f"SELECT created_at, task_id FROM ({last}) AS l LIMIT 1")
+    last = selection.in_order(columns, 1, checked=False, offset=MAX_SCANNED - 1)
+    statement = text(f"SELECT created_at, task_id FROM ({last}) AS l")
     found = connection.execute(statement, selection.parameters).one_or_none()
     return None if found is None else Key(found.created_at, found.task_id)
 
@@ -464,7 +464,7 @@ def _count_served(connection: Connection, selection: Selection) -> tuple[int, bo
 def _count_checked(connection: Connection, selection: Selection) -> tuple[int, bool]:
     """Count among the first `MAX_SCANNED` tasks; the count is exact if there are no others."""
     columns = f"{selection.order}.created_at, t.task_id, t.user_id, t.status, t.roadmap_id, t.updated_at"
-    scanned = selection.in_order(columns, f"LIMIT {MAX_SCANNED + 1}", checked=False)
+    scanned = selection.in_order(columns, MAX_SCANNED + 1, checked=False)
     checks = " AND ".join(condition.of_row for condition in selection.checked)
     statement = text(
         f"SELECT count(*) AS scanned, count(*) FILTER (WHERE {checks}) AS counted FROM ({scanned}) AS t"
