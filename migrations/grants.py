@@ -11,12 +11,15 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_archive": ("INSERT",),
     "content_attempts": ("INSERT", "UPDATE"),
     "content_automatic_attempts": ("INSERT", "UPDATE", "DELETE"),
+    "content_capacity": ("UPDATE",),
     "content_checks": ("INSERT", "UPDATE"),
     "content_events": ("INSERT", "UPDATE", "DELETE"),
     "content_failure_groups": ("INSERT", "UPDATE"),
     "content_failure_hours": ("INSERT", "UPDATE"),
     "content_failures": ("INSERT", "UPDATE", "DELETE"),
     "content_origins": ("INSERT",),
+    "content_queue": ("INSERT", "UPDATE", "DELETE"),
+    "content_queue_keys": ("INSERT", "UPDATE"),
     "content_recoveries": ("INSERT", "UPDATE"),
     "content_recovery_tasks": ("INSERT", "UPDATE"),
     "content_sweeps": ("INSERT", "DELETE"),
@@ -34,7 +37,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
 product, are skipped.
 """
 
-READS = (*WRITES, VERSION_TABLE)
+READS = (*WRITES, "content_queue_weights", VERSION_TABLE)
 """The tables that the writer and the reader read."""
 
 CALLS = ("content_merge_items(text)",)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     Double,
@@ -276,9 +277,11 @@ content_recoveries = Table(
     Column("started_at", DateTime),
     Column("ended_at", DateTime),
     Column("stop_reason", Text),
-    Column("part", Integer, nullable=False),
-    Column("execution_arn", Text, nullable=False),
+    Column("part", Integer, nullable=False, server_default=text("0")),
+    Column("execution_arn", Text, nullable=False, server_default=""),
     Column("next_start_at", DateTime),
+    Column("breaker", Integer, nullable=False, server_default=text("0")),
+    Column("advanced_at", DateTime),
     Index("content_recovery_by_creation", "created_at", "recovery_id"),
     Index("content_recovery_active", "recovery_id", postgresql_where=text("ended_at IS NULL")),
 )
@@ -392,4 +395,71 @@ content_checks = Table(
     Column("checked_at", DateTime, nullable=False),
     Column("error_code", Text),
     Column("reason", Text),
+)
+
+# The limits of generation, and the switch that stops it: one row.
+content_capacity = Table(
+    "content_capacity",
+    metadata,
+    Column("capacity_id", SmallInteger, primary_key=True, server_default=text("1")),
+    Column("slots", Integer, nullable=False),
+    Column("stopped_reason", Text),
+    Column("changed_by", Text),
+    Column("changed_at", DateTime),
+    CheckConstraint("capacity_id = 1"),
+    CheckConstraint("slots > 0"),
+)
+
+# Claimed attempts that wait or work, and for some time those that have ended. No foreign key: a task may be
+# deleted.
+content_queue = Table(
+    "content_queue",
+    metadata,
+    Column("task_id", String(64), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("class", String(16), nullable=False),
+    Column("queue_key", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("grants", Integer, nullable=False),
+    Column("enqueued_at", DateTime, nullable=False, server_default=_NOW),
+    Column("admitted_at", DateTime),
+    Column("ended_at", DateTime),
+    PrimaryKeyConstraint("task_id", "attempt"),
+    Index(
+        "content_queue_waiting",
+        "class",
+        "queue_key",
+        "enqueued_at",
+        "task_id",
+        postgresql_where=text("state = 'waiting'"),
+    ),
+    Index(
+        "content_queue_at_work",
+        "class",
+        "queue_key",
+        postgresql_where=text("state IN ('starting', 'redriving', 'running')"),
+    ),
+    Index("content_queue_by_end", "ended_at", postgresql_where=text("state = 'ended'")),
+)
+
+# The fairness counter of each user or tenant, per class: tokens charged at admission, divided by the weight.
+content_queue_keys = Table(
+    "content_queue_keys",
+    metadata,
+    Column("class", String(16), nullable=False),
+    Column("queue_key", Text, nullable=False),
+    Column("charged", Double, nullable=False),
+    Column("waiting", Boolean, nullable=False),
+    PrimaryKeyConstraint("class", "queue_key"),
+    Index("content_queue_key_by_charge", "class", "waiting", "charged", "queue_key"),
+)
+
+# Weights other than 1.
+content_queue_weights = Table(
+    "content_queue_weights",
+    metadata,
+    Column("queue_key", Text, primary_key=True),
+    Column("weight", Double, nullable=False),
+    CheckConstraint("weight > 0"),
 )

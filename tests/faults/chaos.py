@@ -404,7 +404,7 @@ class Soak:
                 return
 
     def _end_recovery(self) -> None:
-        """Sweep until every recovery has ended. A sweep continues a recovery without a running execution."""
+        """Sweep until every recovery has ended."""
         for _ in self._tries("the recovery to end"):
             if not self._scalar("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL"):
                 break
@@ -413,7 +413,6 @@ class Soak:
             results = "SELECT result, count(*) FROM content_recovery_tasks GROUP BY result"
             for result, count in connection.execute(text(results)):
                 self.counts[f"tasks of a recovery that are {result}"] += count
-        self.counts["executions of recoveries"] += self._scalar("SELECT sum(part) FROM content_recoveries")
 
     def _wrong_accounts(self) -> list[str]:
         """Tasks without a correct result in a recovery, and events that are missing or have no cause."""

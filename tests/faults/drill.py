@@ -29,13 +29,13 @@ from roadmap_command.load import load_bundle
 from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.bundle import read_bundle
 from roadmap_content.content.kind import Draft
-from roadmap_content.contracts import Execution, RunInput, StateError
+from roadmap_content.contracts import RunInput, StateError
 from roadmap_content.errors import ContentError, DatabaseUnavailableError
 from roadmap_content.generation.model import ModelBusyError
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.engine import Credentials, open_engine
-from roadmap_content.recoveries.advance import AdvanceRequest, advance
+from roadmap_content.recoveries.advance import advance
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.log import logger
@@ -56,10 +56,11 @@ BUCKET = "content"
 SETTINGS = {
     "CONTENT_BUCKET": BUCKET,
     "BATCH_SIZE": "10",
+    "MAX_CONCURRENCY": "5",
     "GENERATOR": "offline",
     "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:save-content",
-    "RECOVERY_STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:recover-tasks",
 }
+SWEEP_SECONDS = 1
 OUTAGES = ("a dead database", "a throttled model", "a bad release", "real poison")
 ORACLE_SAMPLE = 100
 
@@ -154,35 +155,6 @@ class Machine(Executions):
         services.engine.dispose()
 
 
-class Parts(Executions):
-    """The executions of recoveries. Each is a thread that runs turns."""
-
-    def __init__(self, drill: "Drill") -> None:
-        super().__init__(SETTINGS["RECOVERY_STATE_MACHINE_ARN"])
-        self._drill = drill
-        self.threads: dict[str, threading.Thread] = {}
-
-    def start_named(self, name: str, document: Mapping[str, object]) -> None:
-        """Start an execution, once."""
-        if name not in self.threads:
-            recovery_id = str(document["recovery_id"])
-            self.threads[name] = threading.Thread(target=self._take_turns, args=(name, recovery_id))
-            self.threads[name].start()
-
-    def _take_turns(self, name: str, recovery_id: str) -> None:
-        services = self._drill.services()
-        turn, done = 0, False
-        while not done:
-            asked = AdvanceRequest(
-                recovery_id=recovery_id, turn=turn, execution=Execution(arn=self.named_arn(name))
-            )
-            result = advance(asked, services, Deadline.after(100))
-            turn, done = result.turn, result.done
-            if not done:
-                time.sleep(result.wait_seconds)
-        services.engine.dispose()
-
-
 def run_to_end(services: Services, run: Run, *, dead_database: bool = False) -> None:
     """Run an execution until it succeeds or waits for a redrive."""
     while run.running and run.state is not State.AWAIT_REDRIVE:
@@ -207,7 +179,6 @@ class Drill:
         self.tasks = [f"task-{number:05}" for number in range(tasks)]
         self.bundles: dict[str, dict[str, Any]] = {}
         self.machine = Machine(self)
-        self.parts = Parts(self)
         self.own = self.services()
 
     def services(self) -> Services:
@@ -217,7 +188,7 @@ class Drill:
         services.bucket = self.bucket
         services.generator = self.generator
         if hasattr(self, "machine"):
-            services.executions, services.recovery_executions = self.machine, self.parts
+            services.executions = self.machine
         return services
 
     def outage_of(self, number: int) -> str:
@@ -289,9 +260,11 @@ def heal(drill: Drill, rate: int, concurrency: int) -> tuple[dict[str, Any], flo
     if created.status != 201:
         raise SystemExit(f"the recovery was not created: {created}")
     path = f"/recoveries/{created.body['recovery_id']}"
-    for thread in list(drill.parts.threads.values()):
-        thread.join()
-    return drill.ask("recovery_api", "GET", path).body, time.monotonic() - started
+    # The sweep's part: the rate also allows starts between the ends of runs.
+    while (recovery := drill.ask("recovery_api", "GET", path).body)["ended_at"] is None:
+        advance(drill.own, recovery["recovery_id"], Deadline.after(600))
+        time.sleep(SWEEP_SECONDS)
+    return recovery, time.monotonic() - started
 
 
 def verdict(drill: Drill, recovery: dict[str, Any], seconds: float, rate: int) -> dict[str, Any]:

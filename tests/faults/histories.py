@@ -15,6 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from roadmap_content.api.status import read_status
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
+from roadmap_content.recoveries.advance import advance
 from roadmap_content.recoveries.control import cancel, pause, resume
 from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.runtime.deadline import Deadline
@@ -34,8 +35,8 @@ IDS = concept_ids(4)
 NEIGHBOUR = "somebody else"
 NEIGHBOURS_CONCEPT = "elsewhere"
 
-TURNS = 8
-"""Turns after which a recovery of two tasks must have ended."""
+ROUNDS = 8
+"""Sweeps after which a recovery of two tasks must have ended."""
 
 Control = Callable[[Services, str, Deadline], None]
 
@@ -259,35 +260,20 @@ class Histories(RuleBasedStateMachine):
         ended = self._world.attempt(lambda: self._world.recover(canary, budget), strike)
         self._check("recover", canary, budget, strike, ended)
 
-    @rule(number=numbers, strike=st.none() | strikes, again=st.booleans())
-    def turn(self, number: int, strike: Strike | None, again: bool) -> None:
-        """A turn of a recovery. It may crash, and then be retried or end its execution."""
-        if (arn := self._part(number)) is not None:
-            self._turn(arn, strike, again=again)
-
-    @rule(number=numbers)
-    def redrive_a_recovery(self, number: int) -> None:
-        """Redrive a failed execution of a recovery, or deliver a turn of an old execution again."""
-        if (arn := self._part(number)) is not None:
-            part = self._world.parts.by_arn[arn]
-            part.status = "RUNNING" if part.status == "FAILED" else part.status
-            self._turn(arn, None)
-
-    @rule(number=numbers)
-    def stop_a_recovery(self, number: int) -> None:
-        """StopExecution of a recovery's execution. There is no event of its end; the sweep detects it."""
-        if (arn := self._part(number)) is not None:
-            part = self._world.parts.by_arn[arn]
-            part.status = "FAILED" if part.status == "RUNNING" else part.status
-            self._check("stop_a_recovery", arn)
+    @rule(number=numbers, strike=st.none() | strikes)
+    def advance_a_recovery(self, number: int, strike: Strike | None) -> None:
+        """As at the end of one of its runs. It may crash."""
+        if (recovery_id := self._recovery(number)) is not None:
+            world = self._world
+            ended = world.attempt(lambda: advance(world.services, recovery_id, world.deadline()), strike)
+            self._check("advance_a_recovery", recovery_id, strike, ended)
 
     @rule(number=numbers, change=st.sampled_from([pause, resume, cancel]), strike=st.none() | strikes)
     def control(self, number: int, change: Control, strike: Strike | None) -> None:
-        if (arn := self._part(number)) is not None:
+        if (recovery_id := self._recovery(number)) is not None:
             world = self._world
-            recovery_id = world.parts.by_arn[arn].recovery_id
             ended = world.attempt(lambda: change(world.services, recovery_id, world.deadline()), strike)
-            self._check("control", change.__name__, arn, strike, ended)
+            self._check("control", change.__name__, recovery_id, strike, ended)
 
     @rule()
     def delete_other_task(self) -> None:
@@ -448,15 +434,13 @@ class Histories(RuleBasedStateMachine):
             world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
 
     def _end_recoveries(self) -> None:
-        """Resume paused recoveries, continue lost ones, and run turns until every recovery has ended."""
+        """Resume paused recoveries, and sweep until every recovery has ended."""
         world = self._world
-        for recovery_id in {part.recovery_id for part in world.parts.by_arn.values()}:
+        for recovery_id in world.recovery_ids():
             world.attempt(partial(resume, world.services, recovery_id, world.deadline()))
-        world.reconcile()  # the sweep continues recoveries without an execution
-        for _ in range(TURNS):
-            for arn, part in list(world.parts.by_arn.items()):
-                if part.status == "RUNNING":
-                    self._turn(arn, None)
+        for _ in range(ROUNDS):
+            world.let_a_minute_pass()
+            world.reconcile()
             for run in [run for run in world.runs if run.running]:
                 while run.running:
                     self._advance(run)
@@ -485,19 +469,10 @@ class Histories(RuleBasedStateMachine):
         self._world.advance(run, strike, again=again)
         self._check("advance", run.arn, state, batch, strike, "→", run.state, run.status)
 
-    def _turn(self, arn: str, strike: Strike | None, *, again: bool = True) -> None:
-        world = self._world
-        ended = world.attempt(lambda: world.take_a_turn(arn), strike)
-        if ended != "done" and again:
-            ended = world.attempt(lambda: world.take_a_turn(arn))
-        if ended != "done" and world.parts.by_arn[arn].status == "RUNNING":
-            world.parts.by_arn[arn].status = "FAILED"
-        self._check("turn", arn, strike, ended, world.parts.by_arn[arn].status)
-
-    def _part(self, number: int) -> str | None:
-        """An execution of a recovery, counted from the last."""
-        arns = list(self._world.parts.by_arn)
-        return arns[-1 - number % len(arns)] if arns else None
+    def _recovery(self, number: int) -> str | None:
+        """A recovery, counted from the last."""
+        found = self._world.recovery_ids()
+        return found[-1 - number % len(found)] if found else None
 
     def _pick(self, number: int) -> Run | None:
         runs = self._world.runs

@@ -5,7 +5,7 @@ the database, the bucket and the faults at a COMMIT are real.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,11 +18,10 @@ from roadmap_content.aws.executions import (
     ExecutionsUnavailableError,
     NotRedrivableError,
 )
-from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.contracts import BatchRequest, RunInput, StateError
 from roadmap_content.errors import ContentError
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.recoveries.advance import AdvanceRequest, advance
 from roadmap_content.recoveries.create import create
 from roadmap_content.recoveries.decisions import Limits
 from roadmap_content.runtime.deadline import Deadline
@@ -75,6 +74,8 @@ TABLES_IN_ORDER = (
     "content_checks",
     "content_recovery_tasks",
     "content_recoveries",
+    "content_queue",
+    "content_queue_keys",
     "content_events",
     "content_origins",
     "content_sweeps",
@@ -116,39 +117,6 @@ class Runs(Executions):
         run.redrives += 1
         run.status = "RUNNING"
         run.at_work = False
-
-
-class Part:
-    """One execution of a recovery."""
-
-    def __init__(self, recovery_id: str) -> None:
-        self.recovery_id = recovery_id
-        self.turn = 0
-        self.status = "RUNNING"
-
-
-class Parts(Executions):
-    """A fake Step Functions client for the executions of recoveries."""
-
-    def __init__(self) -> None:
-        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:recover-tasks")
-        self.by_arn: dict[str, Part] = {}
-        self.throttled = False
-
-    def start_named(self, name: str, document: Mapping[str, object]) -> None:
-        """Start an execution once, unless throttled."""
-        if self.throttled:
-            raise ExecutionsUnavailableError("StartExecution: ThrottlingException")
-        self.by_arn.setdefault(self.named_arn(name), Part(str(document["recovery_id"])))
-
-    def state(self, execution_arn: str) -> ExecutionState:
-        """The state of the execution."""
-        part = self.by_arn.get(execution_arn)
-        if part is None:
-            return ExecutionState.UNKNOWN
-        if part.status == "SUCCEEDED":
-            return ExecutionState.SUCCEEDED
-        return ExecutionState.RUNNING if part.status == "RUNNING" else ExecutionState.OVER
 
 
 class Bus(EventBus):
@@ -211,8 +179,6 @@ class World:
         self.runs: list[Run] = []
         self.services.executions = Runs(self.runs)
         self.services.generator = RecordingGenerator(OfflineGenerator(), self.log)
-        self.parts = Parts()
-        self.services.recovery_executions = self.parts
         self.bus = Bus(self.log)
         self.services.event_bus = self.bus
         with scene.aside.engine.begin() as connection:
@@ -305,21 +271,19 @@ class World:
     # Recoveries.
 
     def recover(self, canary: int, budget: int | None) -> None:
-        """An operator creates a recovery of the task and of another one that may be deleted."""
+        """An operator creates a recovery of the task and of another one that may be deleted, which starts
+        them.
+        """
         limits = Limits(rate_per_minute=100_000, concurrency=2, token_budget=budget, canary=canary)
         tasks = TaskFilter(task_ids=(self.task_id, DELETED))
         create(self.services, tasks, limits, "operator:op", "why", self.deadline())
 
-    def take_a_turn(self, arn: str) -> None:
-        """`recover_tasks` is invoked by an execution, which then waits, or ends."""
-        part = self.parts.by_arn[arn]
-        request = AdvanceRequest(recovery_id=part.recovery_id, turn=part.turn, execution=Execution(arn=arn))
-        result = advance(request, self.services, self.deadline())
-        if part.status != "RUNNING":
-            return  # it was stopped meanwhile
-        part.turn = result.turn
-        if result.done:
-            part.status = "SUCCEEDED"
+    def recovery_ids(self) -> list[str]:
+        """The recoveries, oldest first."""
+        rows = self.pipeline.rows(
+            "SELECT recovery_id FROM content_recoveries ORDER BY created_at, recovery_id"
+        )
+        return [row["recovery_id"] for row in rows]
 
     def delete_other_task(self) -> None:
         """The product deletes the other task of the recoveries."""
@@ -360,6 +324,10 @@ class World:
             id=self.task_id,
         )
         self.pipeline.execute("UPDATE content_events SET due_at = due_at - interval '61 seconds'")
+        self.pipeline.execute(
+            "UPDATE content_queue SET admitted_at = admitted_at - interval '61 seconds',"
+            " enqueued_at = enqueued_at - interval '61 seconds'"
+        )
 
     # Changes by the product.
 

@@ -243,7 +243,7 @@ def roadmap(pipeline: Pipeline, server: ConverseServer) -> Pipeline:
 
 def use(pipeline: Pipeline, server: ConverseServer, **changes: str) -> None:
     """Let the pipeline generate content with the server, with changed settings."""
-    given = {"BATCH_SIZE": "24", **server.settings(**changes)}
+    given = {"BATCH_SIZE": "24", "MAX_CONCURRENCY": "5", **server.settings(**changes)}
     pipeline.services.settings = Settings(SETTINGS | given)
     vars(pipeline.services).pop("generator", None)
 

@@ -14,12 +14,14 @@ from roadmap_content.contracts import RunInput
 from roadmap_content.errors import ClaimRefusedError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.services import Services
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.staging import Staging
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.claims import claim
-from roadmap_content.tasks.task import read_task
+from roadmap_content.tasks.queue_policy import NOTHING
+from roadmap_content.tasks.task import Task, read_task
 from tests.support.evidence import Log
 from tests.support.factories import bundle_of, concept_ids, tutorial
 from tests.support.oracle import Oracle
@@ -130,6 +132,11 @@ def test_an_id_that_two_roadmaps_use_is_saved_for_one_of_them(pipeline: Pipeline
         each.engine.dispose()
 
 
+def _claimed(services: Services, task: Task, number: int) -> int:
+    claimed = claim(services, task, f"arn:{number}", Deadline.after(600), user_start("u"), NOTHING)
+    return claimed.task.attempt
+
+
 def test_one_of_many_concurrent_claims_wins(pipeline: Pipeline, database_url: str) -> None:
     bundle = bundle_of(IDS)
     pipeline.load(bundle)
@@ -139,7 +146,7 @@ def test_one_of_many_concurrent_claims_wins(pipeline: Pipeline, database_url: st
         try:
             with services.engine.connect() as connection:
                 task = read_task(connection, "t-1")
-            return claim(services, task, f"arn:{number}", Deadline.after(600), user_start("u")).attempt
+            return _claimed(services, task, number)
         except ClaimRefusedError:
             return None
         finally:
@@ -163,7 +170,7 @@ def test_one_of_several_claims_of_the_same_attempt_wins(pipeline: Pipeline, data
     def claim_it(number: int) -> int | None:
         services = services_for(database_url)
         try:
-            return claim(services, read_before, f"arn:{number}", Deadline.after(600), user_start("u")).attempt
+            return _claimed(services, read_before, number)
         except ClaimRefusedError:
             return None
         finally:

@@ -13,7 +13,6 @@ from local_stack.postgres_server import Server, create_database, drop_database
 from migrations import migrate
 from migrations.grants import READS, WRITES, RolesIncompleteError, grant_access
 from roadmap_content.postgres.transactions import diagnose
-from tests.integration.test_recoveries import RecordedParts
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import request
@@ -82,7 +81,6 @@ def test_no_role_of_ours_is_an_administrator(pipeline: Pipeline, database_roles:
 
 def test_reads_of_the_api_use_only_the_reader(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     services = pipeline.services
-    services.recovery_executions = RecordedParts()
     pipeline.load(bundle_of(concept_ids(2)))
     pipeline.run()
     functions = {

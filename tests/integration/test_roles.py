@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.integration.test_recoveries import RecordedParts
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import request
@@ -81,19 +80,19 @@ Send = Callable[..., int]
 
 @pytest.fixture
 def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
-    """Sends a request about a task of `USER` with all items missing, or about a recovery of that task."""
-    pipeline.services.recovery_executions = RecordedParts()
+    """Sends a request about a task of `USER` with all items missing, or about a recovery of another task."""
     modules: dict[str, ModuleType] = {}
     for name in ("task_api", "recovery_api"):
         modules[name] = importlib.import_module(f"functions.{name}.app")
         monkeypatch.setattr(modules[name], "services", pipeline.services)
+    pipeline.load(bundle_of(concept_ids(1, "r-2"), roadmap_id="r-2", task_id="t-2"))
     pipeline.load(bundle_of(IDS))
     operator = CALLERS["operator"]
     created = request(
         modules["recovery_api"],
         "POST",
         "/api/v1/recoveries",
-        body=RECOVERY | {"dry_run": False},
+        body=RECOVERY | {"filter": {"task_ids": ["t-2"]}, "dry_run": False},
         **operator._asdict(),
     )
 

@@ -378,7 +378,12 @@ def test_staged_copies_of_saved_items_do_not_count_as_new_content(
 ) -> None:
     """With more items than fit into a batch, Plan lists the staged items, and every saved item is staged."""
     completed.settings = type(completed.settings)(
-        {"CONTENT_BUCKET": completed.settings.content_bucket, "BATCH_SIZE": "1", "GENERATOR": "offline"}
+        {
+            "CONTENT_BUCKET": completed.settings.content_bucket,
+            "BATCH_SIZE": "1",
+            "MAX_CONCURRENCY": "5",
+            "GENERATOR": "offline",
+        }
     )
     adopted.execute("DELETE FROM resource_recommendation_metadata WHERE concept_id < :c", c=CONCEPTS[2])
     before = {kind: {row["row_id"] for row in rows_of(adopted, kind)} for kind in ContentType}

@@ -60,6 +60,12 @@ SELECT json_build_object(
         WHERE task_id = :task_id),
     'attempts', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_attempts t
         WHERE task_id = :task_id),
+    'queue', (SELECT coalesce(json_agg(t ORDER BY attempt), '[]') FROM content_queue t
+        WHERE task_id = :task_id),
+    'admitted', (SELECT coalesce(json_agg(t ORDER BY admitted_at, task_id), '[]') FROM content_queue t
+        WHERE state IN ('starting', 'redriving', 'running') AND t.attempt = (
+            SELECT r.attempt FROM roadmap_tasks r WHERE r.task_id = t.task_id)),
+    'capacity', (SELECT row_to_json(t) FROM content_capacity t),
     'recoveries', (SELECT coalesce(json_agg(t ORDER BY r.recovery_id), '[]')
         FROM content_recovery_tasks r CROSS JOIN LATERAL (
             SELECT r.*, c.state, c.ended_at AS recovery_ended_at FROM content_recoveries c
@@ -157,6 +163,13 @@ class TaskSnapshot(NamedTuple):
     recoveries: list[Row]
     """The tasks of all recoveries, each with the recovery's state."""
 
+    queue: list[Row]
+    """The task's entries in the queue."""
+
+    admitted: list[Row]
+    """The entries of all tasks that count against the capacity, in the order of their admission."""
+
+    capacity: Row
     events: list[Row]
     objects: dict[str, str]
     """The objects in the bucket: digest by key."""

@@ -7,10 +7,11 @@ redrive repeats. Emulated from documentation. `tests/workflow` runs the definiti
 from enum import StrEnum
 
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.reconciliation.finish import finish_run
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.services import Services
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.steps.finalize import FinalizeRequest, LostBatch, finalize_task
+from roadmap_content.steps.finalize import FinalizeRequest, LostBatch
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.steps.save import save_batch
@@ -105,7 +106,7 @@ class Run:
                     self.lost.append(LostBatch(batch=report.batch, error=report.error))
                 self.next_batch()
             case State.FINALIZE:
-                result = finalize_task(self.finalize_request(), services, deadline)
+                result = finish_run(self.finalize_request(), services, deadline)
                 self.outcome = FinalizedOutcome(
                     **result.model_dump(), planned_redrive_count=self.planned_redrives
                 )

@@ -1,4 +1,4 @@
-"""The oracle: checks the invariants I1–I10 and reports the items that violate them.
+"""The oracle: checks the invariants I1–I10 and I12 and reports the items that violate them.
 
 For I8, it checks that rows change only on request. The tests that perform the product's operations check that
 they do not fail.
@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -33,6 +34,9 @@ from tests.support.evidence import (
     Row,
     TaskSnapshot,
 )
+
+OVERSUBSCRIPTION = 2.5
+"""Granted batches per slot, from the design document."""
 
 
 class Broken(NamedTuple):
@@ -91,12 +95,19 @@ class Oracle:
         twice.
         """
         now = self.look()
-        return [*self._i3(now), *self._i4(now), *self._i5(now), *self._i6(now), *self._generated(now)]
+        return [
+            *self._i3(now),
+            *self._i4(now),
+            *self._i5(now),
+            *self._i6(now),
+            *self._i12(now),
+            *self._generated(now),
+        ]
 
     def at_rest(self) -> list[Broken]:
-        """The checks when no execution is running and the records are reconciled: I1, I2, I9."""
+        """The checks when no execution is running and the records are reconciled: I1, I2, I9, I12."""
         now = self.look()
-        return [*self._i1(now), *self._i2(now), *self._i9(now)]
+        return [*self._i1(now), *self._i2(now), *self._i9(now), *self._i12_at_rest(now)]
 
     def accounted(self) -> list[Broken]:
         """The checks after each recovery has had time to end and a sweep has delivered the events: I9,
@@ -307,6 +318,29 @@ class Oracle:
         if now.task["status"] not in ("completed", "cancelled"):
             yield Broken("I7", f"status is {now.task['status']}: {now.task['error_message']}")
 
+    def _i12(self, now: TaskSnapshot) -> Iterator[Broken]:
+        """Each admission found the sum of the grants below the limit; a claimed attempt is in the queue."""
+        limit = ceil(now.capacity["slots"] * OVERSUBSCRIPTION)
+        granted = sum(row["grants"] for row in now.admitted[:-1])
+        if now.admitted and now.admitted[-1]["grants"] and granted >= limit:
+            yield Broken("I12", f"{granted} of {limit} were granted, and another was admitted")
+        ended = {row["attempt"] for row in now.attempts if row["ended_at"] is not None}
+        for row in now.queue:
+            current = row["attempt"] == now.task["attempt"] and row["attempt"] not in ended
+            if current and row["state"] == "ended":
+                yield Broken("I12", f"attempt {row['attempt']} left the queue and has no end")
+
+    def _i12_at_rest(self, now: TaskSnapshot) -> Iterator[Broken]:
+        """No slot is held by an attempt that is over, and none waits while there is capacity."""
+        held = sum(row["grants"] for row in now.admitted)
+        free = now.capacity["stopped_reason"] is None and held < now.capacity["slots"] * OVERSUBSCRIPTION
+        ended = {row["attempt"] for row in now.attempts if row["ended_at"] is not None}
+        for row in now.queue:
+            if row["state"] == "waiting" and free:
+                yield Broken("I12", f"attempt {row['attempt']} waits while there is capacity")
+            if row["state"] != "ended" and row["attempt"] in ended:
+                yield Broken("I12", f"attempt {row['attempt']} is over and in the queue as {row['state']}")
+
     def _i9(self, now: TaskSnapshot) -> Iterator[Broken]:
         numbers = [row["attempt"] for row in now.attempts]
         if numbers != list(range(1, now.task["attempt"] + 1)):
@@ -417,6 +451,9 @@ class Oracle:
             now["attempts"],
             now["current_failures"],
             now["recoveries"],
+            now["queue"],
+            now["admitted"],
+            now["capacity"],
             now["events"],
             self.objects(),
             others,

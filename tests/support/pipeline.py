@@ -30,7 +30,7 @@ from tests.support.memory_s3 import MemoryS3
 S3 = MemoryS3()
 """The S3 of all services; the fixture `bucket_name` creates the bucket."""
 
-SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "GENERATOR": "offline"}
+SETTINGS = {"CONTENT_BUCKET": "content", "BATCH_SIZE": "10", "MAX_CONCURRENCY": "5", "GENERATOR": "offline"}
 
 
 class RecordedExecutions(Executions):

@@ -57,7 +57,6 @@ def test_a_missing_key_is_detected(template: Template, events: Path, name: str, 
         ("task_api", {"requestContext": {"authorizer": {}}}),
         ("recovery_api", {"requestContext": {"authorizer": {}}}),
         ("recovery_api", {"resource": "/api/v1/recoveries/{id}/restart"}),
-        ("recover_tasks", {"recovery_id": 7}),
         ("console", {"resource": "/"}),
     ],
 )

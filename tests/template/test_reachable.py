@@ -17,16 +17,16 @@ STEP = DATABASE | EVENTS
 @pytest.mark.parametrize(
     ("name", "operations"),
     [
-        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE}),  # it looks for staged items
+        ("plan_batches", STEP | {LIST, HEAD, WRITE, DESCRIBE, START}),  # it looks for staged items
         (
             "generate_content",  # the generator is imported by its name
             STEP | {READ, WRITE, COPY, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},
         ),
         ("save_batch", STEP | {READ, WRITE}),  # writes through a function in a field of the content type
-        ("finalize_task", STEP | {READ}),
+        ("finalize_task", STEP | {READ, LIST, HEAD, DESCRIBE, START}),  # starts what waits for the end
         ("await_redrive", STEP | {DESCRIBE}),
-        # finalizes attempts as Finalize does, but reads no batch; starts automatic attempts and recoveries
-        ("reconcile_task", STEP | {DESCRIBE, START}),
+        # finalizes attempts as Finalize does, but reads no batch; starts what waits or is due
+        ("reconcile_task", STEP | {LIST, HEAD, DESCRIBE, START, REDRIVE}),
         ("migrate_database", STEP),
         (
             "task_api",
@@ -35,8 +35,7 @@ STEP = DATABASE | EVENTS
             | {READ, LIST, HEAD}  # the details of an item, and the staged items of a preview
             | {Operation("sqs", "get_queue_attributes")},  # the dead letters, for health
         ),
-        ("recovery_api", DATABASE | {START}),
-        ("recover_tasks", STEP | {DESCRIBE, START}),
+        ("recovery_api", DATABASE | {LIST, HEAD, DESCRIBE, START}),
         ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
         ("console", set()),
     ],

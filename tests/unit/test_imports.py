@@ -47,7 +47,6 @@ NEEDED = {
     "migrate_database": STEP | {"alembic", "migrations", "sqlalchemy.dialects.postgresql"},
     "plan_batches": STEP,
     "reconcile_task": STEP,
-    "recover_tasks": STEP,
     "recovery_api": STEP | {"aws_lambda_powertools.event_handler"},
     "save_batch": STEP,
     "task_api": STEP | {"aws_lambda_powertools.event_handler"},

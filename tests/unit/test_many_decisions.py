@@ -25,7 +25,6 @@ from roadmap_content.recoveries.decisions import (
     TaskResult,
     affordable,
     interval,
-    is_over,
     may_start,
     next_state,
     settle,
@@ -139,19 +138,20 @@ def test_a_type_that_lambda_reports_is_recorded_by_its_code(type_name: str, code
 
 
 LIMITS = Limits(rate_per_minute=60, concurrency=10, token_budget=None, canary=0)
-IDLE = Progress(0, 0, 0, 0, 0, 0, 0, 0)
+IDLE = Progress(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 progresses = st.builds(
     Progress,
     waiting=st.integers(0, 20),
     running=st.integers(0, 20),
-    started=st.integers(0, 20),
     tokens_used=st.integers(0, 1_000),
+    paid=st.integers(0, 20),
     canary_waiting=st.integers(0, 3),
     canary_running=st.integers(0, 3),
     canary_ended=st.integers(0, 3),
-    canary_same=st.integers(0, 3),
-    unconfirmed=st.just(0),
+    canary_failed=st.integers(0, 3),
+    last_ended=st.integers(0, 5),
+    last_failed=st.integers(0, 5),
 )
 
 
@@ -169,38 +169,46 @@ def test_no_start_is_beyond_the_limits(
         assert allowed == 0
 
 
-def test_a_task_that_was_claimed_and_perhaps_not_started_is_started_by_the_next_turn() -> None:
-    """It takes no room from itself, and where no turn starts tasks any more, it is observed to its end."""
-    limits = replace(LIMITS, concurrency=1)
-    claimed = replace(IDLE, running=1, unconfirmed=1)
-    assert may_start(RecoveryState.RUNNING, limits, claimed, None, NOW)[0] == 1
-    assert may_start(RecoveryState.PAUSED, limits, claimed, None, NOW)[0] == 0
-    assert next_state(RecoveryState.RUNNING, limits, claimed) == (RecoveryState.RUNNING, None)
-    assert not is_over(RecoveryState.CANCELLED, claimed)
-    canary = replace(claimed, canary_running=1, canary_unconfirmed=1)
-    assert may_start(RecoveryState.CANARY, limits, canary, None, NOW)[0] == 1
-    assert next_state(RecoveryState.CANARY, limits, canary) == (RecoveryState.CANARY, None)
-
-
 @given(progresses, st.sampled_from(sorted(FINAL_STATES)))
 def test_a_final_state_is_final(progress: Progress, state: RecoveryState) -> None:
     assert next_state(state, LIMITS, progress) == (state, None)
 
 
-def test_the_canary_decides_by_the_reasons() -> None:
+def test_the_canary_stops_if_most_of_its_tasks_fail() -> None:
     limits = replace(LIMITS, canary=3)
     waiting = replace(IDLE, waiting=5, canary_ended=3)
     assert next_state(RecoveryState.CANARY, limits, replace(waiting, canary_running=1))[0] == "canary"
-    assert next_state(RecoveryState.CANARY, limits, replace(waiting, canary_same=1))[0] == "running"
-    assert next_state(RecoveryState.CANARY, limits, replace(waiting, canary_same=2))[0] == "stopped_by_canary"
+    assert next_state(RecoveryState.CANARY, limits, replace(waiting, canary_failed=1))[0] == "running"
+    stopped = next_state(RecoveryState.CANARY, limits, replace(waiting, canary_failed=2))
+    assert stopped == ("stopped_by_canary", "2 of 3 canary tasks failed")
+
+
+def test_the_breaker_stops_if_most_of_the_last_tasks_fail() -> None:
+    limits = replace(LIMITS, breaker=4)
+
+    def state(ended: int, failed: int, waiting: int = 5) -> str:
+        progress = replace(IDLE, waiting=waiting, running=1, last_ended=ended, last_failed=failed)
+        return next_state(RecoveryState.RUNNING, limits, progress)[0]
+
+    assert (state(3, 3), state(4, 2), state(4, 3)) == ("running", "running", "stopped_by_breaker")
+    assert state(4, 4, waiting=0) == "running"  # there is nothing left to stop
+    assert next_state(RecoveryState.RUNNING, LIMITS, replace(IDLE, waiting=1, last_failed=4))[0] == "running"
 
 
 def test_a_budget_is_not_exceeded_by_what_tasks_usually_take() -> None:
     limits = replace(LIMITS, token_budget=250)
-    used = replace(IDLE, waiting=3, started=2, tokens_used=200)
+    used = replace(IDLE, waiting=3, paid=2, tokens_used=200)
     assert not affordable(limits, used)
     assert affordable(replace(limits, token_budget=300), used)
+    assert not affordable(replace(limits, token_budget=300), replace(used, running=1))
     assert next_state(RecoveryState.RUNNING, limits, used)[0] == "stopped_by_budget"
+
+
+def test_one_task_runs_at_a_time_while_its_cost_is_not_known() -> None:
+    limits = replace(LIMITS, token_budget=1_000, concurrency=40)
+    unknown = replace(IDLE, waiting=40)
+    assert may_start(RecoveryState.RUNNING, limits, unknown, None, NOW)[0] == 1
+    assert may_start(RecoveryState.RUNNING, limits, replace(unknown, running=1), None, NOW)[0] == 0
 
 
 RUNNING = RunningTask("t", 2, ["g"], True, "failed", 2, True, "failed", 0, ["g"], "E: x")

@@ -7,7 +7,7 @@ from checks.state_cases import Case, read_cases, states_of
 CASES = read_cases()
 
 
-@pytest.mark.parametrize("machine", ["save_content", "recover_tasks"])
+@pytest.mark.parametrize("machine", ["save_content"])
 def test_every_state_with_every_error_is_in_the_table(machine: str) -> None:
     for name, state in states_of(machine).items():
         cases = [case for case in CASES if (case.machine, case.state) == (machine, name)]

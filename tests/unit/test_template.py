@@ -30,7 +30,6 @@ FUNCTIONS = resources("AWS::Serverless::Function")
     ("logical_id", "role"),
     [
         ("SaveContentStateMachine", "SaveContentRole"),
-        ("RecoverTasksStateMachine", "RecoverTasksMachineRole"),
     ],
 )
 def test_a_state_machine_pins_versions_and_may_invoke_only_those_of_its_functions(

@@ -9,7 +9,7 @@ from checks.state_cases import differences, read_cases, read_context, states_of
 from local_stack.stack import LocalStack
 
 CASES = read_cases()
-STATES = {machine: states_of(machine) for machine in ("save_content", "recover_tasks")}
+STATES = {machine: states_of(machine) for machine in ("save_content",)}
 
 
 def test_the_table_answers_as_recorded(stack: LocalStack) -> None:

@@ -26,6 +26,7 @@ MAX_NAME = 1_000
 class DetailType(StrEnum):
     """The types of events."""
 
+    ATTEMPT_QUEUED = "Attempt Queued"
     ATTEMPT_STARTED = "Attempt Started"
     CONCEPT_COMPLETED = "Concept Completed"
     CONCEPT_FAILED = "Concept Failed"
@@ -57,8 +58,19 @@ class Event(NamedTuple):
         return str(uuid.uuid5(_IDS, json.dumps([self.detail_type, *self.identity])))
 
 
+def attempt_queued(task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str) -> Event:
+    """An attempt has been claimed, and waits for a slot."""
+    return _of_attempt(DetailType.ATTEMPT_QUEUED, task_id, roadmap_id, attempt, actor, cause)
+
+
 def attempt_started(task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str) -> Event:
-    """An attempt has been claimed."""
+    """An attempt has been claimed, and its execution is started."""
+    return _of_attempt(DetailType.ATTEMPT_STARTED, task_id, roadmap_id, attempt, actor, cause)
+
+
+def _of_attempt(
+    detail_type: DetailType, task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str
+) -> Event:
     data = {
         "task_id": task_id,
         "roadmap_id": roadmap_id,
@@ -66,7 +78,7 @@ def attempt_started(task_id: str, roadmap_id: str | None, attempt: int, actor: s
         "actor": actor,
         "cause": cause,
     }
-    return Event(DetailType.ATTEMPT_STARTED, data, (task_id, attempt))
+    return Event(detail_type, data, (task_id, attempt))
 
 
 def concept_completed(

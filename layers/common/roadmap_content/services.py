@@ -46,11 +46,6 @@ class Services:
         """The executions of the state machine."""
         return Executions(self.settings.state_machine_arn)
 
-    @cached_property
-    def recovery_executions(self) -> Executions:
-        """The executions of the state machine that runs recoveries."""
-        return Executions(self.settings.recovery_state_machine_arn)
-
     def dead_letters(self) -> int | None:
         """The number of events that were not handled; `None` if unknown."""
         return None if self._dead_letters is None else self._dead_letters.messages()

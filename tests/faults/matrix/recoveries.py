@@ -7,18 +7,16 @@ from typing import NamedTuple
 
 
 class RecoveryStep(StrEnum):
-    """The step during the fault. Advance is the only state that runs code."""
+    """The step during the fault."""
 
     CREATE = "creation"
-    START = "Advance: starts tasks"
-    NEXT_TURN = "NextTurn"
-    OBSERVE = "Advance: observes tasks"
-    HAND_OVER = "Advance: hands over"
+    START = "starts its tasks"
+    FINALIZE = "Finalize of its run"
     PAUSE = "pause"
     RESUME = "resume"
     CANCEL = "cancel"
     CANCEL_PAUSED = "cancel, paused"
-    SWEEP = "sweep: takes it up"
+    SWEEP = "sweep"
 
 
 class RecoveryFault(StrEnum):
@@ -32,9 +30,6 @@ class RecoveryFault(StrEnum):
     AWAY_AND_BACK = "database away and back"
     THROTTLED = "StartExecution throttled"
     TWICE_AT_ONCE = "invoked twice at once"
-    ABORTED = "its execution is aborted"
-    TIMED_OUT = "its execution times out"
-    REDRIVEN = "its execution is redriven"
     RETRIED = "somebody retries the task"
     RUN_STOPPED = "the task's run is stopped"
     TASK_CANCELLED = "the task is cancelled"
@@ -72,17 +67,14 @@ class RecoveryResult:
 
 
 INJECTED: Mapping[RecoveryFault, str] = {
-    RecoveryFault.KILLED_BEFORE: "the process ends before the COMMIT, and is not invoked again",
-    RecoveryFault.KILLED_AFTER: "the process ends after the COMMIT, and is not invoked again",
+    RecoveryFault.KILLED_BEFORE: "the process ends before the COMMIT, and the step is not repeated",
+    RecoveryFault.KILLED_AFTER: "the process ends after the COMMIT, and the step is not repeated",
     RecoveryFault.LOST_BEFORE: "pg_terminate_backend before the COMMIT",
     RecoveryFault.UNKNOWN_COMMIT: "pg_terminate_backend after the COMMIT, before its answer",
     RecoveryFault.AWAY: "every connection is refused until the step gives up",
     RecoveryFault.AWAY_AND_BACK: "connections are lost and the next two refused, then accepted",
     RecoveryFault.THROTTLED: "ThrottlingException to each StartExecution of the step",
     RecoveryFault.TWICE_AT_ONCE: "the same invocation, whole, after the COMMIT of the first",
-    RecoveryFault.ABORTED: "StopExecution of the recovery's execution after the COMMIT; the step goes on",
-    RecoveryFault.TIMED_OUT: "the recovery's execution is TIMED_OUT after the COMMIT; the step goes on",
-    RecoveryFault.REDRIVEN: "the execution fails after the COMMIT; the sweep starts another, and both go on",
     RecoveryFault.RETRIED: "the user's own retry after the COMMIT",
     RecoveryFault.RUN_STOPPED: "StopExecution of the task's run after the COMMIT",
     RecoveryFault.TASK_CANCELLED: "UPDATE roadmap_tasks SET status cancelled after the COMMIT",
@@ -92,51 +84,20 @@ INJECTED: Mapping[RecoveryFault, str] = {
     RecoveryFault.CANCELLED: "an operator cancels it after the COMMIT",
 }
 
-_DATABASE = (
-    RecoveryFault.KILLED_BEFORE,
-    RecoveryFault.KILLED_AFTER,
-    RecoveryFault.LOST_BEFORE,
-    RecoveryFault.UNKNOWN_COMMIT,
-    RecoveryFault.AWAY,
-    RecoveryFault.AWAY_AND_BACK,
-)
-_OF_EXECUTION = (RecoveryFault.ABORTED, RecoveryFault.TIMED_OUT, RecoveryFault.REDRIVEN)
-_CHANGES = (RecoveryStep.PAUSE, RecoveryStep.RESUME, RecoveryStep.CANCEL, RecoveryStep.CANCEL_PAUSED)
-
-STARTS = (
-    RecoveryStep.CREATE,
-    RecoveryStep.START,
-    RecoveryStep.HAND_OVER,
-    RecoveryStep.RESUME,
-    RecoveryStep.CANCEL_PAUSED,
-    RecoveryStep.SWEEP,
-)
-"""The steps that start an execution: the recovery's, or a task's."""
-
 RECOVERY_IMPOSSIBLE: Mapping[RecoveryCell, str] = {
     **{
-        RecoveryCell(RecoveryStep.NEXT_TURN, fault): "It is a Wait: it runs no code."
-        for fault in (*_DATABASE, RecoveryFault.THROTTLED, RecoveryFault.TWICE_AT_ONCE)
-    },
-    **{
         RecoveryCell(step, RecoveryFault.THROTTLED): "It starts no execution."
-        for step in (RecoveryStep.OBSERVE, RecoveryStep.PAUSE, RecoveryStep.CANCEL)
-    },
-    **{
-        RecoveryCell(RecoveryStep.CREATE, fault): "It has no execution before its last COMMIT."
-        for fault in _OF_EXECUTION
-    },
-    **{
-        RecoveryCell(step, fault): "Its last execution has ended: there is nothing to stop or to redrive."
-        for step in (RecoveryStep.RESUME, RecoveryStep.CANCEL_PAUSED, RecoveryStep.SWEEP)
-        for fault in (RecoveryFault.ABORTED, RecoveryFault.TIMED_OUT)
-    },
-    **{
-        RecoveryCell(step, RecoveryFault.RUN_STOPPED): "The task has no run then."
-        for step in (RecoveryStep.CREATE, RecoveryStep.OBSERVE)
+        for step in (
+            RecoveryStep.FINALIZE,
+            RecoveryStep.PAUSE,
+            RecoveryStep.CANCEL,
+            RecoveryStep.CANCEL_PAUSED,
+            RecoveryStep.SWEEP,
+        )
     },
     RecoveryCell(RecoveryStep.CREATE, RecoveryFault.PAUSED): "Its id is not known before the response.",
     RecoveryCell(RecoveryStep.CREATE, RecoveryFault.CANCELLED): "Its id is not known before the response.",
+    RecoveryCell(RecoveryStep.FINALIZE, RecoveryFault.TASK_DELETED): "Finalize then has no task to record.",
 }
 
 RECOVERY_CELLS = [RecoveryCell(step, fault) for step in RecoveryStep for fault in RecoveryFault]

@@ -1,6 +1,6 @@
 """Run one cell of the matrix of recoveries: a recovery per COMMIT of the step, with the fault at that COMMIT.
 
-The database, the turns and the faults are real; the executions are a model (`tests/faults/world.py`).
+The database, the steps and the faults are real; the executions are a model (`tests/faults/world.py`).
 """
 
 from collections.abc import Callable, Iterator
@@ -12,23 +12,26 @@ from sqlalchemy import make_url
 from roadmap_content.contracts import StateError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import RESERVE
+from roadmap_content.reconciliation.finish import finish_run
+from roadmap_content.recoveries.advance import advance
 from roadmap_content.recoveries.control import cancel, pause, resume
-from roadmap_content.recoveries.decisions import MAX_TURNS, TaskResult
+from roadmap_content.recoveries.decisions import TaskResult
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
 from tests.faults.matrix.database_proxy import DatabaseProxy
 from tests.faults.matrix.recoveries import INJECTED, RecoveryCell, RecoveryFault, RecoveryResult, RecoveryStep
 from tests.faults.matrix.scripts import Refuse
-from tests.faults.world import Part, Scene, World
+from tests.faults.world import Scene, World
 from tests.support.commits import How, Strike, When
 from tests.support.evidence import DELETED
 from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.machine_model import Run, State
 from tests.support.pipeline import SETTINGS
 
 IDS = concept_ids(2)
-TURNS = 6
-"""Turns after which a recovery of two tasks must have ended."""
+ROUNDS = 6
+"""Sweeps after which a recovery of two tasks must have ended."""
 
 _STRIKES = {
     RecoveryFault.KILLED_BEFORE: (When.BEFORE, How.PROCESS),
@@ -36,12 +39,6 @@ _STRIKES = {
     RecoveryFault.LOST_BEFORE: (When.BEFORE, How.CONNECTION),
     RecoveryFault.UNKNOWN_COMMIT: (When.AFTER, How.CONNECTION),
 }
-_ENDS = {
-    RecoveryFault.ABORTED: "ABORTED",
-    RecoveryFault.TIMED_OUT: "TIMED_OUT",
-    RecoveryFault.REDRIVEN: "FAILED",
-}
-_TURNS = (RecoveryStep.START, RecoveryStep.OBSERVE, RecoveryStep.HAND_OVER)
 _FINAL = (TaskResult.RECOVERED, TaskResult.STILL_FAILING, TaskResult.REFUSED)
 
 
@@ -55,7 +52,6 @@ class RecoveryPlay:
         through = make_url(scene.database_url).set(port=proxy.port)
         self.world = World(scene, bundle_of(IDS), through.render_as_string(hide_password=False))
         self._proxy = proxy
-        self._first_part: Part | None = None
         world = self.world
         world.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
         world.pipeline.stage(Item(IDS[0], ContentType.QUIZ), b"{")
@@ -69,24 +65,17 @@ class RecoveryPlay:
         step, world = self.cell.step, self.world
         if step is RecoveryStep.CREATE:
             return
+        world.seconds = 5.0  # no time to start a task
         self._create()
-        if step is RecoveryStep.START:
-            return
-        world.take_a_turn(self._arn)
-        match step:
-            case RecoveryStep.OBSERVE:
-                self._end_runs()
-            case RecoveryStep.HAND_OVER:
-                self._part.turn = MAX_TURNS
-            case RecoveryStep.RESUME | RecoveryStep.CANCEL_PAUSED:
+        world.seconds = World.seconds
+        if step in (RecoveryStep.START, RecoveryStep.RESUME, RecoveryStep.CANCEL_PAUSED):
+            if step is not RecoveryStep.START:
                 pause(world.services, self._recovery_id, world.deadline())
-                if step is RecoveryStep.RESUME:
-                    self._end_runs()
-                world.take_a_turn(self._arn)
-            case RecoveryStep.SWEEP:
-                self._part.status = "FAILED"
-            case _:
-                pass
+            return
+        self._advance()
+        if step is RecoveryStep.FINALIZE:
+            while self._run.state is not State.FINALIZE:
+                world.advance(self._run)
 
     def act(self) -> None:
         """Run the step once."""
@@ -102,13 +91,16 @@ class RecoveryPlay:
                 cancel(world.services, self._recovery_id, world.deadline())
             case RecoveryStep.SWEEP:
                 world.reconcile()
-            case RecoveryStep.NEXT_TURN:
-                pass
-            case _:
-                world.take_a_turn(self._acting)
+            case RecoveryStep.FINALIZE:
+                finish_run(self._run.finalize_request(), world.services, world.deadline())
+            case RecoveryStep.START:
+                self._advance()
 
     def _create(self) -> None:
         self.world.recover(canary=0, budget=None)
+
+    def _advance(self) -> None:
+        advance(self.world.services, self._recovery_id, self.world.deadline())
 
     # The fault.
 
@@ -117,24 +109,16 @@ class RecoveryPlay:
         COMMIT.
         """
         fault, world = self.cell.fault, self.world
-        if self.cell.step in _TURNS:
-            self._acting = self._arn
-        if self.cell.step is not RecoveryStep.CREATE:
-            self._first_part = self._part
         before = world.commits.strikes
         if fault in _STRIKES:
-            ended = world.attempt(self.act, Strike(commit, *_STRIKES[fault]))
+            world.attempt(self.act, Strike(commit, *_STRIKES[fault]))
         elif fault in (RecoveryFault.AWAY, RecoveryFault.AWAY_AND_BACK, RecoveryFault.THROTTLED):
             with self._surroundings():
-                ended = world.attempt(self.act)
-        elif self.cell.step is RecoveryStep.NEXT_TURN:
-            ended = world.attempt(self._meanwhile)
+                world.attempt(self.act)
         else:
             with world.commits.meanwhile(commit, self._meanwhile):
-                ended = world.attempt(self.act)
-        if ended != "done" and self.cell.step in _TURNS:
-            self._first_part_fails()
-        if self.cell.step is RecoveryStep.NEXT_TURN or not self._is_at_a_commit():
+                world.attempt(self.act)
+        if not self._is_at_a_commit():
             return commit == 0
         return world.commits.strikes > before
 
@@ -144,10 +128,6 @@ class RecoveryPlay:
             RecoveryFault.AWAY_AND_BACK,
             RecoveryFault.THROTTLED,
         )
-
-    def _first_part_fails(self) -> None:
-        assert self._first_part is not None
-        self._first_part.status = "FAILED"
 
     def _surroundings(self) -> AbstractContextManager[object]:
         world = self.world
@@ -159,7 +139,6 @@ class RecoveryPlay:
                 return Refuse(self._proxy, times=2)
             case _:
                 world.services.executions.throttled = True  # type: ignore[attr-defined]
-                world.parts.throttled = True
                 return nullcontext()
 
     def _meanwhile(self) -> None:
@@ -178,11 +157,8 @@ class RecoveryPlay:
             RecoveryFault.PAUSED: partial(self._change, pause),
             RecoveryFault.CANCELLED: partial(self._change, cancel),
         }
-        if fault in _ENDS:
-            self._part.status = _ENDS[fault]
-        else:
-            with self._in_another_process():
-                world.attempt(changes[fault])
+        with self._in_another_process():
+            world.attempt(changes[fault])
 
     @contextmanager
     def _in_another_process(self) -> Iterator[None]:
@@ -206,26 +182,16 @@ class RecoveryPlay:
     # Afterwards.
 
     def finish(self) -> None:
-        """After the fault: run sweeps, turns and runs until each recovery must have ended."""
+        """After the fault: run sweeps and runs until each recovery must have ended."""
         world = self.world
         world.seconds = World.seconds
         world.services.executions.throttled = False  # type: ignore[attr-defined]
-        world.parts.throttled = False
-        if self.cell.step is RecoveryStep.CREATE and not world.pipeline.rows(
-            "SELECT recovery_id FROM content_recoveries"
-        ):
+        if self.cell.step is RecoveryStep.CREATE and not world.recovery_ids():
             self._create()  # nothing was created: the operator repeats the request
-        self._sweep()
-        if self.cell.fault is RecoveryFault.REDRIVEN:
-            assert self._first_part is not None
-            self._first_part.status = "RUNNING"
-        for arn in list(world.parts.by_arn):
-            recovery_id = world.parts.by_arn[arn].recovery_id
+        for recovery_id in world.recovery_ids():
             world.attempt(partial(resume, world.services, recovery_id, world.deadline()))
-        for _ in range(TURNS):
-            for arn, part in list(world.parts.by_arn.items()):
-                if part.status == "RUNNING":
-                    world.take_a_turn(arn)
+        for _ in range(ROUNDS):
+            self._sweep()
             self._end_runs()
         self._sweep()
 
@@ -292,17 +258,13 @@ class RecoveryPlay:
                 world.run_to_its_end(run)
 
     @property
-    def _arn(self) -> str:
-        """The recovery's last execution."""
-        return next(reversed(self.world.parts.by_arn))
-
-    @property
-    def _part(self) -> Part:
-        return self.world.parts.by_arn[self._arn]
-
-    @property
     def _recovery_id(self) -> str:
-        return self._part.recovery_id
+        return self.world.recovery_ids()[-1]
+
+    @property
+    def _run(self) -> Run:
+        """The run that the recovery has started."""
+        return self.world.runs[-1]
 
 
 def play(scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> RecoveryResult:

@@ -59,14 +59,14 @@ _RECOVERIES = "## Recoveries"
 _RECOVERY_INTRODUCTION = f"""\
 {_RECOVERIES}
 
-Every step of a recovery (`statemachine/recover_tasks.asl.json`, its creation, its changes, and the sweep
-that takes up a lost one) × every fault. PostgreSQL, the turns and the faults are real; executions are a
-model, emulated from documentation, in which a turn that fails is not tried again. A cell is repeated for
+Every step of a recovery (its creation, the start of its tasks, the end of its runs, its changes, and the
+sweep) × every fault. PostgreSQL, the steps and the faults are real; executions are a
+model, emulated from documentation, and a step that fails is not repeated. A cell is repeated for
 each COMMIT of its step, each time with another recovery and the fault at that COMMIT: *times* is their
 number. The recovery retries a task of two concepts of which one quiz is invalid, and another one without a
 roadmap, which it must refuse.
 
-After the fault come a sweep, turns and runs. Then each recovery must have ended, and each of its tasks must
+After the fault come sweeps and runs. Then each recovery must have ended, and each of its tasks must
 have a final result, which names the attempt that the audit trail names; the oracle checks I1–I6, I9 and
 I10. If the task is not complete by then, one retry must complete it, and nothing may be generated twice.
 {{run}} cells of {{all}} are run.

@@ -39,7 +39,6 @@ EXPECTED: Mapping[str, Expectation] = {
     "authorize_request": Expectation(error="UnauthorizedError"),  # the event's token has expired
     "console": Expectation({"statusCode": 200}),
     "recovery_api": Expectation({"statusCode": 200, "body": {"dry_run": True, "tasks": 1}}),
-    "recover_tasks": Expectation({"done": True}),  # there is no such recovery
     "task_api": Expectation(
         {"statusCode": 202, "body": {"status": "processing", "total_items": 65, "attempt": 2}}
     ),

@@ -10,7 +10,6 @@ from roadmap_content.api.callers import caller_of
 from roadmap_content.contracts import BatchRequest, Payload, parse
 from roadmap_content.errors import ContentError
 from roadmap_content.reconciliation.reconcile import ReconcileRequest
-from roadmap_content.recoveries.advance import AdvanceRequest
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest
 from roadmap_content.steps.finalize import FinalizeRequest
 from roadmap_content.steps.migrate import MigrateRequest
@@ -27,7 +26,6 @@ CONTRACTS: Mapping[str, type[Payload]] = {
     "await_redrive": AwaitRedriveRequest,
     "reconcile_task": ReconcileRequest,
     "migrate_database": MigrateRequest,
-    "recover_tasks": AdvanceRequest,
 }
 """The payload types of the functions that API Gateway does not invoke."""
 

@@ -90,13 +90,10 @@ OWN: Mapping[str, frozenset[str]] = {
     ),
     "sqs:GetQueueAttributes": frozenset({"${DeadLetters.Arn}"}),
     "sqs:SendMessage": frozenset({"${DeadLetters.Arn}"}),
-    "states:DescribeExecution": _EXECUTIONS | {_STATES + ":execution:${AWS::StackName}-recover-tasks:*"},
+    "states:DescribeExecution": _EXECUTIONS,
     "states:RedriveExecution": _EXECUTIONS,
     "states:StopExecution": _EXECUTIONS,
-    "states:StartExecution": frozenset(
-        _STATES + f":stateMachine:${{AWS::StackName}}-{machine}"
-        for machine in ("save-content", "recover-tasks")
-    ),
+    "states:StartExecution": frozenset({_STATES + ":stateMachine:${AWS::StackName}-save-content"}),
 }
 """The resources of this stack by service: a bucket by prefixes, state machines, and those in parameters."""
 

@@ -15,7 +15,9 @@ from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
+from ..steps.finalize import RunEnd, finalize_attempt
 from ..tasks.attempts import cancel_attempt
+from ..tasks.queue import leave_queue
 from ..tasks.snapshot import read_snapshot
 from ..tasks.task import Task, cancel_row, lift_cancellation, read_task
 
@@ -46,7 +48,7 @@ def cancel_task(
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
 
-    def cancel(connection: Connection) -> Task:
+    def cancel(connection: Connection) -> tuple[Task, bool]:
         read_task(connection, task_id, user_id)
         cancelled = cancel_row(
             connection, task_id, f"Cancelled by {actor}" + (f": {reason}" if reason else "")
@@ -61,11 +63,14 @@ def cancel_task(
             record_events(
                 services, connection, [task_cancelled(task_id, task.roadmap_id, task.attempt, actor)]
             )
-        return read_task(connection, task_id)
+        waited = leave_queue(connection, task_id, task.attempt)
+        return read_task(connection, task_id), waited
 
-    task = transact(services.engine, cancel, deadline)
+    task, waited = transact(services.engine, cancel, deadline)
     stopped = None
-    if task.execution_arn is not None and services.executions.stop(task.execution_arn):
+    if waited:  # there is no execution that would record the attempt's end
+        finalize_attempt(services, task_id, task.attempt, RunEnd(), deadline)
+    elif task.execution_arn is not None and services.executions.stop(task.execution_arn):
         stopped = task.execution_arn
     logger.info("task_cancelled", task_id=task_id, attempt=task.attempt, stopped_execution=stopped)
     return CancelAnswer.model_validate(

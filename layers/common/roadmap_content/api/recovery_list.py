@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
@@ -68,13 +68,23 @@ class RecoveryRequest(Payload):
     rate_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 10
     token_budget: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
-    canary: Annotated[int, Field(ge=0, le=1_000)] = 0
+    canary: Annotated[
+        int, Field(ge=0, le=1_000, description="Tasks to retry first. If most of them fail, it stops.")
+    ] = 0
+    breaker: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000,
+            description="Stop when more than half of this number of last ended tasks failed; 0: do not.",
+        ),
+    ] = 0
     dry_run: bool = False
 
     @property
     def limits(self) -> Limits:
         """The limits of the recovery."""
-        return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary)
+        return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary, self.breaker)
 
 
 class PreviewItems(Payload):
@@ -107,13 +117,13 @@ class RecoveryAnswer(Payload):
     concurrency: Count
     token_budget: int | None
     canary: Count
+    breaker: Count
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
     counts: Mapping[str, Count]
     tokens_used: Count
     rate_actual: float | None
-    execution_arn: str
     stop_reason: str | None
 
 
@@ -212,7 +222,6 @@ def list_recovery_tasks(
 
 def _described(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
     counts = count_tasks(connection, recovery.recovery_id)
-    started = counts.progress.running + counts.progress.started
     return RecoveryAnswer(
         recovery_id=recovery.recovery_id,
         state=RecoveryState(recovery.state),
@@ -223,6 +232,7 @@ def _described(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
         concurrency=recovery.concurrency,
         token_budget=recovery.token_budget,
         canary=recovery.canary,
+        breaker=recovery.breaker,
         created_at=utc(recovery.created_at),
         started_at=utc(recovery.started_at),
         ended_at=utc(recovery.ended_at),
@@ -231,8 +241,7 @@ def _described(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
             **{str(result): count for result, count in counts.results.items()},
         },
         tokens_used=counts.tokens_used,
-        rate_actual=_rate(recovery, started),
-        execution_arn=recovery.execution_arn,
+        rate_actual=_rate(recovery, counts.attempted),
         stop_reason=recovery.stop_reason,
     )
 
@@ -241,6 +250,6 @@ def _rate(recovery: Recovery, started: int) -> float | None:
     """Started tasks per minute so far."""
     if recovery.started_at is None:
         return None
-    end = recovery.ended_at or datetime.now(UTC).replace(tzinfo=None)
+    end = recovery.ended_at or recovery.now
     minutes = (end - recovery.started_at).total_seconds() / 60
     return round(started / minutes, 1) if minutes > 0 else None

@@ -21,14 +21,16 @@ from ..contracts import Count, Payload, RunInput, StateError
 from ..errors import ContentError, RoadmapLockedError, TaskNotFoundError, TransientError, named
 from ..outbox import deliver_events, prune_events
 from ..postgres.transactions import transact
-from ..recoveries.control import take_up_lost
+from ..recoveries.advance import advance_all
 from ..retries.automatic import start_due_attempts
+from ..retries.retry import give_up_redrive
 from ..roadmaps.metadata import lock_roadmap_at_once
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
+from ..tasks.admission import admit_waiting, repair_starts
 from ..tasks.checks import due_tasks, record_check
 from ..tasks.claims import STARTING, claim_to_record, is_at_work
 from ..tasks.current_failures import forget_deleted_tasks
@@ -42,6 +44,7 @@ from ..tasks.task import (
     read_task,
     tasks_of_execution,
 )
+from .finish import start_next
 
 PAGE = 100
 """Tasks per page. A sweep continues with the next page while it has time.
@@ -215,12 +218,17 @@ def _was_stopped(end: ExecutionEnd, task: Task) -> bool:
 
 
 def _start_what_is_due(services: Services, deadline: Deadline) -> None:
-    """Start due automatic attempts, and continue recoveries that have no running execution."""
-    for start in (take_up_lost, start_due_attempts):
+    """Start admitted attempts that have not started, claim due ones, and admit waiting ones."""
+    for start in (_repair, advance_all, start_due_attempts, admit_waiting):
         try:
             start(services, deadline)
         except ContentError as error:
             logger.error("sweep_did_not_start", error_code=error.code, reason=str(error))
+
+
+def _repair(services: Services, deadline: Deadline) -> None:
+    for refused in repair_starts(services, deadline):
+        give_up_redrive(services, refused.task_id, refused.attempt, deadline)
 
 
 def _forget_deleted_tasks(services: Services, deadline: Deadline) -> str:
@@ -307,6 +315,8 @@ def _reconcile_task(
         )
     except TaskNotFoundError:
         return None  # the product deleted the task meanwhile
+    if task.is_in_queue:
+        start_next(services, task_id, deadline)
     if not result.changed:
         return None
     return Repair(task_id=task_id, status=result.status, changed=result.changed)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..aws.executions import ExecutionsUnavailableError
 from ..errors import ContentError, InvalidRequestError
 from ..items import ContentType, Stage
 from ..postgres.transactions import transact
@@ -20,9 +19,10 @@ from ..tasks.listing import Selection, TaskFilter, select_every_task
 from ..tasks.next_actions import NextAction, advice_for
 from ..tasks.snapshot import read_snapshot
 from ..tasks.task import read_task
+from .advance import advance_if_possible
+from .control import ADVANCE_SECONDS
 from .decisions import Limits
 from .errors import NothingMatchesError, TooManyTasksError
-from .parts import part_arn, start_part
 from .recovery import insert_recovery, insert_tasks
 
 MAX_TASKS = 200_000
@@ -166,7 +166,7 @@ def create(
 ) -> str:
     """Create and start a recovery of the tasks that a filter selects now; return its id.
 
-    If Step Functions does not respond, the recovery waits until the sweep starts it.
+    The sweep starts the tasks that the request has no time for.
 
     Raises:
         InvalidRequestError: the filter selects no task, or too many; nothing has been created.
@@ -185,7 +185,7 @@ def create(
                 "concurrency": limits.concurrency,
                 "token_budget": limits.token_budget,
                 "canary": limits.canary,
-                "execution_arn": part_arn(services, recovery_id, 1),
+                "breaker": limits.breaker,
             },
             task_filter.conditions,
         )
@@ -198,8 +198,5 @@ def create(
 
     tasks = transact(services.engine, insert, deadline)
     logger.info("recovery_created", recovery_id=recovery_id, actor=actor, tasks=tasks, reason=reason)
-    try:
-        start_part(services, recovery_id, 1)
-    except ExecutionsUnavailableError as error:
-        logger.warning("recovery_not_started", recovery_id=recovery_id, reason=str(error))
+    advance_if_possible(services, recovery_id, deadline.within(ADVANCE_SECONDS))
     return recovery_id

@@ -1,20 +1,14 @@
 """Decide the next step of a recovery. No I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from ..errors import TaskCancelledError, TaskNotFoundError
 
-TURN_SECONDS = 5
-"""The time between two turns of a recovery. Each turn costs three transitions."""
-
-MAX_TURNS = 1_500
-"""Turns of one execution, about 10 history events each: a new execution starts long before 25,000 events."""
-
-BURST = timedelta(seconds=2 * TURN_SECONDS)
-"""The delay behind its rate that a recovery may catch up."""
+BURST = timedelta(seconds=90)
+"""The delay behind its rate that a recovery may catch up: longer than the time between two sweeps."""
 
 
 class RecoveryState(StrEnum):
@@ -25,6 +19,7 @@ class RecoveryState(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     STOPPED_BY_CANARY = "stopped_by_canary"
+    STOPPED_BY_BREAKER = "stopped_by_breaker"
     STOPPED_BY_BUDGET = "stopped_by_budget"
     CANCELLED = "cancelled"
     COMPLETED = "completed"
@@ -36,6 +31,7 @@ STARTING_STATES = frozenset({RecoveryState.WAITING, RecoveryState.CANARY, Recove
 FINAL_STATES = frozenset(
     {
         RecoveryState.STOPPED_BY_CANARY,
+        RecoveryState.STOPPED_BY_BREAKER,
         RecoveryState.STOPPED_BY_BUDGET,
         RecoveryState.CANCELLED,
         RecoveryState.COMPLETED,
@@ -82,6 +78,11 @@ class Settlement:
     tokens: int
 
 
+def result_without_attempt(status_before: str | None) -> TaskResult:
+    """The result of a task that misses nothing. A task that was complete before has not been recovered."""
+    return TaskResult.REFUSED if status_before == "completed" else TaskResult.RECOVERED
+
+
 def settle(task: RunningTask) -> Settlement | None:
     """The result of a started task; `None` while an attempt at it is running.
 
@@ -105,32 +106,20 @@ class Progress:
 
     waiting: int
     running: int
-    started: int
-    """Tasks with an attempt that has ended."""
-
     tokens_used: int
+    paid: int
+    """Ended tasks that used tokens."""
+
     canary_waiting: int
     canary_running: int
     canary_ended: int
-    canary_same: int
-    """Canary tasks that failed again with a failure of the same group."""
+    """Canary tasks with an attempt that has ended."""
 
-    unconfirmed: int = 0
-    """Running tasks with a claimed attempt that may not be started: the turn may have crashed in between."""
+    canary_failed: int
+    last_ended: int
+    """The number of ended tasks that the breaker looks at, at most its limit."""
 
-    canary_unconfirmed: int = 0
-
-    def to_start(self, state: RecoveryState) -> "Progress":
-        """The counts for a decision: an unconfirmed task waits, if another turn may start it."""
-        if state not in STARTING_STATES:
-            return self
-        return replace(
-            self,
-            waiting=self.waiting + self.unconfirmed,
-            running=self.running - self.unconfirmed,
-            canary_waiting=self.canary_waiting + self.canary_unconfirmed,
-            canary_running=self.canary_running - self.canary_unconfirmed,
-        )
+    last_failed: int
 
 
 @dataclass(frozen=True)
@@ -141,46 +130,61 @@ class Limits:
     concurrency: int
     token_budget: int | None
     canary: int
+    breaker: int = 0
+    """The number of last ended tasks of which at most half may fail; 0 for no breaker."""
 
 
 def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tuple[RecoveryState, str | None]:
-    """The state after a turn's observations, and the reason if the recovery stops."""
-    progress = progress.to_start(state)
+    """The state after the running tasks have been checked, and the reason if the recovery stops."""
     if state in FINAL_STATES or state is RecoveryState.PAUSED:
         return state, None
     if state is RecoveryState.WAITING:
         state = RecoveryState.CANARY if limits.canary else RecoveryState.RUNNING
     if state is RecoveryState.CANARY and not progress.canary_waiting and not progress.canary_running:
-        if 2 * progress.canary_same > progress.canary_ended:
+        if 2 * progress.canary_failed > progress.canary_ended:
             return RecoveryState.STOPPED_BY_CANARY, (
-                f"{progress.canary_same} of {progress.canary_ended} canary tasks failed with the same reason"
+                f"{progress.canary_failed} of {progress.canary_ended} canary tasks failed"
             )
         state = RecoveryState.RUNNING
+    if not progress.waiting and not progress.running:
+        return RecoveryState.COMPLETED, None
+    if progress.waiting and limits.breaker and is_broken(limits, progress):
+        return RecoveryState.STOPPED_BY_BREAKER, (
+            f"{progress.last_failed} of the last {progress.last_ended} tasks failed"
+        )
     if progress.waiting and not progress.running and not affordable(limits, progress):
         return RecoveryState.STOPPED_BY_BUDGET, (
             f"{progress.tokens_used} of {limits.token_budget} tokens are used"
         )
-    if not progress.waiting and not progress.running:
-        return RecoveryState.COMPLETED, None
     return state, None
 
 
+def is_broken(limits: Limits, progress: Progress) -> bool:
+    """Whether more than half of the last ended tasks failed, once as many as the breaker needs have ended."""
+    return progress.last_ended >= limits.breaker and 2 * progress.last_failed > progress.last_ended
+
+
 def affordable(limits: Limits, progress: Progress) -> bool:
-    """Whether the budget allows one more task, if it uses the average number of tokens of the previous
-    ones.
+    """Whether the budget allows one more task.
+
+    For each running task, and for the next one, the average of the previous ones is reserved. While no cost
+    is known, one task runs at a time.
     """
     if limits.token_budget is None:
         return True
-    usual = progress.tokens_used / progress.started if progress.started else 0
-    expected = progress.tokens_used + usual * (progress.running + 1)
-    return progress.tokens_used < limits.token_budget and expected <= limits.token_budget
+    if not progress.paid:
+        return not progress.running
+    expected = progress.tokens_used + progress.tokens_used / progress.paid * (progress.running + 1)
+    return expected <= limits.token_budget
 
 
 def may_start(
     state: RecoveryState, limits: Limits, progress: Progress, next_start_at: datetime | None, now: datetime
 ) -> tuple[int, datetime]:
-    """The number of tasks that may be started now, and the start time for the rate."""
-    progress = progress.to_start(state)
+    """The number of tasks that may be started now, and the start time for the rate.
+
+    `now` is the database's clock. With a budget, the answer is one task at a time.
+    """
     earliest = now - BURST
     start_at = now if next_start_at is None else max(next_start_at, earliest)
     if state not in STARTING_STATES or not affordable(limits, progress) or start_at > now:
@@ -188,9 +192,8 @@ def may_start(
     by_rate = (now - start_at) // interval(limits) + 1
     waiting = progress.canary_waiting if state is RecoveryState.CANARY else progress.waiting
     room = limits.concurrency - progress.running
-    if limits.token_budget is not None:
-        by_rate = min(by_rate, max(1, limits.concurrency // 4))  # check their cost before starting more
-    return max(0, min(by_rate, waiting, room)), start_at
+    by_budget = waiting if limits.token_budget is None else 1
+    return max(0, min(by_rate, waiting, room, by_budget)), start_at
 
 
 def interval(limits: Limits) -> timedelta:

@@ -28,6 +28,6 @@ class TooManyTasksError(InvalidRequestError):
 
 
 class RecoveryStoppedError(PermanentError):
-    """The recovery was stopped while it started a task, and has refused the task."""
+    """The recovery may not start a task now: it was paused or stopped, or a limit is reached."""
 
     code = "RecoveryStopped"

@@ -7,23 +7,30 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..tasks.attempts import recovery_actor
 from ..tasks.listing import Selection
-from .decisions import Limits, Progress, RecoveryState, RunningTask, Settlement, TaskResult
+from .decisions import (
+    Limits,
+    Progress,
+    RecoveryState,
+    RunningTask,
+    Settlement,
+    TaskResult,
+    interval,
+    may_start,
+)
 from .errors import RecoveryStoppedError
 
 INSERT = text("""
 INSERT INTO content_recoveries
-    (recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, part,
-    execution_arn)
+    (recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, breaker)
 VALUES (:recovery_id, 'waiting', :actor, :reason, CAST(:filter AS json), :rate_per_minute, :concurrency,
-    :token_budget, :canary, 1, :execution_arn)
+    :token_budget, :canary, :breaker)
 ON CONFLICT (recovery_id) DO NOTHING
 """)
 
 _COLUMNS = """
-SELECT recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary,
-    created_at, started_at, ended_at, stop_reason, part, execution_arn, next_start_at
+SELECT recovery_id, state, actor, reason, filter, rate_per_minute, concurrency, token_budget, canary, breaker,
+    created_at, started_at, ended_at, stop_reason, next_start_at, timezone('utc', clock_timestamp()) AS now
 FROM content_recoveries
 """
 
@@ -38,22 +45,35 @@ NEXT_PAGE = text(f"""
 ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
 """)
 
-UNFINISHED = text(f"{_COLUMNS} WHERE ended_at IS NULL ORDER BY recovery_id LIMIT :limit")
+# The one that was advanced longest ago first, so that each is reached. A paused one has nothing to do when
+# its running tasks have ended.
+UNFINISHED = text("""
+SELECT recovery_id FROM content_recoveries c
+WHERE ended_at IS NULL AND (state <> 'paused' OR EXISTS (SELECT FROM content_recovery_tasks r
+    WHERE r.recovery_id = c.recovery_id AND r.result = 'running'))
+ORDER BY advanced_at NULLS FIRST, recovery_id
+""")
 
 WRITE = text("""
 UPDATE content_recoveries SET
-    state = :state, stop_reason = :stop_reason, next_start_at = :next_start_at, part = :part,
-    execution_arn = :execution_arn,
+    state = :state, stop_reason = :stop_reason, next_start_at = :next_start_at,
     started_at = coalesce(started_at, timezone('utc', now())),
+    advanced_at = timezone('utc', clock_timestamp()),
     ended_at = CASE WHEN :ended THEN coalesce(ended_at, timezone('utc', now())) END
 WHERE recovery_id = :recovery_id
 """)
 
 COUNT = text("""
 SELECT result, canary, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
-    count(*) FILTER (WHERE same_failures) AS same, count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted,
-    count(*) FILTER (WHERE result = 'running' AND started_at IS NULL) AS unconfirmed
+    count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted, count(*) FILTER (WHERE tokens > 0) AS paid
 FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result, canary
+""")
+
+LAST_ENDED = text("""
+SELECT result FROM content_recovery_tasks
+WHERE recovery_id = :recovery_id AND NOT canary AND result IN ('recovered', 'still_failing')
+    AND attempt IS NOT NULL
+ORDER BY ended_at DESC, position DESC LIMIT :breaker
 """)
 
 # Guarantees: returns the current state of each task; a deleted task is returned as one that does not exist.
@@ -69,44 +89,34 @@ LEFT JOIN LATERAL (
     SELECT coalesce(json_agg(g.group_id), '[]') AS groups,
         (array_agg(concat(g.error_code, ': ', g.reason) ORDER BY g.items DESC, g.group_id))[1] AS top_reason
     FROM content_task_failures g WHERE g.task_id = r.task_id) AS f ON true
-WHERE r.recovery_id = :recovery_id AND r.result = 'running' AND (r.started_at IS NOT NULL OR :unconfirmed)
+WHERE r.recovery_id = :recovery_id AND r.result = 'running'
 ORDER BY r.position
 """)
 
-# The next tasks to start, with the attempt that this recovery may have claimed before a crash.
-# `started_at` confirms a start.
 WAITING = text("""
-SELECT r.task_id, f.groups, a.attempt AS claimed_attempt, a.execution_arn,
-    coalesce(a.attempt = t.attempt, false) AS is_latest, a.ended_at IS NOT NULL AS has_ended
+SELECT r.task_id, t.status, f.groups
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
 LEFT JOIN LATERAL (
-    SELECT attempt, execution_arn, ended_at FROM content_attempts c
-    WHERE c.task_id = r.task_id AND c.actor = :actor ORDER BY attempt DESC LIMIT 1) AS a ON true
-LEFT JOIN LATERAL (
     SELECT coalesce(json_agg(g.group_id), '[]') AS groups
     FROM content_task_failures g WHERE g.task_id = r.task_id) AS f ON true
-WHERE r.recovery_id = :recovery_id AND (r.canary OR NOT :canary)
-    AND (r.result = 'waiting' OR r.result = 'running' AND r.started_at IS NULL)
+WHERE r.recovery_id = :recovery_id AND (r.canary OR NOT :canary) AND r.result = 'waiting'
 ORDER BY r.position LIMIT :limit
 """)
 
-# In the transaction that claims the attempt: a recovery that was stopped before has refused the task, and
-# one that is stopped later observes it.
+# In the transaction that claims the attempt.
 CLAIM = text("""
 UPDATE content_recovery_tasks SET
-    result = 'running', attempt = :attempt, groups_before = CAST(:groups AS json)
-WHERE recovery_id = :recovery_id AND task_id = :task_id
-    AND (result = 'waiting' OR result = 'running' AND started_at IS NULL)
+    result = 'running', attempt = :attempt, groups_before = CAST(:groups AS json),
+    started_at = timezone('utc', now())
+WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting' AND (canary OR NOT :canary)
 """)
 
-START = text("""
+# The result of a task for which no attempt was claimed.
+END = text("""
 UPDATE content_recovery_tasks SET
-    result = :result, reason = :reason, attempt = :attempt, groups_before = CAST(:groups AS json),
-    started_at = timezone('utc', now()),
-    ended_at = CASE WHEN :result <> 'running' THEN timezone('utc', now()) END
-WHERE recovery_id = :recovery_id AND task_id = :task_id
-    AND (result = 'waiting' OR result = 'running' AND started_at IS NULL)
+    result = :result, reason = :reason, started_at = timezone('utc', now()), ended_at = timezone('utc', now())
+WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting'
 """)
 
 SETTLE = text("""
@@ -144,18 +154,19 @@ class Recovery(NamedTuple):
     concurrency: int
     token_budget: int | None
     canary: int
+    breaker: int
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
     stop_reason: str | None
-    part: int
-    execution_arn: str
     next_start_at: datetime | None
+    now: datetime
+    """The database's clock when the row was read."""
 
     @property
     def limits(self) -> Limits:
         """The limits of the recovery."""
-        return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary)
+        return Limits(self.rate_per_minute, self.concurrency, self.token_budget, self.canary, self.breaker)
 
 
 class Counts(NamedTuple):
@@ -163,20 +174,18 @@ class Counts(NamedTuple):
 
     results: Mapping[TaskResult, int]
     tokens_used: int
+    attempted: int
+    """Tasks with an attempt of this recovery."""
+
     progress: Progress
 
 
 class WaitingTask(NamedTuple):
-    """A task that may be started now, with an attempt that may have been claimed for it."""
+    """A task that may be started now."""
 
     task_id: str
+    status: str | None
     groups: Sequence[str]
-    claimed_attempt: int | None
-    execution_arn: str | None
-    is_latest: bool
-    """Whether the claimed attempt is the task's latest."""
-
-    has_ended: bool
 
 
 def insert_recovery(
@@ -216,9 +225,9 @@ def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, 
     return [Recovery(*row) for row in connection.execute(NEXT_PAGE, parameters)]
 
 
-def unfinished_recoveries(connection: Connection, limit: int) -> list[Recovery]:
-    """The recoveries that have not ended."""
-    return [Recovery(*row) for row in connection.execute(UNFINISHED, {"limit": limit})]
+def unfinished_recoveries(connection: Connection) -> Sequence[str]:
+    """The recoveries with something to do, the one that was advanced longest ago first."""
+    return connection.scalars(UNFINISHED).all()
 
 
 def write_recovery(
@@ -226,118 +235,101 @@ def write_recovery(
     recovery: Recovery,
     *,
     state: str,
-    stop_reason: str | None,
-    next_start_at: datetime | None,
-    ended: bool,
-    part: int | None = None,
-    execution_arn: str | None = None,
+    stop_reason: str | None = None,
+    next_start_at: datetime | None = None,
+    ended: bool = False,
 ) -> None:
-    """Write the state of a recovery, which must be locked."""
+    """Write the state of a recovery, which must be locked. `None` keeps the reason and the time."""
     connection.execute(
         WRITE,
         {
             "recovery_id": recovery.recovery_id,
             "state": state,
-            "stop_reason": stop_reason,
-            "next_start_at": next_start_at,
+            "stop_reason": stop_reason or recovery.stop_reason,
+            "next_start_at": next_start_at or recovery.next_start_at,
             "ended": ended,
-            "part": part or recovery.part,
-            "execution_arn": execution_arn or recovery.execution_arn,
         },
     )
 
 
-def count_tasks(connection: Connection, recovery_id: str) -> Counts:
-    """Count a recovery's tasks by result."""
+def count_tasks(connection: Connection, recovery_id: str, breaker: int = 0) -> Counts:
+    """Count a recovery's tasks by result. `breaker` is the number of last ended tasks to look at."""
     results = dict.fromkeys(TaskResult, 0)
-    tokens = started = 0
     canary = dict.fromkeys(TaskResult, 0)
-    canary_attempted = canary_same = unconfirmed = canary_unconfirmed = 0
+    tokens = paid = attempted = canary_ended = 0
     for row in connection.execute(COUNT, {"recovery_id": recovery_id}):
         result = TaskResult(row.result)
         results[result] += row.tasks
         tokens += int(row.tokens)
-        ended = result not in (TaskResult.WAITING, TaskResult.RUNNING)
-        started += row.attempted if ended else 0
-        unconfirmed += row.unconfirmed
+        paid += row.paid
+        attempted += row.attempted
         if row.canary:
-            canary_unconfirmed += row.unconfirmed
             canary[result] += row.tasks
-            canary_attempted += row.attempted if ended else 0
-            canary_same += row.same
+            canary_ended += 0 if result is TaskResult.RUNNING else row.attempted
+    last: Sequence[str] = []
+    if breaker:
+        last = connection.scalars(LAST_ENDED, {"recovery_id": recovery_id, "breaker": breaker}).all()
     progress = Progress(
         waiting=results[TaskResult.WAITING],
         running=results[TaskResult.RUNNING],
-        started=started,
         tokens_used=tokens,
+        paid=paid,
         canary_waiting=canary[TaskResult.WAITING],
         canary_running=canary[TaskResult.RUNNING],
-        canary_ended=canary_attempted,
-        canary_same=canary_same,
-        unconfirmed=unconfirmed,
-        canary_unconfirmed=canary_unconfirmed,
+        canary_ended=canary_ended,
+        canary_failed=canary[TaskResult.STILL_FAILING],
+        last_ended=len(last),
+        last_failed=sum(result == TaskResult.STILL_FAILING for result in last),
     )
-    return Counts(results, tokens, progress)
+    return Counts(results, tokens, attempted, progress)
 
 
-def running_tasks(connection: Connection, recovery_id: str, *, unconfirmed: bool) -> list[RunningTask]:
-    """The started tasks without a result, with their current state in the tables.
-
-    With `unconfirmed`, also those with a claimed attempt that may not be started.
-    """
-    parameters = {"recovery_id": recovery_id, "unconfirmed": unconfirmed}
-    return [RunningTask(*row) for row in connection.execute(RUNNING, parameters)]
+def running_tasks(connection: Connection, recovery_id: str) -> list[RunningTask]:
+    """The started tasks without a result, with their current state in the tables."""
+    return [RunningTask(*row) for row in connection.execute(RUNNING, {"recovery_id": recovery_id})]
 
 
 def waiting_tasks(
     connection: Connection, recovery_id: str, limit: int, *, canary_only: bool
 ) -> list[WaitingTask]:
     """The next tasks to be started."""
-    parameters = {
-        "recovery_id": recovery_id,
-        "actor": recovery_actor(recovery_id),
-        "canary": canary_only,
-        "limit": limit,
-    }
+    parameters = {"recovery_id": recovery_id, "canary": canary_only, "limit": limit}
     return [WaitingTask(*row) for row in connection.execute(WAITING, parameters)]
 
 
-def record_claim(connection: Connection, recovery_id: str, task: WaitingTask, attempt: int) -> None:
-    """Record, in the transaction of the claim, that a task's attempt is this recovery's.
+def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, attempt: int) -> None:
+    """Record an attempt of a task as this recovery's, in the transaction that claims the attempt.
+
+    The recovery is locked and its limits are checked here, so that a pause, a cancellation or a limit that
+    was reached meanwhile is obeyed by the next claim.
 
     Raises:
-        RecoveryStoppedError: the recovery has refused the task meanwhile.
+        RecoveryStoppedError: the recovery may not start this task now.
     """
+    recovery = read_recovery(connection, recovery_id, lock=True)
+    if recovery is None:
+        raise RecoveryStoppedError(f"there is no recovery {recovery_id!r}")
+    state, limits = RecoveryState(recovery.state), recovery.limits
+    progress = count_tasks(connection, recovery_id).progress
+    allowed, start_at = may_start(state, limits, progress, recovery.next_start_at, recovery.now)
     parameters = {
         "recovery_id": recovery_id,
         "task_id": task.task_id,
         "attempt": attempt,
         "groups": json.dumps(task.groups),
+        "canary": state is RecoveryState.CANARY,
     }
-    if connection.execute(CLAIM, parameters).rowcount == 0:
-        raise RecoveryStoppedError(f"recovery {recovery_id} has been stopped")
+    if not allowed or connection.execute(CLAIM, parameters).rowcount == 0:
+        raise RecoveryStoppedError(f"recovery {recovery_id} is {state} and starts no task now")
+    write_recovery(connection, recovery, state=state, next_start_at=start_at + interval(limits))
 
 
-def record_start(
-    connection: Connection,
-    recovery_id: str,
-    task: WaitingTask,
-    result: TaskResult,
-    attempt: int | None,
-    reason: str | None,
+def end_task(
+    connection: Connection, recovery_id: str, task: WaitingTask, result: TaskResult, reason: str
 ) -> None:
-    """Record that a task was started, or the reason why it was not."""
-    connection.execute(
-        START,
-        {
-            "recovery_id": recovery_id,
-            "task_id": task.task_id,
-            "result": result,
-            "attempt": attempt,
-            "reason": reason,
-            "groups": json.dumps(task.groups),
-        },
-    )
+    """Record the result of a task for which no attempt was claimed."""
+    parameters = {"recovery_id": recovery_id, "task_id": task.task_id, "result": result, "reason": reason}
+    connection.execute(END, parameters)
 
 
 def record_settlements(connection: Connection, recovery_id: str, settled: Sequence[Settlement]) -> None:

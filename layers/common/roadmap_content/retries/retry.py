@@ -1,4 +1,6 @@
-"""Retry: find a task's missing items in the content tables, and start an execution for them.
+"""Retry: find a task's missing items in the content tables, and claim an attempt for them.
+
+The attempt enters the queue; it is started at once if there is capacity.
 
 `framework_data` is not used to find them. In the bug report it listed no failure although thirty tutorials
 were missing, and the retry relied on it.
@@ -12,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from ..aws.executions import ExecutionState, NotRedrivableError
 from ..content.registry import CONTENT_KINDS
 from ..contracts import Count, Payload, StateError
-from ..errors import ClaimRefusedError
+from ..errors import ClaimRefusedError, TransientError
 from ..items import ContentType, Item, count_by_type
 from ..postgres.transactions import transact
 from ..roadmaps.framework import Framework
@@ -20,9 +22,13 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
+from ..storage.staging import Staging
+from ..tasks.admission import redrive_claimed, start_admitted, start_without_slot
 from ..tasks.attempts import AttemptStart, Cause
 from ..tasks.claims import claim, is_at_work
+from ..tasks.failures import refused_items
 from ..tasks.ownership import why_not_startable
+from ..tasks.queue_policy import Work, work_of
 from ..tasks.scope import Scope
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import Task, lift_cancellation, read_product_work, read_task
@@ -63,7 +69,8 @@ def retry_task(
         ClaimRefusedError: an attempt is running for the task.
         NotAtContentStageError: the task has not reached content generation in the product.
         AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
-        DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
+        DatabaseUnavailableError: a retry may succeed.
+        ExecutionsUnavailableError: as above; nothing was claimed.
     """
     snapshot, items = plan_retry(
         services, services.engine, task_id, user_id, deadline, start.scope, take_over=take_over
@@ -74,15 +81,46 @@ def retry_task(
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
     if task.attempt == 0 and start.cause is Cause.RETRY:
         start = start._replace(cause=Cause.FIRST_RUN)
-    claimed = claim(services, task, execution_arn, deadline, start, take_over=take_over)
-    services.executions.start(execution_arn, task_id, claimed.attempt)
+    claimed, admitted = claim(
+        services, task, execution_arn, deadline, start, _work_of(services, items), take_over=take_over
+    )
     logger.set_correlation_id(execution_arn)  # the run logs the same id
-    logger.info("retry_started", task_id=task_id, attempt=claimed.attempt, total_items=len(items))
+    logger.info("attempt_claimed", task_id=task_id, attempt=claimed.attempt, total_items=len(items))
+    start_admitted(services, admitted)
     replaced = len(items) - len(set(items) & set(snapshot.missing))
-    message = "Attempt started for the missing items"
-    if start.scope.regenerate:
-        message = f"Attempt started; saved items to replace: {replaced}"
-    return _answer(claimed, items, "processing", message)
+    waits = claimed.is_waiting and (
+        start.scope.regenerate or not _start_if_staged(services, claimed, items, deadline)
+    )
+    message = "Attempt queued" if waits else "Attempt started"
+    message += f"; saved items to replace: {replaced}" if start.scope.regenerate else " for the missing items"
+    return _answer(claimed, items, "processing", message, waits=waits)
+
+
+def _work_of(services: Services, items: Sequence[Item]) -> Work:
+    """The estimated work of generating items. What is staged is known to the plan."""
+    settings = services.settings
+    concepts = len({item.concept_id for item in items})
+    return work_of(len(items), concepts, settings.batch_size, settings.max_concurrency)
+
+
+def _start_if_staged(services: Services, claimed: Task, items: Sequence[Item], deadline: Deadline) -> bool:
+    """Start a waiting attempt at once if all of its items are staged; return whether it was started.
+
+    S3 is only asked while the capacity is used up. Refused content may have to be generated again.
+    """
+
+    def refused(connection: Connection) -> frozenset[Item]:
+        return refused_items(connection, claimed.task_id)
+
+    try:
+        staged = Staging(services.bucket, claimed.roadmap_id or "").staged_among(items)
+        if len(staged) < len(items) or not staged.isdisjoint(transact(services.engine, refused, deadline)):
+            return False
+        return start_without_slot(services, claimed.task_id, claimed.attempt, deadline)
+    except TransientError as error:
+        # The claim succeeded: the attempt keeps its place.
+        logger.warning("staged_items_not_checked", task_id=claimed.task_id, reason=str(error))
+        return False
 
 
 def plan_retry(
@@ -117,11 +155,12 @@ def redrive_task(
         NotRedrivableError: there is no execution, or Step Functions refused to redrive it.
     """
     snapshot, execution_arn = plan_redrive(services, services.engine, task_id, user_id, deadline)
-    claimed = claim(services, snapshot.task, execution_arn, deadline, start)
+    work = _work_of(services, snapshot.missing)
+    claimed, _ = claim(services, snapshot.task, execution_arn, deadline, start, work, redrive=True)
     try:
-        services.executions.redrive(execution_arn)
+        redrive_claimed(services, task_id, claimed.attempt, execution_arn, deadline)
     except NotRedrivableError:
-        _give_up(services, claimed, deadline)
+        give_up_redrive(services, task_id, claimed.attempt, deadline)
         raise
     logger.set_correlation_id(execution_arn)
     logger.info("redrive_started", task_id=task_id, execution_arn=execution_arn)
@@ -150,11 +189,10 @@ def plan_redrive(
             return snapshot, execution_arn
 
 
-def _give_up(services: Services, claimed: Task, deadline: Deadline) -> None:
+def give_up_redrive(services: Services, task_id: str, attempt: int, deadline: Deadline) -> None:
     """Finalize an attempt that was claimed for a redrive that Step Functions refused."""
-    if not is_at_work(services.executions, claimed):
-        error = StateError(error=NotRedrivableError.code, cause="the last execution could not be redriven")
-        finalize_attempt(services, claimed.task_id, claimed.attempt, RunEnd(error=error), deadline)
+    error = StateError(error=NotRedrivableError.code, cause="the last execution could not be redriven")
+    finalize_attempt(services, task_id, attempt, RunEnd(error=error), deadline)
 
 
 def _read(
@@ -222,6 +260,8 @@ def _answer(
     status: str,
     message: str,
     recovery_type: Literal["content_retry", "checkpoint"] = "content_retry",
+    *,
+    waits: bool = False,
 ) -> RetryAnswer:
     return RetryAnswer(
         recovery_type=recovery_type,
@@ -231,6 +271,6 @@ def _answer(
         items_to_retry=count_by_type(missing),
         total_items=len(missing),
         attempt=task.attempt,
-        execution_arn=task.execution_arn,
+        execution_arn=None if waits else task.execution_arn,
         message=message,
     )

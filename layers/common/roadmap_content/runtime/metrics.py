@@ -41,7 +41,6 @@ class Metric(StrEnum):
     RECOVERY_TASKS_RECOVERED = "RecoveryTasksRecovered"
     RECOVERY_TASKS_STILL_FAILING = "RecoveryTasksStillFailing"
     RECOVERIES_STOPPED = "RecoveriesStopped"
-    RECOVERIES_TAKEN_UP = "RecoveriesTakenUp"
     AUTOMATIC_ATTEMPTS_STARTED = "AutomaticAttemptsStarted"
     AUTOMATIC_ATTEMPTS_REFUSED = "AutomaticAttemptsRefused"
     TRANSACTIONS_RETRIED = "TransactionsRetried"

@@ -52,11 +52,6 @@ class Settings:
         return self._text("STATE_MACHINE_ARN")
 
     @property
-    def recovery_state_machine_arn(self) -> str:
-        """The state machine that runs recoveries."""
-        return self._text("RECOVERY_STATE_MACHINE_ARN")
-
-    @property
     def automatic_attempts(self) -> int:
         """The number of automatic attempts after an attempt that failed for transient reasons; 0 disables
         them.
@@ -130,6 +125,11 @@ class Settings:
     def batch_size(self) -> int:
         """Minimum items per full batch. A large roadmap gets larger batches."""
         return self._positive("BATCH_SIZE")
+
+    @property
+    def max_concurrency(self) -> int:
+        """Maximum batches of a run that are generated at the same time."""
+        return self._positive("MAX_CONCURRENCY")
 
     @property
     def generator(self) -> str:

@@ -52,6 +52,7 @@ from ..tasks.failures import (
     withdraw_failures,
 )
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
+from ..tasks.queue import release
 from ..tasks.scope import WHOLE_TASK, Scope
 from ..tasks.task import Task, read_task, record_outcome
 
@@ -221,6 +222,8 @@ def _record(
         if task.status == "processing":
             automatic = services.settings.automatic_attempts
             plan_automatic_attempt(connection, task_id, attempt, groups, before, automatic)
+        if task.is_in_queue:
+            release(connection, task_id, attempt)  # last: admission waits for the user's counter
     return FinalizeResult(
         task_id=task_id,
         attempt=attempt,

@@ -9,7 +9,7 @@ from ..content.rows import current_revisions
 from ..contracts import BatchReference, Execution, Payload, Plan, RunInput
 from ..errors import TaskCancelledError
 from ..items import ContentType, Item, count_by_type
-from ..manifest import make_manifest
+from ..manifest import Manifest, make_manifest
 from ..postgres.transactions import transact
 from ..runtime.collection import collection_paused
 from ..runtime.deadline import Deadline
@@ -18,9 +18,12 @@ from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.keys import manifest_key
 from ..storage.staging import Staging
+from ..tasks.admission import admit_waiting
 from ..tasks.attempts import CONSOLE, AttemptStart, Cause, read_scope, record_plan
 from ..tasks.claims import claim_in_run, require_open
 from ..tasks.failures import refused_items
+from ..tasks.queue import Confirmation, confirm
+from ..tasks.queue_policy import TOKENS_PER_ITEM, Work
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import Task, read_task
 
@@ -85,11 +88,12 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     manifest = make_manifest(framework, items, staged, batch_size, replaces)
     key = manifest_key(task_id, attempt, manifest.body)
     services.bucket.put(key, manifest.body)
+    confirmed = _confirm(services, task, manifest, deadline)
     plan = Plan(
         task_id=task_id,
         roadmap_id=roadmap_id,
         attempt=attempt,
-        claimed_at=task.updated_at,
+        claimed_at=task.updated_at if confirmed is None else confirmed.admitted_at,
         manifest=key,
         planned=planned,
     )
@@ -104,6 +108,22 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     )
     emit({Metric.BATCHES_PLANNED: len(manifest.batches)})
     return PlanResult(plan=plan, batches=manifest.batches)
+
+
+def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadline) -> Confirmation | None:
+    """Record in the queue that the attempt runs, and correct its estimated work by the batches to generate.
+
+    Slots that it does not need go to waiting attempts.
+    """
+    to_generate = [batch for batch in manifest.batches if not batch.staged]
+    items = sum(batch.items for batch in to_generate)
+    work = Work(items * TOKENS_PER_ITEM, min(services.settings.max_concurrency, len(to_generate)))
+    confirmed = transact(
+        services.engine, lambda connection: confirm(connection, task.task_id, task.attempt, work), deadline
+    )
+    if confirmed is not None and confirmed.freed:
+        admit_waiting(services, deadline)
+    return confirmed
 
 
 def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:

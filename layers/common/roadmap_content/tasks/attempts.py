@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from ..items import ContentType, Item
+from .queue_policy import QueueClass
 from .scope import WHOLE_TASK, Scope, scope_from
 
 
@@ -27,6 +28,11 @@ class Cause(StrEnum):
     RECOVERY = "recovery"
     ADOPTED = "adopted"
     """The attempt is older than the audit trail."""
+
+    @property
+    def queue_class(self) -> QueueClass:
+        """The class in the queue: bulk for attempts that no person has requested one by one."""
+        return QueueClass.BULK if self in (Cause.AUTOMATIC, Cause.RECOVERY) else QueueClass.INTERACTIVE
 
 
 CONSOLE, AUTOMATIC = "console", "auto"
@@ -47,6 +53,9 @@ class AttemptStart(NamedTuple):
     on_claim: Callable[[Connection, int], None] | None = None
     """Called with the attempt in the transaction that claims it. If it raises, nothing is claimed."""
 
+    tenant: str | None = None
+    """The tenant that shares the capacity with others; without one, the task's user does."""
+
 
 def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
     """A start by the task's user."""
@@ -56,6 +65,12 @@ def user_start(user_id: str, reason: str | None = None) -> AttemptStart:
 def recovery_actor(recovery_id: str) -> str:
     """The actor of attempts that a recovery starts."""
     return f"recovery:{recovery_id}"
+
+
+def recovery_of(actor: str | None) -> str | None:
+    """The recovery that started an attempt with this actor; `None` if none did."""
+    prefix = recovery_actor("")
+    return actor.removeprefix(prefix) if actor is not None and actor.startswith(prefix) else None
 
 
 # Guarantees: one row per attempt.

@@ -4,7 +4,9 @@ An attempt number is a fencing token. It is claimed by one conditional UPDATE an
 attempt in the task's row writes the task's status.
 """
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -19,7 +21,7 @@ from ..errors import (
     StaleAttemptError,
     TaskCancelledError,
 )
-from ..events import attempt_started
+from ..events import attempt_queued, attempt_started
 from ..items import ContentType, count_by_type
 from ..outbox import record_events
 from ..postgres.transactions import transact
@@ -36,30 +38,40 @@ from .attempts import (
     unrecorded_attempts,
 )
 from .ownership import why_not_startable
+from .queue import Admitted, admit, enqueue
+from .queue_policy import NOTHING, QueueState, Work
 from .task import Task, claim_row, read_product_work, read_task
 
 STARTING = timedelta(seconds=60)
-"""The time after which a claimed attempt without an execution counts as never started."""
+"""The age at which a sweep looks at a task in `processing`, and starts an admitted attempt again."""
 
 
 def is_at_work(executions: Executions, task: Task) -> bool:
-    """Whether the execution in the task's row is running or about to be started."""
+    """Whether the task's attempt waits in the queue, is about to be started, or is running.
+
+    An admitted attempt is started until its execution exists. Only for a redrive, an execution that is over
+    may be about to run.
+    """
     if task.execution_arn is None:
         return False
-    match executions.state(task.execution_arn):
-        case ExecutionState.RUNNING:
-            return True
-        case ExecutionState.UNKNOWN:
-            # Not only `age < STARTING`: a wrong clock or zone may date a claim in the future.
-            age = datetime.now(UTC) - task.updated_at.replace(tzinfo=UTC)
-            return task.status == "processing" and abs(age) < STARTING
-        case ExecutionState.OVER | ExecutionState.SUCCEEDED:
-            return False
+    if task.queue_state in (QueueState.WAITING, QueueState.REDRIVING):
+        return True
+    state = executions.state(task.execution_arn)
+    if state is ExecutionState.UNKNOWN:
+        return task.queue_state == QueueState.STARTING
+    return state is ExecutionState.RUNNING
 
 
 def is_open(task: Task, execution_arn: str) -> bool:
     """Whether the task's attempt belongs to an execution and has no outcome yet."""
     return task.execution_arn == execution_arn and task.completed_at is None
+
+
+class Claim(NamedTuple):
+    """A claimed attempt, and the attempts that its claim has admitted, perhaps itself."""
+
+    task: Task
+    admitted: list[Admitted]
 
 
 def claim(
@@ -68,22 +80,24 @@ def claim(
     execution_arn: str,
     deadline: Deadline,
     start: AttemptStart,
+    work: Work,
     *,
+    redrive: bool = False,
     take_over: bool = False,
-) -> Task:
-    """Claim the attempt after `task.attempt` for an execution that is not running yet.
+) -> Claim:
+    """Claim the attempt after `task.attempt`, and put it into the queue. The task must not be at work.
 
-    `start` is written to the audit trail.
+    Its execution is started, or with `redrive` redriven, when the attempt is admitted. `start` is written to
+    the audit trail.
 
     Raises:
-        ClaimRefusedError: another execution is processing the task, or has claimed it first.
+        ClaimRefusedError: another request has claimed the attempt first.
         NotAtContentStageError: the task has not reached content generation in the product.
         AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
-        DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
+        DatabaseUnavailableError: a retry may succeed.
     """
-    if is_at_work(services.executions, task):
-        raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
-    return _take(services, task, execution_arn, deadline, start, take_over=take_over)
+    state = QueueState.REDRIVING if redrive else QueueState.WAITING
+    return _take(services, task, execution_arn, deadline, start, state, work, take_over=take_over)
 
 
 def claim_in_run(
@@ -112,7 +126,8 @@ def claim_in_run(
             raise StaleAttemptError(f"{execution_arn} is over, and so is attempt {task.attempt}")
     elif is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
-    return _take(services, task, execution_arn, deadline, start, redrive_count)
+    running = QueueState.RUNNING
+    return _take(services, task, execution_arn, deadline, start, running, redrive_count=redrive_count).task
 
 
 def _has_ended(services: Services, task: Task, deadline: Deadline) -> bool:
@@ -124,38 +139,67 @@ def _has_ended(services: Services, task: Task, deadline: Deadline) -> bool:
     )
 
 
+MOST_ADMITTED = 20
+"""Maximum attempts that one transaction admits. The next one continues."""
+
+
 def _take(
     services: Services,
     task: Task,
     execution_arn: str,
     deadline: Deadline,
     start: AttemptStart,
-    redrive_count: int = 0,
+    state: QueueState,
+    work: Work = NOTHING,
     *,
+    redrive_count: int = 0,
     take_over: bool = False,
-) -> Task:
-    def take(connection: Connection) -> Task:
+) -> Claim:
+    """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither."""
+    attempt = task.attempt + 1
+
+    def take(connection: Connection) -> Claim:
         own, siblings = read_product_work(connection, task.task_id)
         if refusal := why_not_startable(task, own, siblings, take_over=take_over):
             raise refusal
         claimed = claim_row(connection, task.task_id, task.attempt, execution_arn)
+        admitted: list[Admitted] = []
         if claimed:
             _close_superseded(connection, task)
-            open_attempt(connection, task.task_id, task.attempt + 1, execution_arn, start, redrive_count)
-            started = attempt_started(
-                task.task_id, task.roadmap_id, task.attempt + 1, start.actor, str(start.cause)
-            )
+            open_attempt(connection, task.task_id, attempt, execution_arn, start, redrive_count)
             if start.on_claim is not None:
-                start.on_claim(connection, task.attempt + 1)
-            record_events(services, connection, [started])
+                start.on_claim(connection, attempt)
+            # Last, because it locks the capacity until the COMMIT.
+            queue_class = start.cause.queue_class
+            enqueue(connection, task.task_id, attempt, queue_class, state, work, start.tenant)
+            if state is QueueState.WAITING:
+                admitted = admit(connection, MOST_ADMITTED)
+            record_admissions(services, connection, admitted)
+            if (task.task_id, attempt) not in [one[:2] for one in admitted]:
+                event = attempt_queued if state is QueueState.WAITING else attempt_started
+                about = task.task_id, task.roadmap_id, attempt, start.actor, str(start.cause)
+                record_events(services, connection, [event(*about)])
         now = read_task(connection, task.task_id)
         # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
-        ours = (now.attempt, now.execution_arn) == (task.attempt + 1, execution_arn)
+        ours = (now.attempt, now.execution_arn) == (attempt, execution_arn)
         if not claimed and not ours:
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
-        return now
+        if not claimed and now.queue_state == QueueState.STARTING:
+            admitted = [
+                Admitted(now.task_id, attempt, execution_arn, start.actor, start.cause, now.roadmap_id)
+            ]
+        return Claim(now, admitted)
 
     return transact(services.engine, take, deadline)
+
+
+def record_admissions(services: Services, connection: Connection, admitted: Sequence[Admitted]) -> None:
+    """Record the events of admitted attempts, in the transaction that admits them."""
+    record_events(
+        services,
+        connection,
+        [attempt_started(one.task_id, one.roadmap_id, one.attempt, one.actor, one.cause) for one in admitted],
+    )
 
 
 def _close_superseded(connection: Connection, task: Task) -> None:
@@ -189,7 +233,7 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
         return task
     try:
         start = AttemptStart(CONSOLE, Cause.FIRST_RUN)
-        return _take(services, task, execution_arn, deadline, start)
+        return _take(services, task, execution_arn, deadline, start, QueueState.RUNNING).task
     except (AtWorkElsewhereError, NotAtContentStageError):
         return task
     except ClaimRefusedError:

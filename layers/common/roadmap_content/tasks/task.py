@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 
 from ..documents import UndecodableError, decode
 from ..errors import RoadmapLockedError, TaskNotFoundError
+from .queue_policy import QueueState
 
 # Times are stored in the zone of the database's owner, and read in UTC.
 _READ = """
@@ -23,6 +24,8 @@ SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_ar
     timezone('UTC', timezone(content_time_zone(), created_at)) AS created_at,
     timezone('UTC', timezone(content_time_zone(), updated_at)) AS updated_at,
     timezone('UTC', timezone(content_time_zone(), completed_at)) AS completed_at,
+    (SELECT q.state FROM content_queue q
+        WHERE q.task_id = roadmap_tasks.task_id AND q.attempt = roadmap_tasks.attempt) AS queue_state,
     EXISTS (SELECT FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
         AND a.attempt = roadmap_tasks.attempt AND a.ended_at IS NULL) AS attempt_is_open
 FROM roadmap_tasks
@@ -109,12 +112,16 @@ _PROGRESSED_AT = """greatest(timezone('UTC', timezone(content_time_zone(), t.upd
     (SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
     ORDER BY e.position DESC LIMIT 1))"""
 
+_IS_WAITING = """EXISTS (SELECT FROM content_queue q
+    WHERE q.task_id = t.task_id AND q.attempt = t.attempt AND q.state = 'waiting')"""
+
 # Selects only our tasks. Those without progress for the longest time come first: a run that has died makes no
 # progress, so it is reached even if each sweep checks only a page of them.
 PROCESSING = text(f"""
 SELECT t.task_id FROM roadmap_tasks t
 WHERE t.status = 'processing' AND t.attempt > 0 AND t.updated_at NOT BETWEEN
     content_now() - make_interval(secs => :starting) AND content_now() + make_interval(secs => :starting)
+    AND NOT {_IS_WAITING}
     AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 """)
@@ -122,7 +129,7 @@ ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 COUNT_STUCK = text(f"""
 SELECT count(*) FROM (
     SELECT FROM roadmap_tasks t
-    WHERE t.status = 'processing' AND t.attempt > 0
+    WHERE t.status = 'processing' AND t.attempt > 0 AND NOT {_IS_WAITING}
         AND {_PROGRESSED_AT} < timezone('utc', now()) - make_interval(secs => :seconds)
     LIMIT :limit) AS stuck
 """)
@@ -168,15 +175,28 @@ class Task:
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
+    queue_state: str | None
+    """The `QueueState` of the row's attempt; `None` if it was not claimed through the queue."""
+
     attempt_is_open: bool
     """Whether the row's attempt was claimed and has no recorded outcome."""
 
     @property
     def is_live(self) -> bool:
-        """Whether an attempt of ours runs, as far as the row says. The end of a run that died is
+        """Whether an attempt of ours waits or runs, as far as the row says. The end of a run that died is
         recorded later, by its event or by the sweep.
         """
         return self.status == "processing" and self.attempt_is_open
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the task's attempt waits in the queue. It has no execution then."""
+        return self.queue_state == QueueState.WAITING
+
+    @property
+    def is_in_queue(self) -> bool:
+        """Whether the task's attempt waits or counts against the capacity."""
+        return self.queue_state is not None and self.queue_state != QueueState.ENDED
 
     @property
     def recorded_failures(self) -> object:
@@ -320,5 +340,5 @@ def processing_tasks(
 
 
 def count_stuck_tasks(connection: Connection, older_than: timedelta, limit: int) -> int:
-    """The number of tasks in `processing` without progress for a long time."""
+    """The number of tasks in `processing`, not waiting, and without progress for a long time."""
     return int(connection.scalar(COUNT_STUCK, {"seconds": older_than.total_seconds(), "limit": limit}) or 0)

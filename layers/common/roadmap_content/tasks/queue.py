@@ -1,0 +1,305 @@
+"""The queue of attempts: `content_queue`, and the fairness counters in `content_queue_keys`.
+
+An attempt enters the queue in the transaction that claims it. Admission gives it slots: while the sum of the
+grants of the attempts at work is below the limit, the next waiting attempt is admitted. The sum is computed
+from the rows each time, so that an attempt that is released twice, or by a later sweep, does no harm.
+
+The order: bulk attempts after interactive ones, but one bulk attempt is always at work; within a class, the
+user (or tenant) with the smallest counter of charged tokens; of that user, the oldest attempt.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+from .queue_policy import AT_WORK, OVERSUBSCRIPTION, QueueClass, QueueState, Work
+
+_AT_WORK = ", ".join(f"'{state}'" for state in AT_WORK)
+
+# A user who arrives anew starts at the largest counter of the class. Starting at the smallest waiting one
+# would starve users with a large counter while new users keep arriving. The previous attempt of the task has
+# ended, whatever became of its run. A user or tenant keeps its key for attempts that the system starts.
+#
+# An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
+# The row of the capacity stays locked until the end of the transaction: the next statement decides about
+# admission with a snapshot that no other admission changes.
+ENQUEUE = text(f"""
+WITH locked AS MATERIALIZED (SELECT FROM content_capacity FOR UPDATE),
+superseded AS (
+    UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
+    WHERE task_id = :task_id AND attempt < :attempt AND state <> 'ended'
+),
+entry AS MATERIALIZED (
+    SELECT coalesce('tenant:' || left(CAST(:tenant AS text), 200),
+        (SELECT q.queue_key FROM content_queue q WHERE q.task_id = :task_id ORDER BY q.attempt DESC LIMIT 1),
+        'user:' || (SELECT t.user_id FROM roadmap_tasks t WHERE t.task_id = :task_id)) AS queue_key
+    FROM locked
+),
+key AS (
+    INSERT INTO content_queue_keys AS known (class, queue_key, charged, waiting)
+    SELECT :class, e.queue_key, greatest(
+            coalesce((SELECT max(charged) FROM content_queue_keys WHERE class = :class AND waiting), 0),
+            coalesce((SELECT max(charged) FROM content_queue_keys WHERE class = :class AND NOT waiting), 0)),
+        :state = 'waiting'
+    FROM entry e
+    ON CONFLICT (class, queue_key) DO UPDATE SET
+        waiting = known.waiting OR excluded.waiting,
+        charged = CASE WHEN known.waiting OR EXISTS (SELECT FROM content_queue q
+                WHERE q.class = known.class AND q.queue_key = known.queue_key AND q.state IN ({_AT_WORK}))
+            THEN known.charged ELSE greatest(known.charged, excluded.charged) END
+)
+INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants, admitted_at)
+SELECT :task_id, :attempt, :class, e.queue_key, :state, :tokens, :grants,
+    CASE WHEN :state <> 'waiting' THEN timezone('utc', clock_timestamp()) END
+FROM entry e
+ON CONFLICT (task_id, attempt) DO UPDATE SET
+    class = excluded.class, queue_key = excluded.queue_key, state = excluded.state, tokens = excluded.tokens,
+    grants = excluded.grants, enqueued_at = excluded.enqueued_at, admitted_at = excluded.admitted_at,
+    ended_at = NULL
+""")
+
+LOCK = text("SELECT FROM content_capacity FOR UPDATE")
+
+# Requires the lock of the capacity. Guarantees: an attempt is admitted only while the sum of the grants at
+# work is below the limit and generation is not stopped. The cost does not depend on the number of waiting
+# attempts: each lookup reads the first entry of an index.
+#
+# A key may say that it has waiting attempts after the last one was cancelled; then it is corrected, and the
+# statement asks to be repeated.
+ADMIT = text(f"""
+WITH at_work AS MATERIALIZED (
+    SELECT coalesce(sum(grants), 0) AS grants, coalesce(bool_or(class = 'bulk'), false) AS bulk
+    FROM content_queue WHERE state IN ({_AT_WORK})
+),
+capacity AS MATERIALIZED (
+    SELECT ceil(slots * {OVERSUBSCRIPTION}) AS most FROM content_capacity WHERE stopped_reason IS NULL
+),
+next_key AS MATERIALIZED (
+    SELECT first.class, first.queue_key
+    FROM at_work w, capacity c, (VALUES ('interactive'), ('bulk')) AS classes (class)
+    CROSS JOIN LATERAL (
+        SELECT k.class, k.queue_key FROM content_queue_keys k
+        WHERE k.class = classes.class AND k.waiting ORDER BY k.charged, k.queue_key LIMIT 1) AS first
+    WHERE w.grants < c.most
+    ORDER BY (first.class = 'bulk' AND NOT w.bulk) DESC, first.class = 'interactive' DESC LIMIT 1
+),
+next AS MATERIALIZED (
+    SELECT oldest.task_id, oldest.attempt FROM next_key k CROSS JOIN LATERAL (
+        SELECT q.task_id, q.attempt FROM content_queue q
+        WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state = 'waiting'
+        ORDER BY q.enqueued_at, q.task_id LIMIT 1 FOR UPDATE) AS oldest
+),
+others AS MATERIALIZED (
+    SELECT count(*) > (SELECT count(*) FROM next) AS waiting FROM next_key k CROSS JOIN LATERAL (
+        SELECT FROM content_queue q
+        WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state = 'waiting' LIMIT 2) AS two
+),
+admitted AS (
+    UPDATE content_queue q SET state = 'starting', admitted_at = timezone('utc', clock_timestamp())
+    FROM next n WHERE (q.task_id, q.attempt) = (n.task_id, n.attempt)
+    RETURNING q.task_id, q.attempt, q.class, q.queue_key, q.tokens, q.grants
+),
+charged AS (
+    UPDATE content_queue_keys k SET waiting = o.waiting,
+        charged = k.charged + coalesce((SELECT tokens FROM admitted), 0)
+            / coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)
+    FROM next_key n, others o WHERE (k.class, k.queue_key) = (n.class, n.queue_key)
+)
+SELECT a.task_id, a.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id,
+    (SELECT count(*) FROM next_key) > 0 AND (a.task_id IS NULL
+        OR (SELECT w.grants + a.grants < m.most FROM at_work w, capacity m)
+        AND ((SELECT waiting FROM others) OR EXISTS (SELECT FROM content_queue_keys k, next_key n
+            WHERE k.class IN ('interactive', 'bulk') AND k.waiting
+                AND (k.class, k.queue_key) <> (n.class, n.queue_key)))) AS again
+FROM (SELECT) AS always LEFT JOIN admitted a ON true
+LEFT JOIN content_attempts c ON (c.task_id, c.attempt) = (a.task_id, a.attempt)
+LEFT JOIN roadmap_tasks t ON t.task_id = a.task_id
+""")
+
+# Work that generates nothing: it takes no slot and is not charged.
+ADMIT_FREE = text("""
+UPDATE content_queue q SET
+    state = 'starting', admitted_at = timezone('utc', clock_timestamp()), grants = 0, tokens = 0
+FROM content_attempts c LEFT JOIN roadmap_tasks t ON t.task_id = c.task_id
+WHERE q.task_id = :task_id AND q.attempt = :attempt AND q.state = 'waiting'
+    AND c.task_id = q.task_id AND c.attempt = q.attempt
+RETURNING q.task_id, q.attempt, c.execution_arn, c.actor, c.cause, t.roadmap_id, false AS again
+""")
+
+# Admitted, and not known to have started: the process may have ended before StartExecution.
+UNCONFIRMED = text("""
+SELECT q.task_id, q.attempt, q.state, a.execution_arn FROM content_queue q
+JOIN content_attempts a USING (task_id, attempt)
+WHERE q.state IN ('starting', 'redriving')
+    AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
+ORDER BY q.admitted_at LIMIT :limit
+""")
+
+# The plan knows what is staged: the estimate and the grants become those of the items to generate.
+CONFIRM = text(f"""
+WITH confirmed AS (
+    UPDATE content_queue q SET state = 'running', tokens = :tokens, grants = :grants
+    FROM content_queue before
+    WHERE (q.task_id, q.attempt) = (:task_id, :attempt)
+        AND (before.task_id, before.attempt) = (q.task_id, q.attempt) AND q.state IN ({_AT_WORK})
+    RETURNING q.class, q.queue_key, before.tokens - q.tokens AS less, before.grants > q.grants AS freed,
+        q.admitted_at
+),
+charged AS (
+    UPDATE content_queue_keys k SET charged = k.charged - c.less
+        / coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)
+    FROM confirmed c WHERE (k.class, k.queue_key) = (c.class, c.queue_key) AND c.less <> 0
+)
+SELECT admitted_at, freed FROM confirmed
+""")
+
+REDRIVEN = text("""
+UPDATE content_queue SET state = 'running'
+WHERE task_id = :task_id AND attempt = :attempt AND state = 'redriving'
+""")
+
+# Idempotent: an attempt that has ended is not charged again.
+RELEASE = text("""
+WITH released AS (
+    UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
+    FROM content_queue before
+    WHERE (q.task_id, q.attempt) = (:task_id, :attempt) AND q.state <> 'ended'
+        AND (before.task_id, before.attempt) = (q.task_id, q.attempt)
+    RETURNING q.class, q.queue_key, before.state = 'waiting' AS waited, q.tokens AS estimated
+)
+UPDATE content_queue_keys k SET charged = k.charged + (a.tokens - r.estimated)
+    / coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)
+FROM released r, content_attempts a
+WHERE (k.class, k.queue_key) = (r.class, r.queue_key) AND NOT r.waited
+    AND (a.task_id, a.attempt) = (:task_id, :attempt) AND a.tokens > 0
+""")
+
+# Guarantees: an attempt that is at work, or whose execution has been started, stays.
+LEAVE = text("""
+UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
+WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
+""")
+
+# The product has deleted the task, or a later attempt was claimed by a release without a queue.
+END_ORPHANS = text("""
+UPDATE content_queue q SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
+WHERE q.state <> 'ended' AND NOT EXISTS (
+    SELECT FROM roadmap_tasks t WHERE t.task_id = q.task_id AND t.attempt = q.attempt)
+""")
+
+FORGET = text("""
+DELETE FROM content_queue WHERE state = 'ended' AND ended_at < timezone('utc', now()) - interval '7 days'
+""")
+
+
+class Admitted(NamedTuple):
+    """An attempt that was admitted and is to be started after the COMMIT."""
+
+    task_id: str
+    attempt: int
+    execution_arn: str
+    actor: str
+    cause: str
+    roadmap_id: str | None
+
+
+class Unconfirmed(NamedTuple):
+    """An admitted attempt whose execution may not have been started or redriven."""
+
+    task_id: str
+    attempt: int
+    state: QueueState
+    execution_arn: str
+
+
+class Confirmation(NamedTuple):
+    """What a plan changed in the queue."""
+
+    admitted_at: datetime
+    freed: bool
+    """Whether the attempt needs fewer slots than it was granted."""
+
+
+def enqueue(
+    connection: Connection,
+    task_id: str,
+    attempt: int,
+    queue_class: QueueClass,
+    state: QueueState,
+    work: Work,
+    tenant: str | None = None,
+) -> None:
+    """Put a claimed attempt into the queue, in the transaction that claims it. Locks the capacity."""
+    connection.execute(
+        ENQUEUE,
+        {
+            "task_id": task_id,
+            "attempt": attempt,
+            "class": queue_class,
+            "state": state,
+            "tokens": work.tokens,
+            "grants": work.grants,
+            "tenant": tenant,
+        },
+    )
+
+
+def lock_capacity(connection: Connection) -> None:
+    """Lock the row of the capacity, so that admissions run one after another."""
+    connection.execute(LOCK)
+
+
+def admit(connection: Connection, most: int) -> list[Admitted]:
+    """Admit waiting attempts while there is capacity, `most` at most. Requires the lock of the capacity."""
+    admitted: list[Admitted] = []
+    again = True
+    while again and len(admitted) < most:
+        *attempt, again = connection.execute(ADMIT).one()
+        if attempt[0] is not None:
+            admitted.append(Admitted(*attempt))
+    return admitted
+
+
+def admit_free(connection: Connection, task_id: str, attempt: int) -> Admitted | None:
+    """Admit a waiting attempt that generates nothing, without a slot; `None` if it does not wait."""
+    row = connection.execute(ADMIT_FREE, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    return None if row is None else Admitted(*row[:-1])
+
+
+def unconfirmed(connection: Connection, older_than: timedelta, limit: int) -> Sequence[Unconfirmed]:
+    """The attempts that were admitted a while ago and are not known to have started, oldest first."""
+    parameters = {"seconds": older_than.total_seconds(), "limit": limit}
+    return [Unconfirmed(*row) for row in connection.execute(UNCONFIRMED, parameters)]
+
+
+def confirm(connection: Connection, task_id: str, attempt: int, work: Work) -> Confirmation | None:
+    """Record that an attempt runs and what it generates; `None` if an earlier release has claimed it."""
+    parameters = {"task_id": task_id, "attempt": attempt, "tokens": work.tokens, "grants": work.grants}
+    row = connection.execute(CONFIRM, parameters).one_or_none()
+    return None if row is None else Confirmation(*row)
+
+
+def confirm_redrive(connection: Connection, task_id: str, attempt: int) -> None:
+    """Record that the execution of an attempt has been redriven."""
+    connection.execute(REDRIVEN, {"task_id": task_id, "attempt": attempt})
+
+
+def release(connection: Connection, task_id: str, attempt: int) -> None:
+    """End an attempt in the queue, and correct its user's counter by the tokens that it used. Idempotent.
+
+    Call it after the attempt's row has been completed. A generator that reports no tokens keeps the estimate.
+    """
+    connection.execute(RELEASE, {"task_id": task_id, "attempt": attempt})
+
+
+def leave_queue(connection: Connection, task_id: str, attempt: int) -> bool:
+    """Remove an attempt from the queue; `False` if it does not wait."""
+    return connection.execute(LEAVE, {"task_id": task_id, "attempt": attempt}).rowcount == 1
+
+
+def tidy_queue(connection: Connection) -> None:
+    """End the entries of tasks that do not exist any more, and delete those that ended a week ago."""
+    connection.execute(END_ORPHANS)
+    connection.execute(FORGET)
