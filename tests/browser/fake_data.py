@@ -406,6 +406,7 @@ class Model:
             "concurrency": 10,
             "token_budget": 2_000_000 if number else None,
             "canary": 5,
+            "breaker": 0,
             "dry_run": False,
             "created_at": at(minutes=9 + 300 * number),
             "started_at": at(minutes=9 + 300 * number),
@@ -420,10 +421,7 @@ class Model:
             },
             "tokens_used": 412_330,
             "rate_actual": 53.4,
-            "execution_arn": "arn:aws:states:eu-central-1:123456789012:execution:roadmap-recover-tasks:x",
-            "stop_reason": "3 of 5 canary tasks failed again with IdTaken"
-            if state == "stopped_by_canary"
-            else None,
+            "stop_reason": "3 of 5 canary tasks failed" if state == "stopped_by_canary" else None,
         }
 
     def recovery_tasks(self, query: Mapping[str, list[str]]) -> Document:

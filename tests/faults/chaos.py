@@ -134,7 +134,8 @@ ACCOUNTS = {
         SELECT count(*) FROM content_attempts a WHERE 1 <> (
             SELECT count(*) FROM content_events e
             WHERE e.task_id = a.task_id AND e.detail_type = 'Attempt Started'
-                AND e.detail #>> '{data,attempt}' = CAST(a.attempt AS text))""",
+                AND e.detail #>> '{data,attempt}' = CAST(a.attempt AS text))
+            AND NOT (a.outcome = 'cancelled' AND a.planned::text = a.failed::text)""",
     "events of attempts that do not exist": """
         SELECT count(*) FROM content_events e WHERE e.detail_type = 'Attempt Started' AND NOT EXISTS (
             SELECT FROM content_attempts a WHERE a.task_id = e.task_id

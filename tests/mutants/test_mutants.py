@@ -58,7 +58,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the error messages of the command",
         "paid content",
         "the executions of a renamed stack",
-        "the age of a claim",
+        "an attempt before its start",
         "the name of an execution",
         "the text of a framework",
         "the limits of size",

@@ -396,9 +396,12 @@ class Oracle:
                 for row in now.events
                 if row["detail_type"] == kind and row["task_id"] in (None, self._task_id)
             ]
-            for kind in ("Attempt Started", "Task Finalized", "Recovery Ended")
+            for kind in ("Attempt Queued", "Attempt Started", "Task Finalized", "Recovery Ended")
         }
-        started = sorted(data["attempt"] for data in of["Attempt Started"])
+        # An attempt that was cancelled while it waited has not started.
+        unstarted = {data["attempt"] for data in of["Attempt Queued"]}
+        unstarted -= {data["attempt"] for data in of["Attempt Started"]}
+        started = sorted([*(data["attempt"] for data in of["Attempt Started"]), *unstarted])
         if started != list(range(1, now.task["attempt"] + 1)):
             yield Broken("I10", f"of {now.task['attempt']} attempts these have an event", tuple(started))
         ended = Counter(data["recovery_id"] for data in of["Recovery Ended"])

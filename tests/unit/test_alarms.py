@@ -253,7 +253,6 @@ CASES: Mapping[str, Case] = {
         period=3600,
     ),
     "RecoveriesStoppedAlarm": ONE_IS_TOO_MANY,
-    "RecoveriesTakenUpAlarm": ONE_IS_TOO_MANY,
     "AutomaticAttemptsRefusedAlarm": ONE_IS_TOO_MANY,
     "CapacityAlarm": Case(
         rings=[[91, 99, 100]],
@@ -343,4 +342,4 @@ def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None
     }
     sources = allowed["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert {tuple(source["Fn::GetAtt"]) for source in sources} == {(rule, "Arn") for rule in rules}
-    assert len(rules) == 2
+    assert len(rules) == 3

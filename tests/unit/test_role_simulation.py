@@ -28,7 +28,7 @@ FOUND = set(expectations(TEMPLATE, VALUES))
 
 def test_no_function_is_allowed_a_forbidden_action() -> None:
     functions = {each.logical_id for each in FOUND}
-    assert len(functions) == 12
+    assert len(functions) == 11
     denied = {(each.logical_id, each.action) for each in FOUND if each.arn == "*" and not each.allowed}
     assert denied == {(function, action) for function in functions for action in FORBIDDEN}
 

@@ -111,14 +111,14 @@ def test_runs_that_end_do_not_hide_that_the_schedule_of_the_sweep_stopped() -> N
     alarm = resources("AWS::CloudWatch::Alarm")["SweepSilentAlarm"]
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Events", "Invocations")
     (dimension,) = alarm["Dimensions"]
-    schedules = [
+    sweeps = [
         f"{name}{event}"
         for name, function in FUNCTIONS.items()
         for event, each in function.get("Events", {}).items()
-        if each["Type"] == "Schedule"
+        if each["Type"] == "Schedule" and "Input" not in each["Properties"]
     ]  # as SAM names their rules
-    assert dimension == {"Name": "RuleName", "Value": {"Ref": schedules[0]}}
-    assert len(schedules) == 1
+    assert dimension == {"Name": "RuleName", "Value": {"Ref": sweeps[0]}}
+    assert len(sweeps) == 1
 
 
 def test_the_errors_of_every_function_are_watched() -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
@@ -43,6 +44,8 @@ class ExitCode(IntEnum):
 _UNLIMITED = 100_000
 """Maximum characters of a line of piped output."""
 
+POLL_SECONDS = 1.0
+
 errors = Terminal(stderr=True)
 """The console for progress, hints and errors, because stdout is for results."""
 
@@ -75,7 +78,7 @@ RecoveryOption = Annotated[
 ]
 
 
-def finish(target: Target, task_id: str, execution_arn: str, *, as_json: bool) -> None:
+def finish(target: Target, task_id: str, execution_arn: str | None, *, as_json: bool) -> None:
     """Follow an execution to its end, print the task's status, and exit 1 if items are missing."""
     with continues_without_us("The run", f"status {task_id}"):
         final = follow(target, task_id, execution_arn)
@@ -116,9 +119,16 @@ def may_start(task_id: str) -> Iterator[None]:
         yield
 
 
-def follow(target: Target, task_id: str, execution_arn: str) -> TaskStatus:
-    """Show an execution's progress until its end; return the task's status."""
+def follow(target: Target, task_id: str, execution_arn: str | None) -> TaskStatus:
+    """Show an execution's progress until its end; return the task's status. `None`: the attempt waits."""
     with views.bars(errors) as bars:
+        while execution_arn is None:
+            task = read_task_detail(target, task_id)
+            bars.show(task)
+            if task.status != "processing":
+                return task
+            if (execution_arn := task.execution_arn) is None:
+                time.sleep(POLL_SECONDS)
         follow_run(
             target.stepfunctions,
             execution_arn,

@@ -41,6 +41,9 @@ def heal(
     rate: Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")] = 60,
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Maximum concurrent tasks.")] = 10,
     canary: Annotated[int, typer.Option("--canary", min=0, help="Retry this number of tasks first.")] = 0,
+    breaker: Annotated[
+        int, typer.Option("--breaker", min=0, help="Stop if most of this number of last tasks failed.")
+    ] = 0,
     budget: Annotated[int | None, typer.Option("--budget", min=1, help="Maximum tokens.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print a preview.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -59,6 +62,7 @@ def heal(
         "rate_per_minute": rate,
         "concurrency": concurrency,
         "canary": canary,
+        "breaker": breaker,
         "token_budget": budget,
     }
     preview = ask(api, "POST", "/recoveries", request | {"dry_run": True})

@@ -82,7 +82,7 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
         status=task.status,
         current_step=task.current_step,
         attempt=task.attempt,
-        execution_arn=task.execution_arn,
+        execution_arn=None if task.is_waiting else task.execution_arn,
         progress={
             content_type: Progress(
                 total=total, saved=total - count, missing=count, generated=generated[content_type]

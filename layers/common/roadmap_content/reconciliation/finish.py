@@ -19,7 +19,7 @@ CONTINUE_SECONDS = 20.0
 
 
 def finish_run(request: FinalizeRequest, services: Services, deadline: Deadline) -> FinalizeResult:
-    """The step Finalize: record the outcome of a run, and start what waits for its end.
+    """The step Finalize: record the outcome of a run, and start waiting work.
 
     Raises:
         DatabaseUnavailableError: nothing was written; a retry may succeed.
@@ -30,7 +30,7 @@ def finish_run(request: FinalizeRequest, services: Services, deadline: Deadline)
 
 
 def start_next(services: Services, task_id: str, deadline: Deadline) -> None:
-    """Advance the recovery of a task whose run has ended, and admit waiting attempts.
+    """Advance the recovery that started a run, after its end, and admit waiting attempts.
 
     An error is logged: the outcome is recorded, and the sweep does the same.
     """

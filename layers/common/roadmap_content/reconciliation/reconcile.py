@@ -92,6 +92,9 @@ class ReconcileRequest(Payload):
     time: AwareDatetime | None = None
     """The time of a scheduled sweep. Without it, all finished tasks are checked."""
 
+    starts_only: bool = False
+    """Only start waiting and due attempts, every minute. Full sweeps are less frequent."""
+
     @field_validator("detail", mode="before")
     @classmethod
     def _empty_is_none(cls, detail: object) -> object:
@@ -133,6 +136,9 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
             checked.
         DatabaseUnavailableError: no task was checked.
     """
+    if request.starts_only:
+        _start_what_is_due(services, deadline.within(STARTING_SECONDS))
+        return ReconcileResult(checked=0, repairs=[], finished=True, dry_run=False)
     started = time.monotonic()
     is_sweep = request.detail is None and not request.dry_run
     failures_checked_to = ""

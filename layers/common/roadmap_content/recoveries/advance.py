@@ -66,7 +66,7 @@ class _Started(Enum):
 
 
 def advance(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Record what has ended, and start as many tasks as the limits allow.
+    """Record ended tasks, and start as many as the limits allow.
 
     Raises:
         DatabaseUnavailableError, ExecutionsUnavailableError: it can be repeated.

@@ -97,7 +97,7 @@ def retry_task(
 
 
 def _work_of(services: Services, items: Sequence[Item]) -> Work:
-    """The estimated work of generating items. What is staged is known to the plan."""
+    """The estimated work of generating items. The plan corrects it by the staged items."""
     settings = services.settings
     concepts = len({item.concept_id for item in items})
     return work_of(len(items), concepts, settings.batch_size, settings.max_concurrency)

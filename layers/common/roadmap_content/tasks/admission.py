@@ -76,7 +76,7 @@ def start_without_slot(services: Services, task_id: str, attempt: int, deadline:
 
 
 def repair_starts(services: Services, deadline: Deadline) -> list[Unconfirmed]:
-    """Start admitted attempts again whose start is not confirmed; return those that cannot be redriven."""
+    """Start admitted attempts without a confirmed start again; return those that cannot be redriven."""
     refused = []
     transact(services.engine, tidy_queue, deadline)
     found = transact(

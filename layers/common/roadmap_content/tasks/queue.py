@@ -18,9 +18,9 @@ from .queue_policy import AT_WORK, OVERSUBSCRIPTION, QueueClass, QueueState, Wor
 
 _AT_WORK = ", ".join(f"'{state}'" for state in AT_WORK)
 
-# A user who arrives anew starts at the largest counter of the class. Starting at the smallest waiting one
+# A new user starts at the largest counter of the class. Starting at the smallest waiting one
 # would starve users with a large counter while new users keep arriving. The previous attempt of the task has
-# ended, whatever became of its run. A user or tenant keeps its key for attempts that the system starts.
+# ended, with any result. A user or tenant keeps its key for attempts that the system starts.
 #
 # An entry of the same attempt is left from before the task's attempts were reset, as by a restored database.
 # The row of the capacity stays locked until the end of the transaction: the next statement decides about
@@ -66,8 +66,8 @@ LOCK = text("SELECT FROM content_capacity FOR UPDATE")
 # work is below the limit and generation is not stopped. The cost does not depend on the number of waiting
 # attempts: each lookup reads the first entry of an index.
 #
-# A key may say that it has waiting attempts after the last one was cancelled; then it is corrected, and the
-# statement asks to be repeated.
+# After a cancellation, a key may be marked as waiting without a waiting attempt. Then the mark is removed,
+# and `again` is true.
 ADMIT = text(f"""
 WITH at_work AS MATERIALIZED (
     SELECT coalesce(sum(grants), 0) AS grants, coalesce(bool_or(class = 'bulk'), false) AS bulk
@@ -137,7 +137,7 @@ WHERE q.state IN ('starting', 'redriving')
 ORDER BY q.admitted_at LIMIT :limit
 """)
 
-# The plan knows what is staged: the estimate and the grants become those of the items to generate.
+# After the plan, the estimate and the grants are those of the items to generate, without the staged ones.
 CONFIRM = text(f"""
 WITH confirmed AS (
     UPDATE content_queue q SET state = 'running', tokens = :tokens, grants = :grants
@@ -176,7 +176,7 @@ WHERE (k.class, k.queue_key) = (r.class, r.queue_key) AND NOT r.waited
     AND (a.task_id, a.attempt) = (:task_id, :attempt) AND a.tokens > 0
 """)
 
-# Guarantees: an attempt that is at work, or whose execution has been started, stays.
+# Guarantees: removes only a waiting attempt.
 LEAVE = text("""
 UPDATE content_queue SET state = 'ended', ended_at = timezone('utc', clock_timestamp())
 WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'
@@ -206,7 +206,7 @@ class Admitted(NamedTuple):
 
 
 class Unconfirmed(NamedTuple):
-    """An admitted attempt whose execution may not have been started or redriven."""
+    """An admitted attempt without a confirmed start or redrive of its execution."""
 
     task_id: str
     attempt: int
@@ -215,7 +215,7 @@ class Unconfirmed(NamedTuple):
 
 
 class Confirmation(NamedTuple):
-    """What a plan changed in the queue."""
+    """The result of confirming an attempt."""
 
     admitted_at: datetime
     freed: bool
@@ -275,7 +275,7 @@ def unconfirmed(connection: Connection, older_than: timedelta, limit: int) -> Se
 
 
 def confirm(connection: Connection, task_id: str, attempt: int, work: Work) -> Confirmation | None:
-    """Record that an attempt runs and what it generates; `None` if an earlier release has claimed it."""
+    """Record that an attempt runs, and its planned work; `None` if an earlier release has claimed it."""
     parameters = {"task_id": task_id, "attempt": attempt, "tokens": work.tokens, "grants": work.grants}
     row = connection.execute(CONFIRM, parameters).one_or_none()
     return None if row is None else Confirmation(*row)
