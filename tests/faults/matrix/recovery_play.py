@@ -5,7 +5,7 @@ The database, the steps and the faults are real; the executions are a model (`te
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
+from functools import cached_property, partial
 
 from sqlalchemy import make_url
 
@@ -67,6 +67,7 @@ class RecoveryPlay:
             return
         world.seconds = 5.0  # no time to start a task
         self._create()
+        assert self._recovery_id  # read while the database answers
         world.seconds = World.seconds
         if step in (RecoveryStep.START, RecoveryStep.RESUME, RecoveryStep.CANCEL_PAUSED):
             if step is not RecoveryStep.START:
@@ -257,7 +258,7 @@ class RecoveryPlay:
             else:
                 world.run_to_its_end(run)
 
-    @property
+    @cached_property
     def _recovery_id(self) -> str:
         return self.world.recovery_ids()[-1]
 
