@@ -13,7 +13,7 @@ from roadmap_content.contracts import StateError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import RESERVE
 from roadmap_content.reconciliation.finish import finish_run
-from roadmap_content.recoveries.advance import advance
+from roadmap_content.recoveries.advance import START_SECONDS, advance
 from roadmap_content.recoveries.control import cancel, pause, resume
 from roadmap_content.recoveries.decisions import TaskResult
 from roadmap_content.retries.retry import retry_task
@@ -134,7 +134,7 @@ class RecoveryPlay:
         world = self.world
         match self.cell.fault:
             case RecoveryFault.AWAY:
-                world.seconds = RESERVE + 1
+                world.seconds = START_SECONDS + RESERVE + 1
                 return Refuse(self._proxy)
             case RecoveryFault.AWAY_AND_BACK:
                 return Refuse(self._proxy, times=2)
