@@ -9,8 +9,8 @@ waiting attempts as never started.
 
 from alembic import op
 
-revision = "0014"
-down_revision = "0013"
+revision = "0016"
+down_revision = "0015"
 
 TABLES = """
 CREATE TABLE content_capacity (
