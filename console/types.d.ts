@@ -199,7 +199,6 @@ export interface Recovery {
   concurrency: number;
   token_budget: number | null;
   canary: number;
-  breaker: number;
   created_at: string;
   started_at: string | null;
   ended_at: string | null;
@@ -213,6 +212,7 @@ export interface Recovery {
   };
   tokens_used: number;
   rate_actual: number | null;
+  execution_arn: string | null;
   stop_reason: string | null;
 }
 

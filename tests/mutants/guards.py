@@ -289,7 +289,8 @@ MUTANTS = (
         "the claim of a redrive",
         "a redrive starts while a retry is running",
         f"{_LAYER}/retries/retry.py",
-        old="claimed, _ = claim(services, snapshot.task, execution_arn, deadline, start, work, redrive=True)\n",
+        old="claimed, _ = claim("
+        "services, snapshot.task, execution_arn, deadline, start, work, redrive=True)\n",
         new="claimed = snapshot.task\n",
         tests=(f"{_FENCING}::test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt",),
     ),

@@ -37,7 +37,7 @@ from roadmap_content.contracts import BatchRequest, Execution, RunInput
 from roadmap_content.errors import ContentError
 from roadmap_content.items import ContentType
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
-from roadmap_content.recoveries.advance import AdvanceRequest, advance
+from roadmap_content.recoveries.advance import advance
 from roadmap_content.recoveries.create import create
 from roadmap_content.recoveries.decisions import Limits
 from roadmap_content.retries.retry import retry_task
@@ -130,7 +130,6 @@ class Storm:
     def __init__(self, product: Product, services: Services, seed: int) -> None:
         self.product, self.services, self.runs = product, services, Runs()
         services.executions = self.runs
-        services.recovery_executions = self.runs
         self.seed = seed
         self.over = threading.Event()
         self.counts: Counter[str] = Counter()
@@ -262,12 +261,11 @@ class Storm:
 
         def recovery() -> None:
             recovery_id = create(self.services, wanted, limits, "operator:o", "storm", deadline())
-            query = "SELECT execution_arn FROM content_recoveries WHERE recovery_id = :r"
-            (row,) = self.product.rows(query, r=recovery_id)
-            execution = Execution(arn=row["execution_arn"], start_time=datetime.now(UTC))
-            for turn in range(40):
-                request = AdvanceRequest(recovery_id=recovery_id, turn=turn, execution=execution)
-                if advance(request, self.services, deadline()).done or self.over.is_set():
+            query = "SELECT ended_at FROM content_recoveries WHERE recovery_id = :r"
+            for _ in range(40):
+                advance(self.services, recovery_id, deadline())
+                (row,) = self.product.rows(query, r=recovery_id)
+                if row["ended_at"] is not None or self.over.is_set():
                     return
                 time.sleep(0.5)
 

@@ -1,19 +1,15 @@
 """One roadmap has several tasks. While the product is processing one, we generate nothing for the roadmap."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
 
 import pytest
 
 from roadmap_content.api.preview import preview_retry
 from roadmap_content.api.refusals import Refusal, refusal_of
-from roadmap_content.aws.executions import Executions, ExecutionState
-from roadmap_content.contracts import Execution
+from roadmap_content.aws.executions import ExecutionState
 from roadmap_content.errors import AtWorkElsewhereError, ContentError
 from roadmap_content.items import ContentType
-from roadmap_content.recoveries.advance import AdvanceRequest, advance
 from roadmap_content.recoveries.create import create
 from roadmap_content.recoveries.decisions import Limits
 from roadmap_content.retries.retry import redrive_task, retry_task
@@ -28,13 +24,6 @@ from tests.support.pipeline import Pipeline
 pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
 
 CONCEPTS = ["r-1:c-1", "r-1:c-2"]
-
-
-class Unstarted(Executions):
-    """Executions that the test runs itself."""
-
-    def start_named(self, name: str, document: Any) -> None:
-        """Start nothing."""
 
 
 @pytest.fixture
@@ -90,12 +79,8 @@ def test_announced_work_refuses_a_retry(pipeline: Pipeline, adopted: Product) ->
 @pytest.mark.usefixtures("failed_retry")
 def test_a_recovery_reports_the_task_as_refused(pipeline: Pipeline, adopted: Product) -> None:
     services = pipeline.services
-    services.recovery_executions = Unstarted("arn:aws:states:us-east-1:123456789012:stateMachine:recover")
     limits = Limits(rate_per_minute=60, concurrency=1, token_budget=None, canary=0)
-    recovery_id = create(services, TaskFilter(status=("failed",)), limits, "operator:o", "why", deadline())
-    (recovery,) = adopted.rows("SELECT execution_arn FROM content_recoveries")
-    execution = Execution(arn=recovery["execution_arn"], start_time=datetime.now(UTC))
-    advance(AdvanceRequest(recovery_id=recovery_id, turn=0, execution=execution), services, deadline())
+    create(services, TaskFilter(status=("failed",)), limits, "operator:o", "why", deadline())
 
     (task,) = adopted.rows("SELECT result, reason FROM content_recovery_tasks")
     assert task["result"] == "refused"
