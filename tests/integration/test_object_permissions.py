@@ -136,7 +136,7 @@ def test_the_run_uses_objects_of_every_kind(used: Used) -> None:
     [
         ("SaveBatchFunction", "s3:DeleteObject", "staged/r-1/quiz/c-1.json"),
         ("SaveBatchFunction", "s3:PutObject", "staged/r-1/quiz/c-1.json"),
-        ("FinalizeTaskFunction", "s3:GetObject", "staged/r-1/quiz/c-1.json"),
+        ("FinalizeTaskFunction", "s3:GetObject", "r-1/concepts/c-1/v1.md"),
         ("PlanBatchesFunction", "s3:PutObject", "r-1/concepts/c-1/v1.md"),
         ("GenerateContentFunction", "s3:PutObject", "r-1/concepts/c-1/v1.md"),
         ("GenerateContentFunction", "s3:DeleteObject", "rejected/r-1/quiz/c-1/1-a.json"),
