@@ -328,7 +328,6 @@ class World:
             "UPDATE content_queue SET admitted_at = admitted_at - interval '61 seconds',"
             " enqueued_at = enqueued_at - interval '61 seconds'"
         )
-        self.pipeline.execute("UPDATE content_events SET due_at = due_at - interval '61 seconds'")
 
     # Changes by the product.
 
