@@ -430,6 +430,7 @@ class Histories(RuleBasedStateMachine):
         world.let_a_minute_pass()
         world.reconcile()
         world.log.injected.append("reconcile, at the end")
+        self._run_all()  # the sweep has started what was claimed before a crash
         if world.pipeline.task()["attempt"] > 0:
             world.oracle.require(world.oracle.at_any_time(), world.oracle.at_rest())
 
@@ -441,16 +442,12 @@ class Histories(RuleBasedStateMachine):
         for _ in range(ROUNDS):
             world.let_a_minute_pass()
             world.reconcile()
-            for run in [run for run in world.runs if run.running]:
-                while run.running:
-                    self._advance(run)
+            self._run_all()
 
     def _retry_once(self) -> None:
         self._retry(USER)
         self._world.log.injected.append("retry, at the end")
-        for run in [run for run in self._world.runs if run.running]:
-            while run.running:
-                self._advance(run)
+        self._run_all()
 
     # Helpers.
 
@@ -468,6 +465,11 @@ class Histories(RuleBasedStateMachine):
         state, batch = run.state, run.batch
         self._world.advance(run, strike, again=again)
         self._check("advance", run.arn, state, batch, strike, "→", run.state, run.status)
+
+    def _run_all(self) -> None:
+        for run in [run for run in self._world.runs if run.running]:
+            while run.running:
+                self._advance(run)
 
     def _recovery(self, number: int) -> str | None:
         """A recovery, counted from the last."""
