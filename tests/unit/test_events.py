@@ -1,8 +1,10 @@
 """`events/` contains one valid example event per function."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
+import jsonschema
 import pytest
 
 from checks.template.events import CONTRACTS, check_events
@@ -10,7 +12,9 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
 from roadmap_command.demo import SAMPLE
 from roadmap_content.contracts import BatchRequest, parse
+from roadmap_content.events import detail_of, recovery_ended
 from roadmap_content.manifest import make_manifest
+from roadmap_content.recoveries.decisions import FINAL_STATES, RecoveryState
 from roadmap_content.roadmaps.framework import read_framework
 from roadmap_content.storage.keys import manifest_key
 
@@ -40,3 +44,10 @@ def test_the_events_match_a_run_of_the_sample() -> None:
         assert request.batch == manifest.batches[0]
         assert (request.plan.task_id, request.plan.manifest) == (task_id, key)
     assert event("finalize_task")["plan"]["manifest"] == key
+
+
+@pytest.mark.parametrize("state", sorted(FINAL_STATES))
+def test_the_schema_of_the_end_of_a_recovery_allows_every_final_state(state: RecoveryState) -> None:
+    document = json.loads((REPOSITORY / "docs" / "schemas" / "events.json").read_text())
+    detail = detail_of(recovery_ended("r-1", state, {}), datetime.now(UTC))
+    jsonschema.validate(detail, {"$ref": "#/$defs/Recovery Ended", **document})
