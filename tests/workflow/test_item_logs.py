@@ -34,7 +34,7 @@ def test_one_item_is_followed_by_one_correlation_id(machine: Machine, api: Api) 
     functions = list(dict.fromkeys(line["function_name"] for line in of_retry))
     order = ("TaskApi", "PlanBatches", "GenerateContent", "SaveBatch", "FinalizeTask")
     assert [next(name for name in order if name in function) for function in functions] == list(order)
-    assert of_retry[0]["message"] == "retry_started"
+    assert of_retry[0]["message"] == "attempt_claimed"
     assert {line["task_id"] for line in of_retry} == {machine.task_id}
     assert {line["service"] for line in of_retry} == {"roadmap"}
     (saved,) = [line for line in of_retry if line["message"] == "quiz_batch_saved"]
