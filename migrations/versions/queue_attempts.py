@@ -9,8 +9,8 @@ waiting attempts as never started.
 
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 TABLES = """
 CREATE TABLE content_capacity (

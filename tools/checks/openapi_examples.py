@@ -54,7 +54,7 @@ _VALUES: Mapping[str, object] = {
     "retry": True,
     "runbook": "docs/runbook.md#dead-letters",
     "saved": 29,
-    "schema_revision": "0016",
+    "schema_revision": "0017",
     "stage": "Foundations",
     "states": "SSSSSF",
     "status": "partial_failure",
