@@ -9,7 +9,7 @@ from roadmap_content.api.static_files import StaticFiles
 
 
 def load() -> StaticFiles:
-    """Read the page (console/), and insert the sign-in settings into the page and the content security policy."""
+    """Read the page (console/), and insert the sign-in settings into it and the content security policy."""
     settings = ConsoleSettings.from_environment(os.environ)
     policy = {
         "default-src": "'self'",

@@ -55,12 +55,15 @@ def test_every_view_is_accessible_and_fits(browser: Browser, fake: str, look: Lo
     assert found == {}
 
 
-@pytest.mark.parametrize("look", [NARROW, Look("zh", "dark", 360), Look(width=768), Look(width=1100)], ids=str)
+@pytest.mark.parametrize(
+    "look", [NARROW, Look("zh", "dark", 360), Look(width=768), Look(width=1100)], ids=str
+)
 def test_the_header_is_one_row(browser: Browser, fake: str, look: Look) -> None:
     with console_in(browser, fake, look, has_touch=look == NARROW) as console:
         console.open("/tasks", token_of("operator"))
         header = console.page.locator("header").bounding_box()
-        assert header is not None and header["height"] < 60
+        assert header is not None
+        assert header["height"] < 60
         if look.width < 1000:
             console.page.get_by_role("button", name=re.compile("^(Menu|菜单)$")).click()
             assert console.axe() == []
@@ -83,9 +86,11 @@ def test_a_task_in_the_list_has_room_for_its_title(browser: Browser, fake: str, 
         console.open("/tasks", token_of("operator"))
         first = console.page.locator("tbody tr").first
         box = first.locator("td.main").bounding_box()
-        assert box is not None and box["width"] >= 160
+        assert box is not None
+        assert box["width"] >= 160
         row = first.bounding_box()
-        assert row is not None and row["height"] < 200  # seven lines
+        assert row is not None
+        assert row["height"] < 200
         assert console.overflow() == 0
 
 
