@@ -82,7 +82,7 @@ OWN: Mapping[str, frozenset[str]] = {
         for role in _DATABASE_ROLES
     ),
     "s3:DeleteObject": _below("staged"),
-    "s3:GetObject": _KEYS,
+    "s3:GetObject": _KEYS | _below("rejected"),
     "s3:ListBucket": frozenset(_BUCKETS),
     "s3:PutObject": _KEYS | _below("rejected"),
     "secretsmanager:GetSecretValue": frozenset(
