@@ -69,13 +69,13 @@ verify-template: $(INSTALLED) ## Check the template, the state machine, the even
 	$(RUN)/python -m pytest $(BY_FILE) tests/template tests/sam
 
 sam-build: $(INSTALLED) ## Build every function and layer with the real `sam build`.
-	$(RUN)/python -m checks.sam build
+	$(RUN)/python -m tests.sam build
 
 sam-deploy-local: $(INSTALLED) ## `sam deploy` to the local cloud, run the sample through it, `sam delete`.
-	$(RUN)/python -m checks.sam deploy
+	$(RUN)/python -m tests.sam deploy
 
 sam-local: $(INSTALLED) ## `sam local invoke` of every function and a round trip of the API, in containers.
-	$(RUN)/python -m checks.sam local
+	$(RUN)/python -m tests.sam local
 
 preflight: $(INSTALLED) ## Name everything that a deployment lacks in the account; nothing is changed: make preflight ENV=staging
 	$(RUN)/python -m release.preflight $(ENV)
@@ -93,15 +93,15 @@ audit: $(INSTALLED) ## Look every locked package up in a database of known vulne
 	$(RUN)/python -m checks.vulnerabilities
 
 cost: $(INSTALLED) ## What AWS charges for a roadmap of 1,000 concepts, and for an idle stack.
-	$(RUN)/python -m checks.cost
+	$(RUN)/python -m documents.cost
 
 smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet run): make smoke STACK=NAME
 	@test -n "$(STACK)" || { echo "Name the stack: make smoke STACK=NAME" >&2; exit 2; }
-	$(RUN)/python -m checks.smoke $(STACK)
+	$(RUN)/python -m smoke $(STACK)
 
 openapi: $(INSTALLED) ## Write docs/openapi.json, docs/api.md and docs/schemas/ from the code.
-	$(RUN)/python -m checks.openapi
-	$(RUN)/python -m checks.schemas
+	$(RUN)/python -m documents.openapi
+	$(RUN)/python -m documents.schemas
 
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip $(INSTALL) requirements/lock.txt

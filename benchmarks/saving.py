@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import ceil
 
-from checks.cost import transitions_of
+from documents.cost import transitions_of
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType
 from roadmap_content.manifest import planned_batch_sizes

@@ -14,8 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from checks.sam.steps import console, step
 from local_stack.builds import LOCAL, REPOSITORY
+from local_stack.steps import console, step
 from tests.mutants.guards import MUTANTS, Mutant
 from tests.mutants.witness import REPORT
 

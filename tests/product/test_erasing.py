@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from checks.erasing import erase_rows
+from smoke.erasing import erase_rows
 from tests.product.product import NOW, Product
 from tests.product.running import heal, sql_of
 from tests.support.factories import USER

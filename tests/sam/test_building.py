@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.sam.building import foreign_libraries
+from release.sam_build import foreign_libraries
 
 X86_64, ARM64 = b"\x3e\x00", b"\xb7\x00"
 

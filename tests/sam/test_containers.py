@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from checks.sam.containers import without_aliases
 from local_stack.template_file import read_template
+from tests.sam.containers import without_aliases
 
 TEMPLATE = read_template(Path(__file__).parents[2] / "template.yaml")
 

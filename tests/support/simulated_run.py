@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NoReturn
 
-from checks.simulation import FailedError, Function, Run, simulate
 from local_stack.builds import REPOSITORY
 from roadmap_content.contracts import BatchRequest, FinalizeResult, Plan, parse
 from roadmap_content.items import ContentType, count_by_type
@@ -18,6 +17,7 @@ from roadmap_content.steps.generate import GenerateReport
 from roadmap_content.steps.plan import PlanRequest, PlanResult
 from roadmap_content.steps.save import SaveReport
 from roadmap_content.storage.keys import manifest_key
+from tests.support.simulation import FailedError, Function, Run, simulate
 
 
 def run_of(concepts: int, batch_size: int, broken: Mapping[str, Function] | None = None) -> Run:

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from checks.sam.command import sam_command
 from local_stack.builds import REPOSITORY
 from local_stack.environments import environment_python
 from local_stack.template_file import read_template
@@ -18,6 +17,7 @@ from release.__main__ import deploy_command, require_architecture
 from release.artifact import pack, self_contained, unpack
 from release.configuration import CONFIGURATION, overrides_in
 from release.errors import ReleaseError
+from release.sam_cli import sam_command
 from tests.template.sam_cli import read_deploy_options, run_sam
 
 TEMPLATE = """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from checks.cost import (
+from documents.cost import (
     MODEL_SECONDS,
     MODELS,
     at_rest,

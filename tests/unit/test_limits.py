@@ -6,13 +6,13 @@ from typing import Any, NoReturn
 
 import pytest
 
-from checks.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
 from roadmap_content.contracts import BatchRequest, StateError, parse
 from roadmap_content.steps.finalize import FinalizeRequest
 from roadmap_content.steps.save import SaveReport
 from tests.support.simulated_run import run_of
+from tests.support.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
 
 BATCH_SIZE: int = default_of(read_template(REPOSITORY / "template.yaml"), "BatchSize")
 CAUSE = "理由🙂" * 1_000

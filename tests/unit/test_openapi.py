@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from checks.openapi import DOCUMENT, openapi_document, operations
-from checks.openapi_page import PAGE, page_of
-from checks.schemas import schema_document, schema_file
+from documents.openapi import DOCUMENT, openapi_document, operations
+from documents.openapi_page import PAGE, page_of
+from documents.schemas import schema_document, schema_file
 from roadmap_content.contracts import TASK_ID
 from roadmap_content.items import ContentType
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from checks.role_simulation import FORBIDDEN, Expectation, expectations, foreign, resolved
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
+from smoke.role_simulation import FORBIDDEN, Expectation, expectations, foreign, resolved
 
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
 BUCKET = "arn:aws:s3:::roadmap-contentbucket-1"

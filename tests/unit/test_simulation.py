@@ -4,7 +4,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from checks.simulation import PAYLOAD_LIMIT, FailedError, Function, Run, simulate
+from tests.support.simulation import PAYLOAD_LIMIT, FailedError, Function, Run, simulate
 
 Definition = dict[str, Any]
 

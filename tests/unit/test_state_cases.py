@@ -2,7 +2,7 @@
 
 import pytest
 
-from checks.state_cases import Case, read_cases, states_of
+from smoke.state_cases import Case, read_cases, states_of
 
 CASES = read_cases()
 

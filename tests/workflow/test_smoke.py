@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, select
 
-from checks.smoke import SmokeError, redrives
 from roadmap_command.target import Target
+from smoke.__main__ import SmokeError, redrives
 from tests.support.factories import USER
 
 
@@ -29,7 +29,7 @@ def test_the_smoke_test_redrives_a_failed_execution_and_cleans_up(target: Target
 def test_the_smoke_test_reports_an_unexpected_result_and_cleans_up(
     target: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("checks.smoke.follow_run", lambda *_: "SUCCEEDED")
+    monkeypatch.setattr("smoke.__main__.follow_run", lambda *_: "SUCCEEDED")
     with pytest.raises(SmokeError, match="the run: SUCCEEDED, not FAILED"):
         redrives(target, USER)
     assert left_by_smoke(target) == ([], [])

@@ -5,8 +5,8 @@ TestState of the local cloud is emulated from documentation; `make smoke` compar
 
 import pytest
 
-from checks.state_cases import differences, read_cases, read_context, states_of
 from local_stack.stack import LocalStack
+from smoke.state_cases import differences, read_cases, read_context, states_of
 
 CASES = read_cases()
 STATES = {machine: states_of(machine) for machine in ("save_content",)}

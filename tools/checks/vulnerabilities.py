@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from checks.sam.steps import console
 from local_stack.builds import REPOSITORY
 from local_stack.environments import environment_python
+from local_stack.steps import console
 from roadmap_content.errors import PermanentError
 
 KNOWN = "jinja2==2.4.1"

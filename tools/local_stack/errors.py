@@ -37,3 +37,9 @@ class StackEndedError(NoStackError, LocalServiceError):
     """A part of the local stack has ended, for example because it was killed."""
 
     code = "StackEnded"
+
+
+class CommandFailedError(PermanentError):
+    """A command failed. The message contains the end of its output."""
+
+    code = "CommandFailed"

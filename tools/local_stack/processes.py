@@ -1,15 +1,20 @@
-"""Server processes on this machine: started on a free port, and always stopped."""
+"""Processes on this machine: servers, started on a free port and always stopped, and commands."""
 
 import os
 import secrets
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
+
+from .builds import REPOSITORY
+from .errors import CommandFailedError
 
 HOST = "127.0.0.1"
 
@@ -18,6 +23,7 @@ HOST = "127.0.0.1"
 _PORTS = range(15_000, 32_000)
 
 _POLL_SECONDS = 0.01
+_LAST_LINES = 30
 
 
 def free_port() -> int:
@@ -105,3 +111,35 @@ def becomes_true(happened: Callable[[], bool], deadline_seconds: float) -> bool:
             return False
         time.sleep(_POLL_SECONDS)
     return True
+
+
+class Output(NamedTuple):
+    """The output of a command."""
+
+    answer: str
+    log: str
+
+    @property
+    def last_words(self) -> str:
+        """The end of the output, for error messages."""
+        return "\n".join((self.answer + self.log).strip().splitlines()[-_LAST_LINES:])
+
+
+def run(*command: str | Path, environment: Mapping[str, str] | None = None) -> Output:
+    """Run a command in the repository.
+
+    Raises:
+        CommandFailedError: it failed.
+    """
+    done = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    output = Output(done.stdout, done.stderr)
+    if done.returncode:
+        raise CommandFailedError(f"{' '.join(map(str, command))}\n{output.last_words}")
+    return output

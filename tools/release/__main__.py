@@ -12,9 +12,9 @@ from typing import Annotated
 import boto3
 import typer
 
-from checks.sam.command import sam_command
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import read_template
+from release.sam_cli import sam_command
 
 from .artifact import Artifact, unpack
 from .building import build

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from checks.sam.building import build_for_aws
 from local_stack.builds import REPOSITORY
+from release.sam_build import build_for_aws
 
 from .artifact import Artifact, pack, self_contained
 from .command import run

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from checks.sam.debian import install, is_root_on_debian
-from checks.sam.steps import console
+from checks.debian import install, is_root_on_debian
+from local_stack.steps import console
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 
-from checks.sam.steps import console, step
 from local_stack.builds import REPOSITORY
+from local_stack.steps import console, step
 from local_stack.template_file import Template, read_template
 
 from .deployments import deployments_of

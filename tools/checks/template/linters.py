@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from checks.npm import node, npm_packages
-from checks.sam.command import sam
-from checks.sam.errors import CommandFailedError
 from local_stack.environments import environment_python
+from local_stack.errors import CommandFailedError
 from local_stack.template_file import Template
+from release.sam_cli import sam
 
 from .findings import Finding
 from .statemachine import substituted, without_computed_numbers

@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from local_stack.processes import becomes_true, has_ended, spawn
-
-from .command import run
-from .debian import install, is_root_on_debian
-from .errors import CommandFailedError, MissingOnThisMachineError
-from .runtime_image import TAG
-from .steps import step
+from checks.debian import install, is_root_on_debian
+from local_stack.errors import CommandFailedError
+from local_stack.processes import becomes_true, has_ended, run, spawn
+from local_stack.steps import step
+from tests.sam.errors import MissingOnThisMachineError
+from tests.sam.runtime_image import TAG
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _CGROUP = "ROADMAP_SAM_CGROUP"

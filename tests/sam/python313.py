@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .debian import install, is_root_on_debian
-from .errors import MissingOnThisMachineError
+from checks.debian import install, is_root_on_debian
+from tests.sam.errors import MissingOnThisMachineError
 
 NAME = "python3.13"
 

@@ -16,21 +16,20 @@ from rich.table import Table
 
 from local_stack.cloud import REGION, Cloud
 from local_stack.database_roles import create_roles
+from local_stack.errors import CommandFailedError
 from local_stack.postgres_server import PostgresServer
 from local_stack.stack import LocalStack, local_parameters
 from local_stack.stack_functions import functions_of, resources_of
+from local_stack.steps import console, step
 from local_stack.template_file import read_template
 from release.rollback import roll_back
+from release.sam_build import Built
+from release.sam_cli import sam
 from release.stamp import parameters_of, release_of, stamped
 from roadmap_command.runs import follow_run, start_run, task_status
 from roadmap_command.target import Target
-
-from .building import Built
-from .command import sam
-from .errors import CommandFailedError, ProofFailedError
-from .python313 import NAME, find_python313
-from .sample import load_sample
-from .steps import console, step
+from tests.sam.python313 import NAME, find_python313
+from tests.sam.sample import load_sample
 
 STACK = "roadmap-content"
 
@@ -58,7 +57,7 @@ def deploy_run_and_delete(built: Built) -> str:
     Therefore the cloud itself runs on Python 3.13 here.
 
     Raises:
-        ProofFailedError: a release did not reach an alias, a run did not complete, or the stack was not
+        AssertionError: a release did not reach an alias, a run did not complete, or the stack was not
             deleted.
     """
     python = find_python313()
@@ -89,12 +88,12 @@ def deploy_run_and_delete(built: Built) -> str:
             _require_moved(second, third)
             batch_size = third["PlanBatchesFunction"].settings["BATCH_SIZE"]
             if batch_size != "7":
-                raise ProofFailedError(f"the alias of PlanBatchesFunction has BATCH_SIZE {batch_size}")
+                raise AssertionError(f"the alias of PlanBatchesFunction has BATCH_SIZE {batch_size}")
             _show(first, second, third)
             with step("sam deploy of another parameter under the same release is refused"):
                 _require_refusal(releases, changed, "second", parameters)
             if releases.aliases() != third:
-                raise ProofFailedError("the refused deployment has changed what the aliases run")
+                raise AssertionError("the refused deployment has changed what the aliases run")
             with step("rollback to the release before, without a build"):
                 _require_rollback(cloud, releases, second)
             with step("sam deploy after the rollback"):
@@ -135,7 +134,7 @@ class Releases:
         aliases = self.aliases()
         for logical_id, alias in aliases.items():
             if alias.release != release:
-                raise ProofFailedError(f"the alias of {logical_id} runs {alias.release}, not {release}")
+                raise AssertionError(f"the alias of {logical_id} runs {alias.release}, not {release}")
         return aliases
 
     def failures(self) -> list[str]:
@@ -168,7 +167,7 @@ def with_changed_layer(built: Path) -> Path:
     handler = directory / "CommonLayer" / _HANDLER
     source = handler.read_text()
     if _BEFORE not in source:
-        raise ProofFailedError(f"{_HANDLER} has no {_BEFORE}")
+        raise AssertionError(f"{_HANDLER} has no {_BEFORE}")
     handler.unlink()  # a hard link: the build must not be changed
     handler.write_text(source.replace(_BEFORE, _AFTER))
     for compiled in handler.parent.glob("__pycache__/handler.*.pyc"):
@@ -187,26 +186,26 @@ def _require_changed_code(
     _require_moved(first, second)
     for logical_id in first:
         if first[logical_id].layers["CommonLayer"] == second[logical_id].layers["CommonLayer"]:
-            raise ProofFailedError(f"the alias of {logical_id} has the layer of the release before")
+            raise AssertionError(f"the alias of {logical_id} has the layer of the release before")
     answer = cloud.client("lambda").invoke(
         FunctionName=functions["ReconcileTaskFunction"], Qualifier="live", Payload=b'{"dry_run": true}'
     )
     payload = json.loads(answer["Payload"].read())
     if payload.get("layer") != "changed":
-        raise ProofFailedError(f"the alias of ReconcileTaskFunction answers as before: {payload}")
+        raise AssertionError(f"the alias of ReconcileTaskFunction answers as before: {payload}")
 
 
 def _require_moved(before: Mapping[str, Alias], after: Mapping[str, Alias]) -> None:
     for logical_id in before:
         if int(after[logical_id].version) <= int(before[logical_id].version):
-            raise ProofFailedError(f"the alias of {logical_id} stays at version {before[logical_id].version}")
+            raise AssertionError(f"the alias of {logical_id} stays at version {before[logical_id].version}")
 
 
 def _require_rollback(cloud: Cloud, releases: Releases, before: Mapping[str, Alias]) -> None:
     """Roll back, and check the functions' aliases, and the versions that the state machines invoke."""
     roll_back(lambda service, _: cloud.client(service), STACK)
     if releases.aliases() != before:
-        raise ProofFailedError("after a rollback, an alias does not run the release before")
+        raise AssertionError("after a rollback, an alias does not run the release before")
     cloudformation, stepfunctions = cloud.client("cloudformation"), cloud.client("stepfunctions")
     functions = functions_of(cloudformation, STACK)
     released = {f":{functions[name]}:{alias.version}" for name, alias in before.items()}
@@ -217,7 +216,7 @@ def _require_rollback(cloud: Cloud, releases: Releases, before: Mapping[str, Ali
         invoked = set(re.findall(r":function(:[\w-]+:\d+)", described["definition"]))
         if not invoked or not invoked <= released:
             others = ", ".join(sorted(invoked - released)) or "nothing"
-            raise ProofFailedError(f"after a rollback, {machine} invokes {others}")
+            raise AssertionError(f"after a rollback, {machine} invokes {others}")
 
 
 def _require_refusal(releases: Releases, built: Path, commit: str, parameters: Mapping[str, str]) -> None:
@@ -228,7 +227,7 @@ def _require_refusal(releases: Releases, built: Path, commit: str, parameters: M
         if not any("StaleReleaseError" in reason for reason in releases.failures()):
             raise
     else:
-        raise ProofFailedError("a changed parameter under the same release was deployed")
+        raise AssertionError("a changed parameter under the same release was deployed")
 
 
 def _show(*releases: Mapping[str, Alias]) -> None:
@@ -255,7 +254,7 @@ def _check_runtimes(cloud: Cloud, functions: Mapping[str, str]) -> None:
     for logical_id, name in functions.items():
         runtime = client.get_function_configuration(FunctionName=name)["Runtime"]
         if runtime != NAME:
-            raise ProofFailedError(f"{logical_id} was deployed for {runtime}")
+            raise AssertionError(f"{logical_id} was deployed for {runtime}")
 
 
 def _run(target: Target) -> int:
@@ -264,7 +263,7 @@ def _run(target: Target) -> int:
     ended = follow_run(target.stepfunctions, arn, lambda: None)
     status = task_status(target.engine, task.task_id)
     if (ended, status.status) != ("SUCCEEDED", "completed"):
-        raise ProofFailedError(f"the run {ended}: task {status.status}, {status.error_message}")
+        raise AssertionError(f"the run {ended}: task {status.status}, {status.error_message}")
     return sum(progress.saved for progress in status.progress.values())
 
 
@@ -275,4 +274,4 @@ def _delete(cloud: Cloud) -> None:
     )
     left: list[Any] = cloud.client("lambda").list_functions()["Functions"]
     if left:
-        raise ProofFailedError(f"sam delete left {', '.join(each['FunctionName'] for each in left)}")
+        raise AssertionError(f"sam delete left {', '.join(each['FunctionName'] for each in left)}")

@@ -1,4 +1,4 @@
-"""`python -m checks.smoke STACK`: run the checks that need a deployed stack.
+"""`python -m smoke STACK`: run the checks that need a deployed stack.
 
 Never run against AWS yet. The tests run `redrives` against the local stack, where redrive is emulated from
 documentation. The other checks query IAM and Lambda, which no local cloud emulates.
@@ -18,12 +18,9 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from checks.erasing import erase_objects, erase_rows
-from checks.role_simulation import expectations
-from checks.sam.steps import console, step
-from checks.state_cases import differences, read_cases, read_context, states_of
 from local_stack.builds import REPOSITORY
 from local_stack.stack_functions import functions_of
+from local_stack.steps import console, step
 from local_stack.template_file import read_template
 from roadmap_command.demo import with_offline_content
 from roadmap_command.load import load_bundle
@@ -32,6 +29,9 @@ from roadmap_command.target import Target
 from roadmap_content.bundle import BundleTask, read_bundle
 from roadmap_content.errors import ContentError, PermanentError
 from roadmap_content.runtime.deadline import Deadline
+from smoke.erasing import erase_objects, erase_rows
+from smoke.role_simulation import expectations
+from smoke.state_cases import differences, read_cases, read_context, states_of
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

@@ -1,4 +1,4 @@
-"""`python -m checks.cost [CONCEPTS]`: what AWS charges for one roadmap, and for an idle stack, from counts.
+"""`python -m documents.cost [CONCEPTS]`: the price of one roadmap, and of an idle stack, from counts.
 
 The prices are those of us-east-1 in 2025, without the free tier. Those of tokens, transitions and keys were
 compared with stored copies of AWS's pages in November 2026, the others with other pages. Durations and tokens

@@ -175,14 +175,14 @@ class _Simulation:
         self._at_once = 1
         return self._weigh(f"{name}, result", results)
 
-    def _weigh(self, place: str, value: object) -> Any:  # noqa: ANN401 - any JSON value
+    def _weigh(self, place: str, value: object) -> Any:
         size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
         self._run.largest = max(self._run.largest, Payload(size, place))
         if size > PAYLOAD_LIMIT:
             raise FailedError("States.DataLimitExceeded", f"{place}: {size} bytes")
         return value
 
-    def _evaluate(self, template: object, states: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the result of JSONata
+    def _evaluate(self, template: object, states: Mapping[str, Any]) -> Any:
         """A template with its `{% expressions %}` evaluated."""
         match template:
             case dict():

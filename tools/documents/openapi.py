@@ -1,4 +1,4 @@
-"""Write the OpenAPI document of the API, and the page generated from it: `python -m checks.openapi`."""
+"""Write the OpenAPI document of the API, and the page generated from it: `python -m documents.openapi`."""
 
 import importlib
 import inspect

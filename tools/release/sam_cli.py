@@ -1,30 +1,13 @@
-"""Run commands, above all the SAM CLI, and show their output if they fail."""
+"""Run the SAM CLI."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-from local_stack.builds import LOCAL, REPOSITORY
+from local_stack.builds import LOCAL
 from local_stack.environments import environment_python
-
-from .errors import CommandFailedError
-
-_LAST_LINES = 30
-
-
-class Output(NamedTuple):
-    """The output of a command."""
-
-    answer: str
-    log: str
-
-    @property
-    def last_words(self) -> str:
-        """The end of the output, for error messages."""
-        return "\n".join((self.answer + self.log).strip().splitlines()[-_LAST_LINES:])
+from local_stack.processes import Output, run
 
 
 def sam(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> Output:
@@ -50,23 +33,3 @@ def sam_environment(environment: Mapping[str, str]) -> dict[str, str]:
         "PYTHON": sys.executable,  # for the layers' Makefile
         **environment,
     }
-
-
-def run(*command: str | Path, environment: Mapping[str, str] | None = None) -> Output:
-    """Run a command in the repository.
-
-    Raises:
-        CommandFailedError: it failed.
-    """
-    done = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-    )
-    output = Output(done.stdout, done.stderr)
-    if done.returncode:
-        raise CommandFailedError(f"{' '.join(map(str, command))}\n{output.last_words}")
-    return output

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from local_stack.errors import CommandFailedError
 from local_stack.processes import HOST, becomes_true, free_port, has_ended, kill_group, spawn
 from local_stack.stack import ARCHITECTURE
-
-from .command import sam, sam_command, sam_environment
-from .errors import CommandFailedError
+from release.sam_cli import sam, sam_command, sam_environment
 
 _DEADLINE_SECONDS = 600.0
 _ALIAS = re.compile(r"\$\{(\w+)\.(?:Alias|Version)\}")
@@ -93,7 +92,7 @@ class Containers:
             kill_group(process)
 
 
-def without_aliases(part: Any) -> Any:  # noqa: ANN401 - any part of a template
+def without_aliases(part: Any) -> Any:
     """The template with references to functions instead of their aliases and versions.
 
     The SAM CLI does not support aliases here. For an authorizer it would print a warning and allow every
@@ -114,7 +113,7 @@ def without_aliases(part: Any) -> Any:  # noqa: ANN401 - any part of a template
 
 def _is_served(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url):  # noqa: S310 - our own server
+        with urllib.request.urlopen(url):
             return True
     except urllib.error.HTTPError as refusal:
         refusal.close()

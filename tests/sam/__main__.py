@@ -1,4 +1,4 @@
-"""`python -m checks.sam build`, `deploy` or `local`: run a check step by step and print its result."""
+"""`python -m tests.sam build`, `deploy` or `local`: run a check step by step and print its result."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +10,14 @@ from rich.markup import escape
 
 from local_stack.environments import environment_python
 from local_stack.layers import build_layers
+from local_stack.steps import console, step
+from release.errors import ReleaseError
+from release.sam_build import build_for_aws, build_for_this_machine
 from roadmap_content.errors import ContentError
-
-from .building import build_for_aws, build_for_this_machine
-from .deploying import deploy_run_and_delete
-from .docker_engine import find_engine, in_namespaces, install_engine, start_engine
-from .running import run_in_containers
-from .runtime_image import build_runtime_image
-from .steps import console, step
+from tests.sam.deploying import deploy_run_and_delete
+from tests.sam.docker_engine import find_engine, in_namespaces, install_engine, start_engine
+from tests.sam.running import run_in_containers
+from tests.sam.runtime_image import build_runtime_image
 
 FAILED = 1
 
@@ -70,6 +70,6 @@ def _conclude(proven: str) -> None:
 if __name__ == "__main__":
     try:
         app(prog_name=f"python -m {__package__}")
-    except ContentError as error:
-        console.print(f"[red]{error.code}[/red]: ", escape(str(error)), sep="", soft_wrap=True)
+    except (AssertionError, ContentError, ReleaseError) as error:
+        console.print(f"[red]{type(error).__name__}[/red]: ", escape(str(error)), sep="", soft_wrap=True)
         sys.exit(FAILED)

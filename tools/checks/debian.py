@@ -9,9 +9,9 @@ from pathlib import Path
 
 import typer
 
-from .command import run
-from .errors import CommandFailedError
-from .steps import console, step
+from local_stack.errors import CommandFailedError
+from local_stack.processes import run
+from local_stack.steps import console, step
 
 # Debian's maintainer scripts run this before they start a service; 101 forbids it.
 _POLICY = Path("/usr/sbin/policy-rc.d")

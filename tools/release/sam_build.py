@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from local_stack.builds import LOCAL, REPOSITORY
 from local_stack.stack import ARCHITECTURE
+from local_stack.steps import step
 from local_stack.template_file import Template, default_of, read_template
 
-from .command import sam
-from .errors import ProofFailedError
-from .steps import step
+from .errors import ReleaseError
+from .sam_cli import sam
 
 # The machine field of an ELF header: bytes 18 and 19.
 _PROCESSORS: Mapping[str, bytes] = {"x86_64": b"\x3e\x00", "arm64": b"\xb7\x00"}
@@ -41,7 +41,7 @@ def _build(directory: Path, architecture: str) -> Built:
 
     Raises:
         CommandFailedError: the build failed.
-        ProofFailedError: a part is missing or not for `architecture`.
+        ReleaseError: a part is missing or not for `architecture`.
     """
     with step(f"sam build, every function and layer for {architecture}"):
         sam(
@@ -57,9 +57,9 @@ def _build(directory: Path, architecture: str) -> Built:
         *(folder.name for folder in layers if not any(folder.glob("python/*"))),
     ]
     if missing:
-        raise ProofFailedError(f"sam build left {', '.join(missing)} without code")
+        raise ReleaseError(f"sam build left {', '.join(missing)} without code")
     if foreign := [path for folder in layers for path in foreign_libraries(folder, architecture)]:
-        raise ProofFailedError(f"{foreign[0]}: not for {_PYTHON} on {architecture}")
+        raise ReleaseError(f"{foreign[0]}: not for {_PYTHON} on {architecture}")
     return Built(directory / "build/template.yaml", len(functions), len(layers))
 
 

@@ -11,10 +11,9 @@ from tempfile import TemporaryDirectory
 
 from local_stack.builds import LOCAL, REPOSITORY, build_once, fingerprint
 from local_stack.environments import INSTALL
+from local_stack.processes import run
 from local_stack.stack import ARCHITECTURE
-
-from .command import run
-from .steps import step
+from local_stack.steps import step
 
 TAG = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
 """The image's name, for which the SAM CLI looks."""

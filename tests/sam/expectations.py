@@ -1,0 +1,44 @@
+"""The expected response of each function to its event in `events/`, with the sample roadmap loaded.
+
+The order matters: the schema is created, an attempt is planned, its first batch is generated and saved, and
+then finalized as a failed batch. 65 of 90 items are missing and are retried.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+EXPECTED: Mapping[str, Mapping[str, Any]] = {
+    "migrate_database": {"before": None, "dry_run": False},
+    "plan_batches": {
+        "plan": {"attempt": 1, "planned": {"tutorial": 30, "resources": 30, "quiz": 30}},
+        "batches": [{"number": 0, "content_type": "tutorial", "offset": 0, "items": 25}],
+    },
+    "generate_content": {"planned": 25, "staged": 0, "generated": 25, "failed": 0},
+    "save_batch": {"saved": 25, "failed": 0, "error": None},
+    "finalize_task": {
+        "status": "partial_failure",
+        "complete": False,
+        "missing": {"tutorial": 5, "resources": 30, "quiz": 30},
+        "error": None,
+    },
+    "await_redrive": {"errorType": "ContentIncomplete"},
+    "reconcile_task": {"checked": 1, "finished": True, "dry_run": False},
+    "authorize_request": {"errorType": "UnauthorizedError"},  # the event's token has expired
+    "console": {"statusCode": 200},
+    "recovery_api": {"statusCode": 200, "body": {"dry_run": True, "tasks": 1}},
+    "task_api": {"statusCode": 202, "body": {"status": "processing", "total_items": 65, "attempt": 2}},
+}
+"""The relevant parts of the responses, by the function's folder, which is also the name of its event."""
+
+
+def relevant(expected: Any, actual: Any) -> Any:
+    """The part of a response that has an expectation."""
+    match expected, actual:
+        case dict(), str():  # the body of an HTTP response: JSON in JSON
+            return relevant(expected, json.loads(actual))
+        case dict(), dict():
+            return {key: relevant(value, actual.get(key)) for key, value in expected.items()}
+        case list(), list():  # additional elements are allowed
+            return [relevant(*pair) for pair in zip(expected, actual, strict=False)]
+    return actual

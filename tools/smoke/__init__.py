@@ -1,0 +1,1 @@
+"""What only a deployed stack can show."""
