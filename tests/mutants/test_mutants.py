@@ -73,6 +73,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the limit of an id",
         "the reading of foreign rows",
         "the isolation of a task",
+        "the admission",
     }
 
 

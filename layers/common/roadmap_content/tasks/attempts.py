@@ -73,19 +73,18 @@ def recovery_of(actor: str | None) -> str | None:
     return actor.removeprefix(prefix) if actor is not None and actor.startswith(prefix) else None
 
 
-# Guarantees: one row per attempt.
+# Guarantees: one row per attempt. Returns the earlier attempts without a recorded outcome.
 OPEN = text("""
 WITH planned_automatically AS (
     DELETE FROM content_automatic_attempts WHERE task_id = :task_id
+),
+opened AS (
+    INSERT INTO content_attempts
+        (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope)
+    VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
+        CAST(:scope AS json))
+    ON CONFLICT (task_id, attempt) DO NOTHING
 )
-INSERT INTO content_attempts
-    (task_id, attempt, actor, cause, reason, execution_arn, redrive_count, step, scope)
-VALUES (:task_id, :attempt, :actor, :cause, :reason, :execution_arn, :redrive_count, 'claimed',
-    CAST(:scope AS json))
-ON CONFLICT (task_id, attempt) DO NOTHING
-""")
-
-UNRECORDED = text("""
 SELECT attempt FROM content_attempts
 WHERE task_id = :task_id AND attempt < :attempt AND ended_at IS NULL ORDER BY attempt
 """)
@@ -203,9 +202,9 @@ def open_attempt(
     execution_arn: str | None,
     start: AttemptStart,
     redrive_count: int = 0,
-) -> None:
-    """Record the claim of an attempt. Idempotent."""
-    connection.execute(
+) -> Sequence[int]:
+    """Record the claim of an attempt; return the earlier ones without a recorded outcome. Idempotent."""
+    return connection.scalars(
         OPEN,
         {
             "task_id": task_id,
@@ -217,12 +216,7 @@ def open_attempt(
             "redrive_count": redrive_count,
             "scope": _encoded(start.scope.document),
         },
-    )
-
-
-def unrecorded_attempts(connection: Connection, task_id: str, before: int) -> Sequence[int]:
-    """The attempts below number `before` without a recorded outcome."""
-    return connection.scalars(UNRECORDED, {"task_id": task_id, "attempt": before}).all()
+    ).all()
 
 
 def record_plan(

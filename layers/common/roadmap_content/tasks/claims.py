@@ -35,7 +35,6 @@ from .attempts import (
     close_attempt,
     open_attempt,
     read_scope,
-    unrecorded_attempts,
 )
 from .ownership import why_not_startable
 from .queue import Admitted, admit, enqueue
@@ -165,8 +164,9 @@ def _take(
         claimed = claim_row(connection, task.task_id, task.attempt, execution_arn)
         admitted: list[Admitted] = []
         if claimed:
-            _close_superseded(connection, task)
-            open_attempt(connection, task.task_id, attempt, execution_arn, start, redrive_count)
+            superseded = open_attempt(connection, task.task_id, attempt, execution_arn, start, redrive_count)
+            for earlier in superseded:
+                _close_superseded(connection, task, earlier)
             if start.on_claim is not None:
                 start.on_claim(connection, attempt)
             # Last, because it locks the capacity until the COMMIT.
@@ -202,13 +202,9 @@ def record_admissions(services: Services, connection: Connection, admitted: Sequ
     )
 
 
-def _close_superseded(connection: Connection, task: Task) -> None:
-    """Complete the rows of earlier attempts without a recorded outcome, with the current counts."""
-    unrecorded = unrecorded_attempts(connection, task.task_id, task.attempt + 1)
-    if not unrecorded:
-        return
-    for attempt in unrecorded:
-        close_attempt(connection, task.task_id, attempt, _failed(connection, task, attempt), "superseded")
+def _close_superseded(connection: Connection, task: Task, attempt: int) -> None:
+    """Complete the row of an earlier attempt without a recorded outcome, with the current counts."""
+    close_attempt(connection, task.task_id, attempt, _failed(connection, task, attempt), "superseded")
 
 
 def _failed(connection: Connection, task: Task, attempt: int) -> dict[ContentType, int]:

@@ -1,0 +1,495 @@
+"""Admission: who is next, and what an admission and a claim cost. The statements on real PostgreSQL."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import ceil
+
+import pytest
+from sqlalchemy import Connection, TextClause, event, make_url, text
+
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
+from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.retries.retry import retry_task
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.tasks import queue
+from roadmap_content.tasks.admission import admit_waiting
+from roadmap_content.tasks.attempts import user_start
+from roadmap_content.tasks.queue_policy import OVERSUBSCRIPTION, QueueClass, QueueState, Work
+from tests.integration.test_concurrency import at_once
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
+
+INTERACTIVE, BULK = QueueClass.INTERACTIVE, QueueClass.BULK
+LIMIT = ceil(OVERSUBSCRIPTION)
+"""The limit of the grants with one slot."""
+
+TASK = "INSERT INTO roadmap_tasks (task_id, user_id, status, attempt) VALUES (:task, :user, 'processing', 1)"
+ATTEMPT = """
+INSERT INTO content_attempts (task_id, attempt, actor, cause, execution_arn, step, tokens)
+VALUES (:task, 1, 'user:u', 'retry', 'arn:' || CAST(:task AS text), 'claimed', 0)
+"""
+
+
+class Queue:
+    """Attempts in the queue, without executions. By default, one attempt takes the whole capacity."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._engine = pipeline.services.engine
+        self._tasks = 0
+        self.resume()
+
+    def stop(self) -> None:
+        """Stop admission."""
+        self._pipeline.execute("UPDATE content_capacity SET stopped_reason = 'stopped by a test'")
+
+    def resume(self, slots: int = 1) -> None:
+        """Admit attempts, with this number of slots."""
+        self._pipeline.execute(
+            "UPDATE content_capacity SET stopped_reason = NULL, slots = :slots", slots=slots
+        )
+
+    def weigh(self, user: str, weight: float) -> None:
+        """Give a user a weight."""
+        self._pipeline.execute(
+            "INSERT INTO content_queue_weights VALUES ('user:' || :user, :weight)", user=user, weight=weight
+        )
+
+    def enter(
+        self,
+        user: str,
+        tokens: int = 100,
+        queue_class: QueueClass = INTERACTIVE,
+        grants: int = LIMIT,
+        tenant: str | None = None,
+    ) -> str:
+        """Put a new task of a user into the queue; return its id, which begins with the user's."""
+        self._tasks += 1
+        task = f"{user}-{self._tasks}"
+        self._pipeline.execute(TASK, task=task, user=user)
+        self._pipeline.execute(ATTEMPT, task=task)
+        with self._engine.begin() as connection:
+            queue.enqueue(
+                connection, task, 1, queue_class, QueueState.WAITING, Work(tokens, grants), tenant=tenant
+            )
+        return task
+
+    def admit(self, most: int = 1_000) -> list[str]:
+        """Admit waiting attempts; return their tasks."""
+        with self._engine.begin() as connection:
+            queue.lock_capacity(connection)
+            return [one.task_id for one in queue.admit(connection, most)]
+
+    def end(self, task: str, tokens: int = 0) -> None:
+        """End an attempt that has used tokens."""
+        self._pipeline.execute(
+            "UPDATE content_attempts SET tokens = :tokens WHERE task_id = :task", task=task, tokens=tokens
+        )
+        with self._engine.begin() as connection:
+            queue.release(connection, task, 1)
+
+    def serve(self, most: int = 1_000) -> Iterator[str]:
+        """Admit and end attempts, one at a time, until none waits; yields their tasks."""
+        for _ in range(most):
+            admitted = self.admit()
+            if not admitted:
+                return
+            (task,) = admitted
+            yield task
+            self.end(task)
+
+    def leave(self, task: str) -> bool:
+        """Remove a waiting attempt, as its cancellation does."""
+        with self._engine.begin() as connection:
+            return queue.leave_queue(connection, task, 1)
+
+    def tidy(self) -> None:
+        """End the attempts of deleted tasks, as a sweep does."""
+        with self._engine.begin() as connection:
+            queue.tidy_queue(connection)
+
+    def charged(self, user: str, queue_class: QueueClass = INTERACTIVE) -> float:
+        """The counter of a user."""
+        (row,) = self._pipeline.rows(
+            "SELECT charged FROM content_queue_keys WHERE queue_key = 'user:' || :user AND class = :class",
+            user=user,
+            **{"class": queue_class},
+        )
+        return float(row["charged"])
+
+    def at_work(self) -> list[str]:
+        """The tasks that were admitted and have not ended."""
+        sql = "SELECT task_id FROM content_queue WHERE state NOT IN ('waiting', 'ended') ORDER BY task_id"
+        return [row["task_id"] for row in self._pipeline.rows(sql)]
+
+
+@pytest.fixture
+def waiting(pipeline: Pipeline) -> Queue:
+    """An empty queue with one slot."""
+    return Queue(pipeline)
+
+
+def users_of(tasks: Sequence[str]) -> str:
+    """The users of tasks, one letter each."""
+    return "".join(task.partition("-")[0] for task in tasks)
+
+
+def test_users_share_the_capacity_by_tokens(waiting: Queue) -> None:
+    """One user came first, with twice as many attempts of half the size."""
+    for _ in range(8):
+        waiting.enter("a", tokens=100)
+    for _ in range(4):
+        waiting.enter("b", tokens=200)
+    served = users_of(list(waiting.serve()))
+    assert len(served) == 12
+    for end in range(3, 13, 3):  # each third of the time contains the same share of both
+        assert Counter(served[:end]) == {"a": 2 * end // 3, "b": end // 3}
+
+
+def test_a_weight_multiplies_the_share_of_a_user(waiting: Queue) -> None:
+    waiting.weigh("b", 3)
+    for _ in range(9):
+        waiting.enter("a")
+        waiting.enter("b")
+    served = users_of(list(waiting.serve(most=8)))
+    assert Counter(served) == {"a": 2, "b": 6}
+
+
+def test_a_tenant_replaces_the_user(waiting: Queue) -> None:
+    for number in range(4):
+        waiting.enter(f"u{number}", tenant="many ids")
+        waiting.enter("b")
+    first = users_of(list(waiting.serve(most=4)))
+    assert first.count("b") == 2
+
+
+def test_the_attempts_of_a_user_are_admitted_in_the_order_of_their_claims(waiting: Queue) -> None:
+    entered = [waiting.enter("a") for _ in range(12)]
+    assert list(waiting.serve()) == entered
+
+
+def test_bulk_comes_after_interactive_and_one_bulk_attempt_is_always_at_work(waiting: Queue) -> None:
+    for _ in range(4):
+        waiting.enter("b", queue_class=BULK, grants=1)
+    for _ in range(4):
+        waiting.enter("a", grants=1)
+    first = waiting.admit()
+    assert sorted(users_of(first)) == ["a"] * (LIMIT - 1) + ["b"]
+    (bulk,) = (task for task in first if task.startswith("b"))
+    interactive = [task for task in first if task.startswith("a")]
+    waiting.end(interactive[0])
+    assert users_of(waiting.admit()) == "a"
+    waiting.end(bulk)
+    assert users_of(waiting.admit()) == "b"
+    for task in waiting.at_work():
+        waiting.end(task)
+    assert sorted(users_of(waiting.admit())) == ["a", "b", "b"]
+
+
+def test_new_users_do_not_starve_a_user_with_a_large_counter(waiting: Queue) -> None:
+    for _ in range(5):
+        waiting.enter("z", tokens=1_000)
+    served = list(waiting.serve(most=1))
+    for number in range(12):  # more arrive than are served
+        waiting.enter(f"n{number}")
+        waiting.enter(f"m{number}")
+        served += waiting.serve(most=1)
+    assert served[0] == "z-1"
+    assert "z-2" in served
+
+
+def test_a_user_who_returns_has_saved_no_credit(waiting: Queue) -> None:
+    waiting.enter("a")
+    list(waiting.serve())
+    for _ in range(3):
+        waiting.enter("b", tokens=1_000)
+    list(waiting.serve(most=2))
+    waiting.enter("a")
+    assert waiting.charged("a") == waiting.charged("b")
+
+
+@pytest.mark.parametrize("at_work", [False, True], ids=["waiting", "at work"])
+def test_a_second_attempt_does_not_raise_the_counter(waiting: Queue, at_work: bool) -> None:
+    waiting.stop()
+    entered = [waiting.enter("a", tokens=1_000), waiting.enter("b")]
+    waiting.resume(slots=2 if at_work else 1)
+    assert waiting.admit() == (entered if at_work else entered[:1])
+    before = waiting.charged("b")
+    assert before < waiting.charged("a")
+    waiting.enter("b")
+    assert waiting.charged("b") == before
+
+
+@pytest.mark.parametrize("used", [300, 40], ids=["more", "less"])
+def test_the_end_corrects_the_charge_once(waiting: Queue, used: int) -> None:
+    task = waiting.enter("a", tokens=100)
+    waiting.admit()
+    assert waiting.charged("a") == 100
+    for _ in range(3):
+        waiting.end(task, tokens=used)
+        assert waiting.charged("a") == used
+
+
+def test_without_reported_tokens_the_estimate_stays(waiting: Queue) -> None:
+    waiting.enter("a", tokens=100)
+    list(waiting.serve())
+    assert waiting.charged("a") == 100
+
+
+def test_a_waiting_attempt_that_ends_is_not_charged(waiting: Queue) -> None:
+    waiting.enter("b")
+    task = waiting.enter("a", tokens=100)
+    waiting.end(task, tokens=60)
+    assert waiting.charged("a") == 0
+
+
+def test_the_plan_corrects_the_estimate_and_frees_slots(waiting: Queue, pipeline: Pipeline) -> None:
+    task, other = waiting.enter("a", tokens=100), waiting.enter("b")
+    assert waiting.admit() == [task]
+    with pipeline.services.engine.begin() as connection:
+        confirmed = queue.confirm(connection, task, 1, Work(tokens=30, grants=LIMIT - 1))
+    assert confirmed is not None
+    assert confirmed.freed
+    assert waiting.charged("a") == 30
+    assert waiting.admit() == [other]
+    waiting.end(task, tokens=50)
+    assert waiting.charged("a") == 50
+
+
+def test_an_attempt_that_left_the_queue_does_not_hold_up_the_next(waiting: Queue) -> None:
+    waiting.stop()
+    left, other = waiting.enter("a"), waiting.enter("b")
+    waiting.resume()
+    assert waiting.leave(left)
+    assert waiting.admit() == [other]
+    assert not waiting.leave(other), "it is at work"
+    assert waiting.at_work() == [other]
+
+
+def test_an_attempt_that_is_released_twice_frees_its_slots_once(waiting: Queue) -> None:
+    first, *others = [waiting.enter("a") for _ in range(3)]
+    assert waiting.admit() == [first]
+    waiting.end(first)
+    assert waiting.admit() == others[:1]
+    waiting.end(first)
+    assert waiting.admit() == []
+    assert waiting.at_work() == others[:1]
+
+
+def test_the_place_of_a_deleted_task_is_given_to_the_next(waiting: Queue, pipeline: Pipeline) -> None:
+    deleted, next_one, also_deleted, last = [waiting.enter("a") for _ in range(4)]
+    assert waiting.admit() == [deleted]
+    for task in (deleted, also_deleted):
+        pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = :task", task=task)
+    waiting.tidy()
+    assert list(waiting.serve()) == [next_one, last]
+
+
+def test_a_stop_admits_nothing_and_its_end_admits_everybody(waiting: Queue) -> None:
+    waiting.stop()
+    entered = [waiting.enter("a", grants=1), waiting.enter("b", grants=1, queue_class=BULK)]
+    assert waiting.admit() == []
+    waiting.resume()
+    assert sorted(waiting.admit()) == entered
+
+
+def test_more_slots_admit_more_and_fewer_slots_take_none_away(waiting: Queue) -> None:
+    entered = [waiting.enter("a", grants=1) for _ in range(2 * LIMIT)]
+    assert waiting.admit() == entered[:LIMIT]
+    waiting.resume(slots=2)
+    assert len(waiting.admit()) == ceil(2 * OVERSUBSCRIPTION) - LIMIT
+    waiting.resume(slots=1)
+    assert waiting.admit() == []
+    assert len(waiting.at_work()) == ceil(2 * OVERSUBSCRIPTION)
+
+
+def test_a_claim_and_an_admission_run_one_after_another(
+    waiting: Queue, pipeline: Pipeline, database_url: str
+) -> None:
+    """The admission must not compute the sum of the grants without the attempt that the claim admits."""
+    waiting.stop()
+    other = waiting.enter("z")
+    mine = waiting.enter("a")
+    waiting.leave(mine)
+    waiting.resume()
+    second = services_for(database_url)
+    with pipeline.engine.connect() as first, ThreadPoolExecutor(1) as pool:
+        queue.enqueue(first, mine, 2, INTERACTIVE, QueueState.WAITING, Work(100, LIMIT))
+        assert [one.task_id for one in queue.admit(first, 1)] == [mine]
+        admitting = pool.submit(admit_waiting, second, Deadline.after(600))
+        assert becomes_true(lambda: admitting.done() or bool(processes_waiting_for(first)), 600)
+        first.commit()
+        admitting.result(600)
+    second.engine.dispose()
+    assert waiting.at_work() == [mine]
+    assert waiting_tasks(pipeline) == [other]
+
+
+def test_an_admission_and_a_claim_run_one_after_another(
+    waiting: Queue, pipeline: Pipeline, database_url: str
+) -> None:
+    """As above, in the other order: the claim waits for the admission."""
+    waiting.stop()
+    mine = waiting.enter("z")
+    other = waiting.enter("a")
+    waiting.leave(other)
+    waiting.resume()
+    second = services_for(database_url)
+
+    def claim() -> None:
+        with second.engine.begin() as connection:
+            queue.enqueue(connection, other, 2, INTERACTIVE, QueueState.WAITING, Work(100, LIMIT))
+            queue.admit(connection, 1)
+
+    with pipeline.engine.connect() as first, ThreadPoolExecutor(1) as pool:
+        queue.lock_capacity(first)
+        assert [one.task_id for one in queue.admit(first, 1)] == [mine]
+        claiming = pool.submit(claim)
+        assert becomes_true(lambda: claiming.done() or bool(processes_waiting_for(first)), 600)
+        first.commit()
+        claiming.result(600)
+    second.engine.dispose()
+    assert waiting.at_work() == [mine]
+    assert waiting_tasks(pipeline) == [other]
+
+
+def test_many_processes_admit_each_attempt_once(
+    waiting: Queue, pipeline: Pipeline, database_url: str
+) -> None:
+    waiting.stop()
+    entered = [waiting.enter(f"u{number % 5}", grants=1) for number in range(30)]
+    waiting.resume(slots=10)
+    found: list[tuple[str, int]] = []
+
+    def admit(_: int) -> None:
+        services = services_for(database_url)
+        admit_waiting(services, Deadline.after(600))
+        services.engine.dispose()
+        assert isinstance(services.executions, RecordedExecutions)
+        found.extend(services.executions.started)
+
+    at_once(4, admit)
+    assert len(found) == len(set(found)) == ceil(10 * OVERSUBSCRIPTION)
+    assert len(waiting_tasks(pipeline)) == len(entered) - len(found)
+
+
+def waiting_tasks(pipeline: Pipeline) -> list[str]:
+    """The tasks that wait in the queue."""
+    rows = pipeline.rows("SELECT task_id FROM content_queue WHERE state = 'waiting' ORDER BY task_id")
+    return [row["task_id"] for row in rows]
+
+
+def load(pipeline: Pipeline, number: int, *, staged: bool = False) -> str:
+    """Load a task that takes the whole capacity unless its items are staged; return its id."""
+    ids = concept_ids(20, f"r-{number}")
+    bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}")
+    if not staged:
+        bundle["content"] = []
+    pipeline.load(bundle)
+    return f"t-{number}"
+
+
+def retry(pipeline: Pipeline, task_id: str) -> str:
+    """Retry a task as its user; return the message of the answer."""
+    return retry_task(pipeline.services, task_id, USER, Deadline.after(600), user_start(USER)).message
+
+
+def started(pipeline: Pipeline) -> list[str]:
+    """The tasks whose executions were started."""
+    executions = pipeline.services.executions
+    assert isinstance(executions, RecordedExecutions)
+    return [task_id for task_id, _ in executions.started]
+
+
+def test_a_run_that_ended_without_an_outcome_frees_its_slots_in_the_sweep(
+    waiting: Queue, pipeline: Pipeline
+) -> None:
+    first, second = load(pipeline, 1), load(pipeline, 2)
+    assert retry(pipeline, first).startswith("Attempt started")
+    assert retry(pipeline, second).startswith("Attempt queued")
+    pipeline.execute("UPDATE content_queue SET state = 'running' WHERE state = 'starting'")
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET updated_at = updated_at - interval '5 minutes' WHERE task_id = :id",
+        id=first,
+    )
+    reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600))
+    assert started(pipeline) == [first, second]
+    assert waiting.at_work() == [second]
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["no capacity", "stopped"])
+def test_staged_content_is_saved_without_a_slot(waiting: Queue, pipeline: Pipeline, stopped: bool) -> None:
+    first, second, third = load(pipeline, 1), load(pipeline, 2, staged=True), load(pipeline, 3)
+    if stopped:
+        waiting.stop()
+    assert retry(pipeline, first).startswith("Attempt queued" if stopped else "Attempt started")
+    assert retry(pipeline, second).startswith("Attempt started")
+    assert retry(pipeline, third).startswith("Attempt queued")
+    assert started(pipeline) == ([second] if stopped else [first, second])
+    (row,) = pipeline.rows("SELECT grants, tokens FROM content_queue WHERE task_id = :id", id=second)
+    assert (row["grants"], row["tokens"]) == (0, 0)
+
+
+# What a claim and an admission cost.
+
+ATTEMPTS = text("""
+INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants)
+SELECT 'w-' || n, 1, 'interactive', 'user:' || mod(n, :users), 'waiting', 100, 1
+FROM generate_series(1, :attempts) n
+""")
+KEYS = text("""
+INSERT INTO content_queue_keys (class, queue_key, charged, waiting)
+SELECT 'interactive', 'user:' || n, mod(n, 97), true FROM generate_series(0, :users - 1) n
+""")
+
+
+def blocks(connection: Connection, statement: TextClause, **parameters: object) -> int:
+    """The blocks of 8 KiB that a statement reads; its changes are rolled back."""
+    savepoint = connection.begin_nested()
+    sql = text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement.text}")
+    (explained,) = connection.execute(sql, parameters).scalars().one()
+    savepoint.rollback()
+    return int(explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"])
+
+
+def test_the_cost_of_an_admission_does_not_depend_on_the_number_of_waiting_attempts(
+    new_database_url: str,
+) -> None:
+    """A thousand times as many read at most twice as much: an index has more levels then."""
+    credentials = Credentials.from_url(make_url(new_database_url))
+    engine = open_engine(lambda: credentials, tls=False)
+    costs = []
+    for users, attempts in ((10, 100), (10_000, 100_000)):
+        with engine.begin() as connection:
+            connection.execute(text("TRUNCATE content_queue, content_queue_keys"))
+            connection.execute(KEYS, {"users": users})
+            connection.execute(ATTEMPTS, {"users": users, "attempts": attempts})
+            connection.execute(text("ANALYZE content_queue, content_queue_keys"))
+        with engine.connect() as connection:
+            blocks(connection, queue.ADMIT)  # also reads the catalogs
+            costs.append(blocks(connection, queue.ADMIT))
+            (admitted,) = queue.admit(connection, 1)
+            assert admitted.task_id.startswith("w-")
+    engine.dispose()
+    few, many = costs
+    assert many <= 2 * few
+
+
+def test_a_claim_on_an_idle_system_costs_one_statement_more_than_without_a_queue(pipeline: Pipeline) -> None:
+    task_id = load(pipeline, 1)
+    statements: list[str] = []
+
+    @event.listens_for(pipeline.services.engine, "before_cursor_execute")
+    def record(_connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    retry(pipeline, task_id)
+    assert started(pipeline) == [task_id]
+    assert len(statements) == WITHOUT_QUEUE + 1
+
+
+WITHOUT_QUEUE = 10
+"""The statements of a retry, counted before there was a queue: 4 for its plan, 6 for its claim."""
