@@ -12,6 +12,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_attempts": ("INSERT", "UPDATE"),
     "content_automatic_attempts": ("INSERT", "UPDATE", "DELETE"),
     "content_capacity": ("UPDATE",),
+    "content_capacity_changes": ("INSERT",),
     "content_checks": ("INSERT", "UPDATE"),
     "content_events": ("INSERT", "UPDATE", "DELETE"),
     "content_failure_groups": ("INSERT", "UPDATE"),

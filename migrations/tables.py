@@ -410,6 +410,20 @@ content_capacity = Table(
     CheckConstraint("slots > 0"),
 )
 
+# Who changed the capacity, when and why.
+content_capacity_changes = Table(
+    "content_capacity_changes",
+    metadata,
+    Column("change_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("changed_at", DateTime, nullable=False, server_default=_NOW),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("slots_before", Integer, nullable=False),
+    Column("slots", Integer, nullable=False),
+    Column("stopped_before", Boolean, nullable=False),
+    Column("stopped", Boolean, nullable=False),
+)
+
 # Claimed attempts that wait or work, and for some time those that have ended. No foreign key: a task may be
 # deleted.
 content_queue = Table(

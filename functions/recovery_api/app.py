@@ -1,4 +1,4 @@
-"""The API of recoveries: bulk jobs that retry many tasks."""
+"""The API of recoveries (bulk jobs that retry many tasks), and of the capacity that they share."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -8,6 +8,12 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from sqlalchemy import Connection
 
+from roadmap_content.api.capacity import (
+    CapacityAnswer,
+    CapacityRequest,
+    describe_capacity,
+    set_capacity,
+)
 from roadmap_content.api.http import Api, answered, refused, respond
 from roadmap_content.api.recovery_list import (
     RecoveryAnswer,
@@ -161,6 +167,39 @@ def _read(recovery_id: str) -> RecoveryAnswer:
     return transact(
         services.reading_engine, lambda connection: describe_recovery(connection, recovery_id), api.deadline
     )
+
+
+@app.get(
+    "/api/v1/capacity",
+    operation_id="get_capacity",
+    tags=["capacity"],
+    summary="Get the capacity and the queue",
+    responses=answered(CapacityAnswer, s200="The slots, the stop switch, the queue and the latest changes")
+    | refused(403, 503),
+)
+def get_capacity() -> CapacityAnswer:
+    """Return the capacity, and the attempts that wait or work, by class and by user."""
+    api.caller.require_operator()
+    return transact(services.reading_engine, describe_capacity, api.deadline)
+
+
+@app.put(
+    "/api/v1/capacity",
+    operation_id="change_capacity",
+    tags=["capacity"],
+    summary="Change the capacity, stop or resume generation",
+    responses=answered(CapacityAnswer, s200="The capacity after the change") | refused(403, 422, 503),
+)
+def put_capacity(request: Annotated[CapacityRequest, Body()]) -> CapacityAnswer:
+    """Change the number of slots, or stop generation for all tasks. It takes effect within seconds.
+
+    While generation is stopped, no attempt is admitted, running attempts generate no further item, and
+    nothing is lost: everything continues when it is resumed.
+    """
+    caller = api.caller
+    caller.require_operator()
+    set_capacity(services, request, caller.actor, api.deadline)
+    return transact(services.reading_engine, describe_capacity, api.deadline)
 
 
 @logger.inject_lambda_context(clear_state=True, log_event=False)

@@ -31,6 +31,7 @@ _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 
 _RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
 _CLAIMED = "error_message = NULL, updated_at = content_now()\n"
+_WEIGHT = "/ coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)"
 _OF_THE_ATTEMPT = "WHERE task_id = :task_id AND attempt = :attempt"
 _OF_ANY_ATTEMPT = "WHERE task_id = :task_id"
 
@@ -859,7 +860,7 @@ MUTANTS = (
         "the admission",
         "the weight of a user",
         f"{_LAYER}/tasks/queue.py",
-        old="/ coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)\n    FROM next_key",
+        old=f"{_WEIGHT}\n    FROM next_key",
         new="\n    FROM next_key",
         tests=(f"{_QUEUE}::test_a_weight_multiplies_the_share_of_a_user",),
     ),

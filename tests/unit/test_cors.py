@@ -47,6 +47,10 @@ ERRORS: dict[int, ContentError] = {
 }
 
 
+BODIES = {"POST": {"filter": {}, "reason": "r"}, "PUT": {"slots": 1, "reason": "r"}}
+"""A valid body for each method that has one."""
+
+
 def event(method: str, path: str, origin: str | None = PAGE, name: str = "origin") -> dict[str, Any]:
     return {
         "httpMethod": method,
@@ -57,7 +61,7 @@ def event(method: str, path: str, origin: str | None = PAGE, name: str = "origin
         "queryStringParameters": {"concept_id": "c"},
         "multiValueQueryStringParameters": {"concept_id": ["c"]},
         "requestContext": {"authorizer": {}, "requestId": "r", "path": path, "stage": "live"},
-        "body": json.dumps({"filter": {}, "reason": "r"}) if method == "POST" else None,
+        "body": json.dumps(BODIES[method]) if method in BODIES else None,
         "isBase64Encoded": False,
     }
 

@@ -37,11 +37,12 @@ def test_every_finding_is_in_the_runbook() -> None:
             outbox=0,
             aside=0,
             ahead=timedelta(hours=8),
+            stopped="the bill",
         ),
     ]
     assert [attention.what for attention in found] == [
         "stuck_tasks", "sweep_refused", "dead_letters", "outbox", "outbox_aside", "sweep_overdue",
-        "time_zone",
+        "generation_stopped", "time_zone",
     ]  # fmt: skip
     for attention in found:
         path, _, anchor = attention.runbook.partition("#")

@@ -77,10 +77,19 @@ def test_finalize_receives_every_lost_batch_of_the_largest_run(generate: Functio
 THROTTLED = "Lambda.TooManyRequestsException"
 
 
-@pytest.mark.parametrize("function", ["GenerateContentFunction", "SaveBatchFunction"])
+@pytest.mark.parametrize(
+    ("function", "error"),
+    [
+        ("GenerateContentFunction", THROTTLED),
+        ("SaveBatchFunction", THROTTLED),
+        ("GenerateContentFunction", "GenerationStoppedError"),
+    ],
+)
 @pytest.mark.parametrize("concepts", [1_000, 100_000])
-def test_a_throttle_that_does_not_end_waits_as_long_as_the_machine_may(concepts: int, function: str) -> None:
-    run = run_of(concepts, BATCH_SIZE, {function: lost(THROTTLED)})
+def test_a_throttle_or_a_stop_that_does_not_end_waits_as_long_as_the_machine_may(
+    concepts: int, function: str, error: str
+) -> None:
+    run = run_of(concepts, BATCH_SIZE, {function: lost(error)})
     assert run.error == "States.Timeout", "no batch is given up before"
     assert run.events < HISTORY_LIMIT - 100, "so that the run can be redriven"
 

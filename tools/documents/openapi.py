@@ -33,11 +33,12 @@ TAGS = {
     "content": "What a learner reads: saved content, and the changes of a task.",
     "failures": "Current failures of many tasks, in groups.",
     "recoveries": "Jobs that retry many tasks.",
+    "capacity": "The limits of generation, its stop switch, and the queue.",
     "health": "The state of the system.",
     "caller": "The caller's identity.",
 }
 
-_METHODS = ("get", "post")
+_METHODS = ("get", "post", "put")
 
 
 def openapi_document() -> str:

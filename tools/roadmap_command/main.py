@@ -11,6 +11,7 @@ import typer
 
 from roadmap_command.checked_output import checked_output, give_up_unwritable_errors
 from roadmap_command.commands import (
+    capacity,
     connect,
     content,
     demo,
@@ -26,7 +27,9 @@ from roadmap_command.commands import (
 from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
-GROUPS = (stack, content, runs, history, revisions, operate, recoveries, doctor, reconcile, connect, demo)
+GROUPS = (
+    stack, content, runs, history, revisions, operate, recoveries, capacity, doctor, reconcile, connect, demo
+)  # fmt: skip
 """The modules with commands, in the order in which `roadmap --help` lists them."""
 
 app = typer.Typer(

@@ -12,7 +12,9 @@ from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..tasks.attempts import claimed_before, tokens_of_a_day
+from ..tasks.capacity import read_capacity
 from ..tasks.listing import Total, count_by_status
+from ..tasks.queue import queue_by_class
 from ..tasks.sweeps import Sweep, last_sweep
 from ..tasks.task import count_stuck_tasks
 from ..tasks.time_zone import contradicts, describe_offset, time_ahead
@@ -46,6 +48,17 @@ class LastSweep(Payload):
     finished: bool
 
 
+class QueueHealth(Payload):
+    """The queue of attempts."""
+
+    waiting: Count
+    oldest_waiting_since: datetime | None
+    at_work: Count
+    slots: int
+    stopped_reason: str | None
+    """The reason why an operator has stopped generation; `None` if it is not stopped."""
+
+
 class TokenSums(Payload):
     """Tokens of the last 24 hours."""
 
@@ -73,6 +86,7 @@ class Health(Payload):
     outbox_aside: Count
     """Events that could not be sent: too large, or refused for a day."""
 
+    queue: QueueHealth
     tokens: TokenSums
     tasks: Mapping[str, Count]
     tasks_estimated: list[str]
@@ -91,6 +105,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
     dead_letters = services.dead_letters()
     sweep: Sweep | None = read["sweep"]
     counts: Mapping[str, Total] = read["counts"]
+    queue: QueueHealth = read["queue"]
     attention = attention_for(
         stuck=stuck,
         overdue=is_sweep_overdue(sweep, datetime.now(UTC), has_old_attempts=read["has_old_attempts"]),
@@ -99,6 +114,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         outbox=read["outbox"],
         aside=read["aside"],
         ahead=read["ahead"],
+        stopped=queue.stopped_reason,
     )
     return Health(
         status="attention" if attention else "ok",
@@ -117,6 +133,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         dead_letters=dead_letters,
         outbox_waiting=read["outbox"],
         outbox_aside=read["aside"],
+        queue=queue,
         tokens=TokenSums(spent_24h=read["tokens"][0], saved_by_staging_24h=read["tokens"][1]),
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
@@ -139,8 +156,21 @@ def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
         "outbox": count_waiting_events(connection, MOST_WAITING),
         "aside": count_events_aside(connection),
         "ahead": time_ahead(connection),
+        "queue": _read_queue(connection),
         "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
     }
+
+
+def _read_queue(connection: Connection) -> QueueHealth:
+    capacity, classes = read_capacity(connection), queue_by_class(connection)
+    oldest = [each.oldest_waiting_since for each in classes if each.oldest_waiting_since is not None]
+    return QueueHealth(
+        waiting=sum(each.waiting for each in classes),
+        oldest_waiting_since=utc(min(oldest, default=None)),
+        at_work=sum(each.at_work for each in classes),
+        slots=capacity.slots,
+        stopped_reason=capacity.stopped_reason,
+    )
 
 
 RUNNING_RECOVERIES = text("SELECT count(*) FROM content_recoveries WHERE ended_at IS NULL")
@@ -162,12 +192,22 @@ def attention_for(
     outbox: int,
     aside: int,
     ahead: timedelta = timedelta(0),
+    stopped: str | None = None,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
-    `ahead` is the time by which the newest tasks are ahead of the clock.
+    `ahead` is the time by which the newest tasks are ahead of the clock; `stopped` the reason why generation
+    is stopped.
     """
     found = []
+    if stopped is not None:
+        found.append(
+            Attention(
+                what="generation_stopped",
+                text=f"Generation is stopped: {stopped}. No attempt starts until an operator resumes it.",
+                runbook="docs/runbook.md#stop-paying-for-the-model",
+            )
+        )
     if contradicts(ahead):
         found.append(
             Attention(

@@ -43,7 +43,7 @@ from ..storage.staging import Staging
 from ..tasks.attempts import add_generated
 from ..tasks.claims import require_open
 from ..tasks.failures import record_failures, refusals
-from ..tasks.task import read_user_request, why_stopped
+from ..tasks.task import StopReasons, read_user_request, why_stopped
 
 _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")
 """The namespace of generated ids. The same item of the same attempt always gets the same id."""
@@ -53,6 +53,12 @@ class StagedContentGoneError(TransientError):
     """Staged content was removed during this step."""
 
     code = "StagedContentGone"
+
+
+class GenerationStoppedError(TransientError):
+    """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
+
+    code = "GenerationStopped"
 
 
 class BatchContext(NamedTuple):
@@ -69,7 +75,7 @@ class BatchContext(NamedTuple):
 
 
 class GenerateReport(Payload):
-    """The counts of `generate_content` for a batch: planned = staged + generated + failed."""
+    """The counts of `generate_content` for a batch: planned = staged + generated + failed + waiting."""
 
     number: Count
     content_type: ContentType
@@ -77,6 +83,8 @@ class GenerateReport(Payload):
     staged: Count
     generated: Count
     failed: Count
+    waiting: Count = 0
+    """Items that are generated when an operator resumes generation."""
 
 
 def generate_content(request: BatchRequest, services: Services, deadline: Deadline) -> GenerateReport:
@@ -84,6 +92,7 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
 
     Raises:
         StaleAttemptError: the attempt has ended or belongs to another execution, and must not cause costs.
+        GenerationStoppedError: some items wait. The others were staged, and are not generated again.
         DatabaseUnavailableError, StorageUnavailableError: the batch was not processed. Its staged items can
         still be saved, and the state machine continues with Save.
     """
@@ -96,6 +105,10 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     }
     emit(counts, batch.content_type)
     logger.info("batch_staged", task_id=plan.task_id, attempt=plan.attempt, **report.model_dump(mode="json"))
+    if report.waiting:
+        raise GenerationStoppedError(
+            f"{report.waiting} of {report.planned} items wait: generation is stopped"
+        )
     return report
 
 
@@ -126,15 +139,17 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> G
             outcomes = list(pool.map(preparation.prepare, concepts))
     finally:
         preparation.locks.close()
+    waiting = outcomes.count(None)
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     generated = outcomes.count(Remedy.GENERATE) + outcomes.count(Remedy.REJECT)
     report = GenerateReport(
         number=batch.number,
         content_type=batch.content_type,
         planned=len(concepts),
-        staged=len(concepts) - generated - len(failures),
+        staged=len(concepts) - generated - len(failures) - waiting,
         generated=generated,
         failed=len(failures),
+        waiting=waiting,
     )
     if failures or report.generated:
         _record(request, report, failures, preparation.refused, services, deadline)
@@ -211,14 +226,19 @@ class _Preparation:
             Item(concept.concept_id, self._kind.content_type) for concept in concepts
         )
 
-    def prepare(self, concept: Concept) -> Remedy | Failure:
-        """Prepare one item; an error of this system is returned as the item's failure."""
+    def prepare(self, concept: Concept) -> Remedy | Failure | None:
+        """Prepare one item; an error of this system is returned as the item's failure.
+
+        `None`: it waits, because generation is stopped. That is not a failure of the item.
+        """
         item = Item(concept.concept_id, self._kind.content_type)
         try:
             if self._deadline.remaining < 2 * RESERVE:
                 raise OutOfTimeError("the invocation's time was up before the item was generated")
             require_indexable(self._plan.roadmap_id, item.concept_id)
             return self._apply(item, concept)
+        except GenerationStoppedError:
+            return None
         except ContentError as error:
             logger.warning(
                 "item_generation_failed", concept_id=item.concept_id, error_code=error.code, reason=str(error)
@@ -307,18 +327,23 @@ class _Preparation:
         Raises:
             TaskCancelledError: the task is cancelled. Read before each item, so that cancelling is effective
                 soon.
+            GenerationStoppedError: likewise, generation is stopped.
         """
         plan = self._plan
 
-        def read(connection: Connection) -> tuple[str | None, frozenset[Item]]:
+        def read(connection: Connection) -> tuple[StopReasons, frozenset[Item]]:
             return why_stopped(connection, plan.task_id, plan.attempt), saved_since(
                 connection, plan.roadmap_id, [item], self._replaces
             )
 
-        reason, saved = transact(self._engine, read, self._deadline)
-        if reason is not None:
-            raise TaskCancelledError(f"{reason} before the item was generated")
-        return item in saved
+        reasons, saved = transact(self._engine, read, self._deadline)
+        if reasons.ended is not None:
+            raise TaskCancelledError(f"{reasons.ended} before the item was generated")
+        if item in saved:
+            return True
+        if reasons.generation_stopped is not None:
+            raise GenerationStoppedError(reasons.generation_stopped)
+        return False
 
     def _draft(self, item: Item, concept: Concept) -> tuple[Draft, Origin]:
         """Generate the item, and count the used tokens even if it fails."""

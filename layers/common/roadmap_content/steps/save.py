@@ -263,7 +263,7 @@ class Saver:
         if ready and not lock_roadmap(connection, self._plan.roadmap_id):
             missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
             failures += [_failure(entry.item, missing) for entry in ready]
-        elif ready and (reason := why_stopped(connection, self._plan.task_id, self._plan.attempt)):
+        elif ready and (reason := why_stopped(connection, self._plan.task_id, self._plan.attempt).ended):
             cancelled = f"{reason} before the item was saved"
             failures += [
                 Failure(entry.item, Stage.WORKFLOW, TaskCancelledError.code, cancelled, transient=False)

@@ -12,6 +12,12 @@ OVERSUBSCRIPTION = 2.5
 reserved concurrency of Generate stays the hard limit.
 """
 
+
+def granted_batches(slots: int) -> int:
+    """The limit of the sum of the grants: an attempt is admitted while the sum is below it."""
+    return ceil(slots * OVERSUBSCRIPTION)
+
+
 TOKENS_PER_ITEM = 2_500
 """The estimate of an item to generate. Only the relation between users matters; the end corrects it."""
 

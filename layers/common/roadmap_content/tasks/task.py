@@ -80,7 +80,8 @@ WHY_STOPPED = text("""
 SELECT CASE WHEN t.status = 'cancelled' OR EXISTS (SELECT FROM content_attempts a
         WHERE a.task_id = t.task_id AND a.attempt = :attempt AND a.outcome = 'cancelled')
         THEN 'the task was cancelled'
-    WHEN r.deleted_at IS NOT NULL THEN 'the roadmap was deleted' END
+    WHEN r.deleted_at IS NOT NULL THEN 'the roadmap was deleted' END AS ended,
+    (SELECT stopped_reason FROM content_capacity) AS generation_stopped
 FROM roadmap_tasks t LEFT JOIN roadmap_metadata r USING (roadmap_id) WHERE task_id = :task_id
 """)
 
@@ -277,12 +278,20 @@ def lift_cancellation(connection: Connection, task_id: str, status: str) -> None
     connection.execute(LIFT_CANCELLATION, {"task_id": task_id, "status": status})
 
 
-def why_stopped(connection: Connection, task_id: str, attempt: int) -> str | None:
-    """The reason to start nothing more for an attempt (cancelled, or the roadmap is deleted); otherwise
-    `None`.
-    """
-    reason: str | None = connection.scalar(WHY_STOPPED, {"task_id": task_id, "attempt": attempt})
-    return reason
+class StopReasons(NamedTuple):
+    """The reasons to start nothing more for an attempt; each is `None` if it does not apply."""
+
+    ended: str | None
+    """The task was cancelled, or its roadmap was deleted."""
+
+    generation_stopped: str | None
+    """An operator has stopped generation, for all tasks. Generated content may be saved."""
+
+
+def why_stopped(connection: Connection, task_id: str, attempt: int) -> StopReasons:
+    """The reasons to start nothing more for an attempt, in one statement: it is read before each item."""
+    found = connection.execute(WHY_STOPPED, {"task_id": task_id, "attempt": attempt}).one_or_none()
+    return StopReasons(None, None) if found is None else StopReasons(*found)
 
 
 def read_product_work(connection: Connection, task_id: str) -> tuple[ProductWork, list[ProductWork]]:

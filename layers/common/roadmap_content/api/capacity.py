@@ -1,0 +1,167 @@
+"""`GET` and `PUT /api/v1/capacity`: the slots, the switch that stops generation, and the queue by user."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from sqlalchemy import Connection
+
+from ..contracts import Count, Payload
+from ..errors import ContentError, InvalidRequestError
+from ..postgres.transactions import transact
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..services import Services
+from ..tasks.admission import admit_waiting
+from ..tasks.capacity import change_capacity, latest_changes, read_capacity
+from ..tasks.queue import queue_by_class, queue_by_key
+from ..tasks.queue_policy import QueueClass, granted_batches
+from .times import utc
+
+MOST_USERS = 100
+"""Limit of the list of users, those with the most waiting attempts first."""
+
+MOST_CHANGES = 20
+
+ADMIT_SECONDS = 8.0
+"""The time that a request may take to start waiting attempts. The sweep starts the others."""
+
+
+class CapacityRequest(Payload):
+    """A change of the capacity. What is not given stays as it is."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        defer_build=True,
+        json_schema_extra={"example": {"stopped": True, "reason": "The bill of the model is too high"}},
+    )
+
+    slots: Annotated[
+        int | None, Field(ge=1, le=10_000, description="Batches that are generated at the same time.")
+    ] = None
+    stopped: Annotated[
+        bool | None,
+        Field(description="Admit no attempt and generate no further item, until it is `false` again."),
+    ] = None
+    reason: Annotated[
+        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
+    ]
+
+
+class ClassInQueue(Payload):
+    """The attempts of one class."""
+
+    queue_class: QueueClass
+    waiting: Count
+    waiting_tokens: Count
+    oldest_waiting_since: datetime | None
+    at_work: Count
+    grants: Count
+    """Batches that the attempts at work may generate at the same time."""
+
+
+class UserInQueue(Payload):
+    """The attempts of one user or tenant, in one class."""
+
+    queue_class: QueueClass
+    queue_key: Annotated[str, Field(description="`user:<id>` or `tenant:<id>`.")]
+    waiting: Count
+    waiting_tokens: Count
+    oldest_waiting_since: datetime | None
+    at_work: Count
+    charged: Annotated[float, Field(description="The counter of tokens. The smallest one is next.")]
+
+
+class CapacityChange(Payload):
+    """A change of the capacity."""
+
+    at: datetime
+    actor: str
+    reason: str
+    slots_before: int
+    slots: int
+    stopped_before: bool
+    stopped: bool
+
+
+class CapacityAnswer(Payload):
+    """The capacity, and its use."""
+
+    slots: int
+    most_grants: Annotated[int, Field(description="An attempt is admitted while the grants are below it.")]
+    stopped: bool
+    stopped_reason: str | None
+    classes: list[ClassInQueue]
+    users: Annotated[list[UserInQueue], Field(description=f"{MOST_USERS} at most, the longest queues first.")]
+    changes: Annotated[list[CapacityChange], Field(description=f"The latest {MOST_CHANGES}, newest first.")]
+
+
+def describe_capacity(connection: Connection) -> CapacityAnswer:
+    """Describe the capacity and the queue."""
+    capacity = read_capacity(connection)
+    return CapacityAnswer(
+        slots=capacity.slots,
+        most_grants=granted_batches(capacity.slots),
+        stopped=capacity.stopped_reason is not None,
+        stopped_reason=capacity.stopped_reason,
+        classes=[
+            ClassInQueue(
+                queue_class=QueueClass(found.queue_class),
+                waiting=found.waiting,
+                waiting_tokens=found.waiting_tokens,
+                oldest_waiting_since=utc(found.oldest_waiting_since),
+                at_work=found.at_work,
+                grants=found.grants,
+            )
+            for found in queue_by_class(connection)
+        ],
+        users=[
+            UserInQueue(
+                queue_class=QueueClass(found.queue_class),
+                queue_key=found.queue_key,
+                waiting=found.waiting,
+                waiting_tokens=found.waiting_tokens,
+                oldest_waiting_since=utc(found.oldest_waiting_since),
+                at_work=found.at_work,
+                charged=found.charged,
+            )
+            for found in queue_by_key(connection, MOST_USERS)
+        ],
+        changes=[
+            CapacityChange(
+                at=utc(change.changed_at),
+                actor=change.actor,
+                reason=change.reason,
+                slots_before=change.slots_before,
+                slots=change.slots,
+                stopped_before=change.stopped_before,
+                stopped=change.stopped,
+            )
+            for change in latest_changes(connection, MOST_CHANGES)
+        ],
+    )
+
+
+def set_capacity(services: Services, request: CapacityRequest, actor: str, deadline: Deadline) -> None:
+    """Change the capacity, and start attempts that it now permits.
+
+    Raises:
+        InvalidRequestError: the request changes nothing.
+        DatabaseUnavailableError: nothing was changed, or the same request may be sent again.
+    """
+    if request.slots is None and request.stopped is None:
+        raise InvalidRequestError("body: slots or stopped is required")
+
+    def change(connection: Connection) -> bool:
+        return change_capacity(
+            connection, actor, request.reason, slots=request.slots, stopped=request.stopped
+        )
+
+    if not transact(services.engine, change, deadline):
+        return
+    logger.warning("capacity_changed", actor=actor, **request.model_dump(mode="json"))
+    try:
+        admit_waiting(services, deadline.within(ADMIT_SECONDS))
+    except ContentError as error:
+        logger.warning("next_not_started", error_code=error.code, reason=str(error))

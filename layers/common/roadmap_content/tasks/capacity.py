@@ -1,0 +1,77 @@
+"""The capacity: the number of slots, and the switch that stops generation. `content_capacity`, one row.
+
+Both take effect at once, without a deployment. Each change has a row in `content_capacity_changes`.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import Connection, text
+
+READ = text("SELECT slots, stopped_reason, changed_by, changed_at FROM content_capacity")
+
+# Guarantees: a change and its record exist together, and are recorded in the order in which they apply. A
+# change to the current values is not recorded. NULL keeps the current value.
+CHANGE = text("""
+WITH before AS MATERIALIZED (SELECT slots, stopped_reason FROM content_capacity FOR UPDATE),
+after AS (
+    UPDATE content_capacity c SET changed_by = :actor, changed_at = timezone('utc', now()),
+        slots = coalesce(CAST(:slots AS integer), b.slots),
+        stopped_reason = CASE CAST(:stopped AS boolean)
+            WHEN true THEN CAST(:reason AS text) WHEN false THEN NULL ELSE b.stopped_reason END
+    FROM before b
+    WHERE coalesce(CAST(:slots AS integer), b.slots) <> b.slots
+        OR CAST(:stopped AS boolean) <> (b.stopped_reason IS NOT NULL)
+    RETURNING c.slots, c.stopped_reason
+)
+INSERT INTO content_capacity_changes (actor, reason, slots_before, slots, stopped_before, stopped)
+SELECT :actor, :reason, b.slots, a.slots, b.stopped_reason IS NOT NULL, a.stopped_reason IS NOT NULL
+FROM before b, after a
+""")
+
+CHANGES = text("""
+SELECT changed_at, actor, reason, slots_before, slots, stopped_before, stopped
+FROM content_capacity_changes ORDER BY change_id DESC LIMIT :limit
+""")
+
+
+class Capacity(NamedTuple):
+    """The limits of generation."""
+
+    slots: int
+    stopped_reason: str | None
+    """The reason why generation is stopped; `None` if it is not."""
+
+    changed_by: str | None
+    changed_at: datetime | None
+
+
+class RecordedChange(NamedTuple):
+    """One change of the capacity."""
+
+    changed_at: datetime
+    actor: str
+    reason: str
+    slots_before: int
+    slots: int
+    stopped_before: bool
+    stopped: bool
+
+
+def read_capacity(connection: Connection) -> Capacity:
+    """Read the capacity."""
+    return Capacity(*connection.execute(READ).one())
+
+
+def change_capacity(
+    connection: Connection, actor: str, reason: str, *, slots: int | None, stopped: bool | None
+) -> bool:
+    """Change the capacity and record the change; return whether anything changed. `None` keeps a value."""
+    parameters = {"actor": actor, "reason": reason, "slots": slots, "stopped": stopped}
+    return connection.execute(CHANGE, parameters).rowcount == 1
+
+
+def latest_changes(connection: Connection, limit: int) -> Sequence[RecordedChange]:
+    """The latest changes, newest first."""
+    return [RecordedChange(*row) for row in connection.execute(CHANGES, {"limit": limit})]

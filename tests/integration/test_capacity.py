@@ -1,0 +1,197 @@
+"""The capacity through the API: slots, the stop switch and its audit trail, and a batch that it stops."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from roadmap_content.content.kind import Draft
+from roadmap_content.contracts import BatchRequest
+from roadmap_content.generation.allowance import Allowance
+from roadmap_content.generation.learner import ANYONE, Learner
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.items import ContentType
+from roadmap_content.retries.retry import retry_task
+from roadmap_content.roadmaps.framework import Concept
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.generate import GenerateReport, GenerationStoppedError, generate_content
+from roadmap_content.tasks.attempts import user_start
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import Pipeline, RecordedExecutions
+from tests.support.requests_to_api import Reply, request
+
+Send = Callable[..., Reply]
+
+
+@pytest.fixture
+def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
+    """Sends a request as an operator, to the function on the test's own database."""
+    module = importlib.import_module("functions.recovery_api.app")
+    monkeypatch.setattr(module, "services", pipeline.services)
+
+    def call(method: str, body: object = None, **who: Any) -> Reply:
+        who = {"user_id": "op", "roles": "owner,operator"} | who
+        return request(module, method, "/api/v1/capacity", None, body=body, **who)
+
+    return call
+
+
+def load(pipeline: Pipeline, number: int = 1) -> str:
+    """Load a task without content that takes the capacity of one slot; return its id."""
+    ids = concept_ids(20, f"r-{number}")
+    pipeline.load(bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}") | {"content": []})
+    return f"t-{number}"
+
+
+def retry(pipeline: Pipeline, task_id: str) -> str:
+    """Retry a task as its user; return the message of the answer."""
+    return retry_task(pipeline.services, task_id, USER, Deadline.after(600), user_start(USER)).message
+
+
+def started(pipeline: Pipeline) -> list[str]:
+    """The tasks whose executions were started."""
+    executions = pipeline.services.executions
+    assert isinstance(executions, RecordedExecutions)
+    return [task_id for task_id, _ in executions.started]
+
+
+def generate(pipeline: Pipeline, batch: BatchRequest) -> GenerateReport:
+    return generate_content(batch, pipeline.services, Deadline.after(600))
+
+
+def staged(pipeline: Pipeline) -> int:
+    """The number of staged items."""
+    return len(list(pipeline.bucket.keys("staged/", "")))
+
+
+def test_a_stop_admits_nothing_and_the_resumption_starts_what_waits(pipeline: Pipeline, send: Send) -> None:
+    stopped = send("PUT", {"stopped": True, "reason": "the bill"})
+    assert (stopped.status, stopped.body["stopped"], stopped.body["stopped_reason"]) == (
+        200,
+        True,
+        "the bill",
+    )
+    task_id = load(pipeline)
+    assert retry(pipeline, task_id).startswith("Attempt queued")
+    assert started(pipeline) == []
+    resumed = send("PUT", {"stopped": False, "reason": "paid"})
+    assert started(pipeline) == [task_id]
+    assert (resumed.body["stopped"], resumed.body["stopped_reason"]) == (False, None)
+    (interactive,) = resumed.body["classes"]
+    assert (interactive["waiting"], interactive["at_work"]) == (0, 1)
+
+
+def test_more_slots_start_more(pipeline: Pipeline, send: Send) -> None:
+    send("PUT", {"slots": 1, "reason": "less"})
+    first, second = load(pipeline, 1), load(pipeline, 2)
+    retry(pipeline, first)
+    retry(pipeline, second)
+    assert started(pipeline) == [first]
+    (waiting,) = send("GET").body["users"]
+    assert (waiting["queue_key"], waiting["waiting"], waiting["at_work"]) == (f"user:{USER}", 1, 1)
+    assert send("PUT", {"slots": 3, "reason": "more"}).body["slots"] == 3
+    assert started(pipeline) == [first, second]
+
+
+def test_each_change_is_recorded_once_with_its_actor_and_reason(send: Send) -> None:
+    for body in (
+        {"slots": 20, "reason": "the quota was raised"},
+        {"slots": 20, "reason": "again"},
+        {"stopped": True, "reason": "the bill"},
+        {"stopped": True, "reason": "again"},
+        {"slots": 5, "reason": "less"},
+    ):
+        assert send("PUT", body).status == 200
+    fields = "actor", "reason", "slots_before", "slots", "stopped_before", "stopped"
+    changes = send("GET").body["changes"]
+    assert [tuple(each[field] for field in fields) for each in changes] == [
+        ("operator:op", "less", 20, 5, True, True),
+        ("operator:op", "the bill", 20, 20, False, True),
+        ("operator:op", "the quota was raised", 10, 20, False, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"reason": "nothing to change"},
+        {"slots": 5},
+        {"slots": 0, "reason": "r"},
+        {"slots": 5, "reason": " "},
+        {"slots": 5, "reason": "r", "tokens": 1},
+    ],
+)
+def test_a_malformed_change_is_refused(send: Send, body: dict[str, Any]) -> None:
+    refused = send("PUT", body)
+    assert (refused.status, refused.body["error"]) == (422, "InvalidRequest")
+    assert send("GET").body["changes"] == []
+
+
+@pytest.mark.parametrize("roles", ["owner", "owner,viewer"])
+def test_only_an_operator_sees_and_changes_it(send: Send, roles: str) -> None:
+    assert send("GET", roles=roles).status == 403
+    assert send("PUT", {"stopped": True, "reason": "r"}, roles=roles).status == 403
+    assert send("GET").body["stopped"] is False
+
+
+class StoppingGenerator(OfflineGenerator):
+    """Generates offline, and has generation stopped during its second item."""
+
+    def __init__(self, stop: Callable[[], object]) -> None:
+        super().__init__()
+        self._stop = stop
+        self.generated: list[tuple[str, ContentType]] = []
+
+    def generate(
+        self,
+        concept: Concept,
+        content_type: ContentType,
+        learner: Learner = ANYONE,
+        allowance: Allowance | None = None,
+        /,
+    ) -> Draft:
+        self.generated.append((concept.concept_id, content_type))
+        if len(self.generated) == 2:
+            self._stop()
+        return super().generate(concept, content_type, learner, allowance)
+
+
+def test_a_running_attempt_generates_no_further_item_and_continues_after_the_resumption(
+    pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadmap_content.steps.generate.PARALLEL", 1)
+    generator = StoppingGenerator(lambda: send("PUT", {"stopped": True, "reason": "the bill"}))
+    pipeline.services.__dict__["generator"] = generator
+    load(pipeline)
+    planned = pipeline.plan()
+    batch, *others = pipeline.requests(planned)
+    for each in (batch, *others):
+        with pytest.raises(GenerationStoppedError):
+            generate(pipeline, each)
+    assert len(generator.generated) == staged(pipeline) == 2
+    assert pipeline.rows("SELECT * FROM content_failures") == []
+
+    send("PUT", {"stopped": False, "reason": "paid"})
+    report = generate(pipeline, batch)
+    assert (report.staged, report.generated, report.failed) == (2, report.planned - 2, 0)
+    for each in others:
+        generate(pipeline, each)
+    for each in (batch, *others):
+        pipeline.save(each)
+    assert pipeline.finalize(planned).complete
+    assert len(generator.generated) == len(set(generator.generated)) == 60
+    assert pipeline.task()["attempt"] == 1
+
+
+def test_staged_content_is_saved_while_generation_is_stopped(pipeline: Pipeline, send: Send) -> None:
+    pipeline.load(bundle_of(concept_ids(3)))
+    send("PUT", {"stopped": True, "reason": "the bill"})
+    assert pipeline.run().complete
+
+
+def test_a_claim_of_the_writer_cannot_change_the_audit_trail(pipeline: Pipeline, send: Send) -> None:
+    send("PUT", {"slots": 3, "reason": "less"})
+    with pytest.raises(Exception, match="permission denied"), pipeline.services.engine.begin() as connection:
+        connection.execute(text("DELETE FROM content_capacity_changes"))
