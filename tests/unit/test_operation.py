@@ -87,11 +87,6 @@ def test_functions_that_start_with_packages_for_a_waiting_user_start_from_a_snap
     assert {name for name, each in FUNCTIONS.items() if "SnapStart" in each} == asked
 
 
-def test_only_functions_without_a_database_are_outside_of_the_network() -> None:
-    outside = {name for name, each in FUNCTIONS.items() if each.get("VpcConfig") == {"Ref": "AWS::NoValue"}}
-    assert outside == {"AuthorizeRequestFunction", "ConsoleFunction"}
-
-
 (API,) = of_type(STACK, "AWS::Serverless::Api").values()
 
 
@@ -117,22 +112,6 @@ def test_a_token_is_accepted_for_a_minute_at_most_after_its_end() -> None:
         "x Bearer a.b.c",
     ):
         assert not shape.search(refused), refused
-
-
-def test_the_limit_of_all_callers_is_the_parameter() -> None:
-    of_all = API["MethodSettings"][0]
-    assert of_all["ThrottlingRateLimit"] == of_all["ThrottlingBurstLimit"] == {"Ref": "ApiRequestsPerSecond"}
-
-
-@pytest.mark.parametrize(("requests", "exists"), [("0", False), ("10", True), ("1500", True)])
-def test_the_firewall_exists_if_a_limit_is_given(requests: str, *, exists: bool) -> None:
-    pattern = STACK["Parameters"]["WafRequestsPer5Minutes"]["AllowedPattern"]
-    assert re.fullmatch(pattern, requests)
-    condition = STACK["Conditions"]["HasWaf"]
-    assert condition == {"Fn::Not": [{"Fn::Equals": [{"Ref": "WafRequestsPer5Minutes"}, 0]}]}
-    assert (requests != "0") == exists
-    for name in ("ApiFirewall", "ApiFirewallAssociation"):
-        assert STACK["Resources"][name]["Condition"] == "HasWaf"
 
 
 @pytest.mark.parametrize("requests", ["1", "9", "-5", "1.5", "", "05"])
@@ -226,9 +205,3 @@ def test_the_resource_id_is_that_of_the_proxy() -> None:
     resource_id = arn.split(separator)[index]
     assert re.fullmatch(STACK["Parameters"]["DatabaseResourceId"]["AllowedPattern"], resource_id)
     assert resource_id.startswith("prx-")
-
-
-def test_the_page_of_the_database_s_capacity_notifies_its_topic() -> None:
-    told = {"Fn::If": ["TellsAlarms", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
-    (page,) = of_type(DATABASE, "AWS::CloudWatch::CompositeAlarm").values()
-    assert page["AlarmActions"] == page["OKActions"] == told
