@@ -58,41 +58,33 @@ class Event(NamedTuple):
         return str(uuid.uuid5(_IDS, json.dumps([self.detail_type, *self.identity])))
 
 
+def _of_attempt(
+    detail_type: DetailType,
+    task_id: str,
+    roadmap_id: str | None,
+    attempt: int,
+    *identity: object,
+    **data: object,
+) -> Event:
+    """An event of an attempt; `identity` distinguishes it from others of its type and attempt."""
+    of_attempt = {"task_id": task_id, "roadmap_id": roadmap_id, "attempt": attempt}
+    return Event(detail_type, of_attempt | data, (task_id, attempt, *identity))
+
+
 def attempt_queued(task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str) -> Event:
     """An attempt has been claimed, and waits for a slot."""
-    return _of_attempt(DetailType.ATTEMPT_QUEUED, task_id, roadmap_id, attempt, actor, cause)
+    return _of_attempt(DetailType.ATTEMPT_QUEUED, task_id, roadmap_id, attempt, actor=actor, cause=cause)
 
 
 def attempt_started(task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str) -> Event:
     """An attempt has been claimed, and its execution is started."""
-    return _of_attempt(DetailType.ATTEMPT_STARTED, task_id, roadmap_id, attempt, actor, cause)
+    return _of_attempt(DetailType.ATTEMPT_STARTED, task_id, roadmap_id, attempt, actor=actor, cause=cause)
 
 
-def _of_attempt(
-    detail_type: DetailType, task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str
-) -> Event:
-    data = {
-        "task_id": task_id,
-        "roadmap_id": roadmap_id,
-        "attempt": attempt,
-        "actor": actor,
-        "cause": cause,
-    }
-    return Event(detail_type, data, (task_id, attempt))
-
-
-def concept_completed(
-    task_id: str, roadmap_id: str, attempt: int, concept_id: str, concept_name: str
-) -> Event:
+def concept_completed(task_id: str, roadmap_id: str, attempt: int, concept_id: str, name: str) -> Event:
     """A concept has all of its content."""
-    data = {
-        "task_id": task_id,
-        "roadmap_id": roadmap_id,
-        "attempt": attempt,
-        "concept_id": concept_id,
-        "concept_name": concept_name[:MAX_NAME],
-    }
-    return Event(DetailType.CONCEPT_COMPLETED, data, (task_id, attempt, concept_id))
+    names = {"concept_id": concept_id, "concept_name": name[:MAX_NAME]}
+    return _of_attempt(DetailType.CONCEPT_COMPLETED, task_id, roadmap_id, attempt, concept_id, **names)
 
 
 def concept_failed(
@@ -108,72 +100,40 @@ def concept_failed(
     `occurred_at` is the time of the last failure. Without it, a concept that fails again after a correction
     would not be reported again.
     """
-    data = {
-        "task_id": task_id,
-        "roadmap_id": roadmap_id,
-        "attempt": attempt,
-        "concept_id": concept_id,
-        "items": [
-            {
-                "content_type": failure.item.content_type,
-                "stage": failure.stage,
-                "error_code": failure.error_code,
-                "reason": failure.reason,
-            }
-            for failure in failures
-        ],
-    }
-    return Event(DetailType.CONCEPT_FAILED, data, (task_id, attempt, concept_id, occurred_at))
+    identity = (concept_id, occurred_at)
+    items = [{"content_type": failure.item.content_type, **_reason(failure)} for failure in failures]
+    data = {"concept_id": concept_id, "items": items}
+    return _of_attempt(DetailType.CONCEPT_FAILED, task_id, roadmap_id, attempt, *identity, **data)
+
+
+def _reason(failure: Failure) -> dict[str, str]:
+    return {"stage": failure.stage, "error_code": failure.error_code, "reason": failure.reason}
 
 
 def batch_saved(
     task_id: str, roadmap_id: str, attempt: int, batch: int, content_type: str, saved: int, failed: int
 ) -> Event:
     """A batch of one content type has been saved; `failed` of its items were not."""
-    data = {
-        "task_id": task_id,
-        "roadmap_id": roadmap_id,
-        "attempt": attempt,
-        "batch": batch,
-        "content_type": content_type,
-        "saved": saved,
-        "failed": failed,
-    }
-    return Event(DetailType.BATCH_SAVED, data, (task_id, attempt, batch))
+    data = {"batch": batch, "content_type": content_type, "saved": saved, "failed": failed}
+    return _of_attempt(DetailType.BATCH_SAVED, task_id, roadmap_id, attempt, batch, **data)
 
 
 def item_saved(task_id: str, roadmap_id: str, attempt: int, item: Item) -> Event:
     """An item has a saved row, and can be read."""
-    data = {
-        "task_id": task_id,
-        "roadmap_id": roadmap_id,
-        "attempt": attempt,
-        "concept_id": item.concept_id,
-        "content_type": item.content_type,
-    }
-    return Event(DetailType.ITEM_SAVED, data, (task_id, attempt, *item))
+    return _of_attempt(DetailType.ITEM_SAVED, task_id, roadmap_id, attempt, *item, **item._asdict())
 
 
 def item_failed(task_id: str, roadmap_id: str, attempt: int, failure: Failure) -> Event:
     """An attempt could not save an item. The outcome of the attempt confirms it: see `concept_failed`."""
-    data = {
-        "task_id": task_id,
-        "roadmap_id": roadmap_id,
-        "attempt": attempt,
-        "concept_id": failure.item.concept_id,
-        "content_type": failure.item.content_type,
-        "stage": failure.stage,
-        "error_code": failure.error_code,
-        "reason": failure.reason,
-    }
-    identity = (task_id, attempt, *failure.item, failure.stage, failure.error_code)
-    return Event(DetailType.ITEM_FAILED, data, identity)
+    identity = (*failure.item, failure.stage, failure.error_code)
+    data = failure.item._asdict() | _reason(failure)
+    return _of_attempt(DetailType.ITEM_FAILED, task_id, roadmap_id, attempt, *identity, **data)
 
 
 def task_cancelled(task_id: str, roadmap_id: str | None, attempt: int, actor: str) -> Event:
     """A task was cancelled. A task can be cancelled, retried and cancelled again, so each one is distinct."""
-    data = {"task_id": task_id, "roadmap_id": roadmap_id, "attempt": attempt, "actor": actor}
-    return Event(DetailType.TASK_CANCELLED, data, (task_id, attempt, str(uuid.uuid4())))
+    identity = str(uuid.uuid4())
+    return _of_attempt(DetailType.TASK_CANCELLED, task_id, roadmap_id, attempt, identity, actor=actor)
 
 
 def task_finalized(
@@ -191,16 +151,13 @@ def task_finalized(
     again after another one.
     """
     counts = {str(name): count for name, count in missing.items()}
+    identity = (status, sorted(counts.items()), replaced_at.isoformat())
     data = {
-        "task_id": task_id,
-        "roadmap_id": roadmap_id,
-        "attempt": attempt,
         "status": status,
         "missing": counts,
         "generated": {str(name): count for name, count in generated.items()},
     }
-    identity = (task_id, attempt, status, sorted(counts.items()), replaced_at.isoformat())
-    return Event(DetailType.TASK_FINALIZED, data, identity)
+    return _of_attempt(DetailType.TASK_FINALIZED, task_id, roadmap_id, attempt, *identity, **data)
 
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:
