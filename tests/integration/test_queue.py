@@ -14,9 +14,10 @@ from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.tasks import queue
+from roadmap_content.tasks import queue, queue_places
 from roadmap_content.tasks.admission import admit_waiting
 from roadmap_content.tasks.attempts import user_start
+from roadmap_content.tasks.queue_places import QueuePlace
 from roadmap_content.tasks.queue_policy import OVERSUBSCRIPTION, QueueClass, QueueState, Work
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids
@@ -119,6 +120,11 @@ class Queue:
             **{"class": queue_class},
         )
         return float(row["charged"])
+
+    def queue_class(self, task: str) -> str:
+        """The class of a task's attempt."""
+        (row,) = self._pipeline.rows("SELECT class FROM content_queue WHERE task_id = :task", task=task)
+        return str(row["class"])
 
     def at_work(self) -> list[str]:
         """The tasks that were admitted and have not ended."""
@@ -493,3 +499,85 @@ def test_a_claim_on_an_idle_system_costs_one_statement_more_than_without_a_queue
 
 WITHOUT_QUEUE = 10
 """The statements of a retry, counted before there was a queue: 4 for its plan, 6 for its claim."""
+
+
+# What a person sees of it.
+
+
+def place(pipeline: Pipeline, task: str) -> QueuePlace:
+    """The place of a task's first attempt."""
+    with pipeline.services.reading_engine.connect() as connection:
+        found = queue_places.read_place(connection, task, 1)
+    assert found is not None, f"{task} does not wait"
+    return found
+
+
+def test_positions_are_the_order_of_admission(waiting: Queue, pipeline: Pipeline) -> None:
+    waiting.weigh("b", 2)
+    entered = [
+        *(waiting.enter("a", tokens=100) for _ in range(3)),
+        *(waiting.enter("b", tokens=300) for _ in range(3)),
+        waiting.enter("c", tokens=50),
+        *(waiting.enter(user, queue_class=BULK) for user in "db"),
+    ]
+    list(waiting.serve(most=2))  # counters are not 0, and a bulk attempt is at work
+    assert waiting.admit(), "the one that holds the capacity"
+    places = {task: place(pipeline, task).position for task in waiting_tasks(pipeline)}
+    assert sorted(places.values()) == list(range(1, len(entered) - 2))
+    (held,) = waiting.at_work()
+    waiting.end(held)
+    served = list(waiting.serve())
+    interactive = [task for task in served if waiting.queue_class(task) == INTERACTIVE]
+    assert interactive == sorted(interactive, key=places.__getitem__)
+
+
+def test_a_start_is_estimated_from_the_attempts_that_ended(waiting: Queue, pipeline: Pipeline) -> None:
+    """The last six ended one minute apart, so an attempt of the same size takes a minute."""
+    for _ in range(6):
+        waiting.enter("a")
+    assert len(list(waiting.serve())) == 6
+    pipeline.execute("""
+        UPDATE content_queue q
+        SET ended_at = timezone('utc', now()) - make_interval(mins => CAST(n AS integer))
+        FROM (SELECT task_id, row_number() OVER (ORDER BY task_id) AS n FROM content_queue) numbered
+        WHERE numbered.task_id = q.task_id
+    """)
+    at_work, first, second, third = (waiting.enter(user) for user in "bcde")
+    assert waiting.admit() == [at_work]
+    assert not place(pipeline, first).starts_in_seconds
+    seconds = [place(pipeline, task).starts_in_seconds or 0 for task in (second, third)]
+    assert 55 <= seconds[0] <= 65 + 60
+    assert seconds[1] == pytest.approx(2 * seconds[0], rel=0.1)
+    assert not place(pipeline, third).at_least
+
+
+def test_the_start_of_a_flooder_is_at_least_so_late(waiting: Queue, pipeline: Pipeline) -> None:
+    waiting.enter("a", queue_class=BULK)
+    assert waiting.admit()
+    first, second = waiting.enter("b"), waiting.enter("b")
+    bulk = waiting.enter("c", queue_class=BULK)
+    assert [place(pipeline, task).at_least for task in (first, second, bulk)] == [False, True, True]
+
+
+def test_without_a_measurement_no_start_is_named(waiting: Queue, pipeline: Pipeline) -> None:
+    waiting.enter("a")
+    task = waiting.enter("b")
+    waiting.admit()
+    assert (place(pipeline, task).position, place(pipeline, task).starts_in_seconds) == (1, None)
+    waiting.stop()
+    assert place(pipeline, task).stopped
+
+
+def test_a_waiting_task_shows_its_place(waiting: Queue, pipeline: Pipeline) -> None:
+    first, second = load(pipeline, 1), load(pipeline, 2)
+    retry(pipeline, first)
+    answer = retry_task(pipeline.services, second, USER, Deadline.after(600), user_start(USER))
+    assert answer.queue is not None
+    assert answer.queue.position == 1
+    for task_id, shown in ((first, None), (second, answer.queue)):
+        pipeline.task_id = task_id
+        assert pipeline.status().queue == shown
+    (event_,) = pipeline.rows(
+        "SELECT detail FROM content_events WHERE detail_type = 'Attempt Queued' AND task_id = :id", id=second
+    )
+    assert event_["detail"]["data"]["position"] == 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console, ConsoleOptions, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from roadmap_content.api.status import FailedItem, TaskStatus
 from roadmap_content.items import ContentType
+from roadmap_content.tasks.queue_places import QueuePlace
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
 _MOST_REASONS = 20
@@ -28,9 +30,23 @@ def outcome(status: TaskStatus) -> Group:
         counts = (progress.total, progress.saved, progress.missing, progress.generated)
         table.add_row(content_type, *map(str, counts), style=style)
     parts: list[Table | Text] = [_headline(status), table]
+    if status.queue is not None:
+        parts.append(Text(in_words(status.queue)))
     if status.error_message:
         parts.append(Text(status.error_message, style="red"))
     return Group(*parts, *_reasons(status.failed_items))
+
+
+def in_words(place: QueuePlace) -> str:
+    """The place of a waiting attempt in the queue, as a sentence."""
+    if place.stopped:
+        when = "generation is stopped"
+    elif place.starts_in_seconds is None:
+        when = "its start is not known yet"
+    else:
+        about = "at the earliest" if place.at_least else "about"
+        when = f"starts {about} {timedelta(seconds=place.starts_in_seconds)} from now"
+    return f"waiting in the queue, position {place.position}: {when}"
 
 
 def _headline(status: TaskStatus) -> Text:

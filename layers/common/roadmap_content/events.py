@@ -71,9 +71,12 @@ def _of_attempt(
     return Event(detail_type, of_attempt | data, (task_id, attempt, *identity))
 
 
-def attempt_queued(task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str) -> Event:
-    """An attempt has been claimed, and waits for a slot."""
-    return _of_attempt(DetailType.ATTEMPT_QUEUED, task_id, roadmap_id, attempt, actor=actor, cause=cause)
+def attempt_queued(
+    task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str, position: int
+) -> Event:
+    """An attempt has been claimed, and waits for a slot. `position` is its place in the queue, from 1."""
+    data = {"actor": actor, "cause": cause, "position": position}
+    return _of_attempt(DetailType.ATTEMPT_QUEUED, task_id, roadmap_id, attempt, **data)
 
 
 def attempt_started(task_id: str, roadmap_id: str | None, attempt: int, actor: str, cause: str) -> Event:

@@ -30,7 +30,8 @@ from roadmap_command.interface import (
 )
 from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
-from roadmap_command.views import fitted
+from roadmap_command.views import fitted, in_words
+from roadmap_content.tasks.queue_places import QueuePlace
 
 group = typer.Typer()
 
@@ -234,4 +235,7 @@ def watch(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None:
 def _line(task: dict[str, Any]) -> Text:
     saved = sum(progress["saved"] for progress in task["progress"].values())
     total = sum(progress["total"] for progress in task["progress"].values())
-    return Text(f"attempt {task['attempt']}: {task['status']}, {saved} of {total} items are saved")
+    line = f"attempt {task['attempt']}: {task['status']}, {saved} of {total} items are saved"
+    if task.get("queue") is not None:  # an earlier release does not say
+        line += f"; {in_words(QueuePlace.model_validate(task['queue']))}"
+    return Text(line)

@@ -16,6 +16,7 @@ from ..roadmaps.framework import missing_items
 from ..roadmaps.framework_cache import FrameworkCache
 from ..tasks.attempts import generated_by
 from ..tasks.failures import failures_of_attempt
+from ..tasks.queue_places import QueuePlace, read_place
 from ..tasks.task import Task
 from .sizes import first_that_fit
 from .times import utc
@@ -55,6 +56,7 @@ class TaskStatus(Payload):
     current_step: str | None
     attempt: int
     execution_arn: str | None
+    queue: Annotated[QueuePlace | None, Field(description="Only while the attempt waits for a slot.")] = None
     progress: Mapping[ContentType, Progress]
     failed_items: Annotated[
         list[FailedItem], Field(description=f"In framework order, {MOST_ITEMS} and 3 MB at most.")
@@ -83,6 +85,7 @@ def read_status(connection: Connection, task: Task, framework_cache: FrameworkCa
         current_step=task.current_step,
         attempt=task.attempt,
         execution_arn=None if task.is_waiting else task.execution_arn,
+        queue=read_place(connection, task.task_id, task.attempt) if task.is_waiting else None,
         progress={
             content_type: Progress(
                 total=total, saved=total - count, missing=count, generated=generated[content_type]

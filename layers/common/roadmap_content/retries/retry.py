@@ -7,8 +7,9 @@ were missing, and the retry relied on it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
 from sqlalchemy import Connection, Engine
 
 from ..aws.executions import ExecutionState, NotRedrivableError
@@ -28,6 +29,7 @@ from ..tasks.attempts import AttemptStart, Cause
 from ..tasks.claims import claim, is_at_work
 from ..tasks.failures import refused_items
 from ..tasks.ownership import why_not_startable
+from ..tasks.queue_places import QueuePlace, read_place
 from ..tasks.queue_policy import Work, work_of
 from ..tasks.scope import Scope
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
@@ -46,6 +48,7 @@ class RetryAnswer(Payload):
     total_items: Count
     attempt: int
     execution_arn: str | None
+    queue: Annotated[QueuePlace | None, Field(description="If the attempt waits for a slot.")] = None
     message: str
 
 
@@ -93,7 +96,21 @@ def retry_task(
     )
     message = "Attempt queued" if waits else "Attempt started"
     message += f"; saved items to replace: {replaced}" if start.scope.regenerate else " for the missing items"
-    return _answer(claimed, items, "processing", message, waits=waits)
+    place = _place(services, claimed, deadline) if waits else None
+    return _answer(claimed, items, "processing", message, waits=waits, place=place)
+
+
+def _place(services: Services, claimed: Task, deadline: Deadline) -> QueuePlace | None:
+    """The place of a waiting attempt; `None` if it cannot be read. The claim has succeeded."""
+
+    def read(connection: Connection) -> QueuePlace | None:
+        return read_place(connection, claimed.task_id, claimed.attempt)
+
+    try:
+        return transact(services.engine, read, deadline)
+    except TransientError as error:
+        logger.warning("place_not_read", task_id=claimed.task_id, reason=str(error))
+        return None
 
 
 def _work_of(services: Services, items: Sequence[Item]) -> Work:
@@ -262,6 +279,7 @@ def _answer(
     recovery_type: Literal["content_retry", "checkpoint"] = "content_retry",
     *,
     waits: bool = False,
+    place: QueuePlace | None = None,
 ) -> RetryAnswer:
     return RetryAnswer(
         recovery_type=recovery_type,
@@ -272,5 +290,6 @@ def _answer(
         total_items=len(missing),
         attempt=task.attempt,
         execution_arn=None if waits else task.execution_arn,
+        queue=place,
         message=message,
     )

@@ -38,6 +38,7 @@ from .attempts import (
 )
 from .ownership import why_not_startable
 from .queue import Admitted, admit, enqueue
+from .queue_places import read_place
 from .queue_policy import NOTHING, QueueState, Work
 from .task import Task, claim_row, read_product_work, read_task
 
@@ -176,9 +177,10 @@ def _take(
                 admitted = admit(connection, MOST_ADMITTED)
             record_admissions(services, connection, admitted)
             if (task.task_id, attempt) not in [one[:2] for one in admitted]:
-                event = attempt_queued if state is QueueState.WAITING else attempt_started
                 about = task.task_id, task.roadmap_id, attempt, start.actor, str(start.cause)
-                record_events(services, connection, [event(*about)])
+                place = read_place(connection, task.task_id, attempt) if state is QueueState.WAITING else None
+                event = attempt_started(*about) if place is None else attempt_queued(*about, place.position)
+                record_events(services, connection, [event])
         now = read_task(connection, task.task_id)
         # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
         ours = (now.attempt, now.execution_arn) == (attempt, execution_arn)
