@@ -9,6 +9,7 @@ from pathlib import Path
 
 _LAYER = "layers/common/roadmap_content"
 _FENCING = "tests/integration/test_fencing.py"
+_DAYLIGHT_SAVING = "tests/integration/test_daylight_saving.py"
 _MACHINE = "statemachine/save_content.asl.json"
 _CONCURRENCY = "tests/integration/test_concurrency.py"
 _PIPELINE = "tests/integration/test_pipeline.py"
@@ -316,7 +317,7 @@ MUTANTS = (
         "the order of checks",
         "new tasks are checked before waiting ones",
         f"{_LAYER}/tasks/checks.py",
-        old="ORDER BY coalesce(c.checked_at, t.updated_at), t.task_id LIMIT",
+        old="""ORDER BY coalesce(c.checked_at, {utc("t.updated_at")}), t.task_id LIMIT""",
         new="ORDER BY t.task_id LIMIT",
         tests=(f"{_RECOVERY}::test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep",),
     ),
@@ -442,8 +443,8 @@ MUTANTS = (
         "the product's tasks",
         "a sweep records the end of tasks that the product is processing: one in curriculum_design",
         f"{_LAYER}/tasks/task.py",
-        old="AND t.attempt > 0 AND t.updated_at NOT BETWEEN",
-        new="AND t.updated_at NOT BETWEEN",
+        old="AND t.attempt > 0\n    AND NOT {utc(",
+        new="AND NOT {utc(",
         tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_even_select_a_task_of_the_product",),
     ),
     Mutant(
@@ -716,6 +717,30 @@ MUTANTS = (
         tests=(
             f"{_CANCELLING}::test_a_task_that_is_cancelled_while_its_end_is_recorded_gets_no_automatic_attempt",
         ),
+    ),
+    Mutant(
+        "instants of local times",
+        "a filter compares local times",
+        f"{_LAYER}/tasks/listing.py",
+        old="nullif({utc('t.updated_at')} {sign} {bound}, false) IS NOT NULL",
+        new="true",
+        tests=(f"{_DAYLIGHT_SAVING}::test_a_filter_selects_by_the_time_that_is_shown",),
+    ),
+    Mutant(
+        "instants of local times",
+        "a sweep ends an attempt that was claimed just before the clocks went back",
+        f"{_LAYER}/tasks/task.py",
+        old="""    AND NOT {earliest_utc("t.updated_at")} {_JUST_NOW}\n""",
+        new="",
+        tests=(f"{_DAYLIGHT_SAVING}::test_a_sweep_leaves_an_attempt_that_was_just_claimed",),
+    ),
+    Mutant(
+        "instants of local times",
+        "clocks that went back prove that the zone is wrong",
+        f"{_LAYER}/tasks/time_zone.py",
+        old="""    {earliest_utc("t.created_at")} -""",
+        new="""    timezone('UTC', timezone(content_time_zone(), t.created_at)) -""",
+        tests=(f"{_DAYLIGHT_SAVING}::test_clocks_that_moved_do_not_prove_another_zone",),
     ),
     Mutant(
         "the position in a list",

@@ -63,6 +63,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the text of a framework",
         "the limits of size",
         "the order of checks",
+        "instants of local times",
         "the counts of a superseded attempt",
         "the fence of Plan",
         "the claim of a redrive",

@@ -420,7 +420,7 @@ def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
     recorded = task.recorded_summary
     if task.completed_at is not None and recorded.get("attempt") == attempt:
         return float(recorded["duration_seconds"])
-    started_at = run_end.started_at or task.updated_at.replace(tzinfo=UTC)
+    started_at = run_end.started_at or task.claimed_at.replace(tzinfo=UTC)
     return max(0.0, (datetime.now(UTC) - started_at).total_seconds())
 
 

@@ -93,7 +93,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         task_id=task_id,
         roadmap_id=roadmap_id,
         attempt=attempt,
-        claimed_at=task.updated_at if confirmed is None else confirmed.admitted_at,
+        claimed_at=task.claimed_at if confirmed is None else confirmed.admitted_at,
         manifest=key,
         planned=planned,
     )

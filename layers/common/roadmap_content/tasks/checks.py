@@ -10,17 +10,18 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from .failures import storable_text
+from .local_time import utc
 
 # Selects only our tasks: not those that were never claimed, nor those with a deleted roadmap. The order is by
 # the time since the last check or, without a check, since the last change; longest first.
-DUE = text("""
+DUE = text(f"""
 SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
 WHERE t.status IN ('completed', 'partial_failure', 'failed', 'cancelled') AND t.attempt > 0
     AND NOT EXISTS (SELECT FROM roadmap_metadata r
         WHERE r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL)
     AND (c.checked_at IS NULL OR c.checked_at < timezone('utc', now()) - make_interval(secs => :every))
     AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
-ORDER BY coalesce(c.checked_at, t.updated_at), t.task_id LIMIT :limit
+ORDER BY coalesce(c.checked_at, {utc("t.updated_at")}), t.task_id LIMIT :limit
 """)
 
 RECORD = text("""

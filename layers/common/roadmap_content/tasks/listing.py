@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from .local_time import WIDEST_SHIFT, local, utc
+
 MAX_COUNTED = 1_000
 """Totals are counted up to this number. For a larger total, PostgreSQL's estimate is returned, so that the
 time does not grow with the number of tasks.
@@ -66,11 +68,6 @@ class TaskFilter:
             "content_type": self.content_type,
         }
         return {name: value for name, value in columns.items() if value is not None}
-
-
-def _local(parameter: str) -> str:
-    """A parameter in UTC, converted to the time zone of the product's columns."""
-    return f"timezone(content_time_zone(), timezone('UTC', CAST(:{parameter} AS timestamp)))"
 
 
 class Key(NamedTuple):
@@ -166,11 +163,11 @@ class Selection(NamedTuple):
 
 
 # The columns contain the local time of the database's owner; pages and filters are in UTC.
-_ROW = """
+_ROW = f"""
 SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt,
-    timezone('UTC', timezone(content_time_zone(), t.updated_at)) AS updated_at,
-    timezone('UTC', timezone(content_time_zone(), t.created_at)) AS created_at,
-    timezone('UTC', timezone(content_time_zone(), t.completed_at)) AS completed_at,
+    {utc("t.updated_at")} AS updated_at,
+    {utc("t.created_at")} AS created_at,
+    {utc("t.completed_at")} AS completed_at,
     CAST(t.execution_summary AS text) AS execution_summary, f.groups, p.created_at AS position
 FROM page p JOIN roadmap_tasks t USING (task_id)
 LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
@@ -266,13 +263,18 @@ def task_conditions(task_filter: TaskFilter) -> tuple[dict[str, Condition], dict
 
 
 def _updated(task_filter: TaskFilter) -> str:
-    """The condition on a task's last update; empty if there is none."""
-    bounds = (("updated_after", ">="), ("updated_before", "<"))
-    return " AND ".join(
-        f"t.updated_at {sign} {_local(name)}"
-        for name, sign in bounds
-        if getattr(task_filter, name) is not None
-    )
+    """The condition on a task's last update; empty if there is none.
+
+    Instants are compared. The comparison of local times, which is wider, can use the index.
+    """
+    conditions = []
+    for name, sign, wider in (("updated_after", ">=", "-"), ("updated_before", "<", "+")):
+        if getattr(task_filter, name) is not None:
+            bound = f"CAST(:{name} AS timestamp)"
+            conditions.append(f"t.updated_at {sign} {local(bound)} {wider} {WIDEST_SHIFT}")
+            # In this form, the planner expects it to be true, and estimates the rows by the first condition.
+            conditions.append(f"nullif({utc('t.updated_at')} {sign} {bound}, false) IS NOT NULL")
+    return " AND ".join(conditions)
 
 
 class _Candidates(NamedTuple):

@@ -14,16 +14,18 @@ from sqlalchemy import Connection, text
 
 from ..documents import UndecodableError, decode
 from ..errors import RoadmapLockedError, TaskNotFoundError
+from .local_time import earliest_utc, utc
 from .queue_policy import QueueState
 
 # Times are stored in the zone of the database's owner, and read in UTC.
-_READ = """
+_READ = f"""
 SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
     CAST(failed_concepts AS text) AS failed_concepts,
     CAST(execution_summary AS text) AS execution_summary,
-    timezone('UTC', timezone(content_time_zone(), created_at)) AS created_at,
-    timezone('UTC', timezone(content_time_zone(), updated_at)) AS updated_at,
-    timezone('UTC', timezone(content_time_zone(), completed_at)) AS completed_at,
+    {utc("created_at")} AS created_at, {utc("updated_at")} AS updated_at,
+    {utc("completed_at")} AS completed_at,
+    coalesce((SELECT a.claimed_at FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
+        AND a.attempt = roadmap_tasks.attempt), {utc("updated_at")}) AS claimed_at,
     (SELECT q.state FROM content_queue q
         WHERE q.task_id = roadmap_tasks.task_id AND q.attempt = roadmap_tasks.attempt) AS queue_state,
     EXISTS (SELECT FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
@@ -108,20 +110,25 @@ SELECT task_id FROM roadmap_tasks
 WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 """)
 
-# The time of a task's last change or event. An event is recorded for each item that is saved or fails.
-_PROGRESSED_AT = """greatest(timezone('UTC', timezone(content_time_zone(), t.updated_at)),
+# The time of a task's last change or event. An event is recorded for each claim, and for each item that is
+# saved or fails.
+_PROGRESSED_AT = f"""greatest({earliest_utc("t.updated_at")},
     (SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
     ORDER BY e.position DESC LIMIT 1))"""
 
 _IS_WAITING = """EXISTS (SELECT FROM content_queue q
     WHERE q.task_id = t.task_id AND q.attempt = t.attempt AND q.state = 'waiting')"""
 
+_JUST_NOW = """BETWEEN timezone('utc', now()) - make_interval(secs => :starting)
+        AND timezone('utc', now()) + make_interval(secs => :starting)"""
+
 # Selects only our tasks. Those without progress for the longest time come first: a run that has died makes no
 # progress, so it is reached even if each sweep checks only a page of them.
 PROCESSING = text(f"""
 SELECT t.task_id FROM roadmap_tasks t
-WHERE t.status = 'processing' AND t.attempt > 0 AND t.updated_at NOT BETWEEN
-    content_now() - make_interval(secs => :starting) AND content_now() + make_interval(secs => :starting)
+WHERE t.status = 'processing' AND t.attempt > 0
+    AND NOT {utc("t.updated_at")} {_JUST_NOW}
+    AND NOT {earliest_utc("t.updated_at")} {_JUST_NOW}
     AND NOT {_IS_WAITING}
     AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
@@ -135,8 +142,8 @@ SELECT count(*) FROM (
     LIMIT :limit) AS stuck
 """)
 
-EXTRAS = text("""
-SELECT timezone('UTC', timezone(content_time_zone(), t.created_at)) AS created_at,
+EXTRAS = text(f"""
+SELECT {utc("t.created_at")} AS created_at,
     r.title, coalesce(g.tokens, 0) AS tokens
 FROM roadmap_tasks t
 LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
@@ -176,6 +183,9 @@ class Task:
     created_at: datetime
     updated_at: datetime
     completed_at: datetime | None
+    claimed_at: datetime
+    """When the row's attempt was claimed; exact also if the local time of `updated_at` occurs twice."""
+
     queue_state: str | None
     """The `QueueState` of the row's attempt; `None` if it was not claimed through the queue."""
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
+from .local_time import earliest_utc
+
 TOLERANCE = timedelta(minutes=5)
 """The difference between two clocks that proves nothing."""
 
@@ -17,9 +19,9 @@ STEP = timedelta(minutes=30)
 # The first attempt of a task was claimed after the task was created, so the contradiction stays visible after
 # the time has passed. The newest tasks are read through an index. As seconds, because pg8000 reads the
 # interval `-00:00:01` as positive.
-AHEAD = text("""
+AHEAD = text(f"""
 SELECT CAST(extract(epoch FROM max(
-    timezone(content_time_zone(), t.created_at) - least(now(), timezone('UTC', a.claimed_at))
+    {earliest_utc("t.created_at")} - least(timezone('utc', now()), a.claimed_at)
 )) AS double precision)
 FROM (SELECT task_id, created_at FROM roadmap_tasks ORDER BY created_at DESC, task_id DESC LIMIT 100) t
 LEFT JOIN content_attempts a ON a.task_id = t.task_id AND a.attempt = 1

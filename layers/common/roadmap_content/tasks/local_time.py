@@ -1,0 +1,30 @@
+"""SQL of the product's timestamps, which have no time zone and are in the zone of the database's owner.
+
+Compare them as instants. In a zone with daylight saving, local time does not order them: when the clocks go
+back, an hour occurs twice, and a local time in it has two instants; when they go forward, a time in the hour
+that is left out is an instant of the next one.
+"""
+
+_DAY = "interval '1 day'"
+
+WIDEST_SHIFT = "interval '3 hours'"
+"""Clocks are not moved by more: a comparison of local times that is wider by this loses no row. Only local
+times have an index.
+"""
+
+
+def utc(column: str) -> str:
+    """The instant of a column, in UTC; the later one, if its local time occurs twice."""
+    return f"timezone('UTC', timezone(content_time_zone(), {column}))"
+
+
+def local(instant: str) -> str:
+    """The local time of an instant in UTC."""
+    return f"timezone(content_time_zone(), timezone('UTC', {instant}))"
+
+
+def earliest_utc(column: str) -> str:
+    """The instant of a column, in UTC; the earlier one, if its local time occurs twice."""
+    # The instant by the offset of the day before, if it has this local time.
+    earlier, later = f"({utc(f'{column} - {_DAY}')} + {_DAY})", utc(column)
+    return f"CASE WHEN {local(earlier)} = {column} THEN least({earlier}, {later}) ELSE {later} END"
