@@ -1,14 +1,23 @@
-"""Copies of the repository's template and state machine definition, for tests that break them."""
+"""The AWS CLI, and copies of the template and of the state machine's definition for tests that break them."""
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
+from tests.template.following import aws_cli
 
 _TEMPLATE = read_template(REPOSITORY / "template.yaml")
+
+
+@pytest.fixture(scope="module")
+def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with the AWS CLI, in which a document's commands are followed."""
+    with aws_cli(tmp_path_factory.mktemp("cli")) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""A stranger deploys on paper: with the values that docs/deploy.md asks for, nothing else is asked for.
+"""A stranger deploys on paper: docs/deploy.md is followed line by line, and names what it asks for.
 
-`test_aws_cli.py` follows the page's commands with the real AWS CLI. Here samconfig.toml is filled in, a
-prepared account is read, and the real SAM CLI gets the result.
+A shell and the real AWS CLI follow the commands. Where the page says `make preflight` and `make deploy`,
+samconfig.toml is filled in with the values that the page asks for, a prepared account is read, and the real
+SAM CLI gets the result.
 """
 
 import json
@@ -22,6 +23,7 @@ from release.preflight.problem import Target
 from release.preflight.report import problems_of
 from release.stamp import parameters_of, release_of, require_filled_in
 from tests.support.prepared_account import AWS, CLIENTS, LOGIN, prepared
+from tests.template.following import Followed, follow, one_line, statements
 from tests.template.sam_cli import read_deploy_options
 
 PAGE = (REPOSITORY / "docs/deploy.md").read_text()
@@ -43,12 +45,9 @@ def secret(request: Mapping[str, Any]) -> dict[str, str]:
     return {"SecretString": json.dumps({**LOGIN, "username": f"roadmap_{role}"})}
 
 
-@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_the_page_names_everything_that_a_deployment_asks_for(environment: str, tmp_path: Path) -> None:
-    overrides = filled_in(environment)
-    parameters = parameters_of(TEMPLATE, overrides)
-    require_filled_in(parameters)
-
+def preflight(environment: str) -> None:
+    """`make preflight`, in an account that is prepared as the page says."""
+    parameters = parameters_of(TEMPLATE, filled_in(environment))
     model = {"modelDetails": {"modelArn": MODEL, "modelId": EXAMPLES["ModelId"]}}
     AWS.answer_with(
         prepared() | {"secretsmanager.GetSecretValue": secret, "bedrock.GetFoundationModel": model}
@@ -56,16 +55,56 @@ def test_the_page_names_everything_that_a_deployment_asks_for(environment: str, 
     target = Target(stack_in(CONFIGURATION, environment), "eu-central-1", parameters)
     assert list(problems_of(CLIENTS, target)) == []
 
-    build = tmp_path / "build"
+
+def deploy(environment: str, folder: Path) -> None:
+    """`make deploy`, up to the real SAM CLI, which asks for nothing."""
+    overrides = filled_in(environment)
+    parameters = parameters_of(TEMPLATE, overrides)
+    require_filled_in(parameters)
+    build = folder / environment
     build.mkdir()
     (build / "template.json").write_text(json.dumps(TEMPLATE))
     built = Artifact(build / "template.json", "c1", parameters["Architecture"])
     command = deploy_command(built, environment, overrides, release_of("c1", parameters), ask=False)
-    options = read_deploy_options(command, tmp_path)
+    options = read_deploy_options(command, folder)
     assert (options["guided"], options["confirm_changeset"]) == (False, False)
     required = {name for name, each in TEMPLATE["Parameters"].items() if "Default" not in each}
     assert required <= options["parameter_overrides"].keys()
     assert options["parameter_overrides"] == overrides
+
+
+@pytest.fixture(scope="module")
+def followed(cli: Path) -> Followed:
+    return follow(cli, "deployment", PAGE)
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_a_stranger_deploys_by_following_the_page_line_by_line(
+    environment: str, followed: Followed, tmp_path: Path
+) -> None:
+    followed.require_success()
+    executed = [one_line(each["sql"]) for each in followed.sent("rds-data.ExecuteStatement")]
+    login = "GRANT rds_iam TO roadmap_migrator, roadmap_writer, roadmap_reader"
+    assert executed == [*statements("database/roles.sql"), login]
+
+    done = []
+    for operation, parameters in followed.requests:
+        match (operation, parameters.get("words", "").split()):
+            case ("make", ["preflight", "ENV=prod"]):
+                preflight(environment)
+                done.append("preflight")
+            case ("make", ["deploy", "ENV=prod"]):
+                deploy(environment, tmp_path)
+                done.append("deploy")
+            case ("apigateway.UpdateAccount" | "secretsmanager.CreateSecret" | "roadmap", _):
+                done.append(operation)
+    assert done == [
+        "apigateway.UpdateAccount",
+        *["secretsmanager.CreateSecret"] * 3,
+        "preflight",
+        "deploy",
+        *["roadmap"] * 2,
+    ], "each step has what the steps before it created"
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])

@@ -1,6 +1,6 @@
 """Every `roadmap` command in the documents for operators is valid, and every variable in a command is set.
 
-`tests/template/test_aws_cli.py` follows the commands of the AWS CLI with the real program.
+`tests/template/following.py` follows the commands of the AWS CLI with the real program.
 """
 
 import re
