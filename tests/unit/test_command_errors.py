@@ -8,8 +8,10 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import NoReturn
 
+import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoRegionError
+from botocore.stub import Stubber
 from pg8000.dbapi import ProgrammingError as DriverError
 from sqlalchemy.exc import InterfaceError, ProgrammingError, SQLAlchemyError
 from typer.testing import CliRunner
@@ -21,7 +23,9 @@ from roadmap_command import interface
 from roadmap_command.commands import content, operate, runs
 from roadmap_command.interface import errors_in_one_line
 from roadmap_command.main import app
+from roadmap_command.runs import redrive_run
 from roadmap_command.target import Target
+from roadmap_content.aws.executions import NotRedrivableError
 from roadmap_content.bundle import parse_bundle
 from roadmap_content.errors import DatabaseUnavailableError
 from tests.support.factories import bundle_of
@@ -191,6 +195,33 @@ def test_ctrl_c_says_what_goes_on(
     ended = CliRunner().invoke(app, command, input=json.dumps(bundle_of(["a"])))
     assert ended.exit_code == 130
     assert words in ended.stderr
+
+
+@pytest.mark.parametrize("arn", [None, ""])
+def test_a_task_without_an_execution_is_not_redriven(
+    arn: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Target, "named", lambda *_: None)
+    monkeypatch.setattr(runs, "read_task_detail", lambda *_: SimpleNamespace(execution_arn=arn))
+    with pytest.raises(RefusedError, match="has never been run"):
+        CliRunner().invoke(app, ["redrive", "t-1"], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("arn", ["none", "arn:aws:states:evil:1:execution:x:y"])
+def test_a_strange_execution_is_not_redrivable(arn: str) -> None:
+    states = boto3.client(
+        "stepfunctions", "eu-central-1", aws_access_key_id="none", aws_secret_access_key="none"
+    )
+    with Stubber(states) as stub:
+        stub.add_client_error("redrive_execution", "InvalidArn", f"Invalid Arn: {arn}")
+        with pytest.raises(NotRedrivableError, match="Invalid Arn"):
+            redrive_run(states, arn)
+
+
+def test_a_hint_is_a_command_also_where_its_path_has_a_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/my tools/roadmap"])
+    monkeypatch.setenv("PATH", "")
+    assert interface.command_name() == "'/my tools/roadmap'"
 
 
 def test_a_token_needs_a_user() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -166,7 +167,8 @@ def confirmed(question: str) -> bool:
 
 def command_name() -> str:
     """The command for hints, as the user entered it: with its path, if any."""
-    return sys.argv[0] if "/" in sys.argv[0] and shutil.which("roadmap") is None else "roadmap"
+    is_path = "/" in sys.argv[0] and shutil.which("roadmap") is None
+    return shlex.quote(sys.argv[0]) if is_path else "roadmap"
 
 
 def print_json(document: object) -> None:

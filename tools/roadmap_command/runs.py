@@ -38,7 +38,11 @@ def redrive_run(client: "SFNClient", execution_arn: str) -> None:
     exceptions = client.exceptions
     try:
         client.redrive_execution(executionArn=execution_arn)
-    except (exceptions.ExecutionNotRedrivable, exceptions.ExecutionDoesNotExist) as error:
+    except (
+        exceptions.ExecutionNotRedrivable,
+        exceptions.ExecutionDoesNotExist,
+        exceptions.InvalidArn,
+    ) as error:
         raise NotRedrivableError(error.response["Error"]["Message"]) from error
 
 

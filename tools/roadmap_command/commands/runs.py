@@ -90,11 +90,12 @@ def retry(
         "regenerate": "true" if regenerate else None,
         "dry_run": "true" if dry_run else None,
     }
-    with may_start(task_id):
-        answer = retry_task(target, task_id, **{name: value for name, value in query.items() if value})
+    given = {name: value for name, value in query.items() if value}
     if dry_run:
-        _print_preview(answer, as_json=as_json)
+        _print_preview(retry_task(target, task_id, **given), as_json=as_json)
         return
+    with may_start(task_id):
+        answer = retry_task(target, task_id, **given)
     started = answer["status"] == "processing"
     errors.print(f"{202 if started else 200}: {answer['message']} (items: {answer['total_items']})")
     if started:
@@ -120,7 +121,7 @@ def redrive(task_id: TaskId, stack: Stack = None, as_json: Json = False) -> None
     """Redrive the task's last execution, as the Step Functions console does, and wait for its end."""
     target = Target.named(stack)
     arn = read_task_detail(target, task_id).execution_arn
-    if arn is None:
+    if not arn:
         raise RefusedError(f"task {task_id} has never been run")
     with may_start(task_id):
         redrive_run(target.stepfunctions, arn)
