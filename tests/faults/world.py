@@ -140,9 +140,9 @@ class Scene:
 
     def __init__(self, database_url: str, bucket: str) -> None:
         self.database_url = database_url
-        memory = MemoryS3()
-        memory.create_bucket(Bucket=bucket)
-        self.s3 = memory.client
+        self.memory = MemoryS3()
+        self.memory.create_bucket(Bucket=bucket)
+        self.s3 = self.memory.client
         self.aside = services_for(database_url)
         self.aside.bucket = Bucket(bucket, self.s3)
 

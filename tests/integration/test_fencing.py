@@ -102,6 +102,22 @@ def test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt(pipelin
     assert pipeline.task()["attempt"] == 2
 
 
+def test_of_two_redrives_that_read_the_same_task_one_is_accepted(pipeline: Pipeline) -> None:
+    arn, _ = stopped_in_fan_out(pipeline)
+    describe = recorded(pipeline).state
+
+    def state_before_the_other_one(execution_arn: str) -> ExecutionState:
+        recorded(pipeline).state = describe  # type: ignore[method-assign]
+        state = describe(execution_arn)
+        assert redrive(pipeline).attempt == 2
+        return state
+
+    recorded(pipeline).state = state_before_the_other_one  # type: ignore[method-assign]
+    with pytest.raises(ClaimRefusedError):
+        redrive(pipeline)
+    assert recorded(pipeline).redriven == [arn]
+
+
 def test_a_redrive_over_the_api_sets_the_status_processing(pipeline: Pipeline) -> None:
     stopped_in_fan_out(pipeline)
     answer = redrive(pipeline)

@@ -125,10 +125,11 @@ class ReusedDatabase:
             self._copy = None
 
 
-def restoring(connection: Connection) -> str:
+def restoring(connection: Connection, *, end_sessions: bool = True) -> str:
     """The statements, sent as one message, that give a database its present rows and sequences again."""
     tables = list(connection.scalars(_TABLES))
-    statements = [_END_SESSIONS, "BEGIN", "SET LOCAL session_replication_role = replica"]  # no triggers
+    statements = [_END_SESSIONS] if end_sessions else []
+    statements += ["BEGIN", "SET LOCAL session_replication_role = replica"]  # no triggers
     statements += [f"DELETE FROM {table}" for table in tables]
     for table in tables:
         rows = connection.scalar(text(f"SELECT CAST(json_agg(t) AS text) FROM {table} t"))

@@ -41,6 +41,14 @@ class MemoryS3:
         """Create an empty bucket, also in place of an existing one."""
         self._buckets[Bucket] = {}
 
+    def saved(self) -> dict[str, dict[str, _Object]]:
+        """All objects, for `restore`."""
+        return {name: dict(objects) for name, objects in self._buckets.items()}
+
+    def restore(self, saved: Mapping[str, Mapping[str, _Object]]) -> None:
+        """Give every bucket its saved objects again."""
+        self._buckets = {name: dict(objects) for name, objects in saved.items()}
+
     def put_object(
         self,
         *,

@@ -157,8 +157,11 @@ def _take(
 ) -> Claim:
     """Claim an attempt and put it into the queue, in one transaction, so that a crash loses neither."""
     attempt = task.attempt + 1
+    # Another request for a redrive claims the same execution. The steps of a run may be delivered twice.
+    may_be_claimed = state is not QueueState.REDRIVING
 
     def take(connection: Connection) -> Claim:
+        nonlocal may_be_claimed
         own, siblings = read_product_work(connection, task.task_id)
         if refusal := why_not_startable(task, own, siblings, take_over=take_over):
             raise refusal
@@ -183,7 +186,8 @@ def _take(
                 record_events(services, connection, [event])
         now = read_task(connection, task.task_id)
         # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
-        ours = (now.attempt, now.execution_arn) == (attempt, execution_arn)
+        may_be_claimed = may_be_claimed or claimed
+        ours = may_be_claimed and (now.attempt, now.execution_arn) == (attempt, execution_arn)
         if not claimed and not ours:
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         if not claimed and now.queue_state == QueueState.STARTING:

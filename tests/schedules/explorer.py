@@ -1,0 +1,260 @@
+"""Explores the schedules of two actors in a situation, and checks each final state twice."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import create_engine, text
+
+from roadmap_content.generation import item_locks
+from roadmap_content.postgres import transactions
+from roadmap_content.retries.retry import RetryAnswer
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.steps import generate
+from roadmap_content.storage import bucket
+from tests.faults.world import Scene, World
+from tests.schedules.actors import ACTORS
+from tests.schedules.process import LASTING, SETTINGS, Process, Serially
+from tests.schedules.schedule import EndlessError, Schedule, Scheduler, Step, Turn
+from tests.schedules.situations import SITUATIONS, bundle
+from tests.support.databases import restoring
+from tests.support.evidence import LOOK_AT_ONE_OF_MANY
+from tests.support.oracle import Broken, Oracle
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
+# Differ between runs of the same schedule.
+_VOLATILE = re.compile(
+    r'"(duration_seconds|seconds|event_id|position|archive_id|id)": ?("[^"]*"|[\d.e-]+)|[0-9a-f]{64}'
+)
+
+_TABLES = text("""
+SELECT string_agg(
+    format('SELECT %L || row_to_json(t) FROM %s t', relname, CAST(oid AS regclass)), ' UNION ALL ')
+FROM pg_class WHERE relkind = 'r' AND relnamespace = CAST(current_schema() AS regnamespace)
+    AND relname LIKE ANY (ARRAY['content\\_%', 'roadmap\\_%', '%\\_metadata'])
+    AND relname NOT IN ('content_sweeps', 'content_checks')
+""")
+
+_LEFT_LOCKS = text("""
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (
+    SELECT oid FROM pg_database WHERE datname = current_database())
+""")
+
+ROUNDS = 4
+"""Sweeps after which nothing is at work any more."""
+
+
+class OracleOfOne(Oracle):
+    """Looks at one of several tasks that change."""
+
+    statement = LOOK_AT_ONE_OF_MANY
+
+
+@dataclass
+class Violation:
+    """A schedule after which something is wrong."""
+
+    schedule: Schedule
+    broken: list[str]
+    trace: list[Step]
+
+
+@dataclass
+class Explored:
+    """The result of a pair."""
+
+    pair: str
+    schedules: int = 0
+    crashes: int = 0
+    states: int = 0
+    violations: list[Violation] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """A line."""
+        wrong = f", {len(self.violations)} VIOLATIONS" if self.violations else ""
+        return (
+            f"{self.pair:40} {self.schedules:4} schedules, {self.crashes:3} with a crash, "
+            f"{self.states:3} final states{wrong}"
+        )
+
+
+class Explorer:
+    """One situation in a database of its own, restored before each schedule."""
+
+    def __init__(self, database_url: str, situation: str) -> None:
+        self._situation = situation
+        made = SITUATIONS[situation]
+        self._admin = create_engine(database_url, isolation_level="AUTOCOMMIT")
+        self._scene = Scene(database_url, "content")
+        self._world = World(self._scene, bundle())
+        self._world.services.settings = Settings(SETTINGS)
+        made.make(self._world)
+        if made.several_tasks:
+            world, scene = self._world, self._scene
+            world.oracle = OracleOfOne(
+                scene.aside.engine, scene.s3, scene.aside.bucket.name, bundle(), world.log
+            )
+        self._world.oracle.at_any_time()  # what exists must not be lost
+        with self._admin.connect() as connection:
+            self._restore = restoring(connection, end_sessions=False)
+            self._dump = connection.scalar(_TABLES)
+        self._objects = self._scene.memory.saved()
+        self._kept = deepcopy((self._world.runs, vars(self._world.log), self._seen()))
+        self._processes = (
+            Process("first", self._scene, database_url),
+            Process("second", self._scene, database_url),
+        )
+        self._scheduler = Scheduler(self._processes, self._admin)
+        _make_deterministic(self._processes)
+        self._states: set[str] = set()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for process in self._processes:
+            process.services.engine.dispose()
+        self._world.close()
+        self._scene.close()
+        self._admin.dispose()
+
+    def explore(self, first: str, second: str) -> Explored:
+        """All schedules with at most one preemption, and with a crash after each lasting effect."""
+        found = Explored(f"{self._situation}: {first}, {second}")
+        self._states.clear()
+        for one, other in dict.fromkeys([(first, second), (second, first)]):
+            whole = Schedule(self._situation, Turn(one), Turn(other))
+            self._try(whole, found)
+            labels = list(self._processes[0].steps)
+            for number, label in enumerate(labels[:-1], start=1):
+                self._try(whole.stopped(number), found)
+                if label.startswith(LASTING):
+                    self._try(whole.stopped(number, crash=True), found)
+        return found
+
+    def _try(self, schedule: Schedule, found: Explored) -> None:
+        """Play a schedule, and check its final state unless it was checked before."""
+        found.schedules += 1
+        found.crashes += schedule.first.crash
+        trace, broken = self._play(schedule)
+        state = self._state()
+        if state not in self._states:
+            self._states.add(state)
+            found.states += 1
+            broken += self._check()
+        if broken:
+            found.violations.append(Violation(schedule, broken, trace))
+
+    def replay(self, schedule: Schedule) -> Violation:
+        """Play one schedule, and check its final state."""
+        trace, broken = self._play(schedule)
+        return Violation(schedule, [*broken, *self._check()], trace)
+
+    def _play(self, schedule: Schedule) -> tuple[list[Step], list[str]]:
+        """Restore the situation and play a schedule; return its steps, and the errors that have no name."""
+        self._reset()
+        for process, turn in zip(self._processes, (schedule.first, schedule.second), strict=True):
+            process.begin(self._world, ACTORS[turn.actor])
+            process.arrives_within(60)
+        try:
+            trace = self._scheduler.play(schedule)
+        except EndlessError as error:
+            return [], [str(error)]
+        return trace, [f"{process.name}: {process.fault!r}" for process in self._processes if process.fault]
+
+    def _reset(self) -> None:
+        with self._admin.connect() as connection:
+            connection.exec_driver_sql(self._restore)
+        self._scene.memory.restore(self._objects)
+        runs, log, seen = deepcopy(self._kept)
+        self._world.runs[:] = runs
+        vars(self._world.log).update(log)
+        vars(self._world.oracle).update(seen)
+
+    def _seen(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self._world.oracle).items() if name.startswith("_seen")}
+
+    def _state(self) -> str:
+        """A digest of everything that a check can see."""
+        with self._admin.connect() as connection:
+            rows = connection.exec_driver_sql(self._dump).scalars().all()
+        dump = sorted(_VOLATILE.sub("", _TIME.sub("T", row)) for row in rows)
+        rest = (
+            sorted(self._world.oracle.objects().items()),
+            [(run.arn, run.status, run.redrives) for run in self._world.runs],
+            sorted(vars(self._world.log).items()),
+            self._accepted(),
+        )
+        return hashlib.sha256(f"{dump}{rest}".encode()).hexdigest()
+
+    def _accepted(self) -> list[int]:
+        """The attempts that were accepted: 202."""
+        answers = (process.answer for process in self._processes)
+        return sorted(
+            answer.attempt
+            for answer in answers
+            if isinstance(answer, RetryAnswer) and answer.status == "processing"
+        )
+
+    def _check(self) -> list[str]:
+        """What is wrong at once, before anything can heal it, and after everything has ended."""
+        world, oracle = self._world, self._world.oracle
+        at_once = [*oracle.at_any_time(), *self._answers()]
+        self._finish()
+        at_the_end = [*oracle.at_any_time(), *oracle.at_rest()]
+        world.reconcile()  # delivers the events of the last repairs
+        at_the_end += oracle.accounted()
+        with self._admin.connect() as connection:
+            if held := connection.scalar(_LEFT_LOCKS):
+                at_the_end.append(Broken("I12", f"{held} advisory locks are still held"))
+        return [*(f"at once: {one}" for one in at_once), *(f"at the end: {one}" for one in at_the_end)]
+
+    def _answers(self) -> Iterator[Broken]:
+        """An accepted attempt is not replaced by another one, and at most one execution was started."""
+        attempts = {
+            row["attempt"]: row["outcome"]
+            for row in self._world.pipeline.rows(
+                "SELECT attempt, outcome FROM content_attempts WHERE task_id = :id", id=self._world.task_id
+            )
+        }
+        for attempt in self._accepted():
+            if attempts.get(attempt) == "superseded":
+                yield Broken("I5", f"attempt {attempt} was accepted, and another one has superseded it")
+        if len(self._accepted()) > len(set(self._accepted())):
+            yield Broken("I5", "two requests were answered with the same attempt")
+        started = [arn for process in self._processes for arn in process.started]
+        live = [run.arn for run in self._world.runs if run.running and run.arn in started]
+        if len(live) > 1:
+            yield Broken("I5", "more than one execution was started", tuple(live))
+
+    def _finish(self) -> None:
+        """Let every run, event and sweep end."""
+        world = self._world
+        world.delete_roadmap(deleted=False)
+        world.pipeline.execute(
+            "UPDATE roadmap_tasks SET status = 'failed', celery_task_id = NULL"
+            " WHERE celery_task_id IS NOT NULL"
+        )
+        for _ in range(ROUNDS):
+            for run in world.runs:
+                world.run_to_its_end(run)
+                world.attempt(lambda run=run: world.reconcile(run))  # type: ignore[misc]
+            world.let_a_minute_pass()
+            world.attempt(world.reconcile)
+            if not any(run.running for run in world.runs):
+                break
+
+
+def _make_deterministic(processes: tuple[Process, Process]) -> None:
+    """Replace thread pools and pauses: a pause gives the other process its turn."""
+
+    def sleep(_seconds: float) -> None:
+        for process in processes:
+            process.pause("pause", sleeps=True)
+
+    vars(generate)["ThreadPoolExecutor"] = Serially
+    vars(bucket)["_threads"] = Serially
+    for module in (transactions, item_locks):
+        vars(module)["time"] = SimpleNamespace(sleep=sleep)

@@ -1,0 +1,221 @@
+"""A process of this system that stops before each of its steps, until it is let go on.
+
+A step is a statement, a COMMIT, or a request to S3 or Step Functions. A COMMIT of a transaction that only
+read is none: no other session can tell when it happens.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
+
+from sqlalchemy import Connection, event
+
+from roadmap_content.aws.event_bus import Entry
+from roadmap_content.aws.executions import ExecutionState
+from roadmap_content.errors import ContentError
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.storage.bucket import Bucket
+from tests.faults.recording import RecordingGenerator
+from tests.faults.world import Bus, Runs, Scene, World
+from tests.support.commits import ProcessDied
+from tests.support.evidence import Log
+from tests.support.memory_s3 import ObservedS3
+from tests.support.pipeline import SETTINGS as DEFAULTS
+from tests.support.pipeline import services_for
+
+# A victim of a deadlock is the session that closes the cycle: the other one has looked for a cycle before,
+# and does so only once.
+_SESSION = """
+SELECT pg_backend_pid(), set_config('lock_timeout', '0', false), set_config('deadlock_timeout', '1ms', false)
+"""
+
+_CHANGES = re.compile(r"\b(?:UPDATE|INSERT|DELETE|pg_(?:try_)?advisory\w*)\b")
+_WRITTEN = re.compile(r"\b(UPDATE|INSERT INTO|DELETE FROM) (?!SET\b|OF\b|SKIP\b|LIMIT\b)(\w+)")
+_READ = re.compile(r"^\s*FROM (\w+)", re.MULTILINE), re.compile(r"\bFROM (\w+)")
+
+SETTINGS = DEFAULTS | {"EVENT_BUS": "bus"}
+
+LASTING = ("COMMIT", "PutObject", "CopyObject", "DeleteObject", "PutEvents", "Start", "Redrive", "Stop")
+"""The beginnings of the steps whose effect outlives the process."""
+
+
+class Process:
+    """One process: its connection, its clients, and the thread of its present work."""
+
+    def __init__(self, name: str, scene: Scene, database_url: str) -> None:
+        self.name = name
+        self.services = services_for(database_url, SETTINGS)
+        observed = ObservedS3(scene.s3, lambda request, asked: self.pause(_s3_label(request, asked)))
+        self.services.bucket = Bucket(scene.aside.bucket.name, observed.client)
+        engine = self.services.engine
+        event.listen(engine, "connect", self._on_connect)
+        event.listen(engine, "before_cursor_execute", self._on_statement)
+        event.listen(engine, "commit", self._on_commit)
+        event.listen(engine, "rollback", self._on_rollback)
+        self.pid = 0
+        self._go, self._arrived = threading.Lock(), threading.Lock()
+        self._go.acquire()
+        self._arrived.acquire()
+        self._thread = threading.current_thread()
+
+    def begin(self, world: World, work: Callable[[World, "Process"], object]) -> None:
+        """Begin some work, and stop before its first step."""
+        self.services.executions = _Runs(world.runs, self)
+        self.services.generator = RecordingGenerator(OfflineGenerator(), world.log)
+        self.services.event_bus = _Bus(world.log, self)
+        self.steps: list[str] = []
+        self.started: set[str] = set()
+        """The executions that it has started or redriven."""
+        self.answer: object = None
+        self.fault: BaseException | None = None
+        self.next = ""
+        self.ended = self.sleeps = self._killed = self._has_changed = False
+        self.moving = True
+        self._thread = threading.Thread(target=self._run, args=(world, work), daemon=True)
+        self._thread.start()
+
+    def _run(self, world: World, work: Callable[[World, "Process"], object]) -> None:
+        try:
+            self.answer = work(world, self)
+        except ContentError as error:
+            self.answer = error.code
+        except ProcessDied:
+            self.answer = "died"
+        except Exception as error:  # noqa: BLE001 - reported as a violation
+            self.fault = error
+        self.ended = True
+        self._arrived.release()
+
+    def pause(self, label: str, *, sleeps: bool = False) -> None:
+        """Stop before a step. Called by the process's own thread; does nothing in another one."""
+        if threading.current_thread() is not self._thread or self._killed:
+            if self._killed:
+                raise ProcessDied
+            return
+        self.next, self.sleeps = label, sleeps
+        self._arrived.release()
+        self._go.acquire()
+        if self._killed:
+            raise ProcessDied
+
+    def let_go(self) -> None:
+        """Let a stopped process do its next step."""
+        self.steps.append(self.next)
+        self.moving, self.sleeps = True, False
+        self._go.release()
+
+    def arrives_within(self, seconds: float) -> bool:
+        """Whether the process has stopped before its next step, or ended."""
+        if self.moving and self._arrived.acquire(timeout=seconds):
+            self.moving = False
+        return not self.moving
+
+    def kill(self) -> None:
+        """End a stopped process. Its session ends with it."""
+        self._killed = self.moving = True
+        self._go.release()
+        self.arrives_within(60)
+        self._thread.join()
+        self.services.engine.dispose()
+
+    # The places where it stops.
+
+    def _on_connect(self, driver: Any, _record: object) -> None:
+        cursor = driver.cursor()
+        cursor.execute(_SESSION)
+        self.pid = cursor.fetchone()[0]
+        driver.commit()
+
+    def _on_statement(self, _connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        self._has_changed = self._has_changed or bool(_CHANGES.search(statement))
+        self.pause(_sql_label(statement))
+
+    def _on_commit(self, _connection: Connection) -> None:
+        if self._has_changed:
+            self.pause("COMMIT")
+            self._has_changed = False
+
+    def _on_rollback(self, _connection: Connection) -> None:
+        self._has_changed = False
+
+
+class _Runs(Runs):
+    """Step Functions, as one process calls it. The names of its executions follow from the process."""
+
+    def __init__(self, runs: list[Any], process: Process) -> None:
+        super().__init__(runs)
+        self._process = process
+
+    def new_arn(self, task_id: str, attempt: int) -> str:
+        """The ARN of an execution to start."""
+        return self.named_arn(f"{task_id}-r{attempt}-{self._process.name}")
+
+    def state(self, execution_arn: str) -> ExecutionState:
+        """The state of the execution."""
+        self._process.pause("DescribeExecution")
+        return super().state(execution_arn)
+
+    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
+        """Start an execution once."""
+        self._process.pause("StartExecution")
+        self._process.started.add(execution_arn)
+        super().start(execution_arn, task_id, attempt)
+
+    def redrive(self, execution_arn: str) -> None:
+        """Redrive an execution."""
+        self._process.pause("RedriveExecution")
+        super().redrive(execution_arn)
+        self._process.started.add(execution_arn)
+
+    def stop(self, execution_arn: str) -> bool:
+        """Stop an execution, if it runs."""
+        if self.state(execution_arn) is not ExecutionState.RUNNING:
+            return False
+        self._process.pause("StopExecution")
+        run = self._find(execution_arn)
+        if run is not None and run.running:
+            run.status = "ABORTED"
+        return True
+
+
+class _Bus(Bus):
+    """EventBridge, as one process calls it."""
+
+    def __init__(self, log: Log, process: Process) -> None:
+        super().__init__(log)
+        self._process = process
+
+    def put(self, entries: Sequence[Entry]) -> dict[str, str]:
+        """Receive events."""
+        self._process.pause("PutEvents")
+        return super().put(entries)
+
+
+class Serially(Executor):
+    """A thread pool that calls in the caller's thread, one after the other."""
+
+    def __init__(self, _workers: int = 1) -> None:
+        super().__init__()
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """Call `work`."""
+        future: Future[Any] = Future()
+        future.set_result(work(*arguments, **named))
+        return future
+
+
+def _sql_label(statement: str) -> str:
+    """The tables that a statement writes, or the first that it reads."""
+    written = dict.fromkeys(" ".join(found) for found in _WRITTEN.findall(statement))
+    lock = " FOR UPDATE" if re.search(r"\bFOR (?:NO KEY )?UPDATE\b", statement) else ""
+    if written:
+        return ", ".join(written) + lock
+    read = _READ[0].search(statement) or _READ[1].search(statement)
+    return f"SELECT {read.group(1)}{lock}" if read else " ".join(statement.split())[:60]
+
+
+def _s3_label(request: str, asked: Mapping[str, Any]) -> str:
+    name = "".join(word.title() for word in request.split("_"))
+    return f"{name} {asked.get('Key', asked.get('Prefix', ''))}"

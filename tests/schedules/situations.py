@@ -1,0 +1,170 @@
+"""Situations of a task, in which two actors meet. Each is made by the real steps."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from roadmap_content.generation.generator import OutOfTimeError
+from roadmap_content.recoveries.create import create
+from roadmap_content.recoveries.decisions import Limits
+from roadmap_content.retries.retry import redrive_task, retry_task
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
+from roadmap_content.tasks.listing import TaskFilter
+from tests.faults.world import World
+from tests.support.commits import How, Strike, When
+from tests.support.evidence import DELETED
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.machine_model import Run
+from tests.support.pipeline import Pipeline
+
+IDS = concept_ids(2)
+
+
+class _Failing:
+    """A generator whose time is up."""
+
+    def generate(self, *_: object) -> Any:
+        raise OutOfTimeError("the time was up")
+
+
+def bundle() -> dict[str, Any]:
+    """Everything is staged but one tutorial, which is to be generated."""
+    made = bundle_of(IDS)
+    del made["content"][0]["tutorial"]
+    return made
+
+
+def retry(world: World) -> Run:
+    """An attempt that was started over the API."""
+    retry_task(world.services, world.task_id, USER, world.deadline(), user_start(USER))
+    return world.runs[-1]
+
+
+def fresh(world: World) -> None:
+    """The task was never claimed, and an execution was started by hand."""
+    world.start_by_hand()
+
+
+def at_work(world: World) -> None:
+    """Attempt 1 has been planned."""
+    world.advance(retry(world))
+
+
+def stopped(world: World) -> None:
+    """The run of attempt 1 was stopped a minute ago, after its first batch. The event of its end was not
+    delivered.
+    """
+    run = retry(world)
+    for _ in range(3):
+        world.advance(run)
+    world.stop(run)
+    world.let_a_minute_pass()
+
+
+def failed(world: World) -> None:
+    """Attempt 1 has ended: one item could not be generated."""
+    generator = world.services.generator
+    world.services.generator = _Failing()
+    world.run_to_its_end(retry(world))
+    world.services.generator = generator
+    world.let_a_minute_pass()
+
+
+def arrived(world: World) -> None:
+    """As `failed`, and an execution was started by hand: it claims an attempt itself."""
+    failed(world)
+    world.start_by_hand()
+
+
+def redriven(world: World) -> None:
+    """As `failed`, and the execution was redriven in the console."""
+    failed(world)
+    world.services.executions.redrive(world.runs[-1].arn)
+
+
+def claimed(world: World) -> None:
+    """As `failed`, and the process of a retry ended a minute ago, after its claim."""
+    failed(world)
+    _crash_after_claim(world, lambda: retry(world))
+
+
+def redriving(world: World) -> None:
+    """As `failed`, and the process of a redrive ended a minute ago, after its claim."""
+    failed(world)
+    start = AttemptStart(f"user:{USER}", Cause.CHECKPOINT)
+    _crash_after_claim(
+        world, lambda: redrive_task(world.services, world.task_id, USER, world.deadline(), start)
+    )
+
+
+def _crash_after_claim(world: World, work: Callable[[], object]) -> None:
+    """End the process after the COMMIT of its claim: its second, because it reads the task first."""
+    assert world.attempt(work, Strike(1, When.AFTER, How.PROCESS)) == "died"
+    world.let_a_minute_pass()
+
+
+def waiting(world: World) -> None:
+    """Attempt 1 waits, because an attempt of another task uses up the capacity."""
+    world.pipeline.execute("UPDATE content_capacity SET slots = 1")
+    world.delete_other_task()  # the oracle knows its events
+    other = Pipeline(world.services, DELETED)
+    other.load(bundle_of(concept_ids(2, "r-2"), roadmap_id="r-2", task_id=DELETED))
+    retry_task(world.services, DELETED, USER, world.deadline(), user_start(USER))
+    retry_task(world.services, world.task_id, USER, world.deadline(), user_start(USER))
+
+
+def recovering(world: World) -> None:
+    """As `failed`, and a recovery is about to claim an attempt."""
+    failed(world)
+    limits = Limits(rate_per_minute=100_000, concurrency=2, token_budget=None, canary=0)
+    # With so little time it is created, and not advanced.
+    tasks = TaskFilter(task_ids=(world.task_id,))
+    create(world.services, tasks, limits, "operator:op", "why", Deadline.after(5))
+
+
+class Situation(NamedTuple):
+    """A situation, and the actors that meet in it: each with each, and with itself."""
+
+    make: Callable[[World], None]
+    gate: tuple[str, ...]
+    """The actors of the merge gate: those that write the same rows."""
+
+    nightly: tuple[str, ...] = ()
+    """More actors, by night."""
+
+    several_tasks: bool = False
+
+
+_PRODUCT = ("edit", "take-over", "product-cancel", "delete-roadmap", "new-row")
+_CLAIMS = ("retry", "redrive", "cancel", "event")
+_LATE = ("plan", "generate", "save", "save-another", "finalize")
+
+SITUATIONS = {
+    "fresh": Situation(fresh, (), (*_CLAIMS, "sweep", "plan", *_PRODUCT)),
+    "at-work": Situation(
+        at_work, ("cancel", *_LATE, "edit"), ("retry", "regenerate", "event", "sweep", *_PRODUCT[1:])
+    ),
+    "stopped": Situation(
+        stopped,
+        (*_CLAIMS, "sweep", "plan", "take-over"),
+        ("narrowed-retry", "regenerate", "retry-anyway", *_LATE[1:], *_PRODUCT[:1], *_PRODUCT[2:]),
+    ),
+    "failed": Situation(
+        failed,
+        (*_CLAIMS, "regenerate", "take-over"),
+        ("narrowed-retry", "retry-anyway", "sweep", *_PRODUCT[:1], *_PRODUCT[2:]),
+    ),
+    "arrived": Situation(arrived, ("plan", *_CLAIMS), ("sweep", "finalize", *_PRODUCT)),
+    "redriven": Situation(redriven, ("await-redrive", *_CLAIMS), ("plan", "sweep", *_PRODUCT)),
+    "claimed": Situation(claimed, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
+    "redriving": Situation(redriving, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
+    "waiting": Situation(
+        waiting,
+        ("retry", "cancel", "admit", "release"),
+        ("sweep", "redrive", "retry-anyway", *_PRODUCT),
+        several_tasks=True,
+    ),
+    "recovering": Situation(
+        recovering, ("advance", "cancel-recovery", "retry", "cancel"), ("redrive", "sweep", *_PRODUCT)
+    ),
+}
