@@ -15,7 +15,7 @@ INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashe
 
 .PHONY: help setup demo test workflow coverage package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local preflight deploy rollback artifact audit cost smoke \
-	faults faults-long faults-report mutants chaos bench bench-peers bench-cold bench-short nightly nightly-tests browser bench-console pictures
+	faults faults-long faults-report schedules mutants chaos bench bench-peers bench-cold bench-short nightly nightly-tests browser bench-console pictures
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -138,6 +138,9 @@ faults-report: $(INSTALLED) ## Run the fault matrices and write their results to
 
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
+
+schedules: $(INSTALLED) ## Play every schedule of two actors with one preemption or crash (SCHEDULES=all: of every pair; SCHEDULE=…: one again).
+	$(RUN)/python -m tests.schedules "$(or $(SCHEDULE),$(SCHEDULES))"
 
 mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
 	$(RUN)/python -m tests.mutants

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import create_engine, text
 
 from roadmap_content.generation import item_locks
-from roadmap_content.postgres import transactions
+from roadmap_content.postgres import driver, engine, transactions
 from roadmap_content.retries.retry import RetryAnswer
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps import generate
@@ -248,7 +248,7 @@ class Explorer:
 
 
 def _make_deterministic(processes: tuple[Process, Process]) -> None:
-    """Replace thread pools and pauses: a pause gives the other process its turn."""
+    """Replace what depends on threads and time. A pause gives the other process its turn."""
 
     def sleep(_seconds: float) -> None:
         for process in processes:
@@ -256,5 +256,6 @@ def _make_deterministic(processes: tuple[Process, Process]) -> None:
 
     vars(generate)["ThreadPoolExecutor"] = Serially
     vars(bucket)["_threads"] = Serially
+    vars(driver)["PING_TIMEOUT"] = vars(engine)["CONNECT_TIMEOUT"] = 600
     for module in (transactions, item_locks):
         vars(module)["time"] = SimpleNamespace(sleep=sleep)

@@ -27,8 +27,10 @@ from tests.support.pipeline import services_for
 
 # A victim of a deadlock is the session that closes the cycle: the other one has looked for a cycle before,
 # and does so only once.
+# No limit of time: a process that is stopped waits as long as the other one needs.
 _SESSION = """
-SELECT pg_backend_pid(), set_config('lock_timeout', '0', false), set_config('deadlock_timeout', '1ms', false)
+SELECT pg_backend_pid(), set_config('deadlock_timeout', '1ms', false), set_config('lock_timeout', '0', false),
+    set_config('statement_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)
 """
 
 _CHANGES = re.compile(r"\b(?:UPDATE|INSERT|DELETE|pg_(?:try_)?advisory\w*)\b")
@@ -127,6 +129,7 @@ class Process:
         cursor.execute(_SESSION)
         self.pid = cursor.fetchone()[0]
         driver.commit()
+        driver.longest_wait = None
 
     def _on_statement(self, _connection: Connection, _cursor: object, statement: str, *_: object) -> None:
         self._has_changed = self._has_changed or bool(_CHANGES.search(statement))
