@@ -19,6 +19,7 @@ from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.storage.bucket import Bucket
 from tests.faults.recording import RecordingGenerator
 from tests.faults.world import Bus, Runs, Scene, World
+from tests.schedules.actors import Actor
 from tests.support.commits import ProcessDied
 from tests.support.evidence import Log
 from tests.support.memory_s3 import ObservedS3
@@ -62,7 +63,7 @@ class Process:
         self._arrived.acquire()
         self._thread = threading.current_thread()
 
-    def begin(self, world: World, work: Callable[[World, "Process"], object]) -> None:
+    def begin(self, world: World, work: Actor) -> None:
         """Begin some work, and stop before its first step."""
         self.services.executions = _Runs(world.runs, self)
         self.services.generator = RecordingGenerator(OfflineGenerator(), world.log)
@@ -78,9 +79,9 @@ class Process:
         self._thread = threading.Thread(target=self._run, args=(world, work), daemon=True)
         self._thread.start()
 
-    def _run(self, world: World, work: Callable[[World, "Process"], object]) -> None:
+    def _run(self, world: World, work: Actor) -> None:
         try:
-            self.answer = work(world, self)
+            self.answer = work(world, self.services)
         except ContentError as error:
             self.answer = error.code
         except ProcessDied:
