@@ -65,14 +65,14 @@ def _await_redrive(world: World, services: Services) -> AwaitRedriveResult:
     )
 
 
-def _writing(*statements: str) -> Actor:
-    """The product executes statements in one transaction."""
+def _writing(statement: str, answer: object = None) -> Actor:
+    """The product executes a statement."""
 
-    def write(world: World, services: Services) -> None:
+    def write(world: World, services: Services) -> object:
         ids = {"task_id": world.task_id, "roadmap_id": world.pipeline.roadmap_id}
         with services.engine.begin() as connection:
-            for statement in statements:
-                connection.execute(text(statement), ids)
+            connection.execute(text(statement), ids)
+        return answer
 
     return write
 
@@ -134,7 +134,8 @@ ACTORS: dict[str, Actor] = {
     # Writes of the product.
     "take-over": _writing(f"UPDATE roadmap_tasks SET status = 'processing', celery_task_id = 'c-1' {_TASK}"),
     "product-cancel": _writing(
-        f"UPDATE roadmap_tasks SET status = 'cancelled', completed_at = content_now() {_TASK}"
+        f"UPDATE roadmap_tasks SET status = 'cancelled', completed_at = content_now() {_TASK}",
+        "cancelled",
     ),
     "delete-roadmap": _writing(f"UPDATE roadmap_metadata SET deleted_at = content_now() {_ROADMAP}"),
     "new-row": _new_row,

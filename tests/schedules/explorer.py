@@ -212,22 +212,32 @@ class Explorer:
         return [*(f"at once: {one}" for one in at_once), *(f"at the end: {one}" for one in at_the_end)]
 
     def _answers(self) -> Iterator[Broken]:
-        """An accepted attempt is not replaced by another one, and at most one execution was started."""
+        """What the answers promise, and the rows of the task say about its attempt."""
+        accepted, task = self._accepted(), self._world.pipeline.task()
         attempts = {
-            row["attempt"]: row["outcome"]
+            row["attempt"]: row
             for row in self._world.pipeline.rows(
-                "SELECT attempt, outcome FROM content_attempts WHERE task_id = :id", id=self._world.task_id
+                "SELECT * FROM content_attempts WHERE task_id = :id", id=self._world.task_id
             )
         }
-        for attempt in self._accepted():
-            if attempts.get(attempt) == "superseded":
+        for attempt in accepted:
+            if attempts[attempt]["outcome"] == "superseded":
                 yield Broken("I5", f"attempt {attempt} was accepted, and another one has superseded it")
-        if len(self._accepted()) > len(set(self._accepted())):
+        if len(accepted) > len(set(accepted)):
             yield Broken("I5", "two requests were answered with the same attempt")
         started = [arn for process in self._processes for arn in process.started]
         live = [run.arn for run in self._world.runs if run.running and run.arn in started]
         if len(live) > 1:
             yield Broken("I5", "more than one execution was started", tuple(live))
+        status, is_ours = task["status"], task["celery_task_id"] is None
+        cancelled = [process.answer for process in self._processes if _is_cancelled(process.answer)]
+        if cancelled and not accepted and status != "cancelled":
+            yield Broken("I4", f"the task was cancelled, and is {status}")
+        now = attempts.get(task["attempt"], {"outcome": "none", "ended_at": None})
+        if is_ours and now["outcome"] is None and status not in ("processing", "cancelled"):
+            yield Broken("I12", f"attempt {task['attempt']} has no outcome, and the task is {status}")
+        if is_ours and now["ended_at"] is not None and status == "processing":
+            yield Broken("I12", f"attempt {task['attempt']} has ended, and the task is {status}")
 
     def _finish(self) -> None:
         """Let every run, event and sweep end."""
@@ -245,6 +255,10 @@ class Explorer:
             world.attempt(world.reconcile)
             if not any(run.running for run in world.runs):
                 break
+
+
+def _is_cancelled(answer: object) -> bool:
+    return getattr(answer, "status", answer) == "cancelled"
 
 
 def _make_deterministic(processes: tuple[Process, Process]) -> None:
