@@ -6,8 +6,7 @@ both sides of a round, so that its effect cancels out.
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 Trial = Callable[[], float]
@@ -28,28 +27,11 @@ def in_turn(trials: Mapping[str, Trial], rounds: int, *, warm_up: int = 1) -> di
     return measured
 
 
-class Watch:
-    """A stopwatch: `seconds` is the total time inside `running`."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Measure the block."""
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds += time.perf_counter() - started
-
-
 def seconds_of(work: Callable[[], object]) -> float:
     """The duration of one call of `work`."""
-    watch = Watch()
-    with watch.running():
-        work()
-    return watch.seconds
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 class Estimate(NamedTuple):

@@ -1,9 +1,8 @@
-"""A small S3 and Secrets Manager in a separate process, for measuring their clients.
+"""A small S3 in a separate process, for measuring its clients.
 
-It answers from memory, checks no signature and counts the requests to S3.
+It answers from memory, checks no signature and counts the requests.
 """
 
-import json
 import multiprocessing
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +11,6 @@ from multiprocessing.sharedctypes import Synchronized
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
-
-import boto3
 
 HOST = "127.0.0.1"
 _PAGE = 1_000
@@ -40,21 +37,9 @@ class ObjectServer:
         self._process.terminate()
         self._process.join()
 
-    def add_secret(self, value: str) -> str:
-        """Store a secret; return its name."""
-        client = boto3.client(
-            "secretsmanager",
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="benchmark",
-            aws_secret_access_key="benchmark",  # noqa: S106 - the server does not check it
-        )
-        return str(client.create_secret(Name="database", SecretString=value)["ARN"])
-
 
 def _serve(port: "Queue[int]", requests: "Synchronized[int]", writes: "Synchronized[int]") -> None:
     objects: dict[str, bytes] = {}
-    secrets: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -89,15 +74,6 @@ def _serve(port: "Queue[int]", requests: "Synchronized[int]", writes: "Synchroni
             objects[key] = body
             self._answer(200, b"")
 
-        def do_POST(self) -> None:
-            """Create or read a secret."""
-            request = json.loads(self._body())
-            if "SecretString" in request:
-                secrets.append(request["SecretString"])
-                self._answer(200, json.dumps({"ARN": str(len(secrets) - 1)}).encode())
-            else:
-                self._answer(200, json.dumps({"SecretString": secrets[int(request["SecretId"])]}).encode())
-
         def _count(self, *, write: bool) -> None:
             with requests.get_lock():
                 requests.value += 1
@@ -106,7 +82,7 @@ def _serve(port: "Queue[int]", requests: "Synchronized[int]", writes: "Synchroni
         def _body(self) -> bytes:
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
-        def _answer(self, status: int, body: bytes, kind: str = "application/json") -> None:
+        def _answer(self, status: int, body: bytes, kind: str = "application/octet-stream") -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))

@@ -17,8 +17,6 @@ from tests.support.pipeline import Pipeline
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-SUMS = ("content_failure_groups", "content_failure_hours", "content_token_hours", "content_sweeps")
-"""Tables without ids of tasks, roadmaps or users."""
 
 GROUPS = "SELECT group_id, tasks, items FROM content_failure_groups WHERE items > 0 ORDER BY group_id"
 TASK_GROUPS = """

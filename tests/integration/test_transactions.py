@@ -14,8 +14,6 @@ from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.postgres.transactions import RESERVE, DataRefusedError, transact
 from roadmap_content.runtime.deadline import Deadline
 
-APPEND = text("UPDATE box SET value = value || :me WHERE id = :id")
-
 
 def engine_of(database_url: str) -> Engine:
     credentials = Credentials.from_url(make_url(database_url))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measuring import Watch, estimate, in_turn, paired_ratio
+from benchmarks.measuring import estimate, in_turn, paired_ratio
 from benchmarks.report import amount, series_rows
 from benchmarks.result import Result, Series, Target, read_results
 
@@ -39,16 +39,6 @@ def test_a_ratio_is_computed_per_round() -> None:
 def test_a_ratio_needs_the_same_rounds_on_both_sides() -> None:
     with pytest.raises(ValueError, match="argument 2"):
         paired_ratio([1.0, 2.0], [1.0])
-
-
-def test_a_watch_accumulates_time_and_stops_on_an_error() -> None:
-    watch = Watch()
-    with watch.running():
-        pass
-    first = watch.seconds
-    with pytest.raises(KeyError), watch.running():
-        raise KeyError
-    assert 0 < first < watch.seconds
 
 
 @pytest.mark.parametrize(
