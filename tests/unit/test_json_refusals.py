@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from enum import Enum
 from typing import Any, NoReturn
 
 import pytest
@@ -28,8 +29,15 @@ def arguments_of(name: str) -> list[str]:
     for parameter in COMMANDS[name].params:
         if parameter.required or parameter.name == "task_id":
             option = [parameter.opts[0]] if parameter.opts[0].startswith("-") else []
-            given += [*option, VALUES.get(parameter.name, "t-1")]
+            given += [*option, VALUES.get(parameter.name) or value_for(parameter.type_descriptor.annotation)]
     return given
+
+
+def value_for(kind: Any) -> str:
+    """A value of a parameter's type."""
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return str(next(iter(kind)).value)
+    return "1" if kind in (int, float) else "t-1"
 
 
 class Stdin(io.StringIO):
