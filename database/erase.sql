@@ -40,8 +40,6 @@ DELETE FROM content_recovery_tasks WHERE task_id IN
 DELETE FROM content_recoveries r WHERE ended_at IS NOT NULL
     AND NOT EXISTS (SELECT FROM content_recovery_tasks t WHERE t.recovery_id = r.recovery_id)
     AND CAST(:user_id AS text) IS NOT NULL AND CAST(:roadmap_id AS text) IS NOT NULL;
-DELETE FROM content_archive WHERE source_row->>'roadmap_id' IN
-    (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM content_origins WHERE roadmap_id IN
     (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM tutorial_metadata WHERE roadmap_id IN
@@ -49,6 +47,9 @@ DELETE FROM tutorial_metadata WHERE roadmap_id IN
 DELETE FROM resource_recommendation_metadata WHERE roadmap_id IN
     (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM quiz_metadata WHERE roadmap_id IN
+    (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+-- After the rows of content: deleting them archives them.
+DELETE FROM content_archive WHERE roadmap_id IN
     (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id);
 DELETE FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id);

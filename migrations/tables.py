@@ -357,6 +357,13 @@ content_archive = Table(
     Column("archived_at", DateTime, nullable=False, server_default=_NOW),
     Column("row_id", Text),
     Column("replaced_by", Text),  # the id of the content that replaced it in place
+    Column("roadmap_id", Text),
+    Column("concept_id", Text),
+    Index(
+        "content_archive_by_item",
+        func.hashtextextended(literal_column("roadmap_id"), literal_column("0")),
+        func.hashtextextended(literal_column("concept_id"), literal_column("0")),
+    ),
     Index("content_archive_by_row", "row_id", "archive_id", postgresql_where=text("row_id IS NOT NULL")),
 )
 

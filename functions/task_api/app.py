@@ -22,6 +22,7 @@ from roadmap_content.api.item_map import DEFAULT_CONCEPTS, MAX_CONCEPTS, ItemMap
 from roadmap_content.api.origins import OriginCounts, read_origin_counts
 from roadmap_content.api.preview import RetryPreview, preview_retry
 from roadmap_content.api.refusals import USER_ID
+from roadmap_content.api.revisions import RestoreAnswer, Revisions, list_revisions, restore_revision
 from roadmap_content.api.task_detail import TaskDetail, read_detail
 from roadmap_content.api.task_filter import task_filter_of
 from roadmap_content.api.task_items import read_item_map, read_one_item
@@ -57,6 +58,7 @@ UserId = Annotated[
 ]
 Checkpoint = Annotated[bool, Query(description="Redrive the last execution from the state that failed.")]
 TakeOver = Annotated[bool, Query(description="Start even if the product processes a task of the roadmap.")]
+ConceptId = Annotated[str, Query(min_length=1, max_length=2000, description="The concept.")]
 Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
@@ -171,7 +173,7 @@ def get_items(
 def get_item(
     task_id: TaskId,
     content_type: Annotated[ContentType, Path()],
-    concept_id: Annotated[str, Query(min_length=1, max_length=2000)],
+    concept_id: ConceptId,
     user_id: UserId = None,
 ) -> ItemDetail:
     """Get one item with its failures per attempt and its staged, rejected and saved content."""
@@ -191,21 +193,69 @@ def get_item(
 def get_content(
     task_id: TaskId,
     content_type: Annotated[ContentType, Path()],
-    concept_id: Annotated[str, Query(min_length=1, max_length=2000)],
+    concept_id: ConceptId,
     version: Annotated[
         int | None,
         Query(ge=1, le=2**31 - 1, description="A tutorial's version; by default, the current one."),
+    ] = None,
+    revision_id: Annotated[
+        str | None,
+        Query(min_length=1, max_length=200, description="The id of a revision."),
     ] = None,
     user_id: UserId = None,
 ) -> Response[Any]:
     """Read a tutorial, a list of resources or a quiz as soon as it is saved."""
     user = api.caller.reads_for(user_id)
     item = Item(concept_id, content_type)
-    found = find_content(services, task_id, user, item, version, api.deadline)
+    found = find_content(services, task_id, user, item, version, revision_id, api.deadline)
     headers = {"ETag": found.etag, "Cache-Control": "private, no-cache"}
     if app.current_event.headers.get("if-none-match") == found.etag:
         return Response(status_code=304, headers=headers)
     return respond(200, read_content(services, item, found), headers)
+
+
+@app.get(
+    "/api/v1/tasks/<task_id>/items/<content_type>/revisions",
+    operation_id="list_revisions",
+    tags=["content"],
+    summary="List an item's revisions",
+    responses=answered(Revisions, s200="The newest 100 revisions") | refused(403, 404, 422, 503),
+)
+def get_revisions(
+    task_id: TaskId,
+    content_type: Annotated[ContentType, Path()],
+    concept_id: ConceptId,
+    user_id: UserId = None,
+) -> Revisions:
+    """List the current and the former contents of an item. A former one was replaced by an attempt, by the
+    product or by a restore.
+    """
+    user = api.caller.reads_for(user_id)
+    return list_revisions(services, task_id, user, Item(concept_id, content_type), api.deadline)
+
+
+@app.post(
+    "/api/v1/tasks/<task_id>/items/<content_type>/revisions/<revision_id>/restore",
+    operation_id="restore_revision",
+    tags=["content"],
+    summary="Restore a revision",
+    responses=answered(RestoreAnswer, s200="The item has the content of the revision")
+    | refused(403, 404, 409, 422, 503),
+)
+def post_restore(
+    task_id: TaskId,
+    content_type: Annotated[ContentType, Path()],
+    revision_id: Annotated[str, Path(description="The `revision_id` in the list of revisions.")],
+    concept_id: ConceptId,
+    user_id: UserId = None,
+    reason: Reason = None,
+) -> RestoreAnswer:
+    """Make a former content of an item the current one again. A tutorial gets its next version; resources and
+    a quiz keep their id. The replaced content is kept as a revision. Nothing is generated.
+    """
+    caller = api.caller
+    user, item = caller.changes_for(user_id), Item(concept_id, content_type)
+    return restore_revision(services, task_id, user, item, revision_id, api.deadline, caller.actor, reason)
 
 
 @app.get(

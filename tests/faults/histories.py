@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from roadmap_content.api.revisions import list_revisions, restore_revision
 from roadmap_content.api.status import read_status
 from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.transactions import transact
@@ -203,6 +204,21 @@ class Histories(RuleBasedStateMachine):
             return redrive_task(world.services, world.task_id, USER, world.deadline(), user_start(USER))
 
         self._check("redrive_over_the_api", self._world.attempt(redrive))
+
+    @rule(concept_id=concepts, kind=kinds, number=numbers, strike=st.none() | strikes)
+    def restore(self, concept_id: str, kind: str, number: int, strike: Strike | None) -> None:
+        """The user restores a revision of an item: a former one, or the current one."""
+        world, item = self._world, Item(concept_id, ContentType(kind))
+        subject = world.services, world.task_id, USER, item
+        found = list_revisions(*subject, world.deadline()).items
+        if found:
+            revision_id = found[-1 - number % len(found)].revision_id
+            world.log.restored.add((concept_id, kind))
+            ended = world.attempt(
+                lambda: restore_revision(*subject, revision_id, world.deadline(), f"user:{USER}", None),
+                strike,
+            )
+            self._check("restore", concept_id, kind, number, strike, ended)
 
     # Late and repeated deliveries.
 

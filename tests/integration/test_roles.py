@@ -49,6 +49,20 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
         None,
         (200, 404, 200, 200, 403),
     ),
+    (
+        "GET",
+        "/tasks/{task_id}/items/{content_type}/revisions",
+        {"concept_id": IDS[0]},
+        None,
+        (200, 404, 200, 200, 403),
+    ),
+    (
+        "POST",
+        "/tasks/{task_id}/items/{content_type}/revisions/{revision_id}/restore",
+        {"concept_id": IDS[0]},
+        None,
+        (404, 404, 403, 404, 403),
+    ),
     ("GET", "/tasks/{task_id}/changes", {}, None, (200, 404, 200, 200, 403)),
     (
         "GET",
@@ -73,6 +87,8 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
     ("POST", "/recoveries/{recovery_id}/pause", {}, None, (403, 403, 403, 200, 403)),
     ("POST", "/recoveries/{recovery_id}/resume", {}, None, (403, 403, 403, 200, 403)),
     ("POST", "/recoveries/{recovery_id}/cancel", {}, None, (403, 403, 403, 200, 403)),
+    ("GET", "/capacity", {}, None, (403, 403, 403, 200, 403)),
+    ("PUT", "/capacity", {}, {"slots": 3, "reason": "r"}, (403, 403, 403, 200, 403)),
 ]
 
 Send = Callable[..., int]
@@ -97,8 +113,13 @@ def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
     )
 
     def call(method: str, path: str, query: dict[str, str], body: Any, caller: Caller) -> int:
-        name = "recovery_api" if path.startswith("/recoveries") else "task_api"
-        filled = path.format(task_id="t-1", content_type="quiz", recovery_id=created.body["recovery_id"])
+        name = "recovery_api" if path.startswith(("/recoveries", "/capacity")) else "task_api"
+        filled = path.format(
+            task_id="t-1",
+            content_type="quiz",
+            recovery_id=created.body["recovery_id"],
+            revision_id="archive-1",
+        )
         answer = request(modules[name], method, f"/api/v1{filled}", query, body=body, **caller._asdict())
         if answer.status >= 400:
             assert "r-1" not in json.dumps(answer.body)

@@ -580,9 +580,9 @@ MUTANTS = (
     Mutant(
         "the product's projection",
         "concept_metadata is not updated after a repair",
-        f"{_LAYER}/steps/finalize.py",
-        old="    if project and _project_concept_metadata(",
-        new="    if project and not project and _project_concept_metadata(",
+        f"{_LAYER}/steps/projection.py",
+        old="    if _project_concept_metadata(",
+        new="    if not rows and _project_concept_metadata(",
         tests=("tests/product/test_healing.py::test_one_post_repairs_the_state_of_the_bug_report",),
     ),
     Mutant(

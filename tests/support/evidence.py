@@ -128,6 +128,9 @@ class Log:
     removed_items: set[Item] = field(default_factory=set)
     """The items of the deleted rows."""
 
+    restored: set[Item] = field(default_factory=set)
+    """The items of which a user has restored a revision."""
+
     rewritten: set[str] = field(default_factory=set)
     """The concepts whose rows the product writes at the same time."""
 

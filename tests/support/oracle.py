@@ -258,7 +258,8 @@ class Oracle:
                     continue
                 yield Broken("I4", f"the completed row {row_id} is gone", item)
                 continue
-            if after["revision"] != before["revision"] and before["revision"] in replaced.get(item[0], ()):
+            was_requested = item[0] in self._log.restored or before["revision"] in replaced.get(item[0], ())
+            if after["revision"] != before["revision"] and was_requested:
                 former = {key: value for key, value in before.items() if key != "revision"}
                 if former not in now.archive:
                     yield Broken("I4", f"the revision {before['revision']} is lost", item)

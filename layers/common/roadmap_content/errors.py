@@ -205,6 +205,12 @@ class ItemNotFoundError(PermanentError):
     code = "ItemNotFound"
 
 
+class RestoreRefusedError(PermanentError):
+    """A revision cannot become the current one: the database refused it, or its text does not exist."""
+
+    code = "RestoreRefused"
+
+
 class NotCancellableError(PermanentError):
     """The task is already completed and cannot be cancelled."""
 

@@ -33,6 +33,7 @@ class DetailType(StrEnum):
     BATCH_SAVED = "Batch Saved"
     ITEM_SAVED = "Item Saved"
     ITEM_FAILED = "Item Failed"
+    ITEM_RESTORED = "Item Restored"
     TASK_FINALIZED = "Task Finalized"
     TASK_CANCELLED = "Task Cancelled"
     RECOVERY_ENDED = "Recovery Ended"
@@ -131,6 +132,16 @@ def item_failed(task_id: str, roadmap_id: str, attempt: int, failure: Failure) -
     identity = (*failure.item, failure.stage, failure.error_code)
     data = failure.item._asdict() | _reason(failure)
     return _of_attempt(DetailType.ITEM_FAILED, task_id, roadmap_id, attempt, *identity, **data)
+
+
+def item_restored(
+    task_id: str, roadmap_id: str, attempt: int, item: Item, revision: str, restored_from: str, actor: str
+) -> Event:
+    """An earlier content of an item is the current one again, as a new revision."""
+    data = {"revision": revision, "restored_from": restored_from, "actor": actor}
+    return _of_attempt(
+        DetailType.ITEM_RESTORED, task_id, roadmap_id, attempt, *item, revision, **item._asdict(), **data
+    )
 
 
 def task_cancelled(task_id: str, roadmap_id: str | None, attempt: int, actor: str) -> Event:

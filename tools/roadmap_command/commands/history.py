@@ -113,7 +113,7 @@ def explanation(item: dict[str, Any]) -> Iterator[str]:
     yield f"{item['content_type']} of {item['concept_id']} ({place}): {item['state']}"
     if saved := item["saved"]:
         yield f"  saved as {saved['id']} at {saved['generated_at']}"
-        yield f"  origin: {_origin(saved.get('origin'))}"
+        yield f"  origin: {origin_text(saved.get('origin'))}"
     if staged := item["staged"]:
         size, stored_at, fingerprint = (staged[key] for key in ("size", "stored_at", "fingerprint"))
         yield f"  staged: {size} bytes at {stored_at}, fingerprint {fingerprint}"
@@ -128,7 +128,8 @@ def explanation(item: dict[str, Any]) -> Iterator[str]:
     yield f"  next: {item['next_action_text']}"
 
 
-def _origin(origin: dict[str, Any] | None) -> str:
+def origin_text(origin: dict[str, Any] | None) -> str:
+    """How a content came to be, in one line."""
     if origin is None:
         return "not recorded"
     parts = [origin["generator"], origin["model_id"], origin["prompt_version"], origin["service_tier"]]
@@ -136,7 +137,9 @@ def _origin(origin: dict[str, Any] | None) -> str:
         parts.append(f"{origin['tokens_in']} + {origin['tokens_out']} tokens")
     if origin["attempt"] is not None:
         parts.append(f"attempt {origin['attempt']} of {origin['task_id']}")
-    return ", ".join(filter(None, [*parts, origin["actor"]]))
+    if origin["restored_from"] is not None:
+        parts.append("restored")
+    return ", ".join(filter(None, [*parts, origin["actor"], origin["reason"]]))
 
 
 def _lines_of(target: Target, task_id: str) -> Iterator[LogLine]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from ..content.registry import CONTENT_KINDS
+from ..content.revision_records import revision_content
 from ..content.rows import saved_content
 from ..contracts import Payload
 from ..documents import Document
@@ -58,26 +59,38 @@ class Found(NamedTuple):
 
 
 def find_content(
-    services: Services, task_id: str, user_id: str | None, item: Item, version: int | None, deadline: Deadline
+    services: Services,
+    task_id: str,
+    user_id: str | None,
+    item: Item,
+    version: int | None,
+    revision_id: str | None,
+    deadline: Deadline,
 ) -> Found:
-    """Find the saved row of an item: the current one, or a version of a tutorial.
+    """Find the saved row of an item: the current one, a version of a tutorial, or a revision.
 
     Raises:
         TaskNotFoundError: the user has no such task.
         ItemNotFoundError: nothing is saved.
-        InvalidRequestError: this content type has no versions.
+        InvalidRequestError: this content type has no versions, or a revision is named, too.
         DatabaseUnavailableError: a retry may succeed.
     """
     if version is not None and CONTENT_KINDS[item.content_type].versions_sql is None:
         raise InvalidRequestError(f"version: {item.content_type} has no versions")
 
+    if version is not None and revision_id is not None:
+        raise InvalidRequestError("version and revision_id cannot be combined")
+
     def read(connection: Connection) -> tuple[str, Document | None]:
         roadmap_id = read_task(connection, task_id, user_id).roadmap_id or ""
+        if revision_id is not None:
+            return roadmap_id, revision_content(connection, roadmap_id, item, revision_id)
         return roadmap_id, saved_content(connection, roadmap_id, item, version)
 
     roadmap_id, row = transact(services.reading_engine, read, deadline)
     if row is None:
         which = "" if version is None else f" in version {version}"
+        which += "" if revision_id is None else f" as revision {revision_id!r}"
         raise ItemNotFoundError(f"no {item.content_type} of the concept is saved{which}")
     tag = hashlib.sha256(json.dumps(row, default=datetime.isoformat).encode()).hexdigest()[:32]
     return Found(roadmap_id, row, f'"{tag}"')

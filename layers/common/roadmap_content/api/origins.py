@@ -34,7 +34,11 @@ class ItemOrigin(Payload):
     content_fingerprint: str | None
     task_id: str | None
     attempt: Annotated[Count | None, Field(description="The attempt that saved the content.")]
-    actor: Annotated[str | None, Field(description="Who started the attempt.")]
+    actor: Annotated[str | None, Field(description="Who started the attempt, or restored the content.")]
+    reason: Annotated[str | None, Field(description="Why the content was restored.")]
+    restored_from: Annotated[
+        str | None, Field(description="The `content_id` of the revision that was restored.")
+    ]
     recorded_at: datetime | None
 
     @classmethod

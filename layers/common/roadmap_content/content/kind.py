@@ -15,6 +15,7 @@ from ..contracts import first_fault
 from ..documents import Document, is_plain_json, unstorable
 from ..errors import ConceptIdTooLongError, InvalidContentError
 from ..items import ContentType
+from .revisions import RevisionStatements
 
 if TYPE_CHECKING:
     from ..storage.bucket import Bucket
@@ -99,6 +100,9 @@ class ContentKind(NamedTuple):
     """Selects `generated_at` and the fields of the content in the current row of `:concept_id` in
     `:roadmap_id`: the row that `current_sql` selects. With `:version`, in the newest row of that version.
     """
+
+    revisions: RevisionStatements
+    """The statements that list, read and restore the revisions of an item."""
 
     stored_text: StoredText | None
     """The field of the content that is not in the row."""

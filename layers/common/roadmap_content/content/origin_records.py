@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from ..items import Failure, Item
 from ..origin import Origin
-from .origins import OF_CONTENT, RECORD_REFUSED
+from .origins import OF_CONTENT, RECORD_REFUSED, RECORD_RESTORED
 
 
 def record_refused(
@@ -29,6 +29,27 @@ def record_refused(
     ]
     subject = {"roadmap_id": roadmap_id, "task_id": task_id, "attempt": attempt}
     connection.execute(text(RECORD_REFUSED), subject | {"refused": json.dumps(rows)})
+
+
+def record_restored(
+    connection: Connection,
+    roadmap_id: str,
+    item: Item,
+    content_id: str,
+    restored_from: str,
+    actor: str,
+    reason: str | None,
+) -> None:
+    """Record that a content is a restored one, by whom and why."""
+    parameters = {
+        "roadmap_id": roadmap_id,
+        **item._asdict(),
+        "content_id": content_id,
+        "restored_from": restored_from,
+        "actor": actor,
+        "reason": reason,
+    }
+    connection.execute(text(RECORD_RESTORED), parameters)
 
 
 def origin_of(

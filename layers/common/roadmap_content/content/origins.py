@@ -24,9 +24,21 @@ WHERE NOT EXISTS (SELECT FROM content_origins k WHERE k.task_id = :task_id AND k
     AND k.refused_code IS NOT NULL AND k.content_type = r.content_type AND k.concept_id = r.concept_id)
 """
 
+# The new content has the origin of the restored one, if that was recorded.
+RECORD_RESTORED = f"""
+INSERT INTO content_origins (content_type, content_id, roadmap_id, concept_id, actor, reason, restored_from,
+    task_id, attempt, {_NAMES})
+SELECT :content_type, :content_id, :roadmap_id, :concept_id, :actor, :reason, :restored_from,
+    o.task_id, o.attempt, {_NAMES}
+FROM (SELECT 1) AS one LEFT JOIN LATERAL (SELECT * FROM content_origins
+    WHERE content_id = :restored_from AND content_type = :content_type AND roadmap_id = :roadmap_id
+        AND concept_id = :concept_id
+    ORDER BY origin_id DESC LIMIT 1) AS o ON true
+"""
+
 OF_CONTENT = """
 SELECT generator, model_id, prompt_version, service_tier, tokens_in, tokens_out, content_fingerprint,
-    task_id, attempt, actor, recorded_at
+    task_id, attempt, actor, reason, restored_from, recorded_at
 FROM content_origins
 WHERE content_id = :content_id AND content_type = :content_type AND roadmap_id = :roadmap_id
     AND concept_id = :concept_id

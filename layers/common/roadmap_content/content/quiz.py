@@ -19,7 +19,7 @@ from .kind import (
     status_field,
 )
 from .origins import origin_sql
-from .revisions import archive_sql, revision_sql
+from .revisions import archive_sql, revision_sql, revision_statements
 
 NonEmpty = Annotated[str, StringConstraints(min_length=1)]
 Difficulty = Literal["easy", "medium", "hard"]
@@ -180,6 +180,13 @@ WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND CAST(:version AS
 ORDER BY generated_at DESC NULLS LAST, quiz_id DESC LIMIT 1
 """
 
+REVISIONS = revision_statements(
+    "quiz_metadata",
+    "quiz_id",
+    ("quiz_id", "questions", "total_questions"),
+    size="questions",
+)
+
 
 def _to_row(_roadmap_id: str, concept_id: str, quiz: Document) -> Row:
     difficulties = Counter(question["difficulty"] for question in quiz["questions"])
@@ -216,6 +223,7 @@ QUIZ = ContentKind(
     item_sql=ITEM,
     all_current_sql=ALL_CURRENT,
     content_sql=CONTENT,
+    revisions=REVISIONS,
     stored_text=None,
     versions_sql=None,
     project=_project,

@@ -17,7 +17,7 @@ from .kind import (
     status_field,
 )
 from .origins import origin_sql
-from .revisions import archive_sql, revision_sql
+from .revisions import archive_sql, revision_sql, revision_statements
 
 
 class Resource(Content):
@@ -153,6 +153,13 @@ WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND CAST(:version AS
 ORDER BY generated_at DESC NULLS LAST, id DESC LIMIT 1
 """
 
+REVISIONS = revision_statements(
+    "resource_recommendation_metadata",
+    "id",
+    ("id", "resources", "search_queries_used"),
+    size="resources",
+)
+
 
 def _to_row(_roadmap_id: str, concept_id: str, resources: Document) -> Row:
     return {
@@ -186,6 +193,7 @@ RESOURCES = ContentKind(
     item_sql=ITEM,
     all_current_sql=ALL_CURRENT,
     content_sql=CONTENT,
+    revisions=REVISIONS,
     stored_text=None,
     versions_sql=None,
     project=_project,

@@ -20,6 +20,7 @@ from .kind import (
     status_field,
 )
 from .origins import origin_sql
+from .revisions import revision_sql, revision_statements
 
 
 class Tutorial(Content):
@@ -107,26 +108,27 @@ WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 # Selects the highest completed version and ignores `is_latest`, which may be set on a row that is only
 # prepared. If two texts share a version, it selects the one that the product shows: the latest, then the
 # newest. `framework_data` holds the first 300 characters of the summary.
-CURRENT = """
+CURRENT = f"""
 SELECT DISTINCT ON (concept_id)
     concept_id, tutorial_id, content_url, content_version, left(summary, 300) AS summary,
-    generated_at, tutorial_id AS revision
+    generated_at, {revision_sql("tutorial_metadata", "tutorial_id")} AS revision
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND content_status = 'completed'
 ORDER BY concept_id, content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST,
     tutorial_id
 """
 
-ITEM = """
-SELECT tutorial_id, content_version, tutorial_id AS revision,
+ITEM = f"""
+SELECT tutorial_id, content_version, {revision_sql("tutorial_metadata", "tutorial_id")} AS revision,
     timezone('UTC', timezone(content_time_zone(), generated_at)) AS generated_at
 FROM tutorial_metadata
 WHERE roadmap_id = :roadmap_id AND concept_id = :concept_id AND content_status = 'completed'
 ORDER BY content_version DESC, is_latest DESC NULLS LAST, generated_at DESC NULLS LAST, tutorial_id LIMIT 1
 """
 
-ALL_CURRENT = """
-SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id, tutorial_id AS content_id
+ALL_CURRENT = f"""
+SELECT DISTINCT ON (roadmap_id, concept_id) roadmap_id, concept_id,
+    {revision_sql("tutorial_metadata", "tutorial_id")} AS content_id
 FROM tutorial_metadata WHERE content_status = 'completed'
 ORDER BY roadmap_id, concept_id, content_version DESC, is_latest DESC NULLS LAST,
     generated_at DESC NULLS LAST, tutorial_id
@@ -148,6 +150,15 @@ FROM json_array_elements_text(CAST(:concept_ids AS json)) AS c(concept_id), LATE
     WHERE roadmap_id = :roadmap_id AND concept_id = c.concept_id) t
 WHERE t.version IS NOT NULL
 """
+
+
+REVISIONS = revision_statements(
+    "tutorial_metadata",
+    "tutorial_id",
+    ("tutorial_id", "title", "summary", "content_version", "estimated_completion_time", "content_url"),
+    size=None,
+    versioned=True,
+)
 
 
 def _to_row(roadmap_id: str, concept_id: str, tutorial: Document) -> Row:
@@ -202,6 +213,7 @@ TUTORIAL = ContentKind(
     item_sql=ITEM,
     all_current_sql=ALL_CURRENT,
     content_sql=CONTENT,
+    revisions=REVISIONS,
     stored_text=StoredText(field="markdown", key_column="content_url"),
     versions_sql=VERSIONS,
     project=_project,

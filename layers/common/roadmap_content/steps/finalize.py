@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
-from ..content.kind import Row
 from ..content.rows import current_rows, merge_items, unreplaced
 from ..contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ..errors import (
@@ -25,12 +23,9 @@ from ..events import Event, concept_failed, task_finalized
 from ..items import ContentType, Failure, Item, Stage, count_by_type
 from ..manifest import read_batch
 from ..outbox import record_events
-from ..postgres.sqlstate import is_transient
-from ..postgres.transactions import DataRefusedError, diagnose, transact
-from ..product.concept_metadata import has_concept_metadata, project_concept_metadata
+from ..postgres.transactions import DataRefusedError, transact
 from ..product.execution_logs import concept_failed_entry, task_finished_entry, write_log
-from ..roadmaps.framework import Framework
-from ..roadmaps.metadata import load_framework, lock_roadmap, write_framework
+from ..roadmaps.metadata import load_framework, lock_roadmap
 from ..runtime.collection import collection_paused
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -55,6 +50,7 @@ from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 from ..tasks.queue import release
 from ..tasks.scope import WHOLE_TASK, Scope
 from ..tasks.task import Task, read_task, record_outcome
+from .projection import project_rows
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a result for this item")
 
@@ -323,39 +319,8 @@ def _stand(
     not_replaced = unreplaced(rows, replaces)
     failures = _account(connection, task.task_id, attempt, missing, not_replaced, scope, run_end)
     failed = [failures[item] for item in [*filter(scope.includes, missing), *not_replaced]]
-    changed = []
-    projected = framework.project(rows) if project else None
-    if projected is not None:
-        write_framework(connection, roadmap_id, projected)
-        logger.info("framework_data_updated", roadmap_id=roadmap_id)
-        changed.append("framework_data")
-    if project and _project_concept_metadata(connection, roadmap_id, framework, rows):
-        changed.append("concept_metadata")
+    changed = project_rows(connection, roadmap_id, framework, rows) if project else []
     return compute_outcome(len(framework.nodes), missing, failures), failed, changed
-
-
-def _project_concept_metadata(
-    connection: Connection,
-    roadmap_id: str,
-    framework: Framework,
-    rows: Mapping[ContentType, Mapping[str, Row]],
-) -> bool:
-    """Project the product's table, if it exists. If it refuses the rows, the other projections are still
-    written.
-    """
-    if not has_concept_metadata(connection):
-        return False
-    try:
-        with connection.begin_nested():
-            changed = project_concept_metadata(connection, roadmap_id, framework.nodes, rows)
-    except DBAPIError as error:
-        sqlstate, message = diagnose(error)
-        if is_transient(sqlstate):
-            raise
-        logger.error("concept_metadata_refused", roadmap_id=roadmap_id, sqlstate=sqlstate, reason=message)
-        return False
-    logger.info("concept_metadata_updated", roadmap_id=roadmap_id, concepts=changed)
-    return changed > 0
 
 
 def _account(

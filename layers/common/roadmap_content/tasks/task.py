@@ -40,6 +40,8 @@ LOCK_AT_ONCE = text("""
 SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCKED
 """)
 
+LOCK = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE")
+
 REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
 
 # Guarantees: of several claims of the same attempt, exactly one succeeds.
@@ -245,6 +247,11 @@ def _task(row: Any) -> Task:  # noqa: ANN401 - a SQLAlchemy row of `_READ`
 def read_extras(connection: Connection, task_id: str) -> Any:  # noqa: ANN401 - a SQLAlchemy row
     """The task's `created_at`, its roadmap's `title`, and the `tokens` used by its attempts."""
     return connection.execute(EXTRAS, {"task_id": task_id}).one()
+
+
+def lock_task(connection: Connection, task_id: str) -> None:
+    """Lock a task's row against concurrent claims."""
+    connection.execute(LOCK, {"task_id": task_id})
 
 
 def lock_task_at_once(connection: Connection, task_id: str) -> None:

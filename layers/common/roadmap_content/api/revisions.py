@@ -1,0 +1,199 @@
+"""The revisions of an item: list them, and restore one.
+
+- `GET /api/v1/tasks/{task_id}/items/{content_type}/revisions`
+- `POST /api/v1/tasks/{task_id}/items/{content_type}/revisions/{revision_id}/restore`
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from ..content.origin_records import record_restored
+from ..content.registry import CONTENT_KINDS
+from ..content.revision_records import RevisionSource, restore_content, revision_source, revisions_of
+from ..content.rows import current_row, current_rows, merge_items
+from ..contracts import Count, Payload
+from ..errors import ItemNotFoundError, RestoreRefusedError
+from ..events import item_restored
+from ..items import ContentType, Item
+from ..outbox import record_events
+from ..postgres.sqlstate import is_transient
+from ..postgres.transactions import diagnose, transact
+from ..roadmaps.metadata import load_framework, lock_roadmap
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..services import Services
+from ..steps.finalize import RunEnd, finalize_attempt
+from ..steps.projection import project_rows
+from ..storage.bucket import in_parallel
+from ..tasks.task import Task, lock_task, read_task
+from .origins import ItemOrigin
+from .times import utc
+
+
+class Revision(Payload):
+    """A current or former content of an item."""
+
+    revision_id: Annotated[str, Field(description="The id for `restore` and `revision_id` of the content.")]
+    content_id: Annotated[str | None, Field(description="The id of the content itself.")]
+    current: bool
+    version: Annotated[int | None, Field(description="A tutorial's version.")]
+    generated_at: datetime | None
+    replaced_at: Annotated[
+        datetime | None,
+        Field(description="When the content left its table; null for the rows of the content table."),
+    ]
+    reason: Annotated[str | None, Field(description="Why the content left its table.")]
+    size: Annotated[
+        Count | None, Field(description="Bytes of the text, of the resources or of the questions.")
+    ]
+    origin: ItemOrigin | None
+
+
+class Revisions(Payload):
+    """The newest revisions of an item: first the rows of the content table, then the archived ones."""
+
+    items: list[Revision]
+
+
+class RestoreAnswer(Payload):
+    """The answer to a restore."""
+
+    success: bool = True
+    task_id: str
+    concept_id: str
+    content_type: ContentType
+    restored: Annotated[bool, Field(description="False: the item has this content already.")]
+    content_id: Annotated[str | None, Field(description="The id of the current content.")]
+    version: Annotated[int | None, Field(description="A tutorial's current version.")]
+
+
+def list_revisions(
+    services: Services, task_id: str, user_id: str | None, item: Item, deadline: Deadline
+) -> Revisions:
+    """List the newest 100 revisions of an item.
+
+    Raises:
+        TaskNotFoundError: the user has no such task.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
+    """
+    kind = CONTENT_KINDS[item.content_type]
+
+    def read(connection: Connection) -> tuple[list[Revision], list[str | None]]:
+        roadmap_id = read_task(connection, task_id, user_id).roadmap_id or ""
+        current = current_row(connection, roadmap_id, item)
+        rows = revisions_of(connection, roadmap_id, item)
+        revisions = [
+            Revision(
+                revision_id=row.revision_id,
+                content_id=row.content_id,
+                current=current is not None and row.revision_id == current[kind.id_field],
+                version=row.version,
+                generated_at=utc(row.generated_at),
+                replaced_at=utc(row.replaced_at),
+                reason=row.reason,
+                size=row.size,
+                origin=ItemOrigin.read(connection, roadmap_id, item, row.content_id),
+            )
+            for row in rows
+        ]
+        return revisions, [row.text_key for row in rows]
+
+    revisions, keys = transact(services.reading_engine, read, deadline)
+    texts = in_parallel(services.bucket.describe, filter(None, keys))
+    sizes = {text.key: text.size for text in texts if text is not None}
+    return Revisions(
+        items=[
+            revision if key is None else revision.model_copy(update={"size": sizes.get(key)})
+            for revision, key in zip(revisions, keys, strict=True)
+        ]
+    )
+
+
+def restore_revision(
+    services: Services,
+    task_id: str,
+    user_id: str | None,
+    item: Item,
+    revision_id: str,
+    deadline: Deadline,
+    actor: str,
+    reason: str | None,
+) -> RestoreAnswer:
+    """Make a former content of an item the current one again, as a new revision. Nothing is deleted.
+
+    The row, its origin, the projections and the event are written in one transaction. The outcome of a task
+    of ours is recomputed, unless an attempt is running, which records its own.
+
+    Raises:
+        TaskNotFoundError: the user has no such task.
+        ItemNotFoundError: there is no such revision.
+        RestoreRefusedError: the database refused the content, or its text does not exist.
+        RoadmapNotFoundError, InvalidFrameworkError: the projections cannot be written.
+        DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
+    """
+
+    def read(connection: Connection) -> tuple[Task, RevisionSource]:
+        task = read_task(connection, task_id, user_id)
+        return task, _source(connection, task, item, revision_id)
+
+    task, source = transact(services.engine, read, deadline)
+    if source.text_key is not None and not services.bucket.holds(source.text_key):
+        raise RestoreRefusedError(f"the text of revision {revision_id!r} does not exist")
+    restored = None
+
+    def restore(connection: Connection) -> None:
+        nonlocal restored
+        roadmap_id = task.roadmap_id or ""
+        lock_roadmap(connection, roadmap_id)
+        framework = load_framework(connection, task.roadmap_id, task.user_id)
+        merge_items(connection, roadmap_id)
+        again = _source(connection, task, item, revision_id)
+        content_id = _restore(connection, roadmap_id, item, again)
+        if content_id is None:
+            return  # also after a COMMIT without an answer
+        restored = content_id
+        record_restored(connection, roadmap_id, item, content_id, again.content_id, actor, reason)
+        project_rows(connection, roadmap_id, framework, current_rows(connection, roadmap_id))
+        lock_task(connection, task_id)  # before the lock of its events, as a claim does
+        event = item_restored(task_id, roadmap_id, task.attempt, item, content_id, again.content_id, actor)
+        record_events(services, connection, [event])
+
+    if task.attempt == 0 or task.is_live:
+        transact(services.engine, restore, deadline)
+    else:
+        finalize_attempt(services, task_id, task.attempt, RunEnd(), deadline, first=restore)
+    logger.info("revision_restored", task_id=task_id, item=item, revision_id=revision_id, content_id=restored)
+    current = transact(
+        services.engine, lambda connection: current_row(connection, task.roadmap_id or "", item), deadline
+    )
+    return RestoreAnswer(
+        task_id=task_id,
+        concept_id=item.concept_id,
+        content_type=item.content_type,
+        restored=restored is not None,
+        content_id=None if current is None else current["revision"],
+        version=None if current is None else current.get("content_version"),
+    )
+
+
+def _source(connection: Connection, task: Task, item: Item, revision_id: str) -> RevisionSource:
+    source = revision_source(connection, task.roadmap_id or "", item, revision_id)
+    if source is None:
+        raise ItemNotFoundError(f"the item has no revision {revision_id!r}")
+    return source
+
+
+def _restore(connection: Connection, roadmap_id: str, item: Item, source: RevisionSource) -> str | None:
+    """Restore within a savepoint, so that a refusal of the database is one of this request."""
+    try:
+        with connection.begin_nested():
+            return restore_content(connection, roadmap_id, item, source)
+    except DBAPIError as error:
+        sqlstate, message = diagnose(error)
+        if is_transient(sqlstate):
+            raise
+        raise RestoreRefusedError(f"the database refused the revision: {message}") from None

@@ -1,0 +1,89 @@
+"""Read and restore the revisions of an item."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, text
+
+from ..items import Item
+from .registry import CONTENT_KINDS
+from .rows import current_row
+
+_REASON = text("SELECT set_config('roadmap_content.reason', 'an earlier revision was restored', true)")
+
+_IMMEDIATE = text("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+class RevisionSource(NamedTuple):
+    """A revision that can be restored."""
+
+    row: str
+    """The row as JSON."""
+
+    content_id: str
+    generated_at: datetime | None
+    text_key: str | None
+    """The key of its text, for a content type whose text is an object."""
+
+
+def revisions_of(connection: Connection, roadmap_id: str, item: Item) -> Sequence[Any]:
+    """The newest revisions of an item, those in the content table first. Times are UTC without a zone."""
+    statement = CONTENT_KINDS[item.content_type].revisions.listing
+    return connection.execute(text(statement), _of_item(roadmap_id, item)).all()
+
+
+def revision_source(
+    connection: Connection, roadmap_id: str, item: Item, revision_id: str
+) -> RevisionSource | None:
+    """The row of a revision; `None` if there is no such revision."""
+    statement = CONTENT_KINDS[item.content_type].revisions.source
+    row = connection.execute(text(statement), _of_item(roadmap_id, item, revision_id)).first()
+    if row is None:
+        return None
+    return RevisionSource(row.source, row.content_id, row.generated_at, row.text_key)
+
+
+def revision_content(
+    connection: Connection, roadmap_id: str, item: Item, revision_id: str
+) -> dict[str, Any] | None:
+    """The fields of a revision's content, and when it was generated; `None` if there is no such revision."""
+    source = revision_source(connection, roadmap_id, item, revision_id)
+    if source is None:
+        return None
+    row = json.loads(source.row)
+    columns = CONTENT_KINDS[item.content_type].revisions.columns
+    return {name: row[name] for name in columns} | {"generated_at": source.generated_at}
+
+
+def restore_content(
+    connection: Connection, roadmap_id: str, item: Item, source: RevisionSource
+) -> str | None:
+    """Make the content of a former row the item's current one; return the id of the new content, or `None` if
+    the item has this content already. The caller must have locked the roadmap.
+
+    The trigger of the content table archives the content that is replaced. A row that others refer to keeps
+    its id.
+    """
+    kind = CONTENT_KINDS[item.content_type]
+    connection.execute(_IMMEDIATE)  # a refusal is then one of the restore
+    connection.execute(_REASON)
+    current = current_row(connection, roadmap_id, item)
+    parameters = {"roadmap_id": roadmap_id, "concept_id": item.concept_id, "source": source.row}
+    if current is not None and kind.revisions.replace is not None:
+        row_id = current[kind.id_field]
+        replaced = connection.execute(text(kind.revisions.replace), parameters | {"row_id": row_id}).first()
+        if replaced is None:
+            return None
+        changed = current_row(connection, roadmap_id, item)
+        return None if changed is None else str(changed["revision"])
+    inserted: str | None = connection.scalar(
+        text(kind.revisions.insert), parameters | {"row_id": str(uuid.uuid4())}
+    )
+    return inserted
+
+
+def _of_item(roadmap_id: str, item: Item, revision_id: str | None = None) -> dict[str, str | None]:
+    return {"roadmap_id": roadmap_id, "concept_id": item.concept_id, "revision_id": revision_id}

@@ -1,0 +1,252 @@
+"""Whatever replaces an item's content keeps the former one, and a restore makes it current again."""
+
+import importlib
+from types import ModuleType
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from roadmap_content.items import ContentType
+from roadmap_content.retries.retry import retry_task
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.storage.keys import tutorial_key
+from roadmap_content.tasks.attempts import user_start
+from roadmap_content.tasks.scope import Scope
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import Pipeline
+from tests.support.requests_to_api import Reply, request
+
+IDS = concept_ids(2)
+FIRST = IDS[0]
+KINDS = pytest.mark.parametrize("kind", list(ContentType))
+TABLES = {
+    "tutorial": "tutorial_metadata",
+    "resources": "resource_recommendation_metadata",
+    "quiz": "quiz_metadata",
+}
+
+
+@pytest.fixture
+def task_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = importlib.import_module("functions.task_api.app")
+    monkeypatch.setattr(module, "services", pipeline.services)
+    pipeline.load(bundle_of(IDS))
+    pipeline.run()
+    return module
+
+
+class Items:
+    """The API for one item."""
+
+    def __init__(self, task_api: ModuleType, kind: ContentType) -> None:
+        self.task_api = task_api
+        self.kind = kind
+
+    def revisions(self) -> list[dict[str, Any]]:
+        path = f"/api/v1/tasks/t-1/items/{self.kind}/revisions"
+        reply = request(self.task_api, "GET", path, {"concept_id": FIRST})
+        assert reply.status == 200, reply.body
+        found: list[dict[str, Any]] = reply.body["items"]
+        return found
+
+    def content(self, **query: str) -> Any:
+        path = f"/api/v1/tasks/t-1/content/{self.kind}"
+        reply = request(self.task_api, "GET", path, {"concept_id": FIRST} | query)
+        assert reply.status == 200, reply.body
+        identity = ("tutorial_id", "id", "quiz_id", "content_version")
+        return {name: value for name, value in reply.body["content"].items() if name not in identity}
+
+    def restore(self, revision_id: str) -> Reply:
+        path = f"/api/v1/tasks/t-1/items/{self.kind}/revisions/{revision_id}/restore"
+        return request(self.task_api, "POST", path, {"concept_id": FIRST, "reason": "a wrong key"})
+
+
+def regenerate(pipeline: Pipeline, kind: ContentType) -> None:
+    """Replace the item by content of the generator."""
+    start = user_start(USER)._replace(scope=Scope(FIRST, kind, regenerate=True))
+    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), start)
+    pipeline.execute("UPDATE roadmap_tasks SET execution_arn = 'arn:run-2'")
+    pipeline.execute("UPDATE content_attempts SET execution_arn = 'arn:run-2' WHERE attempt = 2")
+    pipeline.runs = 1
+    pipeline.run()
+
+
+@KINDS
+def test_a_regenerated_item_is_restored_with_its_content_and_origin(
+    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
+) -> None:
+    items = Items(task_api, kind)
+    before = items.content()
+    (first,) = items.revisions()
+    assert (first["current"], first["origin"]["generator"]) == (True, "product")
+    assert first["size"] > 0
+    regenerate(pipeline, kind)
+    after = items.content()
+    assert after != before
+    current, former = items.revisions()
+    assert (current["current"], former["current"]) == (True, False)
+    assert (current["origin"]["generator"], former["origin"]["generator"]) == ("offline", "product")
+    assert items.content(revision_id=former["revision_id"]) == before
+
+    answer = items.restore(former["revision_id"])
+
+    assert (answer.status, answer.body["restored"]) == (200, True)
+    assert items.content() == before
+    revisions = items.revisions()
+    assert [each["current"] for each in revisions] == [True, False, False]
+    assert revisions[0]["content_id"] == answer.body["content_id"]
+    origin = revisions[0]["origin"]
+    assert (origin["generator"], origin["actor"], origin["reason"], origin["restored_from"]) == (
+        "product",
+        f"user:{USER}",
+        "a wrong key",
+        former["content_id"],
+    )
+    (again,) = [each for each in revisions if each["origin"]["generator"] == "offline"]
+    assert items.content(revision_id=again["revision_id"]) == after
+    assert items.restore(again["revision_id"]).body["restored"] is True
+    assert items.content() == after
+    (event, _) = pipeline.rows(
+        "SELECT detail FROM content_events WHERE detail_type = 'Item Restored' ORDER BY position"
+    )
+    assert event["detail"]["data"]["restored_from"] == former["content_id"]
+    assert pipeline.status().status == "completed"
+
+
+@KINDS
+def test_a_repeated_restore_changes_nothing(
+    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
+) -> None:
+    items = Items(task_api, kind)
+    regenerate(pipeline, kind)
+    former = items.revisions()[1]
+    assert items.restore(former["revision_id"]).body["restored"] is True
+    revisions = items.revisions()
+    again = items.restore(former["revision_id"])
+    assert (again.status, again.body["restored"]) == (200, False)
+    assert again.body["content_id"] == revisions[0]["content_id"]
+    assert items.revisions() == revisions
+
+
+PRODUCT_WRITES = {
+    ContentType.TUTORIAL: "UPDATE tutorial_metadata SET summary = 'theirs' WHERE concept_id = :c",
+    ContentType.RESOURCES: (
+        "UPDATE resource_recommendation_metadata SET resources = '[]' WHERE concept_id = :c"
+    ),
+    ContentType.QUIZ: "UPDATE quiz_metadata SET questions = '[]' WHERE concept_id = :c",
+}
+
+
+@KINDS
+def test_a_row_that_the_product_changes_is_kept_and_has_no_origin_of_ours(
+    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
+) -> None:
+    items = Items(task_api, kind)
+    before = items.content()
+    pipeline.execute(PRODUCT_WRITES[kind], c=FIRST)
+    current, former = items.revisions()
+    assert (current["origin"], former["origin"]["generator"]) == (None, "product")
+    assert former["reason"] == "the row was changed"
+    assert items.restore(former["revision_id"]).status == 200
+    assert items.content() == before
+    pipeline.execute(f"UPDATE {TABLES[kind]} SET generated_at = generated_at + interval '1 second'")
+    assert len(items.revisions()) == 3
+
+
+@KINDS
+def test_a_row_that_the_product_deletes_is_restored_and_the_task_is_complete_again(
+    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
+) -> None:
+    items = Items(task_api, kind)
+    before = items.content()
+    pipeline.execute(f"DELETE FROM {TABLES[kind]} WHERE concept_id = :c", c=FIRST)
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'partial_failure'")
+    (former,) = items.revisions()
+    assert (former["current"], former["reason"]) == (False, "the row was deleted")
+    answer = items.restore(former["revision_id"])
+    assert (answer.status, answer.body["restored"]) == (200, True)
+    assert items.content() == before
+    assert pipeline.status().status == "completed"
+    field = {"tutorial": "tutorial_id", "resources": "resources_id", "quiz": "quiz_id"}[kind]
+    assert pipeline.concepts()[FIRST][field] == answer.body["content_id"]
+
+
+def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, task_api: ModuleType) -> None:
+    items = Items(task_api, ContentType.QUIZ)
+    (row,) = pipeline.rows("SELECT quiz_id FROM quiz_metadata WHERE concept_id = :c", c=FIRST)
+    pipeline.execute("CREATE TABLE quiz_attempts (quiz_id text REFERENCES quiz_metadata)")
+    pipeline.execute("INSERT INTO quiz_attempts VALUES (:q)", q=row["quiz_id"])
+    regenerate(pipeline, ContentType.QUIZ)
+    assert items.restore(items.revisions()[1]["revision_id"]).status == 200
+    assert pipeline.rows("SELECT quiz_id FROM quiz_metadata WHERE concept_id = :c", c=FIRST) == [row]
+
+
+@KINDS
+def test_a_restore_that_the_database_refuses_changes_nothing_and_says_why(
+    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
+) -> None:
+    items = Items(task_api, kind)
+    regenerate(pipeline, kind)
+    revisions = items.revisions()
+    pipeline.execute(
+        f"ALTER TABLE {TABLES[kind]} ADD CONSTRAINT later_than CHECK (generated_at < '2020-01-01') NOT VALID"
+    )
+    answer = items.restore(revisions[1]["revision_id"])
+    assert (answer.status, answer.body["error"]) == (409, "RestoreRefused")
+    assert "later_than" in answer.body["message"]
+    assert items.revisions() == revisions
+
+
+def test_a_tutorial_without_its_text_is_not_restored(pipeline: Pipeline, task_api: ModuleType) -> None:
+    items = Items(task_api, ContentType.TUTORIAL)
+    regenerate(pipeline, ContentType.TUTORIAL)
+    former = items.revisions()[1]
+    pipeline.bucket.delete(tutorial_key("r-1", FIRST, 1))
+    answer = items.restore(former["revision_id"])
+    assert (answer.status, answer.body["error"]) == (409, "RestoreRefused")
+
+
+def test_a_revision_of_another_item_is_unknown(pipeline: Pipeline, task_api: ModuleType) -> None:
+    regenerate(pipeline, ContentType.QUIZ)
+    former = Items(task_api, ContentType.QUIZ).revisions()[1]["revision_id"]
+    for kind in (ContentType.RESOURCES, ContentType.TUTORIAL):
+        assert Items(task_api, kind).restore(former).status == 404
+    other = f"/api/v1/tasks/t-1/items/quiz/revisions/{former}/restore"
+    assert request(task_api, "POST", other, {"concept_id": IDS[1]}).status == 404
+
+
+def test_a_row_that_pg_cannot_decode_is_listed(pipeline: Pipeline, task_api: ModuleType) -> None:
+    """The product's column is `json`, which accepts an escaped NUL character."""
+    pipeline.execute(
+        "UPDATE quiz_metadata SET questions = CAST(:q AS json) WHERE concept_id = :c",
+        q='[{"question": "\\u0000"}]',
+        c=FIRST,
+    )
+    pipeline.execute("UPDATE quiz_metadata SET questions = '[]' WHERE concept_id = :c", c=FIRST)
+    items = Items(task_api, ContentType.QUIZ)
+    assert len(items.revisions()) == 3
+    answers = [items.restore(each["revision_id"]).status for each in items.revisions()]
+    assert set(answers) <= {200, 409}
+
+
+def test_an_archive_that_fails_does_not_fail_the_product_s_write(
+    pipeline: Pipeline, task_api: ModuleType
+) -> None:
+    pipeline.execute("ALTER TABLE content_archive ADD CHECK (false) NOT VALID")
+    pipeline.execute(PRODUCT_WRITES[ContentType.QUIZ], c=FIRST)
+    pipeline.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=FIRST)
+    assert pipeline.rows("SELECT 1 FROM quiz_metadata WHERE concept_id = :c", c=FIRST) == []
+    del task_api
+
+
+def test_the_archive_of_a_deleted_roadmap_is_deleted(pipeline: Pipeline, task_api: ModuleType) -> None:
+    del task_api
+    for kind in ContentType:
+        pipeline.execute(PRODUCT_WRITES[kind], c=FIRST)
+    assert pipeline.rows("SELECT 1 FROM content_archive")
+    with pipeline.engine.begin() as connection:
+        for table in TABLES.values():
+            connection.execute(text(f"DELETE FROM {table}"))
+        connection.execute(text("DELETE FROM roadmap_metadata"))
+    assert pipeline.rows("SELECT 1 FROM content_archive") == []
