@@ -9,7 +9,7 @@ from sqlalchemy import text
 from local_stack.processes import becomes_true
 from roadmap_content.aws.executions import Executions, ExecutionState, NotRedrivableError, new_execution_name
 from roadmap_content.contracts import BatchRequest, Execution, RunInput
-from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
+from roadmap_content.errors import ClaimRefusedError, StaleAttemptError, TaskCancelledError
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.runtime.deadline import Deadline
@@ -17,7 +17,9 @@ from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOu
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
-from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
+from roadmap_content.tasks.attempts import CONSOLE, AttemptStart, Cause, user_start
+from roadmap_content.tasks.claims import claim_in_run
+from roadmap_content.tasks.task import read_task
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
 
@@ -214,6 +216,23 @@ def test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim(pipeline
     assert first["planned"] == {"tutorial": 3, "resources": 3, "quiz": 3}
     assert first["saved"] == {"tutorial": 3, "resources": 0, "quiz": 0}
     assert first["failed"] == {"tutorial": 0, "resources": 3, "quiz": 3}
+
+
+def test_a_claim_does_not_undo_a_cancellation_after_its_task_was_read(pipeline: Pipeline) -> None:
+    loaded(pipeline)
+    with pipeline.engine.connect() as connection:
+        task = read_task(connection, "t-1")
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
+    with pytest.raises(TaskCancelledError):
+        claim_in_run(
+            pipeline.services,
+            task,
+            "arn:by-hand",
+            Deadline.after(600),
+            AttemptStart(CONSOLE, Cause.FIRST_RUN),
+        )
+    assert (pipeline.task()["status"], pipeline.task()["attempt"]) == ("cancelled", 0)
+    assert retry(pipeline).attempt == 1
 
 
 def test_redriven_at_plan_a_run_claims_the_next_attempt(pipeline: Pipeline) -> None:

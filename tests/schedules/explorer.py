@@ -231,9 +231,11 @@ class Explorer:
             yield Broken("I5", "more than one execution was started", tuple(live))
         status, is_ours = task["status"], task["celery_task_id"] is None
         cancelled = [process.answer for process in self._processes if _is_cancelled(process.answer)]
-        if cancelled and not accepted and status != "cancelled":
+        now = attempts.get(task["attempt"], {"actor": "", "outcome": "none", "ended_at": None})
+        # A recovery retries what its operator has selected, also cancelled tasks.
+        by_request = bool(accepted) or now["actor"].startswith("recovery:")
+        if cancelled and not by_request and status != "cancelled":
             yield Broken("I4", f"the task was cancelled, and is {status}")
-        now = attempts.get(task["attempt"], {"outcome": "none", "ended_at": None})
         if is_ours and now["outcome"] is None and status not in ("processing", "cancelled"):
             yield Broken("I12", f"attempt {task['attempt']} has no outcome, and the task is {status}")
         if is_ours and now["ended_at"] is not None and status == "processing":

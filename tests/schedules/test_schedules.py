@@ -45,6 +45,9 @@ def require(explorers: Explorers, *pairs: str) -> None:
         "failed/redrive.5/redrive",
         # The old execution was redriven beside the new one, before there was a queue.
         "failed/redrive.14/retry",
+        # Plan read the task before it was cancelled, and claimed it afterwards: the cancellation was lost.
+        "fresh/plan.1/cancel",
+        "arrived/plan.1/product-cancel",
     ],
 )
 def test_a_schedule_that_found_a_defect(explorers: Explorers, schedule: str) -> None:

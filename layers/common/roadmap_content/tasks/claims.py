@@ -92,6 +92,7 @@ def claim(
 
     Raises:
         ClaimRefusedError: another request has claimed the attempt first.
+        TaskCancelledError: the task was cancelled after it had been read.
         NotAtContentStageError: the task has not reached content generation in the product.
         AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
         DatabaseUnavailableError: a retry may succeed.
@@ -111,7 +112,7 @@ def claim_in_run(
     """Claim an attempt for a running execution. An execution with an open attempt keeps it.
 
     Raises:
-        TaskCancelledError: the task was cancelled during the execution.
+        TaskCancelledError: the task was cancelled during the execution, or after it had been read.
         StaleAttemptError: the execution has ended, and this step was delivered late.
         ClaimRefusedError: another execution is processing the task, or has claimed it first.
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
@@ -165,7 +166,7 @@ def _take(
         own, siblings = read_product_work(connection, task.task_id)
         if refusal := why_not_startable(task, own, siblings, take_over=take_over):
             raise refusal
-        claimed = claim_row(connection, task.task_id, task.attempt, execution_arn)
+        claimed = claim_row(connection, task, execution_arn)
         admitted: list[Admitted] = []
         if claimed:
             superseded = open_attempt(connection, task.task_id, attempt, execution_arn, start, redrive_count)
@@ -188,6 +189,8 @@ def _take(
         # 0 rows updated but the claim is ours: an earlier COMMIT succeeded without an answer.
         may_be_claimed = may_be_claimed or claimed
         ours = may_be_claimed and (now.attempt, now.execution_arn) == (attempt, execution_arn)
+        if not claimed and now.attempt == task.attempt:
+            raise TaskCancelledError(f"task {task.task_id} was cancelled before its attempt was claimed")
         if not claimed and not ours:
             raise ClaimRefusedError(now.task_id, now.attempt, now.execution_arn)
         if not claimed and now.queue_state == QueueState.STARTING:
@@ -238,7 +241,7 @@ def claim_to_record(services: Services, task: Task, execution_arn: str, deadline
         return _take(services, task, execution_arn, deadline, start, QueueState.RUNNING).task
     except (AtWorkElsewhereError, NotAtContentStageError):
         return task
-    except ClaimRefusedError:
+    except (ClaimRefusedError, TaskCancelledError):
         return transact(services.engine, lambda connection: read_task(connection, task.task_id), deadline)
 
 

@@ -44,12 +44,14 @@ LOCK = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPD
 
 REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
 
-# Guarantees: of several claims of the same attempt, exactly one succeeds.
+# Guarantees: of several claims of the same attempt, exactly one succeeds; none succeeds for a task that was
+# cancelled after it had been read.
 CLAIM = text("""
 UPDATE roadmap_tasks SET
     attempt = attempt + 1, execution_arn = :execution_arn, status = 'processing',
     current_step = 'content_generation', completed_at = NULL, error_message = NULL, updated_at = content_now()
 WHERE task_id = :task_id AND attempt = :attempt
+    AND (status <> 'cancelled' OR CAST(:was_cancelled AS boolean))
 """)
 
 # Guarantees: only the row's own attempt writes; a cancelled task keeps its status, step and message. The step
@@ -277,10 +279,18 @@ def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value
         return None
 
 
-def claim_row(connection: Connection, task_id: str, attempt: int, execution_arn: str) -> bool:
-    """Claim the attempt after `attempt` for an execution; `False` if the row has another attempt."""
+def claim_row(connection: Connection, task: Task, execution_arn: str) -> bool:
+    """Claim the next attempt of a task for an execution; `False` if the row has another attempt, or the task
+    was cancelled, since it was read.
+    """
     claimed = connection.execute(
-        CLAIM, {"task_id": task_id, "attempt": attempt, "execution_arn": execution_arn}
+        CLAIM,
+        {
+            "task_id": task.task_id,
+            "attempt": task.attempt,
+            "execution_arn": execution_arn,
+            "was_cancelled": task.status == "cancelled",
+        },
     )
     return claimed.rowcount == 1
 
