@@ -183,6 +183,7 @@ bench: $(VENV)/.bench ## Measure against what this replaces and against the floo
 	$(RUN)/python -m benchmarks.quota
 	$(RUN)/python -m benchmarks.projections
 	$(RUN)/python -m benchmarks.many_tasks
+	$(RUN)/python -m benchmarks.sweeping
 	$(RUN)/python -m benchmarks.document
 
 bench-cold: $(VENV)/.bench ## What the first invocation of each function waits for, in fresh processes.

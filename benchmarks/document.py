@@ -41,6 +41,7 @@ FIRST = (
     ("projections", "plan against"),
     ("projections", "finalize against"),
     ("many-tasks", "read model"),
+    ("sweeping", "the sweep"),
 )
 """The result, and the start of the target's label, of each figure that is listed first. Of several matches,
 the worst is used.

@@ -51,5 +51,9 @@ DELETE FROM quiz_metadata WHERE roadmap_id IN
 -- After the rows of content: deleting them archives them.
 DELETE FROM content_archive WHERE roadmap_id IN
     (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
+-- The statements before have recorded changes of these roadmaps.
+DELETE FROM content_changes WHERE roadmap_id IN
+    (SELECT roadmap_id FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id))
+    OR task_id IN (SELECT task_id FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id));
 DELETE FROM roadmap_tasks WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id);
 DELETE FROM roadmap_metadata WHERE user_id = :user_id AND :roadmap_id IN ('', roadmap_id);

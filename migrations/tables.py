@@ -16,6 +16,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    Interval,
     Label,
     MetaData,
     PrimaryKeyConstraint,
@@ -394,14 +395,33 @@ content_origins = Table(
     Index("content_origin_refused", "task_id", "attempt", postgresql_where=text("refused_code IS NOT NULL")),
 )
 
-# The last check of a task by a sweep, with the error if it failed. No foreign key: a task may be deleted.
+# The last check of a task by a sweep, with the error if it failed, and the next check. No foreign key: a task
+# may be deleted.
 content_checks = Table(
     "content_checks",
     metadata,
     Column("task_id", String(64), primary_key=True),
-    Column("checked_at", DateTime, nullable=False),
+    Column("checked_at", DateTime),
     Column("error_code", Text),
     Column("reason", Text),
+    Column(
+        "next_check_at",
+        DateTime,
+        nullable=False,
+        server_default=text("timezone('utc', now()) + interval '15 minutes'"),
+    ),
+    Column("pause", Interval, nullable=False, server_default=text("interval '15 minutes'")),
+    Index("content_check_by_time", "next_check_at", "task_id"),
+)
+
+# Changes of rows of finished tasks that no sweep has seen. Triggers insert them, and must neither wait nor
+# fail.
+content_changes = Table(
+    "content_changes",
+    metadata,
+    Column("change_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("roadmap_id", Text),
+    Column("task_id", Text),
 )
 
 # The limits of generation, and the switch that stops it: one row.

@@ -144,7 +144,7 @@ ACCOUNTS = {
 """The counts that must be 0 in the end (I9, I10)."""
 
 SWEPT_AT = "2026-01-01T00:00:00Z"
-"""The time of the sweep. Scheduled sweeps check a finished task only every quarter of an hour."""
+"""The time of the sweep. Scheduled sweeps check finished tasks that have changed or are due."""
 
 console = Console(stderr=True, highlight=False)
 

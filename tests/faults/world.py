@@ -7,6 +7,7 @@ the database, the bucket and the faults at a COMMIT are real.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -72,6 +73,7 @@ TABLES_IN_ORDER = (
     "content_failures",
     "content_attempts",
     "content_checks",
+    "content_changes",
     "content_recovery_tasks",
     "content_recoveries",
     "content_queue",
@@ -311,9 +313,9 @@ class World:
     # Repairs.
 
     def reconcile(self, ended: Run | None = None) -> None:
-        """Reconcile the end of an execution, or sweep."""
+        """Reconcile the end of an execution, or sweep as the schedule does: what has changed and is due."""
         detail = ended and ExecutionEnd(execution_arn=ended.arn, status=ended.status)
-        reconcile(ReconcileRequest(detail=detail), self.services, self.deadline())
+        reconcile(ReconcileRequest(detail=detail, time=datetime.now(UTC)), self.services, self.deadline())
 
     def let_a_minute_pass(self) -> None:
         """Simulate more than the time after which an attempt counts as never started, and the lease of an

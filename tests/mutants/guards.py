@@ -19,6 +19,7 @@ _SIZES = "tests/integration/test_sizes.py"
 _ONCE = "tests/integration/test_generating_once.py"
 _CHANGES = "tests/integration/test_changes.py"
 _CALLS = "tests/integration/test_calls_of_step_functions.py"
+_CHECKS = "tests/integration/test_checks.py"
 _RECOVERY = "tests/integration/test_recovery.py"
 _RECOVERIES = "tests/integration/test_recoveries.py"
 _RESTART = "tests/product/test_restart.py"
@@ -317,8 +318,8 @@ MUTANTS = (
         "the order of checks",
         "new tasks are checked before waiting ones",
         f"{_LAYER}/tasks/checks.py",
-        old="""ORDER BY coalesce(c.checked_at, {utc("t.updated_at")}), t.task_id LIMIT""",
-        new="ORDER BY t.task_id LIMIT",
+        old="ORDER BY c.next_check_at, t.task_id",
+        new="ORDER BY t.task_id",
         tests=(f"{_RECOVERY}::test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep",),
     ),
     Mutant(
@@ -327,7 +328,31 @@ MUTANTS = (
         f"{_LAYER}/reconciliation/reconcile.py",
         old="while page := transact(engine, due, deadline):",
         new="if page := transact(engine, due, deadline):",
-        tests=(f"{_RECOVERY}::test_a_sweep_checks_every_finished_task_and_none_again_too_soon",),
+        tests=(f"{_RECOVERY}::test_a_sweep_checks_every_finished_task_and_then_waits",),
+    ),
+    Mutant(
+        "the plan of checks",
+        "a task that is left as it is stays the next one",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="            _leave(services, task, request, deadline)\n            return None\n\n",
+        new="            return None\n\n",
+        tests=(f"{_CHECKS}::test_a_task_is_checked_when_the_product_has_ended_its_work_on_the_roadmap",),
+    ),
+    Mutant(
+        "the plan of checks",
+        "a task of a deleted roadmap stays the next one",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="        transact(services.engine, forget_unchecked_tasks, deadline)\n",
+        new="",
+        tests=(f"{_CHECKS}::test_a_task_of_a_deleted_roadmap_is_not_due_until_the_roadmap_is_restored",),
+    ),
+    Mutant(
+        "the plan of checks",
+        "the pauses of an unchanged task stay short",
+        f"{_LAYER}/tasks/checks.py",
+        old="least(2 * c.pause,",
+        new="least(c.pause,",
+        tests=(f"{_CHECKS}::test_the_pauses_of_an_unchanged_task_double_and_a_change_ends_them",),
     ),
     Mutant(
         "the order of checks",

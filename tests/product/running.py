@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from local_stack.builds import REPOSITORY
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
@@ -66,5 +67,6 @@ def sql_of(page: str) -> list[str]:
 
 
 def sweep(services: Services) -> list[ReconcileResult]:
-    """Sweep until every finished task has been checked."""
-    return [reconcile(ReconcileRequest(), services, deadline()) for _ in range(2)]
+    """Sweep as the schedule does, which checks what has changed, and then by hand, which checks all."""
+    requests = (ReconcileRequest(time=datetime.now(UTC)), ReconcileRequest())
+    return [reconcile(request, services, deadline()) for request in requests]

@@ -13,7 +13,7 @@ from roadmap_content.errors import (
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.tasks.checks import due_tasks
+from roadmap_content.tasks.checks import finished_tasks
 from roadmap_content.tasks.task import processing_tasks
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep
@@ -63,7 +63,7 @@ def test_a_sweep_does_not_even_select_a_task_of_the_product(pipeline: Pipeline, 
     rows_of_every_kind(adopted)
     with pipeline.engine.connect() as connection:
         assert processing_tasks(connection, timedelta(0), (), 100) == []
-        assert due_tasks(connection, timedelta(0), (), 100) == []
+        assert finished_tasks(connection, (), 100) == []
 
 
 def test_a_sweep_does_not_change_a_task_of_ours_that_the_product_is_processing(

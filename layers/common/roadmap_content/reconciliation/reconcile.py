@@ -2,13 +2,12 @@
 
 A state machine cannot catch its own timeout, an abort or a failure of Finalize, and a process may crash
 between the claim and StartExecution, without an event. Therefore the end event of an execution is handled,
-and a scheduled sweep finds tasks without an event. A sweep also compares each finished task with the tables,
-every quarter of an hour.
+and a scheduled sweep finds tasks without an event. A sweep also compares finished tasks with the tables:
+after a change, and then more and more rarely (`tasks/checks.py`).
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
 from functools import partial
 from itertools import chain
 from typing import Annotated
@@ -31,7 +30,7 @@ from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
 from ..tasks.admission import admit_waiting, repair_starts
-from ..tasks.checks import due_tasks, record_check
+from ..tasks.checks import due_tasks, finished_tasks, forget_unchecked_tasks, plan_checks, record_check
 from ..tasks.claims import STARTING, claim_to_record, is_at_work
 from ..tasks.current_failures import forget_deleted_tasks
 from ..tasks.ownership import is_at_work_elsewhere, is_ours
@@ -56,8 +55,8 @@ Functions permits about 10 descriptions a second for the whole account.
 TRIES = 3
 """Maximum tries of a task that another session holds locked."""
 
-DRIFT_INTERVAL = timedelta(minutes=15)
-"""The interval in which a scheduled sweep compares a finished task with the tables."""
+CHANGES = 1_000
+"""Recorded changes per transaction."""
 
 TASK_SECONDS = 12.0
 """The time limit per task of a sweep. A sweep with less time left starts no further task."""
@@ -90,7 +89,7 @@ class ReconcileRequest(Payload):
     detail: ExecutionEnd | None = None
     dry_run: bool = False
     time: AwareDatetime | None = None
-    """The time of a scheduled sweep. Without it, all finished tasks are checked."""
+    """The time of a scheduled sweep. Without it, all finished tasks are checked, not only due ones."""
 
     starts_only: bool = False
     """Only start waiting and due attempts, every minute. Full sweeps are less frequent."""
@@ -147,6 +146,7 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         deliver_events(services, deadline.within(deadline.remaining / 2))
         prune_events(services, deadline)
         failures_checked_to = _forget_deleted_tasks(services, deadline)
+        _plan_checks(services, deadline.within(deadline.remaining / 2))
     repairs: list[Repair] = []
     refused: dict[str, ContentError] = {}
     locked: list[str] = []
@@ -251,6 +251,20 @@ def _forget_deleted_tasks(services: Services, deadline: Deadline) -> str:
         return ""
 
 
+def _plan_checks(services: Services, deadline: Deadline) -> None:
+    """Plan the checks of the tasks whose rows have changed."""
+
+    def plan(connection: Connection) -> int:
+        return plan_checks(connection, CHANGES)
+
+    try:
+        while transact(services.engine, plan, deadline) == CHANGES:
+            pass
+        transact(services.engine, forget_unchecked_tasks, deadline)
+    except ContentError as error:
+        logger.error("checks_not_planned", error_code=error.code, reason=str(error))
+
+
 def _record_sweep(
     services: Services, deadline: Deadline, started: float, record: Callable[..., None]
 ) -> None:
@@ -278,8 +292,8 @@ def _tasks(request: ReconcileRequest, services: Services, deadline: Deadline) ->
         return processing_tasks(connection, STARTING, seen, PAGE)
 
     def due(connection: Connection) -> Sequence[str]:
-        every = timedelta(0) if request.time is None else DRIFT_INTERVAL
-        return due_tasks(connection, every, seen, PAGE)
+        select = finished_tasks if request.time is None else due_tasks
+        return select(connection, seen, PAGE)
 
     while page := transact(engine, processing, deadline):
         seen.update(page)
@@ -303,10 +317,12 @@ def _reconcile_task(
         # would take itself for redriven. After the outcome, a sweep need not know whether an execution runs.
         may_run = not is_sweep or task.status == "processing" or task.attempt_is_open
         if may_run and is_at_work(services.executions, task):
+            _leave(services, task, request, deadline)
             return None
         if request.detail is not None and not request.dry_run:
             task = claim_to_record(services, task, request.detail.execution_arn, deadline)
         if not is_ours(task) or _is_at_work_elsewhere(services, task, deadline):
+            _leave(services, task, request, deadline)
             return None
 
         def first(connection: Connection) -> None:
@@ -326,6 +342,14 @@ def _reconcile_task(
     if not result.changed:
         return None
     return Repair(task_id=task_id, status=result.status, changed=result.changed)
+
+
+def _leave(services: Services, task: Task, request: ReconcileRequest, deadline: Deadline) -> None:
+    """Plan the next check of a finished task that cannot be compared now. The end of the work on it is a
+    change, so it is checked earlier then.
+    """
+    if request.time is not None and is_ours(task) and task.status != "processing":
+        transact(services.engine, lambda connection: record_check(connection, task.task_id), deadline)
 
 
 def _record_refusal(services: Services, task_id: str, error: ContentError, deadline: Deadline) -> None:

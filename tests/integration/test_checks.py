@@ -1,0 +1,139 @@
+"""When a scheduled sweep checks a finished task: after a change, and then more and more rarely."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import text
+
+from benchmarks.sweeping import COUNTERS, MOST_TIMES, Stack, Work
+from roadmap_content.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.tasks.checks import FIRST_PAUSE, LONGEST_PAUSE, plan_checks
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import Pipeline
+
+IDS = concept_ids(2)
+
+
+@pytest.fixture
+def database_url(new_database_url: str) -> str:
+    """A new database: the rows that a sweep reads depend on the statistics of all tables."""
+    return new_database_url
+
+
+def sweep(pipeline: Pipeline) -> ReconcileResult:
+    """A scheduled sweep."""
+    return reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+
+
+def finish(pipeline: Pipeline) -> None:
+    """A completed task whose next check is far away."""
+    pipeline.load(bundle_of(IDS))
+    pipeline.run()
+    assert sweep(pipeline).checked == 1
+    pipeline.execute("UPDATE content_checks SET next_check_at = next_check_at + interval '30 days'")
+    assert sweep(pipeline).checked == 0
+
+
+CHANGES: Mapping[str, str] = {
+    "deletes an item": "DELETE FROM quiz_metadata WHERE concept_id = :c",
+    "inserts a tutorial": """INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title)
+        VALUES ('new', :c, 'r-1', 'T')""",
+    "changes resources": "UPDATE resource_recommendation_metadata SET resources = '[]', resources_count = 0",
+    "changes the framework": """UPDATE roadmap_metadata SET framework_data =
+        CAST(replace(CAST(framework_data AS text), 'completed', 'generating') AS json)""",
+    "changes the status": "UPDATE roadmap_tasks SET status = 'failed'",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_the_next_sweep_repairs_what_the_product_changes(pipeline: Pipeline, change: str) -> None:
+    finish(pipeline)
+    pipeline.execute(change, c=IDS[0])
+    assert [repair.task_id for repair in sweep(pipeline).repairs] == ["t-1"]
+    assert sweep(pipeline).repairs == []
+
+
+def test_several_changes_of_a_transaction_are_one_and_a_rolled_back_one_is_none(pipeline: Pipeline) -> None:
+    finish(pipeline)
+    with pipeline.engine.connect() as connection:
+        connection.execute(text("DELETE FROM quiz_metadata"))
+        connection.rollback()
+    assert pipeline.rows("SELECT 1 FROM content_changes") == []
+    with pipeline.engine.begin() as connection:
+        savepoint = connection.begin_nested()
+        connection.execute(text("DELETE FROM tutorial_metadata"))
+        savepoint.rollback()
+        connection.execute(text("DELETE FROM quiz_metadata"))
+        connection.execute(text("UPDATE resource_recommendation_metadata SET resources_count = 1"))
+    assert len(pipeline.rows("SELECT 1 FROM content_changes")) == 1
+
+
+def test_a_run_records_no_change_but_its_end(pipeline: Pipeline) -> None:
+    """The rows that it saves are checked after its end."""
+    pipeline.load(bundle_of(IDS))
+    pipeline.run()
+    assert pipeline.rows("SELECT roadmap_id, task_id FROM content_changes") == [
+        {"roadmap_id": "r-1", "task_id": "t-1"}
+    ]
+
+
+def test_the_pauses_of_an_unchanged_task_double_and_a_change_ends_them(pipeline: Pipeline) -> None:
+    finish(pipeline)
+    pauses = []
+    for _ in range(13):
+        pipeline.execute("UPDATE content_checks SET next_check_at = timezone('utc', now())")
+        assert sweep(pipeline).checked == 1
+        (row,) = pipeline.rows("SELECT next_check_at - checked_at AS pause FROM content_checks")
+        pauses.append(row["pause"])
+    assert pauses[0] == 2 * FIRST_PAUSE
+    assert all(longer == min(2 * shorter, LONGEST_PAUSE) for shorter, longer in pairwise(pauses))
+    assert pauses[-1] == LONGEST_PAUSE == timedelta(days=30)
+    pipeline.execute("UPDATE roadmap_tasks SET error_message = 'changed'")
+    sweep(pipeline)
+    (row,) = pipeline.rows("SELECT next_check_at - checked_at AS pause FROM content_checks")
+    assert row["pause"] == FIRST_PAUSE
+
+
+def test_a_task_of_a_deleted_roadmap_is_not_due_until_the_roadmap_is_restored(pipeline: Pipeline) -> None:
+    finish(pipeline)
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = now()")
+    pipeline.execute("DELETE FROM quiz_metadata")
+    assert (sweep(pipeline).checked, pipeline.rows("SELECT 1 FROM content_checks")) == (0, [])
+    pipeline.execute("UPDATE roadmap_metadata SET deleted_at = NULL")
+    assert len(sweep(pipeline).repairs) == 1
+
+
+def test_a_task_is_checked_when_the_product_has_ended_its_work_on_the_roadmap(pipeline: Pipeline) -> None:
+    finish(pipeline)
+    pipeline.execute(
+        "INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status)"
+        " VALUES ('its-own', 'u', 'r-1', 'processing')"
+    )
+    pipeline.execute("DELETE FROM quiz_metadata")
+    assert sweep(pipeline).repairs == []
+    assert sweep(pipeline).checked == 0  # its next check is planned, although this one was left
+    pipeline.execute("UPDATE roadmap_tasks SET status = 'completed' WHERE task_id = 'its-own'")
+    assert [repair.task_id for repair in sweep(pipeline).repairs] == ["t-1"]
+
+
+def test_a_write_of_the_product_does_not_wait_for_a_check(pipeline: Pipeline) -> None:
+    finish(pipeline)
+    pipeline.execute("UPDATE roadmap_metadata SET title = 'changed'")
+    with pipeline.services.engine.connect() as checking, ThreadPoolExecutor(1) as pool:
+        assert plan_checks(checking, 1_000) == 1
+        pool.submit(pipeline.execute, "DELETE FROM quiz_metadata").result(60)
+    assert len(sweep(pipeline).repairs) == 1
+
+
+def test_the_cost_of_a_sweep_follows_the_work_and_not_the_past(database_url: str, bucket_name: str) -> None:
+    stack = Stack(database_url)
+    work = Work(ended=4, pauses=2)
+    few, many = stack.sweep_costs(100, work), stack.sweep_costs(10_000, work)
+    stack.close()
+    assert (few["checks"], many["checks"]) == (12, 13)  # one of the past is due after 30 days
+    for kind in COUNTERS:
+        assert many[kind] / few[kind] <= MOST_TIMES, (kind, few, many)
