@@ -214,7 +214,7 @@ def main() -> None:
                 title="A sweep, by the number of finished tasks",
                 columns=[f"{few:,}", f"{many:,}", "ratio"],
                 rows={
-                    kind: [*(f"{value:,.4g}" for value in values), amount(ratios[kind], "×")]
+                    kind: [*(amount(value, "") for value in values), amount(ratios[kind], "×")]
                     for kind, values in kinds.items()
                 },
             )

@@ -331,7 +331,7 @@ MUTANTS = (
         tests=(f"{_RECOVERY}::test_a_sweep_checks_every_finished_task_and_then_waits",),
     ),
     Mutant(
-        "the plan of checks",
+        "the order of checks",
         "a task that is left as it is stays the next one",
         f"{_LAYER}/reconciliation/reconcile.py",
         old="            _leave(services, task, request, deadline)\n            return None\n\n",
@@ -339,7 +339,7 @@ MUTANTS = (
         tests=(f"{_CHECKS}::test_a_task_is_checked_when_the_product_has_ended_its_work_on_the_roadmap",),
     ),
     Mutant(
-        "the plan of checks",
+        "the order of checks",
         "a task of a deleted roadmap stays the next one",
         f"{_LAYER}/reconciliation/reconcile.py",
         old="        transact(services.engine, forget_unchecked_tasks, deadline)\n",
@@ -347,7 +347,7 @@ MUTANTS = (
         tests=(f"{_CHECKS}::test_a_task_of_a_deleted_roadmap_is_not_due_until_the_roadmap_is_restored",),
     ),
     Mutant(
-        "the plan of checks",
+        "the order of checks",
         "the pauses of an unchanged task stay short",
         f"{_LAYER}/tasks/checks.py",
         old="least(2 * c.pause,",
