@@ -36,7 +36,7 @@ SELECT string_agg(
     format('SELECT %L || row_to_json(t) FROM %s t', relname, CAST(oid AS regclass)), ' UNION ALL ')
 FROM pg_class WHERE relkind = 'r' AND relnamespace = CAST(current_schema() AS regnamespace)
     AND relname LIKE ANY (ARRAY['content\\_%', 'roadmap\\_%', '%\\_metadata'])
-    AND relname NOT IN ('content_sweeps', 'content_checks')
+    AND relname NOT IN ('content_sweeps', 'content_checks', 'content_changes')
 """)
 
 _LEFT_LOCKS = text("""
