@@ -71,7 +71,7 @@ def test_a_file_that_git_does_not_track_is_not_in_the_wheel(tmp_path: Path, whee
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, check=True)
     for name in filter(None, tracked.stdout.decode().split("\0")):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / name, copy / name)
+        shutil.copy(REPOSITORY / name, copy / name, follow_symlinks=False)
     subprocess.run(["git", "init", "--quiet", copy], check=True)
     subprocess.run(["git", "add", "--all"], cwd=copy, check=True)
     for stray in ("tools/local_stack/key.pem", "functions/save_batch/notes.txt", "migrations/draft.py"):
