@@ -15,7 +15,7 @@ INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashe
 
 .PHONY: help setup demo test workflow coverage package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local preflight deploy rollback artifact audit cost smoke \
-	faults faults-long faults-report schedules mutants chaos bench bench-peers bench-cold bench-short nightly nightly-tests browser bench-console pictures
+	faults faults-long faults-report schedules mutants chaos bench bench-peers bench-cold bench-short load nightly nightly-tests browser bench-console pictures
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -184,6 +184,10 @@ bench: $(VENV)/.bench ## Measure against what this replaces and against the floo
 	$(RUN)/python -m benchmarks.projections
 	$(RUN)/python -m benchmarks.many_tasks
 	$(RUN)/python -m benchmarks.sweeping
+	$(RUN)/python -m benchmarks.document
+
+load: $(INSTALLED) ## A thousand roadmaps at once and other loads, through the real admission, in virtual time.
+	$(RUN)/python -m benchmarks.load
 	$(RUN)/python -m benchmarks.document
 
 bench-cold: $(VENV)/.bench ## What the first invocation of each function waits for, in fresh processes.

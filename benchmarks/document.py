@@ -15,10 +15,10 @@ CHAPTERS = DOCS / "performance"
 
 _INTRODUCTION = """# Performance
 
-Written by `make bench`, `make bench-peers`, `make bench-cold` and `make bench-console` from the measurements
-in `benchmarks/results/`; do not edit. Limits are ratios to something that was measured in the same run, or
-counts. They do not depend on the speed of the machine. A cell without ± was measured once, and varies on a
-machine with other work.
+Written by `make bench`, `make bench-peers`, `make bench-cold`, `make bench-console` and `make load` from the
+measurements in `benchmarks/results/`; do not edit. Limits are ratios to something that was measured in the
+same run, or counts. They do not depend on the speed of the machine. A cell without ± was measured once, and
+varies on a machine with other work.
 
 ## The most important figures
 """

@@ -1,0 +1,636 @@
+"""`make load`: a thousand roadmaps at once, and other loads, through the queue.
+
+The admission is the real one, on PostgreSQL. Step Functions, the concurrency of Lambda and the model are
+simulated in virtual time: an event takes place at its time, and no time passes in between. Each scenario also
+runs without a queue, as before there was one.
+"""
+
+import argparse
+import json
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from heapq import heappop, heappush
+from itertools import count, pairwise
+from statistics import quantiles
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import Engine, text
+
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import default_of, read_template
+from roadmap_content.items import ContentType, Item
+from roadmap_content.manifest import make_manifest
+from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.runtime.log import logger
+from roadmap_content.storage.bucket import PARALLEL
+from roadmap_content.tasks import queue
+from roadmap_content.tasks.queue_policy import (
+    TOKENS_PER_ITEM,
+    QueueClass,
+    QueueState,
+    Work,
+    granted_batches,
+    work_of,
+)
+from tests.support.factories import concept_ids, framework_of
+
+from .database import own_database
+from .result import Figure, Matrix, Result, Target, now, this_machine, versions
+
+ABOUT = """
+Ten slots; a roadmap has 30 concepts unless a scenario says otherwise. An item takes the time of a model: a
+tutorial 35 seconds, a quiz 15, resources 8. The batches are those that Plan makes, and an invocation
+generates as many items at the same time as the product does. A refused invocation is repeated with the
+back-off of the state machine's definition. The admission, the charges and their corrections are the product's
+own statements on PostgreSQL. *Alone* is the same load without the other one, and *ideal* the time in which
+the slots could do the work without a gap. *Before* is the same simulation without a queue: every run starts
+at once.
+"""
+
+SECONDS = (35.0, 8.0, 15.0)
+"""Of an item, in the order of `ContentType`: tutorial, resources, quiz."""
+
+PLAN, SAVE, FINALIZE = 2.0, 1.0, 2.0
+SLOTS = 10
+CONCEPTS = 30
+
+_TEMPLATE = read_template(REPOSITORY / "template.yaml")
+BATCH_SIZE: int = default_of(_TEMPLATE, "BatchSize")
+MAX_CONCURRENCY: int = default_of(_TEMPLATE, "MaxConcurrency")
+_MACHINE = json.loads((REPOSITORY / "statemachine/save_content.asl.json").read_text())
+TIMEOUT: int = _MACHINE["TimeoutSeconds"]
+_GENERATE = _MACHINE["States"]["FanOut"]["ItemProcessor"]["States"]["Generate"]
+_THROTTLED = next(
+    each for each in _GENERATE["Retry"] if "Lambda.TooManyRequestsException" in each["ErrorEquals"]
+)
+
+
+@cache
+def batches_of(concepts: int, seconds: tuple[float, ...] = SECONDS) -> tuple[float, ...]:
+    """The seconds of each batch of a roadmap, as Plan makes them; `seconds` of an item by content type."""
+    ids = concept_ids(concepts)
+    framework = read_framework(framework_of(ids))
+    items = [Item(concept_id, content_type) for concept_id in ids for content_type in ContentType]
+    planned = make_manifest(framework, items, frozenset(), BATCH_SIZE).batches
+    of_type = dict(zip(ContentType, seconds, strict=True))
+    return tuple(-(-batch.items // PARALLEL) * of_type[batch.content_type] for batch in planned)
+
+
+def roadmaps_per_hour(slots: int, seconds: float) -> float:
+    """The roadmaps per hour of slots that are always at work; `seconds` of any item."""
+    return slots * 3_600 / sum(batches_of(CONCEPTS, (seconds,) * len(ContentType)))
+
+
+@dataclass(eq=False)
+class Run:
+    """One attempt of a task."""
+
+    number: int
+    user: str
+    arrives: float
+    concepts: int = CONCEPTS
+    queue_class: QueueClass = QueueClass.INTERACTIVE
+    tenant: str | None = None
+    factor: float = 1.0
+    """The real tokens and seconds, relative to the estimate."""
+
+    crashes: bool = False
+    release_is_lost: bool = False
+    started: float | None = None
+    ended: float | None = None
+    timed_out: bool = False
+    throttled: int = 0
+    remaining: list[float] = field(default_factory=list)
+    at_work: int = 0
+
+    def __post_init__(self) -> None:
+        self.remaining = [seconds * self.factor for seconds in batches_of(self.concepts)]
+        self.seconds = sum(self.remaining)
+        self.tokens = int(len(ContentType) * self.concepts * TOKENS_PER_ITEM * self.factor)
+
+    @property
+    def response(self) -> float:
+        """The time from the request to the end."""
+        return (self.ended or 0) - self.arrives
+
+    @property
+    def wait(self) -> float:
+        """The time from the request to the start."""
+        return (self.started or 0) - self.arrives
+
+
+class Admission(Protocol):
+    """Decides when a run starts."""
+
+    def claim(self, run: Run) -> Sequence[Run]:
+        """A run arrives; return those that start now."""
+        ...
+
+    def planned(self, run: Run) -> None:
+        """A run has its batches."""
+        ...
+
+    def end(self, run: Run) -> Sequence[Run]:
+        """A run has ended; return those that start now."""
+        ...
+
+    def sweep(self) -> Sequence[Run]:
+        """The sweep of each minute; return the runs that start now."""
+        ...
+
+
+class Nothing:
+    """No queue: every run starts at once."""
+
+    def claim(self, run: Run) -> Sequence[Run]:
+        return [run]
+
+    def planned(self, run: Run) -> None: ...
+
+    def end(self, _run: Run) -> Sequence[Run]:
+        return []
+
+    def sweep(self) -> Sequence[Run]:
+        return []
+
+
+class FirstInFirstOut:
+    """The limit of the queue, without its fairness."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Run] = []
+        self._grants: dict[Run, int] = {}
+
+    def claim(self, run: Run) -> Sequence[Run]:
+        self._waiting.append(run)
+        return self.sweep()
+
+    def planned(self, run: Run) -> None: ...
+
+    def end(self, run: Run) -> Sequence[Run]:
+        self._grants.pop(run, None)
+        return self.sweep()
+
+    def sweep(self) -> Sequence[Run]:
+        started = []
+        while self._waiting and sum(self._grants.values()) < granted_batches(SLOTS):
+            run = self._waiting.pop(0)
+            self._grants[run] = min(MAX_CONCURRENCY, len(run.remaining))
+            started.append(run)
+        return started
+
+
+TASK = text(
+    "INSERT INTO roadmap_tasks (task_id, user_id, status, attempt) VALUES (:id, :user, 'processing', 1)"
+)
+ATTEMPT = text("""
+INSERT INTO content_attempts (task_id, attempt, actor, cause, execution_arn, step, tokens)
+VALUES (:id, 1, 'user:u', 'retry', :id, 'claimed', 0)
+""")
+USED = text("UPDATE content_attempts SET tokens = :tokens WHERE task_id = :id")
+RESET = text("TRUNCATE roadmap_tasks, content_attempts, content_queue, content_queue_keys")
+
+
+class Queue:
+    """The product's admission."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._runs: dict[str, Run] = {}
+        with engine.begin() as connection:
+            connection.execute(RESET)
+            connection.execute(text("UPDATE content_capacity SET slots = :slots"), {"slots": SLOTS})
+
+    def claim(self, run: Run) -> Sequence[Run]:
+        task_id = str(run.number)
+        self._runs[task_id] = run
+        items = len(ContentType) * run.concepts
+        work = work_of(items, run.concepts, BATCH_SIZE, MAX_CONCURRENCY)
+        with self._engine.begin() as connection:
+            connection.execute(TASK, {"id": task_id, "user": run.user})
+            connection.execute(ATTEMPT, {"id": task_id})
+            queue.enqueue(connection, task_id, 1, run.queue_class, QueueState.WAITING, work, run.tenant)
+            return self._started(queue.admit(connection, 100))
+
+    def planned(self, run: Run) -> None:
+        items = len(ContentType) * run.concepts
+        work = Work(items * TOKENS_PER_ITEM, min(MAX_CONCURRENCY, len(run.remaining)))
+        with self._engine.begin() as connection:
+            queue.confirm(connection, str(run.number), 1, work)
+
+    def end(self, run: Run) -> Sequence[Run]:
+        with self._engine.begin() as connection:
+            connection.execute(USED, {"id": str(run.number), "tokens": run.tokens})
+            queue.release(connection, str(run.number), 1)
+            queue.lock_capacity(connection)
+            return self._started(queue.admit(connection, 100))
+
+    def sweep(self) -> Sequence[Run]:
+        with self._engine.begin() as connection:
+            queue.lock_capacity(connection)
+            return self._started(queue.admit(connection, 100))
+
+    def _started(self, admitted: Sequence[queue.Admitted]) -> list[Run]:
+        return [self._runs[one.task_id] for one in admitted]
+
+
+class Simulation:
+    """Runs in virtual time."""
+
+    def __init__(self, admission: Admission, runs: Sequence[Run], until: float = float("inf")) -> None:
+        self._admission = admission
+        self._random = random.Random(27)  # noqa: S311 - a simulation
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._busy = 0
+        self._open = len(runs)
+        self._until = until
+        self.now = 0.0
+        for run in runs:
+            self._at(run.arrives, lambda run=run: self._start(self._admission.claim(run)))  # type: ignore[misc]
+        self._at(60, self._sweep)
+        while self._events:
+            self.now, _, act = heappop(self._events)
+            if self.now > until:
+                break
+            act()
+
+    def _at(self, time: float, act: Callable[[], None]) -> None:
+        heappush(self._events, (time, next(self._order), act))
+
+    def _sweep(self) -> None:
+        self._start(self._admission.sweep())
+        if self._open:
+            self._at(self.now + 60, self._sweep)
+
+    def _start(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            run.started = self.now
+            self._at(self.now + PLAN, lambda run=run: self._fan_out(run))  # type: ignore[misc]
+
+    def _fan_out(self, run: Run) -> None:
+        self._admission.planned(run)
+        if run.crashes:  # Step Functions ends it in the middle of its first batches
+            self._at(self.now + run.remaining[0] / 2, lambda: self._end(run))
+            return
+        for _ in range(min(MAX_CONCURRENCY, len(run.remaining))):
+            self._next_batch(run)
+
+    def _next_batch(self, run: Run) -> None:
+        run.at_work += 1
+        self._invoke(run, run.remaining.pop(0), 0)
+
+    def _invoke(self, run: Run, seconds: float, tries: int) -> None:
+        if run.ended is not None:
+            return
+        if self.now - (run.started or 0) > TIMEOUT:
+            run.timed_out = True
+            self._end(run)
+        elif self._busy < SLOTS:
+            self._busy += 1
+            self._at(self.now + seconds, lambda: self._generated(run))
+        else:
+            run.throttled += 1
+            most = _THROTTLED["IntervalSeconds"] * _THROTTLED["BackoffRate"] ** min(tries, 30)
+            delay = self._random.uniform(0, min(most, _THROTTLED["MaxDelaySeconds"]))
+            self._at(self.now + delay, lambda: self._invoke(run, seconds, tries + 1))
+
+    def _generated(self, run: Run) -> None:
+        self._busy -= 1
+        self._at(self.now + SAVE, lambda: self._saved(run))
+
+    def _saved(self, run: Run) -> None:
+        run.at_work -= 1
+        if run.ended is not None:
+            return
+        if run.remaining:
+            self._next_batch(run)
+        elif not run.at_work:
+            self._at(self.now + FINALIZE, lambda: self._end(run))
+
+    def _end(self, run: Run) -> None:
+        run.ended = self.now
+        self._open -= 1
+        if run.release_is_lost:  # the sweep of five minutes records the end
+            self._at(self.now + 300, lambda: self._start(self._admission.end(run)))
+        else:
+            self._start(self._admission.end(run))
+
+
+class Outcome(NamedTuple):
+    """The measurement of a scenario, its limit, and the same without a queue."""
+
+    label: str
+    value: float
+    limit: float
+    before: float
+    unit: str = "×"
+    at_least: bool = False
+
+
+def p95(runs: Sequence[Run]) -> float:
+    """The response time of which 5 % of runs take longer. A run that timed out counts with its time."""
+    return quantiles([run.response for run in runs], n=20)[-1]
+
+
+def makespan(runs: Sequence[Run]) -> float:
+    """The time until the last run has ended, relative to the ideal. Without an end for all, infinite."""
+    if any(run.timed_out for run in runs):
+        return float("inf")
+    first = min(run.arrives for run in runs)
+    return (max(run.ended or 0 for run in runs) - first) * SLOTS / sum(run.seconds for run in runs)
+
+
+def longest_pause(runs: Sequence[Run]) -> float:
+    """The longest time without an end of a bulk run."""
+    ends = sorted(run.ended or 0 for run in runs if run.queue_class is QueueClass.BULK)
+    return max(later - sooner for sooner, later in pairwise(ends))
+
+
+class Load:
+    """Builds the runs of the scenarios, and simulates them."""
+
+    def __init__(self, engine: Engine, share: float) -> None:
+        self._engine = engine
+        self._share = share
+        self._numbers = count()
+
+    def of(self, most: int) -> int:
+        """A number of runs; a part of it in the short form."""
+        return max(10, int(most * self._share))
+
+    def run(self, user: str, arrives: float, **given: object) -> Run:
+        """A run."""
+        return Run(next(self._numbers), user, arrives, **given)  # type: ignore[arg-type]
+
+    def stream(self, number: int, load: float, seed: int) -> list[Run]:
+        """Single runs of different users, which arrive at random and use a share of the slots."""
+        chance = random.Random(seed)  # noqa: S311 - a simulation
+        time, runs = 0.0, []
+        for index in range(number):
+            time += chance.expovariate(load * SLOTS / sum(batches_of(CONCEPTS)))
+            runs.append(self.run(f"s{seed}-{index}", time))
+        return runs
+
+    def both(
+        self, build: Callable[[], list[Run]], until: float = float("inf")
+    ) -> tuple[list[Run], list[Run]]:
+        """The runs of a scenario after it, with the queue and without one."""
+        after, before = build(), build()
+        Simulation(Queue(self._engine), after, until)
+        Simulation(Nothing(), before, until)
+        return after, before
+
+    def outcomes(self) -> list[Outcome]:
+        """All scenarios."""
+        return [
+            *self.at_once(),
+            self.flooder("500 roadmaps of one user", None),
+            self.flooder("500 roadmaps of 100 ids of one tenant", "t"),
+            *self.one_large(),
+            *self.recovery(),
+            self.steady(0.8),
+            self.steady(0.95),
+            self.heavy(),
+            *self.faults(),
+        ]
+
+    def at_once(self) -> list[Outcome]:
+        """1,000 roadmaps of 1,000 users at once."""
+        number = self.of(1_000)
+
+        def build() -> list[Run]:
+            return [self.run(f"u{index}", index * 60 / number) for index in range(number)]
+
+        after, before = self.both(build)
+        about = "1,000 roadmaps at once: "
+        longest, longest_before = (
+            max((run.ended or 0) - (run.started or 0) for run in runs) / TIMEOUT for runs in (after, before)
+        )
+        throttled, throttled_before = (
+            sum(run.throttled for run in runs) / number for runs in (after, before)
+        )
+        timed_out, timed_out_before = (sum(run.timed_out for run in runs) for runs in (after, before))
+        return [
+            Outcome(f"{about}the time of all, of the ideal", makespan(after), 1.04, makespan(before)),
+            Outcome(f"{about}throttled calls a run", throttled, 100, throttled_before, ""),
+            Outcome(f"{about}runs that time out", timed_out, 0, timed_out_before, ""),
+            Outcome(f"{about}the longest run, of its timeout", longest, 0.5, longest_before),
+        ]
+
+    def flooder(self, about: str, tenant: str | None) -> Outcome:
+        """500 roadmaps of one user, or of one tenant, beside 50 light users."""
+
+        def light() -> list[Run]:
+            return self.stream(self.of(50), 0.3, 1)
+
+        def build() -> list[Run]:
+            ids = 1 if tenant is None else 100
+            flood = [self.run(f"f{index % ids}", 0, tenant=tenant) for index in range(self.of(500))]
+            return [*flood, *light()]
+
+        alone = light()
+        Simulation(Queue(self._engine), alone)
+        after, before = self.both(build)
+        after, before = ([run for run in runs if run.user.startswith("s")] for runs in (after, before))
+        ratio, ratio_before = (p95(runs) / p95(alone) for runs in (after, before))
+        return Outcome(f"{about} beside light users: their p95, of alone", ratio, 1.5, ratio_before)
+
+    def one_large(self) -> list[Outcome]:
+        """A roadmap of 3,000 concepts beside 100 small ones."""
+
+        def small() -> list[Run]:
+            return self.stream(self.of(100), 0.5, 2)
+
+        alone = small()
+        Simulation(Queue(self._engine), alone)
+        after, before = self.both(lambda: [self.run("large", 0, concepts=3_000), *small()])
+        ratio, ratio_before = (p95(runs[1:]) / p95(alone) for runs in (after, before))
+        about = "3,000 concepts beside 100 small roadmaps: "
+        return [
+            Outcome(f"{about}the p95 of the small, of alone", ratio, 3, ratio_before),
+            Outcome(f"{about}the time of all, of the ideal", makespan(after), 1.03, makespan(before)),
+        ]
+
+    def recovery(self) -> list[Outcome]:
+        """A recovery of 1,000 tasks beside interactive runs at 60 % load."""
+
+        def interactive() -> list[Run]:
+            return self.stream(self.of(300), 0.6, 3)
+
+        def build() -> list[Run]:
+            bulk = [self.run(f"b{index}", 0, queue_class=QueueClass.BULK) for index in range(self.of(1_000))]
+            return [*bulk, *interactive()]
+
+        alone = interactive()
+        Simulation(Queue(self._engine), alone)
+        after, before = self.both(build)
+        people, people_before = (
+            [run for run in runs if run.user.startswith("s")] for runs in (after, before)
+        )
+        alone_run = sum(batches_of(CONCEPTS))
+        pause, pause_before = (longest_pause(runs) for runs in (after, before))
+        about = "a recovery of 1,000 tasks beside people: "
+        return [
+            Outcome(
+                f"{about}the p95 of the people, of alone",
+                p95(people) / p95(alone),
+                1.5,
+                p95(people_before) / p95(alone),
+            ),
+            Outcome(
+                f"{about}its longest pause, of a run on one slot",
+                pause / alone_run,
+                5,
+                pause_before / alone_run,
+            ),
+        ]
+
+    def steady(self, load: float) -> Outcome:
+        """Steady load with bursts of ten, compared with first in, first out."""
+
+        def build() -> list[Run]:
+            runs = self.stream(self.of(400), load, 4)
+            for start in range(0, len(runs), 40):
+                for run in runs[start : start + 10]:
+                    run.arrives = runs[start].arrives
+            return runs
+
+        after, before, fifo = build(), build(), build()
+        Simulation(Queue(self._engine), after)
+        Simulation(Nothing(), before)
+        Simulation(FirstInFirstOut(), fifo)
+        ratio, ratio_before = (p95(runs) / p95(fifo) for runs in (after, before))
+        return Outcome(
+            f"{load:.0%} load with bursts: the p95, of first in, first out", ratio, 1.15, ratio_before
+        )
+
+    def heavy(self) -> Outcome:
+        """105 % load of new users beside one heavy user."""
+
+        def build() -> list[Run]:
+            runs = self.stream(self.of(400), 1.05, 5)
+            return [*(self.run("heavy", run.arrives) for run in runs[:: len(runs) // 10][:10]), *runs]
+
+        def ratio(runs: list[Run]) -> float:
+            waits: dict[bool, float] = defaultdict(float)
+            for run in runs:
+                waits[run.user == "heavy"] = max(waits[run.user == "heavy"], run.wait)
+            return waits[True] / waits[False] if waits[False] else 0
+
+        after, before = self.both(build)
+        about = "105 % load of new users beside a heavy one: "
+        return Outcome(f"{about}its longest wait, of the others'", ratio(after), 3, ratio(before))
+
+    def faults(self) -> list[Outcome]:
+        """Wrong estimates, crashed runs and lost releases."""
+
+        def build() -> list[Run]:
+            chance = random.Random(6)  # noqa: S311 - a simulation
+            users = {f"u{index}": chance.uniform(0.3, 3) for index in range(10)}
+            return [
+                self.run(user, 0, factor=factor, release_is_lost=chance.random() < 0.05)
+                for user, factor in users.items()
+                for _ in range(self.of(60))
+            ]
+
+        def jain(runs: list[Run]) -> float:
+            used: dict[str, float] = {run.user: 0 for run in runs}
+            for run in runs:
+                used[run.user] += run.tokens if run.ended is not None else 0
+            return sum(used.values()) ** 2 / (len(used) * sum(each**2 for each in used.values()))
+
+        after, before = self.both(build, until=3_600)
+
+        def faulty() -> list[Run]:
+            chance = random.Random(7)  # noqa: S311 - a simulation
+            return [
+                self.run(
+                    f"u{index}", 0, crashes=chance.random() < 0.1, release_is_lost=chance.random() < 0.05
+                )
+                for index in range(self.of(300))
+            ]
+
+        crashed, crashed_before = self.both(faulty)
+        for runs in (crashed, crashed_before):
+            for run in runs:
+                run.seconds = 0 if run.crashes else run.seconds
+        return [
+            Outcome(
+                "estimates wrong by 0.3 to 3: Jain's index over an hour",
+                jain(after),
+                0.99,
+                jain(before),
+                "",
+                at_least=True,
+            ),
+            Outcome(
+                "10 % crash, 5 % of releases lost: the time of all, of the ideal",
+                makespan(crashed),
+                1.10,
+                makespan(crashed_before),
+            ),
+        ]
+
+
+def throughput() -> Matrix:
+    """The roadmaps per hour for slots and the seconds of an item."""
+    slots = (5, 10, 20, 50)
+    return Matrix(
+        name="throughput",
+        title="Roadmaps an hour, by slots and the seconds of an item",
+        about="Computed: the slots are always at work, and nothing else limits them.",
+        columns=[f"{each} slots" for each in slots],
+        rows={
+            f"{seconds} s": [f"{roadmaps_per_hour(each, seconds):.0f}" for each in slots]
+            for seconds in (5, 10, 20, 40)
+        },
+    )
+
+
+def main() -> None:
+    """Simulate, show, and keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a tenth of the runs; keep nothing")
+    arguments = parser.parse_args()
+    logging.getLogger(logger.name or "").disabled = True
+    with own_database() as database:
+        # The time of a COMMIT is not measured.
+        database.administer(["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"])
+        outcomes = Load(database.engine, 0.1 if arguments.short else 1).outcomes()
+        postgresql = database.version()
+    result = Result(
+        name="load",
+        title="A thousand roadmaps at once",
+        about=ABOUT.strip(),
+        machine=this_machine(),
+        versions=versions("SQLAlchemy") | {"PostgreSQL": postgresql},
+        measured_at=now(),
+        matrices=[
+            Matrix(
+                name="before",
+                title="The same without a queue",
+                columns=["with the queue", "before"],
+                rows={each.label: [f"{each.value:.2f}", f"{each.before:.2f}"] for each in outcomes},
+            ),
+            throughput(),
+        ],
+        figures=[Figure(label="slots", value=SLOTS), Figure(label="concepts of a roadmap", value=CONCEPTS)],
+        targets=[
+            Target(
+                label=each.label, value=each.value, limit=each.limit, unit=each.unit, at_least=each.at_least
+            )
+            for each in outcomes
+        ],
+    )
+    if not arguments.short:
+        result.write()
+    print(result.line())  # noqa: T201 - the last line is the result
+
+
+if __name__ == "__main__":
+    main()
