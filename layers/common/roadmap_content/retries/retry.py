@@ -29,7 +29,7 @@ from ..tasks.attempts import AttemptStart, Cause
 from ..tasks.claims import claim, is_at_work
 from ..tasks.failures import refused_items
 from ..tasks.ownership import why_not_startable
-from ..tasks.queue_places import QueuePlace, read_place
+from ..tasks.queue_places import QueuePlace
 from ..tasks.queue_policy import Work, work_of
 from ..tasks.scope import Scope
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
@@ -84,7 +84,7 @@ def retry_task(
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)
     if task.attempt == 0 and start.cause is Cause.RETRY:
         start = start._replace(cause=Cause.FIRST_RUN)
-    claimed, admitted = claim(
+    claimed, admitted, place = claim(
         services, task, execution_arn, deadline, start, _work_of(services, items), take_over=take_over
     )
     logger.set_correlation_id(execution_arn)  # the run logs the same id
@@ -96,21 +96,7 @@ def retry_task(
     )
     message = "Attempt queued" if waits else "Attempt started"
     message += f"; saved items to replace: {replaced}" if start.scope.regenerate else " for the missing items"
-    place = _place(services, claimed, deadline) if waits else None
-    return _answer(claimed, items, "processing", message, waits=waits, place=place)
-
-
-def _place(services: Services, claimed: Task, deadline: Deadline) -> QueuePlace | None:
-    """The place of a waiting attempt; `None` if it cannot be read. The claim has succeeded."""
-
-    def read(connection: Connection) -> QueuePlace | None:
-        return read_place(connection, claimed.task_id, claimed.attempt)
-
-    try:
-        return transact(services.engine, read, deadline)
-    except TransientError as error:
-        logger.warning("place_not_read", task_id=claimed.task_id, reason=str(error))
-        return None
+    return _answer(claimed, items, "processing", message, waits=waits, place=place if waits else None)
 
 
 def _work_of(services: Services, items: Sequence[Item]) -> Work:
@@ -173,7 +159,7 @@ def redrive_task(
     """
     snapshot, execution_arn = plan_redrive(services, services.engine, task_id, user_id, deadline)
     work = _work_of(services, snapshot.missing)
-    claimed, _ = claim(services, snapshot.task, execution_arn, deadline, start, work, redrive=True)
+    claimed, *_ = claim(services, snapshot.task, execution_arn, deadline, start, work, redrive=True)
     try:
         redrive_claimed(services, task_id, claimed.attempt, execution_arn, deadline)
     except NotRedrivableError:

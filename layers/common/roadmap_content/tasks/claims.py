@@ -38,7 +38,7 @@ from .attempts import (
 )
 from .ownership import why_not_startable
 from .queue import Admitted, admit, enqueue
-from .queue_places import read_place
+from .queue_places import QueuePlace, read_place
 from .queue_policy import NOTHING, QueueState, Work
 from .task import Task, claim_row, read_product_work, read_task
 
@@ -72,6 +72,8 @@ class Claim(NamedTuple):
 
     task: Task
     admitted: list[Admitted]
+    place: QueuePlace | None
+    """Its place in the queue, if it waits."""
 
 
 def claim(
@@ -168,6 +170,7 @@ def _take(
             raise refusal
         claimed = claim_row(connection, task, execution_arn)
         admitted: list[Admitted] = []
+        place = None
         if claimed:
             superseded = open_attempt(connection, task.task_id, attempt, execution_arn, start, redrive_count)
             for earlier in superseded:
@@ -182,7 +185,8 @@ def _take(
             record_admissions(services, connection, admitted)
             if (task.task_id, attempt) not in [one[:2] for one in admitted]:
                 about = task.task_id, task.roadmap_id, attempt, start.actor, str(start.cause)
-                place = read_place(connection, task.task_id, attempt) if state is QueueState.WAITING else None
+                if state is QueueState.WAITING:
+                    place = read_place(connection, task.task_id, attempt)
                 event = attempt_started(*about) if place is None else attempt_queued(*about, place.position)
                 record_events(services, connection, [event])
         now = read_task(connection, task.task_id)
@@ -197,7 +201,7 @@ def _take(
             admitted = [
                 Admitted(now.task_id, attempt, execution_arn, start.actor, start.cause, now.roadmap_id)
             ]
-        return Claim(now, admitted)
+        return Claim(now, admitted, place)
 
     return transact(services.engine, take, deadline)
 
