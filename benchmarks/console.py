@@ -218,7 +218,7 @@ def sent_bytes() -> dict[str, int]:
         "MinimumCompressionSize"
     ]
     files = {"index.html": console.files.page} | {
-        name: body for name, body in console.files.files.items() if not name.endswith(".txt")
+        name: body for name, body in console.files.files.items() if not name.endswith((".txt", ".md"))
     }
     return {
         name: len(gzip.compress(body.encode(), 6)) if len(body.encode()) >= smallest else len(body.encode())

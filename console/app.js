@@ -6,12 +6,14 @@ import { get } from "./api.js";
 import { html } from "./html.js";
 import { T, chooseLanguage, currentLanguage } from "./language.js";
 import { useLive } from "./live.js";
+import { Palette } from "./palette.js";
 import { Empty, ErrorNote, Link, Loading, Text } from "./parts.js";
 import { change, currentRoute, href, useRoute } from "./router.js";
 import { currentToken, finishSignIn, onSession, signOut, takeLink } from "./session.js";
 import { SignInView } from "./sign-in.js";
 import { FailuresView } from "./view-failures.js";
 import { HealthView } from "./view-health.js";
+import { RunbookView } from "./view-runbook.js";
 import { RecoveriesView, RecoveryView } from "./view-recoveries.js";
 import { TaskView } from "./view-task.js";
 import { TasksView } from "./view-tasks.js";
@@ -133,6 +135,8 @@ function View({ route, section, session }) {
       return id === undefined ? html`<${RecoveriesView} />` : html`<${RecoveryView} key=${id} id=${id} query=${query} session=${session} />`;
     case "health":
       return html`<${HealthView} />`;
+    case "runbook":
+      return html`<${RunbookView} anchor=${id} />`;
     default:
       return html`<h1 tabindex="-1">${T.title}</h1>
         <${Empty}>${T.errors.missing} <${Link} to=${href(["tasks"])}>${T.task.allTasks}<//><//>`;
@@ -156,6 +160,7 @@ function Header({ section, session }) {
         </nav>`
       }
       <span class="spring"></span>
+      ${session && html`<${Palette} session=${session} sections=${sectionsOf(session)} />`}
       <button type="button" class="quiet menu-button" aria-label=${T.menu} aria-expanded=${open} onClick=${() => setOpen(!open)}>☰</button>
       <div class="menu ${open ? "open" : ""}">
         ${session && html`<span class="who meta"><${Text} value=${session.me.user_id} class="clamp" /> ${role && role !== session.me.user_id && (T.roles[role] ?? role)}</span>`}

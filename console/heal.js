@@ -41,17 +41,23 @@ function Preview({ staged, toGenerate, tokens, basis, tasks, minutes }) {
   return html`
     <section class="preview" aria-label=${T.heal.preview}>
       <dl class="tiles">
-        ${tasks !== undefined && html`<div><dd>${number(tasks)}</dd><dt>${T.heal.tasksCount}</dt></div>`}
+        ${tasks !== undefined && html`<div><dd>${number(tasks)}</dd><dt>${T.heal.tasksCount(tasks)}</dt></div>`}
         <div><dd>${number(sum(staged))}</dd><dt>${T.heal.fromStaging}</dt></div>
         <div><dd>${number(generate)}</dd><dt>${T.heal.toGenerate}</dt></div>
         <div><dd>${spent}</dd><dt>${T.heal.aboutTokens}</dt></div>
-        ${minutes !== undefined && minutes !== null && html`<div><dd>${number(Math.ceil(minutes))}</dd><dt>${T.heal.aboutMinutes}</dt></div>`}
+        ${minutes !== undefined && minutes !== null && html`<div><dd>${number(Math.ceil(minutes))}</dd><dt>${T.heal.aboutMinutes(Math.ceil(minutes))}</dt></div>`}
       </dl>
       ${
         generate + sum(staged) > 0 &&
         html`<p class="meta">
           ${TYPES.filter((type) => (staged[type] ?? 0) + (toGenerate[type] ?? 0) > 0)
-            .map((type) => `${T.typesMany[type]}: ${number(staged[type] ?? 0)} + ${number(toGenerate[type] ?? 0)}`)
+            .map((type) => {
+              const parts = [
+                [staged[type] ?? 0, T.heal.fromStaging],
+                [toGenerate[type] ?? 0, T.heal.toGenerate],
+              ].filter(([count]) => count);
+              return `${T.typesMany[type]}: ${parts.map(([count, what]) => `${number(Number(count))} ${what}`).join(", ")}`;
+            })
             .join(" · ")}
         </p>`
       }
@@ -90,11 +96,11 @@ const Refusal = ({ error }) => html`
 /**
  * Retry a task, or a part of it.
  * @param {{
- *   task: TaskName, part?: { concept_id?: string, content_type?: string, regenerate?: boolean },
+ *   task: TaskName, first?: boolean, part?: { concept_id?: string, content_type?: string, regenerate?: boolean },
  *   what?: string, onClose: () => void, onDone: (message: string) => void,
  * }} props
  */
-export function RetryDialog({ task, part = {}, what, onClose, onDone }) {
+export function RetryDialog({ task, first, part = {}, what, onClose, onDone }) {
   const preview = useRequest();
   const retry = useRequest();
   const [reason, setReason] = useState("");
@@ -117,7 +123,7 @@ export function RetryDialog({ task, part = {}, what, onClose, onDone }) {
   const found = /** @type {import("./types").RetryPreview | null} */ (preview.answer?.dry_run ? preview.answer : null);
   const elsewhere = [preview.error, retry.error].some((error) => error?.code === "AtWorkElsewhere");
   return html`
-    <${Dialog} heading=${part.regenerate ? T.heal.regenerateHeading : T.heal.retryHeading} onClose=${onClose}>
+    <${Dialog} heading=${part.regenerate ? T.heal.regenerateHeading : first ? T.heal.firstHeading : T.heal.retryHeading} onClose=${onClose}>
       ${what && html`<p><bdi>${what}</bdi></p>`} ${part.regenerate && html`<p>${T.heal.regenerateText}</p>`}
       ${preview.busy && html`<p role="status">${T.heal.previewing}</p>`}
       ${preview.error && html`<${Refusal} error=${preview.error} />`}
@@ -139,7 +145,7 @@ export function RetryDialog({ task, part = {}, what, onClose, onDone }) {
         ${
           found &&
           html`<button type="button" class="primary" disabled=${retry.busy} onClick=${start}>
-            ${found.total_items === 0 ? T.task.finalize : T.heal.startRetry}
+            ${found.total_items === 0 ? T.task.finalize : first ? T.task.start : T.heal.startRetry}
           </button>`
         }
         <button type="button" onClick=${onClose}>${T.cancel}</button>

@@ -1,13 +1,14 @@
 // The drawer next to the map: one concept and its three items, with the reason and the next action of missing
 // ones.
 
-import { useEffect, useRef } from "./vendor/hooks.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
+import { RefusedContent, SavedContent } from "./content.js";
 import { html } from "./html.js";
 import { T, ago, number, size } from "./language.js";
 import { useLive } from "./live.js";
 import { TYPES } from "./map.js";
-import { Age, ErrorNote, Id, Loading, Mark, Text } from "./parts.js";
+import { Age, ErrorNote, Id, Loading, Mark, Reason, Text } from "./parts.js";
 
 /** @typedef {import("./types").ItemDetail} ItemDetail */
 /** @typedef {import("./types").ContentType} ContentType */
@@ -73,7 +74,16 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
           <section key=${each} data-type=${each} class="item ${each === type ? "chosen" : ""}">
             <h3>${T.types[each]}</h3>
             <p class="state"><${Mark} state=${states[k] ?? "M"} /> ${T.states[states[k] ?? "M"]}</p>
-            ${details.data?.[k] && html`<${Details} detail=${details.data[k]} />`}
+            ${
+              details.data?.[k] &&
+              html`<${Details}
+                key=${details.data[k]?.saved?.id}
+                detail=${details.data[k]}
+                chosen=${each === type}
+                load=${(/** @type {string} */ revision) =>
+                  html`<${SavedContent} taskId=${task.task_id} conceptId=${concept.id} type=${each} revision=${revision} scope=${session.scope()} />`}
+              />`
+            }
             ${
               acts &&
               html`<p>
@@ -97,8 +107,17 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
   `;
 }
 
-/** @param {{ detail: ItemDetail }} props */
-function Details({ detail }) {
+/** A part that is shown on demand. @param {{ label: string, shown: boolean, children: () => any }} props */
+function Fold({ label, shown, children }) {
+  const [open, setOpen] = useState(shown);
+  return html`<details open=${open} onToggle=${(/** @type {any} */ event) => setOpen(event.currentTarget.open)}>
+    <summary>${label}</summary>
+    ${open && children()}
+  </details>`;
+}
+
+/** @param {{ detail: ItemDetail, chosen: boolean, load: (revision: string) => any }} props */
+function Details({ detail, chosen, load }) {
   const [latest] = detail.failures;
   const missing = detail.state !== "saved";
   const person = detail.next_action === "person";
@@ -107,8 +126,8 @@ function Details({ detail }) {
       missing &&
       latest &&
       html`<div class="note bad">
-        <p><strong>${T.item.why}</strong> <code>${latest.error_code}</code> · ${T.stages[latest.stage] ?? latest.stage} · ${latest.transient ? T.item.temporary : T.item.permanent}</p>
-        <p class="clamp5"><${Text} value=${latest.reason} /></p>
+        <${Reason} code=${latest.error_code} reason=${latest.reason} />
+        <p class="meta">${T.stages[latest.stage] ?? latest.stage} · ${latest.transient ? T.item.temporary : T.item.permanent}</p>
       </div>`
     }
     ${
@@ -116,6 +135,14 @@ function Details({ detail }) {
       html`<p class=${person ? "needs" : ""}>
         ${person ? "▲ " : ""}${T.actions[detail.next_action] ?? detail.next_action_text}
       </p>`
+    }
+    ${detail.saved && html`<${Fold} label=${T.content.heading} shown=${chosen}>${() => load(`${detail.saved?.id} ${detail.saved?.version} ${detail.saved?.generated_at}`)}<//>`}
+    ${
+      missing &&
+      detail.staged?.text &&
+      html`<${Fold} label=${detail.state === "rejected" ? T.content.refused : T.content.staged} shown=${chosen && Boolean(latest)}>
+        ${() => html`<${RefusedContent} text=${detail.staged?.text} reason=${latest?.reason ?? null} />`}
+      <//>`
     }
     <dl class="facts narrow">
       ${
@@ -137,12 +164,13 @@ function Details({ detail }) {
     </dl>
     ${
       detail.rejected.length > 0 &&
-      html`<details>
+      html`<details open=${missing && chosen}>
         <summary>${T.item.rejected} (${number(detail.rejected.length)})</summary>
         <ul class="plain">
           ${detail.rejected.map(
             (each) => html`<li key=${each.key}>
-              ${each.error_code && html`<code>${each.error_code}</code>`} <span class="clamp3"><${Text} value=${each.reason} /></span>
+              ${each.error_code && html`<${Reason} code=${each.error_code} reason=${each.reason} />`}
+              ${each.text && html`<${RefusedContent} text=${each.text} reason=${each.reason} />`}
               <span class="meta block">${each.attempt !== null ? `${T.task.attemptNumber(each.attempt)} · ` : ""}${size(each.size)} · <${Age} at=${each.stored_at} /></span>
               <span class="meta block"><${Id} value=${each.key} /></span>
             </li>`,
@@ -157,8 +185,8 @@ function Details({ detail }) {
         <ol class="plain">
           ${detail.failures.map(
             (failure, index) => html`<li key=${index}>
-              <strong>${T.task.attemptNumber(failure.attempt)}</strong> <code>${failure.error_code}</code>
-              <span class="clamp3"><${Text} value=${failure.reason} /></span>
+              <strong>${T.task.attemptNumber(failure.attempt)}</strong>
+              <${Reason} code=${failure.error_code} reason=${failure.reason} />
               <span class="meta block"><${Age} at=${failure.occurred_at} /></span>
             </li>`,
           )}

@@ -22,7 +22,7 @@ const GAP = 28;
 
 /** @param {number} concepts */
 function pitchOf(concepts) {
-  const coarse = window.matchMedia("(pointer: coarse)").matches;
+  const coarse = window.matchMedia("(pointer: coarse), (max-width: 700px)").matches;
   if (coarse || concepts <= 100) return 24;
   return concepts > 1000 ? 12 : 16;
 }
@@ -317,7 +317,7 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
                 class="type"
                 x="0"
                 y=${line * lineHeight + t * pitch + pitch / 2}
-                font-size=${Math.min(12, pitch)}
+                font-size=${Math.min(12, pitch - 3)}
               >${T.typesShort[type]}</text>`,
             ),
           )}

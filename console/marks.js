@@ -28,11 +28,8 @@ export function outline(state, x, y, r) {
       const i = r * 0.58;
       return square(x, y, r * 0.92) + square(x, y, i);
     }
-    case "T": {
-      const a = r * 0.92;
-      const i = r * 0.58;
-      return `${square(x, y, a)}M${x - i} ${y - i}H${x + i}V${y}H${x - i}Z`;
-    }
+    case "T":
+      return `M${x} ${y - r}L${x + r} ${y}L${x} ${y + r}L${x - r} ${y}Z`;
     default:
       return square(x, y, r * 0.42);
   }

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { T, ago, moment, number, percent } from "./language.js";
 import { outline } from "./marks.js";
+import { href } from "./router.js";
 
 /** The shape of a state, for use next to its name. @param {{ state: string }} props */
 export const Mark = ({ state }) => html`
@@ -58,9 +59,10 @@ export const Bar = ({ parts, total, label }) => html`
         html`<span
           key=${kind}
           class="part part-${kind}"
-          style=${{ width: `${Math.max(1, (100 * count) / Math.max(1, total))}%` }}
+          style=${{ flexGrow: count }}
         ></span>`,
     )}
+    <span style=${{ flexGrow: total - parts.reduce((all, [, count]) => all + count, 0) }}></span>
   </span>
 `;
 
@@ -110,7 +112,8 @@ export function errorSentence(error, { missing, forbidden } = {}) {
   return T.errors[error.kind];
 }
 
-export const Loading = () => html`<p class="loading" role="status">${T.loading}</p>`;
+/** Grey lines in the place of what is being loaded. */
+export const Loading = () => html`<div class="loading" role="status" aria-label=${T.loading}><span></span><span></span><span></span></div>`;
 
 /** @param {{ children: any }} props */
 export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;
@@ -171,5 +174,46 @@ export const sum = (counts) => Object.values(counts ?? {}).reduce((/** @type {nu
 export function Actor({ actor }) {
   const [kind = "", ...rest] = actor.split(":");
   const name = rest.join(":");
-  return html`<span>${T.actors[kind] ?? kind}${name && html` <${Id} value=${name} />`}</span>`;
+  const label = T.actors[kind] ?? kind;
+  if (kind === "recovery") return html`<${Link} to=${href(["recoveries", name])}>${label}<//>`;
+  return html`<span title=${kind === "console" ? T.directStart : undefined}>${label}${name && name !== label && html` <${Id} value=${name} />`}</span>`;
+}
+
+/**
+ * A reason in the page's language, by its code; the recorded text is one click away. An unknown code has only the
+ * recorded text. @param {{ code: string, reason: string | null | undefined, children?: any }} props the children stand
+ * between the two
+ */
+export function Reason({ code, reason, children }) {
+  const sentence = reasonSentence(code, reason);
+  if (!sentence) return html`<p class="clamp5"><code>${code}</code> <${Text} value=${reason} /></p>${children}`;
+  return html`<p>${sentence}</p>
+    ${children}
+    <details class="original">
+      <summary>${T.reasonOriginal}</summary>
+      <p><code>${code}</code> <${Text} value=${reason} /></p>
+    </details>`;
+}
+
+/** @param {{ code: string, reason: string | null | undefined }} props */
+export const ReasonLine = ({ code, reason }) =>
+  html`<span class="clamp" title=${`${code}: ${reason ?? ""}`}>${reasonSentence(code, reason) ?? html`<${Text} value=${reason || code} />`}</span>`;
+
+/** @param {string} code @param {string | null | undefined} reason */
+function reasonSentence(code, reason) {
+  // An SQLSTATE has a class of two characters; a code of the cloud a prefix, such as `Runtime.`
+  const keys = /^[0-9A-Z]{5}$/.test(code) ? [code, code.slice(0, 2)] : [code, code.replace(/\..*/, ".")];
+  const key = keys.find((each) => T.reasons[each]);
+  if (!key) return null;
+  const path = code === "InvalidContent" && pathOf(reason ?? "");
+  return path ? T.reasonAt(T.reasons[key] ?? "", path) : T.reasons[key];
+}
+
+/**
+ * The path at the beginning of a reason, such as `questions[0].explanation`. The reason of a group has a placeholder
+ * instead of each number. @param {string} reason
+ */
+export function pathOf(reason) {
+  const path = /^(?:a key of )?([\w$-]+(?:\.[\w$-]+|\[(?:\d+|<\w+>)\])+)(?=:? )/.exec(reason)?.[1] ?? /^(\w+):? (?:holds|is|must|should)/.exec(reason)?.[1];
+  return path?.replace(/<\w+>/g, "…") ?? null;
 }

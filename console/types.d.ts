@@ -110,7 +110,7 @@ export interface ItemDetail {
     transient: boolean;
     occurred_at: string;
   }[];
-  staged: { size: number; stored_at: string; fingerprint: string | null } | null;
+  staged: { size: number; stored_at: string; fingerprint: string | null; text?: string | null } | null;
   rejected: {
     key: string;
     attempt: number | null;
@@ -118,8 +118,26 @@ export interface ItemDetail {
     reason: string | null;
     size: number;
     stored_at: string;
+    text?: string | null;
   }[];
   saved: { id: string; version: number | null; generated_at: string | null } | null;
+}
+
+export interface SavedItem {
+  concept_id: string;
+  content_type: ContentType;
+  generated_at: string | null;
+  content: Record<string, unknown>;
+  content_link: string | null;
+}
+
+/** An entry of a task's log. */
+export interface Change {
+  cursor: string;
+  id: string;
+  type: string;
+  time: string;
+  data: Record<string, any>;
 }
 
 export interface Attempt {

@@ -6,7 +6,7 @@ import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, moment, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Link, Loading, Text, useTitle } from "./parts.js";
+import { Age, Empty, ErrorNote, Link, Loading, Reason, Text, useTitle } from "./parts.js";
 import { href } from "./router.js";
 import { filterOf } from "./view-tasks.js";
 
@@ -40,11 +40,11 @@ export function FailuresView({ query, session }) {
           <li key=${group.group_id} class="group ${group.needs_person ? "person" : ""}">
             <div class="group-count">
               <strong class="big">${number(group.items)}</strong>
-              <span class="meta">${T.failures.counts(T.tasks(group.tasks))}</span>
+              <span class="meta">${T.failures.counts(group.items, T.tasks(group.tasks))}</span>
             </div>
             <div class="group-what">
-              <h2><code>${group.error_code}</code> ${T.types[group.content_type] ?? group.content_type}, ${T.stages[group.stage] ?? group.stage}</h2>
-              <p class="clamp3"><${Text} value=${group.reason} /></p>
+              <h2>${T.types[group.content_type] ?? group.content_type} · ${T.stages[group.stage] ?? group.stage} <code>${group.error_code}</code></h2>
+              <${Reason} code=${group.error_code} reason=${group.example?.reason ?? group.reason} />
               <p class=${group.needs_person ? "needs" : "heals"}>
                 ${group.needs_person ? "▲ " : ""}${T.actions[group.remedy] ?? group.remedy_text}
               </p>

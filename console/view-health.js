@@ -6,7 +6,7 @@ import { T, number } from "./language.js";
 import { useLive } from "./live.js";
 import { Age, ErrorNote, Id, Link, Loading, Pill, Text, useTitle } from "./parts.js";
 import { href } from "./router.js";
-import { safeLink } from "./view-task.js";
+import { safeLink } from "./markdown.js";
 
 export function HealthView() {
   useTitle(T.sections.health);
@@ -29,7 +29,11 @@ export function HealthView() {
             html`<ul>
               ${data.attention.map((each) => {
                 const url = safeLink(each.runbook);
-                return html`<li key=${each.what}><code>${each.what}</code> <${Text} value=${each.text} /> ${url ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${T.health.runbook} ↗</a>` : each.runbook && html`<span class="meta">${T.health.runbook}: ${each.runbook}</span>`}</li>`;
+                const anchor = each.runbook?.split("#")[1];
+                return html`<li key=${each.what}>
+                  <strong>${T.health.what[each.what] ?? each.what}</strong> <${Text} value=${each.text} />${" "}
+                  ${url ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${T.health.runbook} ↗</a>` : anchor && html`<${Link} to=${href(["runbook", anchor])}>${T.health.runbook}<//>`}
+                </li>`;
               })}
             </ul>`
           }

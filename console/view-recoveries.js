@@ -5,7 +5,7 @@ import { ApiError, get, post } from "./api.js";
 import { html } from "./html.js";
 import { T, duration, number, percent } from "./language.js";
 import { useLive } from "./live.js";
-import { Actor, Age, Bar, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, Text, useTitle } from "./parts.js";
+import { Actor, Age, Bar, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").Recovery} Recovery */
@@ -113,7 +113,7 @@ export function RecoveryView({ id, query, session }) {
     }
     ${refused && html`<${ErrorNote} error=${refused} />`} ${error && html`<${ErrorNote} error=${error} at=${at} retry=${refresh} />`}
     <p class="saved"><strong class="big">${percent(done(data), data.counts.total)} %</strong> ${T.recoveries.progress(number(done(data)), number(data.counts.total))}</p>
-    <div class="recovery-bar"><${RecoveryBar} recovery=${data} /></div>
+    <div class="wide-bar"><${RecoveryBar} recovery=${data} /></div>
     <ul class="legend">
       ${RESULTS.map((each) => html`<li key=${each}><span class="swatch part-${each}"></span> ${T.recoveries.results[each]} <strong>${number(data.counts[each])}</strong></li>`)}
     </ul>
@@ -147,9 +147,18 @@ export function RecoveryView({ id, query, session }) {
 function filterText(filter) {
   const parts = Object.entries(filter)
     .filter(([, value]) => value !== null && value !== undefined && value.length > 0)
-    .map(([name, value]) => `${name}: ${Array.isArray(value) ? (value.length > 3 ? `${value.length}` : value.join(", ")) : value}`);
+    .map(([name, value]) => `${T.filters[name] ?? name}: ${Array.isArray(value) ? (value.length > 3 ? number(value.length) : value.map(valueText).join(", ")) : valueText(value)}`);
   return parts.join(" · ") || T.all;
 }
+
+/** A result's reason is a code, or a code and a text. @param {string} reason */
+function codeOf(reason) {
+  const [code = "", ...rest] = reason.split(": ");
+  return { code, reason: rest.join(": ") || reason };
+}
+
+/** @param {string} value */
+const valueText = (value) => T.status[value] ?? T.types[value] ?? value;
 
 /** @param {{ id: string, recovery: Recovery, result: string | null }} props */
 function Results({ id, recovery, result }) {
@@ -213,7 +222,7 @@ function Results({ id, recovery, result }) {
                   ${each.canary && html`<span class="meta"> ${T.recoveries.isCanary}</span>`}
                 </td>
                 <td class="main"><${Link} to=${href(["tasks", each.task_id])} class="clamp"><${Id} value=${each.task_id} /><//></td>
-                <td class="reason"><span class="clamp"><${Text} value=${each.reason} /></span></td>
+                <td class="reason">${each.reason && html`<${ReasonLine} ...${codeOf(each.reason)} />`}</td>
                 <td class="right age"><${Age} at=${each.ended_at ?? each.started_at} /></td>
               </tr>`,
             )}

@@ -5,21 +5,24 @@ import { get } from "./api.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { ItemDrawer } from "./item.js";
-import { T, duration, number, percent } from "./language.js";
+import { T, duration, moment, number, percent } from "./language.js";
 import { useLive } from "./live.js";
 import { TYPES, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
-import { Actor, Age, Announce, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Text, sum, useTitle, useToast } from "./parts.js";
+import { safeLink } from "./markdown.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").Task} Task */
 /** @typedef {import("./types").ItemsPage} ItemsPage */
 /** @typedef {import("./types").Attempt} Attempt */
-/** @typedef {import("./types").Reason} Reason */
+/** @typedef {import("./types").Change} Change */
+/** @typedef {import("./types").Reason} ReasonRow */
 /** @typedef {import("./app.js").Session} Session */
-/** @typedef {{ outline: import("./map.js").Outline, states: string, reasons: Reason[], reasonOf: Map<number, number>, attempt: number }} Items */
+/** @typedef {{ outline: import("./map.js").Outline, states: string, reasons: ReasonRow[], reasonOf: Map<number, number>, attempt: number }} Items */
 
 const CONCEPTS = 3000;
+const MOST_ENTRIES = 1000;
 
 /** @param {{ id: string, query: URLSearchParams, session: Session }} props */
 export function TaskView({ id, query, session }) {
@@ -94,12 +97,17 @@ export function TaskView({ id, query, session }) {
           task=${found}
           items=${shown}
           acts=${acts}
-          onRetry=${() => setDialog(html`<${RetryDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
+          onRetry=${() => setDialog(html`<${RetryDialog} task=${name} first=${found.attempt === 0} onClose=${close} onDone=${onDone} />`)}
           onRedrive=${() => setDialog(html`<${RedriveDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
           onCancel=${() => setDialog(html`<${CancelDialog} task=${name} onClose=${close} onDone=${onDone} />`)}
         />
         ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
-        ${shown && html`<${Reasons} reasons=${shown.reasons} chosen=${reason} />`}
+        <div class="columns">
+          ${shown && html`<${Reasons} reasons=${shown.reasons} chosen=${reason} missing=${[...shown.states].filter((state) => state !== "S").length} />`}
+          <${Attempts} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
+            <${Log} id=${id} session=${session} version=${version} />
+          <//>
+        </div>
         ${
           !shown &&
           (found.roadmap_id
@@ -120,7 +128,7 @@ export function TaskView({ id, query, session }) {
                       setDialog(html`<${RetryDialog} task=${name} part=${part} what=${T.typesMany[part.content_type]} onClose=${close} onDone=${onDone} />`)} />
                     ${shown.outline.concepts.length > 100 && html`<${FindConcept} outline=${shown.outline} onOpen=${onOpen} />`}
                   </div>
-                  <p class="meta" id="map-help">${T.task.mapHelp}</p>
+                  <p class="meta keys" id="map-help">${T.task.mapHelp}</p>
                   <${TaskMap}
                     outline=${shown.outline}
                     states=${shown.states}
@@ -132,7 +140,6 @@ export function TaskView({ id, query, session }) {
                 </section>
               `)
         }
-        <${Attempts} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh} />
       </div>
       ${
         concept &&
@@ -155,7 +162,7 @@ export function TaskView({ id, query, session }) {
   `;
 }
 
-/** The name of a reason in the address. @param {Reason} reason */
+/** The name of a reason in the address. @param {ReasonRow} reason */
 const reasonKey = (reason) => `${reason.error_code}.${reason.stage}.${reason.content_type}.${checksum(reason.reason)}`;
 
 /** @param {string} text */
@@ -184,7 +191,7 @@ async function loadPages(id, query, signal) {
   let states = "";
   /** @type {NonNullable<ItemsPage["stages"]>} */
   const stages = [];
-  /** @type {Reason[]} */
+  /** @type {ReasonRow[]} */
   const reasons = [];
   /** @type {Map<string, number>} */
   const known = new Map();
@@ -243,7 +250,7 @@ function outlineOf(stages) {
         .filter((module) => module.concepts.length > 0)
         .map((module) => {
           const first = concepts.length;
-          const own = module.concepts.map(([id, name], k) => ({ id, name: name || id, index: first + k }));
+          const own = module.concepts.map(([id, name], k) => ({ id, name: name.trim() || id, index: first + k }));
           concepts.push(...own);
           const made = { name: module.name, stage: s, first, concepts: own };
           modules.push(made);
@@ -284,13 +291,14 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
       ${task.live && html`<span class="running"><span class="pulse on"></span>${T.task.live}</span>`}
     </div>
     <p class="meta ids"><${Id} value=${task.task_id} class="clamp" /></p>
+    ${task.attempt === 0 && html`<p class="note">${T.task.untouched}</p>`}
     <div class="task-actions">
       ${
         acts &&
         task.actions.retry &&
         (missing > 0 || task.status !== "completed") &&
         html`<button type="button" class="primary" onClick=${onRetry}>
-          ${missing > 0 ? T.task.retry(number(missing)) : T.task.finalize}
+          ${missing === 0 ? T.task.finalize : task.attempt === 0 ? T.task.start : T.task.retry(number(missing))}
         </button>`
       }
       ${acts && task.actions.checkpoint && html`<button type="button" onClick=${onRedrive}>${T.task.redrive}</button>`}
@@ -300,19 +308,23 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
     ${
       total > 0 &&
       html`
-        <p class="saved"><strong class="big">${percent(saved, total)} %</strong> ${T.task.saved(number(saved), number(total))}</p>
+        <p class="saved"><strong class="big">${percent(saved, total)} %</strong> ${T.task.saved(number(saved), number(total))}${missing > 0 && ` · ${T.task.missing(missing)}`}</p>
+        <div class="wide-bar">
+          <${Bar} parts=${[...STATES].reverse().map((state) => [state, counts[state] ?? 0])} total=${total} label=${STATES.map((state) => `${T.states[state]} ${number(counts[state] ?? 0)}`).join(", ")} />
+        </div>
         <ul class="legend">
-          ${STATES.filter((state) => state === "S" || (counts[state] ?? 0) > 0).map(
-            (state) => html`<li key=${state} title=${T.statesHelp[state]}>
-              <${Mark} state=${state} /> ${T.states[state]} <strong>${number(counts[state] ?? 0)}</strong>
-            </li>`,
-          )}
+          ${[...STATES].reverse()
+            .filter((state) => state === "S" || (counts[state] ?? 0) > 0)
+            .map(
+              (state) => html`<li key=${state} title=${T.statesHelp[state]}>
+                <${Mark} state=${state} /> ${T.states[state]} <strong>${number(counts[state] ?? 0)}</strong>
+              </li>`,
+            )}
         </ul>
       `
     }
-    ${task.error_message && html`<p class="note calm clamp3"><${Text} value=${task.error_message} /></p>`}
+    ${task.error_message && !COUNTED.test(task.error_message) && html`<p class="note calm clamp3"><${Text} value=${task.error_message} /></p>`}
     <dl class="facts">
-      <div><dt>${T.task.attempt}</dt><dd>${number(task.attempt)}</dd></div>
       <div><dt>${T.task.updated}</dt><dd><${Age} at=${task.updated_at} /></dd></div>
       <div><dt>${T.task.created}</dt><dd><${Age} at=${task.created_at} /></dd></div>
       ${
@@ -326,11 +338,11 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
   `;
 }
 
-/** A URL that is safe in a link, or null. The API is trusted, but its input may not be. @param {string | null} url */
-export const safeLink = (url) => (url && /^https:\/\//i.test(url) ? url : null);
+/** A message that only repeats the counts shown above it. */
+const COUNTED = /^\d+ of \d+ items? (is|are) missing$/;
 
-/** @param {{ reasons: Reason[], chosen: number | null }} props */
-function Reasons({ reasons, chosen }) {
+/** @param {{ reasons: ReasonRow[], chosen: number | null, missing: number }} props */
+function Reasons({ reasons, chosen, missing }) {
   const rows = reasons
     .map((reason, index) => ({ reason, index }))
     .filter(({ reason }) => reason.items > 0)
@@ -339,38 +351,30 @@ function Reasons({ reasons, chosen }) {
   const total = rows.reduce((all, { reason }) => all + reason.items, 0);
   return html`
     <section class="reasons" aria-labelledby="reasons-heading">
-      <h2 id="reasons-heading">${T.task.problems(number(total))}</h2>
+      <h2 id="reasons-heading">${T.task.problems(number(total), number(missing))}</h2>
       <ul>
         ${rows.map(
           ({ reason, index }) => html`
             <li key=${index} class=${chosen === index ? "chosen" : ""}>
+              <strong class="count">${number(reason.items)}</strong>
+              <div class="reason-what">
+                <${Reason} code=${reason.error_code} reason=${reason.reason}>
+                  <p class="meta">${T.types[reason.content_type] ?? reason.content_type} · ${T.stages[reason.stage] ?? reason.stage}</p>
+                <//>
+              </div>
+              <p class=${reason.needs_person ? "needs" : "heals"}>${reason.needs_person ? `▲ ${T.needsPerson}` : (T.actions[reason.remedy] ?? T.healsItself)}</p>
               <button
                 type="button"
-                class="reason-row"
+                class="small"
                 aria-pressed=${chosen === index}
-                title=${T.task.show}
                 onClick=${() => change({ reason: chosen === index ? null : reasonKey(reason) }, { replace: true })}
               >
-                <strong class="count">${number(reason.items)}</strong>
-                <span class="reason-what">
-                  ${T.types[reason.content_type] ?? reason.content_type} · ${T.stages[reason.stage] ?? reason.stage} · <code>${reason.error_code}</code>
-                </span>
-                <span class="reason-text clamp"><${Text} value=${reason.reason} /></span>
-                <span class="reason-next">
-                  ${reason.needs_person ? html`<span class="needs">▲ ${T.needsPerson}</span>` : html`<span class="heals">${T.actions[reason.remedy] ?? T.healsItself}</span>`}
-                </span>
+                ${chosen === index ? T.task.showAll : T.task.show}
               </button>
             </li>
           `,
         )}
       </ul>
-      ${
-        chosen !== null &&
-        html`<p class="meta">
-          ${T.task.onlyThis}
-          <button type="button" class="quiet" onClick=${() => change({ reason: null }, { replace: true })}>${T.task.showAll}</button>
-        </p>`
-      }
     </section>
   `;
 }
@@ -382,7 +386,7 @@ function TypeRetries({ task, acts, onRetry }) {
   return html`<span class="type-retries">
     ${missing.map(
       (type) => html`<button type="button" key=${type} class="small" onClick=${() => onRetry({ content_type: type })}>
-        ${T.task.retryType(T.typesMany[type] ?? type, number(task.progress[type].missing))}
+        ${T.task.retryType((T.typesMany[type] ?? type).toLocaleLowerCase(), number(task.progress[type].missing))}
       </button>`,
     )}
   </span>`;
@@ -432,20 +436,23 @@ function FindConcept({ outline, onOpen }) {
   `;
 }
 
-/** @param {{ attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void }} props */
-function Attempts({ attempts, error, retry }) {
+/** @param {{ attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
+function Attempts({ attempts, error, retry, children }) {
+  const [latest, ...older] = attempts ?? [];
   return html`
     <section class="attempts" aria-labelledby="attempts-heading">
       <h2 id="attempts-heading">${T.task.attempts}</h2>
       ${error && html`<${ErrorNote} error=${error} retry=${retry} />`}
-      ${attempts && attempts.length === 0 && html`<${Empty}>${T.task.noAttempts}<//>`}
+      ${attempts && !latest && html`<p class="meta">${T.task.noAttempts}</p>`}
+      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} /></ol>`}
       ${
-        attempts &&
-        attempts.length > 0 &&
-        html`<ol reversed>
-          ${attempts.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} />`)}
-        </ol>`
+        older.length > 0 &&
+        html`<details>
+          <summary>${T.task.earlier(older.length)}</summary>
+          <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} />`)}</ol>
+        </details>`
       }
+      ${children}
     </section>
   `;
 }
@@ -456,6 +463,8 @@ function AttemptEntry({ attempt }) {
   const saved = sum(attempt.saved);
   const failed = sum(attempt.failed);
   const ended = attempt.ended_at;
+  // The cause already says it of an attempt without a person.
+  const person = /^(user|operator|console)(:|$)/.test(attempt.actor);
   return html`
     <li class="attempt ${attempt.outcome ?? "open"}">
       <div class="attempt-head">
@@ -465,8 +474,8 @@ function AttemptEntry({ attempt }) {
             ? html`<${Pill} value=${attempt.outcome} words=${T.task.outcomes} />`
             : html`<span class="pill busy">${T.task.running}</span>`
         }
-        <span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>
-        <${Actor} actor=${attempt.actor} />
+        ${attempt.actor.startsWith("recovery:") ? html`<${Actor} actor=${attempt.actor} />` : html`<span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>`}
+        ${person && html`<${Actor} actor=${attempt.actor} />`}
         <span class="meta">
           <${Age} at=${attempt.claimed_at} />${ended ? ` · ${duration((Date.parse(ended) - Date.parse(attempt.claimed_at)) / 1000)}` : ""}
           ${attempt.redrive_count > 0 ? ` · ${T.task.redriven} ${number(attempt.redrive_count)}×` : ""}
@@ -478,9 +487,54 @@ function AttemptEntry({ attempt }) {
         <span>${T.task.savedCount} <strong>${number(saved)}</strong></span>
         <span class=${failed ? "bad-text" : ""}>${T.task.failedCount} <strong>${number(failed)}</strong></span>
         <span>${T.task.generated} <strong>${number(sum(attempt.generated))}</strong></span>
-        ${attempt.tokens ? html`<span>${T.tokens(number(attempt.tokens))}</span>` : ""}
+        ${attempt.tokens ? html`<span>${T.tokens(attempt.tokens)}</span>` : ""}
         ${!attempt.outcome && attempt.step ? html`<span class="meta">${attempt.step}</span>` : ""}
       </p>
     </li>
   `;
+}
+
+/** What happened to the task, in order, read on demand. @param {{ id: string, session: Session, version: string }} props */
+function Log({ id, session, version }) {
+  const [open, setOpen] = useState(false);
+  return html`<details onToggle=${(/** @type {any} */ event) => setOpen(event.currentTarget.open)}>
+    <summary>${T.log.heading}</summary>
+    ${open && html`<${LogEntries} id=${id} session=${session} version=${version} />`}
+  </details>`;
+}
+
+/** @param {{ id: string, session: Session, version: string }} props */
+function LogEntries({ id, session, version }) {
+  const { data, error, refresh } = useLive(
+    `changes ${id}`,
+    /** @type {(signal: AbortSignal, previous: { rows: Change[], cursor: string | null } | null) => Promise<{ rows: Change[], cursor: string | null }>} */ (
+      async (signal, previous) => {
+        let { rows, cursor } = previous ?? { rows: [], cursor: null };
+        // The answer has at most a page; the next one continues after its last entry.
+        for (let pages = 0; pages < 10; pages += 1) {
+          const page = await get(["tasks", id, "changes"], { ...session.scope(), after: cursor }, signal);
+          rows = [...rows, ...page.items].slice(-MOST_ENTRIES);
+          cursor = page.next_cursor ?? cursor;
+          if (!page.more) break;
+        }
+        return { rows, cursor };
+      }
+    ),
+    () => null,
+  );
+  useEffect(() => refresh(), [version]);
+  if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
+  if (data.rows.length === 0) return html`<p class="meta">${T.log.empty}</p>`;
+  return html`<ol class="log" tabindex="0" reversed>
+    ${[...data.rows].reverse().map(
+      (each) => html`<li key=${each.id}>
+        <time class="meta" datetime=${each.time}>${moment(each.time)}</time>
+        <span>${T.log.types[each.type] ?? each.type}${each.data.attempt ? html` <span class="meta">${T.task.attemptNumber(each.data.attempt)}</span>` : ""}</span>
+        <span class="meta">
+          ${each.data.content_type ? `${T.types[each.data.content_type] ?? each.data.content_type} ` : ""}${each.data.concept_id && html`<${Id} value=${each.data.concept_id} />`}
+          ${each.data.error_code && html` <code>${each.data.error_code}</code>`}
+        </span>
+      </li>`,
+    )}
+  </ol>`;
 }

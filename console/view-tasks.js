@@ -6,7 +6,7 @@ import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
 import { useLive } from "./live.js";
-import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, Text, useTitle } from "./parts.js";
+import { Age, Empty, ErrorNote, Id, Link, Loading, Pill, Progress, ReasonLine, Text, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").TaskRow} TaskRow */
@@ -100,7 +100,7 @@ export function TasksView({ query, session }) {
         data &&
         data.total > 0 &&
         html`<button type="button" onClick=${() => setHealing("all")}>
-          ${T.tasksView.allMatching(data.total_is_exact ? total : `≈ ${total}`)}
+          ${data.total === 1 ? T.tasksView.onlyMatching : T.tasksView.allMatching(data.total_is_exact ? total : `≈ ${total}`)}
         </button>`
       }
       <span class="spring"></span>
@@ -113,7 +113,7 @@ export function TasksView({ query, session }) {
           refresh();
         }}
       >
-        <span class="pulse ${live && !error ? "on" : ""}"></span>${live ? T.tasksView.live : T.tasksView.paused}
+        <span class="pulse ${live && !error ? "on" : ""}"></span>${live ? (error ? T.tasksView.interrupted : T.tasksView.live) : T.tasksView.paused}
         <span class="visually-hidden">: ${live ? T.tasksView.pause : T.tasksView.resume}</span>
       </button>
     </div>
@@ -129,7 +129,7 @@ export function TasksView({ query, session }) {
     }
     ${
       rows.length > 0 &&
-      html`<${Table} rows=${rows} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
+      html`<${Table} rows=${rows} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
     }
     ${cursor && html`<p class="more"><button type="button" disabled=${loadingMore} onClick=${more}>${T.more}</button></p>`}
     ${
@@ -145,7 +145,7 @@ export function TasksView({ query, session }) {
       healing &&
       html`<${RecoveryDialog}
         filter=${healing === "all" ? filter : { task_ids: [...chosen] }}
-        scope=${healing === "all" ? (filter.group_id ? T.heal.scopeGroup : T.heal.scopeFilter) : T.heal.scopeTasks(number(chosen.size))}
+        scope=${healing === "all" ? (filter.group_id ? T.heal.scopeGroup : T.heal.scopeFilter) : T.heal.scopeTasks(chosen.size)}
         onClose=${() => setHealing(null)}
       />`
     }
@@ -177,7 +177,10 @@ function FilterBar({ query, session, filtered }) {
       </label>
       <label class="field extra">
         <span>${T.tasksView.code}</span>
-        <input type="text" maxlength="100" value=${query.get("error_code") ?? ""} onChange=${set("error_code")} />
+        <input type="text" list="codes" maxlength="100" value=${query.get("error_code") ?? ""} onChange=${set("error_code")} />
+        <datalist id="codes">${Object.entries(T.reasons)
+          .filter(([code]) => code.length > 5 && !code.endsWith("."))
+          .map(([code, text]) => html`<option key=${code} value=${code}>${text}</option>`)}</datalist>
       </label>
       ${
         session.sees &&
@@ -215,13 +218,13 @@ function FilterBar({ query, session, filtered }) {
 }
 
 /**
- * @param {{ rows: TaskRow[], chosen: ReadonlySet<string> | null, toggle: (id: string) => void, choose: (ids: Set<string>) => void }} props
+ * @param {{ rows: TaskRow[], users: boolean, chosen: ReadonlySet<string> | null, toggle: (id: string) => void, choose: (ids: Set<string>) => void }} props
  */
-function Table({ rows, chosen, toggle, choose }) {
+function Table({ rows, users, chosen, toggle, choose }) {
   const columns = T.tasksView.columns;
   const every = chosen !== null && rows.every((task) => chosen.has(task.task_id));
   return html`
-    <table class="cards tasks">
+    <table class="cards tasks ${users ? "with-users" : ""}">
       <thead>
         <tr>
           ${
@@ -236,11 +239,12 @@ function Table({ rows, chosen, toggle, choose }) {
                 /><span class="narrow-only" aria-hidden="true">${T.tasksView.selectPage}</span></label>
             </th>`
           }
-          <th>${columns.status}</th>
+          <th class="status">${columns.status}</th>
           <th>${columns.task}</th>
-          <th>${columns.progress}</th>
-          <th>${columns.reason}</th>
-          <th class="right">${columns.age}</th>
+          ${users && html`<th class="user">${columns.user}</th>`}
+          <th class="progress-cell">${columns.progress}</th>
+          <th class="reason">${columns.reason}</th>
+          <th class="right age">${columns.age}</th>
         </tr>
       </thead>
       <tbody>
@@ -268,6 +272,7 @@ function Table({ rows, chosen, toggle, choose }) {
                 <${Link} to=${href(["tasks", task.task_id])} class="clamp"><${Text} value=${title} /><//>
                 <span class="meta block clamp"><${Id} value=${task.task_id} /></span>
               </td>
+              ${users && html`<td class="user"><${Link} to=${href(["tasks"], { user_id: task.user_id })} class="clamp"><${Id} value=${task.user_id} /><//></td>`}
               <td class="progress-cell">
                 ${
                   task.progress
@@ -278,9 +283,7 @@ function Table({ rows, chosen, toggle, choose }) {
               <td class="reason">
                 ${
                   task.top_reason &&
-                  html`<span class="clamp"
-                      ><code>${task.top_reason.error_code}</code> <${Text} value=${task.top_reason.reason}
-                    /></span>
+                  html`<${ReasonLine} code=${task.top_reason.error_code} reason=${task.top_reason.reason} />
                     ${task.needs_person && html`<span class="needs block">▲ ${T.needsPerson}</span>`}`
                 }
               </td>

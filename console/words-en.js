@@ -17,7 +17,8 @@ export const en = {
   /** @type {Record<string, string>} */
   roles: { owner: "owner", viewer: "viewer", operator: "operator" },
   /** @type {Record<string, string>} */
-  actors: { user: "owner", operator: "operator", console: "AWS console", auto: "automatic", recovery: "recovery" },
+  actors: { user: "owner", operator: "operator", console: "direct start", auto: "automatic", recovery: "recovery" },
+  directStart: "Started in Step Functions without a token: in the AWS console, by the AWS CLI, by the product, or by `roadmap run`.",
   menu: "Menu",
   signOut: "Sign out",
   close: "Close",
@@ -42,8 +43,8 @@ export const en = {
   items: (count) => n(count, "item"),
   /** @param {number} count */
   tasks: (count) => n(count, "task"),
-  /** @param {string} count */
-  tokens: (count) => `${count} tokens`,
+  /** @param {number} count */
+  tokens: (count) => n(count, "token"),
 
   signIn: {
     heading: "Sign in",
@@ -104,16 +105,16 @@ export const en = {
   states: {
     F: "failed",
     R: "rejected",
-    M: "missing",
+    M: "not generated",
     G: "generating",
     T: "staged",
     S: "saved",
   },
   /** @type {Record<string, string>} */
   statesHelp: {
-    F: "Missing, with a recorded failure.",
+    F: "It could not be generated or saved; the reason is recorded.",
     R: "The content was refused and moved to rejected/. It will be generated again.",
-    M: "Missing, without a recorded failure.",
+    M: "Not generated yet, and no failure is recorded.",
     G: "An attempt is processing it.",
     T: "Generated and paid for; the next attempt saves it.",
     S: "In the content table.",
@@ -134,6 +135,115 @@ export const en = {
   needsPerson: "Needs a person",
   healsItself: "Retry is enough",
 
+  /** What an error code means, for people; an SQLSTATE by its class, a code of the cloud by its prefix. @type {Record<string, string>} */
+  reasons: {
+    IdTaken: "Its id already belongs to another concept or roadmap.",
+    VersionTaken: "Its version already belongs to another text.",
+    InvalidContent: "The content does not have the required form.",
+    ConceptIdTooLong: "The concept's id is too long to be saved.",
+    RoadmapNotFound: "The roadmap does not exist any more.",
+    RoadmapLocked: "Another process held the roadmap for too long.",
+    InvalidFramework: "The roadmap's structure cannot be read.",
+    TokenBudgetExhausted: "The task has used its token budget.",
+    BudgetExhausted: "The task has used its token budget.",
+    ModelRefusedRequest: "The model refused the request.",
+    ModelDeclined: "The model declined to write this content.",
+    ModelThrottled: "The model received more requests than its limit allows.",
+    ModelBusy: "The model was overloaded.",
+    AnswerLost: "The model's answer was lost on the way.",
+    OutOfTime: "There was not enough time left in the run.",
+    ItemLocked: "Another run was still generating it.",
+    StagedContentGone: "The staged content was removed before it was saved.",
+    NotStaged: "There was no staged content to save.",
+    StaleAttempt: "A newer attempt has taken over.",
+    Cancelled: "The task was cancelled before its turn.",
+    NothingMissing: "Nothing was missing any more.",
+    AtWorkElsewhere: "The product's own workers are processing it.",
+    NotAtContentStage: "The task has not reached the content stage yet.",
+    ClaimRefused: "Another attempt was running.",
+    DatabaseUnavailable: "The database could not be reached.",
+    StorageUnavailable: "The storage (S3) could not be reached.",
+    SecretUnavailable: "The database's password could not be read.",
+    ExecutionsUnavailable: "Step Functions could not be reached.",
+    MissingSetting: "A setting of the deployment is missing or invalid.",
+    BatchLost: "The function stopped before it reported this batch.",
+    Unexpected: "An unexpected error.",
+    "Runtime.": "The function stopped before it reported this batch.",
+    "Sandbox.": "The function exceeded its time limit.",
+    "Lambda.": "The function could not be invoked.",
+    "States.": "The run stopped before it reported this batch.",
+    "08": "The connection to the database was lost.",
+    "22": "A value is not valid for its column.",
+    "23": "A rule of the database does not accept the content.",
+    23503: "A row that it refers to does not exist.",
+    23505: "Another row already has a value that must be unique.",
+    28: "The database did not accept the credentials.",
+    40: "It conflicted with another transaction.",
+    42: "The statement does not fit the database's schema.",
+    53: "The database had no resources left.",
+    54: "A value is too large for the database.",
+    55: "Another session held a lock for too long.",
+    57: "The database was restarting, or too slow.",
+    58: "The database's system failed.",
+    P0: "A trigger of the database does not accept the content.",
+  },
+  /** @param {string} sentence @param {string} path */
+  reasonAt: (sentence, path) => `${sentence.replace(/\.$/, "")}, at ${path}.`,
+  reasonOriginal: "Recorded text",
+  /** The names of filters. @type {Record<string, string>} */
+  filters: {
+    status: "status",
+    error_code: "error code",
+    content_type: "content type",
+    user_id: "user",
+    updated_after: "updated after",
+    updated_before: "updated before",
+    q: "search",
+    group_id: "failure group",
+    task_ids: "selected tasks",
+  },
+  content: {
+    heading: "Content",
+    staged: "Staged content",
+    refused: "Refused content",
+    gone: "The row exists, but its text does not.",
+    large: "The text is too large to be shown here.",
+    open: "Open it",
+    right: "correct",
+    /** @param {string} path @param {string} line */
+    faultAt: (path, line) => `The fault is at ${path}, line ${line}.`,
+    /** @type {Record<string, string>} */
+    difficulties: { easy: "easy", medium: "medium", hard: "hard" },
+    /** @type {Record<string, string>} */
+    resourceTypes: { article: "article", video: "video", book: "book", course: "course", documentation: "documentation", tool: "tool" },
+  },
+  palette: {
+    open: "Go to…",
+    heading: "Go to",
+    help: "A view, a status, a task's title or id, a recovery",
+    view: "view",
+    filter: "tasks",
+    task: "task",
+    recovery: "recovery",
+    none: "Nothing has this name.",
+  },
+  log: {
+    heading: "Log of this task",
+    empty: "Nothing is recorded yet.",
+    /** @type {Record<string, string>} */
+    types: {
+      "Attempt Started": "attempt started",
+      "Concept Completed": "concept complete",
+      "Concept Failed": "concept incomplete",
+      "Batch Saved": "batch saved",
+      "Item Saved": "item saved",
+      "Item Failed": "item failed",
+      "Task Finalized": "outcome recorded",
+      "Task Cancelled": "task cancelled",
+      "Recovery Ended": "recovery ended",
+    },
+  },
+
   tasksView: {
     search: "Search",
     searchHelp: "Beginning of an id or title",
@@ -150,10 +260,11 @@ export const en = {
     /** @param {number} count @param {boolean} exact @param {string} text */
     found: (count, exact, text) => (exact ? (count === 1 ? "1 task" : `${text} tasks`) : `about ${text} tasks`),
     live: "Live",
+    interrupted: "Interrupted",
     paused: "Paused",
     pause: "Pause updates",
     resume: "Resume updates",
-    columns: { status: "Status", task: "Task", progress: "Progress", reason: "Top reason", age: "Updated" },
+    columns: { status: "Status", task: "Task", user: "User", progress: "Progress", reason: "Top reason", age: "Updated" },
     select: "Select",
     /** @param {string} title */
     selectOne: (title) => `Select ${title}`,
@@ -164,6 +275,7 @@ export const en = {
     allMatching: (count) => `Heal all ${count} that match`,
     /** @param {string} count */
     heal: (count) => `Heal ${count} selected`,
+    onlyMatching: "Heal the one that matches",
     unselect: "Unselect",
     empty: "There are no tasks yet. A task appears here when its roadmap reaches the content stage.",
     emptyOwner: "You have no tasks yet. A task appears here when a roadmap of yours is generated.",
@@ -172,7 +284,7 @@ export const en = {
     /** @param {string} saved @param {string} total */
     saved: (saved, total) => `${saved} of ${total} saved`,
     untitled: "Untitled",
-    notOurs: "the product's",
+    notOurs: "handled by the product",
     notOursHelp: "The product processes this task itself. This system has not changed it.",
   },
 
@@ -182,6 +294,12 @@ export const en = {
     live: "Running",
     /** @param {string} count */
     retry: (count) => `Retry missing (${count})`,
+    start: "Start",
+    untouched: "Only the product has processed this task so far; this system has not changed it. Start generates and saves what is missing.",
+    /** @param {number} count */
+    missing: (count) => `${count.toLocaleString("en-GB")} missing`,
+    /** @param {number} count */
+    earlier: (count) => n(count, "earlier attempt"),
     retryOne: "Retry this item",
     retryConcept: "Retry this concept",
     /** @param {string} type @param {string} count */
@@ -193,11 +311,10 @@ export const en = {
     execution: "Open the execution",
     more: "More actions",
     reasons: "Reasons",
-    /** @param {string} count */
-    problems: (count) => `Missing items by reason (${count})`,
+    /** @param {string} count @param {string} missing */
+    problems: (count, missing) => `Why ${count} of the ${missing} missing items failed`,
     show: "Show on the map",
     showAll: "Show all",
-    onlyThis: "The map shows only this reason.",
     map: "Content",
     mapHelp: "Arrow keys move, Enter opens, N and Shift+N go to the next and the previous problem.",
     noProblems: "There is no further problem.",
@@ -226,7 +343,7 @@ export const en = {
       first_run: "first run",
       retry: "retry",
       checkpoint: "redrive",
-      console_redrive: "redrive in the AWS console",
+      console_redrive: "redrive in Step Functions",
       automatic: "automatic retry",
       recovery: "recovery",
       adopted: "adopted",
@@ -268,6 +385,7 @@ export const en = {
   },
 
   heal: {
+    firstHeading: "Start this task",
     retryHeading: "Retry missing content",
     recoveryHeading: "Heal many tasks",
     redriveHeading: "Redrive the last run",
@@ -278,8 +396,10 @@ export const en = {
     fromStaging: "saved from staging",
     toGenerate: "generated",
     aboutTokens: "tokens, about",
-    aboutMinutes: "minutes, about",
-    tasksCount: "tasks",
+    /** @param {number} count @returns {string} */
+    aboutMinutes: (count) => (count === 1 ? "minute, about" : "minutes, about"),
+    /** @param {number} count @returns {string} */
+    tasksCount: (count) => (count === 1 ? "task" : "tasks"),
     noEstimate: "unknown",
     free: "none",
     /** @type {Record<string, string>} */
@@ -315,8 +435,8 @@ export const en = {
     redriven: "The run continues.",
     cancelled: "The task is cancelled.",
     corrected: "Nothing was missing; the task's record is correct now.",
-    /** @param {string} count */
-    scopeTasks: (count) => `${count} selected tasks`,
+    /** @param {number} count */
+    scopeTasks: (count) => n(count, "selected task"),
     scopeFilter: "All tasks that match the filter",
     scopeGroup: "All tasks of this failure group",
   },
@@ -325,8 +445,8 @@ export const en = {
     intro: "Current failures, grouped by cause. You can heal a whole group.",
     empty: "There are no failures. The latest attempt of every task saved all planned items, or no attempt has run yet.",
     noMatch: "No failure matches this filter.",
-    /** @param {string} tasks */
-    counts: (tasks) => `items in ${tasks}`,
+    /** @param {number} items @param {string} tasks @returns {string} */
+    counts: (items, tasks) => `${items === 1 ? "item" : "items"} in ${tasks}`,
     first: "First seen",
     last: "Last seen",
     overTime: "Over time",
@@ -395,6 +515,16 @@ export const en = {
   health: {
     ok: "All is well.",
     attention: "Something needs attention.",
+    /** @type {Record<string, string>} */
+    what: {
+      stuck_tasks: "Stuck tasks.",
+      time_zone: "Time zone.",
+      sweep_overdue: "The sweep is overdue.",
+      sweep_refused: "The sweep could not correct all tasks.",
+      dead_letters: "Dead letters.",
+      outbox: "Events are late.",
+      outbox_aside: "Events were set aside.",
+    },
     stuck: "Stuck tasks",
     stuckHelp: "An attempt is recorded, but no run is processing it.",
     drifted: "Drifted tasks",

@@ -114,6 +114,10 @@ def respond(
             return 200, model.items(model.number(name) or 0, query)
         case "GET", ["tasks", name, "items", kind]:
             return 200, model.item(model.number(name) or 0, kind, query["concept_id"][0])
+        case "GET", ["tasks", name, "content", kind]:
+            return 200, model.content(model.number(name) or 0, kind, query["concept_id"][0])
+        case "GET", ["tasks", name, "changes"]:
+            return 200, model.changes(model.number(name) or 0, query)
         case "GET", ["tasks", name, "attempts"]:
             return 200, model.attempts(model.number(name) or 0)
         case "POST", ["tasks", name, "retry"]:

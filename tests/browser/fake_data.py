@@ -1,5 +1,6 @@
 """The generated data of the simulated API, in the format of docs/openapi.json: see `Scenario`."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -62,7 +63,7 @@ REASONS: list[Document] = [
         "error_code": "InvalidContent",
         "stage": "save",
         "content_type": "quiz",
-        "reason": "questions[0].explanation: the text holds a NUL character (0x00)",
+        "reason": "questions[1].explanation holds a NUL character at character 4",
         "remedy": "reject_and_generate",
         "remedy_text": "The next attempt moves the content to rejected/ and generates it again.",
         "needs_person": False,
@@ -86,6 +87,57 @@ REASONS: list[Document] = [
         "needs_person": True,
     },
 ]
+
+TUTORIAL = """# Attention
+
+## What it does
+
+A **query** is compared with every *key*; `softmax` makes weights of it. See [the paper](https://example.org/paper)
+and [this](javascript:alert(1)).
+
+1. Compare
+2. Weigh
+   - with a scale
+3. Sum
+
+> Nothing is learned here.
+
+```python
+weights = softmax(q @ k.T)
+```
+
+| part | size |
+|---|---|
+| query | 64 |
+
+<img src=x onerror="document.title='run'"> ![A diagram](https://example.org/x.png)
+"""
+
+QUESTIONS: list[Document] = [
+    {
+        "question_id": "q-1",
+        "question_type": "single_choice",
+        "question": "What is compared with the keys?",
+        "options": ["The query", "The value"],
+        "correct_answer": [0],
+        "explanation": "Each query is compared with every key.",
+        "difficulty": "easy",
+    },
+    {
+        "question_id": "q-2",
+        "question_type": "multiple_choice",
+        "question": "What is learned?",
+        "options": ["The projections", "The softmax", "The output"],
+        "correct_answer": [0, 2],
+        "explanation": "The softmax has no weights.",
+        "difficulty": "hard",
+    },
+]
+REFUSED_QUIZ: Document = {
+    "quiz_id": "quiz-refused",
+    "questions": [QUESTIONS[0], QUESTIONS[1] | {"explanation": "The \x00softmax has no weights."}],
+    "total_questions": 2,
+}
 
 TITLES = [
     "Systems engineer",
@@ -134,7 +186,7 @@ class Model:
             "user_id": self.subject if self.scenario.roles == ("owner",) else f"user-{number % 17}",
             "status": status,
             "current_step": "content_generation",
-            "attempt": number % 4 + 1,
+            "attempt": 0 if status == "pending" else number % 4 + 1,
             "updated_at": at(minutes=number * 7 + 2),
             "created_at": at(minutes=number * 7 + 90),
             "completed_at": at(minutes=number * 7 + 2) if status == "completed" else None,
@@ -188,6 +240,7 @@ class Model:
         """One task."""
         row = self.row(number)
         states, _ = self.states(number)
+        missing = len(states) - states.count("S")
         operates = self.scenario.roles != ("viewer",)
         live = row["status"] == "processing"
         return {
@@ -208,7 +261,7 @@ class Model:
                 for k, kind in enumerate(TYPES)
             },
             "failed_items": [],
-            "error_message": None,
+            "error_message": f"{missing} of {len(states)} items are missing" if missing else None,
             "live": live,
             "actions": {
                 "retry": operates and not live and states.strip("S") != "",
@@ -222,7 +275,7 @@ class Model:
     def name(self, number: int, concept: int) -> str:
         """A concept's name."""
         if self.scenario.hostile:
-            return [HOSTILE, RTL, LONG][concept % 3]
+            return [HOSTILE, RTL, LONG, " "][concept % 4]
         return (
             f"{WORDS[concept % len(WORDS)]} and {WORDS[(concept * 7 + 3) % len(WORDS)].lower()} {concept + 1}"
         )
@@ -293,7 +346,12 @@ class Model:
                 }
                 for attempt in (2, 1)
             ],
-            "staged": {"size": 18_231, "stored_at": at(hours=2), "fingerprint": "9f86d081"}
+            "staged": {
+                "size": 18_231,
+                "stored_at": at(hours=2),
+                "fingerprint": "9f86d081",
+                "text": json.dumps(self.saved(kind, concept)),
+            }
             if state in "TF"
             else None,
             "rejected": [
@@ -301,9 +359,10 @@ class Model:
                     "key": f"rejected/roadmap-9b2c8d4e/c-{concept + 1}/quiz/1.json",
                     "attempt": 1,
                     "error_code": "InvalidContent",
-                    "reason": "the text holds a NUL character (0x00)",
+                    "reason": "questions[1].explanation holds a NUL character at character 4",
                     "size": 4_211,
                     "stored_at": at(hours=2),
+                    "text": json.dumps(REFUSED_QUIZ),
                 }
             ]
             if state == "R"
@@ -314,6 +373,68 @@ class Model:
             else None,
         }  # fmt: skip
 
+    def saved(self, kind: str, concept: int) -> Document:
+        """The content of an item."""
+        match kind:
+            case "tutorial":
+                return {
+                    "tutorial_id": f"tutorial-{concept}",
+                    "markdown": HOSTILE if self.scenario.hostile else TUTORIAL,
+                }
+            case "resources":
+                link = {"type": "article", "description": "The original paper.", "language": "en"}
+                return {
+                    "id": f"resources-{concept}",
+                    "resources": [
+                        {"title": "Attention is all you need", "url": "https://example.org/paper", **link},
+                        {"title": "A link without TLS", "url": "http://example.org/", **link},
+                    ],
+                    "search_queries_used": ["attention"],
+                }
+            case _:
+                return {
+                    "quiz_id": f"quiz-{concept}",
+                    "questions": QUESTIONS,
+                    "total_questions": len(QUESTIONS),
+                }
+
+    def content(self, _number: int, kind: str, concept_id: str) -> Document:
+        """The saved content of an item."""
+        return {
+            "concept_id": concept_id,
+            "content_type": kind,
+            "generated_at": at(hours=4),
+            "content": self.saved(kind, int(concept_id.rpartition("-")[2]) - 1),
+            "content_link": None,
+        }
+
+    def changes(self, number: int, query: Mapping[str, list[str]]) -> Document:
+        """What happened to a task: one page, and then nothing."""
+        row = self.row(number)
+        names = ["Attempt Started", "Item Saved", "Item Failed", "Task Finalized"]
+        concept = {"concept_id": "roadmap-9b2c8d4e:c-3", "content_type": "quiz"}
+        entries = [] if query.get("after") or row["status"] == "pending" else enumerate(names)
+        return {
+            "items": [
+                {
+                    "cursor": f"c{k}",
+                    "id": f"event-{k}",
+                    "type": name,
+                    "time": at(minutes=40 - k),
+                    "data": {
+                        "task_id": row["task_id"],
+                        "attempt": row["attempt"],
+                        **(concept if name.startswith("Item") else {}),
+                        **({"error_code": "InvalidContent"} if name == "Item Failed" else {}),
+                    },
+                }
+                for k, name in entries
+            ],
+            "next_cursor": "c3",
+            "more": False,
+            "status": row["status"],
+        }
+
     def attempts(self, number: int) -> Document:
         """A task's audit trail."""
         row = self.row(number)
@@ -321,7 +442,7 @@ class Model:
         if row["status"] == "pending":
             return {"items": [], "next_cursor": None}
         causes = ["first_run", "automatic", "retry", "recovery"]
-        actors = [f"user:{row['user_id']}", "auto", "operator:op-7", "recovery:rec-1"]
+        actors = ["console", "auto", "operator:op-7", "recovery:rec-1"]
         return {
             "items": [
                 {
@@ -484,7 +605,12 @@ class Model:
                 {
                     "what": "stuck_tasks",
                     "text": "2 tasks have an attempt without a run; the next sweep finishes them.",
-                    "runbook": "docs/runbook.md#stuck",
-                }
+                    "runbook": "docs/runbook.md#a-task-stays-in-processing",
+                },
+                {
+                    "what": "dead_letters",
+                    "text": "1 event was not handled. The sweep does its work; read the queue.",
+                    "runbook": "docs/runbook.md#dead-letters",
+                },
             ],
         }

@@ -18,6 +18,7 @@ from roadmap_command.target import Target
 from tests.browser.driver import Look, console_in, launch
 from tests.browser.fake_api import fake_api, token_of
 from tests.browser.fake_data import task_id
+from tests.support.pictured import pictured_digest
 
 FOLDER = REPOSITORY / "docs/console"
 RECORD = FOLDER / "pictures.json"
@@ -53,7 +54,7 @@ def take_the_demo(browser: Browser, stack: LocalStack, folder: Path) -> None:
     with console_in(browser, stack.api_url, Look("en", "light", 1280)) as console:
         console.page.goto(stack.console_link(bundle.task.user_id, scope=""))
         console.open(f"/tasks/{bundle.task.task_id}?item={concept}&type=tutorial")
-        console.page.locator(".drawer .note").first.wait_for()
+        console.page.locator(".drawer .json").first.wait_for()
         console.page.screenshot(path=folder / "task.png")
 
 
@@ -72,7 +73,9 @@ def take_the_generated(browser: Browser, folder: Path) -> None:
 def record() -> None:
     """Record the digest of the console that the pictures show."""
     pictures = sorted(path.name for path in FOLDER.glob("*.png"))
-    RECORD.write_text(json.dumps({"console": app.files.digest, "pictures": pictures}, indent=2) + "\n")
+    RECORD.write_text(
+        json.dumps({"console": pictured_digest(app.files), "pictures": pictures}, indent=2) + "\n"
+    )
 
 
 if __name__ == "__main__":

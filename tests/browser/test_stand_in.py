@@ -22,6 +22,11 @@ REQUESTS: list[tuple[str, str, dict[str, list[str]], dict[str, Any]]] = [
         ("GET", f"/tasks/{task_id(0)}/items/{name}", {"concept_id": ["c-0"]}, {})
         for name in ("tutorial", "quiz")
     ],
+    *[
+        ("GET", f"/tasks/{task_id(0)}/content/{name}", {"concept_id": ["c-1"]}, {})
+        for name in ("tutorial", "resources", "quiz")
+    ],
+    ("GET", f"/tasks/{task_id(0)}/changes", {}, {}),
     ("GET", f"/tasks/{task_id(0)}/attempts", {}, {}),
     ("POST", f"/tasks/{task_id(0)}/retry", {}, {}),
     ("POST", f"/tasks/{task_id(2)}/retry", {"force_checkpoint": ["true"]}, {}),

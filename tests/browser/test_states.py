@@ -201,7 +201,7 @@ def test_no_link_has_another_scheme(console: Console) -> None:
     safe = console.page.evaluate(
         """async urls => {
             const base = document.querySelector('script[type=module]').src;
-            const { safeLink } = await import(new URL('view-task.js', base).href);
+            const { safeLink } = await import(new URL('markdown.js', base).href);
             return urls.map(safeLink);
         }""",
         ["javascript:alert(1)", "data:text/html,x", " javascript:x", "http://x", "https://a.example/b", None],
@@ -248,7 +248,7 @@ def test_three_thousand_concepts_are_one_picture(console: Console) -> None:
     page.get_by_label("Find a concept").press("Enter")
     expect(page.locator("#drawer-heading")).to_contain_text("Attention and decoding 1")
     page.keyboard.press("Escape")
-    page.locator(".reason-row").first.click()
+    page.locator(".reasons li > button").first.click()
     expect(page.locator("path.dim").first).to_be_attached()
     assert "reason=" in page.url
 

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 from rich.table import Column, Table
 
-from roadmap_command.views import fitted
+from roadmap_command.views import counted, fitted
 
 TASK_ID = "925bf0ca-f462-5bdd-a653-4b32c3663a3a"
 REASON = "InvalidContent: questions[0]: correct_answer 5 is not an index of the 2 options"
@@ -62,3 +62,7 @@ def test_a_piped_table_has_a_line_for_each_row_without_padding() -> None:
         f"{TASK_ID}\tpartial_failure\t2/90\t{REASON}\tServerless Python in production",
         "t-1\tcompleted\t0/3\t\tPython",
     ]
+
+
+def test_one_is_singular() -> None:
+    assert [counted(number, "task") for number in (0, 1, 2)] == ["0 tasks", "1 task", "2 tasks"]

@@ -36,7 +36,7 @@ def test_invalid_and_unstaged_items_are_listed_before_a_run(machine: Machine, ro
     loaded = roadmap("load", "-", stdin=json.dumps(bundle))
     assert loaded.exit_code == 1
     assert f"quiz of {ids[0]}: content[0].quiz.value: total_questions is 99" in loaded.stderr
-    assert "4 items are staged" in loaded.stderr
+    assert ": 4 items." in loaded.stderr
 
     ran = roadmap("run", machine.task_id)
     assert ran.exit_code == 1

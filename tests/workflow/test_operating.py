@@ -63,7 +63,7 @@ def test_tasks_and_failures_are_listed_by_filter(
 
     shown = roadmap("tasks", "-q", machine.task_id).stdout
     assert machine.task_id in shown
-    assert "1 of 1 tasks" in shown
+    assert "1 of 1 task" in shown
     shown = roadmap("failures", "-q", machine.task_id).stdout
     assert f"group {group['group_id']}" in shown
     assert "moves the invalid content to rejected/" in shown
@@ -92,7 +92,7 @@ def test_heal_previews_a_filter_and_follows_the_recovery(
     heal = ("heal", "-q", machine.task_id, "--reason", "unreadable quizzes", "--rate", "6000")
     preview = document(*heal, "--dry-run")
     assert (preview["dry_run"], preview["tasks"]) == (True, 1)
-    assert "1 tasks: 0 items to save, 1 to generate" in roadmap(*heal, "--dry-run").stdout
+    assert "1 task: 0 items to save, 1 to generate" in roadmap(*heal, "--dry-run").stdout
     with pytest.raises(RefusedError, match="not started"):
         roadmap(*heal, stdin="n\n")
     assert [row["attempt"] for row in document("attempts", machine.task_id)["items"]] == [1]

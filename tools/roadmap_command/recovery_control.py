@@ -5,6 +5,7 @@ from typing import Literal
 from roadmap_command.asking import ask
 from roadmap_command.interface import output, print_json
 from roadmap_command.target import Target
+from roadmap_command.views import counted
 
 
 def change_recovery(
@@ -23,6 +24,6 @@ def change_recovery(
     counts = recovery["counts"]
     output().print(
         f"recovery {recovery_id}: {recovery['state']}, {counts['waiting']} waiting and "
-        f"{counts['running']} running of {counts['total']} tasks",
+        f"{counts['running']} running of {counted(counts['total'], 'task')}",
         soft_wrap=True,
     )

@@ -20,6 +20,11 @@ _UNLIMITED = 100_000
 """More characters than a line of any table has."""
 
 
+def counted(count: float, noun: str) -> str:
+    """A number with its noun: `1 task`, `2 tasks`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
 def outcome(status: TaskStatus) -> Group:
     """The outcome of a task: counts per content type, and the reasons of missing items."""
     table = Table(

@@ -11,6 +11,7 @@ from roadmap_command.load import Loaded, load_bundle
 from roadmap_command.replacing import replace as replace_saved
 from roadmap_command.replacing import scopes_for
 from roadmap_command.target import Target
+from roadmap_command.views import counted
 from roadmap_content.bundle import Bundle, InvalidItem, parse_bundle
 from roadmap_content.errors import InvalidBundleError
 from roadmap_content.items import ContentType
@@ -118,11 +119,13 @@ def _report(read: Bundle, loaded: Loaded, failed: int, *, replace: bool) -> None
         errors.print(Text.assemble((name, "red"), f": {each.fault}"), soft_wrap=True)
     staged = sum(_is_staged(each, loaded) for each in read.invalid)
     if staged:
-        errors.print(f"{staged} invalid items are staged; a run records them as failed.", soft_wrap=True)
+        errors.print(
+            f"Staged, but invalid: {counted(staged, 'item')}; a run records them as failed.", soft_wrap=True
+        )
     if staged < len(read.invalid):
         errors.print(f"{len(read.invalid) - staged} entries of the content are not staged.", soft_wrap=True)
     if loaded.staged or not loaded.saved_already:
-        errors.print(f"{loaded.staged} items are staged for task {task_id}.", soft_wrap=True)
+        errors.print(f"Staged for task {task_id}: {counted(loaded.staged, 'item')}.", soft_wrap=True)
     if loaded.saved_already and not replace:
         errors.print(
             f"{loaded.saved_already} are saved already, not replaced; --replace replaces those that differ.",
@@ -133,7 +136,9 @@ def _report(read: Bundle, loaded: Loaded, failed: int, *, replace: bool) -> None
             f"{len(loaded.replacing)} of {loaded.saved_already} saved items differ and are replaced."
         )
     if failed:
-        errors.print(f"{failed} items failed; see: {command_name()} status {task_id}", soft_wrap=True)
+        errors.print(
+            f"Failed: {counted(failed, 'item')}; see: {command_name()} status {task_id}", soft_wrap=True
+        )
     if loaded.staged or staged:
         errors.print(f"Save the staged items with: {command_name()} run {task_id}", soft_wrap=True)
 

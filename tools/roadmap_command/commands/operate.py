@@ -30,7 +30,7 @@ from roadmap_command.interface import (
 )
 from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
-from roadmap_command.views import fitted, in_words
+from roadmap_command.views import counted, fitted, in_words
 from roadmap_content.tasks.queue_places import QueuePlace
 
 group = typer.Typer()
@@ -70,7 +70,7 @@ def tasks(
     console = output()
     console.print(fitted(table, console), soft_wrap=True)
     about = "" if last["total_is_exact"] else "about "
-    console.print(f"{len(rows)} of {about}{last['total']} tasks")
+    console.print(f"{len(rows)} of {about}{counted(last['total'], 'task')}")
 
 
 @group.command()
@@ -91,7 +91,7 @@ def failures(
     for row in rows:
         console.print(
             Text.assemble(
-                (f"{row['items']} items of {row['tasks']} tasks", "bold"),
+                (f"{counted(row['items'], 'item')} of {counted(row['tasks'], 'task')}", "bold"),
                 f"  {row['content_type']}  ",
                 (row["error_code"], "red"),
                 f" ({row['stage']}): {row['reason']}\n  ",

@@ -26,7 +26,7 @@ from roadmap_command.interface import (
 )
 from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
-from roadmap_command.views import fitted
+from roadmap_command.views import counted, fitted
 
 group = typer.Typer()
 
@@ -164,9 +164,10 @@ def _preview(preview: dict[str, Any]) -> str:
     generated = sum(preview["items"]["to_generate"].values())
     tokens = preview["estimated_tokens"]
     lines = [
-        f"{preview['tasks']} tasks: {staged} items to save, {generated} to generate if not staged",
-        f"about {preview['estimated_minutes']} minutes at this rate; "
-        + ("tokens: not known" if tokens is None else f"about {tokens} tokens"),
+        f"{counted(preview['tasks'], 'task')}: {counted(staged, 'item')} to save, "
+        f"{generated} to generate if not staged",
+        f"about {counted(preview['estimated_minutes'], 'minute')} at this rate; "
+        + ("tokens: not known" if tokens is None else f"about {counted(tokens, 'token')}"),
     ]
     lines += [f"will be refused: {count} ({why})" for why, count in preview["refused"].items()]
     return "\n".join(lines)

@@ -20,6 +20,7 @@ _MEDIA_TYPES: Mapping[str, str] = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
+    ".md": "text/markdown; charset=utf-8",
 }
 """Media types by suffix. Files with other suffixes are not served. All are text, so no response is Base64."""
 

@@ -1,0 +1,117 @@
+// Ctrl-K: everything that has a name, by keyboard: views, filters of the list, tasks, recoveries.
+
+import { useEffect, useState } from "./vendor/hooks.js";
+import { ApiError, get } from "./api.js";
+import { html } from "./html.js";
+import { T } from "./language.js";
+import { Dialog, Id, Text } from "./parts.js";
+import { go, href } from "./router.js";
+
+/** @typedef {{ to: string, kind: string, name: string, id?: string }} Place */
+
+/** @param {{ session: import("./app.js").Session, sections: string[] }} props */
+export function Palette({ session, sections }) {
+  const [open, setOpen] = useState(false);
+  useEffect(() => {
+    /** @param {KeyboardEvent} event */
+    const onKey = (event) => {
+      if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      setOpen(true);
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, []);
+  return html`
+    <button type="button" class="quiet keys" aria-keyshortcuts="Control+K" onClick=${() => setOpen(true)}>${T.palette.open} <kbd>Ctrl K</kbd></button>
+    ${open && html`<${Places} session=${session} sections=${sections} onClose=${() => setOpen(false)} />`}
+  `;
+}
+
+/** @param {{ session: import("./app.js").Session, sections: string[], onClose: () => void }} props */
+function Places({ session, sections, onClose }) {
+  const [text, setText] = useState("");
+  const [found, setFound] = useState(/** @type {Place[]} */ ([]));
+  const [at, setAt] = useState(0);
+  const wanted = text.trim();
+  useEffect(() => {
+    const abort = new AbortController();
+    const timer = setTimeout(() => void search(wanted, session, abort.signal).then(setFound), wanted ? 200 : 0);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [wanted]);
+  const places = [...fixed(sections).filter((each) => each.name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase())), ...found];
+  const current = Math.min(at, places.length - 1);
+  /** @param {Place | undefined} place */
+  const choose = (place) => {
+    if (!place) return;
+    onClose();
+    go(place.to);
+  };
+  return html`<${Dialog} heading=${T.palette.heading} onClose=${onClose}>
+    <input
+      type="search"
+      role="combobox"
+      aria-expanded="true"
+      aria-controls="places"
+      aria-activedescendant=${current >= 0 ? `place-${current}` : undefined}
+      aria-label=${T.palette.heading}
+      placeholder=${T.palette.help}
+      autofocus
+      maxlength="200"
+      value=${text}
+      onInput=${(/** @type {any} */ event) => {
+        setText(event.currentTarget.value);
+        setAt(0);
+      }}
+      onKeyDown=${(/** @type {KeyboardEvent} */ event) => {
+        const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+        if (step) setAt((current + step + places.length) % places.length);
+        else if (event.key === "Enter") choose(places[current]);
+        else return;
+        event.preventDefault();
+      }}
+    />
+    <ul id="places" class="places" role="listbox" aria-label=${T.palette.heading}>
+      ${places.map(
+        (place, k) => html`<li key=${place.to} id="place-${k}" role="option" aria-selected=${k === current} onClick=${() => choose(place)}>
+          <${Text} value=${place.name} /> <span class="meta">${place.kind} ${place.id && html`<${Id} value=${place.id} />`}</span>
+        </li>`,
+      )}
+    </ul>
+    ${places.length === 0 && html`<p class="meta" role="status">${T.palette.none}</p>`}
+  <//>`;
+}
+
+/** @param {string[]} sections @returns {Place[]} */
+const fixed = (sections) => [
+  ...sections.map((each) => ({ to: href([each]), kind: T.palette.view, name: /** @type {any} */ (T.sections)[each] })),
+  ...Object.entries(T.status).map(([status, name]) => ({ to: href(["tasks"], { status }), kind: T.palette.filter, name })),
+];
+
+/** The tasks and recoveries with this beginning. @param {string} q @param {import("./app.js").Session} session @param {AbortSignal} signal @returns {Promise<Place[]>} */
+async function search(q, session, signal) {
+  if (q.length < 2) return [];
+  try {
+    const [tasks, recoveries] = await Promise.all([
+      get(["tasks"], { q, limit: 8 }, signal),
+      session.sees ? get(["recoveries"], { limit: 50 }, signal) : { items: [] },
+    ]);
+    return [
+      ...tasks.items.map((/** @type {import("./types").TaskRow} */ task) => ({
+        to: href(["tasks", task.task_id]),
+        kind: T.palette.task,
+        name: task.title || T.tasksView.untitled,
+        id: task.task_id,
+      })),
+      ...recoveries.items
+        .filter((/** @type {import("./types").Recovery} */ each) => each.reason.toLocaleLowerCase().includes(q.toLocaleLowerCase()))
+        .map((/** @type {import("./types").Recovery} */ each) => ({ to: href(["recoveries", each.recovery_id]), kind: T.palette.recovery, name: each.reason })),
+    ];
+  } catch (error) {
+    if (signal.aborted || error instanceof ApiError) return [];
+    throw error;
+  }
+}
