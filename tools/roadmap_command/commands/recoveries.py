@@ -164,8 +164,8 @@ def _preview(preview: dict[str, Any]) -> str:
     generated = sum(preview["items"]["to_generate"].values())
     tokens = preview["estimated_tokens"]
     lines = [
-        f"{counted(preview['tasks'], 'task')}: {counted(staged, 'item')} to save, "
-        f"{generated} to generate if not staged",
+        f"{counted(preview['tasks'], 'task')}: "
+        + f"{counted(staged, 'item')} to save, {generated} to generate if not staged",
         f"about {counted(preview['estimated_minutes'], 'minute')} at this rate; "
         + ("tokens: not known" if tokens is None else f"about {counted(tokens, 'token')}"),
     ]
