@@ -163,9 +163,9 @@ def _preview(preview: dict[str, Any]) -> str:
     staged = sum(preview["items"]["staged"].values())
     generated = sum(preview["items"]["to_generate"].values())
     tokens = preview["estimated_tokens"]
+    tasks, items = counted(preview["tasks"], "task"), counted(staged, "item")
     lines = [
-        f"{counted(preview['tasks'], 'task')}: "
-        + f"{counted(staged, 'item')} to save, {generated} to generate if not staged",
+        f"{tasks}: {items} to save, {generated} to generate if not staged",
         f"about {counted(preview['estimated_minutes'], 'minute')} at this rate; "
         + ("tokens: not known" if tokens is None else f"about {counted(tokens, 'token')}"),
     ]
