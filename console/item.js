@@ -116,6 +116,12 @@ function Fold({ label, shown, children }) {
   </details>`;
 }
 
+/** @param {import("./types").Origin} origin */
+function originText({ generator, model_id, prompt_version, tokens_in, tokens_out, attempt }) {
+  const tokens = (tokens_in ?? 0) + (tokens_out ?? 0);
+  return [generator, model_id, prompt_version, attempt && T.task.attemptNumber(attempt), tokens && T.tokens(tokens)].filter(Boolean).join(" · ");
+}
+
 /** @param {{ detail: ItemDetail, chosen: boolean, load: (revision: string) => any }} props */
 function Details({ detail, chosen, load }) {
   const [latest] = detail.failures;
@@ -152,6 +158,7 @@ function Details({ detail, chosen, load }) {
             <${Id} value=${detail.saved.id} class="clamp" />
             ${detail.saved.version !== null && html`<span class="meta"> ${T.item.version} ${number(detail.saved.version)}</span>`}
             <span class="meta block"><${Age} at=${detail.saved.generated_at} /></span>
+            ${detail.saved.origin?.generator && html`<span class="meta block origin">${originText(detail.saved.origin)}</span>`}
           </dd></div>`
       }
       ${

@@ -120,7 +120,17 @@ export interface ItemDetail {
     stored_at: string;
     text?: string | null;
   }[];
-  saved: { id: string; version: number | null; generated_at: string | null } | null;
+  saved: { id: string; version: number | null; generated_at: string | null; origin?: Origin | null } | null;
+}
+
+/** How saved content came to be. */
+export interface Origin {
+  generator: string | null;
+  model_id: string | null;
+  prompt_version: string | null;
+  tokens_in: number | null;
+  tokens_out: number | null;
+  attempt: number | null;
 }
 
 export interface SavedItem {

@@ -113,6 +113,20 @@ weights = softmax(q @ k.T)
 <img src=x onerror="document.title='run'"> ![A diagram](https://example.org/x.png)
 """
 
+ORIGIN: Document = {
+    "generator": "bedrock",
+    "model_id": "model-x",
+    "prompt_version": "tutorial-3 9f86d081",
+    "service_tier": None,
+    "tokens_in": 1_412,
+    "tokens_out": 2_000,
+    "content_fingerprint": None,
+    "task_id": None,
+    "attempt": 2,
+    "actor": "user:u-1",
+    "recorded_at": None,
+}
+
 QUESTIONS: list[Document] = [
     {
         "question_id": "q-1",
@@ -368,7 +382,7 @@ class Model:
             if state == "R"
             else [],
             "saved": {"id": f"{kind}-{concept:08x}-5bdd", "version": 1 if kind == "tutorial" else None,
-                      "generated_at": at(hours=4), "origin": None}
+                      "generated_at": at(hours=4), "origin": ORIGIN}
             if state == "S"
             else None,
         }  # fmt: skip
