@@ -31,7 +31,6 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
     if (window.matchMedia("(max-width: 700px)").matches) {
       document.querySelector(`[data-index="${concept.index}"]`)?.scrollIntoView({ block: "end" });
     }
-    drawer.current?.querySelector(`[data-type="${type}"]`)?.scrollIntoView({ block: "nearest" });
   }, [type]);
 
   const details = useLive(
@@ -45,6 +44,11 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
     ),
     () => null,
   );
+  const loaded = details.data !== null;
+  useEffect(() => {
+    const section = drawer.current?.querySelector(`[data-type="${type}"]`);
+    (section?.querySelector("mark") ?? section)?.scrollIntoView({ block: "nearest" });
+  }, [type, loaded]);
   const missing = TYPES.filter((_, k) => states[k] !== "S" && states[k] !== "G");
   return html`
     <aside
@@ -110,6 +114,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
 /** A part that is shown on demand. @param {{ label: string, shown: boolean, children: () => any }} props */
 function Fold({ label, shown, children }) {
   const [open, setOpen] = useState(shown);
+  useEffect(() => setOpen(shown), [shown]);
   return html`<details open=${open} onToggle=${(/** @type {any} */ event) => setOpen(event.currentTarget.open)}>
     <summary>${label}</summary>
     ${open && children()}
