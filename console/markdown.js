@@ -95,9 +95,10 @@ function table([head = "", , ...rows]) {
   </div>`;
 }
 
-// Code, an image or a link (an image may be the text of a link), strong, emphasis, a bare URL.
+// Code, an image or a link (an image may be the text of a link), strong, emphasis, a bare URL. Every length is limited:
+// otherwise the time would grow with the square of a text of unclosed brackets.
 const INLINE =
-  /(`+)(.+?)\1(?!`)|!\[([^\]]*)\]\(((?:[^\s()]|\([^\s()]*\))*)[^)]*\)|\[((?:!\[[^\]]*\]\([^)]*\)|[^\]])*)\]\(((?:[^\s()]|\([^\s()]*\))*)[^)]*\)|\*\*(.+?)\*\*|\*([^*\s](?:[^*]*[^*\s])?)\*|(?<!\w)_([^_\s](?:[^_]*[^_\s])?)_(?!\w)|(https:\/\/[^\s<>()]+)/s;
+  /(`+)(.{1,1000}?)\1(?!`)|!\[([^\]]{0,500})\]\(((?:[^\s()]|\([^\s()]{0,200}\)){0,2000})[^)]{0,200}\)|\[((?:!\[[^\]]{0,500}\]\([^)]{0,2000}\)|[^[\]]){0,500})\]\(((?:[^\s()]|\([^\s()]{0,200}\)){0,2000})[^)]{0,200}\)|\*\*(.{1,2000}?)\*\*|\*([^*\s](?:[^*]{0,1000}[^*\s])?)\*|(?<!\w)_([^_\s](?:[^_]{0,1000}[^_\s])?)_(?!\w)|(https:\/\/[^\s<>()]{1,2000})/s;
 
 /** @param {string} text @returns {any[]} */
 function inline(text) {
