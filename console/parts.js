@@ -170,13 +170,13 @@ export function useTitle(/** @type {string} */ title) {
 /** @param {Record<string, number> | Partial<Record<string, number>> | null | undefined} counts */
 export const sum = (counts) => Object.values(counts ?? {}).reduce((/** @type {number} */ a, b) => a + (b ?? 0), 0);
 
-/** An actor of the audit trail: `operator:<sub>`. @param {{ actor: string }} props */
-export function Actor({ actor }) {
+/** An actor of the audit trail: `operator:<sub>`. @param {{ actor: string, linked?: boolean }} props */
+export function Actor({ actor, linked = false }) {
   const [kind = "", ...rest] = actor.split(":");
   const name = rest.join(":");
   const label = T.actors[kind] ?? kind;
-  if (kind === "recovery") return html`<${Link} to=${href(["recoveries", name])}>${label}<//>`;
-  return html`<span title=${kind === "console" ? T.directStart : undefined}>${label}${name && name !== label && html` <${Id} value=${name} />`}</span>`;
+  if (kind === "recovery" && linked) return html`<${Link} to=${href(["recoveries", name])}>${label}<//>`;
+  return html`<span title=${kind === "console" ? T.directStart : undefined}>${label}${name && name !== label && kind !== "recovery" && html` <${Id} value=${name} />`}</span>`;
 }
 
 /**

@@ -104,7 +104,7 @@ export function TaskView({ id, query, session }) {
         ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
         <div class="columns">
           ${shown && html`<${Reasons} reasons=${shown.reasons} chosen=${reason} missing=${[...shown.states].filter((state) => state !== "S").length} />`}
-          <${Attempts} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
+          <${Attempts} attempts=${attempts.data} sees=${session.sees} error=${attempts.error} retry=${attempts.refresh}>
             <${Log} id=${id} session=${session} version=${version} />
           <//>
         </div>
@@ -436,20 +436,20 @@ function FindConcept({ outline, onOpen }) {
   `;
 }
 
-/** @param {{ attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
-function Attempts({ attempts, error, retry, children }) {
+/** @param {{ attempts: Attempt[] | null, sees: boolean, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
+function Attempts({ attempts, sees, error, retry, children }) {
   const [latest, ...older] = attempts ?? [];
   return html`
     <section class="attempts" aria-labelledby="attempts-heading">
       <h2 id="attempts-heading">${T.task.attempts}</h2>
       ${error && html`<${ErrorNote} error=${error} retry=${retry} />`}
       ${attempts && !latest && html`<p class="meta">${T.task.noAttempts}</p>`}
-      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} /></ol>`}
+      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} sees=${sees} /></ol>`}
       ${
         older.length > 0 &&
         html`<details>
           <summary>${T.task.earlier(older.length)}</summary>
-          <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} />`)}</ol>
+          <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} sees=${sees} />`)}</ol>
         </details>`
       }
       ${children}
@@ -457,8 +457,8 @@ function Attempts({ attempts, error, retry, children }) {
   `;
 }
 
-/** @param {{ attempt: Attempt }} props */
-function AttemptEntry({ attempt }) {
+/** @param {{ attempt: Attempt, sees: boolean }} props */
+function AttemptEntry({ attempt, sees }) {
   const planned = sum(attempt.planned);
   const saved = sum(attempt.saved);
   const failed = sum(attempt.failed);
@@ -474,7 +474,7 @@ function AttemptEntry({ attempt }) {
             ? html`<${Pill} value=${attempt.outcome} words=${T.task.outcomes} />`
             : html`<span class="pill busy">${T.task.running}</span>`
         }
-        ${attempt.actor.startsWith("recovery:") ? html`<${Actor} actor=${attempt.actor} />` : html`<span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>`}
+        ${attempt.actor.startsWith("recovery:") ? html`<${Actor} actor=${attempt.actor} linked=${sees} />` : html`<span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>`}
         ${person && html`<${Actor} actor=${attempt.actor} />`}
         <span class="meta">
           <${Age} at=${attempt.claimed_at} />${ended ? ` · ${duration((Date.parse(ended) - Date.parse(attempt.claimed_at)) / 1000)}` : ""}
