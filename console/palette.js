@@ -7,7 +7,21 @@ import { T } from "./language.js";
 import { Dialog, Id, Text } from "./parts.js";
 import { go, href } from "./router.js";
 
-/** @typedef {{ to: string, kind: string, name: string, id?: string }} Place */
+/** @typedef {{ to: string, kind: string, name: string, id?: string, act?: () => void }} Place */
+
+const SAVED = "roadmap.views";
+
+/** The saved views of this browser: their names and addresses. @returns {Record<string, string>} */
+function savedViews() {
+  try {
+    return JSON.parse(window.localStorage.getItem(SAVED) ?? "{}");
+  } catch {
+    return {};
+  }
+}
+
+/** @param {string} name @param {string | undefined} to undefined: forget it */
+const keepView = (name, to) => window.localStorage.setItem(SAVED, JSON.stringify({ ...savedViews(), [name]: to }));
 
 /** @param {{ session: import("./app.js").Session, sections: string[] }} props */
 export function Palette({ session, sections }) {
@@ -42,13 +56,22 @@ function Places({ session, sections, onClose }) {
       abort.abort();
     };
   }, [wanted]);
-  const places = [...fixed(sections).filter((each) => each.name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase())), ...found];
+  const saved = savedViews();
+  /** @type {Place[]} */
+  const named = Object.entries(saved).map(([name, to]) => ({ to, kind: T.palette.saved, name }));
+  const places = [
+    ...[...named, ...fixed(sections)].filter((each) => each.name.toLocaleLowerCase().includes(wanted.toLocaleLowerCase())),
+    ...found,
+    ...(wanted && window.location.hash.includes("?") ? [{ to: "", kind: T.palette.saved, name: T.palette.save(wanted), act: () => keepView(wanted, window.location.hash) }] : []),
+    ...(saved[wanted] ? [{ to: "-", kind: T.palette.saved, name: T.palette.forget(wanted), act: () => keepView(wanted, undefined) }] : []),
+  ];
   const current = Math.min(at, places.length - 1);
   /** @param {Place | undefined} place */
   const choose = (place) => {
     if (!place) return;
     onClose();
-    go(place.to);
+    if (place.act) place.act();
+    else go(place.to);
   };
   return html`<${Dialog} heading=${T.palette.heading} onClose=${onClose}>
     <input
@@ -76,7 +99,7 @@ function Places({ session, sections, onClose }) {
     />
     <ul id="places" class="places" role="listbox" aria-label=${T.palette.heading}>
       ${places.map(
-        (place, k) => html`<li key=${place.to} id="place-${k}" role="option" aria-selected=${k === current} onClick=${() => choose(place)}>
+        (place, k) => html`<li key=${`${place.kind} ${place.name} ${place.to}`} id="place-${k}" role="option" aria-selected=${k === current} onClick=${() => choose(place)}>
           <${Text} value=${place.name} /> <span class="meta">${place.kind} ${place.id && html`<${Id} value=${place.id} />`}</span>
         </li>`,
       )}

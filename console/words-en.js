@@ -226,6 +226,11 @@ export const en = {
     task: "task",
     recovery: "recovery",
     none: "Nothing has this name.",
+    saved: "saved view",
+    /** @param {string} name */
+    save: (name) => `Save this view as “${name}”`,
+    /** @param {string} name */
+    forget: (name) => `Delete the saved view “${name}”`,
   },
   log: {
     heading: "Log of this task",

@@ -188,6 +188,9 @@ export const zh = {
     task: "任务",
     recovery: "批量恢复",
     none: "没有此名称的内容。",
+    saved: "已存视图",
+    save: (name) => `将此视图存为“${name}”`,
+    forget: (name) => `删除已存视图“${name}”`,
   },
   log: {
     heading: "此任务的日志",

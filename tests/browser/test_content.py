@@ -211,6 +211,23 @@ def test_everything_with_a_name_is_reached_by_keyboard(console: Console) -> None
     expect(page.get_by_role("heading", name="Compilers")).to_be_visible()
 
 
+def test_a_view_is_saved_under_a_name(console: Console) -> None:
+    page = console.page
+    console.open("/tasks?status=failed")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("Monday")
+    expect(page.get_by_role("option")).to_have_text(re.compile("Save this view as “Monday”"))
+    page.keyboard.press("Enter")
+    console.open("/health")
+    page.reload()
+    console.settled()
+    page.keyboard.press("Control+k")
+    page.keyboard.type("mon")
+    expect(page.get_by_role("option")).to_contain_text("Monday")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("failed", exact=True)).to_be_checked()
+
+
 def test_operators_see_whose_task_it_is(browser: Browser, console: Console, fake: str) -> None:
     expect(console.page.locator("tbody tr").nth(3).locator("td.user")).to_have_text("user-3")
     console.page.locator("td.user a").nth(3).click()
