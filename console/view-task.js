@@ -124,7 +124,7 @@ export function TaskView({ id, query, session }) {
                 <section aria-labelledby="map-heading">
                   <div class="head">
                     <h2 id="map-heading">${T.task.map}</h2>
-                    <${TypeRetries} task=${found} acts=${acts && found.actions.narrow} onRetry=${(/** @type {any} */ part) =>
+                    <${TypeRetries} task=${found} acts=${acts && found.actions.narrow && found.attempt > 0} onRetry=${(/** @type {any} */ part) =>
                       setDialog(html`<${RetryDialog} task=${name} part=${part} what=${T.typesMany[part.content_type]} onClose=${close} onDone=${onDone} />`)} />
                     ${shown.outline.concepts.length > 100 && html`<${FindConcept} outline=${shown.outline} onOpen=${onOpen} />`}
                   </div>
