@@ -72,6 +72,8 @@ export interface Task {
   /** narrow: a retry may be limited to a concept or a content type, and may replace saved items. */
   actions: { retry: boolean; cancel: boolean; checkpoint: boolean; narrow?: boolean };
   tokens: { used: number; budget: number | null } | null;
+  /** Only while the attempt waits for a slot. */
+  queue?: { position: number; at_least: boolean; stopped: boolean; starts_in_seconds: number | null } | null;
 }
 
 export interface Reason {
@@ -268,6 +270,7 @@ export interface Health {
   } | null;
   dead_letters: number | null;
   outbox_waiting: number;
+  queue: { waiting: number; oldest_waiting_since: string | null; at_work: number; slots: number; stopped_reason: string | null };
   outbox_aside: number;
   tokens: { spent_24h: number; saved_by_staging_24h: number };
   tasks: Record<string, number>;

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { html } from "./html.js";
-import { T, number } from "./language.js";
+import { T, ago, number } from "./language.js";
 import { useLive } from "./live.js";
 import { Age, ErrorNote, Id, Link, Loading, Pill, Text, useTitle } from "./parts.js";
 import { href } from "./router.js";
@@ -42,6 +42,12 @@ export function HealthView() {
           <${Tile} label=${T.health.stuck} help=${T.health.stuckHelp} value=${data.stuck_tasks} bad=${data.stuck_tasks > 0} />
           <${Tile} label=${T.health.drifted} help=${T.health.driftedHelp} value=${data.drifted_tasks} bad=${data.drifted_tasks > 0} />
           <${Tile} label=${T.health.deadLetters} help=${T.health.deadLettersHelp} value=${data.dead_letters} bad=${(data.dead_letters ?? 0) > 0} />
+          <${Tile}
+            label=${T.health.queue}
+            help=${data.queue.oldest_waiting_since ? T.health.oldest(ago(data.queue.oldest_waiting_since)) : T.health.queueHelp}
+            value=${data.queue.waiting}
+          />
+          <${Tile} label=${T.health.atWork} help=${T.health.slots(number(data.queue.slots))} value=${data.queue.at_work} />
           <${Tile} label=${T.health.outbox} help=${T.health.outboxHelp} value=${data.outbox_waiting} />
           <${Tile} label=${T.health.spent} value=${data.tokens.spent_24h} />
           <${Tile} label=${T.health.savedByStaging} value=${data.tokens.saved_by_staging_24h} />

@@ -292,6 +292,7 @@ function Head({ task, items, acts, onRetry, onRedrive, onCancel }) {
     </div>
     <p class="meta ids"><${Id} value=${task.task_id} class="clamp" /></p>
     ${task.attempt === 0 && html`<p class="note">${T.task.untouched}</p>`}
+    ${task.queue && html`<p class="note">${task.queue.stopped ? T.task.stopped : T.task.waits(number(task.queue.position), task.queue.starts_in_seconds === null ? null : duration(task.queue.starts_in_seconds))}</p>`}
     <div class="task-actions">
       ${
         acts &&

@@ -300,6 +300,9 @@ export const en = {
     /** @param {string} count */
     retry: (count) => `Retry missing (${count})`,
     start: "Start",
+    /** @param {string} position @param {string | null} time */
+    waits: (position, time) => `Waits in the queue, place ${position}${time ? `; starts in about ${time}` : ""}.`,
+    stopped: "Generation is stopped. The attempt waits until an operator resumes it.",
     untouched: "Only the product has processed this task so far; this system has not changed it. Start generates and saves what is missing.",
     /** @param {number} count */
     missing: (count) => `${count.toLocaleString("en-GB")} missing`,
@@ -523,6 +526,7 @@ export const en = {
     /** @type {Record<string, string>} */
     what: {
       stuck_tasks: "Stuck tasks.",
+      generation_stopped: "Generation is stopped.",
       time_zone: "Time zone.",
       sweep_overdue: "The sweep is overdue.",
       sweep_refused: "The sweep could not correct all tasks.",
@@ -530,6 +534,13 @@ export const en = {
       outbox: "Events are late.",
       outbox_aside: "Events were set aside.",
     },
+    queue: "Attempts in the queue",
+    queueHelp: "No attempt waits.",
+    /** @param {string} age */
+    oldest: (age) => `The oldest joined ${age}.`,
+    atWork: "Attempts at work",
+    /** @param {string} slots */
+    slots: (slots) => `Slots for batches: ${slots}.`,
     stuck: "Stuck tasks",
     stuckHelp: "An attempt is recorded, but no run is processing it.",
     drifted: "Drifted tasks",

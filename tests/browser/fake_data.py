@@ -274,6 +274,9 @@ class Model:
                 }
                 for k, kind in enumerate(TYPES)
             },
+            "queue": {"position": 12, "at_least": False, "stopped": False, "starts_in_seconds": 240}
+            if number == 10
+            else None,
             "failed_items": [],
             "error_message": f"{missing} of {len(states)} items are missing" if missing else None,
             "live": live,
@@ -602,6 +605,13 @@ class Model:
             "dead_letters": 0 if quiet else 1,
             "outbox_waiting": 0 if quiet else 12,
             "outbox_aside": 0,
+            "queue": {
+                "waiting": 0 if quiet else 37,
+                "oldest_waiting_since": None if quiet else at(minutes=6),
+                "at_work": 0 if quiet else 14,
+                "slots": 20,
+                "stopped_reason": None,
+            },
             "tokens": {
                 "spent_24h": 0 if quiet else 1_822_004,
                 "saved_by_staging_24h": 0 if quiet else 934_100,

@@ -155,6 +155,11 @@ def test_a_task_without_an_attempt_is_explained_and_can_be_started(console: Cons
     assert "+" not in dialog.inner_text()
 
 
+def test_a_waiting_task_names_its_place_in_the_queue(console: Console) -> None:
+    console.open(f"/tasks/{task_id(10)}")
+    expect(console.page.locator("main")).to_contain_text("place 12; starts in about 4 min")
+
+
 def test_the_history_is_above_the_map_and_the_log_is_in_the_page(console: Console) -> None:
     page = console.page
     console.open(TASK)
@@ -185,6 +190,7 @@ def test_health_is_in_words_with_what_to_do(console: Console) -> None:
     warning = page.locator(".note.warn")
     expect(warning).to_contain_text("Dead letters.")
     expect(warning).not_to_contain_text("stuck_tasks")
+    expect(page.locator(".tiles")).to_contain_text("37Attempts in the queueThe oldest joined 6 min ago.")
     warning.get_by_role("link", name="Runbook").last.click()
     heading = page.get_by_role("heading", name="Dead letters")
     expect(heading).to_be_focused()
