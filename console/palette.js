@@ -1,6 +1,6 @@
 // Ctrl-K: everything that has a name, by keyboard: views, filters of the list, tasks, recoveries.
 
-import { useEffect, useState } from "./vendor/hooks.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { ApiError, get } from "./api.js";
 import { html } from "./html.js";
 import { T } from "./language.js";
@@ -48,6 +48,8 @@ function Places({ session, sections, onClose }) {
   const [found, setFound] = useState(/** @type {Place[]} */ ([]));
   const [at, setAt] = useState(0);
   const wanted = text.trim();
+  const input = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => input.current?.focus(), []); // after the dialog has opened
   useEffect(() => {
     const abort = new AbortController();
     const timer = setTimeout(() => void search(wanted, session, abort.signal).then(setFound), wanted ? 200 : 0);
@@ -82,7 +84,7 @@ function Places({ session, sections, onClose }) {
       aria-activedescendant=${current >= 0 ? `place-${current}` : undefined}
       aria-label=${T.palette.heading}
       placeholder=${T.palette.help}
-      autofocus
+      ref=${input}
       maxlength="200"
       value=${text}
       onInput=${(/** @type {any} */ event) => {
