@@ -349,4 +349,4 @@ def _letters_collide(page: Page) -> bool:
 def _top(element: Locator) -> float:
     box = element.bounding_box()
     assert box is not None
-    return box["y"]
+    return float(box["y"])
