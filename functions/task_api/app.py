@@ -62,7 +62,28 @@ ConceptId = Annotated[str, Query(min_length=1, max_length=2000, description="The
 Reason = Annotated[str | None, Query(max_length=500, description="The reason, for the audit trail.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
-Text = Annotated[str | None, Query(min_length=1, max_length=200)]
+ErrorCode = Annotated[
+    str | None, Query(min_length=1, max_length=200, description="Tasks with a current failure of this code.")
+]
+FailingType = Annotated[
+    ContentType | None, Query(description="Tasks with a current failure of this content type.")
+]
+Prefix = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="The start of a task's id, of a roadmap's id, or (in any case) of a roadmap's title.",
+    ),
+]
+GroupId = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=200,
+        description="Tasks with a failure of this group: a `group_id` of `GET /api/v1/failures`.",
+    ),
+]
 Statuses = Annotated[list[str] | None, Query(max_length=20, description="One or more statuses.")]
 Time = Annotated[datetime | None, Query(description="ISO 8601; without a zone, UTC.")]
 
@@ -86,13 +107,13 @@ def filtered_list(
 
     def handle(
         status: Statuses = None,
-        error_code: Text = None,
-        content_type: Annotated[ContentType | None, Query()] = None,
+        error_code: ErrorCode = None,
+        content_type: FailingType = None,
         user_id: UserId = None,
         updated_after: Time = None,
         updated_before: Time = None,
-        q: Text = None,
-        group_id: Text = None,
+        q: Prefix = None,
+        group_id: GroupId = None,
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> PageT:
@@ -157,7 +178,13 @@ def get_items(
     ),
     states_only: Annotated[bool, Query(description="Omit stages and names, for polling.")] = False,
 ) -> ItemMap:
-    """List the items of a page of concepts."""
+    """List the items of a page of concepts.
+
+    `states` has three letters for each concept, in framework order: the tutorial, the resources and the quiz.
+    `S` is saved, `T` staged (saved by the next attempt), `G` being generated or waiting in the running
+    attempt, `M` missing, `F` failed in the last attempt that was for it, and `R` failed because its content
+    was rejected. `reason_of` has `[index in states, index in reasons]` for each failure.
+    """
     user = api.caller.reads_for(user_id)
     return read_item_map(services, task_id, user, cursor, limit, api.deadline, with_stages=not states_only)
 
@@ -172,7 +199,7 @@ def get_items(
 )
 def get_item(
     task_id: TaskId,
-    content_type: Annotated[ContentType, Path()],
+    content_type: Annotated[ContentType, Path(description="The content type of the item.")],
     concept_id: ConceptId,
     user_id: UserId = None,
 ) -> ItemDetail:
@@ -192,7 +219,7 @@ def get_item(
 )
 def get_content(
     task_id: TaskId,
-    content_type: Annotated[ContentType, Path()],
+    content_type: Annotated[ContentType, Path(description="The content type of the item.")],
     concept_id: ConceptId,
     version: Annotated[
         int | None,
@@ -223,7 +250,7 @@ def get_content(
 )
 def get_revisions(
     task_id: TaskId,
-    content_type: Annotated[ContentType, Path()],
+    content_type: Annotated[ContentType, Path(description="The content type of the item.")],
     concept_id: ConceptId,
     user_id: UserId = None,
 ) -> Revisions:
@@ -244,7 +271,7 @@ def get_revisions(
 )
 def post_restore(
     task_id: TaskId,
-    content_type: Annotated[ContentType, Path()],
+    content_type: Annotated[ContentType, Path(description="The content type of the item.")],
     revision_id: Annotated[str, Path(description="The `revision_id` in the list of revisions.")],
     concept_id: ConceptId,
     user_id: UserId = None,

@@ -51,6 +51,12 @@ def test_an_operation_has_an_id_a_summary_a_description_and_a_tag(operation: dic
     assert {"401", "403"} <= set(operation["responses"])
 
 
+@each_operation
+def test_every_parameter_is_explained(operation: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", []):
+        assert parameter.get("description") or parameter["schema"].get("description"), parameter["name"]
+
+
 def test_operation_ids_are_unique() -> None:
     assert len(OPERATIONS) == sum(1 for _ in operations(WHOLE)) >= 17
 

@@ -17,14 +17,16 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.message import Message
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote, urlencode
 
 from .aws.executions import Executions
 from .content.registry import CONTENT_KINDS
+from .contracts import PayloadT
 from .errors import ContentError, InvalidRequestError, MissingSettingError, PermanentError, TransientError
 from .items import ContentType, Item
 from .storage.bucket import Bucket
@@ -34,11 +36,22 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_stepfunctions import SFNClient
 
+    from .api.attempt_list import AttemptRow
     from .api.cancel import CancelAnswer
+    from .api.capacity import CapacityAnswer
     from .api.change_list import Change
     from .api.content_reading import SavedItem
+    from .api.failure_list import FailureGroup
+    from .api.health import Health
+    from .api.identity import Identity
+    from .api.item_detail import ItemDetail
+    from .api.item_map import ItemMap
+    from .api.origins import OriginCounts
     from .api.preview import RetryPreview
+    from .api.recovery_list import RecoveryAnswer, RecoveryPreview, RecoveryTask
+    from .api.revisions import RestoreAnswer, Revision
     from .api.status import TaskStatus
+    from .api.task_list import TaskRow
     from .retries.retry import RetryAnswer
 
 BUCKET, STATE_MACHINE_ARN, API_URL = "ROADMAP_BUCKET", "ROADMAP_STATE_MACHINE_ARN", "ROADMAP_API_URL"
@@ -256,8 +269,9 @@ class Client:
         content_type: ContentType | str,
         *,
         version: int | None = None,
+        revision_id: str | None = None,
     ) -> "SavedItem":
-        """Read an item's saved content: the current one, or a version of a tutorial.
+        """Read an item's saved content: the current one, a version of a tutorial, or a revision.
 
         Raises:
             ApiRefusedError: nothing is saved (404), or the user has no such task.
@@ -268,6 +282,8 @@ class Client:
         query = {"user_id": user_id, "concept_id": concept_id}
         if version is not None:
             query["version"] = str(version)
+        if revision_id is not None:
+            query["revision_id"] = revision_id
         action = f"/content/{ContentType(content_type)}"
         return SavedItem.model_validate(self._call("GET", task_id, action, query))
 
@@ -297,16 +313,216 @@ class Client:
                 return
             time.sleep(float(answer.headers["retry-after"]))
 
+    def item(
+        self, task_id: str, user_id: str, concept_id: str, content_type: ContentType | str
+    ) -> "ItemDetail":
+        """Get one item with its failures, its staged, rejected and saved content, and its origin."""
+        from .api.item_detail import ItemDetail
+
+        query = {"user_id": user_id, "concept_id": concept_id}
+        action = f"/items/{ContentType(content_type)}"
+        return ItemDetail.model_validate(self._call("GET", task_id, action, query))
+
+    def items(self, task_id: str, user_id: str, *, states_only: bool = False) -> Iterator["ItemMap"]:
+        """The states of all items, in pages of concepts. `docs/api.md` explains the letters."""
+        from .api.item_map import ItemMap
+
+        query = {"user_id": user_id} | ({"states_only": "true"} if states_only else {})
+        return self._pages(f"/tasks/{quote(task_id, safe='')}/items", user_id, ItemMap, query)
+
+    def revisions(
+        self, task_id: str, user_id: str, concept_id: str, content_type: ContentType | str
+    ) -> list["Revision"]:
+        """List the current and the former contents of an item."""
+        from .api.revisions import Revisions
+
+        query = {"user_id": user_id, "concept_id": concept_id}
+        action = f"/items/{ContentType(content_type)}/revisions"
+        return Revisions.model_validate(self._call("GET", task_id, action, query)).items
+
+    def restore(
+        self,
+        task_id: str,
+        user_id: str,
+        concept_id: str,
+        content_type: ContentType | str,
+        revision_id: str,
+        *,
+        reason: str | None = None,
+    ) -> "RestoreAnswer":
+        """Make a former content of an item the current one again.
+
+        Raises:
+            ApiRefusedError: there is no such revision (404), or the database refused it (409).
+            ApiUnavailableError: the same request may succeed later.
+        """
+        from .api.revisions import RestoreAnswer
+
+        query = {"user_id": user_id, "concept_id": concept_id} | (
+            {} if reason is None else {"reason": reason}
+        )
+        action = f"/items/{ContentType(content_type)}/revisions/{quote(revision_id, safe='')}/restore"
+        return RestoreAnswer.model_validate(self._call("POST", task_id, action, query))
+
+    def attempts(self, task_id: str, user_id: str) -> Iterator["AttemptRow"]:
+        """A task's attempts, the newest first."""
+        from .api.attempt_list import AttemptPage
+
+        path = f"/tasks/{quote(task_id, safe='')}/attempts"
+        return chain.from_iterable(
+            page.items for page in self._pages(path, user_id, AttemptPage, {"user_id": user_id})
+        )
+
+    # With the token of a user who may see, or change, all tasks; a user's own tasks need no scope.
+
+    def tasks(self, user_id: str, **filters: str | Sequence[str]) -> Iterator["TaskRow"]:
+        """Tasks, the newest first. `filters` are the parameters of the operation; see `docs/api.md`."""
+        from .api.task_list import TaskPage
+
+        return chain.from_iterable(page.items for page in self._pages("/tasks", user_id, TaskPage, filters))
+
+    def failures(self, user_id: str, **filters: str | Sequence[str]) -> Iterator["FailureGroup"]:
+        """Groups of current failures, the largest first. `filters` as for `tasks`."""
+        from .api.failure_list import FailurePage
+
+        pages = self._pages("/failures", user_id, FailurePage, filters)
+        return chain.from_iterable(page.items for page in pages)
+
+    def me(self, user_id: str) -> "Identity":
+        """The identity and the roles of the user's token."""
+        from .api.identity import Identity
+
+        return self._read("GET", "/me", user_id, Identity)
+
+    def health(self, user_id: str) -> "Health":
+        """The state of the system."""
+        from .api.health import Health
+
+        return self._read("GET", "/health", user_id, Health)
+
+    def origins(self, user_id: str) -> "OriginCounts":
+        """The number of items per generator, model and prompt."""
+        from .api.origins import OriginCounts
+
+        return self._read("GET", "/origins", user_id, OriginCounts)
+
+    def capacity(self, user_id: str) -> "CapacityAnswer":
+        """The capacity and the queue."""
+        from .api.capacity import CapacityAnswer
+
+        return self._read("GET", "/capacity", user_id, CapacityAnswer)
+
+    def change_capacity(
+        self, user_id: str, reason: str, *, slots: int | None = None, stopped: bool | None = None
+    ) -> "CapacityAnswer":
+        """Change the number of slots, or stop or resume generation."""
+        from .api.capacity import CapacityAnswer
+
+        body = {"reason": reason, "slots": slots, "stopped": stopped}
+        return self._read("PUT", "/capacity", user_id, CapacityAnswer, body)
+
+    def create_recovery(
+        self,
+        user_id: str,
+        task_filter: Mapping[str, Any],
+        reason: str,
+        **limits: int,
+    ) -> "RecoveryAnswer":
+        """Retry the tasks that a filter selects now, with a rate limit and other limits."""
+        from .api.recovery_list import RecoveryAnswer
+
+        body = {"filter": dict(task_filter), "reason": reason, **limits}
+        return self._read("POST", "/recoveries", user_id, RecoveryAnswer, body)
+
+    def preview_recovery(
+        self,
+        user_id: str,
+        task_filter: Mapping[str, Any],
+        reason: str,
+        **limits: int,
+    ) -> "RecoveryPreview":
+        """Count what `create_recovery` would retry. Nothing is started."""
+        from .api.recovery_list import RecoveryPreview
+
+        body = {"filter": dict(task_filter), "reason": reason, **limits, "dry_run": True}
+        return self._read("POST", "/recoveries", user_id, RecoveryPreview, body)
+
+    def recoveries(self, user_id: str) -> Iterator["RecoveryAnswer"]:
+        """Recoveries, the newest first."""
+        from .api.recovery_list import RecoveryPage
+
+        pages = self._pages("/recoveries", user_id, RecoveryPage, {})
+        return chain.from_iterable(page.items for page in pages)
+
+    def recovery(self, user_id: str, recovery_id: str) -> "RecoveryAnswer":
+        """One recovery with its counts."""
+        return self._recovery("GET", user_id, recovery_id)
+
+    def recovery_tasks(
+        self, user_id: str, recovery_id: str, *, result: str | None = None
+    ) -> Iterator["RecoveryTask"]:
+        """The result of each task of a recovery, or of those with one result."""
+        from .api.recovery_list import RecoveryTaskPage
+
+        path = f"/recoveries/{quote(recovery_id, safe='')}/tasks"
+        query = {} if result is None else {"result": result}
+        return chain.from_iterable(page.items for page in self._pages(path, user_id, RecoveryTaskPage, query))
+
+    def pause_recovery(self, user_id: str, recovery_id: str) -> "RecoveryAnswer":
+        """Start no further tasks until the recovery is resumed."""
+        return self._recovery("POST", user_id, recovery_id, "/pause")
+
+    def resume_recovery(self, user_id: str, recovery_id: str) -> "RecoveryAnswer":
+        """Resume a paused recovery."""
+        return self._recovery("POST", user_id, recovery_id, "/resume")
+
+    def cancel_recovery(self, user_id: str, recovery_id: str) -> "RecoveryAnswer":
+        """Start no further tasks, permanently."""
+        return self._recovery("POST", user_id, recovery_id, "/cancel")
+
+    def _recovery(self, method: str, user_id: str, recovery_id: str, action: str = "") -> "RecoveryAnswer":
+        from .api.recovery_list import RecoveryAnswer
+
+        path = f"/recoveries/{quote(recovery_id, safe='')}{action}"
+        return self._read(method, path, user_id, RecoveryAnswer)
+
+    def _read(
+        self, method: str, path: str, user_id: str, model: type[PayloadT], body: object = None
+    ) -> PayloadT:
+        return model.model_validate(self._request(method, path, user_id, {}, body).body)
+
+    def _pages(
+        self, path: str, user_id: str, page: type[PayloadT], query: Mapping[str, str | Sequence[str]]
+    ) -> Iterator[PayloadT]:
+        cursor: dict[str, str] = {}
+        while True:
+            answer = self._request("GET", path, user_id, {**query, **cursor}).body
+            yield page.model_validate(answer)
+            if answer["next_cursor"] is None:
+                return
+            cursor = {"cursor": answer["next_cursor"]}
+
     def _call(self, method: str, task_id: str, action: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401
         return self._send(method, task_id, action, query).body
 
     def _send(self, method: str, task_id: str, action: str, query: Mapping[str, str]) -> HttpAnswer:
-        url = f"{self._api_url}/api/v1/tasks/{quote(task_id, safe='')}{action}?{urlencode(query)}"
-        answer = send(method, url, self._token(query["user_id"]))
+        return self._request(method, f"/tasks/{quote(task_id, safe='')}{action}", query["user_id"], query)
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        user_id: str,
+        query: Mapping[str, str | Sequence[str]],
+        body: object = None,
+    ) -> HttpAnswer:
+        url = f"{self._api_url}/api/v1{path}" + (f"?{urlencode(query, doseq=True)}" if query else "")
+        document = None if body is None else json.dumps(body).encode()
+        answer = send(method, url, self._token(user_id), document)
         if answer.status < 300:
             return answer
-        body = answer.body if isinstance(answer.body, dict) else {}
-        error, message = str(body.get("error", "HttpError")), str(body.get("message", ""))
+        refusal = answer.body if isinstance(answer.body, dict) else {}
+        error, message = str(refusal.get("error", "HttpError")), str(refusal.get("message", ""))
         if answer.status >= 500 or answer.status == 429:
             raise ApiUnavailableError(f"{answer.status} {error}: {message}")
         raise ApiRefusedError(answer.status, error, message)
