@@ -158,7 +158,7 @@ class StoppingGenerator(OfflineGenerator):
         return super().generate(concept, content_type, learner, allowance)
 
 
-def test_a_running_attempt_generates_no_further_item_and_continues_after_the_resumption(
+def test_a_running_attempt_generates_no_further_item_until_the_resumption(
     pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("roadmap_content.steps.generate.PARALLEL", 1)

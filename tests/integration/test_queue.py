@@ -59,6 +59,14 @@ class Queue:
             "INSERT INTO content_queue_weights VALUES ('user:' || :user, :weight)", user=user, weight=weight
         )
 
+    def claimed(self, user: str) -> str:
+        """A new task of a user whose attempt is not in the queue yet; its id begins with the user's."""
+        self._tasks += 1
+        task = f"{user}-{self._tasks}"
+        self._pipeline.execute(TASK, task=task, user=user)
+        self._pipeline.execute(ATTEMPT, task=task)
+        return task
+
     def enter(
         self,
         user: str,
@@ -67,11 +75,8 @@ class Queue:
         grants: int = LIMIT,
         tenant: str | None = None,
     ) -> str:
-        """Put a new task of a user into the queue; return its id, which begins with the user's."""
-        self._tasks += 1
-        task = f"{user}-{self._tasks}"
-        self._pipeline.execute(TASK, task=task, user=user)
-        self._pipeline.execute(ATTEMPT, task=task)
+        """Put a new task of a user into the queue; return its id."""
+        task = self.claimed(user)
         with self._engine.begin() as connection:
             queue.enqueue(
                 connection, task, 1, queue_class, QueueState.WAITING, Work(tokens, grants), tenant=tenant
@@ -318,12 +323,11 @@ def test_a_claim_and_an_admission_run_one_after_another(
     """The admission must not compute the sum of the grants without the attempt that the claim admits."""
     waiting.stop()
     other = waiting.enter("z")
-    mine = waiting.enter("a")
-    waiting.leave(mine)
+    mine = waiting.claimed("a")
     waiting.resume()
     second = services_for(database_url)
     with pipeline.engine.connect() as first, ThreadPoolExecutor(1) as pool:
-        queue.enqueue(first, mine, 2, INTERACTIVE, QueueState.WAITING, Work(100, LIMIT))
+        queue.enqueue(first, mine, 1, INTERACTIVE, QueueState.WAITING, Work(100, LIMIT))
         assert [one.task_id for one in queue.admit(first, 1)] == [mine]
         admitting = pool.submit(admit_waiting, second, Deadline.after(600))
         assert becomes_true(lambda: admitting.done() or bool(processes_waiting_for(first)), 600)
@@ -340,14 +344,13 @@ def test_an_admission_and_a_claim_run_one_after_another(
     """As above, in the other order: the claim waits for the admission."""
     waiting.stop()
     mine = waiting.enter("z")
-    other = waiting.enter("a")
-    waiting.leave(other)
+    other = waiting.claimed("a")
     waiting.resume()
     second = services_for(database_url)
 
     def claim() -> None:
         with second.engine.begin() as connection:
-            queue.enqueue(connection, other, 2, INTERACTIVE, QueueState.WAITING, Work(100, LIMIT))
+            queue.enqueue(connection, other, 1, INTERACTIVE, QueueState.WAITING, Work(100, LIMIT))
             queue.admit(connection, 1)
 
     with pipeline.engine.connect() as first, ThreadPoolExecutor(1) as pool:

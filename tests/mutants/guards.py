@@ -27,6 +27,7 @@ _SIBLINGS = "tests/product/test_siblings.py"
 _OWNERSHIP = "tests/product/test_ownership.py"
 _CANCELLING = "tests/product/test_cancelling.py"
 _SINGLE = "tests/product/test_single_items.py"
+_CAPACITY = "tests/integration/test_capacity.py"
 _QUEUE = "tests/integration/test_queue.py"
 _OUTBOX = "tests/integration/test_outbox.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
@@ -293,7 +294,7 @@ MUTANTS = (
         "the claim of a redrive",
         "a redrive starts while a retry is running",
         f"{_LAYER}/retries/retry.py",
-        old="claimed, _ = claim("
+        old="claimed, *_ = claim("
         "services, snapshot.task, execution_arn, deadline, start, work, redrive=True)\n",
         new="claimed = snapshot.task\n",
         tests=(f"{_FENCING}::test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt",),
@@ -1049,5 +1050,29 @@ MUTANTS = (
         old="        lock_capacity(connection)\n",
         new="",
         tests=(f"{_QUEUE}::test_a_claim_and_an_admission_run_one_after_another",),
+    ),
+    Mutant(
+        "the stop switch",
+        "a running attempt asks before each item",
+        f"{_LAYER}/steps/generate.py",
+        old="if reasons.generation_stopped is not None:",
+        new="if False:",
+        tests=(f"{_CAPACITY}::test_a_running_attempt_generates_no_further_item_until_the_resumption",),
+    ),
+    Mutant(
+        "the stop switch",
+        "a batch with waiting items is repeated",
+        f"{_LAYER}/steps/generate.py",
+        old="    if report.waiting:\n",
+        new="    if False:\n",
+        tests=(f"{_CAPACITY}::test_a_running_attempt_generates_no_further_item_until_the_resumption",),
+    ),
+    Mutant(
+        "the stop switch",
+        "an operator's scope",
+        "functions/recovery_api/app.py",
+        old="    caller.require_operator()\n    set_capacity(",
+        new="    set_capacity(",
+        tests=(f"{_CAPACITY}::test_only_an_operator_sees_and_changes_it",),
     ),
 )

@@ -75,6 +75,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the reading of foreign rows",
         "the isolation of a task",
         "the admission",
+        "the stop switch",
     }
 
 
