@@ -124,6 +124,8 @@ ORIGIN: Document = {
     "task_id": None,
     "attempt": 2,
     "actor": "user:u-1",
+    "reason": None,
+    "restored_from": None,
     "recorded_at": None,
 }
 
