@@ -16,7 +16,7 @@ from local_stack.template_file import read_template
 from release import __main__ as command
 from release.command import run
 from release.preflight.problem import Problem, Target
-from release.preflight.report import connections_of, problems_of, require_prepared
+from release.preflight.report import problems_of, require_prepared
 from release.stamp import parameters_of
 from tests.support.prepared_account import (
     AWS,
@@ -94,7 +94,7 @@ MISSING: list[tuple[str, dict[str, Any], dict[str, str]]] = [
         },
         {},
     ),
-    ("which leaves 99 of Lambda's concurrency", {"lambda.GetAccountSettings": concurrency(119)}, {}),
+    ("which leaves 99 of Lambda's concurrency", {"lambda.GetAccountSettings": concurrency(160)}, {}),
     ("no rate of state transitions", {"service-quotas.ListServiceQuotas": {"Quotas": []}}, {}),
     (
         "allows 30 state transitions per second, and 40",
@@ -300,7 +300,7 @@ def test_reservations_of_the_deployed_stack_are_replaced_and_not_added() -> None
         "LastUpdatedTimestamp": "2026-01-01T00:00:00Z",
     }
     deployed = prepared() | {
-        "lambda.GetAccountSettings": concurrency(110),
+        "lambda.GetAccountSettings": concurrency(151),
         "cloudformation.ListStackResources": {"StackResourceSummaries": [summary]},
         "lambda.GetFunctionConcurrency": {"ReservedConcurrentExecutions": 10},
     }
@@ -377,9 +377,28 @@ def test_the_exit_code_tells_whether_something_is_wrong(
     assert ("nothing is missing" in printed) == (code == 0)
 
 
-def test_the_connections_to_compare_are_those_of_the_reservations() -> None:
-    assert connections_of({"SaverConcurrency": "10", "GeneratorConcurrency": "4"}).startswith("10 + 4")
-    assert "no limit" in connections_of({"SaverConcurrency": "0", "GeneratorConcurrency": "4"})
+LIMITS = {"SaverConcurrency": "1", "GeneratorConcurrency": "2", "RunConcurrency": "3", "ApiConcurrency": "4"}
+"""At most 32 connections: 1 + 2, 3 for each of four functions, two for each of 8 requests, and the
+migration."""
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        (LIMITS | {"DatabaseConnections": "32"}, []),
+        (LIMITS | {"DatabaseConnections": "31"}, ["the functions open up to 32 connections"]),
+        (LIMITS | {"DatabaseConnections": "31", "ApiConcurrency": "3"}, []),
+        (
+            LIMITS | {"DatabaseConnections": "500", "ApiConcurrency": "0"},
+            ["nothing limits the connections of TaskApiFunction, RecoveryApiFunction"],
+        ),
+    ],
+)
+def test_the_connections_of_all_reservations_fit_the_database(
+    given: dict[str, str], wrong: list[str]
+) -> None:
+    found = find(prepared(), **given)
+    assert [part for part, problem in zip(wrong, found, strict=True) if part in problem.wrong] == wrong
 
 
 class BuiltError(Exception):

@@ -363,6 +363,8 @@ def local_parameters(cloud: Cloud, roles: DatabaseRoles, token_secret: str) -> d
         **{f"Database{kind.title()}": name for kind, name in roles.names._asdict().items()},
         "DatabaseTls": "disable",
         "Generator": "offline",
+        "RunConcurrency": "0",  # one machine is slower than AWS, and a throttled start waits for seconds
+        "ApiConcurrency": "0",
         "JwtIssuer": _ISSUER,
         "JwtAudience": _AUDIENCE,
         "JwtSecretArn": store("token", token_secret),

@@ -8,7 +8,8 @@ from local_stack.builds import REPOSITORY
 from local_stack.steps import console, step
 from local_stack.template_file import Template, read_template
 
-from .deployments import deployments_of
+from .connections import check_connections
+from .deployments import deployments_of, environments_of
 from .events import check_events
 from .findings import Finding
 from .linters import lint_state_machine, lint_with_cfn_lint, lint_with_checkov, lint_with_sam
@@ -30,6 +31,9 @@ def main() -> int:
         "the state machine has all substitutions": lambda: check_substitutions(template, REPOSITORY),
         "functions have the settings that they read": lambda: check_variables(template),
         "roles allow exactly the calls of the code": lambda: check_permissions(template),
+        "connections to the database are limited": lambda: check_connections(
+            template, environments_of(template, REPOSITORY / "samconfig.toml")
+        ),
         "every deployment, after SAM's transform": lambda: _check_deployments(template),
         "cfn-lint": lambda: lint_with_cfn_lint(TEMPLATE),
         "sam validate --lint": lambda: lint_with_sam(TEMPLATE),

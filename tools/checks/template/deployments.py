@@ -65,18 +65,24 @@ class Deployed(NamedTuple):
     parameters: Mapping[str, str]
 
 
+def environments_of(template: Template, configuration: Path) -> Iterator[Deployed]:
+    """Every environment, as it is deployed."""
+    for environment in sorted(tomllib.loads(configuration.read_text()).keys() - {"version", "default"}):
+        base = _filled_in(parameters_of(template, overrides_in(configuration, environment)))
+        yield Deployed(environment, stack_name_in(configuration, environment), base)
+
+
 def deployments_of(template: Template, configuration: Path) -> Iterator[Deployed]:
     """Every environment, and one of them with each value of each parameter."""
-    for environment in sorted(tomllib.loads(configuration.read_text()).keys() - {"version", "default"}):
-        stack_name = stack_name_in(configuration, environment)
-        base = _filled_in(parameters_of(template, overrides_in(configuration, environment)))
-        yield Deployed(environment, stack_name, base)
-        if environment != _VARIED:
+    for deployed in environments_of(template, configuration):
+        yield deployed
+        if deployed.name != _VARIED:
             continue
         for name, declared in template["Parameters"].items():
             needed = {other: EXAMPLES[other] for other in _TOGETHER.get(name, ())}
             for value in _values_of(name, declared):
-                yield Deployed(f"{environment}, {name}={value}", stack_name, base | needed | {name: value})
+                changed = {**deployed.parameters, **needed, name: value}
+                yield Deployed(f"{deployed.name}, {name}={value}", deployed.stack_name, changed)
 
 
 def stack_name_in(configuration: Path, environment: str) -> str:

@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 from local_stack.stack_functions import functions_of
 
 from ..clients import Clients
+from ..connections import holders
 from .problem import Problem, Target
 
 UNRESERVED = 100
@@ -16,7 +17,6 @@ UNRESERVED = 100
 CONSOLE_RATE = 200
 """The rate limit of the console's files in the template."""
 
-_RESERVING = ("SaveBatchFunction", "GenerateContentFunction")
 _QUOTA_OF_CONCURRENCY = "L-B99A9384"
 
 
@@ -59,14 +59,15 @@ def problems_of(account: Account, parameters: Mapping[str, str]) -> Iterator[Pro
             "lower ApiRequestsPerSecond, or ask for more: aws service-quotas request-service-quota-increase "
             f"--service-code apigateway --quota-code L-8A5B8E43 --desired-value {rate}",
         )
-    wanted = int(parameters["SaverConcurrency"]) + int(parameters["GeneratorConcurrency"])
+    wanted = sum(holder.at_once for holder in holders(parameters))
     left = account.unreserved + account.reserved_by_stack - wanted
     if wanted and left < UNRESERVED:
         total = account.unreserved + UNRESERVED - left
         yield Problem(
-            f"SaverConcurrency and GeneratorConcurrency reserve {wanted}, which leaves {left} of Lambda's "
-            f"concurrency unreserved; Lambda requires {UNRESERVED}",
-            "set both to 0 until the quota is raised: aws service-quotas request-service-quota-increase "
+            f"the functions reserve {wanted}, which leaves {left} of Lambda's concurrency unreserved; Lambda "
+            f"requires {UNRESERVED}",
+            "set SaverConcurrency, GeneratorConcurrency, RunConcurrency and ApiConcurrency to 0 until the "
+            "quota is raised: aws service-quotas request-service-quota-increase "
             f"--service-code lambda --quota-code {_QUOTA_OF_CONCURRENCY} --desired-value {total}",
         )
     if account.transitions is None:
@@ -101,20 +102,21 @@ def _read(clients: Clients, target: Target) -> Account:
         throttle.get("rateLimit", 0),
         throttle.get("burstLimit", 0),
         limits["UnreservedConcurrentExecutions"],
-        _reserved_by(target.stack, clients),
+        _reserved_by(target, clients),
         _transitions(clients),
     )
 
 
-def _reserved_by(stack: str, clients: Clients) -> int:
+def _reserved_by(target: Target, clients: Clients) -> int:
     try:
-        functions = functions_of(clients("cloudformation", ""), stack)
+        functions = functions_of(clients("cloudformation", ""), target.stack)
     except ClientError as error:
         if "does not exist" in error.response["Error"]["Message"]:
             return 0  # the first deployment
         raise
     client = clients("lambda", "")
-    names = [functions[each] for each in _RESERVING if each in functions]
+    reserving = [holder.function for holder in holders(target.parameters)]
+    names = [functions[each] for each in reserving if each in functions]
     return sum(
         client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions", 0)
         for name in names

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from ..clients import Clients
 from ..command import WRONG, has_no_access
-from . import account, database, model, network, secrets
+from . import account, connections, database, model, network, secrets
 from .problem import Problem, Target
 
 CHECKS: Mapping[str, Callable[[Clients, Target], Iterator[Problem]]] = MappingProxyType(
@@ -19,6 +19,7 @@ CHECKS: Mapping[str, Callable[[Clients, Target], Iterator[Problem]]] = MappingPr
         "model": model.check,
         "network": network.check,
         "database": database.check,
+        "connections": connections.check,
     }
 )
 
@@ -41,18 +42,10 @@ def require_prepared(target: Target, clients: Clients) -> None:
         typer.echo(f"wrong   {each.wrong}\n  mend  {each.remedy}")
     typer.echo(
         "unread  the database's roles, max_connections and the product's tables: only the VPC reaches them.\n"
-        "        The migration checks the roles before anything else is deployed. Compare `SHOW\n"
-        f"        max_connections` with {connections_of(target.parameters)} (docs/deploy.md)"
+        "        The migration checks the roles before anything else is deployed.\n"
+        f"        Connections: {connections.describe(target.parameters)} (docs/deploy.md)"
     )
     if found:
         typer.echo(f"{len(found)} problems; nothing was changed", err=True)
         sys.exit(WRONG)
     typer.echo(f"{target.stack}: nothing is missing")
-
-
-def connections_of(parameters: Mapping[str, str]) -> str:
-    """The connections that batches hold at once."""
-    savers, generators = int(parameters["SaverConcurrency"]), int(parameters["GeneratorConcurrency"])
-    if not savers or not generators:
-        return "Lambda's concurrency, because a function without a reservation has no limit of its own"
-    return f"{savers} + {generators} of batches, and two for each concurrent request of the API"
