@@ -11,17 +11,11 @@ from sqlalchemy import text
 from local_stack.lock_waiters import processes_waiting_for
 from local_stack.processes import becomes_true
 from roadmap_content.contracts import RunInput
-from roadmap_content.errors import ClaimRefusedError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.services import Services
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.staging import Staging
-from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.claims import claim
-from roadmap_content.tasks.queue_policy import NOTHING
-from roadmap_content.tasks.task import Task, read_task
 from tests.support.evidence import Log
 from tests.support.factories import bundle_of, concept_ids, tutorial
 from tests.support.oracle import Oracle
@@ -130,54 +124,6 @@ def test_an_id_that_two_roadmaps_use_is_saved_for_one_of_them(pipeline: Pipeline
     assert still == owner
     for each in pipelines:
         each.engine.dispose()
-
-
-def _claimed(services: Services, task: Task, number: int) -> int:
-    claimed = claim(services, task, f"arn:{number}", Deadline.after(600), user_start("u"), NOTHING)
-    return claimed.task.attempt
-
-
-def test_one_of_many_concurrent_claims_wins(pipeline: Pipeline, database_url: str) -> None:
-    bundle = bundle_of(IDS)
-    pipeline.load(bundle)
-
-    def claim_it(number: int) -> int | None:
-        services = services_for(database_url)
-        try:
-            with services.engine.connect() as connection:
-                task = read_task(connection, "t-1")
-            return _claimed(services, task, number)
-        except ClaimRefusedError:
-            return None
-        finally:
-            services.engine.dispose()
-
-    results = at_once(10, claim_it)
-    won = [attempt for attempt in results if attempt is not None]
-    # No execution with the test's names is running, so a later claim may succeed with the next attempt.
-    assert won
-    assert len(set(won)) == len(won)
-    assert pipeline.task()["attempt"] == len(won)
-    assert pipeline.run().complete
-    require_invariants(pipeline, bundle)
-
-
-def test_one_of_several_claims_of_the_same_attempt_wins(pipeline: Pipeline, database_url: str) -> None:
-    pipeline.load(bundle_of(IDS))
-    with pipeline.engine.connect() as connection:
-        read_before = read_task(connection, "t-1")
-
-    def claim_it(number: int) -> int | None:
-        services = services_for(database_url)
-        try:
-            return _claimed(services, read_before, number)
-        except ClaimRefusedError:
-            return None
-        finally:
-            services.engine.dispose()
-
-    assert sorted(at_once(5, claim_it), key=str) == [1, None, None, None, None]
-    assert pipeline.task()["attempt"] == 1
 
 
 def test_concurrent_finalizers_and_savers_converge(pipeline: Pipeline, database_url: str) -> None:

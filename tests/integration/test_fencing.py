@@ -73,37 +73,6 @@ def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
     return arn, planned
 
 
-def test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt(pipeline: Pipeline) -> None:
-    stopped_in_fan_out(pipeline)
-    answers: list[str] = []
-    gate = threading.Barrier(2)
-    of_both = recorded(pipeline).state
-
-    def state_once_both_have_read(execution_arn: str) -> ExecutionState:
-        answer = of_both(execution_arn)
-        if threading.current_thread() not in passed:
-            passed.add(threading.current_thread())
-            gate.wait(600)
-        return answer
-
-    passed: set[threading.Thread] = set()
-
-    def ask(how: object) -> None:
-        try:
-            answers.append(how(pipeline).recovery_type)  # type: ignore[operator]
-        except (ClaimRefusedError, NotRedrivableError) as error:
-            answers.append(error.code)
-
-    recorded(pipeline).state = state_once_both_have_read  # type: ignore[method-assign]
-    both = [threading.Thread(target=ask, args=(how,)) for how in (retry, redrive)]
-    for thread in both:
-        thread.start()
-    for thread in both:
-        thread.join()
-    assert answers.count("ClaimRefused") == 1
-    assert pipeline.task()["attempt"] == 2
-
-
 def test_of_two_redrives_that_read_the_same_task_one_is_accepted(pipeline: Pipeline) -> None:
     arn, _ = stopped_in_fan_out(pipeline)
     describe = recorded(pipeline).state

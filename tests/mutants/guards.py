@@ -26,6 +26,7 @@ _RESTART = "tests/product/test_restart.py"
 _SIBLINGS = "tests/product/test_siblings.py"
 _OWNERSHIP = "tests/product/test_ownership.py"
 _CANCELLING = "tests/product/test_cancelling.py"
+_SCHEDULES = "tests/schedules/test_schedules.py"
 _SINGLE = "tests/product/test_single_items.py"
 _CAPACITY = "tests/integration/test_capacity.py"
 _QUEUE = "tests/integration/test_queue.py"
@@ -146,7 +147,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old=_CLAIMED + _OF_THE_ATTEMPT,
         new=_CLAIMED + _OF_ANY_ATTEMPT,
-        tests=(f"{_CONCURRENCY}::test_one_of_several_claims_of_the_same_attempt_wins",),
+        tests=(f"{_SCHEDULES}::test_requests_to_start",),
     ),
     _no_catch("Plan", 10 * " ", "{% { 'input': $states.input, 'error'", "test_a_plan_that_fails_is_recorded"),
     _no_catch(
@@ -297,7 +298,47 @@ MUTANTS = (
         old="claimed, *_ = claim("
         "services, snapshot.task, execution_arn, deadline, start, work, redrive=True)\n",
         new="claimed = snapshot.task\n",
-        tests=(f"{_FENCING}::test_a_retry_and_a_redrive_that_read_the_same_task_start_one_attempt",),
+        tests=(f"{_SCHEDULES}::test_requests_to_start",),
+    ),
+    Mutant(
+        "the claim of a redrive",
+        "a redrive takes the claim of another one for its own",
+        f"{_LAYER}/tasks/claims.py",
+        old="may_be_claimed = state is not QueueState.REDRIVING",
+        new="may_be_claimed = True",
+        tests=(f"{_FENCING}::test_of_two_redrives_that_read_the_same_task_one_is_accepted",),
+    ),
+    Mutant(
+        "the claim of a redrive",
+        "between its claim and RedriveExecution, the execution counts as over",
+        f"{_LAYER}/tasks/claims.py",
+        old="if task.queue_state in (QueueState.WAITING, QueueState.REDRIVING):",
+        new="if task.queue_state == QueueState.WAITING:",
+        tests=(f"{_SCHEDULES}::test_requests_to_start",),
+    ),
+    Mutant(
+        "the queue",
+        "a retry replaces an attempt that waits",
+        f"{_LAYER}/tasks/claims.py",
+        old="if task.queue_state in (QueueState.WAITING, QueueState.REDRIVING):",
+        new="if task.queue_state == QueueState.REDRIVING:",
+        tests=(f"{_SCHEDULES}::test_admissions",),
+    ),
+    Mutant(
+        "a cancellation",
+        "a claim undoes a cancellation since its task was read",
+        f"{_LAYER}/tasks/task.py",
+        old="\n    AND (status <> 'cancelled' OR CAST(:was_cancelled AS boolean))",
+        new="",
+        tests=(f"{_SCHEDULES}::test_a_schedule_that_found_a_defect",),
+    ),
+    Mutant(
+        "a cancellation",
+        "an outcome overwrites the status of a cancelled task",
+        f"{_LAYER}/tasks/task.py",
+        old="status = CASE status WHEN 'cancelled' THEN status ELSE :status END",
+        new="status = :status",
+        tests=(f"{_SCHEDULES}::test_a_cancel_and_the_end_of_a_run",),
     ),
     Mutant(
         "the fence of Plan",

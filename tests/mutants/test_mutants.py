@@ -67,6 +67,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the counts of a superseded attempt",
         "the fence of Plan",
         "the claim of a redrive",
+        "the queue",
         "the locks that a sweep skips",
         "the end of waiting",
         "the message of a database error",

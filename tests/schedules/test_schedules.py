@@ -100,7 +100,7 @@ def test_steps_that_are_delivered_twice(explorers: Explorers) -> None:
 
 
 def test_admissions(explorers: Explorers) -> None:
-    require(explorers, "waiting/admit/release", "waiting/release/release", "waiting/cancel/admit")
+    require(explorers, "waiting/retry/retry", "waiting/admit/release")
 
 
 def test_a_recovery_and_its_cancellation(explorers: Explorers) -> None:

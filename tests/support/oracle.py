@@ -357,6 +357,7 @@ class Oracle:
             of_its_scope = Counter(kind for _, kind in failing | now.not_replaced(row["attempt"]))
             if row["ended_at"] is None:
                 yield Broken("I9", f"attempt {row['attempt']} is over and has no end")
+                continue
             for kind in TYPES if row["planned"] else ():
                 planned, saved, failed = (row[name][kind] for name in ("planned", "saved", "failed"))
                 if planned != saved + failed:
