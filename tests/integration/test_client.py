@@ -150,7 +150,7 @@ def test_changes_are_followed_over_an_outage_and_each_is_read_once(
     asked: list[str | None] = []
     pauses: list[float] = []
 
-    def send(_method: str, url: str, _token: str) -> client_module.HttpAnswer:
+    def send(_method: str, url: str, _token: str, _body: bytes | None) -> client_module.HttpAnswer:
         asked.append(parse_qs(urlsplit(url).query).get("after", [None])[0])
         answer = answers.pop(0)
         if isinstance(answer, ApiUnavailableError):
