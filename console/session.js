@@ -2,6 +2,8 @@
 // A token from a link or from pasting is kept in sessionStorage, so that a reload keeps it and other tabs do not
 // get it. A token of the issuer is kept in memory; after a reload, the issuer is called again.
 
+import { T } from "./language.js";
+
 const KEY = "roadmap.token";
 const PENDING = "roadmap.sign-in";
 
@@ -37,14 +39,18 @@ export function onSession(listener) {
 /** Whether a text has the form of a JSON Web Token. @param {string} text */
 export const looksLikeToken = (text) => /^[\w-]+\.[\w-]+\.[\w-]+$/.test(text);
 
-/** Take a token out of the fragment (`#token=…&to=/tasks`), and remove it from the address and the history. */
+/**
+ * Take a token out of the fragment (`#token=…&to=/tasks`), and remove it from the address and the history. Whoever made
+ * the link chose the token, so it replaces another one only if the user confirms that.
+ */
 export function takeLink() {
   const found = new URLSearchParams(window.location.hash.slice(1));
   const given = found.get("token");
   if (given === null) return;
   window.history.replaceState(null, "", `${window.location.pathname}#${found.get("to") ?? "/tasks"}`);
   window.dispatchEvent(new HashChangeEvent("hashchange")); // replaceState fires no event
-  if (looksLikeToken(given)) signIn(given, { keep: true });
+  if (!looksLikeToken(given) || given === token) return;
+  if (token === null || window.confirm(T.signIn.replace)) signIn(given, { keep: true });
 }
 
 /** @param {string} name */

@@ -58,6 +58,7 @@ export const en = {
     pasteHelp: "A JSON Web Token for this API. It stays in this tab and is never part of an address.",
     notAToken: "This is not a JSON Web Token: it has three parts, separated by dots.",
     submit: "Sign in",
+    replace: "You are signed in, and this link contains the token of another sign-in. Replace yours? Cancel if you do not know who made the link.",
     local: "On a local stack, `roadmap up` prints a link that signs you in.",
   },
 

@@ -43,6 +43,7 @@ export const zh = {
     pasteHelp: "用于此 API 的 JSON Web Token。它只保留在此标签页中，不会出现在地址里。",
     notAToken: "这不是 JSON Web Token：它应由三段组成，以点号分隔。",
     submit: "登录",
+    replace: "您已登录，而此链接含有另一个登录的令牌。要用它替换您的登录吗？如果不清楚链接的来源，请取消。",
     local: "在本地环境中，`roadmap up` 会输出一个已登录的链接。",
   },
 

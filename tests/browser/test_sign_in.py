@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Dialog, expect
 
 from functions.console import app
 from tests.browser.driver import Look, console_in
@@ -40,6 +40,37 @@ def test_a_link_pasted_into_an_open_tab_signs_in(browser: Browser, fake: str) ->
         )
         expect(console.page.get_by_role("heading", name="Health", exact=True)).to_be_visible()
         assert "token" not in console.page.url
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["accepted", "declined"])
+@pytest.mark.parametrize("reloads", [True, False], ids=["opened", "pasted"])
+def test_a_link_replaces_a_sign_in_only_if_the_user_accepts(
+    browser: Browser, fake: str, reloads: bool, accepted: bool
+) -> None:
+    asked: list[str] = []
+
+    def decide(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        if accepted:
+            dialog.accept()
+        else:
+            dialog.dismiss()
+
+    with console_in(browser, fake) as console:
+        console.page.on("dialog", decide)
+        console.open(token=token_of("operator"))
+        console.open("/health", token_of("operator"))
+        expect(console.page.get_by_role("heading", name="Health", exact=True)).to_be_visible()
+        assert not asked, "the link has the same token"
+        if reloads:
+            console.page.goto("about:blank")
+        console.open("/failures", token_of("viewer"))
+        expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
+        expect(console.page.locator("header .who")).to_contain_text("viewer" if accepted else "operator")
+        assert len(asked) == 1
+        assert "token" not in console.page.url
+        kept = console.page.evaluate("sessionStorage.getItem('roadmap.token')")
+        assert kept == token_of("viewer" if accepted else "operator")
 
 
 def test_a_token_stays_in_its_tab_and_ends_with_it(browser: Browser, fake: str) -> None:
