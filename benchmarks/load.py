@@ -14,19 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from heapq import heappop, heappush
-from itertools import count, pairwise
+from itertools import count, pairwise, product
 from statistics import quantiles
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import Engine, text
 
+from documents.cost import seconds_of
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
 from roadmap_content.items import ContentType, Item
-from roadmap_content.manifest import make_manifest
-from roadmap_content.roadmaps.framework import read_framework
+from roadmap_content.manifest import generation_order, planned_batch_sizes
 from roadmap_content.runtime.log import logger
-from roadmap_content.storage.bucket import PARALLEL
 from roadmap_content.tasks import queue
 from roadmap_content.tasks.queue_policy import (
     TOKENS_PER_ITEM,
@@ -36,7 +35,7 @@ from roadmap_content.tasks.queue_policy import (
     granted_batches,
     work_of,
 )
-from tests.support.factories import concept_ids, framework_of
+from tests.support.factories import concept_ids
 
 from .database import own_database
 from .result import Figure, Matrix, Result, Target, now, this_machine, versions
@@ -72,12 +71,13 @@ _THROTTLED = next(
 @cache
 def batches_of(concepts: int, seconds: tuple[float, ...] = SECONDS) -> tuple[float, ...]:
     """The seconds of each batch of a roadmap, as Plan makes them; `seconds` of an item by content type."""
-    ids = concept_ids(concepts)
-    framework = read_framework(framework_of(ids))
-    items = [Item(concept_id, content_type) for concept_id in ids for content_type in ContentType]
-    planned = make_manifest(framework, items, frozenset(), BATCH_SIZE).batches
+    size = planned_batch_sizes(concepts, 0, BATCH_SIZE).generate
     of_type = dict(zip(ContentType, seconds, strict=True))
-    return tuple(-(-batch.items // PARALLEL) * of_type[batch.content_type] for batch in planned)
+    batches = (concept_ids(concepts)[start : start + size] for start in range(0, concepts, size))
+    return tuple(
+        seconds_of(generation_order([Item(*item) for item in product(ids, ContentType)]), of_type)
+        for ids in batches
+    )
 
 
 def roadmaps_per_hour(slots: int, seconds: float) -> float:

@@ -108,7 +108,7 @@ is that database's.
 LIMITS_ABOUT = """
 The size of a run with this number of items according to these counts, compared with the documented limits:
 25,000 events in a history of Step Functions (12 for a batch of ours, 20 for a concept with three Tasks),
-3,000 operations in a durable execution. Ours makes larger batches, so that there are at most 390. DBOS
+3,000 operations in a durable execution. Ours makes larger batches, so that there are at most 200. DBOS
 documents no limit. Computed, not run.
 """
 
@@ -369,7 +369,7 @@ def _limit_met(contestant: Contestant, operations_per_item: float, items: int) -
     match contestant.script, contestant.form:
         case "ours_run", _:
             size = planned_batch_sizes(concepts, 0, BATCH_SIZE).generate
-            batches = 3 * ceil(concepts / size)
+            batches = ceil(concepts / size)
             return f"{EVENTS_OF_A_BATCH * batches:,} events: fits"
         case "durable_run", _:
             count, limit, unit = round(operations_per_item * items), MAX_DURABLE_OPERATIONS, "operations"

@@ -47,7 +47,7 @@ ROADMAPS = (1, 10)
 ROUNDS = {1: 5, 10: 1}
 """Number of concurrent roadmaps → number of runs, of which the median is used."""
 
-CONCEPTS, BATCH = 30, 25
+CONCEPTS, BATCH = 30, 30
 REQUESTS, TOKENS, BURST = 200, 1_000_000, 5.0
 """Quotas per minute, and the number of seconds of quota that may be used at once."""
 
@@ -248,8 +248,8 @@ def _run(roadmaps: int, name: str) -> Run:
         for number in range(roadmaps)
         for ids in [concept_ids(f"roadmap-{number}", CONCEPTS)]
         for framework in [read_framework(framework_of(ids))]
-        for content_type in ContentType
         for concept_id in ids
+        for content_type in ContentType
     ]
     batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
     threads_of = [min(PARALLEL, len(batch)) for batch in batches]

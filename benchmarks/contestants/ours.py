@@ -45,10 +45,10 @@ def database_part(stock: Stock, services: Services, batch_size: int) -> Callable
     services.bucket = stock.bucket
     batches: list[tuple[Saver, list[Ready]]] = []
     for request in stock.requests(batch_size):
-        saver = Saver(request, services)
         concepts = read_batch(services.bucket, request.plan.manifest, request.batch).concepts
-        ready = [outcome for outcome in saver.prepare(concepts) if isinstance(outcome, Ready)]
-        assert len(ready) == request.batch.items  # noqa: S101 - otherwise the wrong work would be measured
+        saver = Saver(request, services, concepts)
+        ready = [outcome for outcome in saver.prepare(list(concepts)) if isinstance(outcome, Ready)]
+        assert len(ready) == request.batch.total  # noqa: S101 - otherwise the wrong work would be measured
         batches.append((saver, ready))
 
     def save() -> list[Failure]:

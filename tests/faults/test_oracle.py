@@ -38,8 +38,9 @@ class Watched:
         self.oracle = Oracle(pipeline.engine, S3.client, "content", BUNDLE, self.log)
         planned = pipeline.plan()
         for request in pipeline.requests(planned):
-            if not lost or request.batch.content_type != "quiz":
-                pipeline.save(request)
+            pipeline.save(request)
+        if lost:
+            pipeline.execute("DELETE FROM quiz_metadata WHERE roadmap_id = :id", id=pipeline.roadmap_id)
         pipeline.finalize(planned)
         self.log.recorded.add(1)
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -289,7 +290,7 @@ def test_only_the_failed_half_of_a_batch_is_generated_again(
     server.behaviour = lambda call: malformed(call) if int(call.concept.split()[1]) % 2 else answers(call)
     planned = roadmap.plan()
     reports = [generate(roadmap, request) for request in roadmap.requests(planned)]
-    assert [(report.planned, report.generated, report.failed) for report in reports] == [(24, 12, 12)] * 3
+    assert [(report.planned, report.generated, report.failed) for report in reports] == [(72, 36, 36)]
     assert len(server.calls) == 3 * (12 + 2 * 12)
     for failure in failures(roadmap):
         assert (failure["stage"], failure["error_code"], failure["transient"]) == (
@@ -300,7 +301,7 @@ def test_only_the_failed_half_of_a_batch_is_generated_again(
         assert failure["reason"]
     assert len(failures(roadmap)) == 36
     for request in roadmap.requests(planned):
-        assert roadmap.save(request).saved == 12
+        assert roadmap.save(request).saved == 36
     assert roadmap.finalize(planned).status == "partial_failure"
 
     server.behaviour = answers
@@ -321,15 +322,15 @@ def test_finished_items_are_staged_at_once_and_late_items_fail_as_transient(
     report = generate(roadmap, request, seconds=13)  # a call needs eight seconds
     late = {concept_id for concept_id in IDS if concept_id.endswith("2")}
     recorded = {failure["concept_id"]: failure for failure in failures(roadmap)}
-    assert (report.generated, report.failed) == (24 - len(late), len(late))
+    assert (report.generated, report.failed) == (3 * (24 - len(late)), 3 * len(late))
     assert set(recorded) == late
     assert all(failure["transient"] for failure in recorded.values())
     for concept_id in set(IDS) - late:
-        assert roadmap.staging().holds(Item(concept_id, request.batch.content_type))
+        assert all(roadmap.staging().holds(Item(concept_id, content_type)) for content_type in ContentType)
 
     server.behaviour = answers
     server.calls.clear()
-    assert generate(roadmap, request).generated == len(late)
+    assert generate(roadmap, request).generated == 3 * len(late)
     assert {call.concept for call in server.calls} == {f"Concept {IDS.index(each) + 1}" for each in late}
 
 
@@ -337,7 +338,7 @@ def test_no_call_is_made_if_its_timeout_exceeds_the_time_left(
     roadmap: Pipeline, server: ConverseServer
 ) -> None:
     report = generate(roadmap, roadmap.requests(roadmap.plan())[0], seconds=20)
-    assert report.failed == 24
+    assert report.failed == 72
     assert server.calls == []
     assert {(row["error_code"], row["transient"]) for row in failures(roadmap)} == {("OutOfTime", True)}
 
@@ -409,7 +410,7 @@ def test_the_prompt_has_the_language_and_preferences_of_the_user(
         request=json.dumps({"user_id": "u", "preferences": preferences}),
     )
     generate(roadmap, roadmap.requests(roadmap.plan())[0])
-    assert len(server.calls) == 24
+    assert len(server.calls) == 72
     for call in server.calls:
         assert "简体中文" in call.request["system"][0]["text"]
         assert call.data["learner_preferences"] == {"goal": preferences["goal"]}
@@ -425,8 +426,7 @@ def test_tokens_are_counted_per_item(
     server.behaviour = first(malformed)
     generate(roadmap, roadmap.requests(roadmap.plan())[0])
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "TokensIn" in line]
-    assert len(lines) == 24
-    assert {line["content_type"] for line in lines} == {"tutorial"}
+    assert Counter(line["content_type"] for line in lines) == dict.fromkeys(ContentType, 24)
     spent = [Usage(int(line["TokensIn"][0]), int(line["TokensOut"][0])) for line in lines]
     assert sum(usage.total for usage in spent) == total_tokens(server)
 

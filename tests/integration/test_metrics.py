@@ -41,7 +41,7 @@ def test_the_metrics_of_a_run_with_one_invalid_item(
     pipeline.run()
 
     sums = counted(capsys)
-    assert sums["BatchesPlanned", None] == 3
+    assert sums["BatchesPlanned", None] == 1
     assert [sums["ItemsStaged", kind] for kind in ContentType] == [3, 3, 3]
     assert {kind: sums["ItemsSaved", kind] for kind in ContentType} == {
         "tutorial": 3,

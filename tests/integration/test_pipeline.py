@@ -6,17 +6,21 @@ from typing import Any
 import pytest
 
 from roadmap_content.aws.executions import ExecutionState
+from roadmap_content.content.kind import Draft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import Execution, RunInput, StateError
-from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
+from roadmap_content.errors import ClaimRefusedError, InvalidContentError, StaleAttemptError
+from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Failure, Item, Stage
+from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key, tutorial_key
 from roadmap_content.tasks.failures import record_failures, refusals
 from tests.support.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
-from tests.support.pipeline import Pipeline, RecordedExecutions
+from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions
 
 IDS = concept_ids(24)
 OURS = {key for kind in CONTENT_KINDS.values() for key in kind.project(None)}
@@ -131,14 +135,10 @@ def test_staged_items_are_planned_in_large_batches_and_refused_ones_in_small(pip
     pipeline.bucket.delete(staged_key(pipeline.roadmap_id, absent))
 
     planned = pipeline.plan()
-    batches = {(batch.content_type, batch.staged): batch.items for batch in planned.batches}
-    assert len(batches) == len(planned.batches)
-    assert batches == {
-        (ContentType.TUTORIAL, True): 24,
-        (ContentType.RESOURCES, True): 24,
-        (ContentType.QUIZ, True): 22,
-        (ContentType.QUIZ, False): 2,
-    }
+    assert [(batch.items, batch.staged) for batch in planned.batches] == [
+        ({ContentType.QUIZ: 2}, False),
+        ({ContentType.TUTORIAL: 24, ContentType.RESOURCES: 24, ContentType.QUIZ: 22}, True),
+    ]
 
 
 def test_staged_content_removed_before_save_is_generated_by_the_next_attempt(
@@ -150,7 +150,7 @@ def test_staged_content_removed_before_save_is_generated_by_the_next_attempt(
     for request in pipeline.requests(planned):
         assert request.batch.staged
         report = generate_content(request, pipeline.services, Deadline.after(600))
-        assert (report.staged, report.generated) == (24, 0)
+        assert (report.staged, report.generated) == (72, 0)
         pipeline.save(request)
     assert pipeline.finalize(planned).missing[ContentType.QUIZ] == 1
     assert pipeline.run().status == "completed"
@@ -222,7 +222,7 @@ def test_a_batch_reads_only_the_refusals_of_its_own_items(pipeline: Pipeline) ->
             pipeline.stage(Item(concept_id, content_type), b"{}")
     pipeline.run()
     with pipeline.engine.connect() as connection:
-        recalled = refusals(connection, "t-1", ContentType.QUIZ, awkward)
+        recalled = refusals(connection, "t-1", [Item(each, ContentType.QUIZ) for each in awkward])
     assert recalled.keys() == {Item(concept_id, ContentType.QUIZ) for concept_id in awkward}
 
 
@@ -233,6 +233,31 @@ def test_a_user_request_that_is_nested_too_deep_does_not_prevent_generation(pipe
     nested = "[" * 5_000 + "]" * 5_000
     pipeline.execute("UPDATE roadmap_tasks SET user_request = CAST(:nested AS json)", nested=nested)
     assert pipeline.run().complete
+
+
+def test_an_item_that_fails_neither_delays_nor_loses_the_others_of_its_concept(pipeline: Pipeline) -> None:
+    class Failing(OfflineGenerator):
+        def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
+            if content_type is ContentType.QUIZ and concept.concept_id == IDS[0]:
+                raise InvalidContentError("no quiz")
+            return super().generate(concept, content_type, *how)
+
+    pipeline.services.generator = Failing()
+    pipeline.load({**bundle_of(IDS[:3]), "content": []})
+    (request,) = pipeline.requests(pipeline.plan())
+    report = generate_content(request, pipeline.services, Deadline.after(600))
+    assert (report.generated, report.failed) == (8, 1)
+    saved = pipeline.save(request)
+    assert (saved.saved, saved.failed) == (8, 1)
+    for table in ("tutorial_metadata", "resource_recommendation_metadata"):
+        assert pipeline.rows(f"SELECT 1 AS is_saved FROM {table} WHERE concept_id = :id", id=IDS[0])
+    (failure,) = pipeline.rows("SELECT concept_id, content_type, stage, reason FROM content_failures")
+    assert failure == {
+        "concept_id": IDS[0],
+        "content_type": "quiz",
+        "stage": "generate",
+        "reason": "no quiz",
+    }
 
 
 def test_content_that_is_staged_after_a_refusal_is_saved_unchanged(pipeline: Pipeline) -> None:
@@ -292,13 +317,13 @@ def test_a_second_delivery_changes_nothing(pipeline: Pipeline) -> None:
 def test_only_the_highest_version_becomes_latest(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a", "b"]))
     planned = pipeline.plan()
-    request = next(r for r in pipeline.requests(planned) if r.batch.content_type is ContentType.TUTORIAL)
+    (request,) = pipeline.requests(planned)
     latest = "SELECT content_version FROM tutorial_metadata WHERE concept_id = 'a' AND is_latest"
 
     for version, highest in ((2, 2), (1, 2), (3, 3)):
         content = tutorial("a", version=version)
         pipeline.stage(Item("a", ContentType.TUTORIAL), json.dumps(content).encode())
-        assert pipeline.save(request).saved == 2
+        assert pipeline.save(request).saved == 6
         assert pipeline.rows(latest) == [{"content_version": highest}]
 
     pipeline.finalize(planned)
@@ -403,7 +428,7 @@ def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(pipeline: Pi
     planned = pipeline.plan()
     pipeline.execute("DELETE FROM roadmap_metadata")
     reports = [pipeline.save(request) for request in pipeline.requests(planned)]
-    assert [(report.saved, report.failed) for report in reports] == [(0, 1)] * 3
+    assert [(report.saved, report.failed) for report in reports] == [(0, 3)]
     assert {row["error_code"] for row in pipeline.rows("SELECT * FROM content_failures")} == {
         "RoadmapNotFound"
     }
@@ -488,12 +513,13 @@ def test_changes_of_the_framework_by_the_product_survive(pipeline: Pipeline) -> 
 
 
 def test_items_without_a_recorded_cause_get_the_failure_not_reported(pipeline: Pipeline) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"BATCH_SIZE": "1"})
     pipeline.load(bundle_of(IDS))
     planned = pipeline.plan()
     pipeline.save(pipeline.requests(planned)[0])
     pipeline.finalize(planned)
     failures = pipeline.rows("SELECT * FROM content_failures")
-    assert len(failures) == 72 - planned.batches[0].items
+    assert len(failures) == 72 - planned.batches[0].total == 42
     assert {(row["stage"], row["error_code"], row["transient"]) for row in failures} == {
         ("workflow", "NotReported", True)
     }
@@ -538,12 +564,14 @@ def test_a_failure_is_withdrawn_if_the_item_was_saved_later(pipeline: Pipeline) 
 
 
 def test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one(pipeline: Pipeline) -> None:
-    pipeline.load(bundle_of(["a", "b"]))
+    bundle = bundle_of(["a", "b"])
+    del bundle["content"][1]["quiz"]
+    pipeline.load(bundle)
     old = pipeline.plan()
     pipeline.plan()
     before = pipeline.task()
-    for request in pipeline.requests(old)[:1]:
-        assert pipeline.save(request).saved == 2  # valid content of an older attempt is kept
+    for request in pipeline.requests(old):
+        assert pipeline.save(request).saved == 5  # valid content of an older attempt is kept
     pipeline.finalize(old)
     assert pipeline.task() == before
     assert pipeline.concepts()["a"]["content_status"] == "completed"

@@ -17,6 +17,7 @@ from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
 
 CONCEPTS = 2 * PARALLEL
+ITEMS = len(ContentType) * CONCEPTS
 
 
 class CountingClient:
@@ -45,56 +46,48 @@ def counted(pipeline: Pipeline) -> CountingClient:
     return client
 
 
-def batch_of(pipeline: Pipeline, content_type: ContentType, counted: CountingClient) -> BatchRequest:
-    """The first batch of a content type, for a roadmap with all items staged. Earlier requests are not
-    counted.
-    """
+def batch_of(pipeline: Pipeline, counted: CountingClient) -> BatchRequest:
+    """The batch of a roadmap with all items staged. Earlier requests are not counted."""
     pipeline.services.settings = Settings(SETTINGS | {"BATCH_SIZE": str(CONCEPTS)})
     pipeline.load(bundle_of(concept_ids(CONCEPTS)))
-    requests = pipeline.requests(pipeline.plan())
+    (request,) = pipeline.requests(pipeline.plan())
     counted.asked.clear()
-    return next(request for request in requests if request.batch.content_type == content_type)
+    return request
 
 
-@pytest.mark.parametrize("content_type", ContentType)
-def test_staged_items_are_listed_with_one_request_and_read_once(
-    pipeline: Pipeline, counted: CountingClient, content_type: ContentType
+def test_staged_items_are_listed_with_one_request_per_content_type_and_read_once(
+    pipeline: Pipeline, counted: CountingClient
 ) -> None:
-    request = batch_of(pipeline, content_type, counted)
+    request = batch_of(pipeline, counted)
     report = generate_content(request, pipeline.services, Deadline.after(600))
-    assert report.staged == CONCEPTS
-    assert counted.asked == {"get_object": 1, "list_objects_v2": 1}
+    assert report.staged == ITEMS
+    assert counted.asked == {"get_object": 1, "list_objects_v2": 3}
 
     counted.asked.clear()
-    assert pipeline.save(request).saved == CONCEPTS
-    texts = {"put_object": CONCEPTS} if content_type is ContentType.TUTORIAL else {}
-    assert counted.asked == {"get_object": 1 + CONCEPTS, **texts}
+    assert pipeline.save(request).saved == ITEMS
+    assert counted.asked == {"get_object": 1 + ITEMS, "put_object": CONCEPTS}
 
 
-@pytest.mark.parametrize(
-    ("content_type", "texts"), [(ContentType.TUTORIAL, CONCEPTS), (ContentType.RESOURCES, 0)]
-)
 def test_a_generated_item_is_looked_up_once_under_each_key(
-    pipeline: Pipeline, counted: CountingClient, content_type: ContentType, texts: int
+    pipeline: Pipeline, counted: CountingClient
 ) -> None:
     """Under its staged key, and a tutorial's text under the key that the next version would have."""
     pipeline.services.settings = Settings(SETTINGS | {"BATCH_SIZE": str(CONCEPTS)})
     pipeline.load({**bundle_of(concept_ids(CONCEPTS)), "content": []})
-    requests = pipeline.requests(pipeline.plan())
+    (request,) = pipeline.requests(pipeline.plan())
     counted.asked.clear()
-    request = next(request for request in requests if request.batch.content_type == content_type)
     report = generate_content(request, pipeline.services, Deadline.after(600))
-    assert report.generated == request.batch.items == CONCEPTS
+    assert report.generated == request.batch.total == ITEMS
     assert counted.asked == {
-        "get_object": 1 + texts,
-        "list_objects_v2": 1,
-        "head_object": CONCEPTS,
-        "put_object": CONCEPTS,
+        "get_object": 1 + CONCEPTS,
+        "list_objects_v2": 3,
+        "head_object": ITEMS,
+        "put_object": ITEMS,
     }
 
 
 def test_staged_items_are_read_concurrently(pipeline: Pipeline, counted: CountingClient) -> None:
-    request = batch_of(pipeline, ContentType.QUIZ, counted)
+    request = batch_of(pipeline, counted)
     counted.gate = Barrier(PARALLEL)
-    assert pipeline.save(request).saved == CONCEPTS
+    assert pipeline.save(request).saved == ITEMS
     assert not counted.gate.broken

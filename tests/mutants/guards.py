@@ -474,11 +474,11 @@ MUTANTS = (
         "paid content",
         "other work is done between generating an item and staging it",
         f"{_LAYER}/steps/generate.py",
-        old="""        generated, origin = self._draft(item, concept)
+        old="""        draft, origin = self._draft(item)
 """,
-        new="""        drafted = self._draft(item, concept)
+        new="""        drafted = self._draft(item)
         self._free_version(item)
-        generated, origin = drafted
+        draft, origin = drafted
 """,
         tests=(f"{_ONCE}::test_a_generated_item_is_staged_without_other_work_in_between",),
     ),

@@ -391,7 +391,7 @@ def test_staged_copies_of_saved_items_do_not_count_as_new_content(
     steps = Steps(completed, again(concept_id=None))
 
     staged = [batch for batch in steps.planned.batches if batch.staged]
-    assert [(batch.content_type, batch.items) for batch in staged] == [(ContentType.RESOURCES, 2)]
+    assert [batch.items for batch in staged] == [{ContentType.RESOURCES: 2}]
     steps.generate()
     steps.save()
     steps.finalize()

@@ -12,14 +12,14 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "migrate_database": {"before": None, "dry_run": False},
     "plan_batches": {
         "plan": {"attempt": 1, "planned": {"tutorial": 30, "resources": 30, "quiz": 30}},
-        "batches": [{"number": 0, "content_type": "tutorial", "offset": 0, "items": 25}],
+        "batches": [{"number": 0, "offset": 0, "items": {"tutorial": 10, "resources": 10, "quiz": 10}}],
     },
-    "generate_content": {"planned": 25, "staged": 0, "generated": 25, "failed": 0},
-    "save_batch": {"saved": 25, "failed": 0, "error": None},
+    "generate_content": {"planned": 30, "staged": 0, "generated": 30, "failed": 0},
+    "save_batch": {"saved": 30, "failed": 0, "error": None},
     "finalize_task": {
         "status": "partial_failure",
         "complete": False,
-        "missing": {"tutorial": 5, "resources": 30, "quiz": 30},
+        "missing": {"tutorial": 20, "resources": 20, "quiz": 20},
         "error": None,
     },
     "await_redrive": {"errorType": "ContentIncomplete"},

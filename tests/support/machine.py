@@ -15,7 +15,7 @@ from roadmap_command.runs import start_run, task_status
 from roadmap_command.target import Target
 from roadmap_content.api.status import TaskStatus
 from roadmap_content.bundle import read_bundle
-from roadmap_content.items import ContentType, Item
+from roadmap_content.items import Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key
 from tests.support.evidence import Log
@@ -70,6 +70,10 @@ class Machine:
         """Stage any bytes, as the product's generator would."""
         self.target.bucket.put(staged_key(self.roadmap_id, item), body)
 
+    def unstage(self, item: Item) -> None:
+        """Remove staged content, so that a run generates it."""
+        self.target.bucket.delete(staged_key(self.roadmap_id, item))
+
     def start(self) -> str:
         """Start an execution without an attempt, as from the console; return its ARN."""
         return start_run(self.client, self.stack.state_machine_arn, self.task_id)
@@ -93,16 +97,6 @@ class Machine:
         """The task's status."""
         return task_status(self.target.engine, self.task_id)
 
-    def await_all_but_quizzes(self, count: int) -> None:
-        """Wait until `count` tutorials and resources are saved, while `holding` blocks the quizzes."""
-
-        def are_saved() -> bool:
-            progress = self.status().progress
-            others = (ContentType.TUTORIAL, ContentType.RESOURCES)
-            return all(progress[content_type].saved == count for content_type in others)
-
-        assert becomes_true(are_saved, 600), "the other content is not saved"
-
     def rows(self, sql: str, **parameters: object) -> list[dict[str, Any]]:
         """Query the database."""
         with self.target.engine.connect() as connection:
@@ -121,7 +115,7 @@ class Machine:
 
     @contextmanager
     def holding(self) -> Iterator[Connection]:
-        """Block inserts of quizzes for the duration of the block. Reads and other content are not blocked.
+        """Block inserts of quizzes, and so of batches with quizzes, for the duration of the block.
 
         It locks the table and not a row, because an insert would take the roadmap's lock, which Save and
         Finalize need.

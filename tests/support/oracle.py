@@ -35,7 +35,7 @@ from tests.support.evidence import (
     TaskSnapshot,
 )
 
-OVERSUBSCRIPTION = 2.5
+OVERSUBSCRIPTION = 1.3
 """Granted batches per slot, from the design document."""
 
 

@@ -74,9 +74,8 @@ def _generate(event: object) -> dict[str, Any]:
     batch = parse(BatchRequest, event).batch
     report = GenerateReport(
         number=batch.number,
-        content_type=batch.content_type,
-        planned=batch.items,
-        staged=batch.items,
+        planned=batch.total,
+        staged=batch.total,
         generated=0,
         failed=0,
     )
@@ -86,7 +85,7 @@ def _generate(event: object) -> dict[str, Any]:
 def _save(event: object) -> dict[str, Any]:
     """The response of Save if every item is saved."""
     batch = parse(BatchRequest, event).batch
-    return SaveReport(batch=batch, saved=batch.items, failed=0).model_dump(mode="json")
+    return SaveReport(batch=batch, saved=batch.total, failed=0).model_dump(mode="json")
 
 
 def _finalize(event: object) -> dict[str, Any]:
@@ -94,7 +93,8 @@ def _finalize(event: object) -> dict[str, Any]:
     request = parse(FinalizeRequest, event)
     missing = dict.fromkeys(ContentType, 0)
     for lost in request.lost:
-        missing[lost.batch.content_type] += lost.batch.items
+        for content_type, number in lost.batch.items.items():
+            missing[content_type] += number
     if request.plan is not None and request.error is not None:
         missing = dict(request.plan.planned)
     complete = request.error is None and not any(missing.values())

@@ -3,9 +3,11 @@
 It walks the real definition and evaluates its JSONata, with a Python callable for each function. Emulated
 from the documentation of Step Functions: the events of a state, retriers and catchers, the two quotas, and
 that `States.ALL` matches every error except `States.DataLimitExceeded`. It supports the kinds of states in
-our definition. It simulates no time except the waits before retries, and no order among iterations.
+our definition. It simulates no time except the waits before retries: each concurrent iteration of a Map has
+its own clock.
 """
 
+import heapq
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -89,8 +91,8 @@ class _Simulation:
         self._functions = functions
         self._run = run
         self._expressions: dict[str, Jsonata] = {}
-        self._seconds_left: float = definition.get("TimeoutSeconds", float("inf"))
-        self._at_once = 1
+        self._timeout: float = definition.get("TimeoutSeconds", float("inf"))
+        self._seconds = 0.0
 
     def walk(self, machine: _State, data: object, context: Mapping[str, Any]) -> object:
         """Run a state machine or a Map iteration to its end."""
@@ -157,22 +159,31 @@ class _Simulation:
         delay = min(delay, retrier.get("MaxDelaySeconds", float("inf")))
         if retrier.get("JitterStrategy") == "FULL":
             delay /= 2
-        self._seconds_left -= delay / self._at_once
-        if self._seconds_left < 0:
+        self._seconds += delay
+        if self._seconds > self._timeout:
             raise _TimedOutError
 
     def _iterate(self, name: str, state: _State, states: dict[str, Any]) -> object:
         self._run.events += 2  # the Map's start and success
         results = []
         items = self._evaluate(state["Items"], states)
-        self._at_once = min(MOST_ITERATIONS_AT_ONCE, len(items))
+        clocks = [self._seconds] * MOST_ITERATIONS_AT_ONCE
         for index, value in enumerate(items):
+            self._seconds = heapq.heappop(clocks)
             self._run.events += 2  # the iteration's start and success
             context = states["context"] | {"Map": {"Item": {"Index": index, "Value": value}}}
             selected = self._evaluate(state["ItemSelector"], states | {"context": context})
             self._weigh(f"{name}, item", selected)
-            results.append(self.walk(state["ItemProcessor"], selected, context))
-        self._at_once = 1
+            try:
+                results.append(self.walk(state["ItemProcessor"], selected, context))
+            except _TimedOutError:
+                if not clocks:
+                    raise
+                continue  # the others run until then, too
+            heapq.heappush(clocks, self._seconds)
+        if len(results) < len(items):
+            raise _TimedOutError
+        self._seconds = max(clocks)
         return self._weigh(f"{name}, result", results)
 
     def _weigh(self, place: str, value: object) -> Any:

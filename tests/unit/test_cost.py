@@ -3,7 +3,6 @@
 import pytest
 
 from documents.cost import (
-    MODEL_SECONDS,
     MODELS,
     at_rest,
     batches_of,
@@ -11,11 +10,12 @@ from documents.cost import (
     generating_seconds,
     main,
     own_metrics,
+    seconds_of,
     transitions_of,
 )
 from local_stack.builds import REPOSITORY
-from local_stack.template_file import read_template
-from roadmap_content.items import ContentType
+from local_stack.template_file import default_of, read_template
+from roadmap_content.items import ContentType, Item
 from roadmap_content.manifest import MAX_BATCHES
 from tests.support.simulated_run import run_of
 from tests.unit.test_alarms import EMITTED
@@ -25,12 +25,12 @@ TEMPLATE = read_template(REPOSITORY / "template.yaml")
 
 @pytest.mark.parametrize("concepts", [1, 30, 1_000])
 def test_a_run_takes_two_transitions_per_batch_and_five_more(concepts: int) -> None:
-    run = run_of(concepts, 25)
+    run = run_of(concepts, 10)
     assert run.transitions == transitions_of(run.invocations["SaveBatchFunction"])
 
 
 def test_a_thousand_staged_concepts_take_few_transitions() -> None:
-    assert run_of(1_000, 25).transitions <= 40
+    assert run_of(1_000, 10).transitions <= 40
 
 
 def test_the_batches_of_a_large_roadmap_are_limited() -> None:
@@ -38,9 +38,23 @@ def test_the_batches_of_a_large_roadmap_are_limited() -> None:
 
 
 def test_items_that_are_generated_at_the_same_time_are_charged_once() -> None:
-    assert generating_seconds(16, 16) == 3 * MODEL_SECONDS
-    assert generating_seconds(17, 25) == 3 * 2 * MODEL_SECONDS
-    assert generating_seconds(32, 16) == 3 * 2 * MODEL_SECONDS
+    assert generating_seconds(1, 10) == generating_seconds(5, 10) == 35
+    assert generating_seconds(20, 10) == 2 * generating_seconds(10, 10)
+
+
+def test_batches_of_concepts_take_the_slots_for_a_shorter_time_than_batches_of_one_content_type() -> None:
+    """At least 1.35 times as many roadmaps per slot and hour; and the first lessons are complete hardly later
+    than one alone would be. An invocation takes two seconds besides generating.
+    """
+    concepts, before, now = range(30), 25, default_of(TEMPLATE, "BatchSize")
+    of_one_type = [
+        seconds_of(Item(str(number), content_type) for number in concepts[start : start + before])
+        for content_type in ContentType
+        for start in range(0, len(concepts), before)
+    ]
+    slot_seconds = generating_seconds(len(concepts), now) + 2 * batches_of(len(concepts), now)
+    assert sum(seconds + 2 for seconds in of_one_type) / slot_seconds > 1.35
+    assert generating_seconds(now, now) <= 1.3 * generating_seconds(1, now)
 
 
 def test_larger_batches_take_fewer_transitions() -> None:
@@ -66,7 +80,7 @@ def test_the_tokens_are_most_of_the_price(capsys: pytest.CaptureFixture[str]) ->
             line.strip("│ ").split("│") for line in capsys.readouterr().out.splitlines() if "│" in line
         )
     }
-    run = cost_of(30, 25, TEMPLATE)
+    run = cost_of(30, 10, TEMPLATE)
     for model in MODELS:
         assert lines[model] > 0.8 * (lines[model] + sum(run.values()))
     assert lines[next(iter(MODELS))] == pytest.approx(30 * 0.0831)

@@ -37,7 +37,7 @@ def test_the_events_match_a_run_of_the_sample() -> None:
     document = json.loads(SAMPLE.read_bytes())
     task_id = document["task"]["task_id"]
     framework = read_framework(document["roadmap"]["framework_data"])
-    manifest = make_manifest(framework, list(framework.items()), frozenset(), 25)
+    manifest = make_manifest(framework, list(framework.items()), frozenset(), 10)
     key = manifest_key(task_id, 1, manifest.body)
     for name in ("generate_content", "save_batch"):
         request = parse(BatchRequest, event(name))

@@ -11,6 +11,7 @@ from local_stack.template_file import default_of, read_template
 from roadmap_content.contracts import BatchRequest, StateError, parse
 from roadmap_content.steps.finalize import FinalizeRequest
 from roadmap_content.steps.save import SaveReport
+from roadmap_content.tasks.queue_policy import OVERSUBSCRIPTION
 from tests.support.simulated_run import run_of
 from tests.support.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
 
@@ -32,7 +33,7 @@ def refuse(event: object) -> dict[str, Any]:
     """A Save that could not record anything."""
     batch = parse(BatchRequest, event).batch
     error = StateError(error="DatabaseUnavailable", cause=CAUSE[:100])
-    return SaveReport(batch=batch, saved=0, failed=batch.items, error=error).model_dump(mode="json")
+    return SaveReport(batch=batch, saved=0, failed=batch.total, error=error).model_dump(mode="json")
 
 
 @pytest.mark.parametrize("concepts", [10, 100, 1_000, 10_000, 100_000])
@@ -69,7 +70,7 @@ def test_finalize_receives_every_lost_batch_of_the_largest_run(generate: Functio
     broken = {"GenerateContentFunction": generate, "SaveBatchFunction": save}
     run = run_of(100_000, BATCH_SIZE, broken | {"FinalizeTaskFunction": finalize})
     assert received[0].error is None
-    assert sum(lost.batch.items for lost in received[0].lost) == 300_000
+    assert sum(lost.batch.total for lost in received[0].lost) == 300_000
     assert run.events < HISTORY_LIMIT - 100
     assert run.largest.size <= PAYLOAD_LIMIT
 
@@ -94,18 +95,26 @@ def test_a_throttle_or_a_stop_that_does_not_end_waits_as_long_as_the_machine_may
     assert run.events < HISTORY_LIMIT - 100, "so that the run can be redriven"
 
 
-def test_a_throttle_that_ends_loses_no_batch() -> None:
-    turns = cycle([*[THROTTLED] * 12, None])
+@pytest.mark.parametrize("function", ["GenerateContentFunction", "SaveBatchFunction"])
+def test_every_batch_of_the_largest_run_may_wait_for_a_slot(function: str) -> None:
+    """For as long as the oversubscription lets it wait for the longest invocation, on average 270 s."""
+    longest: int = read_template(REPOSITORY / "template.yaml")["Resources"]["GenerateContentFunction"][
+        "Properties"
+    ]["Timeout"]
+    waited, throttles = 0.0, 0
+    while waited < (OVERSUBSCRIPTION - 1) * longest:
+        waited += 2 * 1.1**throttles / 2  # full jitter waits half of the delay on average
+        throttles += 1
+    turns = cycle([*[THROTTLED] * throttles, None])
 
-    def save(event: object) -> dict[str, Any]:
+    def served(event: object) -> dict[str, Any]:
         if error := next(turns):
             raise FailedError(error)
         batch = parse(BatchRequest, event).batch
-        report = SaveReport(batch=batch, saved=batch.items, failed=0, error=None)
-        return report.model_dump(mode="json")
+        return SaveReport(batch=batch, saved=batch.total, failed=0).model_dump(mode="json")
 
-    run = run_of(1_000, BATCH_SIZE, {"SaveBatchFunction": save})
-    assert run.error is None
+    run = run_of(100_000, BATCH_SIZE, {function: served})
+    assert run.error is None, "no batch is lost"
     assert run.events < HISTORY_LIMIT - 100
 
 

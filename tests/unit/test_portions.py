@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from roadmap_content.items import ContentType, Item
-from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.steps.save import PORTION, PORTION_BYTES, Ready, portions
 
 
@@ -16,12 +15,9 @@ class Sized:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def prepare(self, concepts: Sequence[Concept]) -> list[Ready]:
-        """Return an item of this size."""
-        return [
-            Ready(Item(concept.concept_id, ContentType.QUIZ), concept.name, {}, "", self._size)
-            for concept in concepts
-        ]
+    def prepare(self, items: Sequence[Item]) -> list[Ready]:
+        """Return items of this size."""
+        return [Ready(item, "A concept", {}, "", self._size) for item in items]
 
 
 @pytest.mark.parametrize(
@@ -33,10 +29,8 @@ class Sized:
     ],
 )
 def test_a_portion_holds_as_many_items_as_their_size_allows(size: int, expected: list[int]) -> None:
-    concepts = [Concept(str(number), "A concept") for number in range(250)]
+    items = [Item(str(number), ContentType.QUIZ) for number in range(250)]
     saver: Any = Sized(size)
-    found = list(portions(saver, concepts))
+    found = list(portions(saver, items))
     assert [len(portion) for portion in found] == expected
-    assert [outcome.item.concept_id for portion in found for outcome in portion] == [
-        concept.concept_id for concept in concepts
-    ]
+    assert [outcome.item for portion in found for outcome in portion] == items

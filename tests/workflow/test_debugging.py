@@ -50,4 +50,4 @@ def test_the_handler_runs_in_the_environment_that_the_command_prints(
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert "'saved': 25, 'failed': 0" in ran.stdout.splitlines()[-1]
+    assert "'saved': 30, 'failed': 0" in ran.stdout.splitlines()[-1]

@@ -37,7 +37,7 @@ def test_one_item_is_followed_by_one_correlation_id(machine: Machine, api: Api) 
     assert of_retry[0]["message"] == "attempt_claimed"
     assert {line["task_id"] for line in of_retry} == {machine.task_id}
     assert {line["service"] for line in of_retry} == {"roadmap"}
-    (saved,) = [line for line in of_retry if line["message"] == "quiz_batch_saved"]
+    (saved,) = [line for line in of_retry if line["message"] == "batch_saved"]
     assert saved["attempt"] == 2
 
 

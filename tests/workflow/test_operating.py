@@ -13,6 +13,8 @@ import pytest
 from typer.testing import Result
 
 from local_stack.errors import RefusedError
+from local_stack.lock_waiters import processes_waiting_for
+from local_stack.processes import becomes_true
 from roadmap_command.target import OPERATOR, Target
 from roadmap_content.items import ContentType, Item
 from tests.support.factories import USER
@@ -133,9 +135,9 @@ def test_a_running_task_is_watched_to_its_end(
     assert roadmap("watch", machine.task_id).exit_code == 1  # never run: everything is missing
     polls = []
     with ExitStack() as held:
-        held.enter_context(machine.holding())
+        holding = held.enter_context(machine.holding())
         arn = machine.start()
-        machine.await_all_but_quizzes(1)
+        assert becomes_true(lambda: bool(processes_waiting_for(holding)), 600)
 
         def poll(seconds: float) -> None:
             """Let the attempt end after the first poll."""

@@ -5,10 +5,11 @@ compared with stored copies of AWS's pages in November 2026, the others with oth
 are assumptions, named below; logs and the network are not included.
 """
 
+import heapq
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import ceil
 
 from rich.console import Console
@@ -16,8 +17,8 @@ from rich.table import Table
 
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, default_of, read_template
-from roadmap_content.items import ContentType
-from roadmap_content.manifest import planned_batch_sizes
+from roadmap_content.items import ContentType, Item
+from roadmap_content.manifest import generation_order, planned_batch_sizes
 from roadmap_content.storage.bucket import PARALLEL
 
 TOKENS_IN, TOKENS_OUT = 2_700, 5_000
@@ -37,7 +38,7 @@ HOURS = 730
 IDLE_DATABASE = HOURS * (2 * 0.5 * 0.12 + 8 * 0.015) + 0.40
 """Two Aurora instances of 0.5 ACU, RDS Proxy, which is charged for 8 ACU, and a secret."""
 
-MODEL_SECONDS = 30.0
+MODEL_SECONDS = {ContentType.TUTORIAL: 35.0, ContentType.QUIZ: 15.0, ContentType.RESOURCES: 8.0}
 """Assumed seconds of an item. Lambda is charged while it waits for the model."""
 
 SAVE_SECONDS = 4.0
@@ -47,8 +48,7 @@ OTHER_SECONDS = {"PlanBatchesFunction": 2.0, "FinalizeTaskFunction": 5.0}
 
 def batches_of(concepts: int, batch_size: int) -> int:
     """The batches of a run that generates everything."""
-    size = planned_batch_sizes(concepts, 0, batch_size).generate
-    return len(ContentType) * ceil(concepts / size)
+    return ceil(concepts / planned_batch_sizes(concepts, 0, batch_size).generate)
 
 
 def transitions_of(batches: int) -> int:
@@ -57,11 +57,22 @@ def transitions_of(batches: int) -> int:
 
 
 def generating_seconds(concepts: int, batch_size: int) -> float:
-    """The seconds of all invocations of Generate: each works on `PARALLEL` items at the same time."""
+    """The seconds of all invocations of Generate, which are those that its slots are taken."""
     size = planned_batch_sizes(concepts, 0, batch_size).generate
     full, rest = divmod(concepts, size)
-    rounds = full * ceil(size / PARALLEL) + ceil(rest / PARALLEL)
-    return len(ContentType) * rounds * MODEL_SECONDS
+
+    def batch_of(count: int) -> list[Item]:
+        return [Item(str(number), content_type) for number in range(count) for content_type in ContentType]
+
+    return full * seconds_of(generation_order(batch_of(size))) + seconds_of(generation_order(batch_of(rest)))
+
+
+def seconds_of(items: Iterable[Item], seconds: Mapping[ContentType, float] = MODEL_SECONDS) -> float:
+    """The seconds of an invocation that generates items in this order, `PARALLEL` at the same time."""
+    threads = [0.0] * PARALLEL
+    for item in items:
+        heapq.heappush(threads, heapq.heappop(threads) + seconds[item.content_type])
+    return max(threads)
 
 
 def cost_of(concepts: int, batch_size: int, template: Template) -> Mapping[str, float]:

@@ -86,12 +86,12 @@ VALUES (:tutorial_id, 'an-older-roadmap:c-1-1-1', 'an-older-roadmap', 'An older 
 
 
 PARAMETERS = {"BatchSize": "2", "MaxConcurrency": "4"}
-"""The parameters of the demo's stack: batches of 20 staged concepts, so that the failed batch is a part of
-the roadmap.
+"""The parameters of the demo's stack: batches of 20 staged concepts, so that the failed batch has only the
+last two of the 22 that are staged.
 """
 
-NOT_GENERATED = slice(-10, -6)
-"""Concepts of the sample without resources. The first run generates them."""
+NOT_GENERATED = slice(-10, -2)
+"""Concepts of the sample without content. The first run generates it."""
 
 
 def run_demo(bundle_file: Path | None, *, keep: bool = False, fresh: bool = False) -> None:
@@ -136,8 +136,7 @@ def demo_bundle(bundle_file: Path | None = None) -> Bundle:
         return bundle
     roadmap, task = bundle.roadmap.model_dump(), bundle.task.model_dump()
     document = with_offline_content({"roadmap": roadmap, "task": task})
-    for entry in document["content"][NOT_GENERATED]:
-        del entry["resources"]
+    del document["content"][NOT_GENERATED]
     return read_bundle(document)
 
 
@@ -176,7 +175,7 @@ def run_with_faults(target: Target, database_url: str, bundle: Bundle) -> TaskSt
     _poison(target, bundle, Item(concepts[1], ContentType.QUIZ))
     say(f"The quiz of {concepts[1]} contains a NUL character, which PostgreSQL cannot store.")
     victim = concepts[-1]
-    say(f"The function that saves the resources of {victim} will be killed, each time it is tried.")
+    say(f"The function that saves the content of {victim} will be killed, each time it is tried.")
 
     console.rule(Text("4. The first run", style="bold"))
     resources = bundle.content[Item(victim, ContentType.RESOURCES)]

@@ -109,5 +109,5 @@ def _states(machine: State) -> Iterator[tuple[str, State]]:
 def _filled(match: re.Match[str]) -> str:
     name = match[1]
     if name == "MaxConcurrency":
-        return "10"
+        return "5"
     return f"arn:aws:lambda:us-east-1:123456789012:function:{name}:1"

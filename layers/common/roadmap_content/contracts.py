@@ -91,15 +91,21 @@ class StateError(Payload):
 
 
 class BatchReference(Payload):
-    """One batch: items of one content type, in `length` bytes of the manifest at `offset`."""
+    """One batch: the missing items of some concepts, in `length` bytes of the manifest at `offset`."""
 
     number: Count
-    content_type: ContentType
     offset: Count
     length: Positive
-    items: Positive
+    items: Mapping[ContentType, Positive]
+    """The number of items of each content type that has some."""
+
     staged: bool = False
     """All items were staged and none refused when the attempt was planned: there is nothing to generate."""
+
+    @property
+    def total(self) -> int:
+        """The number of items."""
+        return sum(self.items.values())
 
 
 class Plan(Payload):

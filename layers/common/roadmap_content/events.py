@@ -117,9 +117,9 @@ def _reason(failure: Failure) -> dict[str, str]:
 def batch_saved(
     task_id: str, roadmap_id: str, attempt: int, batch: int, content_type: str, saved: int, failed: int
 ) -> Event:
-    """A batch of one content type has been saved; `failed` of its items were not."""
+    """The items of one content type in a batch have been saved; `failed` of them were not."""
     data = {"batch": batch, "content_type": content_type, "saved": saved, "failed": failed}
-    return _of_attempt(DetailType.BATCH_SAVED, task_id, roadmap_id, attempt, batch, **data)
+    return _of_attempt(DetailType.BATCH_SAVED, task_id, roadmap_id, attempt, batch, content_type, **data)
 
 
 def item_saved(task_id: str, roadmap_id: str, attempt: int, item: Item) -> Event:

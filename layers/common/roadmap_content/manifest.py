@@ -2,8 +2,8 @@
 
 The state machine's payload is limited to 256 KiB and its history to 25,000 events. Therefore a batch is
 passed as a reference (a byte range of the manifest), and batches grow with the roadmap. Each line of the
-manifest lists a group of concepts and the missing content types of each. A batch is one content type of one
-line, so that a concept's description is stored once for all three content types.
+manifest is a batch: its concepts in the framework's order, with all their missing content types, so that the
+first lessons are complete first.
 """
 
 import json
@@ -20,15 +20,26 @@ from .items import ContentType, Item
 from .roadmaps.framework import Concept, Framework, concept_from
 from .storage.bucket import Bucket
 
-MAX_BATCHES = 390
+MAX_BATCHES = 200
 """Maximum batches of one attempt. A Map iteration takes 12 history events, or 62 if every retry of every Task
-is used up; a lost batch adds about 500 bytes to the payload. With this number both limits hold in all cases.
+is used up, and 3 for each throttled call; a lost batch adds about 500 bytes to the payload. With this number
+both limits hold, also if each batch is throttled until it has waited for 270 s.
 """
 
 
 STAGED_FACTOR = 10
-"""Items of a batch that is only saved, per item of a batch that is generated: saving takes milliseconds,
-generating takes seconds.
+"""Concepts of a batch that is only saved, per concept of a batch that is generated: saving takes
+milliseconds, generating takes seconds.
+"""
+
+
+SLOWEST_FIRST = (ContentType.TUTORIAL, ContentType.QUIZ, ContentType.RESOURCES)
+"""The content types by the time that a generator needs for them, which is that of their length."""
+
+
+GROUP = 10
+"""Concepts of a batch that are generated together: their slow items fit into the threads of an invocation.
+A larger batch is generated one group after another, so that its first concepts are complete first.
 """
 
 
@@ -40,7 +51,7 @@ class Manifest(NamedTuple):
 
 
 class BatchSizes(NamedTuple):
-    """Maximum items of a batch, for staged items and for items to generate."""
+    """Maximum concepts of a batch, for items to generate and for staged items."""
 
     generate: int
     save: int
@@ -50,10 +61,9 @@ def planned_batch_sizes(to_generate: int, to_save: int, batch_size: int) -> Batc
     """Choose the batch sizes for a number of concepts: larger than `batch_size` if necessary for
     `MAX_BATCHES`.
 
-    Each of the two groups may end in a batch that is not full, for each content type.
+    Each of the two groups may end in a batch that is not full.
     """
-    full_batches = MAX_BATCHES // len(ContentType) - 2
-    size = max(batch_size, ceil((to_generate + to_save / STAGED_FACTOR) / full_batches))
+    size = max(batch_size, ceil((to_generate + to_save / STAGED_FACTOR) / (MAX_BATCHES - 2)))
     return BatchSizes(size, size * STAGED_FACTOR)
 
 
@@ -83,20 +93,16 @@ def make_manifest(
             | (_replaced(concept_id, content_types, replaces) if replaces else {})
             for concept_id, content_types in group
         ]
-        counts = Counter(chain.from_iterable(content_types for _, content_types in group))
         encoded = _encode(line).encode() + b"\n"
-        for content_type in ContentType:
-            if count := counts[content_type]:
-                batches.append(
-                    BatchReference(
-                        number=len(batches),
-                        content_type=content_type,
-                        offset=offset,
-                        length=len(encoded),
-                        items=count,
-                        staged=is_staged,
-                    )
-                )
+        batches.append(
+            BatchReference(
+                number=len(batches),
+                offset=offset,
+                length=len(encoded),
+                items=dict(Counter(chain.from_iterable(content_types for _, content_types in group))),
+                staged=is_staged,
+            )
+        )
         lines.append(encoded)
         offset += len(encoded)
     return Manifest(b"".join(lines), batches)
@@ -140,9 +146,11 @@ def _groups(
 
 
 class Batch(NamedTuple):
-    """The items of a batch, all of one content type."""
+    """The items of a batch."""
 
-    concepts: list[Concept]
+    concepts: Mapping[Item, Concept]
+    """The concept of each item, in the order of generation."""
+
     replaces: Mapping[Item, str]
     """The ids of the rows that items of the batch replace."""
 
@@ -156,10 +164,26 @@ def read_batch(bucket: Bucket, manifest: str, batch: BatchReference) -> Batch:
     line = bucket.get(manifest, start=batch.offset, length=batch.length)
     if line is None or len(line.body) != batch.length:
         raise StorageUnavailableError(f"{manifest}: not found or truncated")
-    entries = [entry for entry in json.loads(line.body) if batch.content_type in entry["missing"]]
-    replaces = {
-        Item(entry["concept"]["concept_id"], batch.content_type): entry["replaces"][batch.content_type]
-        for entry in entries
-        if batch.content_type in entry.get("replaces", ())
-    }
-    return Batch([concept_from(entry["concept"]) for entry in entries], replaces)
+    concepts: dict[Item, Concept] = {}
+    replaces: dict[Item, str] = {}
+    for entry in json.loads(line.body):
+        concept = concept_from(entry["concept"])
+        for content_type in map(ContentType, entry["missing"]):
+            item = Item(concept.concept_id, content_type)
+            concepts[item] = concept
+            if content_type in entry.get("replaces", ()):
+                replaces[item] = entry["replaces"][content_type]
+    return Batch({item: concepts[item] for item in generation_order(list(concepts))}, replaces)
+
+
+def generation_order(items: Sequence[Item]) -> list[Item]:
+    """The order in which a batch's items are generated: in each group of concepts, first the whole first
+    concept, then the slowest content type. A slow item that starts late would prolong the invocation.
+    """
+    position = {concept_id: number for number, concept_id in enumerate(dict.fromkeys(i[0] for i in items))}
+
+    def rank(item: Item) -> tuple[int, bool, int]:
+        group, place = divmod(position[item.concept_id], GROUP)
+        return group, place > 0, SLOWEST_FIRST.index(item.content_type)
+
+    return sorted(items, key=rank)

@@ -139,7 +139,7 @@ def stalled(play: Play) -> Iterator[None]:
                 os.kill(pid, signal.SIGSTOP)
 
     try:
-        with Gather(play.line.database, play.invocations, on_all=stop):
+        with Gather(play.line.database, on_all=stop):
             yield
     finally:
         for pid in pids:

@@ -56,7 +56,7 @@ def _stopped_at_work(play: Play) -> Iterator[None]:
         play.rig.stepfunctions.stop_execution(executionArn=play.running())
         play.await_recorded()
 
-    with play.rig.events(), Gather(play.line.database, play.invocations, on_all=stop):
+    with play.rig.events(), Gather(play.line.database, on_all=stop):
         yield
 
 
@@ -72,7 +72,7 @@ def timed_out(play: Play) -> Iterator[None]:
         play.rig.time_out(play.running())
         play.await_recorded()
 
-    with play.rig.events(), Gather(play.line.database, play.invocations, on_all=expire):
+    with play.rig.events(), Gather(play.line.database, on_all=expire):
         yield
 
 

@@ -39,8 +39,7 @@ def exception(play: Play) -> Iterator[None]:
 )
 def timeout(play: Play) -> Iterator[None]:
     """The network drops all packets."""
-    # Only one of Generate's batches has an item to generate, and the batches may run in any order.
-    with Hang(play.line.database, play.invocations if play.cell.step is Step.GENERATE else 1):
+    with Hang(play.line.database):
         yield
 
 
@@ -129,9 +128,8 @@ def twice_at_once(play: Play) -> Iterator[None]:
         said.append(play.retry() if step is Step.RETRY else play.invoke(step, play.event_of(step)))
 
     second = threading.Thread(target=again)
-    everybody = play.invocations + 1
     # Two retries must both have read before either claims; otherwise the second would be refused (409).
-    with Gather(play.line.database, everybody, on_first=second.start, at_commit=step is Step.RETRY):
+    with Gather(play.line.database, 2, on_first=second.start, at_commit=step is Step.RETRY):
         yield
         second.join()
     play.also(said[0])
@@ -144,9 +142,7 @@ def again_later(play: Play) -> Iterator[None]:
     with Count(play.line.database) as count:
         yield
     if step in SEVERAL:
-        # Two of Generate's three batches have nothing to generate: they only read.
-        commits = count.commits - (play.invocations - 1)
-        assert commits == COMMITS[step], f"{step} has {commits} transactions: correct COMMITS"
+        assert count.commits == COMMITS[step], f"{step} has {count.commits} transactions: correct COMMITS"
     if step is Step.RETRY:
         play.repeat = play.retry
     else:

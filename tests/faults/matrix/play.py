@@ -83,11 +83,6 @@ class Play:
         self.oracle = Oracle(rig.target.engine, rig.s3, rig.stack.bucket, bundle, self.log)
         rig.lines[Step.GENERATE].s3.requests.clear()
 
-    @property
-    def invocations(self) -> int:
-        """The concurrent invocations of the step: one per batch, or one."""
-        return len(ContentType) if self.cell.step in (Step.GENERATE, Step.SAVE) else 1
-
     # The step with the fault: `prepare`, then `act`.
 
     def prepare(self) -> None:
@@ -110,7 +105,7 @@ class Play:
             self.rig.stepfunctions.stop_execution(executionArn=self.running())
 
         save = self.rig.lines[Step.SAVE].database
-        with Gather(save, len(ContentType), on_all=stop):
+        with Gather(save, on_all=stop):
             self.arn = self.start()
             ended = self.await_end(self.arn)
         assert ended["status"] == "ABORTED"
@@ -151,9 +146,7 @@ class Play:
         self._others.append(said)
 
     def event_of(self, step: Step) -> dict[str, Any]:
-        """The event with which the execution invoked a step. For Generate and Save: with the batch of
-        resources, of which one must be generated.
-        """
+        """The event with which the execution invoked a step. For Generate and Save: with its one batch."""
         arn = self.running()
         history = self.rig.stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)["events"]
         described = self.rig.stepfunctions.describe_execution(executionArn=arn)
@@ -168,9 +161,7 @@ class Play:
                 return {"input": json.loads(described["input"]), "execution": execution}
             case Step.GENERATE | Step.SAVE:
                 planned = entered["FanOut"]
-                (batch,) = (
-                    batch for batch in planned["batches"] if batch["content_type"] == ContentType.RESOURCES
-                )
+                (batch,) = planned["batches"]
                 return {"plan": planned["plan"], "batch": batch, "execution_arn": arn}
             case Step.FINALIZE:
                 event: dict[str, Any] = entered["Finalize"] | {"execution": execution}

@@ -135,20 +135,18 @@ class Refuse(Played):
 
 
 class Hang(Played):
-    """Never passes the first statement of some sessions on."""
+    """Never passes the first statement of the first session on."""
 
-    def __init__(self, proxy: DatabaseProxy, sessions: int = 1) -> None:
+    def __init__(self, proxy: DatabaseProxy) -> None:
         super().__init__(proxy)
-        self._left = sessions
         self._over = threading.Event()
         self._lock = threading.Lock()
 
     def on_statement(self, session: Session) -> None:
         """Wait for the end of the block. The client has given up by then."""
         with self._lock:
-            if self._left == 0:
+            if self.struck.is_set():
                 return
-            self._left -= 1
             self.struck.set()
         self._over.wait()
         session.cut()

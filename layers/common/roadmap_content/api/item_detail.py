@@ -126,7 +126,7 @@ def read_item(
         ItemFailure.model_validate({**row._mapping, "occurred_at": utc(row.occurred_at)})  # noqa: SLF001
         for row in failures_of_item(connection, task.task_id, item)
     ]
-    refused = refusals(connection, task.task_id, item.content_type, [item.concept_id]).get(item, [])
+    refused = refusals(connection, task.task_id, [item]).get(item, [])
     staged = services.bucket.describe(staged_key(roadmap_id, item))
     staged_fingerprint = None if staged is None else Staging(services.bucket, roadmap_id).fingerprint(item)
     rejected = _rejected(services, roadmap_id, item, failures)

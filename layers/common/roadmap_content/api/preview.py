@@ -111,13 +111,9 @@ def preview_retry(
 def _rejections(connection: Connection, task_id: str, items: Sequence[Item]) -> Refusals:
     """The refusals because of which the retry rejects content, by item."""
     refused = refused_items(connection, task_id).intersection(items)
-    found: Refusals = {}
-    for content_type in sorted({item.content_type for item in refused}):
-        concept_ids = [item.concept_id for item in refused if item.content_type is content_type]
-        found |= refusals(connection, task_id, content_type, concept_ids)
     return {
         item: recorded
-        for item, recorded in found.items()
+        for item, recorded in refusals(connection, task_id, refused).items()
         if any(remedy_of_code(failure.error_code) is Remedy.REJECT for _, failure in recorded)
     }
 

@@ -16,7 +16,7 @@ from ..items import ContentType
 
 
 class Metric(StrEnum):
-    """Metric names. Metrics of batches and their items have the dimension `content_type`. `ITEMS_MISSING` is
+    """Metric names. Metrics of the items of batches have the dimension `content_type`. `ITEMS_MISSING` is
     written with this dimension and without it (the sum of all content types).
     """
 

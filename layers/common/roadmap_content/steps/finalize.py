@@ -371,12 +371,11 @@ def _explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> d
     explanations: dict[Item, StateError] = {}
     for entry in lost:
         try:
-            concepts, _ = read_batch(bucket, manifest, entry.batch)
+            concepts = read_batch(bucket, manifest, entry.batch).concepts
         except StorageUnavailableError as error:
             logger.warning("lost_batch_unexplained", batch=entry.batch.number, reason=str(error))
             continue
-        for concept in concepts:
-            explanations[Item(concept.concept_id, entry.batch.content_type)] = entry.error
+        explanations |= dict.fromkeys(concepts, entry.error)
     return explanations
 
 

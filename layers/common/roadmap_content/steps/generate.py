@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from ..content.kind import Draft, require_indexable
 from ..content.origin_records import record_refused
 from ..content.registry import CONTENT_KINDS
 from ..content.rows import saved_since
-from ..contracts import BatchReference, BatchRequest, Count, Payload
+from ..contracts import BatchRequest, Count, Payload
 from ..documents import Document
 from ..errors import (
     ContentError,
@@ -27,7 +27,7 @@ from ..generation.budget import TaskBudget
 from ..generation.generator import OutOfTimeError
 from ..generation.item_locks import ItemLocks
 from ..generation.learner import Learner, learner_from
-from ..items import ContentType, Failure, Item, RecordedFailure, Stage
+from ..items import ContentType, Failure, Item, RecordedFailure, Stage, count_by_type
 from ..manifest import read_batch
 from ..origin import Origin
 from ..postgres.transactions import RESERVE, transact
@@ -67,18 +67,26 @@ class BatchContext(NamedTuple):
     refusals: Mapping[Item, Sequence[RecordedFailure]]
     """The refusals of the items' content, the latest first."""
 
-    versions: Mapping[str, int]
-    """The highest version of each concept that has one."""
+    versions: Mapping[Item, int]
+    """The highest version of each item that has one."""
 
     learner: Learner
     """The learner who requested the content."""
+
+
+class Outcomes(NamedTuple):
+    """The numbers of items of a batch, by content type; together they are all items of the batch."""
+
+    staged: Mapping[ContentType, int]
+    generated: Mapping[ContentType, int] = count_by_type([])
+    failed: Mapping[ContentType, int] = count_by_type([])
+    waiting: Mapping[ContentType, int] = count_by_type([])
 
 
 class GenerateReport(Payload):
     """The counts of `generate_content` for a batch: planned = staged + generated + failed + waiting."""
 
     number: Count
-    content_type: ContentType
     planned: Count
     staged: Count
     generated: Count
@@ -97,13 +105,18 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
         still be saved, and the state machine continues with Save.
     """
     plan, batch = request.plan, request.batch
-    report = _staged_already(batch) if batch.staged else _prepare(request, services, deadline)
-    counts = {
-        Metric.ITEMS_STAGED: report.staged,
-        Metric.ITEMS_GENERATED: report.generated,
-        Metric.ITEMS_NOT_GENERATED: report.failed,
-    }
-    emit(counts, batch.content_type)
+    # If a staged item has been removed since the plan, Save reports it as not staged, and the next attempt
+    # generates it.
+    outcomes = Outcomes(batch.items) if batch.staged else _prepare(request, services, deadline)
+    for content_type in batch.items:
+        counts = {
+            Metric.ITEMS_STAGED: outcomes.staged[content_type],
+            Metric.ITEMS_GENERATED: outcomes.generated[content_type],
+            Metric.ITEMS_NOT_GENERATED: outcomes.failed[content_type],
+        }
+        emit(counts, content_type)
+    totals = {name: sum(counts.values()) for name, counts in outcomes._asdict().items()}
+    report = GenerateReport(number=batch.number, planned=batch.total, **totals)
     logger.info("batch_staged", task_id=plan.task_id, attempt=plan.attempt, **report.model_dump(mode="json"))
     if report.waiting:
         raise GenerationStoppedError(
@@ -112,53 +125,38 @@ def generate_content(request: BatchRequest, services: Services, deadline: Deadli
     return report
 
 
-def _staged_already(batch: BatchReference) -> GenerateReport:
-    """The report of a batch that was completely staged when it was planned.
-
-    If an item has been removed since, Save reports it as not staged, and the next attempt generates it.
-    """
-    return GenerateReport(
-        number=batch.number,
-        content_type=batch.content_type,
-        planned=batch.items,
-        staged=batch.items,
-        generated=0,
-        failed=0,
-    )
-
-
-def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> GenerateReport:
+def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> Outcomes:
     plan, batch = request.plan, request.batch
     concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
-    known = transact(services.engine, lambda connection: _recall(connection, request, concepts), deadline)
+    known = transact(
+        services.engine, lambda connection: _recall(connection, request, concepts.keys()), deadline
+    )
     staging = Staging(services.bucket, plan.roadmap_id, replaces)
     preparation = _Preparation(request, services, deadline, concepts, known, staging, replaces)
     try:
         # Threads of its own: an item may take minutes.
         with ThreadPoolExecutor(PARALLEL) as pool:
-            outcomes = list(pool.map(preparation.prepare, concepts))
+            results = dict(zip(concepts, pool.map(preparation.prepare, concepts), strict=True))
     finally:
         preparation.locks.close()
-    waiting = outcomes.count(None)
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-    generated = outcomes.count(Remedy.GENERATE) + outcomes.count(Remedy.REJECT)
-    report = GenerateReport(
-        number=batch.number,
-        content_type=batch.content_type,
-        planned=len(concepts),
-        staged=len(concepts) - generated - len(failures) - waiting,
-        generated=generated,
-        failed=len(failures),
-        waiting=waiting,
+    failures = [result for result in results.values() if isinstance(result, Failure)]
+    failed = [failure.item for failure in failures]
+    generated = [item for item, result in results.items() if result in (Remedy.GENERATE, Remedy.REJECT)]
+    waiting = [item for item, result in results.items() if result is None]
+    outcomes = Outcomes(
+        staged=count_by_type(concepts.keys() - {*generated, *failed, *waiting}),
+        generated=count_by_type(generated),
+        failed=count_by_type(failed),
+        waiting=count_by_type(waiting),
     )
-    if failures or report.generated:
-        _record(request, report, failures, preparation.refused, services, deadline)
-    return report
+    if failures or generated:
+        _record(request, outcomes, failures, preparation.refused, services, deadline)
+    return outcomes
 
 
 def _record(
     request: BatchRequest,
-    report: GenerateReport,
+    outcomes: Outcomes,
     failures: Sequence[Failure],
     refused: Mapping[Item, Origin],
     services: Services,
@@ -172,26 +170,25 @@ def _record(
         nonlocal earlier
         record_failures(connection, *subject, failures)
         record_refused(connection, request.plan.roadmap_id, *subject, origins)
-        if report.generated:
-            counted = add_generated(
-                connection, *subject, report.content_type, report.generated, earlier=earlier
-            )
+        if any(outcomes.generated.values()):
+            counted = add_generated(connection, *subject, outcomes.generated, earlier=earlier)
             earlier = counted or earlier
 
     transact(services.engine, record, deadline)
 
 
-def _recall(connection: Connection, request: BatchRequest, concepts: Sequence[Concept]) -> BatchContext:
-    plan, content_type = request.plan, request.batch.content_type
+def _recall(connection: Connection, request: BatchRequest, items: Collection[Item]) -> BatchContext:
+    plan = request.plan
     require_open(connection, plan.task_id, plan.attempt, request.execution_arn)
-    concept_ids = [concept.concept_id for concept in concepts]
-    versions_sql = CONTENT_KINDS[content_type].versions_sql
     versions = {}
-    if versions_sql is not None:
-        parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
-        versions = {row.concept_id: row.version for row in connection.execute(text(versions_sql), parameters)}
+    for kind in CONTENT_KINDS.values():
+        concept_ids = [item.concept_id for item in items if item.content_type is kind.content_type]
+        if kind.versions_sql is not None and concept_ids:
+            parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
+            for row in connection.execute(text(kind.versions_sql), parameters):
+                versions[Item(row.concept_id, kind.content_type)] = row.version
     learner = learner_from(read_user_request(connection, plan.task_id))
-    return BatchContext(refusals(connection, plan.task_id, content_type, concept_ids), versions, learner)
+    return BatchContext(refusals(connection, plan.task_id, items), versions, learner)
 
 
 class _Preparation:
@@ -202,13 +199,13 @@ class _Preparation:
         request: BatchRequest,
         services: Services,
         deadline: Deadline,
-        concepts: Sequence[Concept],
+        concepts: Mapping[Item, Concept],
         known: BatchContext,
         staging: Staging,
         replaces: Mapping[Item, str],
     ) -> None:
         self._plan = request.plan
-        self._kind = CONTENT_KINDS[request.batch.content_type]
+        self._concepts = concepts
         self._bucket = services.bucket
         self._engine = services.engine
         self._staging = staging
@@ -222,36 +219,33 @@ class _Preparation:
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._known = known
-        self._listed = self._staging.listed(
-            Item(concept.concept_id, self._kind.content_type) for concept in concepts
-        )
+        self._listed = self._staging.listed(concepts)
 
-    def prepare(self, concept: Concept) -> Remedy | Failure | None:
+    def prepare(self, item: Item) -> Remedy | Failure | None:
         """Prepare one item; an error of this system is returned as the item's failure.
 
         `None`: it waits, because generation is stopped. That is not a failure of the item.
         """
-        item = Item(concept.concept_id, self._kind.content_type)
         try:
             if self._deadline.remaining < 2 * RESERVE:
                 raise OutOfTimeError("the invocation's time was up before the item was generated")
             require_indexable(self._plan.roadmap_id, item.concept_id)
-            return self._apply(item, concept)
+            return self._apply(item)
         except GenerationStoppedError:
             return None
         except ContentError as error:
             logger.warning(
-                "item_generation_failed", concept_id=item.concept_id, error_code=error.code, reason=str(error)
+                "item_generation_failed", **item._asdict(), error_code=error.code, reason=str(error)
             )
             return Failure(item, Stage.GENERATE, error.code, str(error), isinstance(error, TransientError))
 
-    def _apply(self, item: Item, concept: Concept) -> Remedy:
+    def _apply(self, item: Item) -> Remedy:
         if item in self._listed and item not in self._known.refusals:
             return Remedy.KEEP
         with self.locks.held(item):
-            return self._make_fit(item, concept)
+            return self._make_fit(item)
 
-    def _make_fit(self, item: Item, concept: Concept) -> Remedy:
+    def _make_fit(self, item: Item) -> Remedy:
         """Apply the item's current remedy. The previous holder of its lock may have prepared the item
         already.
         """
@@ -264,18 +258,18 @@ class _Preparation:
                 pass
             case Remedy.GENERATE:
                 if item in self._known.refusals:  # a text that was refused before is not used again
-                    self._generate(item, concept, self._free_version(item))
-                elif (version := self._adopt_text(item, concept)) is not None:
-                    self._generate(item, concept, version)
+                    self._generate(item, self._free_version(item))
+                elif (version := self._adopt_text(item)) is not None:
+                    self._generate(item, version)
             case Remedy.REJECT:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 self._reject(item, refusal)
-                self._generate(item, concept, self._free_version(item))
+                self._generate(item, self._free_version(item))
             case Remedy.NEW_ID:
-                self._amend(item, lambda _: {self._kind.id_field: self._new_id(item)})
+                self._amend(item, lambda _: self._new_identity(item))
             case Remedy.NEXT_VERSION:
                 # Above every row and above the refused version, because a text may exist without a row.
-                highest = self._known.versions.get(item.concept_id, 0)
+                highest = self._known.versions.get(item, 0)
                 self._amend(
                     item, lambda content: {"content_version": max(highest, content["content_version"]) + 1}
                 )
@@ -290,34 +284,33 @@ class _Preparation:
             return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
-    def _generate(self, item: Item, concept: Concept, version: int) -> None:
+    def _generate(self, item: Item, version: int) -> None:
         # Between the draft and its staging nothing else is done: a process that is killed there loses it.
-        generated, origin = self._draft(item, concept)
-        draft = generated.model_dump(mode="json")
-        content = self._kind.check(
-            {self._kind.id_field: self._new_id(item)} | draft | self._kind.complete(draft, version)
-        )
+        draft, origin = self._draft(item)
+        self._stage(item, draft.model_dump(mode="json"), version, origin)
+
+    def _stage(self, item: Item, draft: Document, version: int, origin: Origin | None = None) -> None:
+        kind = CONTENT_KINDS[item.content_type]
+        content = kind.check(self._new_identity(item) | draft | kind.complete(draft, version))
         self._staging.write(item, content, origin)
 
-    def _adopt_text(self, item: Item, concept: Concept) -> int | None:
+    def _adopt_text(self, item: Item) -> int | None:
         """Stage a stored text with a version above every row's; otherwise return the first version without
         a text.
 
         Such a text was paid for, but its row was never saved.
         """
         found = None
-        version = self._known.versions.get(item.concept_id, 0) + 1
-        if self._kind.versions_sql is None:
+        version = self._known.versions.get(item, 0) + 1
+        if CONTENT_KINDS[item.content_type].versions_sql is None:
             return version
         while text := self._bucket.get(tutorial_key(self._plan.roadmap_id, item.concept_id, version)):
             found = version, text.body
             version += 1
-        draft = None if found is None else draft_from_text(found[1], concept.name)
+        draft = None if found is None else draft_from_text(found[1], self._concepts[item].name)
         if found is None or draft is None:
             return version
-        identity = {self._kind.id_field: self._new_id(item)}
-        content = self._kind.check(identity | draft | self._kind.complete(draft, found[0]))
-        self._staging.write(item, content)
+        self._stage(item, draft, found[0])
         logger.info("tutorial_text_adopted", item=item, version=found[0])
         return None
 
@@ -345,11 +338,13 @@ class _Preparation:
             raise GenerationStoppedError(reasons.generation_stopped)
         return False
 
-    def _draft(self, item: Item, concept: Concept) -> tuple[Draft, Origin]:
+    def _draft(self, item: Item) -> tuple[Draft, Origin]:
         """Generate the item, and count the used tokens even if it fails."""
         allowance = Allowance(self._deadline, self._budget)
         try:
-            draft = self._generator.generate(concept, item.content_type, self._known.learner, allowance)
+            draft = self._generator.generate(
+                self._concepts[item], item.content_type, self._known.learner, allowance
+            )
         except (InvalidContentError, ModelDeclinedError):
             self.refused[item] = self._origin(allowance)
             raise
@@ -362,7 +357,7 @@ class _Preparation:
                     {Metric.TOKENS_IN: usage.tokens_in, Metric.TOKENS_OUT: usage.tokens_out},
                     item.content_type,
                 )
-                logger.info("tokens_counted", concept_id=item.concept_id, **usage._asdict())
+                logger.info("tokens_counted", **item._asdict(), **usage._asdict())
 
     def _origin(self, allowance: Allowance) -> Origin:
         return Origin(
@@ -374,8 +369,8 @@ class _Preparation:
 
     def _free_version(self, item: Item) -> int:
         """The first version above all rows for which no text is stored. The text of a refused row remains."""
-        version = self._known.versions.get(item.concept_id, 0) + 1
-        if self._kind.versions_sql is not None:
+        version = self._known.versions.get(item, 0) + 1
+        if CONTENT_KINDS[item.content_type].versions_sql is not None:
             while self._bucket.holds(tutorial_key(self._plan.roadmap_id, item.concept_id, version)):
                 version += 1
         return version
@@ -385,7 +380,7 @@ class _Preparation:
         staged = self._staging.get(item)
         if staged is None:
             raise StagedContentGoneError("the staged content was removed")
-        content = self._kind.parse(staged.body)
+        content = CONTENT_KINDS[item.content_type].parse(staged.body)
         self._staging.write(item, content | amend(content), Origin.of_metadata(staged.metadata))
 
     def _reject(self, item: Item, refusal: RecordedFailure) -> None:
@@ -395,7 +390,7 @@ class _Preparation:
             "staged_content_rejected", item=item, error_code=failure.error_code, reason=failure.reason
         )
 
-    def _new_id(self, item: Item) -> str:
-        """Deterministic, so that a repeated step stages the same content."""
+    def _new_identity(self, item: Item) -> Document:
+        """The field with a new id. Deterministic, so that a repeated step stages the same content."""
         name = json.dumps([self._plan.task_id, self._plan.attempt, self._plan.roadmap_id, *item])
-        return str(uuid.uuid5(_IDS, name))
+        return {CONTENT_KINDS[item.content_type].id_field: str(uuid.uuid5(_IDS, name))}

@@ -58,7 +58,6 @@ def _identifiers(event: dict[str, Any]) -> dict[str, Any]:
         "task_id": plan.get("task_id", run.get("task_id")),
         "attempt": plan.get("attempt", run.get("attempt")),
         "roadmap_id": plan.get("roadmap_id"),
-        "content_type": batch.get("content_type"),
         "batch": batch.get("number"),
     }
     return {key: value for key, value in named.items() if value is not None}

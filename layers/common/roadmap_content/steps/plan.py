@@ -116,7 +116,7 @@ def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadl
     Slots that it does not need go to waiting attempts.
     """
     to_generate = [batch for batch in manifest.batches if not batch.staged]
-    items = sum(batch.items for batch in to_generate)
+    items = sum(batch.total for batch in to_generate)
     work = Work(items * TOKENS_PER_ITEM, min(services.settings.max_concurrency, len(to_generate)))
     confirmed = transact(
         services.engine, lambda connection: confirm(connection, task.task_id, task.attempt, work), deadline
@@ -129,7 +129,7 @@ def _confirm(services: Services, task: Task, manifest: Manifest, deadline: Deadl
 def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> frozenset[Item]:
     """The missing items that are staged.
 
-    S3 is not called if one batch per content type holds all items, because the result would not matter.
+    S3 is not called if one batch holds all items, because the result would not matter.
     """
     # More than three items per concept of one batch are the items of more concepts.
     first = missing[: len(ContentType) * batch_size + 1]

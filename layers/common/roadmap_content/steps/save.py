@@ -1,4 +1,5 @@
-"""Save: write all staged rows of a batch in one transaction. An invalid row does not affect the others.
+"""Save: write all staged rows of a batch in one transaction, with one statement per content type. An invalid
+row does not affect the others.
 
 Errors of the data or the database are not raised: a row that cannot be saved is recorded with its reason, and
 the others are saved. Only programming errors are raised.
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
-from ..content.kind import Row, require_indexable, save_parameters
+from ..content.kind import ContentKind, Row, require_indexable, save_parameters
 from ..content.origin_records import record_refused
 from ..content.origins import with_origin
 from ..content.registry import CONTENT_KINDS
@@ -31,7 +32,7 @@ from ..errors import (
     VersionTakenError,
 )
 from ..events import batch_saved, concept_completed, item_failed, item_saved
-from ..items import ContentType, Failure, Item, Stage
+from ..items import ContentType, Failure, Item, Stage, count_by_type
 from ..manifest import read_batch
 from ..origin import Origin
 from ..outbox import record_events
@@ -67,7 +68,7 @@ _REFUSALS: Mapping[str, PermanentError] = {
 
 
 class SaveReport(Payload):
-    """The counts of `save_batch` for a batch: planned = saved + failed.
+    """The counts of `save_batch` for a batch: the batch's items = saved + failed.
 
     `error` is set if the failures could not be recorded in the database; then Finalize records them.
     """
@@ -100,57 +101,58 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     plan, batch = request.plan, request.batch
     try:
         concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
-        saver = Saver(request, services, replaces)
+        saver = Saver(request, services, concepts, replaces)
         failures = []
-        for prepared in portions(saver, concepts):
+        for prepared in portions(saver, list(concepts)):
             ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
             failed = [outcome for outcome in prepared if isinstance(outcome, Failure)]
             failures += saver.save(services.engine, ready, failed, deadline)
     except ContentError as error:
         logger.error(
-            f"{batch.content_type}_batch_save_failed",
+            "batch_save_failed",
             task_id=plan.task_id,
             attempt=plan.attempt,
             batch=batch.number,
             error_code=error.code,
             reason=str(error),
         )
-        emit({Metric.BATCHES_UNSAVED: 1, Metric.ITEMS_NOT_SAVED: batch.items}, batch.content_type)
+        emit({Metric.BATCHES_UNSAVED: 1})
+        for content_type, number in batch.items.items():
+            emit({Metric.ITEMS_NOT_SAVED: number}, content_type)
         unsaved = StateError(error=error.code, cause=str(error)[:100])
-        return SaveReport(batch=batch, saved=0, failed=batch.items, error=unsaved)
+        return SaveReport(batch=batch, saved=0, failed=batch.total, error=unsaved)
 
-    report = SaveReport(batch=batch, saved=len(concepts) - len(failures), failed=len(failures))
     for failure in failures:
         logger.warning(
-            f"{batch.content_type}_save_failed",
-            concept_id=failure.item.concept_id,
+            f"{failure.item.content_type}_save_failed",
+            **failure.item._asdict(),
             stage=failure.stage,
             error_code=failure.error_code,
             reason=failure.reason,
         )
+    report = SaveReport(batch=batch, saved=len(concepts) - len(failures), failed=len(failures))
     logger.info(
-        f"{batch.content_type}_batch_saved",
+        "batch_saved",
         task_id=plan.task_id,
         attempt=plan.attempt,
         batch=batch.number,
         saved=report.saved,
         failed=report.failed,
     )
-    counts = {
-        Metric.ITEMS_SAVED: report.saved,
-        Metric.ITEMS_NOT_SAVED: report.failed,
-        Metric.BATCH_SECONDS: time.monotonic() - started,
-    }
-    emit(counts, batch.content_type)
+    emit({Metric.BATCH_SECONDS: time.monotonic() - started})
+    not_saved = count_by_type(failure.item for failure in failures)
+    for content_type, number in batch.items.items():
+        saved = number - not_saved[content_type]
+        emit({Metric.ITEMS_SAVED: saved, Metric.ITEMS_NOT_SAVED: not_saved[content_type]}, content_type)
     return report
 
 
-def portions(saver: "Saver", concepts: Sequence[Concept]) -> Iterator[list[Ready | Failure]]:
+def portions(saver: "Saver", items: Sequence[Item]) -> Iterator[list[Ready | Failure]]:
     """Prepare the items of a batch, in portions that are limited by size."""
     waiting: list[Ready | Failure] = []
     waiting_bytes = 0
-    for start in range(0, len(concepts), PORTION):
-        prepared = saver.prepare(concepts[start : start + PORTION])
+    for start in range(0, len(items), PORTION):
+        prepared = saver.prepare(items[start : start + PORTION])
         size = sum(outcome.size for outcome in prepared if isinstance(outcome, Ready))
         if waiting and waiting_bytes + size > PORTION_BYTES:
             yield waiting
@@ -165,10 +167,14 @@ class Saver:
     """Saves the items of one batch: `prepare` each of them, then `save` all in one transaction."""
 
     def __init__(
-        self, request: BatchRequest, services: Services, replaces: Mapping[Item, str] | None = None
+        self,
+        request: BatchRequest,
+        services: Services,
+        concepts: Mapping[Item, Concept],
+        replaces: Mapping[Item, str] | None = None,
     ) -> None:
         self._plan = request.plan
-        self._kind = CONTENT_KINDS[request.batch.content_type]
+        self._concepts = concepts
         self._batch = request.batch
         self._generate_error = request.generate_error
         self._services = services
@@ -177,19 +183,15 @@ class Saver:
         self._staging = Staging(services.bucket, request.plan.roadmap_id, replaces)
         self._origins: dict[Item, Origin] = {}
 
-    def prepare(self, concepts: Sequence[Concept]) -> list[Ready | Failure]:
+    def prepare(self, items: Sequence[Item]) -> list[Ready | Failure]:
         """Read and validate the staged content of items, and publish the parts that are not in their rows.
 
         The threads only wait for S3: threads that compute would slow each other down, because one interpreter
         runs one of them at a time.
         """
-        validated = list(map(self._validate, concepts, in_parallel(self._read, concepts)))
-        if self._kind.publish is None:
-            return [outcome if isinstance(outcome, Failure) else outcome[0] for outcome in validated]
-        return in_parallel(self._publish, validated)
+        return in_parallel(self._publish, list(map(self._validate, items, in_parallel(self._read, items))))
 
-    def _read(self, concept: Concept) -> bytes | Failure:
-        item = Item(concept.concept_id, self._kind.content_type)
+    def _read(self, item: Item) -> bytes | Failure:
         try:
             require_indexable(self._plan.roadmap_id, item.concept_id)
             staged = self._staging.get(item)
@@ -202,28 +204,30 @@ class Saver:
         self._origins[item] = Origin.of_metadata(staged.metadata)
         return staged.body
 
-    def _validate(self, concept: Concept, body: bytes | Failure) -> tuple[Ready, Document] | Failure:
+    def _validate(self, item: Item, body: bytes | Failure) -> tuple[Ready, Document] | Failure:
         if isinstance(body, Failure):
             return body
-        item = Item(concept.concept_id, self._kind.content_type)
+        kind = CONTENT_KINDS[item.content_type]
         try:
-            content = self._kind.parse(body)
+            content = kind.parse(body)
         except InvalidContentError as error:
             return _failure(item, error, fingerprint(body))
         plan, content_fingerprint = self._plan, fingerprint(body)
-        row = self._kind.to_row(plan.roadmap_id, item.concept_id, content)
+        row = kind.to_row(plan.roadmap_id, item.concept_id, content)
         row = with_origin(row, self._origins[item], plan.task_id, plan.attempt, content_fingerprint)
         if item in self._replaces:
             row["replaces"] = self._replaces[item]
-        return Ready(item, concept.name, row, content_fingerprint, len(body)), content
+        return Ready(item, self._concepts[item].name, row, content_fingerprint, len(body)), content
 
     def _publish(self, validated: tuple[Ready, Document] | Failure) -> Ready | Failure:
         if isinstance(validated, Failure):
             return validated
         ready, content = validated
-        assert self._kind.publish is not None  # noqa: S101 - nothing else is called with this method
+        publish = CONTENT_KINDS[ready.item.content_type].publish
+        if publish is None:
+            return ready
         try:
-            return ready._replace(row=self._kind.publish(self._bucket, ready.row, content))
+            return ready._replace(row=publish(self._bucket, ready.row, content))
         except StorageUnavailableError as error:
             return _failure(ready.item, error)
 
@@ -271,7 +275,9 @@ class Saver:
             ]
         elif ready:
             write = self._write_in_parts if in_parts else self._write
-            failures += write(connection, ready)
+            for kind in CONTENT_KINDS.values():
+                if of_kind := [entry for entry in ready if entry.item.content_type is kind.content_type]:
+                    failures += write(connection, kind, of_kind)
         plan = self._plan
         consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
@@ -298,44 +304,46 @@ class Saver:
         """Record the events of the batch and of the concepts that it completes."""
         plan, batch = self._plan, self._batch
         lost = {failure.item for failure in failures}
-        saved = {entry.item.concept_id: entry.name for entry in ready if entry.item not in lost}
-        names = {
-            concept_id: saved[concept_id]
-            for concept_id in complete_concepts(connection, plan.roadmap_id, list(saved))
-        }
+        not_saved = count_by_type(lost)
+        saved = {entry.item: entry.name for entry in ready if entry.item not in lost}
+        names = {item.concept_id: name for item, name in saved.items()}
+        complete = complete_concepts(connection, plan.roadmap_id, list(names))
+        completed = {concept_id: names[concept_id] for concept_id in complete}
         subject = plan.task_id, plan.roadmap_id, plan.attempt
-        counts = batch.items - len(failures), len(failures)
         record_events(
             self._services,
             connection,
             [
-                *(item_saved(*subject, entry.item) for entry in ready if entry.item not in lost),
+                *(item_saved(*subject, item) for item in saved),
                 *(item_failed(*subject, failure) for failure in failures),
-                *(concept_completed(*subject, *concept) for concept in names.items()),
-                batch_saved(*subject, batch.number, batch.content_type, *counts),
+                *(concept_completed(*subject, *concept) for concept in completed.items()),
+                *(
+                    batch_saved(*subject, batch.number, name, number - not_saved[name], not_saved[name])
+                    for name, number in batch.items.items()
+                ),
             ],
         )
         entries = [
             concept_completed_entry(*subject, *concept, completed=list(ContentType))
-            for concept in names.items()
+            for concept in completed.items()
         ]
         write_log(connection, entries)
 
-    def _write(self, connection: Connection, ready: Sequence[Ready]) -> list[Failure]:
+    def _write(self, connection: Connection, kind: ContentKind, ready: Sequence[Ready]) -> list[Failure]:
         """Save rows with one statement; return the rows that it refused."""
-        refused = connection.execute(text(self._kind.save_sql), self._parameters(ready)).all()
-        return self._refusals(ready, [(row.concept_id, row.row_status) for row in refused])
+        refused = connection.execute(text(kind.save_sql), self._parameters(ready)).all()
+        return _refusals(ready, [(row.concept_id, row.row_status) for row in refused])
 
     def _write_in_parts(
-        self, connection: Connection, ready: Sequence[Ready], size: int = PART
+        self, connection: Connection, kind: ContentKind, ready: Sequence[Ready], size: int = PART
     ) -> list[Failure]:
         """Save rows in parts of `size`, and the rows of failed parts one by one."""
         parts = [ready[start : start + size] for start in range(0, len(ready), size)]
-        outcome = save_in_parts(connection, self._kind.save_sql, [self._parameters(part) for part in parts])
-        failures = self._refusals(ready, outcome.refusals)
+        outcome = save_in_parts(connection, kind.save_sql, [self._parameters(part) for part in parts])
+        failures = _refusals(ready, outcome.refusals)
         suspects = [entry for number in outcome.refused for entry in parts[number]]
         if suspects and size > 1:
-            return failures + self._write_in_parts(connection, suspects, 1)
+            return failures + self._write_in_parts(connection, kind, suspects, 1)
         return failures + [
             Failure(entry.item, Stage.SAVE, refusal.sqlstate, str(refusal), False, entry.content_fingerprint)
             for entry, refusal in zip(suspects, outcome.refused.values(), strict=True)
@@ -344,14 +352,15 @@ class Saver:
     def _parameters(self, ready: Sequence[Ready]) -> dict[str, str]:
         return save_parameters(self._plan.roadmap_id, [entry.row for entry in ready])
 
-    def _refusals(self, ready: Sequence[Ready], refusals: Sequence[tuple[str, str]]) -> list[Failure]:
-        fingerprints = {entry.item.concept_id: entry.content_fingerprint for entry in ready if refusals}
-        return [
-            _failure(
-                Item(concept_id, self._kind.content_type), _REFUSALS[row_status], fingerprints[concept_id]
-            )
-            for concept_id, row_status in refusals
-        ]
+
+def _refusals(ready: Sequence[Ready], refusals: Sequence[tuple[str, str]]) -> list[Failure]:
+    """The failures of the rows, of one content type, that the save statement refused."""
+    by_concept = {entry.item.concept_id: entry for entry in ready if refusals}
+    return [
+        _failure(entry.item, _REFUSALS[row_status], entry.content_fingerprint)
+        for concept_id, row_status in refusals
+        for entry in [by_concept[concept_id]]
+    ]
 
 
 def _failure(item: Item, error: ContentError, content_fingerprint: str | None = None) -> Failure:

@@ -6,7 +6,7 @@ from itertools import chain, compress
 
 from ..documents import MAX_STAGED, Document
 from ..errors import InvalidContentError
-from ..items import Failure, Item
+from ..items import ContentType, Failure, Item
 from ..origin import Origin
 from .bucket import Bucket, ObjectTooLargeError, StoredObject, in_parallel
 from .keys import (
@@ -46,17 +46,19 @@ class Staging:
         return self._bucket.holds(self._key(item))
 
     def listed(self, items: Iterable[Item]) -> frozenset[Item]:
-        """The items (of one content type) that are staged according to one page of the S3 listing.
+        """The items that are staged according to one page of the S3 listing of each content type.
 
         One request lists up to 1,000 keys, starting at the first item. An item that is not in the result may
         still be staged: use `holds`. Items to replace are not listed.
         """
         by_key = {self._key(item): item for item in items if item not in self._replaces}
-        if not by_key:
-            return frozenset()
-        first = min(by_key)
-        prefix = staged_prefix(self._roadmap_id, by_key[first].content_type)
-        keys = self._bucket.keys(prefix, after=first[:-1])
+        first = {item.content_type: key for key, item in sorted(by_key.items(), reverse=True)}
+
+        def page(content_type: ContentType) -> list[str]:
+            prefix = staged_prefix(self._roadmap_id, content_type)
+            return self._bucket.keys(prefix, after=first[content_type][:-1])
+
+        keys = chain.from_iterable(in_parallel(page, list(first)))
         return frozenset(by_key[key] for key in keys if key in by_key)
 
     def staged_among(self, items: Sequence[Item]) -> frozenset[Item]:

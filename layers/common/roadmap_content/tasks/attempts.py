@@ -99,9 +99,10 @@ WHERE task_id = :task_id AND attempt = :attempt AND ended_at IS NULL
 # Guarantees: counts once, even if the COMMIT of `earlier` got no response. If that transaction is still
 # running, PostgreSQL waits for the row and evaluates the condition again.
 ADD_GENERATED = text("""
-UPDATE content_attempts SET generated = CAST(
-    CAST(coalesce(generated, :zeros) AS jsonb) || jsonb_build_object(CAST(:content_type AS text),
-        coalesce(CAST(generated ->> :content_type AS integer), 0) + CAST(:count AS integer)) AS json)
+UPDATE content_attempts SET generated = (
+    SELECT json_object_agg(
+        c.type, coalesce(CAST(generated ->> c.type AS integer), 0) + CAST(c.more AS integer))
+    FROM json_each_text(CAST(:counts AS json)) AS c(type, more))
 WHERE task_id = :task_id AND attempt = :attempt
     AND pg_xact_status(CAST(CAST(:earlier AS text) AS xid8)) IS DISTINCT FROM 'committed'
 RETURNING CAST(pg_current_xact_id() AS text)
@@ -262,22 +263,20 @@ def add_generated(
     connection: Connection,
     task_id: str,
     attempt: int,
-    content_type: ContentType,
-    count: int,
+    counts: Mapping[ContentType, int],
     earlier: str | None,
 ) -> str | None:
     """Add to the numbers of generated items of an attempt; return the id of the transaction.
 
-    `earlier` is the id that an earlier try returned. If that try's COMMIT succeeded, nothing is added.
+    `counts` has all content types. `earlier` is the id that an earlier try returned. If that try's COMMIT
+    succeeded, nothing is added.
     """
     transaction_id: str | None = connection.scalar(
         ADD_GENERATED,
         {
             "task_id": task_id,
             "attempt": attempt,
-            "content_type": content_type,
-            "count": count,
-            "zeros": json.dumps(_NOTHING),
+            "counts": json.dumps(counts),
             "earlier": earlier,
         },
     )

@@ -91,9 +91,10 @@ SELECT coalesce(json_agg({_SEEN}), '[]') FROM (
 REFUSALS = text(f"""
 SELECT coalesce(json_agg({_SEEN} ORDER BY attempt DESC), '[]')
 FROM content_failures
-WHERE task_id = :task_id AND content_type = :content_type AND content_fingerprint IS NOT NULL
-    AND concept_id IN (
-        SELECT {_KEY.format("i")} FROM json_array_elements_text(CAST(:concept_ids AS json)) AS i(concept_id)
+WHERE task_id = :task_id AND content_fingerprint IS NOT NULL
+    AND (concept_id, content_type) IN (
+        SELECT {_KEY.format("i")}, i.content_type
+        FROM json_to_recordset(CAST(:items AS json)) AS i(concept_id text, content_type text)
     )
 """)
 
@@ -164,10 +165,10 @@ def expire_failures(connection: Connection, task_id: str, attempt: int) -> None:
 
 
 def refusals(
-    connection: Connection, task_id: str, content_type: ContentType, concept_ids: Sequence[str]
+    connection: Connection, task_id: str, items: Iterable[Item]
 ) -> dict[Item, list[RecordedFailure]]:
-    """The refusals of these concepts' content because of the content itself, the latest first."""
-    parameters = {"task_id": task_id, "content_type": content_type, "concept_ids": json.dumps(concept_ids)}
+    """The refusals of these items' content because of the content itself, the latest first."""
+    parameters = {"task_id": task_id, "items": json.dumps([item._asdict() for item in items])}
     found: dict[Item, list[RecordedFailure]] = {}
     for attempt, failure in starmap(_seen, connection.scalar(REFUSALS, parameters)):
         found.setdefault(failure.item, []).append((attempt, failure))

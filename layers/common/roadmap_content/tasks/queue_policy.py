@@ -4,12 +4,11 @@ from enum import StrEnum
 from math import ceil
 from typing import NamedTuple
 
-from ..items import ContentType
 from ..manifest import planned_batch_sizes
 
-OVERSUBSCRIPTION = 2.5
-"""Granted batches per slot. A run rarely has all of them at work, because its last ones end one by one. The
-reserved concurrency of Generate stays the hard limit.
+OVERSUBSCRIPTION = 1.3
+"""Granted batches per slot. A run does not always have all of them at work, because its last ones end one by
+one. The reserved concurrency of Generate stays the hard limit.
 """
 
 
@@ -72,6 +71,5 @@ def work_of(items: int, concepts: int, batch_size: int, max_concurrency: int) ->
     """The work of an attempt that generates `items` of this number of concepts."""
     if not items:
         return NOTHING
-    size = planned_batch_sizes(concepts, 0, batch_size).generate
-    batches = ceil(concepts / size) * min(len(ContentType), items)
+    batches = ceil(concepts / planned_batch_sizes(concepts, 0, batch_size).generate)
     return Work(items * TOKENS_PER_ITEM, min(max_concurrency, batches))
