@@ -13,6 +13,7 @@ from functions.console import app
 from local_stack.builds import REPOSITORY
 from roadmap_content.api.static_files import StaticFiles
 from roadmap_content.errors import MissingSettingError
+from roadmap_content.recoveries.decisions import RecoveryState
 from tests.support.pictured import pictured_digest
 
 ASSETS = REPOSITORY / "console"
@@ -175,6 +176,13 @@ def test_both_languages_are_complete() -> None:
     assert len(words.findall(english)) > 100
     same = {text for _, text in words.findall(english)} & {text for _, text in words.findall(chinese)}
     assert same <= {"–", "1h", "Token"}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_state_of_a_recovery_has_a_word(language: str) -> None:
+    words = (ASSETS / f"words-{language}.js").read_text()
+    named = set(re.findall(r'^ {6}(\w+): "', words, re.MULTILINE))
+    assert set(RecoveryState) <= named
 
 
 def test_vendored_files_match_their_recorded_hashes() -> None:
