@@ -63,6 +63,9 @@ NOTE_TASK = """
 CREATE FUNCTION content_note_task() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
+    IF NEW.status = 'processing' THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO content_changes (roadmap_id, task_id)
     SELECT NEW.roadmap_id, CASE WHEN NEW.attempt > 0 THEN NEW.task_id END
     WHERE NEW.attempt > 0 OR EXISTS (SELECT FROM roadmap_tasks t
@@ -71,7 +74,7 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER content_note_task AFTER INSERT OR UPDATE ON roadmap_tasks
-FOR EACH ROW WHEN (NEW.status IS DISTINCT FROM 'processing') EXECUTE FUNCTION content_note_task()
+FOR EACH ROW EXECUTE FUNCTION content_note_task()
 """
 
 TRIGGER = """

@@ -58,9 +58,13 @@ KEEP = """
 CREATE FUNCTION content_keep_{noun}() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
-    former json = to_json(OLD);
+    former json;
     newest text;
 BEGIN
+    IF TG_OP = 'UPDATE' AND NOT ({changed}) OR {prepared} THEN
+        RETURN NULL;
+    END IF;
+    former = to_json(OLD);
     SELECT CAST(source_row AS text) INTO newest FROM content_archive
     WHERE row_id = OLD.{key} AND source_table = '{table}' ORDER BY archive_id DESC LIMIT 1;
     IF newest IS DISTINCT FROM CAST(former AS text) THEN
@@ -77,9 +81,9 @@ EXCEPTION WHEN OTHERS THEN
     RETURN NULL;
 END $$;
 CREATE TRIGGER content_keep_{noun}_changed AFTER UPDATE ON {table}
-FOR EACH ROW WHEN ({completed}({changed})) EXECUTE FUNCTION content_keep_{noun}();
+FOR EACH ROW EXECUTE FUNCTION content_keep_{noun}();
 CREATE TRIGGER content_keep_{noun}_deleted AFTER DELETE ON {table}
-FOR EACH ROW {when_completed} EXECUTE FUNCTION content_keep_{noun}()
+FOR EACH ROW EXECUTE FUNCTION content_keep_{noun}()
 """
 
 FORGET = """
@@ -106,22 +110,13 @@ def upgrade() -> None:
     op.execute(ARCHIVE)
     op.execute(ARCHIVED_ITEM)
     for noun, (table, key) in TABLES.items():
-        prepared = noun == "tutorial"  # only its rows may be prepared, without content
         changed = " OR ".join(
             f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)"
             for column in CONTENT[noun]
         )
-        completed = "OLD.content_status = 'completed'"
-        op.execute(
-            KEEP.format(
-                noun=noun,
-                table=table,
-                key=key,
-                changed=changed,
-                completed=f"{completed} AND " if prepared else "",
-                when_completed=f"WHEN ({completed})" if prepared else "",
-            )
-        )
+        # Only the rows of tutorials may be prepared, without content.
+        prepared = "OLD.content_status IS DISTINCT FROM 'completed'" if noun == "tutorial" else "false"
+        op.execute(KEEP.format(noun=noun, table=table, key=key, changed=changed, prepared=prepared))
     op.execute(FORGET)
 
 

@@ -194,7 +194,8 @@ KEEP_VERSION = """
 CREATE FUNCTION content_keep_version() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
-    IF EXISTS (SELECT FROM tutorial_metadata WHERE roadmap_id = NEW.roadmap_id
+    IF NEW.content_version IS DISTINCT FROM OLD.content_version AND EXISTS (
+        SELECT FROM tutorial_metadata WHERE roadmap_id = NEW.roadmap_id
         AND concept_id = NEW.concept_id AND content_version = NEW.content_version
         AND tutorial_id <> OLD.tutorial_id) THEN
         NEW.content_version = OLD.content_version;
@@ -202,8 +203,7 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER content_keep_version BEFORE UPDATE ON tutorial_metadata
-FOR EACH ROW WHEN (NEW.content_version IS DISTINCT FROM OLD.content_version)
-EXECUTE FUNCTION content_keep_version()
+FOR EACH ROW EXECUTE FUNCTION content_keep_version()
 """
 
 # The update succeeds and changes nothing.
@@ -211,6 +211,11 @@ BEFORE_TASK = """
 CREATE FUNCTION content_before_task() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
+    IF OLD.attempt IS NULL OR OLD.attempt <= 0 OR NEW.status IS DISTINCT FROM 'failed'
+        OR NEW.current_step IS DISTINCT FROM 'recovery_failed'
+        OR OLD.current_step IS NOT DISTINCT FROM 'recovery_failed' THEN
+        RETURN NEW;
+    END IF;
     IF OLD.status <> 'processing' OR EXISTS (SELECT FROM content_attempts
         WHERE task_id = OLD.task_id AND attempt = OLD.attempt AND ended_at IS NULL) THEN
         RETURN OLD;
@@ -218,9 +223,7 @@ BEGIN
     RETURN NEW;
 END $$;
 CREATE TRIGGER content_before_task BEFORE UPDATE ON roadmap_tasks
-FOR EACH ROW WHEN (OLD.attempt > 0 AND NEW.status = 'failed' AND NEW.current_step = 'recovery_failed'
-    AND OLD.current_step IS DISTINCT FROM 'recovery_failed')
-EXECUTE FUNCTION content_before_task()
+FOR EACH ROW EXECUTE FUNCTION content_before_task()
 """
 
 REMOVE = """

@@ -73,6 +73,9 @@ AFTER_TUTORIAL = """
 CREATE FUNCTION content_after_tutorial() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
+    IF NEW.is_latest IS NOT TRUE OR NEW.content_version <= 1 THEN
+        RETURN NULL;
+    END IF;
     UPDATE tutorial_metadata SET is_latest = false WHERE tutorial_id IN (
         SELECT tutorial_id FROM tutorial_metadata
         WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id AND is_latest
@@ -81,7 +84,7 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER content_after_tutorial AFTER INSERT ON tutorial_metadata
-FOR EACH ROW WHEN (NEW.is_latest AND NEW.content_version > 1) EXECUTE FUNCTION content_after_tutorial()
+FOR EACH ROW EXECUTE FUNCTION content_after_tutorial()
 """
 
 # A row that others refer to is kept, because deleting it would delete or change the others, or fail.
