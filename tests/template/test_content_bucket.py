@@ -63,7 +63,7 @@ def test_a_given_bucket_is_used_and_neither_created_nor_changed(template: Templa
         for each in given["Resources"].values()
         if "CONTENT_BUCKET" in each.get("Properties", {}).get("Environment", {}).get("Variables", {})
     ]
-    assert names == [{"Ref": "ContentBucketName"}] * 5
+    assert names == [{"Ref": "ContentBucketName"}] * 7
     assert given["Outputs"]["ContentBucket"]["Value"] == {"Ref": "ContentBucketName"}
 
 
@@ -83,4 +83,4 @@ def test_every_function_with_the_bucket_may_use_its_key(template: Template) -> N
         if {"${ContentKey.Arn}", "${ContentBucketKeyArn}"} <= set(statement.resources)
     }
     assert with_key == with_bucket
-    assert len(with_key) == 5
+    assert len(with_key) == 7
