@@ -191,15 +191,21 @@ class Play:
         return self.arn
 
     def await_end(self, arn: str) -> dict[str, Any]:
-        """Wait until an execution ends; return its description."""
+        """Wait until an execution ends; return its description. Its start may have failed."""
         found: dict[str, Any] = {}
 
         def is_over() -> bool:
-            found.update(self.rig.stepfunctions.describe_execution(executionArn=arn))
+            found.update(self._describe(arn))
             return bool(found["status"] != "RUNNING")
 
         assert becomes_true(is_over, 600), f"{self.cell}: the execution does not end"
         return found
+
+    def _describe(self, arn: str) -> dict[str, Any]:
+        try:
+            return dict(self.rig.stepfunctions.describe_execution(executionArn=arn))
+        except self.rig.stepfunctions.exceptions.ExecutionDoesNotExist:
+            return {"status": "not started"}
 
     def invoke(self, step: Step, event: dict[str, Any]) -> str:
         """Invoke a step's deployed function; return the error, or `answered`."""
@@ -234,27 +240,33 @@ class Play:
     # After the fault.
 
     def reconcile_and_check(self, minutes: float = 1.1) -> None:
-        """Wait for late invocations, deliver the end event, advance the time, run the sweep, and check the
-        invariants.
+        """Wait for late invocations, deliver the end event, advance the time, run the sweep, wait for the
+        execution that it may start, and check the invariants.
         """
         self.rig.await_quiet()
         if self.cell.step is not Step.RECONCILE:
             self._tell_end()
-        self.execute(
-            "UPDATE roadmap_tasks SET updated_at = updated_at - make_interval(secs => :secs)"
-            " WHERE task_id = :id",
-            secs=60 * minutes,
-            id=self.task_id,
-        )
+        for table, time in (("roadmap_tasks", "updated_at"), ("content_queue", "admitted_at")):
+            self.execute(
+                f"UPDATE {table} SET {time} = {time} - make_interval(secs => :secs) WHERE task_id = :id",
+                secs=60 * minutes,
+                id=self.task_id,
+            )
         assert (said := self.invoke(Step.RECONCILE, {})) == "answered", f"the sweep: {said}"
+        task = self.status()
+        if task.status == "processing" and task.execution_arn is not None:
+            self.arn = task.execution_arn
+            self.await_end(self.arn)
+            self.rig.await_quiet()
+            self._tell_end()
         intruder = self.rig.target.api("somebody-else").retry(self.task_id)
         self.log.intrusions.append(("retry", "refused" if intruder.status == 404 else str(intruder)))
         self.check()
 
     def _tell_end(self) -> None:
         """Invoke Reconcile as EventBridge does, which retries for an hour, longer than any fault here."""
-        ended = self.rig.stepfunctions.describe_execution(executionArn=self.arn)
-        if ended["status"] != "SUCCEEDED":
+        ended = self._describe(self.arn)
+        if ended["status"] not in ("SUCCEEDED", "not started"):
             detail = {key: ended.get(key) for key in ("executionArn", "status", "input", "error", "cause")}
             assert self.invoke(Step.RECONCILE, {"detail": detail}) == "answered"
 

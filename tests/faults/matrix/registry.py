@@ -21,13 +21,13 @@ WRITES: Mapping[Step, tuple[str, ...]] = {
 """The table that a step writes at its end."""
 
 COMMITS: Mapping[Step, int] = {
-    Step.PLAN: 3,
+    Step.PLAN: 4,
     Step.GENERATE: 5,
     Step.SAVE: 1,
     Step.FINALIZE: 1,
     Step.AWAIT_REDRIVE: 2,
     Step.RETRY: 2,
-    Step.RECONCILE: 4,
+    Step.RECONCILE: 6,
 }
 """The number of transactions of a step; `again_later` counts them. Generate reads its context, takes the lock
 of the item, checks whether the task is cancelled, releases the lock, and records its actions.
