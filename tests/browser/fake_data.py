@@ -506,7 +506,7 @@ class Model:
                     "example": {
                         "task_id": task_id(k),
                         "concept_id": "roadmap-9b2c8d4e:c-3",
-                        "reason": reason["reason"],
+                        "reason": reason["reason"] if not self.scenario.hostile else HOSTILE,
                     },
                     "tasks": 412 // (k + 1),
                     "items": 2_931 // (k + 1),

@@ -132,6 +132,7 @@ def test_the_numbers_of_a_task_agree(console: Console) -> None:
 def test_parts_of_the_bar_are_as_long_as_their_shares(console: Console) -> None:
     console.open(TASK)
     bar = console.page.locator(".wide-bar .bar")
+    expect(bar.locator(".part-S")).to_be_visible()
     widths = {
         part.get_attribute("class"): (part.bounding_box() or {"width": 0})["width"]
         for part in bar.locator(".part").all()
@@ -199,9 +200,14 @@ def test_health_is_in_words_with_what_to_do(console: Console) -> None:
     assert console.overflow() == 0
 
 
+def open_palette(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
+
+
 def test_everything_with_a_name_is_reached_by_keyboard(console: Console) -> None:
     page = console.page
-    page.keyboard.press("Control+k")
+    open_palette(page)
     page.keyboard.type("from zero")
     expect(page.locator(".places li")).to_have_count(0)
     page.keyboard.press("Control+a")
@@ -220,14 +226,14 @@ def test_everything_with_a_name_is_reached_by_keyboard(console: Console) -> None
 def test_a_view_is_saved_under_a_name(console: Console) -> None:
     page = console.page
     console.open("/tasks?status=failed")
-    page.keyboard.press("Control+k")
+    open_palette(page)
     page.keyboard.type("Monday")
     expect(page.locator(".places li")).to_have_text(re.compile("Save this view as “Monday”"))
     page.keyboard.press("Enter")
     console.open("/health")
     page.reload()
     console.settled()
-    page.keyboard.press("Control+k")
+    open_palette(page)
     page.keyboard.type("mon")
     expect(page.locator(".places li")).to_contain_text("Monday")
     page.keyboard.press("Enter")

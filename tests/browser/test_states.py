@@ -90,7 +90,7 @@ def test_a_task_in_the_list_has_room_for_its_title(browser: Browser, fake: str, 
         assert box["width"] >= 160
         row = first.bounding_box()
         assert row is not None
-        assert row["height"] < 200
+        assert row["height"] < 230  # eight lines: the user is one of them
         assert console.overflow() == 0
 
 
