@@ -1,7 +1,7 @@
 """The expected response of each function to its event in `events/`, with the sample roadmap loaded.
 
 The order matters: the schema is created, an attempt is planned, its first batch is generated and saved, and
-then finalized as a failed batch. 65 of 90 items are missing and are retried.
+then finalized as a failed batch. 60 of 90 items are missing and are retried.
 """
 
 import json
@@ -27,7 +27,7 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "authorize_request": {"errorType": "UnauthorizedError"},  # the event's token has expired
     "console": {"statusCode": 200},
     "recovery_api": {"statusCode": 200, "body": {"dry_run": True, "tasks": 1}},
-    "task_api": {"statusCode": 202, "body": {"status": "processing", "total_items": 65, "attempt": 2}},
+    "task_api": {"statusCode": 202, "body": {"status": "processing", "total_items": 60, "attempt": 2}},
 }
 """The relevant parts of the responses, by the function's folder, which is also the name of its event."""
 
