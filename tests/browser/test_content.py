@@ -117,6 +117,7 @@ def test_the_numbers_of_a_task_agree(console: Console) -> None:
     missing = len(STATES) - STATES.count("S")
     expect(page.locator(".saved")).to_contain_text(f"{missing} missing")
     expect(page.get_by_role("button", name=f"Retry missing ({missing})")).to_be_visible()
+    expect(page.locator(".legend li").first).to_be_visible()
     counts = dict(
         line.rsplit(" ", 1) for line in map(str.strip, page.locator(".legend li").all_inner_texts())
     )
