@@ -1,6 +1,6 @@
 // All tasks that the caller may see: filter, progress, reason, age; select and heal.
 
-import { useEffect, useState } from "./vendor/hooks.js";
+import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
 import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
@@ -152,6 +152,18 @@ export function TasksView({ query, session }) {
   `;
 }
 
+/**
+ * The value is set only when the address changes: a list that arrives must not remove what is being typed.
+ * @param {{ value: string, onChange: (event: Event) => void }} props
+ */
+function SearchField({ value, onChange }) {
+  const input = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => {
+    if (input.current) input.current.value = value;
+  }, [value]);
+  return html`<input ref=${input} type="search" placeholder=${T.tasksView.searchHelp} maxlength="200" onChange=${onChange} />`;
+}
+
 /** @param {{ query: URLSearchParams, session: Session, filtered: boolean }} props */
 function FilterBar({ query, session, filtered }) {
   const chosen = query.getAll("status");
@@ -163,7 +175,7 @@ function FilterBar({ query, session, filtered }) {
     <form class="filters ${open ? "open" : ""}" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       <label class="field search">
         <span>${T.tasksView.search}</span>
-        <input type="search" placeholder=${T.tasksView.searchHelp} maxlength="200" value=${query.get("q") ?? ""} onChange=${set("q")} />
+        <${SearchField} value=${query.get("q") ?? ""} onChange=${set("q")} />
       </label>
       <button type="button" class="quiet small toggle" aria-expanded=${open} onClick=${() => setOpen(!open)}>
         ${open ? T.tasksView.fewerFilters : T.tasksView.moreFilters}
