@@ -144,7 +144,7 @@ class Stack:
         self._past = self._with_content = 0
 
     def sweep_costs(self, past: int, work: Work) -> dict[str, float]:
-        """What a sweep costs when there are `past` finished tasks, at least as many as before."""
+        """The cost of a sweep with `past` finished tasks, at least as many as before."""
         due = work.checks + past * SWEEP_MINUTES // (LONGEST_PAUSE.days * 24 * 60)
         self._run(PAST, first=self._past + 1, last=past)
         self._run(CONTENT, first=self._with_content + 1, last=due)

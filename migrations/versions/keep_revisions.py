@@ -1,4 +1,4 @@
-"""Keeps each former content of an item, whoever replaces it.
+"""Keeps each former content of an item, also if the product replaces it.
 
 - `content_archive` gets the ids of the item. They are not generated from the archived row: PostgreSQL's
   operators decode the whole document, and fail if it contains an escaped NUL character, which `json` accepts.

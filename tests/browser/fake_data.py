@@ -428,7 +428,7 @@ class Model:
         }
 
     def changes(self, number: int, query: Mapping[str, list[str]]) -> Document:
-        """What happened to a task: one page, and then nothing."""
+        """The changes of a task: one page, then an empty one."""
         row = self.row(number)
         names = ["Attempt Started", "Item Saved", "Item Failed", "Task Finalized"]
         concept = {"concept_id": "roadmap-9b2c8d4e:c-3", "content_type": "quiz"}

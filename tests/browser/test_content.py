@@ -1,4 +1,4 @@
-"""What the views say: content, reasons in people's words, numbers that agree (on the simulated API)."""
+"""The texts of the views: content, reasons as sentences, numbers that agree (on the simulated API)."""
 
 import re
 from collections.abc import Iterator

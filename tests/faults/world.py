@@ -313,7 +313,7 @@ class World:
     # Repairs.
 
     def reconcile(self, ended: Run | None = None) -> None:
-        """Reconcile the end of an execution, or sweep as the schedule does: what has changed and is due."""
+        """Reconcile the end of an execution, or sweep as the schedule does: the changed and due tasks."""
         detail = ended and ExecutionEnd(execution_arn=ended.arn, status=ended.status)
         reconcile(ReconcileRequest(detail=detail, time=datetime.now(UTC)), self.services, self.deadline())
 

@@ -50,7 +50,7 @@ CALLS: Mapping[str, Callable[[Client], Any]] = {
 
 
 class DocumentedApi(BaseHTTPRequestHandler):
-    """Answers each request with the example of its operation, and keeps what it was asked."""
+    """Answers each request with the example of its operation, and keeps the requests."""
 
     asked: list[tuple[str, dict[str, list[str]], Any]]
 

@@ -1,4 +1,4 @@
-"""Admission: who is next, and what an admission and a claim cost. The statements on real PostgreSQL."""
+"""Admission: the next attempt, and the cost of an admission and of a claim, on real PostgreSQL."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -443,7 +443,7 @@ def test_staged_content_is_saved_without_a_slot(waiting: Queue, pipeline: Pipeli
     assert (row["grants"], row["tokens"]) == (0, 0)
 
 
-# What a claim and an admission cost.
+# The cost of a claim and of an admission.
 
 ATTEMPTS = text("""
 INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants)
@@ -505,7 +505,7 @@ WITHOUT_QUEUE = 10
 """The statements of a retry, counted before there was a queue: 4 for its plan, 6 for its claim."""
 
 
-# What a person sees of it.
+# The place in the queue.
 
 
 def place(pipeline: Pipeline, task: str) -> QueuePlace:

@@ -67,6 +67,6 @@ def sql_of(page: str) -> list[str]:
 
 
 def sweep(services: Services) -> list[ReconcileResult]:
-    """Sweep as the schedule does, which checks what has changed, and then by hand, which checks all."""
+    """Sweep as the schedule does, which checks the changed tasks, and then by hand, which checks all."""
     requests = (ReconcileRequest(time=datetime.now(UTC)), ReconcileRequest())
     return [reconcile(request, services, deadline()) for request in requests]

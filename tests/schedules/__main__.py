@@ -93,7 +93,7 @@ def main(wanted: str = "") -> int:
 
 
 def told(violation: Violation) -> str:
-    """A schedule, what is wrong after it, and the steps of both actors side by side."""
+    """A schedule, the broken invariants, and the steps of both actors side by side."""
     schedule = violation.schedule
     lines = [f"make schedules SCHEDULE='{schedule}'"]
     lines += [f"  {line}" for line in violation.broken]

@@ -1,4 +1,4 @@
-"""The actors: what a process does. Each is a real function of the system, or a write of the product."""
+"""The actors. Each is a real function of the system, or a write of the product."""
 
 import json
 from collections.abc import Callable
@@ -125,7 +125,7 @@ ACTORS: dict[str, Actor] = {
     "save-another": lambda world, services: save_batch(world.runs[-1].requests[-1], services, _time()),
     "finalize": _finalize,
     "await-redrive": _await_redrive,
-    # What repairs and admits.
+    # Repairs and admission.
     "event": _event,
     "sweep": lambda _, services: reconcile(ReconcileRequest(), services, _time()),
     "advance": lambda world, services: advance(services, world.recovery_ids()[0], _time()),

@@ -199,7 +199,7 @@ class Explorer:
         )
 
     def _check(self) -> list[str]:
-        """What is wrong at once, before anything can heal it, and after everything has ended."""
+        """The broken invariants: at once, before anything can heal, and after everything has ended."""
         world, oracle = self._world, self._world.oracle
         at_once = [*oracle.at_any_time(), *self._answers()]
         self._finish()
@@ -212,7 +212,7 @@ class Explorer:
         return [*(f"at once: {one}" for one in at_once), *(f"at the end: {one}" for one in at_the_end)]
 
     def _answers(self) -> Iterator[Broken]:
-        """What the answers promise, and the rows of the task say about its attempt."""
+        """Compare the answers with the rows of the task and its attempts."""
         accepted, task = self._accepted(), self._world.pipeline.task()
         attempts = {
             row["attempt"]: row

@@ -94,7 +94,7 @@ class Scheduler:
         self._aside = aside
 
     def play(self, schedule: Schedule) -> list[Step]:
-        """Let both processes, which have begun, end as the schedule says; return their steps in order.
+        """Let both processes, which have begun, end in the schedule's order; return their steps in order.
 
         Raises:
             EndlessError: they do not end.

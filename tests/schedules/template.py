@@ -1,4 +1,4 @@
-"""The database of the schedules: as migrated, with the product's column that says that it is at work."""
+"""The database of the schedules: as migrated, with the column by which the product marks its work."""
 
 import secrets
 import tempfile

@@ -41,7 +41,7 @@ NOT_AWS = ("roadmap", "make", "git", "curl")
 
 
 class Followed(NamedTuple):
-    """What happened when the commands of a document were followed."""
+    """The result of following the commands of a document."""
 
     requests: list[tuple[str, dict[str, Any]]]
     """The operation and the parameters of each request; of another program, its name and its `words`."""

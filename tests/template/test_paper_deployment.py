@@ -46,7 +46,7 @@ def secret(request: Mapping[str, Any]) -> dict[str, str]:
 
 
 def preflight(environment: str) -> None:
-    """`make preflight`, in an account that is prepared as the page says."""
+    """`make preflight`, in an account that is prepared according to the page."""
     parameters = parameters_of(TEMPLATE, filled_in(environment))
     model = {"modelDetails": {"modelArn": MODEL, "modelId": EXAMPLES["ModelId"]}}
     AWS.answer_with(

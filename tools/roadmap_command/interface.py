@@ -105,7 +105,7 @@ def continues_without_us(work: str, command: str) -> Iterator[None]:
 
 @contextmanager
 def if_interrupted(hint: str) -> Iterator[None]:
-    """If a person interrupts the command, say what has happened so far and what to do."""
+    """If a person interrupts the command, print the state so far and the next step."""
     try:
         yield
     except KeyboardInterrupt:

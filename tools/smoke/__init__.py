@@ -1,1 +1,1 @@
-"""What only a deployed stack can show."""
+"""Checks that only a deployed stack permits."""

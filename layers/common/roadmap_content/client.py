@@ -441,7 +441,7 @@ class Client:
         reason: str,
         **limits: int,
     ) -> "RecoveryPreview":
-        """Count what `create_recovery` would retry. Nothing is started."""
+        """Count the tasks and items that `create_recovery` would retry. Nothing is started."""
         from .api.recovery_list import RecoveryPreview
 
         body = {"filter": dict(task_filter), "reason": reason, **limits, "dry_run": True}

@@ -15,7 +15,7 @@ Tokens = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class Origin(Payload):
-    """What generated a content. Content that is staged without an origin is the product's."""
+    """The generator of a content. Content that is staged without an origin is the product's."""
 
     generator: Name = "product"
     """`product`, or the setting `GENERATOR`."""

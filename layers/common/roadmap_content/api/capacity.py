@@ -28,7 +28,7 @@ ADMIT_SECONDS = 8.0
 
 
 class CapacityRequest(Payload):
-    """A change of the capacity. What is not given stays as it is."""
+    """A change of the capacity. An omitted field keeps its value."""
 
     model_config = ConfigDict(
         frozen=True,

@@ -21,8 +21,9 @@ def project_rows(
     framework: Framework,
     rows: Mapping[ContentType, Mapping[str, Row]],
 ) -> list[str]:
-    """Write what differs from the current rows; return the names of the changed projections. The caller must
-    have locked the roadmap before reading the rows.
+    """Write the differences from the current rows; return the names of the changed projections.
+
+    The caller must have locked the roadmap before reading the rows.
     """
     changed = []
     projected = framework.project(rows)

@@ -198,7 +198,7 @@ class Task:
 
     @property
     def is_live(self) -> bool:
-        """Whether an attempt of ours waits or runs, as far as the row says. The end of a run that died is
+        """Whether an attempt of ours waits or runs, according to the row. The end of a run that died is
         recorded later, by its event or by the sweep.
         """
         return self.status == "processing" and self.attempt_is_open
