@@ -328,8 +328,10 @@ class Simulation:
             self._start(self._admission.end(run))
 
 
-REASON = "A refused batch waits longer each time, while a slot may be free: see the table of back-offs."
-"""The reason for a missed limit."""
+BACK_OFF = "A refused batch waits longer each time, while a slot may be free: see the table of back-offs."
+
+UNKNOWN = "The cause was not measured."
+"""The reason for a missed limit, unless a measurement shows another one."""
 
 
 class Outcome(NamedTuple):
@@ -341,7 +343,7 @@ class Outcome(NamedTuple):
     before: float
     unit: str = "×"
     at_least: bool = False
-    reason: str = REASON
+    reason: str = UNKNOWN
 
 
 def p95(runs: Sequence[Run]) -> float:
@@ -428,7 +430,13 @@ class Load:
         )
         timed_out, timed_out_before = (sum(run.timed_out for run in runs) for runs in (after, before))
         return [
-            Outcome(f"{about}the time of all, of the ideal", makespan(after), 1.04, makespan(before)),
+            Outcome(
+                f"{about}the time of all, of the ideal",
+                makespan(after),
+                1.04,
+                makespan(before),
+                reason=BACK_OFF,
+            ),
             Outcome(f"{about}throttled calls a run", throttled, 100, throttled_before, ""),
             Outcome(f"{about}runs that time out", timed_out, 0, timed_out_before, ""),
             Outcome(f"{about}the longest run, of its timeout", longest, 0.5, longest_before),
@@ -579,7 +587,6 @@ class Load:
                 jain(before),
                 "",
                 at_least=True,
-                reason="Only runs that have ended count, so a user with a long run at the end has less.",
             ),
             Outcome(
                 "10 % crash, 5 % of releases lost: the time of all, of the ideal",

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil
 
 import pytest
 from sqlalchemy import Connection, TextClause, event, make_url, text
@@ -18,13 +17,13 @@ from roadmap_content.tasks import queue, queue_places
 from roadmap_content.tasks.admission import admit_waiting
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.queue_places import QueuePlace
-from roadmap_content.tasks.queue_policy import OVERSUBSCRIPTION, QueueClass, QueueState, Work
+from roadmap_content.tasks.queue_policy import QueueClass, QueueState, Work, granted_batches
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
 
 INTERACTIVE, BULK = QueueClass.INTERACTIVE, QueueClass.BULK
-LIMIT = ceil(OVERSUBSCRIPTION)
+LIMIT = granted_batches(1)
 """The limit of the grants with one slot."""
 
 TASK = "INSERT INTO roadmap_tasks (task_id, user_id, status, attempt) VALUES (:task, :user, 'processing', 1)"
@@ -312,10 +311,10 @@ def test_more_slots_admit_more_and_fewer_slots_take_none_away(waiting: Queue) ->
     entered = [waiting.enter("a", grants=1) for _ in range(2 * LIMIT)]
     assert waiting.admit() == entered[:LIMIT]
     waiting.resume(slots=2)
-    assert len(waiting.admit()) == ceil(2 * OVERSUBSCRIPTION) - LIMIT
+    assert len(waiting.admit()) == granted_batches(2) - LIMIT
     waiting.resume(slots=1)
     assert waiting.admit() == []
-    assert len(waiting.at_work()) == ceil(2 * OVERSUBSCRIPTION)
+    assert len(waiting.at_work()) == granted_batches(2)
 
 
 def test_a_claim_and_an_admission_run_one_after_another(
@@ -382,7 +381,7 @@ def test_many_processes_admit_each_attempt_once(
         found.extend(services.executions.started)
 
     at_once(4, admit)
-    assert len(found) == len(set(found)) == ceil(10 * OVERSUBSCRIPTION)
+    assert len(found) == len(set(found)) == granted_batches(10)
     assert len(waiting_tasks(pipeline)) == len(entered) - len(found)
 
 
