@@ -3,10 +3,12 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import create_engine, text
 
@@ -18,7 +20,7 @@ from roadmap_content.steps import generate
 from roadmap_content.storage import bucket
 from tests.faults.world import Scene, World
 from tests.schedules.actors import ACTORS
-from tests.schedules.process import LASTING, SETTINGS, Process, Serially
+from tests.schedules.process import LASTING, SETTINGS, Process, Serially, sleep
 from tests.schedules.schedule import EndlessError, Schedule, Scheduler, Step, Turn
 from tests.schedules.situations import SITUATIONS, bundle
 from tests.support.databases import restoring
@@ -46,6 +48,22 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (
 
 ROUNDS = 4
 """Sweeps after which nothing is at work any more."""
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Replace what depends on threads and time. A pause gives the other process its turn."""
+    with ExitStack() as stack:
+        for module, replaced in (
+            (generate, {"ThreadPoolExecutor": Serially}),
+            (bucket, {"_threads": Serially}),
+            (driver, {"PING_TIMEOUT": 600}),
+            (engine, {"CONNECT_TIMEOUT": 600}),
+            (transactions, {"time": SimpleNamespace(sleep=sleep)}),
+            (item_locks, {"time": SimpleNamespace(sleep=sleep)}),
+        ):
+            stack.enter_context(patch.multiple(module, **replaced))
+        yield
 
 
 class OracleOfOne(Oracle):
@@ -109,7 +127,6 @@ class Explorer:
             Process("second", self._scene, database_url),
         )
         self._scheduler = Scheduler(self._processes, self._admin)
-        _make_deterministic(self._processes)
         self._states: set[str] = set()
 
     def close(self) -> None:
@@ -120,6 +137,7 @@ class Explorer:
         self._scene.close()
         self._admin.dispose()
 
+    @deterministic()
     def explore(self, first: str, second: str) -> Explored:
         """All schedules with at most one preemption, and with a crash after each lasting effect."""
         found = Explored(f"{self._situation}: {first}, {second}")
@@ -147,6 +165,7 @@ class Explorer:
         if broken:
             found.violations.append(Violation(schedule, broken, trace))
 
+    @deterministic()
     def replay(self, schedule: Schedule) -> Violation:
         """Play one schedule, and check its final state."""
         trace, broken = self._play(schedule)
@@ -161,6 +180,8 @@ class Explorer:
         try:
             trace = self._scheduler.play(schedule)
         except EndlessError as error:
+            for process in self._processes:
+                process.kill()
             return [], [str(error)]
         return trace, [f"{process.name}: {process.fault!r}" for process in self._processes if process.fault]
 
@@ -261,17 +282,3 @@ class Explorer:
 
 def _is_cancelled(answer: object) -> bool:
     return getattr(answer, "status", answer) == "cancelled"
-
-
-def _make_deterministic(processes: tuple[Process, Process]) -> None:
-    """Replace what depends on threads and time. A pause gives the other process its turn."""
-
-    def sleep(_seconds: float) -> None:
-        for process in processes:
-            process.pause("pause", sleeps=True)
-
-    vars(generate)["ThreadPoolExecutor"] = Serially
-    vars(bucket)["_threads"] = Serially
-    vars(driver)["PING_TIMEOUT"] = vars(engine)["CONNECT_TIMEOUT"] = 600
-    for module in (transactions, item_locks):
-        vars(module)["time"] = SimpleNamespace(sleep=sleep)

@@ -44,6 +44,17 @@ LASTING = ("COMMIT", "PutObject", "CopyObject", "DeleteObject", "PutEvents", "St
 """The beginnings of the steps whose effect outlives the process."""
 
 
+_thread = threading.local()
+"""Its `process` is the process whose work the thread does."""
+
+
+def sleep(_seconds: float) -> None:
+    """Instead of `time.sleep`: gives the other process its turn. Outside a process, it returns at once."""
+    process: Process | None = getattr(_thread, "process", None)
+    if process is not None:
+        process.pause("pause", sleeps=True)
+
+
 class Process:
     """One process: its connection, its clients, and the thread of its present work."""
 
@@ -80,6 +91,7 @@ class Process:
         self._thread.start()
 
     def _run(self, world: World, work: Actor) -> None:
+        _thread.process = self
         try:
             self.answer = work(world, self.services)
         except ContentError as error:
@@ -116,7 +128,9 @@ class Process:
         return not self.moving
 
     def kill(self) -> None:
-        """End a stopped process. Its session ends with it."""
+        """End a process that has stopped, or ended. Its session ends with it."""
+        if self.ended:
+            return
         self._killed = self.moving = True
         self._go.release()
         self.arrives_within(60)

@@ -1,9 +1,11 @@
 """The schedules that found a defect, and the pairs that notice the removal of a guard."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from roadmap_content.postgres import transactions
 from tests.schedules.__main__ import told
 from tests.schedules.explorer import Explorer
 from tests.schedules.schedule import InvalidScheduleError, Schedule
@@ -105,3 +107,10 @@ def test_admissions(explorers: Explorers) -> None:
 
 def test_a_recovery_and_its_cancellation(explorers: Explorers) -> None:
     require(explorers, "recovering/advance/advance", "recovering/advance/cancel-recovery")
+
+
+def test_situations_are_explored_in_turn(explorers: Explorers) -> None:
+    explorers("at-work")
+    # The processes of the situation that was made last took the pauses of all others.
+    require(explorers, "stopped/cancel/cancel", "at-work/generate/generate")
+    assert vars(transactions)["time"] is time
