@@ -36,7 +36,7 @@ const TONES = {
   canary: "busy",
   paused: "warn",
   stopped_by_canary: "bad",
-  stopped_by_breaker: "bad",
+  paused_by_breaker: "bad",
   stopped_by_budget: "warn",
   recovered: "good",
   still_failing: "bad",

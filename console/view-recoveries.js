@@ -93,7 +93,7 @@ export function RecoveryView({ id, query, session }) {
       ${error ? html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.recoveries.vanished} forbidden=${T.recoveries.notAllowed} />` : html`<${Loading} />`}`;
   }
   const active = ACTIVE.includes(data.state);
-  const paused = data.state === "paused";
+  const paused = data.state.startsWith("paused");
   const left = data.counts.waiting + data.counts.running;
   return html`
     ${back}

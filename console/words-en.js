@@ -478,7 +478,7 @@ export const en = {
       running: "running",
       paused: "paused",
       stopped_by_canary: "stopped by the canary",
-      stopped_by_breaker: "stopped by the breaker",
+      paused_by_breaker: "paused by the breaker",
       stopped_by_budget: "stopped by the budget",
       cancelled: "cancelled",
       completed: "ended",

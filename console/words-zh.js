@@ -410,7 +410,7 @@ export const zh = {
       running: "运行中",
       paused: "已暂停",
       stopped_by_canary: "因先行任务停止",
-      stopped_by_breaker: "因熔断停止",
+      paused_by_breaker: "因熔断暂停",
       stopped_by_budget: "因预算停止",
       cancelled: "已取消",
       completed: "已结束",

@@ -283,6 +283,7 @@ content_recoveries = Table(
     Column("next_start_at", DateTime),
     Column("breaker", Integer, nullable=False, server_default=text("0")),
     Column("advanced_at", DateTime),
+    Column("resumed_at", DateTime),
     Index("content_recovery_by_creation", "created_at", "recovery_id"),
     Index("content_recovery_active", "recovery_id", postgresql_where=text("ended_at IS NULL")),
 )

@@ -215,20 +215,54 @@ def test_the_canary_stops_if_its_tasks_fail_whatever_for(
     assert (recovery["counts"]["still_failing"], recovery["counts"]["refused"]) == (2, 3)
 
 
-def test_the_breaker_stops_if_too_many_of_the_last_tasks_fail(
+def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_goes_on_with_the_same_list(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    tasks = fail(pipeline, 200)
+    recovery_id = create(breaker=10, canary=5, concurrency=20, rate_per_minute=60_000)
+
+    def recovery() -> Any:
+        return send("GET", f"/{recovery_id}").body
+
+    def numbers(*results: str) -> list[int]:
+        return [recovery()["counts"][result] for result in results]
+
+    while not numbers("recovered")[0] >= 119:
+        run_started(pipeline)
+        turn(pipeline, recovery_id)
+    (recovered,) = numbers("recovered")
+    for _ in range(3):
+        run_started(pipeline, fails=True)
+        turn(pipeline, recovery_id)
+    assert (recovery()["state"], recovery()["ended_at"]) == ("paused_by_breaker", None)
+    assert recovery()["stop_reason"] == "10 of the last 10 tasks failed"
+    _, failed, waiting, refused = numbers("recovered", "still_failing", "waiting", "refused")
+    assert (recovered + failed + waiting, refused, started(pipeline)) == (200, 0, [])
+    assert failed <= 20  # the concurrency: what ran when the breaker acted
+    assert send("POST", f"/{recovery_id}/pause").body["state"] == "paused_by_breaker"
+
+    resumed = send("POST", f"/{recovery_id}/resume").body
+    assert (resumed["state"], resumed["stop_reason"]) == ("running", None)
+    finish(pipeline, recovery_id)
+    assert recovery()["state"] == "completed"
+    assert numbers("recovered", "still_failing", "refused") == [200 - failed, failed, 0]
+    assert set(results(send, recovery_id)) == set(tasks)
+
+
+def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
 ) -> None:
     fail(pipeline, 7)
     recovery_id = create(breaker=2, concurrency=1, rate_per_minute=6_000)
+    states = []
     for _ in range(3):
-        run_started(pipeline)
-        turn(pipeline, recovery_id)
-    finish(pipeline, recovery_id, fails=True)
-    recovery = send("GET", f"/{recovery_id}").body
-    assert (recovery["state"], recovery["breaker"]) == ("stopped_by_breaker", 2)
-    assert recovery["stop_reason"] == "2 of the last 2 tasks failed"
-    counts = recovery["counts"]
-    assert (counts["recovered"], counts["still_failing"], counts["refused"]) == (3, 2, 2)
+        for _ in range(3):
+            run_started(pipeline, fails=True)
+            turn(pipeline, recovery_id)
+        states.append(send("GET", f"/{recovery_id}").body)
+        send("POST", f"/{recovery_id}/resume")
+    assert [state["state"] for state in states] == ["paused_by_breaker"] * 3
+    assert [state["counts"]["still_failing"] for state in states] == [2, 4, 6]
 
 
 def test_after_a_successful_canary_the_other_tasks_start(

@@ -18,6 +18,7 @@ from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.recoveries.decisions import (
     BURST,
     FINAL_STATES,
+    PAUSED_STATES,
     Limits,
     Progress,
     RecoveryState,
@@ -165,12 +166,12 @@ def test_no_start_is_beyond_the_limits(
     assert allowed <= progress.waiting or state is RecoveryState.CANARY
     assert start_at + max(0, allowed - 1) * interval(limits) <= NOW
     assert start_at >= NOW - BURST
-    if state in FINAL_STATES or state is RecoveryState.PAUSED:
+    if state in FINAL_STATES | PAUSED_STATES:
         assert allowed == 0
 
 
-@given(progresses, st.sampled_from(sorted(FINAL_STATES)))
-def test_a_final_state_is_final(progress: Progress, state: RecoveryState) -> None:
+@given(progresses, st.sampled_from(sorted(FINAL_STATES | PAUSED_STATES)))
+def test_a_final_or_paused_state_stays(progress: Progress, state: RecoveryState) -> None:
     assert next_state(state, LIMITS, progress) == (state, None)
 
 
@@ -183,14 +184,14 @@ def test_the_canary_stops_if_most_of_its_tasks_fail() -> None:
     assert stopped == ("stopped_by_canary", "2 of 3 canary tasks failed")
 
 
-def test_the_breaker_stops_if_most_of_the_last_tasks_fail() -> None:
+def test_the_breaker_pauses_if_most_of_the_last_tasks_fail() -> None:
     limits = replace(LIMITS, breaker=4)
 
     def state(ended: int, failed: int, waiting: int = 5) -> str:
         progress = replace(IDLE, waiting=waiting, running=1, last_ended=ended, last_failed=failed)
         return next_state(RecoveryState.RUNNING, limits, progress)[0]
 
-    assert (state(3, 3), state(4, 2), state(4, 3)) == ("running", "running", "stopped_by_breaker")
+    assert (state(3, 3), state(4, 2), state(4, 3)) == ("running", "running", "paused_by_breaker")
     assert state(4, 4, waiting=0) == "running"  # there is nothing left to stop
     assert next_state(RecoveryState.RUNNING, LIMITS, replace(IDLE, waiting=1, last_failed=4))[0] == "running"
 

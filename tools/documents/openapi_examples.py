@@ -55,7 +55,7 @@ _VALUES: Mapping[str, object] = {
     "retry": True,
     "runbook": "docs/runbook.md#dead-letters",
     "saved": 29,
-    "schema_revision": "0021",
+    "schema_revision": "0022",
     "stage": "Foundations",
     "states": "SSSSSF",
     "status": "partial_failure",

@@ -42,7 +42,7 @@ def heal(
     concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Maximum concurrent tasks.")] = 10,
     canary: Annotated[int, typer.Option("--canary", min=0, help="Retry this number of tasks first.")] = 0,
     breaker: Annotated[
-        int, typer.Option("--breaker", min=0, help="Stop if most of this number of last tasks failed.")
+        int, typer.Option("--breaker", min=0, help="Pause if most of this number of last tasks failed.")
     ] = 0,
     budget: Annotated[int | None, typer.Option("--budget", min=1, help="Maximum tokens.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print a preview.")] = False,
@@ -137,7 +137,7 @@ def follow(api: Api, recovery: dict[str, Any]) -> dict[str, Any]:
     """Show a recovery's progress until it ends or is paused; return its last state."""
     path = f"/recoveries/{recovery['recovery_id']}"
     with Live(console=errors, refresh_per_second=4) as live:
-        while recovery["ended_at"] is None and recovery["state"] != "paused":
+        while recovery["ended_at"] is None and not recovery["state"].startswith("paused"):
             live.update(_progress(recovery))
             time.sleep(POLL_SECONDS)
             recovery = ask(api, "GET", path)

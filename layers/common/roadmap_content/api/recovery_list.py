@@ -76,7 +76,7 @@ class RecoveryRequest(Payload):
         Field(
             ge=0,
             le=1_000,
-            description="Stop when more than half of this number of last ended tasks failed; 0: do not.",
+            description="Pause when more than half of this number of last ended tasks failed; 0: do not.",
         ),
     ] = 0
     dry_run: bool = False

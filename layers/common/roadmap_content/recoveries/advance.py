@@ -49,7 +49,6 @@ START_SECONDS = 3.0
 
 _STOP_REASONS = {
     RecoveryState.STOPPED_BY_CANARY: "RecoveryStoppedByCanary",
-    RecoveryState.STOPPED_BY_BREAKER: "RecoveryStoppedByBreaker",
     RecoveryState.STOPPED_BY_BUDGET: "RecoveryStoppedByBudget",
     RecoveryState.CANCELLED: "RecoveryCancelled",
 }

@@ -7,7 +7,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from .advance import advance_if_possible
-from .decisions import FINAL_STATES, RecoveryState
+from .decisions import FINAL_STATES, PAUSED_STATES, RecoveryState
 from .ended import record_end
 from .errors import RecoveryNotFoundError, RecoveryStateError
 from .recovery import (
@@ -15,7 +15,7 @@ from .recovery import (
     count_tasks,
     read_recovery,
     refuse_waiting,
-    start_state,
+    resume_recovery,
     write_recovery,
 )
 
@@ -44,14 +44,15 @@ def pause(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
     def change(connection: Connection) -> None:
         recovery = _require_open(connection, recovery_id)
-        write_recovery(connection, recovery, state=RecoveryState.PAUSED)
+        if recovery.state not in PAUSED_STATES:
+            write_recovery(connection, recovery, state=RecoveryState.PAUSED)
 
     transact(services.engine, change, deadline)
     logger.info("recovery_paused", recovery_id=recovery_id)
 
 
 def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
-    """Resume a paused recovery. If it is not paused, nothing happens.
+    """Resume a recovery that was paused, by a person or by its breaker. If it is not paused, nothing happens.
 
     Raises:
         RecoveryNotFoundError, RecoveryStateError: there is none, or it has ended.
@@ -59,9 +60,9 @@ def resume(services: Services, recovery_id: str, deadline: Deadline) -> None:
 
     def change(connection: Connection) -> bool:
         recovery = _require_open(connection, recovery_id)
-        if recovery.state != RecoveryState.PAUSED:
+        if recovery.state not in PAUSED_STATES:
             return False
-        write_recovery(connection, recovery, state=start_state(recovery))
+        resume_recovery(connection, recovery)
         return True
 
     if transact(services.engine, change, deadline):

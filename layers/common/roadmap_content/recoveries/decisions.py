@@ -18,8 +18,8 @@ class RecoveryState(StrEnum):
     CANARY = "canary"
     RUNNING = "running"
     PAUSED = "paused"
+    PAUSED_BY_BREAKER = "paused_by_breaker"
     STOPPED_BY_CANARY = "stopped_by_canary"
-    STOPPED_BY_BREAKER = "stopped_by_breaker"
     STOPPED_BY_BUDGET = "stopped_by_budget"
     CANCELLED = "cancelled"
     COMPLETED = "completed"
@@ -28,10 +28,12 @@ class RecoveryState(StrEnum):
 STARTING_STATES = frozenset({RecoveryState.WAITING, RecoveryState.CANARY, RecoveryState.RUNNING})
 """The states in which tasks are started."""
 
+PAUSED_STATES = frozenset({RecoveryState.PAUSED, RecoveryState.PAUSED_BY_BREAKER})
+"""The states from which a recovery can be resumed."""
+
 FINAL_STATES = frozenset(
     {
         RecoveryState.STOPPED_BY_CANARY,
-        RecoveryState.STOPPED_BY_BREAKER,
         RecoveryState.STOPPED_BY_BUDGET,
         RecoveryState.CANCELLED,
         RecoveryState.COMPLETED,
@@ -117,7 +119,7 @@ class Progress:
 
     canary_failed: int
     last_ended: int
-    """The number of ended tasks that the breaker looks at, at most its limit."""
+    """The number of ended tasks, of those started since the last resume, that the breaker looks at."""
 
     last_failed: int
 
@@ -135,8 +137,8 @@ class Limits:
 
 
 def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tuple[RecoveryState, str | None]:
-    """The state after the running tasks have been checked, and the reason if the recovery stops."""
-    if state in FINAL_STATES or state is RecoveryState.PAUSED:
+    """The state after the running tasks have been checked, and the reason if the recovery stops or pauses."""
+    if state in FINAL_STATES or state in PAUSED_STATES:
         return state, None
     if state is RecoveryState.WAITING:
         state = RecoveryState.CANARY if limits.canary else RecoveryState.RUNNING
@@ -149,7 +151,7 @@ def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tupl
     if not progress.waiting and not progress.running:
         return RecoveryState.COMPLETED, None
     if progress.waiting and limits.breaker and is_broken(limits, progress):
-        return RecoveryState.STOPPED_BY_BREAKER, (
+        return RecoveryState.PAUSED_BY_BREAKER, (
             f"{progress.last_failed} of the last {progress.last_ended} tasks failed"
         )
     if progress.waiting and not progress.running and not affordable(limits, progress):

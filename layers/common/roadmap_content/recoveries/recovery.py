@@ -49,8 +49,8 @@ ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
 # its running tasks have ended.
 UNFINISHED = text("""
 SELECT recovery_id FROM content_recoveries c
-WHERE ended_at IS NULL AND (state <> 'paused' OR EXISTS (SELECT FROM content_recovery_tasks r
-    WHERE r.recovery_id = c.recovery_id AND r.result = 'running'))
+WHERE ended_at IS NULL AND (state NOT IN ('paused', 'paused_by_breaker') OR EXISTS (
+    SELECT FROM content_recovery_tasks r WHERE r.recovery_id = c.recovery_id AND r.result = 'running'))
 ORDER BY advanced_at NULLS FIRST, recovery_id
 """)
 
@@ -63,17 +63,23 @@ UPDATE content_recoveries SET
 WHERE recovery_id = :recovery_id
 """)
 
+RESUME = text("""
+UPDATE content_recoveries SET state = :state, stop_reason = NULL, resumed_at = timezone('utc', now())
+WHERE recovery_id = :recovery_id
+""")
+
 COUNT = text("""
 SELECT result, canary, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
     count(*) FILTER (WHERE attempt IS NOT NULL) AS attempted, count(*) FILTER (WHERE tokens > 0) AS paid
 FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result, canary
 """)
 
+# Not those that were started before the last resume: they paused the recovery and would do so again.
 LAST_ENDED = text("""
-SELECT result FROM content_recovery_tasks
-WHERE recovery_id = :recovery_id AND NOT canary AND result IN ('recovered', 'still_failing')
-    AND attempt IS NOT NULL
-ORDER BY ended_at DESC, position DESC LIMIT :breaker
+SELECT r.result FROM content_recovery_tasks r JOIN content_recoveries c USING (recovery_id)
+WHERE recovery_id = :recovery_id AND NOT r.canary AND r.result IN ('recovered', 'still_failing')
+    AND r.attempt IS NOT NULL AND (c.resumed_at IS NULL OR r.started_at >= c.resumed_at)
+ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
 """)
 
 # Guarantees: returns the current state of each task; a deleted task is returned as one that does not exist.
@@ -352,8 +358,9 @@ def read_tasks(
     return connection.execute(TASKS, parameters).all()
 
 
-def start_state(recovery: Recovery) -> RecoveryState:
-    """The state to which a paused recovery returns."""
+def resume_recovery(connection: Connection, recovery: Recovery) -> None:
+    """Return a paused recovery, which must be locked, to the state in which it continues."""
+    state = RecoveryState.CANARY if recovery.canary else RecoveryState.RUNNING
     if recovery.started_at is None:
-        return RecoveryState.WAITING
-    return RecoveryState.CANARY if recovery.canary else RecoveryState.RUNNING
+        state = RecoveryState.WAITING
+    connection.execute(RESUME, {"recovery_id": recovery.recovery_id, "state": state})
