@@ -116,9 +116,7 @@ class Runs(Executions):
         run = self._find(execution_arn)
         if run is None or run.status in ("RUNNING", "SUCCEEDED"):
             raise NotRedrivableError(f"{execution_arn} is {run and run.status}")
-        run.redrives += 1
-        run.status = "RUNNING"
-        run.at_work = False
+        run.redrive()
 
 
 class Bus(EventBus):

@@ -199,7 +199,7 @@ def test_a_claim_does_not_undo_a_cancellation_after_its_task_was_read(pipeline: 
         claim_in_run(
             pipeline.services,
             task,
-            "arn:by-hand",
+            Execution(arn="arn:by-hand"),
             Deadline.after(600),
             AttemptStart(CONSOLE, Cause.FIRST_RUN),
         )

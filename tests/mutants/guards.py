@@ -344,8 +344,8 @@ MUTANTS = (
         "the fence of Plan",
         "a late Plan plans for an ended attempt",
         f"{_LAYER}/tasks/claims.py",
-        old="if services.executions.state(execution_arn) is not ExecutionState.RUNNING:",
-        new="if services.executions.state(execution_arn) is None:",
+        old="if services.executions.state(execution.arn) is not ExecutionState.RUNNING:",
+        new="if services.executions.state(execution.arn) is None:",
         tests=(f"{_FENCING}::test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing",),
     ),
     Mutant(
@@ -639,9 +639,9 @@ MUTANTS = (
     Mutant(
         "a cancellation",
         "a run that was started before the cancellation claims the task after it",
-        f"{_LAYER}/steps/plan.py",
-        old="if is_cancelled_since(task, request.execution):",
-        new="if is_cancelled_since(task, request.execution) and task.attempt < 0:",
+        f"{_LAYER}/tasks/claims.py",
+        old="if is_cancelled_since(task, execution):",
+        new="if is_cancelled_since(task, execution) and task.attempt < 0:",
         tests=(f"{_CANCELLING}::test_a_task_cancelled_before_its_first_step_is_not_started",),
     ),
     Mutant(

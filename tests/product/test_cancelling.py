@@ -172,13 +172,20 @@ def in_beijing_time(product: Product) -> None:
         use_time_zone(connection, "Asia/Shanghai")
 
 
-def test_a_task_cancelled_before_its_first_step_is_not_started(pipeline: Pipeline, adopted: Product) -> None:
-    """The run claims its attempt itself, and was started before the user cancelled the task."""
+@pytest.mark.parametrize("redrives", [0, 1])
+def test_a_task_cancelled_before_its_first_step_is_not_started(
+    pipeline: Pipeline, adopted: Product, redrives: int
+) -> None:
+    """The run claims its attempt itself, and was started, or redriven, before the user cancelled the task."""
     in_beijing_time(adopted)
     adopted.roadmap("r-1", CONCEPTS[:2])
     adopted.task("t-1", "failed", roadmap_id="r-1")
     given = RunInput(task_id="t-1")
-    started = Execution(arn="arn:by-hand", start_time=datetime.now(UTC) - timedelta(minutes=1))
+    minute = timedelta(minutes=1)
+    now = datetime.now(UTC)
+    started = Execution(
+        arn="arn:by-hand", start_time=now - minute, redrive_count=redrives, redrive_time=now - minute
+    )
     cancel(adopted)
     before = adopted.everything()
 
@@ -187,7 +194,7 @@ def test_a_task_cancelled_before_its_first_step_is_not_started(pipeline: Pipelin
     finalize_task(FinalizeRequest(input=given, execution=started), pipeline.services, deadline())
 
     assert adopted.everything() == before
-    redriven = started.model_copy(update={"redrive_count": 1})
+    redriven = started.model_copy(update={"redrive_count": redrives + 1, "redrive_time": now + minute})
     plan_batches(PlanRequest(input=given, execution=redriven), pipeline.services, deadline())
     assert state_of(adopted)[0] == "processing"
 

@@ -255,7 +255,7 @@ class Explorer:
         now = attempts.get(task["attempt"], {"actor": "", "outcome": "none", "ended_at": None})
         # A recovery retries what its operator has selected, also cancelled tasks.
         by_request = bool(accepted) or now["actor"].startswith("recovery:")
-        if cancelled and not by_request and status != "cancelled":
+        if is_ours and cancelled and not by_request and status != "cancelled":
             yield Broken("I4", f"the task was cancelled, and is {status}")
         if is_ours and now["outcome"] is None and status not in ("processing", "cancelled"):
             yield Broken("I12", f"attempt {task['attempt']} has no outcome, and the task is {status}")

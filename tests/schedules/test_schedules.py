@@ -50,6 +50,10 @@ def require(explorers: Explorers, *pairs: str) -> None:
         # Plan read the task before it was cancelled, and claimed it afterwards: the cancellation was lost.
         "fresh/plan.1/cancel",
         "arrived/plan.1/product-cancel",
+        # The execution was started, or redriven, before the task was cancelled: the cancellation was lost.
+        "arrived/cancel/plan",
+        "arrived/product-cancel/plan",
+        "redriven/cancel.9/await-redrive",
     ],
 )
 def test_a_schedule_that_found_a_defect(explorers: Explorers, schedule: str) -> None:

@@ -4,6 +4,7 @@ It follows `statemachine/save_content.asl.json`: the caught errors of each state
 redrive repeats. Emulated from documentation. `tests/workflow` runs the definition itself.
 """
 
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
@@ -35,6 +36,8 @@ class Run:
         self.input = run_input
         self.status = "RUNNING"
         self.redrives = 0
+        self.started_at = datetime.now(UTC)
+        self.redriven_at: datetime | None = None
         self.state = State.PLAN
         self._begin()
 
@@ -57,7 +60,19 @@ class Run:
 
     def execution(self) -> Execution:
         """The execution, as in the context object."""
-        return Execution(arn=self.arn, redrive_count=self.redrives)
+        return Execution(
+            arn=self.arn,
+            start_time=self.started_at,
+            redrive_count=self.redrives,
+            redrive_time=self.redriven_at,
+        )
+
+    def redrive(self) -> None:
+        """Continue from the failed state."""
+        self.redrives += 1
+        self.redriven_at = datetime.now(UTC)
+        self.status = "RUNNING"
+        self.at_work = False
 
     def plan_request(self) -> PlanRequest:
         """The input of Plan."""

@@ -59,11 +59,19 @@ def first_fault(error: ValidationError) -> str:
 
 
 class Execution(Payload):
-    """The execution, from the context object. Some contexts have no `RedriveCount`."""
+    """The execution, from the context object. Some contexts have no `RedriveCount`. `RedriveTime` exists only
+    after a redrive.
+    """
 
     arn: Annotated[str, Field(alias="Id")]
     start_time: Annotated[AwareDatetime | None, Field(alias="StartTime")] = None
     redrive_count: Annotated[int, Field(alias="RedriveCount", ge=0)] = 0
+    redrive_time: Annotated[AwareDatetime | None, Field(alias="RedriveTime")] = None
+
+    @property
+    def requested_at(self) -> datetime | None:
+        """When it was last redriven, or started; `None` if unknown."""
+        return self.redrive_time if self.redrive_count else self.start_time
 
 
 class RunInput(Payload):

@@ -46,6 +46,7 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
     Raises:
         ContentIncomplete: the run has not been redriven since it was planned; contains the number of missing
             items.
+        TaskCancelledError: the task was cancelled after the redrive.
         ClaimRefusedError: another execution is processing the task.
         StaleAttemptError: the execution has ended, and this call was delivered late.
         DatabaseUnavailableError: a retry may succeed.
@@ -63,9 +64,7 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)
         return AwaitRedriveResult(replan=False, task_id=task.task_id, attempt=outcome.attempt)
     start = AttemptStart(CONSOLE, Cause.CONSOLE_REDRIVE)
-    claimed = claim_in_run(
-        services, task, request.execution.arn, deadline, start, request.execution.redrive_count
-    )
+    claimed = claim_in_run(services, task, request.execution, deadline, start)
     logger.info("redrive_claimed", task_id=claimed.task_id, attempt=claimed.attempt)
     return AwaitRedriveResult(replan=True, task_id=claimed.task_id, attempt=claimed.attempt)
 

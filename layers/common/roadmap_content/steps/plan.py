@@ -1,13 +1,11 @@
 """Plan: find the missing items and write the manifest."""
 
 from collections.abc import Sequence
-from datetime import UTC
 
 from sqlalchemy import Connection
 
 from ..content.rows import current_revisions
 from ..contracts import BatchReference, Execution, Payload, Plan, RunInput
-from ..errors import TaskCancelledError
 from ..items import ContentType, Item, count_by_type
 from ..manifest import Manifest, make_manifest
 from ..postgres.transactions import transact
@@ -58,11 +56,8 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     task_id, execution_arn = request.input.task_id, request.execution.arn
     task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
     if request.input.attempt is None or task.execution_arn == execution_arn:
-        if is_cancelled_since(task, request.execution):
-            raise TaskCancelledError(f"task {task_id} was cancelled after the execution had been started")
         start = AttemptStart(CONSOLE, _cause(task, request.execution))
-        redrives = request.execution.redrive_count
-        attempt = claim_in_run(services, task, execution_arn, deadline, start, redrives).attempt
+        attempt = claim_in_run(services, task, request.execution, deadline, start).attempt
     else:
         attempt = request.input.attempt
 
@@ -136,16 +131,6 @@ def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> froze
     if len({item.concept_id for item in first}) <= batch_size:
         return frozenset()
     return staging.staged_among(missing)
-
-
-def is_cancelled_since(task: Task, execution: Execution) -> bool:
-    """Whether a task was cancelled between the start of an execution and its first step. No I/O.
-
-    Starting or redriving an execution after the cancellation is a request to start again.
-    """
-    if task.status != "cancelled" or execution.redrive_count or execution.start_time is None:
-        return False
-    return task.execution_arn != execution.arn and task.updated_at.replace(tzinfo=UTC) > execution.start_time
 
 
 def _cause(task: Task, execution: Execution) -> Cause:

@@ -5,13 +5,14 @@ attempt in the task's row writes the task's status.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from ..aws.executions import Executions, ExecutionState
 from ..content.rows import current_rows, unreplaced
+from ..contracts import Execution
 from ..errors import (
     AtWorkElsewhereError,
     ClaimRefusedError,
@@ -106,31 +107,44 @@ def claim(
 def claim_in_run(
     services: Services,
     task: Task,
-    execution_arn: str,
+    execution: Execution,
     deadline: Deadline,
     start: AttemptStart,
-    redrive_count: int = 0,
 ) -> Task:
     """Claim an attempt for a running execution. An execution with an open attempt keeps it.
 
     Raises:
-        TaskCancelledError: the task was cancelled during the execution, or after it had been read.
+        TaskCancelledError: the task was cancelled since the execution was started or redriven.
         StaleAttemptError: the execution has ended, and this step was delivered late.
         ClaimRefusedError: another execution is processing the task, or has claimed it first.
         DatabaseUnavailableError, ExecutionsUnavailableError: a retry may succeed.
     """
-    if is_open(task, execution_arn):
+    if is_cancelled_since(task, execution):
+        raise TaskCancelledError(f"task {task.task_id} was cancelled after {execution.arn} had been started")
+    if is_open(task, execution.arn):
         return task
-    if task.execution_arn == execution_arn:
+    if task.execution_arn == execution.arn:
         if task.status == "cancelled" and not _has_ended(services, task, deadline):
             raise TaskCancelledError(f"task {task.task_id} was cancelled during attempt {task.attempt}")
         # The attempt has its outcome: only a redrive continues the execution.
-        if services.executions.state(execution_arn) is not ExecutionState.RUNNING:
-            raise StaleAttemptError(f"{execution_arn} is over, and so is attempt {task.attempt}")
+        if services.executions.state(execution.arn) is not ExecutionState.RUNNING:
+            raise StaleAttemptError(f"{execution.arn} is over, and so is attempt {task.attempt}")
     elif is_at_work(services.executions, task):
         raise ClaimRefusedError(task.task_id, task.attempt, task.execution_arn)
-    running = QueueState.RUNNING
-    return _take(services, task, execution_arn, deadline, start, running, redrive_count=redrive_count).task
+    running, redrives = QueueState.RUNNING, execution.redrive_count
+    return _take(services, task, execution.arn, deadline, start, running, redrive_count=redrives).task
+
+
+def is_cancelled_since(task: Task, execution: Execution) -> bool:
+    """Whether a task was cancelled after an execution had been started, or redriven. No I/O.
+
+    Starting or redriving an execution after the cancellation is a request to start again.
+    """
+    if task.status != "cancelled" or execution.requested_at is None:
+        return False
+    # Not `updated_at`: the outcome of the cancelled attempt is recorded later.
+    cancelled_at = task.completed_at or task.updated_at
+    return cancelled_at.replace(tzinfo=UTC) > execution.requested_at
 
 
 def _has_ended(services: Services, task: Task, deadline: Deadline) -> bool:

@@ -68,9 +68,10 @@ UPDATE roadmap_tasks SET
 WHERE task_id = :task_id AND attempt = :attempt
 """)
 
+# `completed_at` becomes the time of the cancellation, as in the product.
 CANCEL = text("""
 UPDATE roadmap_tasks SET status = 'cancelled', error_message = :message,
-    completed_at = coalesce(completed_at, content_now()), updated_at = content_now()
+    completed_at = content_now(), updated_at = content_now()
 WHERE task_id = :task_id AND status NOT IN ('completed', 'cancelled')
 """)
 
