@@ -426,10 +426,10 @@ def post_retry(
         )
         return respond(200, preview)
     if force_checkpoint:
-        start = AttemptStart(caller.actor, Cause.CHECKPOINT, reason)
+        start = AttemptStart(caller.actor, Cause.CHECKPOINT, reason, tenant=caller.queue_tenant)
         answer = redrive_task(services, task_id, user, api.deadline, start)
     else:
-        start = AttemptStart(caller.actor, Cause.RETRY, reason, scope)
+        start = AttemptStart(caller.actor, Cause.RETRY, reason, scope, tenant=caller.queue_tenant)
         answer = retry_task(services, task_id, user, api.deadline, start, take_over=take_over)
     return respond(202 if answer.status == "processing" else 200, answer)
 

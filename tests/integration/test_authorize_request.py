@@ -279,6 +279,26 @@ def test_a_valid_token_of_the_shared_secret_is_allowed(shared_secret: str) -> No
     assert_allowed(shared_token())
 
 
+@pytest.mark.parametrize(
+    ("claim", "tenant"),
+    [("acme", "acme"), ("", None), (" ", None), (7, None), (["acme"], None), (None, None)],
+)
+def test_the_tenant_is_the_text_of_the_configured_claim(
+    shared_secret: str, monkeypatch: pytest.MonkeyPatch, claim: object, tenant: str | None
+) -> None:
+    token = jwt.encode(claims(org=claim), SECRET, "HS256")
+    assert "tenant" not in call(f"Bearer {token}")["context"]
+    monkeypatch.setenv("TENANT_CLAIM", "org")
+    assert call(f"Bearer {token}")["context"].get("tenant") == tenant
+
+
+def test_a_tenant_that_postgresql_cannot_store_is_refused(
+    shared_secret: str, monkeypatch: pytest.MonkeyPatch, logs: Logs
+) -> None:
+    monkeypatch.setenv("TENANT_CLAIM", "org")
+    assert_unauthorized(jwt.encode(claims(org="a\0b"), SECRET, "HS256"), "UnusableTenant", logs)
+
+
 def test_the_example_event_is_refused(shared_secret: str, logs: Logs) -> None:
     assert_unauthorized(EVENT["authorizationToken"].removeprefix("Bearer "), "InvalidSignature", logs)
 

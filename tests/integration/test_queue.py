@@ -1,8 +1,10 @@
 """Admission: the next attempt, and the cost of an admission and of a claim, on real PostgreSQL."""
 
+import importlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, TextClause, event, make_url, text
@@ -21,6 +23,7 @@ from roadmap_content.tasks.queue_policy import QueueClass, QueueState, Work, gra
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
+from tests.support.requests_to_api import request
 
 INTERACTIVE, BULK = QueueClass.INTERACTIVE, QueueClass.BULK
 LIMIT = granted_batches(1)
@@ -404,6 +407,29 @@ def load(pipeline: Pipeline, number: int, *, staged: bool = False) -> str:
 def retry(pipeline: Pipeline, task_id: str) -> str:
     """Retry a task as its user; return the message of the answer."""
     return retry_task(pipeline.services, task_id, USER, Deadline.after(600), user_start(USER)).message
+
+
+def queue_keys(pipeline: Pipeline) -> list[str]:
+    """The keys of the attempts in the queue, by task and attempt."""
+    rows = pipeline.rows("SELECT queue_key FROM content_queue ORDER BY task_id, attempt")
+    return [row["queue_key"] for row in rows]
+
+
+def test_the_tenant_of_the_caller_s_token_replaces_the_user_and_an_operator_s_does_not(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("functions.task_api.app")
+    monkeypatch.setattr(module, "services", pipeline.services)
+
+    def retry_by(task_id: str, **who: Any) -> None:
+        assert request(module, "POST", f"/api/v1/tasks/{task_id}/retry", **who).status == 202
+
+    first, second = load(pipeline, 1), load(pipeline, 2)
+    operator = {"user_id": "op", "roles": "owner,operator", "tenant": "operators"}
+    retry_by(first, tenant="acme")
+    retry_by(first, **operator)
+    retry_by(second, **operator)
+    assert queue_keys(pipeline) == ["tenant:acme", "tenant:acme", f"user:{USER}"]
 
 
 def started(pipeline: Pipeline) -> list[str]:

@@ -966,6 +966,16 @@ MUTANTS = (
     ),
     Mutant(
         "the admission",
+        "an operator's tenant is not the task's",
+        f"{_LAYER}/api/callers.py",
+        old="return None if self.changes_all else self.tenant",
+        new="return self.tenant",
+        tests=(
+            f"{_QUEUE}::test_the_tenant_of_the_caller_s_token_replaces_the_user_and_an_operator_s_does_not",
+        ),
+    ),
+    Mutant(
+        "the admission",
         "a new user starts at the largest counter",
         f"{_LAYER}/tasks/queue.py",
         old="SELECT :class, e.queue_key, greatest(",

@@ -34,6 +34,7 @@ PARAMETERS = {
     "JwtIssuer": "none",
     "JwtAudience": "api,learning-app",
     "OperatorSubjects": f"somebody,{OPERATOR}",
+    "TenantClaim": "org",
 }
 
 
@@ -176,6 +177,19 @@ def test_the_local_command_s_tokens_are_like_the_product_s(stack: LocalStack) ->
 def test_a_user_of_the_product_is_an_operator_without_a_scope(stack: LocalStack) -> None:
     assert send(stack, "GET", "/api/v1/health", token=their_token(stack, sub=OPERATOR)).status == 200
     assert send(stack, "GET", "/api/v1/health", token=their_token(stack)).status == 403
+
+
+def test_the_users_of_a_tenant_share_the_capacity(stack: LocalStack, target: Target) -> None:
+    load(target, "tenant", 1)
+    token = their_token(stack, org="a school")
+
+    started = send(stack, "POST", "/api/v1/tasks/t-tenant/retry", token=token, user_id=USER)
+
+    assert started.status == 202
+    with target.engine.connect() as connection:
+        key = text("SELECT queue_key FROM content_queue WHERE task_id = 't-tenant'")
+        assert connection.execute(key).scalars().all() == ["tenant:a school"]
+    assert follow_run(target.stepfunctions, started.body["execution_arn"], lambda: None) == "SUCCEEDED"
 
 
 @pytest.mark.parametrize("claims", [{"aud": ["another"]}, {"exp": 1}])

@@ -38,6 +38,7 @@ def request(
     *,
     user_id: str | None = USER,
     roles: str = "owner",
+    tenant: str | None = None,
     body: object = None,
     headers: Mapping[str, str] | None = None,
 ) -> Reply:
@@ -46,6 +47,8 @@ def request(
     authorizer = (
         {} if user_id is None else {"user_id": user_id, "roles": roles, "expires_at": "2099-01-01T00:00:00Z"}
     )
+    if tenant is not None:
+        authorizer["tenant"] = tenant
     sent = {"content-type": "application/json", **(headers or {})}
     event = {
         "resource": path,

@@ -52,6 +52,7 @@ def test_the_settings_of_a_function() -> None:
         "JWT_SECRET_ARN",
         "OPERATOR_SCOPE",
         "OPERATOR_SUBJECTS",
+        "TENANT_CLAIM",
         "VIEWER_SCOPE",
     }
     assert {"BATCH_SIZE", "CONTENT_BUCKET", "STATE_MACHINE_ARN"} <= reached_by("plan_batches").settings

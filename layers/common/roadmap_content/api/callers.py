@@ -26,6 +26,7 @@ class Caller(NamedTuple):
     user_id: str
     roles: frozenset[Role]
     expires_at: str | None = None
+    tenant: str | None = None
 
     @property
     def sees_all(self) -> bool:
@@ -46,6 +47,13 @@ class Caller(NamedTuple):
     def actor(self) -> str:
         """The caller's name in the audit trail."""
         return f"{'operator' if self.changes_all else 'user'}:{self.user_id}"
+
+    @property
+    def queue_tenant(self) -> str | None:
+        """The tenant whose share of the capacity the attempts use that the caller starts. An operator also
+        starts other users' attempts, which keep their share.
+        """
+        return None if self.changes_all else self.tenant
 
     def reads_for(self, user_id: str | None) -> str | None:
         """The user whose tasks a request reads; `None` means all users.
@@ -100,6 +108,7 @@ def caller_of(event: Mapping[str, Any]) -> Caller:
             named = str(context.get("roles") or "").split(",")
             roles = frozenset(role for role in Role if role in named) | {Role.OWNER}
             expires_at = context.get("expires_at")
-            return Caller(user_id, roles, None if expires_at is None else str(expires_at))
+            tenant = str(context.get("tenant") or "") or None
+            return Caller(user_id, roles, None if expires_at is None else str(expires_at), tenant)
         case _:
             raise ForbiddenError("the request has no verified user")

@@ -39,6 +39,11 @@ class AuthorizationSettings:
     operator_subjects: frozenset[str] = frozenset()
     """The users (`sub`) who are operators without a scope, for tokens of a product that have none."""
 
+    tenant_claim: str = ""
+    """The claim with the user's tenant. The users of a tenant share the capacity as one. If empty, no token
+    has a tenant.
+    """
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """Read JWT_ISSUER, JWT_AUDIENCE (several with commas), and JWT_SECRET_ARN or JWT_JWKS_URL.
@@ -58,15 +63,16 @@ class AuthorizationSettings:
         jwks_url, secret_arn = environ.get("JWT_JWKS_URL"), environ.get("JWT_SECRET_ARN")
         if jwks_url and secret_arn:
             raise MissingSettingError("JWT_JWKS_URL, JWT_SECRET_ARN: both are set; set only one")
-        scopes: dict[str, Any] = {
+        meanings: dict[str, Any] = {
             "operator_scope": environ.get("OPERATOR_SCOPE", ""),
             "viewer_scope": environ.get("VIEWER_SCOPE", ""),
             "operator_subjects": frozenset(
                 filter(None, map(str.strip, environ.get("OPERATOR_SUBJECTS", "").split(",")))
             ),
+            "tenant_claim": environ.get("TENANT_CLAIM", ""),
         }
         if secret_arn:
-            return cls(issuer, audiences, secret_arn=secret_arn, **scopes)
+            return cls(issuer, audiences, secret_arn=secret_arn, **meanings)
         if issuer is None:
             raise MissingSettingError(
                 f"JWT_ISSUER: {NO_ISSUER!r} needs JWT_SECRET_ARN; public keys are those of an issuer"
@@ -77,7 +83,7 @@ class AuthorizationSettings:
                 f"JWT_JWKS_URL: {jwks_url!r} is not an https URL "
                 "(where it is not set, it follows from JWT_ISSUER; with JWT_SECRET_ARN it is not needed)"
             )
-        return cls(issuer, audiences, jwks_url=jwks_url, **scopes)
+        return cls(issuer, audiences, jwks_url=jwks_url, **meanings)
 
 
 def _is_trustworthy(url: str) -> bool:
