@@ -15,7 +15,7 @@ INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashe
 
 .PHONY: help setup demo test workflow coverage package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local preflight deploy rollback artifact audit cost smoke \
-	faults faults-long faults-report schedules mutants chaos bench bench-peers bench-cold bench-short load nightly nightly-tests browser bench-console pictures
+	faults faults-long faults-report schedules schedules-long schedules-report mutants chaos bench bench-peers bench-cold bench-short load nightly nightly-tests browser bench-console pictures
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -141,8 +141,17 @@ faults-report: $(INSTALLED) ## Run the fault matrices and write their results to
 faults-long: $(INSTALLED) ## The same with 1,000 histories.
 	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=1000 $(FAULTS)
 
+SCHEDULES_MINUTES ?= 10
+SCHEDULES_SEED ?= $(shell date +%s)
+
 schedules: $(INSTALLED) ## Play every schedule of two actors with one preemption or crash (SCHEDULES=all: of every pair; SCHEDULE=…: one again).
 	$(RUN)/python -m tests.schedules "$(or $(SCHEDULE),$(SCHEDULES))"
+
+schedules-long: $(INSTALLED) ## The same for every pair, then a sample of two preemptions and of three actors (SCHEDULES_MINUTES=, SCHEDULES_SEED=).
+	$(RUN)/python -m tests.schedules all --minutes $(SCHEDULES_MINUTES) --seed $(SCHEDULES_SEED)
+
+schedules-report: $(INSTALLED) ## Explore every pair of actors and write docs/schedules.md.
+	$(RUN)/python -m tests.schedules all --report
 
 mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
 	$(RUN)/python -m tests.mutants
@@ -209,7 +218,7 @@ bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
 # Parts of the nightly run, shortest first.
-NIGHTLY := audit nightly-tests bench-short chaos faults-long mutants
+NIGHTLY := audit nightly-tests bench-short chaos schedules-long faults-long mutants
 
 nightly: ## What depends on the machine or takes long. A failed part does not stop the others; the last line lists it.
 	@failed=; for part in $(NIGHTLY); do \

@@ -4,43 +4,73 @@ Without an argument, the pairs of the merge gate; with a situation or an actor, 
 schedule, only that one. The exit code is 1 if something is wrong after a schedule.
 """
 
+import argparse
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, islice
+from random import Random
 from typing import NamedTuple
 
 from rich.console import Console
 
+from local_stack.builds import REPOSITORY
 from tests.schedules.explorer import Explored, Explorer, Violation
 from tests.schedules.schedule import InvalidScheduleError, Schedule
 from tests.schedules.situations import SITUATIONS
 from tests.schedules.template import new_database, template_database
 
 PROCESSES = 2
-_SIDE = 70
+_WIDTH = 140
+_DRAWN = 12
+"""Schedules that are drawn for each sample."""
+
+DOCUMENT = REPOSITORY / "docs/schedules.md"
+
+_INTRODUCTION = """\
+# Explored schedules
+
+`make schedules-report` explores every pair of actors and writes this file: do not edit it. Real functions, or
+writes of the product, meet in a situation on a real PostgreSQL; S3 and Step Functions are emulated. Each pair
+is played in every order of its statements, COMMITs and requests with at most one preemption, and with a crash
+of either actor after each lasting effect. The invariants are checked at once and after everything has ended.
+No schedule broke one. [How to read and add them](../CONTRIBUTING.md#add-an-actor-to-the-schedules).
+
+| situation | what has happened | pairs | schedules | crashes | distinct final states |
+| --- | --- | ---: | ---: | ---: | ---: |
+"""
 
 console = Console(width=180, highlight=False, markup=False, soft_wrap=True)
 
 
-class Pair(NamedTuple):
-    """Two actors that meet in a situation."""
+class Meeting(NamedTuple):
+    """Actors that meet in a situation."""
 
     situation: str
-    first: str
-    second: str
+    actors: tuple[str, ...]
+    seed: float | None = None
+    """With a seed, a sample of their schedules; without one, all schedules of a pair."""
 
 
-def pairs(*, every: bool) -> list[Pair]:
+def pairs(*, every: bool) -> list[Meeting]:
     """The pairs to explore."""
     return [
-        Pair(name, *actors)
+        Meeting(name, actors)
         for name, situation in SITUATIONS.items()
         for actors in combinations_with_replacement(situation.gate + situation.nightly * every, 2)
     ]
+
+
+def samples(seed: int) -> Iterator[Meeting]:
+    """Two or three actors of a situation, without an end."""
+    dice = Random(seed)  # noqa: S311 - not a secret
+    while True:
+        name = dice.choice(list(SITUATIONS))
+        actors = SITUATIONS[name].gate + SITUATIONS[name].nightly
+        yield Meeting(name, tuple(dice.choices(actors, k=dice.choice((2, 3)))), dice.random())
 
 
 _explorers: dict[str, Explorer] = {}
@@ -53,38 +83,71 @@ def _explorer(server_url: str, situation: str) -> Explorer:
     return _explorers[situation]
 
 
-def _explore(server_url: str, pair: Pair) -> Explored:
-    return _explorer(server_url, pair.situation).explore(pair.first, pair.second)
+def _explore(server_url: str, meeting: Meeting) -> Explored:
+    explorer = _explorer(server_url, meeting.situation)
+    if meeting.seed is None:
+        return explorer.explore(*meeting.actors)
+    return explorer.sample(meeting.actors, Random(meeting.seed), _DRAWN)  # noqa: S311 - not a secret
 
 
-def explored(server_url: str, wanted: list[Pair]) -> Iterator[Explored]:
-    """Explore pairs in two processes; their results in order."""
+def explored(
+    server_url: str, wanted: Iterable[Meeting], sampled: Iterator[Meeting], seconds: float
+) -> Iterator[tuple[Meeting, Explored]]:
+    """Explore pairs in two processes, then samples for some time; their results in order."""
+    explore = partial(_explore, server_url)
     with ProcessPoolExecutor(PROCESSES) as pool:
-        yield from pool.map(partial(_explore, server_url), wanted)
+        chosen = list(wanted)
+        yield from zip(chosen, pool.map(explore, chosen), strict=True)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            chosen = list(islice(sampled, 4 * PROCESSES))
+            yield from zip(chosen, pool.map(explore, chosen), strict=True)
 
 
-def main(wanted: str = "") -> int:
+def main(wanted: str = "", seconds: float = 0, seed: int = 0, *, report: bool = False) -> int:
     """Explore, or play one schedule; return the exit code."""
     logging.disable(logging.CRITICAL)
+    if "/" in wanted:
+        return _play_again(Schedule.parse(wanted))
     began = time.monotonic()
+    chosen = [
+        pair for pair in pairs(every=wanted != "") if wanted in ("", "all", pair.situation, *pair.actors)
+    ]
+    if seconds:
+        console.print(f"SCHEDULES_SEED={seed}")
+    results: list[tuple[Meeting, Explored]] = []
     with template_database() as server_url:
-        if "/" not in wanted:
-            chosen = pairs(every=wanted != "")
-            results = []
-            for result in explored(server_url, [pair for pair in chosen if wanted in ("", "all", *pair)]):
-                results.append(result)
-                console.print(str(result))
-                for violation in result.violations:
-                    console.print(told(violation))
-            console.print(
-                f"{len(results)} pairs, {sum(r.schedules for r in results)} schedules, "
-                f"{sum(r.crashes for r in results)} crashes, "
-                f"{sum(r.states for r in results)} distinct final states, "
-                f"{sum(len(r.violations) for r in results)} violations, "
-                f"{time.monotonic() - began:.0f} seconds"
-            )
-            return int(any(result.violations for result in results))
-        schedule = Schedule.parse(wanted)
+        for meeting, result in explored(server_url, chosen, samples(seed), seconds):
+            results.append((meeting, result))
+            console.print(str(result))
+            for violation in result.violations:
+                console.print(told(violation))
+    every = [result for _, result in results]
+    violations = sum(len(result.violations) for result in every)
+    samples_played = f"{len(every) - len(chosen)} samples, " if seconds else ""
+    console.print(
+        f"{len(chosen)} pairs, {samples_played}{_counts(every, ' schedules, ', ' crashes, ')} "
+        f"distinct final states, {violations} violations, {time.monotonic() - began:.0f} seconds"
+    )
+    if report and not violations:
+        DOCUMENT.write_text(_INTRODUCTION + "".join(_rows(results)))
+    return int(violations > 0)
+
+
+def _counts(results: list[Explored], *between: str) -> str:
+    counts = [sum(getattr(result, name) for result in results) for name in ("schedules", "crashes", "states")]
+    return f"{counts[0]}{between[0]}{counts[1]}{between[1]}{counts[2]}"
+
+
+def _rows(results: list[tuple[Meeting, Explored]]) -> Iterator[str]:
+    for name, situation in SITUATIONS.items():
+        found = [result for meeting, result in results if meeting.situation == name]
+        happened = " ".join((situation.make.__doc__ or "").split())
+        yield f"| {name} | {happened} | {len(found)} | {_counts(found, ' | ', ' | ')} |\n"
+
+
+def _play_again(schedule: Schedule) -> int:
+    with template_database() as server_url:
         explorer = _explorer(server_url, schedule.situation)
         violation = explorer.replay(schedule)
         explorer.close()
@@ -93,20 +156,34 @@ def main(wanted: str = "") -> int:
 
 
 def told(violation: Violation) -> str:
-    """A schedule, the broken invariants, and the steps of both actors side by side."""
-    schedule = violation.schedule
-    lines = [f"make schedules SCHEDULE='{schedule}'"]
-    lines += [f"  {line}" for line in violation.broken]
-    lines.append(f"  {schedule.first.actor:{_SIDE}} | {schedule.second.actor}")
-    for process, label in violation.trace:
-        sides = ["", ""]
-        sides[process] = label[:_SIDE]
-        lines.append(f"  {sides[0]:{_SIDE}} | {sides[1]}".rstrip())
-    return "\n".join([*lines, ""])
+    """A schedule, the broken invariants, and the steps of the actors side by side."""
+    actors = [turn.actor for turn in violation.schedule.turns]
+    side = _WIDTH // len(actors)
+
+    def beside(columns: list[str]) -> str:
+        return "  " + " | ".join(f"{column[:side]:{side}}" for column in columns).rstrip()
+
+    steps = [["" for _ in actors] for _ in violation.trace]
+    for columns, (process, label) in zip(steps, violation.trace, strict=True):
+        columns[process] = label
+    return "\n".join(
+        [
+            f"make schedules SCHEDULE='{violation.schedule}'",
+            *(f"  {line}" for line in violation.broken),
+            *map(beside, [actors, *steps]),
+            "",
+        ]
+    )
 
 
 if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(prog="python -m tests.schedules", description=__doc__)
+    arguments.add_argument("wanted", nargs="?", default="")
+    arguments.add_argument("--minutes", type=float, default=0, help="sample two preemptions and three actors")
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--report", action="store_true", help="write docs/schedules.md")
+    given = arguments.parse_args()
     try:
-        sys.exit(main(*sys.argv[1:2]))
+        sys.exit(main(given.wanted, 60 * given.minutes, given.seed, report=given.report))
     except InvalidScheduleError as error:
         sys.exit(str(error))

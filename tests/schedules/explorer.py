@@ -1,11 +1,12 @@
-"""Explores the schedules of two actors in a situation, and checks each final state twice."""
+"""Explores the schedules of actors in a situation, and checks each final state twice."""
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -21,7 +22,7 @@ from roadmap_content.storage import bucket
 from tests.faults.world import Scene, World
 from tests.schedules.actors import ACTORS
 from tests.schedules.process import LASTING, SETTINGS, Process, Serially, sleep
-from tests.schedules.schedule import EndlessError, Schedule, Scheduler, Step, Turn
+from tests.schedules.schedule import MOST_ACTORS, EndlessError, Schedule, Scheduler, Step, Turn
 from tests.schedules.situations import SITUATIONS, bundle
 from tests.support.databases import restoring
 from tests.support.evidence import LOOK_AT_ONE_OF_MANY
@@ -122,16 +123,14 @@ class Explorer:
             self._dump = connection.scalar(_TABLES)
         self._objects = self._scene.memory.saved()
         self._kept = deepcopy((self._world.runs, vars(self._world.log), self._seen()))
-        self._processes = (
-            Process("first", self._scene, database_url),
-            Process("second", self._scene, database_url),
-        )
-        self._scheduler = Scheduler(self._processes, self._admin)
+        self._all = [Process(f"p{number}", self._scene, database_url) for number in range(MOST_ACTORS)]
+        self._processes: list[Process] = []
+        """Those that play the present schedule."""
         self._states: set[str] = set()
 
     def close(self) -> None:
         """Close all connections."""
-        for process in self._processes:
+        for process in self._all:
             process.services.engine.dispose()
         self._world.close()
         self._scene.close()
@@ -143,8 +142,7 @@ class Explorer:
         found = Explored(f"{self._situation}: {first}, {second}")
         self._states.clear()
         for one, other in dict.fromkeys([(first, second), (second, first)]):
-            whole = Schedule(self._situation, Turn(one), Turn(other))
-            self._try(whole, found)
+            whole = self._whole([one, other], found)
             labels = list(self._processes[0].steps)
             for number, label in enumerate(labels[:-1], start=1):
                 self._try(whole.stopped(number), found)
@@ -152,10 +150,28 @@ class Explorer:
                     self._try(whole.stopped(number, crash=True), found)
         return found
 
+    @deterministic()
+    def sample(self, actors: Sequence[str], dice: Random, count: int) -> Explored:
+        """Some schedules with at most two preemptions. They begin with the actors in the given order."""
+        found = Explored(f"{self._situation}: {', '.join(actors)}")
+        self._states.clear()
+        whole = self._whole(actors, found)
+        ends = [len(process.steps) for process in self._processes[:2]]
+        drawn = [tuple(dice.randint(1, max(1, end)) for end in ends) for _ in range(count)]
+        for steps in dict.fromkeys(drawn):
+            self._try(whole.stopped(*steps), found)
+        return found
+
+    def _whole(self, actors: Sequence[str], found: Explored) -> Schedule:
+        """Play the schedule without a preemption; return it."""
+        whole = Schedule(self._situation, tuple(Turn(actor) for actor in actors))
+        self._try(whole, found)
+        return whole
+
     def _try(self, schedule: Schedule, found: Explored) -> None:
         """Play a schedule, and check its final state unless it was checked before."""
         found.schedules += 1
-        found.crashes += schedule.first.crash
+        found.crashes += any(turn.crash for turn in schedule.turns)
         trace, broken = self._play(schedule)
         state = self._state()
         if state not in self._states:
@@ -174,11 +190,12 @@ class Explorer:
     def _play(self, schedule: Schedule) -> tuple[list[Step], list[str]]:
         """Restore the situation and play a schedule; return its steps, and the errors that have no name."""
         self._reset()
-        for process, turn in zip(self._processes, (schedule.first, schedule.second), strict=True):
+        self._processes = self._all[: len(schedule.turns)]
+        for process, turn in zip(self._processes, schedule.turns, strict=True):
             process.begin(self._world, ACTORS[turn.actor])
             process.arrives_within(60)
         try:
-            trace = self._scheduler.play(schedule)
+            trace = Scheduler(self._processes, self._admin).play(schedule)
         except EndlessError as error:
             for process in self._processes:
                 process.kill()

@@ -38,7 +38,8 @@ _CHANGES = re.compile(r"\b(?:UPDATE|INSERT|DELETE|pg_(?:try_)?advisory\w*)\b")
 _WRITTEN = re.compile(r"\b(UPDATE|INSERT INTO|DELETE FROM) (?!SET\b|OF\b|SKIP\b|LIMIT\b)(\w+)")
 _READ = re.compile(r"^\s*FROM (\w+)", re.MULTILINE), re.compile(r"\bFROM (\w+)")
 
-SETTINGS = DEFAULTS | {"EVENT_BUS": "bus"}
+# A batch per concept: a run that was stopped after its first batch misses something.
+SETTINGS = DEFAULTS | {"EVENT_BUS": "bus", "BATCH_SIZE": "1"}
 
 LASTING = ("COMMIT", "PutObject", "CopyObject", "DeleteObject", "PutEvents", "Start", "Redrive", "Stop")
 """The beginnings of the steps whose effect outlives the process."""

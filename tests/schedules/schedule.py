@@ -1,6 +1,7 @@
-"""A schedule of two processes, and the scheduler that plays it."""
+"""A schedule of two or three processes, and the scheduler that plays it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from sqlalchemy import Engine, text
@@ -15,6 +16,8 @@ NOT_ARRIVED_SECONDS = 0.004
 """A process that has not arrived after this time may wait for a lock. Longer than `deadlock_timeout`."""
 
 MOST_STEPS = 400
+
+MOST_ACTORS = 3
 
 
 class EndlessError(Exception):
@@ -40,18 +43,17 @@ class Turn:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Two actors in a situation: `failed/redrive.16/retry` means that redrive does 16 steps, then retry goes
-    on to its end, then redrive. An actor that must wait for the other one gives it its turn. With `!`, the
-    first actor's process ends there.
+    """Actors in a situation: `failed/redrive.16/retry` means that redrive does 16 steps, then retry goes on
+    to its end, then redrive. After the last actor, it is the first one's turn again. An actor that must wait
+    for another one gives the next one its turn. With `!`, an actor's process ends there.
     """
 
     situation: str
-    first: Turn
-    second: Turn
+    turns: tuple[Turn, ...]
 
     def __str__(self) -> str:
         """The text from which `parse` makes it."""
-        return f"{self.situation}/{self.first}/{self.second}"
+        return "/".join([self.situation, *map(str, self.turns)])
 
     @classmethod
     def parse(cls, schedule: str) -> Self:
@@ -61,17 +63,20 @@ class Schedule:
             InvalidScheduleError: it has another form.
         """
         try:
-            situation, first, second = schedule.split("/")
-            parsed = cls(situation, _turn(first), _turn(second))
+            situation, *given = schedule.split("/")
+            turns = tuple(_turn(turn) for turn in given)
         except ValueError as error:
             raise InvalidScheduleError(f"{schedule!r} is not like failed/redrive.16/retry") from error
-        if situation not in SITUATIONS or not {parsed.first.actor, parsed.second.actor} <= ACTORS.keys():
+        if not 2 <= len(turns) <= MOST_ACTORS:
+            raise InvalidScheduleError(f"{schedule!r} has not 2 to {MOST_ACTORS} actors")
+        if situation not in SITUATIONS or not {turn.actor for turn in turns} <= ACTORS.keys():
             raise InvalidScheduleError(f"{schedule!r} names no situation, or no actor")
-        return parsed
+        return cls(situation, turns)
 
-    def stopped(self, steps: int, *, crash: bool = False) -> "Schedule":
-        """The same, with the first actor stopped after some steps."""
-        return replace(self, first=replace(self.first, steps=steps, crash=crash))
+    def stopped(self, *steps: int, crash: bool = False) -> "Schedule":
+        """The same, with the first actors stopped after some steps."""
+        stopped = [Turn(turn.actor, after, crash) for turn, after in zip(self.turns, steps, strict=False)]
+        return Schedule(self.situation, (*stopped, *self.turns[len(steps) :]))
 
 
 def _turn(given: str) -> Turn:
@@ -80,67 +85,69 @@ def _turn(given: str) -> Turn:
 
 
 class Step(NamedTuple):
-    """One step that was done: by the first (0) or the second process (1)."""
+    """One step that was done, and the number of its process."""
 
     process: int
     label: str
 
 
 class Scheduler:
-    """Lets one of two processes go on at a time."""
+    """Lets one of several processes go on at a time."""
 
-    def __init__(self, processes: tuple[Process, Process], aside: Engine) -> None:
+    def __init__(self, processes: Sequence[Process], aside: Engine) -> None:
         self._processes = processes
         self._aside = aside
 
     def play(self, schedule: Schedule) -> list[Step]:
-        """Let both processes, which have begun, end in the schedule's order; return their steps in order.
+        """Let the processes, which have begun, end in the schedule's order; return their steps in order.
 
         Raises:
             EndlessError: they do not end.
         """
         trace: list[Step] = []
-        limits = [schedule.first.steps, schedule.second.steps]
+        limits = [turn.steps for turn in schedule.turns]
         current = 0
         while not all(process.ended for process in self._processes):
-            process, other = self._processes[current], self._processes[1 - current]
+            process, following = self._processes[current], (current + 1) % len(limits)
             if process.ended or process.moving:
-                current = 1 - current
+                current = following
                 continue
             if len(process.steps) == limits[current]:
                 limits[current] = None
-                if current == 0 and schedule.first.crash:
+                if schedule.turns[current].crash:
                     process.kill()
                     trace.append(Step(current, "the process ends"))
                     self._wait()
-                if not other.ended:
-                    current = 1 - current
+                current = following
                 continue
             trace.append(Step(current, process.next))
             process.let_go()
             self._wait()
             if process.moving:
-                trace.append(Step(current, "… waits for the other one"))
-            if process.sleeps and not other.ended:
-                current = 1 - current
+                trace.append(Step(current, "… waits for another one"))
+            if process.sleeps:
+                current = following
             if len(trace) > MOST_STEPS:
                 raise EndlessError("the processes do not end")
         return trace
 
     def _wait(self) -> None:
-        """Wait until each process has stopped or ended, or is blocked by the other one, which has stopped."""
-        first, second = self._processes
+        """Wait until each process has stopped or ended, or is blocked, in the end by one that has stopped."""
         while True:
-            moving = [
-                process for process in self._processes if not process.arrives_within(NOT_ARRIVED_SECONDS)
-            ]
-            if not moving:
+            arrived = [process.arrives_within(NOT_ARRIVED_SECONDS) for process in self._processes]
+            if all(arrived):
                 return
-            if len(moving) == 1:
-                other = second if moving[0] is first else first
-                if not other.ended and other.pid in self._blocking(moving[0].pid):
-                    return
+            blocked = {
+                process.pid: self._blocking(process.pid) for process in self._processes if process.moving
+            }
+            waits_for = {
+                process.pid for process in self._processes if not process.moving and not process.ended
+            }
+            while more := {pid for pid, by in blocked.items() if pid not in waits_for and waits_for & by}:
+                waits_for |= more
+            if blocked.keys() <= waits_for:
+                return
 
-    def _blocking(self, pid: int) -> list[int]:
+    def _blocking(self, pid: int) -> set[int]:
         with self._aside.connect() as connection:
-            return list(connection.scalar(BLOCKED_BY, {"pid": pid}) or ())
+            return set(connection.scalar(BLOCKED_BY, {"pid": pid}) or ())

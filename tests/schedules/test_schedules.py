@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterator
+from itertools import islice
+from random import Random
 
 import pytest
 
 from roadmap_content.postgres import transactions
-from tests.schedules.__main__ import told
+from tests.schedules.__main__ import samples, told
 from tests.schedules.explorer import Explorer
 from tests.schedules.schedule import InvalidScheduleError, Schedule
 from tests.schedules.template import new_database, template_database
@@ -37,7 +39,8 @@ def require(explorers: Explorers, *pairs: str) -> None:
         situation, first, second = pair.split("/")
         found = explorers(situation).explore(first, second)
         assert found.schedules > 1
-        assert not found.violations, told(found.violations[0])
+        noticed = f"{len(found.violations)} of {found.schedules} schedules; the first:\n"
+        assert not found.violations, noticed + told(found.violations[0])
 
 
 @pytest.mark.parametrize(
@@ -70,12 +73,29 @@ def test_a_schedule_has_the_same_steps_and_the_same_end_each_time(explorers: Exp
     assert explorer.replay(schedule).trace == explorer.replay(schedule).trace
 
 
-@pytest.mark.parametrize("schedule", ["failed/retry.3!/redrive", "waiting/admit/release.7"])
+def test_a_sample_follows_from_its_seed(explorers: Explorers) -> None:
+    explorer = explorers("failed")
+    first, second = (
+        explorer.sample(("retry", "cancel", "event"), Random(1), 4)  # noqa: S311 - to be repeated
+        for _ in range(2)
+    )
+    assert first == second
+    assert first.schedules > 1
+    assert not first.violations
+    taken = [list(islice(samples(seed), 9)) for seed in (1, 1, 2)]
+    assert taken[0] == taken[1] != taken[2]
+
+
+@pytest.mark.parametrize(
+    "schedule", ["failed/retry.3!/redrive", "waiting/admit/release.7", "failed/retry.9/cancel.3/event"]
+)
 def test_a_schedule_is_read_as_it_is_written(schedule: str) -> None:
     assert str(Schedule.parse(schedule)) == schedule
 
 
-@pytest.mark.parametrize("schedule", ["failed", "failed/retry", "failed/retry.x/redrive", "nowhere/a/b"])
+@pytest.mark.parametrize(
+    "schedule", ["failed", "failed/retry", "failed/retry.x/redrive", "nowhere/a/b", "failed" + 4 * "/retry"]
+)
 def test_a_text_that_is_no_schedule_is_refused(schedule: str) -> None:
     with pytest.raises(InvalidScheduleError):
         Schedule.parse(schedule)
