@@ -308,6 +308,8 @@ content_recovery_tasks = Table(
     Column("groups_before", JSON),
     Column("same_failures", Boolean),
     Column("tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("items", JSON),
+    Column("undone", JSON),
     PrimaryKeyConstraint("recovery_id", "task_id"),
     Index("content_recovery_task_by_position", "recovery_id", "position"),
     Index("content_recovery_task_by_result", "recovery_id", "result", "position"),

@@ -26,6 +26,7 @@ from roadmap_content.api.recovery_list import (
     list_recoveries,
     list_recovery_tasks,
 )
+from roadmap_content.api.recovery_undo import UndoAnswer, undo_recovery
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.recoveries import control
 from roadmap_content.recoveries.create import create, preview
@@ -55,16 +56,25 @@ Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page
     | refused(403, 422, 503),
 )
 def post_recovery(request: Annotated[RecoveryRequest, Body()]) -> Response[Any]:
-    """Retry the tasks that a filter currently selects, with a rate limit and other limits."""
+    """Retry the tasks that a filter currently selects, with a rate limit and other limits.
+
+    With `regenerate`, saved items of these tasks are replaced: those that its conditions select when the
+    recovery is created. Each stays readable until its successor is saved; an item that is changed meanwhile
+    is left alone.
+    """
     caller = api.caller
     caller.require_operator()
     task_filter = request.filter.resolved()
+    regeneration = None if request.regenerate is None else request.regenerate.resolved()
     if request.dry_run:
         found = transact(
-            services.reading_engine, lambda connection: preview(connection, task_filter), api.deadline
+            services.reading_engine,
+            lambda connection: preview(connection, task_filter, regeneration),
+            api.deadline,
         )
         return respond(200, describe_preview(found, request.limits))
-    recovery_id = create(services, task_filter, request.limits, caller.actor, request.reason, api.deadline)
+    subject = task_filter, request.limits, caller.actor, request.reason
+    recovery_id = create(services, *subject, api.deadline, regeneration)
     return respond(201, _read(recovery_id))
 
 
@@ -153,6 +163,24 @@ def post_resume(recovery_id: RecoveryId) -> RecoveryAnswer:
 def post_cancel(recovery_id: RecoveryId) -> RecoveryAnswer:
     """Start no further tasks, permanently. Running tasks continue."""
     return _change(control.cancel, recovery_id)
+
+
+@app.post(
+    "/api/v1/recoveries/<recovery_id>/undo",
+    operation_id="undo_recovery",
+    tags=["recoveries"],
+    summary="Undo a regeneration",
+    responses=answered(UndoAnswer, s200="What was restored so far") | refused(403, 404, 409, 422, 503),
+)
+def post_undo(recovery_id: RecoveryId) -> UndoAnswer:
+    """Restore the revision that each item had before an ended recovery regenerated it.
+
+    An item that was changed since is left alone; the recovery's tasks list it. Repeat the request until
+    `complete`: each one continues.
+    """
+    caller = api.caller
+    caller.require_operator()
+    return undo_recovery(services, recovery_id, caller.actor, api.deadline)
 
 
 def _change(change: Callable[[Services, str, Deadline], None], recovery_id: str) -> RecoveryAnswer:

@@ -44,6 +44,7 @@ CALLS: Mapping[str, Callable[[Client], Any]] = {
     "pause_recovery": lambda client: client.pause_recovery("u-1", "rec-1"),
     "resume_recovery": lambda client: client.resume_recovery("u-1", "rec-1"),
     "cancel_recovery": lambda client: client.cancel_recovery("u-1", "rec-1"),
+    "undo_recovery": lambda client: client.undo_recovery("u-1", "rec-1"),
     "get_capacity": lambda client: client.capacity("u-1"),
     "change_capacity": lambda client: client.change_capacity("u-1", "r", slots=2),
 }

@@ -3,7 +3,6 @@
 import importlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -28,33 +27,12 @@ from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.tasks.attempts import read_attempts, user_start
 from roadmap_content.tasks.listing import TaskFilter
+from tests.integration.conftest import Send
 from tests.integration.test_concurrency import at_once
 from tests.support.commits import Commits
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
 from tests.support.received_events import Received
-from tests.support.requests_to_api import Reply, request
-
-Send = Callable[..., Reply]
-
-
-@pytest.fixture
-def recovery_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The function, on the test's own database."""
-    module = importlib.import_module("functions.recovery_api.app")
-    monkeypatch.setattr(module, "services", pipeline.services)
-    return module
-
-
-@pytest.fixture
-def send(recovery_api: ModuleType) -> Send:
-    """Sends a request as an operator."""
-
-    def call(method: str, path: str, body: object = None, query: Any = None, **who: Any) -> Reply:
-        who = {"user_id": "op", "roles": "owner,operator"} | who
-        return request(recovery_api, method, f"/api/v1/recoveries{path}", query, body=body, **who)
-
-    return call
 
 
 @pytest.fixture

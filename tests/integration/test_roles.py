@@ -87,6 +87,7 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
     ("POST", "/recoveries/{recovery_id}/pause", {}, None, (403, 403, 403, 200, 403)),
     ("POST", "/recoveries/{recovery_id}/resume", {}, None, (403, 403, 403, 200, 403)),
     ("POST", "/recoveries/{recovery_id}/cancel", {}, None, (403, 403, 403, 200, 403)),
+    ("POST", "/recoveries/{recovery_id}/undo", {}, None, (403, 403, 403, 409, 403)),
     ("GET", "/capacity", {}, None, (403, 403, 403, 200, 403)),
     ("PUT", "/capacity", {}, {"slots": 3, "reason": "r"}, (403, 403, 403, 200, 403)),
 ]

@@ -95,3 +95,65 @@ def test_an_answer_of_a_failed_api_is_shown_with_its_code(monkeypatch: pytest.Mo
 
     with pytest.raises(ApiUnavailableError, match="503 DatabaseUnavailable: Service Unavailable"):
         roadmap(Failed(), monkeypatch, "pause", "rec-1")
+
+
+def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = {"recovery_id": "rec-1", "restored": 5, "not_replaced": 0, "left_alone": 1}
+    left = {"concept_id": "c-1", "content_type": "quiz", "reason": "ChangedSince"}
+    answers = [
+        counts | {"complete": False, "tasks_left": 1},
+        counts | {"complete": True, "tasks_left": 0},
+        {
+            "items": [
+                {"task_id": "t-1", "undone": {"restored": 5, "not_replaced": 0, "left_alone": [left]}},
+                {"task_id": "t-2", "undone": None},
+            ],
+            "next_cursor": None,
+        },
+    ]
+
+    class Undoing:
+        def __init__(self) -> None:
+            self.requests: list[tuple[str, str]] = []
+
+        def send(self, method: str, path: str, *_: Any, **__: Any) -> HttpAnswer:
+            self.requests.append((method, path))
+            return HttpAnswer(200, answers[len(self.requests) - 1])
+
+    api = Undoing()
+    result = roadmap(api, monkeypatch, "undo", "rec-1", "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert (document["complete"], document["restored"]) == (True, 5)
+    assert document["items"] == [{"task_id": "t-1"} | left]
+    undo = ("POST", "/recoveries/rec-1/undo")
+    assert api.requests == [undo, undo, ("GET", "/recoveries/rec-1/tasks")]
+
+
+def test_a_regeneration_sends_its_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = []
+
+    class Previewing:
+        def send(self, _method: str, _path: str, body: Any, **_: Any) -> HttpAnswer:
+            bodies.append(body)
+            items = {"staged": {}, "to_generate": {"quiz": 3}}
+            preview = {
+                "tasks": 1,
+                "items": items,
+                "estimated_tokens": 3,
+                "estimated_minutes": 1,
+                "refused": {},
+            }
+            return HttpAnswer(200, preview)
+
+    options = ("--model", "old", "--type", "quiz", "--before", "2026-11-01", "--dry-run", "--reason", "r")
+    result = roadmap(Previewing(), monkeypatch, "regenerate", *options)
+    assert result.exit_code == 0
+    assert "3 to generate" in result.stdout
+    (body,) = bodies
+    assert body["regenerate"] == {
+        "content_type": "quiz", "model_id": "old", "generated_before": "2026-11-01T00:00:00",
+    }  # fmt: skip
+    assert body["dry_run"] is True

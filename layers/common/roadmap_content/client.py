@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .api.origins import OriginCounts
     from .api.preview import RetryPreview
     from .api.recovery_list import RecoveryAnswer, RecoveryPreview, RecoveryTask
+    from .api.recovery_undo import UndoAnswer
     from .api.revisions import RestoreAnswer, Revision
     from .api.status import TaskStatus
     from .api.task_list import TaskRow
@@ -426,12 +427,18 @@ class Client:
         user_id: str,
         task_filter: Mapping[str, Any],
         reason: str,
+        *,
+        regenerate: Mapping[str, Any] | None = None,
         **limits: int,
     ) -> "RecoveryAnswer":
-        """Retry the tasks that a filter selects now, with a rate limit and other limits."""
+        """Retry the tasks that a filter selects now, with a rate limit and other limits.
+
+        With `regenerate`, the saved items that its conditions select now are replaced instead.
+        """
         from .api.recovery_list import RecoveryAnswer
 
         body = {"filter": dict(task_filter), "reason": reason, **limits}
+        body |= {} if regenerate is None else {"regenerate": dict(regenerate)}
         return self._read("POST", "/recoveries", user_id, RecoveryAnswer, body)
 
     def preview_recovery(
@@ -439,12 +446,16 @@ class Client:
         user_id: str,
         task_filter: Mapping[str, Any],
         reason: str,
+        *,
+        regenerate: Mapping[str, Any] | None = None,
         **limits: int,
     ) -> "RecoveryPreview":
         """Count the tasks and items that `create_recovery` would retry. Nothing is started."""
         from .api.recovery_list import RecoveryPreview
 
-        body = {"filter": dict(task_filter), "reason": reason, **limits, "dry_run": True}
+        body = {"filter": dict(task_filter), "reason": reason, **limits}
+        body |= {} if regenerate is None else {"regenerate": dict(regenerate)}
+        body["dry_run"] = True
         return self._read("POST", "/recoveries", user_id, RecoveryPreview, body)
 
     def recoveries(self, user_id: str) -> Iterator["RecoveryAnswer"]:
@@ -479,6 +490,20 @@ class Client:
     def cancel_recovery(self, user_id: str, recovery_id: str) -> "RecoveryAnswer":
         """Start no further tasks, permanently."""
         return self._recovery("POST", user_id, recovery_id, "/cancel")
+
+    def undo_recovery(self, user_id: str, recovery_id: str) -> "UndoAnswer":
+        """Restore what the items had before a recovery regenerated them; see `recovery_tasks` for each task.
+
+        Raises:
+            ApiRefusedError: the recovery has not ended, or has regenerated nothing (409).
+            ApiUnavailableError: the same request continues later.
+        """
+        from .api.recovery_undo import UndoAnswer
+
+        path = f"/recoveries/{quote(recovery_id, safe='')}/undo"
+        while not (answer := self._read("POST", path, user_id, UndoAnswer)).complete:
+            pass  # each request has a time limit, and continues
+        return answer
 
     def _recovery(self, method: str, user_id: str, recovery_id: str, action: str = "") -> "RecoveryAnswer":
         from .api.recovery_list import RecoveryAnswer

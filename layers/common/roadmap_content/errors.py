@@ -211,6 +211,12 @@ class RestoreRefusedError(PermanentError):
     code = "RestoreRefused"
 
 
+class ChangedSinceError(RestoreRefusedError):
+    """The item has another revision than the one that was to be replaced."""
+
+    code = "ChangedSince"
+
+
 class NotCancellableError(PermanentError):
     """The task is already completed and cannot be cancelled."""
 

@@ -1,6 +1,7 @@
-"""`roadmap heal`, `recoveries`, `pause`, `resume`: retry many tasks, through the API."""
+"""`roadmap heal`, `regenerate`, `undo`, `recoveries`, `pause`, `resume`: bulk jobs, through the API."""
 
 import time
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -27,26 +28,39 @@ from roadmap_command.interface import (
 from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
 from roadmap_command.views import counted, fitted
+from roadmap_content.items import ContentType
 
 group = typer.Typer()
 
 POLL_SECONDS = 1.0
+
+ALL_TASKS = 10**6
+"""More than a recovery may have."""
+
+Reason = Annotated[str, typer.Option("--reason", help="The reason, for the audit trail.")]
+Rate = Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")]
+Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Maximum concurrent tasks.")]
+Canary = Annotated[int, typer.Option("--canary", min=0, help="Start this number of tasks first.")]
+Breaker = Annotated[
+    int, typer.Option("--breaker", min=0, help="Pause if most of this number of last tasks failed.")
+]
+Budget = Annotated[int | None, typer.Option("--budget", min=1, help="Maximum tokens.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print a preview.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @group.command()
 @filtered
 def heal(
     chosen: dict[str, Any],
-    reason: Annotated[str, typer.Option("--reason", help="The reason, for the audit trail.")],
-    rate: Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")] = 60,
-    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Maximum concurrent tasks.")] = 10,
-    canary: Annotated[int, typer.Option("--canary", min=0, help="Retry this number of tasks first.")] = 0,
-    breaker: Annotated[
-        int, typer.Option("--breaker", min=0, help="Pause if most of this number of last tasks failed.")
-    ] = 0,
-    budget: Annotated[int | None, typer.Option("--budget", min=1, help="Maximum tokens.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print a preview.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    reason: Reason,
+    rate: Rate = 60,
+    concurrency: Concurrency = 10,
+    canary: Canary = 0,
+    breaker: Breaker = 0,
+    budget: Budget = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
@@ -55,7 +69,6 @@ def heal(
 
     Without a filter, all failed and partial tasks are retried.
     """
-    api = Target.named(stack).operator_api()
     request = {
         "filter": chosen or {"status": ["failed", "partial_failure"]},
         "reason": reason,
@@ -65,6 +78,97 @@ def heal(
         "breaker": breaker,
         "token_budget": budget,
     }
+    _create(stack, request, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@group.command()
+def regenerate(
+    reason: Reason,
+    content_type: Annotated[
+        ContentType | None, typer.Option("--type", help="Only items of this type.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Only what this model wrote.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", help="Only what this version of the prompt wrote.")
+    ] = None,
+    generator: Annotated[
+        str | None, typer.Option("--generator", help="Only what product, offline or bedrock wrote.")
+    ] = None,
+    before: Annotated[datetime | None, typer.Option("--before", help="Only items from before, UTC.")] = None,
+    roadmap: Annotated[str | None, typer.Option("--roadmap", help="Only items of this roadmap.")] = None,
+    rate: Rate = 60,
+    concurrency: Concurrency = 10,
+    canary: Canary = 0,
+    breaker: Breaker = 0,
+    budget: Budget = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """Replace the saved items that meet every condition, and follow the recovery; `roadmap undo` restores
+    them.
+
+    `roadmap origins` lists models and prompts. An item stays readable until its successor is saved.
+    """
+    conditions = {
+        "content_type": content_type,
+        "model_id": model,
+        "prompt_version": prompt,
+        "generator": generator,
+        "generated_before": before and before.isoformat(),
+        "roadmap_id": roadmap,
+    }
+    request = {
+        "regenerate": {name: value for name, value in conditions.items() if value is not None},
+        "reason": reason,
+        "rate_per_minute": rate,
+        "concurrency": concurrency,
+        "canary": canary,
+        "breaker": breaker,
+        "token_budget": budget,
+    }
+    _create(stack, request, dry_run=dry_run, yes=yes, as_json=as_json)
+
+
+@group.command()
+def undo(recovery_id: RecoveryId, stack: Stack = None, as_json: Json = False) -> None:
+    """Restore what each item had before a recovery regenerated it; exit with 1 if items were left alone.
+
+    Items that were changed since are left alone, and listed.
+    """
+    api = Target.named(stack).operator_api()
+    path = f"/recoveries/{recovery_id}"
+    with continues_without_us("What is restored stays restored. The rest", f"undo {recovery_id}"):
+        while not (answer := ask(api, "POST", f"{path}/undo"))["complete"]:
+            errors.print(f"{answer['restored']} items restored, {answer['tasks_left']} tasks left")
+    tasks, _ = pages(api, f"{path}/tasks", ALL_TASKS)
+    left_alone = [
+        {"task_id": task["task_id"], **item}
+        for task in tasks
+        for item in (task["undone"] or {"left_alone": []})["left_alone"]
+    ]
+    if as_json:
+        print_json(answer | {"items": left_alone})
+    else:
+        console = output()
+        console.print(
+            f"{recovery_id}: {counted(answer['restored'], 'item')} restored, "
+            f"{answer['not_replaced']} had not been replaced, {answer['left_alone']} left alone",
+            soft_wrap=True,
+        )
+        if left_alone:
+            table = Table("task", "concept", "type", "reason")
+            for item in left_alone:
+                table.add_row(item["task_id"], item["concept_id"], item["content_type"], item["reason"])
+            console.print(fitted(table, console), soft_wrap=True)
+    if answer["left_alone"]:
+        raise typer.Exit(ExitCode.ITEMS_MISSING)
+
+
+def _create(stack: str | None, request: dict[str, Any], *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Create a recovery after a preview, and follow it."""
+    api = Target.named(stack).operator_api()
     preview = ask(api, "POST", "/recoveries", request | {"dry_run": True})
     if dry_run:
         if as_json:

@@ -14,10 +14,12 @@ from ..recoveries.control import require_recovery
 from ..recoveries.create import MAX_TASKS, Preview
 from ..recoveries.decisions import Limits, RecoveryState, TaskResult
 from ..recoveries.recovery import Recovery, count_tasks, read_recoveries, read_tasks
+from ..recoveries.regeneration import Regeneration
 from ..tasks.listing import TaskFilter
 from .cursors import decode_cursor, encode_cursor, integer, moment, text
+from .recovery_undo import TaskUndo
 from .task_filter import task_filter_of
-from .times import utc
+from .times import naive_utc, utc
 
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -46,6 +48,28 @@ class RecoveryFilter(Payload):
         return task_filter_of(**dict(self))
 
 
+class RegenerationFilter(Payload):
+    """The saved items to regenerate: those that meet every condition when the recovery is created."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    content_type: ContentType | None = None
+    generator: Short | None = None
+    model_id: Short | None = None
+    prompt_version: Short | None = None
+    generated_after: datetime | None = None
+    generated_before: datetime | None = None
+    roadmap_id: Short | None = None
+
+    def resolved(self) -> Regeneration:
+        """The filter, with times in UTC."""
+        times = {
+            "generated_after": self.generated_after and naive_utc(self.generated_after),
+            "generated_before": self.generated_before and naive_utc(self.generated_before),
+        }
+        return Regeneration(**dict(self) | times)
+
+
 class RecoveryRequest(Payload):
     """The request to create a recovery."""
 
@@ -63,7 +87,11 @@ class RecoveryRequest(Payload):
         },
     )
 
-    filter: RecoveryFilter
+    filter: RecoveryFilter = RecoveryFilter()
+    regenerate: Annotated[
+        RegenerationFilter | None,
+        Field(description="Replace saved items of the selected tasks, instead of retrying missing ones."),
+    ] = None
     reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
     rate_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
     concurrency: Annotated[int, Field(ge=1, le=1_000)] = 10
@@ -144,6 +172,7 @@ class RecoveryTask(Payload):
     started_at: datetime | None
     ended_at: datetime | None
     canary: bool
+    undone: Annotated[TaskUndo | None, Field(description="What an undo did to the items of the task.")] = None
 
 
 class RecoveryTaskPage(Payload):
@@ -213,6 +242,7 @@ def list_recovery_tasks(
                 started_at=utc(row.started_at),
                 ended_at=utc(row.ended_at),
                 canary=row.canary,
+                undone=row.undone,
             )
             for row in shown
         ],

@@ -14,9 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from ..content.origin_records import record_restored
 from ..content.registry import CONTENT_KINDS
 from ..content.revision_records import RevisionSource, restore_content, revision_source, revisions_of
-from ..content.rows import current_row, current_rows, merge_items
+from ..content.rows import current_revisions, current_row, current_rows, merge_items
 from ..contracts import Count, Payload
-from ..errors import ItemNotFoundError, RestoreRefusedError
+from ..errors import ChangedSinceError, ItemNotFoundError, RestoreRefusedError
 from ..events import item_restored
 from ..items import ContentType, Item
 from ..outbox import record_events
@@ -122,16 +122,20 @@ def restore_revision(
     deadline: Deadline,
     actor: str,
     reason: str | None,
+    *,
+    replacing: str | None = None,
 ) -> RestoreAnswer:
     """Make a former content of an item the current one again, as a new revision. Nothing is deleted.
 
     The row, its origin, the projections and the event are written in one transaction. The outcome of a task
-    of ours is recomputed, unless an attempt is running, which records its own.
+    of ours is recomputed, unless an attempt is running, which records its own. With `replacing`, only the
+    content with this id is replaced.
 
     Raises:
         TaskNotFoundError: the user has no such task.
         ItemNotFoundError: there is no such revision.
         RestoreRefusedError: the database refused the content, or its text does not exist.
+        ChangedSinceError: the item has another content than `replacing`.
         RoadmapNotFoundError, InvalidFrameworkError: the projections cannot be written.
         DatabaseUnavailableError, StorageUnavailableError: a retry may succeed.
     """
@@ -151,6 +155,8 @@ def restore_revision(
         lock_roadmap(connection, roadmap_id)
         framework = load_framework(connection, task.roadmap_id, task.user_id)
         merge_items(connection, roadmap_id)
+        if replacing is not None and current_revisions(connection, roadmap_id, [item]).get(item) != replacing:
+            raise ChangedSinceError("the item has been changed since")
         again = _source(connection, task, item, revision_id)
         content_id = _restore(connection, roadmap_id, item, again)
         if content_id is None:

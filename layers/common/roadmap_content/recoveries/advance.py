@@ -10,7 +10,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from ..errors import ContentError, TransientError
+from ..errors import ChangedSinceError, ContentError, TransientError
 from ..postgres.transactions import RESERVE, transact
 from ..retries.retry import retry_task
 from ..runtime.deadline import Deadline
@@ -18,6 +18,7 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..tasks.attempts import AttemptStart, Cause, recovery_actor
+from ..tasks.scope import WHOLE_TASK, Scope, decode_revisions
 from .decisions import (
     RecoveryState,
     Settlement,
@@ -143,7 +144,8 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
     def on_claim(connection: Connection, attempt: int) -> None:
         claim_task(connection, recovery_id, task, attempt)
 
-    start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery_id, on_claim=on_claim)
+    scope = WHOLE_TASK if task.items is None else Scope(None, None, True, decode_revisions(task.items))
+    start = AttemptStart(recovery_actor(recovery_id), Cause.RECOVERY, recovery_id, scope, on_claim)
     try:
         answer = retry_task(services, task.task_id, None, deadline, start)
     except RecoveryStoppedError:
@@ -164,6 +166,8 @@ def _start_task(services: Services, recovery_id: str, task: WaitingTask, deadlin
             emit({Metric.RECOVERY_TASKS_STARTED: 1})
             return _Started.CLAIMED
         result, reason = result_without_attempt(task.status), "NothingMissing"
+        if task.items is not None:
+            result, reason = TaskResult.REFUSED, ChangedSinceError.code
 
     transact(
         services.engine,

@@ -23,7 +23,8 @@ from .advance import advance_if_possible
 from .control import ADVANCE_SECONDS
 from .decisions import Limits
 from .errors import NothingMatchesError, TooManyTasksError
-from .recovery import insert_recovery, insert_tasks
+from .recovery import Chosen, insert_recovery, insert_tasks
+from .regeneration import Regeneration, preview_regeneration, with_saved
 
 MAX_TASKS = 200_000
 """Maximum tasks of one recovery."""
@@ -33,6 +34,9 @@ MAX_SAMPLE = 50
 
 UNHEALED = ("failed", "partial_failure")
 """The statuses that a filter without statuses selects."""
+
+SAVED = ("completed", "partial_failure", "failed")
+"""The statuses that a filter without statuses selects for a regeneration."""
 
 STAGED_ACTIONS = frozenset({NextAction.SAVE, NextAction.REPLACE_ID, NextAction.NEXT_VERSION})
 
@@ -71,26 +75,41 @@ _STATUSES = (
 _PRICE = f"{COST} WHERE a.task_id IN (SELECT task_id FROM chosen LIMIT 1000)"
 
 
-def resolve(task_filter: TaskFilter) -> Selection:
-    """The tasks that a recovery's filter selects; without a status, only tasks with missing items.
+def resolve(task_filter: TaskFilter, regeneration: Regeneration | None = None) -> Selection:
+    """The tasks that a recovery's filter selects; without a status, only tasks with missing items, or for a
+    regeneration all that are neither running nor cancelled.
 
     Raises:
-        InvalidRequestError: the filter has no condition.
+        InvalidRequestError: there is no condition.
     """
-    if not task_filter.conditions:
+    if regeneration is not None and not regeneration.conditions:
+        raise InvalidRequestError("`regenerate` without a condition would replace every item: add one")
+    if regeneration is None and not task_filter.conditions:
         raise InvalidRequestError("an empty filter would select every failed task: add a condition")
     if not task_filter.status and not task_filter.task_ids:
-        task_filter = replace(task_filter, status=UNHEALED)
+        task_filter = replace(task_filter, status=UNHEALED if regeneration is None else SAVED)
     return select_every_task(task_filter)
 
 
-def preview(connection: Connection, task_filter: TaskFilter) -> Preview:
+def with_missing(selection: Selection) -> Chosen:
+    """The selected tasks, to retry their missing items."""
+    tasks = selection.sql(f"DISTINCT {selection.order}.task_id, {selection.order}.created_at")
+    return Chosen(f"SELECT t.*, CAST(NULL AS json) AS items FROM ({tasks}) AS t", selection.parameters)
+
+
+def preview(
+    connection: Connection, task_filter: TaskFilter, regeneration: Regeneration | None = None
+) -> Preview:
     """Preview a recovery with this filter.
 
     Raises:
         NothingMatchesError, TooManyTasksError: it cannot be created.
     """
-    selection = resolve(task_filter)
+    selection = resolve(task_filter, regeneration)
+    if regeneration is not None:
+        found = preview_regeneration(connection, selection, regeneration)
+        require_some(found.tasks)
+        return Preview(found.tasks, dict.fromkeys(ContentType, 0), found.items, found.tokens, {})
     chosen = selection.sql(f"DISTINCT {selection.order}.task_id")
     parameters = {**selection.parameters, "limit": MAX_TASKS + 1, "sample": MAX_SAMPLE}
 
@@ -163,8 +182,12 @@ def create(
     actor: str,
     reason: str,
     deadline: Deadline,
+    regeneration: Regeneration | None = None,
 ) -> str:
     """Create and start a recovery of the tasks that a filter selects now; return its id.
+
+    With `regeneration`, the saved items that it selects now are replaced, each only while it has the revision
+    that it has now.
 
     The sweep starts the tasks that the request has no time for.
 
@@ -187,12 +210,14 @@ def create(
                 "canary": limits.canary,
                 "breaker": limits.breaker,
             },
-            task_filter.conditions,
+            task_filter.conditions
+            | ({} if regeneration is None else {"regenerate": regeneration.conditions}),
         )
         if not inserted:
             return 0  # an earlier COMMIT succeeded without an answer
-        selection = resolve(task_filter)
-        tasks = insert_tasks(connection, recovery_id, selection, limits.canary, MAX_TASKS + 1)
+        selection = resolve(task_filter, regeneration)
+        chosen = with_missing(selection) if regeneration is None else with_saved(selection, regeneration)
+        tasks = insert_tasks(connection, recovery_id, chosen, limits.canary, MAX_TASKS + 1)
         require_some(tasks)
         return tasks
 

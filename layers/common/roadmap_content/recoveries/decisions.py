@@ -67,6 +67,8 @@ class RunningTask:
     tokens: int
     groups_after: Sequence[str]
     top_reason: str | None
+    unreplaced: int | None = None
+    """The items that a regeneration has not replaced; `None` for a recovery of missing items."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def settle(task: RunningTask) -> Settlement | None:
         return Settlement(task.task_id, TaskResult.REFUSED, TaskNotFoundError.code, False, task.tokens)
     if not task.ended or task.status == "processing":
         return None
-    if task.status == "completed":
+    if task.unreplaced == 0 or (task.unreplaced is None and task.status == "completed"):
         return Settlement(task.task_id, TaskResult.RECOVERED, None, False, task.tokens)
     cancelled = task.status == "cancelled"
     reason = TaskCancelledError.code if cancelled else task.top_reason or task.outcome

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..tasks.listing import Selection
 from .decisions import (
     Limits,
     Progress,
@@ -87,7 +86,9 @@ RUNNING = text("""
 SELECT r.task_id, r.attempt, coalesce(r.groups_before, '[]') AS groups_before,
     t.task_id IS NOT NULL AS exists, t.status, t.attempt AS task_attempt,
     coalesce(a.ended_at IS NOT NULL, false) AS ended, a.outcome,
-    coalesce(a.tokens, 0) AS tokens, f.groups AS groups_after, f.top_reason
+    coalesce(a.tokens, 0) AS tokens, f.groups AS groups_after, coalesce(g.top_reason, f.top_reason),
+    CASE WHEN r.items IS NOT NULL THEN coalesce((SELECT sum(CAST(value AS integer))
+        FROM json_each_text(a.failed)), 0) END AS unreplaced
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
 LEFT JOIN content_attempts a ON a.task_id = r.task_id AND a.attempt = r.attempt
@@ -95,12 +96,16 @@ LEFT JOIN LATERAL (
     SELECT coalesce(json_agg(g.group_id), '[]') AS groups,
         (array_agg(concat(g.error_code, ': ', g.reason) ORDER BY g.items DESC, g.group_id))[1] AS top_reason
     FROM content_task_failures g WHERE g.task_id = r.task_id) AS f ON true
+LEFT JOIN LATERAL (
+    SELECT concat(e.error_code, ': ', e.reason) AS top_reason FROM content_failures e
+    WHERE r.items IS NOT NULL AND e.task_id = r.task_id AND e.attempt = r.attempt
+    GROUP BY e.error_code, e.reason ORDER BY count(*) DESC, 1 LIMIT 1) AS g ON true
 WHERE r.recovery_id = :recovery_id AND r.result = 'running'
 ORDER BY r.position
 """)
 
 WAITING = text("""
-SELECT r.task_id, t.status, f.groups
+SELECT r.task_id, t.status, f.groups, r.items
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
 LEFT JOIN LATERAL (
@@ -141,10 +146,30 @@ WHERE recovery_id = :recovery_id AND result = 'waiting'
 """)
 
 TASKS = text("""
-SELECT position, task_id, result, reason, attempt, started_at, ended_at, canary
+SELECT position, task_id, result, reason, attempt, started_at, ended_at, canary, undone
 FROM content_recovery_tasks
 WHERE recovery_id = :recovery_id AND position > :after AND (:result = '' OR result = :result)
 ORDER BY position LIMIT :limit
+""")
+
+TO_UNDO = text("""
+SELECT r.task_id, r.attempt, r.items FROM content_recovery_tasks r
+WHERE r.recovery_id = :recovery_id AND r.items IS NOT NULL AND r.attempt IS NOT NULL AND r.undone IS NULL
+ORDER BY r.position
+""")
+
+RECORD_UNDONE = text("""
+UPDATE content_recovery_tasks SET undone = CAST(:report AS json)
+WHERE recovery_id = :recovery_id AND task_id = :task_id
+""")
+
+UNDONE = text("""
+SELECT count(*) FILTER (WHERE undone IS NULL) AS tasks_left,
+    coalesce(sum(CAST(undone ->> 'restored' AS integer)), 0) AS restored,
+    coalesce(sum(CAST(undone ->> 'not_replaced' AS integer)), 0) AS not_replaced,
+    coalesce(sum(json_array_length(undone -> 'left_alone')), 0) AS left_alone
+FROM content_recovery_tasks
+WHERE recovery_id = :recovery_id AND items IS NOT NULL AND attempt IS NOT NULL
 """)
 
 
@@ -186,12 +211,32 @@ class Counts(NamedTuple):
     progress: Progress
 
 
+class Chosen(NamedTuple):
+    """The tasks for a recovery."""
+
+    sql: str
+    """Selects `task_id`, `created_at` and `items`: those to regenerate, with their revisions, or NULL."""
+
+    parameters: Mapping[str, Any]
+
+
+class UndoneCounts(NamedTuple):
+    """What the undo of a regeneration has done so far."""
+
+    tasks_left: int
+    restored: int
+    not_replaced: int
+    left_alone: int
+
+
 class WaitingTask(NamedTuple):
     """A task that may be started now."""
 
     task_id: str
     status: str | None
     groups: Sequence[str]
+    items: Mapping[str, Mapping[str, str]] | None
+    """The items to regenerate with the revisions to replace; `None`: the missing items are retried."""
 
 
 def insert_recovery(
@@ -202,19 +247,32 @@ def insert_recovery(
     return connection.execute(INSERT, parameters).rowcount == 1
 
 
-def insert_tasks(
-    connection: Connection, recovery_id: str, selection: Selection, canary: int, limit: int
-) -> int:
-    """Store the tasks that a filter selects now, oldest first, `limit` at most; return their number."""
-    chosen = selection.sql(f"DISTINCT {selection.order}.task_id, {selection.order}.created_at")
+def insert_tasks(connection: Connection, recovery_id: str, chosen: Chosen, canary: int, limit: int) -> int:
+    """Store the tasks that are chosen now, oldest first, `limit` at most; return their number."""
     statement = f"""
-INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary)
-SELECT :recovery_id, place, task_id, place <= :canary
-FROM (SELECT task_id, row_number() OVER (ORDER BY created_at, task_id) AS place
-    FROM ({chosen} LIMIT :limit) AS c) AS p
+INSERT INTO content_recovery_tasks (recovery_id, position, task_id, canary, items)
+SELECT :recovery_id, place, task_id, place <= :canary, items
+FROM (SELECT task_id, items, row_number() OVER (ORDER BY created_at, task_id) AS place
+    FROM ({chosen.sql} LIMIT :limit) AS c) AS p
 """
-    parameters = {**selection.parameters, "recovery_id": recovery_id, "canary": canary, "limit": limit}
+    parameters = {**chosen.parameters, "recovery_id": recovery_id, "canary": canary, "limit": limit}
     return connection.execute(text(statement), parameters).rowcount
+
+
+def read_tasks_to_undo(connection: Connection, recovery_id: str) -> Sequence[Any]:
+    """The tasks that a recovery has regenerated and an undo has not processed, in order."""
+    return connection.execute(TO_UNDO, {"recovery_id": recovery_id}).all()
+
+
+def record_undone(connection: Connection, recovery_id: str, task_id: str, report: Mapping[str, Any]) -> None:
+    """Record what an undo did to the items of a task."""
+    parameters = {"recovery_id": recovery_id, "task_id": task_id, "report": json.dumps(report)}
+    connection.execute(RECORD_UNDONE, parameters)
+
+
+def count_undone(connection: Connection, recovery_id: str) -> UndoneCounts:
+    """Count what the undo of a regeneration has done so far."""
+    return UndoneCounts(*connection.execute(UNDONE, {"recovery_id": recovery_id}).one())
 
 
 def read_recovery(connection: Connection, recovery_id: str, *, lock: bool = False) -> Recovery | None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from ..aws.executions import ExecutionState, NotRedrivableError
 from ..content.registry import CONTENT_KINDS
+from ..content.rows import current_revisions
 from ..contracts import Count, Payload, StateError
 from ..errors import ClaimRefusedError, TransientError
 from ..items import ContentType, Item, count_by_type
@@ -144,7 +145,12 @@ def plan_retry(
     snapshot = _read(services, engine, task_id, user_id, deadline, take_over=take_over)
     if scope.concept_id is not None:
         snapshot.framework.require(scope.concept_id)
-    return snapshot, scope.select(snapshot.framework, snapshot.missing)
+    items = scope.select(snapshot.framework, snapshot.missing)
+    if scope.revisions is None:
+        return snapshot, items
+    roadmap_id = snapshot.task.roadmap_id or ""
+    current = transact(engine, lambda connection: current_revisions(connection, roadmap_id, items), deadline)
+    return snapshot, scope.unchanged(items, current)
 
 
 def redrive_task(

@@ -70,6 +70,8 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         # Only a scope that replaces content has saved items.
         saved = set(items).difference(snapshot.missing) if scope.regenerate else set()
         replaces = current_revisions(connection, snapshot.task.roadmap_id or "", saved)
+        items = scope.unchanged(items, replaces)
+        replaces = {item: replaces[item] for item in items if item in replaces}
         planned = count_by_type(items)
         record_plan(connection, task_id, attempt, planned, replaces)
         return snapshot, items, planned, replaces, refused_items(connection, task_id)

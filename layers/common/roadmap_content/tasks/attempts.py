@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from ..items import ContentType, Item
 from .queue_policy import QueueClass
-from .scope import WHOLE_TASK, Scope, scope_from
+from .scope import WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
 
 
 class Cause(StrEnum):
@@ -228,16 +228,13 @@ def record_plan(
     replaces: Mapping[Item, str],
 ) -> None:
     """Record the numbers of planned items of an attempt, and the ids of the rows to replace."""
-    by_type: dict[ContentType, dict[str, str]] = {}
-    for item, row_id in replaces.items():
-        by_type.setdefault(item.content_type, {})[item.concept_id] = row_id
     connection.execute(
         RECORD_PLAN,
         {
             "task_id": task_id,
             "attempt": attempt,
             "planned": json.dumps(planned),
-            "replaces": _encoded(by_type or None),
+            "replaces": _encoded(encode_revisions(replaces) or None),
         },
     )
 
@@ -251,12 +248,7 @@ def read_scope(connection: Connection, task_id: str, attempt: int) -> tuple[Scop
     found = connection.execute(SCOPE, {"task_id": task_id, "attempt": attempt}).one_or_none()
     if found is None:
         return WHOLE_TASK, {}  # claimed without an audit row, by an earlier release
-    replaces = {
-        Item(concept_id, ContentType(content_type)): row_id
-        for content_type, row_ids in (found.replaces or {}).items()
-        for concept_id, row_id in row_ids.items()
-    }
-    return scope_from(found.scope), replaces
+    return scope_from(found.scope), decode_revisions(found.replaces or {})
 
 
 def add_generated(

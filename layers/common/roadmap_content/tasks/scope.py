@@ -15,9 +15,22 @@ class Scope(NamedTuple):
     regenerate: bool = False
     """Whether saved items are replaced as well."""
 
+    revisions: Mapping[Item, str] | None = None
+    """Only these items, each only while it has this revision."""
+
     def includes(self, item: Item) -> bool:
         """Whether an item is in the part."""
+        if self.revisions is not None and item not in self.revisions:
+            return False
         return self.concept_id in (None, item.concept_id) and self.content_type in (None, item.content_type)
+
+    def unchanged(self, items: Sequence[Item], current: Mapping[Item, str]) -> list[Item]:
+        """The items without those that have another revision than the scope names. `current` has the
+        revisions of the saved items.
+        """
+        if self.revisions is None:
+            return list(items)
+        return [item for item in items if current.get(item) in (None, self.revisions[item])]
 
     def select(self, framework: Framework, missing: Sequence[Item]) -> list[Item]:
         """The items to plan, in framework order."""
@@ -29,7 +42,10 @@ class Scope(NamedTuple):
     @property
     def document(self) -> dict[str, Any] | None:
         """The JSON form; `None` for the whole task."""
-        return None if self == WHOLE_TASK else self._asdict()
+        if self == WHOLE_TASK:
+            return None
+        revisions = {} if self.revisions is None else {"revisions": encode_revisions(self.revisions)}
+        return self._replace(revisions=None)._asdict() | revisions
 
 
 WHOLE_TASK = Scope()
@@ -45,4 +61,22 @@ def scope_from(document: Mapping[str, Any] | None) -> Scope:
         document["concept_id"],
         None if content_type is None else ContentType(content_type),
         document["regenerate"],
+        None if document.get("revisions") is None else decode_revisions(document["revisions"]),
     )
+
+
+def encode_revisions(revisions: Mapping[Item, str]) -> dict[str, dict[str, str]]:
+    """The JSON form of revisions by item: concept ids and revisions by content type."""
+    by_type: dict[str, dict[str, str]] = {}
+    for item, revision in revisions.items():
+        by_type.setdefault(item.content_type, {})[item.concept_id] = revision
+    return by_type
+
+
+def decode_revisions(document: Mapping[str, Mapping[str, str]]) -> dict[Item, str]:
+    """The revisions by item with this JSON form."""
+    return {
+        Item(concept_id, ContentType(content_type)): revision
+        for content_type, revisions in document.items()
+        for concept_id, revision in revisions.items()
+    }

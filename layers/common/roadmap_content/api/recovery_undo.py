@@ -1,0 +1,170 @@
+"""`POST /api/v1/recoveries/{recovery_id}/undo`: restore what the items had before a regeneration."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+from sqlalchemy import Connection
+
+from ..content.origin_records import origin_of
+from ..content.revision_records import revisions_of
+from ..content.rows import current_revisions
+from ..contracts import Count, Payload
+from ..errors import ChangedSinceError, ContentError, ItemNotFoundError, TransientError
+from ..items import ContentType, Item
+from ..postgres.transactions import transact
+from ..recoveries.control import require_recovery
+from ..recoveries.errors import RecoveryStateError
+from ..recoveries.recovery import count_undone, read_tasks_to_undo, record_undone
+from ..recoveries.undone import Undone, undo_of
+from ..runtime.deadline import Deadline
+from ..runtime.log import logger
+from ..services import Services
+from ..tasks.scope import decode_revisions
+from ..tasks.task import read_task
+from .revisions import restore_revision
+
+UNDO_SECONDS = 5.0
+"""The time that must be left to process another item."""
+
+
+class LeftAlone(Payload):
+    """An item that an undo has not restored."""
+
+    concept_id: str
+    content_type: ContentType
+    reason: Annotated[str, Field(description="`ChangedSince`, or why the restore was refused.")]
+
+
+class TaskUndo(Payload):
+    """What an undo did to the items of one task."""
+
+    restored: Count = 0
+    not_replaced: Annotated[Count, Field(description="Items that the recovery had not replaced.")] = 0
+    left_alone: list[LeftAlone] = Field(default_factory=list)
+
+
+class UndoAnswer(Payload):
+    """The counts of an undo, of all requests so far."""
+
+    recovery_id: str
+    complete: Annotated[bool, Field(description="False: the request's time was up; repeat it.")]
+    tasks_left: Count
+    restored: Count
+    not_replaced: Count
+    left_alone: Annotated[
+        Count, Field(description="Items that were changed since, or whose restore was refused.")
+    ]
+
+
+def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: Deadline) -> UndoAnswer:
+    """Restore the revision that each item had before a regeneration, item by item.
+
+    An item that was changed since is left alone, and listed. The undo may be interrupted anywhere, and
+    repeated: an item that is restored already is only counted.
+
+    Raises:
+        RecoveryNotFoundError: there is no such recovery.
+        RecoveryStateError: it has not ended, or it has regenerated nothing.
+        DatabaseUnavailableError, StorageUnavailableError: a retry continues.
+    """
+
+    def begin(connection: Connection) -> Sequence[Any]:
+        recovery = require_recovery(connection, recovery_id)
+        if "regenerate" not in recovery.filter:
+            raise RecoveryStateError(f"recovery {recovery_id} has replaced no saved items")
+        if recovery.ended_at is None:
+            raise RecoveryStateError(f"recovery {recovery_id} is {recovery.state}: cancel it first")
+        return read_tasks_to_undo(connection, recovery_id)
+
+    for row in transact(services.engine, begin, deadline):
+        undo = _TaskUndo(services, recovery_id, row.task_id, row.attempt, actor, deadline)
+        if not undo.process(decode_revisions(row.items)):
+            break
+    counts = transact(services.engine, lambda connection: count_undone(connection, recovery_id), deadline)
+    logger.info("recovery_undone", recovery_id=recovery_id, actor=actor, **counts._asdict())
+    return UndoAnswer(recovery_id=recovery_id, complete=not counts.tasks_left, **counts._asdict())
+
+
+class _TaskUndo:
+    """Undoes the regeneration of one task."""
+
+    def __init__(
+        self,
+        services: Services,
+        recovery_id: str,
+        task_id: str,
+        attempt: int,
+        actor: str,
+        deadline: Deadline,
+    ) -> None:
+        self._services = services
+        self._recovery_id = recovery_id
+        self._reason = f"undo of {recovery_id}"
+        self._task_id = task_id
+        self._attempt = attempt
+        self._actor = actor
+        self._deadline = deadline
+
+    def process(self, before: Mapping[Item, str]) -> bool:
+        """Restore the items and record the result; `False` if the time was up."""
+        restored = not_replaced = 0
+        left_alone = []
+        for item, revision in before.items():
+            if self._deadline.remaining < UNDO_SECONDS:
+                return False
+            try:
+                done = self._undo(item, revision)
+            except TransientError:
+                raise
+            except ContentError as refusal:
+                left_alone.append(LeftAlone(**item._asdict(), reason=_reason(refusal)))
+            else:
+                restored += done is Undone.RESTORED
+                not_replaced += done is Undone.NOT_REPLACED
+        report = TaskUndo(restored=restored, not_replaced=not_replaced, left_alone=left_alone)
+        document = report.model_dump(mode="json")
+        transact(
+            self._services.engine,
+            lambda connection: record_undone(connection, self._recovery_id, self._task_id, document),
+            self._deadline,
+        )
+        return True
+
+    def _undo(self, item: Item, before: str) -> Undone:
+        def decide(connection: Connection) -> tuple[Undone, str | None, str | None]:
+            roadmap_id = read_task(connection, self._task_id).roadmap_id or ""
+            current = current_revisions(connection, roadmap_id, [item]).get(item)
+            origin = current and origin_of(connection, roadmap_id, item, current)
+            undo = undo_of(before, current, origin or None, self._task_id, self._attempt)
+            revision = None
+            if undo is Undone.RESTORE:
+                revision = next(
+                    (
+                        row.revision_id
+                        for row in revisions_of(connection, roadmap_id, item)
+                        if row.content_id == before
+                    ),
+                    None,
+                )
+            return undo, current, revision
+
+        undo, current, revision_id = transact(self._services.engine, decide, self._deadline)
+        if undo is Undone.CHANGED_SINCE:
+            raise ChangedSinceError("the item has been changed since")
+        if undo is not Undone.RESTORE:
+            return undo
+        if revision_id is None:
+            raise ItemNotFoundError(f"the item has no revision with the content {before!r}")
+        subject = self._services, self._task_id, None, item, revision_id, self._deadline
+        try:
+            restore_revision(*subject, self._actor, self._reason, replacing=current)
+        except ChangedSinceError:
+            # Also if a COMMIT of this restore got no answer and was repeated.
+            if transact(self._services.engine, decide, self._deadline)[0] is not Undone.RESTORED:
+                raise
+        return Undone.RESTORED
+
+
+def _reason(refusal: ContentError) -> str:
+    return refusal.code if isinstance(refusal, ChangedSinceError) else f"{refusal.code}: {refusal}"[:500]

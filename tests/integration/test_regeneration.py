@@ -1,0 +1,266 @@
+"""A recovery replaces what an old model or prompt wrote, and an undo restores the former content."""
+
+import importlib
+from typing import Any
+
+import pytest
+
+from roadmap_content.api.recovery_undo import UNDO_SECONDS, undo_recovery
+from roadmap_content.items import ContentType
+from roadmap_content.runtime.deadline import Deadline
+from tests.integration.conftest import Send
+from tests.integration.test_recoveries import finish, run_started, turn
+from tests.support.commits import Commits, How, ProcessDied, Strike, When
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import Pipeline, services_for
+from tests.support.requests_to_api import request
+
+TABLES = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
+
+
+@pytest.fixture
+def roadmaps(pipeline: Pipeline) -> dict[str, list[str]]:
+    """Two complete roadmaps by the model `old`: the concepts of each task."""
+    tasks = {f"t-{number}": concept_ids(2, f"r-{number}") for number in range(2)}
+    for number, (task_id, ids) in enumerate(tasks.items()):
+        pipeline.task_id = task_id
+        pipeline.load(bundle_of(ids, roadmap_id=f"r-{number}", task_id=task_id))
+        assert pipeline.run().complete
+    pipeline.execute("UPDATE content_origins SET model_id = 'old', tokens_in = 100, tokens_out = 400")
+    return tasks
+
+
+def contents(pipeline: Pipeline) -> dict[tuple[str, str, str], Any]:
+    """What a learner reads: the content of every item, with the texts of tutorials, without ids."""
+    task_api = importlib.import_module("functions.task_api.app")
+    task_api.__dict__["services"] = pipeline.services
+    found = {}
+    for task_id, roadmap_id in (("t-0", "r-0"), ("t-1", "r-1")):
+        for concept_id in concept_ids(2, roadmap_id):
+            for content_type in ContentType:
+                path = f"/api/v1/tasks/{task_id}/content/{content_type}"
+                reply = request(task_api, "GET", path, {"concept_id": concept_id})
+                assert reply.status == 200, reply.body
+                identity = ("tutorial_id", "id", "quiz_id", "content_version")
+                content = {k: v for k, v in reply.body["content"].items() if k not in identity}
+                found[task_id, concept_id, str(content_type)] = content
+    return found
+
+
+def regenerate(send: Send, regenerate: dict[str, Any], **limits: Any) -> str:
+    body = {"regenerate": regenerate, "reason": "a wrong key", "rate_per_minute": 6_000, **limits}
+    answer = send("POST", "", body)
+    assert answer.status == 201, answer.body
+    return str(answer.body["recovery_id"])
+
+
+def undo(send: Send, recovery_id: str) -> dict[str, Any]:
+    answer = send("POST", f"/{recovery_id}/undo")
+    assert answer.status == 200, answer.body
+    return dict(answer.body)
+
+
+def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
+    pipeline: Pipeline,
+    send: Send,
+    roadmaps: dict[str, list[str]],
+) -> None:
+    before = contents(pipeline)
+    recovery_id = regenerate(send, {"model_id": "old"}, concurrency=1)
+    assert contents(pipeline) == before  # the old content is current until its successor is saved
+    finish(pipeline, recovery_id)
+    after = contents(pipeline)
+    assert all(after[item] != before[item] for item in before)
+    recovery = send("GET", f"/{recovery_id}").body
+    assert (recovery["state"], recovery["counts"]["recovered"]) == ("completed", 2)
+    assert recovery["filter"] == {"regenerate": {"model_id": "old"}}
+
+    answer = undo(send, recovery_id)
+
+    assert answer == {
+        "recovery_id": recovery_id, "complete": True, "tasks_left": 0, "restored": 12, "not_replaced": 0,
+        "left_alone": 0,
+    }  # fmt: skip
+    assert contents(pipeline) == before
+    revisions = pipeline.rows("SELECT actor, reason FROM content_origins WHERE restored_from IS NOT NULL")
+    assert revisions == [{"actor": "operator:op", "reason": f"undo of {recovery_id}"}] * 12
+    assert undo(send, recovery_id) == answer
+    assert contents(pipeline) == before
+    assert pipeline.status().status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("condition", "items"),
+    [
+        ({"content_type": "quiz"}, {"tutorial": 0, "resources": 0, "quiz": 4}),
+        ({"roadmap_id": "r-1"}, {"tutorial": 2, "resources": 2, "quiz": 2}),
+        ({"model_id": "old", "content_type": "tutorial"}, {"tutorial": 4, "resources": 0, "quiz": 0}),
+        ({"prompt_version": "p1"}, {"tutorial": 0, "resources": 1, "quiz": 0}),
+        ({"generator": "product", "roadmap_id": "r-0"}, {"tutorial": 2, "resources": 2, "quiz": 2}),
+        ({"generated_before": "2020-01-01T00:00:00Z"}, {"tutorial": 1, "resources": 0, "quiz": 0}),
+        (
+            {"generated_after": "2020-01-01T00:00:00Z", "content_type": "tutorial"},
+            {"tutorial": 3, "resources": 0, "quiz": 0},
+        ),
+    ],
+)
+def test_a_preview_counts_the_items_that_meet_every_condition(
+    pipeline: Pipeline,
+    send: Send,
+    roadmaps: dict[str, list[str]],
+    condition: dict[str, str],
+    items: dict[str, int],
+) -> None:
+    pipeline.execute(
+        "UPDATE content_origins SET prompt_version = 'p1'"
+        " WHERE content_type = 'resources' AND concept_id = :c",
+        c=roadmaps["t-0"][0],
+    )
+    pipeline.execute(
+        "UPDATE tutorial_metadata SET generated_at = '2019-12-31 00:00' WHERE concept_id = :c",
+        c=roadmaps["t-0"][0],
+    )
+    body = {"regenerate": condition, "reason": "r", "dry_run": True}
+    preview = send("POST", "", body)
+    assert preview.status == 200, preview.body
+    assert preview.body["items"]["to_generate"] == items
+    assert preview.body["estimated_tokens"] == 500 * sum(items.values())
+    assert pipeline.rows("SELECT * FROM content_recoveries") == []
+    recovery_id = regenerate(send, condition)
+    frozen = pipeline.rows("SELECT items FROM content_recovery_tasks WHERE recovery_id = :r", r=recovery_id)
+    assert preview.body["tasks"] == len(frozen)
+    found = {name: sum(len(row["items"].get(name, {})) for row in frozen) for name in items}
+    assert found == items
+
+
+@pytest.mark.parametrize("regenerate", [{}, {"model_id": "never"}, {"model": "old"}])
+def test_a_regeneration_without_items_or_conditions_is_refused(
+    pipeline: Pipeline,
+    send: Send,
+    roadmaps: dict[str, list[str]],
+    regenerate: dict[str, str],
+) -> None:
+    for dry_run in (True, False):
+        answer = send("POST", "", {"regenerate": regenerate, "reason": "r", "dry_run": dry_run})
+        assert answer.status == 422, answer.body
+    assert pipeline.rows("SELECT * FROM content_recoveries") == []
+
+
+def test_an_item_that_was_changed_before_its_turn_is_not_replaced(
+    pipeline: Pipeline,
+    send: Send,
+    roadmaps: dict[str, list[str]],
+) -> None:
+    """Also if all items of a task were: no attempt is started for it."""
+    recovery_id = regenerate(send, {"model_id": "old"}, concurrency=1, canary=1)
+    changed = [roadmaps["t-0"][0], *roadmaps["t-1"]]
+    before = contents(pipeline)
+    for concept_id in changed:
+        pipeline.execute("UPDATE tutorial_metadata SET summary = 'x' WHERE concept_id = :c", c=concept_id)
+        pipeline.execute("UPDATE quiz_metadata SET questions = '[]' WHERE concept_id = :c", c=concept_id)
+        pipeline.execute(
+            "UPDATE resource_recommendation_metadata SET resources = '[]' WHERE concept_id = :c", c=concept_id
+        )
+    changed_contents = contents(pipeline)
+    finish(pipeline, recovery_id)
+    after = contents(pipeline)
+    for item, content in after.items():
+        if item[1] in changed:
+            assert content == changed_contents[item]
+        else:
+            assert content != before[item]
+    tasks = send("GET", f"/{recovery_id}/tasks").body["items"]
+    assert [(task["result"], task["reason"]) for task in tasks] == [
+        ("recovered", None),
+        ("refused", "ChangedSince"),
+    ]
+
+
+def test_an_undo_leaves_items_alone_that_were_changed_since_and_lists_them(
+    pipeline: Pipeline,
+    send: Send,
+    roadmaps: dict[str, list[str]],
+) -> None:
+    before = contents(pipeline)
+    recovery_id = regenerate(send, {"model_id": "old"})
+    finish(pipeline, recovery_id)
+    concept_id = roadmaps["t-1"][0]
+    pipeline.execute("UPDATE quiz_metadata SET questions = '[]' WHERE concept_id = :c", c=concept_id)
+
+    answer = undo(send, recovery_id)
+
+    assert (answer["restored"], answer["left_alone"]) == (11, 1)
+    item = ("t-1", concept_id, "quiz")
+    assert contents(pipeline) == before | {item: {"questions": [], "total_questions": 4}}
+    tasks = {task["task_id"]: task for task in send("GET", f"/{recovery_id}/tasks").body["items"]}
+    assert tasks["t-0"]["undone"] == {"restored": 6, "not_replaced": 0, "left_alone": []}
+    assert tasks["t-1"]["undone"]["left_alone"] == [
+        {"concept_id": concept_id, "content_type": "quiz", "reason": "ChangedSince"}
+    ]
+
+
+def test_items_that_a_regeneration_did_not_replace_are_still_failing(
+    pipeline: Pipeline,
+    send: Send,
+    roadmaps: dict[str, list[str]],
+) -> None:
+    """The tasks miss nothing, and stay completed; the canary still stops."""
+    before = contents(pipeline)
+    recovery_id = regenerate(send, {"model_id": "old"}, canary=1)
+    finish(pipeline, recovery_id, fails=True)
+    recovery = send("GET", f"/{recovery_id}").body
+    assert recovery["state"] == "stopped_by_canary"
+    first, second = send("GET", f"/{recovery_id}/tasks").body["items"]
+    assert (first["result"], second["result"]) == ("still_failing", "refused")
+    assert first["reason"].startswith("NotReported: ")
+    assert contents(pipeline) == before
+    answer = undo(send, recovery_id)
+    assert (answer["restored"], answer["not_replaced"], answer["left_alone"]) == (0, 6, 0)
+    assert contents(pipeline) == before
+
+
+def test_an_undo_waits_for_the_recovery_and_only_undoes_regenerations(
+    pipeline: Pipeline,
+    send: Send,
+    roadmaps: dict[str, list[str]],
+) -> None:
+    recovery_id = regenerate(send, {"model_id": "old"}, concurrency=1)
+    assert send("POST", f"/{recovery_id}/undo").status == 409
+    assert send("POST", f"/{recovery_id}/cancel").status == 200
+    run_started(pipeline)
+    turn(pipeline, recovery_id)
+    assert undo(send, recovery_id)["restored"] == 6
+    assert send("POST", "/rec-none/undo").status == 404
+    other = send("POST", "", {"filter": {"task_ids": ["t-0"]}, "reason": "r"}).body["recovery_id"]
+    assert send("POST", f"/{other}/undo").status == 409
+
+
+def test_an_undo_that_is_interrupted_at_any_commit_restores_each_item_once(
+    pipeline: Pipeline,
+    send: Send,
+    roadmaps: dict[str, list[str]],
+    database_url: str,
+) -> None:
+    before = contents(pipeline)
+    recovery_id = regenerate(send, {"model_id": "old"})
+    finish(pipeline, recovery_id)
+    subject = pipeline.services, recovery_id, "operator:op"
+    answer = undo_recovery(*subject, Deadline.after(UNDO_SECONDS - 1))  # no time for an item
+    assert (answer.complete, answer.restored) == (False, 0)
+    aside = services_for(database_url).engine
+    commits = Commits(pipeline.services.engine, aside)
+    restores = "SELECT 1 FROM content_origins WHERE restored_from IS NOT NULL"
+    for commit in range(10):
+        for when in When:
+            with commits.struck(Strike(commit, when, How.PROCESS)), pytest.raises(ProcessDied):
+                undo_recovery(*subject, Deadline.after(60))
+    restored = len(pipeline.rows(restores))
+    assert 0 < restored < 12
+    # After the list of tasks, the check of each restored item, and two reads of the next one.
+    with commits.struck(Strike(1 + restored + 2, When.AFTER, How.CONNECTION)):
+        undo(send, recovery_id)
+    aside.dispose()
+    assert commits.strikes == 21
+    assert undo(send, recovery_id)["restored"] == 12
+    assert contents(pipeline) == before
+    assert len(pipeline.rows(restores)) == 12
