@@ -11,8 +11,9 @@ from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateEr
 from roadmap_content.reconciliation.finish import finish_run
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.services import Services
+from roadmap_content.steps.accounting import LostBatch
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOutcome, await_redrive
-from roadmap_content.steps.finalize import FinalizeRequest, LostBatch
+from roadmap_content.steps.finalize import FinalizeRequest
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.steps.save import save_batch

@@ -16,7 +16,8 @@ from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
-from roadmap_content.steps.finalize import LostBatch, finalize_task
+from roadmap_content.steps.accounting import LostBatch
+from roadmap_content.steps.finalize import finalize_task
 from roadmap_content.steps.plan import PlanResult, plan_batches
 from roadmap_content.steps.save import SaveReport, save_batch
 from roadmap_content.storage.bucket import Bucket

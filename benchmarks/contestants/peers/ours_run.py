@@ -28,7 +28,8 @@ from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
-from roadmap_content.steps.finalize import FinalizeRequest, LostBatch, finalize_task
+from roadmap_content.steps.accounting import LostBatch
+from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.steps.save import save_batch

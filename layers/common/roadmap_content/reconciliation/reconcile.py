@@ -7,9 +7,8 @@ after a change, and then more and more rarely (`tasks/checks.py`).
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain
 from typing import Annotated
 
 from pydantic import AwareDatetime, Field, ValidationError, field_validator
@@ -149,34 +148,34 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         _plan_checks(services, deadline.within(deadline.remaining / 2))
     repairs: list[Repair] = []
     refused: dict[str, ContentError] = {}
-    locked: list[str] = []
     checked = 0
     finished = True
-    # Tasks that were locked are tried again at the end: their locks may have been released.
-    for task_id in chain(_tasks(request, services, deadline), locked):
-        if checked and deadline.remaining < TASK_SECONDS:
-            finished = False
-            break
-        again = task_id in refused
-        checked += not again
-        try:
-            # An event concerns one task, so there is time to wait: a Save of the run may still hold the
-            # roadmap's lock.
-            limit = deadline if request.detail is not None else deadline.within(TASK_SECONDS)
-            repair = _reconcile_task(services, task_id, request, limit)
-        except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
-            refused[task_id] = named(unnamed)
-            if isinstance(unnamed, RoadmapLockedError) and locked.count(task_id) < TRIES - 1:
-                locked.append(task_id)
-            continue
-        refused.pop(task_id, None)
-        if repair is not None:
-            repairs.append(repair)
-            logger.warning("task_reconciled", dry_run=request.dry_run, **repair.model_dump(mode="json"))
+    due: Iterable[str] = _tasks(request, services, deadline)
+    for _ in range(TRIES):
+        for task_id in due:
+            if checked and deadline.remaining < TASK_SECONDS:
+                finished = False
+                break
+            if task_id not in refused:
+                checked += 1
+            try:
+                # An event concerns one task, so there is time to wait: a Save of the run may still hold the
+                # roadmap's lock.
+                limit = deadline if request.detail is not None else deadline.within(TASK_SECONDS)
+                repair = _reconcile_task(services, task_id, request, limit)
+            except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
+                refused[task_id] = named(unnamed)
+                continue
+            refused.pop(task_id, None)
+            if repair is not None:
+                repairs.append(repair)
+                logger.warning("task_reconciled", dry_run=request.dry_run, **repair.model_dump(mode="json"))
+        # Tasks that were locked are tried again at the end: their locks may have been released.
+        due = [task_id for task_id, error in refused.items() if isinstance(error, RoadmapLockedError)]
+    still_locked = list(due)
     for task_id, error in refused.items():
         logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
         _record_refusal(services, task_id, error, deadline)
-    still_locked = [task_id for task_id, error in refused.items() if isinstance(error, RoadmapLockedError)]
     refusals = [
         f"{task_id} ({error.code}: {error})"
         for task_id, error in refused.items()

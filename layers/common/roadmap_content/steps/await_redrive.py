@@ -14,7 +14,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..tasks.attempts import CONSOLE, AttemptStart, Cause
-from ..tasks.claims import claim_in_run, is_open
+from ..tasks.claims import claim_in_run, is_unfinished
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import read_task
 
@@ -60,7 +60,7 @@ def await_redrive(request: AwaitRedriveRequest, services: Services, deadline: De
 
     task, _, _, missing = transact(services.engine, read, deadline)
     # An attempt that was claimed for the redrive needs an outcome, even if nothing is missing any more.
-    if not missing and not is_open(task, request.execution.arn):
+    if not missing and not is_unfinished(task, request.execution.arn):
         logger.info("redrive_found_nothing_missing", task_id=task.task_id)
         return AwaitRedriveResult(replan=False, task_id=task.task_id, attempt=outcome.attempt)
     start = AttemptStart(CONSOLE, Cause.CONSOLE_REDRIVE)

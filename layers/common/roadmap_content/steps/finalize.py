@@ -8,65 +8,37 @@ from functools import partial
 from sqlalchemy import Connection
 
 from ..content.rows import current_rows, merge_items, unreplaced
-from ..contracts import BatchReference, Execution, FinalizeResult, Payload, Plan, RunInput, StateError
+from ..contracts import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ..errors import (
     ContentError,
     InvalidFrameworkError,
     RoadmapNotFoundError,
     StaleAttemptError,
-    StorageUnavailableError,
-    TaskCancelledError,
     TaskNotFoundError,
-    code_of,
 )
-from ..events import Event, concept_failed, task_finalized
-from ..items import ContentType, Failure, Item, Stage, count_by_type
-from ..manifest import read_batch
-from ..outbox import record_events
+from ..events import task_finalized
+from ..items import ContentType, Failure, Item, count_by_type
 from ..postgres.transactions import DataRefusedError, transact
-from ..product.execution_logs import concept_failed_entry, task_finished_entry, write_log
 from ..roadmaps.metadata import load_framework, lock_roadmap
 from ..runtime.collection import collection_paused
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
-from ..storage.bucket import Bucket
 from ..tasks.attempts import close_attempt, generated_by, is_open, read_scope
 from ..tasks.automatic import plan_automatic_attempt
 from ..tasks.claims import claim_to_record
 from ..tasks.current_failures import replace_current_failures
 from ..tasks.failure_groups import group_failures
 from ..tasks.failures import (
-    expire_failures,
-    failures_of_attempt,
-    latest_failures,
-    record_failures,
     storable_text,
-    times_of_failures,
-    withdraw_failures,
 )
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 from ..tasks.queue import release
-from ..tasks.scope import WHOLE_TASK, Scope
 from ..tasks.task import Task, read_task, record_outcome
+from .accounting import CANCELLED, LostBatch, account_for, explain_lost
 from .projection import project_rows
-
-_UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a result for this item")
-
-
-_NOT_REQUESTED = StateError(error="NotRequested", cause="no attempt was started for this item")
-
-_CANCELLED = StateError(
-    error=TaskCancelledError.code, cause="the task was cancelled before the item was saved"
-)
-
-
-class LostBatch(Payload):
-    """A batch whose failures are not recorded yet."""
-
-    batch: BatchReference
-    error: StateError
+from .reporting import report_outcome
 
 
 class FinalizeRequest(Payload):
@@ -106,7 +78,7 @@ def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadli
     if plan is not None:
         run_end = RunEnd(
             error=request.error,
-            explanations=_explain_lost(services.bucket, plan.manifest, request.lost),
+            explanations=explain_lost(services.bucket, plan.manifest, request.lost),
             started_at=plan.claimed_at.replace(tzinfo=UTC),
             execution_arn=request.execution.arn,
         )
@@ -211,7 +183,7 @@ def _record(
                 generated,
                 task.updated_at,
             )
-            _report(services, connection, task, event, failed, outcome, message)
+            report_outcome(services, connection, task, event, failed, outcome, message)
     if task.attempt == attempt:
         groups = group_failures(outcome.failures)
         before = replace_current_failures(connection, task_id, attempt, groups)
@@ -228,56 +200,6 @@ def _record(
         missing=outcome.missing,
         changed=changed,
         error=error,
-    )
-
-
-def _report(
-    services: Services,
-    connection: Connection,
-    task: Task,
-    finalized: Event,
-    failures: Sequence[Failure],
-    outcome: Outcome,
-    message: str | None,
-) -> None:
-    """Record the events of the outcome and of the failed concepts, if the attempt is ours."""
-    if task.attempt == 0:
-        return
-    by_concept: dict[str, list[Failure]] = {}
-    for failure in failures:
-        by_concept.setdefault(failure.item.concept_id, []).append(failure)
-    occurred_at = times_of_failures(connection, task.task_id, task.attempt) if by_concept else {}
-    # No time: the failures belong to the attempt before a redrive for which nothing is left to do.
-    failed = [
-        concept_failed(
-            task.task_id, task.roadmap_id, task.attempt, concept_id, failures, occurred_at.get(concept_id, "")
-        )
-        for concept_id, failures in by_concept.items()
-    ]
-    record_events(services, connection, [*failed, finalized])
-    write_log(
-        connection,
-        [
-            *(
-                concept_failed_entry(
-                    task.task_id,
-                    task.roadmap_id,
-                    task.attempt,
-                    event.data["concept_id"],
-                    event.data["items"],
-                )
-                for event in failed
-            ),
-            task_finished_entry(
-                task.task_id,
-                task.roadmap_id,
-                task.attempt,
-                finalized.data["status"],
-                message,
-                tutorials=outcome.counts[ContentType.TUTORIAL]["completed"],
-                failed_concepts=(outcome.failed_concepts or {"count": 0})["count"],
-            ),
-        ],
     )
 
 
@@ -313,70 +235,17 @@ def _stand(
         logger.warning("duplicates_merged", roadmap_id=roadmap_id, rows=merged)
     rows = current_rows(connection, roadmap_id)
     missing = framework.missing(rows)
+    explanations, error = run_end.explanations, run_end.error
     if task.status == "cancelled":
-        run_end = RunEnd(error=_CANCELLED, started_at=run_end.started_at)
+        explanations, error = {}, CANCELLED
     scope, replaces = read_scope(connection, task.task_id, attempt)
     not_replaced = unreplaced(rows, replaces)
-    failures = _account(connection, task.task_id, attempt, missing, not_replaced, scope, run_end)
+    failures = account_for(
+        connection, task.task_id, attempt, missing, not_replaced, scope, explanations, error
+    )
     failed = [failures[item] for item in [*filter(scope.includes, missing), *not_replaced]]
     changed = project_rows(connection, roadmap_id, framework, rows) if project else []
     return compute_outcome(len(framework.nodes), missing, failures), failed, changed
-
-
-def _account(
-    connection: Connection,
-    task_id: str,
-    attempt: int,
-    missing: Sequence[Item],
-    not_replaced: Sequence[Item],
-    scope: Scope,
-    run_end: RunEnd,
-) -> dict[Item, Failure]:
-    """Make the recorded failures of this attempt equal to the items that are missing or not replaced."""
-    recorded = failures_of_attempt(connection, task_id, attempt)
-    withdraw_failures(connection, task_id, attempt, recorded.keys() - {*missing, *not_replaced})
-    inherited: dict[Item, Failure] = {}
-    if scope != WHOLE_TASK:
-        outside = [item for item in missing if item not in recorded and not scope.includes(item)]
-        inherited = _inherit(connection, task_id, attempt, outside)
-    unexplained = {
-        item: Failure(
-            item, Stage.WORKFLOW, code_of(cause.error), cause.reason, transient=cause is not _CANCELLED
-        )
-        for item in [*missing, *not_replaced]
-        if item not in recorded and item not in inherited
-        for cause in [run_end.explanations.get(item, run_end.error or _UNEXPLAINED)]
-    }
-    record_failures(connection, task_id, attempt, [*inherited.values(), *unexplained.values()], keep=True)
-    expire_failures(connection, task_id, attempt)
-    return recorded | inherited | unexplained
-
-
-def _inherit(
-    connection: Connection, task_id: str, attempt: int, outside: Sequence[Item]
-) -> dict[Item, Failure]:
-    """The failures of missing items outside the attempt's scope: those of earlier attempts still apply."""
-    earlier = latest_failures(connection, task_id, attempt - 1) if outside else {}
-    not_requested = _NOT_REQUESTED.error, _NOT_REQUESTED.reason
-    return {
-        item: earlier[item][1]
-        if item in earlier
-        else Failure(item, Stage.WORKFLOW, *not_requested, transient=False)
-        for item in outside
-    }
-
-
-def _explain_lost(bucket: Bucket, manifest: str, lost: Sequence[LostBatch]) -> dict[Item, StateError]:
-    """The errors of lost batches, by item."""
-    explanations: dict[Item, StateError] = {}
-    for entry in lost:
-        try:
-            concepts = read_batch(bucket, manifest, entry.batch).concepts
-        except StorageUnavailableError as error:
-            logger.warning("lost_batch_unexplained", batch=entry.batch.number, reason=str(error))
-            continue
-        explanations |= dict.fromkeys(concepts, entry.error)
-    return explanations
 
 
 def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:

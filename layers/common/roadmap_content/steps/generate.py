@@ -259,8 +259,8 @@ class _Preparation:
             case Remedy.GENERATE:
                 if item in self._known.refusals:  # a text that was refused before is not used again
                     self._generate(item, self._free_version(item))
-                elif (version := self._adopt_text(item)) is not None:
-                    self._generate(item, version)
+                else:
+                    self._adopt_or_generate(item)
             case Remedy.REJECT:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 self._reject(item, refusal)
@@ -294,25 +294,28 @@ class _Preparation:
         content = kind.check(self._new_identity(item) | draft | kind.complete(draft, version))
         self._staging.write(item, content, origin)
 
-    def _adopt_text(self, item: Item) -> int | None:
-        """Stage a stored text with a version above every row's; otherwise return the first version without
-        a text.
+    def _adopt_or_generate(self, item: Item) -> None:
+        """Stage the newest text that is stored without a row, with its version; otherwise generate the item.
 
         Such a text was paid for, but its row was never saved.
         """
-        found = None
-        version = self._known.versions.get(item, 0) + 1
-        if CONTENT_KINDS[item.content_type].versions_sql is None:
-            return version
-        while text := self._bucket.get(tutorial_key(self._plan.roadmap_id, item.concept_id, version)):
-            found = version, text.body
-            version += 1
-        draft = None if found is None else draft_from_text(found[1], self._concepts[item].name)
-        if found is None or draft is None:
-            return version
-        self._stage(item, draft, found[0])
-        logger.info("tutorial_text_adopted", item=item, version=found[0])
-        return None
+        newest, free = self._newest_text(item)
+        draft = None if newest is None else draft_from_text(newest, self._concepts[item].name)
+        if draft is None:
+            self._generate(item, free)
+            return
+        self._stage(item, draft, free - 1)
+        logger.info("tutorial_text_adopted", item=item, version=free - 1)
+
+    def _newest_text(self, item: Item) -> tuple[bytes | None, int]:
+        """The text of the highest version above all rows, and the first version for which none is stored."""
+        newest = None
+        free = self._known.versions.get(item, 0) + 1
+        if CONTENT_KINDS[item.content_type].versions_sql is not None:
+            while text := self._bucket.get(tutorial_key(self._plan.roadmap_id, item.concept_id, free)):
+                newest = text.body
+                free += 1
+        return newest, free
 
     def _is_saved_since_the_plan(self, item: Item) -> bool:
         """Whether somebody else has saved an item that would be generated. Generating it would be paid twice.

@@ -63,7 +63,7 @@ def is_at_work(executions: Executions, task: Task) -> bool:
     return state is ExecutionState.RUNNING
 
 
-def is_open(task: Task, execution_arn: str) -> bool:
+def is_unfinished(task: Task, execution_arn: str) -> bool:
     """Whether the task's attempt belongs to an execution and has no outcome yet."""
     return task.execution_arn == execution_arn and task.completed_at is None
 
@@ -121,7 +121,7 @@ def claim_in_run(
     """
     if is_cancelled_since(task, execution):
         raise TaskCancelledError(f"task {task.task_id} was cancelled after {execution.arn} had been started")
-    if is_open(task, execution.arn):
+    if is_unfinished(task, execution.arn):
         return task
     if task.execution_arn == execution.arn:
         if task.status == "cancelled" and not _has_ended(services, task, deadline):
@@ -274,7 +274,7 @@ def require_open(connection: Connection, task_id: str, attempt: int, execution_a
     task = read_task(connection, task_id)
     if task.status == "cancelled":
         raise TaskCancelledError(f"task {task_id} is cancelled")
-    if task.attempt != attempt or not is_open(task, execution_arn):
+    if task.attempt != attempt or not is_unfinished(task, execution_arn):
         over = " (over)" if task.completed_at is not None else ""
         raise StaleAttemptError(
             f"attempt {attempt} of task {task_id} is not this execution's, or is over: "
