@@ -2,16 +2,29 @@
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from sqlalchemy import Connection, text
 
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.aws.executions import CANCELLED
+from roadmap_content.contracts import FinalizeResult
+from roadmap_content.errors import ContentError, DatabaseUnavailableError, StorageUnavailableError
+from roadmap_content.generation.model import ModelThrottledError
 from roadmap_content.items import ContentType
+from roadmap_content.postgres.transactions import transact
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.steps.generate import GenerationStoppedError
+from roadmap_content.steps.handler import step_handler
 from tests.support.factories import USER, bundle_of
 from tests.support.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> Counter[tuple[str, str | None]]:
@@ -49,15 +62,19 @@ def test_the_metrics_of_a_run_with_one_invalid_item(
         "quiz": 2,
     }
     assert [sums["ItemsNotSaved", kind] for kind in ("tutorial", "quiz")] == [0, 1]
-    assert (sums["ItemsMissing", None], sums["ItemsMissing", "quiz"]) == (1, 1)
+    assert sums["ItemsMissing", "quiz"] == 1
     assert (sums["TasksCompleted", None], sums["TasksIncomplete", None]) == (0, 1)
     assert sums["TaskSeconds", None] > 0
 
 
 @pytest.fixture
-def planned(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """A run of one concept that has been planned and does not end by itself."""
+def in_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "RoadmapContent")
+
+
+@pytest.fixture
+def planned(pipeline: Pipeline, in_lambda: None) -> Pipeline:
+    """A run of one concept that has been planned and does not end by itself."""
     pipeline.load(bundle_of(["c-1"]))
     pipeline.plan()
     return pipeline
@@ -110,3 +127,116 @@ def test_a_run_that_no_event_reported_is_counted_as_a_repair_of_the_sweep(
     capsys.readouterr()
     reconcile(ReconcileRequest(), planned.services, Deadline.after(600))
     assert counted(capsys)["TasksRepaired", None] == 1
+
+
+def needing_a_person(pipeline: Pipeline, capsys: pytest.CaptureFixture[str], sql: str) -> int:
+    """The tasks that need a person, by a run in which a statement of PostgreSQL makes saving quizzes fail."""
+    pipeline.load(bundle_of(["c-1"]))
+    pipeline.execute(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {sql}; END $$")
+    pipeline.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON quiz_metadata FOR EACH ROW EXECUTE FUNCTION refuse()"
+    )
+    pipeline.run()
+    sums = counted(capsys)
+    assert sums["TasksIncomplete", None] == 1
+    return sums["TasksNeedPerson", None]
+
+
+@pytest.mark.usefixtures("in_lambda")
+def test_a_task_that_misses_an_item_for_a_lasting_reason_needs_a_person(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert needing_a_person(pipeline, capsys, "RAISE 'no'") == 1
+
+
+@pytest.mark.usefixtures("in_lambda")
+def test_a_task_whose_items_fail_for_a_transient_reason_needs_no_person(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def give_up(*_: object) -> None:
+        raise ModelThrottledError("too many tokens")
+
+    pipeline.load(bundle_of(["c-1"]) | {"content": []})
+    monkeypatch.setattr(pipeline.services.generator, "generate", give_up)
+    pipeline.run()
+    sums = counted(capsys)
+    assert (sums["TasksIncomplete", None], sums["TasksNeedPerson", None]) == (1, 0)
+
+
+def test_a_run_that_ends_without_an_outcome_is_counted_as_a_task_that_ended(
+    planned: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(planned, "TIMED_OUT", capsys)["TasksIncomplete", None] == 1
+
+
+def scheduled_sweep(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> Counter[tuple[str, str | None]]:
+    capsys.readouterr()
+    reconcile(ReconcileRequest(time=datetime.now(UTC)), pipeline.services, Deadline.after(600))
+    return counted(capsys)
+
+
+def test_a_sweep_of_the_schedule_is_counted_and_reports_what_waits(
+    planned: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("roadmap_content.reconciliation.reconcile.admit_waiting", lambda *_: None)
+    planned.execute(
+        "UPDATE content_queue SET state = 'waiting', class = 'interactive', "
+        "enqueued_at = timezone('utc', now()) - interval '1 hour'"
+    )
+    sums = scheduled_sweep(planned, capsys)
+    assert (sums["Sweeps", None], sums["QueueWaiting", None]) == (1, 1)
+    assert 3600 <= sums["QueueOldestSeconds", None] < 4600
+
+    planned.execute("UPDATE content_capacity SET stopped_reason = 'the bill'")
+    assert scheduled_sweep(planned, capsys)["QueueOldestSeconds", None] == 0, "it waits by intention"
+
+
+def test_other_invocations_of_reconcile_do_not_hide_that_the_schedule_stopped(
+    planned: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended(planned, "FAILED", capsys)["Sweeps", None] == 0
+    starts = ReconcileRequest(starts_only=True, time=datetime.now(UTC))
+    reconcile(starts, planned.services, Deadline.after(600))
+    reconcile(ReconcileRequest(), planned.services, Deadline.after(600))
+    assert counted(capsys)["Sweeps", None] == 0
+
+
+def test_a_refused_connection_is_counted_as_that_and_not_as_a_dead_database(
+    planned: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+
+    def refused(connection: Connection) -> None:
+        connection.execute(text("DO $$ BEGIN RAISE 'full' USING ERRCODE = '53300'; END $$"))
+
+    with pytest.raises(DatabaseUnavailableError):
+        transact(planned.services.engine, refused, Deadline.after(3))
+    sums = counted(capsys)
+    assert sums["ConnectionsRefused", None] >= 1
+    assert sums["DatabaseErrors", None] == 0
+
+
+@pytest.mark.usefixtures("in_lambda")
+@pytest.mark.parametrize(
+    ("error", "count"),
+    [(DatabaseUnavailableError, 1), (GenerationStoppedError, 1), (StorageUnavailableError, 0), (KeyError, 0)],
+)
+def test_an_error_of_another_cause_is_subtracted_from_those_of_the_steps(
+    error: type[Exception], count: int, pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> FinalizeResult:
+        raise error("it failed")
+
+    handler = step_handler(ReconcileRequest, fail, pipeline.services)
+    context = SimpleNamespace(
+        get_remaining_time_in_millis=lambda: 60_000,
+        function_name="f",
+        memory_limit_in_mb=128,
+        invoked_function_arn="arn",
+        aws_request_id="id",
+    )
+    with pytest.raises(ContentError):
+        handler({"execution": {"Id": "arn:1"}}, cast("LambdaContext", context))
+    assert counted(capsys)["StepsExcused", None] == count

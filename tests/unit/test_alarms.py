@@ -1,14 +1,14 @@
-"""What an operator sees of an alarm: it rings if and only if its cause is there, on one page.
+"""What an operator is told: which page notifies in which situation, and which must not.
 
-CloudWatch is a model here, written from its documentation: an alarm's periods, its treatment of missing data,
-and the rule of a composite alarm. The metrics and dimensions of AWS's services are those of their
-documentation; ours are those that the code writes.
+CloudWatch is emulated from its documentation (`tests/support/cloudwatch.py`). The metrics and dimensions of
+AWS's services are those of their documentation; ours are those that the code writes.
 """
 
 import ast
-import operator
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import combinations, product
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,6 +17,19 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
 from roadmap_content.items import ContentType
 from roadmap_content.runtime.metrics import Metric
+from tests.support.cloudwatch import follows
+from tests.support.situations import (
+    ALARMS,
+    ALONE,
+    BY_DESIGN,
+    FIVE,
+    PAGES,
+    after_database,
+    bad_release,
+    observe,
+    table,
+    told,
+)
 
 STACK = read_template(REPOSITORY / "template.yaml")
 DATABASE = read_template(REPOSITORY / "database/template.yaml")
@@ -28,15 +41,8 @@ def of_type(template: Template, kind: str) -> dict[str, Any]:
     return {name: each["Properties"] for name, each in template["Resources"].items() if each["Type"] == kind}
 
 
-ALARMS = {
-    name: (template, alarm)
-    for template in (STACK, DATABASE)
-    for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items()
-}
-PAGES = {
-    name: page
-    for template in (STACK, DATABASE)
-    for name, page in of_type(template, "AWS::CloudWatch::CompositeAlarm").items()
+TEMPLATES = {
+    name: template for template in (STACK, DATABASE) for name in of_type(template, "AWS::CloudWatch::Alarm")
 }
 
 
@@ -62,17 +68,12 @@ def watched(alarm: Mapping[str, Any]) -> list[Watched]:
 
 
 DOCUMENTED: Mapping[tuple[str, str], tuple[str, ...]] = {
-    # docs.aws.amazon.com/step-functions/latest/dg/procedure-cw-metrics.html
-    ("AWS/States", "ExecutionsFailed"): ("StateMachineArn",),
-    ("AWS/States", "ExecutionsTimedOut"): ("StateMachineArn",),
     # docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
     ("AWS/Lambda", "Errors"): ("FunctionName",),
-    # docs.aws.amazon.com/eventbridge/latest/userguide/eb-monitoring.html
-    ("AWS/Events", "Invocations"): ("RuleName",),
-    # docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
-    ("AWS/SQS", "NumberOfMessagesSent"): ("QueueName",),
+    ("AWS/Lambda", "Invocations"): ("FunctionName",),
     # docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
     ("AWS/ApiGateway", "5XXError"): ("ApiName", "Stage"),
+    ("AWS/ApiGateway", "Count"): ("ApiName", "Stage"),
     ("AWS/ApiGateway", "Latency"): ("ApiName", "Stage"),
     # docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
     ("AWS/RDS", "ACUUtilization"): ("DBInstanceIdentifier",),
@@ -82,7 +83,6 @@ DOCUMENTED: Mapping[tuple[str, str], tuple[str, ...]] = {
 """The dimensions that a service reports a metric with. With others, an alarm gets no data and never rings."""
 
 IDENTIFIES: Mapping[str, str] = {
-    "StateMachineArn": "AWS::Serverless::StateMachine",
     "FunctionName": "AWS::Serverless::Function",
     "DBInstanceIdentifier": "AWS::RDS::DBInstance",
     "ProxyName": "AWS::RDS::DBProxy",
@@ -92,7 +92,7 @@ IDENTIFIES: Mapping[str, str] = {
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_an_alarm_watches_a_metric_with_the_dimensions_that_it_is_reported_with(name: str) -> None:
-    template, alarm = ALARMS[name]
+    template, alarm = TEMPLATES[name], ALARMS[name]
     for metric in watched(alarm):
         if metric.namespace == NAMESPACE:
             typed = "content_type" in metric.dimensions
@@ -107,12 +107,9 @@ def test_an_alarm_watches_a_metric_with_the_dimensions_that_it_is_reported_with(
             if kind := IDENTIFIES.get(dimension):
                 assert template["Resources"][value["Ref"]]["Type"] == kind
     (api,) = of_type(STACK, "AWS::Serverless::Api").values()
-    of_machine = [each for each in watched(alarm) if each.namespace == "AWS/States"]
-    assert all(each.dimensions["StateMachineArn"]["Ref"] == "SaveContentStateMachine" for each in of_machine)
     others = {key: value for metric in watched(alarm) for key, value in metric.dimensions.items()}
     assert others.get("ApiName", api["Name"]) == api["Name"]
     assert others.get("Stage", api["StageName"]) == api["StageName"]
-    assert others.get("QueueName", 0) in (0, {"Fn::GetAtt": ["DeadLetters", "QueueName"]})
 
 
 def emissions() -> Iterator[tuple[str, bool]]:
@@ -165,168 +162,99 @@ def test_the_dashboard_shows_every_metric_with_the_dimensions_that_it_is_written
             dashboard["DashboardBody"]["Fn::Sub"],
         )
     )
-    of_all_types = {("ItemsMissing", False)}  # for its alarm; the dashboard shows each type
     assert shown == {
         (str(name), str(content_type))
-        for name, typed in EMITTED - of_all_types
+        for name, typed in EMITTED
         for content_type in (ContentType if typed else [""])
     }
 
 
-COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
-    "GreaterThanThreshold": operator.gt,
-    "GreaterThanOrEqualToThreshold": operator.ge,
-    "LessThanThreshold": operator.lt,
-    "LessThanOrEqualToThreshold": operator.le,
-}
-
-Periods = Sequence[float | None]
+ALONE_ON = 2_000
+"""The tasks a day of the situations in which one alarm is raised."""
 
 
-def rings(alarm: Mapping[str, Any], periods: Periods) -> bool:
-    """Whether an alarm is raised after these periods, the latest last; `None` is a period without data.
-
-    The model: all of the last `EvaluationPeriods` breach the threshold; a period without data counts as
-    `TreatMissingData` says.
-    """
-    assert "DatapointsToAlarm" not in alarm, "the model does not know it"
-    threshold = alarm["Threshold"]
-    if isinstance(threshold, dict):
-        threshold = STACK["Parameters"][threshold["Ref"]]["Default"]
-    breaches = COMPARISONS[alarm["ComparisonOperator"]]
-    missing = {"breaching": True, "notBreaching": False}[alarm["TreatMissingData"]]
-    last = ([None] * alarm["EvaluationPeriods"] + list(periods))[-alarm["EvaluationPeriods"] :]
-    return all(missing if value is None else breaches(value, threshold) for value in last)
+@pytest.mark.parametrize("tasks_a_day", [100, 20_000])
+@pytest.mark.parametrize("situation", [None, *BY_DESIGN])
+def test_no_alarm_is_raised_because_the_system_works_as_intended(
+    situation: str | None, tasks_a_day: int
+) -> None:
+    incidents = () if situation is None else (BY_DESIGN[situation],)
+    assert observe(tasks_a_day, *incidents).alarms == {"HourAlarm"}
 
 
-def seconds_of(alarm: Mapping[str, Any]) -> set[int]:
-    """The lengths of an alarm's periods."""
-    stats = [each["MetricStat"] for each in alarm.get("Metrics", ()) if "MetricStat" in each]
-    return {each["Period"] for each in stats or [alarm]}
+def test_every_alarm_has_a_situation_in_which_it_alone_is_raised() -> None:
+    assert ALONE.keys() | {"HourAlarm"} == ALARMS.keys()
 
 
-def statistics_of(alarm: Mapping[str, Any]) -> set[str]:
-    """An alarm's statistics, and the expression that joins them."""
-    stats = {each.get("Expression") or each["MetricStat"]["Stat"] for each in alarm.get("Metrics", ())}
-    return stats or {alarm.get("Statistic") or alarm["ExtendedStatistic"]}
+@pytest.mark.parametrize("name", ALONE)
+def test_an_alarm_is_raised_alone_and_its_page_notifies(name: str) -> None:
+    watch = observe(ALONE_ON, ALONE[name], lasts=240)
+    assert {each for each in watch.alarms if each in ALARMS} == {name, "HourAlarm"}
+    (page,) = [each for each, page in PAGES.items() if each != "ReminderPage" and follows(page, {name})]
+    assert told(watch).keys() == {page}
+    assert not ALARMS[name].keys() & {"AlarmActions", "OKActions"}
 
 
-class Case(NamedTuple):
-    """What an alarm does: the periods after which it rings, and those after which it does not."""
-
-    rings: Sequence[Periods]
-    silent: Sequence[Periods]
-    statistics: frozenset[str] = frozenset({"Sum"})
-    period: int = 300
-
-
-ONE_IS_TOO_MANY = Case(rings=[[1], [None, 0, 3]], silent=[[0], [None], [1, 0], [5, None]])
-"""An alarm about errors: one rings, none does not, and it ends by itself."""
-
-SUMMED = ONE_IS_TOO_MANY._replace(statistics=frozenset({"Sum", "SUM(METRICS())"}))
-
-CASES: Mapping[str, Case] = {
-    "ExecutionsFailedAlarm": ONE_IS_TOO_MANY,
-    "ExecutionsTimedOutAlarm": ONE_IS_TOO_MANY,
-    "RunsAbortedAlarm": ONE_IS_TOO_MANY,
-    "ItemsMissingAlarm": ONE_IS_TOO_MANY,
-    "StepErrorsAlarm": SUMMED,
-    "SweepSilentAlarm": Case(
-        rings=[[None] * 4, [1, None, 0, None, None]],
-        # EventBridge may start two sweeps in one period, and none in the next.
-        silent=[[1], [2, None, 2, None], [1, None, None, None]],
-    ),
-    "ReconcileErrorsAlarm": SUMMED,
-    "DeadLettersAlarm": ONE_IS_TOO_MANY,
-    "TasksRepairedAlarm": ONE_IS_TOO_MANY,
-    "DatabaseErrorsAlarm": ONE_IS_TOO_MANY,
-    "ApiErrorsAlarm": ONE_IS_TOO_MANY,
-    "ApiFunctionErrorsAlarm": SUMMED,
-    "ApiLatencyAlarm": Case(
-        rings=[[5001] * 3], silent=[[4999] * 3, [9000, 9000], [9000, 9000, 10]], statistics=frozenset({"p99"})
-    ),
-    "ModelThrottledAlarm": Case(rings=[[1, 1, 1]], silent=[[50], [7, 7], [7, None, 7], [0, 0, 0]]),
-    "TokenSpendAlarm": Case(
-        rings=[[20_000_001]],
-        silent=[[20_000_000], [None]],
-        statistics=frozenset({"Sum", "SUM(METRICS())"}),
-        period=3600,
-    ),
-    "RecoveriesStoppedAlarm": ONE_IS_TOO_MANY,
-    "AutomaticAttemptsRefusedAlarm": ONE_IS_TOO_MANY,
-    "CapacityAlarm": Case(
-        rings=[[91, 99, 100]],
-        silent=[[90] * 3, [100, 100], [None] * 3],
-        statistics=frozenset({"Average", "MAX(METRICS())"}),
-    ),
-    "ConnectionsAlarm": Case(
-        rings=[[1_000_001] * 3],
-        silent=[[999_999] * 3, [None] * 3, [9e6, 9e6, 10]],
-        statistics=frozenset({"Average"}),
-    ),
+PAGE_OF: Mapping[str, str] = {
+    "the model is throttled": "ModelPage",  # the queue grows, but the page of its cause suppresses it
+    "tasks hang": "RunsPage",
+    "a bad release": "RunsPage",
+    "tokens run away": "ModelPage",
+    "connections are refused": "DatabasePage",
 }
 
 
-def test_every_alarm_has_its_case() -> None:
-    assert CASES.keys() == ALARMS.keys()
+@pytest.mark.parametrize("tasks_a_day", [100, 20_000])
+@pytest.mark.parametrize("name", FIVE)
+def test_an_incident_notifies_one_page(name: str, tasks_a_day: int) -> None:
+    assert told(observe(tasks_a_day, FIVE[name])).keys() == {PAGE_OF[name]}
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_an_alarm_rings_if_and_only_if_its_cause_is_there(name: str) -> None:
-    _, alarm = ALARMS[name]
-    case = CASES[name]
-    assert [periods for periods in case.rings if not rings(alarm, periods)] == []
-    assert [periods for periods in case.silent if rings(alarm, periods)] == []
-    assert statistics_of(alarm) == case.statistics
-    assert seconds_of(alarm) == {case.period}
+@pytest.mark.parametrize(("one", "other"), [*combinations(FIVE, 2)])
+def test_two_incidents_together_notify_both_pages(one: str, other: str) -> None:
+    assert told(observe(20_000, FIVE[one], FIVE[other])).keys() == {PAGE_OF[one], PAGE_OF[other]}
 
 
-TOKEN = re.compile(r'\s*(ALARM\("\$\{(\w+)\}"\)|AND|OR|NOT|\(|\))')
+@pytest.mark.parametrize("tasks_a_day", [100, 20_000])
+def test_repairs_after_a_database_outage_do_not_notify(tasks_a_day: int) -> None:
+    watch = observe(tasks_a_day, after_database)
+    assert told(watch).keys() == {"DatabasePage"}
+    if tasks_a_day == 20_000:
+        assert "TasksRepairedAlarm" in watch.alarms, "suppressed, not unnoticed"
 
 
-def notified(page: Mapping[str, Any], raised: set[str]) -> bool:
-    """Whether a page is in ALARM while these alarms are raised. The model: the rule, a Boolean expression."""
-    rule = page["AlarmRule"]
-    if "Fn::If" in rule:
-        rule = rule["Fn::If"][1]
-    text = rule["Fn::Sub"]
-    words = []
-    position = 0
-    while position < len(text):
-        found = TOKEN.match(text, position)
-        assert found, f"not a rule: {text[position:]}"
-        words.append(str(found[2] in raised) if found[2] else found[1].lower())
-        position = found.end()
-    return bool(eval(" ".join(words)))  # noqa: S307 - Boolean words only
+def test_a_page_that_stays_red_notifies_again_each_hour() -> None:
+    reminders = [minute for minute, page in observe(20_000, bad_release).notified if page == "ReminderPage"]
+    assert len(reminders) == 2
+    assert reminders[1] - reminders[0] == 60
 
 
-@pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_is_on_one_page(name: str) -> None:
-    assert len([page for page in PAGES.values() if notified(page, {name})]) == 1
+def test_a_day_without_a_red_page_has_no_reminder() -> None:
+    assert observe(20_000).notified == []
 
 
-def test_no_page_without_an_alarm() -> None:
-    assert [name for name, page in PAGES.items() if notified(page, set())] == []
+def test_the_document_has_the_matrix() -> None:
+    assert table() in (REPOSITORY / "docs/operations.md").read_text()
 
 
-INDEPENDENT = {
-    "DatabasePage",
-    "ModelPage",  # the model's quota and the spent tokens are no consequences of the database
-    "CapacityPage",  # of the database's own stack: too little capacity is a cause
-}
-
-
-def test_the_page_of_the_database_suppresses_those_of_its_consequences() -> None:
-    suppressed = {name for name, page in PAGES.items() if "ActionsSuppressor" in page}
-    assert suppressed == PAGES.keys() - INDEPENDENT
-    for name in suppressed:
-        page = PAGES[name]
-        assert page["ActionsSuppressor"] == {"Ref": "DatabasePage"}
-        # The database's alarm may be raised after that of a consequence (CloudWatch evaluates an alarm each
-        # minute, and reads our metrics from logs), and ends before it. A longer wait would delay other pages.
-        assert 120 <= page["ActionsSuppressorWaitPeriod"] <= 300
-        longest = max(max(seconds_of(alarm)) for each, (_, alarm) in ALARMS.items() if notified(page, {each}))
-        assert page["ActionsSuppressorExtensionPeriod"] >= longest
+def test_the_dashboard_answers_its_questions_from_top_to_bottom() -> None:
+    (dashboard,) = of_type(STACK, "AWS::CloudWatch::Dashboard").values()
+    widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    places = [(each["y"], each["x"]) for each in widgets]
+    assert places == sorted(places)
+    covered = [
+        set(product(range(x, x + each["width"]), range(y, y + each["height"])))
+        for each, (y, x) in zip(widgets, places, strict=True)
+    ]
+    assert sum(map(len, covered)) == len(set().union(*covered)), "widgets overlap"
+    headings = [each["properties"]["markdown"] for each in widgets if each["type"] == "text"]
+    assert [heading.split(". ")[1] for heading in headings] == [
+        "Are users served?",
+        "What waits, and since when?",
+        "What fails, and why?",
+        "What does it cost?",
+        "What is at its limit?",
+    ]
 
 
 def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None:

@@ -137,7 +137,9 @@ class BatchRequest(Payload):
 
 
 class FinalizeResult(Payload):
-    """The outcome. `complete`: nothing is missing. `changed`: names of the fields that were corrected."""
+    """The outcome. `complete`: nothing is missing. `changed`: names of the fields that were corrected.
+    `needs_person`: an item is missing for a reason that no automatic attempt removes; only for metrics.
+    """
 
     task_id: TaskId
     attempt: int | None
@@ -146,3 +148,4 @@ class FinalizeResult(Payload):
     missing: Mapping[ContentType, Count]
     changed: list[str] = []
     error: StateError | None = None
+    needs_person: Annotated[bool, Field(exclude=True)] = False

@@ -17,6 +17,11 @@ class ContentError(Exception):
     code: ClassVar[str] = "Content"
     """The name under which the error is recorded and returned by the API."""
 
+    is_excused: ClassVar[bool] = False
+    """Whether it is no fault of the function that raises it: the design intends it, or a metric of its cause
+    counts it. Alarms on the errors of functions subtract it, so that one cause raises one alarm.
+    """
+
     def __init_subclass__(cls, **kwargs: object) -> None:
         """Require that each class states its own code."""
         super().__init_subclass__(**kwargs)
@@ -92,6 +97,7 @@ class TaskNotFoundError(PermanentError):
     """The task does not exist."""
 
     code = "TaskNotFound"
+    is_excused = True
 
 
 class RoadmapNotFoundError(PermanentError):
@@ -170,12 +176,14 @@ class StaleAttemptError(PermanentError):
     """A newer attempt owns the task, so this one must not write its outcome."""
 
     code = "StaleAttempt"
+    is_excused = True
 
 
 class ClaimRefusedError(PermanentError):
     """Another attempt is working on the task."""
 
     code = "ClaimRefused"
+    is_excused = True
 
     def __init__(self, task_id: str, attempt: int, execution_arn: str | None) -> None:
         super().__init__(f"task {task_id} is being worked on by attempt {attempt}, {execution_arn}")
@@ -239,6 +247,7 @@ class DatabaseUnavailableError(TransientError):
     """PostgreSQL was unavailable until the time was up."""
 
     code = "DatabaseUnavailable"
+    is_excused = True
 
 
 class StorageUnavailableError(TransientError):

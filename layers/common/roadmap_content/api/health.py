@@ -16,7 +16,7 @@ from ..tasks.capacity import read_capacity
 from ..tasks.listing import Total, count_by_status
 from ..tasks.queue import queue_by_class
 from ..tasks.sweeps import Sweep, last_sweep
-from ..tasks.task import count_stuck_tasks
+from ..tasks.task import MOST_STUCK, STUCK_AFTER, count_stuck_tasks
 from ..tasks.time_zone import contradicts, describe_offset, time_ahead
 from .times import utc
 
@@ -27,12 +27,8 @@ For a stack without any sweep, the time starts with its first attempt: a sweep i
 directly after the first deployment.
 """
 
-STUCK_AFTER = timedelta(minutes=30)
 MOST_WAITING = 10_000
 """The number of waiting events is counted up to this limit."""
-
-MOST_STUCK = 1_000
-"""The number of stuck tasks is counted up to this limit."""
 
 REVISION = text("SELECT version_num FROM content_schema_version")
 

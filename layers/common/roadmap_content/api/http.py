@@ -17,6 +17,7 @@ from ..documents import unstorable
 from ..errors import ContentError, InvalidRequestError, TransientError
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
 from ..runtime.settings import Settings
 from .callers import Caller, caller_of
 from .cors import Cors, is_preflight
@@ -130,6 +131,8 @@ def _identifiers(event: Mapping[str, Any]) -> dict[str, str]:
 
 def _refuse(error: ContentError) -> Response[Refusal]:
     status, refusal = refusal_of(error)
+    if status >= 500 and error.is_excused:
+        emit({Metric.API_EXCUSED: 1})
     log = logger.error if status >= 500 else logger.info
     log("request_refused", status=status, error_code=error.code, reason=str(error))
     headers = {"Retry-After": "5"} if isinstance(error, TransientError) else {}

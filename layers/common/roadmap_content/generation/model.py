@@ -196,6 +196,8 @@ class ModelGenerator:
         """
         while True:
             if deadline.remaining < self._needed:
+                if throttled is not None:
+                    emit({Metric.ITEMS_THROTTLED: 1})
                 raise throttled or OutOfTimeError("the invocation had too little time left for the answer")
             turn = self._pace.begin()
             if isinstance(turn, Turn):

@@ -7,6 +7,7 @@ may raise any code, so every code that is not known to concern the server counts
 import re
 from collections.abc import Mapping
 
+TOO_MANY_CONNECTIONS = "53300"
 SERVER_STATES = "^(08|28|40|53|55|57|58|25006$|25P03$)"
 """A regular expression, in Python's and PostgreSQL's syntax: class 08 connection, 40 rollback (deadlock,
 serialization), 53 resources (connections, memory, disk), 55 object not in the required state (lock timeout),

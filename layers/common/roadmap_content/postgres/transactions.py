@@ -19,7 +19,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from .driver import wait_at_most
-from .sqlstate import explain, is_transient
+from .sqlstate import TOO_MANY_CONNECTIONS, explain, is_transient
 
 T = TypeVar("T")
 
@@ -60,9 +60,13 @@ def transact(engine: Engine, work: Callable[[Connection], T], deadline: Deadline
             # `from None`: the driver's error quotes SQL and rows, which must not reach users or logs.
             if not is_transient(sqlstate):
                 raise DataRefusedError(sqlstate, reason) from None
+            refused = sqlstate == TOO_MANY_CONNECTIONS
+            if refused:
+                emit({Metric.CONNECTIONS_REFUSED: 1})
             pause = wait * random.uniform(0.5, 1)  # noqa: S311 - jitter, so that concurrent retries are spread
             if deadline.remaining - pause < RESERVE:
-                emit({Metric.DATABASE_ERRORS: 1})
+                if not refused:  # one cause, one alarm
+                    emit({Metric.DATABASE_ERRORS: 1})
                 raise DatabaseUnavailableError(reason) from None
             logger.warning("transaction_tried_again", sqlstate=sqlstate, reason=reason, wait_seconds=pause)
             emit({Metric.TRANSACTIONS_RETRIED: 1})

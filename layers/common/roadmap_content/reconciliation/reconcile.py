@@ -8,6 +8,7 @@ after a change, and then more and more rarely (`tasks/checks.py`).
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
 
@@ -16,7 +17,14 @@ from sqlalchemy import Connection
 
 from ..aws.executions import CANCELLED
 from ..contracts import Count, Payload, RunInput, StateError
-from ..errors import ContentError, RoadmapLockedError, TaskNotFoundError, TransientError, named
+from ..errors import (
+    ContentError,
+    DatabaseUnavailableError,
+    RoadmapLockedError,
+    TaskNotFoundError,
+    TransientError,
+    named,
+)
 from ..outbox import deliver_events, prune_events
 from ..postgres.transactions import transact
 from ..recoveries.advance import advance_all
@@ -27,15 +35,21 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
-from ..steps.finalize import RunEnd, finalize_attempt
+from ..steps.finalize import RunEnd, count_outcome, finalize_attempt
 from ..tasks.admission import admit_waiting, repair_starts
+from ..tasks.capacity import read_capacity
 from ..tasks.checks import due_tasks, finished_tasks, forget_unchecked_tasks, plan_checks, record_check
 from ..tasks.claims import STARTING, claim_to_record, is_at_work
 from ..tasks.current_failures import forget_deleted_tasks
 from ..tasks.ownership import is_at_work_elsewhere, is_ours
+from ..tasks.queue import ClassTotals, queue_by_class
+from ..tasks.queue_policy import QueueClass
 from ..tasks.sweeps import last_sweep, record_sweep
 from ..tasks.task import (
+    MOST_STUCK,
+    STUCK_AFTER,
     Task,
+    count_stuck_tasks,
     lock_task_at_once,
     processing_tasks,
     read_product_work,
@@ -127,6 +141,56 @@ class ReconcileResult(Payload):
 
 
 def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline) -> ReconcileResult:
+    """Reconcile the task whose execution ended, or run a sweep, and count the sweeps of the schedule.
+
+    Raises: as `_reconcile`.
+    """
+    is_scheduled = request.time is not None and not request.starts_only
+    try:
+        result = _reconcile(request, services, deadline)
+    except (DatabaseUnavailableError, NotReconciledError):
+        # The sweep runs; the database's page, or the list of refused tasks, has the cause.
+        if is_scheduled:
+            emit({Metric.SWEEPS: 1})
+        raise
+    if is_scheduled:
+        emit({Metric.SWEEPS: 1})
+        _report_queue(services, deadline)
+    return result
+
+
+def _report_queue(services: Services, deadline: Deadline) -> None:
+    """Write how many attempts wait and work, and for how long. Attempts wait by design while an operator has
+    stopped generation, and bulk attempts while interactive ones wait.
+    """
+
+    def read(connection: Connection) -> tuple[Sequence[ClassTotals], bool, int]:
+        stopped = read_capacity(connection).stopped_reason is not None
+        return queue_by_class(connection), stopped, count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK)
+
+    try:
+        classes, stopped, stuck = transact(services.engine, read, deadline)
+    except ContentError as error:
+        logger.warning("queue_not_reported", error_code=error.code, reason=str(error))
+        return
+    since = [
+        each.oldest_waiting_since.replace(tzinfo=UTC)
+        for each in classes
+        if each.queue_class == QueueClass.INTERACTIVE and each.oldest_waiting_since is not None
+    ]
+    emit(
+        {
+            Metric.QUEUE_WAITING: sum(each.waiting for each in classes),
+            Metric.QUEUE_OLDEST_SECONDS: (datetime.now(UTC) - min(since)).total_seconds()
+            if since and not stopped
+            else 0,
+            Metric.TASKS_AT_WORK: sum(each.at_work for each in classes),
+            Metric.TASKS_STUCK: 0 if stopped else stuck,
+        }
+    )
+
+
+def _reconcile(request: ReconcileRequest, services: Services, deadline: Deadline) -> ReconcileResult:
     """Reconcile the task whose execution ended, or run a sweep.
 
     Raises:
@@ -181,9 +245,8 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
         for task_id, error in refused.items()
         if not isinstance(error, RoadmapLockedError)
     ]
-    if request.detail is None and not request.dry_run:
-        emit({Metric.TASKS_REPAIRED: len(repairs)})
     if is_sweep:
+        emit({Metric.TASKS_REPAIRED: len(repairs)})
         record = partial(
             record_sweep,
             checked=checked,
@@ -340,6 +403,8 @@ def _reconcile_task(
         start_next(services, task_id, deadline)
     if not result.changed:
         return None
+    if task.status == "processing" and not request.dry_run:
+        count_outcome(result, run_end)
     return Repair(task_id=task_id, status=result.status, changed=result.changed)
 
 

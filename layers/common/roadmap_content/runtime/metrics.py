@@ -16,14 +16,13 @@ from ..items import ContentType
 
 
 class Metric(StrEnum):
-    """Metric names. Metrics of the items of batches have the dimension `content_type`. `ITEMS_MISSING` is
-    written with this dimension and without it (the sum of all content types).
-    """
+    """Metric names. Metrics of items have the dimension `content_type`, except `ITEMS_THROTTLED`."""
 
     BATCHES_PLANNED = "BatchesPlanned"
     ITEMS_STAGED = "ItemsStaged"
     ITEMS_GENERATED = "ItemsGenerated"
     ITEMS_NOT_GENERATED = "ItemsNotGenerated"
+    ITEMS_THROTTLED = "ItemsThrottled"
     TOKENS_IN = "TokensIn"
     TOKENS_OUT = "TokensOut"
     MODEL_THROTTLES = "ModelThrottles"
@@ -35,7 +34,14 @@ class Metric(StrEnum):
     TASKS_COMPLETED = "TasksCompleted"
     TASKS_INCOMPLETE = "TasksIncomplete"
     TASK_SECONDS = "TaskSeconds"
+    TASKS_LATE = "TasksLate"
+    TASKS_NEED_PERSON = "TasksNeedPerson"
     TASKS_REPAIRED = "TasksRepaired"
+    TASKS_AT_WORK = "TasksAtWork"
+    TASKS_STUCK = "TasksStuck"
+    QUEUE_WAITING = "QueueWaiting"
+    QUEUE_OLDEST_SECONDS = "QueueOldestSeconds"
+    SWEEPS = "Sweeps"
     RUNS_ABORTED = "RunsAborted"
     RECOVERY_TASKS_STARTED = "RecoveryTasksStarted"
     RECOVERY_TASKS_RECOVERED = "RecoveryTasksRecovered"
@@ -45,6 +51,9 @@ class Metric(StrEnum):
     AUTOMATIC_ATTEMPTS_REFUSED = "AutomaticAttemptsRefused"
     TRANSACTIONS_RETRIED = "TransactionsRetried"
     DATABASE_ERRORS = "DatabaseErrors"
+    CONNECTIONS_REFUSED = "ConnectionsRefused"
+    STEPS_EXCUSED = "StepsExcused"
+    API_EXCUSED = "ApiExcused"
 
 
 def emit(counts: Mapping[Metric, float], content_type: ContentType | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection
@@ -82,7 +82,7 @@ def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadli
             started_at=plan.claimed_at.replace(tzinfo=UTC),
             execution_arn=request.execution.arn,
         )
-        return _counted(finalize_attempt(services, task_id, plan.attempt, run_end, deadline), run_end)
+        return count_outcome(finalize_attempt(services, task_id, plan.attempt, run_end, deadline), run_end)
     try:
         task = transact(services.engine, lambda connection: read_task(connection, task_id), deadline)
     except TaskNotFoundError as error:
@@ -94,7 +94,7 @@ def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadli
         owner = f"task {task_id} is at attempt {task.attempt}, {task.execution_arn}"
         return _nothing_to_record(request, StaleAttemptError(owner))
     run_end = RunEnd(error=request.error, started_at=request.execution.start_time)
-    return _counted(finalize_attempt(services, task_id, task.attempt, run_end, deadline), run_end)
+    return count_outcome(finalize_attempt(services, task_id, task.attempt, run_end, deadline), run_end)
 
 
 @collection_paused()
@@ -184,10 +184,12 @@ def _record(
                 task.updated_at,
             )
             report_outcome(services, connection, task, event, failed, outcome, message)
+    needs_person = False
     if task.attempt == attempt:
         groups = group_failures(outcome.failures)
         before = replace_current_failures(connection, task_id, attempt, groups)
         if task.status == "processing":
+            needs_person = not all(group.transient for group in groups)
             automatic = services.settings.automatic_attempts
             plan_automatic_attempt(connection, task_id, attempt, groups, before, automatic)
         if task.is_in_queue:
@@ -200,6 +202,7 @@ def _record(
         missing=outcome.missing,
         changed=changed,
         error=error,
+        needs_person=needs_person,
     )
 
 
@@ -257,14 +260,21 @@ def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
     return max(0.0, (datetime.now(UTC) - started_at).total_seconds())
 
 
-def _counted(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:
+LATE_AFTER = timedelta(minutes=30)
+"""The objective for the time from a run's start to its end (docs/operations.md)."""
+
+
+def count_outcome(result: FinalizeResult, run_end: RunEnd) -> FinalizeResult:
+    """Write the metrics of a recorded outcome."""
     counts: dict[Metric, float] = {
         Metric.TASKS_COMPLETED: int(result.complete),
         Metric.TASKS_INCOMPLETE: int(not result.complete),
-        Metric.ITEMS_MISSING: sum(result.missing.values()),
+        Metric.TASKS_NEED_PERSON: int(result.needs_person),
     }
     if run_end.started_at is not None:
-        counts[Metric.TASK_SECONDS] = (datetime.now(UTC) - run_end.started_at).total_seconds()
+        lasted = datetime.now(UTC) - run_end.started_at
+        counts[Metric.TASK_SECONDS] = lasted.total_seconds()
+        counts[Metric.TASKS_LATE] = int(lasted > LATE_AFTER)
     emit(counts)
     for content_type, missing in result.missing.items():
         emit({Metric.ITEMS_MISSING: missing}, content_type)

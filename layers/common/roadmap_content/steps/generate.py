@@ -59,6 +59,7 @@ class GenerationStoppedError(TransientError):
     """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
 
     code = "GenerationStopped"
+    is_excused = True
 
 
 class BatchContext(NamedTuple):

@@ -8,6 +8,7 @@ from ..errors import ContentError, frames_of, named
 from ..outbox import deliver_events
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
+from ..runtime.metrics import Metric, emit
 from ..services import Services
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ def step_handler(
         deadline = Deadline.of(context)
         try:
             result = step(request, services, deadline)
-        except ContentError:
+        except ContentError as known:
+            # A run's steps only: their alarm subtracts it from Lambda's errors.
+            if known.is_excused and "execution" in event:
+                emit({Metric.STEPS_EXCUSED: 1})
             raise
         except Exception as unnamed:  # noqa: BLE001 - raised again as a named error
             error = named(unnamed)

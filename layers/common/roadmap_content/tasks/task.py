@@ -139,6 +139,10 @@ WHERE t.status = 'processing' AND t.attempt > 0
 ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 """)
 
+STUCK_AFTER = timedelta(minutes=30)
+MOST_STUCK = 1_000
+"""The number of stuck tasks is counted up to this limit."""
+
 COUNT_STUCK = text(f"""
 SELECT count(*) FROM (
     SELECT FROM roadmap_tasks t
