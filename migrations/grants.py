@@ -19,6 +19,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_failure_groups": ("INSERT", "UPDATE"),
     "content_failure_hours": ("INSERT", "UPDATE"),
     "content_failures": ("INSERT", "UPDATE", "DELETE"),
+    "content_group_changes": ("INSERT",),
     "content_origins": ("INSERT",),
     "content_queue": ("INSERT", "UPDATE", "DELETE"),
     "content_queue_keys": ("INSERT", "UPDATE"),

@@ -228,6 +228,21 @@ content_failure_hours = Table(
     PrimaryKeyConstraint("group_id", "hour"),
 )
 
+# What operators said about failure groups, and when; the latest change of a group applies.
+content_group_changes = Table(
+    "content_group_changes",
+    metadata,
+    Column("change_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("group_id", String(32), nullable=False),
+    Column("changed_at", DateTime, nullable=False, server_default=_NOW),
+    Column("actor", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("until", DateTime),
+    Column("until_tasks", BigInteger),
+    Index("content_group_change_by_group", "group_id", "change_id"),
+)
+
 # Tokens per hour, in shards, so that attempts that end at the same time do not wait for one row.
 content_token_hours = Table(
     "content_token_hours",

@@ -1,4 +1,4 @@
-"""The API of recoveries (bulk jobs that retry many tasks), and of the capacity that they share."""
+"""The API of recoveries (bulk jobs that retry many tasks), of their capacity, and of failure groups."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -13,6 +13,12 @@ from roadmap_content.api.capacity import (
     CapacityRequest,
     describe_capacity,
     set_capacity,
+)
+from roadmap_content.api.failure_group import (
+    FailureGroupDetail,
+    GroupStateRequest,
+    describe_group,
+    set_group_state,
 )
 from roadmap_content.api.http import Api, answered, refused, respond
 from roadmap_content.api.recovery_list import (
@@ -41,6 +47,7 @@ services = Services()
 api = Api()
 app = api.app
 
+GroupId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,32}$", description="The failure group.")]
 RecoveryId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="The recovery.")]
 Cursor = Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the previous page.")]
 Limit = Annotated[int, Query(ge=1, le=200, description="Maximum rows of the page.")]
@@ -195,6 +202,46 @@ def _read(recovery_id: str) -> RecoveryAnswer:
     return transact(
         services.reading_engine, lambda connection: describe_recovery(connection, recovery_id), api.deadline
     )
+
+
+@app.get(
+    "/api/v1/failures/<group_id>",
+    operation_id="get_failure_group",
+    tags=["failures"],
+    summary="Get a failure group",
+    responses=answered(FailureGroupDetail, s200="The group, the changes of its state and its recoveries")
+    | refused(403, 404, 422, 503),
+)
+def get_failure_group(group_id: GroupId) -> FailureGroupDetail:
+    """Get a failure group with its history. Requires the operator's or the viewer's scope."""
+    api.caller.require_sight()
+    return transact(
+        services.reading_engine, lambda connection: describe_group(connection, group_id), api.deadline
+    )
+
+
+@app.put(
+    "/api/v1/failures/<group_id>",
+    operation_id="change_failure_group",
+    tags=["failures"],
+    summary="Acknowledge, ignore, resolve or reopen a failure group",
+    responses=answered(FailureGroupDetail, s200="The group after the change") | refused(403, 404, 422, 503),
+)
+def put_failure_group(group_id: GroupId, request: Annotated[GroupStateRequest, Body()]) -> FailureGroupDetail:
+    """Change the state of a failure group, for everybody. Only new and regressed groups call a person.
+
+    An acknowledged group is resolved when its last failure is gone. A resolved group that comes back is
+    `regressed`.
+    """
+    caller = api.caller
+    caller.require_operator()
+    answer = transact(
+        services.engine,
+        lambda connection: set_group_state(connection, group_id, request, caller.actor),
+        api.deadline,
+    )
+    logger.info("failure_group_changed", group_id=group_id, actor=caller.actor, state=request.state)
+    return answer
 
 
 @app.get(

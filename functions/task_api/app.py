@@ -1,8 +1,7 @@
 """The REST API of tasks: lists, status, items, attempts, failures, health, and retry."""
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
@@ -36,7 +35,7 @@ from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.preload import preload_for_snapstart
 from roadmap_content.services import Services
 from roadmap_content.tasks.attempts import AttemptStart, Cause
-from roadmap_content.tasks.listing import TaskFilter
+from roadmap_content.tasks.group_states import GroupState
 from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from roadmap_content.tasks.task import read_task
 
@@ -44,8 +43,6 @@ preload_for_snapstart()
 services = Services()
 api = Api()
 app = api.app
-
-PageT = TypeVar("PageT", TaskPage, FailurePage)
 
 TaskId = Annotated[str, Path(pattern=TASK_ID, description="The task.")]
 UserId = Annotated[
@@ -100,52 +97,41 @@ def get_me() -> Identity:
     return identity_of(api.caller)
 
 
-def filtered_list(
-    list_rows: Callable[[Connection, TaskFilter, str | None, int], PageT], page: type[PageT], purpose: str
-) -> Callable[..., PageT]:
-    """Create the handler of a list that is filtered by tasks. An owner's list has only their own tasks."""
-
-    def handle(
-        status: Statuses = None,
-        error_code: ErrorCode = None,
-        content_type: FailingType = None,
-        user_id: UserId = None,
-        updated_after: Time = None,
-        updated_before: Time = None,
-        q: Prefix = None,
-        group_id: GroupId = None,
-        cursor: Cursor = None,
-        limit: Limit = 50,
-    ) -> PageT:
-        chosen = task_filter_of(
-            status=status,
-            error_code=error_code,
-            content_type=content_type,
-            user_id=api.caller.reads_for(user_id),
-            updated_after=updated_after,
-            updated_before=updated_before,
-            q=q,
-            group_id=group_id,
-        )
-        return transact(
-            services.reading_engine,
-            lambda connection: list_rows(connection, chosen, cursor, limit),
-            api.deadline,
-        )
-
-    # The resolver uses this annotation to validate and document the response.
-    handle.__annotations__["return"] = page
-    handle.__doc__ = purpose
-    return handle
-
-
-app.get(
+@app.get(
     "/api/v1/tasks",
     operation_id="list_tasks",
     tags=["tasks"],
     summary="List tasks",
     responses=answered(TaskPage, s200="A page of tasks, newest first") | refused(403, 422, 503),
-)(filtered_list(list_tasks, TaskPage, "List tasks, filtered and newest first."))
+)
+def get_tasks(
+    status: Statuses = None,
+    error_code: ErrorCode = None,
+    content_type: FailingType = None,
+    user_id: UserId = None,
+    updated_after: Time = None,
+    updated_before: Time = None,
+    q: Prefix = None,
+    group_id: GroupId = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> TaskPage:
+    """List tasks, filtered and newest first."""
+    chosen = task_filter_of(
+        status=status,
+        error_code=error_code,
+        content_type=content_type,
+        user_id=api.caller.reads_for(user_id),
+        updated_after=updated_after,
+        updated_before=updated_before,
+        q=q,
+        group_id=group_id,
+    )
+    return transact(
+        services.reading_engine,
+        lambda connection: list_tasks(connection, chosen, cursor, limit),
+        api.deadline,
+    )
 
 
 @app.get(
@@ -334,19 +320,44 @@ def get_attempts(
     return transact(services.reading_engine, read, api.deadline)
 
 
-app.get(
+@app.get(
     "/api/v1/failures",
     operation_id="list_failures",
     tags=["failures"],
     summary="List groups of current failures",
     responses=answered(FailurePage, s200="A page of groups, largest first") | refused(403, 422, 503),
-)(
-    filtered_list(
-        list_failures,
-        FailurePage,
-        "List current failures, grouped by error code, stage, content type and normalised reason.",
-    )
 )
+def get_failures(
+    status: Statuses = None,
+    error_code: ErrorCode = None,
+    content_type: FailingType = None,
+    user_id: UserId = None,
+    updated_after: Time = None,
+    updated_before: Time = None,
+    q: Prefix = None,
+    group_id: GroupId = None,
+    state: Annotated[
+        list[GroupState] | None, Query(max_length=5, description="Groups in one or more states.")
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> FailurePage:
+    """List current failures, grouped by error code, stage, content type and normalised reason."""
+    chosen = task_filter_of(
+        status=status,
+        error_code=error_code,
+        content_type=content_type,
+        user_id=api.caller.reads_for(user_id),
+        updated_after=updated_after,
+        updated_before=updated_before,
+        q=q,
+        group_id=group_id,
+    )
+    return transact(
+        services.reading_engine,
+        lambda connection: list_failures(connection, chosen, state or (), cursor, limit),
+        api.deadline,
+    )
 
 
 @app.get(

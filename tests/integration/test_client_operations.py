@@ -33,6 +33,10 @@ CALLS: Mapping[str, Callable[[Client], Any]] = {
     "list_changes": lambda client: next(client.changes("t-1", "u-1", after="x")),
     "list_attempts": lambda client: next(client.attempts("t-1", "u-1")),
     "list_failures": lambda client: next(client.failures("u-1", group_id="g")),
+    "get_failure_group": lambda client: client.failure_group("u-1", "1f0c6c8e2f3a4b5d"),
+    "change_failure_group": lambda client: client.change_failure_group(
+        "u-1", "1f0c6c8e2f3a4b5d", "ignored", "n", until_tasks=5
+    ),
     "get_health": lambda client: client.health("u-1"),
     "count_origins": lambda client: client.origins("u-1"),
     "retry_task": lambda client: client.retry("t-1", "u-1", regenerate=True),

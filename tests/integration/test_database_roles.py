@@ -96,6 +96,9 @@ def test_reads_of_the_api_use_only_the_reader(pipeline: Pipeline, monkeypatch: p
         roles="owner,operator",
     )
     recovery_id = created.body["recovery_id"]
+    pipeline.execute(
+        "INSERT INTO content_failure_groups VALUES ('0f', 'E', 'save', 'quiz', 'r', true, 1, 1, now(), now())"
+    )
 
     def without_writer(*_: object) -> None:
         raise AssertionError("a read uses the writer")
@@ -111,6 +114,7 @@ def test_reads_of_the_api_use_only_the_reader(pipeline: Pipeline, monkeypatch: p
         ("task_api", "GET", "/api/v1/health", {}),
         ("task_api", "POST", "/api/v1/tasks/t-1/retry", {"dry_run": "true"}),
         ("recovery_api", "GET", "/api/v1/recoveries", {}),
+        ("recovery_api", "GET", "/api/v1/failures/0f", {}),
         ("recovery_api", "GET", f"/api/v1/recoveries/{recovery_id}", {}),
         ("recovery_api", "GET", f"/api/v1/recoveries/{recovery_id}/tasks", {}),
     ):

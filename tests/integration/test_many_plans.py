@@ -314,7 +314,7 @@ def test_a_task_that_is_created_while_a_page_is_read_moves_no_other_task(old_mat
 
 def test_a_list_of_groups_reads_only_the_sums(many: Pipeline) -> None:
     def read(connection: Any) -> None:
-        assert len(read_groups(connection, TaskFilter(), None, PAGE)) > 10
+        assert len(read_groups(connection, TaskFilter(), (), None, PAGE)) > 10
 
     assert rows_read(many, read) <= 8 * A_PAGE  # the hours of a small installation are scanned
 

@@ -293,10 +293,14 @@ def test_health_counts_what_the_list_shows(pipeline: Pipeline, get: Get) -> None
     assert health.body["tasks"] == {"partial_failure": 1}
     assert get("/tasks", {"status": "partial_failure"}).body["total"] == 1
     # The stack is new: there has been no sweep, and none is overdue.
-    assert (health.body["status"], health.body["last_sweep"]) == ("ok", None)
+    assert [found["what"] for found in health.body["attention"]] == ["failure_groups"]
+    assert health.body["last_sweep"] is None
     pipeline.execute("UPDATE content_attempts SET claimed_at = claimed_at - interval '21 minutes'")
     pipeline.execute("UPDATE roadmap_tasks SET created_at = created_at - interval '21 minutes'")
-    assert [found["what"] for found in get("/health").body["attention"]] == ["sweep_overdue"]
+    assert [found["what"] for found in get("/health").body["attention"]] == [
+        "failure_groups",
+        "sweep_overdue",
+    ]
 
 
 def test_a_task_contains_the_actions_of_the_caller(pipeline: Pipeline, get: Get) -> None:

@@ -38,11 +38,12 @@ def test_every_finding_is_in_the_runbook() -> None:
             aside=0,
             ahead=timedelta(hours=8),
             stopped="the bill",
+            ringing=2,
         ),
     ]
     assert [attention.what for attention in found] == [
         "stuck_tasks", "sweep_refused", "dead_letters", "outbox", "outbox_aside", "sweep_overdue",
-        "generation_stopped", "time_zone",
+        "generation_stopped", "time_zone", "failure_groups",
     ]  # fmt: skip
     for attention in found:
         path, _, anchor = attention.runbook.partition("#")

@@ -166,6 +166,8 @@ def test_the_doctor_lists_what_a_person_should_check(
     roadmap: Roadmap, document: Document, target: Target
 ) -> None:
     target.invoke("ReconcileTaskFunction", {})
+    for failing in document("failures")["items"]:  # of other tests
+        roadmap("group", failing["group_id"], "--acknowledge", "a person knows it")
     health = document("doctor")
     assert (health["status"], health["attention"]) == ("ok", [])
     well = roadmap("doctor")

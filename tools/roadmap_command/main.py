@@ -16,6 +16,7 @@ from roadmap_command.commands import (
     content,
     demo,
     doctor,
+    failure_groups,
     history,
     operate,
     reconcile,
@@ -28,7 +29,8 @@ from roadmap_command.interface import errors_in_one_line
 from roadmap_content import __version__
 
 GROUPS = (
-    stack, content, runs, history, revisions, operate, recoveries, capacity, doctor, reconcile, connect, demo
+    stack, content, runs, history, revisions, operate, failure_groups, recoveries, capacity, doctor,
+    reconcile, connect, demo
 )  # fmt: skip
 """The modules with commands, in the order in which `roadmap --help` lists them."""
 

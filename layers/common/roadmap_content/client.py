@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from email.message import Message
 from itertools import chain
 from types import MappingProxyType
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from .api.capacity import CapacityAnswer
     from .api.change_list import Change
     from .api.content_reading import SavedItem
+    from .api.failure_group import FailureGroupDetail
     from .api.failure_list import FailureGroup
     from .api.health import Health
     from .api.identity import Identity
@@ -388,6 +390,36 @@ class Client:
 
         pages = self._pages("/failures", user_id, FailurePage, filters)
         return chain.from_iterable(page.items for page in pages)
+
+    def failure_group(self, user_id: str, group_id: str) -> "FailureGroupDetail":
+        """One failure group, the changes of its state and its recoveries."""
+        from .api.failure_group import FailureGroupDetail
+
+        return self._read("GET", f"/failures/{quote(group_id, safe='')}", user_id, FailureGroupDetail)
+
+    def change_failure_group(
+        self,
+        user_id: str,
+        group_id: str,
+        state: str,
+        note: str,
+        *,
+        until: datetime | None = None,
+        until_tasks: int | None = None,
+    ) -> "FailureGroupDetail":
+        """Make a failure group `acknowledged`, `ignored` (until a time or a number of tasks), `resolved` or
+        `new`. Only new and regressed groups call a person.
+        """
+        from .api.failure_group import FailureGroupDetail
+
+        body = {
+            "state": state,
+            "note": note,
+            "until": None if until is None else until.isoformat(),
+            "until_tasks": until_tasks,
+        }
+        path = f"/failures/{quote(group_id, safe='')}"
+        return self._read("PUT", path, user_id, FailureGroupDetail, body)
 
     def me(self, user_id: str) -> "Identity":
         """The identity and the roles of the user's token."""

@@ -31,6 +31,7 @@ from roadmap_command.interface import (
 from roadmap_command.recovery_control import change_recovery
 from roadmap_command.target import Target
 from roadmap_command.views import counted, fitted, in_words
+from roadmap_content.tasks.group_states import RINGING_STATES, GroupState
 from roadmap_content.tasks.queue_places import QueuePlace
 
 group = typer.Typer()
@@ -77,13 +78,16 @@ def tasks(
 @filtered
 def failures(
     chosen: dict[str, Any],
+    state: Annotated[
+        list[GroupState] | None, typer.Option("--state", help="Only groups in this state. Repeatable.")
+    ] = None,
     limit: Limit = 50,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """List current failures by group, with the action of the next attempt for each."""
+    """List current failures by group, with the state and the action of the next attempt for each."""
     api = Target.named(stack).operator_api()
-    rows, _ = pages(api, "/failures", limit, **chosen)
+    rows, _ = pages(api, "/failures", limit, **chosen, **({"state": state} if state else {}))
     if as_json:
         print_json({"items": rows})
         return
@@ -91,12 +95,14 @@ def failures(
     for row in rows:
         console.print(
             Text.assemble(
-                (f"{counted(row['items'], 'item')} of {counted(row['tasks'], 'task')}", "bold"),
+                (row["state"], "bold red" if row["state"] in RINGING_STATES else "dim"),
+                (f"  {counted(row['items'], 'item')} of {counted(row['tasks'], 'task')}", "bold"),
                 f"  {row['content_type']}  ",
                 (row["error_code"], "red"),
                 f" ({row['stage']}): {row['reason']}\n  ",
                 (row["remedy_text"], "yellow" if row["needs_person"] else "green"),
                 f"\n  group {row['group_id']}, last seen {row['last_seen']}",
+                "" if row["note"] is None else f"\n  {row['state_by']}: {row['note']}",
             )
         )
     if not rows:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from ..contracts import Count, Payload
 from ..items import ContentType, Stage
 from ..tasks.group_listing import read_groups
+from ..tasks.group_states import GroupState
 from ..tasks.listing import TaskFilter
 from ..tasks.next_actions import NextAction, advice_for
 from .cursors import decode_cursor, encode_cursor, integer, text
@@ -40,6 +41,16 @@ class FailureGroup(Payload):
     remedy: NextAction
     remedy_text: str
     needs_person: bool
+    state: GroupState
+    state_by: str | None
+    state_at: datetime | None
+    """The time of the last change of the state by a person; `None` if there was none."""
+
+    note: str | None
+    ignored_until: datetime | None
+    ignored_until_tasks: int | None
+    """An ignored group is new again at this time, or when it has this number of tasks."""
+
     by_hour: list[tuple[datetime, int]]
     """Items by the hour in which their attempt ended; the last 24 hours with any."""
 
@@ -52,45 +63,56 @@ class FailurePage(Payload):
 
 
 def list_failures(
-    connection: Connection, task_filter: TaskFilter, cursor: str | None, limit: int
+    connection: Connection,
+    task_filter: TaskFilter,
+    states: Sequence[GroupState],
+    cursor: str | None,
+    limit: int,
 ) -> FailurePage:
-    """Read a page of the groups of current failures of the tasks that a filter selects.
+    """Read a page of the groups of current failures of the tasks that a filter selects, in any of `states`.
 
     Raises:
         InvalidCursorError: the cursor belongs to another list.
     """
-    list_name = f"failures {task_filter.fingerprint}"
+    list_name = f"failures {task_filter.fingerprint} {' '.join(sorted(states))}".strip()
     after = decode_cursor(list_name, cursor, integer, text)
-    rows: Sequence[Any] = read_groups(connection, task_filter, after, limit + 1)
+    rows: Sequence[Any] = read_groups(connection, task_filter, states, after, limit + 1)
     shown = rows[:limit]
     return FailurePage(
-        items=[_group(row) for row in shown],
+        items=[FailureGroup(**group_fields(row)) for row in shown],
         next_cursor=encode_cursor(list_name, [shown[-1].items, shown[-1].group_id])
         if len(rows) > limit
         else None,
     )
 
 
-def _group(row: Any) -> FailureGroup:  # noqa: ANN401 - a SQLAlchemy row
+def group_fields(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a SQLAlchemy row
+    """The fields of a `FailureGroup`, from a row of `read_groups`."""
     advice = advice_for(row.error_code, Stage(row.stage))
-    return FailureGroup(
-        group_id=row.group_id,
-        error_code=row.error_code,
-        stage=row.stage,
-        content_type=row.content_type,
-        reason=row.reason,
-        example=None
+    return {
+        "group_id": row.group_id,
+        "error_code": row.error_code,
+        "stage": row.stage,
+        "content_type": row.content_type,
+        "reason": row.reason,
+        "example": None
         if row.example_task_id is None
         else FailureExample(
             task_id=row.example_task_id, concept_id=row.example_concept_id, reason=row.example_reason
         ),
-        tasks=row.tasks,
-        items=row.items,
-        first_seen=utc(row.first_seen),
-        last_seen=utc(row.last_seen),
-        transient=row.transient,
-        remedy=advice.action,
-        remedy_text=advice.text,
-        needs_person=advice.needs_person,
-        by_hour=[(utc(datetime.fromisoformat(hour)), items) for hour, items in row.by_hour or []],
-    )
+        "tasks": row.tasks,
+        "items": row.items,
+        "first_seen": utc(row.first_seen),
+        "last_seen": utc(row.last_seen),
+        "transient": row.transient,
+        "remedy": advice.action,
+        "remedy_text": advice.text,
+        "needs_person": advice.needs_person,
+        "state": row.state,
+        "state_by": row.actor,
+        "state_at": utc(row.changed_at),
+        "note": row.note,
+        "ignored_until": utc(row.until),
+        "ignored_until_tasks": row.until_tasks,
+        "by_hour": [(utc(datetime.fromisoformat(hour)), items) for hour, items in row.by_hour or []],
+    }

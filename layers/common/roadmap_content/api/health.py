@@ -13,6 +13,7 @@ from ..runtime.deadline import Deadline
 from ..services import Services
 from ..tasks.attempts import claimed_before, tokens_of_a_day
 from ..tasks.capacity import read_capacity
+from ..tasks.group_states import RINGING_STATES, GroupState, count_groups
 from ..tasks.listing import Total, count_by_status
 from ..tasks.queue import queue_by_class
 from ..tasks.sweeps import Sweep, last_sweep
@@ -29,6 +30,9 @@ directly after the first deployment.
 
 MOST_WAITING = 10_000
 """The number of waiting events is counted up to this limit."""
+
+MOST_GROUPS = 1_000
+"""Failure groups are counted up to this limit."""
 
 REVISION = text("SELECT version_num FROM content_schema_version")
 
@@ -89,6 +93,9 @@ class Health(Payload):
     """The statuses with more than 1,000 tasks: their numbers are estimates."""
 
     recoveries_running: Count
+    failure_groups: Mapping[GroupState, Count]
+    """The groups of current failures by state. New and regressed ones call a person."""
+
     schema_revision: str
     release: str
     attention: list[Attention]
@@ -111,6 +118,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         aside=read["aside"],
         ahead=read["ahead"],
         stopped=queue.stopped_reason,
+        ringing=sum(read["groups"][state] for state in RINGING_STATES),
     )
     return Health(
         status="attention" if attention else "ok",
@@ -134,6 +142,7 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         tasks={status: total.tasks for status, total in counts.items()},
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=read["recoveries"],
+        failure_groups=read["groups"],
         schema_revision=read["revision"],
         release=services.settings.release_id,
         attention=attention,
@@ -153,6 +162,7 @@ def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
         "aside": count_events_aside(connection),
         "ahead": time_ahead(connection),
         "queue": _read_queue(connection),
+        "groups": count_groups(connection, MOST_GROUPS),
         "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
     }
 
@@ -189,11 +199,12 @@ def attention_for(
     aside: int,
     ahead: timedelta = timedelta(0),
     stopped: str | None = None,
+    ringing: int = 0,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
     `ahead` is the time by which the newest tasks are ahead of the clock; `stopped` the reason why generation
-    is stopped.
+    is stopped; `ringing` the number of failure groups that are new or have come back.
     """
     found = []
     if stopped is not None:
@@ -220,6 +231,15 @@ def attention_for(
                 text=f"{stuck} tasks in processing have had no progress for half an hour. "
                 "The sweep records the outcome of runs that are over; read its log, and the queue.",
                 runbook="docs/runbook.md#a-task-stays-in-processing",
+            )
+        )
+    if ringing:
+        found.append(
+            Attention(
+                what="failure_groups",
+                text=f"Groups of failures that are new or have come back: {ringing}. "
+                "Acknowledge, ignore or heal each.",
+                runbook="docs/runbook.md#failure-groups",
             )
         )
     if overdue:

@@ -199,7 +199,7 @@ def describe_recovery(connection: Connection, recovery_id: str) -> RecoveryAnswe
     Raises:
         RecoveryNotFoundError: there is none.
     """
-    return _described(connection, require_recovery(connection, recovery_id))
+    return describe(connection, require_recovery(connection, recovery_id))
 
 
 def list_recoveries(connection: Connection, cursor: str | None, limit: int) -> RecoveryPage:
@@ -211,7 +211,7 @@ def list_recoveries(connection: Connection, cursor: str | None, limit: int) -> R
     found = read_recoveries(connection, decode_cursor("recoveries", cursor, moment, text), limit + 1)
     shown = found[:limit]
     return RecoveryPage(
-        items=[_described(connection, recovery) for recovery in shown],
+        items=[describe(connection, recovery) for recovery in shown],
         next_cursor=encode_cursor("recoveries", [shown[-1].created_at, shown[-1].recovery_id])
         if len(found) > limit
         else None,
@@ -250,7 +250,8 @@ def list_recovery_tasks(
     )
 
 
-def _described(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
+def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
+    """Describe a recovery with its counts."""
     counts = count_tasks(connection, recovery.recovery_id)
     return RecoveryAnswer(
         recovery_id=recovery.recovery_id,

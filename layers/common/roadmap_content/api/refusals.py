@@ -21,6 +21,7 @@ from ..errors import (
     TransientError,
 )
 from ..recoveries.errors import RecoveryNotFoundError, RecoveryStateError
+from ..tasks.group_states import FailureGroupNotFoundError
 from .errors import ForbiddenError
 
 USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"
@@ -63,6 +64,7 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     RecoveryNotFoundError: HTTPStatus.NOT_FOUND,
     RecoveryStateError: HTTPStatus.CONFLICT,
     ItemNotFoundError: HTTPStatus.NOT_FOUND,
+    FailureGroupNotFoundError: HTTPStatus.NOT_FOUND,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     ContentError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

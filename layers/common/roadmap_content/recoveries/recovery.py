@@ -44,6 +44,10 @@ NEXT_PAGE = text(f"""
 ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
 """)
 
+OF_GROUP = text(f"""
+{_COLUMNS} WHERE filter ->> 'group_id' = :group_id ORDER BY created_at DESC, recovery_id DESC LIMIT :limit
+""")
+
 # The one that was advanced longest ago first, so that each is reached. A paused one has nothing to do when
 # its running tasks have ended.
 UNFINISHED = text("""
@@ -287,6 +291,12 @@ def read_recoveries(connection: Connection, after: tuple[datetime, str] | None, 
         return [Recovery(*row) for row in connection.execute(FIRST_PAGE, {"limit": limit})]
     parameters = {"created_at": after[0], "recovery_id": after[1], "limit": limit}
     return [Recovery(*row) for row in connection.execute(NEXT_PAGE, parameters)]
+
+
+def recoveries_of_group(connection: Connection, group_id: str, limit: int) -> list[Recovery]:
+    """The latest recoveries whose filter names a failure group, newest first."""
+    parameters = {"group_id": group_id, "limit": limit}
+    return [Recovery(*row) for row in connection.execute(OF_GROUP, parameters)]
 
 
 def unfinished_recoveries(connection: Connection) -> Sequence[str]:

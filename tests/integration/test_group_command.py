@@ -1,0 +1,79 @@
+"""`roadmap group` and `roadmap failures --state`, on the functions of the API."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from local_stack.errors import RefusedError
+from roadmap_command.main import app
+from roadmap_command.target import Target
+from roadmap_content.client import HttpAnswer
+from tests.integration.test_failure_groups import Send, heal, outage, send
+from tests.support.pipeline import Pipeline
+
+__all__ = ["send"]
+
+Roadmap = Callable[..., Result]
+
+
+@pytest.fixture
+def roadmap(send: Send, monkeypatch: pytest.MonkeyPatch) -> Roadmap:
+    """Runs a command as an operator."""
+
+    class Api:
+        def send(self, method: str, path: str, document: object = None, **query: Any) -> HttpAnswer:
+            reply = send(method, path, document, query)
+            return HttpAnswer(reply.status, reply.body)
+
+    class There:
+        def operator_api(self) -> Api:
+            return Api()
+
+    monkeypatch.setattr(Target, "named", lambda *_: There())
+    return lambda *arguments: CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_the_life_of_a_group_by_command(pipeline: Pipeline, roadmap: Roadmap, send: Send) -> None:
+    def groups(*options: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(roadmap("failures", "--json", *options).stdout)["items"]
+        return found
+
+    ringing = "--state", "new", "--state", "regressed"
+    outage(pipeline, 1)
+    (group,) = groups(*ringing)
+    shown = roadmap("group", group["group_id"], "--acknowledge", "the [bold]model[/bold] is down").stdout
+    assert shown.startswith("acknowledged: 1 item of 1 task  quiz")
+    assert "operator:op: acknowledged: the [bold]model[/bold] is down" in shown
+    assert groups(*ringing) == []
+    heal(pipeline)
+    assert roadmap("group", group["group_id"]).stdout.startswith("resolved: 0 items of 0 tasks")
+    outage(pipeline, 2)
+    assert [each["state"] for each in groups(*ringing)] == ["regressed"]
+    assert "regressed  1 item of 1 task" in roadmap("failures").stdout
+
+    ignored = roadmap("group", group["group_id"], "--ignore", "known", "--until-tasks", "2").stdout
+    assert "operator:op: ignored until 2 tasks: known" in ignored
+    assert groups(*ringing) == []
+    outage(pipeline, 3)
+    assert [each["state"] for each in groups(*ringing)] == ["new"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--resolve", "a", "--reopen", "b"),
+        ("--until-tasks", "2"),
+        ("--resolve", "a", "--until", "2030-01-01"),
+    ],
+    ids=" ".join,
+)
+def test_options_that_contradict_each_other_are_refused(roadmap: Roadmap, options: tuple[str, ...]) -> None:
+    assert roadmap("group", "00ff", *options).exit_code == 2
+
+
+def test_a_group_that_does_not_exist_is_named(roadmap: Roadmap) -> None:
+    with pytest.raises(RefusedError, match="there is no failure group '00ff'"):
+        roadmap("group", "00ff")

@@ -1,0 +1,98 @@
+"""`roadmap group`: one failure group with its history, and what was decided about it, through the API."""
+
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+from rich.text import Text
+
+from roadmap_command.asking import ask
+from roadmap_command.interface import Json, Stack, output, print_json
+from roadmap_command.target import Target
+from roadmap_command.views import counted
+
+group = typer.Typer()
+
+
+def _note(option: str, purpose: str) -> Any:  # noqa: ANN401 - an option of Typer
+    return typer.Option(option, metavar="NOTE", help=purpose)
+
+
+@group.command(name="group")
+def show_or_change_group(
+    group_id: Annotated[str, typer.Argument(metavar="GROUP_ID", help="A group of `roadmap failures`.")],
+    acknowledge: Annotated[
+        str | None, _note("--acknowledge", "Somebody works on it: silent until it is gone and comes back.")
+    ] = None,
+    ignore: Annotated[
+        str | None, _note("--ignore", "Count it, but stay silent, until a limit if one is given.")
+    ] = None,
+    resolve: Annotated[
+        str | None, _note("--resolve", "Its cause is removed: one more failure is a regression.")
+    ] = None,
+    reopen: Annotated[str | None, _note("--reopen", "New again.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="TIME", help="End --ignore then (ISO 8601; UTC).")
+    ] = None,
+    until_tasks: Annotated[
+        int | None, typer.Option("--until-tasks", min=1, help="End --ignore at this number of tasks.")
+    ] = None,
+    stack: Stack = None,
+    as_json: Json = False,
+) -> None:
+    """Show a failure group with its history; acknowledge, ignore, resolve or reopen it."""
+    notes = {"acknowledged": acknowledge, "ignored": ignore, "resolved": resolve, "new": reopen}
+    given = {state: note for state, note in notes.items() if note is not None}
+    if len(given) > 1:
+        raise typer.BadParameter("--acknowledge, --ignore, --resolve and --reopen exclude each other")
+    if (until or until_tasks) and ignore is None:
+        raise typer.BadParameter("--until and --until-tasks need --ignore")
+    path = f"/failures/{quote(group_id, safe='')}"
+    api = Target.named(stack).operator_api()
+    if given:
+        ((state, note),) = given.items()
+        change: dict[str, Any] = {"state": state, "note": note}
+        if until is not None:
+            change["until"] = until
+        if until_tasks is not None:
+            change["until_tasks"] = until_tasks
+        found = ask(api, "PUT", path, change)
+    else:
+        found = ask(api, "GET", path)
+    if as_json:
+        print_json(found)
+        return
+    for line in _description(found):
+        output().print(line, soft_wrap=True)
+
+
+def _description(found: dict[str, Any]) -> list[Text]:
+    """The lines that describe a group. No text of them is markup: reasons and notes are data."""
+    lines = [
+        Text.assemble(
+            (found["state"], "bold"),
+            f": {counted(found['items'], 'item')} of {counted(found['tasks'], 'task')}  "
+            f"{found['content_type']}  ",
+            (found["error_code"], "red"),
+            f" ({found['stage']}): {found['reason']}",
+        ),
+        Text(f"  first seen {found['first_seen']}, last seen {found['last_seen']}"),
+        Text(f"  {found['remedy_text']}"),
+    ]
+    for change in found["changes"]:
+        limits = [
+            change["until"] and f"until {change['until']}",
+            change["until_tasks"] and f"until {counted(change['until_tasks'], 'task')}",
+        ]
+        text = " ".join([change["state"], *filter(None, limits)])
+        lines.append(Text(f"  {change['at']} {change['actor']}: {text}: {change['note']}"))
+    for recovery in found["recoveries"]:
+        counts = recovery["counts"]
+        lines.append(
+            Text(
+                f"  {recovery['created_at']} {recovery['actor']}: recovery {recovery['recovery_id']} "
+                f"{recovery['state']}, {counts['recovered']} of {counted(counts['total'], 'task')} recovered"
+                f": {recovery['reason']}"
+            )
+        )
+    return lines
