@@ -47,7 +47,7 @@ function address(path, query = {}) {
 }
 
 /**
- * @param {"GET" | "POST"} method @param {string[]} path
+ * @param {"GET" | "POST" | "PUT"} method @param {string[]} path
  * @param {{ query?: Query, body?: unknown, signal?: AbortSignal }} [options]
  * @returns {Promise<any>}
  */
@@ -88,6 +88,9 @@ async function request(method, path, { query, body, signal } = {}) {
 /** @param {string[]} path @param {Query} [query] @param {AbortSignal} [signal] */
 export const get = (path, query, signal) =>
   request("GET", path, { query: query ?? {}, ...(signal ? { signal } : {}) });
+
+/** @param {string[]} path @param {unknown} body */
+export const put = (path, body) => request("PUT", path, { query: {}, body });
 
 /** @param {string[]} path @param {Query} [query] @param {unknown} [body] */
 export const post = (path, query, body) => request("POST", path, { query: query ?? {}, body });

@@ -41,6 +41,10 @@ const TONES = {
   recovered: "good",
   still_failing: "bad",
   refused: "warn",
+  new: "bad",
+  regressed: "bad",
+  acknowledged: "warn",
+  resolved: "good",
   human_review_pending: "warn",
 };
 

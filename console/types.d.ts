@@ -196,6 +196,19 @@ export interface FailureGroup {
   remedy_text: string;
   needs_person: boolean;
   by_hour: [string, number][];
+  state: GroupState;
+  state_by: string | null;
+  state_at: string | null;
+  note: string | null;
+  ignored_until: string | null;
+  ignored_until_tasks: number | null;
+}
+
+export type GroupState = "new" | "regressed" | "acknowledged" | "ignored" | "resolved";
+
+export interface GroupDetail extends FailureGroup {
+  changes: { at: string; actor: string; state: GroupState; note: string; until: string | null; until_tasks: number | null }[];
+  recoveries: Recovery[];
 }
 
 export interface Filter {

@@ -2,16 +2,18 @@
 
 import { useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
+import { GroupDialog, StateLine } from "./group-state.js";
 import { RecoveryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, moment, number } from "./language.js";
 import { useLive } from "./live.js";
 import { Age, Empty, ErrorNote, Link, Loading, Reason, Text, useTitle } from "./parts.js";
-import { href } from "./router.js";
+import { change, href } from "./router.js";
 import { filterOf } from "./view-tasks.js";
 
 /** @typedef {import("./types").FailureGroup} FailureGroup */
 
+const RINGING = ["new", "regressed"];
 const HOURS = 24;
 const HOUR = 3_600_000;
 
@@ -19,11 +21,13 @@ const HOUR = 3_600_000;
 export function FailuresView({ query, session }) {
   const filter = filterOf(query);
   const [healing, setHealing] = useState(/** @type {FailureGroup | null} */ (null));
+  const [deciding, setDeciding] = useState(/** @type {FailureGroup | null} */ (null));
+  const ringing = query.get("ringing") !== null;
   useTitle(T.sections.failures);
   const { data, error, at, refresh } = useLive(
-    `failures ${JSON.stringify(filter)}`,
+    `failures ${JSON.stringify(filter)} ${ringing}`,
     /** @type {(signal: AbortSignal) => Promise<import("./types").Page<FailureGroup>>} */ (
-      (signal) => get(["failures"], { ...filter, limit: 100 }, signal)
+      (signal) => get(["failures"], { ...filter, ...(ringing ? { state: RINGING } : {}), limit: 100 }, signal)
     ),
     () => 10_000,
   );
@@ -31,9 +35,17 @@ export function FailuresView({ query, session }) {
   return html`
     <div class="head"><h1 tabindex="-1">${T.sections.failures}</h1></div>
     <p class="meta">${T.failures.intro}</p>
+    <div class="chips" role="group" aria-label=${T.failures.ringing}>
+      ${[false, true].map(
+        (only) =>
+          html`<button type="button" key=${only} class="chip ${ringing === only ? "on" : ""}" aria-pressed=${ringing === only} onClick=${() => change({ ringing: only ? "yes" : null }, { replace: true })}>
+            ${only ? T.failures.ringing : T.failures.allStates}
+          </button>`,
+      )}
+    </div>
     ${error && html`<${ErrorNote} error=${error} at=${data ? at : null} retry=${refresh} />`}
     ${!data && !error && html`<${Loading} />`}
-    ${data && data.items.length === 0 && html`<${Empty}>${Object.keys(filter).length ? T.failures.noMatch : T.failures.empty}<//>`}
+    ${data && data.items.length === 0 && html`<${Empty}>${Object.keys(filter).length || ringing ? T.failures.noMatch : T.failures.empty}<//>`}
     <ul class="groups">
       ${data?.items.map(
         (group) => html`
@@ -44,6 +56,7 @@ export function FailuresView({ query, session }) {
             </div>
             <div class="group-what">
               <h2>${T.types[group.content_type] ?? group.content_type} · ${T.stages[group.stage] ?? group.stage} <code>${group.error_code}</code></h2>
+              <${StateLine} group=${group} />
               <${Reason} code=${group.error_code} reason=${group.example?.reason ?? group.reason} />
               <p class=${group.needs_person ? "needs" : "heals"}>
                 ${group.needs_person ? "▲ " : ""}${T.actions[group.remedy] ?? group.remedy_text}
@@ -63,12 +76,25 @@ export function FailuresView({ query, session }) {
             </div>
             <div class="group-actions">
               ${session.operates && html`<button type="button" class=${group.needs_person ? "" : "primary"} onClick=${() => setHealing(group)}>${T.failures.heal}</button>`}
+              ${session.sees && html`<button type="button" onClick=${() => setDeciding(group)}>${session.operates ? T.failures.decide : T.failures.history}</button>`}
               <${Link} to=${href(["tasks"], { group_id: group.group_id })}>${T.failures.showTasks}<//>
             </div>
           </li>
         `,
       )}
     </ul>
+    ${
+      deciding &&
+      html`<${GroupDialog}
+        id=${deciding.group_id}
+        operates=${session.operates}
+        onClose=${() => setDeciding(null)}
+        onDone=${() => {
+          setDeciding(null);
+          refresh();
+        }}
+      />`
+    }
     ${
       healing &&
       html`<${RecoveryDialog}

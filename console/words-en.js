@@ -465,6 +465,28 @@ export const en = {
     showTasks: "Show the tasks",
     heal: "Heal this group",
     code: "Code",
+    /** @type {Record<string, string>} */
+    states: { new: "new", regressed: "came back", acknowledged: "acknowledged", ignored: "ignored", resolved: "resolved" },
+    allStates: "All states",
+    ringing: "Needs a person",
+    history: "History",
+    noHistory: "Nobody has decided about this group yet.",
+    decide: "Decide…",
+    decision: "Decision",
+    /** @type {Record<string, string>} */
+    decisions: {
+      acknowledged: "Acknowledge: somebody works on it",
+      ignored: "Ignore: count it, but stay silent",
+      resolved: "Resolve: its cause is removed",
+      new: "Reopen: it needs a person again",
+    },
+    decideHelp: "A resolved group whose failures come back needs a person again. An acknowledged one is resolved when its last failure is gone.",
+    note: "Note",
+    untilTasks: "Until this number of tasks",
+    untilTasksHelp: "Empty: without a limit.",
+    save: "Save",
+    /** @param {string} tasks */
+    until: (tasks) => `until ${tasks}`,
   },
 
   recoveries: {
@@ -528,6 +550,7 @@ export const en = {
     /** @type {Record<string, string>} */
     what: {
       stuck_tasks: "Stuck tasks.",
+      failure_groups: "Failures that need a person.",
       generation_stopped: "Generation is stopped.",
       time_zone: "Time zone.",
       sweep_overdue: "The sweep is overdue.",

@@ -398,6 +398,25 @@ export const zh = {
     showTasks: "查看任务",
     heal: "恢复此分组",
     code: "代码",
+    states: { new: "新出现", regressed: "再次出现", acknowledged: "已确认", ignored: "已忽略", resolved: "已解决" },
+    allStates: "全部状态",
+    ringing: "需要处理",
+    history: "历史",
+    noHistory: "还没有人处理过此分组。",
+    decide: "处理…",
+    decision: "决定",
+    decisions: {
+      acknowledged: "确认：有人在处理",
+      ignored: "忽略：计数但不提醒",
+      resolved: "解决：原因已排除",
+      new: "重新打开：再次需要处理",
+    },
+    decideHelp: "已解决的分组若再次出现失败，会再次提醒。已确认的分组在最后一个失败消失后视为已解决。",
+    note: "说明",
+    untilTasks: "直到涉及这么多任务",
+    untilTasksHelp: "留空：不设上限。",
+    save: "保存",
+    until: (tasks) => `直到涉及 ${tasks}`,
   },
 
   recoveries: {
@@ -455,6 +474,7 @@ export const zh = {
     attention: "有需要注意的情况。",
     what: {
       stuck_tasks: "卡住的任务。",
+      failure_groups: "需要处理的失败。",
       generation_stopped: "生成已停止。",
       time_zone: "时区。",
       sweep_overdue: "巡检超时。",

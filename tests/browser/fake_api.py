@@ -44,6 +44,10 @@ class Handler(BaseHTTPRequestHandler):
         """Answer a POST."""
         self._answer("POST")
 
+    def do_PUT(self) -> None:
+        """Answer a PUT."""
+        self._answer("PUT")
+
     def _answer(self, method: str) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.requests.append(f"{method} {self.path}")
@@ -89,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
             return 200, {"user_id": subject, "roles": roles, "expires_at": at(hours=-1)}
         if model.scenario.fails is not None:
             return model.scenario.fails, {"message": "not now"}
-        if method == "POST" and model.scenario.roles == ("viewer",):
+        if method != "GET" and model.scenario.roles == ("viewer",):
             return 403, refusal("Forbidden", "a viewer may not change anything")
         return respond(model, method, parts, query, body)
 
@@ -157,7 +161,15 @@ def respond(
                 "stopped_execution": None,
             }
         case "GET", ["failures"]:
-            return 200, model.groups()
+            groups = model.groups()
+            wanted = query.get("state")
+            groups["items"] = [each for each in groups["items"] if not wanted or each["state"] in wanted]
+            return 200, groups
+        case "GET", ["failures", name]:
+            return 200, model.group(name)
+        case "PUT", ["failures", name]:
+            model.decide(name, body)
+            return 200, model.group(name)
         case "GET", ["health"]:
             return 200, model.health()
         case "GET", ["recoveries"]:

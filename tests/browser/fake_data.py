@@ -49,6 +49,16 @@ def at(**ago: float) -> str:
     return (datetime.now(UTC) - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+UNDECIDED: Document = {
+    "state": "new",
+    "state_by": None,
+    "state_at": None,
+    "note": None,
+    "ignored_until": None,
+    "ignored_until_tasks": None,
+}
+"""The state of a failure group about which nobody has decided."""
+
 REASONS: list[Document] = [
     {
         "error_code": "IdTaken",
@@ -183,6 +193,8 @@ class Model:
         self.retried: dict[str, float] = {}
         self.recovery_state = "running"
         self.cancelled: set[str] = set()
+        self.group_states: dict[str, Document] = {}
+        self.group_changes: list[Document] = []
 
     def row(self, number: int) -> Document:
         """A task of the list."""
@@ -514,6 +526,7 @@ class Model:
                     "last_seen": at(minutes=4 + 50 * k),
                     "transient": False,
                     "remedy_text": "The next attempt does it.",
+                    **self.group_states.get(f"g{k}", UNDECIDED),
                     "by_hour": [
                         [(hour - timedelta(hours=h)).strftime("%Y-%m-%dT%H:00:00Z"), (h * 37 + k * 11) % 90]
                         for h in range(22, -1, -1)
@@ -524,6 +537,34 @@ class Model:
             ],
             "next_cursor": None,
         }
+
+    def group(self, group_id: str) -> Document:
+        """One group with its history."""
+        (found,) = [each for each in self.groups()["items"] if each["group_id"] == group_id]
+        return {**found, "changes": self.group_changes[::-1], "recoveries": [self.recovery(1)]}
+
+    def decide(self, group_id: str, change: Document) -> None:
+        """Change the state of a group."""
+        note = HOSTILE if self.scenario.hostile else change["note"]
+        limits = change.get("until"), change.get("until_tasks")
+        self.group_states[group_id] = {
+            "state": change["state"],
+            "state_by": "operator:op-7",
+            "state_at": at(seconds=1),
+            "note": note,
+            "ignored_until": limits[0],
+            "ignored_until_tasks": limits[1],
+        }
+        self.group_changes.append(
+            {
+                "at": at(seconds=1),
+                "actor": "operator:op-7",
+                "state": change["state"],
+                "note": note,
+                "until": limits[0],
+                "until_tasks": limits[1],
+            }
+        )
 
     def recovery(self, number: int) -> Document:
         """A recovery."""
@@ -623,6 +664,10 @@ class Model:
             if quiet
             else {"processing": 14, "partial_failure": 96, "failed": 317, "completed": 10_000},
             "recoveries_running": 0 if quiet else 1,
+            "failure_groups": {
+                state: sum(group["state"] == state for group in self.groups()["items"])
+                for state in ("new", "regressed", "acknowledged", "ignored", "resolved")
+            },
             "schema_revision": "0007",
             "release": "e456c81",
             "attention": []
@@ -637,6 +682,12 @@ class Model:
                     "what": "dead_letters",
                     "text": "1 event was not handled. The sweep does its work; read the queue.",
                     "runbook": "docs/runbook.md#dead-letters",
+                },
+                {
+                    "what": "failure_groups",
+                    "text": "Groups of failures that are new or have come back: 4. "
+                    "Acknowledge, ignore or heal each.",
+                    "runbook": "docs/runbook.md#failure-groups",
                 },
             ],
         }

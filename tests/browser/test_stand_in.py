@@ -34,6 +34,8 @@ REQUESTS: list[tuple[str, str, dict[str, list[str]], dict[str, Any]]] = [
     ("POST", f"/tasks/{task_id(0)}/cancel", {}, {}),
     ("GET", "/tasks/nobody", {}, {}),
     ("GET", "/failures", {}, {}),
+    ("GET", "/failures/g1", {}, {}),
+    ("PUT", "/failures/g1", {}, {"state": "acknowledged", "note": "n"}),
     ("GET", "/health", {}, {}),
     ("GET", "/recoveries", {}, {}),
     ("POST", "/recoveries", {}, FILTER),
