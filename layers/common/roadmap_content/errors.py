@@ -213,6 +213,12 @@ class ItemNotFoundError(PermanentError):
     code = "ItemNotFound"
 
 
+class FailureGroupNotFoundError(PermanentError):
+    """No failure has ever been in this group."""
+
+    code = "FailureGroupNotFound"
+
+
 class RestoreRefusedError(PermanentError):
     """A revision cannot become the current one: the database refused it, or its text does not exist."""
 

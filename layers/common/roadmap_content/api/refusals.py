@@ -9,6 +9,7 @@ from ..errors import (
     AtWorkElsewhereError,
     ClaimRefusedError,
     ContentError,
+    FailureGroupNotFoundError,
     InvalidFrameworkError,
     InvalidRequestError,
     ItemNotFoundError,
@@ -21,7 +22,6 @@ from ..errors import (
     TransientError,
 )
 from ..recoveries.errors import RecoveryNotFoundError, RecoveryStateError
-from ..tasks.group_states import FailureGroupNotFoundError
 from .errors import ForbiddenError
 
 USER_ID = r"^[^\x00-\x1f\x7f]{1,64}$"

@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from .group_states import WITH_STATE, FailureGroupNotFoundError, GroupState
+from ..errors import FailureGroupNotFoundError
+from .group_states import WITH_STATE, GroupState
 from .listing import TaskFilter, task_conditions
 
 # Reads the stored sums, not the failures.

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from ..errors import PermanentError
+from ..errors import FailureGroupNotFoundError
 
 
 class GroupState(StrEnum):
@@ -27,12 +27,6 @@ class GroupState(StrEnum):
 
 RINGING_STATES = (GroupState.NEW, GroupState.REGRESSED)
 """The states that call a person."""
-
-
-class FailureGroupNotFoundError(PermanentError):
-    """No failure has ever been in this group."""
-
-    code = "FailureGroupNotFound"
 
 
 # `first_seen` is the beginning of the group's present failures: it is later than a change only if all
