@@ -5,9 +5,12 @@ The database permits exactly the budget. Each environment of each function works
 """
 
 import importlib
+from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from itertools import chain
+from queue import SimpleQueue
 
 import pytest
 from sqlalchemy import make_url
@@ -17,11 +20,15 @@ from release.connections import holders
 from roadmap_content.contracts import RunInput
 from roadmap_content.errors import ContentIncomplete, DatabaseUnavailableError
 from roadmap_content.items import ContentType, Item
+from roadmap_content.postgres import transactions
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
+from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.metrics import Metric
 from roadmap_content.services import Services
+from roadmap_content.tasks.attempts import AttemptStart, Cause
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine_model import Run, State
 from tests.support.pipeline import Pipeline, services_for
@@ -48,8 +55,14 @@ def database_url(new_database_url: str) -> str:
 
 
 @pytest.fixture
+def missing() -> int:
+    """The number of connections that the database permits less than the budget."""
+    return 0
+
+
+@pytest.fixture
 def environments(
-    database_url: str, database_roles: DatabaseRoles, pipeline: Pipeline
+    database_url: str, database_roles: DatabaseRoles, pipeline: Pipeline, missing: int
 ) -> Iterator[dict[str, list[Services]]]:
     """The execution environments of each function, on a database that permits the budget and no more.
 
@@ -58,7 +71,7 @@ def environments(
     found = holders(PARAMETERS)
     budget = sum(holder.connections for holder in found)
     name = make_url(database_url).database
-    pipeline.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {budget + 1}")
+    pipeline.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {budget + 1 - missing}")
     opened = {
         holder.function: [services_of(database_roles, pipeline) for _ in range(holder.at_once)]
         for holder in found
@@ -113,3 +126,107 @@ def test_all_environments_work_within_the_budget_and_one_connection_more_is_refu
         one_more = services_for(database_roles.writer)
         with pytest.raises(DatabaseUnavailableError, match="53300"):
             transact(one_more.engine, lambda _: None, Deadline.after(2))
+
+
+STARTS = 1_000
+CLIENTS = 32
+"""Requests at the same time; each waits for an environment, as for a function's reserved concurrency."""
+
+COPIES = (
+    """
+INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data)
+SELECT 'r-' || n, user_id, title, framework_data FROM roadmap_metadata, generate_series(2, :starts) AS n
+WHERE roadmap_id = 'r-1'
+""",
+    """
+INSERT INTO roadmap_tasks (task_id, user_id, status, current_step, roadmap_id)
+SELECT 't-' || n, user_id, status, current_step, 'r-' || n
+FROM roadmap_tasks, generate_series(2, :starts) AS n WHERE task_id = 't-1'
+""",
+)
+
+
+class Burst:
+    """Many tasks that are started at once. A function's environments are lent to one invocation each."""
+
+    def __init__(self, environments: dict[str, list[Services]], pipeline: Pipeline) -> None:
+        self._free: dict[str, SimpleQueue[Services]] = {name: SimpleQueue() for name in environments}
+        for name, all_services in environments.items():
+            for services in all_services:
+                self._free[name].put(services)
+        self._pipeline = pipeline
+        pipeline.load(bundle_of(concept_ids(1), task_id="t-1") | {"content": []})
+        pipeline.execute("UPDATE roadmap_tasks SET status = 'failed'")
+        for statement in COPIES:
+            pipeline.execute(statement, starts=STARTS)
+
+    @contextmanager
+    def environment(self, function: str) -> Iterator[Services]:
+        """An environment of a function, when one is free."""
+        services = self._free[function].get()
+        try:
+            yield services
+        finally:
+            self._free[function].put(services)
+
+    def open_connections(self, environments: dict[str, list[Services]]) -> None:
+        """Each environment of each function opens its connections, and keeps them."""
+        for holder in holders(PARAMETERS):
+            for services in environments[holder.function]:
+                for engine in (services.engine, services.reading_engine)[: holder.each]:
+                    transact(engine, lambda _: None, Deadline.after(2))
+
+    def start(self, number: int) -> None:
+        """A request that starts a task's attempt."""
+        with self.environment("TaskApiFunction") as services:
+            start = AttemptStart("operator:o", Cause.RETRY, None)
+            retry_task(services, f"t-{number}", None, Deadline.after(60), start)
+
+    def run(self, task_id: str, attempt: int) -> None:
+        """The execution of a started attempt."""
+        (arn,) = self._pipeline.rows(
+            "SELECT execution_arn FROM roadmap_tasks WHERE task_id = :id", id=task_id
+        )
+        run = Run(arn["execution_arn"], RunInput(task_id=task_id, attempt=attempt))
+        while run.running:
+            with self.environment(STEPS[run.state]) as services:
+                run.step(services, Deadline.after(60))
+
+    def all(self) -> None:
+        """Start every task, and run those that have been admitted."""
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            deque(clients.map(self.start, range(1, STARTS + 1)), maxlen=0)
+            started = list(self._pipeline.services.executions.started)  # type: ignore[attr-defined]
+            deque(clients.map(lambda one: self.run(*one), started), maxlen=0)
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> list[Metric]:
+    """The metrics of transactions that were refused or gave up."""
+    found: list[Metric] = []
+    monkeypatch.setattr(transactions, "emit", found.extend)
+    return found
+
+
+def test_a_burst_of_a_thousand_starts_waits_and_loses_no_task(
+    environments: dict[str, list[Services]], pipeline: Pipeline, refusals: list[Metric]
+) -> None:
+    burst = Burst(environments, pipeline)
+    burst.open_connections(environments)
+    burst.all()
+    assert refusals.count(Metric.CONNECTIONS_REFUSED) == refusals.count(Metric.DATABASE_ERRORS) == 0
+    states = pipeline.rows("SELECT state, count(*) AS n FROM content_queue GROUP BY state")
+    found = {row["state"]: row["n"] for row in states}
+    assert sum(found.values()) == STARTS, "each task waits, or was run"
+    assert found["ended"] > 0
+    assert pipeline.rows("SELECT count(*) AS n FROM content_attempts")[0]["n"] == STARTS
+
+
+@pytest.mark.parametrize("missing", [1])
+def test_with_one_connection_less_the_budget_is_refused(
+    environments: dict[str, list[Services]], pipeline: Pipeline, refusals: list[Metric]
+) -> None:
+    burst = Burst(environments, pipeline)
+    with pytest.raises(DatabaseUnavailableError):
+        burst.open_connections(environments)
+    assert refusals.count(Metric.CONNECTIONS_REFUSED) > 0
