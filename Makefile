@@ -94,7 +94,7 @@ artifact: $(INSTALLED) ## Build the checked-out commit once, for every environme
 audit: $(INSTALLED) ## Look every locked package up in a database of known vulnerabilities; needs the internet.
 	$(RUN)/python -m checks.vulnerabilities
 
-cost: $(INSTALLED) ## What AWS charges for a roadmap of 1,000 concepts, and for an idle stack.
+cost: $(INSTALLED) ## What AWS charges for 1,000 concepts, for a day of 20,000 roadmaps, and for an idle stack.
 	$(RUN)/python -m documents.cost
 
 smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet run): make smoke STACK=NAME

@@ -2,10 +2,13 @@
 
 import pytest
 
+from documents import prices
 from documents.cost import (
     MODELS,
+    Counts,
     at_rest,
     batches_of,
+    bill,
     cost_of,
     generating_seconds,
     main,
@@ -57,8 +60,11 @@ def test_batches_of_concepts_take_the_slots_for_a_shorter_time_than_batches_of_o
     assert generating_seconds(now, now) <= 1.3 * generating_seconds(1, now)
 
 
+NOTHING = Counts(0, 0, 0, 0, 0)
+
+
 def test_larger_batches_take_fewer_transitions() -> None:
-    costs = [cost_of(1_000, batch_size, TEMPLATE)["Step Functions"] for batch_size in (4, 16, 64)]
+    costs = [cost_of(1_000, size, TEMPLATE, NOTHING)["Step Functions"] for size in (4, 16, 64)]
     assert costs == sorted(costs, reverse=True)
 
 
@@ -72,22 +78,29 @@ def test_own_metrics_are_priced_with_each_combination_of_their_dimensions() -> N
     assert len(own_metrics(TEMPLATE)) == len(typed) * len(ContentType) + len(untyped)
 
 
-def test_the_tokens_are_most_of_the_price(capsys: pytest.CaptureFixture[str]) -> None:
-    main(30)
-    lines = {
-        name.strip(): float(dollars)
-        for name, dollars in (
-            line.strip("│ ").split("│") for line in capsys.readouterr().out.splitlines() if "│" in line
-        )
-    }
-    run = cost_of(30, 10, TEMPLATE)
-    for model in MODELS:
-        assert lines[model] > 0.8 * (lines[model] + sum(run.values()))
-    assert lines[next(iter(MODELS))] == pytest.approx(30 * 0.0831)
+def test_the_tokens_are_most_of_the_bill() -> None:
+    """19 of 20 dollars with a large model, of a run and of a day."""
+    rows = bill(TEMPLATE)
+    large, cheap = MODELS
+    for column in (0, 1):
+        tokens = rows[large][column]
+        assert tokens is not None
+        others = sum(row[column] or 0 for name, row in rows.items() if name not in MODELS)
+        assert tokens > 0.95 * (tokens + others)
+    assert rows[large][0] == pytest.approx(83.1)
+    assert rows[cheap][0] == pytest.approx(18.16)
 
 
-def test_the_document_has_the_table_that_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    main(1_000)
+def test_the_document_has_the_tables_that_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    main()
     printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     table = "\n".join(printed[: printed.index(next(line for line in printed if line.startswith("└"))) + 1])
     assert table in (REPOSITORY / "docs/deploy.md").read_text()
+
+
+def test_every_price_has_its_unit_and_source() -> None:
+    found = [value for value in vars(prices).values() if isinstance(value, prices.Price)]
+    assert len(found) > 20
+    assert all(
+        each.dollars > 0 and each.unit and "/pricing" in each.source and each.checked for each in found
+    )

@@ -1,20 +1,21 @@
-"""`python -m documents.cost [CONCEPTS]`: the price of one roadmap, and of an idle stack, from counts.
+"""`python -m documents.cost`: the bill of a run, of a day of 20,000 roadmaps, and of an idle stack.
 
-The prices are those of us-east-1 in 2025, without the free tier. Those of tokens, transitions and keys were
-compared with stored copies of AWS's pages in November 2026, the others with other pages. Durations and tokens
-are assumptions, named below; logs and the network are not included.
+The counts are measured (`python -m benchmarks.counting`), the prices are in `documents/prices.py`. Durations
+and tokens are assumptions, named below. Not included: the network, Lambda's own log lines and access logs.
 """
 
 import heapq
+import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import ceil
+from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from documents import prices
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, default_of, read_template
 from roadmap_content.items import ContentType, Item
@@ -24,19 +25,24 @@ from roadmap_content.storage.bucket import PARALLEL
 TOKENS_IN, TOKENS_OUT = 2_700, 5_000
 """Tokens of a concept: docs/generation.md."""
 
-MODELS = {"tokens, at $3 and $15 per million": (3e-6, 15e-6), "or at $0.80 and $3.20": (0.8e-6, 3.2e-6)}
-"""Dollars per input token and per output token."""
+MODELS = {
+    "tokens, at $3 and $15 per million": (prices.TOKENS_IN, prices.TOKENS_OUT),
+    "or at $0.80 and $3.20": (prices.CHEAP_TOKENS_IN, prices.CHEAP_TOKENS_OUT),
+}
 
-TRANSITION, INVOCATION, GB_SECOND = 0.025 / 1_000, 0.20 / 1_000_000, 0.0000133334
-PUT, GET = 0.005 / 1_000, 0.0004 / 1_000
-
-KEY, ALARM_METRIC, COMPOSITE, DASHBOARD, SNAPSHOT_GB_SECOND = 1.00, 0.10, 0.50, 3.00, 0.0000015046
-OWN_METRIC, FIREWALL, FIREWALL_RULE, ENDPOINT_HOUR = 0.30, 5.00, 1.00, 0.01
 HOURS = 730
 """Hours of a month."""
 
-IDLE_DATABASE = HOURS * (2 * 0.5 * 0.12 + 8 * 0.015) + 0.40
-"""Two Aurora instances of 0.5 ACU, RDS Proxy, which is charged for 8 ACU, and a secret."""
+DAYS = HOURS / 24
+
+DAY_OF_ROADMAPS, CONCEPTS_OF_A_DAY = 20_000, 30
+"""The roadmaps of a large day, and the concepts of each."""
+
+IDLE_ACU, BUSY_ACU = 0.5, 4.0
+"""Capacity units of each of two database instances: of an idle stack, and assumed for the large day."""
+
+PROXY_ACU = 8
+"""RDS Proxy is charged for at least so many."""
 
 MODEL_SECONDS = {ContentType.TUTORIAL: 35.0, ContentType.QUIZ: 15.0, ContentType.RESOURCES: 8.0}
 """Assumed seconds of an item. Lambda is charged while it waits for the model."""
@@ -44,6 +50,32 @@ MODEL_SECONDS = {ContentType.TUTORIAL: 35.0, ContentType.QUIZ: 15.0, ContentType
 SAVE_SECONDS = 4.0
 OTHER_SECONDS = {"PlanBatchesFunction": 2.0, "FinalizeTaskFunction": 5.0}
 """Assumed seconds of an invocation, including cold starts."""
+
+API_SECONDS = 0.05
+POLLS_PER_MINUTE = 30
+"""A client asks for the status of a running task every two seconds (assumed)."""
+
+SWEEPS, SWEEP_SECONDS = 288, 60.0
+ADMISSIONS, ADMISSION_SECONDS = 1_440, 0.5
+"""Invocations of Reconcile in a day, and their assumed seconds."""
+
+
+COUNTS = REPOSITORY / "benchmarks/counts.json"
+
+
+class Counts(NamedTuple):
+    """What a run asks of each service. Measured: `python -m benchmarks.counting`."""
+
+    gets: int
+    puts: int
+    transactions: int
+    log_bytes: int
+    events: int
+
+
+def counts_of(concepts: int) -> Counts:
+    """The measured counts of a run that generates everything."""
+    return Counts(**json.loads(COUNTS.read_text())[str(concepts)])
 
 
 def batches_of(concepts: int, batch_size: int) -> int:
@@ -75,23 +107,73 @@ def seconds_of(items: Iterable[Item], seconds: Mapping[ContentType, float] = MOD
     return max(threads)
 
 
-def cost_of(concepts: int, batch_size: int, template: Template) -> Mapping[str, float]:
-    """Dollars of a run that generates and saves every item, without the model."""
+def run_minutes(concepts: int, batch_size: int, parallel: int) -> float:
+    """The minutes of a run whose batches are generated some at a time."""
+    seconds = generating_seconds(concepts, batch_size) / min(parallel, batches_of(concepts, batch_size))
+    return (seconds + SAVE_SECONDS + sum(OTHER_SECONDS.values())) / 60
 
-    def lambda_cost(function: str, invocations: int, seconds: float) -> float:
-        return invocations * INVOCATION + seconds * memory_of(template, function) * GB_SECOND
 
-    batches, items = batches_of(concepts, batch_size), concepts * len(ContentType)
+def cost_of(concepts: int, batch_size: int, template: Template, counts: Counts) -> Mapping[str, float]:
+    """Dollars of a run that generates and saves every item, without the model and the database."""
+
+    def lambda_cost(function: str, invocations: float, seconds: float) -> float:
+        gigabytes = memory_of(template, function)
+        return invocations * prices.INVOCATION.dollars + seconds * gigabytes * prices.GB_SECOND.dollars
+
+    batches = batches_of(concepts, batch_size)
     others = sum(lambda_cost(name, 1, seconds) for name, seconds in OTHER_SECONDS.items())
     generating = generating_seconds(concepts, batch_size)
-    # A text of each tutorial, each staged item, the manifest; a LIST request costs the same as a PUT.
-    puts = items + concepts + 1 + batches
+    minutes = run_minutes(concepts, batch_size, default_of(template, "GeneratorConcurrency"))
+    requests = 1 + POLLS_PER_MINUTE * minutes
     return {
         "Lambda: Generate waits for the model": lambda_cost("GenerateContentFunction", batches, generating),
         "Lambda: all others": lambda_cost("SaveBatchFunction", batches, batches * SAVE_SECONDS) + others,
-        "S3": puts * PUT + (items + batches) * GET,
-        "Step Functions": transitions_of(batches) * TRANSITION,
+        "Step Functions": transitions_of(batches) * prices.TRANSITION.dollars,
+        "S3": counts.puts * prices.PUT.dollars + counts.gets * prices.GET.dollars,
+        "API, with its functions": requests * prices.API_REQUEST.dollars
+        + lambda_cost("TaskApiFunction", requests, requests * API_SECONDS),
+        "logs": counts.log_bytes / 1e9 * prices.LOG_GB.dollars,
+        "events, with a bus": counts.events * prices.EVENT.dollars,
     }
+
+
+def model_cost(concepts: int) -> Mapping[str, float]:
+    """Dollars of the tokens of a run, by model."""
+    return {
+        name: concepts * (TOKENS_IN * read.dollars + TOKENS_OUT * written.dollars)
+        for name, (read, written) in MODELS.items()
+    }
+
+
+def day_of(template: Template) -> Mapping[str, float]:
+    """Dollars of a day that do not depend on the runs: the sweep, the metrics, and the database."""
+    memory = memory_of(template, "ReconcileTaskFunction")
+    seconds = SWEEPS * SWEEP_SECONDS + ADMISSIONS * ADMISSION_SECONDS
+    watched = watching(template) + len(own_metrics(template)) * prices.METRIC.dollars
+    return {
+        "sweep and admission": (SWEEPS + ADMISSIONS) * prices.INVOCATION.dollars
+        + seconds * memory * prices.GB_SECOND.dollars,
+        "metrics, alarms, pages, dashboard": watched / DAYS,
+        "database": database_month(BUSY_ACU) / DAYS,
+    }
+
+
+def database_month(acu: float) -> float:
+    """Dollars a month of two instances with this capacity, the proxy and a secret."""
+    proxy = PROXY_ACU * prices.PROXY_ACU_HOUR.dollars
+    return HOURS * (2 * acu * prices.ACU_HOUR.dollars + proxy) + prices.SECRET.dollars
+
+
+def bill(template: Template) -> Mapping[str, tuple[float | None, float]]:
+    """Dollars of a run of 1,000 concepts, and of a day of 20,000 roadmaps, by kind. No run pays for a day."""
+    batch_size = default_of(template, "BatchSize")
+    columns = []
+    for concepts, times in ((1_000, 1), (CONCEPTS_OF_A_DAY, DAY_OF_ROADMAPS)):
+        run = {**model_cost(concepts), **cost_of(concepts, batch_size, template, counts_of(concepts))}
+        columns.append({name: times * dollars for name, dollars in run.items()})
+    one, many = columns
+    rows: dict[str, tuple[float | None, float]] = {name: (one[name], many[name]) for name in one}
+    return rows | {name: (None, dollars) for name, dollars in day_of(template).items()}
 
 
 def memory_of(template: Template, function: str) -> float:
@@ -104,13 +186,15 @@ def at_rest(template: Template) -> Mapping[str, float]:
     """Dollars a month of an idle stack, by kind."""
     resources = template["Resources"]
     cached = [name for name, resource in resources.items() if "SnapStart" in resource.get("Properties", {})]
-    snapshots = sum(memory_of(template, name) for name in cached) * HOURS * 3_600 * SNAPSHOT_GB_SECOND
+    snapshots = (
+        sum(memory_of(template, name) for name in cached) * HOURS * 3_600 * prices.SNAPSHOT_GB_SECOND.dollars
+    )
     return {
         "key, alarms, pages and dashboard": watching(template),
-        "own metrics, if each has a value in each hour": len(own_metrics(template)) * OWN_METRIC,
+        "own metrics, if each has a value in each hour": len(own_metrics(template)) * prices.METRIC.dollars,
         "SnapStart's cache, for each release that is kept": snapshots,
         "a firewall, where WafRequestsPer5Minutes is set": sum(
-            FIREWALL + len(resource["Properties"]["Rules"]) * FIREWALL_RULE
+            prices.FIREWALL.dollars + len(resource["Properties"]["Rules"]) * prices.FIREWALL_RULE.dollars
             for resource in resources.values()
             if resource["Type"] == "AWS::WAFv2::WebACL"
         ),
@@ -139,7 +223,9 @@ def created_database() -> float:
         resource.get("Properties", {}).get("VpcEndpointType") == "Interface"
         for resource in template["Resources"].values()
     )
-    return IDLE_DATABASE + 2 * endpoints * HOURS * ENDPOINT_HOUR + watching(template)
+    return (
+        database_month(IDLE_ACU) + 2 * endpoints * HOURS * prices.ENDPOINT_HOUR.dollars + watching(template)
+    )
 
 
 def watching(template: Template) -> float:
@@ -151,30 +237,34 @@ def watching(template: Template) -> float:
         for resource in resources
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     )
-    pages = kinds["AWS::CloudWatch::CompositeAlarm"] * COMPOSITE
-    dashboards = kinds["AWS::CloudWatch::Dashboard"] * DASHBOARD
-    return kinds["AWS::KMS::Key"] * KEY + metrics * ALARM_METRIC + pages + dashboards
+    pages = kinds["AWS::CloudWatch::CompositeAlarm"] * prices.COMPOSITE.dollars
+    dashboards = kinds["AWS::CloudWatch::Dashboard"] * prices.DASHBOARD.dollars
+    return (
+        kinds["AWS::KMS::Key"] * prices.KEY.dollars
+        + metrics * prices.ALARM_METRIC.dollars
+        + pages
+        + dashboards
+    )
 
 
-def main(concepts: int) -> None:
+def main() -> None:
     """Print both tables."""
     template = read_template(REPOSITORY / "template.yaml")
-    model = {
-        name: concepts * (TOKENS_IN * dollars_in + TOKENS_OUT * dollars_out)
-        for name, (dollars_in, dollars_out) in MODELS.items()
-    }
-    run = cost_of(concepts, default_of(template, "BatchSize"), template)
-    table = Table("one run", "$", title=f"{concepts:,} concepts, {concepts * len(ContentType):,} items")
-    for name, dollars in {**model, **run}.items():
-        table.add_row(name, f"{dollars:.4f}")
-    month = Table("idle, a month", "$")
+    table = Table(
+        "",
+        Column("1,000 concepts, $", justify="right"),
+        Column(f"a day of {DAY_OF_ROADMAPS:,} roadmaps, $", justify="right"),
+    )
+    for name, (one, many) in bill(template).items():
+        table.add_row(name, "" if one is None else f"{one:.4f}", f"{many:,.2f}")
+    month = Table("idle, a month", Column("$", justify="right"))
     database = {"a created database (database/template.yaml)": created_database()}
     for name, dollars in {**at_rest(template), **database}.items():
         month.add_row(name, f"{dollars:.2f}")
-    console = Console(width=100)
+    console = Console(width=110)
     console.print(table)
     console.print(month)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000)
+    main()

@@ -1,0 +1,94 @@
+"""`python -m benchmarks.counting`: what a run asks of each service, counted, for `make cost`.
+
+Real: the steps, PostgreSQL, the log lines and metrics. Emulated: S3 in memory, and the state machine
+(`tests/support/machine_model.py`). The offline generator stands for the model.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+
+from sqlalchemy import event, text
+
+from local_stack.builds import REPOSITORY
+from migrations import migrate
+from roadmap_content.runtime.log import logger
+from roadmap_content.storage.bucket import Bucket
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.memory_s3 import ObservedS3
+from tests.support.pipeline import S3, Pipeline, services_for
+
+from .many_tasks import database
+
+SIZES = (30, 1_000)
+COUNTS = REPOSITORY / "benchmarks/counts.json"
+READS = ("get_object", "head_object")
+FREE = ("delete_object", "delete_objects")
+
+
+@contextmanager
+def logged() -> Iterator[StringIO]:
+    """The log lines and metrics of the functions, which are on standard output."""
+    output = StringIO()
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(logger.handlers[0].formatter)
+    before = os.environ.get("POWERTOOLS_METRICS_NAMESPACE")
+    os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "RoadmapContent"
+    logger.addHandler(handler)
+    try:
+        with redirect_stdout(output):
+            yield output
+    finally:
+        logger.handlers.remove(handler)
+        del os.environ["POWERTOOLS_METRICS_NAMESPACE"]
+        if before is not None:
+            os.environ["POWERTOOLS_METRICS_NAMESPACE"] = before
+
+
+def count_run(url: str, concepts: int) -> dict[str, int]:
+    """A run that generates and saves every item: what it asks of S3, PostgreSQL, the logs and EventBridge."""
+    services = services_for(url)
+    asked: Counter[str] = Counter()
+    services.bucket = Bucket(
+        services.settings.content_bucket, ObservedS3(S3.client, lambda name, _: asked.update([name])).client
+    )
+    pipeline = Pipeline(services)
+    ids = concept_ids(concepts)
+    pipeline.load(bundle_of(ids) | {"content": []})
+    asked.clear()
+    commits: Counter[str] = Counter()
+    event.listen(services.engine, "commit", lambda _: commits.update(["commit"]))
+    with logged() as output:
+        pipeline.run()
+    with services.engine.connect() as connection:
+        events = connection.scalar(text("SELECT count(*) FROM content_events"))
+    services.engine.dispose()
+    reads = sum(asked[name] for name in READS)
+    return {
+        "gets": reads,
+        "puts": sum(asked.values()) - reads - sum(asked[name] for name in FREE),
+        "transactions": commits["commit"],
+        "log_bytes": len(output.getvalue().encode()),
+        "events": int(events or 0),
+    }
+
+
+def main() -> None:
+    """Count runs, and write the result."""
+    counts = {}
+    for concepts in SIZES:
+        with database() as url:
+            migrate(url)
+            S3.create_bucket(Bucket="content")
+            counts[str(concepts)] = count_run(url, concepts)
+    COUNTS.write_text(json.dumps(counts, indent=1) + "\n")
+    sys.stdout.write(COUNTS.read_text())
+
+
+if __name__ == "__main__":
+    main()
