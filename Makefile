@@ -150,8 +150,8 @@ schedules: $(INSTALLED) ## Play every schedule of two actors with one preemption
 schedules-long: $(INSTALLED) ## The same for every pair, then a sample of two preemptions and of three actors (SCHEDULES_MINUTES=, SCHEDULES_SEED=).
 	$(RUN)/python -m tests.schedules all --minutes $(SCHEDULES_MINUTES) --seed $(SCHEDULES_SEED)
 
-schedules-report: $(INSTALLED) ## Explore every pair of actors and write docs/schedules.md.
-	$(RUN)/python -m tests.schedules all --report
+schedules-report: $(INSTALLED) ## Explore the pairs of `make schedules` and write docs/schedules.md.
+	$(RUN)/python -m tests.schedules --report
 
 mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must fail.
 	$(RUN)/python -m tests.mutants

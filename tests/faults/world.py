@@ -243,6 +243,9 @@ class World:
     @contextmanager
     def _noting_what_is_generated_late(self, run: Run) -> Iterator[None]:
         """Record items that are generated for an ended attempt, or for another execution's."""
+        if run.input.task_id != self.task_id:
+            yield
+            return
         task = self.pipeline.task()
         attempt = None if run.planned is None else run.planned.plan.attempt
         is_open = task["completed_at"] is None and (task["attempt"], task["execution_arn"]) == (

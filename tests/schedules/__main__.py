@@ -33,11 +33,12 @@ DOCUMENT = REPOSITORY / "docs/schedules.md"
 _INTRODUCTION = """\
 # Explored schedules
 
-`make schedules-report` explores every pair of actors and writes this file: do not edit it. Real functions, or
-writes of the product, meet in a situation on a real PostgreSQL; S3 and Step Functions are emulated. Each pair
-is played in every order of its statements, COMMITs and requests with at most one preemption, and with a crash
-of either actor after each lasting effect. The invariants are checked at once and after everything has ended.
-No schedule broke one. [How to read and add them](../CONTRIBUTING.md#add-an-actor-to-the-schedules).
+`make schedules-report` explores the pairs of `make schedules` and writes this file: do not edit it. Real
+functions, or writes of the product, meet in a situation on a real PostgreSQL; S3 and Step Functions are
+emulated. Each pair is played in every order of its statements, COMMITs and requests with at most one
+preemption, and with a crash of either actor after each lasting effect. The invariants are checked at once and
+after everything has ended. No schedule broke one.
+[How to read and add them](../CONTRIBUTING.md#add-an-actor-to-the-schedules).
 
 | situation | what has happened | pairs | schedules | crashes | distinct final states |
 | --- | --- | ---: | ---: | ---: | ---: |

@@ -134,7 +134,8 @@ ACTORS: dict[str, Actor] = {
     # Writes of the product.
     "take-over": _writing(f"UPDATE roadmap_tasks SET status = 'processing', celery_task_id = 'c-1' {_TASK}"),
     "product-cancel": _writing(
-        f"UPDATE roadmap_tasks SET status = 'cancelled', completed_at = content_now() {_TASK}",
+        "UPDATE roadmap_tasks SET status = 'cancelled', error_message = 'Cancelled by the user',"
+        f" completed_at = content_now(), updated_at = content_now() {_TASK}",
         "cancelled",
     ),
     "delete-roadmap": _writing(f"UPDATE roadmap_metadata SET deleted_at = content_now() {_ROADMAP}"),

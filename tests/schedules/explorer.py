@@ -15,12 +15,12 @@ from sqlalchemy import create_engine, text
 
 from roadmap_content.generation import item_locks
 from roadmap_content.postgres import driver, engine, transactions
-from roadmap_content.retries.retry import RetryAnswer
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps import generate
 from roadmap_content.storage import bucket
 from tests.faults.world import Scene, World
 from tests.schedules.actors import ACTORS
+from tests.schedules.answers import accepted, answered, attempts_of, broken_at_once
 from tests.schedules.process import LASTING, SETTINGS, Process, Serially, sleep
 from tests.schedules.schedule import MOST_ACTORS, EndlessError, Schedule, Scheduler, Step, Turn
 from tests.schedules.situations import SITUATIONS, bundle
@@ -123,6 +123,7 @@ class Explorer:
             self._dump = connection.scalar(_TABLES)
         self._objects = self._scene.memory.saved()
         self._kept = deepcopy((self._world.runs, vars(self._world.log), self._seen()))
+        self._attempts = attempts_of(self._world)
         self._all = [Process(f"p{number}", self._scene, database_url) for number in range(MOST_ACTORS)]
         self._processes: list[Process] = []
         """Those that play the present schedule."""
@@ -223,23 +224,15 @@ class Explorer:
             sorted(self._world.oracle.objects().items()),
             [(run.arn, run.status, run.redrives) for run in self._world.runs],
             sorted(vars(self._world.log).items()),
-            self._accepted(),
+            accepted(self._processes),
+            answered(self._processes),
         )
         return hashlib.sha256(f"{dump}{rest}".encode()).hexdigest()
-
-    def _accepted(self) -> list[int]:
-        """The attempts that were accepted: 202."""
-        answers = (process.answer for process in self._processes)
-        return sorted(
-            answer.attempt
-            for answer in answers
-            if isinstance(answer, RetryAnswer) and answer.status == "processing"
-        )
 
     def _check(self) -> list[str]:
         """The broken invariants: at once, before anything can heal, and after everything has ended."""
         world, oracle = self._world, self._world.oracle
-        at_once = [*oracle.at_any_time(), *self._answers()]
+        at_once = [*oracle.at_any_time(), *broken_at_once(world, self._processes, self._attempts)]
         self._finish()
         at_the_end = [*oracle.at_any_time(), *oracle.at_rest()]
         world.reconcile()  # delivers the events of the last repairs
@@ -248,36 +241,6 @@ class Explorer:
             if held := connection.scalar(_LEFT_LOCKS):
                 at_the_end.append(Broken("I12", f"{held} advisory locks are still held"))
         return [*(f"at once: {one}" for one in at_once), *(f"at the end: {one}" for one in at_the_end)]
-
-    def _answers(self) -> Iterator[Broken]:
-        """Compare the answers with the rows of the task and its attempts."""
-        accepted, task = self._accepted(), self._world.pipeline.task()
-        attempts = {
-            row["attempt"]: row
-            for row in self._world.pipeline.rows(
-                "SELECT * FROM content_attempts WHERE task_id = :id", id=self._world.task_id
-            )
-        }
-        for attempt in accepted:
-            if attempts[attempt]["outcome"] == "superseded":
-                yield Broken("I5", f"attempt {attempt} was accepted, and another one has superseded it")
-        if len(accepted) > len(set(accepted)):
-            yield Broken("I5", "two requests were answered with the same attempt")
-        started = [arn for process in self._processes for arn in process.started]
-        live = [run.arn for run in self._world.runs if run.running and run.arn in started]
-        if len(live) > 1:
-            yield Broken("I5", "more than one execution was started", tuple(live))
-        status, is_ours = task["status"], task["celery_task_id"] is None
-        cancelled = [process.answer for process in self._processes if _is_cancelled(process.answer)]
-        now = attempts.get(task["attempt"], {"actor": "", "outcome": "none", "ended_at": None})
-        # A recovery retries what its operator has selected, also cancelled tasks.
-        by_request = bool(accepted) or now["actor"].startswith("recovery:")
-        if is_ours and cancelled and not by_request and status != "cancelled":
-            yield Broken("I4", f"the task was cancelled, and is {status}")
-        if is_ours and now["outcome"] is None and status not in ("processing", "cancelled"):
-            yield Broken("I12", f"attempt {task['attempt']} has no outcome, and the task is {status}")
-        if is_ours and now["ended_at"] is not None and status == "processing":
-            yield Broken("I12", f"attempt {task['attempt']} has ended, and the task is {status}")
 
     def _finish(self) -> None:
         """Let every run, event and sweep end."""
@@ -295,7 +258,3 @@ class Explorer:
             world.attempt(world.reconcile)
             if not any(run.running for run in world.runs):
                 break
-
-
-def _is_cancelled(answer: object) -> bool:
-    return getattr(answer, "status", answer) == "cancelled"

@@ -86,7 +86,7 @@ class Process:
         self.answer: object = None
         self.fault: BaseException | None = None
         self.next = ""
-        self.ended = self.sleeps = self._killed = self._has_changed = False
+        self.ended = self.sleeps = self.killed = self._has_changed = False
         self.moving = True
         self._thread = threading.Thread(target=self._run, args=(world, work), daemon=True)
         self._thread.start()
@@ -106,14 +106,14 @@ class Process:
 
     def pause(self, label: str, *, sleeps: bool = False) -> None:
         """Stop before a step. Called by the process's own thread; does nothing in another one."""
-        if threading.current_thread() is not self._thread or self._killed:
-            if self._killed:
+        if threading.current_thread() is not self._thread or self.killed:
+            if self.killed:
                 raise ProcessDied
             return
         self.next, self.sleeps = label, sleeps
         self._arrived.release()
         self._go.acquire()
-        if self._killed:
+        if self.killed:
             raise ProcessDied
 
     def let_go(self) -> None:
@@ -132,7 +132,7 @@ class Process:
         """End a process that has stopped, or ended. Its session ends with it."""
         if self.ended:
             return
-        self._killed = self.moving = True
+        self.killed = self.moving = True
         self._go.release()
         self.arrives_within(60)
         self._thread.join()

@@ -137,15 +137,12 @@ class Scheduler:
             arrived = [process.arrives_within(NOT_ARRIVED_SECONDS) for process in self._processes]
             if all(arrived):
                 return
-            blocked = {
-                process.pid: self._blocking(process.pid) for process in self._processes if process.moving
-            }
-            waits_for = {
-                process.pid for process in self._processes if not process.moving and not process.ended
-            }
-            while more := {pid for pid, by in blocked.items() if pid not in waits_for and waits_for & by}:
-                waits_for |= more
-            if blocked.keys() <= waits_for:
+            moving = [process for process in self._processes if process.moving]
+            blocked = {process.pid: self._blocking(process.pid) for process in moving}
+            holders = {process.pid for process in self._processes if not process.moving and not process.ended}
+            while more := {pid for pid, by in blocked.items() if by & holders} - holders:
+                holders |= more
+            if all(by & holders for by in blocked.values()):
                 return
 
     def _blocking(self, pid: int) -> set[int]:

@@ -1,15 +1,17 @@
 """Situations of a task, in which two actors meet. Each is made by the real steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from roadmap_content.generation.generator import OutOfTimeError
+from roadmap_content.items import ContentType
 from roadmap_content.recoveries.create import create
 from roadmap_content.recoveries.decisions import Limits
 from roadmap_content.retries.retry import redrive_task, retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
 from roadmap_content.tasks.listing import TaskFilter
+from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from tests.faults.world import World
 from tests.support.commits import How, Strike, When
 from tests.support.evidence import DELETED
@@ -27,16 +29,17 @@ class _Failing:
         raise OutOfTimeError("the time was up")
 
 
-def bundle() -> dict[str, Any]:
+def bundle(ids: Sequence[str] = IDS, **named: str) -> dict[str, Any]:
     """Everything is staged but one tutorial, which is to be generated."""
-    made = bundle_of(IDS)
+    made = bundle_of(ids, **named)
     del made["content"][0]["tutorial"]
     return made
 
 
-def retry(world: World) -> Run:
+def retry(world: World, scope: Scope = WHOLE_TASK) -> Run:
     """An attempt that was started over the API."""
-    retry_task(world.services, world.task_id, USER, world.deadline(), user_start(USER))
+    start = user_start(USER)._replace(scope=scope)
+    retry_task(world.services, world.task_id, USER, world.deadline(), start)
     return world.runs[-1]
 
 
@@ -106,11 +109,30 @@ def _crash_after_claim(world: World, work: Callable[[], object]) -> None:
 def waiting(world: World) -> None:
     """Attempt 1 waits, because an attempt of another task uses up the capacity."""
     world.pipeline.execute("UPDATE content_capacity SET slots = 1")
+    _retry_other_task(world, USER)
+    retry(world)
+
+
+def _retry_other_task(world: World, user_id: str) -> None:
     world.delete_other_task()  # the oracle knows its events
     other = Pipeline(world.services, DELETED)
-    other.load(bundle_of(concept_ids(2, "r-2"), roadmap_id="r-2", task_id=DELETED))
-    retry_task(world.services, DELETED, USER, world.deadline(), user_start(USER))
-    retry_task(world.services, world.task_id, USER, world.deadline(), user_start(USER))
+    other.load(bundle(concept_ids(2, "r-2"), roadmap_id="r-2", task_id=DELETED, user_id=user_id))
+    retry_task(world.services, DELETED, user_id, world.deadline(), user_start(user_id))
+
+
+def contended(world: World) -> None:
+    """The task was never claimed. An attempt of another user, which comes after this one, is about to be
+    admitted, and uses up the capacity then.
+    """
+    world.pipeline.execute("UPDATE content_capacity SET slots = 1, stopped_reason = 'a test'")
+    _retry_other_task(world, f"later-than-{USER}")
+    world.pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
+
+
+def admissible(world: World) -> None:
+    """As `waiting`, and there is more capacity now."""
+    waiting(world)
+    world.pipeline.execute("UPDATE content_capacity SET slots = 2")
 
 
 def recovering(world: World) -> None:
@@ -120,6 +142,13 @@ def recovering(world: World) -> None:
     # With so little time it is created, and not advanced.
     tasks = TaskFilter(task_ids=(world.task_id,))
     create(world.services, tasks, limits, "operator:op", "why", Deadline.after(5))
+
+
+def regenerating(world: World) -> None:
+    """The task is complete, and an attempt that replaces its quizzes has been planned."""
+    world.run_to_its_end(retry(world))
+    retry(world, Scope(None, ContentType.QUIZ, regenerate=True))
+    world.advance(world.runs[-1])
 
 
 class Situation(NamedTuple):
@@ -158,12 +187,22 @@ SITUATIONS = {
     "redriven": Situation(redriven, ("await-redrive", *_CLAIMS), ("plan", "sweep", *_PRODUCT)),
     "claimed": Situation(claimed, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
     "redriving": Situation(redriving, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
+    "regenerating": Situation(
+        regenerating, ("cancel", "save", "finalize"), ("retry", "generate", "event", "sweep", *_PRODUCT)
+    ),
     "waiting": Situation(
         waiting,
         ("retry", "cancel", "admit", "release"),
         ("sweep", "redrive", "retry-anyway", *_PRODUCT),
         several_tasks=True,
     ),
+    "admissible": Situation(
+        admissible,
+        ("cancel", "admit", "retry"),
+        ("sweep", "release", "redrive", *_PRODUCT),
+        several_tasks=True,
+    ),
+    "contended": Situation(contended, ("retry", "admit"), ("cancel", "sweep", *_PRODUCT), several_tasks=True),
     "recovering": Situation(
         recovering, ("advance", "cancel-recovery", "retry", "cancel"), ("redrive", "sweep", *_PRODUCT)
     ),

@@ -101,8 +101,17 @@ def test_a_text_that_is_no_schedule_is_refused(schedule: str) -> None:
         Schedule.parse(schedule)
 
 
+def test_a_process_that_connects_waits_for_nobody(explorers: Explorers) -> None:
+    trace = explorers("contended").replay(Schedule.parse("contended/retry/admit")).trace
+    assert [step.process for step in trace] == sorted(step.process for step in trace)
+
+
 def test_requests_to_start(explorers: Explorers) -> None:
     require(explorers, "failed/retry/retry", "failed/retry/redrive", "failed/redrive/redrive")
+
+
+def test_a_request_and_an_execution_that_arrives(explorers: Explorers) -> None:
+    require(explorers, "arrived/plan/retry", "arrived/cancel/plan")
 
 
 def test_a_start_that_was_not_confirmed(explorers: Explorers) -> None:
@@ -114,11 +123,15 @@ def test_a_cancel_and_the_end_of_a_run(explorers: Explorers) -> None:
 
 
 def test_a_late_end_and_the_next_attempt(explorers: Explorers) -> None:
-    require(explorers, "stopped/retry/finalize")
+    require(explorers, "stopped/retry/finalize", "stopped/retry/redrive", "stopped/event/plan")
 
 
 def test_the_end_of_a_run_and_other_writes(explorers: Explorers) -> None:
     require(explorers, "at-work/finalize/save-another", "at-work/finalize/edit")
+
+
+def test_the_end_of_a_run_and_its_counts(explorers: Explorers) -> None:
+    require(explorers, "at-work/generate/finalize", "at-work/plan/finalize", "at-work/plan/save-another")
 
 
 def test_steps_that_are_delivered_twice(explorers: Explorers) -> None:
@@ -126,7 +139,7 @@ def test_steps_that_are_delivered_twice(explorers: Explorers) -> None:
 
 
 def test_admissions(explorers: Explorers) -> None:
-    require(explorers, "waiting/retry/retry", "waiting/admit/release")
+    require(explorers, "waiting/retry/retry", "contended/retry/admit", "admissible/cancel/admit")
 
 
 def test_a_recovery_and_its_cancellation(explorers: Explorers) -> None:

@@ -1,0 +1,104 @@
+"""What must hold at once after a schedule, before anything heals: between answers, tasks and attempts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from roadmap_content.api.cancel import CancelAnswer
+from roadmap_content.retries.retry import RetryAnswer
+from tests.faults.world import World
+from tests.schedules.process import Process
+from tests.support.oracle import Broken
+
+Attempts = Mapping[int, Mapping[str, Any]]
+"""The rows of the audit trail, by number."""
+
+
+_PLACES = """
+SELECT attempt, a.execution_arn, q.state, q.state = 'ended' AS left, a.ended_at IS NOT NULL AS over
+FROM content_queue q JOIN content_attempts a USING (task_id, attempt) WHERE task_id = :id
+"""
+
+
+def attempts_of(world: World) -> Attempts:
+    """The attempts of the task."""
+    rows = world.pipeline.rows("SELECT * FROM content_attempts WHERE task_id = :id", id=world.task_id)
+    return {row["attempt"]: row for row in rows}
+
+
+def accepted(processes: Sequence[Process]) -> list[int]:
+    """The attempts that were accepted: 202."""
+    return sorted(
+        process.answer.attempt
+        for process in processes
+        if isinstance(process.answer, RetryAnswer) and process.answer.status == "processing"
+    )
+
+
+def answered(processes: Sequence[Process]) -> list[str]:
+    """The statuses and the errors that were answered."""
+    found = [getattr(process.answer, "status", process.answer) for process in processes]
+    return [status for status in found if isinstance(status, str)]
+
+
+def broken_at_once(world: World, processes: Sequence[Process], before: Attempts) -> Iterator[Broken]:
+    """Compare the answers of the processes with the task, and its attempts with those before the schedule."""
+    attempts, task = attempts_of(world), world.pipeline.task()
+    yield from _starts(world, processes, attempts)
+    if task["celery_task_id"] is None:
+        yield from _status(world, processes, attempts, task)
+    for attempt, row in attempts.items():
+        if (row["step"] == "ended") != (row["ended_at"] is not None):
+            yield Broken("I9", f"attempt {attempt} is {row['step']}, and ended at {row['ended_at']}")
+        planned = before.get(attempt, row)["planned"]
+        if planned is not None and row["planned"] != planned:
+            yield Broken("I9", f"attempt {attempt} had planned {planned}, and now {row['planned']}")
+    if any(process.killed for process in processes):
+        return
+    running = {run.arn for run in world.runs if run.running}
+    for row in world.pipeline.rows(_PLACES, id=world.task_id):
+        if row["left"] != row["over"]:
+            over = "has ended" if row["over"] else "has not ended"
+            yield Broken("I12", f"attempt {row['attempt']} {over}, and its place is {row['state']}")
+        is_new = row["attempt"] not in before and task["status"] == "processing"
+        if is_new and row["state"] == "running" and row["execution_arn"] not in running:
+            yield Broken("I12", f"attempt {row['attempt']} was claimed for an execution that is over")
+    counted = sum(sum((row["generated"] or {}).values()) for row in attempts.values())
+    if counted != len(world.log.generated):
+        yield Broken("I9", f"{counted} items were counted, and {len(world.log.generated)} were generated")
+
+
+def _starts(world: World, processes: Sequence[Process], attempts: Attempts) -> Iterator[Broken]:
+    started = accepted(processes)
+    for attempt in started:
+        if attempts[attempt]["outcome"] == "superseded":
+            yield Broken("I5", f"attempt {attempt} was accepted, and another one has superseded it")
+    if len(started) > len(set(started)):
+        yield Broken("I5", "two requests were answered with the same attempt")
+    arns = [arn for process in processes for arn in process.started]
+    live = [run.arn for run in world.runs if run.running and run.arn in arns]
+    if len(live) > 1:
+        yield Broken("I5", "more than one execution was started", tuple(live))
+
+
+def _status(
+    world: World, processes: Sequence[Process], attempts: Attempts, task: Mapping[str, Any]
+) -> Iterator[Broken]:
+    status, message = task["status"], task["error_message"] or ""
+    now = attempts.get(task["attempt"], {"actor": "", "outcome": "none", "ended_at": None})
+    # A recovery retries what its operator has selected, also cancelled tasks.
+    by_request = bool(accepted(processes)) or now["actor"].startswith("recovery:")
+    if "cancelled" in answered(processes) and not by_request:
+        if status != "cancelled":
+            yield Broken("I4", f"the task was cancelled, and is {status}")
+        elif not message.startswith("Cancelled by"):
+            yield Broken("I4", f"the message of the cancellation was replaced: {message}")
+        if any(isinstance(process.answer, CancelAnswer) for process in processes):
+            # An execution may be started after the answer: its first step ends it.
+            started = {arn for process in processes for arn in process.started}
+            runs = [run.arn for run in world.runs if run.running and run.arn not in started]
+            if task["execution_arn"] in runs:
+                yield Broken("I4", "the task was cancelled, and its execution was not stopped")
+    if now["outcome"] is None and status not in ("processing", "cancelled"):
+        yield Broken("I12", f"attempt {task['attempt']} has no outcome, and the task is {status}")
+    if now["ended_at"] is not None and status == "processing":
+        yield Broken("I12", f"attempt {task['attempt']} has ended, and the task is {status}")
