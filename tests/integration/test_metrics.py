@@ -86,7 +86,8 @@ def ended(
     """The metrics of the reconciliation of the current execution, which ended with this status."""
     capsys.readouterr()
     end = ExecutionEnd(execution_arn=pipeline.execution().arn, status=status, error=error)
-    reconcile(ReconcileRequest(detail=end), pipeline.services, Deadline.after(600))
+    event = ReconcileRequest(detail=end, time=datetime.now(UTC))  # as EventBridge sends it
+    reconcile(event, pipeline.services, Deadline.after(600))
     return counted(capsys)
 
 

@@ -145,7 +145,8 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
 
     Raises: as `_reconcile`.
     """
-    is_scheduled = request.time is not None and not request.starts_only
+    # The event of a run's end has a time too.
+    is_scheduled = request.time is not None and request.detail is None and not request.starts_only
     try:
         result = _reconcile(request, services, deadline)
     except (DatabaseUnavailableError, NotReconciledError):
