@@ -1,4 +1,4 @@
-"""`roadmap token`, `env`, `relay`, `invoke`: use the stack from other programs."""
+"""`roadmap token`, `env`, `relay`, `invoke`, `mcp`: use the stack from other programs."""
 
 import json
 import shlex
@@ -14,8 +14,8 @@ from local_stack.errors import RefusedError
 from local_stack.template_file import read_template
 from roadmap_command.interface import Stack, errors, print_json
 from roadmap_command.local import local_stack
-from roadmap_command.target import ALIAS, Target
-from roadmap_content.client import API_URL, BUCKET, STATE_MACHINE_ARN
+from roadmap_command.target import ALIAS, OPERATOR, Target
+from roadmap_content.client import API_URL, BUCKET, STATE_MACHINE_ARN, Client
 
 if TYPE_CHECKING:
     from local_stack.stack import LocalStack
@@ -37,6 +37,32 @@ def token(
     if not user:
         raise RefusedError("a token needs a user, whose id is not empty")
     sys.stdout.write(local_stack().attach().token(user, scope) + "\n")
+
+
+@group.command()
+def mcp(
+    allow_writes: Annotated[
+        bool,
+        typer.Option("--allow-writes", help="Also offer retry, recovery and cancel, each after its preview."),
+    ] = False,
+    user: Annotated[
+        str | None, typer.Option("--user", help="Act as this user, with their own tasks only.")
+    ] = None,
+    stack: Stack = None,
+) -> None:
+    """Serve the API's operations to an assistant (Model Context Protocol, on stdin and stdout)."""
+    from roadmap_command.assistant import Assistant, server_for
+
+    target = Target.named(stack)
+    caller = OPERATOR if user is None else user
+    client = Client(
+        bucket="",
+        state_machine_arn=target.state_machine_arn,
+        api_url=target.api_url,
+        token=lambda _: target.operator_token() if user is None else target.token(user),
+    )
+    caller = client.me(caller).user_id
+    server_for(Assistant(client, caller), allow_writes=allow_writes).run()
 
 
 @group.command()
