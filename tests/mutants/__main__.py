@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 
 from rich.console import Console
@@ -65,8 +67,7 @@ def main(wanted: str = "") -> int:
             table.add_row(
                 mutant.guard,
                 mutant.removed,
-                "\n".join(sorted({test.partition("::")[2].partition("[")[0] for test in testimony.noticed}))
-                or "[red]none[/red]",
+                "\n".join(sorted(set(starmap(_noticed, testimony.noticed.items())))) or "[red]none[/red]",
             )
     Console(width=max(console.width, _WIDTH)).print(table)
     for fault in broken:
@@ -78,6 +79,13 @@ def main(wanted: str = "") -> int:
         return 1
     console.print(f"[green]all {len(mutants)} mutants were noticed[/green]")
     return 0
+
+
+def _noticed(test: str, how: str) -> str:
+    """A test's name, and how many schedules of its pair have noticed it."""
+    name = test.partition("::")[2].partition("[")[0]
+    schedules = re.search(r"\d+ of \d+ schedules", how)
+    return name if schedules is None else f"{name}: {schedules[0]}"
 
 
 @contextmanager

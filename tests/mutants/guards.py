@@ -11,7 +11,6 @@ _LAYER = "layers/common/roadmap_content"
 _FENCING = "tests/integration/test_fencing.py"
 _DAYLIGHT_SAVING = "tests/integration/test_daylight_saving.py"
 _MACHINE = "statemachine/save_content.asl.json"
-_CONCURRENCY = "tests/integration/test_concurrency.py"
 _PIPELINE = "tests/integration/test_pipeline.py"
 _FOREIGN = "tests/integration/test_foreign_rows.py"
 _STALLS = "tests/integration/test_stalls.py"
@@ -38,6 +37,7 @@ _CLAIMED = "error_message = NULL, updated_at = content_now()\n"
 _WEIGHT = "/ coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)"
 _OF_THE_ATTEMPT = "WHERE task_id = :task_id AND attempt = :attempt"
 _OF_ANY_ATTEMPT = "WHERE task_id = :task_id"
+_THAT_IS_OPEN = ' AND ended_at IS NULL\n""")\n\n'
 
 
 class DoesNotApplyError(Exception):
@@ -99,15 +99,18 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old=_RECORDED + _OF_THE_ATTEMPT,
         new=_RECORDED + _OF_ANY_ATTEMPT,
-        tests=(f"{_PIPELINE}::test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one",),
+        tests=(
+            f"{_PIPELINE}::test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one",
+            f"{_SCHEDULES}::test_a_late_end_and_the_next_attempt",
+        ),
     ),
     Mutant(
         "the per-roadmap lock",
         "FOR NO KEY UPDATE",
         f"{_LAYER}/roadmaps/metadata.py",
-        old="WHERE roadmap_id = :roadmap_id FOR NO KEY UPDATE",
-        new="WHERE roadmap_id = :roadmap_id",
-        tests=(f"{_CONCURRENCY}::test_a_save_waits_for_another_save_of_the_same_roadmap",),
+        old=' FOR NO KEY UPDATE OF roadmap_metadata\n""")',
+        new='\n""")',
+        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_other_writes",),
     ),
     Mutant(
         "the lock of the projection",
@@ -115,7 +118,10 @@ MUTANTS = (
         f"{_LAYER}/steps/finalize.py",
         old="    lock_roadmap(connection, roadmap_id)\n",
         new="",
-        tests=(f"{_FENCING}::test_finalize_waits_for_sessions_that_change_the_roadmap",),
+        tests=(
+            f"{_FENCING}::test_finalize_waits_for_sessions_that_change_the_roadmap",
+            f"{_SCHEDULES}::test_the_end_of_a_run_and_other_writes",
+        ),
     ),
     Mutant(
         "the fence of Generate",
@@ -123,7 +129,10 @@ MUTANTS = (
         f"{_LAYER}/steps/generate.py",
         old="    require_open(connection, plan.task_id, plan.attempt, request.execution_arn)\n",
         new="",
-        tests=(f"{_FENCING}::test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim",),
+        tests=(
+            f"{_FENCING}::test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim",
+            f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",
+        ),
     ),
     Mutant(
         "the recovery's record of a claim",
@@ -131,7 +140,44 @@ MUTANTS = (
         f"{_LAYER}/recoveries/recovery.py",
         old="    if not allowed or connection.execute(CLAIM, parameters).rowcount == 0:\n",
         new="    if connection.execute(CLAIM, parameters).rowcount < 0:\n",
-        tests=(f"{_RECOVERIES}::test_the_next_claim_obeys_a_change_of_the_recovery",),
+        tests=(
+            f"{_RECOVERIES}::test_the_next_claim_obeys_a_change_of_the_recovery",
+            f"{_SCHEDULES}::test_a_recovery_and_its_cancellation",
+        ),
+    ),
+    Mutant(
+        "the recovery's record of a claim",
+        "a recovery is cancelled while it is advanced",
+        f"{_LAYER}/recoveries/recovery.py",
+        old="recovery_id = :recovery_id FOR UPDATE",
+        new="recovery_id = :recovery_id",
+        tests=(f"{_SCHEDULES}::test_a_recovery_and_its_cancellation",),
+    ),
+    Mutant(
+        "the audit trail",
+        "an item that is generated while the attempt's end is recorded is not counted",
+        f"{_LAYER}/tasks/attempts.py",
+        old="AND attempt = :attempt FOR UPDATE",
+        new="AND attempt = :attempt",
+        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",),
+    ),
+    Mutant(
+        "the audit trail",
+        "a plan that is repeated after some items were saved replaces the first one",
+        f"{_LAYER}/tasks/attempts.py",
+        old="planned = coalesce(planned, CAST(:planned AS json))",
+        new="planned = CAST(:planned AS json)",
+        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",),
+    ),
+    Mutant(
+        "the audit trail",
+        "a late plan changes an attempt that has ended",
+        f"{_LAYER}/tasks/attempts.py",
+        old=_OF_THE_ATTEMPT + _THAT_IS_OPEN + "# Guarantees: counts once",
+        new=_OF_THE_ATTEMPT
+        + _THAT_IS_OPEN.replace(" AND ended_at IS NULL", "")
+        + "# Guarantees: counts once",
+        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",),
     ),
     Mutant(
         "the random part of a name",
@@ -346,7 +392,10 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="if services.executions.state(execution.arn) is not ExecutionState.RUNNING:",
         new="if services.executions.state(execution.arn) is None:",
-        tests=(f"{_FENCING}::test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing",),
+        tests=(
+            f"{_FENCING}::test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing",
+            f"{_SCHEDULES}::test_a_late_end_and_the_next_attempt",
+        ),
     ),
     Mutant(
         "the counts of a superseded attempt",
@@ -460,7 +509,18 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="return task.queue_state == QueueState.STARTING",
         new="return False",
-        tests=(f"{_RECOVERY}::test_an_attempt_that_was_claimed_and_not_started_is_not_retried",),
+        tests=(
+            f"{_RECOVERY}::test_an_attempt_that_was_claimed_and_not_started_is_not_retried",
+            f"{_SCHEDULES}::test_requests_to_start",
+        ),
+    ),
+    Mutant(
+        "an attempt before its start",
+        "an execution that was started by hand claims beside it",
+        f"{_LAYER}/tasks/claims.py",
+        old="    elif is_at_work(services.executions, task):\n        raise ClaimRefusedError",
+        new="    elif False:\n        raise ClaimRefusedError",
+        tests=(f"{_SCHEDULES}::test_a_request_and_an_execution_that_arrives",),
     ),
     Mutant(
         "the executions of a renamed stack",
@@ -634,7 +694,10 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old="error_message = CASE status WHEN 'cancelled' THEN error_message ELSE :error_message END",
         new="error_message = :error_message",
-        tests=(f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",),
+        tests=(
+            f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",
+            f"{_SCHEDULES}::test_a_cancel_and_the_end_of_a_run",
+        ),
     ),
     Mutant(
         "a cancellation",
@@ -642,7 +705,10 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="if is_cancelled_since(task, execution):",
         new="if is_cancelled_since(task, execution) and task.attempt < 0:",
-        tests=(f"{_CANCELLING}::test_a_task_cancelled_before_its_first_step_is_not_started",),
+        tests=(
+            f"{_CANCELLING}::test_a_task_cancelled_before_its_first_step_is_not_started",
+            f"{_SCHEDULES}::test_a_schedule_that_found_a_defect",
+        ),
     ),
     Mutant(
         "the product's projection",
@@ -1060,7 +1126,34 @@ MUTANTS = (
         f"{_LAYER}/tasks/queue.py",
         old="WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'",
         new="WHERE task_id = :task_id AND attempt = :attempt AND state <> 'ended'",
-        tests=(f"{_QUEUE}::test_an_attempt_that_left_the_queue_does_not_hold_up_the_next",),
+        tests=(
+            f"{_QUEUE}::test_an_attempt_that_left_the_queue_does_not_hold_up_the_next",
+            f"{_SCHEDULES}::test_a_cancel_and_the_end_of_a_run",
+        ),
+    ),
+    Mutant(
+        "the admission",
+        "an attempt that leaves the queue while it is read is admitted",
+        f"{_LAYER}/tasks/queue.py",
+        old="LIMIT 1 FOR UPDATE) AS oldest",
+        new="LIMIT 1) AS oldest",
+        tests=(f"{_SCHEDULES}::test_admissions",),
+    ),
+    Mutant(
+        "the admission",
+        "a late plan gives an ended attempt its slots again",
+        f"{_LAYER}/tasks/queue.py",
+        old="(q.task_id, q.attempt) AND q.state IN ({_AT_WORK})",
+        new="(q.task_id, q.attempt)",
+        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",),
+    ),
+    Mutant(
+        "the admission",
+        "a superseded attempt keeps its slots",
+        f"{_LAYER}/tasks/queue.py",
+        old="WHERE task_id = :task_id AND attempt < :attempt AND state <> 'ended'",
+        new="WHERE task_id = :task_id AND attempt < 0",
+        tests=(f"{_SCHEDULES}::test_a_late_end_and_the_next_attempt",),
     ),
     Mutant(
         "the admission",
@@ -1092,7 +1185,10 @@ MUTANTS = (
         f"{_LAYER}/tasks/queue.py",
         old="WITH locked AS MATERIALIZED (SELECT FROM content_capacity FOR UPDATE),",
         new="WITH locked AS MATERIALIZED (SELECT FROM content_capacity),",
-        tests=(f"{_QUEUE}::test_an_admission_and_a_claim_run_one_after_another",),
+        tests=(
+            f"{_QUEUE}::test_an_admission_and_a_claim_run_one_after_another",
+            f"{_SCHEDULES}::test_admissions",
+        ),
     ),
     Mutant(
         "the admission",
@@ -1100,7 +1196,10 @@ MUTANTS = (
         f"{_LAYER}/tasks/admission.py",
         old="        lock_capacity(connection)\n",
         new="",
-        tests=(f"{_QUEUE}::test_a_claim_and_an_admission_run_one_after_another",),
+        tests=(
+            f"{_QUEUE}::test_a_claim_and_an_admission_run_one_after_another",
+            f"{_SCHEDULES}::test_admissions",
+        ),
     ),
     Mutant(
         "the stop switch",

@@ -43,6 +43,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the product's projection",
         "the replacement of saved items",
         "the attempt fence",
+        "the audit trail",
         "the per-roadmap lock",
         "the lock of the projection",
         "the fence of Generate",
