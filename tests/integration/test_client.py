@@ -162,3 +162,22 @@ def test_changes_are_followed_over_an_outage_and_each_is_read_once(
     assert [change.cursor for change in client.changes("t-1", "u-1")] == ["a", "b", "c"]
     assert asked == [None, "b", "b", "b"]
     assert pauses == [0, client_module.UNAVAILABLE_SECONDS, 2]
+
+
+def test_an_answer_that_breaks_off_counts_as_no_answer() -> None:
+    class BreaksOff(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b'{"items": [')
+
+        def log_message(self, *_: Any) -> None:
+            """Print nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), BreaksOff) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api/v1/tasks/t-1"
+        with pytest.raises(ApiUnavailableError, match="IncompleteRead"):
+            client_module.send("GET", url, "token")
+        server.shutdown()

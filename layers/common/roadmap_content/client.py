@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.message import Message
+from http.client import HTTPException
 from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -609,15 +610,16 @@ def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAn
     request.add_header("Authorization", f"Bearer {token}")
     request.add_header("Content-Type", "application/json")
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-            return HttpAnswer(response.status, json.load(response), _lower(response.headers))
-    except urllib.error.HTTPError as error:
-        with error:
-            text = error.read()
-        answer = json.loads(text) if text.startswith(b"{") else text.decode()
-        return HttpAnswer(error.code, answer, _lower(error.headers))
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise ApiUnavailableError(f"{method} {url}: {error}") from error
+        try:
+            response = urllib.request.urlopen(request, timeout=60)  # noqa: S310
+        except urllib.error.HTTPError as error:
+            response = error
+        with response:
+            text = response.read()
+    except (OSError, HTTPException) as error:
+        raise ApiUnavailableError(f"{method} {url}: {error!r}") from error
+    answer = json.loads(text) if response.status < 300 or text.startswith(b"{") else text.decode()
+    return HttpAnswer(response.status, answer, _lower(response.headers))
 
 
 def _lower(headers: Message) -> dict[str, str]:
