@@ -22,8 +22,9 @@ class RecordingGenerator:
         content_type: ContentType,
         learner: Learner = ANYONE,
         allowance: Allowance | None = None,
+        refused: str | None = None,
         /,
     ) -> Draft:
         """Generate an item and record the call."""
         self._log.generated.append((concept.concept_id, str(content_type)))
-        return self._generator.generate(concept, content_type, learner, allowance)
+        return self._generator.generate(concept, content_type, learner, allowance, refused)

@@ -150,12 +150,13 @@ class StoppingGenerator(OfflineGenerator):
         content_type: ContentType,
         learner: Learner = ANYONE,
         allowance: Allowance | None = None,
+        refused: str | None = None,
         /,
     ) -> Draft:
         self.generated.append((concept.concept_id, content_type))
         if len(self.generated) == 2:
             self._stop()
-        return super().generate(concept, content_type, learner, allowance)
+        return super().generate(concept, content_type, learner, allowance, refused)
 
 
 def test_a_running_attempt_generates_no_further_item_until_the_resumption(

@@ -17,7 +17,17 @@ from roadmap_content.client import Client
 
 USER = "u-small"
 MEMORY = Path("course.json")
-CONCEPTS = [f"c-{number}" for number in range(6)]
+CONCEPTS = [f"c-{number}" for number in range(12)]
+QUESTION = {"question": "What does len([]) return?", "options": ["0", "None"], "correct_answer": [0]}
+QUIZ = {"quiz_id": "quiz-small", "total_questions": 1, "questions": [{**QUESTION, "difficulty": "easy"}]}
+ROADMAP = (
+    "INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data, created_at)"
+    " VALUES (:roadmap, :user, 'A course', CAST(:framework AS json), now())"
+)
+TASK = (
+    "INSERT INTO roadmap_tasks (task_id, user_id, status, roadmap_id, created_at, updated_at)"
+    " VALUES (:task, :user, 'pending', :roadmap, now(), now())"
+)
 
 
 def token_for(user_id: str) -> str:
@@ -30,30 +40,19 @@ class Course:
     def __init__(self, task_id: str) -> None:
         self.task_id = task_id
         self.client = Client.from_environment(token=token_for)
-        self.memory: dict[str, Any] = {"cursor": None, "seen": [], "lessons": {}, "partly": 0}
+        self.memory: dict[str, Any] = {"cursor": None, "seen": [], "lessons": {}}
         if MEMORY.exists():
             self.memory = json.loads(MEMORY.read_text())
 
     def create(self) -> None:
-        """Insert the rows of a roadmap and its task, and start the run, which generates everything."""
+        """Insert the rows of a roadmap and its task, stage a quiz of our own, and start the run."""
         concepts = [{"concept_id": concept_id, "name": concept_id} for concept_id in CONCEPTS]
         framework = {"stages": [{"modules": [{"concepts": concepts}]}]}
-        rows = {"task": self.task_id, "user": USER, "framework": json.dumps(framework)}
+        ids = {"task": self.task_id, "roadmap": f"r-{self.task_id}", "user": USER}
         with create_engine(os.environ["ROADMAP_DATABASE_URL"]).begin() as db:
-            db.execute(
-                text(
-                    "INSERT INTO roadmap_metadata (roadmap_id, user_id, title, framework_data, created_at)"
-                    " VALUES ('r-' || :task, :user, 'A course', CAST(:framework AS json), now())"
-                ),
-                rows,
-            )
-            db.execute(
-                text(
-                    "INSERT INTO roadmap_tasks (task_id, user_id, status, roadmap_id, created_at, updated_at)"
-                    " VALUES (:task, :user, 'pending', 'r-' || :task, now(), now())"
-                ),
-                rows,
-            )
+            db.execute(text(ROADMAP), ids | {"framework": json.dumps(framework)})
+            db.execute(text(TASK), ids)
+        self.client.stage(ids["roadmap"], CONCEPTS[0], "quiz", QUIZ)
         self.client.start(self.task_id)
 
     def follow(self, changes: int | None = None) -> None:
@@ -61,7 +60,6 @@ class Course:
         for change in self.client.changes(self.task_id, USER, after=self.memory["cursor"]):
             if change.type in ("Item Saved", "Item Restored"):
                 self.read(change.data["concept_id"], change.data["content_type"])
-                self.memory["partly"] += self.client.status(self.task_id, USER).status == "processing"
             self.memory["seen"].append(change.id)
             self.memory["cursor"] = change.cursor
             MEMORY.write_text(json.dumps(self.memory))

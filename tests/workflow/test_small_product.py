@@ -94,7 +94,6 @@ def test_a_course_fills_itself_and_a_lesson_is_regenerated_and_brought_back(run:
     course = run("follow")
     assert course["seen"][:7] == interrupted["seen"]
     assert course["lessons"].keys() == {f"{concept} {kind}" for concept in CONCEPTS for kind in ContentType}
-    assert course["partly"] > 0  # lessons were read while others were generated
     assert Unreliable.cut > 0
 
     quiz = f"{CONCEPTS[0]} quiz"
@@ -109,10 +108,10 @@ def test_a_course_fills_itself_and_a_lesson_is_regenerated_and_brought_back(run:
 
     seen = restored["seen"]
     assert len(seen) == len(set(seen))
-    assert seen == all_changes()
-
-
-def all_changes() -> list[str]:
-    """The changes of the task, read at once."""
     client = Client.from_environment(token=lambda user: command("token", user).strip())
-    return [change.id for change in client.changes(TASK, USER)]
+    changes = list(client.changes(TASK, USER))  # all at once
+    assert seen == [change.id for change in changes]
+    types = [change.type for change in changes]
+    first_run = types[: types.index("Task Finalized")]
+    # The lessons of one batch could be read before those of the next one were saved.
+    assert first_run.index("Batch Saved") < len(first_run) - first_run[::-1].index("Item Saved") - 1

@@ -64,11 +64,12 @@ class _Counted:
         content_type: ContentType,
         learner: Learner = ANYONE,
         allowance: Allowance | None = None,
+        refused: str | None = None,
         /,
     ) -> Draft:
         """Generate an item and count it."""
         self._job.make(self._items[f"{content_type}/{concept.concept_id}"])
-        return self._offline.generate(concept, content_type, learner, allowance)
+        return self._offline.generate(concept, content_type, learner, allowance, refused)
 
 
 def main() -> None:

@@ -219,6 +219,12 @@ class FailureGroupNotFoundError(PermanentError):
     code = "FailureGroupNotFound"
 
 
+class ContentCheckFailedError(TransientError):
+    """The product's check of contents did not answer in time, crashed, or answered wrongly."""
+
+    code = "ContentCheckFailed"
+
+
 class RestoreRefusedError(PermanentError):
     """A revision cannot become the current one: the database refused it, or its text does not exist."""
 

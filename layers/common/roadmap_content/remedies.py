@@ -11,6 +11,9 @@ from .errors import IdTakenError, InvalidContentError, VersionTakenError
 from .items import RecordedFailure
 from .postgres.sqlstate import is_about_content
 
+REJECTED_BY_CHECK = "Check."
+"""The beginning of the code of a refusal by the product's check of contents."""
+
 
 class Remedy(Enum):
     """How `generate_content` prepares an item for saving."""
@@ -61,7 +64,7 @@ def remedy_of_code(error_code: str) -> Remedy:
             return Remedy.NEXT_VERSION
         case InvalidContentError.code:
             return Remedy.REJECT
-        case sqlstate if is_about_content(sqlstate):
+        case refused if refused.startswith(REJECTED_BY_CHECK) or is_about_content(refused):
             return Remedy.REJECT
         case _:
             return Remedy.KEEP

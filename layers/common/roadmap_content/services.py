@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
+from .aws.content_check import ContentCheck
 from .aws.event_bus import EventBus
 from .aws.executions import Executions
 from .aws.queues import Queue
@@ -40,6 +41,12 @@ class Services:
     def bucket(self) -> Bucket:
         """The bucket of staged content, manifests and tutorial texts."""
         return Bucket(self.settings.content_bucket)
+
+    @cached_property
+    def content_check(self) -> ContentCheck | None:
+        """The product's check of contents; `None` if there is none."""
+        function = self.settings.content_check_function
+        return ContentCheck(function) if function else None
 
     @cached_property
     def executions(self) -> Executions:

@@ -25,6 +25,7 @@ EXAMPLES: Mapping[str, str] = {
     "ConsoleTokenOrigin": "https://login.example",
     "ContentBucketKeyArn": _KEY,
     "ContentBucketName": "the-products-bucket",
+    "ContentCheckFunctionArn": _ARN.format("lambda", "function:check"),
     "CorsOrigins": "https://app.example",
     "DatabaseHost": "database.example",
     "DatabaseMigratorSecretArn": _SECRET.format("migrator"),

@@ -12,6 +12,7 @@ from .reachable import Operation, Reached, reached_by
 NEEDS: Mapping[Operation, frozenset[str]] = {
     Operation("bedrock-runtime", "converse"): frozenset({"bedrock:InvokeModel"}),
     Operation("events", "put_events"): frozenset({"events:PutEvents"}),
+    Operation("lambda", "invoke"): frozenset({"lambda:InvokeFunction"}),
     Operation("rds", "generate_db_auth_token"): frozenset({"rds-db:connect"}),
     Operation("s3", "copy_object"): frozenset(
         {"s3:GetObject", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey"}
@@ -72,6 +73,7 @@ _EXECUTIONS = frozenset({_STATES + ":execution:${AWS::StackName}-save-content:*"
 OWN: Mapping[str, frozenset[str]] = {
     "bedrock:InvokeModel": frozenset({"${ModelArns}"}),
     "events:PutEvents": frozenset({"${EventBusArn}"}),
+    "lambda:InvokeFunction": frozenset({"${ContentCheckFunctionArn}"}),
     "kms:Decrypt": frozenset({"${ContentKey.Arn}", "${ContentBucketKeyArn}", "${SecretsKeyArn}"}),
     "kms:GenerateDataKey": frozenset({"${ContentKey.Arn}", "${ContentBucketKeyArn}"}),
     "logs:CreateLogStream": frozenset({"${FunctionLogs.Arn}"}),

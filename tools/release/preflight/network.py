@@ -72,6 +72,7 @@ def needed_services(parameters: Mapping[str, str]) -> list[str]:
         "secretsmanager": parameters["DatabaseAuth"] == "secret",
         "bedrock-runtime": parameters["Generator"] == "bedrock",
         "events": bool(parameters["EventBusArn"]),
+        "lambda": bool(parameters["ContentCheckFunctionArn"]),
     }
     return ["s3", "sqs", "states", *(name for name, needed in optional.items() if needed)]
 

@@ -28,6 +28,7 @@ class Generator(Protocol):
         content_type: ContentType,
         learner: Learner = ANYONE,
         allowance: Allowance | None = None,
+        refused: str | None = None,
         /,
     ) -> Draft:
         """Generate an item: a valid draft of its content type. Its id and version are assigned at staging.
@@ -37,6 +38,7 @@ class Generator(Protocol):
             content_type: the content type of the item.
             learner: the user's language and preferences.
             allowance: limits for time and tokens, and the counter of used tokens; without it, no limits.
+            refused: why the item's earlier content was refused; given only if it was.
 
         Raises:
             ContentError: the item could not be generated; after a `TransientError`, a later try may succeed.

@@ -124,6 +124,7 @@ class ModelGenerator:
         content_type: ContentType,
         learner: Learner = ANYONE,
         allowance: Allowance | None = None,
+        refused: str | None = None,
         /,
     ) -> Draft:
         """Generate an item. If the answer is invalid, request one correction.
@@ -135,7 +136,7 @@ class ModelGenerator:
             ContentError: the allowance was not sufficient; see `Budget.reserve`.
         """
         allowance = allowance or Allowance(Deadline.after(float("inf")))
-        prompt = prompt_for(concept, content_type, learner)
+        prompt = prompt_for(concept, content_type, learner, refused)
         allowance.model_id, allowance.prompt_version = self._model.model_id, prompt.version
         answer = self._ask(prompt, None, allowance)
         try:

@@ -147,6 +147,7 @@ class OfflineGenerator:
         content_type: ContentType,
         learner: Learner = ANYONE,
         _allowance: Allowance | None = None,
+        _refused: str | None = None,
         /,
     ) -> Draft:
         """Generate an item. Accepts any concept and never fails."""

@@ -57,8 +57,13 @@ class Prompt:
         return sum(len(text.encode()) for text in texts) // 2
 
 
-def prompt_for(concept: Concept, content_type: ContentType, learner: Learner) -> Prompt:
-    """The prompt for an item, in the learner's language or, if none was requested, the concept's language."""
+def prompt_for(
+    concept: Concept, content_type: ContentType, learner: Learner, refused: str | None = None
+) -> Prompt:
+    """The prompt for an item, in the learner's language or, if none was requested, the concept's language.
+
+    `refused`: why the item's earlier content was refused.
+    """
     tag = learner.language or ("zh" if _CJK.search(concept.name + concept.description) else "en")
     spoken = tag.lower().split("-")[0]
     folder = spoken if spoken in LANGUAGES else "en"
@@ -75,6 +80,8 @@ def prompt_for(concept: Concept, content_type: ContentType, learner: Learner) ->
         "place_in_the_roadmap": {"stage": concept.stage, "module": concept.module},
         "learner_preferences": learner.preferences,
     }
+    if refused is not None:
+        data["avoid_this_fault_of_an_earlier_answer"] = {"fault": refused}
     return Prompt(
         system=_template(folder, "system").substitute(language=language),
         user=_template(folder, content_type).substitute(language=language, data=_as_data(data)),

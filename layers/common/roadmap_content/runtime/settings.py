@@ -42,6 +42,21 @@ class Settings:
         return self._environ.get("EVENT_BUS", "")
 
     @property
+    def content_check_function(self) -> str:
+        """The ARN of the function that checks contents before they are saved; empty: none."""
+        return self._environ.get("CONTENT_CHECK_FUNCTION", "")
+
+    @property
+    def checks_all_content(self) -> bool:
+        """Whether content that the product staged is checked, too."""
+        return self._one_of("CONTENT_CHECK_SCOPE", "generated", "all") == "all"
+
+    @property
+    def saves_unchecked_content(self) -> bool:
+        """Whether content is saved if the check fails; otherwise it waits for the next attempt."""
+        return self._one_of("CONTENT_CHECK_FAILURE", "wait", "pass") == "pass"
+
+    @property
     def database_time_zone(self) -> str:
         """The zone of the timestamps in the product's tables, by its name in PostgreSQL."""
         return self._environ.get("DATABASE_TIME_ZONE", "") or "UTC"

@@ -265,7 +265,7 @@ class _Preparation:
             case Remedy.REJECT:
                 assert refusal is not None  # noqa: S101 - only a refusal leads to rejection
                 self._reject(item, refusal)
-                self._generate(item, self._free_version(item))
+                self._generate(item, self._free_version(item), refusal[1].reason)
             case Remedy.NEW_ID:
                 self._amend(item, lambda _: self._new_identity(item))
             case Remedy.NEXT_VERSION:
@@ -285,9 +285,9 @@ class _Preparation:
             return (Remedy.KEEP if self._staging.holds(item) else Remedy.GENERATE), None
         return remedy_for(self._staging.fingerprint(item), refusals_of_item)
 
-    def _generate(self, item: Item, version: int) -> None:
+    def _generate(self, item: Item, version: int, refused: str | None = None) -> None:
         # Between the draft and its staging nothing else is done: a process that is killed there loses it.
-        draft, origin = self._draft(item)
+        draft, origin = self._draft(item, refused)
         self._stage(item, draft.model_dump(mode="json"), version, origin)
 
     def _stage(self, item: Item, draft: Document, version: int, origin: Origin | None = None) -> None:
@@ -342,12 +342,16 @@ class _Preparation:
             raise GenerationStoppedError(reasons.generation_stopped)
         return False
 
-    def _draft(self, item: Item) -> tuple[Draft, Origin]:
+    def _draft(self, item: Item, refused: str | None) -> tuple[Draft, Origin]:
         """Generate the item, and count the used tokens even if it fails."""
         allowance = Allowance(self._deadline, self._budget)
         try:
             draft = self._generator.generate(
-                self._concepts[item], item.content_type, self._known.learner, allowance
+                self._concepts[item],
+                item.content_type,
+                self._known.learner,
+                allowance,
+                *(() if refused is None else (refused,)),
             )
         except (InvalidContentError, ModelDeclinedError):
             self.refused[item] = self._origin(allowance)

@@ -16,10 +16,12 @@ from ..content.origin_records import record_refused
 from ..content.origins import with_origin
 from ..content.registry import CONTENT_KINDS
 from ..content.rows import complete_concepts, saved_since
+from ..content.verdicts import Accepted, Rejected, corrected, read_verdicts
 from ..contracts import BatchReference, BatchRequest, Count, Payload, StateError
 from ..documents import Document
 from ..errors import (
     ConceptIdTooLongError,
+    ContentCheckFailedError,
     ContentError,
     IdTakenError,
     InvalidContentError,
@@ -37,7 +39,7 @@ from ..manifest import read_batch
 from ..origin import Origin
 from ..outbox import record_events
 from ..postgres.partial_save import save_in_parts
-from ..postgres.transactions import DataRefusedError, transact
+from ..postgres.transactions import RESERVE, DataRefusedError, transact
 from ..product.execution_logs import concept_completed_entry, write_log
 from ..roadmaps.framework import Concept
 from ..roadmaps.metadata import lock_roadmap
@@ -90,6 +92,13 @@ class Ready(NamedTuple):
     """Bytes of the staged content."""
 
 
+class Validated(NamedTuple):
+    """An item whose content matches its contract."""
+
+    ready: Ready
+    content: Document
+
+
 def save_batch(request: BatchRequest, services: Services, deadline: Deadline) -> SaveReport:
     """Save the staged items of a batch once, and record the reasons for the items that could not be saved.
 
@@ -101,7 +110,7 @@ def save_batch(request: BatchRequest, services: Services, deadline: Deadline) ->
     plan, batch = request.plan, request.batch
     try:
         concepts, replaces = read_batch(services.bucket, plan.manifest, batch)
-        saver = Saver(request, services, concepts, replaces)
+        saver = Saver(request, services, concepts, replaces, deadline)
         failures = []
         for prepared in portions(saver, list(concepts)):
             ready = [outcome for outcome in prepared if isinstance(outcome, Ready)]
@@ -172,12 +181,14 @@ class Saver:
         services: Services,
         concepts: Mapping[Item, Concept],
         replaces: Mapping[Item, str] | None = None,
+        deadline: Deadline | None = None,
     ) -> None:
         self._plan = request.plan
         self._concepts = concepts
         self._batch = request.batch
         self._generate_error = request.generate_error
         self._services = services
+        self._deadline = deadline or Deadline.after(float("inf"))
         self._bucket = services.bucket
         self._replaces = replaces or {}
         self._staging = Staging(services.bucket, request.plan.roadmap_id, replaces)
@@ -189,7 +200,73 @@ class Saver:
         The threads only wait for S3: threads that compute would slow each other down, because one interpreter
         runs one of them at a time.
         """
-        return in_parallel(self._publish, list(map(self._validate, items, in_parallel(self._read, items))))
+        validated = list(map(self._validate, items, in_parallel(self._read, items)))
+        return in_parallel(self._publish, self._check(validated))
+
+    def _check(self, validated: Sequence[Validated | Failure]) -> list[Validated | Failure]:
+        """Ask the product's check, if there is one, about all of these contents at once."""
+        check = self._services.content_check
+        to_check = [
+            each
+            for each in validated
+            if check is not None and not isinstance(each, Failure) and self._is_checked(each.ready.item)
+        ]
+        if check is None or not to_check:
+            return list(validated)
+        try:
+            answer = check.ask(self._question(to_check), self._deadline.remaining - RESERVE)
+            verdicts = read_verdicts(answer, len(to_check))
+        except ContentCheckFailedError as error:
+            checked = {each.ready.item: self._unchecked(each, error) for each in to_check}
+        else:
+            checked = {
+                each.ready.item: self._judged(each, verdict)
+                for each, verdict in zip(to_check, verdicts, strict=True)
+            }
+        return [
+            each if isinstance(each, Failure) else checked.get(each.ready.item, each) for each in validated
+        ]
+
+    def _is_checked(self, item: Item) -> bool:
+        return self._services.settings.checks_all_content or self._origins[item].generator != "product"
+
+    def _question(self, to_check: Sequence[Validated]) -> Document:
+        plan = self._plan
+        return {
+            "task_id": plan.task_id,
+            "roadmap_id": plan.roadmap_id,
+            "attempt": plan.attempt,
+            "items": [
+                {
+                    **ready.item._asdict(),
+                    "concept_name": ready.name,
+                    "origin": self._origins[ready.item].model_dump(mode="json"),
+                    "content": content,
+                }
+                for ready, content in to_check
+            ],
+        }
+
+    def _judged(self, validated: Validated, verdict: Accepted | Rejected) -> Validated | Failure:
+        ready, content = validated
+        if isinstance(verdict, Rejected):
+            reason, code = verdict.reason, verdict.error_code
+            return Failure(ready.item, Stage.SAVE, code, reason, False, ready.content_fingerprint)
+        if verdict.content is None:
+            return validated
+        try:
+            new = corrected(CONTENT_KINDS[ready.item.content_type], content, verdict.content)
+        except ContentCheckFailedError as error:
+            return self._unchecked(validated, error)
+        logger.info("content_corrected", item=ready.item)
+        return self._validated(ready.item, new, ready.content_fingerprint, ready.size)
+
+    def _unchecked(self, validated: Validated, error: ContentCheckFailedError) -> Validated | Failure:
+        """What becomes of content about which the check has not answered."""
+        item = validated.ready.item
+        passes = self._services.settings.saves_unchecked_content
+        logger.warning("content_not_checked", item=item, reason=str(error), passes=passes)
+        return validated if passes else _failure(item, error)
 
     def _read(self, item: Item) -> bytes | Failure:
         try:
@@ -204,7 +281,7 @@ class Saver:
         self._origins[item] = Origin.of_metadata(staged.metadata)
         return staged.body
 
-    def _validate(self, item: Item, body: bytes | Failure) -> tuple[Ready, Document] | Failure:
+    def _validate(self, item: Item, body: bytes | Failure) -> Validated | Failure:
         if isinstance(body, Failure):
             return body
         kind = CONTENT_KINDS[item.content_type]
@@ -212,14 +289,17 @@ class Saver:
             content = kind.parse(body)
         except InvalidContentError as error:
             return _failure(item, error, fingerprint(body))
-        plan, content_fingerprint = self._plan, fingerprint(body)
-        row = kind.to_row(plan.roadmap_id, item.concept_id, content)
+        return self._validated(item, content, fingerprint(body), len(body))
+
+    def _validated(self, item: Item, content: Document, content_fingerprint: str, size: int) -> Validated:
+        plan = self._plan
+        row = CONTENT_KINDS[item.content_type].to_row(plan.roadmap_id, item.concept_id, content)
         row = with_origin(row, self._origins[item], plan.task_id, plan.attempt, content_fingerprint)
         if item in self._replaces:
             row["replaces"] = self._replaces[item]
-        return Ready(item, self._concepts[item].name, row, content_fingerprint, len(body)), content
+        return Validated(Ready(item, self._concepts[item].name, row, content_fingerprint, size), content)
 
-    def _publish(self, validated: tuple[Ready, Document] | Failure) -> Ready | Failure:
+    def _publish(self, validated: Validated | Failure) -> Ready | Failure:
         if isinstance(validated, Failure):
             return validated
         ready, content = validated

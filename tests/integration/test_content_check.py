@@ -1,0 +1,224 @@
+"""The product's check of contents accepts, corrects and rejects; its own faults lose nothing."""
+
+import json
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ReadTimeoutError
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+
+from roadmap_content.aws.content_check import CHECK_SECONDS, MAX_REQUEST, ContentCheck
+from roadmap_content.content.kind import Draft
+from roadmap_content.errors import ContentCheckFailedError
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.runtime.settings import Settings
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.pipeline import S3, SETTINGS, Pipeline
+
+IDS = concept_ids(3)
+ACCEPT = {"verdict": "accept"}
+REJECT = {"verdict": "reject", "code": "WrongKey", "reason": "question 2: the key is option 3"}
+
+Judge = Callable[[dict[str, Any]], Any]
+
+
+class Check(ContentCheck):
+    """A check in the same process: judges each item."""
+
+    def __init__(self, judge: Judge) -> None:
+        super().__init__("check")
+        self.judge = judge
+        self.asked: list[Any] = []
+
+    def ask(self, document: Any, seconds: float) -> Any:
+        assert seconds > CHECK_SECONDS
+        self.asked.append(document)
+        return {"verdicts": [self.judge(item) for item in document["items"]]}
+
+
+class Noting(OfflineGenerator):
+    """Notes the reasons of refusals that it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[str] = []
+
+    def generate(self, *arguments: Any) -> Draft:
+        self.refused += arguments[4:]
+        return super().generate(*arguments)
+
+
+def checked(pipeline: Pipeline, judge: Judge, scope: str = "generated", failure: str = "wait") -> Check:
+    """Give the services a check."""
+    settings = {"CONTENT_CHECK_SCOPE": scope, "CONTENT_CHECK_FAILURE": failure}
+    pipeline.services.settings = Settings(SETTINGS | settings)
+    check = Check(judge)
+    pipeline.services.__dict__["content_check"] = check
+    return check
+
+
+def load_missing(pipeline: Pipeline) -> None:
+    """Three concepts, of which the product has staged only the first one's items."""
+    bundle = bundle_of(IDS)
+    bundle["content"] = bundle["content"][:1]
+    pipeline.load(bundle)
+
+
+def quizzes(pipeline: Pipeline) -> dict[str, Any]:
+    rows = pipeline.rows("SELECT concept_id, questions FROM quiz_metadata")
+    return {row["concept_id"]: row["questions"] for row in rows}
+
+
+def is_bad(item: dict[str, Any]) -> bool:
+    return (item["content_type"], item["concept_id"]) == ("quiz", IDS[1])
+
+
+@pytest.mark.parametrize(("scope", "items"), [("generated", 6), ("all", 9)])
+def test_one_batch_is_one_call_with_what_the_scope_names(pipeline: Pipeline, scope: str, items: int) -> None:
+    load_missing(pipeline)
+    check = checked(pipeline, lambda _: ACCEPT, scope)
+    assert pipeline.run().complete
+    (asked,) = check.asked
+    assert len(asked["items"]) == items
+    quiz = next(item for item in asked["items"] if is_bad(item))
+    assert (asked["task_id"], quiz["origin"]["generator"]) == ("t-1", "offline")
+    assert quiz["content"]["questions"] == quizzes(pipeline)[IDS[1]]
+
+
+def test_a_rejection_is_listed_and_the_next_attempt_gives_its_reason_to_the_model(
+    pipeline: Pipeline,
+) -> None:
+    load_missing(pipeline)
+    checked(pipeline, lambda item: REJECT if is_bad(item) else ACCEPT)
+    noting = Noting()
+    pipeline.services.__dict__["generator"] = noting
+    assert not pipeline.run().complete
+    status = pipeline.status()
+    (failed,) = status.failed_items
+    assert (failed.concept_id, failed.error_code) == (IDS[1], "Check.WrongKey")
+    assert failed.reason == REJECT["reason"]
+    (group,) = pipeline.rows("SELECT error_code, transient FROM content_task_failures")
+    assert group == {"error_code": "Check.WrongKey", "transient": False}
+    assert noting.refused == []
+    (refused,) = pipeline.rows("SELECT concept_id FROM content_origins WHERE refused_code = 'Check.WrongKey'")
+    assert refused["concept_id"] == IDS[1]
+
+    checked(pipeline, lambda _: ACCEPT)
+    assert pipeline.run().complete
+    assert noting.refused == [REJECT["reason"]]
+    rejected = S3.client.list_objects_v2(Bucket="content", Prefix="rejected/")
+    assert rejected["KeyCount"] == 1
+
+
+@pytest.mark.parametrize("kind", ["tutorial", "quiz"])
+def test_corrected_content_is_saved_with_its_id_and_version(pipeline: Pipeline, kind: str) -> None:
+    load_missing(pipeline)
+
+    def correct(item: dict[str, Any]) -> Any:
+        if item["content_type"] != kind:
+            return ACCEPT
+        content = dict(item["content"])
+        if kind == "quiz":
+            content["questions"] = [content["questions"][0] | {"question": "corrected"}]
+            content |= {"total_questions": 1, "quiz_id": "of the check"}
+        else:
+            content |= {"markdown": "# corrected", "content_version": 9}
+        return ACCEPT | {"content": content}
+
+    check = checked(pipeline, correct)
+    assert pipeline.run().complete
+    of_kind = [item for item in check.asked[0]["items"] if item["content_type"] == kind]
+    ids = {item["concept_id"]: item["content"] for item in of_kind}
+    if kind == "quiz":
+        saved = {row["concept_id"]: row for row in pipeline.rows("SELECT * FROM quiz_metadata")}
+        for concept_id, content in ids.items():
+            assert saved[concept_id]["quiz_id"] == content["quiz_id"]
+            assert [each["question"] for each in saved[concept_id]["questions"]] == ["corrected"]
+    else:
+        saved = {row["concept_id"]: row for row in pipeline.rows("SELECT * FROM tutorial_metadata")}
+        for concept_id in ids:
+            assert saved[concept_id]["content_version"] == 1
+            text = pipeline.bucket.get(saved[concept_id]["content_url"])
+            assert text is not None
+            assert text.body == b"# corrected"
+
+
+UNREASONED = {"verdict": "reject", "code": "X"}
+WRONG_ANSWERS = {
+    "too few verdicts": lambda items: {"verdicts": [ACCEPT] * (len(items) - 1)},
+    "an unknown verdict": lambda items: {"verdicts": [{"verdict": "maybe"}] * len(items)},
+    "a rejection without a reason": lambda items: {"verdicts": [UNREASONED] * len(items)},
+    "not an object": lambda _: "accept",
+    "invalid corrections": lambda items: {"verdicts": [ACCEPT | {"content": {"questions": 1}}] * len(items)},
+}
+
+
+@pytest.mark.parametrize("failure", ["wait", "pass"])
+@pytest.mark.parametrize("answer", WRONG_ANSWERS.values(), ids=WRONG_ANSWERS)
+def test_content_waits_or_passes_if_the_answer_is_wrong(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, answer: Any, failure: str
+) -> None:
+    load_missing(pipeline)
+    check = checked(pipeline, lambda _: ACCEPT, failure=failure)
+    monkeypatch.setattr(check, "ask", lambda document, _: answer(document["items"]))
+    generated = Noting()
+    pipeline.services.__dict__["generator"] = generated
+    assert pipeline.run().complete == (failure == "pass")
+    if failure == "wait":
+        groups = pipeline.rows("SELECT error_code, transient, items FROM content_task_failures")
+        found = {(group["error_code"], group["transient"]) for group in groups}
+        assert found == {("ContentCheckFailed", True)}
+        assert sum(group["items"] for group in groups) == 6
+        before = pipeline.rows("SELECT generated FROM content_attempts")
+        checked(pipeline, lambda _: ACCEPT)
+        assert pipeline.run().complete
+        again = pipeline.rows("SELECT generated FROM content_attempts ORDER BY attempt")
+        assert again[0] == before[0]
+        assert sum(again[1]["generated"].values()) == 0  # nothing is paid for again
+
+
+def stubbed(**answer: Any) -> ContentCheck:
+    """A check whose Lambda answers."""
+    check = ContentCheck("arn:check")
+    client = boto3.client("lambda", region_name="eu-central-1")
+    stubber = Stubber(client)
+    stubber.add_response("invoke", answer)
+    stubber.activate()
+    check.__dict__["_client"] = client
+    return check
+
+
+def body(document: bytes) -> StreamingBody:
+    return StreamingBody(BytesIO(document), len(document))
+
+
+def test_the_answer_of_the_function_is_read() -> None:
+    answer = {"verdicts": [ACCEPT]}
+    check = stubbed(StatusCode=200, Payload=body(json.dumps(answer).encode()))
+    assert check.ask({"items": [1]}, 100) == answer
+
+
+def test_a_function_that_crashes_answers_wrongly_is_slow_or_gets_too_much_is_a_failed_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    crash = json.dumps({"errorType": "KeyError", "errorMessage": "'key'"}).encode()
+    with pytest.raises(ContentCheckFailedError, match="the function failed: KeyError: 'key'"):
+        stubbed(StatusCode=200, FunctionError="Unhandled", Payload=body(crash)).ask({}, 100)
+    with pytest.raises(ContentCheckFailedError, match="not JSON"):
+        stubbed(StatusCode=200, Payload=body(b"<html>")).ask({}, 100)
+    with pytest.raises(ContentCheckFailedError, match="can be sent"):
+        stubbed().ask({"text": "x" * MAX_REQUEST}, 100)
+    with pytest.raises(ContentCheckFailedError, match="too little time"):
+        stubbed().ask({}, CHECK_SECONDS - 1)
+    slow = stubbed()
+
+    def wait(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="https://lambda")
+
+    monkeypatch.setattr(slow._client, "invoke", wait)  # noqa: SLF001
+    with pytest.raises(ContentCheckFailedError, match="Read timeout"):
+        slow.ask({}, 100)
