@@ -65,7 +65,7 @@ def endpoints_for(given: dict[str, str]) -> dict[str, dict[str, Any]]:
     }
 
 
-@pytest.mark.parametrize("values", list(product(("true", "false"), repeat=5)))
+@pytest.mark.parametrize("values", list(product(("true", "false"), repeat=len(CHOICES))))
 def test_each_endpoint_can_be_left_to_the_vpc(values: tuple[str, ...]) -> None:
     given = dict(zip(CHOICES, values, strict=True))
     created = {name.removeprefix("Create") for name, value in given.items() if value == "true"}
@@ -75,7 +75,7 @@ def test_each_endpoint_can_be_left_to_the_vpc(values: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("secondary", ["", "10.2.0.0/20"])
 def test_an_endpoint_accepts_every_workload_in_the_vpc(secondary: str) -> None:
     """Private DNS leads all of them to it."""
-    given = {"VpcCidr": "10.1.0.0/16", "SecondaryVpcCidr": secondary}
+    given = {"VpcCidr": "10.1.0.0/16", "SecondaryVpcCidr": secondary, **dict.fromkeys(CHOICES, "true")}
     resources = resources_for(given)
     for name, endpoint in endpoints_for(given).items():
         if endpoint["VpcEndpointType"] == "Interface":

@@ -221,7 +221,8 @@ def created_database() -> float:
     template = read_template(REPOSITORY / "database/template.yaml")
     endpoints: int = sum(
         resource.get("Properties", {}).get("VpcEndpointType") == "Interface"
-        for resource in template["Resources"].values()
+        and template["Parameters"][f"Create{name}"]["Default"] == "true"
+        for name, resource in template["Resources"].items()
     )
     return (
         database_month(IDLE_ACU) + 2 * endpoints * HOURS * prices.ENDPOINT_HOUR.dollars + watching(template)
