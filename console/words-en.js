@@ -246,6 +246,7 @@ export const en = {
       "Item Failed": "item failed",
       "Task Finalized": "outcome recorded",
       "Task Cancelled": "task cancelled",
+      "Automatic Attempts Exhausted": "a person is needed",
       "Recovery Ended": "recovery ended",
     },
   },

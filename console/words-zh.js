@@ -205,6 +205,7 @@ export const zh = {
       "Item Failed": "内容失败",
       "Task Finalized": "结果已记录",
       "Task Cancelled": "任务已取消",
+      "Automatic Attempts Exhausted": "需要人工处理",
       "Recovery Ended": "批量恢复结束",
     },
   },

@@ -18,10 +18,12 @@ from roadmap_content.items import ContentType
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.generate import GenerationStoppedError
 from roadmap_content.steps.handler import step_handler
+from roadmap_content.tasks.group_states import GroupState, change_group
 from tests.support.factories import USER, bundle_of
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import SETTINGS, Pipeline
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -157,8 +159,41 @@ def test_a_task_whose_items_fail_for_a_transient_reason_needs_no_person(
     def give_up(*_: object) -> None:
         raise ModelThrottledError("too many tokens")
 
+    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "3"})
     pipeline.load(bundle_of(["c-1"]) | {"content": []})
     monkeypatch.setattr(pipeline.services.generator, "generate", give_up)
+    pipeline.run()
+    sums = counted(capsys)
+    assert (sums["TasksIncomplete", None], sums["TasksNeedPerson", None]) == (1, 0)
+
+
+@pytest.mark.usefixtures("in_lambda")
+def test_a_task_whose_automatic_attempts_are_over_needs_a_person_and_says_so(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: when somebody has acknowledged the group, the next task of it calls nobody."""
+
+    def give_up(*_: object) -> None:
+        raise ModelThrottledError("too many tokens")
+
+    monkeypatch.setattr(pipeline.services.generator, "generate", give_up)
+    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "0"})
+    pipeline.load(bundle_of(["c-1"]) | {"content": []})
+    pipeline.run()
+    assert counted(capsys)["TasksNeedPerson", None] == 1
+    (event,) = pipeline.rows(
+        "SELECT detail FROM content_events WHERE detail_type = 'Automatic Attempts Exhausted'"
+    )
+    data = event["detail"]["data"]
+    assert (data["group"]["error_code"], data["console"]) == ("ModelThrottled", "console/#/tasks/t-1")
+    groups = pipeline.rows("SELECT group_id FROM content_failure_groups")
+    with pipeline.engine.begin() as connection:
+        for row in groups:
+            change_group(
+                connection, row["group_id"], "operator:op", GroupState.ACKNOWLEDGED, "known", None, None
+            )
+    pipeline.task_id = "t-2"
+    pipeline.load(bundle_of(["c-2"], roadmap_id="r-2", task_id="t-2") | {"content": []})
     pipeline.run()
     sums = counted(capsys)
     assert (sums["TasksIncomplete", None], sums["TasksNeedPerson", None]) == (1, 0)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from .items import ContentType, Failure, Item
 
@@ -36,6 +37,7 @@ class DetailType(StrEnum):
     ITEM_RESTORED = "Item Restored"
     TASK_FINALIZED = "Task Finalized"
     TASK_CANCELLED = "Task Cancelled"
+    AUTOMATIC_ATTEMPTS_EXHAUSTED = "Automatic Attempts Exhausted"
     RECOVERY_ENDED = "Recovery Ended"
 
 
@@ -172,6 +174,24 @@ def task_finalized(
         "generated": {str(name): count for name, count in generated.items()},
     }
     return _of_attempt(DetailType.TASK_FINALIZED, task_id, roadmap_id, attempt, *identity, **data)
+
+
+def automatic_attempts_exhausted(
+    task_id: str, roadmap_id: str | None, attempt: int, group: Mapping[str, object]
+) -> Event:
+    """Items of a task are missing, and no automatic attempt will follow: a person is needed.
+
+    `group` is the task's largest failure group. `console` is the task's page, relative to the API's URL.
+    """
+    data = {"group": group, "console": f"console/#/tasks/{quote(task_id, safe='')}"}
+    return _of_attempt(
+        DetailType.AUTOMATIC_ATTEMPTS_EXHAUSTED,
+        task_id,
+        roadmap_id,
+        attempt,
+        group["group_id"],
+        **data,
+    )
 
 
 def recovery_ended(recovery_id: str, state: str, counts: Mapping[str, int]) -> Event:

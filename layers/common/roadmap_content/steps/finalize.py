@@ -16,8 +16,9 @@ from ..errors import (
     StaleAttemptError,
     TaskNotFoundError,
 )
-from ..events import task_finalized
+from ..events import automatic_attempts_exhausted, task_finalized
 from ..items import ContentType, Failure, Item, count_by_type
+from ..outbox import record_events
 from ..postgres.transactions import DataRefusedError, transact
 from ..roadmaps.metadata import load_framework, lock_roadmap
 from ..runtime.collection import collection_paused
@@ -33,6 +34,7 @@ from ..tasks.failure_groups import group_failures
 from ..tasks.failures import (
     storable_text,
 )
+from ..tasks.group_states import call_a_person
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 from ..tasks.queue import release
 from ..tasks.task import Task, read_task, record_outcome
@@ -189,9 +191,11 @@ def _record(
         groups = group_failures(outcome.failures)
         before = replace_current_failures(connection, task_id, attempt, groups)
         if task.status == "processing":
-            needs_person = not all(group.transient for group in groups)
             automatic = services.settings.automatic_attempts
-            plan_automatic_attempt(connection, task_id, attempt, groups, before, automatic)
+            if not plan_automatic_attempt(connection, task_id, attempt, groups, before, automatic) and groups:
+                needs_person = call_a_person(connection, [group.key.group_id for group in groups])
+                event = automatic_attempts_exhausted(task_id, task.roadmap_id, attempt, groups[0].summary)
+                record_events(services, connection, [event])
         if task.is_in_queue:
             release(connection, task_id, attempt)  # last: admission waits for the user's counter
     return FinalizeResult(

@@ -68,10 +68,13 @@ def plan_automatic_attempt(
     groups: Sequence[TaskFailures],
     groups_before: frozenset[str],
     limit: int,
-) -> None:
-    """Plan an automatic attempt after one that has just ended, if the conditions for it are met."""
+) -> bool:
+    """Plan an automatic attempt after one that has just ended, if the conditions for it are met.
+
+    Returns whether there will be one.
+    """
     if not limit or not groups:
-        return
+        return False
     attempts = latest_attempts(connection, task_id, limit + 1)
     same = groups_before == {group.key.group_id for group in groups}
     saved = [sum((one.saved or {}).values()) for one in attempts]
@@ -79,6 +82,7 @@ def plan_automatic_attempt(
     if pause is not None:
         parameters = {"task_id": task_id, "attempt": attempt, "pause": pause.total_seconds()}
         connection.execute(PLAN, parameters)
+    return pause is not None
 
 
 class PlannedAttempt(NamedTuple):

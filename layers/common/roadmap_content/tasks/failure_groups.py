@@ -80,6 +80,11 @@ class TaskFailures(NamedTuple):
     example: Failure
     """The first failure in framework order."""
 
+    @property
+    def summary(self) -> dict[str, object]:
+        """The group and its number of items, for an event."""
+        return {"group_id": self.key.group_id, **self.key._asdict(), "items": self.items}
+
 
 def group_failures(failures: Iterable[Failure]) -> list[TaskFailures]:
     """A task's failures by group, the largest group first."""

@@ -5,6 +5,7 @@ an acknowledged group is resolved when its last failure is gone, and one that co
 regressed. Only new and regressed groups call a person.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -47,6 +48,12 @@ FROM content_failure_groups s LEFT JOIN LATERAL (
 
 COUNT = text(f"""
 SELECT state, count(*) AS groups FROM ({WITH_STATE} WHERE s.items > 0 LIMIT :limit) g GROUP BY state
+""")
+
+RINGING = text(f"""
+SELECT count(*) FROM ({WITH_STATE}) g
+WHERE group_id IN (SELECT json_array_elements_text(CAST(:group_ids AS json)))
+    AND state IN ('new', 'regressed')
 """)
 
 # Only of a group that exists.
@@ -103,6 +110,11 @@ def group_changes(connection: Connection, group_id: str, limit: int) -> Sequence
     """The latest changes of a group, newest first."""
     found = connection.execute(CHANGES, {"group_id": group_id, "limit": limit})
     return [GroupChange(*row) for row in found]
+
+
+def call_a_person(connection: Connection, group_ids: Sequence[str]) -> bool:
+    """Whether one of the groups is new or has regressed."""
+    return bool(connection.scalar(RINGING, {"group_ids": json.dumps(group_ids)}))
 
 
 def count_groups(connection: Connection, limit: int) -> Mapping[GroupState, int]:
