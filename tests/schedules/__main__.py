@@ -1,7 +1,8 @@
-"""`python -m tests.schedules [all | SITUATION | ACTOR | SCHEDULE]`: explore the schedules of pairs of actors.
+"""`python -m tests.schedules [all | samples | SITUATION | ACTOR | SCHEDULE]`: explore schedules of actors.
 
-Without an argument, the pairs of the merge gate; with a situation or an actor, all of its pairs; with a
-schedule, only that one. The exit code is 1 if something is wrong after a schedule.
+Without an argument, the pairs of `make schedules`; with a situation or an actor, all of its pairs; with a
+schedule, only that one. `--minutes` draws schedules with two preemptions and of three actors afterwards, by
+`--seed`; `samples` draws only those. The exit code is 1 if something is wrong after a schedule.
 """
 
 import argparse
@@ -114,6 +115,8 @@ def main(wanted: str = "", seconds: float = 0, seed: int = 0, *, report: bool = 
     chosen = [
         pair for pair in pairs(every=wanted != "") if wanted in ("", "all", pair.situation, *pair.actors)
     ]
+    if not chosen and wanted != "samples":
+        raise InvalidScheduleError(f"{wanted!r} is no situation, actor or schedule")
     if seconds:
         console.print(f"SCHEDULES_SEED={seed}")
     results: list[tuple[Meeting, Explored]] = []
