@@ -250,6 +250,7 @@ MUTANTS = (
         new="SELECT hashtextextended(:name, 0) IS NOT NULL",
         tests=(
             "tests/integration/test_item_locks.py::test_two_invocations_of_a_batch_generate_each_item_once",
+            f"{_SCHEDULES}::test_steps_that_are_delivered_twice",
         ),
     ),
     Mutant(
@@ -513,6 +514,14 @@ MUTANTS = (
             f"{_RECOVERY}::test_an_attempt_that_was_claimed_and_not_started_is_not_retried",
             f"{_SCHEDULES}::test_requests_to_start",
         ),
+    ),
+    Mutant(
+        "an attempt before its start",
+        "the event of an earlier end ends the attempt of a redrive",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="        if may_run and is_at_work(services.executions, task):",
+        new="        if False:",
+        tests=(f"{_SCHEDULES}::test_a_late_end_and_the_next_attempt",),
     ),
     Mutant(
         "an attempt before its start",

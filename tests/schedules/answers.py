@@ -5,6 +5,7 @@ from typing import Any
 
 from roadmap_content.api.cancel import CancelAnswer
 from roadmap_content.retries.retry import RetryAnswer
+from roadmap_content.steps.await_redrive import AwaitRedriveResult
 from tests.faults.world import World
 from tests.schedules.process import Process
 from tests.support.oracle import Broken
@@ -72,6 +73,13 @@ def _starts(world: World, processes: Sequence[Process], attempts: Attempts) -> I
     for attempt in started:
         if attempts[attempt]["outcome"] == "superseded":
             yield Broken("I5", f"attempt {attempt} was accepted, and another one has superseded it")
+    for answer in (process.answer for process in processes):
+        if isinstance(answer, AwaitRedriveResult) and answer.replan and answer.attempt is not None:
+            row = attempts[answer.attempt]
+            if row["ended_at"] is not None and row["outcome"] != "cancelled":
+                yield Broken(
+                    "I5", f"attempt {answer.attempt} was ended, and its execution goes on to plan it"
+                )
     if len(started) > len(set(started)):
         yield Broken("I5", "two requests were answered with the same attempt")
     arns = [arn for process in processes for arn in process.started]

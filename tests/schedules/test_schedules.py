@@ -124,6 +124,7 @@ def test_a_cancel_and_the_end_of_a_run(explorers: Explorers) -> None:
 
 def test_a_late_end_and_the_next_attempt(explorers: Explorers) -> None:
     require(explorers, "stopped/retry/finalize", "stopped/retry/redrive", "stopped/event/plan")
+    require(explorers, "redriven/event/await-redrive")
 
 
 def test_the_end_of_a_run_and_other_writes(explorers: Explorers) -> None:
