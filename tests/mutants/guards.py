@@ -543,9 +543,9 @@ MUTANTS = (
         "paid content",
         "other work is done between generating an item and staging it",
         f"{_LAYER}/steps/generate.py",
-        old="""        draft, origin = self._draft(item, refused)
+        old="""        draft, origin = self._draft(item)
 """,
-        new="""        drafted = self._draft(item, refused)
+        new="""        drafted = self._draft(item)
         self._free_version(item)
         draft, origin = drafted
 """,
@@ -963,9 +963,25 @@ MUTANTS = (
         "the admission",
         "the limit of the grants",
         f"{_LAYER}/tasks/queue.py",
-        old="    WHERE w.grants < c.most\n",
-        new="",
+        old="    WHERE w.grants < c.most AND ",
+        new="    WHERE ",
         tests=(f"{_QUEUE}::test_more_slots_admit_more_and_fewer_slots_take_none_away",),
+    ),
+    Mutant(
+        "the admission",
+        "a user's next attempt is not admitted above the slots",
+        f"{_LAYER}/tasks/queue.py",
+        old="AND (w.grants < c.slots OR NOT EXISTS (SELECT",
+        new="AND (true OR NOT EXISTS (SELECT",
+        tests=(f"{_QUEUE}::test_a_user_s_next_attempts_leave_the_capacity_above_the_slots_to_others",),
+    ),
+    Mutant(
+        "the admission",
+        "a recovery's next attempt is not admitted above the slots",
+        f"{_LAYER}/tasks/queue.py",
+        old="AND (w.grants < c.slots OR NOT (first.class = 'bulk' AND w.bulk))",
+        new="",
+        tests=(f"{_QUEUE}::test_a_recovery_leaves_the_capacity_above_the_slots_to_people",),
     ),
     Mutant(
         "the admission",
@@ -1053,9 +1069,19 @@ MUTANTS = (
         "the admission",
         "a new user starts at the largest counter",
         f"{_LAYER}/tasks/queue.py",
-        old="SELECT :class, e.queue_key, greatest(",
-        new="SELECT :class, e.queue_key, 0 * greatest(",
+        old="SELECT :class, e.queue_key, 1 + greatest(",
+        new="SELECT :class, e.queue_key, 1 + 0 * greatest(",
         tests=(f"{_QUEUE}::test_new_users_do_not_starve_a_user_with_a_large_counter",),
+    ),
+    Mutant(
+        "the admission",
+        "new users are served in the order of their arrival",
+        f"{_LAYER}/tasks/queue.py",
+        old="SELECT :class, e.queue_key, 1 + greatest(",
+        new="SELECT :class, e.queue_key, greatest(",
+        tests=(
+            f"{_QUEUE}::test_users_who_arrive_between_two_admissions_are_served_in_the_order_of_their_arrival",
+        ),
     ),
     Mutant(
         "the admission",

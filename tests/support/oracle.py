@@ -335,10 +335,14 @@ class Oracle:
     def _i12_at_rest(self, now: TaskSnapshot) -> Iterator[Broken]:
         """No slot is held by an attempt that is over, and none waits while there is capacity."""
         held = sum(row["grants"] for row in now.admitted)
-        free = now.capacity["stopped_reason"] is None and held < now.capacity["slots"] * OVERSUBSCRIPTION
+        slots, stopped = now.capacity["slots"], now.capacity["stopped_reason"] is not None
+        keys = {(row["class"], row["queue_key"]) for row in now.admitted}
+        bulk_at_work = any(queue_class == "bulk" for queue_class, _ in keys)
         ended = {row["attempt"] for row in now.attempts if row["ended_at"] is not None}
         for row in now.queue:
-            if row["state"] == "waiting" and free:
+            has_more = (row["class"], row["queue_key"]) in keys or (row["class"] == "bulk" and bulk_at_work)
+            limit = slots if has_more else slots * OVERSUBSCRIPTION
+            if row["state"] == "waiting" and not stopped and held < limit:
                 yield Broken("I12", f"attempt {row['attempt']} waits while there is capacity")
             if row["state"] != "ended" and row["attempt"] in ended:
                 yield Broken("I12", f"attempt {row['attempt']} is over and in the queue as {row['state']}")

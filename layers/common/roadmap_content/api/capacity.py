@@ -89,7 +89,13 @@ class CapacityAnswer(Payload):
     """The capacity, and its use."""
 
     slots: int
-    most_grants: Annotated[int, Field(description="An attempt is admitted while the grants are below it.")]
+    most_grants: Annotated[
+        int,
+        Field(
+            description="An attempt is admitted while the grants are below it; while they are not below the "
+            "slots, only that of a user without an attempt at work."
+        ),
+    ]
     stopped: bool
     stopped_reason: str | None
     classes: list[ClassInQueue]

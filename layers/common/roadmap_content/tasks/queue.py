@@ -6,6 +6,10 @@ from the rows each time, so that an attempt that is released twice, or by a late
 
 The order: bulk attempts after interactive ones, but one bulk attempt is always at work; within a class, the
 user (or tenant) with the smallest counter of charged tokens; of that user, the oldest attempt.
+
+The limit is the number of slots. Above it, up to the oversubscription, only a user without an attempt at work
+is admitted, and the first bulk attempt. Otherwise one user's many attempts, or a recovery's, would use it up,
+and each other user would wait for the end of a run.
 """
 
 from collections.abc import Sequence
@@ -18,7 +22,8 @@ from .queue_policy import AT_WORK, OVERSUBSCRIPTION, QueueClass, QueueState, Wor
 
 _AT_WORK = ", ".join(f"'{state}'" for state in AT_WORK)
 
-# A new user starts at the largest counter of the class. Starting at the smallest waiting one
+# A new user starts above the largest counter of the class: by one, so that users who arrive between two
+# admissions are served in the order of their arrival, not of their ids. Starting at the smallest waiting one
 # would starve users with a large counter while new users keep arriving. The previous attempt of the task has
 # ended, with any result. A user or tenant keeps its key for attempts that the system starts.
 #
@@ -39,7 +44,7 @@ entry AS MATERIALIZED (
 ),
 key AS (
     INSERT INTO content_queue_keys AS known (class, queue_key, charged, waiting)
-    SELECT :class, e.queue_key, greatest(
+    SELECT :class, e.queue_key, 1 + greatest(
             coalesce((SELECT max(charged) FROM content_queue_keys WHERE class = :class AND waiting), 0),
             coalesce((SELECT max(charged) FROM content_queue_keys WHERE class = :class AND NOT waiting), 0)),
         :state = 'waiting'
@@ -64,7 +69,7 @@ LOCK = text("SELECT FROM content_capacity FOR UPDATE")
 
 # Requires the lock of the capacity. Guarantees: an attempt is admitted only while the sum of the grants at
 # work is below the limit and generation is not stopped. The cost does not depend on the number of waiting
-# attempts: each lookup reads the first entry of an index.
+# attempts: each lookup reads the first entry of an index, after those of users with an attempt at work.
 #
 # After a cancellation, a key may be marked as waiting without a waiting attempt. Then the mark is removed,
 # and `again` is true.
@@ -74,15 +79,18 @@ WITH at_work AS MATERIALIZED (
     FROM content_queue WHERE state IN ({_AT_WORK})
 ),
 capacity AS MATERIALIZED (
-    SELECT ceil(slots * {OVERSUBSCRIPTION}) AS most FROM content_capacity WHERE stopped_reason IS NULL
+    SELECT slots, ceil(slots * {OVERSUBSCRIPTION}) AS most FROM content_capacity WHERE stopped_reason IS NULL
 ),
 next_key AS MATERIALIZED (
     SELECT first.class, first.queue_key
     FROM at_work w, capacity c, (VALUES ('interactive'), ('bulk')) AS classes (class)
     CROSS JOIN LATERAL (
         SELECT k.class, k.queue_key FROM content_queue_keys k
-        WHERE k.class = classes.class AND k.waiting ORDER BY k.charged, k.queue_key LIMIT 1) AS first
-    WHERE w.grants < c.most
+        WHERE k.class = classes.class AND k.waiting
+            AND (w.grants < c.slots OR NOT EXISTS (SELECT FROM content_queue q
+                WHERE q.class = k.class AND q.queue_key = k.queue_key AND q.state IN ({_AT_WORK})))
+        ORDER BY k.charged, k.queue_key LIMIT 1) AS first
+    WHERE w.grants < c.most AND (w.grants < c.slots OR NOT (first.class = 'bulk' AND w.bulk))
     ORDER BY (first.class = 'bulk' AND NOT w.bulk) DESC, first.class = 'interactive' DESC LIMIT 1
 ),
 next AS MATERIALIZED (

@@ -10,14 +10,15 @@ from ..contracts import Count, Payload, Positive
 MOST_AHEAD = 1_000
 """Attempts ahead are counted up to this limit, so that polling costs the same in any queue."""
 
-FEWEST_ENDED = 5
+FEWEST_ENDED = 10
 """With fewer attempts that have ended in the last hour, the start is not estimated."""
 
 # An attempt's tag is the counter that its user will have when it is next: the present one, and the user's
 # own waiting attempts before it. Admission takes the attempts in the order of their tags. Bulk attempts come
 # after all interactive ones.
 #
-# The speed is that of the latest attempts that ended: while attempts wait, the capacity is used up.
+# The speed is that of the latest attempts that ended: while attempts wait, the capacity is used up. The time
+# begins with the end of the oldest of them, so its tokens were used before that.
 PLACE = text("""
 WITH own AS MATERIALIZED (
     SELECT q.class, q.queue_key, earlier.attempts, earlier.tokens,
@@ -49,10 +50,10 @@ ended AS MATERIALIZED (
     SELECT tokens, ended_at FROM content_queue
     WHERE state = 'ended' AND admitted_at IS NOT NULL
         AND ended_at > timezone('utc', now()) - interval '1 hour'
-    ORDER BY ended_at DESC LIMIT 50
+    ORDER BY ended_at DESC LIMIT 100
 ),
 speed AS (
-    SELECT count(*) AS attempts, sum(tokens)
+    SELECT count(*) AS attempts, (sum(tokens) - (SELECT tokens FROM ended ORDER BY ended_at LIMIT 1))
         / nullif(extract(epoch FROM timezone('utc', clock_timestamp()) - min(ended_at)), 0) AS tokens
     FROM ended
 )

@@ -7,13 +7,13 @@ from typing import NamedTuple
 from ..manifest import planned_batch_sizes
 
 OVERSUBSCRIPTION = 1.3
-"""Granted batches per slot. A run does not always have all of them at work, because its last ones end one by
-one. The reserved concurrency of Generate stays the hard limit.
+"""Granted batches per slot, at most. A run does not always have all of them at work, because its last ones
+end one by one. The reserved concurrency of Generate stays the hard limit.
 """
 
 
 def granted_batches(slots: int) -> int:
-    """The limit of the sum of the grants: an attempt is admitted while the sum is below it."""
+    """The limit of the sum of the grants for users without an attempt at work. For others, it is `slots`."""
     return ceil(slots * OVERSUBSCRIPTION)
 
 
