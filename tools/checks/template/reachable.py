@@ -107,15 +107,21 @@ class Analysis:
         reached: set[str] = set()
         waiting = list(roots)
         wanted: set[tuple[str, str]] = set()
+        made: list[TypeInfo] = []
         while waiting:
             symbol = waiting.pop()
             if symbol in reached:
                 continue
             reached.add(symbol)
             waiting += self.edges[symbol]
-            wanted |= self.members[symbol]
-            # A member is that of the class or of its implementations, if they are instantiated.
-            waiting += self._implementations(wanted, reached)
+            # A member is that of the class or of its implementations, if they are instantiated: each pair of a
+            # wanted member and an instantiated class is looked at once.
+            new = self.members[symbol] - wanted
+            waiting += self._implementations(new, made)
+            wanted |= new
+            if symbol in self.classes:
+                made.append(self.classes[symbol])
+                waiting += self._implementations(wanted, made[-1:])
         return Reached(
             frozenset(self._operations(reached)),
             frozenset(setting for symbol in reached for setting in self.settings[symbol]),
@@ -125,8 +131,7 @@ class Analysis:
         """The symbols that a module defines."""
         return [symbol for symbol in list(self.edges) if symbol == module or symbol.startswith(f"{module}.")]
 
-    def _implementations(self, wanted: Iterable[tuple[str, str]], reached: set[str]) -> Iterator[str]:
-        made = [info for name, info in self.classes.items() if name in reached]
+    def _implementations(self, wanted: Iterable[tuple[str, str]], made: Sequence[TypeInfo]) -> Iterator[str]:
         for fullname, member in wanted:
             for info in made:
                 in_place = info.fullname == fullname or info.has_base(fullname)
