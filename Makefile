@@ -15,7 +15,7 @@ INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashe
 
 .PHONY: help setup demo test workflow coverage package previous-release lint openapi lock clean verify-template sam-build \
 	sam-deploy-local sam-local preflight deploy rollback artifact audit cost smoke \
-	faults faults-long faults-report schedules schedules-long schedules-report mutants chaos bench bench-peers bench-cold bench-short load nightly nightly-tests browser bench-console pictures
+	faults faults-long faults-report schedules schedules-long schedules-report mutants chaos crowd bench bench-peers bench-cold bench-short load nightly nightly-tests browser bench-console pictures
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-18s %s\n", $$1, $$2 }'
@@ -165,6 +165,9 @@ drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one rec
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: about 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
 	$(RUN)/python -m tests.faults.chaos
 
+crowd: $(INSTALLED) ## 100 roadmaps at once in the queue of a local stack: the stop switch, and kills, also of the API.
+	$(RUN)/python -m tests.faults.crowd
+
 $(VENV)/.browser: $(INSTALLED) requirements/browser.txt
 	$(RUN)/python -m pip $(INSTALL) requirements/browser.txt
 	$(RUN)/python -m pip check
@@ -218,7 +221,7 @@ bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
 # Parts of the nightly run, shortest first.
-NIGHTLY := audit nightly-tests bench-short chaos schedules-long faults-long mutants
+NIGHTLY := audit nightly-tests bench-short chaos crowd schedules-long faults-long mutants
 
 nightly: ## What depends on the machine or takes long. A failed part does not stop the others; the last line lists it.
 	@failed=; for part in $(NIGHTLY); do \

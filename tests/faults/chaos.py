@@ -26,7 +26,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -206,14 +206,15 @@ class Whole(Oracle):
 class Soak:
     """The soak of many tasks on one stack."""
 
-    def __init__(self, stack: LocalStack, database: PostgresServer, deadline: Deadline) -> None:
-        self._stack, self._database, self._deadline = stack, database, deadline
+    def __init__(self, stack: LocalStack, deadline: Deadline, subjects: Sequence[Subject]) -> None:
+        assert isinstance(stack.database, PostgresServer)
+        self._stack, self._database, self._deadline = stack, stack.database, deadline
         self._executions = Executions(stack.state_machine_arn)
         self._stepfunctions = stack.client("stepfunctions")
         self._s3 = stack.client("s3")
         self._own = threading.local()
         self._targets: list[Target] = []
-        self._subjects = [subject(number, SEED) for number in range(TASKS)]
+        self._subjects = subjects
         self._chance = random.Random(SEED)  # noqa: S311 - to be repeated
         self.counts: Counter[str] = Counter()
 
@@ -607,27 +608,22 @@ def _raise_first(futures: list[Future[None]]) -> None:
             raise error
 
 
-def main() -> int:
-    """Run the soak; return the exit code."""
+def soaked(name: str, parameters: Mapping[str, str], make: Callable[[LocalStack, Deadline], Soak]) -> int:
+    """Run a soak on a new stack, print its counts and failed checks, and return the exit code."""
     if os.environ.get("DATABASE_URL"):
         console.print("[red]this kills its database: unset DATABASE_URL[/red]")
         return 2
     logging.disable()  # log records of the lost connections, which the faults cause on purpose
-    console.print(f"CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}: {CONCEPTS} concepts each, {AT_ONCE} at a time")
+    console.print(name)
     started = time.monotonic()
     deadline = Deadline.after(SECONDS)
     counts: Counter[str] = Counter()
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="roadmap-chaos-") as directory,
-            LocalStack.start(
-                Path(directory),
-                wait_scale=0.01,
-                parameters={"BatchSize": str(BATCH_SIZE), "EventBusArn": DEFAULT_EVENT_BUS_ARN},
-            ) as stack,
+            tempfile.TemporaryDirectory(prefix="roadmap-soak-") as directory,
+            LocalStack.start(Path(directory), wait_scale=0.01, parameters=parameters) as stack,
         ):
-            assert isinstance(stack.database, PostgresServer)
-            soak = Soak(stack, stack.database, deadline)
+            soak = make(stack, deadline)
             counts = soak.counts
             try:
                 broken = soak.run()
@@ -635,14 +631,23 @@ def main() -> int:
                 soak.close()
     except (TooLateError, PromiseBrokenError) as error:
         broken = [str(error)]
-    for name, count in sorted(counts.items()):
-        print(f"{count:7} {name}")  # noqa: T201
+    for what, count in sorted(counts.items()):
+        print(f"{count:7} {what}")  # noqa: T201
     for line in broken[:100]:
         print(line)  # noqa: T201
     seconds = time.monotonic() - started
     row_status = f"[red]{len(broken)} checks failed[/red]" if broken else "[green]all checks passed[/green]"
-    console.print(f"{row_status} CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}, {seconds:.0f} s")
+    console.print(f"{row_status} {name}, {seconds:.0f} s")
     return 1 if broken else 0
+
+
+def main() -> int:
+    """Run the soak; return the exit code."""
+    return soaked(
+        f"CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}: {CONCEPTS} concepts each, {AT_ONCE} at a time",
+        {"BatchSize": str(BATCH_SIZE), "EventBusArn": DEFAULT_EVENT_BUS_ARN},
+        lambda stack, deadline: Soak(stack, deadline, [subject(number, SEED) for number in range(TASKS)]),
+    )
 
 
 if __name__ == "__main__":

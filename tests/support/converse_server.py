@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple, Self
@@ -283,8 +284,9 @@ class ConverseServer:
                 self.send_header("Content-Length", str(len(raw)))
                 if reply.error:
                     self.send_header("x-amzn-ErrorType", reply.error)
-                self.end_headers()
-                self.wfile.write(raw)
+                with suppress(ConnectionError):  # the process of the function was killed
+                    self.end_headers()
+                    self.wfile.write(raw)
 
             def log_message(self, *_: object) -> None:
                 """Log nothing."""

@@ -114,8 +114,8 @@ class Analysis:
                 continue
             reached.add(symbol)
             waiting += self.edges[symbol]
-            # A member is that of the class or of its implementations, if they are instantiated: each pair of a
-            # wanted member and an instantiated class is looked at once.
+            # A member is that of the class or of its implementations, if they are instantiated. Each pair of
+            # a wanted member and an instantiated class is looked at once.
             new = self.members[symbol] - wanted
             waiting += self._implementations(new, made)
             wanted |= new

@@ -1,0 +1,270 @@
+"""`python -m tests.faults.crowd`: 100 roadmaps at once wait in the queue of a whole local stack; then check.
+
+Nothing is staged: a slow model generates each item. One user asks for half of the roadmaps at first, fifty
+others for one each. While the requests arrive, the API's processes are killed, also between a claim and the
+start of its execution; later PostgreSQL and the processes of all functions. In the middle an operator stops
+generation, PostgreSQL is killed meanwhile, and generation is resumed.
+
+The sweep is invoked every two seconds, and sees an admission of five seconds as one of a minute ago.
+"""
+
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import psutil
+from botocore.exceptions import ClientError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from local_stack.stack import LocalStack
+from roadmap_command.load import load_bundle
+from roadmap_content.bundle import read_bundle
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.tasks.queue_policy import granted_batches
+from tests.faults.chaos import Soak, Subject, soaked
+from tests.support.converse_server import Call, ConverseServer, Reply, answers
+from tests.support.factories import bundle_of, concept_ids
+from tests.support.machine import Machine
+
+TASKS, CONCEPTS = 100, 3
+HEAVY = "user-heavy"
+SLOTS = 4
+MODEL_SECONDS = 2.0
+AT_ONCE = 16
+
+STOP_AFTER, QUIET_SECONDS = 30, 4.0
+"""Generation is stopped after this number of tasks has ended, and counts as quiet after this time without a
+call of the model.
+"""
+
+KILLS, ANSWERS_PER_KILL = 20, 10
+
+# A minute later, for admissions of five seconds ago.
+LATER = (
+    """UPDATE content_queue SET admitted_at = admitted_at - interval '61 seconds',
+        enqueued_at = enqueued_at - interval '61 seconds'
+    WHERE state IN ('starting', 'redriving')
+        AND admitted_at < timezone('utc', now()) - interval '5 seconds'""",
+    "UPDATE content_events SET due_at = due_at - interval '61 seconds' WHERE delivered_at IS NULL",
+)
+
+ENDED = "SELECT count(*) FROM roadmap_tasks WHERE completed_at IS NOT NULL"
+GRANTED = "SELECT sum(grants) FROM content_queue WHERE state IN ('starting', 'redriving', 'running')"
+WAITS = """
+SELECT t.user_id, extract(epoch FROM q.admitted_at - q.enqueued_at) AS seconds
+FROM content_queue q JOIN roadmap_tasks t USING (task_id) WHERE q.attempt = 1 AND q.admitted_at IS NOT NULL
+"""
+
+
+def slowly(call: Call) -> Reply:
+    """An answer after some time, as of a model."""
+    time.sleep(MODEL_SECONDS)
+    return answers(call)
+
+
+def crowd_subject(number: int) -> Subject:
+    """Task `number`, without content; its concepts have names of their own."""
+    roadmap_id = f"r-{number:04}"
+    user_id = HEAVY if number < TASKS // 2 else f"user-{number}"
+    bundle: dict[str, Any] = bundle_of(
+        concept_ids(CONCEPTS, roadmap_id),
+        roadmap_id=roadmap_id,
+        task_id=f"t-{number:04}",
+        user_id=user_id,
+    )
+    for stage in bundle["roadmap"]["framework_data"]["stages"]:
+        for module in stage["modules"]:
+            for concept in module["concepts"]:
+                concept["name"] = f"Concept {concept['concept_id']}"
+    return Subject(bundle | {"content": []}, set())
+
+
+class Crowd(Soak):
+    """Many tasks that start at once, and wait for few slots."""
+
+    def __init__(self, stack: LocalStack, deadline: Deadline, model: ConverseServer) -> None:
+        super().__init__(stack, deadline, [crowd_subject(number) for number in range(TASKS)])
+        self._model = model
+        self._most_granted = 0
+        self._over = threading.Event()
+
+    def run(self) -> list[str]:
+        """Everything at once, the faults, the stop, and one retry of what is missing; every failed check."""
+        name = self._stack.functions["GenerateContentFunction"]
+        found = self._stack.client("lambda").get_function_configuration(FunctionName=name)
+        environment = {"Variables": found["Environment"]["Variables"] | self._model.settings()}
+        machine = Machine(self._stack, self._target)
+        with machine.function_changed("GenerateContentFunction", Environment=environment):
+            return self._crowd()
+
+    def _crowd(self) -> list[str]:
+        self._capacity(slots=SLOTS)
+        sweeper = threading.Thread(target=self._sweep_often)
+        sweeper.start()
+        try:
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                self._begin_all(pool)
+                self._until(lambda: self._scalar(ENDED) >= STOP_AFTER, "the first tasks to end")
+                self._stop_and_resume()
+                self._disturb()
+                self._until(lambda: self._scalar(ENDED) == TASKS, "all tasks to end")
+                broken = self._unfair()
+                self._heal()
+                self._over.set()
+                sweeper.join()
+                self._target.invoke("ReconcileTaskFunction", {})
+                self._prepare_oracles()
+                return broken + self._held(
+                    pool,
+                    "in the end",
+                    lambda oracle: [*oracle.at_any_time(), *oracle.healed(), *oracle.at_rest()],
+                )
+        finally:
+            self._over.set()
+            sweeper.join()
+
+    def _begin_all(self, pool: ThreadPoolExecutor) -> None:
+        """Send all requests, while processes of the API are killed."""
+        for each in self._subjects:
+            load_bundle(read_bundle(each.bundle), self._target.engine, self._target.bucket, self._deadline)
+        futures = [pool.submit(self._ask, each) for each in self._subjects]
+        api = self._stack.functions["TaskApiFunction"]
+        killed_at = 0
+        while (answered := sum(future.done() for future in futures)) < TASKS:
+            # By answers and not by seconds: a slow machine must have time to answer.
+            if answered >= killed_at:
+                killed_at += ANSWERS_PER_KILL
+                for worker in self._workers():
+                    with suppress(psutil.Error):
+                        if worker.environ().get("AWS_LAMBDA_FUNCTION_NAME") == api:
+                            self._kill(worker)
+                            self.counts["processes of the API killed while requests arrived"] += 1
+            time.sleep(0.1)
+        for future in futures:
+            future.result()
+        started = "SELECT count(*) FROM content_queue WHERE state = 'starting'"
+        self.counts["tasks that waited when all requests were answered"] = self._scalar(
+            "SELECT count(*) FROM content_queue WHERE state = 'waiting'"
+        )
+        self.counts["admitted and not yet started then"] = self._scalar(started)
+
+    def _ask(self, each: Subject) -> None:
+        """Send a user's request until it is answered. If an answer was lost, its run may be over by then."""
+        for _ in self._tries(f"the API to begin {each.task_id}"):
+            answer = self._retry(each)
+            if answer is None:
+                self.counts["requests without an answer"] += 1
+            elif answer.status in (200, 202, 409):
+                return
+
+    def _stop_and_resume(self) -> None:
+        """Stop generation; kill PostgreSQL meanwhile; resume."""
+        self._capacity(stopped=True)
+        stopped_at = time.monotonic()
+        calls, since = len(self._model.calls), stopped_at
+        for _ in self._tries("the model to be quiet"):
+            if len(self._model.calls) != calls:
+                calls, since = len(self._model.calls), time.monotonic()
+            elif time.monotonic() - since > QUIET_SECONDS:
+                break
+        self.counts["milliseconds from the stop to the last call of the model"] = round(
+            (since - stopped_at) * 1_000
+        )
+        self._database.kill()
+        self._database.start_again()
+        self.counts["PostgreSQL killed while generation was stopped"] += 1
+        time.sleep(QUIET_SECONDS)
+        self.counts["calls of the model while generation was stopped"] = len(self._model.calls) - calls
+        self.counts["tasks that had ended at the stop"] = self._scalar(ENDED)
+        self._capacity(stopped=False)
+
+    def _disturb(self) -> None:
+        """Kill PostgreSQL once, and processes of functions."""
+        for number in range(KILLS):
+            if workers := self._workers():
+                self._kill(self._chance.choice(workers))
+            if number == KILLS // 2:
+                self._database.kill()
+                self._database.start_again()
+                self.counts["PostgreSQL killed and started again"] += 1
+            time.sleep(0.5)
+
+    def _unfair(self) -> list[str]:
+        """Too many batches at work, a light user who waits like the heavy one, calls while stopped."""
+        with self._target.engine.connect() as connection:
+            rows = connection.execute(text(WAITS)).all()
+        light = [float(row.seconds) for row in rows if row.user_id != HEAVY]
+        heavy = [float(row.seconds) for row in rows if row.user_id == HEAVY]
+        for name, waits in (("light users", light), ("the heavy user", heavy)):
+            self.counts[f"seconds that {name} waited: median"] = round(statistics.median(waits))
+            self.counts[f"seconds that {name} waited: longest"] = round(max(waits))
+        self.counts["batches at work at most"] = self._most_granted
+        broken = []
+        if self._most_granted > granted_batches(SLOTS):
+            broken.append(f"{self._most_granted} batches at work, {granted_batches(SLOTS)} are granted")
+        if statistics.median(light) >= statistics.median(heavy):
+            broken.append("a light user waits as long as the heavy one")
+        if self.counts["calls of the model while generation was stopped"]:
+            broken.append("the model was called while generation was stopped")
+        return broken
+
+    def _heal(self) -> None:
+        """Retry what the faults have left incomplete, once."""
+        left = [each for each in self._subjects if not self._is_complete(each)]
+        self.counts["tasks that needed a retry"] = len(left)
+        for each in left:
+            self._follow(each, self._begin(each))
+        self._until(lambda: all(map(self._is_complete, left)), "the retried tasks to be complete")
+        counts = Counter(self._model.accepted.values())
+        self.counts["items generated once"] = counts[1]
+        self.counts["items generated twice, because their process was killed"] = (
+            sum(counts.values()) - counts[1]
+        )
+
+    def _is_complete(self, each: Subject) -> bool:
+        sql = f"SELECT count(*) FROM roadmap_tasks WHERE task_id = '{each.task_id}' AND status = 'completed'"
+        return self._scalar(sql) == 1
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        for _ in self._tries(what):
+            with suppress(DBAPIError):
+                if condition():
+                    return
+
+    def _capacity(self, **change: Any) -> None:
+        body = {"reason": "a crowd", **change}
+        for _ in self._tries("the API to change the capacity"):
+            with suppress(OSError):
+                if self._target.operator_api().send("PUT", "/capacity", body).status == 200:
+                    return
+
+    def _sweep_often(self) -> None:
+        while not self._over.wait(2):
+            # The next sweep repeats what a killed process did not do.
+            with suppress(DBAPIError, OSError, ClientError, RuntimeError):
+                for statement in LATER:
+                    self._execute(statement)
+                self._most_granted = max(self._most_granted, self._scalar(GRANTED))
+                self._target.invoke("ReconcileTaskFunction", {})
+                self.counts["sweeps"] += 1
+
+
+def main() -> int:
+    """Run the crowd; return the exit code."""
+    with ConverseServer(slowly) as model:
+        return soaked(
+            f"{TASKS} roadmaps of {CONCEPTS} concepts at once, {SLOTS} slots",
+            {},
+            lambda stack, deadline: Crowd(stack, deadline, model),
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
