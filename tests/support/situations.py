@@ -19,6 +19,11 @@ HISTORY, OBSERVED = 360, 300
 LASTS = 120
 """Minutes of an incident."""
 
+EXHAUSTED = 95
+"""Minutes until the automatic attempts of a task are over, if each fails when its invocation's time is up:
+the pauses of 5, 10 and 20 minutes, and four times 15 minutes. From then on the task needs a person.
+"""
+
 STACK = read_template(REPOSITORY / "template.yaml")
 DATABASE = read_template(REPOSITORY / "database/template.yaml")
 
@@ -101,7 +106,7 @@ def _runs_fail(values: Values, share: float, *names: str) -> None:
 
 def model_throttled(values: Values, minute: int) -> None:
     """Nine tenths of the items are given up, for a transient reason. Slots are held longer."""
-    _runs_fail(values, 0.9)
+    _runs_fail(values, 0.9, *(["TasksNeedPerson"] if minute >= EXHAUSTED else []))
     for kind in TYPES:
         generated = values.get(f"ItemsGenerated {kind}", 0)
         values[f"ItemsGenerated {kind}"] = 0.1 * generated

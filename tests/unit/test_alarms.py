@@ -17,11 +17,12 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
 from roadmap_content.items import ContentType
 from roadmap_content.runtime.metrics import Metric
-from tests.support.cloudwatch import follows
+from tests.support.cloudwatch import Watch, follows
 from tests.support.situations import (
     ALARMS,
     ALONE,
     BY_DESIGN,
+    EXHAUSTED,
     FIVE,
     PAGES,
     after_database,
@@ -204,15 +205,26 @@ PAGE_OF: Mapping[str, str] = {
 }
 
 
+def told_in_time(watch: Watch) -> set[str]:
+    """The pages that notify while automatic attempts still follow; later, tasks need a person too."""
+    late = {page for page, minute in told(watch).items() if minute >= EXHAUSTED}
+    assert late <= {"RunsPage"}
+    return told(watch).keys() - late
+
+
 @pytest.mark.parametrize("tasks_a_day", [100, 20_000])
 @pytest.mark.parametrize("name", FIVE)
 def test_an_incident_notifies_one_page(name: str, tasks_a_day: int) -> None:
-    assert told(observe(tasks_a_day, FIVE[name])).keys() == {PAGE_OF[name]}
+    watch = observe(tasks_a_day, FIVE[name])
+    if (name, tasks_a_day) == ("tasks hang", 100):  # two tasks without progress take longer to come together
+        assert told(watch).keys() == {PAGE_OF[name]}
+    else:
+        assert told_in_time(watch) == {PAGE_OF[name]}
 
 
 @pytest.mark.parametrize(("one", "other"), [*combinations(FIVE, 2)])
 def test_two_incidents_together_notify_both_pages(one: str, other: str) -> None:
-    assert told(observe(20_000, FIVE[one], FIVE[other])).keys() == {PAGE_OF[one], PAGE_OF[other]}
+    assert told_in_time(observe(20_000, FIVE[one], FIVE[other])) == {PAGE_OF[one], PAGE_OF[other]}
 
 
 @pytest.mark.parametrize("tasks_a_day", [100, 20_000])
