@@ -543,9 +543,9 @@ MUTANTS = (
         "paid content",
         "other work is done between generating an item and staging it",
         f"{_LAYER}/steps/generate.py",
-        old="""        draft, origin = self._draft(item)
+        old="""        draft, origin = self._draft(item, refused)
 """,
-        new="""        drafted = self._draft(item)
+        new="""        drafted = self._draft(item, refused)
         self._free_version(item)
         draft, origin = drafted
 """,

@@ -50,7 +50,10 @@ POLL_SECONDS = 1.0
 errors = Terminal(stderr=True)
 """The console for progress, hints and errors, because stdout is for results."""
 
-Stack = Annotated[str | None, typer.Option("--stack", help="A stack on AWS. Default: the local stack.")]
+Stack = Annotated[
+    str | None,
+    typer.Option("--stack", envvar="ROADMAP_STACK", help="A stack on AWS. Default: the local stack."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
