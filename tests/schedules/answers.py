@@ -56,6 +56,10 @@ def broken_at_once(world: World, processes: Sequence[Process], before: Attempts)
     if any(process.killed for process in processes):
         return
     running = {run.arn for run in world.runs if run.running}
+    # Step Functions cannot stop only the life of an execution that was cancelled: a redrive that is requested
+    # between the COMMIT of a cancellation and StopExecution is stopped, too. Its end is recorded.
+    answers = [process.answer for process in processes]
+    running |= {answer.stopped_execution or "" for answer in answers if isinstance(answer, CancelAnswer)}
     for row in world.pipeline.rows(_PLACES, id=world.task_id):
         if row["left"] != row["over"]:
             over = "has ended" if row["over"] else "has not ended"
