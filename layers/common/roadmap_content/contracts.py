@@ -138,7 +138,7 @@ class BatchRequest(Payload):
 
 class FinalizeResult(Payload):
     """The outcome. `complete`: nothing is missing. `changed`: names of the fields that were corrected.
-    `needs_person`: an item is missing for a reason that no automatic attempt removes; only for metrics.
+    `needs_person`: no automatic attempt follows, and a failure group is new or came back; only for metrics.
     """
 
     task_id: TaskId
