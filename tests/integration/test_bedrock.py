@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from roadmap_command.generate_one import generate_one
 from roadmap_content.content.kind import Draft
@@ -437,3 +438,41 @@ def test_a_generator_without_its_settings_names_the_missing_one(
     use(roadmap, server, MODEL_ID="")
     with pytest.raises(ContentError, match="MODEL_ID is not set"):
         generate(roadmap, roadmap.requests(roadmap.plan())[0])
+
+
+def test_strict_tools_prevent_refusals_for_the_shape(server: ConverseServer) -> None:
+    """Emulated from documentation: with `strict`, what the model writes matches the schema in the request."""
+
+    def careless(call: Call) -> Reply:
+        valid = valid_output(call)
+        wrong = valid | {next(iter(valid)): 1, "comment": "here it is"}
+        tool = call.request["toolConfig"]["tools"][0]["toolSpec"]
+        schema = Draft202012Validator(tool["inputSchema"]["json"])
+        return fills_in(call, valid if tool.get("strict") and not schema.is_valid(wrong) else wrong)
+
+    server.behaviour = careless
+    refused = {}
+    for strict in ("false", "true"):
+        refused[strict] = 0
+        for content_type in ContentType:
+            try:
+                ask(server, content_type, MODEL_STRICT_TOOLS=strict)
+            except InvalidContentError:
+                refused[strict] += 1
+    assert refused == {"false": 3, "true": 0}
+    tools = [call.request["toolConfig"]["tools"][0]["toolSpec"] for call in server.calls]
+    assert [tool.get("strict") for tool in tools] == [None] * 6 + [True] * 3  # a refusal costs two calls
+    for tool in tools[6:]:
+        assert_strict(tool["inputSchema"]["json"])
+
+
+def assert_strict(schema: Any) -> None:
+    """Every object is closed, and no keyword is used that strict tools do not accept."""
+    if schema["type"] == "object":
+        assert schema["additionalProperties"] is False
+        for each in schema["properties"].values():
+            assert_strict(each)
+    elif schema["type"] == "array":
+        assert schema.get("minItems", 0) <= 1
+        assert_strict(schema["items"])
+    assert not {"minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"} & schema.keys()

@@ -20,6 +20,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 
 _PARAMETERS = {
+    "MODEL_STRICT_TOOLS": "ModelStrictTools",
     "MODEL_TEMPERATURE": "ModelTemperature",
     "MODEL_MAX_OUTPUT_TOKENS": "ModelMaxOutputTokens",
     "MODEL_TIMEOUT": "ModelTimeout",

@@ -17,6 +17,7 @@ from ..errors import ModelRefusedRequestError
 from ..runtime.settings import Settings
 from ..storage.bucket import PARALLEL
 from .allowance import Usage
+from .drafting import strict_schema
 from .generator import Generator
 from .model import (
     Answer,
@@ -49,6 +50,9 @@ class BedrockModel:
     temperature: float | None = None
     """Between 0 and 1; `None` for a model without this parameter."""
 
+    strict: bool = False
+    """Whether the model is required to match the tool's schema, which not all models support."""
+
     def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
         """Send one Converse request; see `Model.ask`."""
         limits: dict[str, Any] = {"maxTokens": self.max_output}
@@ -57,7 +61,8 @@ class BedrockModel:
         tool = {
             "name": prompt.tool,
             "description": prompt.description,
-            "inputSchema": {"json": prompt.schema},
+            "inputSchema": {"json": strict_schema(prompt.schema) if self.strict else prompt.schema},
+            **({"strict": True} if self.strict else {}),
         }
         try:
             response = self.client.converse(
@@ -102,6 +107,7 @@ def create(settings: Settings) -> Generator:
             max_output=settings.model_max_output_tokens,
             socket_timeout=socket_timeout,
             temperature=settings.model_temperature,
+            strict=settings.model_strict_tools,
         )
     )
 

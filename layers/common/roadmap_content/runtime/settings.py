@@ -176,6 +176,11 @@ class Settings:
         return temperature
 
     @property
+    def model_strict_tools(self) -> bool:
+        """Whether requests ask for strict tool use."""
+        return self._one_of("MODEL_STRICT_TOOLS", "false", "true") == "true"
+
+    @property
     def model_max_output_tokens(self) -> int:
         """Maximum output tokens of one answer."""
         return self._positive("MODEL_MAX_OUTPUT_TOKENS")
