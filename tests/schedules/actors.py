@@ -19,7 +19,7 @@ from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.tasks.admission import admit_waiting
-from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
+from roadmap_content.tasks.attempts import AUTOMATIC, AttemptStart, Cause, user_start
 from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from tests.faults.world import PUBLISH, World
 from tests.support.factories import USER, concept_ids
@@ -113,6 +113,9 @@ ACTORS: dict[str, Actor] = {
         world, services, Scope(None, ContentType.TUTORIAL, regenerate=True)
     ),
     "retry-anyway": lambda world, services: _retry(world, services, take_over=True),
+    "automatic": lambda world, services: retry_task(
+        services, world.task_id, USER, _time(), AttemptStart(AUTOMATIC, Cause.AUTOMATIC)
+    ),
     "redrive": _redrive,
     "cancel": lambda world, services: cancel_task(
         services, world.task_id, USER, _time(), f"user:{USER}", None

@@ -121,18 +121,18 @@ def _retry_other_task(world: World, user_id: str) -> None:
 
 
 def contended(world: World) -> None:
-    """The task was never claimed. An attempt of another user, which comes after this one, is about to be
-    admitted, and uses up the capacity then.
+    """The task was never claimed. An attempt of another user is about to be admitted, and uses up the
+    capacity then. An automatic attempt would come before it, because none is at work.
     """
     world.pipeline.execute("UPDATE content_capacity SET slots = 1, stopped_reason = 'a test'")
-    _retry_other_task(world, f"later-than-{USER}")
+    _retry_other_task(world, f"not-{USER}")
     world.pipeline.execute("UPDATE content_capacity SET stopped_reason = NULL")
 
 
 def admissible(world: World) -> None:
     """As `waiting`, and there is more capacity now."""
     waiting(world)
-    world.pipeline.execute("UPDATE content_capacity SET slots = 2")
+    world.pipeline.execute("UPDATE content_capacity SET slots = 3")
 
 
 def recovering(world: World) -> None:
@@ -202,7 +202,9 @@ SITUATIONS = {
         ("sweep", "release", "redrive", *_PRODUCT),
         several_tasks=True,
     ),
-    "contended": Situation(contended, ("retry", "admit"), ("cancel", "sweep", *_PRODUCT), several_tasks=True),
+    "contended": Situation(
+        contended, ("automatic", "admit"), ("retry", "cancel", "sweep", *_PRODUCT), several_tasks=True
+    ),
     "recovering": Situation(
         recovering, ("advance", "cancel-recovery", "retry", "cancel"), ("redrive", "sweep", *_PRODUCT)
     ),

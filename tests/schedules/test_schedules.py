@@ -102,7 +102,7 @@ def test_a_text_that_is_no_schedule_is_refused(schedule: str) -> None:
 
 
 def test_a_process_that_connects_waits_for_nobody(explorers: Explorers) -> None:
-    trace = explorers("contended").replay(Schedule.parse("contended/retry/admit")).trace
+    trace = explorers("contended").replay(Schedule.parse("contended/automatic/admit")).trace
     assert [step.process for step in trace] == sorted(step.process for step in trace)
 
 
@@ -140,7 +140,7 @@ def test_steps_that_are_delivered_twice(explorers: Explorers) -> None:
 
 
 def test_admissions(explorers: Explorers) -> None:
-    require(explorers, "waiting/retry/retry", "contended/retry/admit", "admissible/cancel/admit")
+    require(explorers, "waiting/retry/retry", "contended/automatic/admit", "admissible/cancel/admit")
 
 
 def test_a_recovery_and_its_cancellation(explorers: Explorers) -> None:
