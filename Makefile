@@ -62,7 +62,7 @@ lint: $(INSTALLED) ## Check style, types and imports.
 	$(RUN)/mypy
 	$(RUN)/lint-imports --no-logo --no-cache
 
-.PHONY: product restore-drill
+.PHONY: product restore-drill incidents
 product: $(INSTALLED) ## Beside the product: adopt its database, its 21 write operations, its rows, our runs beside its own.
 	$(RUN)/python -m pytest $(BY_FILE) tests/product
 
@@ -158,6 +158,9 @@ mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must 
 
 restore-drill: $(INSTALLED) ## Restore a backup of the database with newer content in S3, and time it; ends with one JSON line.
 	$(RUN)/python -m tests.faults.restore
+
+incidents: $(INSTALLED) ## Play four of the runbook's incidents on the local stack, and follow its commands literally.
+	$(RUN)/python -m pytest tests/workflow/incidents.py
 
 drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line.
 	$(RUN)/python -m tests.faults.drill

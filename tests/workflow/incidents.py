@@ -1,0 +1,168 @@
+"""Four of the runbook's incidents: each is played on the local stack, and its section is followed literally.
+
+A section has three blocks of commands: look and contain, repair, and how to tell that it is over. A shell
+parses each command; a line of a block without `$` must be in the output of the command before it.
+"""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+from typer.testing import Result
+
+from local_stack.builds import REPOSITORY
+from local_stack.processes import becomes_true
+from roadmap_content.items import ContentType
+from tests.support.converse_server import Behaviour, ConverseServer, Reply, answers, fails, fills_in
+from tests.support.factories import bundle_of
+from tests.support.machine import Machine
+
+Roadmap = Callable[..., Result]
+RUNBOOK = REPOSITORY / "docs/runbook.md"
+EXIT_CODES = (0, 1)
+"""1: items are missing, or a person should check something."""
+
+KEPT = {"content_schema_version", "content_capacity"}
+
+
+def blocks_of(section: str, values: Mapping[str, str]) -> list[list[str]]:
+    """The lines of each block of commands of a section, with values instead of `TASK_ID` and the like."""
+    _, _, rest = RUNBOOK.read_text().partition(f"\n#### {section}\n")
+    text = re.split(r"^#{2,4} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+    for name, value in values.items():
+        text = re.sub(rf"\b{name}\b", value, text)
+    return [block.splitlines() for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL)]
+
+
+class Section:
+    """A section of the runbook, and who follows it."""
+
+    def __init__(self, roadmap: Roadmap, name: str, **values: str) -> None:
+        self._roadmap = roadmap
+        self.contain, self.repair, self.over = blocks_of(name, values)
+
+    def follow(self, lines: list[str]) -> None:
+        """Run the commands of a block."""
+        output = ""
+        for line in lines:
+            if not line.startswith("$ "):
+                assert line in output, f"not printed: {line}\n{output}"
+                continue
+            # The shell prints the arguments that the command would get.
+            script = f'roadmap() {{ printf "%s\\0" "$@"; }}; {line.removeprefix("$ ")}'
+            parsed = subprocess.run(
+                ["bash", "-euc", script], capture_output=True, text=True, check=True, env={}
+            )
+            result = self._roadmap(*parsed.stdout.split("\0")[:-1])
+            output = result.output
+            assert result.exit_code in EXIT_CODES, f"{line}\n{output}"
+
+
+@pytest.fixture(autouse=True)
+def _no_other_tasks(machine: Machine) -> Iterator[None]:
+    """The database without the tasks of other tests, and its capacity as before."""
+    tables = [
+        row["tablename"]
+        for row in machine.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    ]
+    machine.execute(f"TRUNCATE {', '.join(sorted(set(tables) - KEPT))}")
+    before = machine.rows("SELECT slots FROM content_capacity")[0]["slots"]
+    machine.execute("UPDATE content_capacity SET slots = 10")  # as in the runbook
+    yield
+    machine.execute("UPDATE content_capacity SET slots = :slots, stopped_reason = NULL", slots=before)
+
+
+def load(machine: Machine) -> None:
+    """Load a roadmap of one concept, without content."""
+    ids = machine.concept_ids(1)
+    bundle = bundle_of(ids, roadmap_id=machine.roadmap_id, task_id=machine.task_id)
+    machine.load_bundle(bundle | {"content": []})
+
+
+@contextmanager
+def asking(machine: Machine, behaviour: Behaviour, timeout: int = 3) -> Iterator[ConverseServer]:
+    """A model with this behaviour, and a Generate that waits for it for seconds instead of minutes."""
+    with ConverseServer(behaviour=behaviour) as server:
+        configuration = machine.stack.client("lambda").get_function_configuration(
+            FunctionName=machine.stack.functions["GenerateContentFunction"]
+        )
+        variables = configuration["Environment"]["Variables"] | server.settings(MODEL_TIMEOUT=str(timeout))
+        changes = {"Environment": {"Variables": variables}, "Timeout": 20 + 2 * timeout}
+        with machine.function_changed("GenerateContentFunction", **changes):
+            yield server
+
+
+def codes(machine: Machine) -> set[str]:
+    return {item.error_code for item in machine.status().failed_items}
+
+
+def test_the_model_is_throttled(machine: Machine, roadmap: Roadmap) -> None:
+    section = Section(roadmap, "ModelThrottledAlarm")
+    load(machine)
+    with asking(machine, lambda _: fails("ThrottlingException")) as server:
+        machine.run()
+        assert "ModelThrottled" in codes(machine)
+        section.follow(section.contain)
+        server.behaviour = answers
+        section.follow(section.repair)
+    section.follow(section.over)
+    assert machine.status().status == "completed"
+
+
+def test_a_task_is_processing_for_two_hours(machine: Machine, roadmap: Roadmap) -> None:
+    section = Section(roadmap, "TasksStuckAlarm", TASK_ID=machine.task_id)
+    load(machine)
+    with asking(machine, lambda _: Reply({}, late=True), timeout=15) as server:
+        machine.start()
+        assert becomes_true(lambda: bool(server.calls), deadline_seconds=60)
+        machine.execute(
+            "UPDATE roadmap_tasks SET updated_at = updated_at - interval '2 hours' WHERE task_id = :id",
+            id=machine.task_id,
+        )
+        section.follow(section.contain)
+        assert machine.status().status == "processing"
+        server.behaviour = answers
+        section.follow(section.repair)
+    section.follow(section.over)
+    assert machine.status().status == "completed"
+
+
+def test_a_bad_release(machine: Machine, roadmap: Roadmap) -> None:
+    load(machine)
+    with machine.function_changed("SaveBatchFunction", Handler="app.no_such_handler"):
+        machine.run()
+        (code,) = codes(machine)
+        section = Section(roadmap, "StepErrorsAlarm", ERROR_CODE=code)
+        section.follow(section.contain)
+    # Rolled back: the aliases have their former versions.
+    section.follow(section.repair)
+    section.follow(section.over)
+    assert machine.status().status == "completed"
+
+
+def test_tokens_run_away(machine: Machine, roadmap: Roadmap) -> None:
+    load(machine)
+    with asking(machine, lambda call: fills_in(call, {"title": "and nothing else"})) as server:
+        machine.run()
+        (code,) = codes(machine)
+        assert len(server.calls) > len(ContentType), "each item was asked for repeatedly"
+        section = Section(roadmap, "TokensPerItemAlarm", ERROR_CODE=code)
+        section.follow(section.contain)
+        asked = len(server.calls)
+        server.behaviour = answers
+        assert len(server.calls) == asked, "nothing is asked for while generation is stopped"
+        section.follow(section.repair)
+    section.follow(section.over)
+    assert machine.status().status == "completed"
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("2 slots", "3 slots"), ("capacity", "")])
+def test_a_wrong_command_or_output_in_the_runbook_makes_its_drill_fail(
+    roadmap: Roadmap, right: str, wrong: str
+) -> None:
+    section = Section(roadmap, "ModelThrottledAlarm")
+    section.follow(section.contain)
+    with pytest.raises(AssertionError):
+        section.follow([line.replace(right, wrong) for line in section.contain])
