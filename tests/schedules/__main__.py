@@ -146,6 +146,8 @@ def _counts(results: list[Explored], *between: str) -> str:
 def _rows(results: list[tuple[Meeting, Explored]]) -> Iterator[str]:
     for name, situation in SITUATIONS.items():
         found = [result for meeting, result in results if meeting.situation == name]
+        if not found:
+            continue
         happened = " ".join((situation.make.__doc__ or "").split())
         yield f"| {name} | {happened} | {len(found)} | {_counts(found, ' | ', ' | ')} |\n"
 
