@@ -74,6 +74,8 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
     ("GET", "/tasks/{task_id}/attempts", {}, None, (200, 404, 200, 200, 403)),
     ("GET", "/failures", {}, None, (200, 200, 200, 200, 403)),
     ("GET", "/failures", {"user_id": USER}, None, (200, 403, 200, 200, 403)),
+    ("GET", "/failures/{group_id}", {}, None, (403, 403, 404, 404, 403)),
+    ("PUT", "/failures/{group_id}", {}, {"state": "acknowledged", "note": "n"}, (403, 403, 403, 404, 403)),
     ("GET", "/origins", {}, None, (403, 403, 200, 200, 403)),
     ("GET", "/health", {}, None, (403, 403, 200, 200, 403)),
     ("POST", "/tasks/{task_id}/retry", {}, None, (202, 404, 403, 202, 403)),
@@ -114,12 +116,13 @@ def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
     )
 
     def call(method: str, path: str, query: dict[str, str], body: Any, caller: Caller) -> int:
-        name = "recovery_api" if path.startswith(("/recoveries", "/capacity")) else "task_api"
+        name = "recovery_api" if path.startswith(("/recoveries", "/capacity", "/failures/")) else "task_api"
         filled = path.format(
             task_id="t-1",
             content_type="quiz",
             recovery_id=created.body["recovery_id"],
             revision_id="archive-1",
+            group_id="0" * 16,
         )
         answer = request(modules[name], method, f"/api/v1{filled}", query, body=body, **caller._asdict())
         if answer.status >= 400:
