@@ -111,6 +111,7 @@ function SignedIn({ route, section }) {
   return html`
     <${Header} section=${section} session=${session} />
     <main id="main" tabindex="-1">
+      ${session?.sees && html`<${StoppedNote} />`}
       ${
         session
           ? html`<${Boundary} key=${route.path.join("/")}><${View} route=${route} section=${section} session=${session} /><//>`
@@ -120,6 +121,23 @@ function SignedIn({ route, section }) {
       }
     </main>
   `;
+}
+
+/** On every page while generation is stopped. The API refuses health to owners: they see it at a waiting task. */
+function StoppedNote() {
+  const { data } = useLive(
+    "stopped",
+    /** @type {(signal: AbortSignal) => Promise<import("./types").Health>} */ ((signal) => get(["health"], {}, signal)),
+    () => 60_000,
+  );
+  const reason = data?.queue.stopped_reason ?? null;
+  return (
+    reason !== null &&
+    html`<p class="note bad stopped" role="status">
+      <strong>${T.health.what.generation_stopped}</strong> <${Text} value=${reason} />${" "}
+      <${Link} to=${href(["runbook", "stop-paying-for-the-model"])}>${T.health.runbook}<//>
+    </p>`
+  );
 }
 
 /** @param {{ route: import("./router.js").Route, section: string, session: Session }} props */

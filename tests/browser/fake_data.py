@@ -28,11 +28,15 @@ class Scenario:
     scanned: int | None = None
     """The number of tasks that a page of tasks reads, whether they match or not."""
 
+    stopped: str | None = None
+    """The reason why generation is stopped."""
+
 
 SCENARIOS: Mapping[str, Scenario] = {
     "operator": Scenario(),
     "viewer": Scenario(roles=("viewer",)),
     "owner": Scenario(roles=("owner",), tasks=5),
+    "stopped": Scenario(stopped="the bill"),
     "empty": Scenario(tasks=0),
     "expired": Scenario(fails=401),
     "down": Scenario(fails=503),
@@ -653,7 +657,7 @@ class Model:
                 "oldest_waiting_since": None if quiet else at(minutes=6),
                 "at_work": 0 if quiet else 14,
                 "slots": 20,
-                "stopped_reason": None,
+                "stopped_reason": self.scenario.stopped,
             },
             "tokens": {
                 "spent_24h": 0 if quiet else 1_822_004,

@@ -262,6 +262,18 @@ def test_polling_requests_only_states(console: Console) -> None:
     assert len(with_names) == 1
 
 
+def test_a_stop_of_generation_is_shown_on_every_page(console: Console) -> None:
+    note = console.page.locator(".stopped")
+    console.open(token=token_of("stopped"))
+    for path in VIEWS.values():
+        console.open(path)
+        expect(note).to_contain_text("Generation is stopped. the bill")
+    assert console.axe() == []
+    console.open("/tasks", token_of("operator"))
+    console.settled()
+    expect(note).to_have_count(0)
+
+
 def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Console) -> None:
     page = console.page
     console.open(f"/tasks/{task_id(9)}", token_of("operator"))
