@@ -269,9 +269,13 @@ def test_a_stop_of_generation_is_shown_on_every_page(console: Console) -> None:
         console.open(path)
         expect(note).to_contain_text("Generation is stopped. the bill")
     assert console.axe() == []
-    console.open("/tasks", token_of("operator"))
+
+
+def test_without_a_stop_no_page_shows_one(console: Console) -> None:
+    with console.page.expect_response(lambda response: response.url.endswith("/health")):
+        console.open(token=token_of("operator"))
     console.settled()
-    expect(note).to_have_count(0)
+    expect(console.page.locator(".stopped")).to_have_count(0)
 
 
 def test_a_task_that_the_product_is_processing_can_be_taken_over(console: Console) -> None:
