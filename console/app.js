@@ -128,7 +128,7 @@ function StoppedNote() {
   const { data } = useLive(
     "stopped",
     /** @type {(signal: AbortSignal) => Promise<import("./types").Health>} */ ((signal) => get(["health"], {}, signal)),
-    () => 60_000,
+    () => 20_000,
   );
   const reason = data?.queue.stopped_reason ?? null;
   return (
