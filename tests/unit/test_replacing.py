@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from roadmap_command.replacing import scopes_for
 from roadmap_content.items import ContentType, Item
-from roadmap_content.tasks.scope import Scope
+from roadmap_content.tasks.scope import Scope, scope_from
 
 TUTORIAL, RESOURCES, QUIZ = ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ
 ALL = [Item(concept_id, content_type) for concept_id in "abc" for content_type in ContentType]
@@ -25,3 +25,16 @@ def test_the_scopes_cover_each_item_once_and_no_other_saved_one(saved: set[Item]
     items = [item for item in ALL if item in changed & saved]
     covered = [item for scope in scopes_for(items, saved) for item in ALL if scope.includes(item)]
     assert sorted(item for item in covered if item in saved) == sorted(items)
+
+
+def test_an_earlier_release_regenerates_nothing_instead_of_a_frozen_list() -> None:
+    frozen = Scope(regenerate=True, revisions={Item("a", QUIZ): "q-1"})
+    document = frozen.document
+    assert document is not None
+    # An earlier release reads these three fields only.
+    assert {name: document[name] for name in ("concept_id", "content_type", "regenerate")} == {
+        "concept_id": None,
+        "content_type": None,
+        "regenerate": False,
+    }
+    assert scope_from(document) == frozen

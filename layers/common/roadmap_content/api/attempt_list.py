@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from ..contracts import Count, Payload
 from ..items import ContentType
 from ..tasks.attempts import Cause, read_attempts
+from ..tasks.scope import scope_from
 from .cursors import decode_cursor, encode_cursor, integer
 from .times import utc
 
@@ -71,4 +72,5 @@ def list_attempts(connection: Connection, task_id: str, cursor: str | None, limi
 
 def _row(row: Any) -> AttemptRow:  # noqa: ANN401 - a SQLAlchemy row
     times = {name: utc(row._mapping[name]) for name in ("claimed_at", "ended_at")}  # noqa: SLF001
-    return AttemptRow.model_validate({**row._mapping, **times})  # noqa: SLF001 - SQLAlchemy's public name
+    scope = None if row.scope is None else scope_from(row.scope)._asdict()
+    return AttemptRow.model_validate({**row._mapping, **times, "scope": scope})  # noqa: SLF001 - SQLAlchemy's public name

@@ -44,8 +44,11 @@ class Scope(NamedTuple):
         """The JSON form; `None` for the whole task."""
         if self == WHOLE_TASK:
             return None
-        revisions = {} if self.revisions is None else {"revisions": encode_revisions(self.revisions)}
-        return self._replace(revisions=None)._asdict() | revisions
+        document: dict[str, Any] = {"concept_id": self.concept_id, "content_type": self.content_type}
+        if self.revisions is None:
+            return document | {"regenerate": self.regenerate}
+        # An earlier release ignores `revisions`: it must not regenerate the whole task instead.
+        return document | {"regenerate": False, "revisions": encode_revisions(self.revisions)}
 
 
 WHOLE_TASK = Scope()
@@ -57,11 +60,13 @@ def scope_from(document: Mapping[str, Any] | None) -> Scope:
     if document is None:
         return WHOLE_TASK
     content_type = document["content_type"]
+    frozen = document.get("revisions")
+    revisions = None if frozen is None else decode_revisions(frozen)
     return Scope(
         document["concept_id"],
         None if content_type is None else ContentType(content_type),
-        document["regenerate"],
-        None if document.get("revisions") is None else decode_revisions(document["revisions"]),
+        document["regenerate"] or revisions is not None,
+        revisions,
     )
 
 
