@@ -35,8 +35,10 @@ FREE = ("delete_object", "delete_objects")
 def logged() -> Iterator[StringIO]:
     """The log lines and metrics of the functions, which are on standard output."""
     output = StringIO()
+    formatter = logger.registered_formatter
+    formatter.clear_state()  # keys of an earlier invocation in this process
     handler = logging.StreamHandler(output)
-    handler.setFormatter(logger.handlers[0].formatter)
+    handler.setFormatter(formatter)
     before = os.environ.get("POWERTOOLS_METRICS_NAMESPACE")
     os.environ["POWERTOOLS_METRICS_NAMESPACE"] = "RoadmapContent"
     logger.addHandler(handler)

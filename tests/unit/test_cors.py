@@ -32,8 +32,9 @@ SETTINGS = Settings(
         "CORS_HEADERS": PARAMETERS["CorsHeaders"]["Default"],
     }
 )
+IDS = {"<content_type>": "quiz", "<group_id>": "0" * 16}
 ROUTES = [
-    (module, route.method, re.sub("<[a-z_]+>", "x", route.path.replace("<content_type>", "quiz")))
+    (module, route.method, re.sub("<[a-z_]+>", lambda name: IDS.get(name[0], "x"), route.path))
     for module in (task_api, recovery_api)
     for route in (*module.app._static_routes, *module.app._dynamic_routes)  # noqa: SLF001 - of the library
 ]
@@ -47,8 +48,11 @@ ERRORS: dict[int, ContentError] = {
 }
 
 
-BODIES = {"POST": {"filter": {}, "reason": "r"}, "PUT": {"slots": 1, "reason": "r"}}
-"""A valid body for each method that has one."""
+def body_of(method: str, path: str) -> dict[str, Any] | None:
+    """A valid body, where a route has one."""
+    if method == "PUT":
+        return {"state": "resolved", "note": "n"} if "/failures/" in path else {"slots": 1, "reason": "r"}
+    return {"filter": {}, "reason": "r"} if method == "POST" else None
 
 
 def event(method: str, path: str, origin: str | None = PAGE, name: str = "origin") -> dict[str, Any]:
@@ -61,7 +65,7 @@ def event(method: str, path: str, origin: str | None = PAGE, name: str = "origin
         "queryStringParameters": {"concept_id": "c"},
         "multiValueQueryStringParameters": {"concept_id": ["c"]},
         "requestContext": {"authorizer": {}, "requestId": "r", "path": path, "stage": "live"},
-        "body": json.dumps(BODIES[method]) if method in BODIES else None,
+        "body": json.dumps(body_of(method, path)),
         "isBase64Encoded": False,
     }
 
