@@ -159,7 +159,7 @@ mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must 
 restore-drill: $(INSTALLED) ## Restore a backup of the database with newer content in S3, and time it; ends with one JSON line.
 	$(RUN)/python -m tests.faults.restore
 
-incidents: $(INSTALLED) ## Play four of the runbook's incidents on the local stack, and follow its commands literally.
+incidents: $(INSTALLED) ## Play the runbook's five incidents on the local stack, and follow its commands literally.
 	$(RUN)/python -m pytest tests/workflow/incidents.py
 
 drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line.

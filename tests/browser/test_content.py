@@ -193,7 +193,9 @@ def test_health_is_in_words_with_what_to_do(console: Console) -> None:
     expect(warning).to_contain_text("Dead letters.")
     expect(warning).not_to_contain_text("stuck_tasks")
     expect(page.locator(".tiles")).to_contain_text("37Attempts in the queueThe oldest joined 6 min ago.")
-    warning.get_by_role("link", name="Runbook").last.click()
+    warning.get_by_role("listitem").filter(has_text="Dead letters.").get_by_role(
+        "link", name="Runbook"
+    ).click()
     heading = page.get_by_role("heading", name="Dead letters")
     expect(heading).to_be_focused()
     expect(heading).to_be_in_viewport()

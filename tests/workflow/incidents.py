@@ -1,4 +1,4 @@
-"""Four of the runbook's incidents: each is played on the local stack, and its section is followed literally.
+"""The runbook's five incidents: each is played on the local stack, and its section is followed literally.
 
 A section has three blocks of commands: look and contain, repair, and how to tell that it is over. A shell
 parses each command; a line of a block without `$` must be in the output of the command before it.
@@ -13,6 +13,7 @@ import pytest
 from typer.testing import Result
 
 from local_stack.builds import REPOSITORY
+from local_stack.errors import RefusedError
 from local_stack.processes import becomes_true
 from roadmap_content.items import ContentType
 from tests.support.converse_server import Behaviour, ConverseServer, Reply, answers, fails, fills_in
@@ -154,6 +155,37 @@ def test_tokens_run_away(machine: Machine, roadmap: Roadmap) -> None:
         server.behaviour = answers
         assert len(server.calls) == asked, "nothing is asked for while generation is stopped"
         section.follow(section.repair)
+    section.follow(section.over)
+    assert machine.status().status == "completed"
+
+
+def is_logged(text: str, machine: Machine, roadmap: Roadmap) -> bool:
+    try:
+        return text in roadmap("logs", machine.task_id).output
+    except RefusedError:  # no line yet
+        return False
+
+
+def test_the_database_is_at_its_connection_limit(machine: Machine, roadmap: Roadmap) -> None:
+    section = Section(roadmap, "ConnectionsRefusedAlarm")
+    load(machine)
+    machine.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE '%writer'")
+    roadmap("capacity", "--slots", "10", "--reason", "the API has a connection")
+    (held,) = machine.rows(
+        "SELECT usename, count(*) AS connections FROM pg_stat_activity "
+        "WHERE usename LIKE '%writer' GROUP BY usename"
+    )
+    role = held["usename"]
+    machine.execute(f'ALTER ROLE "{role}" CONNECTION LIMIT {held["connections"]}')
+    try:
+        arn = machine.start()
+        assert becomes_true(lambda: is_logged("53300", machine, roadmap), 60), "a connection is refused"
+        section.follow(section.contain)
+        assert machine.status().status != "completed"
+    finally:
+        machine.execute(f'ALTER ROLE "{role}" CONNECTION LIMIT -1')
+    machine.wait(arn)
+    section.follow(section.repair)
     section.follow(section.over)
     assert machine.status().status == "completed"
 
