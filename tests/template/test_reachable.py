@@ -22,7 +22,8 @@ STEP = DATABASE | EVENTS
             "generate_content",  # the generator is imported by its name
             STEP | {READ, WRITE, COPY, LIST, HEAD, DELETE} | {Operation("bedrock-runtime", "converse")},
         ),
-        ("save_batch", STEP | {READ, WRITE}),  # writes through a function in a field of the content type
+        # writes through a function in a field of the content type; asks the product's check of content
+        ("save_batch", STEP | {READ, WRITE} | {Operation("lambda", "invoke")}),
         ("finalize_task", STEP | {READ, LIST, HEAD, DESCRIBE, START}),  # starts what waits for the end
         ("await_redrive", STEP | {DESCRIBE}),
         # finalizes attempts as Finalize does, but reads no batch; starts what waits or is due
