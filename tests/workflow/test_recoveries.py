@@ -99,7 +99,13 @@ def test_no_endpoint_answers_without_a_token(machine: Machine) -> None:
     machine.load(1)
     api = machine.target.operator_api()
     document = json.loads((REPOSITORY / "docs" / "openapi.json").read_text())
-    names = {"task_id": machine.task_id, "content_type": "quiz", "recovery_id": "rec-1", "revision_id": "1"}
+    names = {
+        "task_id": machine.task_id,
+        "content_type": "quiz",
+        "recovery_id": "rec-1",
+        "revision_id": "1",
+        "group_id": "0" * 16,
+    }
     asked = [
         (method.upper(), path.removeprefix("/api/v1").format(**names))
         for path, methods in document["paths"].items()

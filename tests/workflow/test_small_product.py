@@ -29,7 +29,7 @@ Run = Callable[..., dict[str, Any]]
 
 
 class Unreliable(BaseHTTPRequestHandler):
-    """Passes requests on. Cuts the answer of every third request for changes in the middle."""
+    """Passes requests on. Cuts the answer of the first, and then of every third request for changes."""
 
     upstream = ""
     requests = count(1)
@@ -51,7 +51,7 @@ class Unreliable(BaseHTTPRequestHandler):
                 self.send_header(name, answer.headers[name])
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if "/changes" in self.path and next(Unreliable.requests) % 3 == 0:
+        if "/changes" in self.path and next(Unreliable.requests) % 3 == 1:
             content = content[: len(content) // 2]
             Unreliable.cut += 1
         self.wfile.write(content)
