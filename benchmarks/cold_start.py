@@ -40,8 +40,8 @@ the Lambda runtime. Each value comes from a new process, in turn. *Import* is th
 comparison, from start to end: an interpreter that imports nothing, and the import of a *lean lab set*
 (SQLAlchemy Core, pg8000, the Powertools logger and one pydantic model). *First invocation* is the first
 response of the handler after the import: clients are created, a secret is read, PostgreSQL is connected, S3
-is read. It runs on the local stack, which emulates S3 and Secrets Manager. A saver saves a batch of 25
-quizzes, with the SDK of the layer and, for comparison, with that of the runtime: a copy of the layer without
+is read. It runs on the local stack, which emulates S3 and Secrets Manager. A saver saves the first batch of a
+plan, with the SDK of the layer and, for comparison, with that of the runtime: a copy of the layer without
 boto3, botocore, s3transfer and urllib3. The time in which Lambda prepares its sandbox and downloads the code
 is not included.
 """
@@ -208,8 +208,7 @@ def _events(functions: Functions, stack: LocalStack, bundle: Bundle) -> dict[str
     execution = {"Id": f"{stack.state_machine_arn.replace(':stateMachine:', ':execution:')}:{task_id}-r1"}
     plan_event = {"input": {"task_id": task_id}, "execution": execution}
     planned = functions.run("PlanBatchesFunction", plan_event).answer
-    batch = next(batch for batch in planned["batches"] if batch["content_type"] == "quiz")
-    batch_event = {"plan": planned["plan"], "batch": batch, "execution_arn": execution["Id"]}
+    batch_event = {"plan": planned["plan"], "batch": planned["batches"][0], "execution_arn": execution["Id"]}
     outcome = {
         "task_id": task_id,
         "attempt": 1,
