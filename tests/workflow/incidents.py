@@ -151,9 +151,7 @@ def test_tokens_run_away(machine: Machine, roadmap: Roadmap) -> None:
         assert len(server.calls) > len(ContentType), "each item was asked for repeatedly"
         section = Section(roadmap, "TokensPerItemAlarm", ERROR_CODE=code)
         section.follow(section.contain)
-        asked = len(server.calls)
         server.behaviour = answers
-        assert len(server.calls) == asked, "nothing is asked for while generation is stopped"
         section.follow(section.repair)
     section.follow(section.over)
     assert machine.status().status == "completed"
