@@ -9,6 +9,7 @@ from roadmap_content.api.recovery_undo import UNDO_SECONDS, undo_recovery
 from roadmap_content.items import ContentType
 from roadmap_content.runtime.deadline import Deadline
 from tests.integration.conftest import Send
+from tests.integration.test_content_check import ACCEPT, REJECT, checked
 from tests.integration.test_recoveries import finish, run_started, turn
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import bundle_of, concept_ids
@@ -217,6 +218,36 @@ def test_items_that_a_regeneration_did_not_replace_are_still_failing(
     answer = undo(send, recovery_id)
     assert (answer["restored"], answer["not_replaced"], answer["left_alone"]) == (0, 6, 0)
     assert contents(pipeline) == before
+
+
+def test_what_a_check_refused_is_regenerated_until_it_is_accepted(
+    pipeline: Pipeline,
+    send: Send,
+    roadmaps: dict[str, list[str]],
+) -> None:
+    """The refusals of a lesson that has been replaced since do not count."""
+    refused = {"error_code": "Check.WrongKey"}
+    first, second = roadmaps["t-0"][0], roadmaps["t-1"][1]
+    bad = {first, second}
+    checked(pipeline, lambda item: REJECT if item["concept_id"] in bad else ACCEPT, "all")
+    finish(pipeline, regenerate(send, {"content_type": "quiz"}))
+    bad = {second}
+    checked(pipeline, lambda item: REJECT if item["concept_id"] in bad else ACCEPT, "all")
+
+    preview = send("POST", "", {"regenerate": refused, "reason": "r", "dry_run": True}).body
+    assert (preview["tasks"], preview["items"]["to_generate"]["quiz"]) == (2, 2)
+    before = contents(pipeline)
+    finish(pipeline, regenerate(send, refused))
+    after = contents(pipeline)
+    assert [item for item in after if after[item] != before[item]] == [("t-0", first, "quiz")]
+
+    preview = send("POST", "", {"regenerate": refused, "reason": "r", "dry_run": True}).body
+    assert (preview["tasks"], preview["items"]["to_generate"]) == (
+        1,
+        {"tutorial": 0, "resources": 0, "quiz": 1},
+    )
+    for other in ({"error_code": "Check.Other"}, refused | {"content_type": "tutorial"}):
+        assert send("POST", "", {"regenerate": other, "reason": "r", "dry_run": True}).status == 422
 
 
 def test_an_undo_waits_for_the_recovery_and_only_undoes_regenerations(

@@ -148,12 +148,24 @@ def test_a_regeneration_sends_its_conditions(monkeypatch: pytest.MonkeyPatch) ->
             }
             return HttpAnswer(200, preview)
 
-    options = ("--model", "old", "--type", "quiz", "--before", "2026-11-01", "--dry-run", "--reason", "r")
+    options: tuple[str, ...] = (
+        "--model",
+        "old",
+        "--type",
+        "quiz",
+        "--before",
+        "2026-11-01",
+        "--dry-run",
+        "--reason",
+        "r",
+    )
+    options += ("--error", "Check.WrongKey")
     result = roadmap(Previewing(), monkeypatch, "regenerate", *options)
     assert result.exit_code == 0
     assert "3 to generate" in result.stdout
     (body,) = bodies
     assert body["regenerate"] == {
         "content_type": "quiz", "model_id": "old", "generated_before": "2026-11-01T00:00:00",
+        "error_code": "Check.WrongKey",
     }  # fmt: skip
     assert body["dry_run"] is True

@@ -96,6 +96,10 @@ def regenerate(
     ] = None,
     before: Annotated[datetime | None, typer.Option("--before", help="Only items from before, UTC.")] = None,
     roadmap: Annotated[str | None, typer.Option("--roadmap", help="Only items of this roadmap.")] = None,
+    error: Annotated[
+        str | None,
+        typer.Option("--error", help="Only items whose replacement was refused with this code (Check.…)."),
+    ] = None,
     rate: Rate = 60,
     concurrency: Concurrency = 10,
     canary: Canary = 0,
@@ -118,6 +122,7 @@ def regenerate(
         "generator": generator,
         "generated_before": before and before.isoformat(),
         "roadmap_id": roadmap,
+        "error_code": error,
     }
     request = {
         "regenerate": {name: value for name, value in conditions.items() if value is not None},

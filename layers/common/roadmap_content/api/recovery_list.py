@@ -60,6 +60,13 @@ class RegenerationFilter(Payload):
     generated_after: datetime | None = None
     generated_before: datetime | None = None
     roadmap_id: Short | None = None
+    error_code: Annotated[
+        Short | None,
+        Field(
+            description="Items of which a later content was refused with this code, for example by the "
+            "product's check with `Check.WrongKey`. Their current content has not been replaced."
+        ),
+    ] = None
 
     def resolved(self) -> Regeneration:
         """The filter, with times in UTC."""

@@ -1,4 +1,4 @@
-"""Select the saved items that a recovery regenerates, by their origin and age."""
+"""Select the saved items that a recovery regenerates, by their origin, their age, or a refusal."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +25,8 @@ class Regeneration:
     generated_after: datetime | None = None
     generated_before: datetime | None = None
     roadmap_id: str | None = None
+    error_code: str | None = None
+    """Items of which a content was refused with this code after the current one was saved."""
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -40,6 +42,11 @@ _CONDITIONS = {
     "generated_after": f"{utc('item.generated_at')} >= CAST(:item_generated_after AS timestamp)",
     "generated_before": f"{utc('item.generated_at')} < CAST(:item_generated_before AS timestamp)",
     "roadmap_id": "c.roadmap_id = :item_roadmap_id",
+    # A refusal before the current content was saved is over: this content was accepted.
+    "error_code": """EXISTS (SELECT FROM content_origins refused
+        WHERE refused.refused_code = :item_error_code AND refused.content_type = item.content_type
+            AND refused.roadmap_id = c.roadmap_id AND refused.concept_id = item.concept_id
+            AND refused.origin_id > coalesce(o.origin_id, 0))""",
 }
 
 _CURRENT = " UNION ALL ".join(
