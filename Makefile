@@ -162,8 +162,8 @@ restore-drill: $(INSTALLED) ## Restore a backup of the database with newer conte
 incidents: $(INSTALLED) ## Play the runbook's five incidents on the local stack, and follow its commands literally.
 	$(RUN)/python -m pytest tests/workflow/incidents.py
 
-drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line.
-	$(RUN)/python -m tests.faults.drill
+drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line (SCENARIO=model: replace what a model wrote).
+	$(RUN)/python -m tests.faults.drill $(SCENARIO)
 
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: about 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
 	$(RUN)/python -m tests.faults.chaos

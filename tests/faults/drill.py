@@ -1,4 +1,5 @@
-"""The outage drill: `make drill` breaks 1,000 tasks in four ways, and repairs them with one recovery.
+"""The drills: `make drill` breaks 1,000 tasks in four ways, and repairs them with one recovery;
+`make drill SCENARIO=model` replaces what a model wrote (`tests/faults/model_change.py`).
 
 Real: PostgreSQL, the steps, the API's functions, the recovery and its rate. Emulated: S3 (in memory) and Step
 Functions (`tests/support/machine_model.py`); Lambda is this process. The last line of the output is one JSON
@@ -43,6 +44,7 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key
+from tests.faults import model_change
 from tests.support.evidence import LOOK_AT_ONE_OF_MANY, Log
 from tests.support.factories import USER, bundle_of, concept_ids, quiz, resources
 from tests.support.machine_model import Run, State
@@ -63,6 +65,8 @@ SETTINGS = {
 SWEEP_SECONDS = 1
 OUTAGES = ("a dead database", "a throttled model", "a bad release", "real poison")
 ORACLE_SAMPLE = 100
+ZEROS = ("lost", "repeated_calls", "wrong_statuses", "unaccounted", *model_change.ZEROS)
+"""The counts that must be 0."""
 
 SAVED = """
 SELECT roadmap_id, CAST(sum(items) AS integer) AS items FROM (
@@ -147,6 +151,7 @@ class Machine(Executions):
 
     def _work(self) -> None:
         services = self._drill.services()
+        services.executions = self
         while (job := self._jobs.get()) is not None:
             arn, task_id, attempt = job
             run_to_end(services, Run(arn, RunInput(task_id=task_id, attempt=attempt)))
@@ -169,13 +174,17 @@ def run_to_end(services: Services, run: Run, *, dead_database: bool = False) -> 
 class Drill:
     """A database, a bucket, and tasks to break and heal."""
 
-    def __init__(self, url: str, tasks: int) -> None:
+    def __init__(
+        self, url: str, tasks: int, settings: Mapping[str, str] = SETTINGS, generator: Any = None
+    ) -> None:
         self._credentials = Credentials.from_url(make_url(url))
+        self._settings = settings
+        self._asking = threading.Lock()
         memory = MemoryS3()
         memory.create_bucket(Bucket=BUCKET)
         self.s3 = memory.client
         self.bucket = PoisoningBucket(BUCKET, self.s3)
-        self.generator = Generator()
+        self.generator = generator or Generator()
         self.tasks = [f"task-{number:05}" for number in range(tasks)]
         self.bundles: dict[str, dict[str, Any]] = {}
         self.machine = Machine(self)
@@ -183,7 +192,7 @@ class Drill:
 
     def services(self) -> Services:
         """Services with their own connection."""
-        services = Services(Settings(SETTINGS))
+        services = Services(Settings(self._settings))
         services.engine = services.reading_engine = open_engine(lambda: self._credentials, tls=False)
         services.bucket = self.bucket
         services.generator = self.generator
@@ -223,7 +232,7 @@ class Drill:
             self.generator.throttled = outage == OUTAGES[1]
             self.bucket.bad = outage == OUTAGES[2]
             run = Run(f"arn:first-{number}", RunInput(task_id=task_id))
-            run_to_end(self.own, run, dead_database=outage == OUTAGES[0])
+            self.run(run, dead_database=outage == OUTAGES[0])
         self.generator.throttled = self.bucket.bad = False
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
@@ -231,11 +240,52 @@ class Drill:
         with self.own.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(text(sql))]  # noqa: SLF001
 
-    def ask(self, function: str, method: str, path: str, body: object = None) -> Reply:
-        """Send a request to the API as an operator."""
+    def run(self, run: Run, *, dead_database: bool = False) -> None:
+        """Run an execution to its end in this thread."""
+        run_to_end(self.own, run, dead_database=dead_database)
+
+    def ask(
+        self,
+        function: str,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        services: Services | None = None,
+        roles: str = "owner,operator",
+    ) -> Reply:
+        """Send a request to the API, one at a time, as a function's process handles them."""
         module = importlib.import_module(f"functions.{function}.app")
-        module.services = self.own  # type: ignore[attr-defined]
-        return request(module, method, f"/api/v1{path}", user_id="op", roles="owner,operator", body=body)
+        with self._asking:
+            module.services = services or self.own  # type: ignore[attr-defined]
+            user_id = "op" if "operator" in roles else USER
+            return request(module, method, f"/api/v1{path}", query, user_id=user_id, roles=roles, body=body)
+
+    def follow(self, recovery_id: str) -> dict[str, Any]:
+        """Advance a recovery until it has ended; return its final state."""
+        path = f"/recoveries/{recovery_id}"
+        # The sweep's part: the rate also allows starts between the ends of runs.
+        while (recovery := dict(self.ask("recovery_api", "GET", path).body))["ended_at"] is None:
+            advance(self.own, recovery_id, Deadline.after(600))
+            time.sleep(SWEEP_SECONDS)
+        return recovery
+
+    def broken(self) -> int:
+        """The number of tasks, of a sample, that break an invariant of the oracle."""
+        found = 0
+        for task_id in self.tasks[:: max(1, len(self.tasks) // ORACLE_SAMPLE)]:
+            oracle = OracleOfMany(self.own.engine, self.s3, BUCKET, self.bundles[task_id], Log())
+            broken = [*oracle.at_rest()]
+            found += bool(broken)
+            if broken:
+                Console(stderr=True).print(f"{task_id}: {broken[0]}")
+        return found
+
+    def close(self) -> None:
+        """End the executions, and close the connections."""
+        self.machine.end()
+        self.own.engine.dispose()
 
     def rejected_generations(self) -> Counter[Item]:
         """The number of generated items that were refused as invalid and must be generated again."""
@@ -259,11 +309,7 @@ def heal(drill: Drill, rate: int, concurrency: int) -> tuple[dict[str, Any], flo
     created = drill.ask("recovery_api", "POST", "/recoveries", body)
     if created.status != 201:
         raise SystemExit(f"the recovery was not created: {created}")
-    path = f"/recoveries/{created.body['recovery_id']}"
-    # The sweep's part: the rate also allows starts between the ends of runs.
-    while (recovery := drill.ask("recovery_api", "GET", path).body)["ended_at"] is None:
-        advance(drill.own, recovery["recovery_id"], Deadline.after(600))
-        time.sleep(SWEEP_SECONDS)
+    recovery = drill.follow(created.body["recovery_id"])
     return recovery, time.monotonic() - started
 
 
@@ -279,12 +325,7 @@ def verdict(drill: Drill, recovery: dict[str, Any], seconds: float, rate: int) -
         lost += missing
         says = statuses[task_id]["status"]
         wrong += says != ("completed" if not missing else "partial_failure" if saved else "failed")
-    for task_id in drill.tasks[:: max(1, len(drill.tasks) // ORACLE_SAMPLE)]:
-        oracle = OracleOfMany(drill.own.engine, drill.s3, BUCKET, drill.bundles[task_id], Log())
-        broken = [*oracle.at_rest()]
-        wrong += bool(broken)
-        if broken:
-            Console(stderr=True).print(f"{task_id}: {broken[0]}")
+    wrong += drill.broken()
     results = drill.rows("SELECT task_id, result FROM content_recovery_tasks")
     unaccounted = sum(row["result"] in ("waiting", "running") for row in results)
     unaccounted += len(set(drill.tasks) ^ {row["task_id"] for row in results})
@@ -322,10 +363,39 @@ def groups_table(drill: Drill) -> Table:
     return table
 
 
+def outages(url: str, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Break and heal; return the counts."""
+    drill = Drill(url, arguments.tasks or 1_000)
+    drill.load()
+    console.print(f"{len(drill.tasks)} tasks of {USER} are loaded")
+    drill.break_all()
+    counts = Counter(row["status"] for row in drill.rows("SELECT status FROM roadmap_tasks"))
+    console.print(f"after the outages: {dict(counts)}")
+    console.print(groups_table(drill))
+    recovery, seconds = heal(drill, arguments.rate, arguments.concurrency)
+    console.print(f"recovery {recovery['state']}: {recovery['counts']}")
+    found = verdict(drill, recovery, seconds, arguments.rate)
+    drill.close()
+    return found
+
+
+def new_model(url: str, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Replace what a model wrote; return the counts."""
+    with model_change.Author() as author:
+        drill = Drill(url, arguments.tasks or 200, SETTINGS | author.settings, author)
+        found = model_change.play(drill, author, console)
+        drill.close()
+    return found
+
+
+SCENARIOS = {"outages": outages, "model": new_model}
+
+
 def main() -> int:
-    """Break, repair and check; return 0 if every count that must be 0 is 0."""
+    """Play a scenario; return 0 if every count that must be 0 is 0."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--tasks", type=int, default=1_000)
+    parser.add_argument("scenario", nargs="?", choices=SCENARIOS, default="outages")
+    parser.add_argument("--tasks", type=int, help="1,000 of outages, 200 of a model")
     parser.add_argument("--rate", type=int, default=300, help="tasks a minute")
     parser.add_argument("--concurrency", type=int, default=40)
     arguments = parser.parse_args()
@@ -336,23 +406,11 @@ def main() -> int:
         given_or_embedded(Path(directory), fsync=False) as server,
     ):
         migrate(server.url)
-        drill = Drill(server.url, arguments.tasks)
-        drill.load()
-        console.print(f"{arguments.tasks} tasks of {USER} are loaded")
-        drill.break_all()
-        counts = Counter(row["status"] for row in drill.rows("SELECT status FROM roadmap_tasks"))
-        console.print(f"after the outages: {dict(counts)}")
-        console.print(groups_table(drill))
-        recovery, seconds = heal(drill, arguments.rate, arguments.concurrency)
-        console.print(f"recovery {recovery['state']}: {recovery['counts']}")
-        found = verdict(drill, recovery, seconds, arguments.rate)
-        drill.machine.end()
-        drill.own.engine.dispose()
-    zeros = ("lost", "repeated_calls", "wrong_statuses", "unaccounted")
+        found = SCENARIOS[arguments.scenario](server.url, arguments, console)
     for name, value in found.items():
-        console.print(f"{name.replace('_', ' ')}: {value}" + (" (must be 0)" if name in zeros else ""))
+        console.print(f"{name.replace('_', ' ')}: {value}" + (" (must be 0)" if name in ZEROS else ""))
     sys.stdout.write(json.dumps(found) + "\n")
-    return 1 if any(found[name] for name in zeros) or found["healed"] != found["tasks"] else 0
+    return 1 if any(found.get(name) for name in ZEROS) or found["healed"] != found["tasks"] else 0
 
 
 if __name__ == "__main__":
