@@ -16,11 +16,18 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 VERSION_TABLE = "content_schema_version"
 
+BASELINE = "0024"
+"""The first revision; later ones are greater. Databases of earlier ones were never deployed."""
+
 LOCK = 0x726F61646D6170  # "roadmap": any number that no other application locks
 
 
 class CannotAdoptError(Exception):
     """The product's schema needs a manual decision. Nothing was changed."""
+
+
+class RevisionTooOldError(Exception):
+    """The database has a revision from before the baseline. Nothing was changed."""
 
 
 class UnknownTimeZoneError(Exception):
@@ -33,16 +40,16 @@ class MigrationRunningError(Exception):
 
 def migrate(url: str, revision: str = "head") -> None:
     """Migrate the database at `url` up to `revision`. It may be empty, the product's, or already migrated."""
-    with _locked(url) as config:
-        command.upgrade(config, revision)
+    with _locked(url) as connection:
+        _upgrade(connection, revision)
 
 
 def downgrade(url: str, revision: str) -> None:
     """Downgrade the database at `url` to `revision`; `base` leaves only the product's schema."""
-    with _locked(url) as config:
-        command.downgrade(config, revision)
+    with _locked(url) as connection:
+        command.downgrade(_configure(connection), revision)
         if revision == "base":
-            config.attributes["connection"].execute(text(f"DROP TABLE {VERSION_TABLE}"))
+            connection.execute(text(f"DROP TABLE {VERSION_TABLE}"))
 
 
 def migrate_at_once(connection: Connection, revision: str = "head") -> None:
@@ -50,16 +57,17 @@ def migrate_at_once(connection: Connection, revision: str = "head") -> None:
 
     Raises:
         MigrationRunningError: another one is running.
+        RevisionTooOldError: the database is older than the baseline.
     """
     if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK}):
         raise MigrationRunningError("another migration of this database is running")
-    command.upgrade(_configure(connection), revision)
+    _upgrade(connection, revision)
 
 
 def is_newer_than_this_code(revision: str | None) -> bool:
     """Whether a database has a revision of a later release, which this code does not have."""
-    known = {script.revision for script in ScriptDirectory(str(Path(__file__).parent)).walk_revisions()}
-    return revision is not None and revision not in known
+    head = ScriptDirectory(str(Path(__file__).parent)).get_current_head()
+    return revision is not None and head is not None and revision > head
 
 
 def use_time_zone(connection: Connection, time_zone: str) -> None:
@@ -87,10 +95,20 @@ def current_revision(connection: Connection) -> str | None:
 
 
 @contextmanager
-def _locked(url: str) -> Iterator[Config]:
+def _locked(url: str) -> Iterator[Connection]:
     with create_engine(url, poolclass=NullPool).begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-        yield _configure(connection)
+        yield connection
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    found = current_revision(connection)
+    if found is not None and found < BASELINE:
+        raise RevisionTooOldError(
+            f"the database has revision {found} of the schema, but the first one of this release is "
+            f"{BASELINE}: migrate it to {BASELINE} with an earlier release first"
+        )
+    command.upgrade(_configure(connection), revision)
 
 
 def _configure(connection: Connection) -> Config:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, make_url, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.declarative import DeferredReflection
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
-from migrations import tables
 from roadmap_content.items import ContentType
 from roadmap_content.storage.keys import tutorial_key
 
@@ -19,8 +19,10 @@ from ..stock import ROADMAP, Entry, Stock
 CONCEPTS_PER_TRANSACTION = 3
 
 
-class _Model(DeclarativeBase):
+class _Model(DeferredReflection, DeclarativeBase):
     """The product's models."""
+
+    __abstract__ = True
 
     if TYPE_CHECKING:  # the columns are read from the tables
         roadmap_id: Mapped[str]
@@ -31,19 +33,19 @@ class _Model(DeclarativeBase):
 class Tutorial(_Model):
     """A version of a tutorial."""
 
-    __table__ = tables.tutorial_metadata
+    __tablename__ = "tutorial_metadata"
 
 
 class Resources(_Model):
     """A concept's resources."""
 
-    __table__ = tables.resource_recommendation_metadata
+    __tablename__ = "resource_recommendation_metadata"
 
 
 class Quiz(_Model):
     """A concept's quiz."""
 
-    __table__ = tables.quiz_metadata
+    __tablename__ = "quiz_metadata"
 
 
 class Replaced:
@@ -53,6 +55,7 @@ class Replaced:
         self._runner = asyncio.Runner()
         url = make_url(database_url).set(drivername="postgresql+asyncpg")
         self._engine: AsyncEngine = create_async_engine(url, pool_size=1, max_overflow=0)
+        self._runner.run(self._reflect())
 
     def close(self) -> None:
         """Disconnect and close the loop."""
@@ -62,6 +65,10 @@ class Replaced:
     def prepare(self, stock: Stock) -> Callable[[], object]:
         """Return the work: from generated content to the last commit."""
         return lambda: self._runner.run(self._save(stock.entries))
+
+    async def _reflect(self) -> None:
+        async with self._engine.connect() as connection:
+            await connection.run_sync(lambda bound: _Model.prepare(bound))
 
     async def _save(self, entries: Sequence[Entry]) -> None:
         for start in range(0, len(entries), CONCEPTS_PER_TRANSACTION):

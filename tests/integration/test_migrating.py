@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
-from migrations import LOCK, current_revision, migrate, migrate_at_once
+from migrations import LOCK, VERSION_TABLE, current_revision, migrate, migrate_at_once
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import SessionSource, Settings
@@ -69,6 +69,24 @@ def test_a_migration_is_refused_while_another_one_runs(empty_database_url: str) 
     assert revision(empty_database_url) is None
     migrate(empty_database_url)
     assert revision(empty_database_url) is not None
+
+
+def test_a_schema_from_before_the_first_migration_is_refused(empty_database_url: str) -> None:
+    migrate(empty_database_url)
+    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '0012'"))
+    with pytest.raises(MigrationRefusedError, match="revision 0012"):
+        migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(600))
+    assert revision(empty_database_url) == "0012"
+
+
+def test_a_schema_of_a_later_release_is_left_as_it_is(empty_database_url: str) -> None:
+    """After a rollback, a release runs on the schema of the next one."""
+    migrate(empty_database_url)
+    with create_engine(empty_database_url, poolclass=NullPool).begin() as connection:
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    result = migrate_database(MigrateRequest(), Database(empty_database_url), Deadline.after(600))
+    assert result.before == result.after == "9999"
 
 
 @pytest.fixture

@@ -229,7 +229,7 @@ MUTANTS = (
     Mutant(
         "the demotion rule",
         "older versions stay the latest",
-        "migrations/versions/stand_aside_for_the_product.py",
+        "migrations/baseline/triggers.py",
         old="concept_id = NEW.concept_id AND is_latest",
         new="false",
         tests=(f"{_PIPELINE}::test_only_the_highest_version_becomes_latest",),
@@ -634,7 +634,7 @@ MUTANTS = (
     Mutant(
         "the product's tasks",
         "a restart of the product marks a task with a running attempt",
-        "migrations/versions/replace_in_place.py",
+        "migrations/baseline/triggers.py",
         old="AND attempt = OLD.attempt AND ended_at IS NULL",
         new="AND attempt = OLD.attempt AND ended_at IS NOT NULL",
         tests=(f"{_RESTART}::test_a_task_with_an_open_attempt_stays_as_it_is",),
@@ -642,7 +642,7 @@ MUTANTS = (
     Mutant(
         "the product's tasks",
         "a restart of the product marks a task that was cancelled since it read it",
-        "migrations/versions/replace_in_place.py",
+        "migrations/baseline/triggers.py",
         old="IF OLD.status <> 'processing' OR EXISTS",
         new="IF EXISTS",
         tests=(f"{_RESTART}::test_a_restart_that_read_a_task_before_it_changed_does_not_mark_it",),

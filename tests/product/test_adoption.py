@@ -95,7 +95,7 @@ def test_adoption_changes_no_row_and_succeeds_with_every_row(product: Product) -
 
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_with_a_unique_version_three_operations_fail(product: Product) -> None:
-    migrate(product.url, "0004")
+    product.execute("ALTER TABLE tutorial_metadata ADD UNIQUE (roadmap_id, concept_id, content_version)")
     fill(product)
     failed = []
 

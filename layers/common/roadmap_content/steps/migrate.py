@@ -4,6 +4,7 @@ from sqlalchemy import Connection, text
 
 from migrations import (
     MigrationRunningError,
+    RevisionTooOldError,
     UnknownTimeZoneError,
     current_revision,
     is_newer_than_this_code,
@@ -23,7 +24,7 @@ from ..tasks.time_zone import contradicts, describe_offset, time_ahead
 
 
 class MigrationRefusedError(PermanentError):
-    """Another migration is running, the time zone is unknown or wrong, or the roles are incomplete."""
+    """Another migration is running, or the revision, the time zone or the roles do not fit."""
 
     code = "MigrationRefused"
 
@@ -49,8 +50,9 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     schema of the next one.
 
     Raises:
-        MigrationRefusedError: another migration is running, rows contradict the time zone, or the writer's
-            and the reader's roles cannot be granted their rights.
+        MigrationRefusedError: another migration is running, the schema is older than the first migration,
+            rows contradict the time zone, or the writer's and the reader's roles cannot be granted their
+            rights.
         CannotAdoptError: the product's schema needs a manual decision.
         DataRefusedError, DatabaseUnavailableError: nothing was changed.
     """
@@ -88,7 +90,12 @@ def migrate_database(request: MigrateRequest, services: Services, deadline: Dead
     engine = services.open_engine(statement_timeout=seconds)
     try:
         result = transact(engine, migrate, deadline)
-    except (MigrationRunningError, UnknownTimeZoneError, RolesIncompleteError) as error:
+    except (
+        MigrationRunningError,
+        RevisionTooOldError,
+        UnknownTimeZoneError,
+        RolesIncompleteError,
+    ) as error:
         raise MigrationRefusedError(str(error)) from error
     finally:
         engine.dispose()

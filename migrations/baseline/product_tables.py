@@ -1,7 +1,7 @@
-"""Creates the tables, or adopts the five tables of the product with their rows.
+"""The tables of the product: created if they are missing, otherwise adopted with their rows.
 
-An adopted table keeps its columns, types and constraints; missing ones are added. Rows that violate a unique
-constraint are repaired without loss:
+An adopted table keeps its columns, types and constraints; missing columns are added. Rows are repaired
+without loss:
 - tutorials with the same version get the next free versions, in the order of their generation;
 - of a concept's tutorials, only the one with the highest version is the latest;
 - of a concept's rows of resources, or of quizzes, the newest stays and the others move to
@@ -9,21 +9,16 @@ constraint are repaired without loss:
   change, and the error contains the rows. To restore an archived row: `INSERT INTO quiz_metadata SELECT r.*
   FROM content_archive, json_populate_record(NULL::quiz_metadata, source_row) r WHERE archive_id = …`
 
-Downgrading removes only the parts of this system: its tables, its two columns of `roadmap_tasks`, its
-constraints and indexes. The product's tables stay with all rows, because another program may use them.
-`content_archive` stays if it has rows.
+No index that is added is unique: the product writes each tutorial as version 1, and may write a second row of
+resources or a quiz.
 """
 
 import logging
 from collections.abc import Sequence
 
-from alembic import op
 from sqlalchemy import Connection, text
 
 from migrations import CannotAdoptError
-
-revision = "0001"
-down_revision = None
 
 log = logging.getLogger(__name__)
 
@@ -97,29 +92,6 @@ ALTER TABLE quiz_metadata
     ADD COLUMN IF NOT EXISTS generated_at timestamp NOT NULL DEFAULT timezone('utc', now());
 """
 
-OWN_TABLES = """
-CREATE TABLE content_failures (
-    task_id varchar(64) NOT NULL,
-    attempt integer NOT NULL,
-    concept_id text NOT NULL,
-    content_type varchar(16) NOT NULL,
-    stage varchar(16) NOT NULL,
-    error_code text NOT NULL,
-    reason text NOT NULL,
-    transient boolean NOT NULL,
-    occurred_at timestamp NOT NULL DEFAULT timezone('utc', now()),
-    PRIMARY KEY (task_id, attempt, concept_id, content_type)
-);
-
-CREATE TABLE IF NOT EXISTS content_archive (
-    archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    source_table text NOT NULL,
-    source_row json NOT NULL,
-    reason text NOT NULL,
-    archived_at timestamp NOT NULL DEFAULT timezone('utc', now())
-);
-"""
-
 # A row keeps its version unless the previous row has taken it. Among rows with the same version, the one that
 # readers see now comes last, so that it stays the highest.
 RENUMBER_TUTORIALS = """
@@ -166,10 +138,11 @@ ARCHIVE_DUPLICATES = """
 WITH removed AS (
     DELETE FROM {table} t USING ({ranked}) r
     WHERE t.{key} = r.{key} AND r.place > 1
-    RETURNING to_json(t) AS source_row
+    RETURNING to_json(t) AS source_row, t.roadmap_id, t.concept_id
 )
-INSERT INTO content_archive (source_table, source_row, reason)
-SELECT '{table}', source_row, 'a newer row has the same roadmap_id and concept_id' FROM removed
+INSERT INTO content_archive (source_table, source_row, reason, roadmap_id, concept_id)
+SELECT '{table}', source_row, 'a newer row has the same roadmap_id and concept_id', roadmap_id, concept_id
+FROM removed
 """
 
 # Deleting a row would delete or change rows that refer to it, or fail.
@@ -207,43 +180,53 @@ WHERE i.indrelid = to_regclass(:table) AND i.indexprs IS NULL
 INDEXES = """
 CREATE INDEX content_task_by_status ON roadmap_tasks (status, updated_at);
 CREATE INDEX content_task_by_execution ON roadmap_tasks (execution_arn);
+CREATE INDEX content_task_by_creation ON roadmap_tasks (created_at, task_id);
+CREATE INDEX content_task_by_status_and_creation ON roadmap_tasks (status, created_at, task_id);
+CREATE INDEX content_task_by_user_and_creation ON roadmap_tasks (user_id, created_at, task_id);
+CREATE INDEX content_task_by_update ON roadmap_tasks (updated_at);
+CREATE INDEX content_task_by_prefix ON roadmap_tasks (task_id text_pattern_ops);
+-- Only prefixes are indexed: an insert with a text too long for an index entry would fail.
+CREATE INDEX content_task_by_roadmap ON roadmap_tasks ("left"(roadmap_id, 100) text_pattern_ops);
+CREATE INDEX content_roadmap_by_title ON roadmap_metadata ("left"(lower(title), 100) text_pattern_ops);
+-- Not unique: a version is inserted before the previous one is marked as not the latest.
 CREATE INDEX content_tutorial_latest ON tutorial_metadata (roadmap_id, concept_id) WHERE is_latest;
 """
 
 REMOVE = """
-DROP TABLE content_failures;
+DROP INDEX
+    content_roadmap_by_title, content_task_by_creation, content_task_by_execution, content_task_by_prefix,
+    content_task_by_roadmap, content_task_by_status, content_task_by_status_and_creation,
+    content_task_by_update, content_task_by_user_and_creation, content_tutorial_latest;
 DROP INDEX IF EXISTS
-    content_task_by_status, content_task_by_execution, content_tutorial_latest,
-    content_tutorial_by_roadmap, content_resources_by_roadmap, content_quiz_by_roadmap;
+    content_quiz_by_concept, content_quiz_by_roadmap, content_resources_by_concept,
+    content_resources_by_roadmap, content_tutorial_by_roadmap, content_tutorial_by_version;
 ALTER TABLE roadmap_tasks DROP COLUMN attempt, DROP COLUMN execution_arn;
-ALTER TABLE tutorial_metadata DROP CONSTRAINT IF EXISTS content_tutorial_version_key;
-ALTER TABLE resource_recommendation_metadata DROP CONSTRAINT IF EXISTS content_resources_concept_key;
-ALTER TABLE quiz_metadata DROP CONSTRAINT IF EXISTS content_quiz_concept_key;
 """
+"""Removes our columns and indexes. The tables stay with all rows: another program may use them."""
 
 
-def upgrade() -> None:
-    connection = op.get_bind()
+def create_or_adopt(connection: Connection) -> None:
+    """Create the product's tables, or add the missing tables and columns, and lock them."""
     connection.execute(text(PRODUCT_TABLES))
-    connection.execute(text(OWN_TABLES))
     _refuse_one_tutorial_per_concept(connection)
+
+
+def repair_rows(connection: Connection) -> None:
+    """Give tutorials different versions, and archive duplicates. The triggers do not exist yet."""
     renumbered = connection.execute(text(RENUMBER_TUTORIALS)).rowcount
     repaired = connection.execute(text(REPAIR_LATEST)).rowcount
     log.info("tutorials_repaired", extra={"renumbered": renumbered, "latest_repaired": repaired})
     _archive_duplicates(connection, "resource_recommendation_metadata", "id")
     _archive_duplicates(connection, "quiz_metadata", "quiz_id")
+
+
+def add_indexes(connection: Connection) -> None:
+    """Add the indexes, except those that equal a unique one of the product."""
     version, concept = ["roadmap_id", "concept_id", "content_version"], ["roadmap_id", "concept_id"]
-    _keep_unique(connection, "tutorial_metadata", version, "content_tutorial", "version")
-    _keep_unique(connection, "resource_recommendation_metadata", concept, "content_resources", "concept")
-    _keep_unique(connection, "quiz_metadata", concept, "content_quiz", "concept")
+    _add_index(connection, "tutorial_metadata", version, "content_tutorial", "version")
+    _add_index(connection, "resource_recommendation_metadata", concept, "content_resources", "concept")
+    _add_index(connection, "quiz_metadata", concept, "content_quiz", "concept")
     connection.execute(text(INDEXES))
-
-
-def downgrade() -> None:
-    connection = op.get_bind()
-    connection.execute(text(REMOVE))
-    if not connection.scalar(text("SELECT EXISTS (SELECT FROM content_archive)")):
-        connection.execute(text("DROP TABLE content_archive"))
 
 
 def _refuse_one_tutorial_per_concept(connection: Connection) -> None:
@@ -281,16 +264,15 @@ def _named(ids: Sequence[str]) -> str:
     return shown if len(ids) <= MOST_NAMED else f"{shown} and {len(ids) - MOST_NAMED} more"
 
 
-def _keep_unique(connection: Connection, table: str, columns: list[str], prefix: str, noun: str) -> None:
-    """Add a unique constraint, unless the table has an equivalent one, of any name and column order."""
-    alike = [
+def _add_index(connection: Connection, table: str, columns: list[str], prefix: str, noun: str) -> None:
+    unique = [
         index.columns
         for index in connection.execute(text(UNIQUE_INDEXES), {"table": table})
         if index.for_all_rows and sorted(index.columns) == sorted(columns)
     ]
-    if not alike:
-        statement = f"ALTER TABLE {table} ADD CONSTRAINT {prefix}_{noun}_key UNIQUE ({', '.join(columns)})"
-    elif not any(found[0] == "roadmap_id" for found in alike):
+    if not unique:
+        statement = f"CREATE INDEX {prefix}_by_{noun} ON {table} ({', '.join(columns)})"
+    elif not any(found[0] == "roadmap_id" for found in unique):
         # Most queries select only by the roadmap.
         statement = f"CREATE INDEX {prefix}_by_roadmap ON {table} (roadmap_id, concept_id)"
     else:

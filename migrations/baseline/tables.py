@@ -1,0 +1,338 @@
+"""The tables of this system, with their indexes. Their timestamps have no time zone and are UTC."""
+
+TABLES = """
+-- Why an item is missing, per attempt. An index entry holds 2,704 bytes, and an id may be any text: of a
+-- longer id, `concept_id` is the digest.
+CREATE TABLE content_failures (
+    task_id varchar(64) NOT NULL,
+    attempt integer NOT NULL,
+    concept_id text NOT NULL,
+    content_type varchar(16) NOT NULL,
+    stage varchar(16) NOT NULL,
+    error_code text NOT NULL,
+    reason text NOT NULL,
+    transient boolean NOT NULL,
+    occurred_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    content_fingerprint text,
+    long_concept_id text,
+    PRIMARY KEY (task_id, attempt, concept_id, content_type)
+);
+
+-- Tokens used by the generation of a task. No foreign key: they are kept even if the task was deleted.
+CREATE TABLE generation_tokens (task_id varchar(64) PRIMARY KEY, tokens bigint NOT NULL);
+
+-- The audit trail: one row per attempt, written with its claim and completed with its outcome. `scope` is
+-- NULL for an attempt for all missing items; `replaces` has the ids of the current rows that it replaces:
+-- {content_type: {concept_id: id}}.
+CREATE TABLE content_attempts (
+    task_id varchar(64) NOT NULL,
+    attempt integer NOT NULL,
+    actor text NOT NULL,
+    cause varchar(16) NOT NULL,
+    reason text,
+    execution_arn text,
+    redrive_count integer NOT NULL DEFAULT 0,
+    step varchar(16) NOT NULL,
+    claimed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    ended_at timestamp,
+    outcome varchar(32),
+    planned json,
+    saved json,
+    failed json,
+    generated json,
+    tokens bigint NOT NULL DEFAULT 0,
+    scope json,
+    replaces json,
+    PRIMARY KEY (task_id, attempt)
+);
+
+-- Current failures of a task by group: those of its latest attempt that has ended. The task's user and
+-- creation are copied, so that one index returns a page of a group's tasks in order.
+CREATE TABLE content_task_failures (
+    task_id varchar(64) NOT NULL,
+    group_id varchar(32) NOT NULL,
+    attempt integer NOT NULL,
+    error_code text NOT NULL,
+    stage varchar(16) NOT NULL,
+    content_type varchar(16) NOT NULL,
+    reason text NOT NULL,
+    transient boolean NOT NULL,
+    items integer NOT NULL,
+    first_seen timestamp NOT NULL,
+    last_seen timestamp NOT NULL,
+    example_concept_id text NOT NULL,
+    example_reason text NOT NULL,
+    user_id text NOT NULL,
+    created_at timestamp NOT NULL,
+    PRIMARY KEY (task_id, group_id)
+);
+CREATE INDEX content_task_failure_by_group ON content_task_failures (group_id, created_at, task_id);
+CREATE INDEX content_task_failure_by_code ON content_task_failures (error_code, created_at, task_id);
+CREATE INDEX content_task_failure_by_type ON content_task_failures (content_type, created_at, task_id);
+CREATE INDEX content_task_failure_by_user ON content_task_failures (user_id, group_id);
+
+-- The sums of `content_task_failures` by group, and by group and hour, updated in the same transactions.
+CREATE TABLE content_failure_groups (
+    group_id varchar(32) PRIMARY KEY,
+    error_code text NOT NULL,
+    stage varchar(16) NOT NULL,
+    content_type varchar(16) NOT NULL,
+    reason text NOT NULL,
+    transient boolean NOT NULL,
+    tasks bigint NOT NULL,
+    items bigint NOT NULL,
+    first_seen timestamp NOT NULL,
+    last_seen timestamp NOT NULL
+);
+CREATE INDEX content_failure_group_by_items ON content_failure_groups (items, group_id) WHERE items > 0;
+
+CREATE TABLE content_failure_hours (
+    group_id varchar(32) NOT NULL,
+    hour timestamp NOT NULL,
+    items bigint NOT NULL,
+    PRIMARY KEY (group_id, hour)
+);
+
+-- What operators decided about failure groups, and when; the latest change of a group applies.
+CREATE TABLE content_group_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    group_id varchar(32) NOT NULL,
+    changed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    actor text NOT NULL,
+    state varchar(16) NOT NULL,
+    note text NOT NULL,
+    until timestamp,
+    until_tasks bigint
+);
+CREATE INDEX content_group_change_by_group ON content_group_changes (group_id, change_id);
+
+-- Tokens per hour, in shards, so that attempts that end at the same time do not wait for one row.
+CREATE TABLE content_token_hours (
+    hour timestamp NOT NULL,
+    shard smallint NOT NULL,
+    spent bigint NOT NULL,
+    saved_by_staging bigint NOT NULL,
+    PRIMARY KEY (hour, shard)
+);
+
+-- Tasks for which the sweep starts the next attempt.
+CREATE TABLE content_automatic_attempts (
+    task_id varchar(64) PRIMARY KEY,
+    attempt integer NOT NULL,
+    due_at timestamp NOT NULL
+);
+CREATE INDEX content_automatic_attempt_by_due ON content_automatic_attempts (due_at);
+
+-- The sweeps, and up to which task each checked the failures of deleted tasks.
+CREATE TABLE content_sweeps (
+    swept_at timestamp PRIMARY KEY,
+    seconds double precision NOT NULL,
+    checked integer NOT NULL,
+    repaired integer NOT NULL,
+    refused integer NOT NULL,
+    finished boolean NOT NULL,
+    failures_checked_to varchar(64)
+);
+
+-- The last check of a task by a sweep, with the error if it failed, and the next check. No foreign key: a
+-- task may be deleted.
+CREATE TABLE content_checks (
+    task_id varchar(64) PRIMARY KEY,
+    checked_at timestamp,
+    error_code text,
+    reason text,
+    next_check_at timestamp NOT NULL DEFAULT timezone('utc', now()) + interval '15 minutes',
+    pause interval NOT NULL DEFAULT interval '15 minutes'
+);
+CREATE INDEX content_check_by_time ON content_checks (next_check_at, task_id);
+
+-- Changes of rows of finished tasks that no sweep has seen. Triggers insert them: without another index and
+-- without a foreign key, an insert neither waits nor fails.
+CREATE TABLE content_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    roadmap_id text,
+    task_id text
+);
+
+-- Bulk recoveries, and the result for each of their tasks. `items` has the items that a recovery regenerates,
+-- with the revisions that it replaces (NULL: it retries missing items); `undone` is what an undo did to them.
+-- Unused: `part`, `execution_arn`.
+CREATE TABLE content_recoveries (
+    recovery_id varchar(64) PRIMARY KEY,
+    state varchar(32) NOT NULL,
+    actor text NOT NULL,
+    reason text NOT NULL,
+    filter json NOT NULL,
+    rate_per_minute integer NOT NULL,
+    concurrency integer NOT NULL,
+    token_budget bigint,
+    canary integer NOT NULL,
+    created_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    started_at timestamp,
+    ended_at timestamp,
+    stop_reason text,
+    part integer NOT NULL DEFAULT 0,
+    execution_arn text NOT NULL DEFAULT '',
+    next_start_at timestamp,
+    breaker integer NOT NULL DEFAULT 0,
+    advanced_at timestamp,
+    resumed_at timestamp
+);
+CREATE INDEX content_recovery_by_creation ON content_recoveries (created_at, recovery_id);
+CREATE INDEX content_recovery_active ON content_recoveries (recovery_id) WHERE ended_at IS NULL;
+
+CREATE TABLE content_recovery_tasks (
+    recovery_id varchar(64) NOT NULL REFERENCES content_recoveries ON DELETE CASCADE,
+    position integer NOT NULL,
+    task_id varchar(64) NOT NULL,
+    canary boolean NOT NULL,
+    result varchar(16) NOT NULL DEFAULT 'waiting',
+    reason text,
+    attempt integer,
+    started_at timestamp,
+    ended_at timestamp,
+    groups_before json,
+    same_failures boolean,
+    tokens bigint NOT NULL DEFAULT 0,
+    items json,
+    undone json,
+    PRIMARY KEY (recovery_id, task_id)
+);
+CREATE INDEX content_recovery_task_by_position ON content_recovery_tasks (recovery_id, position);
+CREATE INDEX content_recovery_task_by_result ON content_recovery_tasks (recovery_id, result, position);
+
+-- The outbox: events, until they are delivered and for some time after.
+CREATE TABLE content_events (
+    event_id varchar(64) PRIMARY KEY,
+    position bigint GENERATED ALWAYS AS IDENTITY,
+    detail_type varchar(64) NOT NULL,
+    task_id varchar(64),
+    detail json NOT NULL,
+    recorded_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    delivered_at timestamp,
+    due_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    tries int NOT NULL DEFAULT 0,
+    error_code text,
+    set_aside_at timestamp
+);
+CREATE INDEX content_event_waiting ON content_events (position) WHERE delivered_at IS NULL;
+CREATE INDEX content_event_by_delivery ON content_events (delivered_at);
+CREATE INDEX content_event_of_task ON content_events (task_id, position);
+CREATE INDEX content_event_due ON content_events (due_at, position)
+    WHERE delivered_at IS NULL AND set_aside_at IS NULL;
+CREATE INDEX content_event_aside ON content_events (set_aside_at) WHERE set_aside_at IS NOT NULL;
+
+-- Rows that were removed from a content table, or replaced in place, with all columns. A row's revision is
+-- the newest `replaced_by`, or its own id if there is none. The ids of the item are not generated from the
+-- row: PostgreSQL's operators decode the whole document, and fail on an escaped NUL character, which `json`
+-- accepts. The table exists already if a downgrade has kept it.
+CREATE TABLE IF NOT EXISTS content_archive (
+    archive_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source_table text NOT NULL,
+    source_row json NOT NULL,
+    reason text NOT NULL,
+    archived_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    row_id text,
+    replaced_by text,
+    roadmap_id text,
+    concept_id text
+);
+CREATE INDEX IF NOT EXISTS content_archive_by_row ON content_archive (row_id, archive_id)
+    WHERE row_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS content_archive_by_item ON content_archive
+    (hashtextextended(roadmap_id, 0), hashtextextended(concept_id, 0));
+
+-- How each saved content came to be (`content_id` is its revision), and each content that was refused.
+CREATE TABLE content_origins (
+    origin_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    content_type varchar(16) NOT NULL,
+    content_id text,
+    roadmap_id text NOT NULL,
+    concept_id text NOT NULL,
+    task_id varchar(64),
+    attempt integer,
+    actor text,
+    reason text,
+    generator text,
+    model_id text,
+    prompt_version text,
+    service_tier text,
+    tokens_in integer,
+    tokens_out integer,
+    content_fingerprint text,
+    restored_from text,
+    refused_code text,
+    recorded_at timestamp NOT NULL DEFAULT timezone('utc', now())
+);
+CREATE INDEX content_origin_by_content ON content_origins (content_id) WHERE content_id IS NOT NULL;
+CREATE INDEX content_origin_refused ON content_origins (task_id, attempt) WHERE refused_code IS NOT NULL;
+
+-- The limits of generation, and the switch that stops it: one row.
+CREATE TABLE content_capacity (
+    capacity_id smallint PRIMARY KEY DEFAULT 1 CHECK (capacity_id = 1),
+    slots integer NOT NULL CHECK (slots > 0),
+    stopped_reason text,
+    changed_by text,
+    changed_at timestamp
+);
+INSERT INTO content_capacity (slots) VALUES (10);
+
+-- Who changed the capacity, when and why.
+CREATE TABLE content_capacity_changes (
+    change_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    changed_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    actor text NOT NULL,
+    reason text NOT NULL,
+    slots_before integer NOT NULL,
+    slots integer NOT NULL,
+    stopped_before boolean NOT NULL,
+    stopped boolean NOT NULL
+);
+
+-- Claimed attempts that wait or work, and for some time those that have ended. No foreign key: a task may be
+-- deleted.
+CREATE TABLE content_queue (
+    task_id varchar(64) NOT NULL,
+    attempt integer NOT NULL,
+    class varchar(16) NOT NULL,
+    queue_key text NOT NULL,
+    state varchar(16) NOT NULL,
+    tokens bigint NOT NULL,
+    grants integer NOT NULL,
+    enqueued_at timestamp NOT NULL DEFAULT timezone('utc', now()),
+    admitted_at timestamp,
+    ended_at timestamp,
+    PRIMARY KEY (task_id, attempt)
+);
+CREATE INDEX content_queue_waiting ON content_queue (class, queue_key, enqueued_at, task_id)
+    WHERE state = 'waiting';
+CREATE INDEX content_queue_at_work ON content_queue (class, queue_key)
+    WHERE state IN ('starting', 'redriving', 'running');
+CREATE INDEX content_queue_by_end ON content_queue (ended_at) WHERE state = 'ended';
+
+-- The fairness counter of each user or tenant, per class: tokens charged at admission, divided by the weight.
+CREATE TABLE content_queue_keys (
+    class varchar(16) NOT NULL,
+    queue_key text NOT NULL,
+    charged double precision NOT NULL,
+    waiting boolean NOT NULL,
+    PRIMARY KEY (class, queue_key)
+);
+CREATE INDEX content_queue_key_by_charge ON content_queue_keys (class, waiting, charged, queue_key);
+
+-- Weights other than 1.
+CREATE TABLE content_queue_weights (
+    queue_key text PRIMARY KEY,
+    weight double precision NOT NULL CHECK (weight > 0)
+);
+"""
+
+REMOVE = """
+DROP TABLE
+    content_attempts, content_automatic_attempts, content_capacity, content_capacity_changes,
+    content_changes, content_checks, content_events, content_failure_groups, content_failure_hours,
+    content_failures, content_group_changes, content_origins, content_queue, content_queue_keys,
+    content_queue_weights, content_recovery_tasks, content_recoveries, content_sweeps,
+    content_task_failures, content_token_hours, generation_tokens
+"""
+"""Removes all tables but the archive."""

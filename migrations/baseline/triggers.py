@@ -1,0 +1,462 @@
+"""The functions of this system, and its triggers on the product's tables.
+
+- The clock of the product's tables. Their timestamps have no time zone, and the product writes local time.
+  This system must write the same local time: two clocks in one column give durations that are eight hours
+  too long, or negative. The zone is stored in the database, so that every session uses the same one, also
+  through a pooler. It is UTC until `migrations.use_time_zone` sets another one.
+- The product writes each tutorial as version 1, with a new id, and updates it with version 1 again. A
+  tutorial that is inserted as the latest, at a version that is not above the concept's others, gets the
+  version after the highest, and the others stop being the latest. An update keeps the version if another
+  row has the new one.
+- A second row of a concept's resources or quiz replaces the first, which moves to `content_archive`. If
+  another row refers to the first (a foreign key, or `quiz_attempts` without one), it keeps its id and gets
+  the new content: a learner with the old quiz on the screen can save an attempt, and each page finds one
+  row. `content_merge_items` merges rows that were inserted at the same moment. `content_quiz_at` returns
+  the questions that a quiz had at a time of the product's clock.
+- The content of a row is archived before the product changes or deletes it. A writer that has archived the
+  row itself is passed by: the newest archived row then equals the old one. A failure is a warning, because
+  the product's write must succeed. The archive of a deleted roadmap is deleted.
+- At its start the product marks tasks in `processing` as failed at the step `recovery_failed`. This does
+  not apply to a task with an open attempt of ours, nor to one of ours that has left `processing` since.
+- Changes of rows are noted for the sweep: only of roadmaps with a finished task of ours, and once per
+  transaction and roadmap. `concept_metadata` is only watched if it exists now. Changes that no trigger
+  sees, such as those of a session with `session_replication_role = replica`, are found by the next planned
+  check.
+
+Save holds an exclusive advisory lock of the roadmap. An insert of the product takes the lock in shared
+mode, and waits for less than `deadlock_timeout`: it is never cancelled because of a deadlock, and continues
+without the lock instead of failing. Two inserts of the product do not wait for each other.
+
+The functions run with the privileges of the migrating role, so the product's role needs none on our tables.
+They look up rows by index (`enable_seqscan = off`): a session keeps the plan of a statement in a trigger,
+and a plan that was made while a table was empty would read the whole table until the table is analyzed.
+
+No trigger on a product's table has a `WHEN`: PostgreSQL refuses to change the type of a column that the
+definition of a trigger names, and the product's own migrations must succeed.
+"""
+
+from sqlalchemy import Connection, text
+
+CLOCK = """
+CREATE FUNCTION content_time_zone() RETURNS text LANGUAGE sql STABLE AS 'SELECT text ''UTC''';
+CREATE FUNCTION content_now() RETURNS timestamp LANGUAGE sql STABLE
+AS 'SELECT timezone(content_time_zone(), now())'
+"""
+
+# A separate function, so that only an insert that waits has the cost of the subtransaction. After a wait
+# without success, the transaction's other inserts do not wait again.
+WAIT = """
+CREATE FUNCTION content_wait_for_savers(roadmap_id text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '800ms' AS $$
+BEGIN
+    IF current_setting('roadmap_content.waited', true) = 'in vain' THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(hashtextextended('content of ' || roadmap_id, 0));
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    PERFORM set_config('roadmap_content.waited', 'in vain', true);
+END $$
+"""
+
+BEFORE_TUTORIAL = """
+CREATE FUNCTION content_before_tutorial() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    highest integer;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock_shared(hashtextextended('content of ' || NEW.roadmap_id, 0)) THEN
+        PERFORM content_wait_for_savers(NEW.roadmap_id);
+    END IF;
+    SELECT max(content_version) INTO highest FROM tutorial_metadata
+    WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id;
+    IF highest IS NULL OR NEW.is_latest IS NOT TRUE
+        OR EXISTS (SELECT FROM tutorial_metadata WHERE tutorial_id = NEW.tutorial_id) THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.content_version <= highest THEN
+        NEW.content_version = highest + 1;
+    END IF;
+    RETURN NEW;
+END $$
+"""
+
+# An AFTER trigger, because the previous release updates the same rows in the inserting statement, and fails
+# (27000) if a trigger has updated them before. A row that another transaction is updating is skipped, because
+# that transaction marks it as not the latest.
+AFTER_TUTORIAL = """
+CREATE FUNCTION content_after_tutorial() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+BEGIN
+    IF NEW.is_latest IS NOT TRUE OR NEW.content_version <= 1 THEN
+        RETURN NULL;
+    END IF;
+    UPDATE tutorial_metadata SET is_latest = false WHERE tutorial_id IN (
+        SELECT tutorial_id FROM tutorial_metadata
+        WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id AND is_latest
+            AND content_version < NEW.content_version
+        FOR UPDATE SKIP LOCKED);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER content_after_tutorial AFTER INSERT ON tutorial_metadata
+FOR EACH ROW EXECUTE FUNCTION content_after_tutorial()
+"""
+
+REFERENCES = """
+CREATE FUNCTION content_references(target regclass)
+RETURNS TABLE (referring regclass, own_column name, far_column name)
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT CAST(c.conrelid AS regclass), own.attname, far.attname
+    FROM pg_constraint c
+    JOIN pg_attribute own ON own.attrelid = c.conrelid AND own.attnum = c.conkey[1]
+    JOIN pg_attribute far ON far.attrelid = c.confrelid AND far.attnum = c.confkey[1]
+    WHERE c.contype = 'f' AND c.confrelid = target
+    UNION
+    SELECT CAST(a.attrelid AS regclass), a.attname, CAST('quiz_id' AS name)
+    FROM pg_attribute a
+    WHERE target = to_regclass('quiz_metadata') AND a.attrelid = to_regclass('quiz_attempts')
+        AND a.attname = 'quiz_id' AND NOT a.attisdropped
+$$;
+
+CREATE FUNCTION content_is_referenced(target regclass, item anyelement) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    reference record;
+    referenced boolean;
+BEGIN
+    FOR reference IN SELECT * FROM content_references(target) LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE CAST(%I AS text) = CAST(($1).%I AS text))',
+            reference.referring, reference.own_column, reference.far_column) INTO referenced USING item;
+        IF referenced THEN
+            RETURN true;
+        END IF;
+    END LOOP;
+    RETURN false;
+END $$
+"""
+
+# All columns but the key, because an adopted table may have columns that we do not know.
+REPLACE = """
+CREATE FUNCTION content_replace_item(target regclass, key_column name, kept anyelement, newer anyelement)
+RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    columns text;
+    given text;
+BEGIN
+    SELECT string_agg(quote_ident(attname), ', '), string_agg(format('($1).%I', attname), ', ')
+    INTO columns, given FROM pg_attribute
+    WHERE attrelid = target AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+        AND attname <> key_column;
+    EXECUTE format('UPDATE %s SET (%s) = (SELECT %s) WHERE %I = ($2).%I',
+        target, columns, given, key_column, key_column) USING newer, kept;
+END $$
+"""
+
+# A row that cannot be locked for deletion, but can be locked for an update, is about to be referred to.
+BEFORE_ITEM = """
+CREATE FUNCTION content_before_{noun}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    older {table};
+    newer {table} = NEW;
+    kept {table};
+BEGIN
+    IF NOT pg_try_advisory_xact_lock_shared(hashtextextended('content of ' || NEW.roadmap_id, 0)) THEN
+        PERFORM content_wait_for_savers(NEW.roadmap_id);
+    END IF;
+    IF NOT EXISTS (SELECT FROM {table} WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id)
+        OR EXISTS (SELECT FROM {table} WHERE {key} = NEW.{key}) THEN
+        RETURN NEW;
+    END IF;
+    FOR older IN SELECT * FROM {table}
+        WHERE roadmap_id = NEW.roadmap_id AND concept_id = NEW.concept_id FOR NO KEY UPDATE SKIP LOCKED
+    LOOP
+        PERFORM FROM {table} WHERE {key} = older.{key} FOR UPDATE SKIP LOCKED;
+        IF NOT FOUND OR content_is_referenced(TG_RELID, older) THEN
+            kept = older;
+        ELSE
+            INSERT INTO content_archive (source_table, source_row, reason, row_id)
+            VALUES ('{table}', to_json(older), 'a newer row was inserted for the same concept', older.{key});
+            DELETE FROM {table} WHERE {key} = older.{key};
+        END IF;
+    END LOOP;
+    IF kept.{key} IS NULL THEN
+        RETURN NEW;
+    END IF;
+    INSERT INTO content_archive (source_table, source_row, reason, row_id, replaced_by)
+    VALUES ('{table}', to_json(kept), 'a newer row replaced it in place', kept.{key}, NEW.{key});
+    PERFORM content_replace_item(TG_RELID, '{key}', kept, newer);
+    RETURN NULL;
+END $$
+"""
+
+BEFORE = """
+CREATE TRIGGER content_before_{noun} BEFORE INSERT ON {table}
+FOR EACH ROW EXECUTE FUNCTION content_before_{noun}()
+"""
+
+# The row that others refer to is kept, with the content of the newest row. If others refer to several rows,
+# they then refer to this one; if a constraint of theirs does not allow it, the row stays.
+MERGE = """
+CREATE FUNCTION content_merge_{noun}(merged_roadmap text) RETURNS integer
+LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    merged_concept text;
+    newest {table};
+    kept {table};
+    other {table};
+    reference record;
+    merged integer = 0;
+BEGIN
+    FOR merged_concept IN SELECT concept_id FROM {table} WHERE roadmap_id = merged_roadmap
+        GROUP BY concept_id HAVING count(*) > 1
+    LOOP
+        PERFORM FROM {table} WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept FOR UPDATE;
+        SELECT * INTO newest FROM {table} WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept
+        ORDER BY generated_at DESC NULLS LAST, {key} DESC LIMIT 1;
+        SELECT q.* INTO kept FROM {table} q WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept
+        ORDER BY content_is_referenced('{table}', q) DESC, generated_at DESC NULLS LAST, {key} DESC LIMIT 1;
+        FOR other IN SELECT * FROM {table}
+            WHERE roadmap_id = merged_roadmap AND concept_id = merged_concept AND {key} <> kept.{key}
+        LOOP
+            BEGIN
+                FOR reference IN SELECT * FROM content_references('{table}') LOOP
+                    EXECUTE format(
+                        'UPDATE %s SET %I = ($1).%I WHERE CAST(%I AS text) = CAST(($2).%I AS text)',
+                        reference.referring, reference.own_column, reference.far_column,
+                        reference.own_column, reference.far_column) USING kept, other;
+                END LOOP;
+                INSERT INTO content_archive (source_table, source_row, reason, row_id)
+                VALUES ('{table}', to_json(other), 'merged with another row of the concept', other.{key});
+                DELETE FROM {table} WHERE {key} = other.{key};
+                merged = merged + 1;
+            EXCEPTION WHEN integrity_constraint_violation THEN
+                RAISE WARNING 'the row % of {table} is referred to and stays', other.{key};
+            END;
+        END LOOP;
+        IF kept.{key} <> newest.{key} THEN
+            INSERT INTO content_archive (source_table, source_row, reason, row_id, replaced_by)
+            VALUES ('{table}', to_json(kept), 'a newer row replaced it in place', kept.{key}, newest.{key});
+            PERFORM content_replace_item('{table}', '{key}', kept, newest);
+        END IF;
+    END LOOP;
+    RETURN merged;
+END $$
+"""
+
+MERGE_ITEMS = """
+CREATE FUNCTION content_merge_items(roadmap_id text) RETURNS integer
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SELECT content_merge_resources(roadmap_id) + content_merge_quiz(roadmap_id)
+$$;
+REVOKE ALL ON FUNCTION content_merge_items(text) FROM PUBLIC
+"""
+
+QUIZ_AT = """
+CREATE FUNCTION content_quiz_at(quiz text, at timestamp) RETURNS json
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SELECT coalesce(
+        (SELECT a.source_row->'questions' FROM content_archive a
+        WHERE a.row_id = quiz AND a.source_table = 'quiz_metadata' AND a.replaced_by IS NOT NULL
+            AND timezone(content_time_zone(), timezone('UTC', a.archived_at)) > at
+        ORDER BY a.archive_id LIMIT 1),
+        (SELECT q.questions FROM quiz_metadata q WHERE q.quiz_id = quiz))
+$$
+"""
+
+KEEP_VERSION = """
+CREATE FUNCTION content_keep_version() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+BEGIN
+    IF NEW.content_version IS DISTINCT FROM OLD.content_version AND EXISTS (
+        SELECT FROM tutorial_metadata WHERE roadmap_id = NEW.roadmap_id
+        AND concept_id = NEW.concept_id AND content_version = NEW.content_version
+        AND tutorial_id <> OLD.tutorial_id) THEN
+        NEW.content_version = OLD.content_version;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER content_keep_version BEFORE UPDATE ON tutorial_metadata
+FOR EACH ROW EXECUTE FUNCTION content_keep_version()
+"""
+
+# The update succeeds and changes nothing.
+BEFORE_TASK = """
+CREATE FUNCTION content_before_task() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+BEGIN
+    IF OLD.attempt IS NULL OR OLD.attempt <= 0 OR NEW.status IS DISTINCT FROM 'failed'
+        OR NEW.current_step IS DISTINCT FROM 'recovery_failed'
+        OR OLD.current_step IS NOT DISTINCT FROM 'recovery_failed' THEN
+        RETURN NEW;
+    END IF;
+    IF OLD.status <> 'processing' OR EXISTS (SELECT FROM content_attempts
+        WHERE task_id = OLD.task_id AND attempt = OLD.attempt AND ended_at IS NULL) THEN
+        RETURN OLD;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER content_before_task BEFORE UPDATE ON roadmap_tasks
+FOR EACH ROW EXECUTE FUNCTION content_before_task()
+"""
+
+# Writers that do not give the ids archive a row that still exists.
+ARCHIVED_ITEM = """
+CREATE FUNCTION content_archived_item() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+BEGIN
+    EXECUTE format('SELECT roadmap_id, concept_id FROM %I WHERE CAST(%I AS text) = $1', NEW.source_table,
+        CASE NEW.source_table WHEN 'tutorial_metadata' THEN 'tutorial_id' WHEN 'quiz_metadata' THEN 'quiz_id'
+            ELSE 'id' END) INTO NEW.roadmap_id, NEW.concept_id USING NEW.row_id;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER content_archived_item BEFORE INSERT ON content_archive
+FOR EACH ROW WHEN (NEW.roadmap_id IS NULL AND NEW.row_id IS NOT NULL)
+EXECUTE FUNCTION content_archived_item()
+"""
+
+KEEP = """
+CREATE FUNCTION content_keep_{noun}() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    former json;
+    newest text;
+BEGIN
+    IF TG_OP = 'UPDATE' AND NOT ({changed}) OR {prepared} THEN
+        RETURN NULL;
+    END IF;
+    former = to_json(OLD);
+    SELECT CAST(source_row AS text) INTO newest FROM content_archive
+    WHERE row_id = OLD.{key} AND source_table = '{table}' ORDER BY archive_id DESC LIMIT 1;
+    IF newest IS DISTINCT FROM CAST(former AS text) THEN
+        INSERT INTO content_archive
+            (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)
+        VALUES ('{table}', former, OLD.roadmap_id, OLD.concept_id,
+            coalesce(nullif(current_setting('roadmap_content.reason', true), ''),
+                CASE TG_OP WHEN 'UPDATE' THEN 'the row was changed' ELSE 'the row was deleted' END),
+            OLD.{key}, CASE TG_OP WHEN 'UPDATE' THEN CAST(gen_random_uuid() AS text) END);
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING 'the former content of % in {table} is not archived: %', OLD.{key}, SQLERRM;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER content_keep_{noun}_changed AFTER UPDATE ON {table}
+FOR EACH ROW EXECUTE FUNCTION content_keep_{noun}();
+CREATE TRIGGER content_keep_{noun}_deleted AFTER DELETE ON {table}
+FOR EACH ROW EXECUTE FUNCTION content_keep_{noun}()
+"""
+
+FORGET = """
+CREATE FUNCTION content_forget_roadmap() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+BEGIN
+    DELETE FROM content_archive WHERE hashtextextended(roadmap_id, 0) = hashtextextended(OLD.roadmap_id, 0)
+        AND roadmap_id = OLD.roadmap_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER content_forget_roadmap AFTER DELETE ON roadmap_metadata
+FOR EACH ROW EXECUTE FUNCTION content_forget_roadmap()
+"""
+
+# Several rows of one roadmap in one transaction are one change. The tasks' own trigger does not use this: a
+# task may finish in a transaction that has changed its roadmap before.
+NOTE_CHANGE = """
+CREATE FUNCTION content_note_change() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+DECLARE
+    changed text = coalesce(NEW.roadmap_id, OLD.roadmap_id);
+BEGIN
+    IF changed = current_setting('roadmap_content.changed', true) THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO content_changes (roadmap_id) SELECT changed
+    WHERE EXISTS (SELECT FROM roadmap_tasks t
+        WHERE "left"(t.roadmap_id, 100) = "left"(changed, 100) AND t.roadmap_id = changed
+            AND t.attempt > 0 AND t.status <> 'processing');
+    PERFORM set_config('roadmap_content.changed', changed, true);
+    RETURN NULL;
+END $$
+"""
+
+# A task of the product, too: a task of ours with the same roadmap is checked when the product's has ended.
+NOTE_TASK = """
+CREATE FUNCTION content_note_task() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+BEGIN
+    IF NEW.status = 'processing' THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO content_changes (roadmap_id, task_id)
+    SELECT NEW.roadmap_id, CASE WHEN NEW.attempt > 0 THEN NEW.task_id END
+    WHERE NEW.attempt > 0 OR EXISTS (SELECT FROM roadmap_tasks t
+        WHERE "left"(t.roadmap_id, 100) = "left"(NEW.roadmap_id, 100) AND t.roadmap_id = NEW.roadmap_id
+            AND t.attempt > 0 AND t.status <> 'processing');
+    RETURN NULL;
+END $$;
+CREATE TRIGGER content_note_task AFTER INSERT OR UPDATE ON roadmap_tasks
+FOR EACH ROW EXECUTE FUNCTION content_note_task()
+"""
+
+WATCH = """
+DO $$
+BEGIN
+    IF to_regclass('{table}') IS NOT NULL THEN
+        CREATE TRIGGER content_note_change AFTER INSERT OR UPDATE OR DELETE ON {table}
+        FOR EACH ROW EXECUTE FUNCTION content_note_change();
+    END IF;
+END $$
+"""
+
+TABLES = {
+    "tutorial": ("tutorial_metadata", "tutorial_id"),
+    "resources": ("resource_recommendation_metadata", "id"),
+    "quiz": ("quiz_metadata", "quiz_id"),
+}
+
+CONTENT = {
+    "tutorial": ("title", "summary", "content_url", "estimated_completion_time"),
+    "resources": ("resources", "search_queries_used"),
+    "quiz": ("questions",),
+}
+"""The columns of each table with the content of an item. `json` has no operator for equality."""
+
+WATCHED = ("roadmap_metadata", *(table for table, _ in TABLES.values()), "concept_metadata")
+
+REMOVE = """
+DROP FUNCTION
+    content_after_tutorial(), content_archived_item(), content_before_quiz(), content_before_resources(),
+    content_before_task(), content_before_tutorial(), content_forget_roadmap(),
+    content_is_referenced(regclass, anyelement), content_keep_quiz(), content_keep_resources(),
+    content_keep_tutorial(), content_keep_version(), content_merge_items(text), content_merge_quiz(text),
+    content_merge_resources(text), content_note_change(), content_note_task(), content_now(),
+    content_quiz_at(text, timestamp), content_references(regclass),
+    content_replace_item(regclass, name, anyelement, anyelement), content_time_zone(),
+    content_wait_for_savers(text)
+CASCADE
+"""
+"""Removes the triggers with their functions."""
+
+
+def create_triggers(connection: Connection) -> None:
+    """Create the functions and the triggers."""
+    for statements in (CLOCK, WAIT, BEFORE_TUTORIAL, AFTER_TUTORIAL, REFERENCES, REPLACE):
+        connection.execute(text(statements))
+    for noun, (table, key) in TABLES.items():
+        names = {"noun": noun, "table": table, "key": key}
+        if noun != "tutorial":
+            connection.execute(text(BEFORE_ITEM.format(**names)))
+            connection.execute(text(MERGE.format(**names)))
+        connection.execute(text(BEFORE.format(**names)))
+        changed = " OR ".join(
+            f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)"
+            for column in CONTENT[noun]
+        )
+        # Only the rows of tutorials may be prepared, without content.
+        prepared = "OLD.content_status IS DISTINCT FROM 'completed'" if noun == "tutorial" else "false"
+        connection.execute(text(KEEP.format(**names, changed=changed, prepared=prepared)))
+    for statements in (MERGE_ITEMS, QUIZ_AT, KEEP_VERSION, BEFORE_TASK, ARCHIVED_ITEM, FORGET):
+        connection.execute(text(statements))
+    connection.execute(text(NOTE_CHANGE))
+    connection.execute(text(NOTE_TASK))
+    for table in WATCHED:
+        connection.execute(text(WATCH.format(table=table)))

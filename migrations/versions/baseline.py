@@ -1,0 +1,31 @@
+"""The whole schema: the product's tables, created or adopted, and everything of this system.
+
+Nothing was deployed before, so there is no earlier revision. Downgrading removes only the parts of this
+system. The product's tables stay with all rows, and `content_archive` stays if it has rows.
+"""
+
+from alembic import op
+from sqlalchemy import text
+
+from migrations.baseline import product_tables, tables, triggers
+
+revision = "0024"
+down_revision = None
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    product_tables.create_or_adopt(connection)
+    connection.execute(text(tables.TABLES))
+    product_tables.repair_rows(connection)
+    product_tables.add_indexes(connection)
+    triggers.create_triggers(connection)
+
+
+def downgrade() -> None:
+    connection = op.get_bind()
+    connection.execute(text(triggers.REMOVE))
+    connection.execute(text(product_tables.REMOVE))
+    connection.execute(text(tables.REMOVE))
+    if not connection.scalar(text("SELECT EXISTS (SELECT FROM content_archive)")):
+        connection.execute(text("DROP TABLE content_archive"))
