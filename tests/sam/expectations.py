@@ -26,6 +26,7 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "reconcile_task": {"checked": 1, "finished": True, "dry_run": False},
     "authorize_request": {"errorType": "UnauthorizedError"},  # the event's token has expired
     "console": {"statusCode": 200},
+    "check_links": {"verdicts": [{"verdict": "accept"}, {"verdict": "reject", "code": "DeadLinks"}]},
     "recovery_api": {"statusCode": 200, "body": {"dry_run": True, "tasks": 1}},
     "task_api": {"statusCode": 202, "body": {"status": "processing", "total_items": 60, "attempt": 2}},
 }

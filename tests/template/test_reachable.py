@@ -39,6 +39,7 @@ STEP = DATABASE | EVENTS
         ("recovery_api", DATABASE | {LIST, HEAD, DESCRIBE, START}),
         ("authorize_request", {Operation("secretsmanager", "get_secret_value")}),
         ("console", set()),
+        ("check_links", set()),
     ],
 )
 def test_the_operations_of_a_function(name: str, operations: set[Operation]) -> None:

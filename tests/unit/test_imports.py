@@ -41,6 +41,7 @@ STEP = frozenset({"pg8000", "pydantic", "sqlalchemy"})
 NEEDED = {
     "authorize_request": frozenset({"cryptography", "jwt", "roadmap_content.authorization"}),
     "await_redrive": STEP,
+    "check_links": frozenset({"pydantic"}),
     "console": frozenset(),
     "finalize_task": STEP,
     "generate_content": STEP | {"roadmap_content.generation"},
@@ -63,6 +64,9 @@ PURE = (
     "roadmap_content.documents",
     "roadmap_content.errors",
     "roadmap_content.items",
+    "roadmap_content.links.addresses",
+    "roadmap_content.links.content",
+    "roadmap_content.links.urls",
     "roadmap_content.postgres.sqlstate",
     "roadmap_content.remedies",
     "roadmap_content.roadmaps.framework",

@@ -9,6 +9,7 @@ from local_stack.template_file import Template
 from roadmap_content.api.callers import caller_of
 from roadmap_content.contracts import BatchRequest, Payload, parse
 from roadmap_content.errors import ContentError
+from roadmap_content.links.check import CheckRequest
 from roadmap_content.reconciliation.reconcile import ReconcileRequest
 from roadmap_content.steps.await_redrive import AwaitRedriveRequest
 from roadmap_content.steps.finalize import FinalizeRequest
@@ -26,6 +27,7 @@ CONTRACTS: Mapping[str, type[Payload]] = {
     "await_redrive": AwaitRedriveRequest,
     "reconcile_task": ReconcileRequest,
     "migrate_database": MigrateRequest,
+    "check_links": CheckRequest,
 }
 """The payload types of the functions that API Gateway does not invoke."""
 

@@ -72,7 +72,7 @@ def needed_services(parameters: Mapping[str, str]) -> list[str]:
         "secretsmanager": parameters["DatabaseAuth"] == "secret",
         "bedrock-runtime": parameters["Generator"] == "bedrock",
         "events": bool(parameters["EventBusArn"]),
-        "lambda": bool(parameters["ContentCheckFunctionArn"]),
+        "lambda": bool(parameters["ContentCheckFunctionArn"]) or parameters["LinkCheck"] == "true",
     }
     return ["s3", "sqs", "states", *(name for name, needed in optional.items() if needed)]
 
