@@ -30,6 +30,7 @@ _SINGLE = "tests/product/test_single_items.py"
 _CAPACITY = "tests/integration/test_capacity.py"
 _QUEUE = "tests/integration/test_queue.py"
 _OUTBOX = "tests/integration/test_outbox.py"
+_LINKS = "tests/integration/test_links.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 
 _RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
@@ -1259,5 +1260,29 @@ MUTANTS = (
         old="    caller.require_operator()\n    set_capacity(",
         new="    set_capacity(",
         tests=(f"{_CAPACITY}::test_only_an_operator_sees_and_changes_it",),
+    ),
+    Mutant(
+        "the link check",
+        "only public addresses are requested",
+        f"{_LAYER}/links/web.py",
+        old="if self._is_public(each)]",
+        new="]",
+        tests=(f"{_LINKS}::test_each_of_1000_links_is_judged_as_it_is_and_no_private_address_is_requested",),
+    ),
+    Mutant(
+        "the link check",
+        "doubt is not death",
+        f"{_LAYER}/links/judgement.py",
+        old='        raise DoubtError(f"status {page.status}")',
+        new='        raise DeadLinkError(f"status {page.status}")',
+        tests=(f"{_LINKS}::test_no_dead_link_of_1000_is_saved_and_no_live_one_is_dropped",),
+    ),
+    Mutant(
+        "the link check",
+        "a soft 404 is confirmed by an impossible address",
+        f"{_LAYER}/links/judgement.py",
+        old="            return  # this site says so if a page is missing",
+        new='            raise DeadLinkError("it looks so") from None',
+        tests=(f"{_LINKS}::test_each_of_1000_links_is_judged_as_it_is_and_no_private_address_is_requested",),
     ),
 )

@@ -1,14 +1,16 @@
 """The addresses that the link check may request: those of the public internet. No I/O."""
 
-from ipaddress import AddressValueError, IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 _UNICAST = IPv6Network("2000::/3")
 """The only global unicast addresses. IPv4-mapped (`::ffff:…`), IPv4-compatible (`::…`) and NAT64
 (`64:ff9b::…`) addresses, which lead to an IPv4 address, are outside.
 """
 
-_TUNNELS = tuple(map(ip_network, ("2001::/23", "2002::/16", "192.88.99.0/24")))
-"""Teredo and other protocol assignments, 6to4 and its relays: they lead to an IPv4 address, too."""
+_SPECIAL = tuple(map(ip_network, ("192.88.99.0/24", "2002::/16", "2001::/23", "3fff::/20")))
+"""6to4 and its relays, Teredo and other protocol assignments, which lead to an IPv4 address, too; addresses
+for documentation, which older Python versions consider global.
+"""
 
 
 def is_public(address: str) -> bool:
@@ -19,9 +21,9 @@ def is_public(address: str) -> bool:
     """
     try:
         parsed: IPv4Address | IPv6Address = ip_address(address)
-    except (AddressValueError, ValueError):
+    except ValueError:
         return False
     if isinstance(parsed, IPv6Address) and parsed not in _UNICAST:
         return False
-    tunnelled = any(parsed.version == tunnel.version and parsed in tunnel for tunnel in _TUNNELS)
-    return parsed.is_global and not parsed.is_multicast and not tunnelled
+    special = any(parsed.version == network.version and parsed in network for network in _SPECIAL)
+    return parsed.is_global and not parsed.is_multicast and not special

@@ -11,7 +11,7 @@ PORTS = {"http": 80, "https": 443}
 _WELL_KNOWN = 1024
 """Ports below belong to other protocols, except those of http and https. Browsers refuse them, too."""
 
-_UNSAFE = re.compile(r"[\x00-\x20\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SAFE = "%/:=&?~#+!$,;'@()*[]"
 """Characters that are not quoted: what the URL's author has quoted remains."""
 
@@ -61,7 +61,7 @@ def parse_url(url: str) -> Address:
         UncheckedUrlError: its scheme or port is not requested.
     """
     try:
-        parts = urlsplit(_UNSAFE.sub("", url))
+        parts = urlsplit(_CONTROL.sub("", url).strip())
         host = unquote(parts.hostname or "")
         port = parts.port
         # Nameprep makes ASCII digits and dots of full-width ones.
@@ -88,7 +88,7 @@ def redirected(address: Address, location: str) -> Address:
         UnusableUrlError, UncheckedUrlError: as `parse_url`.
     """
     try:
-        return parse_url(urljoin(address.url, _UNSAFE.sub("", location)))
+        return parse_url(urljoin(address.url, _CONTROL.sub("", location).strip()))
     except ValueError as error:
         if isinstance(error, UnusableUrlError | UncheckedUrlError):
             raise
