@@ -15,6 +15,7 @@ VALUES = {
     "AWS::Region": "eu-central-1",
     "AWS::AccountId": "123456789012",
     "AWS::StackName": "roadmap",
+    "CheckLinksFunction.Alias": "",
     "ContentBucket.Arn": BUCKET,
     "ContentKey.Arn": "arn:aws:kms:eu-central-1:123456789012:key/1",
     "FunctionLogs.Arn": "arn:aws:logs:eu-central-1:123456789012:log-group:/aws/lambda/roadmap:*",
@@ -28,7 +29,7 @@ FOUND = set(expectations(TEMPLATE, VALUES))
 
 def test_no_function_is_allowed_a_forbidden_action() -> None:
     functions = {each.logical_id for each in FOUND}
-    assert len(functions) == 11
+    assert len(functions) == 12
     denied = {(each.logical_id, each.action) for each in FOUND if each.arn == "*" and not each.allowed}
     assert denied == {(function, action) for function in functions for action in FORBIDDEN}
 
