@@ -72,6 +72,7 @@ TABLE: list[tuple[str, str, dict[str, str], Any, tuple[int, int, int, int, int]]
         (404, 404, 404, 404, 403),
     ),
     ("GET", "/tasks/{task_id}/attempts", {}, None, (200, 404, 200, 200, 403)),
+    ("GET", "/tasks/{task_id}/attempts/{attempt}/timeline", {}, None, (404, 404, 404, 404, 403)),
     ("GET", "/failures", {}, None, (200, 200, 200, 200, 403)),
     ("GET", "/failures", {"user_id": USER}, None, (200, 403, 200, 200, 403)),
     ("GET", "/failures/{group_id}", {}, None, (403, 403, 404, 404, 403)),
@@ -123,6 +124,7 @@ def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
             recovery_id=created.body["recovery_id"],
             revision_id="archive-1",
             group_id="0" * 16,
+            attempt=1,
         )
         answer = request(modules[name], method, f"/api/v1{filled}", query, body=body, **caller._asdict())
         if answer.status >= 400:

@@ -24,6 +24,7 @@ from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key
 from roadmap_content.storage.staging import Staging
 from roadmap_content.tasks.task import read_task
+from roadmap_content.timeline.visits import History
 from tests.support.factories import USER
 from tests.support.machine_model import Run, State, batch_requests
 from tests.support.memory_s3 import MemoryS3
@@ -43,10 +44,15 @@ class RecordedExecutions(Executions):
         self.started: list[tuple[str, int]] = []
         self.names: list[str] = []
         self.redriven: list[str] = []
+        self.histories: dict[str, History] = {}
 
     def state(self, execution_arn: str) -> ExecutionState:
         """The state that the test set; `OVER` by default."""
         return self.states.get(execution_arn, ExecutionState.OVER)
+
+    def history(self, execution_arn: str) -> History | None:
+        """The history that the test set; none by default."""
+        return self.histories.get(execution_arn)
 
     def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
         """Record the start."""

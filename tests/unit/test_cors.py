@@ -32,7 +32,7 @@ SETTINGS = Settings(
         "CORS_HEADERS": PARAMETERS["CorsHeaders"]["Default"],
     }
 )
-IDS = {"<content_type>": "quiz", "<group_id>": "0" * 16}
+IDS = {"<attempt>": "1", "<content_type>": "quiz", "<group_id>": "0" * 16}
 ROUTES = [
     (module, route.method, re.sub("<[a-z_]+>", lambda name: IDS.get(name[0], "x"), route.path))
     for module in (task_api, recovery_api)

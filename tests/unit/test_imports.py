@@ -72,6 +72,8 @@ PURE = (
     "roadmap_content.roadmaps.framework",
     "roadmap_content.storage.keys",
     "roadmap_content.tasks.outcome",
+    "roadmap_content.timeline.axis",
+    "roadmap_content.timeline.visits",
 )
 """Modules with decisions and without I/O."""
 

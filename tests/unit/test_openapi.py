@@ -95,8 +95,8 @@ def test_closed_sets_of_values_are_enums() -> None:
     schemas = WHOLE["components"]["schemas"]
     named = {name for name, schema in schemas.items() if "enum" in schema}
     assert named == {
-        *("Cause", "ContentType", "GroupState", "ItemState", "NextAction"),
-        *("QueueClass", "RecoveryState", "Role", "Stage", "TaskResult"),
+        *("BatchOutcome", "Cause", "ContentType", "GroupState", "HistoryState", "ItemState", "NextAction"),
+        *("PhaseKind", "QueueClass", "RecoveryState", "Role", "Stage", "TaskResult"),
     }
     assert schemas["Health"]["properties"]["status"]["enum"] == ["ok", "attention"]
 

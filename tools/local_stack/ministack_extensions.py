@@ -5,8 +5,9 @@ executions keep their version when they are redriven; TestState (`state_tests`);
 execution (`TimeoutSeconds` of the definition); StartExecution being idempotent while the execution runs; an
 execution that has ended invoking nothing more; a state's data above 256 KiB being `States.DataLimitExceeded`,
 which `States.ALL` does not match; a throttled function being `Lambda.TooManyRequestsException`, and its
-reserved concurrency applying to its versions; API Gateway's settings of one method, whose path has `~1` for a
-slash; the gateway responses of an OpenAPI body. ministack handles all other calls.
+reserved concurrency applying to its versions; the iterations of a Map in the history (`map_history`); API
+Gateway's settings of one method, whose path has `~1` for a slash; the gateway responses of an OpenAPI body.
+ministack handles all other calls.
 
 Two operations do not exist on AWS. They are for fault tests, so that these need not change a definition:
 `TimeOutExecution` makes an execution time out, and `LimitMapOutput` lowers the limit on the data that a Map
@@ -34,6 +35,7 @@ from ministack.services import s3 as storage
 from ministack.services import stepfunctions as engine
 from ministack.services.cloudformation import provisioners
 
+from local_stack import map_history
 from local_stack.redrive_rules import Step, derive_definition, refusal, unsuccessful_step
 from local_stack.state_tests import matches, test_state
 
@@ -308,6 +310,7 @@ def _report_failed_writes() -> None:
 
 def install() -> None:
     """Install the emulated behaviour before ministack's own."""
+    map_history.install()
     call_lambda = engine._call_lambda
     execute_task = engine._execute_task
     run_map_items = engine._run_map_items

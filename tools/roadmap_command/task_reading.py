@@ -31,6 +31,18 @@ def read_item(target: Target, task_id: str, item: Item) -> dict[str, Any]:
     return answer
 
 
+def read_timeline(target: Target, task_id: str, attempt: int) -> dict[str, Any]:
+    """An attempt on a time axis.
+
+    Raises:
+        RefusedError: there is no such task or attempt, or the token does not permit to see it.
+        ApiUnavailableError: the API failed.
+    """
+    path = f"{_path(task_id)}/attempts/{attempt}/timeline"
+    answer: dict[str, Any] = ask(target.operator_api(), "GET", path)
+    return answer
+
+
 def retry_task(target: Target, task_id: str, **query: str) -> dict[str, Any]:
     """Retry a task's missing items.
 

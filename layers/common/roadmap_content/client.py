@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
     from .api.attempt_list import AttemptRow
+    from .api.attempt_timeline import AttemptTimeline
     from .api.cancel import CancelAnswer
     from .api.capacity import CapacityAnswer
     from .api.change_list import Change
@@ -375,6 +376,14 @@ class Client:
         path = f"/tasks/{quote(task_id, safe='')}/attempts"
         return chain.from_iterable(
             page.items for page in self._pages(path, user_id, AttemptPage, {"user_id": user_id})
+        )
+
+    def timeline(self, task_id: str, user_id: str, attempt: int) -> "AttemptTimeline":
+        """An attempt on a time axis."""
+        from .api.attempt_timeline import AttemptTimeline
+
+        return AttemptTimeline.model_validate(
+            self._call("GET", task_id, f"/attempts/{attempt}/timeline", {"user_id": user_id})
         )
 
     # With the token of a user who may see, or change, all tasks; a user's own tasks need no scope.

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from .aws.content_check import ContentCheck
 from .aws.event_bus import EventBus
 from .aws.executions import Executions
+from .aws.histories import Histories
 from .aws.queues import Queue
 from .aws.secret import SecretUnavailableError, read_secret
 from .errors import DatabaseUnavailableError
@@ -52,6 +53,11 @@ class Services:
     def executions(self) -> Executions:
         """The executions of the state machine."""
         return Executions(self.settings.state_machine_arn)
+
+    @cached_property
+    def histories(self) -> Histories:
+        """The histories of executions."""
+        return Histories(self.executions)
 
     def dead_letters(self) -> int | None:
         """The number of events that were not handled; `None` if unknown."""

@@ -1,7 +1,8 @@
-"""`roadmap logs`, `explain`: the history of a task and of one item."""
+"""`roadmap logs`, `explain`: the history of a task, of an attempt and of one item."""
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -10,7 +11,9 @@ from rich.text import Text
 from local_stack.errors import RefusedError
 from roadmap_command.interface import Json, Stack, TaskId, command_name, output, print_json
 from roadmap_command.target import Target
-from roadmap_command.task_reading import read_item
+from roadmap_command.task_reading import read_item, read_task_detail, read_timeline
+from roadmap_command.timeline_text import timeline_lines
+from roadmap_content.api.attempt_timeline import AttemptTimeline
 from roadmap_content.items import ContentType, Item
 
 group = typer.Typer()
@@ -79,20 +82,39 @@ def logs(
 @group.command()
 def explain(
     task_id: TaskId,
-    item: Annotated[str, typer.Argument(metavar="ITEM", help=f"The item: {ITEM_FORM}.")],
+    item: Annotated[
+        str | None, typer.Argument(metavar="[ITEM]", help=f"An item: {ITEM_FORM}. Without it, an attempt.")
+    ] = None,
+    attempt: Annotated[
+        int | None, typer.Option(min=1, help="An attempt; without it and without an item, the last one.")
+    ] = None,
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Explain one item: its state, the failure of each attempt, rejected content, and the next action."""
-    wanted = parse_item(item)
+    """Explain where the time of an attempt went; or one item: its state, failures and next action."""
+    if item is not None and attempt is not None:
+        raise RefusedError("give an item or --attempt: an item is explained over all its attempts")
+    wanted = None if item is None else parse_item(item)
     target = Target.named(stack)
-    described = read_item(target, task_id, wanted)
+    if wanted is not None:
+        described = read_item(target, task_id, wanted)
+        lines = explanation(described)
+    else:
+        described = read_timeline(target, task_id, attempt or _last_attempt(target, task_id))
+        lines = timeline_lines(AttemptTimeline.model_validate(described), datetime.now(UTC))
     if as_json:
         print_json(described)
         return
     console = output()
-    for line in explanation(described):
-        console.print(line, soft_wrap=True)
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _last_attempt(target: Target, task_id: str) -> int:
+    attempt = read_task_detail(target, task_id).attempt
+    if not attempt:
+        raise RefusedError(f"task {task_id} has no attempt; start one with: {command_name()} run {task_id}")
+    return attempt
 
 
 def parse_item(text: str) -> Item:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from ..aws.executions import NotRedrivableError
 from ..contracts import Payload
 from ..errors import (
+    AttemptNotFoundError,
     AtWorkElsewhereError,
     ClaimRefusedError,
     ContentError,
@@ -63,6 +64,7 @@ _STATUSES: Mapping[type[ContentError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     RecoveryNotFoundError: HTTPStatus.NOT_FOUND,
     RecoveryStateError: HTTPStatus.CONFLICT,
+    AttemptNotFoundError: HTTPStatus.NOT_FOUND,
     ItemNotFoundError: HTTPStatus.NOT_FOUND,
     FailureGroupNotFoundError: HTTPStatus.NOT_FOUND,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -1,4 +1,4 @@
-"""Executions of the state machine: start, describe and redrive.
+"""Executions of the state machine: start, describe, redrive, and their history.
 
 An attempt's ARN is chosen before the attempt is claimed and stored with the claim, so that a repeated
 StartExecution returns the same run. Its name has a random part: a database that was restored from a backup
@@ -11,19 +11,34 @@ import secrets
 from collections.abc import Mapping
 from enum import Enum, auto
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ..errors import PermanentError, TransientError
+from ..timeline.visits import History, HistoryEvent, history_of
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_stepfunctions.type_defs import GetExecutionHistoryInputTypeDef, HistoryEventTypeDef
+
+PAGE_EVENTS, MOST_PAGES = 1_000, 15
+"""Events of a page of a history, and the most pages that are read of it. API Gateway lets one request a
+second read a history (template.yaml), so fewer pages are read than the account's quota of 20 a second.
+"""
 
 MAX_NAME = 80
 """Characters of an execution's name."""
 
 CANCELLED = "Cancelled"
 """The error of an execution that was stopped because its task was cancelled."""
+
+
+_FAILURES: Final = (
+    "taskFailedEventDetails",
+    "taskStartFailedEventDetails",
+    "taskSubmitFailedEventDetails",
+    "taskTimedOutEventDetails",
+)
 
 
 class ExecutionsUnavailableError(TransientError):
@@ -137,6 +152,35 @@ class Executions:
             case _:
                 return ExecutionState.OVER
 
+    def history(self, execution_arn: str) -> History | None:
+        """Read an execution's history, without inputs and outputs; `None` if the execution is not known.
+
+        Raises:
+            ExecutionsUnavailableError: a request failed, or the quota is exhausted.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        events: list[HistoryEvent] = []
+        pages: GetExecutionHistoryInputTypeDef = {
+            "executionArn": execution_arn,
+            "maxResults": PAGE_EVENTS,
+            "includeExecutionData": False,
+        }
+        try:
+            for _ in range(MOST_PAGES):
+                page = self._client.get_execution_history(**pages)
+                events += map(_event_from, page["events"])
+                if "nextToken" not in page:
+                    return history_of(events)
+                pages["nextToken"] = page["nextToken"]
+        except (self._client.exceptions.ExecutionDoesNotExist, self._client.exceptions.InvalidArn):
+            return None
+        except (BotoCoreError, ClientError) as error:
+            if self._is_foreign(execution_arn) and _code_of(error) == "AccessDeniedException":
+                return None
+            raise ExecutionsUnavailableError(f"GetExecutionHistory: {_code_of(error)}") from error
+        return history_of(events, is_whole=False)
+
     def _is_foreign(self, execution_arn: str) -> bool:
         """Whether an execution belongs to another state machine, such as that of the stack under an earlier
         name.
@@ -188,6 +232,19 @@ def new_execution_name(task_id: str, label: str) -> str:
     """
     suffix = f"-{label}-{secrets.token_hex(4)}"
     return re.sub("[^A-Za-z0-9_-]", "_", task_id)[: MAX_NAME - len(suffix)] + suffix
+
+
+def _event_from(event: "HistoryEventTypeDef") -> HistoryEvent:
+    failed = [event[name].get("error", "") for name in _FAILURES if name in event]
+    return HistoryEvent(
+        event["id"],
+        event.get("previousEventId", 0),
+        event["type"],
+        event["timestamp"],
+        name=event.get("stateEnteredEventDetails", {}).get("name", ""),
+        batch=event.get("mapIterationStartedEventDetails", {}).get("index", 0),
+        error=next(iter(failed), ""),
+    )
 
 
 def _code_of(error: "BotoCoreError | ClientError") -> str:

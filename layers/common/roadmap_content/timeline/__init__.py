@@ -1,0 +1,1 @@
+"""An attempt on a time axis."""
