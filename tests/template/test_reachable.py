@@ -11,6 +11,7 @@ LIST, HEAD, DELETE = (Operation("s3", name) for name in ("list_objects_v2", "hea
 DESCRIBE, START, REDRIVE, STOP = (
     Operation("stepfunctions", f"{verb}_execution") for verb in ("describe", "start", "redrive", "stop")
 )
+HISTORY = Operation("stepfunctions", "get_execution_history")
 STEP = DATABASE | EVENTS
 
 
@@ -32,7 +33,7 @@ STEP = DATABASE | EVENTS
         (
             "task_api",
             DATABASE
-            | {DESCRIBE, START, REDRIVE, STOP}
+            | {DESCRIBE, START, REDRIVE, STOP, HISTORY}
             | {READ, LIST, HEAD}  # the details of an item, and the staged items of a preview
             | {Operation("sqs", "get_queue_attributes")},  # the dead letters, for health
         ),
