@@ -35,6 +35,28 @@ function Content({ type, content }) {
   return html`<${Json} value=${content} path=${null} />`;
 }
 
+/** The content of an item as lines of text, for a comparison. @param {string} type @param {any} content @returns {string[]} */
+export function contentLines(type, content) {
+  if (type === "tutorial" && typeof content.markdown === "string") return content.markdown.split("\n");
+  if (type === "quiz" && Array.isArray(content.questions)) return content.questions.flatMap(linesOfQuestion);
+  if (type === "resources" && Array.isArray(content.resources)) return content.resources.flatMap(linesOfResource);
+  return linesOf(content, "", "", "").map((line) => line.text);
+}
+
+/** @param {any} each */
+function linesOfQuestion(each) {
+  const right = new Set(each.correct_answer);
+  const options = Array.isArray(each.options) ? each.options : [];
+  const difficulty = each.difficulty ? ` (${T.content.difficulties[each.difficulty] ?? each.difficulty})` : "";
+  return [`${each.question ?? ""}${difficulty}`, ...options.map((/** @type {unknown} */ option, /** @type {number} */ k) => `${right.has(k) ? "✓" : "○"} ${option}`), String(each.explanation ?? "")];
+}
+
+/** @param {any} each */
+function linesOfResource(each) {
+  const kind = each.type ? ` (${T.content.resourceTypes[each.type] ?? each.type})` : "";
+  return [`${each.title ?? ""}${kind}`, String(each.url ?? ""), String(each.description ?? "")];
+}
+
 /** @param {any} each @param {number} index */
 function question(each, index) {
   const options = Array.isArray(each.options) ? each.options : [];

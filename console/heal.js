@@ -5,7 +5,7 @@ import { ApiError, post } from "./api.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
 import { TYPES } from "./map.js";
-import { Dialog, errorSentence, sum } from "./parts.js";
+import { Dialog, Text, errorSentence, sum } from "./parts.js";
 import { go, href } from "./router.js";
 
 /** @typedef {import("./types").Counts} Counts */
@@ -89,7 +89,7 @@ function ReasonField({ value, onInput, missing }) {
 const Refusal = ({ error }) => html`
   <div class="note ${error.kind === "conflict" ? "warn" : "bad"}" role="alert">
     <p>${errorSentence(error)}</p>
-    ${error.code && html`<p class="meta"><code>${error.code}</code></p>`}
+    ${error.code && html`<p class="meta"><code>${error.code}</code>${T.conflicts[error.code] && error.message && html` <${Text} value=${error.message} />`}</p>`}
   </div>
 `;
 
@@ -191,6 +191,35 @@ export function CancelDialog({ task, onClose, onDone }) {
       <div class="actions">
         <button type="button" class="danger" disabled=${cancel.busy} onClick=${start}>${T.heal.startCancel}</button>
         <button type="button" onClick=${onClose}>${T.heal.keep}</button>
+      </div>
+    <//>
+  `;
+}
+
+/**
+ * @param {{
+ *   item: import("./revisions.js").ItemName, revision: { id: string, name: string },
+ *   onClose: () => void, onDone: (message: string) => void,
+ * }} props
+ */
+export function RestoreDialog({ item, revision, onClose, onDone }) {
+  const restore = useRequest();
+  const [reason, setReason] = useState("");
+  const start = async () => {
+    const query = { user_id: item.userId, concept_id: item.conceptId, reason: reason.trim() };
+    const answer = await restore.run(() => post(["tasks", item.taskId, "items", item.type, "revisions", revision.id, "restore"], query));
+    if (answer) onDone(answer.restored ? T.revisions.restored : T.revisions.alreadyCurrent);
+  };
+  return html`
+    <${Dialog} heading=${T.revisions.restoreHeading} onClose=${onClose}>
+      <p><${Text} value=${item.name} /> · ${T.types[item.type] ?? item.type}</p>
+      <p><strong>${revision.name}</strong></p>
+      <p>${T.revisions.restoreText}${item.type === "tutorial" ? ` ${T.revisions.nextVersion}` : ""}</p>
+      <${ReasonField} value=${reason} onInput=${setReason} />
+      ${restore.error && html`<${Refusal} error=${restore.error} />`}
+      <div class="actions">
+        <button type="button" class="primary" disabled=${restore.busy} onClick=${start}>${T.revisions.startRestore}</button>
+        <button type="button" onClick=${onClose}>${T.cancel}</button>
       </div>
     <//>
   `;

@@ -9,6 +9,7 @@ import { T, ago, number, size } from "./language.js";
 import { useLive } from "./live.js";
 import { TYPES } from "./map.js";
 import { Age, ErrorNote, Id, Loading, Mark, Reason, Text } from "./parts.js";
+import { OriginFacts, Revisions } from "./revisions.js";
 
 /** @typedef {import("./types").ItemDetail} ItemDetail */
 /** @typedef {import("./types").ContentType} ContentType */
@@ -17,11 +18,11 @@ import { Age, ErrorNote, Id, Loading, Mark, Reason, Text } from "./parts.js";
 /**
  * @param {{
  *   task: import("./types").Task, concept: import("./map.js").Concept, type: ContentType, states: string,
- *   session: Session, acts: boolean, onClose: () => void,
+ *   session: Session, acts: boolean, changes: number, show: (dialog: any) => void, onClose: () => void, onDone: (message: string) => void,
  *   onRetry: (part: { concept_id: string, content_type?: ContentType, regenerate?: boolean }) => void,
  * }} props
  */
-export function ItemDrawer({ task, concept, type, states, session, acts, onClose, onRetry }) {
+export function ItemDrawer({ task, concept, type, states, session, acts, changes, show, onClose, onDone, onRetry }) {
   const heading = useRef(/** @type {HTMLElement | null} */ (null));
   const drawer = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
@@ -34,8 +35,7 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
   }, [type]);
 
   const details = useLive(
-    // A replaced item keeps its state, so it is loaded again when the task ends.
-    `item ${task.task_id} ${concept.id} ${states} ${task.attempt} ${task.completed_at}`,
+    `item ${task.task_id} ${concept.id}`,
     /** @type {(signal: AbortSignal) => Promise<ItemDetail[]>} */ (
       (signal) =>
         Promise.all(
@@ -43,6 +43,8 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
         )
     ),
     () => null,
+    // A replaced item keeps its state, so it is loaded again when the task ends.
+    `${states} ${task.attempt} ${task.completed_at} ${changes}`,
   );
   const loaded = details.data !== null;
   useEffect(() => {
@@ -81,11 +83,18 @@ export function ItemDrawer({ task, concept, type, states, session, acts, onClose
             ${
               details.data?.[k] &&
               html`<${Details}
-                key=${details.data[k]?.saved?.id}
                 detail=${details.data[k]}
                 chosen=${each === type}
                 load=${(/** @type {string} */ revision) =>
                   html`<${SavedContent} taskId=${task.task_id} conceptId=${concept.id} type=${each} revision=${revision} scope=${session.scope()} />`}
+                revisions=${(/** @type {string} */ saved) =>
+                  html`<${Revisions}
+                    item=${{ taskId: task.task_id, userId: session.userFor(task.user_id), conceptId: concept.id, name: concept.name, type: each, scope: session.scope() }}
+                    saved=${saved}
+                    acts=${acts}
+                    show=${show}
+                    onDone=${onDone}
+                  />`}
               />`
             }
             ${
@@ -121,14 +130,9 @@ function Fold({ label, shown, children }) {
   </details>`;
 }
 
-/** @param {import("./types").Origin} origin */
-function originText({ generator, model_id, prompt_version, tokens_in, tokens_out, attempt }) {
-  const tokens = (tokens_in ?? 0) + (tokens_out ?? 0);
-  return [generator, model_id, prompt_version, attempt && T.task.attemptNumber(attempt), tokens && T.tokens(tokens)].filter(Boolean).join(" · ");
-}
-
-/** @param {{ detail: ItemDetail, chosen: boolean, load: (revision: string) => any }} props */
-function Details({ detail, chosen, load }) {
+/** @param {{ detail: ItemDetail, chosen: boolean, load: (revision: string) => any, revisions: (saved: string) => any }} props */
+function Details({ detail, chosen, load, revisions }) {
+  const saved = detail.saved && `${detail.saved.id} ${detail.saved.version} ${detail.saved.generated_at}`;
   const [latest] = detail.failures;
   const missing = detail.state !== "saved";
   const person = detail.next_action === "person";
@@ -147,7 +151,7 @@ function Details({ detail, chosen, load }) {
         ${person ? "▲ " : ""}${T.actions[detail.next_action] ?? detail.next_action_text}
       </p>`
     }
-    ${detail.saved && html`<${Fold} label=${T.content.heading} shown=${chosen}>${() => load(`${detail.saved?.id} ${detail.saved?.version} ${detail.saved?.generated_at}`)}<//>`}
+    ${saved && html`<${Fold} label=${T.content.heading} shown=${chosen}>${() => load(saved)}<//>`}
     ${
       missing &&
       detail.staged?.text &&
@@ -163,7 +167,6 @@ function Details({ detail, chosen, load }) {
             <${Id} value=${detail.saved.id} class="clamp" />
             ${detail.saved.version !== null && html`<span class="meta"> ${T.item.version} ${number(detail.saved.version)}</span>`}
             <span class="meta block"><${Age} at=${detail.saved.generated_at} /></span>
-            ${detail.saved.origin?.generator && html`<span class="meta block origin">${originText(detail.saved.origin)}</span>`}
           </dd></div>`
       }
       ${
@@ -174,6 +177,11 @@ function Details({ detail, chosen, load }) {
           </dd></div>`
       }
     </dl>
+    ${
+      saved &&
+      html`<${Fold} label=${T.origin.heading} shown=${chosen}>${() => html`<${OriginFacts} origin=${detail.saved?.origin} />`}<//>
+        <${Fold} label=${T.revisions.list} shown=${false}>${() => revisions(saved)}<//>`
+    }
     ${
       detail.rejected.length > 0 &&
       html`<details open=${missing && chosen}>

@@ -36,14 +36,8 @@ export function percent(part, whole) {
 
 /** @param {number} bytes */
 export function size(bytes) {
-  const unit = bytes < 1000 ? "byte" : bytes < 1_000_000 ? "kilobyte" : "megabyte";
-  const value = bytes / { byte: 1, kilobyte: 1000, megabyte: 1_000_000 }[unit];
-  return new Intl.NumberFormat(locale(), {
-    style: "unit",
-    unit,
-    unitDisplay: "short",
-    maximumSignificantDigits: 3,
-  }).format(value);
+  const [length, unit] = bytes < 1000 ? [1, "B"] : bytes < 1_000_000 ? [1000, "kB"] : [1_000_000, "MB"];
+  return `${new Intl.NumberFormat(locale(), { maximumSignificantDigits: 3 }).format(bytes / length)} ${unit}`;
 }
 
 /** @type {[Intl.RelativeTimeFormatUnit, number][]} */

@@ -18,9 +18,10 @@ const SLOWEST = 60_000;
  * Loaded data stays while a later request fails; the error is shown next to it. @template T @param
  * {string} key identifies the data; another key starts again @param {(signal: AbortSignal,
  * previous: T | null) => Promise<T>} load @param {(data: T | null) => number | null} interval null:
- * not again @returns {Live<T>}
+ * not again @param {string} [version] another version is loaded at once; the former data stays until then
+ * @returns {Live<T>}
  */
-export function useLive(key, load, interval) {
+export function useLive(key, load, interval, version = "") {
   const [state, setState] = useState(
     /** @type {{ key: string, data: T | null, error: ApiError | null, loading: boolean, at: number | null }} */ ({
       key,
@@ -86,7 +87,7 @@ export function useLive(key, load, interval) {
       document.removeEventListener("visibilitychange", wake);
       window.removeEventListener("online", wake);
     };
-  }, [key, turn]);
+  }, [key, turn, version]);
 
   const refresh = useCallback(() => setTurn((before) => before + 1), []);
   const own = state.key === key ? state : { ...state, data: null, error: null, loading: true };

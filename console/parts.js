@@ -129,9 +129,9 @@ export const Link = ({ to, children, class: name, current }) =>
 
 /**
  * A modal dialog. The browser keeps the focus in it and gives it back; Escape closes it.
- * @param {{ heading: string, onClose: () => void, children: any }} props
+ * @param {{ heading: string, wide?: boolean, onClose: () => void, children: any }} props
  */
-export function Dialog({ heading, onClose, children }) {
+export function Dialog({ heading, wide = false, onClose, children }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {
     const opener = document.activeElement;
@@ -141,7 +141,7 @@ export function Dialog({ heading, onClose, children }) {
     };
   }, []);
   return html`
-    <dialog ref=${element} aria-labelledby="dialog-heading" onClose=${onClose}>
+    <dialog ref=${element} class=${wide ? "wide" : ""} aria-labelledby="dialog-heading" onClose=${onClose}>
       <div class="dialog-head">
         <h2 id="dialog-heading">${heading}</h2>
         <button type="button" class="quiet" aria-label=${T.close} onClick=${onClose}>✕</button>

@@ -125,7 +125,7 @@ export interface ItemDetail {
   saved: { id: string; version: number | null; generated_at: string | null; origin?: Origin | null } | null;
 }
 
-/** How saved content came to be. */
+/** How content came to be. */
 export interface Origin {
   generator: string | null;
   model_id: string | null;
@@ -133,6 +133,21 @@ export interface Origin {
   tokens_in: number | null;
   tokens_out: number | null;
   attempt: number | null;
+  actor: string | null;
+  reason: string | null;
+  restored_from: string | null;
+  recorded_at: string | null;
+}
+
+export interface Revision {
+  revision_id: string;
+  current: boolean;
+  version: number | null;
+  generated_at: string | null;
+  replaced_at: string | null;
+  reason: string | null;
+  size: number | null;
+  origin: Origin | null;
 }
 
 export interface SavedItem {
@@ -237,7 +252,7 @@ export interface Recovery {
   state: string;
   actor: string;
   reason: string;
-  filter: Filter;
+  filter: Filter & { regenerate?: Filter };
   rate_per_minute: number;
   concurrency: number;
   token_budget: number | null;
@@ -257,6 +272,20 @@ export interface Recovery {
   rate_actual: number | null;
   execution_arn: string | null;
   stop_reason: string | null;
+  undone?: UndoCounts | null;
+}
+
+export interface UndoCounts {
+  tasks_left: number;
+  restored: number;
+  not_replaced: number;
+  left_alone: number;
+}
+
+export interface TaskUndo {
+  restored: number;
+  not_replaced: number;
+  left_alone: { concept_id: string; content_type: ContentType; reason: string }[];
 }
 
 export interface RecoveryTask {
@@ -267,6 +296,7 @@ export interface RecoveryTask {
   started_at: string | null;
   ended_at: string | null;
   canary: boolean;
+  undone?: TaskUndo | null;
 }
 
 export interface Health {

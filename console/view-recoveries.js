@@ -3,10 +3,11 @@
 import { useState } from "./vendor/hooks.js";
 import { ApiError, get, post } from "./api.js";
 import { html } from "./html.js";
-import { T, duration, number, percent } from "./language.js";
+import { T, duration, moment, number, percent } from "./language.js";
 import { useLive } from "./live.js";
 import { Actor, Age, Bar, Dialog, Empty, ErrorNote, Id, Link, Loading, Pill, ReasonLine, Text, useTitle } from "./parts.js";
 import { change, href } from "./router.js";
+import { UndoDialog, UndoReport, codeOf } from "./undo.js";
 
 /** @typedef {import("./types").Recovery} Recovery */
 /** @typedef {import("./types").RecoveryTask} RecoveryTask */
@@ -60,7 +61,7 @@ export function RecoveriesView() {
 
 /** @param {{ id: string, query: URLSearchParams, session: Session }} props */
 export function RecoveryView({ id, query, session }) {
-  const [asking, setAsking] = useState(false);
+  const [asking, setAsking] = useState(/** @type {"cancel" | "undo" | null} */ (null));
   const [refused, setRefused] = useState(/** @type {ApiError | null} */ (null));
   const [busy, setBusy] = useState(false);
   const result = query.get("result");
@@ -75,7 +76,7 @@ export function RecoveryView({ id, query, session }) {
   const act = async (action) => {
     setBusy(true);
     setRefused(null);
-    setAsking(false);
+    setAsking(null);
     try {
       await post(["recoveries", id, action], {});
     } catch (failure) {
@@ -95,6 +96,8 @@ export function RecoveryView({ id, query, session }) {
   const active = ACTIVE.includes(data.state);
   const paused = data.state.startsWith("paused");
   const left = data.counts.waiting + data.counts.running;
+  const undone = data.undone ?? null;
+  const undoable = data.filter.regenerate !== undefined && data.ended_at !== null && (undone === null || undone.tasks_left > 0);
   return html`
     ${back}
     <div class="task-head">
@@ -104,11 +107,12 @@ export function RecoveryView({ id, query, session }) {
     <p class="meta"><${Id} value=${data.recovery_id} class="clamp" /></p>
     ${
       session.operates &&
-      (active || paused) &&
+      (active || paused || undoable) &&
       html`<div class="task-actions">
         ${active && html`<button type="button" disabled=${busy} onClick=${() => act("pause")}>${T.recoveries.pause}</button>`}
         ${paused && html`<button type="button" class="primary" disabled=${busy} onClick=${() => act("resume")}>${T.recoveries.resume}</button>`}
-        <button type="button" disabled=${busy} onClick=${() => setAsking(true)}>${T.recoveries.cancel}</button>
+        ${(active || paused) && html`<button type="button" disabled=${busy} onClick=${() => setAsking("cancel")}>${T.recoveries.cancel}</button>`}
+        ${undoable && html`<button type="button" onClick=${() => setAsking("undo")}>${undone ? T.undo.proceed : T.undo.open}</button>`}
       </div>`
     }
     ${refused && html`<${ErrorNote} error=${refused} />`} ${error && html`<${ErrorNote} error=${error} at=${at} retry=${refresh} />`}
@@ -129,32 +133,38 @@ export function RecoveryView({ id, query, session }) {
       ${data.ended_at && html`<div><dt>${T.recoveries.ended}</dt><dd><${Age} at=${data.ended_at} /></dd></div>`}
       <div><dt>${T.recoveries.filter}</dt><dd><${Text} value=${filterText(data.filter)} class="clamp3" /></dd></div>
     </dl>
+    ${undone && html`<${UndoReport} id=${id} counts=${undone} />`}
     <${Results} id=${id} recovery=${data} result=${result} />
     ${
-      asking &&
-      html`<${Dialog} heading=${T.recoveries.cancel} onClose=${() => setAsking(false)}>
+      asking === "undo" &&
+      html`<${UndoDialog}
+        id=${id}
+        begun=${undone}
+        onClose=${() => {
+          setAsking(null);
+          refresh();
+        }}
+      />`
+    }
+    ${
+      asking === "cancel" &&
+      html`<${Dialog} heading=${T.recoveries.cancel} onClose=${() => setAsking(null)}>
         <p>${T.recoveries.cancelText}</p>
         <div class="actions">
           <button type="button" class="danger" onClick=${() => act("cancel")}>${T.recoveries.cancel}</button>
-          <button type="button" onClick=${() => setAsking(false)}>${T.heal.keep}</button>
+          <button type="button" onClick=${() => setAsking(null)}>${T.heal.keep}</button>
         </div>
       <//>`
     }
   `;
 }
 
-/** @param {import("./types").Filter} filter */
-function filterText(filter) {
-  const parts = Object.entries(filter)
+/** @param {Recovery["filter"]} filter */
+function filterText({ regenerate, ...filter }) {
+  const parts = Object.entries({ ...filter, ...regenerate })
     .filter(([, value]) => value !== null && value !== undefined && value.length > 0)
-    .map(([name, value]) => `${T.filters[name] ?? name}: ${Array.isArray(value) ? (value.length > 3 ? number(value.length) : value.map(valueText).join(", ")) : valueText(value)}`);
-  return parts.join(" · ") || T.all;
-}
-
-/** A result's reason is a code, or a code and a text. @param {string} reason */
-function codeOf(reason) {
-  const [code = "", ...rest] = reason.split(": ");
-  return { code, reason: rest.join(": ") || reason };
+    .map(([name, value]) => `${T.filters[name] ?? name}: ${Array.isArray(value) ? (value.length > 3 ? number(value.length) : value.map(valueText).join(", ")) : /_(after|before)$/.test(name) ? moment(value) : valueText(value)}`);
+  return `${regenerate ? `${T.recoveries.regenerates} ` : ""}${parts.join(" · ") || T.all}`;
 }
 
 /** @param {string} value */
@@ -163,7 +173,7 @@ const valueText = (value) => T.status[value] ?? T.types[value] ?? value;
 /** @param {{ id: string, recovery: Recovery, result: string | null }} props */
 function Results({ id, recovery, result }) {
   const [older, setOlder] = useState(/** @type {{ key: string, rows: RecoveryTask[], cursor: string | null }} */ ({ key: "", rows: [], cursor: null }));
-  const key = `recovery-tasks ${id} ${result ?? ""}`;
+  const key = `recovery-tasks ${id} ${result ?? ""} ${recovery.undone?.tasks_left}`;
   const { data, error, at, refresh } = useLive(
     key,
     /** @type {(signal: AbortSignal) => Promise<import("./types").Page<RecoveryTask>>} */ (
@@ -222,7 +232,10 @@ function Results({ id, recovery, result }) {
                   ${each.canary && html`<span class="meta"> ${T.recoveries.isCanary}</span>`}
                 </td>
                 <td class="main"><${Link} to=${href(["tasks", each.task_id])} class="clamp"><${Id} value=${each.task_id} /><//></td>
-                <td class="reason">${each.reason && html`<${ReasonLine} ...${codeOf(each.reason)} />`}</td>
+                <td class="reason">
+                  ${each.reason && html`<${ReasonLine} ...${codeOf(each.reason)} />`}
+                  ${each.undone && html`<span class="meta block">${T.undo.ofTask(each.undone.restored, each.undone.left_alone.length)}</span>`}
+                </td>
                 <td class="right age"><${Age} at=${each.ended_at ?? each.started_at} /></td>
               </tr>`,
             )}

@@ -1,6 +1,6 @@
 // One task: its progress, the reasons of missing items, the whole roadmap as a map, and its attempts.
 
-import { useCallback, useEffect, useMemo, useState } from "./vendor/hooks.js";
+import { useCallback, useMemo, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
@@ -28,6 +28,7 @@ const MOST_ENTRIES = 1000;
 export function TaskView({ id, query, session }) {
   const [toast, setToast] = useToast();
   const [dialog, setDialog] = useState(/** @type {any} */ (null));
+  const [changes, setChanges] = useState(0);
 
   const task = useLive(
     `task ${id}`,
@@ -48,8 +49,8 @@ export function TaskView({ id, query, session }) {
       async (signal) => (await get(["tasks", id, "attempts"], { ...session.scope(), limit: 50 }, signal)).items
     ),
     () => (task.data?.live ? 4000 : null),
+    version,
   );
-  useEffect(() => attempts.refresh(), [version]);
 
   useTitle(task.data?.title?.slice(0, 100) || id.slice(0, 100));
   const refresh = () => {
@@ -60,6 +61,7 @@ export function TaskView({ id, query, session }) {
   const onDone = (message) => {
     setDialog(null);
     setToast(message);
+    setChanges((before) => before + 1);
     refresh();
   };
   const close = () => setDialog(null);
@@ -152,7 +154,10 @@ export function TaskView({ id, query, session }) {
           states=${shown.states.slice(3 * concept.index, 3 * concept.index + 3)}
           session=${session}
           acts=${acts && found.actions.narrow}
+          changes=${changes}
+          show=${setDialog}
           onClose=${onClose}
+          onDone=${onDone}
           onRetry=${(/** @type {any} */ part) =>
             setDialog(html`<${RetryDialog} task=${name} part=${part} what=${concept.name} onClose=${close} onDone=${onDone} />`)}
         />`
@@ -522,8 +527,8 @@ function LogEntries({ id, session, version }) {
       }
     ),
     () => null,
+    version,
   );
-  useEffect(() => refresh(), [version]);
   if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
   if (data.rows.length === 0) return html`<p class="meta">${T.log.empty}</p>`;
   return html`<ol class="log" tabindex="0" reversed>

@@ -119,7 +119,23 @@ def respond(
         case "GET", ["tasks", name, "items", kind]:
             return 200, model.item(model.number(name) or 0, kind, query["concept_id"][0])
         case "GET", ["tasks", name, "content", kind]:
-            return 200, model.content(model.number(name) or 0, kind, query["concept_id"][0])
+            revision = query.get("revision_id", [None])[0]
+            return 200, model.content(model.number(name) or 0, kind, query["concept_id"][0], revision)
+        case "GET", ["tasks", name, "items", kind, "revisions"]:
+            return 200, {"items": [row for row, _ in model.history(kind, query["concept_id"][0])]}
+        case "POST", ["tasks", name, "items", kind, "revisions", revision_id, "restore"]:
+            (concept,) = query["concept_id"]
+            answer = model.restore(kind, concept, revision_id, query.get("reason", [None])[0])
+            if answer is None:
+                message = "the database refused the revision: SQLSTATE 23503: a row that refers to it"
+                return 409, refusal("RestoreRefused", message)
+            return 200, {
+                "success": True,
+                "task_id": name,
+                "concept_id": concept,
+                "content_type": kind,
+                **answer,
+            }
         case "GET", ["tasks", name, "changes"]:
             return 200, model.changes(model.number(name) or 0, query)
         case "GET", ["tasks", name, "attempts"]:
@@ -190,9 +206,13 @@ def respond(
                 }
             return 201, model.recovery(0)
         case "GET", ["recoveries", name, "tasks"]:
-            return 200, model.recovery_tasks(query)
+            return 200, model.recovery_tasks(int(name[4:]), query)
         case "GET", ["recoveries", name] if name.startswith("rec-"):
             return 200, model.recovery(int(name[4:]))
+        case "POST", ["recoveries", name, "undo"]:
+            model.undo_requests += 1
+            counts = model.undone()
+            return 200, {"recovery_id": name, "complete": not counts["tasks_left"], **counts}
         case "POST", ["recoveries", name, action]:
             model.recovery_state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[action]
             return 200, model.recovery(0)

@@ -130,7 +130,7 @@ weights = softmax(q @ k.T)
 ORIGIN: Document = {
     "generator": "bedrock",
     "model_id": "model-x",
-    "prompt_version": "tutorial-3 9f86d081",
+    "prompt_version": "en/tutorial@9f86d081a3c2",
     "service_tier": None,
     "tokens_in": 1_412,
     "tokens_out": 2_000,
@@ -142,6 +142,11 @@ ORIGIN: Document = {
     "restored_from": None,
     "recorded_at": None,
 }
+
+OLDER_TUTORIAL = TUTORIAL.replace("makes weights of it", "turns it into weights").replace(
+    "> Nothing is learned here.\n",
+    "> Nothing is learned here, except the projections.\n\nA paragraph that was removed.\n",
+)
 
 QUESTIONS: list[Document] = [
     {
@@ -179,6 +184,9 @@ TITLES = [
     "Compilers",
     "Applied statistics",
 ]
+REGENERATION = 2
+"""The number of the recovery that regenerated saved items."""
+
 WORDS = ["Attention", "Sampling", "Tokenizers", "Decoding", "Indexes", "Locks", "Queues", "Caching"]
 STATUSES = ["partial_failure", "completed", "failed", "processing", "completed", "cancelled", "pending"]
 
@@ -199,6 +207,8 @@ class Model:
         self.cancelled: set[str] = set()
         self.group_states: dict[str, Document] = {}
         self.group_changes: list[Document] = []
+        self.histories: dict[tuple[str, str], list[tuple[Document, Document]]] = {}
+        self.undo_requests = 0
 
     def row(self, number: int) -> Document:
         """A task of the list."""
@@ -402,11 +412,8 @@ class Model:
             ]
             if state == "R"
             else [],
-            "saved": {"id": f"{kind}-{concept:08x}-5bdd", "version": 1 if kind == "tutorial" else None,
-                      "generated_at": at(hours=4), "origin": ORIGIN}
-            if state == "S"
-            else None,
-        }  # fmt: skip
+            "saved": self.current(kind, concept_id) if state == "S" else None,
+        }
 
     def saved(self, kind: str, concept: int) -> Document:
         """The content of an item."""
@@ -433,13 +440,82 @@ class Model:
                     "total_questions": len(QUESTIONS),
                 }
 
-    def content(self, _number: int, kind: str, concept_id: str) -> Document:
-        """The saved content of an item."""
+    def history(self, kind: str, concept_id: str) -> list[tuple[Document, Document]]:
+        """The revisions of an item with their contents, the current one first."""
+        if (kind, concept_id) not in self.histories:
+            concept = int(concept_id.rpartition("-")[2]) - 1
+            now = self.saved(kind, concept)
+            quiz = now | {"questions": [QUESTIONS[0] | {"correct_answer": [1]}, QUESTIONS[1]]}
+            links = now | {"resources": now.get("resources", [])[:1]}
+            text = HOSTILE if self.scenario.hostile else OLDER_TUTORIAL
+            former = {"tutorial": now | {"markdown": text}, "quiz": quiz, "resources": links}[kind]
+            versions = [2, 1] if kind == "tutorial" else [None, None]
+            rows = [
+                (f"{kind}-{concept:08x}-5bdd", versions[0], None, ORIGIN | {"recorded_at": at(hours=4)}),
+                ("archive-7", versions[1], at(hours=4), None),
+            ]
+            self.histories[kind, concept_id] = [
+                ({
+                    "revision_id": name,
+                    "content_id": name,
+                    "current": replaced is None,
+                    "version": version,
+                    "generated_at": at(hours=30) if replaced else at(hours=4),
+                    "replaced_at": replaced,
+                    "reason": "replaced in place" if replaced else None,
+                    "size": len(json.dumps(content)),
+                    "origin": origin,
+                }, content)
+                for (name, version, replaced, origin), content in zip(rows, (now, former), strict=True)
+            ]  # fmt: skip
+        return self.histories[kind, concept_id]
+
+    def current(self, kind: str, concept_id: str) -> Document:
+        """The saved row of an item."""
+        revision = self.history(kind, concept_id)[0][0]
+        return {
+            "id": revision["content_id"],
+            **{name: revision[name] for name in ("version", "generated_at", "origin")},
+        }
+
+    def restore(self, kind: str, concept_id: str, revision_id: str, reason: str | None) -> Document | None:
+        """Make a revision the current one; `None` if the database refuses that, as it does for resources."""
+        if kind == "resources":
+            return None
+        history = self.history(kind, concept_id)
+        ((former, content),) = [each for each in history if each[0]["revision_id"] == revision_id]
+        before, _ = history[0]
+        replaced = {"current": False, "replaced_at": at(), "reason": "an earlier revision was restored"}
+        history[0] = (before | replaced, history[0][1])
+        now = former | {
+            "revision_id": f"restored-{len(history)}",
+            "content_id": f"restored-{len(history)}",
+            "current": True,
+            "version": None if before["version"] is None else before["version"] + 1,
+            "generated_at": at(),
+            "replaced_at": None,
+            "reason": None,
+            "origin": dict.fromkeys(ORIGIN)
+            | {
+                "actor": "operator:op-7",
+                "reason": reason,
+                "restored_from": former["content_id"],
+                "recorded_at": at(),
+            },
+        }
+        history.insert(0, (now, content))
+        return {"restored": True, "content_id": now["content_id"], "version": now["version"]}
+
+    def content(self, _number: int, kind: str, concept_id: str, revision_id: str | None) -> Document:
+        """The saved content of an item, or of a revision."""
+        history = self.history(kind, concept_id)
+        wanted = revision_id or history[0][0]["revision_id"]
+        ((revision, content),) = [each for each in history if each[0]["revision_id"] == wanted]
         return {
             "concept_id": concept_id,
             "content_type": kind,
-            "generated_at": at(hours=4),
-            "content": self.saved(kind, int(concept_id.rpartition("-")[2]) - 1),
+            "generated_at": revision["generated_at"],
+            "content": content,
             "content_link": None,
         }
 
@@ -586,7 +662,9 @@ class Model:
                 "release 41 is fixed",
                 "canary of the new prompt",
             ][number % 3],
-            "filter": {"status": ["failed", "partial_failure"], "error_code": "BatchLost"},
+            "filter": {"regenerate": {"content_type": "quiz", "prompt_version": "en/quiz@3b0f6c1d92aa"}}
+            if number == REGENERATION
+            else {"status": ["failed", "partial_failure"], "error_code": "BatchLost"},
             "rate_per_minute": 60,
             "concurrency": 10,
             "token_budget": 2_000_000 if number else None,
@@ -607,10 +685,29 @@ class Model:
             "tokens_used": 412_330,
             "rate_actual": 53.4,
             "stop_reason": "3 of 5 canary tasks failed" if state == "stopped_by_canary" else None,
+            "undone": self.undone() if number == REGENERATION and self.undo_requests else None,
         }
 
-    def recovery_tasks(self, query: Mapping[str, list[str]]) -> Document:
+    def undone(self) -> Document:
+        """The counts of the undo, which takes two requests."""
+        half = self.undo_requests == 1
+        return {
+            "tasks_left": 80 if half else 0,
+            "restored": 96 if half else 187,
+            "not_replaced": 2 if half else 4,
+            "left_alone": 1 if half else 2,
+        }
+
+    def recovery_tasks(self, number: int, query: Mapping[str, list[str]]) -> Document:
         """The results of a recovery's tasks."""
+        left_alone = [
+            {"concept_id": "roadmap-9b2c8d4e:c-3", "content_type": "quiz", "reason": "ChangedSince"},
+            {
+                "concept_id": "roadmap-9b2c8d4e:c-8",
+                "content_type": "quiz",
+                "reason": "RestoreRefused: the database refused the revision: SQLSTATE 23514",
+            },
+        ]
         results = ["recovered", "recovered", "still_failing", "running", "waiting", "refused"]
         wanted = query.get("result", [None])[0]
         return {
@@ -625,6 +722,9 @@ class Model:
                     "started_at": at(minutes=k + 3),
                     "ended_at": at(minutes=k + 1) if k % 6 < 3 else None,
                     "canary": k < 5,
+                    "undone": {"restored": 3, "not_replaced": 0, "left_alone": left_alone if k == 1 else []}
+                    if number == REGENERATION and self.undo_requests and results[k % 6] == "recovered"
+                    else None,
                 }
                 for k in range(50)
                 if wanted in (None, results[k % 6])

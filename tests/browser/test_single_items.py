@@ -1,4 +1,4 @@
-"""Retry one item, one type, and generate a saved item again, on the real stack."""
+"""Retry one item or type, generate a saved item again, restore it, undo a recovery, on the real stack."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from local_stack.stack import LocalStack
+from local_stack.stack import OPERATOR_SCOPE, LocalStack
 from roadmap_command.load import load_bundle
 from roadmap_command.runs import follow_run, start_run
 from roadmap_command.target import Target
@@ -19,6 +19,8 @@ from tests.support.factories import USER, bundle_of, concept_ids, quiz
 
 TASK, ROADMAP = "task-of-single-items", "r-single"
 IDS = concept_ids(3, ROADMAP)
+LONG_MS = 900_000
+"""The time limit for work of the whole stack. No test expects a duration."""
 
 
 @pytest.fixture
@@ -70,6 +72,52 @@ def test_one_item_one_type_and_a_saved_item(browser: Browser, stack: LocalStack)
         expect(page.locator(".attempt")).to_have_count(4)
         expect(page.locator(".saved")).to_contain_text("9 of 9 items saved")
         assert console.axe() == []
+
+        of_tutorial.locator("summary", has_text="Revisions").click()
+        revisions = of_tutorial.locator(".revisions > li")
+        expect(revisions).to_have_count(2)
+        expect(revisions.first).to_contain_text("the offline generator")
+        revisions.nth(1).get_by_role("button", name="Compare with the current one").click()
+        expect(page.locator(".difference ins").first).to_be_visible()
+        page.get_by_role("dialog").get_by_role("button", name="Restore…").click()
+        page.get_by_role("dialog").get_by_label("Reason").fill("the first one was better")
+        page.get_by_role("button", name="Restore", exact=True).click()
+        expect(of_tutorial).to_contain_text("version 3")
+        expect(revisions).to_have_count(3)
+        of_tutorial.locator("summary", has_text="Origin").first.click()
+        expect(of_tutorial.locator(".origin").first).to_contain_text("the first one was better")
+        revisions.nth(2).get_by_role("button", name="Compare with the current one").click()
+        expect(page.get_by_role("dialog")).to_contain_text("Both have the same content.")
+
+
+def test_a_recovery_that_regenerated_is_undone(browser: Browser, stack: LocalStack, target: Target) -> None:
+    bundle = read_bundle(bundle_of(concept_ids(2, "r-undone"), roadmap_id="r-undone", task_id="task-undone"))
+    load_bundle(bundle, target.engine, target.bucket, Deadline.after(600))
+    arn = start_run(target.stepfunctions, target.state_machine_arn, "task-undone")
+    follow_run(target.stepfunctions, arn, lambda: None)
+    body = {
+        "filter": {"task_ids": ["task-undone"]},
+        "reason": "new quizzes",
+        "regenerate": {"content_type": "quiz"},
+    }
+    recovery_id = target.operator_api().send("POST", "/recoveries", body).body["recovery_id"]
+
+    with console_in(browser, stack.api_url) as console:
+        page = console.page
+        page.goto(stack.console_link("an-operator", OPERATOR_SCOPE))
+        console.open(f"/recoveries/{recovery_id}")
+        expect(page.locator(".task-head .pill")).to_have_text("ended", timeout=LONG_MS)
+        page.get_by_role("button", name="Undo…").click()
+        page.get_by_role("button", name="Undo the recovery").click()
+        report = page.locator("section", has=page.get_by_role("heading", name="Undo"))
+        expect(report.locator(".tiles > div")).to_have_text(
+            ["2restored", "0had not been replaced", "0left alone"]
+        )
+        page.locator("td.main a").click()
+        page.locator(".map .row").first.click()
+        origin = page.locator('.drawer [data-type="quiz"]').locator("summary", has_text="Origin")
+        origin.first.click()
+        expect(page.locator('.drawer [data-type="quiz"] .origin')).to_contain_text(f"undo of {recovery_id}")
 
 
 def start(page: Page, *, staged: int, to_generate: int) -> None:

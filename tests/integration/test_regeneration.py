@@ -75,13 +75,13 @@ def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
     recovery = send("GET", f"/{recovery_id}").body
     assert (recovery["state"], recovery["counts"]["recovered"]) == ("completed", 2)
     assert recovery["filter"] == {"regenerate": {"model_id": "old"}}
+    assert recovery["undone"] is None
 
     answer = undo(send, recovery_id)
 
-    assert answer == {
-        "recovery_id": recovery_id, "complete": True, "tasks_left": 0, "restored": 12, "not_replaced": 0,
-        "left_alone": 0,
-    }  # fmt: skip
+    counts = {"tasks_left": 0, "restored": 12, "not_replaced": 0, "left_alone": 0}
+    assert answer == {"recovery_id": recovery_id, "complete": True, **counts}
+    assert send("GET", f"/{recovery_id}").body["undone"] == counts
     assert contents(pipeline) == before
     revisions = pipeline.rows("SELECT actor, reason FROM content_origins WHERE restored_from IS NOT NULL")
     assert revisions == [{"actor": "operator:op", "reason": f"undo of {recovery_id}"}] * 12

@@ -13,11 +13,11 @@ from ..items import ContentType
 from ..recoveries.control import require_recovery
 from ..recoveries.create import MAX_TASKS, Preview
 from ..recoveries.decisions import Limits, RecoveryState, TaskResult
-from ..recoveries.recovery import Recovery, count_tasks, read_recoveries, read_tasks
+from ..recoveries.recovery import Recovery, count_tasks, count_undone, read_recoveries, read_tasks
 from ..recoveries.regeneration import Regeneration
 from ..tasks.listing import TaskFilter
 from .cursors import decode_cursor, encode_cursor, integer, moment, text
-from .recovery_undo import TaskUndo
+from .recovery_undo import TaskUndo, UndoCounts
 from .task_filter import task_filter_of
 from .times import naive_utc, utc
 
@@ -160,6 +160,9 @@ class RecoveryAnswer(Payload):
     tokens_used: Count
     rate_actual: float | None
     stop_reason: str | None
+    undone: Annotated[
+        UndoCounts | None, Field(description="What an undo has done so far; null if none has begun.")
+    ] = None
 
 
 class RecoveryPage(Payload):
@@ -281,7 +284,17 @@ def describe(connection: Connection, recovery: Recovery) -> RecoveryAnswer:
         tokens_used=counts.tokens_used,
         rate_actual=_rate(recovery, counts.attempted),
         stop_reason=recovery.stop_reason,
+        undone=_undone(connection, recovery),
     )
+
+
+def _undone(connection: Connection, recovery: Recovery) -> UndoCounts | None:
+    if "regenerate" not in recovery.filter or recovery.ended_at is None:
+        return None
+    counts = count_undone(connection, recovery.recovery_id)
+    # Each task of a regeneration has at least one item.
+    begun = counts.restored + counts.not_replaced + counts.left_alone > 0
+    return UndoCounts(**counts._asdict()) if begun else None
 
 
 def _rate(recovery: Recovery, started: int) -> float | None:

@@ -44,17 +44,22 @@ class TaskUndo(Payload):
     left_alone: list[LeftAlone] = Field(default_factory=list)
 
 
-class UndoAnswer(Payload):
+class UndoCounts(Payload):
     """The counts of an undo, of all requests so far."""
 
-    recovery_id: str
-    complete: Annotated[bool, Field(description="False: the request's time was up; repeat it.")]
     tasks_left: Count
     restored: Count
     not_replaced: Count
     left_alone: Annotated[
         Count, Field(description="Items that were changed since, or whose restore was refused.")
     ]
+
+
+class UndoAnswer(UndoCounts):
+    """The answer to a request for an undo."""
+
+    recovery_id: str
+    complete: Annotated[bool, Field(description="False: the request's time was up; repeat it.")]
 
 
 def undo_recovery(services: Services, recovery_id: str, actor: str, deadline: Deadline) -> UndoAnswer:

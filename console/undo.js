@@ -1,0 +1,120 @@
+// The undo of a recovery that regenerated saved items: its dialog, and its report.
+
+import { useState } from "./vendor/hooks.js";
+import { ApiError, get, post } from "./api.js";
+import { html } from "./html.js";
+import { T, number } from "./language.js";
+import { useLive } from "./live.js";
+import { Dialog, ErrorNote, Id, Link, Loading, ReasonLine } from "./parts.js";
+import { href } from "./router.js";
+
+/** @typedef {import("./types").UndoCounts} UndoCounts */
+/** @typedef {import("./types").TaskUndo["left_alone"][number] & { task_id: string }} LeftAlone */
+
+const MOST_LISTED = 200;
+
+/** A result's reason is a code, or a code and a text. @param {string} reason */
+export function codeOf(reason) {
+  const [code = "", ...rest] = reason.split(": ");
+  return { code, reason: rest.join(": ") || reason };
+}
+
+/** @param {{ id: string, begun: UndoCounts | null, onClose: () => void }} props */
+export function UndoDialog({ id, begun, onClose }) {
+  const [counts, setCounts] = useState(begun);
+  const [busy, setBusy] = useState(false);
+  const [refused, setRefused] = useState(/** @type {ApiError | null} */ (null));
+  const start = async () => {
+    setBusy(true);
+    setRefused(null);
+    try {
+      // Each request has a time limit, and the next one continues.
+      for (let complete = false; !complete; ) {
+        const answer = await post(["recoveries", id, "undo"], {});
+        setCounts(answer);
+        complete = answer.complete;
+      }
+      onClose(); // the page has the report
+    } catch (failure) {
+      if (!(failure instanceof ApiError)) throw failure;
+      setRefused(failure);
+    }
+    setBusy(false);
+  };
+  return html`
+    <${Dialog} heading=${T.undo.heading} onClose=${onClose}>
+      <p>${T.undo.text}</p>
+      ${counts && html`<${UndoTiles} counts=${counts} />`}
+      ${busy && html`<p role="status">${T.undo.running}</p>`} ${refused && html`<${ErrorNote} error=${refused} />`}
+      <div class="actions">
+        <button type="button" class="danger" disabled=${busy} onClick=${start}>${T.undo.start}</button>
+        <button type="button" onClick=${onClose}>${T.cancel}</button>
+      </div>
+    <//>
+  `;
+}
+
+/** @param {{ counts: UndoCounts }} props */
+const UndoTiles = ({ counts }) => html`
+  <dl class="tiles">
+    <div><dd>${number(counts.restored)}</dd><dt>${T.undo.restored}</dt></div>
+    <div><dd>${number(counts.not_replaced)}</dd><dt>${T.undo.notReplaced}</dt></div>
+    <div><dd>${number(counts.left_alone)}</dd><dt>${T.undo.leftAlone}</dt></div>
+    ${counts.tasks_left > 0 && html`<div><dd>${number(counts.tasks_left)}</dd><dt>${T.undo.tasksLeft}</dt></div>`}
+  </dl>
+`;
+
+/** What an undo has done, and the items that it left alone. @param {{ id: string, counts: UndoCounts }} props */
+export function UndoReport({ id, counts }) {
+  const [open, setOpen] = useState(false);
+  return html`
+    <section aria-labelledby="undo-heading">
+      <h2 id="undo-heading">${T.undo.report}</h2>
+      <${UndoTiles} counts=${counts} />
+      ${
+        counts.left_alone > 0 &&
+        html`<details onToggle=${(/** @type {any} */ event) => setOpen(event.currentTarget.open)}>
+          <summary>${T.undo.showLeftAlone(counts.left_alone)}</summary>
+          ${open && html`<${LeftAloneList} id=${id} counts=${counts} />`}
+        </details>`
+      }
+    </section>
+  `;
+}
+
+/** @param {{ id: string, counts: UndoCounts }} props */
+function LeftAloneList({ id, counts }) {
+  const { data, error, refresh } = useLive(
+    `left alone ${id} ${counts.left_alone}`,
+    /** @type {(signal: AbortSignal) => Promise<LeftAlone[]>} */ ((signal) => readLeftAlone(id, Math.min(counts.left_alone, MOST_LISTED), signal)),
+    () => null,
+  );
+  if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
+  return html`
+    <ul class="plain">
+      ${data.map(
+        (each) => html`<li key=${`${each.task_id} ${each.concept_id} ${each.content_type}`}>
+          <${Link} to=${href(["tasks", each.task_id], { item: each.concept_id, type: each.content_type })}><${Id} value=${each.concept_id} /><//>
+          <span class="meta"> ${T.types[each.content_type] ?? each.content_type}</span>
+          <span class="block"><${ReasonLine} ...${codeOf(each.reason)} /></span>
+        </li>`,
+      )}
+    </ul>
+    ${counts.left_alone > data.length && html`<p class="meta">${T.undo.firstOnes(number(data.length))}</p>`}
+  `;
+}
+
+/** The items that an undo left alone, from the list of the recovery's tasks. @param {string} id @param {number} wanted @param {AbortSignal} signal */
+async function readLeftAlone(id, wanted, signal) {
+  /** @type {LeftAlone[]} */
+  const found = [];
+  /** @type {string | null} */
+  let cursor = null;
+  do {
+    /** @type {import("./types").Page<import("./types").RecoveryTask>} */
+    const page = await get(["recoveries", id, "tasks"], { limit: 200, cursor }, signal);
+    for (const task of page.items) for (const each of task.undone?.left_alone ?? []) found.push({ ...each, task_id: task.task_id });
+    cursor = page.next_cursor;
+  } while (cursor && found.length < wanted);
+  return found.slice(0, wanted);
+}
