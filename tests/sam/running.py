@@ -1,7 +1,8 @@
 """Run every function with its event, and a retry through the API, in containers with a local stack."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -25,7 +26,7 @@ from roadmap_content.runtime.deadline import Deadline
 from tests.sam.containers import Containers, without_aliases
 from tests.sam.docker_engine import Engine
 from tests.sam.errors import MissingOnThisMachineError
-from tests.sam.expectations import EXPECTED, relevant
+from tests.sam.expectations import EXPECTED, SIDE_BY_SIDE, relevant
 
 _DEADLINE_SECONDS = 600.0
 
@@ -55,16 +56,18 @@ def run_in_containers(template: Path, engine: Engine, directory: Path) -> str:
     with stack, _reachable(stack, engine.bridge):
         target = Target.local(stack)
         containers = _containers(template, stack, engine, directory)
-        migrate, *others = EXPECTED
+        migrate, *saving, retry = (name for name in EXPECTED if name not in SIDE_BY_SIDE)
         with target.engine.begin() as connection:
             for statement in EMPTY_DATABASE:
                 connection.execute(statement)
-        _invoke(containers, functions[migrate], migrate)
+        _invoke(containers, functions, migrate)
         bundle = parse_bundle(SAMPLE.read_bytes())
         load_bundle(bundle, target.engine, target.bucket, Deadline.after(300))
         task = bundle.task
-        for name in others:
-            _invoke(containers, functions[name], name)
+        for name in saving:
+            _invoke(containers, functions, name)
+        _invoke(containers, functions, *SIDE_BY_SIDE)
+        _invoke(containers, functions, retry)
         _await_completion(target, task)  # for the execution that the API has started
         with target.engine.begin() as connection:
             lost = connection.execute(LOSE_QUIZZES, {"roadmap_id": task.roadmap_id}).rowcount
@@ -113,12 +116,17 @@ def _reachable(stack: LocalStack, bridge: str) -> Iterator[None]:
         yield
 
 
-def _invoke(containers: Containers, logical_id: str, name: str) -> None:
-    with step(f"sam local invoke {logical_id}"):
-        invocation = containers.invoke(logical_id, REPOSITORY / "events" / f"{name}.json")
-    expected = {"errorType": None, **EXPECTED[name]}
-    answer = relevant(expected, invocation.answer)
-    assert answer == expected, f"{invocation.log}\n{logical_id} answers {answer}, not {expected}"
+def _invoke(containers: Containers, functions: Mapping[str, str], *names: str) -> None:
+    """Invoke functions with their events, two at a time."""
+    ids = [functions[name] for name in names]
+    with step(f"sam local invoke {', '.join(ids)}"), ThreadPoolExecutor(2) as pool:
+        invocations = pool.map(
+            containers.invoke, ids, (REPOSITORY / "events" / f"{name}.json" for name in names)
+        )
+        for name, logical_id, invocation in zip(names, ids, invocations, strict=True):
+            expected = {"errorType": None, **EXPECTED[name]}
+            answer = relevant(expected, invocation.answer)
+            assert answer == expected, f"{invocation.log}\n{logical_id} answers {answer}, not {expected}"
 
 
 def _retry_over_http(containers: Containers, stack: LocalStack, task: BundleTask, lost: int) -> None:

@@ -19,6 +19,7 @@ Not emulated: after a redrive of a Map, every iteration runs again, not only the
 For the local cloud's own Python: standard library and ministack only.
 """
 
+import asyncio
 import contextvars
 import json
 import threading
@@ -30,6 +31,7 @@ from uuid import uuid4
 from ministack import app
 from ministack.core.responses import error_response_json, json_response, now_iso
 from ministack.services import apigateway_v1 as gateway
+from ministack.services import cloudformation
 from ministack.services import lambda_svc as functions
 from ministack.services import s3 as storage
 from ministack.services import stepfunctions as engine
@@ -308,6 +310,20 @@ def _report_failed_writes() -> None:
     storage.handle_request = answer
 
 
+def _answer_when_deleted() -> None:
+    """Let `DescribeStacks` wait for the end of a deletion: `sam delete` asks again only after 30 s."""
+    handle = cloudformation.handle_request
+
+    async def answer(*arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - ministack's
+        answered = await handle(*arguments, **keywords)
+        while b"<StackStatus>DELETE_IN_PROGRESS" in answered[2]:
+            await asyncio.sleep(0.1)
+            answered = await handle(*arguments, **keywords)
+        return answered
+
+    cloudformation.handle_request = answer
+
+
 def install() -> None:
     """Install the emulated behaviour before ministack's own."""
     map_history.install()
@@ -427,6 +443,7 @@ def install() -> None:
     _apply_settings_of_methods()
     _import_gateway_responses()
     _report_failed_writes()
+    _answer_when_deleted()
     engine.handle_request = handle
     engine._execute_task = task
     engine._error_matches = matches
