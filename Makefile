@@ -179,7 +179,7 @@ $(VENV)/.browser: $(INSTALLED) requirements/browser.txt
 browser: $(VENV)/.browser ## Go through the console with a real Chromium, on a real stack: every view, role, language, theme and fault.
 	$(RUN)/python -m checks.console.machine
 	$(RUN)/python -m checks.console.types
-	$(RUN)/python -m pytest tests/browser
+	$(RUN)/python -m pytest $(BY_FILE) tests/browser
 
 bench-console: $(VENV)/.browser $(VENV)/.bench ## The console: bytes over the wire, and its first view over 1,000,000 tasks.
 	$(RUN)/python -m checks.console.machine

@@ -26,6 +26,7 @@ _SIBLINGS = "tests/product/test_siblings.py"
 _OWNERSHIP = "tests/product/test_ownership.py"
 _CANCELLING = "tests/product/test_cancelling.py"
 _SCHEDULES = "tests/schedules/test_schedules.py"
+_PAIRS = "tests/schedules/pairs.py"
 _SINGLE = "tests/product/test_single_items.py"
 _CAPACITY = "tests/integration/test_capacity.py"
 _QUEUE = "tests/integration/test_queue.py"
@@ -102,7 +103,7 @@ MUTANTS = (
         new=_RECORDED + _OF_ANY_ATTEMPT,
         tests=(
             f"{_PIPELINE}::test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one",
-            f"{_SCHEDULES}::test_a_late_end_and_the_next_attempt",
+            f"{_PAIRS}::test_a_late_end_and_the_next_attempt",
         ),
     ),
     Mutant(
@@ -111,7 +112,7 @@ MUTANTS = (
         f"{_LAYER}/roadmaps/metadata.py",
         old=' FOR NO KEY UPDATE OF roadmap_metadata\n""")',
         new='\n""")',
-        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_other_writes",),
+        tests=(f"{_PAIRS}::test_the_end_of_a_run_and_other_writes",),
     ),
     Mutant(
         "the lock of the projection",
@@ -121,7 +122,7 @@ MUTANTS = (
         new="",
         tests=(
             f"{_FENCING}::test_finalize_waits_for_sessions_that_change_the_roadmap",
-            f"{_SCHEDULES}::test_the_end_of_a_run_and_other_writes",
+            f"{_PAIRS}::test_the_end_of_a_run_and_other_writes",
         ),
     ),
     Mutant(
@@ -132,7 +133,7 @@ MUTANTS = (
         new="",
         tests=(
             f"{_FENCING}::test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim",
-            f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",
+            f"{_PAIRS}::test_the_end_of_a_run_and_its_counts",
         ),
     ),
     Mutant(
@@ -143,7 +144,7 @@ MUTANTS = (
         new="    if connection.execute(CLAIM, parameters).rowcount < 0:\n",
         tests=(
             f"{_RECOVERIES}::test_the_next_claim_obeys_a_change_of_the_recovery",
-            f"{_SCHEDULES}::test_a_recovery_and_its_cancellation",
+            f"{_PAIRS}::test_a_recovery_and_its_cancellation",
         ),
     ),
     Mutant(
@@ -152,7 +153,7 @@ MUTANTS = (
         f"{_LAYER}/recoveries/recovery.py",
         old="recovery_id = :recovery_id FOR UPDATE",
         new="recovery_id = :recovery_id",
-        tests=(f"{_SCHEDULES}::test_a_recovery_and_its_cancellation",),
+        tests=(f"{_PAIRS}::test_a_recovery_and_its_cancellation",),
     ),
     Mutant(
         "the audit trail",
@@ -160,7 +161,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/attempts.py",
         old="AND attempt = :attempt FOR UPDATE",
         new="AND attempt = :attempt",
-        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",),
+        tests=(f"{_PAIRS}::test_the_end_of_a_run_and_its_counts",),
     ),
     Mutant(
         "the audit trail",
@@ -168,7 +169,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/attempts.py",
         old="planned = coalesce(planned, CAST(:planned AS json))",
         new="planned = CAST(:planned AS json)",
-        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",),
+        tests=(f"{_PAIRS}::test_the_end_of_a_run_and_its_counts",),
     ),
     Mutant(
         "the audit trail",
@@ -178,7 +179,7 @@ MUTANTS = (
         new=_OF_THE_ATTEMPT
         + _THAT_IS_OPEN.replace(" AND ended_at IS NULL", "")
         + "# Guarantees: counts once",
-        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",),
+        tests=(f"{_PAIRS}::test_the_end_of_a_run_and_its_counts",),
     ),
     Mutant(
         "the random part of a name",
@@ -194,7 +195,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old=_CLAIMED + _OF_THE_ATTEMPT,
         new=_CLAIMED + _OF_ANY_ATTEMPT,
-        tests=(f"{_SCHEDULES}::test_requests_to_start",),
+        tests=(f"{_PAIRS}::test_requests_to_start",),
     ),
     _no_catch("Plan", 10 * " ", "{% { 'input': $states.input, 'error'", "test_a_plan_that_fails_is_recorded"),
     _no_catch(
@@ -251,7 +252,7 @@ MUTANTS = (
         new="SELECT hashtextextended(:name, 0) IS NOT NULL",
         tests=(
             "tests/integration/test_item_locks.py::test_two_invocations_of_a_batch_generate_each_item_once",
-            f"{_SCHEDULES}::test_steps_that_are_delivered_twice",
+            f"{_PAIRS}::test_steps_that_are_delivered_twice",
         ),
     ),
     Mutant(
@@ -346,7 +347,7 @@ MUTANTS = (
         old="claimed, *_ = claim("
         "services, snapshot.task, execution_arn, deadline, start, work, redrive=True)\n",
         new="claimed = snapshot.task\n",
-        tests=(f"{_SCHEDULES}::test_requests_to_start",),
+        tests=(f"{_PAIRS}::test_requests_to_start",),
     ),
     Mutant(
         "the claim of a redrive",
@@ -362,7 +363,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="if task.queue_state in (QueueState.WAITING, QueueState.REDRIVING):",
         new="if task.queue_state == QueueState.WAITING:",
-        tests=(f"{_SCHEDULES}::test_requests_to_start",),
+        tests=(f"{_PAIRS}::test_requests_to_start",),
     ),
     Mutant(
         "the queue",
@@ -370,7 +371,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="if task.queue_state in (QueueState.WAITING, QueueState.REDRIVING):",
         new="if task.queue_state == QueueState.REDRIVING:",
-        tests=(f"{_SCHEDULES}::test_admissions",),
+        tests=(f"{_PAIRS}::test_admissions",),
     ),
     Mutant(
         "a cancellation",
@@ -386,7 +387,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old="status = CASE status WHEN 'cancelled' THEN status ELSE :status END",
         new="status = :status",
-        tests=(f"{_SCHEDULES}::test_a_cancel_and_the_end_of_a_run",),
+        tests=(f"{_PAIRS}::test_a_cancel_and_the_end_of_a_run",),
     ),
     Mutant(
         "the fence of Plan",
@@ -396,7 +397,7 @@ MUTANTS = (
         new="if services.executions.state(execution.arn) is None:",
         tests=(
             f"{_FENCING}::test_a_plan_delivered_after_the_end_of_its_attempt_plans_nothing",
-            f"{_SCHEDULES}::test_a_late_end_and_the_next_attempt",
+            f"{_PAIRS}::test_a_late_end_and_the_next_attempt",
         ),
     ),
     Mutant(
@@ -513,7 +514,7 @@ MUTANTS = (
         new="return False",
         tests=(
             f"{_RECOVERY}::test_an_attempt_that_was_claimed_and_not_started_is_not_retried",
-            f"{_SCHEDULES}::test_requests_to_start",
+            f"{_PAIRS}::test_requests_to_start",
         ),
     ),
     Mutant(
@@ -522,7 +523,7 @@ MUTANTS = (
         f"{_LAYER}/reconciliation/reconcile.py",
         old="        if may_run and is_at_work(services.executions, task):",
         new="        if False:",
-        tests=(f"{_SCHEDULES}::test_a_late_end_and_the_next_attempt",),
+        tests=(f"{_PAIRS}::test_a_late_end_and_the_next_attempt",),
     ),
     Mutant(
         "an attempt before its start",
@@ -530,7 +531,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="    elif is_at_work(services.executions, task):\n        raise ClaimRefusedError",
         new="    elif False:\n        raise ClaimRefusedError",
-        tests=(f"{_SCHEDULES}::test_a_request_and_an_execution_that_arrives",),
+        tests=(f"{_PAIRS}::test_a_request_and_an_execution_that_arrives",),
     ),
     Mutant(
         "the executions of a renamed stack",
@@ -706,7 +707,7 @@ MUTANTS = (
         new="error_message = :error_message",
         tests=(
             f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",
-            f"{_SCHEDULES}::test_a_cancel_and_the_end_of_a_run",
+            f"{_PAIRS}::test_a_cancel_and_the_end_of_a_run",
         ),
     ),
     Mutant(
@@ -1164,7 +1165,7 @@ MUTANTS = (
         new="WHERE task_id = :task_id AND attempt = :attempt AND state <> 'ended'",
         tests=(
             f"{_QUEUE}::test_an_attempt_that_left_the_queue_does_not_hold_up_the_next",
-            f"{_SCHEDULES}::test_a_cancel_and_the_end_of_a_run",
+            f"{_PAIRS}::test_a_cancel_and_the_end_of_a_run",
         ),
     ),
     Mutant(
@@ -1173,7 +1174,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/queue.py",
         old="LIMIT 1 FOR UPDATE) AS oldest",
         new="LIMIT 1) AS oldest",
-        tests=(f"{_SCHEDULES}::test_admissions",),
+        tests=(f"{_PAIRS}::test_admissions",),
     ),
     Mutant(
         "the admission",
@@ -1181,7 +1182,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/queue.py",
         old="(q.task_id, q.attempt) AND q.state IN ({_AT_WORK})",
         new="(q.task_id, q.attempt)",
-        tests=(f"{_SCHEDULES}::test_the_end_of_a_run_and_its_counts",),
+        tests=(f"{_PAIRS}::test_the_end_of_a_run_and_its_counts",),
     ),
     Mutant(
         "the admission",
@@ -1189,7 +1190,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/queue.py",
         old="WHERE task_id = :task_id AND attempt < :attempt AND state <> 'ended'",
         new="WHERE task_id = :task_id AND attempt < 0",
-        tests=(f"{_SCHEDULES}::test_a_late_end_and_the_next_attempt",),
+        tests=(f"{_PAIRS}::test_a_late_end_and_the_next_attempt",),
     ),
     Mutant(
         "the admission",
@@ -1223,7 +1224,7 @@ MUTANTS = (
         new="WITH locked AS MATERIALIZED (SELECT FROM content_capacity),",
         tests=(
             f"{_QUEUE}::test_an_admission_and_a_claim_run_one_after_another",
-            f"{_SCHEDULES}::test_admissions",
+            f"{_PAIRS}::test_admissions",
         ),
     ),
     Mutant(
@@ -1234,7 +1235,7 @@ MUTANTS = (
         new="",
         tests=(
             f"{_QUEUE}::test_a_claim_and_an_admission_run_one_after_another",
-            f"{_SCHEDULES}::test_admissions",
+            f"{_PAIRS}::test_admissions",
         ),
     ),
     Mutant(
