@@ -201,6 +201,7 @@ bench: $(VENV)/.bench ## Measure against what this replaces and against the floo
 	$(RUN)/python -m benchmarks.projections
 	$(RUN)/python -m benchmarks.many_tasks
 	$(RUN)/python -m benchmarks.sweeping
+	$(RUN)/python -m benchmarks.waiting
 	$(RUN)/python -m benchmarks.document
 
 load: $(INSTALLED) ## A thousand roadmaps at once and other loads, through the real admission, in virtual time.

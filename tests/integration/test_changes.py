@@ -168,6 +168,23 @@ def test_the_pause_between_polls_follows_the_task(pipeline: Pipeline, task_api: 
     assert int(more) == 0 < int(at_work) < int(at_rest)
 
 
+def test_a_task_that_waits_long_in_the_queue_is_polled_rarely(
+    pipeline: Pipeline, task_api: ModuleType
+) -> None:
+    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
+    pipeline.execute("UPDATE content_queue SET state = 'waiting', admitted_at = NULL")
+
+    def pause(minutes: int) -> int:
+        pipeline.execute(
+            "UPDATE content_attempts SET claimed_at = claimed_at - make_interval(mins => :m)", m=minutes
+        )
+        return int(poll(task_api).headers["Retry-After"])
+
+    assert 2 == pause(0) < pause(2) < pause(2) < pause(10) == pause(600) == 30
+    pipeline.execute("UPDATE content_queue SET state = 'running', admitted_at = enqueued_at")
+    assert pause(0) == 2
+
+
 def test_a_feed_belongs_to_its_task_and_owner(pipeline: Pipeline, task_api: ModuleType) -> None:
     pipeline.run()
     cursor = poll(task_api).body["next_cursor"]

@@ -11,7 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
-from roadmap_content.aws.content_check import CHECK_SECONDS, MAX_REQUEST, ContentCheck
+from roadmap_content.aws.content_check import MAX_REQUEST, ContentCheck, TooMuchToCheckError
 from roadmap_content.content.kind import Draft
 from roadmap_content.errors import ContentCheckFailedError
 from roadmap_content.generation.offline import OfflineGenerator
@@ -23,6 +23,8 @@ IDS = concept_ids(3)
 ACCEPT = {"verdict": "accept"}
 REJECT = {"verdict": "reject", "code": "WrongKey", "reason": "question 2: the key is option 3"}
 
+SECONDS = 60
+
 Judge = Callable[[dict[str, Any]], Any]
 
 
@@ -30,12 +32,12 @@ class Check(ContentCheck):
     """A check in the same process: judges each item."""
 
     def __init__(self, judge: Judge) -> None:
-        super().__init__("check")
+        super().__init__("check", SECONDS)
         self.judge = judge
         self.asked: list[Any] = []
 
     def ask(self, document: Any, seconds: float) -> Any:
-        assert seconds > CHECK_SECONDS
+        assert seconds > SECONDS
         self.asked.append(document)
         return {"verdicts": [self.judge(item) for item in document["items"]]}
 
@@ -181,9 +183,30 @@ def test_content_waits_or_passes_if_the_answer_is_wrong(
         assert sum(again[1]["generated"].values()) == 0  # nothing is paid for again
 
 
+def test_a_batch_that_is_too_large_for_one_call_is_checked_in_parts(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_missing(pipeline)
+    check = checked(pipeline, lambda item: REJECT if is_bad(item) else ACCEPT)
+    ask = check.ask
+    sizes: list[int] = []
+
+    def at_most_two(document: Any, seconds: float) -> Any:
+        sizes.append(len(document["items"]))
+        if sizes[-1] > 2:
+            raise TooMuchToCheckError("the request is too large")
+        return ask(document, seconds)
+
+    monkeypatch.setattr(check, "ask", at_most_two)
+    assert not pipeline.run().complete
+    (failed,) = pipeline.status().failed_items
+    assert (failed.concept_id, failed.error_code) == (IDS[1], "Check.WrongKey")
+    assert sorted(sizes) == [1, 1, 2, 2, 3, 3, 6]
+
+
 def stubbed(**answer: Any) -> ContentCheck:
     """A check whose Lambda answers."""
-    check = ContentCheck("arn:check")
+    check = ContentCheck("arn:check", SECONDS)
     client = boto3.client("lambda", region_name="eu-central-1")
     stubber = Stubber(client)
     stubber.add_response("invoke", answer)
@@ -210,10 +233,13 @@ def test_a_function_that_crashes_answers_wrongly_is_slow_or_gets_too_much_is_a_f
         stubbed(StatusCode=200, FunctionError="Unhandled", Payload=body(crash)).ask({}, 100)
     with pytest.raises(ContentCheckFailedError, match="not JSON"):
         stubbed(StatusCode=200, Payload=body(b"<html>")).ask({}, 100)
-    with pytest.raises(ContentCheckFailedError, match="can be sent"):
+    large = json.dumps({"errorType": "Function.ResponseSizeTooLarge"}).encode()
+    with pytest.raises(TooMuchToCheckError, match="ResponseSizeTooLarge"):
+        stubbed(StatusCode=200, FunctionError="Unhandled", Payload=body(large)).ask({}, 100)
+    with pytest.raises(TooMuchToCheckError, match="can be sent"):
         stubbed().ask({"text": "x" * MAX_REQUEST}, 100)
     with pytest.raises(ContentCheckFailedError, match="too little time"):
-        stubbed().ask({}, CHECK_SECONDS - 1)
+        stubbed().ask({}, SECONDS - 1)
     slow = stubbed()
 
     def wait(**_: Any) -> None:

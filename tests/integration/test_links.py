@@ -67,7 +67,7 @@ class LinkCheck(ContentCheck):
     """The link check in the same process, on a web of the test. Only items with slow servers have limits."""
 
     def __init__(self, web: LinkWeb, least_resources: int = 3) -> None:
-        super().__init__("check")
+        super().__init__("check", 60)
         self.web, self.least = web, least_resources
         self.reports: list[CheckReport] = []
 

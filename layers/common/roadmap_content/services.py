@@ -46,8 +46,9 @@ class Services:
     @cached_property
     def content_check(self) -> ContentCheck | None:
         """The product's check of contents; `None` if there is none."""
-        function = self.settings.content_check_function
-        return ContentCheck(function) if function else None
+        settings = self.settings
+        function = settings.content_check_function
+        return ContentCheck(function, settings.content_check_seconds) if function else None
 
     @cached_property
     def executions(self) -> Executions:

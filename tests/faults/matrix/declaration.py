@@ -63,6 +63,10 @@ class Fault(StrEnum):
     DELETED = "the product deletes the roadmap"
     RIVAL_ROWS = "the product saves a concept"
     RIVAL_STATUS = "the product finishes the task"
+    CHECK_SLOW = "content check slow"
+    CHECK_CRASHES = "content check crashes"
+    CHECK_WRONG = "content check answers wrongly"
+    CHECK_TOO_LARGE = "content check gets too much"
 
 
 class Cell(NamedTuple):
@@ -107,12 +111,20 @@ _DATABASE = (
     Fault.UNDECODABLE,
 )
 
+_CHECK = (Fault.CHECK_SLOW, Fault.CHECK_CRASHES, Fault.CHECK_WRONG, Fault.CHECK_TOO_LARGE)
+
 IMPOSSIBLE: Mapping[Cell, str] = {
     **{Cell(Step.START, fault): _NO_DATABASE for fault in _DATABASE},
     **{
         Cell(step, fault): _NO_S3
         for step in (Step.AWAIT_REDRIVE, Step.RETRY, Step.RECONCILE, Step.START)
         for fault in (Fault.S3_DENIED, Fault.S3_MISSING, Fault.S3_HALF)
+    },
+    **{
+        Cell(step, fault): "Only Save asks the check."
+        for step in Step
+        for fault in _CHECK
+        if step is not Step.SAVE
     },
     Cell(
         Step.PLAN, Fault.S3_HALF

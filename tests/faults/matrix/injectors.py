@@ -1,6 +1,7 @@
 """The implementation of each fault, by real means, for every step. Importing the modules registers them."""
 
 from tests.faults.matrix import (
+    check_faults,
     database_faults,
     execution_faults,
     invocation_faults,
@@ -12,6 +13,7 @@ from tests.faults.matrix.registry import INJECTORS
 
 __all__ = [
     "INJECTORS",
+    "check_faults",
     "database_faults",
     "execution_faults",
     "invocation_faults",

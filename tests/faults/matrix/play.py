@@ -4,7 +4,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,9 @@ class Play:
 
         self.repeat: Callable[[], str] | None = None
         """Repeat the step an hour after the repair; return its result."""
+
+        self.resources = ExitStack()
+        """What a fault has changed, and what stays so until the task is repaired."""
 
         self._others: list[str] = []
 
@@ -309,7 +312,10 @@ class Play:
             connection.execute(text(sql), parameters)
 
     def forget(self) -> None:
-        """Remove the task and its rows, so that it does not slow down the next cell."""
+        """Undo what stayed changed; remove the task and its rows, so that it does not slow down the next
+        cell.
+        """
+        self.resources.close()
         for table in (*(table for table, _ in TABLES.values()), "concept_metadata", "roadmap_metadata"):
             self.execute(f"DELETE FROM {table} WHERE roadmap_id = :id", id=self.roadmap_id)
         for table in ("roadmap_tasks", "content_failures"):

@@ -17,6 +17,12 @@ class RecoveryStep(StrEnum):
     CANCEL = "cancel"
     CANCEL_PAUSED = "cancel, paused"
     SWEEP = "sweep"
+    RESTORE = "restore of a revision"
+    UNDO = "undo of a regeneration"
+
+
+RESTORING = (RecoveryStep.RESTORE, RecoveryStep.UNDO)
+"""The steps after a recovery has regenerated saved items, and has ended."""
 
 
 class RecoveryFault(StrEnum):
@@ -98,6 +104,17 @@ RECOVERY_IMPOSSIBLE: Mapping[RecoveryCell, str] = {
     RecoveryCell(RecoveryStep.CREATE, RecoveryFault.PAUSED): "Its id is not known before the response.",
     RecoveryCell(RecoveryStep.CREATE, RecoveryFault.CANCELLED): "Its id is not known before the response.",
     RecoveryCell(RecoveryStep.FINALIZE, RecoveryFault.TASK_DELETED): "Finalize then has no task to record.",
+    **{
+        RecoveryCell(step, fault): reason
+        for step in RESTORING
+        for fault, reason in {
+            RecoveryFault.THROTTLED: "It starts no execution.",
+            RecoveryFault.RUN_STOPPED: "No run is running.",
+            RecoveryFault.TASK_DELETED: "What it restores belongs to a task.",
+            RecoveryFault.PAUSED: "The recovery has ended.",
+            RecoveryFault.CANCELLED: "The recovery has ended.",
+        }.items()
+    },
 }
 
 RECOVERY_CELLS = [RecoveryCell(step, fault) for step in RecoveryStep for fault in RecoveryFault]

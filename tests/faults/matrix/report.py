@@ -64,7 +64,8 @@ sweep) × every fault. PostgreSQL, the steps and the faults are real; executions
 model, emulated from documentation, and a step that fails is not repeated. A cell is repeated for
 each COMMIT of its step, each time with another recovery and the fault at that COMMIT: *times* is their
 number. The recovery retries a task of two concepts of which one quiz is invalid, and another one without a
-roadmap, which it must refuse.
+roadmap, which it must refuse. Before a restore and an undo, it has regenerated the quizzes of the completed
+task; after the fault, the request is repeated, and must have restored each of them once.
 
 After the fault come sweeps and runs. Then each recovery must have ended, and each of its tasks must
 have a final result, which names the attempt that the audit trail names; the oracle checks I1–I6, I9 and

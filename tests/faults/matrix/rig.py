@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -113,15 +113,32 @@ class Rig:
         secret |= {"port": line.database.port, "username": line.role, "password": "secret"}
         secrets = self.stack.client("secretsmanager")
         arn = secrets.create_secret(Name=line.role, SecretString=json.dumps(secret))["ARN"]
-        name = line.function
-        environment = self.functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        environment |= {
+        changes = {
             "DATABASE_SECRET_ARN": arn,
             "AWS_ENDPOINT_URL_S3": line.s3.url,
             "AWS_ENDPOINT_URL_SFN": line.executions.url,
         }
+        self._configure(line, line.timeout, self._environment(line) | changes)
+
+    @contextmanager
+    def reconfigured(self, line: Line, timeout: int, changes: Mapping[str, str]) -> Iterator[None]:
+        """Give a function another timeout and further settings for the duration of the block."""
+        before = self._environment(line)
+        self._configure(line, timeout, {**before, **changes})
+        try:
+            yield
+        finally:
+            self._configure(line, line.timeout, before)
+
+    def _environment(self, line: Line) -> dict[str, str]:
+        configuration = self.functions.get_function_configuration(FunctionName=line.function)
+        return dict(configuration["Environment"]["Variables"])
+
+    def _configure(self, line: Line, timeout: int, environment: Mapping[str, str]) -> None:
+        """Publish a version with this configuration, and let executions use it."""
+        name = line.function
         self.functions.update_function_configuration(
-            FunctionName=name, Timeout=line.timeout, Environment={"Variables": environment}
+            FunctionName=name, Timeout=timeout, Environment={"Variables": environment}
         )
         live = self.functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
         version = self.functions.publish_version(FunctionName=name)["Version"]

@@ -4,6 +4,7 @@ The feed reads the outbox, whether or not an event bus is configured: one index 
 """
 
 import json
+from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AwareDatetime, Field
@@ -11,7 +12,7 @@ from sqlalchemy import Connection
 
 from ..contracts import Payload
 from ..outbox import RecordedEvent, events_of_task
-from ..tasks.task import read_task
+from ..tasks.task import Task, read_task
 from .cursors import decode_cursor, encode_cursor, integer
 from .sizes import first_that_fit
 
@@ -19,7 +20,12 @@ UNFINISHED = frozenset({"pending", "processing"})
 """The statuses of a task that changes by itself. Another one changes only by a person's request."""
 
 POLL_SECONDS, POLL_SECONDS_AT_REST = 2, 30
-"""The pause before the next request: of an unfinished task, and of another one."""
+"""The pause before the next request: of a task at work, and of a finished one."""
+
+WAITING_SHARE = 0.1
+"""The pause of a task that waits in the queue, between both, as a share of the time that it has waited. The
+number of tasks at work is limited, the number of waiting ones is not: they are polled rarely.
+"""
 
 
 class Change(Payload):
@@ -74,8 +80,17 @@ def list_changes(
     page = ChangePage(
         items=items, next_cursor=items[-1].cursor if items else after, status=task.status, more=more
     )
-    pause = POLL_SECONDS if task.status in UNFINISHED else POLL_SECONDS_AT_REST
-    return Changes(page, 0 if more else pause)
+    return Changes(page, 0 if more else pause_of(task, datetime.now(UTC).replace(tzinfo=None)))
+
+
+def pause_of(task: Task, now: datetime) -> int:
+    """The number of seconds after which the task may have changed. No I/O."""
+    if task.status not in UNFINISHED:
+        return POLL_SECONDS_AT_REST
+    if not task.is_waiting:
+        return POLL_SECONDS
+    waited = (now - task.claimed_at).total_seconds()
+    return max(POLL_SECONDS, min(POLL_SECONDS_AT_REST, round(WAITING_SHARE * waited)))
 
 
 def _change(list_name: str, event: RecordedEvent) -> Change:

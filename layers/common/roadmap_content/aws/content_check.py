@@ -10,18 +10,24 @@ from ..errors import ContentCheckFailedError
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-CHECK_SECONDS = 60
-"""The time limit of one call."""
-
 MAX_REQUEST = 6 * 1024 * 1024
 """Bytes of the largest request that Lambda accepts."""
 
+_ANSWER_TOO_LARGE = "Function.ResponseSizeTooLarge"
+
+
+class TooMuchToCheckError(ContentCheckFailedError):
+    """The request or its answer is larger than Lambda accepts: fewer items may fit."""
+
+    code = ContentCheckFailedError.code
+
 
 class ContentCheck:
-    """The check function. Args: `function`: its ARN or name."""
+    """The check function. Args: `function`: its ARN or name; `seconds`: the time limit of one call."""
 
-    def __init__(self, function: str) -> None:
+    def __init__(self, function: str, seconds: int) -> None:
         self._function = function
+        self._seconds = seconds
 
     @cached_property
     def _client(self) -> "LambdaClient":
@@ -31,7 +37,7 @@ class ContentCheck:
         # One try: the state machine or the next attempt asks again.
         config = Config(
             connect_timeout=3,
-            read_timeout=CHECK_SECONDS,
+            read_timeout=self._seconds,
             retries={"mode": "standard", "total_max_attempts": 1},
         )
         return boto3.client("lambda", config=config)
@@ -40,23 +46,28 @@ class ContentCheck:
         """The function's answer. It is not asked if fewer `seconds` are left than it may take.
 
         Raises:
-            ContentCheckFailedError: the request is too large, the function did not answer in time or crashed,
-                or its answer is not JSON.
+            TooMuchToCheckError: fewer items may fit.
+            ContentCheckFailedError: the function did not answer in time or crashed, or its answer is not
+                JSON.
         """
         from botocore.exceptions import BotoCoreError, ClientError
 
-        if seconds < CHECK_SECONDS:
+        if seconds < self._seconds:
             raise ContentCheckFailedError("the invocation had too little time left for the check")
         payload = json.dumps(document).encode()
         if len(payload) > MAX_REQUEST:
-            raise ContentCheckFailedError(f"the batch has {len(payload)} bytes; {MAX_REQUEST} can be sent")
+            raise TooMuchToCheckError(f"the request has {len(payload)} bytes; {MAX_REQUEST} can be sent")
         try:
             response = self._client.invoke(FunctionName=self._function, Payload=payload)
             answer = response["Payload"].read()
+        except self._client.exceptions.RequestTooLargeException as error:
+            raise TooMuchToCheckError(str(error)) from error
         except (BotoCoreError, ClientError) as error:
             raise ContentCheckFailedError(str(error)) from error
         if "FunctionError" in response:
-            raise ContentCheckFailedError(f"the function failed: {_message(answer)}")
+            message = f"the function failed: {_message(answer)}"
+            too_large = _ANSWER_TOO_LARGE in message
+            raise TooMuchToCheckError(message) if too_large else ContentCheckFailedError(message)
         try:
             return json.loads(answer)
         except ValueError as error:

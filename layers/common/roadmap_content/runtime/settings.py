@@ -47,6 +47,11 @@ class Settings:
         return self._environ.get("CONTENT_CHECK_FUNCTION", "")
 
     @property
+    def content_check_seconds(self) -> int:
+        """The time limit of one call of this function."""
+        return self._positive("CONTENT_CHECK_SECONDS")
+
+    @property
     def checks_all_content(self) -> bool:
         """Whether content that the product staged is checked, too."""
         return self._one_of("CONTENT_CHECK_SCOPE", "generated", "all") == "all"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, text
 
+from ..aws.content_check import ContentCheck, TooMuchToCheckError
 from ..content.kind import ContentKind, Row, require_indexable, save_parameters
 from ..content.origin_records import record_refused
 from ..content.origins import with_origin
@@ -213,19 +214,25 @@ class Saver:
         ]
         if check is None or not to_check:
             return list(validated)
+        checked = self._ask(check, to_check)
+        return [
+            each if isinstance(each, Failure) else checked.get(each.ready.item, each) for each in validated
+        ]
+
+    def _ask(self, check: ContentCheck, to_check: Sequence[Validated]) -> dict[Item, Validated | Failure]:
+        """Ask the check, with one call, or with more if the contents do not fit into one."""
         try:
             answer = check.ask(self._question(to_check), self._deadline.remaining - RESERVE)
             verdicts = read_verdicts(answer, len(to_check))
         except ContentCheckFailedError as error:
-            checked = {each.ready.item: self._unchecked(each, error) for each in to_check}
-        else:
-            checked = {
-                each.ready.item: self._judged(each, verdict)
-                for each, verdict in zip(to_check, verdicts, strict=True)
-            }
-        return [
-            each if isinstance(each, Failure) else checked.get(each.ready.item, each) for each in validated
-        ]
+            if isinstance(error, TooMuchToCheckError) and len(to_check) > 1:
+                middle = len(to_check) // 2
+                return self._ask(check, to_check[:middle]) | self._ask(check, to_check[middle:])
+            return {each.ready.item: self._unchecked(each, error) for each in to_check}
+        return {
+            each.ready.item: self._judged(each, verdict)
+            for each, verdict in zip(to_check, verdicts, strict=True)
+        }
 
     def _is_checked(self, item: Item) -> bool:
         return self._services.settings.checks_all_content or self._origins[item].generator != "product"

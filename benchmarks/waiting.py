@@ -1,0 +1,225 @@
+"""`python -m benchmarks.waiting`: what learners cost who wait for their lessons, `GET …/changes?after=`.
+
+A poll comes from the API's own function, in this process, with a separate PostgreSQL; authorization and HTTP
+are not included. Each learner has a task that waits in the queue, with a hundred changes that were read.
+"""
+
+import argparse
+import importlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+from botocore.httpsession import URLLib3Session
+from rich.console import Console
+from sqlalchemy import Engine, create_engine, event, make_url, text
+
+from migrations import migrate
+from roadmap_content.api.change_list import POLL_SECONDS_AT_REST
+from roadmap_content.outbox import CHANGES
+from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.services import Services
+from tests.support.requests_to_api import request
+
+from .many_tasks import database
+from .report import finish
+from .result import Result, Series, Target, now, this_machine, versions
+
+SIZES = (100, 10_000)
+CHANGES_OF_TASK = 100
+POLLS = 300
+"""The polls of a round."""
+
+ROUNDS = 9
+MAX_TIMES, MAX_GROWTH, MAX_STATEMENTS = 10.0, 1.5, 2
+
+ABOUT = f"""
+Each learner polls the feed of a task that waits in the queue for a long time, with the cursor of the last of
+{CHANGES_OF_TASK} changes. `Retry-After` is then {POLL_SECONDS_AT_REST} seconds. A round is {POLLS} polls of
+random learners, by the function in this process, on a separate PostgreSQL; authorization and HTTP are not
+included. The floor is one lookup of the same changes in a transaction, in the same connection, without the
+function. *Functions at work* is the time of all polls of a second: below 1, one function answers them.
+"""
+
+SEED = (
+    """
+INSERT INTO roadmap_tasks
+    (task_id, user_id, status, current_step, roadmap_id, created_at, updated_at, attempt)
+SELECT 't-' || n, 'user-' || n, 'processing', 'content_generation', 'r-' || n, now(), now(), 1
+FROM generate_series(1, :learners) AS n
+""",
+    """
+INSERT INTO content_attempts (task_id, attempt, actor, cause, step, claimed_at)
+SELECT task_id, 1, 'user:' || user_id, 'user', 'waiting', timezone('utc', now()) - interval '1 hour'
+FROM roadmap_tasks
+""",
+    """
+INSERT INTO content_queue (task_id, attempt, class, queue_key, state, tokens, grants)
+SELECT task_id, 1, 'interactive', 'user:' || user_id, 'waiting', 1000, 1 FROM roadmap_tasks
+""",
+    f"""
+INSERT INTO content_events (event_id, detail_type, task_id, detail, delivered_at)
+SELECT concat(t.task_id, '-', n), 'Item Saved', t.task_id,
+    json_build_object('metadata', json_build_object('time', '2026-11-28T12:00:00Z'), 'data', '{{}}'::json),
+    timezone('utc', now())
+FROM generate_series(1, {CHANGES_OF_TASK}) AS n, roadmap_tasks AS t
+""",
+)
+
+POSITIONS = "SELECT task_id, max(position) AS position FROM content_events GROUP BY task_id"
+
+
+def seed(url: str, learners: int) -> None:
+    """Fill the tables."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for statement in SEED:
+            connection.execute(text(statement.replace(":learners", str(learners))))
+        connection.execute(text("VACUUM ANALYZE"))
+    engine.dispose()
+
+
+class Learners:
+    """Polls of random learners."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._engine = engine
+        reading = create_engine(url)
+        with reading.connect() as connection:
+            self._positions = {row.task_id: row.position for row in connection.execute(text(POSITIONS))}
+        reading.dispose()
+        self._tasks = list(self._positions)
+        self._random = random.Random(1)  # noqa: S311 - not for cryptography
+        self._module = importlib.import_module("functions.task_api.app")
+        self._cursors = {task_id: self._last_cursor(task_id) for task_id in self._some()}
+
+    def _some(self) -> list[str]:
+        return self._random.sample(self._tasks, min(POLLS, len(self._tasks)))
+
+    def _last_cursor(self, task_id: str) -> str:
+        return str(self._poll(task_id, limit="200").body["next_cursor"])
+
+    def _poll(self, task_id: str, **query: str) -> Any:  # noqa: ANN401 - a reply
+        path = f"/api/v1/tasks/{task_id}/changes"
+        reply = request(self._module, "GET", path, query, user_id=f"user-{task_id[2:]}")
+        if reply.status != 200:
+            raise SystemExit(f"{path}: {reply}")
+        return reply
+
+    def poll(self) -> None:
+        """A round of polls through the function."""
+        for task_id in self._chosen():
+            reply = self._poll(task_id, after=self._cursors[task_id])
+            if reply.body["items"] or reply.headers["Retry-After"] != str(POLL_SECONDS_AT_REST):
+                raise SystemExit(f"a learner without news was answered {reply}")
+
+    def look_up(self) -> None:
+        """The same number of lookups without the function."""
+        for task_id in self._chosen():
+            parameters = {"task_id": task_id, "after": self._positions[task_id], "limit": 101}
+            with self._engine.connect() as connection:
+                connection.execute(CHANGES, parameters).all()
+
+    def _chosen(self) -> Iterator[str]:
+        known = list(self._cursors)
+        return (self._random.choice(known) for _ in range(POLLS))
+
+    def plan(self) -> str:
+        """The plan of the lookup."""
+        task_id = next(iter(self._cursors))
+        parameters = {"task_id": task_id, "after": self._positions[task_id], "limit": 101}
+        with self._engine.connect() as connection:
+            return "\n".join(connection.scalars(text(f"EXPLAIN {CHANGES.text}"), parameters))
+
+
+def measure(url: str, learners: int) -> tuple[dict[str, list[float]], float]:
+    """Seconds of a poll and of the floor, of each round; and the statements of a poll."""
+    seed(url, learners)
+    credentials = Credentials.from_url(make_url(url))
+    services = Services(Settings({}))
+    services.engine = services.reading_engine = open_engine(lambda: credentials, tls=False)
+    module = importlib.import_module("functions.task_api.app")
+    module.services = services  # type: ignore[attr-defined]
+    people = Learners(services.engine, url)
+    if "content_event_of_task" not in (plan := people.plan()):
+        raise SystemExit(f"the lookup uses no index:\n{plan}")
+    contestants: dict[str, Callable[[], None]] = {"a poll": people.poll, "the floor": people.look_up}
+    found: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(ROUNDS):
+        for name, play in contestants.items():
+            started = time.perf_counter()
+            play()
+            found[name].append((time.perf_counter() - started) / POLLS)
+    statements = 0
+
+    @event.listens_for(services.engine, "before_cursor_execute")
+    def count(*_: object) -> None:
+        nonlocal statements
+        statements += 1
+
+    with mock.patch.object(URLLib3Session, "send", side_effect=SystemExit("a request to AWS")):
+        people.poll()
+    services.engine.dispose()
+    return found, statements / POLLS
+
+
+def main() -> None:
+    """Measure all sizes, show, and keep the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of learners")
+    parser.add_argument("--short", action="store_true", help="keep nothing; fail where a limit is missed")
+    arguments = parser.parse_args()
+    console = Console(stderr=True)
+    values: dict[str, dict[int, list[float]]] = {}
+    sizes = sorted(arguments.sizes)
+    for learners in sizes:
+        with database() as url:
+            migrate(url)
+            found, statements = measure(url, learners)
+            console.print(f"{learners} learners")
+            for name, seconds in found.items():
+                values.setdefault(name, {})[learners] = seconds
+    series = Series(
+        name="polls",
+        title="A poll without news",
+        unit="s",
+        size_name="learners",
+        base="the floor",
+        values=values,
+    )
+    few, many = sizes[0], sizes[-1]
+    poll = series.estimate("a poll", many).median
+    at_work = many / POLL_SECONDS_AT_REST * poll
+    result = Result(
+        name="waiting",
+        title="Learners who wait",
+        about=ABOUT.strip(),
+        machine=this_machine(),
+        versions=versions("SQLAlchemy", "pg8000"),
+        measured_at=now(),
+        series=[series],
+        targets=[
+            Target(label="statements of a poll", value=statements, limit=MAX_STATEMENTS, unit=""),
+            Target(
+                label=f"a poll against the floor, {many:,} learners",
+                value=series.ratio("a poll", many).median,
+                limit=MAX_TIMES,
+            ),
+            Target(
+                label=f"a poll: {many:,} learners against {few:,}",
+                value=poll / series.estimate("a poll", few).median,
+                limit=MAX_GROWTH,
+            ),
+            Target(
+                label=f"functions at work for {many:,} learners who wait", value=at_work, limit=1.0, unit=""
+            ),
+        ],
+    )
+    finish(result, short=arguments.short, room=0.0)
+
+
+if __name__ == "__main__":
+    main()

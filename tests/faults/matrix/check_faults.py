@@ -1,0 +1,91 @@
+"""Faults of the product's check of contents, which Save asks. After the fault, it accepts everything."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.faults.matrix.check_server import Answer, Check, CheckServer, accept
+from tests.faults.matrix.declaration import Fault, Step
+from tests.faults.matrix.play import Play
+from tests.faults.matrix.registry import injects
+
+CHECK_SECONDS = 1
+SAVE_SECONDS = 8
+"""The timeout of Save, in seconds: time for the check, and to record what it could not check."""
+
+MOST_ITEMS = 5
+"""The items of the largest request, in place of Lambda's 6 MB."""
+
+
+@contextmanager
+def _check(play: Play, check: Check) -> Iterator[None]:
+    """Give Save a check with a fault. It stays until the end of the cell."""
+    server = play.resources.enter_context(CheckServer())
+    changes = {
+        "CONTENT_CHECK_FUNCTION": "check",
+        "CONTENT_CHECK_SCOPE": "all",
+        "CONTENT_CHECK_SECONDS": str(CHECK_SECONDS),
+        "AWS_ENDPOINT_URL_LAMBDA": server.url,
+    }
+    play.resources.enter_context(play.rig.reconfigured(play.line, SAVE_SECONDS, changes))
+    struck = threading.Event()
+
+    def answer(items: list[Any]) -> Answer | None:
+        struck.set()
+        return check(items)
+
+    server.check = answer
+    try:
+        yield
+    finally:
+        server.check = accept
+    assert struck.is_set(), "the check was not asked"
+
+
+@injects(Fault.CHECK_SLOW, Step.SAVE, what="the check does not answer within its time, until the run is over")
+def check_slow(play: Play) -> Iterator[None]:
+    """The check waits for a service of its own."""
+    over = threading.Event()
+
+    def wait(_items: list[Any]) -> None:
+        over.wait()
+
+    with _check(play, wait):
+        try:
+            yield
+        finally:
+            over.set()
+
+
+@injects(Fault.CHECK_CRASHES, Step.SAVE, what="the check raises an error, until the run is over")
+def check_crashes(play: Play) -> Iterator[None]:
+    """A bad release of the check."""
+    failure = Answer(
+        {"errorType": "KeyError", "errorMessage": "'key'"}, headers=(("X-Amz-Function-Error", "Unhandled"),)
+    )
+    with _check(play, lambda _: failure):
+        yield
+
+
+@injects(Fault.CHECK_WRONG, Step.SAVE, what="the check answers a verdict too few, until the run is over")
+def check_wrong(play: Play) -> Iterator[None]:
+    """The check skips an item."""
+    with _check(play, lambda items: accept(items[1:])):
+        yield
+
+
+@injects(
+    Fault.CHECK_TOO_LARGE,
+    Step.SAVE,
+    what=f"413 RequestTooLargeException to each request with more than {MOST_ITEMS} items",
+)
+def check_too_large(play: Play) -> Iterator[None]:
+    """The contents of a batch are larger than a request to Lambda may be."""
+    too_large = Answer(
+        {"Type": "User", "message": "Request must be smaller than 6291456 bytes"},
+        413,
+        (("X-Amzn-ErrorType", "RequestTooLargeException"),),
+    )
+    with _check(play, lambda items: too_large if len(items) > MOST_ITEMS else accept(items)):
+        yield
