@@ -1,72 +1,72 @@
-"""`python -m benchmarks.quota`: generation at the limit of a model's quota.
+"""Generation at the limit of a model's quota: scenarios of `make load`.
 
-A server implements Converse with the latency of a model and with quotas of requests and tokens per minute.
-All waits are in virtual time, which advances while every thread waits, so the result does not depend on the
-speed of the machine.
+The calls, the pace and the shared bucket are the product's own, the bucket on PostgreSQL. A server implements
+Converse with the latency of a model and counts its quota as Bedrock does. All waits are in virtual time,
+which advances while every thread waits, so the result does not depend on the speed of the machine.
 """
 
-import argparse
-import logging
+import random
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from itertools import count
+from itertools import count, product
 from typing import Any, NamedTuple, Self
 
 import boto3
 from botocore.config import Config
+from sqlalchemy import Engine, text
 
+from local_stack.builds import REPOSITORY
+from local_stack.template_file import default_of, read_template
 from roadmap_content.errors import ContentError
 from roadmap_content.generation.allowance import Allowance
 from roadmap_content.generation.bedrock import BedrockModel
 from roadmap_content.generation.learner import ANYONE
-from roadmap_content.generation.model import (
-    Answer,
-    ModelBusyError,
-    ModelGenerator,
-    ModelThrottledError,
-    Rejected,
-)
-from roadmap_content.generation.pace import Pace, Turn
+from roadmap_content.generation.model import Answer, ModelGenerator, ModelThrottledError, Rejected
+from roadmap_content.generation.pace import Pace
 from roadmap_content.generation.prompting import Prompt
-from roadmap_content.items import ContentType
+from roadmap_content.generation.quota import ModelQuota
+from roadmap_content.items import ContentType, Item
+from roadmap_content.manifest import generation_order, planned_batch_sizes
 from roadmap_content.roadmaps.framework import Concept, read_framework
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.log import logger
+from roadmap_content.runtime.settings import Settings
 from roadmap_content.storage.bucket import PARALLEL
-from tests.support.converse_server import ConverseServer, Quota
+from tests.support.converse_server import Call, ConverseServer, Quota
+from tests.support.quota_clock import quota_clock
 
 from .curriculum import concept_ids
 from .framework import framework_of
-from .report import finish
-from .result import Matrix, Result, Target, now, this_machine, versions
 
-ROADMAPS = (1, 10)
-ROUNDS = {1: 5, 10: 1}
-"""Number of concurrent roadmaps → number of runs, of which the median is used."""
-
-CONCEPTS, BATCH = 30, 30
-REQUESTS, TOKENS, BURST = 200, 1_000_000, 5.0
-"""Quotas per minute, and the number of seconds of quota that may be used at once."""
-
+CONCEPTS = 30
+SLOTS = 10
 LATENCY, ROUND_TRIP = 15.0, 0.05
 """Seconds of an answer (varies by up to a third) and of a refusal."""
 
 INVOCATION = 900.0
-ADAPTIVE, FIXED = "adaptive", "fixed"
+BURST = 20.0
+"""The seconds of the quota that the server lets calls use at once, a third of a minute."""
 
-ABOUT = f"""
-Generates the items of 1 and of 10 roadmaps with {CONCEPTS} concepts at the same time, in batches of {BATCH}
-with {PARALLEL} threads each, as invocations do. The server implements Converse with the latency of a model
-({LATENCY:.0f} s) and accepts {REQUESTS} requests and {TOKENS:,} tokens per minute (a token bucket of
-{BURST:.0f} s: emulated, because Bedrock does not document its own). Time is virtual: it advances while
-every thread waits, so the speed of this machine has no effect. *Fixed*: {PARALLEL} concurrent calls in each
-invocation, eight attempts with increasing pauses, as before. *Ideal*: the same calls, each started as soon
-as the quota allows it. *Lost*: items that their invocation did not generate. *Tokens wasted*: paid tokens
-without an item.
-"""
+REQUESTS_PER_SECOND = 1_000.0
+"""Not the bottleneck."""
+
+OUTPUT: Mapping[ContentType, int] = {
+    ContentType.TUTORIAL: 2_500,
+    ContentType.RESOURCES: 900,
+    ContentType.QUIZ: 1_350,
+}
+"""The tokens of an answer, in the middle of the estimates in docs/generation.md. They vary by up to 40 %."""
+
+_TEMPLATE = read_template(REPOSITORY / "template.yaml")
+BATCH_SIZE: int = default_of(_TEMPLATE, "BatchSize")
+MAX_CONCURRENCY: int = default_of(_TEMPLATE, "MaxConcurrency")
+MAX_OUTPUT: int = default_of(_TEMPLATE, "ModelMaxOutputTokens")
+MODEL_ID = "test.model-v1:0"
+
+RESET = text("DELETE FROM content_model_tokens")
+CONFIGURE = text("UPDATE content_capacity SET tokens_per_minute = :tokens")
 
 
 class VirtualTime:
@@ -75,9 +75,9 @@ class VirtualTime:
     When a server thread waits for a client, it counts instead of the client's thread.
     """
 
-    def __init__(self, working: int) -> None:
+    def __init__(self) -> None:
         self._now = 0.0
-        self._working = working
+        self._working = 0
         self._lock = threading.Lock()
         self._number = count()
         self._waiting: list[tuple[float, int, threading.Event]] = []
@@ -93,6 +93,11 @@ class VirtualTime:
             heappush(self._waiting, (self._now + seconds, next(self._number), event))
             self._stop_working()
         event.wait()
+
+    def enter(self, threads: int) -> None:
+        """Add threads that start now."""
+        with self._lock:
+            self._working += threads
 
     def leave(self) -> None:
         """Remove the calling thread from the clock."""
@@ -125,22 +130,12 @@ class _VirtualDeadline(Deadline):
         return self.at - self.clock.now()
 
 
-class _Fixed(Pace):
-    """No pace: every call starts immediately."""
-
-    def begin(self) -> Turn | float:
-        """Start a call."""
-        return Turn(0)
-
-
 @dataclass(frozen=True)
 class _Distant:
     """A model; each refusal takes a round trip."""
 
     model: BedrockModel
     clock: VirtualTime
-    one_try: bool
-    """Whether a throttled call counts as a try, like other errors."""
 
     @property
     def model_id(self) -> str:
@@ -161,130 +156,137 @@ class _Distant:
         """Call the model."""
         try:
             return self.model.ask(prompt, rejected)
-        except ModelThrottledError as error:
+        except ModelThrottledError:
             self.clock.sleep(ROUND_TRIP)
-            if self.one_try:
-                raise ModelBusyError(str(error)) from error
             raise
 
 
 class Run(NamedTuple):
-    """The results of the items."""
+    """The results of a scenario."""
 
-    seconds: float
-    ideal: float
-    lost: int
-    throttled: int
+    used: float
+    """The part of the quota that was used, until the last call started."""
+
+    throttled: float
+    """The part of the calls that was refused."""
+
     wasted: int
+    """Tokens of answers that were not accepted."""
+
+    lost: list[str]
+    """The errors of the items that were not generated."""
+
+    exchanges: float
+    """Round trips to the bucket, for each call."""
 
 
-def main() -> None:
-    """Measure, show, and keep the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--roadmaps", type=int, nargs="+", default=ROADMAPS)
-    parser.add_argument(
-        "--short", action="store_true", help="keep nothing; fail where a limit is missed by far"
+def measure(
+    engine: Engine,
+    roadmaps: int,
+    tokens_per_minute: int,
+    *,
+    burndown: float = 1.0,
+    is_configured: bool = True,
+) -> Run:
+    """Generate roadmaps in batches, as many at the same time as there are slots, and as a run may have."""
+    clock = VirtualTime()
+    chance = random.Random(27)  # noqa: S311 - a simulation
+
+    def output(call: Call) -> int:
+        return int(OUTPUT[call.content_type] * chance.uniform(0.6, 1.4))
+
+    quota = Quota(
+        REQUESTS_PER_SECOND,
+        tokens_per_minute / 60,
+        LATENCY,
+        BURST,
+        clock.now,
+        clock.sleep,
+        burndown=burndown,
+        output=output,
     )
-    arguments = parser.parse_args()
-    logging.getLogger(logger.name or "").disabled = True
-    tries = {
-        (roadmaps, name): sorted(
-            [_run(roadmaps, name) for _ in range(1 if arguments.short else ROUNDS.get(roadmaps, 1))],
-            key=lambda run: run.seconds / run.ideal,
-        )
-        for roadmaps in arguments.roadmaps
-        for name in (ADAPTIVE, FIXED)
-    }
-    runs = {key: found[len(found) // 2] for key, found in tries.items()}
-    result = Result(
-        name="quota",
-        title="Generation at the edge of the quota",
-        about=ABOUT.strip(),
-        machine=this_machine(),
-        versions=versions("boto3"),
-        measured_at=now(),
-        matrices=[
-            Matrix(
-                name="runs",
-                title=f"{3 * CONCEPTS} items a roadmap",
-                columns=["time, of the ideal", "the longest", "lost", "throttled calls", "tokens wasted"],
-                rows={
-                    f"{roadmaps} at once, {name}": [
-                        f"{run.seconds / run.ideal:.2f}×",
-                        f"{tries[roadmaps, name][-1].seconds / tries[roadmaps, name][-1].ideal:.2f}×",
-                        str(run.lost),
-                        str(run.throttled),
-                        str(run.wasted),
-                    ]
-                    for (roadmaps, name), run in runs.items()
-                },
-            )
-        ],
-        targets=[
-            target
-            for (roadmaps, name), run in runs.items()
-            if name == ADAPTIVE
-            for target in (
-                Target(
-                    label=f"generation at the quota's edge, {roadmaps} roadmaps at once, against the ideal",
-                    value=run.seconds / run.ideal,
-                    limit=1.15,
-                ),
-                Target(
-                    label=f"tokens wasted at the quota's edge, {roadmaps} roadmaps at once",
-                    value=run.wasted,
-                    limit=0,
-                    unit="",
-                ),
-            )
-        ],
-    )
-    finish(result, short=arguments.short)
-
-
-def _run(roadmaps: int, name: str) -> Run:
-    items = [
-        (framework.concept(concept_id), content_type)
-        for number in range(roadmaps)
-        for ids in [concept_ids(f"roadmap-{number}", CONCEPTS)]
-        for framework in [read_framework(framework_of(ids))]
-        for concept_id in ids
-        for content_type in ContentType
-    ]
-    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
-    threads_of = [min(PARALLEL, len(batch)) for batch in batches]
-    clock = VirtualTime(working=sum(threads_of))
-    quota = Quota(REQUESTS / 60, TOKENS / 60, LATENCY, BURST, clock.now, clock.sleep)
-    lost: list[ContentError] = []
-    with ConverseServer(quota) as server, _client(server) as client:
-
-        def worker(generator: ModelGenerator, entries: Iterator[tuple[Concept, ContentType]]) -> None:
-            deadline = _VirtualDeadline.of_invocation(clock)
-            for entry in entries:
-                try:
-                    generator.generate(*entry, ANYONE, Allowance(deadline))
-                except ContentError as error:
-                    lost.append(error)
-            clock.leave()
-
-        threads = []
-        for batch, number in zip(batches, threads_of, strict=True):
-            model = _Distant(
-                BedrockModel(client, "test.model-v1:0", 8_000, LATENCY * 4), clock, one_try=name == FIXED
-            )
-            pace = _Fixed() if name == FIXED else Pace(clock.now)
-            generator = ModelGenerator(model, clock.sleep, pace)
-            entries = iter(batch)  # `next` of a list's iterator is atomic
-            threads += [threading.Thread(target=worker, args=[generator, entries]) for _ in range(number)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    with engine.begin() as connection:
+        connection.execute(RESET)
+        connection.execute(CONFIGURE, {"tokens": tokens_per_minute if is_configured else None})
+    with (
+        ConverseServer(quota) as server,
+        _client(server) as client,
+        quota_clock(engine, clock.now) as exchanges,
+    ):
+        settings = Settings(server.settings(MODEL_ID=MODEL_ID, MODEL_OUTPUT_BURNDOWN=str(burndown)))
+        slots = _Slots(engine, settings, BedrockModel(client, MODEL_ID, MAX_OUTPUT, LATENCY * 4), clock)
+        slots.work([batch for number in range(roadmaps) for batch in _batches(number)], roadmaps)
         assert not server.faults, server.faults  # noqa: S101 - otherwise the requests were invalid
         paid = sum(usage["totalTokens"] for usage in server.usages)
         accepted = sum(server.accepted.values())
         wasted = paid * (len(server.usages) - accepted) // max(1, len(server.usages))
-    return Run(clock.now(), quota.ideal(), len(lost), quota.throttled, wasted)
+    calls = quota.admitted + quota.throttled
+    return Run(quota.used, quota.throttled / calls, wasted, slots.lost, next(exchanges) / calls)
+
+
+def _batches(roadmap: int) -> list[list[tuple[Concept, ContentType]]]:
+    """The items of a roadmap, in the batches that Plan makes."""
+    ids = concept_ids(f"roadmap-{roadmap}", CONCEPTS)
+    framework = read_framework(framework_of(ids))
+    size = planned_batch_sizes(CONCEPTS, 0, BATCH_SIZE).generate
+    return [
+        [
+            (framework.concept(item.concept_id), item.content_type)
+            for item in generation_order(
+                [Item(*item) for item in product(ids[start : start + size], ContentType)]
+            )
+        ]
+        for start in range(0, CONCEPTS, size)
+    ]
+
+
+class _Slots:
+    """Slots that take one batch after another, each in an invocation with the product's threads."""
+
+    def __init__(self, engine: Engine, settings: Settings, model: BedrockModel, clock: VirtualTime) -> None:
+        self._engine, self._settings, self._model, self._clock = engine, settings, model, clock
+        self._batches: Iterator[Sequence[tuple[Concept, ContentType]]] = iter(())
+        self._done = threading.Semaphore(0)
+        self.lost: list[str] = []
+
+    def work(self, batches: Sequence[Sequence[tuple[Concept, ContentType]]], roadmaps: int) -> None:
+        """Generate all batches."""
+        self._batches = iter(batches)  # `next` of a list's iterator is atomic
+        slots = min(SLOTS, MAX_CONCURRENCY * roadmaps, len(batches))
+        self._clock.enter(1)  # until all slots have their first batch
+        for _ in range(slots):
+            self._next_batch()
+        self._clock.leave()
+        for _ in range(slots):
+            self._done.acquire()
+
+    def _next_batch(self) -> None:
+        batch = next(self._batches, None)
+        if batch is None:
+            self._done.release()
+            return
+        threads = min(PARALLEL, len(batch))
+        deadline = _VirtualDeadline.of_invocation(self._clock)
+        generator = ModelGenerator(
+            _Distant(self._model, self._clock), self._clock.sleep, Pace(self._clock.now)
+        )
+        quota = ModelQuota(self._engine, self._settings, deadline, self._clock.now)
+        items, ends = iter(batch), count(1)
+
+        def worker() -> None:
+            for item in items:
+                try:
+                    generator.generate(*item, ANYONE, Allowance(deadline, quota=quota))
+                except ContentError as error:
+                    self.lost.append(f"{error.code}: {error}")
+            if next(ends) == threads:
+                quota.close()
+                self._next_batch()
+            self._clock.leave()
+
+        self._clock.enter(threads)
+        for _ in range(threads):
+            threading.Thread(target=worker).start()
 
 
 @contextmanager
@@ -300,7 +302,3 @@ def _client(server: ConverseServer) -> Iterator[Any]:
     )
     yield client
     client.close()
-
-
-if __name__ == "__main__":
-    main()

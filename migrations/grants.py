@@ -20,6 +20,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_failure_hours": ("INSERT", "UPDATE"),
     "content_failures": ("INSERT", "UPDATE", "DELETE"),
     "content_group_changes": ("INSERT",),
+    "content_model_tokens": ("INSERT", "UPDATE"),
     "content_origins": ("INSERT",),
     "content_queue": ("INSERT", "UPDATE", "DELETE"),
     "content_queue_keys": ("INSERT", "UPDATE"),

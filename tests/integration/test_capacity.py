@@ -10,13 +10,14 @@ from sqlalchemy import text
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts import BatchRequest
 from roadmap_content.generation.allowance import Allowance
+from roadmap_content.generation.generator import GenerationStoppedError
 from roadmap_content.generation.learner import ANYONE, Learner
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.steps.generate import GenerateReport, GenerationStoppedError, generate_content
+from roadmap_content.steps.generate import GenerateReport, generate_content
 from roadmap_content.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions

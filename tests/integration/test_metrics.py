@@ -13,13 +13,13 @@ from roadmap_content.api.cancel import cancel_task
 from roadmap_content.aws.executions import CANCELLED
 from roadmap_content.contracts import FinalizeResult
 from roadmap_content.errors import ContentError, DatabaseUnavailableError, StorageUnavailableError
+from roadmap_content.generation.generator import GenerationStoppedError
 from roadmap_content.generation.model import ModelThrottledError
 from roadmap_content.items import ContentType
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
-from roadmap_content.steps.generate import GenerationStoppedError
 from roadmap_content.steps.handler import step_handler
 from roadmap_content.tasks.group_states import GroupState, change_group
 from tests.support.factories import USER, bundle_of

@@ -42,7 +42,15 @@ class Model:
 
 
 def use_model(pipeline: Pipeline, model: Model) -> None:
-    pipeline.services.settings = Settings(SETTINGS | {"GENERATOR": "bedrock", "TASK_TOKEN_BUDGET": "1000000"})
+    pipeline.services.settings = Settings(
+        SETTINGS
+        | {
+            "GENERATOR": "bedrock",
+            "MODEL_ID": model.model_id,
+            "MODEL_OUTPUT_BURNDOWN": "1",
+            "TASK_TOKEN_BUDGET": "1000000",
+        }
+    )
     pipeline.services.generator = ModelGenerator(model)
 
 

@@ -121,9 +121,10 @@ def fails(error: str, message: str = "") -> Reply:
 class Quota:
     """A behaviour: answers after a model's latency, within quotas of requests and of tokens.
 
-    Each quota is a token bucket that holds `burst` seconds' worth. A call takes its request and its tokens
-    when it is admitted. If there are not enough, it is refused immediately, and nothing is charged. Emulated:
-    Bedrock documents its quotas per minute, but not how it counts within a minute.
+    As Bedrock documents it, a call takes its input and its `maxTokens` when it is admitted. At its end, its
+    input and `burndown` times its output replace them. If the quota does not hold what a call takes first, it
+    is refused immediately, and nothing is charged. Each quota is a token bucket that holds `burst` seconds'
+    worth. That is emulated: Bedrock documents its quotas per minute, not how it counts within a minute.
     """
 
     def __init__(
@@ -134,7 +135,10 @@ class Quota:
         burst: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        burndown: float = 1.0,
+        output: Callable[[Call], int] | None = None,
     ) -> None:
+        self._burndown, self._output = burndown, output
         self._rates = (requests_per_second, tokens_per_second)
         self._latency = latency
         self._clock, self._sleep = clock, sleep
@@ -142,46 +146,58 @@ class Quota:
         self._left = list(self._most)
         self._at = clock()
         self._lock = threading.Lock()
-        self._admitted: list[tuple[float, float]] = []
-        """Of each admitted call, its tokens and its latency."""
-        self.throttled = 0
+        self._taken: list[tuple[float, float]] = []
+        """When tokens were taken, and how many; negative if they were returned."""
+
+        self._began_at = self._last_start = clock()
+        self.admitted = self.throttled = 0
 
     def __call__(self, call: Call) -> Reply:
         """Answer a call, or refuse it."""
         reply = answers(call)
         assert isinstance(reply.body, dict)
-        latency = self._admit(float(reply.body["usage"]["totalTokens"]))
-        if latency is None:
+        usage = reply.body["usage"]
+        if self._output is not None:  # the answer counts as one of this length
+            usage["outputTokens"] = self._output(call)
+            usage["totalTokens"] = usage["inputTokens"] + usage["outputTokens"]
+        taken = usage["inputTokens"] + call.request["inferenceConfig"]["maxTokens"]
+        if not self._admit(taken):
             return fails("ThrottlingException", "Too many requests, please wait before trying again.")
-        self._sleep(latency)
+        self._sleep(self._latency * random.uniform(0.67, 1.33))  # noqa: S311
+        self._end(taken - usage["inputTokens"] - self._burndown * usage["outputTokens"])
         return reply
 
-    def _admit(self, tokens: float) -> float | None:
-        """Admit a call and return its latency; `None` if a quota is exhausted."""
+    def _admit(self, tokens: float) -> bool:
+        """Admit a call; `False` if a quota is exhausted."""
         with self._lock:
-            now = self._clock()
-            for index, rate in enumerate(self._rates):
-                self._left[index] = min(self._left[index] + rate * (now - self._at), self._most[index])
-            self._at = now
+            now = self._refill()
             if any(left < want for left, want in zip(self._left, (1.0, tokens), strict=True)):
                 self.throttled += 1
-                return None
+                return False
             self._left = [left - want for left, want in zip(self._left, (1.0, tokens), strict=True)]
-            latency = self._latency * random.uniform(0.67, 1.33)  # noqa: S311
-            self._admitted.append((tokens, latency))
-            return latency
+            self._taken.append((now, tokens))
+            self._last_start = now
+            self.admitted += 1
+            return True
 
-    def ideal(self) -> float:
-        """The minimum seconds for these calls, if each starts as soon as the quotas allow."""
-        last = requests = tokens = 0.0
-        for its_tokens, latency in self._admitted:
-            requests, tokens = requests + 1, tokens + its_tokens
-            begins = max(
-                (needed - most) / rate
-                for needed, most, rate in zip((requests, tokens), self._most, self._rates, strict=True)
-            )
-            last = max(last, max(0.0, begins) + latency)
-        return last
+    def _end(self, returned: float) -> None:
+        with self._lock:
+            now = self._refill()
+            self._left[1] = min(self._left[1] + returned, self._most[1])
+            self._taken.append((now, -returned))
+
+    def _refill(self) -> float:
+        now = self._clock()
+        for index, rate in enumerate(self._rates):
+            self._left[index] = min(self._left[index] + rate * (now - self._at), self._most[index])
+        self._at = now
+        return now
+
+    @property
+    def used(self) -> float:
+        """The part of the tokens per minute that calls had taken when the last one started."""
+        taken = sum(tokens for at, tokens in self._taken if at <= self._last_start)
+        return taken / (self._rates[1] * (self._last_start - self._began_at))
 
 
 def _message(call: Call, content: Sequence[Document], stop: str) -> Reply:
@@ -252,6 +268,8 @@ class ConverseServer:
             "MODEL_STRICT_TOOLS": "false",
             "MODEL_TEMPERATURE": "0.5",
             "MODEL_MAX_OUTPUT_TOKENS": "8000",
+            "MODEL_OUTPUT_BURNDOWN": "1",
+            "MODEL_BULK_TIER": "default",
             "MODEL_TIMEOUT": "20",
             "TASK_TOKEN_BUDGET": "10000000",
             **changes,

@@ -23,6 +23,8 @@ _PARAMETERS = {
     "MODEL_STRICT_TOOLS": "ModelStrictTools",
     "MODEL_TEMPERATURE": "ModelTemperature",
     "MODEL_MAX_OUTPUT_TOKENS": "ModelMaxOutputTokens",
+    "MODEL_OUTPUT_BURNDOWN": "ModelOutputBurndown",
+    "MODEL_BULK_TIER": "ModelBulkTier",
     "MODEL_TIMEOUT": "ModelTimeout",
 }
 """The settings that have a default in the template."""

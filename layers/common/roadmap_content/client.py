@@ -456,12 +456,23 @@ class Client:
         return self._read("GET", "/capacity", user_id, CapacityAnswer)
 
     def change_capacity(
-        self, user_id: str, reason: str, *, slots: int | None = None, stopped: bool | None = None
+        self,
+        user_id: str,
+        reason: str,
+        *,
+        slots: int | None = None,
+        tokens_per_minute: int | None = None,
+        stopped: bool | None = None,
     ) -> "CapacityAnswer":
-        """Change the number of slots, or stop or resume generation."""
+        """Change the number of slots or the model's quota (0: none), or stop or resume generation."""
         from .api.capacity import CapacityAnswer
 
-        body = {"reason": reason, "slots": slots, "stopped": stopped}
+        body = {
+            "reason": reason,
+            "slots": slots,
+            "tokens_per_minute": tokens_per_minute,
+            "stopped": stopped,
+        }
         return self._read("PUT", "/capacity", user_id, CapacityAnswer, body)
 
     def create_recovery(

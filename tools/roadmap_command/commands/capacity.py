@@ -1,4 +1,6 @@
-"""`roadmap capacity`: the slots, the switch that stops generation, and the queue, through the API."""
+"""`roadmap capacity`: the slots, the model's quota, the switch that stops generation, and the queue, through
+the API.
+"""
 
 from typing import Annotated, Any
 
@@ -18,6 +20,10 @@ def capacity(
     slots: Annotated[
         int | None, typer.Option("--slots", min=1, help="Batches that are generated at the same time.")
     ] = None,
+    tokens_per_minute: Annotated[
+        int | None,
+        typer.Option("--tokens-per-minute", min=0, help="The model's quota, which calls share; 0: none."),
+    ] = None,
     stop: Annotated[
         str | None,
         typer.Option("--stop", metavar="REASON", help="Stop generation for all tasks. Nothing is lost."),
@@ -29,16 +35,18 @@ def capacity(
     stack: Stack = None,
     as_json: Json = False,
 ) -> None:
-    """Show the capacity and the queue; change the slots; stop or resume generation."""
+    """Show the capacity and the queue; change the slots or the quota; stop or resume generation."""
     if stop is not None and resume:
         raise typer.BadParameter("--stop and --resume contradict each other")
     api = Target.named(stack).operator_api()
-    if slots is None and stop is None and not resume:
+    if (slots, tokens_per_minute, stop) == (None, None, None) and not resume:
         found = ask(api, "GET", "/capacity")
     else:
         change: dict[str, Any] = {"reason": stop or reason or "no reason given"}
         if slots is not None:
             change["slots"] = slots
+        if tokens_per_minute is not None:
+            change["tokens_per_minute"] = tokens_per_minute
         if stop is not None or resume:
             change["stopped"] = stop is not None
         found = ask(api, "PUT", "/capacity", change)
@@ -47,7 +55,9 @@ def capacity(
         return
     console = output()
     state = f"stopped: {found['stopped_reason']}" if found["stopped"] else "running"
-    console.print(f"generation is {state}; {found['slots']} slots", markup=False, soft_wrap=True)
+    quota = found["tokens_per_minute"]
+    limits = f"{found['slots']} slots" + (f", {quota} tokens a minute" if quota else "")
+    console.print(f"generation is {state}; {limits}", markup=False, soft_wrap=True)
     table = Table(
         "class",
         "user or tenant",

@@ -1,4 +1,6 @@
-"""`GET` and `PUT /api/v1/capacity`: the slots, the switch that stops generation, and the queue by user."""
+"""`GET` and `PUT /api/v1/capacity`: the slots, the model's quota, the switch that stops generation, and the
+queue by user.
+"""
 
 from datetime import datetime
 from typing import Annotated
@@ -39,6 +41,10 @@ class CapacityRequest(Payload):
 
     slots: Annotated[
         int | None, Field(ge=1, le=10_000, description="Batches that are generated at the same time.")
+    ] = None
+    tokens_per_minute: Annotated[
+        int | None,
+        Field(ge=0, le=10**12, description="The model's quota, which calls share; 0: none is configured."),
     ] = None
     stopped: Annotated[
         bool | None,
@@ -81,6 +87,8 @@ class CapacityChange(Payload):
     reason: str
     slots_before: int
     slots: int
+    tokens_per_minute_before: int | None
+    tokens_per_minute: int | None
     stopped_before: bool
     stopped: bool
 
@@ -96,6 +104,10 @@ class CapacityAnswer(Payload):
             "slots, only that of a user without an attempt at work."
         ),
     ]
+    tokens_per_minute: Annotated[
+        int | None,
+        Field(description="The model's quota; null if none is configured: then calls adapt to refusals."),
+    ]
     stopped: bool
     stopped_reason: str | None
     classes: list[ClassInQueue]
@@ -109,6 +121,7 @@ def describe_capacity(connection: Connection) -> CapacityAnswer:
     return CapacityAnswer(
         slots=capacity.slots,
         most_grants=granted_batches(capacity.slots),
+        tokens_per_minute=capacity.tokens_per_minute,
         stopped=capacity.stopped_reason is not None,
         stopped_reason=capacity.stopped_reason,
         classes=[
@@ -141,6 +154,8 @@ def describe_capacity(connection: Connection) -> CapacityAnswer:
                 reason=change.reason,
                 slots_before=change.slots_before,
                 slots=change.slots,
+                tokens_per_minute_before=change.tokens_per_minute_before,
+                tokens_per_minute=change.tokens_per_minute,
                 stopped_before=change.stopped_before,
                 stopped=change.stopped,
             )
@@ -156,12 +171,17 @@ def set_capacity(services: Services, request: CapacityRequest, actor: str, deadl
         InvalidRequestError: the request changes nothing.
         DatabaseUnavailableError: nothing was changed, or the same request may be sent again.
     """
-    if request.slots is None and request.stopped is None:
-        raise InvalidRequestError("body: slots or stopped is required")
+    if request.slots is request.tokens_per_minute is request.stopped is None:
+        raise InvalidRequestError("body: slots, tokens_per_minute or stopped is required")
 
     def change(connection: Connection) -> bool:
         return change_capacity(
-            connection, actor, request.reason, slots=request.slots, stopped=request.stopped
+            connection,
+            actor,
+            request.reason,
+            slots=request.slots,
+            tokens_per_minute=request.tokens_per_minute,
+            stopped=request.stopped,
         )
 
     if not transact(services.engine, change, deadline):

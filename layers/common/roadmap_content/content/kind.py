@@ -115,6 +115,9 @@ class ContentKind(NamedTuple):
     project: Callable[[Row | None], Document]
     """The concept's fields in `framework_data`, from its current row or from `None`."""
 
+    output_share: float = 1.0
+    """The maximum output tokens of a model's answer, as a share of the maximum for any answer."""
+
     def parse(self, body: bytes) -> Document:
         """Parse one staged item.
 

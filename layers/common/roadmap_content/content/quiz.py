@@ -227,4 +227,5 @@ QUIZ = ContentKind(
     stored_text=None,
     versions_sql=None,
     project=_project,
+    output_share=0.45,
 )

@@ -197,4 +197,5 @@ RESOURCES = ContentKind(
     stored_text=None,
     versions_sql=None,
     project=_project,
+    output_share=0.3,
 )

@@ -21,6 +21,31 @@ class Usage(NamedTuple):
         return Usage(self.tokens_in + other.tokens_in, self.tokens_out + other.tokens_out)
 
 
+class Need(NamedTuple):
+    """The most that a call may use. The input is an estimate, and the model enforces the output."""
+
+    most_input: int
+    most_output: int
+
+    @property
+    def total(self) -> int:
+        """Input and output tokens together, as a budget counts them."""
+        return self.most_input + self.most_output
+
+
+class Quota(Protocol):
+    """The model's quota of tokens, which concurrent calls share; see `quota.ModelQuota`."""
+
+    @property
+    def wait(self) -> float: ...
+
+    def begin(self, need: Need) -> float | None: ...
+
+    def give_up(self) -> None: ...
+
+    def end(self, taken: float, need: Need, usage: Usage | None) -> None: ...
+
+
 class Budget(Protocol):
     """A token budget that several items share."""
 
@@ -40,8 +65,19 @@ class Budget(Protocol):
 class Allowance:
     """The time and tokens for one item. Used by one thread; the budget is shared."""
 
-    def __init__(self, deadline: Deadline, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        deadline: Deadline,
+        budget: Budget | None = None,
+        quota: Quota | None = None,
+        *,
+        is_bulk: bool = False,
+    ) -> None:
         self.deadline = deadline
+        self.quota = quota
+        self.is_bulk = is_bulk
+        """Whether the system started the attempt, and no person waits for it."""
+
         self.usage = Usage()
         self.model_id: str | None = None
         """The model that was asked; `None` if the generator uses none."""

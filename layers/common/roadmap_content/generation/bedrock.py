@@ -53,9 +53,12 @@ class BedrockModel:
     strict: bool = False
     """Whether the model is required to match the tool's schema, which not all models support."""
 
+    bulk_tier: str = "default"
+    """The service tier for items that no person waits for."""
+
     def ask(self, prompt: Prompt, rejected: Rejected | None) -> Answer:
         """Send one Converse request; see `Model.ask`."""
-        limits: dict[str, Any] = {"maxTokens": self.max_output}
+        limits: dict[str, Any] = {"maxTokens": prompt.most_output(self.max_output)}
         if self.temperature is not None:
             limits["temperature"] = self.temperature
         tool = {
@@ -64,6 +67,7 @@ class BedrockModel:
             "inputSchema": {"json": strict_schema(prompt.schema) if self.strict else prompt.schema},
             **({"strict": True} if self.strict else {}),
         }
+        has_tier = prompt.is_bulk and self.bulk_tier != "default"
         try:
             response = self.client.converse(
                 modelId=self.model_id,
@@ -71,6 +75,7 @@ class BedrockModel:
                 messages=[_message("user", {"text": prompt.user}), *_correction_request(rejected)],
                 inferenceConfig=limits,
                 toolConfig={"tools": [{"toolSpec": tool}], "toolChoice": {"tool": {"name": prompt.tool}}},
+                **({"serviceTier": {"type": self.bulk_tier}} if has_tier else {}),
             )
         except ClientError as error:
             raise _refusal(error) from error
@@ -108,6 +113,7 @@ def create(settings: Settings) -> Generator:
             socket_timeout=socket_timeout,
             temperature=settings.model_temperature,
             strict=settings.model_strict_tools,
+            bulk_tier=settings.model_bulk_tier,
         )
     )
 

@@ -19,6 +19,13 @@ class OutOfTimeError(TransientError):
     code = "OutOfTime"
 
 
+class GenerationStoppedError(TransientError):
+    """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
+
+    code = "GenerationStopped"
+    is_excused = True
+
+
 class Generator(Protocol):
     """Generates single items. Safe for use by several threads."""
 

@@ -8,7 +8,7 @@ with backoff, and reserves tokens before each call.
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..content.kind import Draft
@@ -20,7 +20,7 @@ from ..roadmaps.framework import Concept
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
-from .allowance import Allowance, Usage
+from .allowance import Allowance, Need, Usage
 from .drafting import read_draft
 from .generator import OutOfTimeError
 from .learner import ANYONE, Learner
@@ -133,10 +133,11 @@ class ModelGenerator:
             InvalidContentError: the corrected answer was invalid, too.
             ModelDeclinedError, ModelRefusedRequestError: the model cannot generate this item.
             ModelBusyError, ModelThrottledError, AnswerLostError, OutOfTimeError: no answer in time.
+            GenerationStoppedError: an operator has stopped generation while the call waited for the quota.
             ContentError: the allowance was not sufficient; see `Budget.reserve`.
         """
         allowance = allowance or Allowance(Deadline.after(float("inf")))
-        prompt = prompt_for(concept, content_type, learner, refused)
+        prompt = replace(prompt_for(concept, content_type, learner, refused), is_bulk=allowance.is_bulk)
         allowance.model_id, allowance.prompt_version = self._model.model_id, prompt.version
         answer = self._ask(prompt, None, allowance)
         try:
@@ -160,10 +161,12 @@ class ModelGenerator:
         longest = FIRST_PAUSE
         tries_left = MAX_TRIES
         throttled: ModelThrottledError | None = None
+        need = self._need(prompt, rejected)
         while True:
             turn = self._await_turn(allowance.deadline, throttled)
+            taken = self._await_quota(need, allowance)
             try:
-                answer = self._ask_once(prompt, rejected, allowance)
+                answer = self._ask_once(prompt, rejected, allowance, need, taken)
             except ModelThrottledError as error:  # not counted as a try: nothing was charged
                 self._pace.throttled(turn)
                 emit({Metric.MODEL_THROTTLES: 1})
@@ -205,23 +208,57 @@ class ModelGenerator:
                 return turn
             self._sleep(turn)
 
-    def _ask_once(self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance) -> Answer:
-        most = self._most_tokens(prompt, rejected)
-        allowance.reserve(most)
+    def _await_quota(self, need: Need, allowance: Allowance) -> float:
+        """Wait until the model's quota has the tokens of a call, and take them; return how many.
+
+        Raises:
+            ModelThrottledError: the time left does not cover a call any more.
+        """
+        quota = allowance.quota
+        if quota is None:
+            return 0.0
         try:
-            answer = self._model.ask(prompt, rejected)
-        except AnswerLostError:
-            raise  # the reservation stays counted
-        except ContentError:
-            allowance.record_usage(most, Usage())
-            raise
-        allowance.record_usage(most, answer.usage)
+            while (taken := quota.begin(need)) is None:
+                if allowance.deadline.remaining - quota.wait < self._needed:
+                    emit({Metric.ITEMS_THROTTLED: 1})
+                    raise ModelThrottledError(
+                        "the tokens per minute of `roadmap capacity` were used up until the time was up"
+                    )
+                self._sleep(quota.wait)
+        finally:
+            quota.give_up()
+        return taken
+
+    def _ask_once(
+        self, prompt: Prompt, rejected: Rejected | None, allowance: Allowance, need: Need, taken: float
+    ) -> Answer:
+        # What may have been charged stays counted. So does a throttled call: the model's quota holds less
+        # than was counted.
+        counted: Usage | None = Usage()
+        try:
+            allowance.reserve(need.total)
+            try:
+                answer = self._model.ask(prompt, rejected)
+            except AnswerLostError:
+                counted = None
+                raise  # the reservation stays counted
+            except ContentError as error:
+                allowance.record_usage(need.total, Usage())
+                if isinstance(error, ModelThrottledError):
+                    counted = None
+                raise
+            counted = answer.usage
+        finally:
+            if allowance.quota is not None:
+                allowance.quota.end(taken, need, counted)
+        allowance.record_usage(need.total, answer.usage)
         return answer
 
-    def _most_tokens(self, prompt: Prompt, rejected: Rejected | None) -> int:
+    def _need(self, prompt: Prompt, rejected: Rejected | None) -> Need:
+        most_output = prompt.most_output(self._model.max_output)
         if rejected is None:
-            return prompt.most_tokens + self._model.max_output
-        return rejected.answer.usage.total + len(rejected.fault.encode()) + self._model.max_output
+            return Need(prompt.most_tokens, most_output)
+        return Need(rejected.answer.usage.total + len(rejected.fault.encode()), most_output)
 
 
 def _accept(content_type: ContentType, answer: Answer) -> Draft:

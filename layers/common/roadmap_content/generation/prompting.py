@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from math import ceil
 from string import Template
 from typing import Any
 
+from ..content.registry import CONTENT_KINDS
 from ..documents import Document
 from ..items import ContentType
 from ..roadmaps.framework import Concept
@@ -50,11 +52,21 @@ class Prompt:
     version: str
     """The name of the templates, and a hash of their files."""
 
+    output_share: float = 1.0
+    """The maximum output of this content type, as a share of the model's."""
+
+    is_bulk: bool = False
+    """Whether no person waits for the item."""
+
     @property
     def most_tokens(self) -> int:
         """Upper bound of the input tokens. A token has at least two bytes (about four in English)."""
         texts = (self.system, self.user, self.description, json.dumps(self.schema))
         return sum(len(text.encode()) for text in texts) // 2
+
+    def most_output(self, maximum: int) -> int:
+        """The maximum output tokens, with a model's maximum for any answer."""
+        return ceil(maximum * self.output_share)
 
 
 def prompt_for(
@@ -89,6 +101,7 @@ def prompt_for(
         description=f"Hands in the {content_type}.",
         schema=schema_of(content_type),
         version=_version(folder, content_type),
+        output_share=CONTENT_KINDS[content_type].output_share,
     )
 
 

@@ -196,6 +196,23 @@ class Settings:
         return self._positive("MODEL_MAX_OUTPUT_TOKENS")
 
     @property
+    def model_output_burndown(self) -> float:
+        """How often the model's quota counts a token of output."""
+        text = self._text("MODEL_OUTPUT_BURNDOWN")
+        try:
+            burndown = float(text)
+        except ValueError:
+            burndown = 0
+        if not 1 <= burndown <= 100:
+            raise MissingSettingError(f"MODEL_OUTPUT_BURNDOWN is {text!r}, not between 1 and 100")
+        return burndown
+
+    @property
+    def model_bulk_tier(self) -> str:
+        """The service tier for items that no person waits for."""
+        return self._one_of("MODEL_BULK_TIER", "default", "flex")
+
+    @property
     def model_timeout(self) -> int:
         """Timeout of one model call, in seconds."""
         return self._positive("MODEL_TIMEOUT")

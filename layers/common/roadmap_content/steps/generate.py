@@ -24,9 +24,10 @@ from ..errors import (
 )
 from ..generation.allowance import Allowance, Usage
 from ..generation.budget import TaskBudget
-from ..generation.generator import OutOfTimeError
+from ..generation.generator import GenerationStoppedError, OutOfTimeError
 from ..generation.item_locks import ItemLocks
 from ..generation.learner import Learner, learner_from
+from ..generation.quota import ModelQuota
 from ..items import ContentType, Failure, Item, RecordedFailure, Stage, count_by_type
 from ..manifest import read_batch
 from ..origin import Origin
@@ -55,13 +56,6 @@ class StagedContentGoneError(TransientError):
     code = "StagedContentGone"
 
 
-class GenerationStoppedError(TransientError):
-    """An operator has stopped generation. The state machine repeats the batch until it is resumed."""
-
-    code = "GenerationStopped"
-    is_excused = True
-
-
 class BatchContext(NamedTuple):
     """The database's data about the items of a batch, read before anything is staged."""
 
@@ -73,6 +67,9 @@ class BatchContext(NamedTuple):
 
     learner: Learner
     """The learner who requested the content."""
+
+    is_bulk: bool
+    """Whether the system started the attempt."""
 
 
 class Outcomes(NamedTuple):
@@ -140,6 +137,7 @@ def _prepare(request: BatchRequest, services: Services, deadline: Deadline) -> O
             results = dict(zip(concepts, pool.map(preparation.prepare, concepts), strict=True))
     finally:
         preparation.locks.close()
+        preparation.quota.close()
     failures = [result for result in results.values() if isinstance(result, Failure)]
     failed = [failure.item for failure in failures]
     generated = [item for item, result in results.items() if result in (Remedy.GENERATE, Remedy.REJECT)]
@@ -188,8 +186,10 @@ def _recall(connection: Connection, request: BatchRequest, items: Collection[Ite
             parameters = {"roadmap_id": plan.roadmap_id, "concept_ids": json.dumps(concept_ids)}
             for row in connection.execute(text(kind.versions_sql), parameters):
                 versions[Item(row.concept_id, kind.content_type)] = row.version
-    learner = learner_from(read_user_request(connection, plan.task_id))
-    return BatchContext(refusals(connection, plan.task_id, items), versions, learner)
+    user_request, is_bulk = read_user_request(connection, plan.task_id)
+    return BatchContext(
+        refusals(connection, plan.task_id, items), versions, learner_from(user_request), is_bulk
+    )
 
 
 class _Preparation:
@@ -217,6 +217,7 @@ class _Preparation:
         """The origins of answers that are not valid content, or that a model declined."""
 
         self._budget = TaskBudget(services.engine, services.settings, request.plan.task_id, deadline)
+        self.quota = ModelQuota(services.engine, services.settings, deadline)
         self.locks = ItemLocks(services.engine, request.plan.roadmap_id, deadline)
         self._deadline = deadline
         self._known = known
@@ -344,7 +345,7 @@ class _Preparation:
 
     def _draft(self, item: Item, refused: str | None) -> tuple[Draft, Origin]:
         """Generate the item, and count the used tokens even if it fails."""
-        allowance = Allowance(self._deadline, self._budget)
+        allowance = Allowance(self._deadline, self._budget, self.quota, is_bulk=self._known.is_bulk)
         try:
             draft = self._generator.generate(
                 self._concepts[item],

@@ -1,6 +1,7 @@
-"""The capacity: the number of slots, and the switch that stops generation. `content_capacity`, one row.
+"""The capacity: the number of slots, the model's quota, and the switch that stops generation.
 
-Both take effect at once, without a deployment. Each change has a row in `content_capacity_changes`.
+They are one row, `content_capacity`, and take effect at once, without a deployment. Each change has a row in
+`content_capacity_changes`.
 """
 
 from collections.abc import Sequence
@@ -9,29 +10,38 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-READ = text("SELECT slots, stopped_reason, changed_by, changed_at FROM content_capacity")
+READ = text("SELECT slots, tokens_per_minute, stopped_reason, changed_by, changed_at FROM content_capacity")
 
 # Guarantees: a change and its record exist together, and are recorded in the order in which they apply. A
-# change to the current values is not recorded. NULL keeps the current value.
+# change to the current values is not recorded. NULL keeps the current value; 0 tokens remove the quota.
 CHANGE = text("""
-WITH before AS MATERIALIZED (SELECT slots, stopped_reason FROM content_capacity FOR UPDATE),
+WITH before AS MATERIALIZED (
+    SELECT slots, stopped_reason, tokens_per_minute,
+        CASE WHEN CAST(:tokens_per_minute AS bigint) IS NULL THEN tokens_per_minute
+            ELSE nullif(CAST(:tokens_per_minute AS bigint), 0) END AS new_tokens_per_minute
+    FROM content_capacity FOR UPDATE
+),
 after AS (
     UPDATE content_capacity c SET changed_by = :actor, changed_at = timezone('utc', now()),
-        slots = coalesce(CAST(:slots AS integer), b.slots),
+        slots = coalesce(CAST(:slots AS integer), b.slots), tokens_per_minute = b.new_tokens_per_minute,
         stopped_reason = CASE CAST(:stopped AS boolean)
             WHEN true THEN CAST(:reason AS text) WHEN false THEN NULL ELSE b.stopped_reason END
     FROM before b
     WHERE coalesce(CAST(:slots AS integer), b.slots) <> b.slots
         OR CAST(:stopped AS boolean) <> (b.stopped_reason IS NOT NULL)
+        OR b.new_tokens_per_minute IS DISTINCT FROM b.tokens_per_minute
     RETURNING c.slots, c.stopped_reason
 )
-INSERT INTO content_capacity_changes (actor, reason, slots_before, slots, stopped_before, stopped)
-SELECT :actor, :reason, b.slots, a.slots, b.stopped_reason IS NOT NULL, a.stopped_reason IS NOT NULL
+INSERT INTO content_capacity_changes (actor, reason, slots_before, slots, tokens_per_minute_before,
+    tokens_per_minute, stopped_before, stopped)
+SELECT :actor, :reason, b.slots, a.slots, b.tokens_per_minute, b.new_tokens_per_minute,
+    b.stopped_reason IS NOT NULL, a.stopped_reason IS NOT NULL
 FROM before b, after a
 """)
 
 CHANGES = text("""
-SELECT changed_at, actor, reason, slots_before, slots, stopped_before, stopped
+SELECT changed_at, actor, reason, slots_before, slots, tokens_per_minute_before, tokens_per_minute,
+    stopped_before, stopped
 FROM content_capacity_changes ORDER BY change_id DESC LIMIT :limit
 """)
 
@@ -40,6 +50,9 @@ class Capacity(NamedTuple):
     """The limits of generation."""
 
     slots: int
+    tokens_per_minute: int | None
+    """The model's quota; `None` if none is configured."""
+
     stopped_reason: str | None
     """The reason why generation is stopped; `None` if it is not."""
 
@@ -55,6 +68,8 @@ class RecordedChange(NamedTuple):
     reason: str
     slots_before: int
     slots: int
+    tokens_per_minute_before: int | None
+    tokens_per_minute: int | None
     stopped_before: bool
     stopped: bool
 
@@ -65,10 +80,24 @@ def read_capacity(connection: Connection) -> Capacity:
 
 
 def change_capacity(
-    connection: Connection, actor: str, reason: str, *, slots: int | None, stopped: bool | None
+    connection: Connection,
+    actor: str,
+    reason: str,
+    *,
+    slots: int | None,
+    tokens_per_minute: int | None,
+    stopped: bool | None,
 ) -> bool:
-    """Change the capacity and record the change; return whether anything changed. `None` keeps a value."""
-    parameters = {"actor": actor, "reason": reason, "slots": slots, "stopped": stopped}
+    """Change the capacity and record the change; return whether anything changed. `None` keeps a value, and
+    0 tokens remove the quota.
+    """
+    parameters = {
+        "actor": actor,
+        "reason": reason,
+        "slots": slots,
+        "tokens_per_minute": tokens_per_minute,
+        "stopped": stopped,
+    }
     return connection.execute(CHANGE, parameters).rowcount == 1
 
 

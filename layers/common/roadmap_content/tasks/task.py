@@ -42,7 +42,11 @@ SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE SKIP LOCK
 
 LOCK = text("SELECT 1 FROM roadmap_tasks WHERE task_id = :task_id FOR NO KEY UPDATE")
 
-REQUEST = text("SELECT CAST(user_request AS text) FROM roadmap_tasks WHERE task_id = :task_id")
+REQUEST = text("""
+SELECT CAST(t.user_request AS text), coalesce(q.class = 'bulk', false)
+FROM roadmap_tasks t LEFT JOIN content_queue q ON (q.task_id, q.attempt) = (t.task_id, t.attempt)
+WHERE t.task_id = :task_id
+""")
 
 # Guarantees: of several claims of the same attempt, exactly one succeeds; none succeeds for a task that was
 # cancelled after it had been read.
@@ -271,9 +275,12 @@ def lock_task_at_once(connection: Connection, task_id: str) -> None:
         raise RoadmapLockedError(f"another session holds task {task_id!r}")
 
 
-def read_user_request(connection: Connection, task_id: str) -> object:
-    """The task's `user_request` as the product wrote it; `None` if it is empty."""
-    return _decoded(connection.scalar(REQUEST, {"task_id": task_id}))
+def read_user_request(connection: Connection, task_id: str) -> tuple[object, bool]:
+    """The task's `user_request` as the product wrote it, `None` if it is empty; and whether the current
+    attempt is of the class `bulk`.
+    """
+    found = connection.execute(REQUEST, {"task_id": task_id}).one_or_none()
+    return (None, False) if found is None else (_decoded(found[0]), found[1])
 
 
 def _decoded(column: str | None) -> Any:  # noqa: ANN401 - any JSON value

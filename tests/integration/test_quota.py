@@ -1,0 +1,218 @@
+"""The model's quota of tokens, which invocations share through PostgreSQL."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from sqlalchemy import Engine
+
+from roadmap_content.errors import DatabaseUnavailableError
+from roadmap_content.generation.allowance import Need, Usage
+from roadmap_content.generation.generator import GenerationStoppedError
+from roadmap_content.generation.quota import BURST_SECONDS, LONGEST_WAIT, ModelQuota
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
+from tests.support.pipeline import Pipeline
+from tests.support.quota_clock import quota_clock
+
+RATE = 1_000
+"""Tokens per second."""
+
+BURST = int(RATE * BURST_SECONDS)
+NEED = Need(500, 1_500)
+"""Of a call that takes the whole burst."""
+
+
+class Bucket:
+    """The bucket of a database, with a clock that the test advances."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.engine: Engine = pipeline.services.engine
+        self.now = 0.0
+        self.exchanges: Iterator[int] = iter(())
+
+    def configure(self, tokens_per_minute: int | None = RATE * 60, stopped: str | None = None) -> None:
+        self._pipeline.execute(
+            "UPDATE content_capacity SET tokens_per_minute = :tokens, stopped_reason = :stopped",
+            tokens=tokens_per_minute,
+            stopped=stopped,
+        )
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+    def invocation(self, burndown: str = "1", model_id: str = "m") -> ModelQuota:
+        settings = Settings({"MODEL_ID": model_id, "MODEL_OUTPUT_BURNDOWN": burndown})
+        return ModelQuota(self.engine, settings, Deadline.after(60), lambda: self.now)
+
+    def started_within(self, quota: ModelQuota, seconds: int, need: Need = NEED) -> float | None:
+        """The seconds after which a call starts that waits as long as it is told to; `None`: it does not."""
+        began = self.now
+        while quota.begin(need) is None:
+            if self.now - began > seconds:
+                quota.give_up()
+                return None
+            self.advance(quota.wait)
+        return self.now - began
+
+
+@pytest.fixture
+def bucket(pipeline: Pipeline) -> Iterator[Bucket]:
+    bucket = Bucket(pipeline)
+    bucket.configure()
+    with quota_clock(bucket.engine, lambda: bucket.now) as bucket.exchanges:
+        yield bucket
+
+
+def test_without_a_quota_calls_start_at_once_after_one_round_trip(bucket: Bucket) -> None:
+    bucket.configure(None)
+    quota = bucket.invocation()
+    for _ in range(100):
+        taken = quota.begin(NEED)
+        assert taken is not None
+        quota.end(taken, NEED, Usage(10, 10))
+    quota.close()
+    assert next(bucket.exchanges) == 1
+
+
+def test_a_call_above_the_quota_starts_when_the_quota_has_supplied_its_tokens(bucket: Bucket) -> None:
+    quota = bucket.invocation()
+    assert quota.begin(NEED) == NEED.total == BURST
+    waited = bucket.started_within(quota, 10)
+    assert waited is not None
+    assert 2.0 <= waited <= 2.0 + LONGEST_WAIT
+
+
+def test_invocations_share_the_quota_in_the_order_in_which_they_asked(bucket: Bucket) -> None:
+    first, second, third = (bucket.invocation() for _ in range(3))
+    assert first.begin(NEED) is not None
+    assert second.begin(NEED) is third.begin(NEED) is None
+    order = []
+    for _ in range(60):
+        bucket.advance(0.25)
+        for quota in (third, second):
+            if quota not in order and quota.begin(NEED) is not None:
+                order.append(quota)
+    assert order == [second, third]
+
+
+@pytest.mark.parametrize(("usage", "starts"), [(Usage(400, 600), 1), (Usage(500, 1_500), 2), (None, 2)])
+def test_the_tokens_that_a_call_did_not_use_are_available_to_others(
+    bucket: Bucket, usage: Usage | None, starts: float
+) -> None:
+    first, second = bucket.invocation(), bucket.invocation()
+    taken = first.begin(NEED)
+    assert taken is not None
+    first.end(taken, NEED, usage)
+    waited = bucket.started_within(second, 10)
+    assert waited is not None
+    assert starts <= waited < starts + 0.6
+
+
+def test_output_that_counts_several_times_delays_the_next_call(bucket: Bucket) -> None:
+    first, second = bucket.invocation(burndown="5"), bucket.invocation(burndown="5")
+    taken = first.begin(NEED)
+    assert taken is not None
+    first.end(taken, NEED, Usage(500, 1_100))  # 6,000 tokens, 4,000 more than it took
+    waited = bucket.started_within(second, 20)
+    assert waited is not None
+    assert 6 <= waited < 6 + LONGEST_WAIT
+
+
+def test_after_a_time_without_calls_only_the_burst_starts_at_once(bucket: Bucket) -> None:
+    quota = bucket.invocation()
+    assert quota.begin(NEED) is not None
+    bucket.advance(3_600)
+    assert quota.begin(NEED) is not None
+    assert quota.begin(NEED) is None
+
+
+def test_models_have_quotas_of_their_own(bucket: Bucket) -> None:
+    assert bucket.invocation(model_id="one").begin(NEED) is not None
+    assert bucket.invocation(model_id="two").begin(NEED) is not None
+    assert bucket.invocation(model_id="one").begin(NEED) is None
+
+
+def test_a_changed_quota_is_effective_for_waiting_calls(bucket: Bucket) -> None:
+    quota = bucket.invocation()
+    assert quota.begin(Need(0, 100 * BURST)) is None
+    bucket.configure(RATE * 6_000)
+    assert bucket.started_within(quota, 10, Need(0, 100 * BURST)) is not None
+
+
+def test_a_quota_that_is_removed_lets_waiting_calls_start(bucket: Bucket) -> None:
+    quota = bucket.invocation()
+    assert quota.begin(Need(0, 100 * BURST)) is None
+    bucket.configure(None)
+    assert bucket.started_within(quota, 10, Need(0, 100 * BURST)) is not None
+
+
+def test_a_stop_reaches_calls_that_wait(bucket: Bucket) -> None:
+    quota = bucket.invocation()
+    assert quota.begin(NEED) is not None
+    assert quota.begin(NEED) is None
+    bucket.configure(stopped="the bill")
+    bucket.advance(LONGEST_WAIT)
+    with pytest.raises(GenerationStoppedError, match="the bill"):
+        quota.begin(NEED)
+
+
+def test_the_waiting_calls_of_an_invocation_need_one_round_trip(bucket: Bucket) -> None:
+    bucket.configure(RATE * 60 * 1_000)
+    quota = bucket.invocation()
+    assert quota.begin(NEED) is not None
+    together = Barrier(16)
+
+    def call(_: int) -> tuple[float | None, float | None]:
+        too_soon = quota.begin(NEED)
+        together.wait()
+        together.wait()
+        return too_soon, quota.begin(NEED)
+
+    with ThreadPoolExecutor(15) as pool:
+        calls = pool.map(call, range(15))
+        together.wait()
+        bucket.advance(quota.wait)
+        together.wait()
+        assert list(calls) == [(None, NEED.total)] * 15
+    assert next(bucket.exchanges) == 2
+
+
+def test_the_end_of_an_invocation_returns_what_it_did_not_use(bucket: Bucket) -> None:
+    first, second = bucket.invocation(), bucket.invocation()
+    taken = first.begin(NEED)
+    assert taken is not None
+    bucket.advance(1)
+    first.end(taken, NEED, Usage())
+    first.close()
+    assert second.begin(NEED) is not None
+
+
+def test_an_unreachable_database_fails_the_call_and_not_the_end_of_another(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quota = bucket.invocation()
+    taken = quota.begin(NEED)
+    assert taken is not None
+
+    def fail(*_: object) -> None:
+        raise DatabaseUnavailableError("no connection")
+
+    monkeypatch.setattr("roadmap_content.generation.quota.transact", fail)
+    quota.end(taken, NEED, Usage(500, 500))
+    quota.close()
+    with pytest.raises(DatabaseUnavailableError):
+        bucket.invocation().begin(NEED)
+
+
+def test_concurrent_invocations_never_take_more_than_the_quota_supplied(bucket: Bucket) -> None:
+    invocations = [bucket.invocation() for _ in range(5)]
+    taken = 0.0
+    for _ in range(40):
+        bucket.advance(0.25)
+        with ThreadPoolExecutor(5) as pool:
+            taken += sum(filter(None, pool.map(lambda quota: quota.begin(Need(0, 300)), invocations)))
+        assert taken <= BURST + RATE * bucket.now
+    assert taken >= 0.9 * RATE * bucket.now
