@@ -197,7 +197,6 @@ $(VENV)/.bench: $(INSTALLED) requirements/bench.txt
 
 bench: $(VENV)/.bench ## Measure against what this replaces and against the floor; write docs/performance.md.
 	$(RUN)/python -m benchmarks.saving
-	$(RUN)/python -m benchmarks.quota
 	$(RUN)/python -m benchmarks.projections
 	$(RUN)/python -m benchmarks.many_tasks
 	$(RUN)/python -m benchmarks.sweeping
@@ -220,7 +219,6 @@ bench-short: $(VENV)/.bench ## A short form, which fails where a ratio is missed
 	@failed=; run() { echo "$$*"; $(RUN)/python -m "$$@" || failed="$$failed $$1"; }; \
 	run benchmarks.saving --short --sizes 30 1000 --rounds 3; \
 	run benchmarks.projections --short --sizes 300 3000 --rounds 3; \
-	run benchmarks.quota --short; \
 	run benchmarks.cold_start --short --rounds 3; \
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 

@@ -37,7 +37,6 @@ FIRST = (
     ("saving", "through the handler against COPY"),
     ("saving", "the database part in the planner's batches"),
     ("saving", "transitions of a run"),
-    ("quota", "generation at the quota's edge, 10"),
     ("projections", "plan against"),
     ("projections", "finalize against"),
     ("many-tasks", "read model"),

@@ -37,6 +37,7 @@ from roadmap_content.tasks.queue_policy import (
 )
 from tests.support.factories import concept_ids
 
+from . import quota
 from .database import own_database
 from .result import Figure, Matrix, Result, Target, now, this_machine, versions
 
@@ -48,7 +49,12 @@ back-off of the state machine's definition. The admission, the charges and their
 own statements on PostgreSQL. *Alone* is the same load without the other one, and *ideal* the time in which
 the slots could do the work without a gap. *Before* is the same simulation without a queue: every run starts
 at once. Light users and people arrive at random: four times, with other times, and p95 is that of all of
-their runs.
+their runs. *The model's quota as the bottleneck*: 1, 10 and 100 roadmaps share 100,000, 200,000 and 400,000
+tokens per minute. The pace, the calls and the shared bucket are the product's own. A server implements
+Converse over HTTP, with answers after 15 seconds (varied by a third), and counts as Bedrock documents it. It
+holds 20 seconds of the quota (emulated: Bedrock does not document this), and is full at first. *Used* is what
+calls had taken when the last one started, of the quota until then; *before* is the same without a configured
+quota.
 """
 
 SECONDS = (35.0, 8.0, 15.0)
@@ -57,6 +63,9 @@ SECONDS = (35.0, 8.0, 15.0)
 PLAN, SAVE, FINALIZE = 2.0, 1.0, 2.0
 SLOTS = 10
 CONCEPTS = 30
+QUOTAS = {1: 100_000, 10: 200_000, 100: 400_000}
+"""Roadmaps that are generated at the same time, and the model's quota in tokens per minute."""
+
 ARRIVALS = 4
 """Times that a scenario with random arrivals is repeated, with other arrivals."""
 
@@ -505,20 +514,49 @@ class Load:
         Simulation(Nothing(), before, until)
         return after, before
 
-    def outcomes(self) -> list[Outcome]:
-        """All scenarios."""
+    def outcomes(self, *names: str) -> list[Outcome]:
+        """The outcomes of scenarios, of all by default."""
+        scenarios: Mapping[str, Callable[[], Sequence[Outcome]]] = {
+            "at_once": self.at_once,
+            "flooder": lambda: [self.flooder("500 roadmaps of one user", None)],
+            "tenant": lambda: [self.flooder("500 roadmaps of 100 ids of one tenant", "t")],
+            "large": self.one_large,
+            "recovery": self.recovery,
+            "steady": lambda: [self.steady(0.8), self.steady(0.95)],
+            "heavy": lambda: [self.heavy()],
+            "faults": self.faults,
+            "promised": self.promised,
+            "quota": self.quota,
+            "first": lambda: [self.first_concept()],
+        }
         return [
-            *self.at_once(),
-            self.flooder("500 roadmaps of one user", None),
-            self.flooder("500 roadmaps of 100 ids of one tenant", "t"),
-            *self.one_large(),
-            *self.recovery(),
-            self.steady(0.8),
-            self.steady(0.95),
-            self.heavy(),
-            *self.faults(),
-            *self.promised(),
-            self.first_concept(),
+            outcome
+            for name, measure in scenarios.items()
+            if not names or name in names
+            for outcome in measure()
+        ]
+
+    def quota(self) -> list[Outcome]:
+        """The model's quota as the bottleneck."""
+        return [
+            outcome
+            for roadmaps, tokens_per_minute in QUOTAS.items()
+            for outcome in self._quota(max(1, int(roadmaps * self._share)), tokens_per_minute)
+        ]
+
+    def _quota(self, roadmaps: int, tokens_per_minute: int) -> list[Outcome]:
+        run = quota.measure(self._engine, roadmaps, tokens_per_minute)
+        before = (
+            quota.measure(self._engine, roadmaps, tokens_per_minute, is_configured=False)
+            if roadmaps < max(QUOTAS)  # it takes some minutes
+            else None
+        )
+        assert not run.lost, run.lost  # noqa: S101 - a lost item is a defect, not a measurement
+        about = f"the model's quota as the bottleneck, {roadmaps} at once: "
+        return [
+            Outcome(f"{about}the quota used", run.used, 0.97, before and before.used, "", at_least=True),
+            Outcome(f"{about}calls throttled, of all", run.throttled, 0.01, before and before.throttled, ""),
+            Outcome(f"{about}tokens wasted", run.wasted, 0, before and before.wasted, ""),
         ]
 
     def at_once(self) -> list[Outcome]:
@@ -796,12 +834,17 @@ def main() -> None:
     """Simulate, show, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a tenth of the runs; keep nothing")
+    parser.add_argument("--only", nargs="+", default=[], help="names of scenarios; keep nothing")
     arguments = parser.parse_args()
     logging.getLogger(logger.name or "").disabled = True
     with own_database() as database:
         # The time of a COMMIT is not measured.
         database.administer(["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"])
-        outcomes = Load(database.engine, 0.1 if arguments.short else 1).outcomes()
+        outcomes = Load(database.engine, 0.1 if arguments.short else 1).outcomes(*arguments.only)
+        if arguments.only:
+            for each in outcomes:
+                print(f"{each.label}: {each.value:.3f} (limit {each.limit}, before {each.before})")  # noqa: T201
+            return
         other_backoffs = backoffs(database.engine)
         postgresql = database.version()
     result = Result(

@@ -25,7 +25,7 @@ from roadmap_content.errors import (
 from roadmap_content.generation import model
 from roadmap_content.generation.allowance import Allowance, Usage
 from roadmap_content.generation.budget import TaskBudget
-from roadmap_content.generation.generator import generator_named
+from roadmap_content.generation.generator import GenerationStoppedError, generator_named
 from roadmap_content.generation.learner import Learner
 from roadmap_content.generation.model import (
     AnswerLostError,
@@ -40,6 +40,7 @@ from tests.support.converse_server import (
     Behaviour,
     Call,
     ConverseServer,
+    Quota,
     Reply,
     answers,
     fails,
@@ -53,6 +54,7 @@ from tests.support.pipeline import SETTINGS, Pipeline, services_for
 
 IDS = concept_ids(24)
 ENGLISH = Concept("c-1", "Retries", "A retry repeats what may heal.", keywords=("backoff", "jitter"))
+MOST_OUTPUT = {ContentType.TUTORIAL: 8_000, ContentType.RESOURCES: 2_400, ContentType.QUIZ: 3_600}
 CHINESE = Concept("c-1", "传感器", "传感器测量周围的世界。", keywords=("温度", "湿度"))
 
 
@@ -104,7 +106,7 @@ def test_an_item_is_generated_with_one_call(
     (call,) = server.calls
     assert draft.model_dump(mode="json") == valid_output(call)
     assert (call.concept, call.content_type) == (concept.name, content_type)
-    assert call.request["inferenceConfig"] == {"maxTokens": 8000, "temperature": 0.5}
+    assert call.request["inferenceConfig"] == {"maxTokens": MOST_OUTPUT[content_type], "temperature": 0.5}
     assert ("English" if language == "en" else "简体中文") in call.request["system"][0]["text"]
     assert 0 < allowance.usage.total == total_tokens(server)
     assert bool(re.search("[\u4e00-\u9fff]", draft.model_dump_json())) is (language == "zh")
@@ -125,7 +127,7 @@ def test_the_model_id_is_passed_on_unchanged(server: ConverseServer, model_id: s
 
 def test_the_temperature_is_omitted_if_the_setting_is_none(server: ConverseServer) -> None:
     assert ask(server, MODEL_TEMPERATURE="none")
-    assert server.calls[0].request["inferenceConfig"] == {"maxTokens": 8000}
+    assert server.calls[0].request["inferenceConfig"] == {"maxTokens": MOST_OUTPUT[ContentType.QUIZ]}
 
 
 @pytest.mark.parametrize(
@@ -399,7 +401,7 @@ def test_a_lost_answer_stays_counted(roadmap: Pipeline, server: ConverseServer) 
     server.behaviour = lambda call: replace(answers(call), late=True)
     generate(roadmap, roadmap.requests(roadmap.plan())[0], seconds=9)
     assert server.calls
-    assert counted(roadmap) > 8000 * len(server.calls)
+    assert counted(roadmap) > sum(MOST_OUTPUT[call.content_type] for call in server.calls)
 
 
 def test_the_prompt_has_the_language_and_preferences_of_the_user(
@@ -476,3 +478,61 @@ def assert_strict(schema: Any) -> None:
         assert schema.get("minItems", 0) <= 1
         assert_strict(schema["items"])
     assert not {"minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"} & schema.keys()
+
+
+@pytest.mark.parametrize(
+    ("tier", "class_", "sent"),
+    [
+        ("flex", "bulk", {"type": "flex"}),
+        ("flex", "interactive", None),
+        ("default", "bulk", None),
+    ],
+)
+def test_only_bulk_items_use_the_tier_for_them(
+    roadmap: Pipeline, server: ConverseServer, tier: str, class_: str, sent: object
+) -> None:
+    use(roadmap, server, MODEL_BULK_TIER=tier)
+    planned = roadmap.plan()
+    roadmap.execute("UPDATE content_queue SET class = :class", **{"class": class_})
+    generate(roadmap, roadmap.requests(planned)[0])
+    assert len(server.calls) == 72
+    assert [call.request.get("serviceTier") for call in server.calls] == [sent] * 72
+
+
+def test_a_batch_stays_within_the_model_s_quota(roadmap: Pipeline, server: ConverseServer) -> None:
+    """The server refuses as Bedrock does; without the quota, most of the calls are refused."""
+    server.behaviour = quota = Quota(1_000, 60_000, latency=0.05, burst=2.0)
+    roadmap.execute("UPDATE content_capacity SET tokens_per_minute = 60 * 60000")
+    report = generate(roadmap, roadmap.requests(roadmap.plan())[0])
+    assert (report.generated, report.failed) == (72, 0)
+    assert (quota.admitted, quota.throttled) == (72, 0)
+
+
+def test_a_stop_while_calls_wait_for_the_quota_lets_their_items_wait(
+    roadmap: Pipeline, server: ConverseServer
+) -> None:
+    roadmap.execute("UPDATE content_capacity SET tokens_per_minute = 60 * 9000")
+
+    def stop(call: Call) -> Reply:
+        roadmap.execute("UPDATE content_capacity SET stopped_reason = 'the bill'")
+        return answers(call)
+
+    server.behaviour = stop
+    planned = roadmap.plan()
+    with pytest.raises(GenerationStoppedError):
+        generate(roadmap, roadmap.requests(planned)[0])
+    assert len(server.calls) < 5
+    assert failures(roadmap) == []
+
+
+def test_a_call_that_waits_for_the_quota_until_its_time_is_up_is_not_made(
+    roadmap: Pipeline, server: ConverseServer
+) -> None:
+    use(roadmap, server, MODEL_TIMEOUT="1")
+    roadmap.execute("UPDATE content_capacity SET tokens_per_minute = 60")
+    report = generate(roadmap, roadmap.requests(roadmap.plan())[0], seconds=10)
+    assert (report.generated, report.failed) == (0, 72)
+    assert server.calls == []
+    recorded = {(failure["error_code"], failure["transient"]) for failure in failures(roadmap)}
+    assert recorded == {("ModelThrottled", True), ("OutOfTime", True)}  # of those that waited, and the others
+    assert counted(roadmap) == 0

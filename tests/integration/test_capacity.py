@@ -114,10 +114,26 @@ def test_each_change_is_recorded_once_with_its_actor_and_reason(send: Send) -> N
     ]
 
 
+def test_the_model_s_quota_is_set_changed_and_removed_and_each_change_is_recorded(send: Send) -> None:
+    assert send("GET").body["tokens_per_minute"] is None
+    for tokens, expected in ((400_000, 400_000), (400_000, 400_000), (50_000, 50_000), (0, None), (0, None)):
+        changed = send("PUT", {"tokens_per_minute": tokens, "reason": "the quota of the account"})
+        assert (changed.status, changed.body["tokens_per_minute"]) == (200, expected)
+    assert send("PUT", {"slots": 5, "reason": "less"}).body["tokens_per_minute"] is None
+    fields = "tokens_per_minute_before", "tokens_per_minute"
+    assert [tuple(each[field] for field in fields) for each in send("GET").body["changes"]] == [
+        (None, None),
+        (50_000, None),
+        (400_000, 50_000),
+        (None, 400_000),
+    ]
+
+
 @pytest.mark.parametrize(
     "body",
     [
         {"reason": "nothing to change"},
+        {"tokens_per_minute": -1, "reason": "r"},
         {"slots": 5},
         {"slots": 0, "reason": "r"},
         {"slots": 5, "reason": " "},

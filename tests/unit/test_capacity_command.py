@@ -19,6 +19,7 @@ CLASS = {
 }
 CAPACITY = {
     "slots": 4,
+    "tokens_per_minute": 400_000,
     "most_grants": 10,
     "stopped": True,
     "stopped_reason": "the bill [1]",
@@ -59,6 +60,7 @@ def roadmap(*arguments: str) -> Result:
     ("arguments", "change"),
     [
         (["--slots", "4", "--reason", "less"], {"slots": 4, "reason": "less"}),
+        (["--tokens-per-minute", "0", "--reason", "all"], {"tokens_per_minute": 0, "reason": "all"}),
         (["--stop", "the bill"], {"stopped": True, "reason": "the bill"}),
         (["--resume", "--reason", "paid"], {"stopped": False, "reason": "paid"}),
         (["--resume", "--slots", "2"], {"stopped": False, "slots": 2, "reason": "no reason given"}),
@@ -72,7 +74,7 @@ def test_an_option_changes_only_what_it_names(api: Api, arguments: list[str], ch
 def test_without_an_option_nothing_is_changed(api: Api) -> None:
     shown = roadmap()
     assert api.requests == [("GET", "/capacity", None)]
-    assert "generation is stopped: the bill [1]; 4 slots" in shown.stdout
+    assert "generation is stopped: the bill [1]; 4 slots, 400000 tokens a minute" in shown.stdout
     assert "user:u-1" in shown.stdout
     assert json.loads(roadmap("--json").stdout) == CAPACITY
 
