@@ -1,4 +1,4 @@
-"""`python -m benchmarks.output_tokens BUNDLE.json…`: the longest items of bundles, beside the limits of answers.
+"""`python -m benchmarks.output_tokens BUNDLE.json…`: the longest items of bundles, and the limits of answers.
 
 A token is estimated as four characters, or as one Chinese character.
 """
