@@ -50,9 +50,9 @@ from roadmap_content.aws.executions import Executions
 from roadmap_content.bundle import read_bundle
 from roadmap_content.postgres.transactions import transact
 from roadmap_content.runtime.deadline import Deadline
-from tests.support.evidence import LOOK_AT_ONE_OF_MANY, TYPES, Log
+from tests.support.evidence import TYPES, Log
 from tests.support.factories import bundle_of, concept_ids
-from tests.support.oracle import Broken, Oracle
+from tests.support.oracle import Broken, Oracle, OracleOfOne
 
 TASKS = int(os.environ.get("CHAOS_TASKS", "500"))
 SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
@@ -192,10 +192,9 @@ def subject(number: int, seed: int) -> Subject:
     return Subject(bundle, staged)
 
 
-class Whole(Oracle):
+class Whole(OracleOfOne):
     """An oracle for one of many tasks. The bucket is listed once for all of them."""
 
-    statement = LOOK_AT_ONE_OF_MANY
     listed: dict[str, dict[str, str]]
 
     def objects(self) -> dict[str, str]:

@@ -30,8 +30,8 @@ from roadmap_command.load import load_bundle
 from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.bundle import read_bundle
 from roadmap_content.content.kind import Draft
-from roadmap_content.contracts import RunInput, StateError
-from roadmap_content.errors import ContentError, DatabaseUnavailableError
+from roadmap_content.contracts import RunInput
+from roadmap_content.errors import DatabaseUnavailableError
 from roadmap_content.generation.model import ModelBusyError
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Item
@@ -45,11 +45,11 @@ from roadmap_content.services import Services
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key
 from tests.faults import model_change
-from tests.support.evidence import LOOK_AT_ONE_OF_MANY, Log
+from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of, concept_ids, quiz, resources
-from tests.support.machine_model import Run, State
+from tests.support.machine_model import Run, State, error_of
 from tests.support.memory_s3 import MemoryS3
-from tests.support.oracle import Oracle
+from tests.support.oracle import OracleOfOne
 from tests.support.requests_to_api import Reply, request
 
 CONCEPTS = 2
@@ -87,12 +87,6 @@ class PoisoningBucket(Bucket):
         if self.bad and key.startswith("staged/") and "/quiz/" in key:
             body = json.dumps({**json.loads(body), "note": "\x00"}).encode()
         super().put(key, body, metadata)
-
-
-class OracleOfMany(Oracle):
-    """The oracle of one task among many."""
-
-    statement = LOOK_AT_ONE_OF_MANY
 
 
 class Generator:
@@ -162,13 +156,11 @@ class Machine(Executions):
 
 def run_to_end(services: Services, run: Run, *, dead_database: bool = False) -> None:
     """Run an execution until it succeeds or waits for a redrive."""
-    while run.running and run.state is not State.AWAIT_REDRIVE:
-        try:
-            if dead_database and run.state is State.SAVE:
-                raise DatabaseUnavailableError("no connection: the server is gone")
-            run.step(services, Deadline.after(600))
-        except ContentError as error:
-            run.catch(StateError(error=type(error).__name__, cause=json.dumps({"errorMessage": str(error)})))
+    while run.going:
+        if dead_database and run.state is State.SAVE:
+            run.catch(error_of(DatabaseUnavailableError("no connection: the server is gone")))
+        else:
+            run.advance(services)
 
 
 class Drill:
@@ -275,7 +267,7 @@ class Drill:
         """The number of tasks, of a sample, that break an invariant of the oracle."""
         found = 0
         for task_id in self.tasks[:: max(1, len(self.tasks) // ORACLE_SAMPLE)]:
-            oracle = OracleOfMany(self.own.engine, self.s3, BUCKET, self.bundles[task_id], Log())
+            oracle = OracleOfOne(self.own.engine, self.s3, BUCKET, self.bundles[task_id], Log())
             broken = [*oracle.at_rest()]
             found += bool(broken)
             if broken:

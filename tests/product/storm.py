@@ -12,7 +12,6 @@ The steps run in this process, on a PostgreSQL server of their own; executions a
 """
 
 import argparse
-import contextlib
 import json
 import random
 import sys
@@ -33,7 +32,7 @@ from local_stack.postgres_server import create_database
 from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.aws.executions import Executions, ExecutionState
-from roadmap_content.contracts import BatchRequest, Execution, RunInput
+from roadmap_content.contracts import RunInput
 from roadmap_content.errors import ContentError
 from roadmap_content.items import ContentType
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
@@ -44,10 +43,6 @@ from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.log import logger
 from roadmap_content.services import Services
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import tutorial_key
 from roadmap_content.tasks.attempts import user_start
@@ -55,10 +50,11 @@ from roadmap_content.tasks.listing import TaskFilter
 from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from tests.product.operations import OPERATIONS, perform
 from tests.product.product import NOW, Product
-from tests.support.evidence import LOOK_AT_ONE_OF_MANY, Log
+from tests.support.evidence import Log
 from tests.support.factories import USER, framework_of
+from tests.support.machine_model import Run
 from tests.support.memory_s3 import MemoryS3
-from tests.support.oracle import Broken, Oracle
+from tests.support.oracle import Broken, OracleOfOne
 from tests.support.pipeline import services_for
 from tests.support.product_schema import FORMS
 
@@ -89,12 +85,6 @@ WHERE t.current_step = 'recovery_failed' AND a.ended_at IS NULL AND t.attempt > 
 """
 
 
-class OracleOfOne(Oracle):
-    """Looks at one task. The product writes other tasks' rows itself."""
-
-    statement = LOOK_AT_ONE_OF_MANY
-
-
 class Runs(Executions):
     """Executions as threads: started ones wait in a queue."""
 
@@ -108,9 +98,6 @@ class Runs(Executions):
         """Queue an execution, at most once."""
         if self.states.setdefault(execution_arn, ExecutionState.RUNNING) is ExecutionState.RUNNING:
             self.waiting.put((execution_arn, task_id, attempt))
-
-    def start_named(self, name: str, document: Any) -> None:
-        """Start nothing: the turns of a recovery are taken by its thread."""
 
     def state(self, execution_arn: str) -> ExecutionState:
         """The state of an execution."""
@@ -283,28 +270,14 @@ class Storm:
             execution_arn, task_id, attempt = self.runs.waiting.get(timeout=0.2)
         except Empty:
             return
-        try:
-            self._run(execution_arn, task_id, attempt)
-        except ContentError as refusal:
-            self.counts[f"run ended by {refusal.code}"] += 1
+        run = Run(execution_arn, RunInput(task_id=task_id, attempt=attempt))
+        while run.going and execution_arn not in self.runs.stopped:
+            run.advance(self.services)
         stopped = execution_arn in self.runs.stopped
         self.runs.states[execution_arn] = ExecutionState.OVER
         self.counts["runs stopped" if stopped else "runs"] += 1
         end = ExecutionEnd(execution_arn=execution_arn, status="ABORTED" if stopped else "FAILED")
         self.ours("end of a run", lambda: reconcile(ReconcileRequest(detail=end), self.services, deadline()))
-
-    def _run(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        execution, given = Execution(arn=execution_arn), RunInput(task_id=task_id, attempt=attempt)
-        planned = plan_batches(PlanRequest(input=given, execution=execution), self.services, deadline())
-        for batch in planned.batches:
-            request = BatchRequest(plan=planned.plan, batch=batch, execution_arn=execution_arn)
-            with contextlib.suppress(ContentError):  # the state machine catches it and continues with Save
-                generate_content(request, self.services, deadline())
-            if execution_arn in self.runs.stopped:
-                return
-            save_batch(request, self.services, deadline())
-        request_end = FinalizeRequest(input=given, execution=execution, plan=planned.plan)
-        finalize_task(request_end, self.services, deadline())
 
     def ours(self, name: str, act: Callable[[], object]) -> None:
         """Act, and count the result or the refusal."""

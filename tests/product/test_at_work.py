@@ -15,21 +15,15 @@ from roadmap_content.tasks.scope import Scope
 from tests.product.operations import OPERATIONS, perform
 from tests.product.product import Product
 from tests.product.running import heal, sweep
-from tests.support.evidence import LOOK_AT_ONE_OF_MANY, Log
+from tests.support.evidence import Log
 from tests.support.factories import USER, framework_of
-from tests.support.oracle import Oracle
+from tests.support.oracle import OracleOfOne
 from tests.support.pipeline import S3, Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 9)]
 WRITERS = 3
 ROUNDS = 4
 SEED = 12
-
-
-class OracleOfOne(Oracle):
-    """Looks at one task. The product writes other tasks' rows itself."""
-
-    statement = LOOK_AT_ONE_OF_MANY
 
 
 class Writer(threading.Thread):

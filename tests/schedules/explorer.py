@@ -25,8 +25,7 @@ from tests.schedules.process import LASTING, SETTINGS, Process, Serially, sleep
 from tests.schedules.schedule import MOST_ACTORS, EndlessError, Schedule, Scheduler, Step, Turn
 from tests.schedules.situations import SITUATIONS, bundle
 from tests.support.databases import restoring
-from tests.support.evidence import LOOK_AT_ONE_OF_MANY
-from tests.support.oracle import Broken, Oracle
+from tests.support.oracle import Broken, OracleOfOne
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?")
 # Differ between runs of the same schedule.
@@ -65,12 +64,6 @@ def deterministic() -> Iterator[None]:
         ):
             stack.enter_context(patch.multiple(module, **replaced))
         yield
-
-
-class OracleOfOne(Oracle):
-    """Looks at one of several tasks that change."""
-
-    statement = LOOK_AT_ONE_OF_MANY
 
 
 @dataclass

@@ -4,10 +4,12 @@ It follows `statemachine/save_content.asl.json`: the caught errors of each state
 redrive repeats. Emulated from documentation. `tests/workflow` runs the definition itself.
 """
 
+import json
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
+from roadmap_content.errors import ContentError
 from roadmap_content.reconciliation.finish import finish_run
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.services import Services
@@ -58,6 +60,11 @@ class Run:
     def running(self) -> bool:
         """Whether it is running."""
         return self.status == "RUNNING"
+
+    @property
+    def going(self) -> bool:
+        """Whether its outcome is not recorded yet."""
+        return self.running and self.state is not State.AWAIT_REDRIVE
 
     def execution(self) -> Execution:
         """The execution, as in the context object."""
@@ -139,6 +146,13 @@ class Run:
                 else:
                     self.status = "SUCCEEDED"
 
+    def advance(self, services: Services) -> None:
+        """Run the function of the current state, or enter the state that the Catch leads to."""
+        try:
+            self.step(services, Deadline.after(600))
+        except ContentError as error:
+            self.catch(error_of(error))
+
     def catch(self, error: StateError) -> None:
         """Enter the state that the Catch of the current state leads to; without a Catch, fail."""
         match self.state:
@@ -155,6 +169,11 @@ class Run:
                 self.next_batch()
             case State.FINALIZE | State.AWAIT_REDRIVE:
                 self.status = "FAILED"
+
+
+def error_of(error: ContentError) -> StateError:
+    """The error as Lambda reports it to the state machine."""
+    return StateError(error=type(error).__name__, cause=json.dumps({"errorMessage": str(error)}))
 
 
 def batch_requests(planned: PlanResult, execution_arn: str) -> list[BatchRequest]:

@@ -25,6 +25,7 @@ from tests.support.evidence import (
     CONCEPT_METADATA,
     HAS_CONCEPT_METADATA,
     LOOK,
+    LOOK_AT_ONE_OF_MANY,
     OTHER_CONCEPT_METADATA,
     OURS,
     TABLES,
@@ -494,6 +495,12 @@ class Oracle:
                         for kind in entry["missing"]
                     },
                 )
+
+
+class OracleOfOne(Oracle):
+    """Looks at one of many tasks that change at the same time."""
+
+    statement = LOOK_AT_ONE_OF_MANY
 
 
 def _nodes(framework: Row) -> Iterator[Row]:
