@@ -41,6 +41,7 @@ FIRST = (
     ("projections", "finalize against"),
     ("many-tasks", "read model"),
     ("sweeping", "the sweep"),
+    ("waiting", "functions at work"),
 )
 """The result, and the start of the target's label, of each figure that is listed first. Of several matches,
 the worst is used.

@@ -9,7 +9,7 @@ import importlib
 import random
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 from botocore.httpsession import URLLib3Session
@@ -34,7 +34,7 @@ POLLS = 300
 """The polls of a round."""
 
 ROUNDS = 9
-MAX_TIMES, MAX_GROWTH, MAX_STATEMENTS = 10.0, 1.5, 2
+MAX_TIMES, MAX_BLOCKS, MAX_STATEMENTS = 5.0, 8, 2
 
 ABOUT = f"""
 Each learner polls the feed of a task that waits in the queue for a long time, with the cursor of the last of
@@ -127,16 +127,31 @@ class Learners:
         known = list(self._cursors)
         return (self._random.choice(known) for _ in range(POLLS))
 
-    def plan(self) -> str:
-        """The plan of the lookup."""
+    def blocks(self) -> int:
+        """The blocks that one lookup reads."""
         task_id = next(iter(self._cursors))
         parameters = {"task_id": task_id, "after": self._positions[task_id], "limit": 101}
+        explain = text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {CHANGES.text}")
         with self._engine.connect() as connection:
-            return "\n".join(connection.scalars(text(f"EXPLAIN {CHANGES.text}"), parameters))
+            (found,) = connection.execute(explain, parameters).scalar_one()
+        plan = found["Plan"]
+        if "content_event_of_task" not in str(plan):
+            raise SystemExit(f"the lookup uses no index:\n{plan}")
+        return int(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"])
 
 
-def measure(url: str, learners: int) -> tuple[dict[str, list[float]], float]:
-    """Seconds of a poll and of the floor, of each round; and the statements of a poll."""
+class Measured(NamedTuple):
+    """The values of one number of learners."""
+
+    seconds: dict[str, list[float]]
+    """Of a poll and of the floor, in each round."""
+
+    statements: float
+    blocks: int
+
+
+def measure(url: str, learners: int) -> Measured:
+    """Measure polls of so many learners."""
     seed(url, learners)
     credentials = Credentials.from_url(make_url(url))
     services = Services(Settings({}))
@@ -144,8 +159,6 @@ def measure(url: str, learners: int) -> tuple[dict[str, list[float]], float]:
     module = importlib.import_module("functions.task_api.app")
     module.services = services  # type: ignore[attr-defined]
     people = Learners(services.engine, url)
-    if "content_event_of_task" not in (plan := people.plan()):
-        raise SystemExit(f"the lookup uses no index:\n{plan}")
     contestants: dict[str, Callable[[], None]] = {"a poll": people.poll, "the floor": people.look_up}
     found: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(ROUNDS):
@@ -162,8 +175,9 @@ def measure(url: str, learners: int) -> tuple[dict[str, list[float]], float]:
 
     with mock.patch.object(URLLib3Session, "send", side_effect=SystemExit("a request to AWS")):
         people.poll()
+    blocks = people.blocks()
     services.engine.dispose()
-    return found, statements / POLLS
+    return Measured(found, statements / POLLS, blocks)
 
 
 def main() -> None:
@@ -178,9 +192,9 @@ def main() -> None:
     for learners in sizes:
         with database() as url:
             migrate(url)
-            found, statements = measure(url, learners)
+            measured = measure(url, learners)
             console.print(f"{learners} learners")
-            for name, seconds in found.items():
+            for name, seconds in measured.seconds.items():
                 values.setdefault(name, {})[learners] = seconds
     series = Series(
         name="polls",
@@ -190,9 +204,9 @@ def main() -> None:
         base="the floor",
         values=values,
     )
-    few, many = sizes[0], sizes[-1]
-    poll = series.estimate("a poll", many).median
-    at_work = many / POLL_SECONDS_AT_REST * poll
+    many = sizes[-1]
+    # Other work on the machine only adds to the time of a round.
+    at_work = many / POLL_SECONDS_AT_REST * min(values["a poll"][many])
     result = Result(
         name="waiting",
         title="Learners who wait",
@@ -202,19 +216,23 @@ def main() -> None:
         measured_at=now(),
         series=[series],
         targets=[
-            Target(label="statements of a poll", value=statements, limit=MAX_STATEMENTS, unit=""),
+            Target(label="statements of a poll", value=measured.statements, limit=MAX_STATEMENTS, unit=""),
             Target(
                 label=f"a poll against the floor, {many:,} learners",
                 value=series.ratio("a poll", many).median,
                 limit=MAX_TIMES,
             ),
             Target(
-                label=f"a poll: {many:,} learners against {few:,}",
-                value=poll / series.estimate("a poll", few).median,
-                limit=MAX_GROWTH,
+                label=f"blocks that the lookup of a poll reads, {many * CHANGES_OF_TASK:,} changes",
+                value=measured.blocks,
+                limit=MAX_BLOCKS,
+                unit="",
             ),
             Target(
-                label=f"functions at work for {many:,} learners who wait", value=at_work, limit=1.0, unit=""
+                label=f"functions at work for {many:,} learners who wait, in the fastest round",
+                value=at_work,
+                limit=1.0,
+                unit="",
             ),
         ],
     )

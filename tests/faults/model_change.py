@@ -355,6 +355,7 @@ def play(drill: "Drill", author: Author, console: Console) -> dict[str, Any]:
         author.use(NEW)
         revise_prompt()
         found: dict[str, Any] = play_canary(drill, before)
+        undone = count_wrong(drill, author, names)
         console.print(f"the canary is undone: {found}")
         author.confused = frozenset(list(names.values())[::40])
         found |= play_rest(drill, author)
@@ -363,6 +364,7 @@ def play(drill: "Drill", author: Author, console: Console) -> dict[str, Any]:
         learner.stop()
     after = contents(drill)
     found |= count_wrong(drill, author, names)
+    found |= {name: found[name] + undone[name] for name in ("without_origin", "miscounted")}
     results = drill.rows("SELECT result FROM content_recovery_tasks")
     statuses = Counter(row["status"] for row in drill.rows("SELECT status FROM roadmap_tasks"))
     product = [item for item, body in before.items() if author_of(author, names, item) == "product"]

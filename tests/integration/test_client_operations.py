@@ -40,7 +40,7 @@ CALLS: Mapping[str, Callable[[Client], Any]] = {
     ),
     "get_health": lambda client: client.health("u-1"),
     "count_origins": lambda client: client.origins("u-1"),
-    "retry_task": lambda client: client.retry("t-1", "u-1", regenerate=True),
+    "retry_task": lambda client: client.retry("t-1", "u-1", regenerate=True, force_checkpoint=True),
     "cancel_task": lambda client: client.cancel("t-1", "u-1", reason="r"),
     "list_recoveries": lambda client: next(client.recoveries("u-1")),
     "create_recovery": lambda client: client.create_recovery("u-1", {"q": "t"}, "r", canary=3),

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from documents.openapi import DOCUMENT, openapi_document, operations
-from documents.openapi_page import PAGE, page_of
+from documents.openapi_page import PAGE, body_fields, page_of
 from documents.schemas import schema_document, schema_file
 from roadmap_content.contracts import TASK_ID
 from roadmap_content.items import ContentType
@@ -55,6 +55,18 @@ def test_an_operation_has_an_id_a_summary_a_description_and_a_tag(operation: dic
 def test_every_parameter_is_explained(operation: dict[str, Any]) -> None:
     for parameter in operation.get("parameters", []):
         assert parameter.get("description") or parameter["schema"].get("description"), parameter["name"]
+
+
+def test_every_field_of_a_request_is_explained() -> None:
+    fields = [
+        (name, field)
+        for operation in OPERATIONS.values()
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+        for name, field, _ in body_fields(WHOLE, content["schema"])
+    ]
+    assert "regenerate.error_code" in dict(fields)
+    assert [name for name, field in fields if "description" not in field and "$ref" not in field] == []
+    assert all(f"| `{name}` | body |" in PAGE.read_text() for name, _ in fields)
 
 
 def test_operation_ids_are_unique() -> None:

@@ -42,23 +42,57 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
     yield ""
     yield operation["description"]
     yield ""
-    if parameters := operation.get("parameters", []):
+    rows = list(_parameters(document, operation))
+    if rows:
         yield "| parameter | in | type | |"
         yield "|---|---|---|---|"
-        for parameter in parameters:
-            required = "Required. " if parameter.get("required") else ""
-            schema = parameter["schema"]
-            type_ = _type(document, schema).replace("|", "or")
-            if "default" in schema:
-                type_ += f", default `{json.dumps(schema['default'])}`"
-            description = parameter.get("description", schema.get("description", ""))
-            yield f"| `{parameter['name']}` | {parameter['in']} | {type_} | {required}{description} |"
+        yield from rows
         yield ""
     yield "| status | |"
     yield "|---|---|"
     for status, response in operation["responses"].items():
         yield f"| {status} | {response['description']} |"
     yield ""
+
+
+def _parameters(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
+    for parameter in operation.get("parameters", []):
+        schema = {"description": parameter.get("description")} | parameter["schema"]
+        yield _parameter(document, parameter["name"], parameter["in"], schema, parameter.get("required"))
+    body = operation.get("requestBody", {}).get("content", {})
+    for content in body.values():
+        for name, field, required in body_fields(document, content["schema"]):
+            yield _parameter(document, name, "body", field, required)
+
+
+def body_fields(
+    document: dict[str, Any], schema: dict[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, dict[str, Any], bool]]:
+    """The name, the schema and whether it is required, of each field of a body and of the objects in it."""
+    model = _resolved(document, schema)
+    for name, field in model.get("properties", {}).items():
+        yield prefix + name, field, name in model.get("required", ())
+        yield from body_fields(document, field, f"{prefix}{name}.")
+
+
+def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """The model that a schema refers to, also if it may be null."""
+    match schema:
+        case {"$ref": str(target)}:
+            return dict(document["components"]["schemas"][target.rpartition("/")[2]])
+        case {"anyOf": [first, {"type": "null"}]}:
+            return _resolved(document, first)
+    return schema
+
+
+def _parameter(
+    document: dict[str, Any], name: str, place: str, schema: dict[str, Any], required: object
+) -> str:
+    type_ = _type(document, schema).replace("|", "or")
+    if "default" in schema and not isinstance(schema["default"], dict):
+        type_ += f", default `{json.dumps(schema['default'])}`"
+    description = schema.get("description") or _resolved(document, schema).get("description", "")
+    return f"| `{name}` | {place} | {type_} | {'Required. ' if required else ''}{description} |"
 
 
 def _type(document: dict[str, Any], schema: dict[str, Any]) -> str:

@@ -214,12 +214,14 @@ class Client:
         content_type: ContentType | str | None = None,
         regenerate: bool = False,
         take_over: bool = False,
+        force_checkpoint: bool = False,
         reason: str | None = None,
     ) -> "RetryAnswer":
         """Retry a task's missing items: all, or those of a concept, of a content type, or of both.
 
         With `regenerate`, saved items of that part are generated again and replaced. With `take_over`, a task
-        that the product's own workers are processing is also retried. `reason` is written to the audit trail.
+        that the product's own workers are processing is also retried. With `force_checkpoint`, the last
+        execution is redriven instead. `reason` is written to the audit trail.
 
         Raises:
             ApiRefusedError: an attempt is running (409), or the user has no such task.
@@ -230,6 +232,8 @@ class Client:
         query = _retry_query(user_id, concept_id, content_type, regenerate=regenerate)
         if take_over:
             query["take_over"] = "true"
+        if force_checkpoint:
+            query["force_checkpoint"] = "true"
         if reason is not None:
             query["reason"] = reason
         return RetryAnswer.model_validate(self._call("POST", task_id, "/retry", query))

@@ -22,6 +22,7 @@ from .task_filter import task_filter_of
 from .times import naive_utc, utc
 
 Short = Annotated[str, Field(min_length=1, max_length=200)]
+Moment = Annotated[datetime | None, Field(description="ISO 8601; without a zone, UTC.")]
 
 
 MAX_TOKENS = 10**12
@@ -33,15 +34,36 @@ class RecoveryFilter(Payload):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    status: list[Short] = Field(default_factory=list, max_length=20)
-    error_code: Short | None = None
-    content_type: ContentType | None = None
-    user_id: Short | None = None
-    updated_after: datetime | None = None
-    updated_before: datetime | None = None
-    q: Short | None = None
-    group_id: Short | None = None
-    task_ids: list[Short] = Field(default_factory=list, max_length=10_000)
+    status: Annotated[
+        list[Short],
+        Field(
+            max_length=20,
+            description="One or more statuses; by default, those of tasks with missing items, and for "
+            "`regenerate` those of all finished tasks.",
+        ),
+    ] = Field(default_factory=list)
+    error_code: Annotated[Short | None, Field(description="Tasks with a current failure of this code.")] = (
+        None
+    )
+    content_type: Annotated[
+        ContentType | None, Field(description="Tasks with a current failure of this content type.")
+    ] = None
+    user_id: Annotated[Short | None, Field(description="Tasks of this user.")] = None
+    updated_after: Moment = None
+    updated_before: Moment = None
+    q: Annotated[
+        Short | None,
+        Field(
+            description="The start of a task's id, of a roadmap's id, or (in any case) of a roadmap's title."
+        ),
+    ] = None
+    group_id: Annotated[
+        Short | None,
+        Field(description="Tasks with a failure of this group: a `group_id` of `GET /api/v1/failures`."),
+    ] = None
+    task_ids: Annotated[list[Short], Field(max_length=10_000, description="Only these tasks.")] = Field(
+        default_factory=list
+    )
 
     def resolved(self) -> TaskFilter:
         """The filter of a list."""
@@ -53,13 +75,20 @@ class RegenerationFilter(Payload):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    content_type: ContentType | None = None
-    generator: Short | None = None
-    model_id: Short | None = None
-    prompt_version: Short | None = None
-    generated_after: datetime | None = None
-    generated_before: datetime | None = None
-    roadmap_id: Short | None = None
+    content_type: Annotated[ContentType | None, Field(description="Items of this type.")] = None
+    generator: Annotated[
+        Short | None, Field(description="What it wrote: `product`, `offline` or `bedrock`.")
+    ] = None
+    model_id: Annotated[
+        Short | None, Field(description="What this model wrote: a `model_id` of `GET /api/v1/origins`.")
+    ] = None
+    prompt_version: Annotated[
+        Short | None,
+        Field(description="What this prompt wrote: a `prompt_version` of `GET /api/v1/origins`."),
+    ] = None
+    generated_after: Moment = None
+    generated_before: Moment = None
+    roadmap_id: Annotated[Short | None, Field(description="Items of this roadmap.")] = None
     error_code: Annotated[
         Short | None,
         Field(
@@ -99,10 +128,15 @@ class RecoveryRequest(Payload):
         RegenerationFilter | None,
         Field(description="Replace saved items of the selected tasks, instead of retrying missing ones."),
     ] = None
-    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
-    rate_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
-    concurrency: Annotated[int, Field(ge=1, le=1_000)] = 10
-    token_budget: Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None = None
+    reason: Annotated[
+        str, Field(min_length=1, max_length=500, pattern=r"\S", description="For the audit trail.")
+    ]
+    rate_per_minute: Annotated[int, Field(ge=1, le=100_000, description="Tasks to start in a minute.")] = 60
+    concurrency: Annotated[int, Field(ge=1, le=1_000, description="Tasks to run at the same time.")] = 10
+    token_budget: Annotated[
+        Annotated[int, Field(ge=1, le=MAX_TOKENS)] | None,
+        Field(description="Start no task that would probably exceed it."),
+    ] = None
     canary: Annotated[
         int, Field(ge=0, le=1_000, description="Tasks to retry first. If most of them fail, it stops.")
     ] = 0
@@ -114,7 +148,7 @@ class RecoveryRequest(Payload):
             description="Pause when more than half of this number of last ended tasks failed; 0: do not.",
         ),
     ] = 0
-    dry_run: bool = False
+    dry_run: Annotated[bool, Field(description="Return a preview. Nothing is started.")] = False
 
     @property
     def limits(self) -> Limits:
