@@ -19,13 +19,19 @@ from typer.testing import CliRunner
 from local_stack.builds import REPOSITORY
 from local_stack.for_containers import reachable_at
 from local_stack.stack import LocalStack
+from roadmap_command.demo import SAMPLE
+from roadmap_command.load import load_bundle
 from roadmap_command.main import app
+from roadmap_command.runs import follow_run, start_run
+from roadmap_command.target import Target
 from roadmap_content.bundle import parse_bundle
 from roadmap_content.client import Client
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.tutorial import Tutorial
 from roadmap_content.items import ContentType, Item
+from roadmap_content.runtime.deadline import Deadline
 
+TASK = parse_bundle(SAMPLE.read_bytes()).task.task_id
 DOCUMENT = (REPOSITORY / "docs/integrating.md").read_text()
 
 
@@ -52,9 +58,11 @@ def own_stack(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The `roadmap` command works in an empty directory. Its stack is stopped after the test."""
     with tempfile.TemporaryDirectory(prefix="roadmap-stack-") as name:
         directory = Path(name)
-        up, attach, down = LocalStack.up, LocalStack.attach, LocalStack.down
+        up, attach, down, has_data = LocalStack.up, LocalStack.attach, LocalStack.down, LocalStack.has_data
         monkeypatch.setattr(LocalStack, "up", lambda **options: up(directory, **options))
         monkeypatch.setattr(LocalStack, "attach", lambda *_: attach(directory))
+        monkeypatch.setattr(LocalStack, "down", lambda *_, **options: down(directory, **options))
+        monkeypatch.setattr(LocalStack, "has_data", lambda: has_data(directory))
         yield
         down(directory, forget=True)
 
@@ -158,3 +166,26 @@ def test_the_stack_is_reachable_at_another_address(stack: LocalStack) -> None:
         health = f"http://{other}:{stack.cloud.port}/_ministack/health"
         with urllib.request.urlopen(health) as answer:
             assert answer.status == 200
+
+
+INTERRUPTED = text("""
+UPDATE roadmap_tasks SET status = 'processing', completed_at = NULL, execution_arn = execution_arn || '-gone',
+    updated_at = updated_at - interval '2 minutes'
+""")
+"""A run of two minutes ago, whose execution ended with its stack."""
+
+
+@pytest.mark.usefixtures("own_stack")
+def test_the_next_stack_records_a_run_that_ended_with_the_last() -> None:
+    command("up")
+    target = Target.local(LocalStack.attach())
+    load_bundle(parse_bundle(SAMPLE.read_bytes()), target.engine, target.bucket, Deadline.after(60))
+    follow_run(
+        target.stepfunctions, start_run(target.stepfunctions, target.state_machine_arn, TASK), lambda: None
+    )
+    with target.engine.begin() as connection:
+        connection.execute(INTERRUPTED)
+    target.engine.dispose()
+    command("down")
+    result = CliRunner().invoke(app, ("up",), catch_exceptions=False)
+    assert f"Task {TASK}, whose run ended with the last stack, is completed." in result.stderr

@@ -8,6 +8,7 @@ import typer
 from local_stack.errors import RefusedError
 from roadmap_command.interface import confirmed, errors
 from roadmap_command.local import local_stack
+from roadmap_command.target import Target
 
 if TYPE_CHECKING:
     from local_stack.given_database import AdoptedDatabase
@@ -45,6 +46,7 @@ def up(
     parameters = {} if adopted is None else {"DatabaseTimeZone": adopted.time_zone(time_zone)}
     if events:
         parameters["EventBusArn"] = DEFAULT_EVENT_BUS_ARN
+    interrupted = stacks.has_data() and not fresh
     try:
         with errors.status("starting PostgreSQL and the local cloud"):
             stack = stacks.up(fresh=fresh, adopted=adopted, parameters=parameters)
@@ -52,12 +54,26 @@ def up(
         if fresh or adopt or parameters:
             raise  # the running stack may have other settings
         stack = stacks.attach()
+        interrupted = False
+    if interrupted:
+        _record_lost_executions(Target.local(stack))
     errors.print(
         f"The stack is up: the cloud at {stack.endpoint_url}, the database {place_of(stack.database_url)}.",
         soft_wrap=True,
     )
     errors.print("The console, signed in as an operator for one hour:")
     errors.print(stack.console_link(), soft_wrap=True)
+
+
+def _record_lost_executions(target: Target) -> None:
+    """Record the outcome of runs that `roadmap down` has ended: the sweep of every five minutes would."""
+    with errors.status("recording what the last stack did not"):
+        result = target.invoke("ReconcileTaskFunction", {})
+    for repair in result["repairs"]:
+        errors.print(
+            f"Task {repair['task_id']}, whose run ended with the last stack, is {repair['status']}.",
+            soft_wrap=True,
+        )
 
 
 def _adopted(*, yes: bool) -> "AdoptedDatabase":
