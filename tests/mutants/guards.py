@@ -32,6 +32,8 @@ _CAPACITY = "tests/integration/test_capacity.py"
 _QUEUE = "tests/integration/test_queue.py"
 _OUTBOX = "tests/integration/test_outbox.py"
 _LINKS = "tests/integration/test_links.py"
+_CONTENT_CHECK = "tests/integration/test_content_check.py"
+_REGENERATION = "tests/integration/test_regeneration.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 
 _RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
@@ -537,8 +539,10 @@ MUTANTS = (
         "the executions of a renamed stack",
         "a missing permission counts as an outage",
         f"{_LAYER}/aws/executions.py",
-        old="if self._is_foreign(execution_arn) and",
-        new="if not execution_arn and",
+        old="""if self._is_foreign(execution_arn) and _code_of(error) == "AccessDeniedException":
+                return ExecutionState.UNKNOWN""",
+        new="""if not execution_arn:
+                return ExecutionState.UNKNOWN""",
         tests=(f"{_FENCING}::test_an_execution_of_a_stack_that_was_renamed_is_unknown",),
     ),
     Mutant(
@@ -1285,5 +1289,29 @@ MUTANTS = (
         old="            return  # this site says so if a page is missing",
         new='            raise DeadLinkError("it looks so") from None',
         tests=(f"{_LINKS}::test_each_of_1000_links_is_judged_as_it_is_and_no_private_address_is_requested",),
+    ),
+    Mutant(
+        "the content check",
+        "a batch that is too large for one call is asked about in halves",
+        f"{_LAYER}/steps/save.py",
+        old="if isinstance(error, TooMuchToCheckError) and len(to_check) > 1:",
+        new="if False:",
+        tests=(f"{_CONTENT_CHECK}::test_a_batch_that_is_too_large_for_one_call_is_checked_in_parts",),
+    ),
+    Mutant(
+        "regenerations",
+        "a refusal before the current content was saved is over",
+        f"{_LAYER}/recoveries/regeneration.py",
+        old="\n            AND refused.origin_id > coalesce(o.origin_id, 0)",
+        new="",
+        tests=(f"{_REGENERATION}::test_what_a_check_refused_is_regenerated_until_it_is_accepted",),
+    ),
+    Mutant(
+        "the feed of changes",
+        "who waits long in the queue polls rarely",
+        f"{_LAYER}/api/change_list.py",
+        old="    if not task.is_waiting:\n        return POLL_SECONDS\n",
+        new="    return POLL_SECONDS\n",
+        tests=(f"{_CHANGES}::test_a_task_that_waits_long_in_the_queue_is_polled_rarely",),
     ),
 )

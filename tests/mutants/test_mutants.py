@@ -78,6 +78,10 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the isolation of a task",
         "the admission",
         "the stop switch",
+        "the link check",
+        "the content check",
+        "regenerations",
+        "the feed of changes",
     }
 
 
