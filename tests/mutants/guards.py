@@ -30,6 +30,9 @@ _PAIRS = "tests/schedules/pairs.py"
 _SINGLE = "tests/product/test_single_items.py"
 _CAPACITY = "tests/integration/test_capacity.py"
 _QUEUE = "tests/integration/test_queue.py"
+_MODEL_QUOTA = "tests/integration/test_quota.py"
+_BEDROCK = "tests/integration/test_bedrock.py"
+_CONVERSATION = "tests/unit/test_bedrock_conversation.py"
 _OUTBOX = "tests/integration/test_outbox.py"
 _LINKS = "tests/integration/test_links.py"
 _CONTENT_CHECK = "tests/integration/test_content_check.py"
@@ -1313,5 +1316,105 @@ MUTANTS = (
         old="    if not task.is_waiting:\n        return POLL_SECONDS\n",
         new="    return POLL_SECONDS\n",
         tests=(f"{_CHANGES}::test_a_task_that_waits_long_in_the_queue_is_polled_rarely",),
+    ),
+    Mutant(
+        "the model's quota",
+        "no more at once than the burst",
+        f"{_LAYER}/generation/quota.py",
+        old="least(known.promised + (SELECT burst FROM capacity), ",
+        new="least('infinity', ",
+        tests=(f"{_MODEL_QUOTA}::test_after_a_time_without_calls_only_the_burst_starts_at_once",),
+    ),
+    Mutant(
+        "the model's quota",
+        "all leases share it",
+        f"{_LAYER}/generation/quota.py",
+        old="promised = known.promised + excluded.promised",
+        new="promised = greatest(known.promised, excluded.promised)",
+        tests=(f"{_MODEL_QUOTA}::test_concurrent_invocations_never_take_more_than_the_quota_supplied",),
+    ),
+    Mutant(
+        "the model's quota",
+        "leases are served in their order",
+        f"{_LAYER}/generation/quota.py",
+        old="return min(self.left, max(0, supplied - (self.end - self.left)))",
+        new="return self.left if supplied >= self.left else 0",
+        tests=(f"{_MODEL_QUOTA}::test_invocations_share_the_quota_in_the_order_in_which_they_asked",),
+    ),
+    Mutant(
+        "the model's quota",
+        "output counts several times",
+        f"{_LAYER}/generation/quota.py",
+        old="self._settings.model_output_burndown * usage.tokens_out",
+        new="usage.tokens_out",
+        tests=(f"{_MODEL_QUOTA}::test_output_that_counts_several_times_delays_the_next_call",),
+    ),
+    Mutant(
+        "the model's quota",
+        "unused tokens are returned",
+        f"{_LAYER}/generation/quota.py",
+        old="known.supplied + :returned",
+        new="known.supplied + 0 * :returned",
+        tests=(f"{_MODEL_QUOTA}::test_the_tokens_that_a_call_did_not_use_are_available_to_others",),
+    ),
+    Mutant(
+        "the model's quota",
+        "a stop reaches calls that wait",
+        f"{_LAYER}/generation/quota.py",
+        old="                if stopped_reason is not None:",
+        new="                if stopped_reason == '':",
+        tests=(f"{_MODEL_QUOTA}::test_a_stop_reaches_calls_that_wait",),
+    ),
+    Mutant(
+        "the model's quota",
+        "one exchange for the calls that wait",
+        f"{_LAYER}/generation/quota.py",
+        old="            if number and missing + tokens > limit:",
+        new="            if number:",
+        tests=(f"{_MODEL_QUOTA}::test_the_waiting_calls_of_an_invocation_need_one_round_trip",),
+    ),
+    Mutant(
+        "the model's quota",
+        "what the model refused counts",
+        f"{_LAYER}/generation/model.py",
+        old="if isinstance(error, ModelThrottledError):\n                    counted = None",
+        new="pass",
+        tests=(
+            f"{_CONVERSATION}::test_the_quota_counts_what_may_have_been_charged_and_what_the_model_refused",
+        ),
+    ),
+    Mutant(
+        "the model's quota",
+        "no call without the time for its answer",
+        f"{_LAYER}/generation/model.py",
+        old="if allowance.deadline.remaining - quota.wait < self._needed:",
+        new="if allowance.deadline.remaining - quota.wait < 0:",
+        tests=(f"{_CONVERSATION}::test_a_call_waits_for_the_quota_while_the_time_suffices",),
+    ),
+    Mutant(
+        "the model's quota",
+        "a maximum output for each content type",
+        f"{_LAYER}/generation/bedrock.py",
+        old="prompt.most_output(self.max_output)",
+        new="self.max_output",
+        tests=(f"{_BEDROCK}::test_an_item_is_generated_with_one_call",),
+    ),
+    Mutant(
+        "the model's quota",
+        "only bulk uses the tier for bulk",
+        f"{_LAYER}/generation/bedrock.py",
+        old="prompt.is_bulk and self.bulk_tier",
+        new="self.bulk_tier",
+        tests=(f"{_BEDROCK}::test_only_bulk_items_use_the_tier_for_them",),
+    ),
+    Mutant(
+        "the model's quota",
+        "each change is recorded",
+        f"{_LAYER}/tasks/capacity.py",
+        old="        OR b.new_tokens_per_minute IS DISTINCT FROM b.tokens_per_minute\n",
+        new="",
+        tests=(
+            f"{_CAPACITY}::test_the_model_s_quota_is_set_changed_and_removed_and_each_change_is_recorded",
+        ),
     ),
 )

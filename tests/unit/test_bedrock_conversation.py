@@ -16,7 +16,7 @@ from roadmap_content.errors import (
     PermanentError,
     TransientError,
 )
-from roadmap_content.generation.allowance import Allowance, Usage
+from roadmap_content.generation.allowance import Allowance, Need, Usage
 from roadmap_content.generation.generator import OutOfTimeError, generator_named
 from roadmap_content.generation.learner import ANYONE
 from roadmap_content.generation.model import (
@@ -81,6 +81,34 @@ class RecordingBudget:
         self.left += tokens
 
 
+@dataclass
+class RecordingQuota:
+    """A quota that holds enough after some tries, and records its calls."""
+
+    tries: int = 0
+    wait: float = 1.0
+    taken: list[Need] = field(default_factory=list)
+    ended: list[Usage | None] = field(default_factory=list)
+    given_up: int = 0
+
+    def begin(self, need: Need) -> float | None:
+        """Take the tokens of a call."""
+        self.tries -= 1
+        if self.tries >= 0:
+            return None
+        self.taken.append(need)
+        return need.total
+
+    def give_up(self) -> None:
+        """Wait no more."""
+        self.given_up += 1
+
+    def end(self, taken: float, need: Need, usage: Usage | None) -> None:
+        """Replace the tokens of a call."""
+        assert taken == need.total
+        self.ended.append(usage)
+
+
 class FakeDeadline(Deadline):
     """A deadline that is shortened by fake sleeps."""
 
@@ -114,10 +142,12 @@ class ItemRequest:
         seconds: float = 900,
         left: int = 1_000_000,
         pace: Pace | None = None,
+        quota: RecordingQuota | None = None,
     ) -> None:
         self.model, self.clock, self.budget = ScriptedModel(script), Clock(seconds), RecordingBudget(left)
         self.pace = pace or Pace(lambda: self.clock.deadline.slept)
-        self.allowance = Allowance(self.clock.deadline, self.budget)
+        self.quota = quota or RecordingQuota()
+        self.allowance = Allowance(self.clock.deadline, self.budget, self.quota)
 
     def generate(self) -> Draft:
         """Generate the item."""
@@ -250,3 +280,40 @@ def test_an_exhausted_quota_is_reported_when_the_time_is_up() -> None:
     with pytest.raises(ModelThrottledError, match="quota"):
         request.generate()
     assert request.budget.left == 1_000_000
+
+
+def test_each_call_takes_from_the_quota_its_input_and_the_most_output_of_its_content_type() -> None:
+    request = ItemRequest(BAD, GOOD)
+    assert request.generate()
+    assert [need.most_output for need in request.quota.taken] == [450, 450]
+    assert [need.most_input for need in request.quota.taken] == [
+        request.budget.reserved[0] - 450,
+        request.budget.reserved[1] - 450,
+    ]
+    assert request.quota.ended == [Usage(100, 20), Usage(100, 50)]
+
+
+def test_the_quota_counts_what_may_have_been_charged_and_what_the_model_refused() -> None:
+    throttled = ModelThrottledError("ThrottlingException: quota")
+    request = ItemRequest(BUSY, LOST, throttled, GOOD)
+    assert request.generate()
+    assert request.quota.ended == [Usage(), None, None, Usage(100, 50)]
+
+
+def test_a_call_that_the_budget_refuses_gives_its_tokens_back_to_the_quota() -> None:
+    request = ItemRequest(GOOD, left=10)
+    with pytest.raises(PermanentError, match="exhausted"):
+        request.generate()
+    assert request.quota.ended == [Usage()]
+
+
+def test_a_call_waits_for_the_quota_while_the_time_suffices() -> None:
+    request = ItemRequest(GOOD, seconds=100, quota=RecordingQuota(tries=20))
+    assert request.generate()
+    assert request.clock.pauses == [1.0] * 20
+    late = ItemRequest(GOOD, seconds=100, quota=RecordingQuota(tries=50))
+    with pytest.raises(ModelThrottledError, match="were used up until the time was up"):
+        late.generate()
+    assert (late.model.asked, late.budget.reserved, late.quota.ended) == ([], [], [])
+    assert late.quota.given_up == 1
+    assert late.clock.deadline.remaining >= 60
