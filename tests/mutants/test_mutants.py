@@ -76,7 +76,6 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the limit of an id",
         "the reading of foreign rows",
         "the isolation of a task",
-        "the link check",
         "the model's quota",
         "the admission",
         "the stop switch",
