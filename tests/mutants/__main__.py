@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import starmap
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
+from queue import SimpleQueue
 
 from local_stack.builds import LOCAL, REPOSITORY
 from local_stack.steps import console, step
@@ -24,8 +24,8 @@ from tests.mutants.witness import REPORT
 _DEADLINE_SECONDS = 1_500
 """Without a guard, a test may wait for an event that never happens, up to 600 s, twice."""
 
-_WIDTH = 180
-"""The width of the table. Test names must not be wrapped."""
+AT_ONCE = 2
+"""Mutants at the same time, each in its own copy."""
 
 _SHARED = ("environments", "layer")
 """Build outputs. Their names contain a fingerprint of their sources, so a mutant's layer gets another name.
@@ -49,36 +49,41 @@ class Testimony:
 def main(wanted: str = "") -> int:
     """Try every mutant whose guard contains `wanted`; return the exit code."""
     mutants = [mutant for mutant in MUTANTS if wanted in mutant.guard]
-    table = Table("guard", "removed rule", "failed tests")
-    survived = 0
-    broken: list[str] = []
-    with copied() as root:
-        with step("the unchanged product passes the tests"):
-            require_sound(run_tests(root, sorted({test for mutant in mutants for test in mutant.tests})))
-        for mutant in mutants:
+    outcomes: Counter[str] = Counter()
+    with ExitStack() as copies, ThreadPoolExecutor(AT_ONCE) as pool:
+        roots: SimpleQueue[Path] = SimpleQueue()
+        for _ in range(AT_ONCE):
+            roots.put(copies.enter_context(copied()))
+
+        def examine(mutant: Mutant) -> Testimony | BrokenCheckError:
+            root = roots.get()
             try:
-                with step(f"without {mutant.guard}"), removed(mutant, root):
-                    testimony = require_meaningful(run_tests(root, mutant.tests))
+                with removed(mutant, root):
+                    return require_meaningful(run_tests(root, mutant.tests))
             except BrokenCheckError as error:  # the other mutants are still tried
-                broken.append(f"without {mutant.guard}: {error}")
-                table.add_row(mutant.guard, mutant.removed, "[red]unknown: the check failed[/red]")
-                continue
-            survived += not testimony.noticed
-            table.add_row(
-                mutant.guard,
-                mutant.removed,
-                "\n".join(sorted(set(starmap(_noticed, testimony.noticed.items())))) or "[red]none[/red]",
-            )
-    Console(width=max(console.width, _WIDTH)).print(table)
-    for fault in broken:
-        console.print(fault, markup=False)
-    if survived or broken:
-        console.print(
-            f"[red]of {len(mutants)} mutants, {survived} survived and {len(broken)} were not checked[/red]"
-        )
-        return 1
-    console.print(f"[green]all {len(mutants)} mutants were noticed[/green]")
-    return 0
+                return error
+            finally:
+                roots.put(root)
+
+        with step("the unchanged product passes the tests"):
+            root = roots.get()
+            require_sound(run_tests(root, sorted({test for mutant in mutants for test in mutant.tests})))
+            roots.put(root)
+        for mutant, found in zip(mutants, pool.map(examine, mutants), strict=True):
+            outcome, how = _outcome(found)
+            outcomes[outcome] += 1
+            console.print(f"{outcome}: {mutant.guard}: {mutant.removed}: {how}", markup=False, soft_wrap=True)
+    console.print(", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()))
+    return int(outcomes.keys() != {"noticed"})
+
+
+def _outcome(found: Testimony | BrokenCheckError) -> tuple[str, str]:
+    """What became of a mutant, and its evidence."""
+    if isinstance(found, BrokenCheckError):
+        return "not checked", str(found)
+    if not found.noticed:
+        return "survived", ", ".join(found.passed)
+    return "noticed", ", ".join(sorted(set(starmap(_noticed, found.noticed.items()))))
 
 
 def _noticed(test: str, how: str) -> str:

@@ -542,10 +542,8 @@ MUTANTS = (
         "the executions of a renamed stack",
         "a missing permission counts as an outage",
         f"{_LAYER}/aws/executions.py",
-        old="""if self._is_foreign(execution_arn) and _code_of(error) == "AccessDeniedException":
-                return ExecutionState.UNKNOWN""",
-        new="""if not execution_arn:
-                return ExecutionState.UNKNOWN""",
+        old="return is_foreign and",
+        new="return not execution_arn and",
         tests=(f"{_FENCING}::test_an_execution_of_a_stack_that_was_renamed_is_unknown",),
     ),
     Mutant(

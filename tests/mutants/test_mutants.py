@@ -2,7 +2,8 @@
 
 import ast
 import json
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -89,21 +90,29 @@ def test_every_required_guard_has_a_mutant() -> None:
 def test_a_mutant_that_cannot_be_checked_hides_no_other_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "code.py").write_text("guard\n")
     mutants = [Mutant(guard, "rule", "code.py", "guard", "", (guard,)) for guard in ("one", "two", "three")]
-    results = iter(
-        [
-            check.Testimony(["all"], {}, {}, []),
-            check.Testimony([], {}, {"one": "a fixture raised"}, []),
-            check.Testimony([], {"tests/a.py::test_notices": "AssertionError"}, {}, []),
-            check.Testimony(["three"], {}, {}, []),
-        ]
-    )
+    results = {
+        ("one",): check.Testimony([], {}, {"one": "a fixture raised"}, []),
+        ("two",): check.Testimony([], {"tests/a.py::test_notices": "AssertionError"}, {}, []),
+        ("three",): check.Testimony(["tests/a.py::test_ignores"], {}, {}, []),
+    }
+    unchanged = check.Testimony(["all"], {}, {}, [])
+    copies = iter(("first", "second"))
+
+    @contextmanager
+    def copied() -> Iterator[Path]:
+        root = tmp_path / next(copies)
+        root.mkdir()
+        (root / "code.py").write_text("guard\n")
+        yield root
+
     monkeypatch.setattr(check, "MUTANTS", mutants)
-    monkeypatch.setattr(check, "copied", lambda: nullcontext(tmp_path))
-    monkeypatch.setattr(check, "run_tests", lambda *_: next(results))
+    monkeypatch.setattr(check, "copied", copied)
+    monkeypatch.setattr(check, "run_tests", lambda _, tests: results.get(tuple(tests), unchanged))
     assert check.main() == 1
-    printed = capsys.readouterr()
-    assert "test_notices" in printed.out
-    assert "without one: one: a fixture raised" in printed.err
-    assert "of 3 mutants, 1 survived and 1 were not checked" in printed.err
+    assert capsys.readouterr().err.splitlines()[-4:] == [
+        "not checked: one: rule: one: a fixture raised",
+        "noticed: two: rule: test_notices",
+        "survived: three: rule: tests/a.py::test_ignores",
+        "1 not checked, 1 noticed, 1 survived",
+    ]

@@ -141,7 +141,7 @@ class Executions:
         except (self._client.exceptions.ExecutionDoesNotExist, self._client.exceptions.InvalidArn):
             return ExecutionState.UNKNOWN
         except (BotoCoreError, ClientError) as error:
-            if self._is_foreign(execution_arn) and _code_of(error) == "AccessDeniedException":
+            if self._is_of_another(execution_arn, error):
                 return ExecutionState.UNKNOWN
             raise ExecutionsUnavailableError(f"DescribeExecution: {_code_of(error)}") from error
         match status:
@@ -176,18 +176,19 @@ class Executions:
         except (self._client.exceptions.ExecutionDoesNotExist, self._client.exceptions.InvalidArn):
             return None
         except (BotoCoreError, ClientError) as error:
-            if self._is_foreign(execution_arn) and _code_of(error) == "AccessDeniedException":
+            if self._is_of_another(execution_arn, error):
                 return None
             raise ExecutionsUnavailableError(f"GetExecutionHistory: {_code_of(error)}") from error
         return history_of(events, is_whole=False)
 
-    def _is_foreign(self, execution_arn: str) -> bool:
-        """Whether an execution belongs to another state machine, such as that of the stack under an earlier
-        name.
+    def _is_of_another(self, execution_arn: str, error: "BotoCoreError | ClientError") -> bool:
+        """Whether an execution is refused that belongs to another state machine, such as that of the stack
+        under an earlier name.
 
         The role has no permissions for those executions, and their state machine does not exist any more.
         """
-        return not execution_arn.startswith(self._prefix)
+        is_foreign = not execution_arn.startswith(self._prefix)
+        return is_foreign and _code_of(error) == "AccessDeniedException"
 
     def stop(self, execution_arn: str) -> bool:
         """Stop an execution; return `False` if it has already ended or does not exist.
