@@ -3,6 +3,7 @@ no private address is requested.
 """
 
 import hashlib
+import importlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,11 +20,15 @@ from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.links import check
 from roadmap_content.links.check import CheckReport, CheckRequest, check_links, judge_all
 from roadmap_content.links.judgement import Judgement, State
+from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
+from tests.integration.conftest import Send
+from tests.integration.test_recoveries import finish
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.link_web import PUBLIC, LinkWeb, is_slow, known_links
 from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.requests_to_api import request
 
 AN_HOUR = 3600.0
 
@@ -73,16 +78,16 @@ class LinkCheck(ContentCheck):
 
     def ask(self, document: Any, seconds: float) -> Any:
         slow = [any(map(is_slow, urls_of(item["content"]))) for item in document["items"]]
-        answers = {
-            is_late: iter(self._check(document["items"], slow, is_late=is_late)) for is_late in (False, True)
-        }
-        return json.loads(json.dumps({"verdicts": [next(answers[is_late]) for is_late in slow]}))
+        answers = {is_late: iter(self._check(document, slow, is_late=is_late)) for is_late in (False, True)}
+        verdicts = [next(answers[is_late]) for is_late in slow]
+        requests = sum(report.requests for report in self.reports[-2:])
+        return json.loads(json.dumps({"verdicts": verdicts, "requests": requests}))
 
-    def _check(self, items: list[Any], slow: list[bool], *, is_late: bool) -> Sequence[Any]:
-        asked = [item for item, is_slow in zip(items, slow, strict=True) if is_slow == is_late]
-        request = parse(CheckRequest, {"items": asked})
+    def _check(self, document: Any, slow: list[bool], *, is_late: bool) -> Sequence[Any]:
+        asked = [item for item, is_slow in zip(document["items"], slow, strict=True) if is_slow == is_late]
+        to_check = parse(CheckRequest, document | {"items": asked})
         web = self.web.web(patient=not is_late)
-        self.reports.append(check_links(request, web, self.least, Deadline.after(AN_HOUR)))
+        self.reports.append(check_links(to_check, web, self.least, Deadline.after(AN_HOUR)))
         return self.reports[-1].verdicts
 
 
@@ -107,11 +112,11 @@ def urls_of(content: Any) -> list[str]:
     return [resource["url"] for resource in content.get("resources", [])]
 
 
-def checked(pipeline: Pipeline, web: LinkWeb, **limits: int) -> LinkCheck:
+def checked(pipeline: Pipeline, web: LinkWeb, least_resources: int = 3, **settings: str) -> LinkCheck:
     pipeline.services.settings = Settings(
-        SETTINGS | {"CONTENT_CHECK_SCOPE": "all", "CONTENT_CHECK_FAILURE": "wait"}
+        SETTINGS | {"CONTENT_CHECK_SCOPE": "all", "CONTENT_CHECK_FAILURE": "wait"} | settings
     )
-    link_check = LinkCheck(web, **limits)
+    link_check = LinkCheck(web, least_resources)
     pipeline.services.__dict__["content_check"] = link_check
     return link_check
 
@@ -207,3 +212,107 @@ def test_links_are_unknown_when_the_time_is_up(web: LinkWeb) -> None:
     judged = judge_all(urls, web.web(), Deadline.after(0.2))
     assert {each.state for each in judged.values()} == {State.UNKNOWN}
     web.over.set()
+
+
+@pytest.fixture
+def saved(pipeline: Pipeline, web: LinkWeb) -> LinkCheck:
+    """Two roadmaps, all of whose links were live when they were saved."""
+    link_check = checked(pipeline, web, SAVED_CHECK_REQUESTS="1000")
+    for number in range(2):
+        ids = concept_ids(2, f"r-{number}")
+        bundle = bundle_of(ids, roadmap_id=f"r-{number}", task_id=f"t-{number}")
+        for concept, entry in enumerate(bundle["content"]):
+            url = web.http(f"host-{number}-{concept}", "ok/page")
+            entry["resources"]["resources"] = [{"title": "A page", "url": url}]
+            entry["tutorial"]["markdown"] = f"# T\n\nSee [it]({web.http(f'text-{number}', 'ok/page')}).\n"
+        pipeline.task_id = f"t-{number}"
+        pipeline.load(bundle)
+        assert pipeline.run().complete
+    link_check.reports.clear()
+    return link_check
+
+
+def recheck(pipeline: Pipeline) -> int:
+    """The scheduled check of saved contents."""
+    scheduled = parse(ReconcileRequest, {"checks_saved": True})
+    return reconcile(scheduled, pipeline.services, Deadline.after(600)).checked
+
+
+def found_later(pipeline: Pipeline) -> dict[tuple[str, str], int]:
+    """The items of each group of current failures, by code and type."""
+    rows = pipeline.rows(
+        "SELECT error_code, content_type, items, tasks FROM content_failure_groups WHERE items > 0"
+    )
+    assert all(row["tasks"] == 1 for row in rows)
+    return {(row["error_code"], row["content_type"]): row["items"] for row in rows}
+
+
+def a_week_passes(pipeline: Pipeline) -> None:
+    pipeline.execute("UPDATE content_saved_checks SET checked_at = checked_at - interval '8 days'")
+
+
+def test_a_link_that_dies_later_is_found_and_its_item_stays_until_a_recovery_regenerates_it(
+    pipeline: Pipeline, web: LinkWeb, saved: LinkCheck, send: Send
+) -> None:
+    assert recheck(pipeline) == 2
+    assert found_later(pipeline) == {}
+    assert recheck(pipeline) == 0  # none more than once a week
+    web.gone = {"host-1-0.links.web", "text-1.links.web"}
+    a_week_passes(pipeline)
+    before = saved_urls(pipeline)
+
+    assert recheck(pipeline) == 2
+
+    assert found_later(pipeline) == {("Saved.DeadLinks", "resources"): 1, ("Saved.DeadLinks", "tutorial"): 2}
+    assert saved_urls(pipeline) == before
+    assert {row["status"] for row in pipeline.rows("SELECT status FROM roadmap_tasks")} == {"completed"}
+    assert pipeline.status().failed_items == []
+    groups = send_failures(pipeline)
+    assert {group["needs_person"] for group in groups} == {True}
+    assert reconcile(ReconcileRequest(), pipeline.services, Deadline.after(600)).repairs == []
+    assert len(found_later(pipeline)) == 2
+
+    model = Corrector(web.http("host-0-0", "ok/page"))
+    pipeline.services.__dict__["generator"] = model
+    regenerate = {"error_code": "Saved.DeadLinks", "content_type": "resources"}
+    created = send("POST", "", {"regenerate": regenerate, "reason": "dead links", "rate_per_minute": 6_000})
+    assert created.status == 201, created.body
+    finish(pipeline, created.body["recovery_id"])
+    after = saved_urls(pipeline)
+    assert {concept_id for concept_id, urls in after.items() if urls != before[concept_id]} == {"r-1:c-1-1-1"}
+    assert found_later(pipeline) == {("Saved.DeadLinks", "tutorial"): 2}
+
+    web.gone = set()
+    a_week_passes(pipeline)
+    assert recheck(pipeline) == 2
+    assert found_later(pipeline) == {}
+
+
+def test_the_later_check_ends_when_its_requests_are_spent(
+    pipeline: Pipeline, web: LinkWeb, saved: LinkCheck
+) -> None:
+    pipeline.services.settings = Settings(SETTINGS | {"SAVED_CHECK_REQUESTS": "1"})
+    assert recheck(pipeline) == 1
+    assert len(saved.reports) == 2  # one call; the reports of its quick and its slow items
+    assert recheck(pipeline) == 1
+    assert recheck(pipeline) == 0
+    a_week_passes(pipeline)
+    pipeline.services.settings = Settings(SETTINGS)
+    assert recheck(pipeline) == 0  # off
+
+
+def test_a_check_that_fails_later_changes_nothing(
+    pipeline: Pipeline, web: LinkWeb, saved: LinkCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved, "ask", lambda *_: {"verdicts": []})
+    assert recheck(pipeline) == 0
+    assert pipeline.rows("SELECT 1 FROM content_saved_checks") == []
+    assert found_later(pipeline) == {}
+
+
+def send_failures(pipeline: Pipeline) -> list[dict[str, Any]]:
+    task_api = importlib.import_module("functions.task_api.app")
+    task_api.__dict__["services"] = pipeline.services
+    answer = request(task_api, "GET", "/api/v1/failures", {}, user_id="op", roles="owner,operator")
+    assert answer.status == 200, answer.body
+    return list(answer.body["items"])

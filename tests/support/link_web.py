@@ -112,7 +112,7 @@ class _Answer(socketserver.BaseRequestHandler):
             fields = dict(header.split(": ", 1) for header in headers if ": " in header)
             host = fields["Host"].partition(":")[0]
             with web.counted(host):
-                web.answer(connection, path, fields)
+                web.answer(connection, "/404/" if host in web.gone else path, fields)
 
 
 class LinkWeb:
@@ -125,6 +125,9 @@ class LinkWeb:
         self.at_once: Counter[str] = Counter()
         self.most_at_once: Counter[str] = Counter()
         self.resolved: Counter[str] = Counter()
+        self.gone: set[str] = set()
+        """Hosts whose pages are missing now."""
+
         self.private_connections = 0
         self.connected: list[str] = []
         """The addresses of all connections, or attempts, of this process to the ports of this web."""

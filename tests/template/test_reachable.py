@@ -27,8 +27,12 @@ STEP = DATABASE | EVENTS
         ("save_batch", STEP | {READ, WRITE} | {Operation("lambda", "invoke")}),
         ("finalize_task", STEP | {READ, LIST, HEAD, DESCRIBE, START}),  # starts what waits for the end
         ("await_redrive", STEP | {DESCRIBE}),
-        # finalizes attempts as Finalize does, but reads no batch; starts what waits or is due
-        ("reconcile_task", STEP | {LIST, HEAD, DESCRIBE, START, REDRIVE}),
+        # finalizes attempts as Finalize does, but reads no batch;
+        # starts what waits or is due; checks saved contents again
+        (
+            "reconcile_task",
+            STEP | {READ, LIST, HEAD, DESCRIBE, START, REDRIVE} | {Operation("lambda", "invoke")},
+        ),
         ("migrate_database", STEP),
         (
             "task_api",

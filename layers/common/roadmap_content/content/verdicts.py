@@ -33,6 +33,17 @@ class Rejected(Payload):
 
 class _Answer(Payload):
     verdicts: list[Annotated[Accepted | Rejected, Field(discriminator="verdict")]]
+    requests: Annotated[int, Field(ge=0)] | None = None
+
+
+def read_requests(answer: object, items: int) -> int:
+    """The number of requests that an answer states; without a statement, one per item.
+
+    Raises:
+        ContentCheckFailedError: the answer does not match the contract.
+    """
+    stated = _read(answer).requests
+    return items if stated is None else stated
 
 
 def read_verdicts(answer: object, items: int) -> list[Accepted | Rejected]:
@@ -41,13 +52,17 @@ def read_verdicts(answer: object, items: int) -> list[Accepted | Rejected]:
     Raises:
         ContentCheckFailedError: the answer does not match the contract.
     """
-    try:
-        verdicts = _Answer.model_validate(answer).verdicts
-    except ValidationError as error:
-        raise ContentCheckFailedError(f"wrong answer: {first_fault(error)}") from error
+    verdicts = _read(answer).verdicts
     if len(verdicts) != items:
         raise ContentCheckFailedError(f"wrong answer: {len(verdicts)} verdicts for {items} items")
     return verdicts
+
+
+def _read(answer: object) -> _Answer:
+    try:
+        return _Answer.model_validate(answer)
+    except ValidationError as error:
+        raise ContentCheckFailedError(f"wrong answer: {first_fault(error)}") from error
 
 
 def corrected(kind: ContentKind, content: Document, correction: Document) -> Document:

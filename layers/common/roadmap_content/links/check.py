@@ -41,6 +41,8 @@ class CheckRequest(Payload):
     """The request of Save to a check of contents."""
 
     items: Sequence[CheckedItem]
+    saved: bool = False
+    """Whether the contents are saved: a later check, which corrects nothing."""
 
 
 class CheckReport(Payload):
@@ -57,7 +59,7 @@ def check_links(request: CheckRequest, web: Web, least_resources: int, deadline:
     found = [links_in(item.content_type, item.content) for item in request.items]
     judged = judge_all((url for links in found for url in links), web, deadline.within(CHECK_SECONDS))
     verdicts = [
-        _verdict(item, {url: judged[url] for url in links}, least_resources)
+        _verdict(item, {url: judged[url] for url in links}, None if request.saved else least_resources)
         for item, links in zip(request.items, found, strict=True)
     ]
     return CheckReport(
@@ -96,11 +98,14 @@ def _by_turns(urls: Iterable[str]) -> list[str]:
     return sorted(turns, key=turns.__getitem__)
 
 
-def _verdict(item: CheckedItem, links: Mapping[str, Judgement], least_resources: int) -> Verdict:
+def _verdict(item: CheckedItem, links: Mapping[str, Judgement], least_resources: int | None) -> Verdict:
+    """The verdict on an item. Without `least_resources`, nothing is corrected."""
     dead = {url: judgement for url, judgement in links.items() if judgement.state is State.DEAD}
     if not dead:
         return {"verdict": "accept"}
-    corrected = without_links(item.content_type, item.content, dead, least_resources)
+    corrected = None
+    if least_resources is not None:
+        corrected = without_links(item.content_type, item.content, dead, least_resources)
     if corrected is None:
         return {"verdict": "reject", "code": CODE, "reason": _reason(dead)}
     return {"verdict": "accept", "content": corrected}

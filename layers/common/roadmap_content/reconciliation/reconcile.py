@@ -57,6 +57,7 @@ from ..tasks.task import (
     tasks_of_execution,
 )
 from .finish import start_next
+from .recheck import recheck
 
 PAGE = 100
 """Tasks per page. A sweep continues with the next page while it has time.
@@ -107,6 +108,9 @@ class ReconcileRequest(Payload):
     starts_only: bool = False
     """Only start waiting and due attempts, every minute. Full sweeps are less frequent."""
 
+    checks_saved: bool = False
+    """Only check saved contents, every day (`recheck`)."""
+
     @field_validator("detail", mode="before")
     @classmethod
     def _empty_is_none(cls, detail: object) -> object:
@@ -145,6 +149,9 @@ def reconcile(request: ReconcileRequest, services: Services, deadline: Deadline)
 
     Raises: as `_reconcile`.
     """
+    if request.checks_saved:
+        checked = recheck(services, deadline)
+        return ReconcileResult(checked=checked, repairs=[], finished=True, dry_run=False)
     # The event of a run's end has a time too.
     is_scheduled = request.time is not None and request.detail is None and not request.starts_only
     try:

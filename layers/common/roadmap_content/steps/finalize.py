@@ -8,6 +8,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from ..content.rows import current_rows, merge_items, unreplaced
+from ..content.saved_checks import rejected_since_saved
 from ..contracts import Execution, FinalizeResult, Payload, Plan, RunInput, StateError
 from ..errors import (
     ContentError,
@@ -189,7 +190,11 @@ def _record(
     needs_person = False
     if task.attempt == attempt:
         groups = group_failures(outcome.failures)
-        before = replace_current_failures(connection, task_id, attempt, groups)
+        rejected = (
+            rejected_since_saved(connection, task_id, task.roadmap_id) if task.has_rejected_contents else []
+        )
+        known = [*groups, *group_failures(rejected)]
+        before = replace_current_failures(connection, task_id, attempt, known)
         if task.status == "processing":
             automatic = services.settings.automatic_attempts
             if not plan_automatic_attempt(connection, task_id, attempt, groups, before, automatic) and groups:
