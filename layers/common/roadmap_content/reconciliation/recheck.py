@@ -30,6 +30,7 @@ from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
 from ..storage.bucket import ObjectTooLargeError
+from ..tasks.failures import storable_text
 from ..tasks.ownership import is_at_work_elsewhere, is_ours
 from ..tasks.task import ProductWork, Task, lock_task_at_once, read_product_work, read_task
 
@@ -99,7 +100,7 @@ def _check_task(
         spent += read_requests(answer, len(portion))
         for saved, verdict in zip(portion, verdicts, strict=True):
             if isinstance(verdict, Rejected):
-                code, reason = saved_code(verdict.error_code), verdict.reason
+                code, reason = saved_code(verdict.error_code), storable_text(verdict.reason)
                 findings.append(Finding(saved.item, saved.content_id, code, reason))
             else:
                 findings.append(Finding(saved.item, saved.content_id, None, None))
