@@ -31,6 +31,7 @@ from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.requests_to_api import request
 
 AN_HOUR = 3600.0
+SECONDS = 60
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ class LinkCheck(ContentCheck):
     """The link check in the same process, on a web of the test. Only items with slow servers have limits."""
 
     def __init__(self, web: LinkWeb, least_resources: int = 3) -> None:
-        super().__init__("check", 60)
+        super().__init__("check", SECONDS)
         self.web, self.least = web, least_resources
         self.reports: list[CheckReport] = []
 
@@ -114,7 +115,10 @@ def urls_of(content: Any) -> list[str]:
 
 def checked(pipeline: Pipeline, web: LinkWeb, least_resources: int = 3, **settings: str) -> LinkCheck:
     pipeline.services.settings = Settings(
-        SETTINGS | {"CONTENT_CHECK_SCOPE": "all", "CONTENT_CHECK_FAILURE": "wait"} | settings
+        SETTINGS
+        | {"CONTENT_CHECK_SCOPE": "all", "CONTENT_CHECK_FAILURE": "wait"}
+        | {"CONTENT_CHECK_SECONDS": str(SECONDS)}
+        | settings
     )
     link_check = LinkCheck(web, least_resources)
     pipeline.services.__dict__["content_check"] = link_check
@@ -291,7 +295,8 @@ def test_a_link_that_dies_later_is_found_and_its_item_stays_until_a_recovery_reg
 def test_the_later_check_ends_when_its_requests_are_spent(
     pipeline: Pipeline, web: LinkWeb, saved: LinkCheck
 ) -> None:
-    pipeline.services.settings = Settings(SETTINGS | {"SAVED_CHECK_REQUESTS": "1"})
+    limited = {"SAVED_CHECK_REQUESTS": "1", "CONTENT_CHECK_SECONDS": str(SECONDS)}
+    pipeline.services.settings = Settings(SETTINGS | limited)
     assert recheck(pipeline) == 1
     assert len(saved.reports) == 2  # one call; the reports of its quick and its slow items
     assert recheck(pipeline) == 1

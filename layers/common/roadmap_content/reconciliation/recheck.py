@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection
 
-from ..aws.content_check import CHECK_SECONDS, ContentCheck
+from ..aws.content_check import ContentCheck
 from ..content.registry import CONTENT_KINDS
 from ..content.saved_checks import (
     DueTask,
@@ -59,7 +59,7 @@ def recheck(services: Services, deadline: Deadline) -> int:
     due = transact(services.engine, lambda connection: due_for_check(connection, MOST_TASKS), deadline)
     spent = checked = 0
     for task in due:
-        if spent >= budget or deadline.remaining < CHECK_SECONDS + RESERVE_SECONDS:
+        if spent >= budget or deadline.remaining < _needed(services):
             break
         try:
             spent += _check_task(services, check, task, budget - spent, deadline)
@@ -77,6 +77,11 @@ def recheck(services: Services, deadline: Deadline) -> int:
     return checked
 
 
+def _needed(services: Services) -> float:
+    """Seconds for one call and the records of its task."""
+    return services.settings.content_check_seconds + RESERVE_SECONDS
+
+
 def _check_task(
     services: Services, check: ContentCheck, task: DueTask, budget: int, deadline: Deadline
 ) -> int:
@@ -87,7 +92,7 @@ def _check_task(
     findings: list[Finding] = []
     spent = 0
     for portion in _portions(services, contents):
-        if spent >= budget or deadline.remaining < CHECK_SECONDS + RESERVE_SECONDS:
+        if spent >= budget or deadline.remaining < _needed(services):
             break
         question = {
             "task_id": task.task_id,
