@@ -12,6 +12,7 @@ import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
 import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
+import { TimelineOf } from "./timeline.js";
 
 /** @typedef {import("./types").Task} Task */
 /** @typedef {import("./types").ItemsPage} ItemsPage */
@@ -106,7 +107,7 @@ export function TaskView({ id, query, session }) {
         ${task.error && html`<${ErrorNote} error=${task.error} at=${task.at} retry=${refresh} />`}
         <div class="columns">
           ${shown && html`<${Reasons} reasons=${shown.reasons} chosen=${reason} missing=${[...shown.states].filter((state) => state !== "S").length} />`}
-          <${Attempts} attempts=${attempts.data} sees=${session.sees} error=${attempts.error} retry=${attempts.refresh}>
+          <${Attempts} id=${id} session=${session} attempts=${attempts.data} error=${attempts.error} retry=${attempts.refresh}>
             <${Log} id=${id} session=${session} version=${version} />
           <//>
         </div>
@@ -442,20 +443,20 @@ function FindConcept({ outline, onOpen }) {
   `;
 }
 
-/** @param {{ attempts: Attempt[] | null, sees: boolean, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
-function Attempts({ attempts, sees, error, retry, children }) {
+/** @param {{ id: string, session: Session, attempts: Attempt[] | null, error: import("./api.js").ApiError | null, retry: () => void, children: any }} props */
+function Attempts({ id, session, attempts, error, retry, children }) {
   const [latest, ...older] = attempts ?? [];
   return html`
     <section class="attempts" aria-labelledby="attempts-heading">
       <h2 id="attempts-heading">${T.task.attempts}</h2>
       ${error && html`<${ErrorNote} error=${error} retry=${retry} />`}
       ${attempts && !latest && html`<p class="meta">${T.task.noAttempts}</p>`}
-      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} attempt=${latest} sees=${sees} /></ol>`}
+      ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} id=${id} attempt=${latest} session=${session} /></ol>`}
       ${
         older.length > 0 &&
         html`<details>
           <summary>${T.task.earlier(older.length)}</summary>
-          <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} attempt=${attempt} sees=${sees} />`)}</ol>
+          <ol reversed>${older.map((attempt) => html`<${AttemptEntry} key=${attempt.attempt} id=${id} attempt=${attempt} session=${session} />`)}</ol>
         </details>`
       }
       ${children}
@@ -463,8 +464,8 @@ function Attempts({ attempts, sees, error, retry, children }) {
   `;
 }
 
-/** @param {{ attempt: Attempt, sees: boolean }} props */
-function AttemptEntry({ attempt, sees }) {
+/** @param {{ id: string, attempt: Attempt, session: Session }} props */
+function AttemptEntry({ id, attempt, session }) {
   const planned = sum(attempt.planned);
   const saved = sum(attempt.saved);
   const failed = sum(attempt.failed);
@@ -480,7 +481,7 @@ function AttemptEntry({ attempt, sees }) {
             ? html`<${Pill} value=${attempt.outcome} words=${T.task.outcomes} />`
             : html`<span class="pill busy">${T.task.running}</span>`
         }
-        ${attempt.actor.startsWith("recovery:") ? html`<${Actor} actor=${attempt.actor} linked=${sees} />` : html`<span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>`}
+        ${attempt.actor.startsWith("recovery:") ? html`<${Actor} actor=${attempt.actor} linked=${session.sees} />` : html`<span>${T.task.causes[attempt.cause] ?? attempt.cause}</span>`}
         ${person && html`<${Actor} actor=${attempt.actor} />`}
         <span class="meta">
           <${Age} at=${attempt.claimed_at} />${ended ? ` · ${duration((Date.parse(ended) - Date.parse(attempt.claimed_at)) / 1000)}` : ""}
@@ -496,6 +497,7 @@ function AttemptEntry({ attempt, sees }) {
         ${attempt.tokens ? html`<span>${T.tokens(attempt.tokens)}</span>` : ""}
         ${!attempt.outcome && attempt.step ? html`<span class="meta">${attempt.step}</span>` : ""}
       </p>
+      <${TimelineOf} id=${id} attempt=${attempt.attempt} session=${session} running=${!ended} />
     </li>
   `;
 }

@@ -169,7 +169,7 @@ class Executions:
         try:
             for _ in range(MOST_PAGES):
                 page = self._client.get_execution_history(**pages)
-                events += map(_event_from, page["events"])
+                events += map(event_from, page["events"])
                 if "nextToken" not in page:
                     return history_of(events)
                 pages["nextToken"] = page["nextToken"]
@@ -235,7 +235,8 @@ def new_execution_name(task_id: str, label: str) -> str:
     return re.sub("[^A-Za-z0-9_-]", "_", task_id)[: MAX_NAME - len(suffix)] + suffix
 
 
-def _event_from(event: "HistoryEventTypeDef") -> HistoryEvent:
+def event_from(event: "HistoryEventTypeDef") -> HistoryEvent:
+    """An event of GetExecutionHistory, without its data."""
     failed = [event[name].get("error", "") for name in _FAILURES if name in event]
     return HistoryEvent(
         event["id"],

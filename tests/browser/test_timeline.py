@@ -1,0 +1,104 @@
+"""The time axis of an attempt: 400 batches are drawn as 10 are, in every look, and read as a table."""
+
+from statistics import median
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.browser.driver import LOOKS, Console, Look, console_in
+from tests.browser.fake_api import token_of
+from tests.browser.fake_data import task_id
+
+TASK = 10
+"""A task with three attempts: one of 10 batches, one of 400, and one of 400 without a history."""
+
+DRAWS = 9
+
+DRAW = """
+(details) => new Promise((resolve) => {
+  details.open = false;
+  performance.clearResourceTimings();
+  const seen = new MutationObserver(() => {
+    if (!details.querySelector("svg.axis")) return;
+    seen.disconnect();
+    requestAnimationFrame(() => setTimeout(() => {
+      const reads = performance.getEntriesByType("resource");
+      const [read] = reads.filter((each) => each.name.includes("/timeline"));
+      resolve(performance.now() - read.responseEnd);
+    }));
+  });
+  seen.observe(details, { childList: true, subtree: true });
+  setTimeout(() => { details.open = true; }, 50);
+})
+"""
+"""Opens the time axis; returns the milliseconds from the end of the response to the end of the next frame."""
+
+
+def open_task(console: Console) -> None:
+    """Open the task, with all attempts."""
+    console.open(f"/tasks/{task_id(TASK)}", token_of("operator"))
+    console.settled()
+    console.page.locator(".attempts > details > summary").first.click()
+    expect(console.page.locator(".attempt")).to_have_count(3)
+
+
+def timeline_of(console: Console, attempt: int) -> Locator:
+    """The time axis of an attempt. The newest attempt is the first."""
+    return console.page.locator(".attempt").nth(3 - attempt).locator(".timeline")
+
+
+@pytest.mark.parametrize("look", [*LOOKS, Look("en", "light", 1600), Look("zh", "dark", 1600)], ids=str)
+def test_400_batches_are_readable(browser: Browser, fake: str, look: Look) -> None:
+    with console_in(browser, fake, look) as console:
+        open_task(console)
+        timeline = timeline_of(console, 2)
+        timeline.locator("summary").first.click()
+        axis = timeline.locator("svg.axis")
+        expect(axis).to_be_visible()
+        assert axis.locator("*").count() < 30, "a path for each kind, not for each batch"
+        box = axis.bounding_box()
+        assert box is not None
+        assert 60 < box["height"] <= 300
+        section = console.page.locator(".attempts").bounding_box()
+        assert section is not None
+        assert box["width"] > 0.85 * section["width"]
+        timeline.locator("details > summary").click()
+        expect(timeline.locator(".axis-table table")).to_have_count(2)
+        assert console.overflow() == 0
+        assert console.axe() == []
+
+
+def test_the_picture_and_the_table_say_what_happened(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake) as console:
+        open_task(console)
+        timeline = timeline_of(console, 2)
+        summary = timeline.locator("summary").first
+        summary.focus()
+        console.page.keyboard.press("Enter")
+        name = timeline.get_by_role("img").get_attribute("aria-label") or ""
+        assert "400 batches · lost 1 · throttled 60 · retry 2" in name
+        assert "Longest path: generate" in name
+        console.page.keyboard.press("Tab")
+        console.page.keyboard.press("Enter")
+        lost = timeline.get_by_role("row").filter(has_text="batch 133 · lost")
+        expect(lost).to_contain_text("retry 2 calls")
+        expect(timeline.get_by_role("row").filter(has_text="in the queue")).to_contain_text("42 s")
+
+
+def test_without_a_history_the_page_says_why_there_are_only_ends(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake) as console:
+        open_task(console)
+        timeline = timeline_of(console, 3)
+        timeline.locator("summary").first.click()
+        expect(timeline).to_contain_text("does not exist any more")
+        expect(timeline.locator("path.keep")).to_have_count(1)
+
+
+def test_400_batches_are_drawn_in_less_than_twice_the_time_of_10(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake) as console:
+        open_task(console)
+        times: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(DRAWS):
+            for attempt, found in times.items():
+                found.append(timeline_of(console, attempt).evaluate(DRAW))
+        assert median(times[2]) < 2 * median(times[1]), times
