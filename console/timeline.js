@@ -1,4 +1,5 @@
 // An attempt on a time axis. One path for each kind of phase, so that 400 batches take as many nodes as ten.
+// Loaded when somebody opens it.
 
 import { useMemo, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
@@ -7,7 +8,7 @@ import { T, duration, moment, number, percent } from "./language.js";
 import { useLive } from "./live.js";
 import { ErrorNote, Loading } from "./parts.js";
 
-/** @typedef {import("./types").Timeline} Timeline */
+/** @typedef {import("./types").Timeline} Found */
 /** @typedef {import("./types").TimelinePhase} Phase */
 /** @typedef {import("./types").TimelineBatch} Batch */
 /** @typedef {import("./app.js").Session} Session */
@@ -33,20 +34,11 @@ const TONES = {
   redriven: "again",
 };
 
-/** Read on demand: an answer may need the execution's history, whose quota is small. @param {{ id: string, attempt: number, session: Session, running: boolean }} props */
-export function TimelineOf(props) {
-  const [open, setOpen] = useState(false);
-  return html`<details class="timeline" onToggle=${(/** @type {any} */ event) => event.target === event.currentTarget && setOpen(event.currentTarget.open)}>
-    <summary>${T.timeline.heading}</summary>
-    ${open && html`<${Loaded} ...${props} />`}
-  </details>`;
-}
-
 /** @param {{ id: string, attempt: number, session: Session, running: boolean }} props */
-function Loaded({ id, attempt, session, running }) {
+export function Timeline({ id, attempt, session, running }) {
   const { data, error, refresh } = useLive(
     `timeline ${id} ${attempt} ${running}`,
-    /** @type {(signal: AbortSignal) => Promise<Timeline>} */ (
+    /** @type {(signal: AbortSignal) => Promise<Found>} */ (
       (signal) => get(["tasks", id, "attempts", String(attempt), "timeline"], session.scope(), signal)
     ),
     () => (running ? 15_000 : null),
@@ -55,7 +47,7 @@ function Loaded({ id, attempt, session, running }) {
   return html`<${Axis} timeline=${data} retry=${refresh} />`;
 }
 
-/** @param {{ timeline: Timeline, retry: () => void }} props */
+/** @param {{ timeline: Found, retry: () => void }} props */
 function Axis({ timeline, retry }) {
   const drawn = useMemo(() => drawing(timeline), [timeline]);
   const note = T.timeline.history[timeline.history];
@@ -83,7 +75,7 @@ function Axis({ timeline, retry }) {
   `;
 }
 
-/** The same as a table, drawn when it is opened. @param {{ timeline: Timeline, end: number }} props */
+/** The same as a table, drawn when it is opened. @param {{ timeline: Found, end: number }} props */
 function Table({ timeline, end }) {
   const [open, setOpen] = useState(false);
   const start = Date.parse(timeline.claimed_at);
@@ -138,7 +130,7 @@ const time = (at, end) => (at === null ? end : Date.parse(at));
 
 /**
  * The shapes: the steps in the first row, below it the batches, each in the first row that is free.
- * @param {Timeline} timeline
+ * @param {Found} timeline
  */
 function drawing(timeline) {
   const start = Date.parse(timeline.claimed_at);
@@ -212,7 +204,7 @@ function drawing(timeline) {
   };
 }
 
-/** Where the time of the longest path went, the longest part first. @param {Timeline} timeline @param {number} seconds */
+/** Where the time of the longest path went, the longest part first. @param {Found} timeline @param {number} seconds */
 function spent(timeline, seconds) {
   const end = Date.parse(timeline.claimed_at) + seconds * 1000;
   /** @type {Map<string, number>} */
@@ -227,7 +219,7 @@ function spent(timeline, seconds) {
     .join(T.timeline.and);
 }
 
-/** The numbers of the batches that were not simply saved, and of waits. @param {Timeline} timeline */
+/** The numbers of the batches that were not simply saved, and of waits. @param {Found} timeline */
 function counted(timeline) {
   const parts = [
     [timeline.lost, T.timeline.outcomes.lost],
@@ -238,5 +230,5 @@ function counted(timeline) {
   return parts.map(([count, name]) => (count ? ` · ${name} ${number(Number(count))}` : "")).join("");
 }
 
-/** @param {Timeline} timeline @param {{ seconds: number }} drawn */
+/** @param {Found} timeline @param {{ seconds: number }} drawn */
 const summary = (timeline, drawn) => `${T.timeline.heading}: ${duration(drawn.seconds)}. ${T.timeline.longest} ${spent(timeline, drawn.seconds)}. ${T.timeline.batches(timeline.batches.length)}${counted(timeline)}`;

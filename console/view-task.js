@@ -1,7 +1,7 @@
 // One task: its progress, the reasons of missing items, the whole roadmap as a map, and its attempts.
 
 import { useCallback, useMemo, useState } from "./vendor/hooks.js";
-import { get } from "./api.js";
+import { ApiError, get } from "./api.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { ItemDrawer } from "./item.js";
@@ -12,7 +12,6 @@ import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
 import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
-import { TimelineOf } from "./timeline.js";
 
 /** @typedef {import("./types").Task} Task */
 /** @typedef {import("./types").ItemsPage} ItemsPage */
@@ -500,6 +499,38 @@ function AttemptEntry({ id, attempt, session }) {
       <${TimelineOf} id=${id} attempt=${attempt.attempt} session=${session} running=${!ended} />
     </li>
   `;
+}
+
+/**
+ * The time axis, read on demand: an answer may need the execution's history, whose quota is small.
+ * @param {{ id: string, attempt: number, session: Session, running: boolean }} props
+ */
+function TimelineOf(props) {
+  const [open, setOpen] = useState(false);
+  return html`<details class="timeline" onToggle=${(/** @type {any} */ event) => event.target === event.currentTarget && setOpen(event.currentTarget.open)}>
+    <summary>${T.timeline.heading}</summary>
+    ${open && html`<${LoadedTimeline} ...${props} />`}
+  </details>`;
+}
+
+let failedLoads = 0;
+
+/** @param {{ id: string, attempt: number, session: Session, running: boolean }} props */
+function LoadedTimeline(props) {
+  const { data, error, refresh } = useLive("timeline.js", loadTimeline, () => null);
+  if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
+  return html`<${data.Timeline} ...${props} />`;
+}
+
+/** @returns {Promise<typeof import("./timeline.js")>} */
+async function loadTimeline() {
+  try {
+    // The browser never requests a module again that failed.
+    return await import(failedLoads ? `./timeline.js?${failedLoads}` : "./timeline.js");
+  } catch {
+    failedLoads += 1;
+    throw new ApiError("network", 0);
+  }
 }
 
 /** What happened to the task, in order, read on demand. @param {{ id: string, session: Session, version: string }} props */

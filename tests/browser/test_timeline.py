@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Locator, expect
 from tests.browser.driver import LOOKS, Console, Look, console_in
 from tests.browser.fake_api import token_of
 from tests.browser.fake_data import task_id
+from tests.browser.test_loading import refuse
 
 TASK = 10
 """A task with three attempts: one of 10 batches, one of 400, and one of 400 without a history."""
@@ -83,6 +84,19 @@ def test_the_picture_and_the_table_say_what_happened(browser: Browser, fake: str
         lost = timeline.get_by_role("row").filter(has_text="batch 133 · lost")
         expect(lost).to_contain_text("retry 2 calls")
         expect(timeline.get_by_role("row").filter(has_text="in the queue")).to_contain_text("42 s")
+
+
+def test_the_drawing_is_loaded_when_it_is_opened_and_again_if_it_is_refused(
+    browser: Browser, fake: str
+) -> None:
+    with console_in(browser, fake) as console:
+        refuse(console.page, "timeline.js", times=1)
+        open_task(console)
+        assert [url for url in console.requested if "timeline" in url] == []
+        timeline = timeline_of(console, 1)
+        timeline.locator("summary").first.click()
+        timeline.get_by_role("button", name="Try again").click()
+        expect(timeline.locator("svg.axis")).to_be_visible()
 
 
 def test_without_a_history_the_page_says_why_there_are_only_ends(browser: Browser, fake: str) -> None:
