@@ -603,7 +603,8 @@ class Model:
         ended = run.task(fanned, "Finalize", 1.5)
         saved = [BatchSaved(batch, moment(at), ContentType.QUIZ, 3, 0) for batch, at in run.saved_at.items()]
         audit = Audit(moment(0), moment(42), False, moment(ended), True, saved)
-        history = None if attempt == 3 else history_of(map(event_from, run.history()))
+        events: Any = run.history()
+        history = None if attempt == 3 else history_of(map(event_from, events))
         timeline = AttemptTimeline(
             **dict(axis_of(audit, history, moment(ended))),
             task_id=task_id(number),
