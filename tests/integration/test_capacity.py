@@ -2,11 +2,13 @@
 
 import importlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from roadmap_content.aws.executions import ExecutionState
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts import BatchRequest
 from roadmap_content.generation.allowance import Allowance
@@ -14,6 +16,7 @@ from roadmap_content.generation.generator import GenerationStoppedError
 from roadmap_content.generation.learner import ANYONE, Learner
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType
+from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
@@ -94,6 +97,43 @@ def test_more_slots_start_more(pipeline: Pipeline, send: Send) -> None:
     assert (waiting["queue_key"], waiting["waiting"], waiting["at_work"]) == (f"user:{USER}", 1, 1)
     assert send("PUT", {"slots": 3, "reason": "more"}).body["slots"] == 3
     assert started(pipeline) == [first, second]
+
+
+def test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wait(
+    pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executions = pipeline.services.executions
+    assert isinstance(executions, RecordedExecutions)
+    state, described = executions.state, []
+
+    def describe(arn: str) -> ExecutionState:
+        described.append(arn)
+        return state(arn)
+
+    monkeypatch.setattr(executions, "state", describe)
+
+    def each_minute() -> None:
+        pipeline.execute("UPDATE content_queue SET admitted_at = admitted_at - interval '1 minute'")
+        described.clear()
+        request = ReconcileRequest(starts_only=True, time=datetime.now(UTC))
+        reconcile(request, pipeline.services, Deadline.after(600))
+
+    send("PUT", {"slots": 1, "reason": "less"})
+    first, second = load(pipeline, 1), load(pipeline, 2)
+    retry(pipeline, first)
+    (arn,) = executions.names
+    executions.states[arn] = ExecutionState.RUNNING
+    pipeline.execute("UPDATE content_queue SET state = 'running'")
+    each_minute()
+    assert described == [], "nobody waits"
+    retry(pipeline, second)
+    each_minute()
+    assert (described, started(pipeline)) == ([arn], [first])
+    executions.states[arn] = ExecutionState.OVER  # without an event
+    each_minute()
+    assert started(pipeline) == [first, second]
+    (task,) = pipeline.rows("SELECT status FROM roadmap_tasks WHERE task_id = :id", id=first)
+    assert task["status"] == "failed"
 
 
 def test_each_change_is_recorded_once_with_its_actor_and_reason(send: Send) -> None:

@@ -39,6 +39,7 @@ _CONTENT_CHECK = "tests/integration/test_content_check.py"
 _REGENERATION = "tests/integration/test_regeneration.py"
 _STATE_MACHINE = "tests/workflow/test_state_machine.py"
 
+_UNNOTICED = "test_a_run_that_ended_unnoticed_frees_its_slots_within_a_minute_if_others_wait"
 _RECORDED = "coalesce(completed_at, content_now()),\n    updated_at = content_now()\n"
 _CLAIMED = "error_message = NULL, updated_at = content_now()\n"
 _WEIGHT = "/ coalesce((SELECT weight FROM content_queue_weights WHERE queue_key = k.queue_key), 1)"
@@ -1414,5 +1415,21 @@ MUTANTS = (
         tests=(
             f"{_CAPACITY}::test_the_model_s_quota_is_set_changed_and_removed_and_each_change_is_recorded",
         ),
+    ),
+    Mutant(
+        "the admission",
+        "the slots of a run that ended unnoticed are freed within a minute",
+        f"{_LAYER}/reconciliation/reconcile.py",
+        old="        _free_slots(request, services, deadline.within(STARTING_SECONDS))\n",
+        new="",
+        tests=(f"{_CAPACITY}::{_UNNOTICED}",),
+    ),
+    Mutant(
+        "the admission",
+        "executions are described each minute only while attempts wait",
+        f"{_LAYER}/tasks/queue.py",
+        old="    AND EXISTS (SELECT FROM content_queue w WHERE w.state = 'waiting')\n",
+        new="",
+        tests=(f"{_CAPACITY}::{_UNNOTICED}",),
     ),
 )

@@ -42,7 +42,7 @@ from ..tasks.checks import due_tasks, finished_tasks, forget_unchecked_tasks, pl
 from ..tasks.claims import STARTING, claim_to_record, is_at_work
 from ..tasks.current_failures import forget_deleted_tasks
 from ..tasks.ownership import is_at_work_elsewhere, is_ours
-from ..tasks.queue import ClassTotals, queue_by_class
+from ..tasks.queue import ClassTotals, blocking, queue_by_class
 from ..tasks.queue_policy import QueueClass
 from ..tasks.sweeps import last_sweep, record_sweep
 from ..tasks.task import (
@@ -65,6 +65,9 @@ PAGE = 100
 Of the tasks in `processing`, a scheduled sweep checks one page: it describes their executions, and Step
 Functions permits about 10 descriptions a second for the whole account.
 """
+
+MOST_DESCRIBED = 30
+"""Executions that are described each minute while attempts wait: half a description a second."""
 
 TRIES = 3
 """Maximum tries of a task that another session holds locked."""
@@ -106,7 +109,9 @@ class ReconcileRequest(Payload):
     """The time of a scheduled sweep. Without it, all finished tasks are checked, not only due ones."""
 
     starts_only: bool = False
-    """Only start waiting and due attempts, every minute. Full sweeps are less frequent."""
+    """Only start waiting and due attempts, and free the slots of runs that have ended, every minute. Full
+    sweeps are less frequent.
+    """
 
     checks_saved: bool = False
     """Only check saved contents, every day (`recheck`)."""
@@ -207,6 +212,7 @@ def _reconcile(request: ReconcileRequest, services: Services, deadline: Deadline
         DatabaseUnavailableError: no task was checked.
     """
     if request.starts_only:
+        _free_slots(request, services, deadline.within(STARTING_SECONDS))
         _start_what_is_due(services, deadline.within(STARTING_SECONDS))
         return ReconcileResult(checked=0, repairs=[], finished=True, dry_run=False)
     started = time.monotonic()
@@ -291,6 +297,26 @@ def _was_stopped(end: ExecutionEnd, task: Task) -> bool:
     was retried after its cancellation is not `cancelled` any more.
     """
     return end.status == "ABORTED" and end.error != CANCELLED and task.status != "cancelled"
+
+
+def _free_slots(request: ReconcileRequest, services: Services, deadline: Deadline) -> None:
+    """Finalize some attempts whose executions are over, if others wait for their slots."""
+
+    def read(connection: Connection) -> Sequence[str]:
+        return blocking(connection, STARTING, MOST_DESCRIBED)
+
+    try:
+        tasks = transact(services.engine, read, deadline)
+    except ContentError as error:
+        logger.error("slots_not_freed", error_code=error.code, reason=str(error))
+        return
+    for task_id in tasks:
+        if deadline.remaining < TASK_SECONDS:
+            break
+        try:
+            _reconcile_task(services, task_id, request, deadline.within(TASK_SECONDS))
+        except ContentError as error:  # the sweep records it, and tries again
+            logger.warning("slots_not_freed", task_id=task_id, error_code=error.code, reason=str(error))
 
 
 def _start_what_is_due(services: Services, deadline: Deadline) -> None:

@@ -145,6 +145,16 @@ WHERE q.state IN ('starting', 'redriving')
 ORDER BY q.admitted_at LIMIT :limit
 """)
 
+# If nobody waits, nobody misses the slots of an attempt whose end was not recorded. Of more attempts than the
+# limit, others are selected each time.
+BLOCKING = text(f"""
+SELECT q.task_id FROM content_queue q JOIN roadmap_tasks t USING (task_id, attempt)
+WHERE q.state IN ({_AT_WORK}) AND q.grants > 0
+    AND q.admitted_at < timezone('utc', now()) - make_interval(secs => :seconds)
+    AND EXISTS (SELECT FROM content_queue w WHERE w.state = 'waiting')
+ORDER BY random() LIMIT :limit
+""")
+
 # After the plan, the estimate and the grants are those of the items to generate, without the staged ones.
 CONFIRM = text(f"""
 WITH confirmed AS (
@@ -332,6 +342,12 @@ def unconfirmed(connection: Connection, older_than: timedelta, limit: int) -> Se
     """The attempts that were admitted a while ago and are not known to have started, oldest first."""
     parameters = {"seconds": older_than.total_seconds(), "limit": limit}
     return [Unconfirmed(*row) for row in connection.execute(UNCONFIRMED, parameters)]
+
+
+def blocking(connection: Connection, older_than: timedelta, limit: int) -> Sequence[str]:
+    """Tasks whose attempts were admitted a while ago and take slots for which others wait, at random."""
+    parameters = {"seconds": older_than.total_seconds(), "limit": limit}
+    return connection.scalars(BLOCKING, parameters).all()
 
 
 def confirm(connection: Connection, task_id: str, attempt: int, work: Work) -> Confirmation | None:
