@@ -40,12 +40,14 @@ def timeline_lines(timeline: AttemptTimeline, now: datetime) -> Iterator[str]:
 
 def _path_lines(axis: "_Axis", path: list[Phase]) -> Iterator[str]:
     yield "longest path:"
-    for part in path[:MOST_PARTS]:
-        calls = f" ({part.tries} calls)" if part.tries > 1 else ""
-        name = str(part.kind) if part.batch is None else f"batch {part.batch} {part.kind}{calls}"
-        yield axis.line(name, part.started_at, part.ended_at) + (f"  {part.error}" if part.error else "")
+    longest = sorted(path, key=lambda part: -axis.length(part.started_at, part.ended_at))[:MOST_PARTS]
+    for part in sorted(longest, key=lambda part: part.started_at):
+        name = str(part.kind) if part.batch is None else f"batch {part.batch} {part.kind}"
+        calls = f" {part.tries}×" if part.tries > 1 else ""
+        error = f"  {part.error}{calls}" if part.error else ""
+        yield axis.line(name, part.started_at, part.ended_at) + error
     if len(path) > MOST_PARTS:
-        yield f"  and {len(path) - MOST_PARTS} more parts"
+        yield f"  and {len(path) - MOST_PARTS} shorter parts"
     spent: dict[str, float] = {}
     for part in path:
         spent[part.kind] = spent.get(part.kind, 0) + axis.length(part.started_at, part.ended_at)
