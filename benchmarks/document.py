@@ -37,6 +37,7 @@ FIRST = (
     ("saving", "through the handler against COPY"),
     ("saving", "the database part in the planner's batches"),
     ("saving", "transitions of a run"),
+    ("load", "the model's quota as the bottleneck"),
     ("projections", "plan against"),
     ("projections", "finalize against"),
     ("many-tasks", "read model"),

@@ -9,8 +9,9 @@ import argparse
 import json
 import logging
 import random
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from heapq import heappop, heappush
@@ -512,7 +513,7 @@ class Load:
         Simulation(Nothing(), before, until)
         return after, before
 
-    def outcomes(self, *names: str) -> list[Outcome]:
+    def outcomes(self, *names: str) -> Iterator[Outcome]:
         """The outcomes of scenarios, of all by default."""
         scenarios: Mapping[str, Callable[[], Sequence[Outcome]]] = {
             "at_once": self.at_once,
@@ -527,12 +528,9 @@ class Load:
             "quota": self.quota,
             "first": lambda: [self.first_concept()],
         }
-        return [
-            outcome
-            for name, measure in scenarios.items()
-            if not names or name in names
-            for outcome in measure()
-        ]
+        for name, measure in scenarios.items():
+            if not names or name in names:
+                yield from measure()
 
     def quota(self) -> list[Outcome]:
         """The model's quota as the bottleneck."""
@@ -835,10 +833,11 @@ def main() -> None:
     with own_database() as database:
         # The time of a COMMIT is not measured.
         database.administer(["ALTER SYSTEM SET synchronous_commit = off", "SELECT pg_reload_conf()"])
-        outcomes = Load(database.engine, 0.1 if arguments.short else 1).outcomes(*arguments.only)
+        outcomes = []
+        for each in Load(database.engine, 0.1 if arguments.short else 1).outcomes(*arguments.only):
+            print(f"{each.label}: {each.value:.3f} (limit {each.limit})", file=sys.stderr)  # noqa: T201
+            outcomes.append(each)
         if arguments.only:
-            for each in outcomes:
-                print(f"{each.label}: {each.value:.3f} (limit {each.limit}, before {each.before})")  # noqa: T201
             return
         other_backoffs = backoffs(database.engine)
         postgresql = database.version()
