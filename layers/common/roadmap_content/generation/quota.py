@@ -107,7 +107,9 @@ class ModelQuota:
         self._lock = threading.Lock()
         self._is_limited = True
         self._waiting: dict[int, float] = {}
-        """The tokens that each thread waits for, in the order of their arrival."""
+        """The tokens that each thread waits for, in the order of their arrival. Threads enter and leave without
+        the lock, so it is iterated as a copy.
+        """
 
         self._at_work = 0
         self._lease = Lease()
@@ -181,7 +183,7 @@ class ModelQuota:
     def _take(self) -> bool:
         """Take the tokens of the calling thread, if there are enough for it and those that came before it."""
         before = 0.0
-        for thread, tokens in list(self._waiting.items()):
+        for thread, tokens in self._waiting.copy().items():
             before += tokens
             if thread == threading.get_ident():
                 break
@@ -242,7 +244,7 @@ class ModelQuota:
         """The tokens to lease: for the calls that have waited longest. A part of a call would be unused."""
         missing = -self._available
         limit = LEASE_SECONDS * self._rate
-        for number, tokens in enumerate(list(self._waiting.values())):
+        for number, tokens in enumerate(self._waiting.copy().values()):
             if number and missing + tokens > limit:
                 break
             missing += tokens
