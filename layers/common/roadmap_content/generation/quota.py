@@ -107,8 +107,8 @@ class ModelQuota:
         self._lock = threading.Lock()
         self._is_limited = True
         self._waiting: dict[int, float] = {}
-        """The tokens that each thread waits for, in the order of their arrival. Threads enter and leave without
-        the lock, so it is iterated as a copy.
+        """The tokens that each thread waits for, in the order of their arrival. Threads enter and leave
+        without the lock, so it is iterated as a copy.
         """
 
         self._at_work = 0
