@@ -20,9 +20,14 @@ export function GroupDialog({ id, operates, onClose, onDone }) {
     () => 30_000,
   );
   return html`
-    <${Dialog} heading=${T.failures.history} onClose=${onClose}>
+    <${Dialog} heading=${operates ? T.failures.decideHeading : T.failures.history} onClose=${onClose}>
       ${error && html`<${ErrorNote} error=${error} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
-      ${data && html`<${History} group=${data} />`} ${data && operates && html`<${Decision} id=${id} onDone=${onDone} />`}
+      ${
+        data &&
+        html`<p>${T.types[data.content_type] ?? data.content_type} · ${T.stages[data.stage] ?? data.stage} <code>${data.error_code}</code></p>
+          <${History} group=${data} />`
+      }
+      ${data && operates && html`<${Decision} id=${id} onClose=${onClose} onDone=${onDone} />`}
     <//>
   `;
 }
@@ -51,8 +56,8 @@ function History({ group }) {
   </ul>`;
 }
 
-/** @param {{ id: string, onDone: () => void }} props */
-function Decision({ id, onDone }) {
+/** @param {{ id: string, onClose: () => void, onDone: () => void }} props */
+function Decision({ id, onClose, onDone }) {
   const [state, setState] = useState("acknowledged");
   const [note, setNote] = useState("");
   const [tasks, setTasks] = useState("");
@@ -96,7 +101,8 @@ function Decision({ id, onDone }) {
         </div>`
       }
       ${refused && html`<${ErrorNote} error=${refused} />`}
-      <div class="actions"><button type="submit" class="primary" disabled=${busy || !note.trim()}>${T.failures.save}</button></div>
+      <div class="actions"><button type="submit" class="primary" disabled=${busy || !note.trim()}>${T.failures.save}</button>
+        <button type="button" onClick=${onClose}>${T.cancel}</button></div>
     </form>
   `;
 }

@@ -189,7 +189,7 @@ function Details({ detail, chosen, load, revisions }) {
         <ul class="plain">
           ${detail.rejected.map(
             (each) => html`<li key=${each.key}>
-              ${each.error_code && html`<${Reason} code=${each.error_code} reason=${each.reason} />`}
+              ${each.error_code && !(missing && each.reason === latest?.reason) && html`<${Reason} code=${each.error_code} reason=${each.reason} />`}
               ${each.text && html`<${RefusedContent} text=${each.text} reason=${each.reason} />`}
               <span class="meta block">${each.attempt !== null ? `${T.task.attemptNumber(each.attempt)} · ` : ""}${size(each.size)} · <${Age} at=${each.stored_at} /></span>
               <span class="meta block"><${Id} value=${each.key} /></span>

@@ -18,6 +18,7 @@ export const TYPES = ["tutorial", "resources", "quiz"];
 const NAMED = 30;
 const LABEL = 22;
 const MODULE = 380;
+const NARROW_MODULE = 240;
 const GAP = 28;
 
 /** @param {number} concepts */
@@ -51,7 +52,9 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
   const count = tree.concepts.length;
   const named = count <= NAMED;
   const pitch = pitchOf(count);
-  const columns = Math.max(1, Math.floor((width + GAP) / (MODULE + GAP)));
+  // Without names, a module needs no more than the width of its concepts.
+  const needed = Math.max(NARROW_MODULE, ...tree.modules.map((module) => LABEL + pitch * module.concepts.length));
+  const columns = Math.max(1, Math.floor((width + GAP) / ((named ? MODULE : Math.min(MODULE, needed)) + GAP)));
   const moduleWidth = Math.max(160, Math.floor((width - GAP * (columns - 1)) / columns));
   const perLine = Math.max(1, Math.floor((moduleWidth - LABEL) / pitch));
 

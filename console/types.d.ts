@@ -351,6 +351,7 @@ export interface Health {
   tasks: Record<string, number>;
   tasks_estimated: string[];
   recoveries_running: number;
+  failure_groups?: Partial<Record<GroupState, number>>;
   schema_revision: string | null;
   release: string | null;
   attention: { what: string; text: string; runbook: string | null }[];

@@ -71,8 +71,9 @@ export function FailuresView({ query, session }) {
               }
             </div>
             <div class="group-time">
-              <${Hours} group=${group} most=${most} />
-              <p class="meta">${T.failures.first} <${Age} at=${group.first_seen} /> · ${T.failures.last} <${Age} at=${group.last_seen} /></p>
+              <${Hours} byHour=${group.by_hour} most=${most} />
+              <p class="meta">${T.failures.first} <${Age} at=${group.first_seen} /></p>
+              <p class="meta">${T.failures.last} <${Age} at=${group.last_seen} /></p>
             </div>
             <div class="group-actions">
               ${session.operates && html`<button type="button" class=${group.needs_person ? "" : "primary"} onClick=${() => setHealing(group)}>${T.failures.heal}</button>`}
@@ -106,10 +107,10 @@ export function FailuresView({ query, session }) {
   `;
 }
 
-/** Items by hour, of the last 24 hours. @param {{ group: FailureGroup, most: number }} props */
-function Hours({ group, most }) {
+/** Items by hour, of the last 24 hours. @param {{ byHour: FailureGroup["by_hour"], most: number }} props */
+export function Hours({ byHour: hours, most }) {
   const end = Math.floor(Date.now() / HOUR) * HOUR;
-  const byHour = new Map(group.by_hour.map(([hour, items]) => [Math.floor(Date.parse(hour) / HOUR) * HOUR, items]));
+  const byHour = new Map(hours.map(([hour, items]) => [Math.floor(Date.parse(hour) / HOUR) * HOUR, items]));
   const bars = Array.from({ length: HOURS }, (_, k) => end - (HOURS - 1 - k) * HOUR);
   const label = bars
     .filter((hour) => byHour.has(hour))

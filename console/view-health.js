@@ -7,6 +7,7 @@ import { useLive } from "./live.js";
 import { Age, ErrorNote, Id, Link, Loading, Pill, Text, useTitle } from "./parts.js";
 import { href } from "./router.js";
 import { safeLink } from "./markdown.js";
+import { Hours } from "./view-failures.js";
 
 export function HealthView() {
   useTitle(T.sections.health);
@@ -28,11 +29,13 @@ export function HealthView() {
             data.attention.length > 0 &&
             html`<ul>
               ${data.attention.map((each) => {
+                const sentence = T.health.sentences[each.what]?.(data);
                 const url = safeLink(each.runbook);
                 const anchor = each.runbook?.split("#")[1];
                 return html`<li key=${each.what}>
-                  <strong>${T.health.what[each.what] ?? each.what}</strong> <${Text} value=${each.text} />${" "}
+                  <strong>${T.health.what[each.what] ?? each.what}</strong> ${sentence ?? html`<${Text} value=${each.text} />`}${" "}
                   ${url ? html`<a href=${url} target="_blank" rel="noopener noreferrer">${T.health.runbook} ↗</a>` : anchor && html`<${Link} to=${href(["runbook", anchor])}>${T.health.runbook}<//>`}
+                  ${sentence && html`<details class="original"><summary>${T.reasonOriginal}</summary><${Text} value=${each.text} /></details>`}
                 </li>`;
               })}
             </ul>`
@@ -53,6 +56,7 @@ export function HealthView() {
           <${Tile} label=${T.health.savedByStaging} value=${data.tokens.saved_by_staging_24h} />
           <${Tile} label=${T.health.recoveries} value=${data.recoveries_running} to=${href(["recoveries"])} />
         </dl>
+        <${FailureTrend} />
         <h2>${T.health.sweep}</h2>
         <p>
           ${
@@ -75,6 +79,22 @@ export function HealthView() {
       `
     }
   `;
+}
+
+/** The current failures by the hour in which they occurred: of the API's numbers, only they have a history. */
+function FailureTrend() {
+  const { data } = useLive(
+    "failures by hour",
+    /** @type {(signal: AbortSignal) => Promise<import("./types").Page<import("./types").FailureGroup>>} */ ((signal) => get(["failures"], { limit: 200 }, signal)),
+    () => 60_000,
+  );
+  /** @type {Map<string, number>} */
+  const byHour = new Map();
+  for (const group of data?.items ?? []) for (const [hour, items] of group.by_hour) byHour.set(hour, (byHour.get(hour) ?? 0) + items);
+  if (byHour.size === 0) return null;
+  return html`<h2>${T.health.failures}</h2>
+    <div class="trend"><${Hours} byHour=${[...byHour]} most=${Math.max(...byHour.values())} /></div>
+    <p class="meta">${T.health.failuresHelp}</p>`;
 }
 
 /** @param {{ label: string, help?: string, value: number | null, bad?: boolean, to?: string }} props */

@@ -119,14 +119,14 @@ export function RecoveryView({ id, query, session }) {
     <p class="saved"><strong class="big">${percent(done(data), data.counts.total)} %</strong> ${T.recoveries.progress(number(done(data)), number(data.counts.total))}</p>
     <div class="wide-bar"><${RecoveryBar} recovery=${data} /></div>
     <ul class="legend">
-      ${RESULTS.map((each) => html`<li key=${each}><span class="swatch part-${each}"></span> ${T.recoveries.results[each]} <strong>${number(data.counts[each])}</strong></li>`)}
+      ${RESULTS.filter((each) => active || paused || data.counts[each] > 0).map((each) => html`<li key=${each}><span class="swatch part-${each}"></span> ${T.recoveries.results[each]} <strong>${number(data.counts[each])}</strong></li>`)}
     </ul>
-    ${data.stop_reason && html`<p class="note warn"><strong>${T.recoveries.stopReason}:</strong> <${Text} value=${data.stop_reason} /></p>`}
+    ${data.stop_reason && html`<p class="note warn"><strong>${T.recoveries.stopReason}:</strong> ${T.recoveries.stopText(data.stop_reason) ?? html`<${Text} value=${data.stop_reason} />`}</p>`}
     <dl class="facts">
       <div><dt>${T.recoveries.rateLabel}</dt><dd>${T.recoveries.rate(data.rate_actual === null ? T.none : number(Math.round(data.rate_actual * 10) / 10), number(data.rate_per_minute))}</dd></div>
       ${active && left > 0 && html`<div><dt>${T.recoveries.remaining}</dt><dd>${duration((60 * left) / data.rate_per_minute)}</dd></div>`}
       <div><dt>${T.recoveries.canary}</dt><dd>${data.canary ? T.tasks(data.canary) : T.recoveries.noCanary}</dd></div>
-      <div><dt>${T.recoveries.limits}</dt><dd>${number(data.concurrency)} ${T.recoveries.concurrency}</dd></div>
+      <div><dt>${T.recoveries.limits}</dt><dd>${T.recoveries.concurrency(number(data.concurrency))}</dd></div>
       <div><dt>${T.recoveries.tokens}</dt><dd>${data.token_budget === null ? number(data.tokens_used) : T.task.ofBudget(number(data.tokens_used), number(data.token_budget))}</dd></div>
       <div><dt>${T.recoveries.by}</dt><dd><${Actor} actor=${data.actor} /></dd></div>
       <div><dt>${T.recoveries.started}</dt><dd><${Age} at=${data.started_at ?? data.created_at} /></dd></div>
@@ -236,7 +236,7 @@ function Results({ id, recovery, result }) {
                   ${each.reason && html`<${ReasonLine} ...${codeOf(each.reason)} />`}
                   ${each.undone && html`<span class="meta block">${T.undo.ofTask(each.undone.restored, each.undone.left_alone.length)}</span>`}
                 </td>
-                <td class="right age"><${Age} at=${each.ended_at ?? each.started_at} /></td>
+                <td class="right age">${each.ended_at ? html`<${Age} at=${each.ended_at} />` : each.started_at && html`<span class="meta">${T.recoveries.started} <${Age} at=${each.started_at} /></span>`}</td>
               </tr>`,
             )}
           </tbody>

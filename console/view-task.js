@@ -494,7 +494,7 @@ function AttemptEntry({ id, attempt, session }) {
         <span class=${failed ? "bad-text" : ""}>${T.task.failedCount} <strong>${number(failed)}</strong></span>
         <span>${T.task.generated} <strong>${number(sum(attempt.generated))}</strong></span>
         ${attempt.tokens ? html`<span>${T.tokens(attempt.tokens)}</span>` : ""}
-        ${!attempt.outcome && attempt.step ? html`<span class="meta">${attempt.step}</span>` : ""}
+        ${!attempt.outcome && attempt.step ? html`<span class="meta">${T.task.steps[attempt.step] ?? attempt.step}</span>` : ""}
       </p>
       <${TimelineOf} id=${id} attempt=${attempt.attempt} session=${session} running=${!ended} />
     </li>

@@ -15,6 +15,13 @@ import { change, href } from "./router.js";
 
 const STATUSES = ["failed", "partial_failure", "processing", "pending", "cancelled", "completed"];
 const PAGE = 50;
+
+/** The orders of what is shown; the API lists tasks by their creation. @type {Record<string, (one: TaskRow, other: TaskRow) => number>} */
+const ORDERS = {
+  updated: (one, other) => (other.updated_at ?? "").localeCompare(one.updated_at ?? ""),
+  missing: (one, other) => (other.progress?.missing ?? 0) - (one.progress?.missing ?? 0),
+  person: (one, other) => Number(other.needs_person) - Number(one.needs_person),
+};
 const HOURS = /** @type {Record<string, number>} */ ({ "1h": 1, "24h": 24, "7d": 168 });
 
 /** The filter in the address, as parameters of the API. @param {URLSearchParams} query */
@@ -68,6 +75,8 @@ export function TasksView({ query, session }) {
   const extra = older?.key === key ? older : null;
   const shown = new Set(data?.items.map((task) => task.task_id));
   const rows = [...(data?.items ?? []), ...(extra?.rows.filter((task) => !shown.has(task.task_id)) ?? [])];
+  const order = ORDERS[query.get("order") ?? ""];
+  if (order) rows.sort(order);
   const cursor = extra ? extra.cursor : (data?.next_cursor ?? null);
   const more = async () => {
     setLoadingMore(true);
@@ -124,13 +133,14 @@ export function TasksView({ query, session }) {
       data &&
       rows.length === 0 &&
       (filtered
-        ? html`<${Empty}>${T.tasksView.noMatch} <${Link} to=${href(["tasks"])}>${T.tasksView.clear}<//><//>`
+        ? html`<${Empty}>${T.tasksView.noMatch}<//>`
         : html`<${Empty}>${session.sees ? T.tasksView.empty : T.tasksView.emptyOwner}<//>`)
     }
     ${
       rows.length > 0 &&
       html`<${Table} rows=${rows} users=${session.sees} chosen=${session.operates ? chosen : null} toggle=${toggle} choose=${setChosen} />`
     }
+    ${order && cursor && html`<p class="meta">${T.tasksView.orderOnly(number(rows.length))}</p>`}
     ${cursor && html`<p class="more"><button type="button" disabled=${loadingMore} onClick=${more}>${T.more}</button></p>`}
     ${
       session.operates &&
@@ -205,6 +215,12 @@ function FilterBar({ query, session, filtered }) {
         <span>${T.tasksView.updated}</span>
         <select value=${query.get("within") ?? ""} onChange=${set("within")}>
           ${Object.entries(T.tasksView.within).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
+        </select>
+      </label>
+      <label class="field extra">
+        <span>${T.tasksView.order}</span>
+        <select value=${query.get("order") ?? ""} onChange=${set("order")}>
+          ${Object.entries(T.tasksView.orders).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
         </select>
       </label>
       <fieldset class="chips">

@@ -18,7 +18,7 @@ export const en = {
   roles: { owner: "owner", viewer: "viewer", operator: "operator" },
   /** @type {Record<string, string>} */
   actors: { user: "owner", operator: "operator", console: "direct start", auto: "automatic", recovery: "recovery" },
-  directStart: "Started in Step Functions without a token: in the AWS console, by the AWS CLI, by the product, or by `roadmap run`.",
+  directStart: "Started in Step Functions without a token: in the AWS console, by the AWS CLI, by the product, or by “roadmap run”.",
   menu: "Menu",
   signOut: "Sign out",
   close: "Close",
@@ -59,7 +59,7 @@ export const en = {
     notAToken: "This is not a JSON Web Token: it has three parts, separated by dots.",
     submit: "Sign in",
     replace: "You are signed in, and this link contains the token of another sign-in. Replace yours? Cancel if you do not know who made the link.",
-    local: "On a local stack, `roadmap up` prints a link that signs you in.",
+    local: "On a local stack, “roadmap up” prints a link that signs you in.",
   },
 
   errors: {
@@ -378,6 +378,10 @@ export const en = {
     user: "User",
     updated: "Updated",
     within: { "": "any time", "1h": "last hour", "24h": "last 24 hours", "7d": "last 7 days" },
+    order: "Order",
+    orders: { "": "newest first", updated: "last updated first", missing: "most missing first", person: "a person's first" },
+    /** @param {string} count */
+    orderOnly: (count) => `Only the ${count} tasks that are shown are in this order.`,
     groupOnly: "Only tasks of one failure group",
     clear: "Clear filter",
     moreFilters: "More filters",
@@ -453,6 +457,8 @@ export const en = {
     nothing: "This task has no content to show yet.",
     noRoadmap: "This task has not reached the content stage yet. It has no roadmap yet.",
     step: "Step",
+    /** @type {Record<string, string>} */
+    steps: { claimed: "being planned", working: "generating and saving" },
     attempt: "Attempt",
     tokens: "Tokens",
     /** @param {string} used @param {string} budget */
@@ -591,6 +597,7 @@ export const en = {
     history: "History",
     noHistory: "Nobody has decided about this group yet.",
     decide: "Decide…",
+    decideHeading: "Decide about this group",
     decision: "Decision",
     /** @type {Record<string, string>} */
     decisions: {
@@ -642,7 +649,8 @@ export const en = {
     canaryText: (done, size) => `${done} of ${size} done`,
     noCanary: "no canary",
     limits: "Limits",
-    concurrency: "at the same time",
+    /** @param {string} count */
+    concurrency: (count) => `${count} at the same time`,
     tokens: "Tokens",
     by: "Started by",
     filter: "Filter",
@@ -662,6 +670,8 @@ export const en = {
     vanished: "This recovery does not exist, or you have no access to it.",
     all: "All recoveries",
     stopReason: "Reason for the stop",
+    /** A sentence in the place of the recorded reason. @type {(reason: string) => string | null} */
+    stopText: () => null,
   },
 
   health: {
@@ -679,6 +689,10 @@ export const en = {
       outbox: "Events are late.",
       outbox_aside: "Events were set aside.",
     },
+    /** Sentences in the place of the API's. @type {Record<string, (health: import("./types").Health) => string>} */
+    sentences: {},
+    failures: "Failed items by hour",
+    failuresHelp: "Items that are failed now, by the hour of their failure, in the last 24 hours.",
     queue: "Attempts in the queue",
     queueHelp: "No attempt waits.",
     /** @param {string} age */

@@ -9,7 +9,7 @@ export const zh = {
   theme: { auto: "主题：跟随系统", light: "主题：浅色", dark: "主题：深色" },
   roles: { owner: "所有者", viewer: "查看者", operator: "运维" },
   actors: { user: "所有者", operator: "运维", console: "直接启动", auto: "自动", recovery: "批量恢复" },
-  directStart: "在 Step Functions 中不带令牌启动：AWS 控制台、AWS CLI、产品本身或 `roadmap run`。",
+  directStart: "在 Step Functions 中不带令牌启动：AWS 控制台、AWS CLI、产品本身或“roadmap run”。",
   menu: "菜单",
   signOut: "退出登录",
   close: "关闭",
@@ -44,7 +44,7 @@ export const zh = {
     notAToken: "这不是 JSON Web Token：它应由三段组成，以点号分隔。",
     submit: "登录",
     replace: "您已登录，而此链接含有另一个登录的令牌。要用它替换您的登录吗？如果不清楚链接的来源，请取消。",
-    local: "在本地环境中，`roadmap up` 会输出一个已登录的链接。",
+    local: "在本地环境中，“roadmap up”会输出一个已登录的链接。",
   },
 
   errors: {
@@ -329,6 +329,9 @@ export const zh = {
     user: "用户",
     updated: "更新时间",
     within: { "": "任何时间", "1h": "最近 1 小时", "24h": "最近 24 小时", "7d": "最近 7 天" },
+    order: "排序",
+    orders: { "": "最新创建在前", updated: "最近更新在前", missing: "缺失最多在前", person: "需要人工在前" },
+    orderOnly: (count) => `仅对已显示的 ${count} 个任务排序。`,
     groupOnly: "仅显示一个失败分组的任务",
     clear: "清除筛选",
     moreFilters: "更多筛选",
@@ -390,6 +393,7 @@ export const zh = {
     nothing: "此任务还没有可显示的内容。",
     noRoadmap: "此任务尚未进入内容阶段，没有可绘制的路线图。",
     step: "步骤",
+    steps: { claimed: "计划中", working: "生成与保存中" },
     attempt: "尝试",
     tokens: "Token",
     ofBudget: (used, budget) => `${used} / ${budget}`,
@@ -515,6 +519,7 @@ export const zh = {
     history: "历史",
     noHistory: "还没有人处理过此分组。",
     decide: "处理…",
+    decideHeading: "处理此分组",
     decision: "决定",
     decisions: {
       acknowledged: "确认：有人在处理",
@@ -559,7 +564,7 @@ export const zh = {
     canaryText: (done, size) => `已处理 ${done} / ${size}`,
     noCanary: "无",
     limits: "限制",
-    concurrency: "同时进行",
+    concurrency: (count) => `同时 ${count} 个`,
     tokens: "Token",
     by: "发起者",
     filter: "筛选",
@@ -579,6 +584,12 @@ export const zh = {
     vanished: "此批量恢复不存在，或您无权查看。",
     all: "全部批量恢复",
     stopReason: "停止原因",
+    stopText: (reason) => {
+      const [part, whole] = reason.match(/\d+/g) ?? [];
+      if (/canary tasks failed$/.test(reason)) return `${whole} 个先行任务中有 ${part} 个失败。`;
+      if (/of the last \d+ tasks failed$/.test(reason)) return `最近 ${whole} 个任务中有 ${part} 个失败。`;
+      return /tokens are used$/.test(reason) ? `已使用 ${part} / ${whole} 个 token。` : null;
+    },
   },
 
   health: {
@@ -595,6 +606,19 @@ export const zh = {
       outbox: "事件延迟。",
       outbox_aside: "有事件被搁置。",
     },
+    sentences: {
+      generation_stopped: ({ queue }) => `在运维恢复生成之前，不会开始新的尝试。原因：${queue.stopped_reason}`,
+      time_zone: () => "最新任务的创建时间晚于所配置的时区：产品使用另一时区。请设置 DatabaseTimeZone。",
+      stuck_tasks: ({ stuck_tasks }) => `${stuck_tasks} 个进行中的任务半小时没有进展。巡检会记录已结束运行的结果；请查看其日志和队列。`,
+      failure_groups: ({ failure_groups }) => `${(failure_groups?.new ?? 0) + (failure_groups?.regressed ?? 0)} 个失败分组新出现或再次出现。请确认、忽略或恢复。`,
+      sweep_overdue: () => "20 分钟内没有巡检记录。请查看 ReconcileTaskFunction 的日志。",
+      sweep_refused: ({ last_sweep }) => `最近一次巡检未能修正 ${last_sweep?.refused} 个任务，其 ID 见日志。`,
+      dead_letters: ({ dead_letters }) => `${dead_letters} 个事件未被处理。巡检会完成其工作；请查看队列。`,
+      outbox: ({ outbox_waiting }) => `${outbox_waiting} 个事件等待投递，巡检会投递它们。`,
+      outbox_aside: ({ outbox_aside }) => `${outbox_aside} 个事件无法发送，已被搁置，没有消费者会收到。`,
+    },
+    failures: "每小时失败的项",
+    failuresHelp: "目前仍失败的项，按失败的时间统计，最近 24 小时。",
     queue: "排队的尝试",
     queueHelp: "没有尝试在等待。",
     oldest: (age) => `最早的一个于${age}开始等待。`,

@@ -570,7 +570,7 @@ class Model:
                     "reason": "after the database outage" if attempt > 2 else None,
                     "execution_arn": "arn:…",
                     "redrive_count": 0,
-                    "step": "fan_out",
+                    "step": "working",
                     "claimed_at": at(hours=6 - attempt),
                     "ended_at": None
                     if attempt == last and row["status"] == "processing"
@@ -748,11 +748,12 @@ class Model:
                 {
                     "task_id": task_id(k),
                     "result": results[k % 6],
-                    "reason": {"still_failing": REASONS[0]["reason"], "refused": "AtWorkElsewhere"}.get(
-                        results[k % 6]
-                    ),
+                    "reason": {
+                        "still_failing": f"{REASONS[0]['error_code']}: {REASONS[0]['reason']}",
+                        "refused": "AtWorkElsewhere",
+                    }.get(results[k % 6]),
                     "attempt": 3,
-                    "started_at": at(minutes=k + 3),
+                    "started_at": None if results[k % 6] == "waiting" else at(minutes=k + 3),
                     "ended_at": at(minutes=k + 1) if k % 6 < 3 else None,
                     "canary": k < 5,
                     "undone": {"restored": 3, "not_replaced": 0, "left_alone": left_alone if k == 1 else []}

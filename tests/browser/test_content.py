@@ -200,6 +200,53 @@ def test_health_is_in_words_with_what_to_do(console: Console) -> None:
     assert console.overflow() == 0
 
 
+def test_health_is_chinese_in_chinese_with_the_recorded_text_one_click_away(
+    browser: Browser, fake: str
+) -> None:
+    with console_in(browser, fake, Look("zh")) as console:
+        console.open("/health", token_of("operator"))
+        first = console.page.locator(".note.warn > ul > li").first
+        expect(first).to_contain_text("2 个进行中的任务半小时没有进展")
+        recorded = first.get_by_text("2 tasks have an attempt without a run")
+        expect(recorded).to_be_hidden()
+        first.get_by_text("记录的原文").click()
+        expect(recorded).to_be_visible()
+        assert console.axe() == []
+        console.open("/recoveries/rec-1")
+        expect(console.page.locator(".note.warn")).to_contain_text("5 个先行任务中有 3 个失败。")
+
+
+def test_health_has_the_failures_of_all_groups_by_hour(console: Console) -> None:
+    console.open("/health")
+    bars = console.page.locator(".trend rect")
+    hours = {hour for group in Model("operator").groups()["items"] for hour, _ in group["by_hour"]}
+    expect(bars).to_have_count(len(hours))
+    expect(console.page.locator(".trend svg")).to_have_attribute("aria-label", re.compile("items? at"))
+    console.open("/health", token_of("empty"))
+    console.settled()
+    expect(console.page.locator(".trend")).to_have_count(0)
+
+
+def test_the_list_is_ordered_by_what_is_missing(console: Console) -> None:
+    page = console.page
+    page.get_by_label("Order").select_option("missing")
+    page.wait_for_url(re.compile("order=missing"))
+    cells = page.locator("tbody td.progress-cell .meta[aria-hidden]")
+    expect(cells.first).to_have_text("8,884/9,000")
+
+    def missing() -> list[int]:
+        shares = [text.replace(",", "").split("/") for text in cells.all_inner_texts()]
+        return [int(total) - int(saved) for saved, total in shares]
+
+    assert missing() == sorted(missing(), reverse=True)
+    expect(page.locator("main")).to_contain_text("Only the 50 tasks that are shown are in this order.")
+    page.get_by_label("Order").select_option("person")
+    expect(page.locator("tbody tr").first).to_contain_text("Needs a person")
+    page.reload()  # the order is in the address
+    expect(page.locator("tbody tr").first).to_contain_text("Needs a person")
+    expect(page.get_by_label("Order")).to_have_value("person")
+
+
 def open_palette(page: Page) -> None:
     page.keyboard.press("Control+k")
     expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()

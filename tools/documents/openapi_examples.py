@@ -67,7 +67,7 @@ _VALUES: Mapping[str, object] = {
     "task_id": "task-7f3a",
     "tasks_estimated": ["completed"],
     "tasks_left": 0,
-    "text": "2 events were not handled. The sweep does their work; read the queue.",
+    "text": "Events that were not handled: 2. The sweep does their work; read the queue.",
     "title": "Prompt engineering",
     "total": 30,
     "type": "Item Saved",

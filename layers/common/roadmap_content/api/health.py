@@ -228,7 +228,7 @@ def attention_for(
         found.append(
             Attention(
                 what="stuck_tasks",
-                text=f"{stuck} tasks in processing have had no progress for half an hour. "
+                text=f"Tasks in processing without progress for half an hour: {stuck}. "
                 "The sweep records the outcome of runs that are over; read its log, and the queue.",
                 runbook="docs/runbook.md#a-task-stays-in-processing",
             )
@@ -254,7 +254,7 @@ def attention_for(
         found.append(
             Attention(
                 what="sweep_refused",
-                text=f"The last sweep could not reconcile {sweep.refused} tasks. Their ids are in its log.",
+                text=f"Tasks that the last sweep could not reconcile: {sweep.refused}. Their ids are in its log.",
                 runbook="docs/runbook.md#the-sweep-does-not-run",
             )
         )
@@ -262,7 +262,7 @@ def attention_for(
         found.append(
             Attention(
                 what="dead_letters",
-                text=f"{dead_letters} events were not handled. The sweep does their work; read the queue.",
+                text=f"Events that were not handled: {dead_letters}. The sweep does their work; read the queue.",
                 runbook="docs/runbook.md#dead-letters",
             )
         )
@@ -270,7 +270,7 @@ def attention_for(
         found.append(
             Attention(
                 what="outbox",
-                text=f"{outbox} events wait to be delivered. The sweep delivers them.",
+                text=f"Events that wait to be delivered: {outbox}. The sweep delivers them.",
                 runbook="docs/runbook.md#events-are-late",
             )
         )
@@ -278,7 +278,7 @@ def attention_for(
         found.append(
             Attention(
                 what="outbox_aside",
-                text=f"{aside} events could not be sent and were set aside. No consumer receives them.",
+                text=f"Events that could not be sent and were set aside: {aside}. No consumer receives them.",
                 runbook="docs/runbook.md#an-event-was-set-aside",
             )
         )
