@@ -754,7 +754,7 @@ class Model:
                     }.get(results[k % 6]),
                     "attempt": 3,
                     "started_at": None if results[k % 6] == "waiting" else at(minutes=k + 3),
-                    "ended_at": at(minutes=k + 1) if k % 6 < 3 else None,
+                    "ended_at": at(minutes=k + 1) if results[k % 6] not in ("running", "waiting") else None,
                     "canary": k < 5,
                     "undone": {"restored": 3, "not_replaced": 0, "left_alone": left_alone if k == 1 else []}
                     if number == REGENERATION and self.undo_requests and results[k % 6] == "recovered"

@@ -383,6 +383,9 @@ def test_on_a_phone_targets_are_large_and_there_are_no_hints_for_a_keyboard(phon
     assert min(box["width"], box["height"]) >= 24
     expect(page.locator("#map-help")).to_be_hidden()
     assert page.get_by_text("Ctrl K").is_hidden()
+    page.get_by_role("button", name="Go to…").click()
+    expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
+    page.keyboard.press("Escape")
     assert _letters_collide(page) is False
 
 
