@@ -37,9 +37,9 @@ export function Palette({ session, sections }) {
     return () => window.removeEventListener("keydown", onKey);
   }, []);
   return html`
-    <button type="button" class="quiet places-button" aria-label=${T.palette.open} aria-keyshortcuts="Control+K" onClick=${() => setOpen(true)}>
+    <button type="button" class="quiet places-button" aria-keyshortcuts="Control+K" onClick=${() => setOpen(true)}>
       <span class="keys">${T.palette.open} <kbd aria-hidden="true">Ctrl K</kbd></span>
-      <svg class="touch" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><path d="M7 2a5 5 0 1 0 0 10A5 5 0 0 0 7 2M10.5 10.5 15 15" /></svg>
+      <svg class="touch" viewBox="0 0 16 16" width="16" height="16" role="img" aria-label=${T.palette.open}><path d="M7 2a5 5 0 1 0 0 10A5 5 0 0 0 7 2M10.5 10.5 15 15" /></svg>
     </button>
     ${open && html`<${Places} session=${session} sections=${sections} onClose=${() => setOpen(false)} />`}
   `;

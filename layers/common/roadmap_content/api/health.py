@@ -254,7 +254,8 @@ def attention_for(
         found.append(
             Attention(
                 what="sweep_refused",
-                text=f"Tasks that the last sweep could not reconcile: {sweep.refused}. Their ids are in its log.",
+                text=f"Tasks that the last sweep could not reconcile: {sweep.refused}. "
+                "Their ids are in its log.",
                 runbook="docs/runbook.md#the-sweep-does-not-run",
             )
         )
@@ -262,7 +263,8 @@ def attention_for(
         found.append(
             Attention(
                 what="dead_letters",
-                text=f"Events that were not handled: {dead_letters}. The sweep does their work; read the queue.",
+                text=f"Events that were not handled: {dead_letters}. "
+                "The sweep does their work; read the queue.",
                 runbook="docs/runbook.md#dead-letters",
             )
         )
