@@ -5,6 +5,19 @@ import { ApiError } from "./api.js";
 
 const SLOWEST = 60_000;
 
+let failedLoads = 0;
+
+/** A module that is read on demand. @param {string} name @returns {Promise<any>} */
+export async function loadModule(name) {
+  try {
+    // The browser never requests a module again that failed.
+    return await import(failedLoads ? `${name}?${failedLoads}` : name);
+  } catch {
+    failedLoads += 1;
+    throw new ApiError("network", 0);
+  }
+}
+
 /**
  * @template T
  * @typedef {{ data: T | null, error: ApiError | null, loading: boolean, at: number | null, refresh: () => void }} Live

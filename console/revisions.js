@@ -3,11 +3,10 @@
 import { useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
 import { contentLines } from "./content.js";
-import { sideBySide, unfolded } from "./difference.js";
 import { RestoreDialog } from "./heal.js";
 import { html } from "./html.js";
 import { T, moment, number, size } from "./language.js";
-import { useLive } from "./live.js";
+import { loadModule, useLive } from "./live.js";
 import { Actor, Age, Dialog, ErrorNote, Id, Loading, Text } from "./parts.js";
 
 /** @typedef {import("./types").Revision} Revision */
@@ -92,12 +91,15 @@ function CompareDialog({ item, revisions, left, right, restore, onClose }) {
   const [chosen, setChosen] = useState({ left, right });
   const { data, error, refresh } = useLive(
     `compare ${item.conceptId} ${item.type} ${chosen.left} ${chosen.right}`,
-    /** @type {(signal: AbortSignal) => Promise<SavedItem[]>} */ (
-      (signal) =>
-        Promise.all(
-          [chosen.left, chosen.right].map((id) => get(["tasks", item.taskId, "content", item.type], { ...item.scope, concept_id: item.conceptId, revision_id: id }, signal)),
-        )
-    ),
+    async (signal) => {
+      /** @type {SavedItem[]} */
+      const contents = await Promise.all(
+        [chosen.left, chosen.right].map((id) => get(["tasks", item.taskId, "content", item.type], { ...item.scope, concept_id: item.conceptId, revision_id: id }, signal)),
+      );
+      /** @type {typeof import("./difference.js")} */
+      const difference = await loadModule("./difference.js");
+      return { contents, difference };
+    },
     () => null,
   );
   return html`<${Dialog} heading=${T.revisions.heading(T.types[item.type] ?? item.type)} wide=${true} onClose=${onClose}>
@@ -119,12 +121,12 @@ function CompareDialog({ item, revisions, left, right, restore, onClose }) {
       })}
     </div>
     ${error && html`<${ErrorNote} error=${error} retry=${refresh} missing=${T.content.gone} />`} ${!data && !error && html`<${Loading} />`}
-    ${data && html`<${Difference} key=${`${chosen.left} ${chosen.right}`} type=${item.type} contents=${data} />`}
+    ${data && html`<${Difference} key=${`${chosen.left} ${chosen.right}`} type=${item.type} ...${data} />`}
   <//>`;
 }
 
-/** @param {{ type: ContentType, contents: SavedItem[] }} props */
-function Difference({ type, contents }) {
+/** @param {{ type: ContentType, contents: SavedItem[], difference: typeof import("./difference.js") }} props */
+function Difference({ type, contents, difference: { sideBySide, unfolded } }) {
   const [all, setAll] = useState(false);
   if (contents.some((each) => each.content_link)) return html`<p class="note">${T.content.large}</p>`;
   const [left = [], right = []] = contents.map((each) => contentLines(type, each.content));

@@ -1,12 +1,12 @@
 // One task: its progress, the reasons of missing items, the whole roadmap as a map, and its attempts.
 
 import { useCallback, useMemo, useState } from "./vendor/hooks.js";
-import { ApiError, get } from "./api.js";
+import { get } from "./api.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { ItemDrawer } from "./item.js";
 import { T, duration, moment, number, percent } from "./language.js";
-import { useLive } from "./live.js";
+import { loadModule, useLive } from "./live.js";
 import { TYPES, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
@@ -513,24 +513,11 @@ function TimelineOf(props) {
   </details>`;
 }
 
-let failedLoads = 0;
-
 /** @param {{ id: string, attempt: number, session: Session, running: boolean }} props */
 function LoadedTimeline(props) {
-  const { data, error, refresh } = useLive("timeline.js", loadTimeline, () => null);
+  const { data, error, refresh } = useLive("timeline.js", () => loadModule("./timeline.js"), () => null);
   if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
   return html`<${data.Timeline} ...${props} />`;
-}
-
-/** @returns {Promise<typeof import("./timeline.js")>} */
-async function loadTimeline() {
-  try {
-    // The browser never requests a module again that failed.
-    return await import(failedLoads ? `./timeline.js?${failedLoads}` : "./timeline.js");
-  } catch {
-    failedLoads += 1;
-    throw new ApiError("network", 0);
-  }
 }
 
 /** What happened to the task, in order, read on demand. @param {{ id: string, session: Session, version: string }} props */

@@ -23,15 +23,12 @@ export const en = {
   signOut: "Sign out",
   close: "Close",
   cancel: "Cancel",
-  back: "Back",
   tryAgain: "Try again",
   loading: "Loading…",
   more: "Show more",
   unknown: "unknown",
   all: "all",
   none: "–",
-  copy: "Copy",
-  copied: "Copied",
   justNow: "just now",
   /** @param {number} s */
   seconds: (s) => `${s} s`,
@@ -441,8 +438,6 @@ export const en = {
     cancelTask: "Cancel task",
     finalize: "Correct the record",
     execution: "Open the execution",
-    more: "More actions",
-    reasons: "Reasons",
     /** @param {string} count @param {string} missing */
     problems: (count, missing) => (count === missing ? `Why the missing items failed (${count})` : `Why ${count} of the ${missing} missing items failed`),
     show: "Show on the map",
@@ -467,7 +462,6 @@ export const en = {
     created: "Created",
     user: "User",
     roadmap: "Roadmap",
-    message: "Message",
     attempts: "Attempts",
     noAttempts: "No attempt has been made yet.",
     /** @param {number} number */
@@ -498,13 +492,9 @@ export const en = {
     redriven: "redriven",
     vanished: "This task does not exist any more, or it belongs to another user.",
     allTasks: "All tasks",
-    complete: "Everything is saved.",
   },
 
   item: {
-    heading: "Item",
-    why: "Reason",
-    next: "Next attempt",
     staged: "Staged",
     rejected: "Rejected content",
     saved: "Saved",
@@ -589,7 +579,6 @@ export const en = {
     example: "Example",
     showTasks: "Show the tasks",
     heal: "Heal this group",
-    code: "Code",
     /** @type {Record<string, string>} */
     states: { new: "new", regressed: "came back", acknowledged: "acknowledged", ignored: "ignored", resolved: "resolved" },
     allStates: "All states",
@@ -645,8 +634,6 @@ export const en = {
     rate: (actual, limit) => `${actual} of ${limit} tasks per minute`,
     rateLabel: "Rate",
     canary: "Canary",
-    /** @param {string} done @param {string} size */
-    canaryText: (done, size) => `${done} of ${size} done`,
     noCanary: "no canary",
     limits: "Limits",
     /** @param {string} count */
