@@ -347,9 +347,12 @@ class Soak:
 
     def _follow(self, each: Subject, attempt: int) -> str:
         """Wait until the execution of an attempt is over; its status, or `never started`."""
-        with self._target.engine.connect() as connection:
+
+        def read(connection: Connection) -> str:
             found = "SELECT execution_arn FROM content_attempts WHERE task_id = :task AND attempt = :attempt"
-            arn = connection.scalar(text(found), {"task": each.task_id, "attempt": attempt}) or ""
+            return connection.scalar(text(found), {"task": each.task_id, "attempt": attempt}) or ""
+
+        arn = transact(self._target.engine, read, self._deadline)  # PostgreSQL may be away
         unknown_since: float | None = None
         missing = self._stepfunctions.exceptions.ExecutionDoesNotExist
         for _ in self._tries(f"the end of {arn}"):
