@@ -49,6 +49,10 @@ def stack_commands(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
             return LocalStack.up(directory, **arguments)
 
         @staticmethod
+        def has_data() -> bool:
+            return LocalStack.has_data(directory)
+
+        @staticmethod
         def down() -> bool:
             return LocalStack.down(directory, forget=True)
 

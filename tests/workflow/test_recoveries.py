@@ -105,6 +105,7 @@ def test_no_endpoint_answers_without_a_token(machine: Machine) -> None:
         "recovery_id": "rec-1",
         "revision_id": "1",
         "group_id": "0" * 16,
+        "attempt": "1",
     }
     asked = [
         (method.upper(), path.removeprefix("/api/v1").format(**names))
