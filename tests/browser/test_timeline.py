@@ -39,7 +39,8 @@ def open_task(console: Console) -> None:
     """Open the task, with all attempts."""
     console.open(f"/tasks/{task_id(TASK)}", token_of("operator"))
     console.settled()
-    # By keyboard: the map above may still grow, and a click would then be beside it.
+    # Requests may still be on their way: with their answers, the page moves, and closes what is open.
+    console.page.wait_for_load_state("networkidle")
     console.page.locator(".attempts > details > summary").first.press("Enter")
     expect(console.page.locator(".attempt").nth(2)).to_be_visible()
 
