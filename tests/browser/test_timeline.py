@@ -35,13 +35,24 @@ DRAW = """
 """Opens the time axis; returns the milliseconds from the end of the response to the end of the next frame."""
 
 
+STAYS_OPEN = """
+() => {
+  const earlier = document.querySelector(".attempts > details");
+  const wasOpen = earlier?.open ?? false;
+  if (earlier) earlier.open = true;
+  return wasOpen;
+}
+"""
+"""Opens the earlier attempts; true if they were open already."""
+
+
 def open_task(console: Console) -> None:
     """Open the task, with all attempts."""
     console.open(f"/tasks/{task_id(TASK)}", token_of("operator"))
     console.settled()
     # Requests may still be on their way: with their answers, the page moves, and closes what is open.
     console.page.wait_for_load_state("networkidle")
-    console.page.locator(".attempts > details > summary").first.press("Enter")
+    console.page.wait_for_function(STAYS_OPEN, polling=250)
     expect(console.page.locator(".attempt").nth(2)).to_be_visible()
 
 
