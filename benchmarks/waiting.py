@@ -6,6 +6,7 @@ are not included. Each learner has a task that waits in the queue, with a hundre
 
 import argparse
 import importlib
+import os
 import random
 import time
 from collections.abc import Callable
@@ -249,6 +250,7 @@ def main() -> None:
                 value=at_work,
                 limit=1.0,
                 unit="",
+                reason=f"{os.getloadavg()[1]:.0f} processes wanted {os.cpu_count()} cores during the run.",
             ),
         ],
     )
