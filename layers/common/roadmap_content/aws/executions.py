@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PAGE_EVENTS, MOST_PAGES = 1_000, 15
 """Events of a page of a history, and the most pages that are read of it. API Gateway lets one request a
-second read a history (template.yaml), so fewer pages are read than the account's quota of 20 a second.
+second read a history (template.yaml), so the account's quota has to permit 15 pages a second.
 """
 
 MAX_NAME = 80

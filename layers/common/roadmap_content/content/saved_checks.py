@@ -1,4 +1,4 @@
-"""The table `content_saved_checks`: what later checks of saved contents found, the last one of each item."""
+"""The table `content_saved_checks`: the findings of later checks of saved contents, the last of each item."""
 
 import json
 from collections.abc import Sequence
@@ -76,7 +76,7 @@ class SavedContent(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What a check said about a saved content; `error_code` is `None` if it was accepted."""
+    """The verdict on a saved content; `error_code` is `None` if it was accepted."""
 
     item: Item
     content_id: str
@@ -103,7 +103,7 @@ def saved_contents(connection: Connection, roadmap_id: str) -> list[SavedContent
 
 
 def record_findings(connection: Connection, task_id: str, findings: Sequence[Finding]) -> None:
-    """Record what a check found, in place of what the last one had found about these items."""
+    """Record the findings of a check, in place of the last ones about these items."""
     rows = [finding.item._asdict() | finding._asdict() for finding in sorted(findings)]
     connection.execute(RECORD, {"task_id": task_id, "findings": json.dumps(rows)})
 

@@ -31,38 +31,31 @@ class Rejected(Payload):
         return f"{REJECTED_BY_CHECK}{self.code}"
 
 
-class _Answer(Payload):
+class CheckAnswer(Payload):
+    """The verdicts, one per item, in the order of the request."""
+
     verdicts: list[Annotated[Accepted | Rejected, Field(discriminator="verdict")]]
     requests: Annotated[int, Field(ge=0)] | None = None
 
-
-def read_requests(answer: object, items: int) -> int:
-    """The number of requests that an answer states; without a statement, one per item.
-
-    Raises:
-        ContentCheckFailedError: the answer does not match the contract.
-    """
-    stated = _read(answer).requests
-    return items if stated is None else stated
+    @property
+    def cost(self) -> int:
+        """The number of requests of the check; without a statement, one per item."""
+        return len(self.verdicts) if self.requests is None else self.requests
 
 
-def read_verdicts(answer: object, items: int) -> list[Accepted | Rejected]:
-    """The verdicts in an answer, one per item, in the order of the request.
+def read_answer(answer: object, items: int) -> CheckAnswer:
+    """Read the answer to a request with a number of items.
 
     Raises:
         ContentCheckFailedError: the answer does not match the contract.
     """
-    verdicts = _read(answer).verdicts
-    if len(verdicts) != items:
-        raise ContentCheckFailedError(f"wrong answer: {len(verdicts)} verdicts for {items} items")
-    return verdicts
-
-
-def _read(answer: object) -> _Answer:
     try:
-        return _Answer.model_validate(answer)
+        read = CheckAnswer.model_validate(answer)
     except ValidationError as error:
         raise ContentCheckFailedError(f"wrong answer: {first_fault(error)}") from error
+    if len(read.verdicts) != items:
+        raise ContentCheckFailedError(f"wrong answer: {len(read.verdicts)} verdicts for {items} items")
+    return read
 
 
 def corrected(kind: ContentKind, content: Document, correction: Document) -> Document:

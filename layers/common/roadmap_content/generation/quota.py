@@ -2,8 +2,8 @@
 
 The bucket counts as Bedrock does: a call takes its input and its maximum output when it starts; at its end,
 this is replaced by its input and its output, whose tokens may count several times. An invocation does not ask
-for each call, but leases a few seconds of the quota for the calls that wait, and gives back what its calls
-did not use.
+for each call, but leases a few seconds of the quota for the calls that wait, and gives back the tokens that
+its calls did not use.
 
 `supplied` is the sum of all tokens that the quota supplied, and `promised` of all that were leased. A lease
 is the range of `promised` that it added; its tokens may be used as soon as `supplied` has reached them. So
@@ -207,7 +207,7 @@ class ModelQuota:
             logger.warning("quota_not_returned", error_code=error.code, reason=str(error))
 
     def _exchange(self, deadline: Deadline) -> str | None:
-        """Return tokens, and lease those that are missing; of a lease that is not due yet, see what is.
+        """Return tokens, and lease those that are missing; of an earlier lease, take the tokens due by now.
 
         Return why generation is stopped, or `None`.
         """

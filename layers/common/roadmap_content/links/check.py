@@ -46,7 +46,7 @@ class CheckRequest(Payload):
 
 
 class CheckReport(Payload):
-    """The verdicts, one per item, and what they cost."""
+    """The verdicts, one per item, and their cost."""
 
     verdicts: Sequence[Verdict]
     links: Mapping[State, int]

@@ -35,7 +35,7 @@ _ERROR_PATH = re.compile(r"(^|[/_-])(404|notfound|not[_-]found|error)([/._-]|$)"
 
 
 class State(StrEnum):
-    """What the check found out about a link."""
+    """The result of the check of a link."""
 
     LIVE = "live"
     DEAD = "dead"

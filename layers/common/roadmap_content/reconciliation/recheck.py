@@ -1,7 +1,7 @@
 """Check saved contents later: a link may die after it was saved.
 
 A sample of the tasks is checked each day, none more than once a week, by the same function that Save asks,
-within a budget of requests. What it rejects stays saved and readable: it is recorded, and its failure group
+within a budget of requests. Rejected content stays saved and readable: it is recorded, and its failure group
 shows it. A recovery can regenerate it.
 """
 
@@ -20,7 +20,7 @@ from ..content.saved_checks import (
     saved_code,
     saved_contents,
 )
-from ..content.verdicts import Rejected, read_requests, read_verdicts
+from ..content.verdicts import Rejected, read_answer
 from ..documents import MAX_STAGED
 from ..errors import ContentCheckFailedError, named
 from ..postgres.transactions import transact
@@ -100,10 +100,10 @@ def _check_task(
             "saved": True,
             "items": [saved.item._asdict() | {"content": saved.content} for saved in portion],
         }
-        answer = check.ask(question, deadline.remaining - RESERVE_SECONDS)
-        verdicts = read_verdicts(answer, len(portion))
-        spent += read_requests(answer, len(portion))
-        for saved, verdict in zip(portion, verdicts, strict=True):
+        reply = check.ask(question, deadline.remaining - RESERVE_SECONDS)
+        answer = read_answer(reply, len(portion))
+        spent += answer.cost
+        for saved, verdict in zip(portion, answer.verdicts, strict=True):
             if isinstance(verdict, Rejected):
                 code, reason = saved_code(verdict.error_code), storable_text(verdict.reason)
                 findings.append(Finding(saved.item, saved.content_id, code, reason))

@@ -17,7 +17,7 @@ from ..content.origin_records import record_refused
 from ..content.origins import with_origin
 from ..content.registry import CONTENT_KINDS
 from ..content.rows import complete_concepts, saved_since
-from ..content.verdicts import Accepted, Rejected, corrected, read_verdicts
+from ..content.verdicts import Accepted, Rejected, corrected, read_answer
 from ..contracts import BatchReference, BatchRequest, Count, Payload, StateError
 from ..documents import Document
 from ..errors import (
@@ -223,7 +223,7 @@ class Saver:
         """Ask the check, with one call, or with more if the contents do not fit into one."""
         try:
             answer = check.ask(self._question(to_check), self._deadline.remaining - RESERVE)
-            verdicts = read_verdicts(answer, len(to_check))
+            verdicts = read_answer(answer, len(to_check)).verdicts
         except ContentCheckFailedError as error:
             if isinstance(error, TooMuchToCheckError) and len(to_check) > 1:
                 middle = len(to_check) // 2

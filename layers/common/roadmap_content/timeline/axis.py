@@ -20,7 +20,7 @@ from .visits import History, Visit
 
 
 class PhaseKind(StrEnum):
-    """What happens in a phase."""
+    """The kind of a phase."""
 
     QUEUED = "queued"
     STARTING = "starting"
