@@ -669,7 +669,7 @@ MUTANTS = (
         f"{_LAYER}/content/quiz.py",
         old="WHEN mine.quiz_id IS NOT NULL THEN 'replaced'",
         new="WHEN mine.quiz_id IS NOT NULL THEN 'new'",
-        tests=(f"{_SINGLE}::test_a_quiz_with_attempts_is_replaced_in_place",),
+        tests=(f"{_SINGLE}::test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved",),
     ),
     Mutant(
         "the time zone",
@@ -930,7 +930,9 @@ MUTANTS = (
         "tools/roadmap_command/terminal.py",
         old="markup=False",
         new="markup=True",
-        tests=("tests/unit/test_terminal.py::test_a_list_shows_any_title_and_reason",),
+        tests=(
+            "tests/unit/test_terminal.py::test_a_status_and_a_line_of_a_terminal_show_no_control_characters",
+        ),
     ),
     Mutant(
         "the operator's terminal",
