@@ -216,6 +216,8 @@ class Soak:
         self._subjects = subjects
         self._chance = random.Random(SEED)  # noqa: S311 - to be repeated
         self.counts: Counter[str] = Counter()
+        self._looking = threading.Lock()
+        """The oracles have one connection, for which a thread waits 5 seconds at most."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -491,9 +493,10 @@ class Soak:
 
         def hold(each: Subject) -> list[str]:
             assert each.oracle is not None
-            attempt = each.oracle.look().task["attempt"]
-            each.log.recorded.update(range(1, attempt + 1))  # the sweep has finalized all attempts
-            return [f"{each.task_id} {when}: {broken}" for broken in ask(each.oracle)]
+            with self._looking:
+                attempt = each.oracle.look().task["attempt"]
+                each.log.recorded.update(range(1, attempt + 1))  # the sweep has finalized all attempts
+                return [f"{each.task_id} {when}: {broken}" for broken in ask(each.oracle)]
 
         futures = [pool.submit(hold, each) for each in self._subjects]
         self._watch(f"the oracle, {when}", futures)
@@ -504,7 +507,8 @@ class Soak:
 
         def compare(each: Subject) -> list[str]:
             assert each.oracle is not None
-            now = each.oracle.look()
+            with self._looking:
+                now = each.oracle.look()
             staged = {entry["concept_id"]: entry for entry in each.bundle["content"]}
             wrong = [
                 f"{each.task_id}: the row of {concept_id}, {kind} is not what was staged"
