@@ -22,7 +22,9 @@ help: ## Show this list.
 
 setup: $(INSTALLED) ## Make .venv from the lock file.
 
-$(INSTALLED): requirements/dev.txt pyproject.toml
+# requirements/dev.txt includes requirements/local.txt, which includes the layers' lock files.
+LAYERS := layers/common/requirements.txt layers/authorization/requirements.txt migrations/requirements.txt
+$(INSTALLED): requirements/dev.txt requirements/local.txt $(LAYERS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; name it: make PYTHON=python3.13")'
 	$(PYTHON) -m venv --clear $(VENV)
 	$(RUN)/python -m pip $(INSTALL) requirements/dev.txt
@@ -107,19 +109,24 @@ openapi: $(INSTALLED) ## Write docs/openapi.json, docs/api.md and docs/schemas/ 
 
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip $(INSTALL) requirements/lock.txt
-	$(RUN)/uv pip compile $(LOCK) --group dev --extra local --output-file requirements/dev.txt pyproject.toml
-	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group bench --output-file requirements/bench.txt
-	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --group browser --output-file requirements/browser.txt
-	$(RUN)/uv pip compile $(LOCK) --constraint requirements/dev.txt --extra local --output-file requirements/local.txt pyproject.toml
+	$(COMPILE) $(LAYER) --group layer --output-file layers/common/requirements.txt
+	$(COMPILE) $(LAYER) $(call beyond,layers/common/requirements.txt) --group authorization --output-file layers/authorization/requirements.txt
+	$(COMPILE) $(LAYER) $(call beyond,layers/common/requirements.txt) --group migrations --output-file migrations/requirements.txt
+	$(COMPILE) $(call beyond,$(LAYERS)) --extra local --output-file requirements/local.txt pyproject.toml
+	$(call include,$(LAYERS:%=../%),requirements/local.txt)
+	$(COMPILE) $(call beyond,$(LAYERS) requirements/local.txt) --group dev --output-file requirements/dev.txt
+	$(call include,local.txt,requirements/dev.txt)
+	for group in bench browser; do \
+		$(COMPILE) --constraint requirements/dev.txt --group $$group --output-file requirements/$$group.txt || exit; done
 	for group in audit client cloud faults lock operator peers pip runtime verify sam; do \
-		$(RUN)/uv pip compile $(LOCK) --group $$group --output-file requirements/$$group.txt || exit; done
-	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group layer --output-file layers/common/requirements.txt
-	$(RUN)/uv pip compile $(LOCK) $(LAYER) --group authorization --output-file layers/authorization/requirements.txt
-	$(RUN)/uv pip compile $(LOCK) $(LAYER) --no-emit-package sqlalchemy --no-emit-package typing-extensions --group migrations --output-file migrations/requirements.txt
+		$(COMPILE) --group $$group --output-file requirements/$$group.txt || exit; done
 
+COMPILE := $(RUN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
 # SQLAlchemy needs greenlet only for asyncio.
-LAYER := --constraint requirements/dev.txt --no-emit-package greenlet
-LOCK := --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
+LAYER := --no-emit-package greenlet
+# A lock file has only the packages that are not in the lock files beside it.
+beyond = $(1:%=--constraint %) $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' $(1))
+include = { printf -- '-r %s\n' $(1); cat $(2); } > $(2).new && mv $(2).new $(2)
 
 clean: ## Remove everything that the other targets made.
 	rm -rf $(VENV) .local .aws-sam .mypy_cache .pytest_cache .ruff_cache

@@ -36,6 +36,7 @@ LOCKS = sorted(
 OLDEST = "the oldest pip"
 PYTHONS = ("python3.11", "python3.12", "python3.13", "python3.14")
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;]+)( ; [^\\\n]+)?", re.MULTILINE)
+INCLUDED = re.compile(r"^-r (\S+)$", re.MULTILINE)
 
 
 class Pinned(NamedTuple):
@@ -47,7 +48,10 @@ class Pinned(NamedTuple):
 
 
 def pinned_in(lock: Path) -> list[Pinned]:
-    return [Pinned(name, version, marker or "") for name, version, marker in PINNED.findall(lock.read_text())]
+    """The packages of a lock file, and those of the lock files that it includes."""
+    text = lock.read_text()
+    included = [each for name in INCLUDED.findall(text) for each in pinned_in(lock.parent / name)]
+    return included + [Pinned(*each) for each in PINNED.findall(text)]
 
 
 def commands_in(makefile: Path, target: str, *variables: str) -> Iterator[list[str]]:

@@ -14,6 +14,7 @@ import pytest
 
 from local_stack.builds import REPOSITORY
 from roadmap_content import __version__
+from tests.package.test_locks import pinned_in
 from tests.support.factories import bundle_of
 
 Roadmap = Callable[..., subprocess.CompletedProcess[str]]
@@ -108,9 +109,7 @@ def names(wheel: Path) -> set[str]:
 def constraints(folder: Path) -> Path:
     """The versions of the lock file. Without hashes, pip accepts them for a wheel of our own."""
     path = folder / "constraints.txt"
-    path.write_text(
-        "".join(f"{line}\n" for line in re.findall(r"^\S+==[^\\\n]+", LOCK.read_text(), re.MULTILINE))
-    )
+    path.write_text("".join(f"{name}=={version}{marker}\n" for name, version, marker in pinned_in(LOCK)))
     return path
 
 
