@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from documents.openapi_page import resolved
 from tests.browser.fake_api import respond
 from tests.browser.fake_data import SCENARIOS, Model, task_id
 
@@ -60,7 +61,8 @@ def test_an_answer_has_the_documented_shape(
         for template, methods in DOCUMENT["paths"].items()
         if _fits(template.removeprefix("/api/v1"), path) and method.lower() in methods
     )
-    schema = operation["responses"][str(status)]["content"]["application/json"]["schema"]
+    response = resolved(DOCUMENT, operation["responses"][str(status)])
+    schema = response["content"]["application/json"]["schema"]
     faults = Draft202012Validator(schema | {"components": DOCUMENT["components"]}).iter_errors(answer)
     assert [f"{fault.json_path}: {fault.message}" for fault in faults] == []
 

@@ -140,14 +140,12 @@ def require_nothing_disclosed(ground: Ground, answer: str, *, is_own_content: bo
 def test_requests_generated_from_the_openapi_document(ground: Ground, tmp_path: Path, user_id: str) -> None:
     document = json.loads((REPOSITORY / "docs/openapi.json").read_text())
     known = {
-        "task_id": [ground.mine.task_id, ground.theirs.task_id],
-        "user_id": [USER, NEIGHBOUR, user_id],
+        "path_task_id": [ground.mine.task_id, ground.theirs.task_id],
+        "query_user_id": [USER, NEIGHBOUR, user_id],
     }
-    for parameter in (
-        p for path in document["paths"].values() for o in path.values() for p in o.get("parameters", ())
-    ):
-        values = known.get(parameter["name"], [])
-        parameter["examples"] = {str(number): {"value": value} for number, value in enumerate(values)}
+    for name, values in known.items():
+        examples = {str(number): {"value": value} for number, value in enumerate(values)}
+        document["components"]["parameters"][name]["examples"] = examples
     (tmp_path / "openapi.json").write_text(json.dumps(document))
 
     ended = subprocess.run(

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from documents.openapi_page import resolved
 from roadmap_content.client import Client
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
@@ -108,8 +109,8 @@ def test_a_method_sends_its_operation_and_reads_the_answer(client: Client, name:
     ((asked, query, body),) = DocumentedApi.asked
     assert asked == name
     _, _, operation = OPERATIONS[name]
-    parameters = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
-    assert query.keys() <= parameters
+    parameters = [resolved(DOCUMENT, each) for each in operation.get("parameters", [])]
+    assert query.keys() <= {each["name"] for each in parameters if each["in"] == "query"}
     assert ("requestBody" in operation) == (body is not None)
 
 

@@ -9,12 +9,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from documents.openapi import DOCUMENT, openapi_document, operations
-from documents.openapi_page import PAGE, body_fields, page_of
+from documents.openapi_page import PAGE, body_fields, page_of, resolved
 from documents.schemas import schema_document, schema_file
 from roadmap_content.contracts import TASK_ID
 from roadmap_content.items import ContentType
 
 WHOLE: dict[str, Any] = json.loads(DOCUMENT.read_text())
+BODIES = [WHOLE["paths"], WHOLE["components"]["responses"]]
 OPERATIONS = {operation["operationId"]: operation for operation in operations(WHOLE)}
 
 each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
@@ -28,7 +29,8 @@ def test_the_document_and_its_page_are_up_to_date() -> None:
 def test_every_response_of_a_retry_is_described() -> None:
     retry = WHOLE["paths"]["/api/v1/tasks/{task_id}/retry"]["post"]
     assert set(retry["responses"]) == {"200", "202", "401", "403", "404", "409", "422", "503"}
-    (task_id,) = (each for each in retry["parameters"] if each["name"] == "task_id")
+    parameters = [resolved(WHOLE, each) for each in retry["parameters"]]
+    (task_id,) = (each for each in parameters if each["name"] == "task_id")
     assert task_id["schema"]["pattern"] == TASK_ID
     answer = retry["responses"]["200"]["content"]["application/json"]["schema"]
     assert {each["$ref"].rpartition("/")[2] for each in answer["anyOf"]} == {"RetryAnswer", "RetryPreview"}
@@ -53,7 +55,8 @@ def test_an_operation_has_an_id_a_summary_a_description_and_a_tag(operation: dic
 
 @each_operation
 def test_every_parameter_is_explained(operation: dict[str, Any]) -> None:
-    for parameter in operation.get("parameters", []):
+    for each in operation.get("parameters", []):
+        parameter = resolved(WHOLE, each)
         assert parameter.get("description") or parameter["schema"].get("description"), parameter["name"]
 
 
@@ -75,7 +78,7 @@ def test_operation_ids_are_unique() -> None:
 
 def test_every_model_of_a_body_has_a_valid_example() -> None:
     schemas = strict(WHOLE["components"]["schemas"])
-    for name in set(references(WHOLE["paths"])):
+    for name in set(references(BODIES)):
         if schemas[name]["type"] == "object":
             validator = Draft202012Validator({**schemas[name], "components": {"schemas": schemas}})
             validator.validate(schemas[name]["example"])
@@ -93,7 +96,7 @@ def strict(schema: Any) -> Any:
 
 
 def test_every_schema_is_used() -> None:
-    used = set(references(WHOLE["paths"]))
+    used = set(references(BODIES))
     for _ in WHOLE["components"]["schemas"]:
         used |= {name for each in used for name in references(WHOLE["components"]["schemas"][each])}
     assert used == set(WHOLE["components"]["schemas"])

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,7 +56,9 @@ def openapi_document() -> str:
     for name in set(_references(whole["paths"])):
         if schemas[name]["type"] == "object":
             schemas[name]["example"] = example_of(schemas[name], schemas)
-    whole["components"]["schemas"] = schemas
+    whole["components"]["schemas"] = _plain(schemas)
+    whole["paths"] = _plain(whole["paths"])
+    _share(whole)
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -106,6 +109,41 @@ def _used_schemas(document: dict[str, Any]) -> dict[str, Any]:
             used[name] = schemas[name]
             open_ += _references(schemas[name])
     return used
+
+
+def _plain(node: Any) -> Any:  # noqa: ANN401 - JSON
+    """Schemas without the titles that pydantic derives from names, and with `null` among a value's types."""
+    match node:
+        case {"anyOf": [{"type": str(type_), **first}, {"type": "null"}], **rest} if "enum" not in first:
+            return _plain({"type": [type_, "null"], **first, **rest})
+        case dict():
+            return {
+                key: value if key == "example" else _plain(value)
+                for key, value in node.items()
+                if not (key == "title" and isinstance(value, str))
+            }
+        case list():
+            return [_plain(each) for each in node]
+    return node
+
+
+def _share(document: dict[str, Any]) -> None:
+    """Move the parameters and responses that several operations have to `components`."""
+    for kind in ("parameters", "responses"):
+        places: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
+        for operation in operations(document):
+            parts = operation.get(kind, {})
+            for key in range(len(parts)) if isinstance(parts, list) else list(parts):
+                places[json.dumps(parts[key])].append((parts, key))
+        shared: dict[str, Any] = {}
+        for text, found in places.items():
+            part = json.loads(text)
+            name = f"{part['in']}_{part['name']}" if kind == "parameters" else found[0][1]
+            if len(found) > 1 and name not in shared:
+                shared[name] = part
+                for parts, key in found:
+                    parts[key] = {"$ref": f"#/components/{kind}/{name}"}
+        document["components"][kind] = dict(sorted(shared.items()))
 
 
 def _references(node: object) -> Iterator[str]:

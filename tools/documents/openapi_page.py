@@ -51,12 +51,13 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
     yield "| status | |"
     yield "|---|---|"
     for status, response in operation["responses"].items():
-        yield f"| {status} | {response['description']} |"
+        yield f"| {status} | {resolved(document, response)['description']} |"
     yield ""
 
 
 def _parameters(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
-    for parameter in operation.get("parameters", []):
+    for each in operation.get("parameters", []):
+        parameter = resolved(document, each)
         schema = {"description": parameter.get("description")} | parameter["schema"]
         yield _parameter(document, parameter["name"], parameter["in"], schema, parameter.get("required"))
     body = operation.get("requestBody", {}).get("content", {})
@@ -69,20 +70,21 @@ def body_fields(
     document: dict[str, Any], schema: dict[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, dict[str, Any], bool]]:
     """The name, the schema and whether it is required, of each field of a body and of the objects in it."""
-    model = _resolved(document, schema)
+    model = resolved(document, schema)
     for name, field in model.get("properties", {}).items():
         yield prefix + name, field, name in model.get("required", ())
         yield from body_fields(document, field, f"{prefix}{name}.")
 
 
-def _resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """The model that a schema refers to, also if it may be null."""
-    match schema:
+def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """The component that a part of a document refers to, also if its value may be null."""
+    match part:
         case {"$ref": str(target)}:
-            return dict(document["components"]["schemas"][target.rpartition("/")[2]])
+            _, components, kind, name = target.split("/")
+            return dict(document[components][kind][name])
         case {"anyOf": [first, {"type": "null"}]}:
-            return _resolved(document, first)
-    return schema
+            return resolved(document, first)
+    return part
 
 
 def _parameter(
@@ -91,21 +93,22 @@ def _parameter(
     type_ = _type(document, schema).replace("|", "or")
     if "default" in schema and not isinstance(schema["default"], dict):
         type_ += f", default `{json.dumps(schema['default'])}`"
-    description = schema.get("description") or _resolved(document, schema).get("description", "")
+    description = schema.get("description") or resolved(document, schema).get("description", "")
     return f"| `{name}` | {place} | {type_} | {'Required. ' if required else ''}{description} |"
 
 
 def _type(document: dict[str, Any], schema: dict[str, Any]) -> str:
     match schema:
-        case {"$ref": str(target)}:
-            return _type(document, document["components"]["schemas"][target.rpartition("/")[2]])
+        case {"$ref": _}:
+            return _type(document, resolved(document, schema))
         case {"anyOf": list(several)}:
             return " | ".join(_type(document, each) for each in several if each.get("type") != "null")
         case {"enum": list(values)}:
             return " | ".join(f"`{value}`" for value in values)
-        case {"type": "array", "items": inner}:
+        case {"items": inner}:
             return f"list of {_type(document, inner)}"
         case {"format": "date-time"}:
             return "time"
-        case _:
-            return str(schema.get("type", ""))
+        case {"type": [type_, "null"]} | {"type": type_}:
+            return str(type_)
+    return ""
