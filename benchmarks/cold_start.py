@@ -1,11 +1,9 @@
 """`python -m benchmarks.cold_start`: the duration of each function's first invocation, in fresh processes."""
 
-import argparse
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from functools import partial
@@ -26,8 +24,8 @@ from roadmap_content.bundle import Bundle, read_bundle
 from roadmap_content.runtime.deadline import Deadline
 
 from .measuring import Trial, in_turn, seconds_of
-from .report import show
-from .result import Result, Series, Target, now, this_machine, versions
+from .report import arguments_of, finish
+from .result import Result, Series, Target, versions
 
 ROUNDS = 7
 BARE, LAB = "bare interpreter", "lean lab set"
@@ -151,14 +149,7 @@ class Functions:
 
 def main() -> None:
     """Measure, print and store the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument(
-        "--short",
-        action="store_true",
-        help="keep nothing; fail where the saver imports far more than it needs",
-    )
-    arguments = parser.parse_args()
+    arguments = arguments_of(__doc__, rounds=ROUNDS)
     bundle = read_bundle(with_offline_content(json.loads(SAMPLE.read_bytes())))
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-benchmark-") as folder,
@@ -168,12 +159,7 @@ def main() -> None:
         load_bundle(bundle, deployed.engine, deployed.bucket, Deadline.after(60))
         imports, first = _measure(stack, deployed, bundle, Path(folder) / "without-sdk", arguments.rounds)
         deployed.engine.dispose()
-    result = _result(imports, first)
-    if not arguments.short:
-        result.write()
-    show(result)
-    if arguments.short and not result.targets[0].holds_with(0.3):
-        sys.exit(f"missed by more than the room for noise: {result.targets[0].label}")
+    finish(_result(imports, first), short=arguments.short, room=0.3)
 
 
 def _measure(
@@ -266,9 +252,7 @@ def _result(imports: dict[str, list[float]], first: dict[str, list[float]]) -> R
         name="cold-start",
         title="Cold start",
         about=ABOUT.strip(),
-        machine=this_machine(),
         versions=versions("SQLAlchemy", "pg8000", "pydantic", "aws-lambda-powertools"),
-        measured_at=now(),
         series=[imported, invoked],
         targets=[
             Target(

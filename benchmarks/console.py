@@ -3,10 +3,8 @@
 A real Chromium loads the page from the console's function; the API's function answers from PostgreSQL.
 """
 
-import argparse
 import gzip
 import logging
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,8 +24,8 @@ from roadmap_content.runtime.log import logger
 
 from .database import Database, own_database
 from .measuring import in_turn
-from .report import show
-from .result import Figure, Result, Series, Target, now, this_machine, versions
+from .report import arguments_of, finish
+from .result import Figure, Result, Series, Target, versions
 
 SIZES = (10, 1_000_000)
 ROUNDS = 7
@@ -148,19 +146,9 @@ def _served() -> Iterator[str]:
 
 def main() -> None:
     """Measure, print, and store the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--short", action="store_true", help="keep nothing; exit 1 if a limit is missed by far"
-    )
-    parser.add_argument("--sizes", type=int, nargs=2, default=SIZES)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    arguments = parser.parse_args()
+    arguments = arguments_of(__doc__, sizes=SIZES, rounds=ROUNDS, number=2)
     logging.getLogger(logger.name or "roadmap-content").disabled = True
-    result = measure(arguments.sizes, arguments.rounds)
-    show(result)
-    if arguments.short:
-        sys.exit(0 if all(target.holds_with(0.5) for target in result.targets) else 1)
-    result.write()
+    finish(measure(arguments.sizes, arguments.rounds), short=arguments.short)
 
 
 def measure(sizes: Sequence[int], rounds: int) -> Result:
@@ -196,9 +184,7 @@ def measure(sizes: Sequence[int], rounds: int) -> Result:
         name="console",
         title="The console",
         about=ABOUT.strip(),
-        machine=this_machine(),
         versions=versions("playwright") | {"PostgreSQL": version, "Chromium": chromium_version},
-        measured_at=now(),
         series=[series],
         figures=[
             Figure(label="first view over the wire, compressed", value=total, unit="kB"),

@@ -40,7 +40,7 @@ from tests.support.factories import concept_ids
 
 from . import quota
 from .database import own_database
-from .result import Figure, Matrix, Result, Target, now, this_machine, versions
+from .result import Figure, Matrix, Result, Target, versions
 
 ABOUT = """
 Ten slots; a roadmap has 30 concepts unless a scenario says otherwise. An item takes the time of a model: a
@@ -845,9 +845,7 @@ def main() -> None:
         name="load",
         title="A thousand roadmaps at once",
         about=ABOUT.strip(),
-        machine=this_machine(),
         versions=versions("SQLAlchemy") | {"PostgreSQL": postgresql},
-        measured_at=now(),
         matrices=[
             Matrix(
                 name="before",

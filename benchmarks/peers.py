@@ -40,7 +40,7 @@ from .curriculum import Author, concept_ids
 from .framework import framework_of
 from .object_server import ObjectServer
 from .report import show
-from .result import RESULTS, Matrix, Result, now, read_result, this_machine, versions
+from .result import RESULTS, Matrix, Result, read_result, versions
 from .round_trips import RoundTrips
 from .stock import BATCH_SIZE
 
@@ -575,9 +575,7 @@ def main() -> None:
         name="peers",
         title="The peers, on the same work",
         about=ABOUT.strip(),
-        machine=this_machine(),
         versions=versions("SQLAlchemy", "pg8000") | _locked_versions(),
-        measured_at=now(),
         matrices=[
             Matrix(
                 name="counts",

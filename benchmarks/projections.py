@@ -3,14 +3,12 @@
 Every trial creates its roadmap again outside the measured time, with the task in the same state.
 """
 
-import argparse
 import gc
 import json
 import logging
 import multiprocessing
 import re
 import resource
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,8 +40,8 @@ from roadmap_content.tasks.task import read_task
 from .database import Database, own_database
 from .framework import framework_of
 from .measuring import in_turn, seconds_of
-from .report import show
-from .result import Figure, Result, Series, Target, now, this_machine, versions
+from .report import arguments_of, finish
+from .result import Figure, Result, Series, Target, versions
 from .stock import BATCH_SIZE
 
 SIZES = (30, 300, 3_000, 30_000, 100_000)
@@ -259,15 +257,7 @@ class Ground(NamedTuple):
 
 def main() -> None:
     """Measure, print and store the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of concepts")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument(
-        "--short",
-        action="store_true",
-        help="keep nothing; fail where a cost grows much faster than a roadmap",
-    )
-    arguments = parser.parse_args()
+    arguments = arguments_of(__doc__, sizes=SIZES, rounds=ROUNDS)
     logging.getLogger(logger.name or "roadmap-content").disabled = True
     sizes = sorted(arguments.sizes)
     resident_size = min(RESIDENT_SIZE, sizes[-1])
@@ -290,9 +280,7 @@ def main() -> None:
         name="projections",
         title="Plan, finalize, status, retry",
         about=ABOUT.strip(),
-        machine=this_machine(),
         versions=versions("SQLAlchemy", "pg8000") | {"PostgreSQL": version},
-        measured_at=now(),
         series=[series],
         figures=[Figure(label=f"finalize, {RESIDENT_SIZE:,} concepts: resident", value=resident, unit="MB")],
         targets=[
@@ -300,12 +288,7 @@ def main() -> None:
             Target(label="resident", value=resident, limit=MAX_RESIDENT, unit="MB"),
         ],
     )
-    if not arguments.short:
-        result.write()
-    show(result)
-    ratios = [target for target in result.targets if target.unit != "MB"]
-    if arguments.short and (missed := [target.label for target in ratios if not target.holds_with(0.5)]):
-        sys.exit(f"missed by more than the room for noise: {', '.join(missed)}")
+    finish(result, short=arguments.short)
 
 
 def _measure(database: Database, size: int, rounds: int) -> dict[str, list[float]]:

@@ -1,6 +1,8 @@
-"""Print a result: tables, then the JSON document on the last line."""
+"""The arguments of a benchmark, and its result: tables, then the JSON document on the last line."""
 
+import argparse
 import sys
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -8,6 +10,21 @@ from rich.table import Table
 from .result import Figure, Matrix, Result, Series, Target
 
 _WIDTH = 120
+
+
+def arguments_of(
+    description: str | None, *, sizes: Sequence[int] = (), rounds: int = 0, number: int | str = "+"
+) -> argparse.Namespace:
+    """Read the command line: `--short`, and `--sizes` and `--rounds` of a benchmark that has defaults for
+    them.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--short", action="store_true", help="keep nothing; fail if a limit is missed by far")
+    if sizes:
+        parser.add_argument("--sizes", type=int, nargs=number, default=sizes)
+    if rounds:
+        parser.add_argument("--rounds", type=int, default=rounds)
+    return parser.parse_args()
 
 
 def show(result: Result) -> None:

@@ -15,7 +15,7 @@ from math import log
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from .measuring import Estimate, estimate, paired_ratio
 
@@ -120,9 +120,9 @@ class Result(_Part):
     title: str
     about: str
     """Markdown for the reader: the measured quantity and the method, without figures."""
-    machine: dict[str, str]
+    machine: dict[str, str] = Field(default_factory=lambda: this_machine())
     versions: dict[str, str]
-    measured_at: str
+    measured_at: str = Field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="minutes"))
     series: list[Series] = []
     matrices: list[Matrix] = []
     figures: list[Figure] = []

@@ -5,7 +5,6 @@ same database. Contestants alternate; the tables are cleared and vacuumed before
 measured time.
 """
 
-import argparse
 import gc
 import logging
 import os
@@ -26,8 +25,8 @@ from .contestants.replaced import Replaced
 from .curriculum import Author
 from .database import Database, own_database
 from .measuring import in_turn, seconds_of
-from .report import show
-from .result import RESULTS, Result, Series, Target, now, read_result, this_machine, versions
+from .report import arguments_of, finish
+from .result import RESULTS, Result, Series, Target, read_result, versions
 from .stock import BATCH_SIZE, Stock
 
 SIZES = (3, 30, 100, 1_000, 10_000)
@@ -63,7 +62,7 @@ locks.
 
 def main() -> None:
     """Measure, print and store the result."""
-    arguments = _arguments()
+    arguments = arguments_of(__doc__, sizes=SIZES, rounds=ROUNDS)
     _silence_the_log()
     with own_database() as database:
         author = Author()
@@ -75,32 +74,15 @@ def main() -> None:
             name="saving",
             title="Saving",
             about=ABOUT.strip(),
-            machine=this_machine(),
             versions=versions("SQLAlchemy", "pg8000", "psycopg", "asyncpg")
             | {"PostgreSQL": database.version()},
-            measured_at=now(),
             series=series,
         )
     if not arguments.short:
         kept = read_result(RESULTS / "saving.json")
         result = result if kept is None else result.over(kept)
     result = result.model_copy(update={"targets": list(_targets(result))})
-    if not arguments.short:
-        result.write()
-    show(result)
-    if arguments.short and (missed := [t.label for t in result.targets if not t.holds_with(arguments.room)]):
-        sys.exit(f"missed by more than the room for noise: {', '.join(missed)}")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of concepts")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument(
-        "--short", action="store_true", help="keep nothing; fail where a target is missed by more than --room"
-    )
-    parser.add_argument("--room", type=float, default=1.0, help="for noise, as a share of a target")
-    return parser.parse_args()
+    finish(result, short=arguments.short, room=1.0)
 
 
 def _sizes(database: Database, author: Author, sizes: list[int], rounds: int) -> Series:

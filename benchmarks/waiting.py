@@ -4,7 +4,6 @@ A poll comes from the API's own function, in this process, with a separate Postg
 are not included. Each learner has a task that waits in the queue, with a hundred changes that were read.
 """
 
-import argparse
 import importlib
 import os
 import random
@@ -27,8 +26,8 @@ from roadmap_content.services import Services
 from tests.support.requests_to_api import request
 
 from .many_tasks import database
-from .report import finish
-from .result import Result, Series, Target, now, this_machine, versions
+from .report import arguments_of, finish
+from .result import Result, Series, Target, versions
 
 SIZES = (100, 10_000)
 CHANGES_OF_TASK = 100
@@ -199,10 +198,7 @@ def count_statements(engine: Engine, people: Learners) -> int:
 
 def main() -> None:
     """Measure all sizes, show, and keep the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of learners")
-    parser.add_argument("--short", action="store_true", help="keep nothing; fail where a limit is missed")
-    arguments = parser.parse_args()
+    arguments = arguments_of(__doc__, sizes=SIZES)
     console = Console(stderr=True)
     values: dict[str, dict[int, list[float]]] = {}
     sizes = sorted(arguments.sizes)
@@ -228,9 +224,7 @@ def main() -> None:
         name="waiting",
         title="Learners who wait",
         about=ABOUT.strip(),
-        machine=this_machine(),
         versions=versions("SQLAlchemy", "pg8000"),
-        measured_at=now(),
         series=[series],
         targets=[
             Target(label="statements of a poll", value=measured.statements, limit=MAX_STATEMENTS, unit=""),
