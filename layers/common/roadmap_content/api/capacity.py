@@ -2,7 +2,6 @@
 queue by user.
 """
 
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import ConfigDict, Field
@@ -18,7 +17,7 @@ from ..tasks.admission import admit_waiting
 from ..tasks.capacity import change_capacity, latest_changes, read_capacity
 from ..tasks.queue import queue_by_class, queue_by_key
 from ..tasks.queue_policy import QueueClass, granted_batches
-from .times import utc
+from .times import UtcTime
 
 MOST_USERS = 100
 """Limit of the list of users, those with the most waiting attempts first."""
@@ -61,7 +60,7 @@ class ClassInQueue(Payload):
     queue_class: QueueClass
     waiting: Count
     waiting_tokens: Count
-    oldest_waiting_since: datetime | None
+    oldest_waiting_since: UtcTime | None
     at_work: Count
     grants: Count
     """Batches that the attempts at work may generate at the same time."""
@@ -74,7 +73,7 @@ class UserInQueue(Payload):
     queue_key: Annotated[str, Field(description="`user:<id>` or `tenant:<id>`.")]
     waiting: Count
     waiting_tokens: Count
-    oldest_waiting_since: datetime | None
+    oldest_waiting_since: UtcTime | None
     at_work: Count
     charged: Annotated[float, Field(description="The counter of tokens. The smallest one is next.")]
 
@@ -82,7 +81,7 @@ class UserInQueue(Payload):
 class CapacityChange(Payload):
     """A change of the capacity."""
 
-    at: datetime
+    at: UtcTime
     actor: str
     reason: str
     slots_before: int
@@ -125,40 +124,14 @@ def describe_capacity(connection: Connection) -> CapacityAnswer:
         stopped=capacity.stopped_reason is not None,
         stopped_reason=capacity.stopped_reason,
         classes=[
-            ClassInQueue(
-                queue_class=QueueClass(found.queue_class),
-                waiting=found.waiting,
-                waiting_tokens=found.waiting_tokens,
-                oldest_waiting_since=utc(found.oldest_waiting_since),
-                at_work=found.at_work,
-                grants=found.grants,
-            )
-            for found in queue_by_class(connection)
+            ClassInQueue.model_validate(found, from_attributes=True) for found in queue_by_class(connection)
         ],
         users=[
-            UserInQueue(
-                queue_class=QueueClass(found.queue_class),
-                queue_key=found.queue_key,
-                waiting=found.waiting,
-                waiting_tokens=found.waiting_tokens,
-                oldest_waiting_since=utc(found.oldest_waiting_since),
-                at_work=found.at_work,
-                charged=found.charged,
-            )
+            UserInQueue.model_validate(found, from_attributes=True)
             for found in queue_by_key(connection, MOST_USERS)
         ],
         changes=[
-            CapacityChange(
-                at=utc(change.changed_at),
-                actor=change.actor,
-                reason=change.reason,
-                slots_before=change.slots_before,
-                slots=change.slots,
-                tokens_per_minute_before=change.tokens_per_minute_before,
-                tokens_per_minute=change.tokens_per_minute,
-                stopped_before=change.stopped_before,
-                stopped=change.stopped,
-            )
+            CapacityChange.model_validate(change, from_attributes=True)
             for change in latest_changes(connection, MOST_CHANGES)
         ],
     )

@@ -19,7 +19,7 @@ from ..tasks.listing import TaskFilter
 from .cursors import decode_cursor, encode_cursor, integer, moment, text
 from .recovery_undo import TaskUndo, UndoCounts
 from .task_filter import task_filter_of
-from .times import naive_utc, utc
+from .times import UtcTime, naive_utc, utc
 
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 Moment = Annotated[datetime | None, Field(description="ISO 8601; without a zone, UTC.")]
@@ -213,8 +213,8 @@ class RecoveryTask(Payload):
     result: TaskResult
     reason: str | None
     attempt: int | None
-    started_at: datetime | None
-    ended_at: datetime | None
+    started_at: UtcTime | None
+    ended_at: UtcTime | None
     canary: bool
     undone: Annotated[TaskUndo | None, Field(description="What an undo did to the items of the task.")] = None
 
@@ -277,19 +277,7 @@ def list_recovery_tasks(
     found = read_tasks(connection, recovery_id, result, min(after, MAX_TASKS), limit + 1)
     shown = found[:limit]
     return RecoveryTaskPage(
-        items=[
-            RecoveryTask(
-                task_id=row.task_id,
-                result=row.result,
-                reason=row.reason,
-                attempt=row.attempt,
-                started_at=utc(row.started_at),
-                ended_at=utc(row.ended_at),
-                canary=row.canary,
-                undone=row.undone,
-            )
-            for row in shown
-        ],
+        items=[RecoveryTask.model_validate(row, from_attributes=True) for row in shown],
         next_cursor=encode_cursor(list_name, [shown[-1].position]) if len(found) > limit else None,
     )
 

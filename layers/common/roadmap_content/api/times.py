@@ -1,7 +1,9 @@
 """Convert between the times of requests and responses (with a zone) and of columns (UTC, without a zone)."""
 
 from datetime import UTC, datetime
-from typing import overload
+from typing import Annotated, overload
+
+from pydantic import AfterValidator
 
 from ..errors import InvalidRequestError
 
@@ -13,6 +15,10 @@ def utc(moment: datetime | None) -> datetime | None: ...
 def utc(moment: datetime | None) -> datetime | None:
     """Convert a time from a column for a response."""
     return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+UtcTime = Annotated[datetime, AfterValidator(utc)]
+"""A field of a response that is read from a column."""
 
 
 def naive_utc(moment: datetime) -> datetime:

@@ -63,7 +63,7 @@ class Capacity(NamedTuple):
 class RecordedChange(NamedTuple):
     """One change of the capacity."""
 
-    changed_at: datetime
+    at: datetime
     actor: str
     reason: str
     slots_before: int
