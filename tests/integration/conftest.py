@@ -2,34 +2,40 @@
 
 import importlib
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests.support.fixtures import bucket_name, pipeline
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import Reply, request
+from tests.support.requests_to_api import OPERATOR, Ask, Reply, request
 
-__all__ = ["bucket_name", "pipeline", "recovery_api", "send"]
+__all__ = ["ask", "bucket_name", "pipeline", "send"]
 
 Send = Callable[..., Reply]
 
 
 @pytest.fixture
-def recovery_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The function, on the test's own database."""
-    module = importlib.import_module("functions.recovery_api.app")
-    monkeypatch.setattr(module, "services", pipeline.services)
-    return module
+def ask(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Sends a request to the API's function for its path, on the test's own database."""
+    functions = {
+        name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "recovery_api")
+    }
+    for function in functions.values():
+        monkeypatch.setattr(function, "services", pipeline.services)
+
+    def call(method: str, path: str, query: Any = None, **who: Any) -> Reply:
+        name = "recovery_api" if path.startswith(("/recoveries", "/capacity", "/failures/")) else "task_api"
+        return request(functions[name], method, f"/api/v1{path}", query, **who)
+
+    return call
 
 
 @pytest.fixture
-def send(recovery_api: ModuleType) -> Send:
-    """Sends a request as an operator."""
+def send(ask: Ask) -> Send:
+    """Sends a request about recoveries as an operator."""
 
     def call(method: str, path: str, body: object = None, query: Any = None, **who: Any) -> Reply:
-        who = {"user_id": "op", "roles": "owner,operator"} | who
-        return request(recovery_api, method, f"/api/v1/recoveries{path}", query, body=body, **who)
+        return ask(method, f"/recoveries{path}", query, body=body, **(OPERATOR | who))
 
     return call

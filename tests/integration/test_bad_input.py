@@ -1,10 +1,8 @@
 """Malformed input of each endpoint is answered with 422 and the parameter's name; nothing is created."""
 
 import base64
-import importlib
 import json
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ import pytest
 from roadmap_content.tasks.listing import TaskFilter
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import Reply, request
+from tests.support.requests_to_api import OPERATOR, Ask, Reply
 
 Send = Callable[..., Reply]
 
@@ -24,12 +22,8 @@ BEFORE_YEAR_1, AFTER_YEAR_9999 = "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:
 
 
 @pytest.fixture
-def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
+def send(pipeline: Pipeline, ask: Ask) -> Iterator[Send]:
     """Sends a request as an operator. There is one failed task with four attempts, and one recovery."""
-    modules: dict[str, ModuleType] = {}
-    for name in ("task_api", "recovery_api"):
-        modules[name] = importlib.import_module(f"functions.{name}.app")
-        monkeypatch.setattr(modules[name], "services", pipeline.services)
     pipeline.load(bundle_of(concept_ids(3)) | {"content": []})
     for _ in range(4):
         pipeline.finalize(pipeline.plan())
@@ -46,9 +40,7 @@ def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Send]:
     )
 
     def call(method: str, path: str, query: Any = None, body: object = None) -> Reply:
-        name = "recovery_api" if path.startswith("/recoveries") else "task_api"
-        roles = "owner,operator"
-        return request(modules[name], method, f"/api/v1{path}", query, user_id="op", roles=roles, body=body)
+        return ask(method, path, query, body=body, **OPERATOR)
 
     recoveries = pipeline.rows("SELECT * FROM content_recoveries")
     yield call

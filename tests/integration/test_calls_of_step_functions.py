@@ -1,6 +1,5 @@
 """Reads ask PostgreSQL only, and a scheduled sweep describes few executions: its quota is small."""
 
-import importlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +12,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions
-from tests.support.requests_to_api import request
+from tests.support.requests_to_api import Ask
 
 IDS = concept_ids(2)
 
@@ -53,17 +52,15 @@ def executions(pipeline: Pipeline) -> Counted:
 def test_a_read_of_a_running_task_describes_no_execution(
     pipeline: Pipeline,
     executions: Counted,
-    monkeypatch: pytest.MonkeyPatch,
+    ask: Ask,
     path: str,
     query: dict[str, Any],
 ) -> None:
-    task_api = importlib.import_module("functions.task_api.app")
-    monkeypatch.setattr(task_api, "services", pipeline.services)
     pipeline.load(bundle_of(IDS))
     retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
     pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
     executions.described.clear()
-    reply = request(task_api, "GET", f"/api/v1{path}", query, roles="operator")
+    reply = ask("GET", path, query, roles="operator")
     assert reply.status == (404 if "content" in path else 200)
     assert executions.described == []
     if path == "/tasks/t-1":

@@ -1,6 +1,5 @@
 """The capacity through the API: slots, the stop switch and its audit trail, and a batch that it stops."""
 
-import importlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,22 +23,15 @@ from roadmap_content.steps.generate import GenerateReport, generate_content
 from roadmap_content.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions
-from tests.support.requests_to_api import Reply, request
+from tests.support.requests_to_api import OPERATOR, Ask, Reply
 
 Send = Callable[..., Reply]
 
 
 @pytest.fixture
-def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
-    """Sends a request as an operator, to the function on the test's own database."""
-    module = importlib.import_module("functions.recovery_api.app")
-    monkeypatch.setattr(module, "services", pipeline.services)
-
-    def call(method: str, body: object = None, **who: Any) -> Reply:
-        who = {"user_id": "op", "roles": "owner,operator"} | who
-        return request(module, method, "/api/v1/capacity", None, body=body, **who)
-
-    return call
+def send(ask: Ask) -> Send:
+    """Sends a request as an operator, by default."""
+    return lambda method, body=None, **who: ask(method, "/capacity", body=body, **(OPERATOR | who))
 
 
 def load(pipeline: Pipeline, number: int = 1) -> str:

@@ -1,11 +1,9 @@
 """The feed of a task's changes: complete, in order, each change once, and cheap to poll."""
 
-import importlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -26,38 +24,35 @@ from roadmap_content.services import Services
 from roadmap_content.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, services_for
-from tests.support.requests_to_api import Reply, request
+from tests.support.requests_to_api import Ask, Reply
 
 IDS = concept_ids(3)
 
 
-@pytest.fixture
-def task_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = importlib.import_module("functions.task_api.app")
-    monkeypatch.setattr(module, "services", pipeline.services)
+@pytest.fixture(autouse=True)
+def loaded(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
-    return module
 
 
-def poll(task_api: ModuleType, after: str | None = None, limit: int = 100, **who: Any) -> Reply:
+def poll(ask: Ask, after: str | None = None, limit: int = 100, **who: Any) -> Reply:
     query = {"limit": str(limit)} | ({"after": after} if after else {})
-    return request(task_api, "GET", "/api/v1/tasks/t-1/changes", query, **who)
+    return ask("GET", "/tasks/t-1/changes", query, **who)
 
 
-def pages(task_api: ModuleType, limit: int) -> Iterator[dict[str, Any]]:
+def pages(ask: Ask, limit: int) -> Iterator[dict[str, Any]]:
     """All changes, each page with the cursor of the last change before it."""
     after = None
     for _ in count():
-        page = poll(task_api, after, limit).body
+        page = poll(ask, after, limit).body
         yield from page["items"]
         if not page["more"]:
             return
         after = page["items"][-1]["cursor"]
 
 
-def test_a_run_is_a_feed_of_changes_without_an_event_bus(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_a_run_is_a_feed_of_changes_without_an_event_bus(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
-    changes = list(pages(task_api, limit=4))
+    changes = list(pages(ask, limit=4))
     assert [changes[0]["type"], changes[-1]["type"]] == ["Attempt Started", "Task Finalized"]
     assert Counter(change["type"] for change in changes) == {
         "Attempt Started": 1,
@@ -70,24 +65,24 @@ def test_a_run_is_a_feed_of_changes_without_an_event_bus(pipeline: Pipeline, tas
     assert {(item["concept_id"], item["content_type"]) for item in saved} == {
         (concept_id, str(content_type)) for concept_id in IDS for content_type in ContentType
     }
-    assert list(pages(task_api, limit=100)) == changes
+    assert list(pages(ask, limit=100)) == changes
     with pipeline.engine.connect() as connection:
         assert count_waiting_events(connection, 100) == 0
 
 
-def test_every_cancellation_is_a_change(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_every_cancellation_is_a_change(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.plan()
     for _ in range(2):
         cancel_task(pipeline.services, "t-1", USER, Deadline.after(60), f"user:{USER}", None)
         start = user_start(USER)
         retry_task(pipeline.services, "t-1", USER, Deadline.after(60), start)
     cancel_task(pipeline.services, "t-1", USER, Deadline.after(60), f"user:{USER}", None)
-    types = [change["type"] for change in poll(task_api).body["items"]]
+    types = [change["type"] for change in poll(ask).body["items"]]
     assert types == ["Attempt Started", "Task Cancelled"] * 3
 
 
 def test_a_reader_between_two_transactions_that_overlap_misses_no_change(
-    pipeline: Pipeline, task_api: ModuleType, database_url: str
+    pipeline: Pipeline, ask: Ask, database_url: str
 ) -> None:
     """The second one commits first, unless it waits. A reader then continues after its change."""
     other = services_for(database_url)
@@ -101,7 +96,7 @@ def test_a_reader_between_two_transactions_that_overlap_misses_no_change(
             write(other, connection, "second")
 
     def read(after: str | None) -> tuple[list[str], str | None]:
-        page = poll(task_api, after).body
+        page = poll(ask, after).body
         return [change["data"]["concept_id"] for change in page["items"]], page["next_cursor"]
 
     with ThreadPoolExecutor(1) as pool:
@@ -116,9 +111,9 @@ def test_a_reader_between_two_transactions_that_overlap_misses_no_change(
     other.engine.dispose()
 
 
-def test_a_poll_is_two_reads_and_no_request_to_aws(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_a_poll_is_two_reads_and_no_request_to_aws(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
-    last = list(pages(task_api, limit=100))[-1]["cursor"]
+    last = list(pages(ask, limit=100))[-1]["cursor"]
     statements: list[str] = []
 
     @event.listens_for(pipeline.services.reading_engine, "before_cursor_execute")
@@ -126,7 +121,7 @@ def test_a_poll_is_two_reads_and_no_request_to_aws(pipeline: Pipeline, task_api:
         statements.append(statement)
 
     with mock.patch.object(URLLib3Session, "send", side_effect=AssertionError("a request to AWS")):
-        reply = poll(task_api, last)
+        reply = poll(ask, last)
     assert reply.body == {"items": [], "next_cursor": last, "status": "completed", "more": False}
     assert [("roadmap_tasks" in statement, "content_events" in statement) for statement in statements] == [
         (True, False),
@@ -134,7 +129,7 @@ def test_a_poll_is_two_reads_and_no_request_to_aws(pipeline: Pipeline, task_api:
     ]
 
 
-def test_a_poll_looks_up_the_task_s_changes_by_index(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_a_poll_looks_up_the_task_s_changes_by_index(pipeline: Pipeline, ask: Ask) -> None:
     with pipeline.engine.begin() as connection:
         connection.execute(
             text(
@@ -148,18 +143,16 @@ def test_a_poll_looks_up_the_task_s_changes_by_index(pipeline: Pipeline, task_ap
     assert "content_event_of_task" in plan
 
 
-def test_the_pause_between_polls_follows_the_task(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_the_pause_between_polls_follows_the_task(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.plan()
-    at_work = poll(task_api).headers["Retry-After"]
+    at_work = poll(ask).headers["Retry-After"]
     pipeline.run()
-    at_rest = poll(task_api).headers["Retry-After"]
-    more = poll(task_api, limit=1).headers["Retry-After"]
+    at_rest = poll(ask).headers["Retry-After"]
+    more = poll(ask, limit=1).headers["Retry-After"]
     assert int(more) == 0 < int(at_work) < int(at_rest)
 
 
-def test_a_task_that_waits_long_in_the_queue_is_polled_rarely(
-    pipeline: Pipeline, task_api: ModuleType
-) -> None:
+def test_a_task_that_waits_long_in_the_queue_is_polled_rarely(pipeline: Pipeline, ask: Ask) -> None:
     retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
     pipeline.execute("UPDATE content_queue SET state = 'waiting', admitted_at = NULL")
 
@@ -167,18 +160,18 @@ def test_a_task_that_waits_long_in_the_queue_is_polled_rarely(
         pipeline.execute(
             "UPDATE content_attempts SET claimed_at = claimed_at - make_interval(mins => :m)", m=minutes
         )
-        return int(poll(task_api).headers["Retry-After"])
+        return int(poll(ask).headers["Retry-After"])
 
     assert 2 == pause(0) < pause(2) < pause(2) < pause(10) == pause(600) == 30
     pipeline.execute("UPDATE content_queue SET state = 'running', admitted_at = enqueued_at")
     assert pause(0) == 2
 
 
-def test_a_feed_belongs_to_its_task_and_owner(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_a_feed_belongs_to_its_task_and_owner(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
-    cursor = poll(task_api).body["next_cursor"]
-    assert poll(task_api, user_id="somebody-else").status == 404
-    assert poll(task_api, user_id="somebody-else", roles="viewer").status == 200
+    cursor = poll(ask).body["next_cursor"]
+    assert poll(ask, user_id="somebody-else").status == 404
+    assert poll(ask, user_id="somebody-else", roles="viewer").status == 200
     pipeline.task_id = "t-2"
     pipeline.load(bundle_of(concept_ids(1, "r-2"), roadmap_id="r-2", task_id="t-2"))
-    assert request(task_api, "GET", "/api/v1/tasks/t-2/changes", {"after": cursor}).status == 422
+    assert ask("GET", "/tasks/t-2/changes", {"after": cursor}).status == 422

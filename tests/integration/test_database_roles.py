@@ -1,6 +1,5 @@
 """The privileges of the migrator, the writer and the reader, next to those of the product."""
 
-import importlib
 from collections.abc import Iterator
 from secrets import token_hex
 
@@ -15,7 +14,7 @@ from migrations.grants import READS, WRITES, RolesIncompleteError, grant_access
 from roadmap_content.postgres.transactions import diagnose
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import request
+from tests.support.requests_to_api import Ask
 
 INSUFFICIENT_PRIVILEGE = "42501"
 
@@ -79,21 +78,14 @@ def test_no_role_of_ours_is_an_administrator(pipeline: Pipeline, database_roles:
     assert [row["may"] for row in found] == [False] * 3
 
 
-def test_reads_of_the_api_use_only_the_reader(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_of_the_api_use_only_the_reader(
+    pipeline: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     services = pipeline.services
     pipeline.load(bundle_of(concept_ids(2)))
     pipeline.run()
-    functions = {
-        name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "recovery_api")
-    }
-    for function in functions.values():
-        monkeypatch.setattr(function, "services", services)
-    created = request(
-        functions["recovery_api"],
-        "POST",
-        "/api/v1/recoveries",
-        body={"filter": {"task_ids": ["t-1"]}, "reason": "r"},
-        roles="owner,operator",
+    created = ask(
+        "POST", "/recoveries", body={"filter": {"task_ids": ["t-1"]}, "reason": "r"}, roles="owner,operator"
     )
     recovery_id = created.body["recovery_id"]
     pipeline.execute(
@@ -104,21 +96,21 @@ def test_reads_of_the_api_use_only_the_reader(pipeline: Pipeline, monkeypatch: p
         raise AssertionError("a read uses the writer")
 
     monkeypatch.setattr(services.engine, "begin", without_writer)
-    for module, method, path, query in (
-        ("task_api", "GET", "/api/v1/tasks", {}),
-        ("task_api", "GET", "/api/v1/tasks/t-1", {}),
-        ("task_api", "GET", "/api/v1/tasks/t-1/items", {}),
-        ("task_api", "GET", "/api/v1/tasks/t-1/items/quiz", {"concept_id": concept_ids(2)[0]}),
-        ("task_api", "GET", "/api/v1/tasks/t-1/attempts", {}),
-        ("task_api", "GET", "/api/v1/failures", {}),
-        ("task_api", "GET", "/api/v1/health", {}),
-        ("task_api", "POST", "/api/v1/tasks/t-1/retry", {"dry_run": "true"}),
-        ("recovery_api", "GET", "/api/v1/recoveries", {}),
-        ("recovery_api", "GET", "/api/v1/failures/0f", {}),
-        ("recovery_api", "GET", f"/api/v1/recoveries/{recovery_id}", {}),
-        ("recovery_api", "GET", f"/api/v1/recoveries/{recovery_id}/tasks", {}),
+    for method, path, query in (
+        ("GET", "/tasks", {}),
+        ("GET", "/tasks/t-1", {}),
+        ("GET", "/tasks/t-1/items", {}),
+        ("GET", "/tasks/t-1/items/quiz", {"concept_id": concept_ids(2)[0]}),
+        ("GET", "/tasks/t-1/attempts", {}),
+        ("GET", "/failures", {}),
+        ("GET", "/health", {}),
+        ("POST", "/tasks/t-1/retry", {"dry_run": "true"}),
+        ("GET", "/recoveries", {}),
+        ("GET", "/failures/0f", {}),
+        ("GET", f"/recoveries/{recovery_id}", {}),
+        ("GET", f"/recoveries/{recovery_id}/tasks", {}),
     ):
-        reply = request(functions[module], method, path, query, roles="owner,operator")
+        reply = ask(method, path, query, roles="owner,operator")
         assert reply.status == 200, (path, reply.body)
 
 

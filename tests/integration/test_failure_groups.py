@@ -1,6 +1,5 @@
 """Failure groups remember what was done about them; only new and regressed ones call a person."""
 
-import importlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,24 +9,17 @@ import pytest
 from roadmap_content.items import ContentType, Item
 from tests.support.factories import bundle_of, concept_ids, quiz
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import Reply, request
+from tests.support.requests_to_api import OPERATOR, Ask, Reply
 
 Send = Callable[..., Reply]
 
 
 @pytest.fixture
-def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
-    """Sends a request as an operator, by default, to the functions on the test's own database."""
-    modules = {
-        name: importlib.import_module(f"functions.{name}.app") for name in ("task_api", "recovery_api")
-    }
-    for module in modules.values():
-        monkeypatch.setattr(module, "services", pipeline.services)
+def send(ask: Ask) -> Send:
+    """Sends a request as an operator, by default."""
 
     def call(method: str, path: str, body: object = None, query: Any = None, **who: Any) -> Reply:
-        who = {"user_id": "op", "roles": "owner,operator"} | who
-        api = "recovery_api" if path.startswith(("/failures/", "/recoveries")) else "task_api"
-        return request(modules[api], method, f"/api/v1{path}", query, body=body, **who)
+        return ask(method, path, query, body=body, **(OPERATOR | who))
 
     return call
 

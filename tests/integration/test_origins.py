@@ -1,6 +1,5 @@
 """Each saved item records how it came to be, in the transaction that saves it."""
 
-import importlib
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.storage.keys import fingerprint
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
-from tests.support.requests_to_api import request
+from tests.support.requests_to_api import Ask
 
 IDS = concept_ids(2)
 STAGED, GENERATED = IDS
@@ -121,15 +120,11 @@ def test_a_kept_draft_keeps_its_origin_under_a_new_id(pipeline: Pipeline) -> Non
     assert (origin["model_id"], origin["attempt"]) == ("example.model-1", 2)
 
 
-def test_an_item_shows_its_origin_or_says_that_it_has_none(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task_api = importlib.import_module("functions.task_api.app")
-    monkeypatch.setattr(task_api, "services", pipeline.services)
+def test_an_item_shows_its_origin_or_says_that_it_has_none(pipeline: Pipeline, ask: Ask) -> None:
     use_model(loaded(pipeline), Model())
     pipeline.run()
     quiz = {"concept_id": GENERATED}
-    body = request(task_api, "GET", "/api/v1/tasks/t-1/items/quiz", quiz).body
+    body = ask("GET", "/tasks/t-1/items/quiz", quiz).body
     origin = body["saved"]["origin"]
     assert (origin["generator"], origin["model_id"], origin["attempt"]) == ("bedrock", "example.model-1", 1)
     (line,) = (line for line in explanation(body) if line.startswith("  origin: "))
@@ -137,7 +132,7 @@ def test_an_item_shows_its_origin_or_says_that_it_has_none(
     assert line.endswith(", 100 + 50 tokens, attempt 1 of t-1, console")
 
     pipeline.execute("DELETE FROM content_origins")  # as of rows that an earlier release saved
-    body = request(task_api, "GET", "/api/v1/tasks/t-1/items/quiz", quiz).body
+    body = ask("GET", "/tasks/t-1/items/quiz", quiz).body
     assert body["saved"]["origin"] is None
     assert "  origin: not recorded" in list(explanation(body))
 

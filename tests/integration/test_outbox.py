@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from functions.task_api import app as task_api
 from roadmap_content import events
 from roadmap_content.aws.event_bus import MAX_BYTES, Entry
 from roadmap_content.events import DetailType
@@ -19,7 +18,7 @@ from roadmap_content.runtime.settings import Settings
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.received_events import Received
-from tests.support.requests_to_api import request
+from tests.support.requests_to_api import Ask
 
 LONG = Deadline.after(3_600)
 
@@ -51,8 +50,7 @@ def _task(entry: Entry) -> str:
 
 
 @pytest.fixture
-def bus(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Bus:
-    monkeypatch.setattr(task_api, "services", pipeline.services)
+def bus(pipeline: Pipeline) -> Bus:
     pipeline.services.settings = Settings(SETTINGS | {"EVENT_BUS": "bus"})
     bus = Bus()
     pipeline.services.event_bus = bus
@@ -139,7 +137,7 @@ def test_the_pause_after_a_refusal_doubles(pipeline: Pipeline, bus: Bus) -> None
     assert pauses[2] <= timedelta(seconds=4 * FIRST_PAUSE_SECONDS)
 
 
-def test_an_event_that_is_refused_for_a_day_is_set_aside(pipeline: Pipeline, bus: Bus) -> None:
+def test_an_event_that_is_refused_for_a_day_is_set_aside(pipeline: Pipeline, bus: Bus, ask: Ask) -> None:
     bus.refused = {"old", "young"}
     record(pipeline, "old", "young")
     pipeline.execute(
@@ -149,7 +147,7 @@ def test_an_event_that_is_refused_for_a_day_is_set_aside(pipeline: Pipeline, bus
     deliver_events(pipeline.services, LONG)
 
     assert states(pipeline) == {"old": "MalformedDetail", "young": "waiting"}
-    health = request(task_api, "GET", "/api/v1/health", roles="owner,operator").body
+    health = ask("GET", "/health", roles="owner,operator").body
     assert (health["outbox_aside"], health["outbox_waiting"]) == (1, 1)
     assert "outbox_aside" in [found["what"] for found in health["attention"]]
     prune_events(pipeline.services, LONG)
@@ -237,10 +235,10 @@ def test_events_that_another_session_holds_are_passed_over(pipeline: Pipeline, b
     assert bus.received == ["t-1", "t-2"]
 
 
-def test_an_answer_of_the_api_sends_no_event(pipeline: Pipeline, bus: Bus) -> None:
+def test_an_answer_of_the_api_sends_no_event(pipeline: Pipeline, bus: Bus, ask: Ask) -> None:
     pipeline.load(bundle_of(concept_ids(1)))
 
-    assert request(task_api, "POST", "/api/v1/tasks/t-1/retry").status == 202
+    assert ask("POST", "/tasks/t-1/retry").status == 202
 
     assert bus.requests == []
     deliver_events(pipeline.services, LONG)

@@ -1,6 +1,5 @@
 """Admission: the next attempt, and the cost of an admission and of a claim, on real PostgreSQL."""
 
-import importlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from roadmap_content.tasks.queue_policy import QueueClass, QueueState, Work, gra
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
-from tests.support.requests_to_api import request
+from tests.support.requests_to_api import Ask
 
 INTERACTIVE, BULK = QueueClass.INTERACTIVE, QueueClass.BULK
 LIMIT = granted_batches(1)
@@ -448,13 +447,10 @@ def queue_keys(pipeline: Pipeline) -> list[str]:
 
 
 def test_the_tenant_of_the_caller_s_token_replaces_the_user_and_an_operator_s_does_not(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, ask: Ask
 ) -> None:
-    module = importlib.import_module("functions.task_api.app")
-    monkeypatch.setattr(module, "services", pipeline.services)
-
     def retry_by(task_id: str, **who: Any) -> None:
-        assert request(module, "POST", f"/api/v1/tasks/{task_id}/retry", **who).status == 202
+        assert ask("POST", f"/tasks/{task_id}/retry", **who).status == 202
 
     first, second = load(pipeline, 1), load(pipeline, 2)
     operator = {"user_id": "op", "roles": "owner,operator", "tenant": "operators"}

@@ -1,10 +1,8 @@
 """The lists of many tasks: every count adds up, and its filter lists the counted tasks."""
 
-import importlib
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,26 +18,18 @@ from roadmap_content.tasks.attempts import user_start
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids, quiz
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
-from tests.support.requests_to_api import Reply, request
+from tests.support.requests_to_api import Ask, Reply
 
 OTHER = "somebody-else"
 Get = Callable[..., Reply]
 
 
 @pytest.fixture
-def task_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The function, on the test's own database and bucket."""
-    module = importlib.import_module("functions.task_api.app")
-    monkeypatch.setattr(module, "services", pipeline.services)
-    return module
-
-
-@pytest.fixture
-def get(task_api: ModuleType) -> Get:
+def get(ask: Ask) -> Get:
     """Sends a GET request, by default as an operator."""
 
     def send(path: str, query: dict[str, Any] | None = None, *, roles: str = "operator", **who: Any) -> Reply:
-        return request(task_api, "GET", f"/api/v1{path}", query, roles=roles, **who)
+        return ask("GET", path, query, roles=roles, **who)
 
     return send
 
@@ -246,25 +236,23 @@ def test_staged_and_missing_items_are_distinguished(pipeline: Pipeline, get: Get
     assert get("/tasks/t-1/items").body["states"] == "TTT" * 10 + "TTM" * 20
 
 
-def test_a_retry_can_be_limited_and_can_regenerate(
-    pipeline: Pipeline, task_api: ModuleType, get: Get
-) -> None:
+def test_a_retry_can_be_limited_and_can_regenerate(pipeline: Pipeline, ask: Ask, get: Get) -> None:
     run_with_poison(pipeline, 0)
-    path, ids = "/api/v1/tasks/t-0/retry", concept_ids(3, "r-0")
+    path, ids = "/tasks/t-0/retry", concept_ids(3, "r-0")
     part = {"concept_id": ids[1], "content_type": "tutorial"}
 
-    def ask(**query: str) -> Reply:
-        return request(task_api, "POST", path, query)
+    def retry(**query: str) -> Reply:
+        return ask("POST", path, query)
 
-    assert ask(**part).body["total_items"] == 0
-    assert ask(**part, dry_run="true", regenerate="true").body["to_generate"] == {
+    assert retry(**part).body["total_items"] == 0
+    assert retry(**part, dry_run="true", regenerate="true").body["to_generate"] == {
         "tutorial": 1, "resources": 0, "quiz": 0,
     }  # fmt: skip
-    assert ask(concept_id="none").status == ask(concept_id="none", dry_run="true").status == 404
-    assert ask(content_type="video").status == 422
-    assert ask(**part, force_checkpoint="true").status == 422
-    assert ask(regenerate="true", force_checkpoint="true").status == 422
-    answer = ask(**part, regenerate="true")
+    assert retry(concept_id="none").status == retry(concept_id="none", dry_run="true").status == 404
+    assert retry(content_type="video").status == 422
+    assert retry(**part, force_checkpoint="true").status == 422
+    assert retry(regenerate="true", force_checkpoint="true").status == 422
+    answer = retry(**part, regenerate="true")
     assert (answer.status, answer.body["items_to_retry"]) == (202, {"tutorial": 1, "resources": 0, "quiz": 0})
     newest, first = get("/tasks/t-0/attempts").body["items"]
     assert newest["scope"] == {**part, "regenerate": True}
@@ -313,14 +301,12 @@ def test_a_task_contains_the_actions_of_the_caller(pipeline: Pipeline, get: Get)
     assert get("/me", roles="owner,operator").body["roles"] == ["operator", "owner"]
 
 
-def test_a_preview_of_a_retry_distinguishes_staged_and_missing_items(
-    pipeline: Pipeline, task_api: ModuleType
-) -> None:
+def test_a_preview_of_a_retry_distinguishes_staged_and_missing_items(pipeline: Pipeline, ask: Ask) -> None:
     ids = concept_ids(3)
     bundle = bundle_of(ids)
     del bundle["content"][2]["quiz"]
     pipeline.load(bundle)
-    answer = request(task_api, "POST", "/api/v1/tasks/t-1/retry", {"dry_run": "true"})
+    answer = ask("POST", "/tasks/t-1/retry", {"dry_run": "true"})
     assert answer.status == 200, answer
     assert answer.body["staged"] == {"tutorial": 3, "resources": 3, "quiz": 2}
     assert answer.body["to_generate"] == {"tutorial": 0, "resources": 0, "quiz": 1}
@@ -332,18 +318,18 @@ def test_a_preview_of_a_retry_distinguishes_staged_and_missing_items(
         " VALUES ('t-1', 1, 'auto', 'automatic', 'ended', :generated, 500)",
         generated=json.dumps({"tutorial": 1, "resources": 0, "quiz": 1}),
     )
-    answer = request(task_api, "POST", "/api/v1/tasks/t-1/retry", {"dry_run": "true"})
+    answer = ask("POST", "/tasks/t-1/retry", {"dry_run": "true"})
     assert (answer.body["estimated_tokens"], answer.body["estimate_basis"]) == (250, "task")
 
 
 def test_a_preview_of_a_retry_counts_content_that_it_rejects_as_to_generate(
-    pipeline: Pipeline, task_api: ModuleType
+    pipeline: Pipeline, ask: Ask
 ) -> None:
     ids = run_with_poison(pipeline, 0)
-    answer = request(task_api, "POST", "/api/v1/tasks/t-0/retry", {"dry_run": "true"})
+    answer = ask("POST", "/tasks/t-0/retry", {"dry_run": "true"})
     assert (answer.body["staged"]["quiz"], answer.body["to_generate"]["quiz"]) == (0, 1), answer
     pipeline.stage(Item(ids[1], ContentType.QUIZ), json.dumps(quiz(ids[1])).encode())  # corrected meanwhile
-    answer = request(task_api, "POST", "/api/v1/tasks/t-0/retry", {"dry_run": "true"})
+    answer = ask("POST", "/tasks/t-0/retry", {"dry_run": "true"})
     assert (answer.body["staged"]["quiz"], answer.body["to_generate"]["quiz"]) == (1, 0), answer
 
 

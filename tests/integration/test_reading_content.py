@@ -1,8 +1,6 @@
 """The content that a learner reads: what was saved, of one's own roadmap, and not again if it is known."""
 
-import importlib
 import urllib.parse
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,22 +11,19 @@ from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import tutorial_key
 from tests.support.factories import bundle_of, concept_ids, quiz, resources, tutorial
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import Reply, request
+from tests.support.requests_to_api import Ask, Reply
 
 IDS = concept_ids(2)
 FIRST = IDS[0]
 
 
-@pytest.fixture
-def task_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = importlib.import_module("functions.task_api.app")
-    monkeypatch.setattr(module, "services", pipeline.services)
+@pytest.fixture(autouse=True)
+def loaded(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
-    return module
 
 
 def read(
-    task_api: ModuleType,
+    ask: Ask,
     content_type: str,
     *,
     version: int | None = None,
@@ -37,8 +32,8 @@ def read(
 ) -> Reply:
     query = {"concept_id": FIRST} | ({} if version is None else {"version": str(version)})
     headers = {} if etag is None else {"If-None-Match": etag}
-    path = f"/api/v1/tasks/t-1/content/{content_type}"
-    return request(task_api, "GET", path, query, headers=headers, **who)
+    path = f"/tasks/t-1/content/{content_type}"
+    return ask("GET", path, query, headers=headers, **who)
 
 
 @pytest.mark.parametrize(
@@ -50,29 +45,29 @@ def read(
     ],
 )
 def test_the_content_is_what_was_staged(
-    pipeline: Pipeline, task_api: ModuleType, content_type: str, saved: dict[str, Any]
+    pipeline: Pipeline, ask: Ask, content_type: str, saved: dict[str, Any]
 ) -> None:
-    assert read(task_api, content_type).status == 404
+    assert read(ask, content_type).status == 404
     pipeline.run()
-    reply = read(task_api, content_type)
+    reply = read(ask, content_type)
     assert reply.body["content"] == saved
     assert (reply.body["concept_id"], reply.body["content_type"]) == (FIRST, content_type)
 
 
 @pytest.mark.parametrize("content_type", ContentType)
 def test_content_is_sent_once_until_it_changes(
-    pipeline: Pipeline, task_api: ModuleType, content_type: ContentType
+    pipeline: Pipeline, ask: Ask, content_type: ContentType
 ) -> None:
     pipeline.run()
-    etag = read(task_api, content_type).headers["ETag"]
-    known = read(task_api, content_type, etag=etag)
+    etag = read(ask, content_type).headers["ETag"]
+    known = read(ask, content_type, etag=etag)
     assert (known.status, known.body, known.headers["ETag"]) == (304, None, etag)
     table = {"tutorial": "tutorial", "resources": "resource_recommendation", "quiz": "quiz"}[content_type]
     pipeline.execute(f"UPDATE {table}_metadata SET generated_at = generated_at + interval '1 s'")
-    assert read(task_api, content_type, etag=etag).status == 200
+    assert read(ask, content_type, etag=etag).status == 200
 
 
-def test_an_older_version_of_a_tutorial_can_be_read(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_an_older_version_of_a_tutorial_can_be_read(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
     second = tutorial(FIRST, version=2, markdown="# Second")
     pipeline.bucket.put(tutorial_key("r-1", FIRST, 2), second["markdown"].encode())
@@ -83,20 +78,20 @@ def test_an_older_version_of_a_tutorial_can_be_read(pipeline: Pipeline, task_api
         concept=FIRST,
         key=tutorial_key("r-1", FIRST, 2),
     )
-    assert read(task_api, "tutorial").body["content"]["markdown"] == "# Second"
-    assert read(task_api, "tutorial", version=1).body["content"] == tutorial(FIRST)
-    assert read(task_api, "tutorial", version=3).status == 404
-    assert read(task_api, "quiz", version=1).status == 422
+    assert read(ask, "tutorial").body["content"]["markdown"] == "# Second"
+    assert read(ask, "tutorial", version=1).body["content"] == tutorial(FIRST)
+    assert read(ask, "tutorial", version=3).status == 404
+    assert read(ask, "quiz", version=1).status == 422
 
 
 def test_a_large_text_is_a_link_that_reads_it(
-    pipeline: Pipeline, task_api: ModuleType, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.run()
     monkeypatch.setattr(content_reading, "MOST_TEXT_BYTES", 10)
     # A real client signs the link, without a request.
     monkeypatch.setattr(pipeline.bucket, "link", Bucket(pipeline.bucket.name).link)
-    body = read(task_api, "tutorial").body
+    body = read(ask, "tutorial").body
     assert "markdown" not in body["content"]
     link = urllib.parse.urlsplit(body["content_link"])
     assert urllib.parse.unquote(link.path).endswith(tutorial_key("r-1", FIRST, 1))
@@ -104,27 +99,23 @@ def test_a_large_text_is_a_link_that_reads_it(
     assert (query["X-Amz-Algorithm"], query["X-Amz-Expires"]) == ("AWS4-HMAC-SHA256", "300")
 
 
-def test_content_is_read_by_its_owner_and_by_viewers(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_content_is_read_by_its_owner_and_by_viewers(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
-    assert read(task_api, "quiz", user_id="somebody-else").status == 404
-    assert read(task_api, "quiz", user_id="somebody-else", roles="viewer").status == 200
+    assert read(ask, "quiz", user_id="somebody-else").status == 404
+    assert read(ask, "quiz", user_id="somebody-else", roles="viewer").status == 200
 
 
-def test_a_row_that_names_another_roadmap_s_text_gives_no_access_to_it(
-    pipeline: Pipeline, task_api: ModuleType
-) -> None:
+def test_a_row_that_names_another_roadmap_s_text_gives_no_access_to_it(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
     pipeline.bucket.put("r-2/concepts/c/v1.md", b"somebody else's")
     for key in ("r-2/concepts/c/v1.md", "staged/r-1/quiz/x.json"):
         pipeline.execute("UPDATE tutorial_metadata SET content_url = :key", key=key)
-        assert read(task_api, "tutorial").status == 404
+        assert read(ask, "tutorial").status == 404
 
 
-def test_a_row_of_the_product_whose_text_does_not_exist_is_not_found(
-    pipeline: Pipeline, task_api: ModuleType
-) -> None:
+def test_a_row_of_the_product_whose_text_does_not_exist_is_not_found(pipeline: Pipeline, ask: Ask) -> None:
     pipeline.run()
     pipeline.bucket.delete(tutorial_key("r-1", FIRST, 1))
-    reply = read(task_api, "tutorial")
+    reply = read(ask, "tutorial")
     assert (reply.status, reply.body["error"]) == (404, "ItemNotFound")
     assert "its text does not exist" in reply.body["message"]

@@ -1,7 +1,5 @@
 """Whatever replaces an item's content keeps the former one, and a restore makes it current again."""
 
-import importlib
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.scope import Scope
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import Reply, request
+from tests.support.requests_to_api import Ask, Reply
 
 IDS = concept_ids(2)
 FIRST = IDS[0]
@@ -27,39 +25,36 @@ TABLES = {
 }
 
 
-@pytest.fixture
-def task_api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = importlib.import_module("functions.task_api.app")
-    monkeypatch.setattr(module, "services", pipeline.services)
+@pytest.fixture(autouse=True)
+def saved(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.run()
-    return module
 
 
 class Items:
     """The API for one item."""
 
-    def __init__(self, task_api: ModuleType, kind: ContentType) -> None:
-        self.task_api = task_api
+    def __init__(self, ask: Ask, kind: ContentType) -> None:
+        self.ask = ask
         self.kind = kind
 
     def revisions(self) -> list[dict[str, Any]]:
-        path = f"/api/v1/tasks/t-1/items/{self.kind}/revisions"
-        reply = request(self.task_api, "GET", path, {"concept_id": FIRST})
+        path = f"/tasks/t-1/items/{self.kind}/revisions"
+        reply = self.ask("GET", path, {"concept_id": FIRST})
         assert reply.status == 200, reply.body
         found: list[dict[str, Any]] = reply.body["items"]
         return found
 
     def content(self, **query: str) -> Any:
-        path = f"/api/v1/tasks/t-1/content/{self.kind}"
-        reply = request(self.task_api, "GET", path, {"concept_id": FIRST} | query)
+        path = f"/tasks/t-1/content/{self.kind}"
+        reply = self.ask("GET", path, {"concept_id": FIRST} | query)
         assert reply.status == 200, reply.body
         identity = ("tutorial_id", "id", "quiz_id", "content_version")
         return {name: value for name, value in reply.body["content"].items() if name not in identity}
 
     def restore(self, revision_id: str) -> Reply:
-        path = f"/api/v1/tasks/t-1/items/{self.kind}/revisions/{revision_id}/restore"
-        return request(self.task_api, "POST", path, {"concept_id": FIRST, "reason": "a wrong key"})
+        path = f"/tasks/t-1/items/{self.kind}/revisions/{revision_id}/restore"
+        return self.ask("POST", path, {"concept_id": FIRST, "reason": "a wrong key"})
 
 
 def regenerate(pipeline: Pipeline, kind: ContentType) -> None:
@@ -74,9 +69,9 @@ def regenerate(pipeline: Pipeline, kind: ContentType) -> None:
 
 @KINDS
 def test_a_regenerated_item_is_restored_with_its_content_and_origin(
-    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
+    pipeline: Pipeline, ask: Ask, kind: ContentType
 ) -> None:
-    items = Items(task_api, kind)
+    items = Items(ask, kind)
     before = items.content()
     (first,) = items.revisions()
     assert (first["current"], first["origin"]["generator"]) == (True, "product")
@@ -115,10 +110,8 @@ def test_a_regenerated_item_is_restored_with_its_content_and_origin(
 
 
 @KINDS
-def test_a_repeated_restore_changes_nothing(
-    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
-) -> None:
-    items = Items(task_api, kind)
+def test_a_repeated_restore_changes_nothing(pipeline: Pipeline, ask: Ask, kind: ContentType) -> None:
+    items = Items(ask, kind)
     regenerate(pipeline, kind)
     former = items.revisions()[1]
     assert items.restore(former["revision_id"]).body["restored"] is True
@@ -140,9 +133,9 @@ PRODUCT_WRITES = {
 
 @KINDS
 def test_a_row_that_the_product_changes_is_kept_and_has_no_origin_of_ours(
-    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
+    pipeline: Pipeline, ask: Ask, kind: ContentType
 ) -> None:
-    items = Items(task_api, kind)
+    items = Items(ask, kind)
     before = items.content()
     pipeline.execute(PRODUCT_WRITES[kind], c=FIRST)
     current, former = items.revisions()
@@ -156,9 +149,9 @@ def test_a_row_that_the_product_changes_is_kept_and_has_no_origin_of_ours(
 
 @KINDS
 def test_a_row_that_the_product_deletes_is_restored_and_the_task_is_complete_again(
-    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
+    pipeline: Pipeline, ask: Ask, kind: ContentType
 ) -> None:
-    items = Items(task_api, kind)
+    items = Items(ask, kind)
     before = items.content()
     pipeline.execute(f"DELETE FROM {TABLES[kind]} WHERE concept_id = :c", c=FIRST)
     pipeline.execute("UPDATE roadmap_tasks SET status = 'partial_failure'")
@@ -172,8 +165,8 @@ def test_a_row_that_the_product_deletes_is_restored_and_the_task_is_complete_aga
     assert pipeline.concepts()[FIRST][field] == answer.body["content_id"]
 
 
-def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, task_api: ModuleType) -> None:
-    items = Items(task_api, ContentType.QUIZ)
+def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, ask: Ask) -> None:
+    items = Items(ask, ContentType.QUIZ)
     (row,) = pipeline.rows("SELECT quiz_id FROM quiz_metadata WHERE concept_id = :c", c=FIRST)
     pipeline.execute("CREATE TABLE quiz_attempts (quiz_id text REFERENCES quiz_metadata)")
     pipeline.execute("INSERT INTO quiz_attempts VALUES (:q)", q=row["quiz_id"])
@@ -184,9 +177,9 @@ def test_an_attempted_quiz_keeps_its_id(pipeline: Pipeline, task_api: ModuleType
 
 @KINDS
 def test_a_restore_that_the_database_refuses_changes_nothing_and_says_why(
-    pipeline: Pipeline, task_api: ModuleType, kind: ContentType
+    pipeline: Pipeline, ask: Ask, kind: ContentType
 ) -> None:
-    items = Items(task_api, kind)
+    items = Items(ask, kind)
     regenerate(pipeline, kind)
     revisions = items.revisions()
     pipeline.execute(
@@ -198,8 +191,8 @@ def test_a_restore_that_the_database_refuses_changes_nothing_and_says_why(
     assert items.revisions() == revisions
 
 
-def test_a_tutorial_without_its_text_is_not_restored(pipeline: Pipeline, task_api: ModuleType) -> None:
-    items = Items(task_api, ContentType.TUTORIAL)
+def test_a_tutorial_without_its_text_is_not_restored(pipeline: Pipeline, ask: Ask) -> None:
+    items = Items(ask, ContentType.TUTORIAL)
     regenerate(pipeline, ContentType.TUTORIAL)
     former = items.revisions()[1]
     pipeline.bucket.delete(tutorial_key("r-1", FIRST, 1))
@@ -207,16 +200,16 @@ def test_a_tutorial_without_its_text_is_not_restored(pipeline: Pipeline, task_ap
     assert (answer.status, answer.body["error"]) == (409, "RestoreRefused")
 
 
-def test_a_revision_of_another_item_is_unknown(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_a_revision_of_another_item_is_unknown(pipeline: Pipeline, ask: Ask) -> None:
     regenerate(pipeline, ContentType.QUIZ)
-    former = Items(task_api, ContentType.QUIZ).revisions()[1]["revision_id"]
+    former = Items(ask, ContentType.QUIZ).revisions()[1]["revision_id"]
     for kind in (ContentType.RESOURCES, ContentType.TUTORIAL):
-        assert Items(task_api, kind).restore(former).status == 404
-    other = f"/api/v1/tasks/t-1/items/quiz/revisions/{former}/restore"
-    assert request(task_api, "POST", other, {"concept_id": IDS[1]}).status == 404
+        assert Items(ask, kind).restore(former).status == 404
+    other = f"/tasks/t-1/items/quiz/revisions/{former}/restore"
+    assert ask("POST", other, {"concept_id": IDS[1]}).status == 404
 
 
-def test_a_row_that_pg_cannot_decode_is_listed(pipeline: Pipeline, task_api: ModuleType) -> None:
+def test_a_row_that_pg_cannot_decode_is_listed(pipeline: Pipeline, ask: Ask) -> None:
     """The product's column is `json`, which accepts an escaped NUL character."""
     pipeline.execute(
         "UPDATE quiz_metadata SET questions = CAST(:q AS json) WHERE concept_id = :c",
@@ -224,24 +217,20 @@ def test_a_row_that_pg_cannot_decode_is_listed(pipeline: Pipeline, task_api: Mod
         c=FIRST,
     )
     pipeline.execute("UPDATE quiz_metadata SET questions = '[]' WHERE concept_id = :c", c=FIRST)
-    items = Items(task_api, ContentType.QUIZ)
+    items = Items(ask, ContentType.QUIZ)
     assert len(items.revisions()) == 3
     answers = [items.restore(each["revision_id"]).status for each in items.revisions()]
     assert set(answers) <= {200, 409}
 
 
-def test_an_archive_that_fails_does_not_fail_the_product_s_write(
-    pipeline: Pipeline, task_api: ModuleType
-) -> None:
+def test_an_archive_that_fails_does_not_fail_the_product_s_write(pipeline: Pipeline) -> None:
     pipeline.execute("ALTER TABLE content_archive ADD CHECK (false) NOT VALID")
     pipeline.execute(PRODUCT_WRITES[ContentType.QUIZ], c=FIRST)
     pipeline.execute("DELETE FROM quiz_metadata WHERE concept_id = :c", c=FIRST)
     assert pipeline.rows("SELECT 1 FROM quiz_metadata WHERE concept_id = :c", c=FIRST) == []
-    del task_api
 
 
-def test_the_archive_of_a_deleted_roadmap_is_deleted(pipeline: Pipeline, task_api: ModuleType) -> None:
-    del task_api
+def test_the_archive_of_a_deleted_roadmap_is_deleted(pipeline: Pipeline) -> None:
     for kind in ContentType:
         pipeline.execute(PRODUCT_WRITES[kind], c=FIRST)
     assert pipeline.rows("SELECT 1 FROM content_archive")

@@ -1,17 +1,15 @@
 """Permissions: every endpoint of the API, for every kind of caller."""
 
-import importlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import request
+from tests.support.requests_to_api import Ask
 
 IDS = concept_ids(2)
 
@@ -99,25 +97,19 @@ Send = Callable[..., int]
 
 
 @pytest.fixture
-def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
+def send(pipeline: Pipeline, ask: Ask) -> Send:
     """Sends a request about a task of `USER` with all items missing, or about a recovery of another task."""
-    modules: dict[str, ModuleType] = {}
-    for name in ("task_api", "recovery_api"):
-        modules[name] = importlib.import_module(f"functions.{name}.app")
-        monkeypatch.setattr(modules[name], "services", pipeline.services)
     pipeline.load(bundle_of(concept_ids(1, "r-2"), roadmap_id="r-2", task_id="t-2"))
     pipeline.load(bundle_of(IDS))
     operator = CALLERS["operator"]
-    created = request(
-        modules["recovery_api"],
+    created = ask(
         "POST",
-        "/api/v1/recoveries",
+        "/recoveries",
         body=RECOVERY | {"filter": {"task_ids": ["t-2"]}, "dry_run": False},
         **operator._asdict(),
     )
 
     def call(method: str, path: str, query: dict[str, str], body: Any, caller: Caller) -> int:
-        name = "recovery_api" if path.startswith(("/recoveries", "/capacity", "/failures/")) else "task_api"
         filled = path.format(
             task_id="t-1",
             content_type="quiz",
@@ -126,7 +118,7 @@ def send(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Send:
             group_id="0" * 16,
             attempt=1,
         )
-        answer = request(modules[name], method, f"/api/v1{filled}", query, body=body, **caller._asdict())
+        answer = ask(method, filled, query, body=body, **caller._asdict())
         if answer.status >= 400:
             assert "r-1" not in json.dumps(answer.body)
         return answer.status

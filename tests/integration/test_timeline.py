@@ -1,11 +1,9 @@
 """An attempt on a time axis: real rows of the audit trail and the outbox, and a history of known times."""
 
-import importlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ from roadmap_content.events import Event, attempt_queued, attempt_started, batch
 from roadmap_content.timeline.axis import BatchOutcome, Phase, PhaseKind
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import Reply, request
+from tests.support.requests_to_api import Ask, Reply
 from tests.support.timed_run import TimedRun, moment
 
 ARN = "arn:aws:states:eu-central-1:1:execution:save-content:t-1-r1"
@@ -58,22 +56,19 @@ def steps(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> StubbedSteps:
     return steps
 
 
-@pytest.fixture
-def api(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = importlib.import_module("functions.task_api.app")
-    monkeypatch.setattr(module, "services", pipeline.services)
+@pytest.fixture(autouse=True)
+def loaded(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(concept_ids(2)))
-    return module
 
 
 Get = Callable[[int], AttemptTimeline]
 
 
 @pytest.fixture
-def get(api: ModuleType) -> Get:
+def get(ask: Ask) -> Get:
     def get(attempt: int) -> AttemptTimeline:
-        path = f"/api/v1/tasks/t-1/attempts/{attempt}/timeline"
-        reply = request(api, "GET", path, user_id=USER, roles="owner")
+        path = f"/tasks/t-1/attempts/{attempt}/timeline"
+        reply = ask("GET", path, user_id=USER, roles="owner")
         assert reply.status == 200, reply.body
         return AttemptTimeline.model_validate(reply.body)
 
@@ -170,7 +165,7 @@ class Story:
 
 
 @pytest.fixture
-def story(pipeline: Pipeline, api: ModuleType, steps: StubbedSteps) -> Story:
+def story(pipeline: Pipeline, steps: StubbedSteps) -> Story:
     story = Story(pipeline)
     steps.expect(story.run.history())
     return story
@@ -268,9 +263,7 @@ def test_a_history_that_ended_is_read_once_per_attempt(story: Story, steps: Stub
     steps.stubber.assert_no_pending_responses()
 
 
-def test_without_a_history_the_outbox_has_the_ends(
-    pipeline: Pipeline, api: ModuleType, steps: StubbedSteps, get: Get
-) -> None:
+def test_without_a_history_the_outbox_has_the_ends(pipeline: Pipeline, steps: StubbedSteps, get: Get) -> None:
     story = Story(pipeline)
     steps.stubber.add_client_error("get_execution_history", "ExecutionDoesNotExist", http_status_code=400)
     timeline = get(1)
@@ -286,9 +279,7 @@ def test_without_a_history_the_outbox_has_the_ends(
     assert list(timeline_lines(timeline, moment(0)))
 
 
-def test_an_exhausted_quota_is_no_error(
-    pipeline: Pipeline, api: ModuleType, steps: StubbedSteps, get: Get
-) -> None:
+def test_an_exhausted_quota_is_no_error(pipeline: Pipeline, steps: StubbedSteps, get: Get) -> None:
     record_attempt(pipeline, 1, 0, 10)
     steps.stubber.add_client_error("get_execution_history", "ThrottlingException", http_status_code=400)
     assert get(1).history is HistoryState.UNAVAILABLE
@@ -296,9 +287,7 @@ def test_an_exhausted_quota_is_no_error(
     assert get(1).history is HistoryState.READ, "an error is not cached"
 
 
-def test_a_very_long_history_is_read_in_part(
-    pipeline: Pipeline, api: ModuleType, steps: StubbedSteps, get: Get
-) -> None:
+def test_a_very_long_history_is_read_in_part(pipeline: Pipeline, steps: StubbedSteps, get: Get) -> None:
     run = TimedRun()
     planned = run.task(0, "Plan", 1)
     run.fan_out(planned, dict.fromkeys(range(20), 1.0), SLOTS, dict.fromkeys(range(20), 280))
@@ -312,7 +301,7 @@ def test_a_very_long_history_is_read_in_part(
     assert len(timeline.model_dump_json()) < 20_000, "throttles of one wait are one phase"
 
 
-def test_an_attempt_in_the_queue_has_no_execution(pipeline: Pipeline, api: ModuleType, get: Get) -> None:
+def test_an_attempt_in_the_queue_has_no_execution(pipeline: Pipeline, get: Get) -> None:
     record_events(pipeline, (attempt_queued("t-1", "r-1", 1, "user:u", "retry", 3), 0.1))
     record_attempt(pipeline, 1, 0, None)
     timeline = get(1)
@@ -322,20 +311,18 @@ def test_an_attempt_in_the_queue_has_no_execution(pipeline: Pipeline, api: Modul
     assert path == [only]
 
 
-def test_who_sees_a_task_sees_its_timeline(pipeline: Pipeline, api: ModuleType, steps: StubbedSteps) -> None:
+def test_who_sees_a_task_sees_its_timeline(pipeline: Pipeline, ask: Ask, steps: StubbedSteps) -> None:
     record_attempt(pipeline, 1, 0, 10)
 
-    def ask(user: str | None, roles: str, attempt: int = 1) -> Reply:
-        return request(
-            api, "GET", f"/api/v1/tasks/t-1/attempts/{attempt}/timeline", user_id=user, roles=roles
-        )
+    def read(user: str | None, roles: str, attempt: int = 1) -> Reply:
+        return ask("GET", f"/tasks/t-1/attempts/{attempt}/timeline", user_id=user, roles=roles)
 
     for user, roles in ((USER, "owner"), ("viewer", "owner,viewer"), ("operator", "owner,operator")):
         steps.stubber.add_client_error("get_execution_history", "ExecutionDoesNotExist")
-        assert ask(user, roles).status == 200
-    assert ask("another", "owner").status == 404
-    assert ask(None, "").status == 403
-    assert ask(USER, "owner", attempt=2).body["error"] == "AttemptNotFound"
+        assert read(user, roles).status == 200
+    assert read("another", "owner").status == 404
+    assert read(None, "").status == 403
+    assert read(USER, "owner", attempt=2).body["error"] == "AttemptNotFound"
 
 
 def test_a_running_attempt_is_read_again_after_a_while(steps: StubbedSteps) -> None:

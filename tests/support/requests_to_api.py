@@ -1,7 +1,7 @@
 """Requests to the API's functions in the format of API Gateway, without HTTP."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -14,6 +14,12 @@ class Reply(NamedTuple):
     status: int
     body: Any
     headers: Mapping[str, str]
+
+
+Ask = Callable[..., Reply]
+"""Sends a request: a method, a path below `/api/v1`, a query, and the other parameters of `request`."""
+
+OPERATOR: dict[str, Any] = {"user_id": "op", "roles": "owner,operator"}
 
 
 class Context:
