@@ -1,9 +1,9 @@
 """A generator that records its calls in the log of the oracle."""
 
+from typing import Any
+
 from roadmap_content.content.kind import Draft
-from roadmap_content.generation.allowance import Allowance
 from roadmap_content.generation.generator import Generator
-from roadmap_content.generation.learner import ANYONE, Learner
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps.framework import Concept
 from tests.support.evidence import Log
@@ -16,15 +16,7 @@ class RecordingGenerator:
         self._generator = generator
         self._log = log
 
-    def generate(
-        self,
-        concept: Concept,
-        content_type: ContentType,
-        learner: Learner = ANYONE,
-        allowance: Allowance | None = None,
-        refused: str | None = None,
-        /,
-    ) -> Draft:
+    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
         """Generate an item and record the call."""
         self._log.generated.append((concept.concept_id, str(content_type)))
-        return self._generator.generate(concept, content_type, learner, allowance, refused)
+        return self._generator.generate(concept, content_type, *how)

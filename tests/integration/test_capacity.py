@@ -10,9 +10,7 @@ from sqlalchemy import text
 from roadmap_content.aws.executions import ExecutionState
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts import BatchRequest
-from roadmap_content.generation.allowance import Allowance
 from roadmap_content.generation.generator import GenerationStoppedError
-from roadmap_content.generation.learner import ANYONE, Learner
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
@@ -193,19 +191,11 @@ class StoppingGenerator(OfflineGenerator):
         self._stop = stop
         self.generated: list[tuple[str, ContentType]] = []
 
-    def generate(
-        self,
-        concept: Concept,
-        content_type: ContentType,
-        learner: Learner = ANYONE,
-        allowance: Allowance | None = None,
-        refused: str | None = None,
-        /,
-    ) -> Draft:
+    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
         self.generated.append((concept.concept_id, content_type))
         if len(self.generated) == 2:
             self._stop()
-        return super().generate(concept, content_type, learner, allowance, refused)
+        return super().generate(concept, content_type, *how)
 
 
 def test_a_running_attempt_generates_no_further_item_until_the_resumption(

@@ -18,9 +18,7 @@ from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts import BatchRequest, Execution, RunInput
 from roadmap_content.errors import ClaimRefusedError
-from roadmap_content.generation.allowance import Allowance
 from roadmap_content.generation.generator import generator_named
-from roadmap_content.generation.learner import ANYONE, Learner
 from roadmap_content.items import ContentType
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
@@ -58,18 +56,10 @@ class _Counted:
         self._items = {item.key: item for item in job.items}
         self._offline = generator_named("offline")
 
-    def generate(
-        self,
-        concept: Concept,
-        content_type: ContentType,
-        learner: Learner = ANYONE,
-        allowance: Allowance | None = None,
-        refused: str | None = None,
-        /,
-    ) -> Draft:
+    def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:  # noqa: ANN401 - as Generator's
         """Generate an item and count it."""
         self._job.make(self._items[f"{content_type}/{concept.concept_id}"])
-        return self._offline.generate(concept, content_type, learner, allowance, refused)
+        return self._offline.generate(concept, content_type, *how)
 
 
 def main() -> None:
