@@ -93,8 +93,12 @@ rollback: $(INSTALLED) ## Move every alias back to the release before, without a
 artifact: $(INSTALLED) ## Build the checked-out commit once, for every environment: release.tar.gz, with its bill of materials beside it.
 	$(RUN)/python -m release.building release.tar.gz
 
+# A package without an answer fails, too: --strict.
 audit: $(INSTALLED) ## Look every locked package up in a database of known vulnerabilities; needs the internet.
-	$(RUN)/python -m checks.vulnerabilities
+	@failed=; python=$$($(RUN)/python -c 'from local_stack.environments import *; print(environment_python("audit"))'); \
+	for lock in requirements/*.txt $(LAYERS); do \
+		echo $$lock; $$python -m pip_audit --strict --require-hashes --disable-pip --progress-spinner off --requirement $$lock || failed=1; done; \
+	test -z "$$failed"
 
 cost: $(INSTALLED) ## What AWS charges for 1,000 concepts, for a day of 20,000 roadmaps, and for an idle stack.
 	$(RUN)/python -m documents.cost
