@@ -53,6 +53,7 @@ class Fault(StrEnum):
     S3_DENIED = "S3 denies"
     S3_MISSING = "S3 misses an object"
     S3_HALF = "S3 gives half an object"
+    S3_BUSY = "S3 asks to slow down"
     LARGE_PAYLOAD = "payload too large"
     LARGE_RESULT = "result too large"
     STOPPED = "execution stopped"
@@ -118,7 +119,7 @@ IMPOSSIBLE: Mapping[Cell, str] = {
     **{
         Cell(step, fault): _NO_S3
         for step in (Step.AWAIT_REDRIVE, Step.RETRY, Step.RECONCILE, Step.START)
-        for fault in (Fault.S3_DENIED, Fault.S3_MISSING, Fault.S3_HALF)
+        for fault in (Fault.S3_DENIED, Fault.S3_MISSING, Fault.S3_HALF, Fault.S3_BUSY)
     },
     **{
         Cell(step, fault): "Only Save asks the check."

@@ -16,6 +16,7 @@ from tests.faults.matrix.registry import injects
 
 _GONE = Reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
 _NO_BUCKET = Reply(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+_SLOW_DOWN = Reply(503, b"<Error><Code>SlowDown</Code></Error>")
 
 STORES = (Step.PLAN, Step.GENERATE, Step.SAVE, Step.FINALIZE)
 """The steps that use S3."""
@@ -68,6 +69,13 @@ def s3_without_an_item(play: Play) -> Iterator[None]:
     """The item was deleted after Generate."""
     key = staged_key(play.roadmap_id, Item(play.ids[2], ContentType.TUTORIAL))
     with _s3(play, lambda request, forward: _GONE if request.path.endswith(key) else forward()):
+        yield
+
+
+@injects(Fault.S3_BUSY, *STORES, what="503 SlowDown to every request until the run is over")
+def s3_busy(play: Play) -> Iterator[None]:
+    """More requests than a prefix of the bucket serves."""
+    with _s3(play, lambda _request, _forward: _SLOW_DOWN):
         yield
 
 
