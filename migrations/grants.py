@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, text
 
+from roadmap_content.content.registry import CONTENT_KINDS
+
 from . import VERSION_TABLE
 
 WRITES: Mapping[str, tuple[str, ...]] = {
@@ -32,12 +34,9 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_token_hours": ("INSERT", "UPDATE"),
     "execution_logs": ("INSERT",),
     "generation_tokens": ("INSERT", "UPDATE"),
-    "quiz_metadata": ("INSERT", "UPDATE"),
-    "resource_recommendation_metadata": ("INSERT", "UPDATE"),
     "roadmap_metadata": ("UPDATE",),
     "roadmap_tasks": ("UPDATE",),
-    "tutorial_metadata": ("INSERT", "UPDATE"),
-}
+} | {kind.table: ("INSERT", "UPDATE") for kind in CONTENT_KINDS.values()}
 """The privileges of the writer on each table, besides SELECT. Missing tables, such as optional ones of the
 product, are skipped.
 """

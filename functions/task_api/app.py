@@ -167,7 +167,7 @@ def get_items(
 ) -> ItemMap:
     """List the items of a page of concepts.
 
-    `states` has three letters for each concept, in framework order: the tutorial, the resources and the quiz.
+    `states` has a letter for each content type of each concept, in framework order and in the order of types.
     `S` is saved, `T` staged (saved by the next attempt), `G` being generated or waiting in the running
     attempt, `M` missing, `F` failed in the last attempt that was for it, and `R` failed because its content
     was rejected. `reason_of` has `[index in states, index in reasons]` for each failure.

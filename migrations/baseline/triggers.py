@@ -35,6 +35,8 @@ No trigger on a product's table has a `WHEN`: PostgreSQL refuses to change the t
 definition of a trigger names, and the product's own migrations must succeed.
 """
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, text
 
 CLOCK = """
@@ -447,16 +449,37 @@ def create_triggers(connection: Connection) -> None:
             connection.execute(text(BEFORE_ITEM.format(**names)))
             connection.execute(text(MERGE.format(**names)))
         connection.execute(text(BEFORE.format(**names)))
-        changed = " OR ".join(
-            f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)"
-            for column in CONTENT[noun]
-        )
         # Only the rows of tutorials may be prepared, without content.
         prepared = "OLD.content_status IS DISTINCT FROM 'completed'" if noun == "tutorial" else "false"
-        connection.execute(text(KEEP.format(**names, changed=changed, prepared=prepared)))
+        keep_content(connection, noun, table, key, CONTENT[noun], prepared)
     for statements in (MERGE_ITEMS, QUIZ_AT, KEEP_VERSION, BEFORE_TASK, ARCHIVED_ITEM, FORGET):
         connection.execute(text(statements))
     connection.execute(text(NOTE_CHANGE))
     connection.execute(text(NOTE_TASK))
     for table in WATCHED:
-        connection.execute(text(WATCH.format(table=table)))
+        watch_table(connection, table)
+
+
+def keep_content(
+    connection: Connection, noun: str, table: str, key: str, columns: Iterable[str], prepared: str = "false"
+) -> None:
+    """Create the triggers of a content table that archive former content.
+
+    Args:
+        connection: the migration's.
+        noun: its content type, for the triggers' names.
+        table: its name.
+        key: its primary key.
+        columns: the columns with the content of an item.
+        prepared: a condition of rows without content.
+    """
+    changed = " OR ".join(
+        f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)" for column in columns
+    )
+    names = {"noun": noun, "table": table, "key": key}
+    connection.execute(text(KEEP.format(**names, changed=changed, prepared=prepared)))
+
+
+def watch_table(connection: Connection, table: str) -> None:
+    """Create the trigger of a table, if it exists, that notes changes for the sweep."""
+    connection.execute(text(WATCH.format(table=table)))

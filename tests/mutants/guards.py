@@ -229,7 +229,7 @@ MUTANTS = (
     Mutant(
         "the demotion rule",
         "a version becomes the latest although a higher one exists",
-        f"{_LAYER}/content/tutorial.py",
+        f"{_LAYER}/content/tutorial/__init__.py",
         old="AND higher.content_version > j.content_version",
         new="AND false",
         tests=(f"{_PIPELINE}::test_only_the_highest_version_becomes_latest",),
@@ -666,9 +666,9 @@ MUTANTS = (
     Mutant(
         "the replacement of saved items",
         "a regenerated quiz gets a new row",
-        f"{_LAYER}/content/quiz.py",
-        old="WHEN mine.quiz_id IS NOT NULL THEN 'replaced'",
-        new="WHEN mine.quiz_id IS NOT NULL THEN 'new'",
+        f"{_LAYER}/content/single_row.py",
+        old="WHEN mine.{key} IS NOT NULL THEN 'replaced'",
+        new="WHEN mine.{key} IS NOT NULL THEN 'new'",
         tests=(f"{_SINGLE}::test_resources_and_quizzes_are_replaced_only_when_the_new_ones_are_saved",),
     ),
     Mutant(
@@ -738,9 +738,9 @@ MUTANTS = (
     Mutant(
         "the replacement of saved items",
         "a quiz that the product wrote meanwhile is replaced",
-        f"{_LAYER}/content/quiz.py",
-        old="mine.quiz_id IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces",
-        new="mine.quiz_id IS NOT NULL AND i.replaces IS NULL",
+        f"{_LAYER}/content/single_row.py",
+        old="mine.{key} IS NOT NULL AND mine.revision IS DISTINCT FROM i.replaces",
+        new="mine.{key} IS NOT NULL AND i.replaces IS NULL",
         tests=(f"{_SINGLE}::test_a_row_that_the_product_writes_meanwhile_is_kept",),
     ),
     Mutant(

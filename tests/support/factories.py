@@ -1,10 +1,26 @@
 """Roadmaps, tasks and content for tests: small, valid, and distinguishable."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from roadmap_content.content.registry import CONTENT_KINDS
+from roadmap_content.generation.offline import OfflineGenerator
+from roadmap_content.items import ContentType
+from roadmap_content.roadmaps.framework import Concept
+
 USER = "37107462-3e90-5814-abb7-48cfeaa6170a"
+
+
+TYPES = len(ContentType)
+"""The number of items of a concept."""
+
+PENDING = {
+    key: "pending" if key.endswith("_status") else value
+    for kind in CONTENT_KINDS.values()
+    for key, value in kind.project(None).items()
+}
+"""The fields of a concept in a new framework."""
 
 
 def concept_ids(count: int, roadmap_id: str = "r-1") -> list[str]:
@@ -24,17 +40,7 @@ def framework_of(ids: Sequence[str], **extra: Any) -> dict[str, Any]:
             "prerequisites": [],
             "difficulty": "medium",
             "keywords": ["alpha", "beta"],
-            "content_status": "pending",
-            "tutorial_id": None,
-            "content_ref": None,
-            "content_version": "v1",
-            "content_summary": None,
-            "resources_status": "pending",
-            "resources_id": None,
-            "resources_count": 0,
-            "quiz_status": "pending",
-            "quiz_id": None,
-            "quiz_questions_count": 0,
+            **PENDING,
             "aardvark": None,
         }
         for number, concept_id in enumerate(ids, start=1)
@@ -98,6 +104,30 @@ def quiz(concept_id: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def counts(default: int = 0, **others: int) -> dict[str, int]:
+    """A number of items per content type: the default, or that of the type."""
+    return dict.fromkeys(map(str, ContentType), default) | others
+
+
+def content_of(content_type: ContentType, concept_id: str) -> dict[str, Any]:
+    """A valid content of any type. Types without a factory have their offline draft."""
+    if content_type in FACTORIES:
+        return FACTORIES[content_type](concept_id)
+    draft = (
+        OfflineGenerator().generate(Concept(concept_id, "A concept"), content_type).model_dump(mode="json")
+    )
+    kind = CONTENT_KINDS[content_type]
+    row_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{content_type} {concept_id}"))
+    return {kind.id_field: row_id} | draft | kind.complete(draft, 1)
+
+
+FACTORIES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "tutorial": tutorial,
+    "resources": resources,
+    "quiz": quiz,
+}
+
+
 def bundle_of(
     ids: Sequence[str], *, roadmap_id: str = "r-1", task_id: str = "t-1", user_id: str = USER
 ) -> dict[str, Any]:
@@ -115,9 +145,7 @@ def bundle_of(
         "content": [
             {
                 "concept_id": concept_id,
-                "tutorial": tutorial(concept_id),
-                "resources": resources(concept_id),
-                "quiz": quiz(concept_id),
+                **{str(content_type): content_of(content_type, concept_id) for content_type in ContentType},
             }
             for concept_id in ids
         ],

@@ -8,20 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roadmap_content.content.kind import ContentKind
-from roadmap_content.content.quiz import QUIZ
+from roadmap_content.content.quiz import KIND as QUIZ
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.content.resources import RESOURCES
-from roadmap_content.content.tutorial import TUTORIAL
+from roadmap_content.content.resources import KIND as RESOURCES
+from roadmap_content.content.tutorial import KIND as TUTORIAL
 from roadmap_content.documents import MAX_DEPTH, unstorable
 from roadmap_content.errors import InvalidContentError
 from roadmap_content.items import ContentType
-from tests.support.factories import quiz, resources, tutorial
+from tests.support.factories import content_of, quiz
 
-VALID: dict[ContentType, dict[str, Any]] = {
-    ContentType.TUTORIAL: tutorial("c"),
-    ContentType.RESOURCES: resources("c"),
-    ContentType.QUIZ: quiz("c"),
-}
+VALID: dict[ContentType, dict[str, Any]] = {each: content_of(each, "c") for each in ContentType}
 
 
 @pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=list(CONTENT_KINDS))

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from roadmap_content.content.adopted_text import heading_in
+from roadmap_content.content.resources import _PUBLIC_HOST
 from roadmap_content.contracts import _ERROR_MESSAGE
-from roadmap_content.generation.drafting import _PUBLIC_HOST
 from roadmap_content.generation.learner import _LANGUAGE_TAG
 from roadmap_content.postgres.driver import _ZONE
 from roadmap_content.postgres.sqlstate import _IDENTIFIER

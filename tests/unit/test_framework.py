@@ -72,11 +72,8 @@ def test_missing_items_are_those_without_a_row_in_framework_order() -> None:
     framework = read_framework(framework_of([first, second]))
     saved = NOTHING | {ContentType.QUIZ: frozenset([first, "elsewhere"])}
     assert framework.missing(saved) == [
-        Item(first, ContentType.TUTORIAL),
-        Item(first, ContentType.RESOURCES),
-        Item(second, ContentType.TUTORIAL),
-        Item(second, ContentType.RESOURCES),
-        Item(second, ContentType.QUIZ),
+        *(Item(first, content_type) for content_type in ContentType if content_type is not ContentType.QUIZ),
+        *(Item(second, content_type) for content_type in ContentType),
     ]
 
 
@@ -95,6 +92,7 @@ def test_projection_changes_only_the_projected_fields() -> None:
 
     node = framework.nodes[first]
     assert {key: node[key] for key in OURS} == {
+        **{key: value for kind in CONTENT_KINDS.values() for key, value in kind.project(None).items()},
         "content_status": "completed",
         "tutorial_id": "t",
         "content_ref": "u",

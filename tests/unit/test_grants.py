@@ -6,6 +6,7 @@ from collections import defaultdict
 from local_stack.builds import REPOSITORY
 from local_stack.database_roles import role_statements
 from migrations.grants import WRITES
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.postgres.engine import session_limits
 
 LAYER = REPOSITORY / "layers/common/roadmap_content"
@@ -20,8 +21,8 @@ LOCK = re.compile(r"FROM (\w+_\w+)\b(?:(?!FROM)[^\"])*?FOR (?:NO KEY )?(?:UPDATE
 
 def test_the_writer_has_exactly_the_privileges_of_the_code() -> None:
     found: dict[str, set[str]] = defaultdict(set)
-    for path in LAYER.rglob("*.py"):
-        source = path.read_text()
+    modules = [path.read_text() for path in LAYER.rglob("*.py")]
+    for source in [*modules, *(kind.save_sql for kind in CONTENT_KINDS.values())]:
         for statement, table in CHANGE.findall(source):
             found[table].add(statement.split()[0])
         for table in UPSERT.findall(source):

@@ -5,7 +5,7 @@ import pytest
 from roadmap_content.items import ContentType, Failure, Stage
 from roadmap_content.roadmaps.framework import read_framework
 from roadmap_content.tasks.outcome import Outcome, compute_outcome
-from tests.support.factories import concept_ids, framework_of
+from tests.support.factories import TYPES, concept_ids, counts, framework_of
 
 IDS = concept_ids(3)
 FRAMEWORK = read_framework(framework_of(IDS))
@@ -51,7 +51,7 @@ def test_failed_concepts_counts_concepts_and_lists_items() -> None:
         (IDS[2], "quiz"),
     ]
     assert set(failed["items"][0]) == {"concept_id", "content_type", "stage", "error_code", "reason"}
-    assert outcome.error_message == "3 of 9 items are missing"
+    assert outcome.error_message == f"3 of {3 * TYPES} items are missing"
 
 
 def test_a_complete_outcome_has_no_failed_concepts_and_no_message() -> None:
@@ -66,4 +66,4 @@ def test_the_summary_adds_up_per_content_type() -> None:
     assert summary["quiz"] == {"total": 3, "completed": 1, "failed": 2}
     assert summary["tutorial"] == {"total": 3, "completed": 3, "failed": 0}
     assert (summary["attempt"], summary["duration_seconds"]) == (4, 1.235)
-    assert summary["generated"] == {"tutorial": 0, "resources": 0, "quiz": 1}
+    assert summary["generated"] == counts(quiz=1)

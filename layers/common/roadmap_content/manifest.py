@@ -14,6 +14,7 @@ from itertools import chain
 from math import ceil
 from typing import NamedTuple
 
+from .content.registry import CONTENT_KINDS
 from .contracts import BatchReference
 from .errors import StorageUnavailableError
 from .items import ContentType, Item
@@ -33,7 +34,7 @@ milliseconds, generating takes seconds.
 """
 
 
-SLOWEST_FIRST = (ContentType.TUTORIAL, ContentType.QUIZ, ContentType.RESOURCES)
+SLOWEST_FIRST = sorted(ContentType, key=lambda each: -CONTENT_KINDS[each].output_share)
 """The content types by the time that a generator needs for them, which is that of their length."""
 
 

@@ -47,7 +47,7 @@ class ReasonRow(Payload):
 class ItemMap(Payload):
     """The items of a page of concepts.
 
-    The letters at 3i, 3i+1 and 3i+2 are the tutorial, the resources and the quiz of the page's concept i:
+    Each concept of the page has a letter for each content type, in the order of the types:
     S saved, T staged, M missing, R rejected, G generating, F failed in the current attempt.
     """
 
@@ -117,7 +117,7 @@ def unexplained(states: str, concept_ids: Sequence[str]) -> list[Item]:
     """The missing items without a failure. They may be staged."""
     types = list(ContentType)
     return [
-        Item(concept_ids[index // 3], types[index % 3])
+        Item(concept_ids[index // len(types)], types[index % len(types)])
         for index, letter in enumerate(states)
         if letter == MISSING
     ]

@@ -6,6 +6,7 @@ generating, saving and finalizing use them through `ContentKind`.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
@@ -38,6 +39,16 @@ class Draft(BaseModel):
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
 
+    def fault(self) -> str | None:
+        """Describe the first fault that makes a well-formed draft unusable; `None` if there is none."""
+        return None
+
+
+def repeated(place: str, values: Sequence[object]) -> str | None:
+    """Describe the value that is repeated most often; `None` if none is. `place`: the path of the values."""
+    value, times = Counter(values).most_common(1)[0]
+    return f"{place} holds {value!r} more than once" if times > 1 else None
+
 
 Row = dict[str, Any]
 """An item's columns by name. A large JSON column is already encoded, under the key `DOCUMENT`."""
@@ -55,10 +66,23 @@ class StoredText(NamedTuple):
     """The column with the object's key."""
 
 
+class Names(NamedTuple):
+    """The names of a content type for people, in one language."""
+
+    one: str
+    many: str
+    letter: str
+    """One character, above the letters of `states`."""
+
+
 class ContentKind(NamedTuple):
     """Everything that is specific to one content type."""
 
     content_type: ContentType
+    names: Mapping[str, Names]
+    """By language: `en` and `zh`."""
+
+    table: str
     content: type[Content]
     draft: type[Draft]
     id_field: str
@@ -69,11 +93,6 @@ class ContentKind(NamedTuple):
 
     complete: Callable[[Document, int], Document]
     """`(draft, version)` → the fields of staged content besides the draft's fields and the id."""
-
-    publish: "Callable[[Bucket, Row, Document], Row] | None"
-    """Stores the part of the content that is not in the row, before the row is saved; → the updated row.
-    `None` for a content type that is stored in its row alone.
-    """
 
     save_sql: str
     """Saves the rows of `save_parameters` with their origins. Returns `concept_id` and `row_status` of each
@@ -104,19 +123,24 @@ class ContentKind(NamedTuple):
     revisions: RevisionStatements
     """The statements that list, read and restore the revisions of an item."""
 
-    stored_text: StoredText | None
-    """The field of the content that is not in the row."""
-
-    versions_sql: str | None
-    """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in
-    `:roadmap_id`. `None` for a content type without versions.
-    """
-
     project: Callable[[Row | None], Document]
     """The concept's fields in `framework_data`, from its current row or from `None`."""
 
     output_share: float = 1.0
     """The maximum output tokens of a model's answer, as a share of the maximum for any answer."""
+
+    publish: "Callable[[Bucket, Row, Document], Row] | None" = None
+    """Stores the part of the content that is not in the row, before the row is saved; → the updated row.
+    `None` for a content type that is stored in its row alone.
+    """
+
+    stored_text: StoredText | None = None
+    """The field of the content that is not in the row."""
+
+    versions_sql: str | None = None
+    """Selects the highest `version`, completed or not, of each of `:concept_ids` (a JSON array) in
+    `:roadmap_id`. `None` for a content type without versions.
+    """
 
     def parse(self, body: bytes) -> Document:
         """Parse one staged item.

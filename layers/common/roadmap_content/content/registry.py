@@ -1,13 +1,11 @@
-"""The registered content types. A new content type is a module in this package and a line here."""
+"""The registered content types: each member of `ContentType` is a folder of this package."""
 
 from collections.abc import Mapping
+from importlib import import_module
 
 from ..items import ContentType
 from .kind import ContentKind
-from .quiz import QUIZ
-from .resources import RESOURCES
-from .tutorial import TUTORIAL
 
 CONTENT_KINDS: Mapping[ContentType, ContentKind] = {
-    kind.content_type: kind for kind in (TUTORIAL, RESOURCES, QUIZ)
+    content_type: import_module(f".{content_type}", __package__).KIND for content_type in ContentType
 }

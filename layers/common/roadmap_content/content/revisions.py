@@ -23,8 +23,10 @@ def revision_sql(table: str, row_id: str) -> str:
 def archive_sql(table: str, key: str) -> str:
     """A statement that archives the rows of `locked`: each as `older`, with the id of its new content."""
     return (
-        "INSERT INTO content_archive (source_table, source_row, reason, row_id, replaced_by)"
-        f" SELECT '{table}', to_json(l.older), 'replaced in place', (l.older).{key}, l.replaced_by"
+        "INSERT INTO content_archive"
+        " (source_table, source_row, roadmap_id, concept_id, reason, row_id, replaced_by)"
+        f" SELECT '{table}', to_json(l.older), (l.older).roadmap_id, (l.older).concept_id,"
+        f" 'replaced in place', (l.older).{key}, l.replaced_by"
         " FROM locked l"
     )
 

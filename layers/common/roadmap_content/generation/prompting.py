@@ -1,4 +1,4 @@
-"""Build prompts from the templates in `prompts/`.
+"""Build prompts from the templates: the system prompt, and one of each content type.
 
 Text from users (the roadmap, the learner's preferences) is data and must not act as instructions. It is
 encoded as JSON between two tags, with `<`, `>` and `&` escaped, so that no text can close the tag or open
@@ -16,6 +16,7 @@ from math import ceil
 from string import Template
 from typing import Any
 
+from .. import content
 from ..content.registry import CONTENT_KINDS
 from ..documents import Document
 from ..items import ContentType
@@ -78,7 +79,7 @@ def prompt_for(
     """
     tag = learner.language or ("zh" if _CJK.search(concept.name + concept.description) else "en")
     spoken = tag.lower().split("-")[0]
-    folder = spoken if spoken in LANGUAGES else "en"
+    written = spoken if spoken in LANGUAGES else "en"
     language = LANGUAGES.get(tag.lower(), tag)
     data: dict[str, Mapping[str, object]] = {
         "concept": {
@@ -95,12 +96,12 @@ def prompt_for(
     if refused is not None:
         data["avoid_this_fault_of_an_earlier_answer"] = {"fault": refused}
     return Prompt(
-        system=_template(folder, "system").substitute(language=language),
-        user=_template(folder, content_type).substitute(language=language, data=_as_data(data)),
+        system=_system(written).substitute(language=language),
+        user=_template(written, content_type).substitute(language=language, data=_as_data(data)),
         tool=f"hand_in_{content_type}",
         description=f"Hands in the {content_type}.",
         schema=schema_of(content_type),
-        version=_version(folder, content_type),
+        version=_version(written, content_type),
         output_share=CONTENT_KINDS[content_type].output_share,
     )
 
@@ -139,11 +140,17 @@ def _clean(value: Any, depth: int) -> Any:  # noqa: ANN401 - any JSON value
 
 
 @cache
-def _template(language: str, name: str) -> Template:
-    return Template((files(__package__) / "prompts" / language / f"{name}.md").read_text("utf-8"))
+def _system(language: str) -> Template:
+    return Template((files(__package__) / f"system.{language}.md").read_text("utf-8"))
 
 
 @cache
-def _version(language: str, name: str) -> str:
-    texts = [_template(language, each).template for each in ("system", name)]
-    return f"{language}/{name}@{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]}"
+def _template(language: str, content_type: ContentType) -> Template:
+    folder = files(content.__name__) / content_type
+    return Template((folder / f"prompt.{language}.md").read_text("utf-8"))
+
+
+@cache
+def _version(language: str, content_type: ContentType) -> str:
+    texts = [_system(language).template, _template(language, content_type).template]
+    return f"{language}/{content_type}@{hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]}"

@@ -13,12 +13,12 @@ from ..content.kind import Row
 from ..content.registry import CONTENT_KINDS
 from ..items import ContentType
 
-_TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
+PRODUCT_TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
 """The content types with columns in the product's table. Types that are added later have no columns."""
 
 _OF_TYPES = [
     column.format(content_type)
-    for content_type in _TYPES
+    for content_type in PRODUCT_TYPES
     for column in ("{}_status", "{}_id", "{}_completed_at")
 ]
 _COLUMNS = ["roadmap_id", *_OF_TYPES, "overall_status", "all_content_completed_at"]
@@ -38,7 +38,7 @@ _KEPT = {
         f"known.{content_type}_status = 'completed' AND known.{content_type}_completed_at IS NOT NULL "
         f"THEN known.{content_type}_completed_at ELSE excluded.{content_type}_completed_at END"
     )
-    for content_type in _TYPES
+    for content_type in PRODUCT_TYPES
 } | {
     "all_content_completed_at": (
         "CASE WHEN known.overall_status = 'completed' AND excluded.overall_status = 'completed' AND "
@@ -82,14 +82,14 @@ def concept_row(
     """A concept's row, computed from the current rows of the content tables. Pure."""
     fields: dict[str, Any] = {"concept_id": concept_id, "roadmap_id": roadmap_id}
     completed_at = []
-    for content_type in _TYPES:
+    for content_type in PRODUCT_TYPES:
         row = current[content_type].get(concept_id)
         fields[f"{content_type}_status"] = "failed" if row is None else "completed"
         fields[f"{content_type}_id"] = None if row is None else row[CONTENT_KINDS[content_type].id_field]
         fields[f"{content_type}_completed_at"] = None if row is None else row["generated_at"]
         if row is not None:
             completed_at.append(row["generated_at"])
-    complete = len(completed_at) == len(_TYPES)
+    complete = len(completed_at) == len(PRODUCT_TYPES)
     fields["overall_status"] = "completed" if complete else "partial_failed"
     fields["all_content_completed_at"] = max(filter(None, completed_at), default=None) if complete else None
     return fields

@@ -128,7 +128,7 @@ def _staged(staging: Staging, missing: Sequence[Item], batch_size: int) -> froze
 
     S3 is not called if one batch holds all items, because the result would not matter.
     """
-    # More than three items per concept of one batch are the items of more concepts.
+    # More than one item per content type and concept of one batch are the items of more concepts.
     first = missing[: len(ContentType) * batch_size + 1]
     if len({item.concept_id for item in first}) <= batch_size:
         return frozenset()

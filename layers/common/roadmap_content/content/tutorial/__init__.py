@@ -3,15 +3,16 @@
 The text is an S3 object that is written once and never overwritten. The row contains its key.
 """
 
-from ..documents import Document
-from ..items import ContentType
-from ..storage.bucket import Bucket
-from ..storage.keys import tutorial_key
-from .kind import (
+from ...documents import Document
+from ...items import ContentType
+from ...storage.bucket import Bucket
+from ...storage.keys import tutorial_key
+from ..kind import (
     Content,
     ContentId,
     ContentKind,
     Draft,
+    Names,
     NonNegative,
     Positive,
     Row,
@@ -19,8 +20,8 @@ from .kind import (
     Title,
     status_field,
 )
-from .origins import origin_sql
-from .revisions import revision_sql, revision_statements
+from ..origins import origin_sql
+from ..revisions import revision_sql, revision_statements
 
 
 class Tutorial(Content):
@@ -41,6 +42,11 @@ class TutorialDraft(Draft):
     summary: str
     estimated_completion_time: NonNegative
     markdown: str
+
+    def fault(self) -> str | None:
+        """See `Draft`."""
+        blank = [name for name in ("title", "summary", "markdown") if not getattr(self, name).strip()]
+        return f"{blank[0]} is blank" if blank else None
 
 
 # Requires a lock on the roadmap's row, so that no other transaction saves its concepts at the same time.
@@ -199,8 +205,10 @@ def _project(row: Row | None) -> Document:
     }
 
 
-TUTORIAL = ContentKind(
+KIND = ContentKind(
     content_type=ContentType.TUTORIAL,
+    names={"en": Names("tutorial", "Tutorials", "T"), "zh": Names("教程", "教程", "教")},
+    table="tutorial_metadata",
     content=Tutorial,
     draft=TutorialDraft,
     id_field="tutorial_id",
