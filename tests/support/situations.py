@@ -53,8 +53,6 @@ CALLS = {
 }
 """The invocations of a run."""
 
-TYPES = ("tutorial", "resources", "quiz")
-
 
 def good_minute(tasks_a_day: int, minute: int) -> Values:
     """The values of a minute of a good day: tasks of 30 concepts in three batches, of ten minutes, each
@@ -76,9 +74,9 @@ def good_minute(tasks_a_day: int, minute: int) -> Values:
         "DatabaseErrors": 1 / 200,
         **{f"Invocations {step}": calls * tasks for step, calls in CALLS.items()},
         **{f"Errors {step}": 0.0005 * calls * tasks for step, calls in CALLS.items()},
-        **{f"ItemsGenerated {kind}": 30 * tasks for kind in TYPES},
-        **{f"TokensIn {kind}": 27_000 * tasks for kind in TYPES},
-        **{f"TokensOut {kind}": 50_000 * tasks for kind in TYPES},
+        "ItemsGenerated": 90 * tasks,
+        "TokensIn": 81_000 * tasks,
+        "TokensOut": 150_000 * tasks,
     }
     # Whole events, evenly spread: the n-th happens when the sum of the rate reaches n.
     values: Values = {
@@ -107,12 +105,10 @@ def _runs_fail(values: Values, share: float, *names: str) -> None:
 def model_throttled(values: Values, minute: int) -> None:
     """Nine tenths of the items are given up, for a transient reason. Slots are held longer."""
     _runs_fail(values, 0.9, *(["TasksNeedPerson"] if minute >= EXHAUSTED else []))
-    for kind in TYPES:
-        generated = values.get(f"ItemsGenerated {kind}", 0)
-        values[f"ItemsGenerated {kind}"] = 0.1 * generated
-        _more(values, "ItemsThrottled", 0.9 * generated)
-        for tokens in (f"TokensIn {kind}", f"TokensOut {kind}"):
-            values[tokens] = 0.1 * values.get(tokens, 0)
+    generated = values.get("ItemsGenerated", 0)
+    _more(values, "ItemsThrottled", 0.9 * generated)
+    for name in ("ItemsGenerated", "TokensIn", "TokensOut"):
+        values[name] = 0.1 * values.get(name, 0)
     if "QueueOldestSeconds" in values:
         values["QueueOldestSeconds"] += 60 * minute
 
@@ -266,7 +262,7 @@ ALONE: Mapping[str, Incident] = {
     "TasksStuckAlarm": tasks_hang,
     "StepErrorsAlarm": bad_release,
     "QueueAgeAlarm": _gauge("QueueOldestSeconds", 4_000),
-    "ModelThrottledAlarm": _share("ItemsThrottled", 0.9, "ItemsGenerated quiz"),
+    "ModelThrottledAlarm": _share("ItemsThrottled", 0.3, "ItemsGenerated"),
     "TokensPerItemAlarm": tokens_run_away,
     "TokenSpendAlarm": _many_items,
     "SweepSilentAlarm": _no_sweep,

@@ -4,6 +4,7 @@ import pytest
 
 from documents import prices
 from documents.cost import (
+    MODEL_SECONDS,
     MODELS,
     Counts,
     at_rest,
@@ -18,8 +19,9 @@ from documents.cost import (
 )
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
-from roadmap_content.items import ContentType, Item
+from roadmap_content.items import Item
 from roadmap_content.manifest import MAX_BATCHES
+from roadmap_content.runtime.metrics import SUMMED
 from tests.support.simulated_run import run_of
 from tests.unit.test_alarms import EMITTED
 
@@ -52,7 +54,7 @@ def test_batches_of_concepts_take_the_slots_for_a_shorter_time_than_batches_of_o
     concepts, before, now = range(30), 25, default_of(TEMPLATE, "BatchSize")
     of_one_type = [
         seconds_of(Item(str(number), content_type) for number in concepts[start : start + before])
-        for content_type in ContentType
+        for content_type in MODEL_SECONDS
         for start in range(0, len(concepts), before)
     ]
     slot_seconds = generating_seconds(len(concepts), now) + 2 * batches_of(len(concepts), now)
@@ -75,7 +77,7 @@ def test_an_idle_stack_costs_money() -> None:
 def test_own_metrics_are_priced_with_each_combination_of_their_dimensions() -> None:
     typed = {metric for metric, typed in EMITTED if typed}
     untyped = {metric for metric, typed in EMITTED if not typed}
-    assert len(own_metrics(TEMPLATE)) == len(typed) * len(ContentType) + len(untyped)
+    assert own_metrics(TEMPLATE) == len(typed) * len(MODEL_SECONDS) + len(untyped) + len(SUMMED)
 
 
 def test_the_tokens_are_most_of_the_bill() -> None:

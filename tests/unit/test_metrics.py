@@ -36,6 +36,24 @@ def test_metrics_of_a_content_type_are_written_as_one_line(capsys: pytest.Captur
 
 
 @pytest.mark.usefixtures("in_lambda")
+def test_a_metric_that_an_alarm_sums_up_is_also_written_without_its_content_type(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    emit({Metric.ITEMS_GENERATED: 24, Metric.ITEMS_NOT_GENERATED: 1}, ContentType.QUIZ)
+    (line,) = lines(capsys)
+    written: set[tuple[str, frozenset[str]]] = {
+        (metric["Name"], frozenset(*directive["Dimensions"]))
+        for directive in line["_aws"]["CloudWatchMetrics"]
+        for metric in directive["Metrics"]
+    }
+    assert written == {
+        ("ItemsGenerated", frozenset({"service", "content_type"})),
+        ("ItemsNotGenerated", frozenset({"service", "content_type"})),
+        ("ItemsGenerated", frozenset({"service"})),
+    }
+
+
+@pytest.mark.usefixtures("in_lambda")
 def test_a_call_does_not_repeat_earlier_metrics(capsys: pytest.CaptureFixture[str]) -> None:
     emit({Metric.ITEMS_SAVED: 1}, ContentType.QUIZ)
     emit({Metric.TASKS_REPAIRED: 2})

@@ -20,6 +20,7 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, default_of, read_template
 from roadmap_content.items import ContentType, Item
 from roadmap_content.manifest import generation_order, planned_batch_sizes
+from roadmap_content.runtime.metrics import SUMMED
 from roadmap_content.storage.bucket import PARALLEL
 
 TOKENS_IN, TOKENS_OUT = 2_700, 5_000
@@ -45,7 +46,9 @@ PROXY_ACU = 8
 """RDS Proxy is charged for at least so many."""
 
 MODEL_SECONDS = {ContentType.TUTORIAL: 35.0, ContentType.QUIZ: 15.0, ContentType.RESOURCES: 8.0}
-"""Assumed seconds of an item. Lambda is charged while it waits for the model."""
+"""Assumed seconds of an item, of the content types that are billed. Lambda is charged while it waits for the
+model.
+"""
 
 SAVE_SECONDS = 4.0
 OTHER_SECONDS = {"PlanBatchesFunction": 2.0, "FinalizeTaskFunction": 5.0}
@@ -94,7 +97,7 @@ def generating_seconds(concepts: int, batch_size: int) -> float:
     full, rest = divmod(concepts, size)
 
     def batch_of(count: int) -> list[Item]:
-        return [Item(str(number), content_type) for number in range(count) for content_type in ContentType]
+        return [Item(str(number), content_type) for number in range(count) for content_type in MODEL_SECONDS]
 
     return full * seconds_of(generation_order(batch_of(size))) + seconds_of(generation_order(batch_of(rest)))
 
@@ -149,7 +152,7 @@ def day_of(template: Template) -> Mapping[str, float]:
     """Dollars of a day that do not depend on the runs: the sweep, the metrics, and the database."""
     memory = memory_of(template, "ReconcileTaskFunction")
     seconds = SWEEPS * SWEEP_SECONDS + ADMISSIONS * ADMISSION_SECONDS
-    watched = watching(template) + len(own_metrics(template)) * prices.METRIC.dollars
+    watched = watching(template) + own_metrics(template) * prices.METRIC.dollars
     return {
         "sweep and admission": (SWEEPS + ADMISSIONS) * prices.INVOCATION.dollars
         + seconds * memory * prices.GB_SECOND.dollars,
@@ -191,7 +194,7 @@ def at_rest(template: Template) -> Mapping[str, float]:
     )
     return {
         "key, alarms, pages and dashboard": watching(template),
-        "own metrics, if each has a value in each hour": len(own_metrics(template)) * prices.METRIC.dollars,
+        "own metrics, if each has a value in each hour": own_metrics(template) * prices.METRIC.dollars,
         "SnapStart's cache, for each release that is kept": snapshots,
         "a firewall, where WafRequestsPer5Minutes is set": sum(
             prices.FIREWALL.dollars + len(resource["Properties"]["Rules"]) * prices.FIREWALL_RULE.dollars
@@ -201,8 +204,8 @@ def at_rest(template: Template) -> Mapping[str, float]:
     }
 
 
-def own_metrics(template: Template) -> set[tuple[str, str]]:
-    """The metrics that the functions write, which the dashboard shows: the name, and the content type or "".
+def own_metrics(template: Template) -> int:
+    """The number of metrics that the functions write, which the dashboard shows.
 
     CloudWatch charges for each combination of a metric's dimensions.
     """
@@ -211,9 +214,9 @@ def own_metrics(template: Template) -> set[tuple[str, str]]:
         for resource in template["Resources"].values()
         if resource["Type"] == "AWS::CloudWatch::Dashboard"
     )
-    return set(
-        re.findall(r'\["RoadmapContent", "(\w+)", "service", "[^"]+"(?:, "content_type", "(\w+)")?', body)
-    )
+    alone = set(re.findall(r'\["RoadmapContent", "(\w+)", "service"', body))
+    by_type = set(re.findall(r'MetricName=\\"(\w+)\\"', body))
+    return len(alone) + len(by_type) * len(MODEL_SECONDS) + len(SUMMED)
 
 
 def created_database() -> float:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
@@ -56,6 +57,10 @@ class Metric(StrEnum):
     API_EXCUSED = "ApiExcused"
 
 
+SUMMED = frozenset({Metric.ITEMS_GENERATED, Metric.TOKENS_IN, Metric.TOKENS_OUT})
+"""The metrics of items that are also written without their content type, for alarms: these cannot search."""
+
+
 def emit(counts: Mapping[Metric, float], content_type: ContentType | None = None) -> None:
     """Write metrics. Does nothing if no namespace is set, as outside Lambda."""
     if not os.environ.get("POWERTOOLS_METRICS_NAMESPACE"):
@@ -66,5 +71,11 @@ def emit(counts: Mapping[Metric, float], content_type: ContentType | None = None
     for metric, value in counts.items():
         unit = MetricUnit.Seconds if metric.endswith("Seconds") else MetricUnit.Count
         metrics.add_metric(metric, unit, value)
+    entry: dict[str, Any] = dict(metrics.serialize_metric_set())
+    directives = entry["_aws"]["CloudWatchMetrics"]
+    if content_type is not None and (summed := SUMMED & counts.keys()):
+        (typed,) = directives
+        definitions = [each for each in typed["Metrics"] if each["Name"] in summed]
+        directives.append(typed | {"Dimensions": [["service"]], "Metrics": definitions})
     # One write per line: Powertools prints a line and its line end separately, so threads would mix lines.
-    sys.stdout.write(json.dumps(metrics.serialize_metric_set()) + "\n")
+    sys.stdout.write(json.dumps(entry) + "\n")
