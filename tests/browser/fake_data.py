@@ -14,7 +14,8 @@ from roadmap_content.timeline.axis import Audit, BatchSaved, axis_of
 from roadmap_content.timeline.visits import history_of
 from tests.support.timed_run import TimedRun, moment
 
-TYPES = ("tutorial", "resources", "quiz")
+TYPES = tuple(map(str, ContentType))
+N = len(TYPES)
 HOSTILE = "<img src=x onerror=\"document.title='run'\"><style>*{display:none}</style>{{7*7}}${8*8}"
 RTL = "\u202eשלום \u202dبرمجة\u202c\u2066 end"
 LONG = "x" * 1000
@@ -221,7 +222,7 @@ class Model:
         """A task of the list."""
         random = Random(number)  # noqa: S311 - data, not secrets
         status = "cancelled" if task_id(number) in self.cancelled else STATUSES[number % len(STATUSES)]
-        total = 3 * self.size(number)
+        total = N * self.size(number)
         missing = {"completed": 0, "pending": total}.get(status, random.randrange(1, max(2, total // 8)))
         reason = REASONS[number % len(REASONS)]
         broken = status in ("partial_failure", "failed")
@@ -269,7 +270,7 @@ class Model:
         random = Random(1000 + number)  # noqa: S311 - data, not secrets
         status = self.row(number)["status"]
         letters, reason_of = [], []
-        for item in range(3 * self.size(number)):
+        for item in range(N * self.size(number)):
             draw = random.random()
             if status == "completed" or draw < 0.86:
                 letters.append("S")
@@ -280,8 +281,8 @@ class Model:
             elif draw < 0.94:
                 letters.append("M" if status != "processing" else "G")
             else:
-                fitting = [k for k, reason in enumerate(REASONS) if reason["content_type"] == TYPES[item % 3]]
-                reason_of.append((item, random.choice(fitting)))
+                fitting = [k for k, reason in enumerate(REASONS) if reason["content_type"] == TYPES[item % N]]
+                reason_of.append((item, random.choice(fitting or range(len(REASONS)))))
                 letters.append("R" if REASONS[reason_of[-1][1]]["remedy"] == "reject_and_generate" else "F")
         return "".join(letters), reason_of
 
@@ -302,9 +303,9 @@ class Model:
             "execution_url": "https://eu-central-1.console.aws.amazon.com/states/home#/executions/details/x",
             "progress": {
                 kind: {
-                    "total": len(states) // 3,
-                    "saved": states[k::3].count("S"),
-                    "missing": len(states) // 3 - states[k::3].count("S"),
+                    "total": len(states) // N,
+                    "saved": states[k::N].count("S"),
+                    "missing": len(states) // N - states[k::N].count("S"),
                     "generated": 0,
                 }
                 for k, kind in enumerate(TYPES)
@@ -350,13 +351,13 @@ class Model:
             if not modules or modules[-1]["name"] != module_name:
                 modules.append({"name": module_name, "concepts": []})
             modules[-1]["concepts"].append([f"roadmap-9b2c8d4e:c-{concept + 1}", self.name(number, concept)])
-        shown = [[item - 3 * start, reason] for item, reason in reason_of if 3 * start <= item < 3 * end]
+        shown = [[item - N * start, reason] for item, reason in reason_of if N * start <= item < N * end]
         page: Document = {
             "task_id": task_id(number),
             "roadmap_id": self.row(number)["roadmap_id"],
             "concepts": size,
             "first_concept": start,
-            "states": states[3 * start : 3 * end],
+            "states": states[N * start : N * end],
             "reasons": [
                 {**reason, "items": sum(1 for _, which in reason_of if which == k)}
                 for k, reason in enumerate(REASONS)
@@ -370,7 +371,7 @@ class Model:
         """One item."""
         concept = int(concept_id.rpartition("-")[2]) - 1
         states, reason_of = self.states(number)
-        index = 3 * concept + TYPES.index(kind)
+        index = N * concept + TYPES.index(kind)
         state, found = states[index], dict(reason_of).get(index)
         reason = None if found is None else REASONS[found]
         names = {"S": "saved", "T": "staged", "G": "generating", "R": "rejected"}

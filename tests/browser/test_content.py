@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.driver import Console, Look, console_in
 from tests.browser.fake_api import token_of
-from tests.browser.fake_data import HOSTILE, TYPES, Model, task_id
+from tests.browser.fake_data import HOSTILE, TYPES, Model, N, task_id
 
 TASK = f"/tasks/{task_id(0)}"
 STATES = Model("operator").states(0)[0]
@@ -25,7 +25,7 @@ def console(browser: Browser, fake: str) -> Iterator[Console]:
 
 def open_item(console: Console, kind: str, state: str) -> Locator:
     """Open the first item of a type in a state; return its section."""
-    concept = STATES[TYPES.index(kind) :: 3].index(state)
+    concept = STATES[TYPES.index(kind) :: N].index(state)
     item = quote(f"roadmap-9b2c8d4e:c-{concept + 1}", safe="")
     console.open(f"{TASK}?item={item}&type={kind}")
     return console.page.locator(f'.drawer [data-type="{kind}"]')

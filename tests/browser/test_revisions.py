@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.driver import Console, Look, console_in
 from tests.browser.fake_api import Handler, token_of
-from tests.browser.fake_data import HOSTILE, Model, task_id
+from tests.browser.fake_data import HOSTILE, Model, N, task_id
 
 COMPLETE = f"/tasks/{task_id(1)}"
 UNDOABLE = "/recoveries/rec-2"
@@ -181,7 +181,7 @@ def test_hostile_text_of_a_revision_stays_text(browser: Browser, fake: str) -> N
         page = console.page
         console.open("/tasks", token_of("hostile"))
         page.locator("td.main a").first.click()
-        page.locator(".row").nth(Model("hostile").states(0)[0][::3].index("S")).click()
+        page.locator(".row").nth(Model("hostile").states(0)[0][::N].index("S")).click()
         page.locator('.drawer [data-type="tutorial"] summary', has_text="Revisions").click()
         page.locator(".revisions button").first.click()
         expect(page.get_by_role("dialog")).to_contain_text("Both have the same content.")

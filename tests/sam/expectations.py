@@ -1,25 +1,35 @@
 """The expected response of each function to its event in `events/`, with the sample roadmap loaded.
 
 The order matters: the schema is created, an attempt is planned, its first batch is generated and saved, and
-then finalized as a failed batch. 60 of 90 items are missing and are retried by the last one, `task_api`.
+then finalized as a failed batch. The last one, `task_api`, retries the two thirds that are missing.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from roadmap_content.items import ContentType
+
+
+def _each(count: int) -> dict[ContentType, int]:
+    return dict.fromkeys(ContentType, count)
+
+
+_FIRST = 10 * len(ContentType)
+"""The items of the first batch."""
+
 EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "migrate_database": {"before": None, "dry_run": False},
     "plan_batches": {
-        "plan": {"attempt": 1, "planned": {"tutorial": 30, "resources": 30, "quiz": 30}},
-        "batches": [{"number": 0, "offset": 0, "items": {"tutorial": 10, "resources": 10, "quiz": 10}}],
+        "plan": {"attempt": 1, "planned": _each(30)},
+        "batches": [{"number": 0, "offset": 0, "items": _each(10)}],
     },
-    "generate_content": {"planned": 30, "staged": 0, "generated": 30, "failed": 0},
-    "save_batch": {"saved": 30, "failed": 0, "error": None},
+    "generate_content": {"planned": _FIRST, "staged": 0, "generated": _FIRST, "failed": 0},
+    "save_batch": {"saved": _FIRST, "failed": 0, "error": None},
     "finalize_task": {
         "status": "partial_failure",
         "complete": False,
-        "missing": {"tutorial": 20, "resources": 20, "quiz": 20},
+        "missing": _each(20),
         "error": None,
     },
     "await_redrive": {"errorType": "ContentIncomplete"},
@@ -28,7 +38,10 @@ EXPECTED: Mapping[str, Mapping[str, Any]] = {
     "console": {"statusCode": 200},
     "check_links": {"verdicts": [{"verdict": "accept"}, {"verdict": "reject", "code": "DeadLinks"}]},
     "recovery_api": {"statusCode": 200, "body": {"dry_run": True, "tasks": 1}},
-    "task_api": {"statusCode": 202, "body": {"status": "processing", "total_items": 60, "attempt": 2}},
+    "task_api": {
+        "statusCode": 202,
+        "body": {"status": "processing", "total_items": 2 * _FIRST, "attempt": 2},
+    },
 }
 """The relevant parts of the responses, by the function's folder, which is also the name of its event."""
 

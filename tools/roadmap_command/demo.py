@@ -157,7 +157,7 @@ def _content(framework: Framework, concept_id: str) -> Document:
 
 
 def run_with_faults(target: Target, database_url: str, bundle: Bundle) -> TaskStatus:
-    """The first run: three real faults, after which eight items are missing."""
+    """The first run: three real faults, after which some items are missing."""
     task_id = bundle.task.task_id
     concepts = list(read_framework(bundle.roadmap.framework_data).nodes)
     items = len(concepts) * len(ContentType)
