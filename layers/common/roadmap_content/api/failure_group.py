@@ -12,7 +12,7 @@ from ..tasks.group_listing import read_group
 from ..tasks.group_states import GroupState, change_group, group_changes
 from .failure_list import FailureGroup, group_fields
 from .recovery_list import RecoveryAnswer, describe
-from .times import utc
+from .times import UtcTime
 
 MOST_CHANGES = 50
 MOST_RECOVERIES = 20
@@ -56,11 +56,11 @@ class GroupStateRequest(Payload):
 class GroupChangeRow(Payload):
     """A change of a group's state by a person."""
 
-    at: datetime
+    at: UtcTime
     actor: str
     state: GroupState
     note: str
-    until: datetime | None
+    until: UtcTime | None
     until_tasks: int | None
 
 
@@ -85,14 +85,7 @@ def describe_group(connection: Connection, group_id: str) -> FailureGroupDetail:
     return FailureGroupDetail(
         **fields,
         changes=[
-            GroupChangeRow(
-                at=utc(change.changed_at),
-                actor=change.actor,
-                state=GroupState(change.state),
-                note=change.note,
-                until=utc(change.until),
-                until_tasks=change.until_tasks,
-            )
+            GroupChangeRow.model_validate(change, from_attributes=True)
             for change in group_changes(connection, group_id, MOST_CHANGES)
         ],
         recoveries=[

@@ -72,7 +72,7 @@ WHERE group_id = :group_id ORDER BY change_id DESC LIMIT :limit
 class GroupChange(NamedTuple):
     """A change of a group's state."""
 
-    changed_at: datetime
+    at: datetime
     actor: str
     state: str
     note: str
