@@ -42,7 +42,7 @@ from .object_server import ObjectServer
 from .report import show
 from .result import RESULTS, Matrix, Result, read_result, versions
 from .round_trips import RoundTrips
-from .stock import BATCH_SIZE
+from .stock import BATCH_SIZE, PLAN_SETTINGS
 
 
 class Price(NamedTuple):
@@ -328,7 +328,7 @@ def _environment(objects: ObjectServer, bucket: str) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "benchmark",
         "POWERTOOLS_METRICS_NAMESPACE": "RoadmapContent",
         "CONTENT_BUCKET": bucket,
-        "BATCH_SIZE": str(BATCH_SIZE),
+        **PLAN_SETTINGS,
         "TASK_TOKEN_BUDGET": "1",
     }
 

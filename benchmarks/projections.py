@@ -42,7 +42,7 @@ from .framework import framework_of
 from .measuring import in_turn, seconds_of
 from .report import arguments_of, finish
 from .result import Figure, Result, Series, Target, versions
-from .stock import BATCH_SIZE
+from .stock import PLAN_SETTINGS
 
 SIZES = (30, 300, 3_000, 30_000, 100_000)
 ROUNDS = 7
@@ -326,7 +326,7 @@ def _measure(database: Database, size: int, rounds: int) -> dict[str, list[float
 
 def ground_of(url: str, size: int) -> Ground:
     """A roadmap of `size` concepts on a migrated database, with its own connections."""
-    services = Services(Settings({"BATCH_SIZE": str(BATCH_SIZE)}))
+    services = Services(Settings(PLAN_SETTINGS))
     credentials = Credentials.from_url(make_url(url))
     services.engine = open_engine(lambda: credentials, tls=False, statement_timeout=600)
     services.reading_engine = services.engine

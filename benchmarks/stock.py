@@ -22,8 +22,15 @@ from .curriculum import Author, concept_ids
 ROADMAP = "benchmarked-9b2c8d4e"
 TASK = "benchmark"
 
-BATCH_SIZE = int(default_of(read_template(REPOSITORY / "template.yaml"), "BatchSize"))
+_TEMPLATE = read_template(REPOSITORY / "template.yaml")
+BATCH_SIZE = int(default_of(_TEMPLATE, "BatchSize"))
 """Items per batch, as in the template."""
+
+PLAN_SETTINGS = {
+    "BATCH_SIZE": str(BATCH_SIZE),
+    "MAX_CONCURRENCY": str(default_of(_TEMPLATE, "MaxConcurrency")),
+}
+"""The settings that Plan needs."""
 
 
 class MemoryBucket(Bucket):
