@@ -329,6 +329,7 @@ def _environment(objects: ObjectServer, bucket: str) -> dict[str, str]:
         "POWERTOOLS_METRICS_NAMESPACE": "RoadmapContent",
         "CONTENT_BUCKET": bucket,
         **PLAN_SETTINGS,
+        "GENERATOR": "offline",
         "TASK_TOKEN_BUDGET": "1",
     }
 
