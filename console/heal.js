@@ -259,6 +259,7 @@ export function RecoveryDialog({ filter, scope, onClose }) {
   const [rate, setRate] = useState("60");
   const [concurrency, setConcurrency] = useState("10");
   const [canary, setCanary] = useState("");
+  const [breaker, setBreaker] = useState("");
   const [budget, setBudget] = useState("");
 
   /** @param {{ dry: boolean }} options */
@@ -269,11 +270,13 @@ export function RecoveryDialog({ filter, scope, onClose }) {
     concurrency: whole(concurrency) ?? 10,
     token_budget: whole(budget),
     canary: whole(canary) ?? 0,
+    breaker: whole(breaker) ?? 0,
     dry_run: dry,
   });
   const look = async () => {
     const answer = await preview.run(() => post(["recoveries"], {}, body({ dry: true })));
     if (answer && canary === "") setCanary(answer.tasks >= 20 ? "5" : "0");
+    if (answer && breaker === "") setBreaker(answer.tasks >= 20 ? "10" : "0");
   };
   useEffect(() => void look(), []);
 
@@ -315,6 +318,7 @@ export function RecoveryDialog({ filter, scope, onClose }) {
       <${ReasonField} value=${reason} onInput=${setReason} missing=${asked && !reason.trim()} />
       <div class="fields">
         <${NumberField} id="canary" label=${T.heal.canary} help=${T.heal.canaryHelp} min="0" value=${canary} onInput=${setCanary} />
+        <${NumberField} id="breaker" label=${T.heal.breaker} help=${T.heal.breakerHelp} min="0" value=${breaker} onInput=${setBreaker} />
         <${NumberField} id="rate" label=${T.heal.rate} min="1" value=${rate} onInput=${setRate} onChange=${look} />
         <${NumberField} id="concurrency" label=${T.heal.concurrency} min="1" value=${concurrency} onInput=${setConcurrency} />
         <${NumberField} id="budget" label=${T.heal.budget} help=${T.heal.budgetHelp} min="1" value=${budget} onInput=${setBudget} />

@@ -289,6 +289,7 @@ export interface Recovery {
   concurrency: number;
   token_budget: number | null;
   canary: number;
+  breaker: number;
   created_at: string;
   started_at: string | null;
   ended_at: string | null;
@@ -322,6 +323,7 @@ export interface TaskUndo {
 
 export interface RecoveryTask {
   task_id: string;
+  title?: string | null;
   result: string;
   reason: string | null;
   attempt: number | null;

@@ -121,11 +121,12 @@ export function RecoveryView({ id, query, session }) {
     <ul class="legend">
       ${RESULTS.filter((each) => active || paused || data.counts[each] > 0).map((each) => html`<li key=${each}><span class="swatch part-${each}"></span> ${T.recoveries.results[each]} <strong>${number(data.counts[each])}</strong></li>`)}
     </ul>
-    ${data.stop_reason && html`<p class="note warn"><strong>${T.recoveries.stopReason}:</strong> ${T.recoveries.stopText(data.stop_reason) ?? html`<${Text} value=${data.stop_reason} />`}</p>`}
+    ${data.stop_reason && html`<${StopReason} reason=${data.stop_reason} />`}
     <dl class="facts">
       <div><dt>${T.recoveries.rateLabel}</dt><dd>${T.recoveries.rate(data.rate_actual === null ? T.none : number(Math.round(data.rate_actual * 10) / 10), number(data.rate_per_minute))}</dd></div>
       ${active && left > 0 && html`<div><dt>${T.recoveries.remaining}</dt><dd>${duration((60 * left) / data.rate_per_minute)}</dd></div>`}
       <div><dt>${T.recoveries.canary}</dt><dd>${data.canary ? T.tasks(data.canary) : T.recoveries.noCanary}</dd></div>
+      <div><dt>${T.recoveries.breaker}</dt><dd>${data.breaker ? T.recoveries.breakerOf(data.breaker) : T.recoveries.noBreaker}</dd></div>
       <div><dt>${T.recoveries.limits}</dt><dd>${T.recoveries.concurrency(number(data.concurrency))}</dd></div>
       <div><dt>${T.recoveries.tokens}</dt><dd>${data.token_budget === null ? number(data.tokens_used) : T.task.ofBudget(number(data.tokens_used), number(data.token_budget))}</dd></div>
       <div><dt>${T.recoveries.by}</dt><dd><${Actor} actor=${data.actor} /></dd></div>
@@ -157,6 +158,15 @@ export function RecoveryView({ id, query, session }) {
       <//>`
     }
   `;
+}
+
+/** A breaker names the failure group that the last failed tasks have in common. @param {{ reason: string }} props */
+function StopReason({ reason }) {
+  const [, group, failure = ""] = /same failure group (\w+): (.+)$/s.exec(reason) ?? [];
+  return html`<div class="note warn">
+    <p><strong>${T.recoveries.stopReason}:</strong> ${T.recoveries.stopText(reason) ?? html`<${Text} value=${reason} />`}</p>
+    ${group && html`<p><${ReasonLine} ...${codeOf(failure)} /></p><p><${Link} to=${href(["tasks"], { group_id: group })}>${T.failures.showTasks}<//></p>`}
+  </div>`;
 }
 
 /** @param {Recovery["filter"]} filter */
@@ -231,7 +241,10 @@ function Results({ id, recovery, result }) {
                   <${Pill} value=${each.result} words=${T.recoveries.results} />
                   ${each.canary && html`<span class="meta"> ${T.recoveries.isCanary}</span>`}
                 </td>
-                <td class="main"><${Link} to=${href(["tasks", each.task_id])} class="clamp"><${Id} value=${each.task_id} /><//></td>
+                <td class="main">
+                  <${Link} to=${href(["tasks", each.task_id])} class="clamp"><${Text} value=${each.title || T.tasksView.untitled} /><//>
+                  <span class="meta block clamp"><${Id} value=${each.task_id} /></span>
+                </td>
                 <td class="reason">
                   ${each.reason && html`<${ReasonLine} ...${codeOf(each.reason)} />`}
                   ${each.undone && html`<span class="meta block">${T.undo.ofTask(each.undone.restored, each.undone.left_alone.length)}</span>`}

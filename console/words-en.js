@@ -552,7 +552,9 @@ export const en = {
     rate: "Tasks per minute",
     concurrency: "At the same time",
     canary: "Canary tasks",
-    canaryHelp: "These tasks are retried first. If they fail again for the same reasons, the recovery stops. 0: no canary.",
+    canaryHelp: "These tasks are retried first. If most of them fail, the recovery stops. 0: no canary.",
+    breaker: "Breaker",
+    breakerHelp: "The recovery pauses if more than half of this number of last tasks fail, or half for the same cause. 0: no breaker.",
     budget: "Token budget",
     budgetHelp: "The recovery stops at this number of tokens. Empty: no additional limit.",
     started: "The retry has started.",
@@ -635,6 +637,10 @@ export const en = {
     rateLabel: "Rate",
     canary: "Canary",
     noCanary: "no canary",
+    breaker: "Breaker",
+    /** @param {number} tasks */
+    breakerOf: (tasks) => `looks at the last ${n(tasks, "task")}`,
+    noBreaker: "no breaker",
     limits: "Limits",
     /** @param {string} count */
     concurrency: (count) => `${count} at the same time`,
@@ -658,7 +664,7 @@ export const en = {
     all: "All recoveries",
     stopReason: "Reason for the stop",
     /** A sentence in the place of the recorded reason. @type {(reason: string) => string | null} */
-    stopText: () => null,
+    stopText: (reason) => /^.* in the same failure group(?= \w+: )/.exec(reason)?.[0].concat(".") ?? null,
   },
 
   health: {

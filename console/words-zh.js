@@ -478,7 +478,9 @@ export const zh = {
     rate: "每分钟任务数",
     concurrency: "同时进行",
     canary: "先行任务数",
-    canaryHelp: "先重试这些任务；如果仍因相同原因失败，恢复会停止。0 表示不先行。",
+    canaryHelp: "先重试这些任务；如果多数失败，恢复会停止。0 表示不先行。",
+    breaker: "熔断",
+    breakerHelp: "最近这么多个任务中过半失败，或一半因同一原因失败时，恢复会暂停。0 表示不熔断。",
     budget: "Token 预算",
     budgetHelp: "用到此数量时停止。留空表示不另设上限。",
     started: "重试已开始。",
@@ -551,6 +553,9 @@ export const zh = {
     rateLabel: "速率",
     canary: "先行任务",
     noCanary: "无",
+    breaker: "熔断",
+    breakerOf: (tasks) => `看最近 ${tasks} 个任务`,
+    noBreaker: "无",
     limits: "限制",
     concurrency: (count) => `同时 ${count} 个`,
     tokens: "Token",
@@ -575,7 +580,8 @@ export const zh = {
     stopText: (reason) => {
       const [part, whole] = reason.match(/\d+/g) ?? [];
       if (/canary tasks failed$/.test(reason)) return `${whole} 个先行任务中有 ${part} 个失败。`;
-      if (/of the last \d+ tasks failed$/.test(reason)) return `最近 ${whole} 个任务中有 ${part} 个失败。`;
+      const [failed, repeated] = /of the last \d+ tasks failed(?:$|, the last (\d+) of them in the same failure group)/.exec(reason) ?? [];
+      if (failed) return `最近 ${whole} 个任务中有 ${part} 个失败${repeated ? `，其中最后 ${repeated} 个属于同一失败分组` : ""}。`;
       return /tokens are used$/.test(reason) ? `已使用 ${part} / ${whole} 个 token。` : null;
     },
   },

@@ -195,6 +195,9 @@ TITLES = [
 REGENERATION = 2
 """The number of the recovery that regenerated saved items."""
 
+BROKEN = 3
+"""The number of the recovery that its breaker has paused."""
+
 WORDS = ["Attention", "Sampling", "Tokenizers", "Decoding", "Indexes", "Locks", "Queues", "Caching"]
 STATUSES = ["partial_failure", "completed", "failed", "processing", "completed", "cancelled", "pending"]
 
@@ -685,8 +688,9 @@ class Model:
         state = (
             self.recovery_state
             if number == 0
-            else ["completed", "stopped_by_canary", "cancelled"][number % 3]
+            else ["completed", "stopped_by_canary", "cancelled", "paused_by_breaker"][number % 4]
         )
+        broken = number == BROKEN
         return {
             "recovery_id": f"rec-{number}",
             "state": state,
@@ -703,22 +707,26 @@ class Model:
             "concurrency": 10,
             "token_budget": 2_000_000 if number else None,
             "canary": 5,
-            "breaker": 0,
+            "breaker": 10 if number in (0, BROKEN) else 0,
             "dry_run": False,
             "created_at": at(minutes=9 + 300 * number),
             "started_at": at(minutes=9 + 300 * number),
-            "ended_at": at(minutes=300 * number - 20) if number else None,
+            "ended_at": at(minutes=300 * number - 20) if number and not broken else None,
             "counts": {
                 "total": 200,
-                "waiting": 88 if number == 0 else 0,
+                "waiting": 88 if number == 0 or broken else 0,
                 "running": 8 if number == 0 else 0,
-                "recovered": 91 if number == 0 else 180,
-                "still_failing": 9,
-                "refused": 4 if number == 0 else 11,
+                "recovered": 91 if number == 0 or broken else 180,
+                "still_failing": 17 if broken else 9,
+                "refused": 4 if number == 0 or broken else 11,
             },
             "tokens_used": 412_330,
             "rate_actual": 53.4,
-            "stop_reason": "3 of 5 canary tasks failed" if state == "stopped_by_canary" else None,
+            "stop_reason": {
+                "stopped_by_canary": "3 of 5 canary tasks failed",
+                "paused_by_breaker": "5 of the last 7 tasks failed, the last 5 of them in the same failure"
+                f" group g1: {REASONS[1]['error_code']}: {REASONS[1]['reason']}",
+            }.get(state),
             "undone": self.undone() if number == REGENERATION and self.undo_requests else None,
         }
 
@@ -748,6 +756,7 @@ class Model:
             "items": [
                 {
                     "task_id": task_id(k),
+                    "title": None if k == 7 else TITLES[k % len(TITLES)],
                     "result": results[k % 6],
                     "reason": {
                         "still_failing": f"{REASONS[0]['error_code']}: {REASONS[0]['reason']}",

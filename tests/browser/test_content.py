@@ -304,6 +304,33 @@ def test_a_filter_is_in_the_words_of_the_page(console: Console) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("look", "sentence"),
+    [
+        (Look(), "5 of the last 7 tasks failed, the last 5 of them in the same failure group."),
+        (Look("zh"), "最近 7 个任务中有 5 个失败，其中最后 5 个属于同一失败分组。"),
+    ],
+    ids=["en", "zh"],
+)
+def test_a_breaker_names_the_failure_group_and_leads_to_its_tasks(
+    browser: Browser, fake: str, look: Look, sentence: str
+) -> None:
+    with console_in(browser, fake, look) as console:
+        console.open("/recoveries/rec-3", token_of("operator"))
+        note = console.page.locator(".note.warn")
+        expect(note).to_contain_text(sentence)
+        expect(note.get_by_role("link")).to_have_attribute("href", re.compile("group_id=g1"))
+        assert console.axe() == []
+
+
+def test_a_recovery_lists_its_tasks_by_title(console: Console) -> None:
+    console.open("/recoveries/rec-0")
+    names = console.page.locator("td.main")
+    expect(names.first).to_contain_text(re.compile(f"Systems engineer\\s*{task_id(0)}"))
+    expect(names.nth(7)).to_contain_text(re.compile(f"Untitled\\s*{task_id(7)}"))
+    expect(names.first.get_by_role("link")).to_have_attribute("href", f"#/tasks/{task_id(0)}")
+
+
 def test_the_list_is_not_live_while_the_api_is_down(console: Console) -> None:
     console.settled()
     console.page.context.set_offline(True)

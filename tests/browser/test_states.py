@@ -362,7 +362,8 @@ def test_selected_tasks_are_retried_after_a_preview_with_a_reason(console: Conso
         dialog.get_by_role("button", name="Start the recovery").click()
     body = json.loads(sent.value.post_data or "{}")
     assert body["filter"] == {"task_ids": [task_id(0), task_id(1)]}
-    assert (body["reason"], body["dry_run"], body["canary"]) == ("after the outage", False, 5)
+    assert (body["reason"], body["dry_run"]) == ("after the outage", False)
+    assert (body["canary"], body["breaker"]) == (5, 10)
     assert body["rate_per_minute"] == 120
     page.wait_for_url(re.compile("#/recoveries/rec-0"))
 

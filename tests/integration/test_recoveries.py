@@ -1,6 +1,7 @@
 """Every task of a recovery gets a result, under every fault."""
 
 import importlib
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -154,6 +155,10 @@ def test_a_recovery_retries_the_selected_tasks_and_counts_them(
     }  # fmt: skip
     assert recovery["ended_at"] is not None
     assert results(send, recovery_id) == dict.fromkeys(tasks, "recovered")
+    listed = send("GET", f"/{recovery_id}/tasks").body["items"]
+    titles = {row["task_id"]: row["title"] for row in pipeline.rows(
+        "SELECT task_id, title FROM roadmap_tasks JOIN roadmap_metadata USING (roadmap_id)")}  # fmt: skip
+    assert {row["task_id"]: row["title"] for row in listed} == titles
     assert {
         row["actor"] for row in pipeline.rows("SELECT actor FROM content_attempts WHERE attempt = 2")
     } == {f"recovery:{recovery_id}"}
@@ -214,7 +219,9 @@ def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_go
         run_started(pipeline, fails=True)
         turn(pipeline, recovery_id)
     assert (recovery()["state"], recovery()["ended_at"]) == ("paused_by_breaker", None)
-    assert recovery()["stop_reason"] == "10 of the last 10 tasks failed"
+    assert recovery()["stop_reason"].startswith(
+        "10 of the last 10 tasks failed, the last 5 of them in the same"
+    )
     _, failed, waiting, refused = numbers("recovered", "still_failing", "waiting", "refused")
     assert (recovered + failed + waiting, refused, started(pipeline)) == (many, 0, [])
     assert failed <= 20  # the concurrency: what ran when the breaker acted
@@ -242,6 +249,38 @@ def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(
         send("POST", f"/{recovery_id}/resume")
     assert [state["state"] for state in states] == ["paused_by_breaker"] * 3
     assert [state["counts"]["still_failing"] for state in states] == [2, 4, 6]
+
+
+def test_the_breaker_pauses_at_the_same_failure_group_and_names_it(
+    pipeline: Pipeline, send: Send, create: Callable[..., str]
+) -> None:
+    """Every other task fails, for one reason: at most half of any number of last tasks."""
+    fail(pipeline, 30)
+    recovery_id = create(breaker=6, concurrency=1, rate_per_minute=6_000)
+    for failed in range(1, 4):
+        run_started(pipeline)
+        turn(pipeline, recovery_id)
+        assert send("GET", f"/{recovery_id}").body["state"] == "running"
+        run_started(pipeline, fails=True)
+        turn(pipeline, recovery_id)
+        assert send("GET", f"/{recovery_id}").body["counts"]["still_failing"] == failed
+    paused = send("GET", f"/{recovery_id}").body
+    assert paused["state"] == "paused_by_breaker"
+    group = re.fullmatch(
+        r"3 of the last 6 tasks failed, the last 3 of them in the same failure group (\w{16}): .+",
+        paused["stop_reason"],
+    )
+    assert group, paused["stop_reason"]
+    in_group = pipeline.rows(
+        "SELECT DISTINCT r.result FROM content_recovery_tasks r JOIN content_task_failures f USING (task_id)"
+        " WHERE f.group_id = :group_id AND r.attempt IS NOT NULL",
+        group_id=group[1],
+    )
+    assert in_group == [{"result": "still_failing"}]
+    assert send("POST", f"/{recovery_id}/resume").body["state"] == "running"
+    finish(pipeline, recovery_id)
+    counts = send("GET", f"/{recovery_id}").body["counts"]
+    assert (counts["recovered"], counts["still_failing"]) == (27, 3)
 
 
 def test_after_a_successful_canary_the_other_tasks_start(

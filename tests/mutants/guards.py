@@ -154,6 +154,14 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "the breaker of a recovery",
+        "the last tasks that failed have one cause, and the others are started",
+        f"{_LAYER}/recoveries/decisions.py",
+        old="    if failed >= repeated and (common := ",
+        new="    if failed > limits.breaker and (common := ",
+        tests=(f"{_RECOVERIES}::test_the_breaker_pauses_at_the_same_failure_group_and_names_it",),
+    ),
+    Mutant(
         "the recovery's record of a claim",
         "a recovery is cancelled while it is advanced",
         f"{_LAYER}/recoveries/recovery.py",

@@ -49,6 +49,7 @@ def test_every_required_guard_has_a_mutant() -> None:
         "the lock of the projection",
         "the fence of Generate",
         "the recovery's record of a claim",
+        "the breaker of a recovery",
         "the random part of a name",
         "the conditional claim",
         "a Catch",

@@ -139,7 +139,7 @@ def test_a_type_that_lambda_reports_is_recorded_by_its_code(type_name: str, code
 
 
 LIMITS = Limits(rate_per_minute=60, concurrency=10, token_budget=None, canary=0)
-IDLE = Progress(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+IDLE = Progress(0, 0, 0, 0, 0, 0, 0, 0, 0, [])
 
 progresses = st.builds(
     Progress,
@@ -152,7 +152,7 @@ progresses = st.builds(
     canary_ended=st.integers(0, 3),
     canary_failed=st.integers(0, 3),
     last_ended=st.integers(0, 5),
-    last_failed=st.integers(0, 5),
+    last_failed=st.lists(st.dictionaries(st.sampled_from("gh"), st.just("E: x")), max_size=5),
 )
 
 
@@ -184,16 +184,49 @@ def test_the_canary_stops_if_most_of_its_tasks_fail() -> None:
     assert stopped == ("stopped_by_canary", "2 of 3 canary tasks failed")
 
 
+def breaker(ended: int, *failed: str, waiting: int = 5, window: int = 4) -> tuple[str, str | None]:
+    """The decision after `ended` tasks. Each of `failed` has a letter for each group of a failed task."""
+    groups = [{letter: f"E: {letter}" for letter in letters} for letters in failed]
+    progress = replace(IDLE, waiting=waiting, running=1, last_ended=ended, last_failed=groups)
+    return next_state(RecoveryState.RUNNING, replace(LIMITS, breaker=window), progress)
+
+
 def test_the_breaker_pauses_if_most_of_the_last_tasks_fail() -> None:
-    limits = replace(LIMITS, breaker=4)
+    assert breaker(3, "a", "b", "c") == breaker(4, "a", "b") == ("running", None)
+    assert breaker(4, "a", "b", "c") == ("paused_by_breaker", "3 of the last 4 tasks failed")
+    assert breaker(4, "a", "b", "c", "d", waiting=0) == ("running", None)  # there is nothing left to stop
+    assert breaker(4, "a", "a", "a", window=0) == ("running", None)
 
-    def state(ended: int, failed: int, waiting: int = 5) -> str:
-        progress = replace(IDLE, waiting=waiting, running=1, last_ended=ended, last_failed=failed)
-        return next_state(RecoveryState.RUNNING, limits, progress)[0]
 
-    assert (state(3, 3), state(4, 2), state(4, 3)) == ("running", "running", "paused_by_breaker")
-    assert state(4, 4, waiting=0) == "running"  # there is nothing left to stop
-    assert next_state(RecoveryState.RUNNING, LIMITS, replace(IDLE, waiting=1, last_failed=4))[0] == "running"
+@pytest.mark.parametrize(
+    ("failed", "group"),
+    [
+        (["a", "a"], None),
+        (["a", "a", "a"], "a"),
+        (["ab", "cb", "b"], "b"),
+        (["ab", "ba", "ab"], "a"),  # the largest group of the last one
+        (["a", "a", "a", "b"], "a"),
+        (["a", "a", "b", "a"], None),
+        (["ab", "bc", "ca"], None),
+        (["a", "", "a"], None),
+    ],
+)
+def test_the_breaker_pauses_if_the_last_failed_tasks_have_a_failure_group_in_common(
+    failed: list[str], group: str | None
+) -> None:
+    """Half as many as it looks at are enough, and it does not wait for the others."""
+    state, reason = breaker(5, *failed, window=6)
+    assert state == ("running" if group is None else "paused_by_breaker")
+    assert reason == (
+        group
+        and f"{len(failed)} of the last 5 tasks failed, the last 3 of them in the same failure group"
+        f" {group}: E: {group}"
+    )
+
+
+def test_one_failure_is_no_repetition() -> None:
+    assert breaker(1, "a", window=2) == ("running", None)
+    assert breaker(1, "a", window=1) == ("paused_by_breaker", "1 of the last 1 tasks failed")
 
 
 def test_a_budget_is_not_exceeded_by_what_tasks_usually_take() -> None:

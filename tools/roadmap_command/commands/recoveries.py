@@ -42,7 +42,12 @@ Rate = Annotated[int, typer.Option("--rate", min=1, help="Tasks a minute.")]
 Concurrency = Annotated[int, typer.Option("--concurrency", min=1, help="Maximum concurrent tasks.")]
 Canary = Annotated[int, typer.Option("--canary", min=0, help="Start this number of tasks first.")]
 Breaker = Annotated[
-    int, typer.Option("--breaker", min=0, help="Pause if most of this number of last tasks failed.")
+    int,
+    typer.Option(
+        "--breaker",
+        min=0,
+        help="Pause if most of this number of last tasks fail, or half of it for one cause.",
+    ),
 ]
 Budget = Annotated[int | None, typer.Option("--budget", min=1, help="Maximum tokens.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print a preview.")]

@@ -145,7 +145,8 @@ class RecoveryRequest(Payload):
         Field(
             ge=0,
             le=1_000,
-            description="Pause when more than half of this number of last ended tasks failed; 0: do not.",
+            description="Pause when more than half of this number of last ended tasks failed, or half of it "
+            "with the same failure group; 0: do not.",
         ),
     ] = 0
     dry_run: Annotated[bool, Field(description="Return a preview. Nothing is started.")] = False
@@ -210,6 +211,9 @@ class RecoveryTask(Payload):
     """The result of one task of a recovery."""
 
     task_id: str
+    title: Annotated[
+        str | None, Field(description="The title of the task's roadmap; null if it has none, or was deleted.")
+    ] = None
     result: TaskResult
     reason: str | None
     attempt: int | None

@@ -1,6 +1,6 @@
 """Decide the next step of a recovery. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -123,7 +123,10 @@ class Progress:
     last_ended: int
     """The number of ended tasks, of those started since the last resume, that the breaker looks at."""
 
-    last_failed: int
+    last_failed: Sequence[Mapping[str, str]]
+    """The failure groups of each of them that failed, the last one first: the text of each group by its id,
+    the largest group first.
+    """
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,9 @@ class Limits:
     token_budget: int | None
     canary: int
     breaker: int = 0
-    """The number of last ended tasks of which at most half may fail; 0 for no breaker."""
+    """The number of last ended tasks of which at most half may fail, and fewer than half in the same failure
+    group; 0 for no breaker.
+    """
 
 
 def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tuple[RecoveryState, str | None]:
@@ -152,10 +157,8 @@ def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tupl
         state = RecoveryState.RUNNING
     if not progress.waiting and not progress.running:
         return RecoveryState.COMPLETED, None
-    if progress.waiting and limits.breaker and is_broken(limits, progress):
-        return RecoveryState.PAUSED_BY_BREAKER, (
-            f"{progress.last_failed} of the last {progress.last_ended} tasks failed"
-        )
+    if progress.waiting and limits.breaker and (reason := break_reason(limits, progress)):
+        return RecoveryState.PAUSED_BY_BREAKER, reason
     if progress.waiting and not progress.running and not affordable(limits, progress):
         return RecoveryState.STOPPED_BY_BUDGET, (
             f"{progress.tokens_used} of {limits.token_budget} tokens are used"
@@ -163,9 +166,30 @@ def next_state(state: RecoveryState, limits: Limits, progress: Progress) -> tupl
     return state, None
 
 
-def is_broken(limits: Limits, progress: Progress) -> bool:
-    """Whether more than half of the last ended tasks failed, once as many as the breaker needs have ended."""
-    return progress.last_ended >= limits.breaker and 2 * progress.last_failed > progress.last_ended
+def break_reason(limits: Limits, progress: Progress) -> str | None:
+    """Why the breaker pauses the recovery; `None` if it does not.
+
+    It pauses if more than half of the last ended tasks failed, once as many as it looks at have ended. It
+    does not wait for them, and half is enough, if the last ones that failed have a failure group in common:
+    one cause fails them, and the tasks that still wait would pay for it, too.
+    """
+    failed = len(progress.last_failed)
+    share = f"{failed} of the last {progress.last_ended} tasks failed"
+    # One failure is not a repetition.
+    repeated = max(2, (limits.breaker + 1) // 2)
+    if failed >= repeated and (common := _common_group(progress.last_failed[:repeated])):
+        group_id, text = common
+        return f"{share}, the last {repeated} of them in the same failure group {group_id}: {text}"
+    if progress.last_ended >= limits.breaker and 2 * failed > progress.last_ended:
+        return share
+    return None
+
+
+def _common_group(failed: Sequence[Mapping[str, str]]) -> tuple[str, str] | None:
+    """The first group of the first task that each task has, with its text."""
+    first, *others = failed
+    common = (group for group in first.items() if all(group[0] in other for other in others))
+    return next(common, None)
 
 
 def affordable(limits: Limits, progress: Progress) -> bool:

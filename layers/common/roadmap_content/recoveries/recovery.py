@@ -77,9 +77,14 @@ SELECT result, canary, count(*) AS tasks, coalesce(sum(tokens), 0) AS tokens,
 FROM content_recovery_tasks WHERE recovery_id = :recovery_id GROUP BY result, canary
 """)
 
-# Not those that were started before the last resume: they paused the recovery and would do so again.
+# Not those that were started before the last resume: they paused the recovery and would do so again. The
+# failures of a regeneration are not the task's current ones, so it has no groups here.
 LAST_ENDED = text("""
-SELECT r.result FROM content_recovery_tasks r JOIN content_recoveries c USING (recovery_id)
+SELECT r.result, coalesce((
+    SELECT json_object_agg(
+        g.group_id, concat(g.error_code, ': ', g.reason) ORDER BY g.items DESC, g.group_id)
+    FROM content_task_failures g WHERE g.task_id = r.task_id AND r.items IS NULL), '{}') AS groups
+FROM content_recovery_tasks r JOIN content_recoveries c USING (recovery_id)
 WHERE recovery_id = :recovery_id AND NOT r.canary AND r.result IN ('recovered', 'still_failing')
     AND r.attempt IS NOT NULL AND (c.resumed_at IS NULL OR r.started_at >= c.resumed_at)
 ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
@@ -150,8 +155,10 @@ WHERE recovery_id = :recovery_id AND result = 'waiting'
 """)
 
 TASKS = text("""
-SELECT position, task_id, result, reason, attempt, started_at, ended_at, canary, undone
-FROM content_recovery_tasks
+SELECT position, task_id, result, reason, attempt, started_at, ended_at, canary, undone,
+    (SELECT m.title FROM roadmap_tasks t JOIN roadmap_metadata m USING (roadmap_id)
+        WHERE t.task_id = r.task_id) AS title
+FROM content_recovery_tasks r
 WHERE recovery_id = :recovery_id AND position > :after AND (:result = '' OR result = :result)
 ORDER BY position LIMIT :limit
 """)
@@ -340,9 +347,9 @@ def count_tasks(connection: Connection, recovery_id: str, breaker: int = 0) -> C
         if row.canary:
             canary[result] += row.tasks
             canary_ended += 0 if result is TaskResult.RUNNING else row.attempted
-    last: Sequence[str] = []
+    last: Sequence[Any] = []
     if breaker:
-        last = connection.scalars(LAST_ENDED, {"recovery_id": recovery_id, "breaker": breaker}).all()
+        last = connection.execute(LAST_ENDED, {"recovery_id": recovery_id, "breaker": breaker}).all()
     progress = Progress(
         waiting=results[TaskResult.WAITING],
         running=results[TaskResult.RUNNING],
@@ -353,7 +360,7 @@ def count_tasks(connection: Connection, recovery_id: str, breaker: int = 0) -> C
         canary_ended=canary_ended,
         canary_failed=canary[TaskResult.STILL_FAILING],
         last_ended=len(last),
-        last_failed=sum(result == TaskResult.STILL_FAILING for result in last),
+        last_failed=[row.groups for row in last if row.result == TaskResult.STILL_FAILING],
     )
     return Counts(results, tokens, attempted, progress)
 
