@@ -448,7 +448,7 @@ function Attempts({ id, session, attempts, error, retry, children }) {
   return html`
     <section class="attempts" aria-labelledby="attempts-heading">
       <h2 id="attempts-heading">${T.task.attempts}</h2>
-      ${error && html`<${ErrorNote} error=${error} retry=${retry} />`}
+      ${error && html`<${ErrorNote} error=${error} retry=${retry} />`} ${!attempts && !error && html`<${Loading} />`}
       ${attempts && !latest && html`<p class="meta">${T.task.noAttempts}</p>`}
       ${latest && html`<ol><${AttemptEntry} key=${latest.attempt} id=${id} attempt=${latest} session=${session} /></ol>`}
       ${

@@ -1,9 +1,10 @@
 """The time axis of an attempt: 400 batches are drawn as 10 are, in every look, and read as a table."""
 
 from statistics import median
+from threading import Event
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Route, expect
 
 from tests.browser.driver import LOOKS, Console, Look, console_in
 from tests.browser.fake_api import token_of
@@ -35,24 +36,16 @@ DRAW = """
 """Opens the time axis; returns the milliseconds from the end of the response to the end of the next frame."""
 
 
-STAYS_OPEN = """
-() => {
-  const earlier = document.querySelector(".attempts > details");
-  const wasOpen = earlier?.open ?? false;
-  if (earlier) earlier.open = true;
-  return wasOpen;
-}
-"""
-"""Opens the earlier attempts; true if they were open already."""
+def earlier_attempts(console: Console) -> Locator:
+    """The attempts before the latest one, which are closed at first."""
+    return console.page.locator(".attempts > details").filter(has_text="Attempt 1")
 
 
 def open_task(console: Console) -> None:
     """Open the task, with all attempts."""
     console.open(f"/tasks/{task_id(TASK)}", token_of("operator"))
     console.settled()
-    # Requests may still be on their way: with their answers, the page moves, and closes what is open.
-    console.page.wait_for_load_state("networkidle")
-    console.page.wait_for_function(STAYS_OPEN, polling=250)
+    earlier_attempts(console).locator("summary").first.press("Enter")
     expect(console.page.locator(".attempt").nth(2)).to_be_visible()
 
 
@@ -80,6 +73,34 @@ def test_400_batches_are_readable(browser: Browser, fake: str, look: Look) -> No
         expect(timeline.locator(".axis-table table")).to_have_count(2)
         assert console.overflow() == 0
         assert console.axe() == []
+
+
+def test_what_is_opened_before_the_attempts_arrive_stays_open_and_their_place_is_marked(
+    browser: Browser, fake: str
+) -> None:
+    """Regression: nothing showed that attempts were loading, and the task's log stood in their place."""
+    held: list[Route] = []
+    released = Event()
+
+    def answer(route: Route) -> None:
+        if released.is_set():
+            route.continue_()
+        else:
+            held.append(route)
+
+    with console_in(browser, fake) as console:
+        console.page.route("**/attempts?*", answer)
+        console.open(f"/tasks/{task_id(TASK)}", token_of("operator"))
+        attempts = console.page.locator(".attempts")
+        expect(attempts.get_by_role("status", name="Loading")).to_be_visible()
+        log = attempts.locator("details").filter(has_text="Log of this task")
+        log.locator("summary").click()
+        released.set()
+        for route in held:
+            route.continue_()
+        expect(attempts.get_by_role("status", name="Loading")).to_have_count(0)
+        expect(log.locator(".log")).to_be_visible()
+        expect(earlier_attempts(console)).not_to_have_attribute("open", "")
 
 
 def test_the_picture_and_the_table_say_what_happened(browser: Browser, fake: str) -> None:
