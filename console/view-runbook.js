@@ -22,7 +22,7 @@ export function RunbookView({ anchor }) {
   }, [data, anchor]);
   return html`
     <div class="head"><h1 tabindex="-1">${T.health.runbook}</h1></div>
-    ${error && html`<${ErrorNote} error=${error} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
+    ${T.health.runbookLanguage && html`<p class="note">${T.health.runbookLanguage}</p>`} ${error && html`<${ErrorNote} error=${error} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
     ${data && html`<div lang="en"><${Markdown} text=${data.replace(/^# .*\n/, "")} under=${0} /></div>`}
   `;
 }

@@ -684,6 +684,8 @@ export const en = {
     },
     /** Sentences in the place of the API's. @type {Record<string, (health: import("./types").Health) => string>} */
     sentences: {},
+    ends: "Ended attempts by hour",
+    now: "now",
     failures: "Failed items by hour",
     failuresHelp: "Items that are failed now, by the hour of their failure, in the last 24 hours.",
     queue: "Attempts in the queue",
@@ -713,6 +715,7 @@ export const en = {
     release: "Release",
     schema: "Schema",
     runbook: "Runbook",
+    runbookLanguage: "", // the runbook is in the page's language
     notAllowed: "Only operators and viewers can see the system's health.",
   },
 };

@@ -611,6 +611,8 @@ export const zh = {
       outbox: ({ outbox_waiting }) => `${outbox_waiting} 个事件等待投递，巡检会投递它们。`,
       outbox_aside: ({ outbox_aside }) => `${outbox_aside} 个事件无法发送，已被搁置，没有消费者会收到。`,
     },
+    ends: "每小时结束的尝试",
+    now: "现在",
     failures: "每小时失败的项",
     failuresHelp: "目前仍失败的项，按失败的时间统计，最近 24 小时。",
     queue: "排队的尝试",
@@ -637,6 +639,7 @@ export const zh = {
     release: "版本",
     schema: "数据库结构",
     runbook: "操作手册",
+    runbookLanguage: "操作手册只有英文版。",
     notAllowed: "只有运维和查看者可以查看系统健康。",
   },
 };

@@ -331,6 +331,30 @@ def test_a_recovery_lists_its_tasks_by_title(console: Console) -> None:
     expect(names.first.get_by_role("link")).to_have_attribute("href", f"#/tasks/{task_id(0)}")
 
 
+@pytest.mark.parametrize("path", ["/recoveries/rec-0", "/health"])
+def test_a_legend_has_the_colours_of_what_it_explains(console: Console, path: str) -> None:
+    """Regression: the styles of the time axis made all of them grey."""
+    console.open(path)
+    swatches = console.page.locator(".legend .swatch")
+    expect(swatches.first).to_be_visible()
+    colours = swatches.evaluate_all("all => all.map((each) => getComputedStyle(each).backgroundColor)")
+    assert len(set(colours)) == len(colours) > 2
+
+
+def test_the_health_page_shows_ended_attempts_by_hour(console: Console) -> None:
+    console.open("/health")
+    trend = console.page.locator(".trend").filter(has_text="Ended attempts by hour")
+    expect(trend.locator(".legend")).to_have_text(
+        re.compile(r"complete\s*\d+\s*incomplete\s*\d+\s*failed\s*182")
+    )
+    assert trend.locator("svg g").count() == 22, "two hours without an end have no bar"
+    heights = trend.locator("rect.end-failed").evaluate_all("all => all.map((each) => each.getBBox().height)")
+    assert len(heights) == 4
+    assert heights == sorted(heights, reverse=True), "the hour with the most ends is the highest"
+    name = trend.get_by_role("img").get_attribute("aria-label") or ""
+    assert "incomplete 9, failed 44 at" in name
+
+
 def test_the_list_is_not_live_while_the_api_is_down(console: Console) -> None:
     console.settled()
     console.page.context.set_offline(True)

@@ -336,6 +336,15 @@ def test_the_language_is_the_browsers_and_can_be_changed(browser: Browser, fake:
         expect(console.page.get_by_role("heading", name="Health", exact=True)).to_be_visible()
 
 
+@pytest.mark.parametrize(("look", "note"), [(Look(), 0), (Look("zh"), 1)], ids=["en", "zh"])
+def test_the_runbook_says_in_which_language_it_is(browser: Browser, fake: str, look: Look, note: int) -> None:
+    with console_in(browser, fake, look) as console:
+        console.open("/runbook", token_of("operator"))
+        expect(console.page.locator(".markdown h2").first).to_be_visible()
+        expect(console.page.get_by_text("操作手册只有英文版")).to_have_count(note)
+        assert console.axe() == []
+
+
 def test_updates_can_be_paused(console: Console) -> None:
     page: Page = console.page
     console.open(token=token_of("operator"))

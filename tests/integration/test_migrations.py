@@ -457,7 +457,7 @@ def test_concurrent_migrations_run_one_after_the_other(empty_database_url: str, 
 
     with connected(empty_database_url) as connection:
         applied = connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all()
-    assert applied == ["0026"]
+    assert applied == ["0027"]
     assert uniques(empty_database_url) == []
 
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from functools import partial
+from typing import Annotated, Literal
 
+from pydantic import Field
 from sqlalchemy import Connection, text
 
 from ..contracts import Count, Payload
@@ -11,7 +13,7 @@ from ..outbox import count_events_aside, count_waiting_events
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
-from ..tasks.attempts import claimed_before, tokens_of_a_day
+from ..tasks.attempts import claimed_before, ended_by_hour, tokens_of_a_day
 from ..tasks.capacity import read_capacity
 from ..tasks.group_states import RINGING_STATES, GroupState, count_groups
 from ..tasks.listing import Total, count_by_status
@@ -66,6 +68,13 @@ class TokenSums(Payload):
     saved_by_staging_24h: int
 
 
+class EndedAttempts(Payload):
+    """The attempts that ended in one hour, by outcome."""
+
+    hour: datetime
+    outcomes: Mapping[str, Count]
+
+
 class Attention(Payload):
     """Something that a person should check."""
 
@@ -96,14 +105,18 @@ class Health(Payload):
     failure_groups: Mapping[GroupState, Count]
     """The groups of current failures by state. New and regressed ones call a person."""
 
+    ended_by_hour: Annotated[
+        list[EndedAttempts] | None,
+        Field(description="The last 24 hours; an hour without an end is left out. Null if not asked for."),
+    ] = None
     schema_revision: str
     release: str
     attention: list[Attention]
 
 
-def read_health(services: Services, deadline: Deadline) -> Health:
-    """Read the state of the system."""
-    read = transact(services.reading_engine, _read, deadline)
+def read_health(services: Services, deadline: Deadline, *, by_hour: bool = False) -> Health:
+    """Read the state of the system; with `by_hour`, also the attempts that ended, by hour."""
+    read = transact(services.reading_engine, partial(_read, by_hour=by_hour), deadline)
     stuck: int = read["stuck"]
     dead_letters = services.dead_letters()
     sweep: Sweep | None = read["sweep"]
@@ -143,13 +156,14 @@ def read_health(services: Services, deadline: Deadline) -> Health:
         tasks_estimated=[status for status, total in counts.items() if not total.is_exact],
         recoveries_running=read["recoveries"],
         failure_groups=read["groups"],
+        ended_by_hour=read["ended"],
         schema_revision=read["revision"],
         release=services.settings.release_id,
         attention=attention,
     )
 
 
-def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
+def _read(connection: Connection, *, by_hour: bool) -> dict:  # type: ignore[type-arg]
     sweep = last_sweep(connection)
     return {
         "counts": count_by_status(connection),
@@ -164,6 +178,12 @@ def _read(connection: Connection) -> dict:  # type: ignore[type-arg]
         "queue": _read_queue(connection),
         "groups": count_groups(connection, MOST_GROUPS),
         "recoveries": connection.scalar(RUNNING_RECOVERIES) or 0,
+        "ended": [
+            EndedAttempts(hour=utc(hour), outcomes=outcomes)
+            for hour, outcomes in ended_by_hour(connection).items()
+        ]
+        if by_hour
+        else None,
     }
 
 
