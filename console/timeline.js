@@ -94,7 +94,7 @@ function Table({ timeline, end }) {
       open &&
       html`<div class="axis-table" tabindex="0" role="region" aria-label=${T.timeline.table}>
         <table>
-          <caption>${T.timeline.longest}${path.length < timeline.longest_path.length && ` (${T.timeline.first(path.length, timeline.longest_path.length)})`}</caption>
+          <caption>${T.timeline.longest.slice(0, -1)}${path.length < timeline.longest_path.length && ` (${T.timeline.first(path.length, timeline.longest_path.length)})`}</caption>
           <thead><tr><th scope="col">${T.timeline.what}</th><th scope="col">${T.timeline.at}</th><th scope="col">${T.timeline.takes}</th></tr></thead>
           <tbody>${path.map((part, row) => html`<tr key=${row}>
             <td>${T.timeline.kinds[part.kind] ?? part.kind}${part.batch !== null && ` · ${T.timeline.batch(part.batch)}`}${part.tries > 1 && ` · ${T.timeline.calls(part.tries)}`}${part.error && html` <code>${part.error}</code>`}</td>

@@ -147,7 +147,7 @@ function FailureTrend() {
 
 const HourScale = () => {
   const [first = 0] = lastHours();
-  return html`<p class="axis-scale meta" aria-hidden="true"><span>${moment(first)}</span><span>${T.health.now}</span></p>`;
+  return html`<p class="axis-scale meta" aria-hidden="true"><span>${ago(first)}</span><span>${T.health.now}</span></p>`;
 };
 
 /** @param {{ label: string, help?: string, value: number | null, bad?: boolean, to?: string }} props */

@@ -6,7 +6,11 @@ import { html } from "./html.js";
 import { T } from "./language.js";
 import { useLive } from "./live.js";
 import { Markdown } from "./markdown.js";
-import { ErrorNote, Loading, useTitle } from "./parts.js";
+import { ErrorNote, Link, Loading, useTitle } from "./parts.js";
+import { href } from "./router.js";
+
+/** The contents stand beside the text, and are open. */
+const WIDE = window.matchMedia("(min-width: 1200px)");
 
 /** @param {{ anchor: string | undefined }} props */
 export function RunbookView({ anchor }) {
@@ -23,7 +27,18 @@ export function RunbookView({ anchor }) {
   return html`
     <div class="head"><h1 tabindex="-1">${T.health.runbook}</h1></div>
     ${T.health.runbookLanguage && html`<p class="note">${T.health.runbookLanguage}</p>`} ${error && html`<${ErrorNote} error=${error} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
-    ${data && html`<div lang="en"><${Markdown} text=${data.replace(/^# .*\n/, "")} under=${0} /></div>`}
+    ${
+      data &&
+      html`<div class="runbook" lang="en">
+        <details class="contents" open=${WIDE.matches}>
+          <summary lang=${document.documentElement.lang}>${T.health.runbookContents}</summary>
+          <ul>
+            ${[...data.replaceAll("`", "").matchAll(/^## (.+)$/gm)].map(([, heading = ""]) => html`<li key=${heading}><${Link} to=${href(["runbook", slug(heading)])}>${heading}<//></li>`)}
+          </ul>
+        </details>
+        <${Markdown} text=${data.replace(/^# .*\n/, "")} under=${0} />
+      </div>`
+    }
   `;
 }
 

@@ -592,7 +592,7 @@ export const en = {
     decision: "Decision",
     /** @type {Record<string, string>} */
     decisions: {
-      acknowledged: "Acknowledge: somebody works on it",
+      acknowledged: "Acknowledge: being worked on",
       ignored: "Ignore: count it, but stay silent",
       resolved: "Resolve: its cause is removed",
       new: "Reopen: it needs a person again",
@@ -715,6 +715,7 @@ export const en = {
     release: "Release",
     schema: "Schema",
     runbook: "Runbook",
+    runbookContents: "Contents",
     runbookLanguage: "", // the runbook is in the page's language
     notAllowed: "Only operators and viewers can see the system's health.",
   },

@@ -345,6 +345,21 @@ def test_the_runbook_says_in_which_language_it_is(browser: Browser, fake: str, l
         assert console.axe() == []
 
 
+def test_the_runbook_has_contents_and_breaks_no_word_of_a_table(browser: Browser, fake: str) -> None:
+    with console_in(browser, fake, NARROW) as console:
+        page = console.page
+        console.open("/runbook", token_of("operator"))
+        state = page.locator("td code", has_text="paused_by_breaker").first
+        box = state.bounding_box()
+        assert box is not None
+        assert box["height"] < 25, "one line"
+        assert console.overflow() == 0
+        page.get_by_text("Contents").click()
+        page.get_by_role("link", name="A task stays in processing").click()
+        expect(page.get_by_role("heading", name="A task stays in processing")).to_be_focused()
+        assert console.axe() == []
+
+
 def test_updates_can_be_paused(console: Console) -> None:
     page: Page = console.page
     console.open(token=token_of("operator"))
