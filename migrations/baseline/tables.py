@@ -156,7 +156,7 @@ CREATE TABLE content_changes (
 
 -- Bulk recoveries, and the result for each of their tasks. `items` has the items that a recovery regenerates,
 -- with the revisions that it replaces (NULL: it retries missing items); `undone` is what an undo did to them.
--- Unused: `part`, `execution_arn`.
+-- Unused: `part`, `execution_arn`; `groups_before`, `same_failures`.
 CREATE TABLE content_recoveries (
     recovery_id varchar(64) PRIMARY KEY,
     state varchar(32) NOT NULL,

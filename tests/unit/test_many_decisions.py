@@ -245,18 +245,18 @@ def test_one_task_runs_at_a_time_while_its_cost_is_not_known() -> None:
     assert may_start(RecoveryState.RUNNING, limits, replace(unknown, running=1), None, NOW)[0] == 0
 
 
-RUNNING = RunningTask("t", 2, ["g"], True, "failed", 2, True, "failed", 0, ["g"], "E: x")
+RUNNING = RunningTask("t", 2, True, "failed", 2, True, "failed", 0, "E: x")
 
 
 def test_the_result_of_a_task_depends_on_its_current_state() -> None:
     def result(**changes: object) -> object:
         settled = settle(replace(RUNNING, **changes))  # type: ignore[arg-type]
-        return settled and (settled.result, settled.same_failures)
+        return settled and (settled.result, settled.reason)
 
-    assert result() == (TaskResult.STILL_FAILING, True)
-    assert result(groups_after=["h"]) == (TaskResult.STILL_FAILING, False)
-    assert result(status="completed", groups_after=[]) == (TaskResult.RECOVERED, False)
-    assert result(exists=False) == (TaskResult.REFUSED, False)
+    assert result() == (TaskResult.STILL_FAILING, "E: x")
+    assert result(top_reason=None) == (TaskResult.STILL_FAILING, "failed")
+    assert result(status="completed") == (TaskResult.RECOVERED, None)
+    assert result(exists=False) == (TaskResult.REFUSED, "TaskNotFound")
     assert result(ended=False) is None
     assert result(outcome="superseded", status="processing", task_attempt=3) is None
 

@@ -58,14 +58,12 @@ class RunningTask:
 
     task_id: str
     attempt: int
-    groups_before: Sequence[str]
     exists: bool
     status: str | None
     task_attempt: int | None
     ended: bool
     outcome: str | None
     tokens: int
-    groups_after: Sequence[str]
     top_reason: str | None
     unreplaced: int | None = None
     """The items that a regeneration has not replaced; `None` for a recovery of missing items."""
@@ -78,7 +76,6 @@ class Settlement:
     task_id: str
     result: TaskResult
     reason: str | None
-    same_failures: bool
     tokens: int
 
 
@@ -93,15 +90,14 @@ def settle(task: RunningTask) -> Settlement | None:
     If a newer attempt was started meanwhile, its outcome determines the result of the task.
     """
     if not task.exists:
-        return Settlement(task.task_id, TaskResult.REFUSED, TaskNotFoundError.code, False, task.tokens)
+        return Settlement(task.task_id, TaskResult.REFUSED, TaskNotFoundError.code, task.tokens)
     if not task.ended or task.status == "processing":
         return None
     if task.unreplaced == 0 or (task.unreplaced is None and task.status == "completed"):
-        return Settlement(task.task_id, TaskResult.RECOVERED, None, False, task.tokens)
+        return Settlement(task.task_id, TaskResult.RECOVERED, None, task.tokens)
     cancelled = task.status == "cancelled"
     reason = TaskCancelledError.code if cancelled else task.top_reason or task.outcome
-    same = bool(set(task.groups_before) & set(task.groups_after))
-    return Settlement(task.task_id, TaskResult.STILL_FAILING, reason, same, task.tokens)
+    return Settlement(task.task_id, TaskResult.STILL_FAILING, reason, task.tokens)
 
 
 @dataclass(frozen=True)

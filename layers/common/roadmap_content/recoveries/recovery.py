@@ -92,19 +92,18 @@ ORDER BY r.ended_at DESC, r.position DESC LIMIT :breaker
 
 # Guarantees: returns the current state of each task; a deleted task is returned as one that does not exist.
 RUNNING = text("""
-SELECT r.task_id, r.attempt, coalesce(r.groups_before, '[]') AS groups_before,
-    t.task_id IS NOT NULL AS exists, t.status, t.attempt AS task_attempt,
+SELECT r.task_id, r.attempt, t.task_id IS NOT NULL AS exists, t.status, t.attempt AS task_attempt,
     coalesce(a.ended_at IS NOT NULL, false) AS ended, a.outcome,
-    coalesce(a.tokens, 0) AS tokens, f.groups AS groups_after, coalesce(g.top_reason, f.top_reason),
+    coalesce(a.tokens, 0) AS tokens, coalesce(g.top_reason, f.top_reason),
     CASE WHEN r.items IS NOT NULL THEN coalesce((SELECT sum(CAST(value AS integer))
         FROM json_each_text(a.failed)), 0) END AS unreplaced
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
 LEFT JOIN content_attempts a ON a.task_id = r.task_id AND a.attempt = r.attempt
 LEFT JOIN LATERAL (
-    SELECT coalesce(json_agg(g.group_id), '[]') AS groups,
-        (array_agg(concat(g.error_code, ': ', g.reason) ORDER BY g.items DESC, g.group_id))[1] AS top_reason
-    FROM content_task_failures g WHERE g.task_id = r.task_id) AS f ON true
+    SELECT concat(f.error_code, ': ', f.reason) AS top_reason
+    FROM content_task_failures f WHERE f.task_id = r.task_id
+    ORDER BY f.items DESC, f.group_id LIMIT 1) AS f ON true
 LEFT JOIN LATERAL (
     SELECT concat(e.error_code, ': ', e.reason) AS top_reason FROM content_failures e
     WHERE r.items IS NOT NULL AND e.task_id = r.task_id AND e.attempt = r.attempt
@@ -114,12 +113,9 @@ ORDER BY r.position
 """)
 
 WAITING = text("""
-SELECT r.task_id, t.status, f.groups, r.items
+SELECT r.task_id, t.status, r.items
 FROM content_recovery_tasks r
 LEFT JOIN roadmap_tasks t ON t.task_id = r.task_id
-LEFT JOIN LATERAL (
-    SELECT coalesce(json_agg(g.group_id), '[]') AS groups
-    FROM content_task_failures g WHERE g.task_id = r.task_id) AS f ON true
 WHERE r.recovery_id = :recovery_id AND (r.canary OR NOT :canary) AND r.result = 'waiting'
 ORDER BY r.position LIMIT :limit
 """)
@@ -127,8 +123,7 @@ ORDER BY r.position LIMIT :limit
 # In the transaction that claims the attempt.
 CLAIM = text("""
 UPDATE content_recovery_tasks SET
-    result = 'running', attempt = :attempt, groups_before = CAST(:groups AS json),
-    started_at = timezone('utc', now())
+    result = 'running', attempt = :attempt, started_at = timezone('utc', now())
 WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting' AND (canary OR NOT :canary)
 """)
 
@@ -141,10 +136,9 @@ WHERE recovery_id = :recovery_id AND task_id = :task_id AND result = 'waiting'
 
 SETTLE = text("""
 UPDATE content_recovery_tasks r SET
-    result = s.result, reason = s.reason, same_failures = s.same_failures, tokens = s.tokens,
-    ended_at = timezone('utc', now())
+    result = s.result, reason = s.reason, tokens = s.tokens, ended_at = timezone('utc', now())
 FROM json_to_recordset(CAST(:settled AS json)) AS s(
-    task_id text, result text, reason text, same_failures boolean, tokens bigint)
+    task_id text, result text, reason text, tokens bigint)
 WHERE r.recovery_id = :recovery_id AND r.task_id = s.task_id AND r.result = 'running'
 """)
 
@@ -245,7 +239,6 @@ class WaitingTask(NamedTuple):
 
     task_id: str
     status: str | None
-    groups: Sequence[str]
     items: Mapping[str, Mapping[str, str]] | None
     """The items to regenerate with the revisions to replace; `None`: the missing items are retried."""
 
@@ -397,7 +390,6 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
         "recovery_id": recovery_id,
         "task_id": task.task_id,
         "attempt": attempt,
-        "groups": json.dumps(task.groups),
         "canary": state is RecoveryState.CANARY,
     }
     if not allowed or connection.execute(CLAIM, parameters).rowcount == 0:
