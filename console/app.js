@@ -7,13 +7,12 @@ import { html } from "./html.js";
 import { T, chooseLanguage, currentLanguage } from "./language.js";
 import { useLive } from "./live.js";
 import { Palette } from "./palette.js";
-import { Empty, ErrorNote, Link, Loading, Text } from "./parts.js";
+import { Empty, ErrorNote, Link, Loading, OnDemand, Text } from "./parts.js";
 import { change, currentRoute, href, useRoute } from "./router.js";
 import { currentToken, finishSignIn, onSession, signOut, takeLink } from "./session.js";
 import { SignInView } from "./sign-in.js";
 import { FailuresView } from "./view-failures.js";
 import { HealthView } from "./view-health.js";
-import { RunbookView } from "./view-runbook.js";
 import { RecoveriesView, RecoveryView } from "./view-recoveries.js";
 import { TaskView } from "./view-task.js";
 import { TasksView } from "./view-tasks.js";
@@ -154,7 +153,8 @@ function View({ route, section, session }) {
     case "health":
       return html`<${HealthView} />`;
     case "runbook":
-      return html`<${RunbookView} anchor=${id} />`;
+      return html`<div class="head"><h1 tabindex="-1">${T.health.runbook}</h1></div>
+        <${OnDemand} from="./view-runbook.js" name="RunbookView" anchor=${id} />`;
     default:
       return html`<h1 tabindex="-1">${T.title}</h1>
         <${Empty}>${T.errors.missing} <${Link} to=${href(["tasks"])}>${T.task.allTasks}<//><//>`;

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { T, ago, moment, number, percent } from "./language.js";
+import { loadModule, useLive } from "./live.js";
 import { outline } from "./marks.js";
 import { href } from "./router.js";
 
@@ -119,6 +120,13 @@ export function errorSentence(error, { missing, forbidden } = {}) {
 
 /** Grey lines in the place of what is being loaded. */
 export const Loading = () => html`<div class="loading" role="status" aria-label=${T.loading}><span></span><span></span><span></span></div>`;
+
+/** A component of a module that is read when it is shown. @param {any} props */
+export function OnDemand({ from, name, ...props }) {
+  const { data, error, refresh } = useLive(from, () => loadModule(from), () => null);
+  if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
+  return html`<${data[name]} ...${props} />`;
+}
 
 /** @param {{ children: any }} props */
 export const Empty = ({ children }) => html`<p class="empty">${children}</p>`;

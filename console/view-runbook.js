@@ -25,7 +25,6 @@ export function RunbookView({ anchor }) {
     }
   }, [data, anchor]);
   return html`
-    <div class="head"><h1 tabindex="-1">${T.health.runbook}</h1></div>
     ${T.health.runbookLanguage && html`<p class="note">${T.health.runbookLanguage}</p>`} ${error && html`<${ErrorNote} error=${error} retry=${refresh} />`} ${!data && !error && html`<${Loading} />`}
     ${
       data &&

@@ -6,11 +6,11 @@ import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { ItemDrawer } from "./item.js";
 import { T, duration, moment, number, percent } from "./language.js";
-import { loadModule, useLive } from "./live.js";
+import { useLive } from "./live.js";
 import { TYPES, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
-import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
+import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
 import { change, href } from "./router.js";
 
 /** @typedef {import("./types").Task} Task */
@@ -509,15 +509,8 @@ function TimelineOf(props) {
   const [open, setOpen] = useState(false);
   return html`<details class="timeline" onToggle=${(/** @type {any} */ event) => event.target === event.currentTarget && setOpen(event.currentTarget.open)}>
     <summary>${T.timeline.heading}</summary>
-    ${open && html`<${LoadedTimeline} ...${props} />`}
+    ${open && html`<${OnDemand} from="./timeline.js" name="Timeline" ...${props} />`}
   </details>`;
-}
-
-/** @param {{ id: string, attempt: number, session: Session, running: boolean }} props */
-function LoadedTimeline(props) {
-  const { data, error, refresh } = useLive("timeline.js", () => loadModule("./timeline.js"), () => null);
-  if (!data) return error ? html`<${ErrorNote} error=${error} retry=${refresh} />` : html`<${Loading} />`;
-  return html`<${data.Timeline} ...${props} />`;
 }
 
 /** What happened to the task, in order, read on demand. @param {{ id: string, session: Session, version: string }} props */
