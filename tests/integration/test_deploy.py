@@ -133,8 +133,9 @@ def test_only_python_functions_are_changed_to_use_a_bootstrap(base: Path, s3: "S
 def test_local_files_are_uploaded(base: Path, s3: "S3Client") -> None:
     resources = packaged(base, s3)["Resources"]
     assert unzip(fetch(s3, resources["Node"]["Properties"]["CodeUri"])).keys() == {"app.py"}
-    for layer, file in (("Layer", "python/common.py"), ("Own", "python/own.py")):
-        assert unzip(fetch(s3, resources[layer]["Properties"]["ContentUri"])).keys() == {file}
+    for layer, name in (("Layer", "common"), ("Own", "own")):
+        named = unzip(fetch(s3, resources[layer]["Properties"]["ContentUri"]))
+        assert list(named.values()) == [f"{base}/a layer/{name}"], "functions use the built folder itself"
     machine = resources["Machine"]["Properties"]["DefinitionUri"]
     assert fetch(s3, machine) == b'{"StartAt": "${Name}"}', "substitutions are left to CloudFormation"
 

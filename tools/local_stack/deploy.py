@@ -6,8 +6,8 @@ of that runtime. Otherwise the cloud would run a Python function in its own inte
 packages, and every exception would have the name `Runtime.HandlerError`, so that Retry and Catch by error
 name could not be tested. With the real client an error has the same name as in Lambda, a process that exits
 is `Runtime.ExitError`, and a timeout is `Sandbox.Timedout`. The cloud does not unpack layers for such a
-function: the bootstrap refers to the folders of the built layers instead. Such a runtime has no SnapStart
-either.
+function: the bootstrap refers to the folders of the built layers instead, and the uploaded layers contain
+only the names of these folders. Such a runtime has no SnapStart either.
 """
 
 import hashlib
@@ -82,16 +82,17 @@ def package(template: Template, base: Path, runtime: PythonRuntime, s3: "S3Clien
         properties = dict(resource.get("Properties", {}))
         match resource["Type"]:
             case "AWS::Serverless::Function":
-                generated = {}
+                generated: dict[str, str | bytes] = {}
                 if properties.get("Runtime", defaults.get("Runtime", "")).startswith("python"):
                     properties["Runtime"] = "provided.al2023"
                     properties.pop("SnapStart", None)
                     layers = [*defaults.get("Layers", []), *properties.get("Layers", [])]
                     generated = {"bootstrap": runtime.bootstrap([layer["Ref"] for layer in layers])}
-                body = _archive(base / properties["CodeUri"], generated)
-                properties["CodeUri"] = upload("code.zip", body)
+                code = _files_in(base / properties["CodeUri"])
+                properties["CodeUri"] = upload("code.zip", _archive(code | generated))
             case "AWS::Serverless::LayerVersion":
-                properties["ContentUri"] = upload("layer.zip", _archive(runtime.layers[logical_id]))
+                built = {"built-in.txt": str(runtime.layers[logical_id])}
+                properties["ContentUri"] = upload("layer.zip", _archive(built))
             case kind if isinstance(path := properties.get(_LOCAL_PATHS.get(kind, "")), str):
                 properties[_LOCAL_PATHS[kind]] = upload(path, (base / path).read_bytes())
         resources[logical_id] = resource | {"Properties": properties}
@@ -159,12 +160,14 @@ def _first_failure(cloudformation: "CloudFormationClient", name: str) -> str | N
     return None
 
 
-def _archive(folder: Path, generated: Mapping[str, str] | None = None) -> bytes:
-    """A folder and generated files as a ZIP archive that depends on their contents only."""
+def _archive(contents: Mapping[str, str | bytes]) -> bytes:
+    """Files, by name, as a ZIP archive that depends on their contents only."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        for path in source_files(folder):
-            archive.writestr(zipfile.ZipInfo(str(path.relative_to(folder))), path.read_bytes())
-        for name, content in (generated or {}).items():
+        for name, content in contents.items():
             archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
+
+
+def _files_in(folder: Path) -> dict[str, str | bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in source_files(folder)}
