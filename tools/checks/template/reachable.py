@@ -7,11 +7,13 @@ function reaches everything that is reachable from its `app.py`. The result may 
 calls, but never less, except for calls by computed names. There is one such place: `_LOADED_BY_NAME`.
 """
 
+import json
 import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import botocore.session
@@ -51,7 +53,7 @@ from mypy.types import (
     get_proper_type,
 )
 
-from local_stack.builds import REPOSITORY
+from local_stack.builds import LOCAL, REPOSITORY, build_once, fingerprint
 
 _OURS = ("functions.", "roadmap_content.", "migrations.")
 _LAYER = REPOSITORY / "layers/common"
@@ -258,31 +260,44 @@ def _classes_in(found: Type) -> list[TypeInfo] | None:
 
 
 @cache
-def analyse() -> Analysis:
-    """Analyse the code of this repository.
+def reached_by(name: str) -> Reached:
+    """The reachable operations and settings of the function in `functions/<name>`.
+
+    The analysis takes half a minute; its result is kept for other processes, until the code changes.
 
     Raises:
         CompileError: mypy reports an error.
     """
+    apps = {path.parent.name: path for path in sorted(REPOSITORY.glob("functions/*/app.py"))}
+    layer = sorted(_LAYER.glob("roadmap_content/**/*.py"))
+    read = [*apps.values(), *layer, *sorted(REPOSITORY.glob("migrations/**/*.py"))]
+    names = "\n".join(str(path.relative_to(REPOSITORY)) for path in read)
+    rules = [Path(__file__), REPOSITORY / "pyproject.toml", REPOSITORY / "requirements/dev.txt"]
+
+    def analyse(directory: Path) -> None:
+        analysis = _analyse(apps, layer)
+        directory.mkdir()
+        for app in apps:
+            reached = analysis.reach(analysis.symbols_of(f"functions.{app}.app"))
+            found = {"operations": sorted(reached.operations), "settings": sorted(reached.settings)}
+            (directory / f"{app}.json").write_text(json.dumps(found))
+
+    directory = build_once(LOCAL / "reachable" / fingerprint(names, *read, *rules), analyse)
+    kept = json.loads((directory / f"{name}.json").read_text())
+    operations = (Operation(service, method) for service, method in kept["operations"])
+    return Reached(frozenset(operations), frozenset(kept["settings"]))
+
+
+def _analyse(apps: Mapping[str, Path], layer: Iterable[Path]) -> Analysis:
     options = Options()
     parse_config_file(options, lambda: None, str(REPOSITORY / "pyproject.toml"), sys.stderr, sys.stderr)
     options.export_types = options.preserve_asts = True
     options.incremental = False
-    sources = [
-        BuildSource(str(path), f"functions.{path.parent.name}.app")
-        for path in sorted(REPOSITORY.glob("functions/*/app.py"))
-    ]
-    for path in sorted(_LAYER.glob("roadmap_content/**/*.py")):
+    sources = [BuildSource(str(path), f"functions.{name}.app") for name, path in apps.items()]
+    for path in layer:
         module = ".".join(path.relative_to(_LAYER).with_suffix("").parts).removesuffix(".__init__")
         sources.append(BuildSource(str(path), module))
     return Analysis(build(sources, options))
-
-
-@cache
-def reached_by(name: str) -> Reached:
-    """The reachable operations and settings of the function in `functions/<name>`."""
-    analysis = analyse()
-    return analysis.reach(analysis.symbols_of(f"functions.{name}.app"))
 
 
 @cache
