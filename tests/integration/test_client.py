@@ -61,7 +61,7 @@ class Api(BaseHTTPRequestHandler):
 def client() -> Iterator[Client]:
     Api.queries = []
     with HTTPServer(("127.0.0.1", 0), Api) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield Client(
             bucket="content",
             state_machine_arn="arn:aws:states:us-east-1:000000000000:stateMachine:save",
@@ -176,7 +176,7 @@ def test_an_answer_that_breaks_off_counts_as_no_answer() -> None:
             """Print nothing."""
 
     with HTTPServer(("127.0.0.1", 0), BreaksOff) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/api/v1/tasks/t-1"
         with pytest.raises(ApiUnavailableError, match="IncompleteRead"):
             client_module.send("GET", url, "token")

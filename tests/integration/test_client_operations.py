@@ -92,7 +92,7 @@ class DocumentedApi(BaseHTTPRequestHandler):
 def client() -> Iterator[Client]:
     DocumentedApi.asked = []
     with HTTPServer(("127.0.0.1", 0), DocumentedApi) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         yield Client(bucket="content", state_machine_arn="arn", api_url=url, token=lambda user: user)
         server.shutdown()
