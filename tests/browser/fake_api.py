@@ -32,6 +32,8 @@ class Handler(BaseHTTPRequestHandler):
     models: ClassVar[dict[str, Model]] = {}
     requests: ClassVar[list[str]] = []
     protocol_version = "HTTP/1.1"
+    # Headers and body are two packets: otherwise the second waits until the first is acknowledged.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""
@@ -251,7 +253,7 @@ def matches(row: Document, query: Mapping[str, list[str]]) -> bool:
 def fake_api(port: int = 0) -> Iterator[str]:
     """Serve for the duration of the block; yields the base URL of the console and the API."""
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}/prod"

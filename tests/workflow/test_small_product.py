@@ -75,7 +75,7 @@ def run(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
         Unreliable.upstream = os.environ["ROADMAP_API_URL"]
         monkeypatch.setenv("ROADMAP_API_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "layers/common"))
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
 
         def step(*arguments: str) -> dict[str, Any]:
             subprocess.run([sys.executable, PROGRAM, TASK, *arguments], cwd=tmp_path, check=True)

@@ -61,6 +61,8 @@ class HttpProxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Headers and body are two packets: otherwise the second waits until the first is acknowledged.
+            disable_nagle_algorithm = True
 
             def handle_any(self) -> None:
                 proxy._handle(self)
