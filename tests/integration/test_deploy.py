@@ -154,4 +154,5 @@ def test_missing_code_is_refused(base: Path, s3: "S3Client") -> None:
 def test_the_template_of_this_project_can_be_packaged() -> None:
     text = json.dumps(read_template(REPOSITORY / "template.yaml"))
     assert "Fn::GetAtt" in text
-    assert "!" not in text.replace("!=", "")
+    # `${!` is a literal `${` in `Fn::Sub`; the dashboard has it.
+    assert "!" not in text.replace("!=", "").replace("${!", "")
