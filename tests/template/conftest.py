@@ -1,4 +1,4 @@
-"""The AWS CLI, and copies of the template and of the state machine's definition for tests that break them."""
+"""The AWS CLI, and the template and the state machine's definition for tests that break them."""
 
 import copy
 from collections.abc import Iterator
@@ -9,6 +9,7 @@ import pytest
 from local_stack.builds import REPOSITORY
 from local_stack.template_file import Template, read_template
 from tests.template.following import aws_cli
+from tests.template.sam_cli import DeployOptions, deploy_options
 
 _TEMPLATE = read_template(REPOSITORY / "template.yaml")
 
@@ -18,6 +19,13 @@ def cli(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with the AWS CLI, in which a document's commands are followed."""
     with aws_cli(tmp_path_factory.mktemp("cli")) as folder:
         yield folder
+
+
+@pytest.fixture(scope="session")
+def read_deploy_options(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeployOptions]:
+    """Reads the options of a `sam deploy` command line with the real SAM CLI."""
+    with deploy_options(tmp_path_factory.mktemp("sam")) as read:
+        yield read
 
 
 @pytest.fixture
@@ -30,17 +38,3 @@ def template() -> Template:
 def definition() -> str:
     """The state machine's definition."""
     return (REPOSITORY / "statemachine/save_content.asl.json").read_text()
-
-
-@pytest.fixture
-def template_text() -> str:
-    """The text of the template."""
-    return (REPOSITORY / "template.yaml").read_text()
-
-
-@pytest.fixture
-def broken(tmp_path: Path, template_text: str) -> Path:
-    """A copy of the template to which a test writes."""
-    path = tmp_path / "template.yaml"
-    path.write_text(template_text)
-    return path

@@ -18,7 +18,7 @@ from release.artifact import pack, self_contained, unpack
 from release.configuration import CONFIGURATION, overrides_in
 from release.errors import ReleaseError
 from release.sam_cli import sam_command
-from tests.template.sam_cli import read_deploy_options, run_sam
+from tests.template.sam_cli import DeployOptions, run_sam
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -151,7 +151,7 @@ sys.exit(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()) 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
 def test_sam_finds_the_configuration_of_the_environment(
-    archive: Path, environment: str, tmp_path: Path
+    archive: Path, environment: str, tmp_path: Path, read_deploy_options: DeployOptions
 ) -> None:
     built, overrides = unpack(archive, tmp_path / "elsewhere"), overrides_in(CONFIGURATION, environment)
     command = deploy_command(built, environment, overrides, "r-1", ask=True)
@@ -166,7 +166,9 @@ def test_sam_finds_the_configuration_of_the_environment(
     assert deployed["Resources"]["Schema"]["Properties"]["Release"] == "r-1"
 
 
-def test_sam_gets_every_value_as_it_is_in_the_release(archive: Path, tmp_path: Path) -> None:
+def test_sam_gets_every_value_as_it_is_in_the_release(
+    archive: Path, tmp_path: Path, read_deploy_options: DeployOptions
+) -> None:
     given = {"A": "a b", "B": "", "C": 'say "x"', "D": "p=q,r", "E": "0", "F": "back\\slash", "G": "true"}
     built = unpack(archive, tmp_path / "elsewhere")
     command = deploy_command(built, "prod", given, "r-1", ask=False)
@@ -176,7 +178,9 @@ def test_sam_gets_every_value_as_it_is_in_the_release(archive: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_sam_deploy_by_hand_gets_the_same_values(environment: str, tmp_path: Path) -> None:
+def test_sam_deploy_by_hand_gets_the_same_values(
+    environment: str, tmp_path: Path, read_deploy_options: DeployOptions
+) -> None:
     """`sam build && sam deploy` reads samconfig.toml itself."""
     template = REPOSITORY / "template.yaml"
     command = sam_command(

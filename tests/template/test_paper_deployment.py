@@ -24,7 +24,7 @@ from release.preflight.report import problems_of
 from release.stamp import parameters_of, release_of, require_filled_in
 from tests.support.prepared_account import AWS, CLIENTS, LOGIN, prepared
 from tests.template.following import Followed, follow, one_line, statements
-from tests.template.sam_cli import read_deploy_options
+from tests.template.sam_cli import DeployOptions
 
 PAGE = (REPOSITORY / "docs/deploy.md").read_text()
 TEMPLATE = read_template(REPOSITORY / "template.yaml")
@@ -56,7 +56,7 @@ def preflight(environment: str) -> None:
     assert list(problems_of(CLIENTS, target)) == []
 
 
-def deploy(environment: str, folder: Path) -> None:
+def deploy(environment: str, folder: Path, read_deploy_options: DeployOptions) -> None:
     """`make deploy`, up to the real SAM CLI, which asks for nothing."""
     overrides = filled_in(environment)
     parameters = parameters_of(TEMPLATE, overrides)
@@ -80,7 +80,7 @@ def followed(cli: Path) -> Followed:
 
 @pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
 def test_a_stranger_deploys_by_following_the_page_line_by_line(
-    environment: str, followed: Followed, tmp_path: Path
+    environment: str, followed: Followed, tmp_path: Path, read_deploy_options: DeployOptions
 ) -> None:
     followed.require_success()
     executed = [one_line(each["sql"]) for each in followed.sent("rds-data.ExecuteStatement")]
@@ -94,7 +94,7 @@ def test_a_stranger_deploys_by_following_the_page_line_by_line(
                 preflight(environment)
                 done.append("preflight")
             case ("make", ["deploy", "ENV=prod"]):
-                deploy(environment, tmp_path)
+                deploy(environment, tmp_path, read_deploy_options)
                 done.append("deploy")
             case ("apigateway.UpdateAccount" | "secretsmanager.CreateSecret" | "roadmap", _):
                 done.append(operation)
