@@ -8,6 +8,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
@@ -15,9 +16,11 @@ from typer.testing import Result
 from local_stack.builds import REPOSITORY
 from local_stack.errors import RefusedError
 from local_stack.processes import becomes_true
+from local_stack.template_file import Template
 from roadmap_content.items import ContentType
 from tests.support.converse_server import Behaviour, ConverseServer, Reply, answers, fails, fills_in
 from tests.support.factories import bundle_of
+from tests.support.local_release import STACK, Clone, deployed
 from tests.support.machine import Machine
 
 Roadmap = Callable[..., Result]
@@ -38,10 +41,11 @@ def blocks_of(section: str, values: Mapping[str, str]) -> list[list[str]]:
 
 
 class Section:
-    """A section of the runbook, and who follows it."""
+    """A section of the runbook, and who follows it: with `roadmap` and, in a clone, with `make`."""
 
-    def __init__(self, roadmap: Roadmap, name: str, **values: str) -> None:
+    def __init__(self, roadmap: Roadmap, name: str, clone: Clone | None = None, **values: str) -> None:
         self._roadmap = roadmap
+        self._clone = clone
         self.contain, self.repair, self.over = blocks_of(name, values)
 
     def follow(self, lines: list[str]) -> None:
@@ -51,14 +55,19 @@ class Section:
             if not line.startswith("$ "):
                 assert line in output, f"not printed: {line}\n{output}"
                 continue
-            # The shell prints the arguments that the command would get.
-            script = f'roadmap() {{ printf "%s\\0" "$@"; }}; {line.removeprefix("$ ")}'
-            parsed = subprocess.run(
-                ["bash", "-euc", script], capture_output=True, text=True, check=True, env={}
-            )
-            result = self._roadmap(*parsed.stdout.split("\0")[:-1])
-            output = result.output
-            assert result.exit_code in EXIT_CODES, f"{line}\n{output}"
+            code, output = self._run(line.removeprefix("$ "))
+            assert code in EXIT_CODES, f"{line}\n{output}"
+
+    def _run(self, command: str) -> tuple[int, str]:
+        if command.startswith("make "):
+            assert self._clone, "nobody can make anything"
+            made = self._clone.run(command)
+            return 2 * made.returncode, made.stdout
+        # The shell prints the arguments that the command would get.
+        script = f'roadmap() {{ printf "%s\\0" "$@"; }}; {command}'
+        parsed = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True, env={})
+        result = self._roadmap(*parsed.stdout.split("\0")[:-1])
+        return result.exit_code, result.output
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +82,12 @@ def _no_other_tasks(machine: Machine) -> Iterator[None]:
     machine.execute("UPDATE content_capacity SET slots = 10")  # as in the runbook
     yield
     machine.execute("UPDATE content_capacity SET slots = :slots, stopped_reason = NULL", slots=before)
+
+
+@pytest.fixture
+def clone(tmp_path: Path, machine: Machine) -> Clone:
+    """A clone in which the environment `prod` is the local stack."""
+    return Clone(tmp_path, machine.stack)
 
 
 def load(machine: Machine) -> None:
@@ -118,28 +133,31 @@ def test_a_task_is_processing_for_two_hours(machine: Machine, roadmap: Roadmap) 
     with asking(machine, lambda _: Reply({}, late=True), timeout=15) as server:
         machine.start()
         assert becomes_true(lambda: bool(server.calls), deadline_seconds=60)
-        machine.execute(
-            "UPDATE roadmap_tasks SET updated_at = updated_at - interval '2 hours' WHERE task_id = :id",
-            id=machine.task_id,
-        )
+        for column in ("roadmap_tasks.created_at", "roadmap_tasks.updated_at", "content_events.recorded_at"):
+            table, _, name = column.partition(".")
+            machine.execute(f"UPDATE {table} SET {name} = {name} - interval '2 hours'")
         section.follow(section.contain)
         assert machine.status().status == "processing"
         server.behaviour = answers
         section.follow(section.repair)
     section.follow(section.over)
+    assert "stuck_tasks" not in roadmap("doctor").output
     assert machine.status().status == "completed"
 
 
-def test_a_bad_release(machine: Machine, roadmap: Roadmap) -> None:
+def test_a_bad_release(machine: Machine, roadmap: Roadmap, clone: Clone) -> None:
+    def break_save(template: Template) -> None:
+        template["Resources"]["SaveBatchFunction"]["Properties"]["Handler"] = "app.no_such_handler"
+
     load(machine)
-    with machine.function_changed("SaveBatchFunction", Handler="app.no_such_handler"):
+    with deployed(machine.stack, "bad", break_save):
         machine.run()
         (code,) = codes(machine)
-        section = Section(roadmap, "StepErrorsAlarm", ERROR_CODE=code)
+        values = {"ERROR_CODE": code, "RELEASE": "unreleased", "roadmap-content-prod": STACK}
+        section = Section(roadmap, "StepErrorsAlarm", clone, **values)
         section.follow(section.contain)
-    # Rolled back: the aliases have their former versions.
-    section.follow(section.repair)
-    section.follow(section.over)
+        section.follow(section.repair)
+        section.follow(section.over)
     assert machine.status().status == "completed"
 
 

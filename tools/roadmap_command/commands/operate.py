@@ -59,19 +59,26 @@ def tasks(
         return
     table = Table("task", "status", Column("missing", justify="right"), "reason", "title")
     for row in rows:
-        reason = row["top_reason"]
         progress = row["progress"]
         table.add_row(
             row["task_id"],
             row["status"] + (" (person)" if row["needs_person"] else ""),
             "" if progress is None else f"{progress['missing']}/{progress['total']}",
-            "" if reason is None else f"{reason['error_code']}: {reason['reason']}",
+            _about(row),
             row["title"] or "",
         )
     console = output()
     console.print(fitted(table, console), soft_wrap=True)
     about = "" if last["total_is_exact"] else "about "
     console.print(f"{len(rows)} of {about}{counted(last['total'], 'task')}")
+
+
+def _about(row: dict[str, Any]) -> str:
+    """The main reason of a task's failures; for a task at work, its last change: one that hangs is old."""
+    if row["status"] == "processing":
+        return f"updated {row['updated_at'][:16]}Z"
+    reason = row["top_reason"]
+    return "" if reason is None else f"{reason['error_code']}: {reason['reason']}"
 
 
 @group.command()

@@ -1,0 +1,180 @@
+"""Every endpoint makes the same number of calls of AWS, whatever the size of the roadmap."""
+
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local_stack.builds import REPOSITORY
+from roadmap_content.aws.executions import Executions
+from roadmap_content.items import ContentType, Item
+from roadmap_content.retries.retry import retry_task
+from roadmap_content.runtime.deadline import Deadline
+from roadmap_content.runtime.settings import Settings
+from roadmap_content.storage.bucket import Bucket
+from roadmap_content.tasks.attempts import user_start
+from roadmap_content.tasks.scope import WHOLE_TASK, Scope
+from tests.support.endpoint_calls import CALLS, Counted, counted
+from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.pipeline import SETTINGS, Pipeline
+from tests.support.requests_to_api import request
+
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:save-content:live"
+REFUSED = {"filter": {"error_code": "InvalidContent"}, "reason": "r"}
+ENDED = "UPDATE content_recoveries SET ended_at = now() WHERE state = 'cancelled'"
+CONCEPT = {"concept_id": concept_ids(1)[0]}
+
+
+class Endpoint(NamedTuple):
+    """A request of an operation, and the state of its task before."""
+
+    method: str
+    path: str
+    query: Mapping[str, Any] = {}
+    body: Any = None
+    running: bool = False
+    """Whether an attempt of the task is running. Otherwise items are missing."""
+
+
+ENDPOINTS: Mapping[str, Endpoint] = {
+    "get_me": Endpoint("GET", "/me"),
+    "list_tasks": Endpoint("GET", "/tasks", running=True),
+    "get_task": Endpoint("GET", "/tasks/t-1", running=True),
+    "list_items": Endpoint("GET", "/tasks/t-1/items", running=True),
+    "get_item": Endpoint("GET", "/tasks/t-1/items/tutorial", CONCEPT, running=True),
+    "get_content": Endpoint("GET", "/tasks/t-1/content/tutorial", CONCEPT, running=True),
+    "list_revisions": Endpoint("GET", "/tasks/t-1/items/tutorial/revisions", CONCEPT),
+    "restore_revision": Endpoint(
+        "POST", "/tasks/t-1/items/tutorial/revisions/{revision_id}/restore", CONCEPT
+    ),
+    "list_changes": Endpoint("GET", "/tasks/t-1/changes", running=True),
+    "list_attempts": Endpoint("GET", "/tasks/t-1/attempts", running=True),
+    "get_timeline": Endpoint("GET", "/tasks/t-1/attempts/2/timeline", running=True),
+    "retry_task": Endpoint("POST", "/tasks/t-1/retry"),
+    "cancel_task": Endpoint("POST", "/tasks/t-1/cancel", running=True),
+    "list_failures": Endpoint("GET", "/failures"),
+    "get_failure_group": Endpoint("GET", "/failures/{group_id}"),
+    "change_failure_group": Endpoint(
+        "PUT", "/failures/{group_id}", body={"state": "acknowledged", "note": "n"}
+    ),
+    "get_health": Endpoint("GET", "/health"),
+    "count_origins": Endpoint("GET", "/origins"),
+    "create_recovery": Endpoint("POST", "/recoveries", body=REFUSED),
+    "list_recoveries": Endpoint("GET", "/recoveries"),
+    "get_recovery": Endpoint("GET", "/recoveries/{recovery_id}"),
+    "list_recovery_tasks": Endpoint("GET", "/recoveries/{recovery_id}/tasks"),
+    "pause_recovery": Endpoint("POST", "/recoveries/{recovery_id}/pause"),
+    "resume_recovery": Endpoint("POST", "/recoveries/{paused_id}/resume"),
+    "cancel_recovery": Endpoint("POST", "/recoveries/{recovery_id}/cancel"),
+    "undo_recovery": Endpoint("POST", "/recoveries/{cancelled_id}/undo"),
+    "get_capacity": Endpoint("GET", "/capacity"),
+    "change_capacity": Endpoint("PUT", "/capacity", body={"slots": 3, "reason": "r"}),
+}
+
+
+class Api:
+    """The API for an operator, over a roadmap of which an item is missing and one was replaced."""
+
+    def __init__(self, pipeline: Pipeline, concepts: int) -> None:
+        self.pipeline = pipeline
+        first, *_, last = concept_ids(concepts)
+        pipeline.load(bundle_of(concept_ids(concepts)))
+        pipeline.stage(Item(last, ContentType.QUIZ), b"{")
+        pipeline.run()
+        self.retry(Scope(first, ContentType.TUTORIAL, regenerate=True))
+        pipeline.execute("UPDATE roadmap_tasks SET execution_arn = 'arn:run-2'")
+        pipeline.execute("UPDATE content_attempts SET execution_arn = 'arn:run-2' WHERE attempt = 2")
+        pipeline.run()
+
+    def retry(self, scope: Scope = WHOLE_TASK) -> None:
+        """Claim an attempt."""
+        start = user_start(USER)._replace(scope=scope)
+        retry_task(self.pipeline.services, "t-1", USER, Deadline.after(60), start)
+
+    def send(self, method: str, path: str, query: Any = None, body: Any = None) -> Any:
+        """The body of the answer to a request."""
+        is_task = path.startswith(("/me", "/tasks", "/health", "/origins")) or path == "/failures"
+        module = importlib.import_module(f"functions.{'task' if is_task else 'recovery'}_api.app")
+        module.services = self.pipeline.services  # type: ignore[attr-defined]
+        reply = request(module, method, f"/api/v1{path}", query, roles="owner,operator", body=body)
+        assert reply.status in (200, 201, 202), reply.body
+        return reply.body
+
+    def named(self, path: str) -> str:
+        """A path with ids of things that exist."""
+        if "{group_id}" in path:
+            (group,) = self.send("GET", "/failures")["items"]
+            return path.replace("{group_id}", str(group["group_id"]))
+        if "{revision_id}" in path:
+            revisions = self.send("GET", path.partition("/{")[0], CONCEPT)["items"]
+            (former,) = [each for each in revisions if not each["current"]]
+            return path.replace("{revision_id}", str(former["revision_id"]))
+        if "_id}" in path:
+            body = {"reason": "r", "regenerate": {"content_type": "tutorial"}}
+            recovery_id = str(self.send("POST", "/recoveries", body=body)["recovery_id"])
+            for name, change in (("paused_id", "pause"), ("cancelled_id", "cancel")):
+                if name in path:
+                    self.send("POST", f"/recoveries/{recovery_id}/{change}")
+                    self.pipeline.execute(ENDED)
+            return path[: path.index("{")] + recovery_id + path[path.index("}") + 1 :]
+        return path
+
+
+@pytest.fixture
+def calls(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
+    """The calls of AWS; S3 is moto's, through boto3."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws(), counted() as calls:
+        boto3.client("s3").create_bucket(Bucket="content")
+        services = pipeline.services
+        services.settings = Settings(SETTINGS | {"DEAD_LETTERS_URL": "https://sqs.invalid/1/dead-letters"})
+        services.bucket = Bucket("content")
+        services.executions = Executions(MACHINE)
+        calls.execution = "FAILED"
+        yield calls
+
+
+def test_the_calls_of_every_endpoint_are_known() -> None:
+    paths = json.loads((REPOSITORY / "docs/openapi.json").read_text())["paths"].values()
+    operations = {each["operationId"] for path in paths for each in path.values()}
+    assert operations == CALLS.keys() == ENDPOINTS.keys()
+
+
+@pytest.mark.parametrize("concepts", [2, 20])
+@pytest.mark.parametrize("operation", ENDPOINTS)
+def test_the_calls_of_an_endpoint_are_those_that_are_stated(
+    pipeline: Pipeline, calls: Counted, operation: str, concepts: int
+) -> None:
+    api, endpoint = Api(pipeline, concepts), ENDPOINTS[operation]
+    if endpoint.running:
+        api.retry()
+        calls.execution = "RUNNING"
+        pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
+    path = api.named(endpoint.path)
+    calls.clear()
+    api.send(endpoint.method, path, endpoint.query, endpoint.body)
+    assert calls == CALLS[operation]
+
+
+def test_polling_a_thousand_running_tasks_makes_no_call(pipeline: Pipeline, calls: Counted) -> None:
+    api = Api(pipeline, 2)
+    api.retry()
+    calls.execution = "RUNNING"
+    pipeline.execute(
+        "INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt, execution_arn, created_at,"
+        " updated_at) SELECT 'other-' || n, :user, 'r-1', 'processing', 1, 'arn:' || n, now(),"
+        " now() - interval '1 hour' FROM generate_series(1, 1000) n",
+        user=USER,
+    )
+    pipeline.execute(
+        "INSERT INTO content_attempts (task_id, attempt, actor, cause, step)"
+        " SELECT 'other-' || n, 1, 'console', 'first_run', 'planned' FROM generate_series(1, 1000) n"
+    )
+    calls.clear()
+    for number in range(1, 1001):
+        assert api.send("GET", f"/tasks/other-{number}")["live"]
+    assert not calls

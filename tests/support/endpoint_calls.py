@@ -1,0 +1,93 @@
+"""The calls of AWS that a request makes, by endpoint, and a counter of such calls.
+
+Authorization and the database's credentials, which an environment reads for each new connection, are not
+included.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from botocore.client import BaseClient
+
+Calls = Mapping[str, int]
+
+CALLS: Mapping[str, Calls] = {
+    "get_me": {},
+    "list_tasks": {},
+    "get_task": {},
+    "list_items": {},
+    "get_item": {"HeadObject": 1, "GetObject": 1, "ListObjectsV2": 1},
+    "get_content": {"GetObject": 1},
+    "list_revisions": {"HeadObject": 2},
+    "restore_revision": {"HeadObject": 1},
+    "list_changes": {},
+    "list_attempts": {},
+    "get_timeline": {"GetExecutionHistory": 1},
+    "retry_task": {"DescribeExecution": 1, "StartExecution": 1},
+    "cancel_task": {"DescribeExecution": 1, "StopExecution": 1},
+    "list_failures": {},
+    "get_failure_group": {},
+    "change_failure_group": {},
+    "get_health": {"GetQueueAttributes": 1},
+    "count_origins": {},
+    "create_recovery": {"DescribeExecution": 1, "StartExecution": 1},
+    "list_recoveries": {},
+    "get_recovery": {},
+    "list_recovery_tasks": {},
+    "pause_recovery": {},
+    "resume_recovery": {},
+    "cancel_recovery": {},
+    "undo_recovery": {},
+    "get_capacity": {},
+    "change_capacity": {},
+}
+"""By operation id. No read describes an execution: that quota belongs to the whole account."""
+
+DEPENDS: Mapping[str, str] = {
+    "get_content": "none for resources and quizzes",
+    "list_revisions": "one for each revision of a tutorial, of at most 100; none for resources and quizzes",
+    "restore_revision": "none for resources and quizzes",
+    "get_timeline": "one for each 1,000 events, at most 15; none if it was read in the last 10 seconds",
+    "retry_task": "a StartExecution for each waiting attempt that it admits; S3 only if there is no slot",
+    "create_recovery": "both for each task that starts at once",
+    "resume_recovery": "as `create_recovery`",
+    "undo_recovery": "a HeadObject for each tutorial that it restores",
+}
+"""What the number of calls depends on, if it is not a constant."""
+
+ANSWERS: Mapping[str, Mapping[str, Any]] = {
+    "GetExecutionHistory": {"events": []},
+    "GetQueueAttributes": {"Attributes": {"ApproximateNumberOfMessages": "0"}},
+    "RedriveExecution": {},
+    "StartExecution": {},
+    "StopExecution": {},
+}
+
+
+class Counted(Counter[str]):
+    """The calls of all clients of boto3, by operation."""
+
+    execution = "RUNNING"
+    """The status of every execution."""
+
+    def answer(self, operation: str) -> Mapping[str, Any] | None:
+        """Count a call; return the answer of Step Functions or SQS."""
+        self[operation] += 1
+        return {"status": self.execution} if operation == "DescribeExecution" else ANSWERS.get(operation)
+
+
+@contextmanager
+def counted() -> Iterator[Counted]:
+    """Count the calls. Those of Step Functions and SQS are answered; others are made."""
+    calls = Counted()
+    make = BaseClient._make_api_call  # type: ignore[attr-defined] # noqa: SLF001 - all methods end there
+
+    def count(client: BaseClient, operation: str, parameters: Any) -> Any:
+        answer = calls.answer(operation)
+        return make(client, operation, parameters) if answer is None else answer
+
+    with mock.patch.object(BaseClient, "_make_api_call", count):
+        yield calls
