@@ -257,7 +257,7 @@ def main() -> None:
             Matrix(
                 name="calls",
                 title="Calls of AWS, by endpoint",
-                about="Counted by `tests/integration/test_calls_of_endpoints.py`, with 2 and 20 concepts.",
+                about="Counted by `tests/integration/test_calls_of_endpoints.py`, with 2 and 8 concepts.",
                 columns=["calls", "if not constant"],
                 rows={
                     f"`{operation}`": [
