@@ -211,6 +211,7 @@ bench: $(VENV)/.bench ## Measure against what this replaces and against the floo
 	$(RUN)/python -m benchmarks.saving
 	$(RUN)/python -m benchmarks.projections
 	$(RUN)/python -m benchmarks.many_tasks
+	$(RUN)/python -m benchmarks.calls
 	$(RUN)/python -m benchmarks.sweeping
 	$(RUN)/python -m benchmarks.waiting
 	$(RUN)/python -m benchmarks.document

@@ -19,17 +19,13 @@ from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from local_stack.given_database import given_or_embedded
 from migrations import migrate
-from roadmap_content.aws.executions import Executions
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
-from tests.support.endpoint_calls import CALLS, DEPENDS, counted
-from tests.support.factories import bundle_of, concept_ids
-from tests.support.pipeline import S3, Pipeline, services_for
 from tests.support.requests_to_api import request
 
 from .report import finish
-from .result import Matrix, Result, Series, Target, now, this_machine, versions
+from .result import Result, Series, Target, now, this_machine, versions
 
 SIZES = (1, 1_000, 1_000_000)
 MOST_TIMES, ACCEPTED_SECONDS = 3.0, 0.1
@@ -117,22 +113,6 @@ ANSWERS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "health": ("/health", {}),
 }
 
-POLLED, POLLS = 1_000, 30
-"""Running tasks that are polled every 2 seconds, for a minute."""
-
-AT_WORK = (
-    """
-INSERT INTO roadmap_tasks (task_id, user_id, roadmap_id, status, attempt, execution_arn, created_at,
-    updated_at)
-SELECT 'at-work-' || n, 'user-1', 'r-1', 'processing', 1, 'arn:' || n, now(), now() - interval '1 hour'
-FROM generate_series(1, :tasks) AS n
-""",
-    """
-INSERT INTO content_attempts (task_id, attempt, actor, cause, step)
-SELECT 'at-work-' || n, 1, 'console', 'first_run', 'planned' FROM generate_series(1, :tasks) AS n
-""",
-)
-
 PROMISED = ("a page of 50 tasks", "the failure groups", "health")
 """The responses that an operator reads first. Their limit is `MOST_TIMES`, even if they are fast."""
 
@@ -195,27 +175,6 @@ def measure(url: str, tasks: int, console: Console) -> dict[str, list[float]]:
     return found
 
 
-def calls_of_polling(url: str) -> int:
-    """The calls of AWS while clients poll running tasks that have made no progress for an hour."""
-    S3.create_bucket(Bucket="content")
-    services = services_for(url)
-    services.executions = Executions("arn:aws:states:us-east-1:1:stateMachine:none")
-    pipeline = Pipeline(services)
-    pipeline.load(bundle_of(concept_ids(30)))
-    for statement in AT_WORK:
-        pipeline.execute(statement, tasks=POLLED)
-    module = importlib.import_module("functions.task_api.app")
-    module.services = services  # type: ignore[attr-defined]
-    with counted() as calls:
-        for _ in range(POLLS):
-            for number in range(1, POLLED + 1):
-                answer = request(module, "GET", f"/api/v1/tasks/at-work-{number}", roles="operator")
-                if answer.status != 200 or not answer.body["live"]:
-                    raise SystemExit(f"not at work: {answer}")
-    services.engine.dispose()
-    return calls.total()
-
-
 def main() -> None:
     """Measure all sizes, show, and keep the result."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -229,14 +188,6 @@ def main() -> None:
             migrate(url)
             for name, seconds in measure(url, tasks, console).items():
                 values.setdefault(name, {})[tasks] = seconds
-    with database() as url:
-        migrate(url)
-        polling = Target(
-            label=f"calls of AWS while {POLLED:,} running tasks are polled every 2 seconds, for a minute",
-            value=calls_of_polling(url),
-            limit=0,
-            unit="",
-        )
     series = Series(
         name="answers",
         title="Answers about many tasks",
@@ -253,22 +204,7 @@ def main() -> None:
         versions=versions("SQLAlchemy", "pg8000"),
         measured_at=now(),
         series=[series],
-        matrices=[
-            Matrix(
-                name="calls",
-                title="Calls of AWS, by endpoint",
-                about="Counted by `tests/integration/test_calls_of_endpoints.py`, with 2 and 8 concepts.",
-                columns=["calls", "if not constant"],
-                rows={
-                    f"`{operation}`": [
-                        ", ".join(f"{count} {name}" for name, count in calls.items()) or "0",
-                        DEPENDS.get(operation, ""),
-                    ]
-                    for operation, calls in CALLS.items()
-                },
-            )
-        ],
-        targets=[*_targets(series, sorted(arguments.sizes)), polling],
+        targets=list(_targets(series, sorted(arguments.sizes))),
     )
     finish(result, short=arguments.short, room=0.0)
 
