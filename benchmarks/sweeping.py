@@ -225,7 +225,7 @@ def main() -> None:
                 value=ratios[kind],
                 limit=MOST_TIMES,
             )
-            for kind in (*COUNTERS, "seconds")
+            for kind in COUNTERS
         ],
     )
     finish(result, short=arguments.short, room=0.0)

@@ -60,8 +60,12 @@ class Clone:
 
     def __init__(self, directory: Path, stack: LocalStack) -> None:
         self._directory = directory
-        self._environment = {**stack.environment, "PYTHONPATH": str(directory / "tools")}
-        for name in ("Makefile", "pyproject.toml", "requirements", "template.yaml", ".venv"):
+        self._environment = {
+            **stack.environment,
+            "PYTHONPATH": str(directory / "tools"),
+            "MAKEFLAGS": "-o .venv/.installed",  # the environment is that of this process: leave it alone
+        }
+        for name in ("Makefile", "template.yaml", ".venv"):
             (directory / name).symlink_to(REPOSITORY / name)
         shutil.copytree(REPOSITORY / "tools", directory / "tools")
         samconfig = (REPOSITORY / "samconfig.toml").read_text()
