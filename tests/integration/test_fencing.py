@@ -1,15 +1,12 @@
 """At most one live attempt per task: with retries, redrives from any state, and late deliveries."""
 
-import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
 
-from local_stack.processes import becomes_true
 from roadmap_content.aws.executions import Executions, ExecutionState, NotRedrivableError, new_execution_name
 from roadmap_content.contracts import BatchRequest, Execution, RunInput
-from roadmap_content.errors import ClaimRefusedError, StaleAttemptError, TaskCancelledError
+from roadmap_content.errors import ClaimRefusedError, StaleAttemptError
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.retries.retry import RetryAnswer, redrive_task, retry_task
 from roadmap_content.runtime.deadline import Deadline
@@ -17,11 +14,9 @@ from roadmap_content.steps.await_redrive import AwaitRedriveRequest, FinalizedOu
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
-from roadmap_content.tasks.attempts import CONSOLE, AttemptStart, Cause, user_start
-from roadmap_content.tasks.claims import claim_in_run
-from roadmap_content.tasks.task import read_task
+from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
 from tests.support.factories import USER, bundle_of, concept_ids
-from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
+from tests.support.pipeline import Pipeline, RecordedExecutions
 
 IDS = concept_ids(3)
 
@@ -71,22 +66,6 @@ def stopped_in_fan_out(pipeline: Pipeline) -> tuple[str, PlanResult]:
     reconcile(end, pipeline.services, Deadline.after(600))
     assert pipeline.task()["status"] == "failed"
     return arn, planned
-
-
-def test_of_two_redrives_that_read_the_same_task_one_is_accepted(pipeline: Pipeline) -> None:
-    arn, _ = stopped_in_fan_out(pipeline)
-    describe = recorded(pipeline).state
-
-    def state_before_the_other_one(execution_arn: str) -> ExecutionState:
-        recorded(pipeline).state = describe  # type: ignore[method-assign]
-        state = describe(execution_arn)
-        assert redrive(pipeline).attempt == 2
-        return state
-
-    recorded(pipeline).state = state_before_the_other_one  # type: ignore[method-assign]
-    with pytest.raises(ClaimRefusedError):
-        redrive(pipeline)
-    assert recorded(pipeline).redriven == [arn]
 
 
 def test_a_redrive_over_the_api_sets_the_status_processing(pipeline: Pipeline) -> None:
@@ -190,23 +169,6 @@ def test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim(pipeline
     assert first["failed"] == {"tutorial": 0, "resources": 3, "quiz": 3}
 
 
-def test_a_claim_does_not_undo_a_cancellation_after_its_task_was_read(pipeline: Pipeline) -> None:
-    loaded(pipeline)
-    with pipeline.engine.connect() as connection:
-        task = read_task(connection, "t-1")
-    pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
-    with pytest.raises(TaskCancelledError):
-        claim_in_run(
-            pipeline.services,
-            task,
-            Execution(arn="arn:by-hand"),
-            Deadline.after(600),
-            AttemptStart(CONSOLE, Cause.FIRST_RUN),
-        )
-    assert (pipeline.task()["status"], pipeline.task()["attempt"]) == ("cancelled", 0)
-    assert retry(pipeline).attempt == 1
-
-
 def test_redriven_at_plan_a_run_claims_the_next_attempt(pipeline: Pipeline) -> None:
     arn, _ = stopped_in_fan_out(pipeline)
     recorded(pipeline).states[arn] = ExecutionState.RUNNING
@@ -290,44 +252,3 @@ class Denied(Executions):
 def test_an_execution_of_a_stack_that_was_renamed_is_unknown(bucket_name: str) -> None:
     state = Denied().state("arn:aws:states:us-east-1:123456789012:execution:before:t-1-r1-0")
     assert state is ExecutionState.UNKNOWN
-
-
-def test_finalize_waits_for_sessions_that_change_the_roadmap(pipeline: Pipeline, database_url: str) -> None:
-    """Without the lock, it reads rows that Save is changing, and overwrites the newer projection."""
-    pipeline.load(bundle_of(["a"]))
-    planned = pipeline.plan()
-    for request in pipeline.requests(planned):
-        pipeline.save(request)
-    pipeline.execute("DELETE FROM tutorial_metadata")
-    other = services_for(database_url)
-    result = []
-    with pipeline.engine.connect() as saver, other.engine.connect() as watcher:
-        saver.execute(text("SELECT 1 FROM roadmap_metadata FOR NO KEY UPDATE"))
-        pid = saver.scalar(text("SELECT pg_backend_pid()"))
-        saver.execute(
-            text(
-                "INSERT INTO tutorial_metadata (tutorial_id, concept_id, roadmap_id, title, content_url)"
-                " VALUES ('late', 'a', 'r-1', 'T', 'u')"
-            )
-        )
-        finalizer = services_for(database_url)
-        finalize = FinalizeRequest(
-            input=RunInput(task_id="t-1"), execution=pipeline.execution(), plan=planned.plan
-        )
-        thread = threading.Thread(
-            target=lambda: result.append(finalize_task(finalize, finalizer, Deadline.after(600)))
-        )
-        thread.start()
-        waiting = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
-
-        def is_waited_for() -> bool:
-            with watcher.begin():
-                return bool(watcher.scalar(waiting, {"pid": pid}))
-
-        assert becomes_true(is_waited_for, 600), "the finalizer does not wait"
-        saver.commit()
-        thread.join()
-    finalizer.engine.dispose()
-    other.engine.dispose()
-    assert [one.complete for one in result] == [True]
-    assert pipeline.concepts()["a"]["tutorial_id"] == "late"

@@ -2,14 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, TextClause, event, make_url, text
 
-from local_stack.lock_waiters import processes_waiting_for
-from local_stack.processes import becomes_true
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.retries.retry import retry_task
@@ -347,56 +344,6 @@ def test_a_recovery_leaves_the_capacity_above_the_slots_to_people(waiting: Queue
     assert waiting.admit() == bulk[:2]
     person = waiting.enter("z", grants=1)
     assert waiting.admit() == [person]
-
-
-def test_a_claim_and_an_admission_run_one_after_another(
-    waiting: Queue, pipeline: Pipeline, database_url: str
-) -> None:
-    """The admission must not compute the sum of the grants without the attempt that the claim admits."""
-    known = waiting.enter("a", grants=0)
-    assert waiting.admit() == [known], "so that the counter of its user is the smallest"
-    waiting.stop()
-    other = waiting.enter("z")
-    mine = waiting.claimed("a")
-    waiting.resume()
-    second = services_for(database_url)
-    with pipeline.engine.connect() as first, ThreadPoolExecutor(1) as pool:
-        queue.enqueue(first, mine, 1, INTERACTIVE, QueueState.WAITING, Work(100, LIMIT))
-        assert [one.task_id for one in queue.admit(first, 1)] == [mine]
-        admitting = pool.submit(admit_waiting, second, Deadline.after(600))
-        assert becomes_true(lambda: admitting.done() or bool(processes_waiting_for(first)), 600)
-        first.commit()
-        admitting.result(600)
-    second.engine.dispose()
-    assert waiting.at_work() == [known, mine]
-    assert waiting_tasks(pipeline) == [other]
-
-
-def test_an_admission_and_a_claim_run_one_after_another(
-    waiting: Queue, pipeline: Pipeline, database_url: str
-) -> None:
-    """As above, in the other order: the claim waits for the admission."""
-    waiting.stop()
-    mine = waiting.enter("z")
-    other = waiting.claimed("a")
-    waiting.resume()
-    second = services_for(database_url)
-
-    def claim() -> None:
-        with second.engine.begin() as connection:
-            queue.enqueue(connection, other, 1, INTERACTIVE, QueueState.WAITING, Work(100, LIMIT))
-            queue.admit(connection, 1)
-
-    with pipeline.engine.connect() as first, ThreadPoolExecutor(1) as pool:
-        queue.lock_capacity(first)
-        assert [one.task_id for one in queue.admit(first, 1)] == [mine]
-        claiming = pool.submit(claim)
-        assert becomes_true(lambda: claiming.done() or bool(processes_waiting_for(first)), 600)
-        first.commit()
-        claiming.result(600)
-    second.engine.dispose()
-    assert waiting.at_work() == [mine]
-    assert waiting_tasks(pipeline) == [other]
 
 
 def test_many_processes_admit_each_attempt_once(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -48,8 +48,21 @@ class Testimony:
 
 def main(wanted: str = "") -> int:
     """Try every mutant whose guard contains `wanted`; return the exit code."""
-    mutants = [mutant for mutant in MUTANTS if wanted in mutant.guard]
     outcomes: Counter[str] = Counter()
+    for mutant, found in examined([mutant for mutant in MUTANTS if wanted in mutant.guard]):
+        outcome, how = _outcome(found)
+        outcomes[outcome] += 1
+        console.print(f"{outcome}: {mutant.guard}: {mutant.removed}: {how}", markup=False, soft_wrap=True)
+    console.print(", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()))
+    return int(outcomes.keys() != {"noticed"})
+
+
+def examined(mutants: Sequence[Mutant]) -> Iterator[tuple[Mutant, Testimony | BrokenCheckError]]:
+    """Run the tests of each mutant without its guard; the results in order.
+
+    Raises:
+        BrokenCheckError: they do not pass with all guards.
+    """
     with ExitStack() as copies, ThreadPoolExecutor(AT_ONCE) as pool:
         roots: SimpleQueue[Path] = SimpleQueue()
         for _ in range(AT_ONCE):
@@ -69,12 +82,7 @@ def main(wanted: str = "") -> int:
             root = roots.get()
             require_sound(run_tests(root, sorted({test for mutant in mutants for test in mutant.tests})))
             roots.put(root)
-        for mutant, found in zip(mutants, pool.map(examine, mutants), strict=True):
-            outcome, how = _outcome(found)
-            outcomes[outcome] += 1
-            console.print(f"{outcome}: {mutant.guard}: {mutant.removed}: {how}", markup=False, soft_wrap=True)
-    console.print(", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()))
-    return int(outcomes.keys() != {"noticed"})
+        yield from zip(mutants, pool.map(examine, mutants), strict=True)
 
 
 def _outcome(found: Testimony | BrokenCheckError) -> tuple[str, str]:

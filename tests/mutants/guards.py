@@ -25,7 +25,6 @@ _RESTART = "tests/product/test_restart.py"
 _SIBLINGS = "tests/product/test_siblings.py"
 _OWNERSHIP = "tests/product/test_ownership.py"
 _CANCELLING = "tests/product/test_cancelling.py"
-_SCHEDULES = "tests/schedules/test_schedules.py"
 _PAIRS = "tests/schedules/pairs.py"
 _SINGLE = "tests/product/test_single_items.py"
 _CAPACITY = "tests/integration/test_capacity.py"
@@ -126,10 +125,7 @@ MUTANTS = (
         f"{_LAYER}/steps/finalize.py",
         old="    lock_roadmap(connection, roadmap_id)\n",
         new="",
-        tests=(
-            f"{_FENCING}::test_finalize_waits_for_sessions_that_change_the_roadmap",
-            f"{_PAIRS}::test_the_end_of_a_run_and_other_writes",
-        ),
+        tests=(f"{_PAIRS}::test_the_end_of_a_run_and_other_writes",),
     ),
     Mutant(
         "the fence of Generate",
@@ -369,7 +365,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="may_be_claimed = state is not QueueState.REDRIVING",
         new="may_be_claimed = True",
-        tests=(f"{_FENCING}::test_of_two_redrives_that_read_the_same_task_one_is_accepted",),
+        tests=(f"{_PAIRS}::test_requests_to_start",),
     ),
     Mutant(
         "the claim of a redrive",
@@ -393,7 +389,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/task.py",
         old="\n    AND (status <> 'cancelled' OR CAST(:was_cancelled AS boolean))",
         new="",
-        tests=(f"{_SCHEDULES}::test_a_schedule_that_found_a_defect",),
+        tests=(f"{_PAIRS}::test_a_cancellation_and_a_claim",),
     ),
     Mutant(
         "a cancellation",
@@ -420,7 +416,10 @@ MUTANTS = (
         f"{_LAYER}/tasks/claims.py",
         old="            for earlier in superseded:\n",
         new="            for earlier in superseded[:0]:\n",
-        tests=(f"{_FENCING}::test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim",),
+        tests=(
+            f"{_FENCING}::test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim",
+            f"{_PAIRS}::test_a_late_end_and_the_next_attempt",
+        ),
     ),
     Mutant(
         "the order of checks",
@@ -732,7 +731,7 @@ MUTANTS = (
         new="if is_cancelled_since(task, execution) and task.attempt < 0:",
         tests=(
             f"{_CANCELLING}::test_a_task_cancelled_before_its_first_step_is_not_started",
-            f"{_SCHEDULES}::test_a_schedule_that_found_a_defect",
+            f"{_PAIRS}::test_a_cancellation_and_a_claim",
         ),
     ),
     Mutant(
@@ -1238,10 +1237,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/queue.py",
         old="WITH locked AS MATERIALIZED (SELECT FROM content_capacity FOR UPDATE),",
         new="WITH locked AS MATERIALIZED (SELECT FROM content_capacity),",
-        tests=(
-            f"{_QUEUE}::test_an_admission_and_a_claim_run_one_after_another",
-            f"{_PAIRS}::test_admissions",
-        ),
+        tests=(f"{_PAIRS}::test_admissions",),
     ),
     Mutant(
         "the admission",
@@ -1249,10 +1245,7 @@ MUTANTS = (
         f"{_LAYER}/tasks/admission.py",
         old="        lock_capacity(connection)\n",
         new="",
-        tests=(
-            f"{_QUEUE}::test_a_claim_and_an_admission_run_one_after_another",
-            f"{_PAIRS}::test_admissions",
-        ),
+        tests=(f"{_PAIRS}::test_admissions",),
     ),
     Mutant(
         "the stop switch",

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from sqlalchemy import text
 
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.items import ContentType
+from roadmap_content.api.revisions import list_revisions, restore_revision
+from roadmap_content.items import ContentType, Item
 from roadmap_content.reconciliation.finish import finish_run
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.recoveries import control
@@ -65,6 +66,15 @@ def _await_redrive(world: World, services: Services) -> AwaitRedriveResult:
     )
 
 
+def _restore(world: World, services: Services) -> object:
+    """Restore the oldest revision of a quiz."""
+    item = Item(concept_ids(2)[0], ContentType.QUIZ)
+    subject = services, world.task_id, USER, item
+    oldest = list_revisions(*subject, _time()).items[-1]
+    world.log.restored.add(item)
+    return restore_revision(*subject, oldest.revision_id, _time(), f"user:{USER}", None)
+
+
 def _writing(statement: str, answer: object = None) -> Actor:
     """The product executes a statement."""
 
@@ -120,6 +130,7 @@ ACTORS: dict[str, Actor] = {
     "cancel": lambda world, services: cancel_task(
         services, world.task_id, USER, _time(), f"user:{USER}", None
     ),
+    "restore": _restore,
     "cancel-recovery": lambda world, services: control.cancel(services, world.recovery_ids()[0], _time()),
     # Steps of the last run. They may be delivered late, or twice.
     "plan": lambda world, services: plan_batches(world.runs[-1].plan_request(), services, _time()),

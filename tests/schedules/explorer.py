@@ -1,11 +1,12 @@
 """Explores the schedules of actors in a situation, and checks each final state twice."""
 
 import hashlib
+import pickle
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -21,9 +22,10 @@ from roadmap_content.storage import bucket
 from tests.faults.world import Scene, World
 from tests.schedules.actors import ACTORS
 from tests.schedules.answers import accepted, answered, attempts_of, broken_at_once
-from tests.schedules.process import LASTING, SETTINGS, Process, Serially, sleep
-from tests.schedules.schedule import MOST_ACTORS, EndlessError, Schedule, Scheduler, Step, Turn
+from tests.schedules.process import LASTING, SETTINGS, Process, Serially, Step, sleep
+from tests.schedules.schedule import MOST_ACTORS, EndlessError, Schedule, Scheduler, Turn
 from tests.schedules.situations import SITUATIONS, bundle
+from tests.schedules.template import Template
 from tests.support.databases import restoring
 from tests.support.oracle import Broken, OracleOfOne
 
@@ -41,10 +43,28 @@ FROM pg_class WHERE relkind = 'r' AND relnamespace = CAST(current_schema() AS re
     AND relname NOT IN ('content_sweeps', 'content_checks', 'content_changes')
 """)
 
+# The id of an event follows from the time; those of revisions and of the product's tutorials are random.
+_IDS = text("""
+SELECT id FROM (
+    SELECT 1 AS of, position, event_id AS id FROM content_events
+    UNION ALL SELECT 2, archive_id, replaced_by FROM content_archive WHERE replaced_by IS NOT NULL
+    UNION ALL SELECT 3, row_number() OVER (ORDER BY concept_id, content_version), tutorial_id
+    FROM tutorial_metadata) AS made
+ORDER BY of, position
+""")
+
 _LEFT_LOCKS = text("""
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (
     SELECT oid FROM pg_database WHERE datname = current_database())
 """)
+
+
+@lru_cache(1_000)  # most rows are as they were before the schedule
+def _without_volatile(row: str) -> str:
+    return _VOLATILE.sub("", _TIME.sub("T", row))
+
+
+_WIDTH = 140
 
 ROUNDS = 4
 """Sweeps after which nothing is at work any more."""
@@ -73,6 +93,27 @@ class Violation:
     schedule: Schedule
     broken: list[str]
     trace: list[Step]
+
+    def __str__(self) -> str:
+        """The schedule, the broken invariants, and the numbered steps of the actors side by side."""
+        schedule = self.schedule
+        side = _WIDTH // len(schedule.turns)
+
+        def line(step: Step) -> str:
+            before = f"{'':{side}} | " * step.process
+            return f"  {before}{step.label[:side]}"
+
+        actors = " | ".join(f"{turn.actor:{side}}" for turn in schedule.turns)
+        return "\n".join(
+            [
+                f"make schedules SCHEDULE='{schedule}'",
+                f"  {schedule.situation}: {SITUATIONS[schedule.situation].described}",
+                *(f"  {one}" for one in self.broken or ["nothing is wrong"]),
+                f"  {actors.rstrip()}",
+                *map(line, self.trace),
+                "",
+            ]
+        )
 
 
 @dataclass
@@ -115,12 +156,15 @@ class Explorer:
             self._restore = restoring(connection, end_sessions=False)
             self._dump = connection.scalar(_TABLES)
         self._objects = self._scene.memory.saved()
-        self._kept = deepcopy((self._world.runs, vars(self._world.log), self._seen()))
+        self._kept = pickle.dumps((self._world.runs, vars(self._world.log), self._seen()))
         self._attempts = attempts_of(self._world)
-        self._all = [Process(f"p{number}", self._scene, database_url) for number in range(MOST_ACTORS)]
+        self._all = [Process(number, self._scene, database_url) for number in range(MOST_ACTORS)]
         self._processes: list[Process] = []
         """Those that play the present schedule."""
-        self._states: set[str] = set()
+        self._states: dict[str, list[str]] = {}
+        """What is broken in each final state of the present pair."""
+        self._ends: dict[str, list[Broken]] = {}
+        """What is broken after everything has ended, by the state before: pairs have many in common."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -163,15 +207,15 @@ class Explorer:
         return whole
 
     def _try(self, schedule: Schedule, found: Explored) -> None:
-        """Play a schedule, and check its final state unless it was checked before."""
+        """Play a schedule, and check its final state, once."""
         found.schedules += 1
         found.crashes += any(turn.crash for turn in schedule.turns)
         trace, broken = self._play(schedule)
-        state = self._state()
+        world, state = self._digests()
         if state not in self._states:
-            self._states.add(state)
+            self._states[state] = self._check(world)
             found.states += 1
-            broken += self._check()
+        broken += self._states[state]
         if broken:
             found.violations.append(Violation(schedule, broken, trace))
 
@@ -179,28 +223,31 @@ class Explorer:
     def replay(self, schedule: Schedule) -> Violation:
         """Play one schedule, and check its final state."""
         trace, broken = self._play(schedule)
-        return Violation(schedule, [*broken, *self._check()], trace)
+        world, _ = self._digests()
+        return Violation(schedule, [*broken, *self._check(world)], trace)
 
     def _play(self, schedule: Schedule) -> tuple[list[Step], list[str]]:
         """Restore the situation and play a schedule; return its steps, and the errors that have no name."""
         self._reset()
         self._processes = self._all[: len(schedule.turns)]
+        trace: list[Step] = []
         for process, turn in zip(self._processes, schedule.turns, strict=True):
-            process.begin(self._world, ACTORS[turn.actor])
+            process.begin(self._world, ACTORS[turn.actor], trace)
             process.arrives_within(60)
         try:
-            trace = Scheduler(self._processes, self._admin).play(schedule)
+            Scheduler(self._processes, self._admin).play(schedule, trace)
         except EndlessError as error:
             for process in self._processes:
                 process.kill()
-            return [], [str(error)]
+            return trace, [str(error)]
+        trace += [Step(process.number, f"-> {process.ending()}") for process in self._processes]
         return trace, [f"{process.name}: {process.fault!r}" for process in self._processes if process.fault]
 
     def _reset(self) -> None:
         with self._admin.connect() as connection:
             connection.exec_driver_sql(self._restore)
         self._scene.memory.restore(self._objects)
-        runs, log, seen = deepcopy(self._kept)
+        runs, log, seen = pickle.loads(self._kept)  # noqa: S301 - our own; faster than a deep copy
         self._world.runs[:] = runs
         vars(self._world.log).update(log)
         vars(self._world.oracle).update(seen)
@@ -208,32 +255,44 @@ class Explorer:
     def _seen(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self._world.oracle).items() if name.startswith("_seen")}
 
-    def _state(self) -> str:
-        """A digest of everything that a check can see."""
+    def _digests(self) -> tuple[str, str]:
+        """Of everything that a check can see: without the answers of the processes, and with them."""
         with self._admin.connect() as connection:
             rows = connection.exec_driver_sql(self._dump).scalars().all()
-        dump = sorted(_VOLATILE.sub("", _TIME.sub("T", row)) for row in rows)
-        rest = (
-            sorted(self._world.oracle.objects().items()),
-            [(run.arn, run.status, run.redrives) for run in self._world.runs],
-            sorted(vars(self._world.log).items()),
-            accepted(self._processes),
-            answered(self._processes),
-        )
-        return hashlib.sha256(f"{dump}{rest}".encode()).hexdigest()
+            ids = connection.scalars(_IDS).all()
+        lines = [
+            *map(_without_volatile, rows),
+            *map(str, self._world.oracle.objects().items()),
+            str([(run.arn, run.status, run.redrives) for run in self._world.runs]),
+            *map(str, vars(self._world.log).items()),
+        ]
+        seen = "\n".join(lines)
+        for number, made in enumerate(ids):
+            seen = seen.replace(made, f"id {number}")
+        world = hashlib.sha256("\n".join(sorted(seen.split("\n"))).encode()).hexdigest()
+        return world, f"{world} {accepted(self._processes)} {answered(self._processes)}"
 
-    def _check(self) -> list[str]:
+    def _check(self, world: str) -> list[str]:
         """The broken invariants: at once, before anything can heal, and after everything has ended."""
-        world, oracle = self._world, self._world.oracle
-        at_once = [*oracle.at_any_time(), *broken_at_once(world, self._processes, self._attempts)]
+        oracle = self._world.oracle
+        at_once = [*oracle.at_any_time(), *broken_at_once(self._world, self._processes, self._attempts)]
+        if world not in self._ends:
+            self._ends[world] = self._at_the_end()
+        return [
+            *(f"at once: {one}" for one in at_once),
+            *(f"at the end: {one}" for one in self._ends[world]),
+        ]
+
+    def _at_the_end(self) -> list[Broken]:
         self._finish()
-        at_the_end = [*oracle.at_any_time(), *oracle.at_rest()]
-        world.reconcile()  # delivers the events of the last repairs
-        at_the_end += oracle.accounted()
+        oracle = self._world.oracle
+        broken = [*oracle.at_any_time(), *oracle.at_rest()]
+        self._world.reconcile()  # delivers the events of the last repairs
+        broken += oracle.accounted()
         with self._admin.connect() as connection:
             if held := connection.scalar(_LEFT_LOCKS):
-                at_the_end.append(Broken("I12", f"{held} advisory locks are still held"))
-        return [*(f"at once: {one}" for one in at_once), *(f"at the end: {one}" for one in at_the_end)]
+                broken.append(Broken("I12", f"{held} advisory locks are still held"))
+        return broken
 
     def _finish(self) -> None:
         """Let every run, event and sweep end."""
@@ -251,3 +310,22 @@ class Explorer:
             world.attempt(world.reconcile)
             if not any(run.running for run in world.runs):
                 break
+
+
+class Explorers:
+    """The explorers of situations, each made when it is needed first."""
+
+    def __init__(self, template: Template) -> None:
+        self._template = template
+        self._made: dict[str, Explorer] = {}
+
+    def __call__(self, situation: str) -> Explorer:
+        """The explorer of a situation."""
+        if situation not in self._made:
+            self._made[situation] = Explorer(self._template.copied(), situation)
+        return self._made[situation]
+
+    def close(self) -> None:
+        """Close all connections."""
+        for explorer in self._made.values():
+            explorer.close()

@@ -1,21 +1,18 @@
 """The pairs that notice the removal of a guard, for `make mutants`; `make schedules` explores all."""
 
-from collections.abc import Callable
-
-from tests.schedules.__main__ import told
-from tests.schedules.explorer import Explorer
-
-Explorers = Callable[[str], Explorer]
+from tests.schedules.explorer import Explorers
 
 
 def require(explorers: Explorers, *pairs: str) -> None:
     """Explore pairs such as `failed/retry/redrive`, and require that nothing is wrong."""
+    found = []
     for pair in pairs:
         situation, first, second = pair.split("/")
-        found = explorers(situation).explore(first, second)
-        assert found.schedules > 1
-        noticed = f"{len(found.violations)} of {found.schedules} schedules; the first:\n"
-        assert not found.violations, noticed + told(found.violations[0])
+        found.append(explorers(situation).explore(first, second))
+    assert all(explored.schedules > 1 for explored in found)
+    violations = [violation for explored in found for violation in explored.violations]
+    noticed = f"{len(violations)} of {sum(explored.schedules for explored in found)} schedules; the first:\n"
+    assert not violations, noticed + str(violations[0])
 
 
 def test_requests_to_start(explorers: Explorers) -> None:
@@ -34,9 +31,24 @@ def test_a_cancel_and_the_end_of_a_run(explorers: Explorers) -> None:
     require(explorers, "at-work/cancel/finalize")
 
 
+def test_a_cancellation_and_a_claim(explorers: Explorers) -> None:
+    require(
+        explorers,
+        "fresh/plan/cancel",
+        "arrived/plan/product-cancel",
+        "arrived/cancel/plan",
+        "redriven/cancel/await-redrive",
+    )
+
+
 def test_a_late_end_and_the_next_attempt(explorers: Explorers) -> None:
-    require(explorers, "stopped/retry/finalize", "stopped/retry/redrive", "stopped/event/plan")
-    require(explorers, "redriven/event/await-redrive")
+    require(
+        explorers,
+        "stopped/retry/finalize",
+        "stopped/retry/redrive",
+        "stopped/event/plan",
+        "redriven/event/await-redrive",
+    )
 
 
 def test_the_end_of_a_run_and_other_writes(explorers: Explorers) -> None:

@@ -8,7 +8,8 @@ import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, event
 
@@ -45,6 +46,13 @@ LASTING = ("COMMIT", "PutObject", "CopyObject", "DeleteObject", "PutEvents", "St
 """The beginnings of the steps whose effect outlives the process."""
 
 
+class Step(NamedTuple):
+    """A line of a trace: what a process did, and its number."""
+
+    process: int
+    label: str
+
+
 _thread = threading.local()
 """Its `process` is the process whose work the thread does."""
 
@@ -59,8 +67,8 @@ def sleep(_seconds: float) -> None:
 class Process:
     """One process: its connection, its clients, and the thread of its present work."""
 
-    def __init__(self, name: str, scene: Scene, database_url: str) -> None:
-        self.name = name
+    def __init__(self, number: int, scene: Scene, database_url: str) -> None:
+        self.number, self.name = number, f"p{number}"
         self.services = services_for(database_url, SETTINGS)
         observed = ObservedS3(scene.s3, lambda request, asked: self.pause(_s3_label(request, asked)))
         self.services.bucket = Bucket(scene.aside.bucket.name, observed.client)
@@ -75,17 +83,17 @@ class Process:
         self._arrived.acquire()
         self._thread = threading.current_thread()
 
-    def begin(self, world: World, work: Actor) -> None:
-        """Begin some work, and stop before its first step."""
+    def begin(self, world: World, work: Actor, trace: list[Step]) -> None:
+        """Begin some work, and stop before its first step. Each step is added to the `trace`."""
         self.services.executions = _Runs(world.runs, self)
         self.services.generator = RecordingGenerator(OfflineGenerator(), world.log)
         self.services.event_bus = _Bus(world.log, self)
         self.steps: list[str] = []
+        self._trace, self._free_steps = trace, 0
         self.started: set[str] = set()
         """The executions that it has started or redriven."""
         self.answer: object = None
         self.fault: BaseException | None = None
-        self.next = ""
         self.ended = self.sleeps = self.killed = self._has_changed = False
         self.moving = True
         self._thread = threading.Thread(target=self._run, args=(world, work), daemon=True)
@@ -110,17 +118,26 @@ class Process:
             if self.killed:
                 raise ProcessDied
             return
-        self.next, self.sleeps = label, sleeps
-        self._arrived.release()
-        self._go.acquire()
-        if self.killed:
-            raise ProcessDied
+        self.sleeps = sleeps
+        if sleeps or not self._free_steps:
+            self._arrived.release()
+            self._go.acquire()
+            if self.killed:
+                raise ProcessDied
+        self._free_steps -= 1
+        self.sleeps = False
+        self.steps.append(label)
+        self._trace.append(Step(self.number, f"{len(self.steps):2} {label}"))
 
-    def let_go(self) -> None:
-        """Let a stopped process do its next step."""
-        self.steps.append(self.next)
-        self.moving, self.sleeps = True, False
+    def let_go(self, steps: int) -> None:
+        """Let a stopped process do some steps, or less if it sleeps or ends before."""
+        self._free_steps = steps
+        self.moving = True
         self._go.release()
+
+    def must_stop(self) -> None:
+        """Make a process that waits for a lock stop before its next step."""
+        self._free_steps = 0
 
     def arrives_within(self, seconds: float) -> bool:
         """Whether the process has stopped before its next step, or ended."""
@@ -137,6 +154,14 @@ class Process:
         self.arrives_within(60)
         self._thread.join()
         self.services.engine.dispose()
+
+    def ending(self) -> str:
+        """How its work ended, in a few words."""
+        if self.fault is not None or isinstance(self.answer, str):
+            return str(self.answer if self.fault is None else repr(self.fault))
+        fields = ("status", "attempt", "replan", "stopped_execution")
+        found = [f"{name}={getattr(self.answer, name)}" for name in fields if hasattr(self.answer, name)]
+        return " ".join(["done" if self.answer is None else type(self.answer).__name__, *found])
 
     # The places where it stops.
 
@@ -225,6 +250,7 @@ class Serially(Executor):
         return future
 
 
+@cache
 def _sql_label(statement: str) -> str:
     """The tables that a statement writes, or the first that it reads."""
     written = dict.fromkeys(" ".join(found) for found in _WRITTEN.findall(statement))

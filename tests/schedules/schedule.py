@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Self
 
 from sqlalchemy import Engine, text
 
 from tests.schedules.actors import ACTORS
-from tests.schedules.process import Process
+from tests.schedules.process import Process, Step
 from tests.schedules.situations import SITUATIONS
 
 BLOCKED_BY = text("SELECT pg_blocking_pids(:pid)")
@@ -84,13 +84,6 @@ def _turn(given: str) -> Turn:
     return Turn(actor, int(steps) if steps else None, given.endswith("!"))
 
 
-class Step(NamedTuple):
-    """One step that was done, and the number of its process."""
-
-    process: int
-    label: str
-
-
 class Scheduler:
     """Lets one of several processes go on at a time."""
 
@@ -98,13 +91,12 @@ class Scheduler:
         self._processes = processes
         self._aside = aside
 
-    def play(self, schedule: Schedule) -> list[Step]:
-        """Let the processes, which have begun, end in the schedule's order; return their steps in order.
+    def play(self, schedule: Schedule, trace: list[Step]) -> None:
+        """Let the processes, which have begun, end in the schedule's order, and complete their trace.
 
         Raises:
             EndlessError: they do not end.
         """
-        trace: list[Step] = []
         limits = [turn.steps for turn in schedule.turns]
         current = 0
         while not all(process.ended for process in self._processes):
@@ -112,38 +104,44 @@ class Scheduler:
             if process.ended or process.moving:
                 current = following
                 continue
-            if len(process.steps) == limits[current]:
+            limit = limits[current]
+            if len(process.steps) == limit:
                 limits[current] = None
                 if schedule.turns[current].crash:
                     process.kill()
                     trace.append(Step(current, "the process ends"))
-                    self._wait()
+                    self._wait(process)
                 current = following
                 continue
-            trace.append(Step(current, process.next))
-            process.let_go()
-            self._wait()
+            # Beside a process that waits for a lock, one step: it may release the lock.
+            several = MOST_STEPS if limit is None else limit - len(process.steps)
+            process.let_go(1 if any(other.moving for other in self._processes) else several)
+            self._wait(process)
             if process.moving:
+                process.must_stop()
                 trace.append(Step(current, "… waits for another one"))
             if process.sleeps:
                 current = following
             if len(trace) > MOST_STEPS:
                 raise EndlessError("the processes do not end")
-        return trace
 
-    def _wait(self) -> None:
+    def _wait(self, let_go: Process) -> None:
         """Wait until each process has stopped or ended, or is blocked, in the end by one that has stopped."""
+        seconds = dict.fromkeys(self._processes, 0.0) | {let_go: NOT_ARRIVED_SECONDS}
         while True:
-            arrived = [process.arrives_within(NOT_ARRIVED_SECONDS) for process in self._processes]
-            if all(arrived):
+            done = len(let_go.steps)
+            moving = [process for process in self._processes if not process.arrives_within(seconds[process])]
+            if not moving:
                 return
-            moving = [process for process in self._processes if process.moving]
+            if len(let_go.steps) > done:
+                continue
             blocked = {process.pid: self._blocking(process.pid) for process in moving}
             holders = {process.pid for process in self._processes if not process.moving and not process.ended}
             while more := {pid for pid, by in blocked.items() if by & holders} - holders:
                 holders |= more
             if all(by & holders for by in blocked.values()):
                 return
+            seconds = {process: 2 * seconds[process] or NOT_ARRIVED_SECONDS for process in self._processes}
 
     def _blocking(self, pid: int) -> set[int]:
         with self._aside.connect() as connection:

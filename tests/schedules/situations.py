@@ -151,6 +151,13 @@ def regenerating(world: World) -> None:
     world.advance(world.runs[-1])
 
 
+def replaced(world: World) -> None:
+    """The task is complete, and its quizzes have been replaced: each has a former revision."""
+    regenerating(world)
+    world.run_to_its_end(world.runs[-1])
+    world.let_a_minute_pass()
+
+
 class Situation(NamedTuple):
     """A situation, and the actors that meet in it: each with each, and with itself."""
 
@@ -162,6 +169,11 @@ class Situation(NamedTuple):
     """More actors, by night."""
 
     several_tasks: bool = False
+
+    @property
+    def described(self) -> str:
+        """What has happened."""
+        return " ".join((self.make.__doc__ or "").split())
 
 
 _PRODUCT = ("edit", "take-over", "product-cancel", "delete-roadmap", "new-row")
@@ -189,6 +201,11 @@ SITUATIONS = {
     "redriving": Situation(redriving, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
     "regenerating": Situation(
         regenerating, ("cancel", "save", "finalize"), ("retry", "generate", "event", "sweep", *_PRODUCT)
+    ),
+    "replaced": Situation(
+        replaced,
+        ("restore", "regenerate", "edit"),
+        ("save", "finalize", "event", "sweep", "redrive", *_PRODUCT[1:]),
     ),
     "waiting": Situation(
         waiting,

@@ -5,31 +5,45 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy import NullPool, create_engine, text
 
 from local_stack.given_database import given_or_embedded
-from local_stack.postgres_server import create_database
+from local_stack.postgres_server import create_database, drop_database
 from migrations import migrate
 
-_TEMPLATE = "schedules_template"
 _PRODUCT = text("ALTER TABLE roadmap_tasks ADD celery_task_id text")
+_COPIES = text("SELECT datname FROM pg_database WHERE starts_with(datname, :name)")
+
+
+class Template(NamedTuple):
+    """A template database on a server."""
+
+    server_url: str
+    name: str
+
+    def copied(self) -> str:
+        """The URL of a new copy."""
+        return create_database(self.server_url, f"{self.name}_{secrets.token_hex(4)}", template=self.name)
 
 
 @contextmanager
-def template_database() -> Iterator[str]:
-    """A server with the template; yields the server's URL. All databases are dropped at the end."""
+def template_database() -> Iterator[Template]:
+    """A template. It is dropped at the end, with its copies."""
+    name = f"schedules_{secrets.token_hex(4)}"
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-postgres-") as folder,
         given_or_embedded(Path(folder), fsync=False) as server,
     ):
-        url = create_database(server.url, _TEMPLATE, template="template1")
-        migrate(url)
-        with create_engine(url, poolclass=NullPool).begin() as connection:
-            connection.execute(_PRODUCT)
-        yield server.url
-
-
-def new_database(server_url: str) -> str:
-    """A copy of the template; its URL."""
-    return create_database(server_url, f"schedules_{secrets.token_hex(4)}", template=_TEMPLATE)
+        try:
+            url = create_database(server.url, name, template="template1")
+            migrate(url)
+            with create_engine(url, poolclass=NullPool).begin() as connection:
+                connection.execute(_PRODUCT)
+            yield Template(server.url, name)
+        finally:
+            with create_engine(server.url, poolclass=NullPool).connect() as connection:
+                made = connection.scalars(_COPIES, {"name": name}).all()
+            for each in made:
+                drop_database(server.url, each)

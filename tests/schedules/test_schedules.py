@@ -7,8 +7,9 @@ from random import Random
 import pytest
 
 from roadmap_content.postgres import transactions
-from tests.schedules.__main__ import samples, told
-from tests.schedules.pairs import Explorers, require
+from tests.schedules.__main__ import samples
+from tests.schedules.explorer import Explorers
+from tests.schedules.pairs import require
 from tests.schedules.schedule import InvalidScheduleError, Schedule
 
 
@@ -18,7 +19,7 @@ from tests.schedules.schedule import InvalidScheduleError, Schedule
         # Both were answered 202, for the same attempt, and could redrive the execution one after the other.
         "failed/redrive.5/redrive",
         # The old execution was redriven beside the new one, before there was a queue.
-        "failed/redrive.14/retry",
+        "failed/redrive.13/retry",
         # Plan read the task before it was cancelled, and claimed it afterwards: the cancellation was lost.
         "fresh/plan.1/cancel",
         "arrived/plan.1/product-cancel",
@@ -31,7 +32,7 @@ from tests.schedules.schedule import InvalidScheduleError, Schedule
 def test_a_schedule_that_found_a_defect(explorers: Explorers, schedule: str) -> None:
     parsed = Schedule.parse(schedule)
     violation = explorers(parsed.situation).replay(parsed)
-    assert not violation.broken, told(violation)
+    assert not violation.broken, str(violation)
 
 
 def test_a_schedule_has_the_same_steps_and_the_same_end_each_time(explorers: Explorers) -> None:
@@ -72,7 +73,8 @@ def test_a_text_that_is_no_schedule_is_refused(schedule: str) -> None:
 
 def test_a_process_that_connects_waits_for_nobody(explorers: Explorers) -> None:
     trace = explorers("contended").replay(Schedule.parse("contended/automatic/admit")).trace
-    assert [step.process for step in trace] == sorted(step.process for step in trace)
+    played = [step.process for step in trace if not step.label.startswith("->")]
+    assert played == sorted(played)
 
 
 def test_situations_are_explored_in_turn(explorers: Explorers) -> None:
