@@ -218,10 +218,10 @@ def test_health_is_chinese_in_chinese_with_the_recorded_text_one_click_away(
 
 def test_health_has_the_failures_of_all_groups_by_hour(console: Console) -> None:
     console.open("/health")
-    bars = console.page.locator(".trend rect")
+    trend = console.page.locator(".trend").filter(has_text="Failed items by hour")
     hours = {hour for group in Model("operator").groups()["items"] for hour, _ in group["by_hour"]}
-    expect(bars).to_have_count(len(hours))
-    expect(console.page.locator(".trend svg")).to_have_attribute("aria-label", re.compile("items? at"))
+    expect(trend.locator("rect")).to_have_count(len(hours))
+    expect(trend.locator("svg")).to_have_attribute("aria-label", re.compile("items? at"))
     console.open("/health", token_of("empty"))
     console.settled()
     expect(console.page.locator(".trend")).to_have_count(0)
