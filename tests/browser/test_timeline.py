@@ -38,7 +38,7 @@ DRAW = """
 
 def earlier_attempts(console: Console) -> Locator:
     """The attempts before the latest one, which are closed at first."""
-    return console.page.locator(".attempts > details").filter(has_text="Attempt 1")
+    return console.page.locator(".attempts > details:has(> ol .attempt)")
 
 
 def open_task(console: Console) -> None:
