@@ -111,8 +111,8 @@ class _Answer(socketserver.BaseRequestHandler):
             path = line.split(" ")[1]
             fields = dict(header.split(": ", 1) for header in headers if ": " in header)
             host = fields["Host"].partition(":")[0]
-            with web.counted(host):
-                web.answer(connection, "/404/" if host in web.gone else path, fields)
+            web.count(host)
+            web.answer(connection, "/404/" if host in web.gone else path, fields)
 
 
 class LinkWeb:
@@ -122,7 +122,7 @@ class LinkWeb:
         self.over = Event()
         self._lock = Lock()
         self.requests: Counter[str] = Counter()
-        self.at_once: Counter[str] = Counter()
+        self._unanswered: Counter[str] = Counter()
         self.most_at_once: Counter[str] = Counter()
         self.resolved: Counter[str] = Counter()
         self.gone: set[str] = set()
@@ -160,18 +160,19 @@ class LinkWeb:
             stack.callback(_WATCHING.remove, self)
             yield self
 
-    @contextmanager
-    def counted(self, host: str) -> Iterator[None]:
-        """Count a request to a host, and how many of them are answered at the same time."""
+    def count(self, host: str) -> None:
+        """Count a request to a host, and how many of them have no answer yet at the same time.
+
+        Not how many are being answered: a client that has read its answer may send the next request before
+        the server's thread has ended.
+        """
         with self._lock:
             self.requests[host] += 1
-            self.at_once[host] += 1
-            self.most_at_once[host] = max(self.most_at_once[host], self.at_once[host])
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.at_once[host] -= 1
+            self._unanswered[host] += 1
+            self.most_at_once[host] = max(self.most_at_once[host], self._unanswered[host])
+        self.over.wait(0.01)  # so that requests at the same time meet
+        with self._lock:
+            self._unanswered[host] -= 1
 
     def web(self, *, patient: bool = True) -> Web:
         """The internet of the link check. Only slow servers need limits; others must not be late here."""
