@@ -107,10 +107,11 @@ smoke: $(INSTALLED) ## On a deployed stack, what only AWS can prove (never yet r
 	@test -n "$(STACK)" || { echo "Name the stack: make smoke STACK=NAME" >&2; exit 2; }
 	$(RUN)/python -m smoke $(STACK)
 
-openapi: $(INSTALLED) ## Write what is generated from the code: docs/openapi.json, docs/api.md, docs/schemas/, events/.
+openapi: $(INSTALLED) ## Write what is generated from the code: docs/openapi.json, docs/api.md, docs/schemas/, events/, console/content-types.js.
 	$(RUN)/python -m documents.openapi
 	$(RUN)/python -m documents.schemas
 	$(RUN)/python -m documents.events
+	$(RUN)/python -m documents.content_types
 
 lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 	$(RUN)/python -m pip $(INSTALL) requirements/lock.txt

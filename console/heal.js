@@ -2,9 +2,9 @@
 
 import { useEffect, useState } from "./vendor/hooks.js";
 import { ApiError, post } from "./api.js";
+import { TYPES } from "./content-types.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
-import { TYPES } from "./map.js";
 import { Dialog, Text, errorSentence, sum } from "./parts.js";
 import { go, href } from "./router.js";
 

@@ -1,13 +1,13 @@
-// The drawer next to the map: one concept and its three items, with the reason and the next action of missing
+// The drawer next to the map: one concept and its items, with the reason and the next action of missing
 // ones.
 
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
 import { RefusedContent, SavedContent } from "./content.js";
+import { TYPES } from "./content-types.js";
 import { html } from "./html.js";
 import { T, ago, number, size } from "./language.js";
 import { useLive } from "./live.js";
-import { TYPES } from "./map.js";
 import { Age, ErrorNote, Id, Loading, Mark, Reason, Text } from "./parts.js";
 import { OriginFacts, Revisions } from "./revisions.js";
 

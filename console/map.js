@@ -1,8 +1,9 @@
-// A task's whole roadmap as one picture: stages, modules, concepts, three content types.
+// A task's whole roadmap as one picture: stages, modules, concepts, content types.
 // A module is one SVG with a path per state, below one button per concept: 3,000 concepts take about 4,000
 // nodes instead of 9,000, and changed states redraw only their modules.
 
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
+import { TYPES } from "./content-types.js";
 import { html } from "./html.js";
 import { T, number } from "./language.js";
 import { PROBLEMS, STATES, outline } from "./marks.js";
@@ -12,8 +13,8 @@ import { PROBLEMS, STATES, outline } from "./marks.js";
 /** @typedef {{ name: string, stage: number, first: number, concepts: Concept[] }} Module */
 /** @typedef {{ stages: { name: string, modules: Module[] }[], concepts: Concept[], modules: Module[] }} Outline */
 
-/** @type {ContentType[]} */
-export const TYPES = ["tutorial", "resources", "quiz"];
+/** The number of letters of a concept. */
+export const N = TYPES.length;
 
 const NAMED = 30;
 const LABEL = 22;
@@ -75,7 +76,7 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
    * */
   const troubled = (index) =>
     TYPES.some((_, type) => {
-      const item = 3 * index + type;
+      const item = N * index + type;
       return reason === null ? PROBLEMS.includes(states[item] ?? "S") : reasonOf.get(item) === reason;
     });
 
@@ -156,14 +157,14 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
       setActive(index);
       const box = event.currentTarget.getBoundingClientRect();
       // Keyboard events have no position: use the first content type that is not saved.
-      const worst = STATES.map((state) => TYPES.findIndex((_, type) => states[3 * index + type] === state)).find(
+      const worst = STATES.map((state) => TYPES.findIndex((_, type) => states[N * index + type] === state)).find(
         (type) => type >= 0,
       );
       const pointed = named
-        ? Math.floor((event.clientX - (box.right - 3 * 28)) / 28)
-        : Math.floor(((event.clientY - box.top) / box.height) * 3);
-      const type = event.detail > 0 && pointed >= 0 && pointed < 3 ? pointed : (worst ?? 0);
-      onOpen(concept.id, TYPES[type] ?? "tutorial");
+        ? Math.floor((event.clientX - (box.right - N * 28)) / 28)
+        : Math.floor(((event.clientY - box.top) / box.height) * N);
+      const type = event.detail > 0 && pointed >= 0 && pointed < N ? pointed : (worst ?? 0);
+      onOpen(concept.id, TYPES[type] ?? TYPES[0]);
     },
     [tree, states, named, onOpen],
   );
@@ -186,10 +187,10 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
               <h3><bdi>${stage.name}</bdi></h3>
               <div class="modules" style=${{ gridTemplateColumns: `repeat(${columns}, ${moduleWidth}px)`, columnGap: `${GAP}px` }}>
                 ${stage.modules.map((module) => {
-                  const from = 3 * module.first;
-                  const to = from + 3 * module.concepts.length;
-                  const inside = current >= module.first && 3 * current < to;
-                  const opened = openIndex >= module.first && 3 * openIndex < to;
+                  const from = N * module.first;
+                  const to = from + N * module.concepts.length;
+                  const inside = current >= module.first && N * current < to;
+                  const opened = openIndex >= module.first && N * openIndex < to;
                   return html`<${ModuleView}
                     key=${module.first}
                     module=${module}
@@ -215,7 +216,7 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
   `;
 }
 
-/** @param {Concept} concept @param {string} states the three letters of the concept */
+/** @param {Concept} concept @param {string} states the letters of the concept */
 function label(concept, states) {
   return `${concept.name}: ${TYPES.map((type, k) => `${T.types[type]} ${T.states[states[k] ?? "M"]}`).join(", ")}`;
 }
@@ -246,11 +247,11 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
     if (state === "S") saved += 1;
     if (PROBLEMS.includes(state)) problems += 1;
   }
-  const lineHeight = 3 * pitch + Math.round(pitch * 0.6);
+  const lineHeight = N * pitch + Math.round(pitch * 0.6);
   const lines = Math.ceil(size / perLine);
   const height = named ? size * 30 : lines * lineHeight;
   /** @param {number} item */
-  const dim = (item) => reason !== null && reasonOf.get(3 * module.first + item) !== reason;
+  const dim = (item) => reason !== null && reasonOf.get(N * module.first + item) !== reason;
 
   return html`
     <section class="module" style=${{ containIntrinsicSize: `auto ${width}px auto ${height + 40}px` }}>
@@ -267,7 +268,7 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
   function rows() {
     return html`<div class="rows">
       ${module.concepts.map((concept, k) => {
-        const own = states.slice(3 * k, 3 * k + 3);
+        const own = states.slice(N * k, N * k + N);
         return html`
           <button
             type="button"
@@ -280,12 +281,12 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
             onClick=${(/** @type {MouseEvent} */ event) => onClick(concept.index, event)}
           >
             <bdi class="row-name">${concept.name}</bdi>
-            <svg width="84" height="28" viewBox="0 0 84 28" aria-hidden="true">
+            <svg width=${N * 28} height="28" viewBox="0 0 ${N * 28} 28" aria-hidden="true">
               ${TYPES.map((_, t) => {
                 const state = own[t] ?? "M";
                 return html`<path
                   key=${t}
-                  class="state-${state} ${dim(3 * k + t) ? "dim" : ""}"
+                  class="state-${state} ${dim(N * k + t) ? "dim" : ""}"
                   fill-rule="evenodd"
                   d=${outline(state, 14 + 28 * t, 14, 7)}
                 />`;
@@ -304,9 +305,9 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
     for (let k = 0; k < size; k += 1) {
       const x = LABEL + (k % perLine) * pitch + pitch / 2;
       const top = Math.floor(k / perLine) * lineHeight;
-      for (let t = 0; t < 3; t += 1) {
-        const state = states[3 * k + t] ?? "M";
-        const key = dim(3 * k + t) ? `${state} dim` : state;
+      for (let t = 0; t < N; t += 1) {
+        const state = states[N * k + t] ?? "M";
+        const key = dim(N * k + t) ? `${state} dim` : state;
         paths.set(key, (paths.get(key) ?? "") + outline(state, x, top + t * pitch + pitch / 2, r));
       }
     }
@@ -335,13 +336,13 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
               data-index=${concept.index}
               tabindex=${active === concept.index ? 0 : -1}
               title=${concept.name.slice(0, 200)}
-              aria-label=${label(concept, states.slice(3 * k, 3 * k + 3))}
+              aria-label=${label(concept, states.slice(N * k, N * k + N))}
               aria-expanded=${open === concept.index}
               style=${{
                 left: `${LABEL + (k % perLine) * pitch}px`,
                 top: `${Math.floor(k / perLine) * lineHeight}px`,
                 width: `${pitch}px`,
-                height: `${3 * pitch}px`,
+                height: `${N * pitch}px`,
               }}
               onClick=${(/** @type {MouseEvent} */ event) => onClick(concept.index, event)}
             ></button>

@@ -1,6 +1,6 @@
 // The types of the API's responses; docs/openapi.json is the contract.
 
-export type ContentType = "tutorial" | "resources" | "quiz";
+export type ContentType = (typeof import("./content-types.js").TYPES)[number];
 export type Counts = Record<ContentType, number>;
 export type Action =
   | "none"

@@ -2,12 +2,13 @@
 
 import { useCallback, useMemo, useState } from "./vendor/hooks.js";
 import { get } from "./api.js";
+import { TYPES } from "./content-types.js";
 import { CancelDialog, RedriveDialog, RetryDialog } from "./heal.js";
 import { html } from "./html.js";
 import { ItemDrawer } from "./item.js";
 import { T, duration, moment, number, percent } from "./language.js";
 import { useLive } from "./live.js";
-import { TYPES, TaskMap } from "./map.js";
+import { N, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
 import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
@@ -151,7 +152,7 @@ export function TaskView({ id, query, session }) {
           task=${found}
           concept=${concept}
           type=${openType}
-          states=${shown.states.slice(3 * concept.index, 3 * concept.index + 3)}
+          states=${shown.states.slice(N * concept.index, N * concept.index + N)}
           session=${session}
           acts=${acts && found.actions.narrow}
           changes=${changes}

@@ -1,5 +1,7 @@
 // English.
 
+import { NAMES } from "./content-types.js";
+
 /** @param {number} count @param {string} one @param {string} [many] */
 const n = (count, one, many = `${one}s`) => `${count.toLocaleString("en-GB")} ${count === 1 ? one : many}`;
 
@@ -96,11 +98,11 @@ export const en = {
     human_review_pending: "waits for review",
   },
   /** @type {Record<string, string>} */
-  types: { tutorial: "tutorial", resources: "resources", quiz: "quiz" },
+  types: NAMES.en.one,
   /** @type {Record<string, string>} */
-  typesMany: { tutorial: "Tutorials", resources: "Resources", quiz: "Quizzes" },
+  typesMany: NAMES.en.many,
   /** @type {Record<string, string>} */
-  typesShort: { tutorial: "T", resources: "R", quiz: "Q" },
+  typesShort: NAMES.en.letter,
   /** @type {Record<string, string>} */
   states: {
     F: "failed",

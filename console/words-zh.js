@@ -1,5 +1,7 @@
 // 中文。
 
+import { NAMES } from "./content-types.js";
+
 /** @type {typeof import("./words-en.js").en} */
 export const zh = {
   title: "路线图控制台",
@@ -77,9 +79,9 @@ export const zh = {
     cancelled: "已取消",
     human_review_pending: "等待审核",
   },
-  types: { tutorial: "教程", resources: "资源", quiz: "测验" },
-  typesMany: { tutorial: "教程", resources: "资源", quiz: "测验" },
-  typesShort: { tutorial: "教", resources: "资", quiz: "测" },
+  types: NAMES.zh.one,
+  typesMany: NAMES.zh.many,
+  typesShort: NAMES.zh.letter,
   states: { F: "失败", R: "被拒绝", M: "未生成", G: "生成中", T: "已暂存", S: "已保存" },
   statesHelp: {
     F: "未能生成或保存；已记录原因。",

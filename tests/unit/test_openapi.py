@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from documents import content_types
 from documents.openapi import DOCUMENT, openapi_document, operations
 from documents.openapi_page import PAGE, body_fields, page_of, resolved
 from documents.schemas import schema_document, schema_file
@@ -24,6 +25,10 @@ each_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), ids=O
 def test_the_document_and_its_page_are_up_to_date() -> None:
     assert DOCUMENT.read_text() == openapi_document(), "run `make openapi`"
     assert PAGE.read_text() == page_of(WHOLE), "run `make openapi`"
+
+
+def test_the_console_s_names_of_content_types_are_up_to_date() -> None:
+    assert content_types.FILE.read_text() == content_types.module(), "run `make openapi`"
 
 
 def test_every_response_of_a_retry_is_described() -> None:
