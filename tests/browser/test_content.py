@@ -83,6 +83,17 @@ def test_refused_content_is_shown_with_its_fault_marked(browser: Browser, fake: 
         assert console.overflow() == 0
 
 
+def test_the_heading_of_an_opened_item_is_below_the_head_of_the_panel(console: Console) -> None:
+    """Also if the item is taller than the panel, which then scrolls."""
+    console.page.set_viewport_size({"width": 1280, "height": 500})
+    heading = open_item(console, "tutorial", "F").get_by_role("heading").first
+    expect(heading).to_be_in_viewport(ratio=1)
+    head = console.page.locator(".drawer-head").bounding_box()
+    box = heading.bounding_box()
+    assert head and box, "both are shown"
+    assert box["y"] >= head["y"] + head["height"]
+
+
 def test_a_reason_is_a_sentence_and_its_recorded_text_is_one_click_away(console: Console) -> None:
     page = console.page
     console.open(TASK)
