@@ -90,7 +90,8 @@ def test_the_heading_of_an_opened_item_is_below_the_head_of_the_panel(console: C
     expect(heading).to_be_in_viewport(ratio=1)
     head = console.page.locator(".drawer-head").bounding_box()
     box = heading.bounding_box()
-    assert head and box, "both are shown"
+    assert head
+    assert box
     assert box["y"] >= head["y"] + head["height"]
 
 

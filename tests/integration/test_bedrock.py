@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 from roadmap_command.generate_one import generate_one
 from roadmap_content.content.kind import Draft
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import BatchRequest
 from roadmap_content.errors import (
     ContentError,
@@ -49,12 +51,16 @@ from tests.support.converse_server import (
     says,
     valid_output,
 )
-from tests.support.factories import bundle_of, concept_ids
+from tests.support.factories import TYPES, bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
 
 IDS = concept_ids(24)
 ENGLISH = Concept("c-1", "Retries", "A retry repeats what may heal.", keywords=("backoff", "jitter"))
-MOST_OUTPUT = {ContentType.TUTORIAL: 8_000, ContentType.RESOURCES: 2_400, ContentType.QUIZ: 3_600}
+MOST_OUTPUT = {each: ceil(8_000 * kind.output_share) for each, kind in CONTENT_KINDS.items()} | {
+    ContentType.TUTORIAL: 8_000,
+    ContentType.RESOURCES: 2_400,
+    ContentType.QUIZ: 3_600,
+}
 CHINESE = Concept("c-1", "传感器", "传感器测量周围的世界。", keywords=("温度", "湿度"))
 
 
@@ -293,8 +299,10 @@ def test_only_the_failed_half_of_a_batch_is_generated_again(
     server.behaviour = lambda call: malformed(call) if int(call.concept.split()[1]) % 2 else answers(call)
     planned = roadmap.plan()
     reports = [generate(roadmap, request) for request in roadmap.requests(planned)]
-    assert [(report.planned, report.generated, report.failed) for report in reports] == [(72, 36, 36)]
-    assert len(server.calls) == 3 * (12 + 2 * 12)
+    assert [(report.planned, report.generated, report.failed) for report in reports] == [
+        (24 * TYPES, 12 * TYPES, 12 * TYPES)
+    ]
+    assert len(server.calls) == TYPES * (12 + 2 * 12)
     for failure in failures(roadmap):
         assert (failure["stage"], failure["error_code"], failure["transient"]) == (
             "generate",
@@ -302,17 +310,17 @@ def test_only_the_failed_half_of_a_batch_is_generated_again(
             False,
         )
         assert failure["reason"]
-    assert len(failures(roadmap)) == 36
+    assert len(failures(roadmap)) == 12 * TYPES
     for request in roadmap.requests(planned):
-        assert roadmap.save(request).saved == 36
+        assert roadmap.save(request).saved == 12 * TYPES
     assert roadmap.finalize(planned).status == "partial_failure"
 
     server.behaviour = answers
     server.calls.clear()
     assert roadmap.run().status == "completed"
-    assert len(server.calls) == 36
+    assert len(server.calls) == 12 * TYPES
     assert set(server.accepted.values()) == {1}
-    assert len(server.accepted) == 72
+    assert len(server.accepted) == 24 * TYPES
     assert counted(roadmap) == total_tokens(server)
 
 
@@ -325,7 +333,7 @@ def test_finished_items_are_staged_at_once_and_late_items_fail_as_transient(
     report = generate(roadmap, request, seconds=13)  # a call needs eight seconds
     late = {concept_id for concept_id in IDS if concept_id.endswith("2")}
     recorded = {failure["concept_id"]: failure for failure in failures(roadmap)}
-    assert (report.generated, report.failed) == (3 * (24 - len(late)), 3 * len(late))
+    assert (report.generated, report.failed) == (TYPES * (24 - len(late)), TYPES * len(late))
     assert set(recorded) == late
     assert all(failure["transient"] for failure in recorded.values())
     for concept_id in set(IDS) - late:
@@ -333,7 +341,7 @@ def test_finished_items_are_staged_at_once_and_late_items_fail_as_transient(
 
     server.behaviour = answers
     server.calls.clear()
-    assert generate(roadmap, request).generated == 3 * len(late)
+    assert generate(roadmap, request).generated == TYPES * len(late)
     assert {call.concept for call in server.calls} == {f"Concept {IDS.index(each) + 1}" for each in late}
 
 
@@ -461,10 +469,12 @@ def test_strict_tools_prevent_refusals_for_the_shape(server: ConverseServer) -> 
                 ask(server, content_type, MODEL_STRICT_TOOLS=strict)
             except InvalidContentError:
                 refused[strict] += 1
-    assert refused == {"false": 3, "true": 0}
+    assert refused == {"false": TYPES, "true": 0}
     tools = [call.request["toolConfig"]["tools"][0]["toolSpec"] for call in server.calls]
-    assert [tool.get("strict") for tool in tools] == [None] * 6 + [True] * 3  # a refusal costs two calls
-    for tool in tools[6:]:
+    assert [tool.get("strict") for tool in tools] == [None] * 2 * TYPES + [
+        True
+    ] * TYPES  # a refusal costs two calls
+    for tool in tools[2 * TYPES :]:
         assert_strict(tool["inputSchema"]["json"])
 
 

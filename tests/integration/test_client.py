@@ -14,12 +14,13 @@ from botocore.stub import Stubber
 from roadmap_content import client as client_module
 from roadmap_content.client import ApiRefusedError, ApiUnavailableError, Client
 from roadmap_content.errors import ContentError, InvalidRequestError, MissingSettingError
+from tests.support.factories import counts
 
 PREVIEW = {
     "dry_run": True,
     "task_id": "t-1",
-    "staged": {"tutorial": 1, "resources": 0, "quiz": 0},
-    "to_generate": {"tutorial": 0, "resources": 0, "quiz": 2},
+    "staged": counts(tutorial=1),
+    "to_generate": counts(quiz=2),
     "total_items": 3,
     "estimated_tokens": None,
     "estimate_basis": "none",
@@ -30,7 +31,7 @@ STARTED = {
     "task_id": "t-1",
     "roadmap_id": "r-1",
     "status": "processing",
-    "items_to_retry": {"tutorial": 1, "resources": 0, "quiz": 2},
+    "items_to_retry": counts(tutorial=1, quiz=2),
     "total_items": 3,
     "attempt": 2,
     "execution_arn": "arn:aws:states:us-east-1:000000000000:execution:save:t-1-r2",

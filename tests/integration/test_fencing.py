@@ -15,7 +15,7 @@ from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
-from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.factories import USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, RecordedExecutions
 
 IDS = concept_ids(3)
@@ -110,7 +110,7 @@ def test_redriven_inside_fan_out_a_run_generates_nothing_before_its_claim(
         input=RunInput(task_id="t-1", attempt=1), execution=execution, plan=planned.plan
     )
     outcome = finalize_task(finalize, pipeline.services, Deadline.after(600))
-    assert outcome.missing == {"tutorial": 0, "resources": 1, "quiz": 0}
+    assert outcome.missing == counts(resources=1)
     again = await_redrive(
         AwaitRedriveRequest(
             outcome=FinalizedOutcome(**outcome.model_dump(), planned_redrive_count=0), execution=execution
@@ -164,9 +164,9 @@ def test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim(pipeline
     assert retry(pipeline).attempt == 2
     (first,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")
     assert (first["outcome"], first["step"], first["ended_at"] is None) == ("superseded", "ended", False)
-    assert first["planned"] == {"tutorial": 3, "resources": 3, "quiz": 3}
-    assert first["saved"] == {"tutorial": 3, "resources": 0, "quiz": 0}
-    assert first["failed"] == {"tutorial": 0, "resources": 3, "quiz": 3}
+    assert first["planned"] == counts(3)
+    assert first["saved"] == counts(tutorial=3)
+    assert first["failed"] == counts(3, tutorial=0)
 
 
 def test_redriven_at_plan_a_run_claims_the_next_attempt(pipeline: Pipeline) -> None:

@@ -14,7 +14,7 @@ from roadmap_content.reconciliation.reconcile import (
     reconcile,
 )
 from roadmap_content.runtime.deadline import Deadline
-from tests.support.factories import bundle_of, concept_ids
+from tests.support.factories import TYPES, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(10)
@@ -130,7 +130,7 @@ def test_a_refused_row_affects_no_other_row_under_any_sqlstate(
     pipeline.execute(
         f"CREATE {kind} refuse {timing} ON quiz_metadata {deferred} FOR EACH ROW EXECUTE FUNCTION refuse()"
     )
-    assert pipeline.run().missing == {"tutorial": 0, "resources": 0, "quiz": 1}
+    assert pipeline.run().missing == counts(quiz=1)
     (failed,) = pipeline.task()["failed_concepts"]["items"]
     assert (failed["concept_id"], failed["error_code"], failed["stage"]) == (IDS[3], sqlstate, "save")
     assert "secret" not in failed["reason"]
@@ -168,12 +168,12 @@ def test_a_concept_id_too_long_for_an_index_fails_only_its_own_items(pipeline: P
         result = pipeline.run()
         assert (result.status, result.missing) == (
             "partial_failure",
-            {"tutorial": 1, "resources": 1, "quiz": 1},
+            counts(1),
         )
         failed = pipeline.task()["failed_concepts"]
         assert failed["concept_ids"] == [ids[9]]
         assert {entry["error_code"] for entry in failed["items"]} == {"ConceptIdTooLong"}
-        assert len(pipeline.status().failed_items) == 3
+        assert len(pipeline.status().failed_items) == TYPES
 
 
 def test_the_longest_concept_id_that_is_taken_is_saved(pipeline: Pipeline) -> None:

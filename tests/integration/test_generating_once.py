@@ -10,7 +10,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.storage.bucket import Bucket
 from tests.support.commits import Commits, How, Strike, When
-from tests.support.factories import bundle_of, concept_ids
+from tests.support.factories import bundle_of, concept_ids, counts
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import S3, Pipeline, services_for
 
@@ -58,4 +58,4 @@ def test_items_are_counted_once_if_the_commit_is_not_answered(pipeline: Pipeline
     (attempt,) = pipeline.rows("SELECT generated FROM content_attempts")
     aside.dispose()
     assert commits.strikes == 1
-    assert attempt["generated"] == {"tutorial": 1, "resources": 0, "quiz": 0}
+    assert attempt["generated"] == counts(tutorial=1)

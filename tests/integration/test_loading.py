@@ -13,7 +13,7 @@ from roadmap_content.bundle import parse_bundle, read_bundle
 from roadmap_content.errors import InvalidBundleError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
-from tests.support.factories import bundle_of
+from tests.support.factories import TYPES, bundle_of, counts
 from tests.support.pipeline import S3, Pipeline
 
 IDS = ["a", "b"]
@@ -134,13 +134,13 @@ def test_a_bundle_with_invalid_items_is_loaded_and_the_run_records_them(pipeline
     assert "questions[2].options" in read.invalid[1].fault
 
     loaded = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(600))
-    assert (loaded.staged, loaded.saved_already) == (4, 0)
+    assert (loaded.staged, loaded.saved_already) == (2 * TYPES - 2, 0)
     pipeline.roadmap_id = read.roadmap.roadmap_id
-    assert pipeline.run().missing == {"tutorial": 1, "resources": 0, "quiz": 1}
+    assert pipeline.run().missing == counts(tutorial=1, quiz=1)
     failed = pipeline.task()["failed_concepts"]["items"]
     assert {item["error_code"] for item in failed} == {"InvalidContent"}
     again = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(600))
-    assert (again.staged, again.saved_already, again.replacing) == (0, 4, [])
+    assert (again.staged, again.saved_already, again.replacing) == (0, 2 * TYPES - 2, [])
 
 
 def test_an_item_that_is_too_large_stops_no_other_and_the_run_records_it(pipeline: Pipeline) -> None:
@@ -155,9 +155,9 @@ def test_an_item_that_is_too_large_stops_no_other_and_the_run_records_it(pipelin
 
     loaded = load_bundle(read, pipeline.engine, pipeline.bucket, Deadline.after(600))
 
-    assert loaded.staged == 5
+    assert loaded.staged == 2 * TYPES - 1
     pipeline.roadmap_id = read.roadmap.roadmap_id
-    assert pipeline.run().missing == {"tutorial": 0, "resources": 0, "quiz": 1}
+    assert pipeline.run().missing == counts(quiz=1)
     (failed,) = pipeline.task()["failed_concepts"]["items"]
     assert (failed["concept_id"], failed["content_type"]) == ("a", "quiz")
 

@@ -22,7 +22,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.handler import step_handler
 from roadmap_content.tasks.group_states import GroupState, change_group
-from tests.support.factories import USER, bundle_of
+from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
 
 if TYPE_CHECKING:
@@ -57,12 +57,8 @@ def test_the_metrics_of_a_run_with_one_invalid_item(
 
     sums = counted(capsys)
     assert sums["BatchesPlanned", None] == 1
-    assert [sums["ItemsStaged", kind] for kind in ContentType] == [3, 3, 3]
-    assert {kind: sums["ItemsSaved", kind] for kind in ContentType} == {
-        "tutorial": 3,
-        "resources": 3,
-        "quiz": 2,
-    }
+    assert [sums["ItemsStaged", kind] for kind in ContentType] == [3] * TYPES
+    assert {kind: sums["ItemsSaved", kind] for kind in ContentType} == counts(3, quiz=2)
     assert [sums["ItemsNotSaved", kind] for kind in ("tutorial", "quiz")] == [0, 1]
     assert sums["ItemsMissing", "quiz"] == 1
     assert (sums["TasksCompleted", None], sums["TasksIncomplete", None]) == (0, 1)

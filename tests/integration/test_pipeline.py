@@ -19,7 +19,16 @@ from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key, tutorial_key
 from roadmap_content.tasks.failures import record_failures, refusals
-from tests.support.factories import bundle_of, concept_ids, framework_of, quiz, resources, tutorial
+from tests.support.factories import (
+    TYPES,
+    bundle_of,
+    concept_ids,
+    counts,
+    framework_of,
+    quiz,
+    resources,
+    tutorial,
+)
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions
 
 IDS = concept_ids(24)
@@ -116,7 +125,7 @@ def test_items_that_are_not_staged_are_generated_and_counted(pipeline: Pipeline)
     del bundle["content"][0]["quiz"]
     pipeline.load(bundle)
     assert pipeline.run().status == "completed"
-    generated = {"tutorial": 14, "resources": 14, "quiz": 15}
+    generated = counts(14, quiz=15)
     assert pipeline.task()["execution_summary"]["generated"] == generated
     progress = pipeline.status().progress
     assert {str(name): each.generated for name, each in progress.items()} == generated
@@ -137,7 +146,7 @@ def test_staged_items_are_planned_in_large_batches_and_refused_ones_in_small(pip
     planned = pipeline.plan()
     assert [(batch.items, batch.staged) for batch in planned.batches] == [
         ({ContentType.QUIZ: 2}, False),
-        ({ContentType.TUTORIAL: 24, ContentType.RESOURCES: 24, ContentType.QUIZ: 22}, True),
+        (counts(24, quiz=22), True),
     ]
 
 
@@ -323,7 +332,7 @@ def test_only_the_highest_version_becomes_latest(pipeline: Pipeline) -> None:
     for version, highest in ((2, 2), (1, 2), (3, 3)):
         content = tutorial("a", version=version)
         pipeline.stage(Item("a", ContentType.TUTORIAL), json.dumps(content).encode())
-        assert pipeline.save(request).saved == 6
+        assert pipeline.save(request).saved == 2 * TYPES
         assert pipeline.rows(latest) == [{"content_version": highest}]
 
     pipeline.finalize(planned)
@@ -366,7 +375,7 @@ def test_an_unexpected_constraint_violation_is_isolated_by_bisection(pipeline: P
         f"ALTER TABLE quiz_metadata ADD CONSTRAINT odd CHECK (concept_id NOT IN ('{IDS[3]}', '{IDS[17]}'))"
     )
     result = pipeline.run()
-    assert dict(result.missing) == {ContentType.TUTORIAL: 0, ContentType.RESOURCES: 0, ContentType.QUIZ: 2}
+    assert dict(result.missing) == counts(quiz=2)
     items = pipeline.task()["failed_concepts"]["items"]
     assert [(item["concept_id"], item["error_code"]) for item in items] == [
         (IDS[3], "23514"),

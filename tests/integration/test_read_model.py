@@ -16,7 +16,7 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import ENDED_BY_HOUR, user_start
 from tests.integration.test_concurrency import at_once
-from tests.support.factories import USER, bundle_of, concept_ids, quiz
+from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
 from tests.support.requests_to_api import Ask, Reply
 
@@ -73,7 +73,7 @@ def test_a_group_shows_its_number_of_tasks_and_links_to_them(pipeline: Pipeline,
     assert (opened["total"], opened["total_is_exact"]) == (3, True)
     assert {row["task_id"] for row in opened["items"]} == {"t-0", "t-1", "t-2"}
     assert {row["top_reason"]["reason"] for row in opened["items"]} == {group["reason"]}
-    assert opened["items"][0]["progress"] == {"total": 9, "saved": 8, "missing": 1}
+    assert opened["items"][0]["progress"] == {"total": 3 * TYPES, "saved": 3 * TYPES - 1, "missing": 1}
     assert get("/failures", {"status": "partial_failure"}).body["items"] == groups
     assert get("/failures", {"status": "failed"}).body["items"] == []
 
@@ -245,15 +245,13 @@ def test_a_retry_can_be_limited_and_can_regenerate(pipeline: Pipeline, ask: Ask,
         return ask("POST", path, query)
 
     assert retry(**part).body["total_items"] == 0
-    assert retry(**part, dry_run="true", regenerate="true").body["to_generate"] == {
-        "tutorial": 1, "resources": 0, "quiz": 0,
-    }  # fmt: skip
+    assert retry(**part, dry_run="true", regenerate="true").body["to_generate"] == counts(tutorial=1)
     assert retry(concept_id="none").status == retry(concept_id="none", dry_run="true").status == 404
     assert retry(content_type="video").status == 422
     assert retry(**part, force_checkpoint="true").status == 422
     assert retry(regenerate="true", force_checkpoint="true").status == 422
     answer = retry(**part, regenerate="true")
-    assert (answer.status, answer.body["items_to_retry"]) == (202, {"tutorial": 1, "resources": 0, "quiz": 0})
+    assert (answer.status, answer.body["items_to_retry"]) == (202, counts(tutorial=1))
     newest, first = get("/tasks/t-0/attempts").body["items"]
     assert newest["scope"] == {**part, "regenerate": True}
     assert first["scope"] is None
@@ -266,10 +264,10 @@ def test_attempts_add_up(pipeline: Pipeline, get: Get) -> None:
     assert (first["attempt"], first["actor"], first["cause"], first["outcome"]) == (
         1, "console", "first_run", "partial_failure",
     )  # fmt: skip
-    assert first["planned"] == {"tutorial": 3, "resources": 3, "quiz": 3}
-    assert first["saved"] == {"tutorial": 3, "resources": 3, "quiz": 2}
-    assert first["failed"] == {"tutorial": 0, "resources": 0, "quiz": 1}
-    assert first["generated"] == {"tutorial": 0, "resources": 0, "quiz": 0}
+    assert first["planned"] == counts(3)
+    assert first["saved"] == counts(3, quiz=2)
+    assert first["failed"] == counts(quiz=1)
+    assert first["generated"] == counts()
     assert (newest["actor"], newest["cause"], newest["reason"]) == (f"user:{USER}", "retry", "please")
     assert newest["outcome"] is None
 
@@ -308,15 +306,15 @@ def test_a_preview_of_a_retry_distinguishes_staged_and_missing_items(pipeline: P
     pipeline.load(bundle)
     answer = ask("POST", "/tasks/t-1/retry", {"dry_run": "true"})
     assert answer.status == 200, answer
-    assert answer.body["staged"] == {"tutorial": 3, "resources": 3, "quiz": 2}
-    assert answer.body["to_generate"] == {"tutorial": 0, "resources": 0, "quiz": 1}
-    assert (answer.body["total_items"], answer.body["estimate_basis"]) == (9, "none")
+    assert answer.body["staged"] == counts(3, quiz=2)
+    assert answer.body["to_generate"] == counts(quiz=1)
+    assert (answer.body["total_items"], answer.body["estimate_basis"]) == (3 * TYPES, "none")
     assert answer.body["estimated_tokens"] is None
     assert pipeline.task()["attempt"] == 0
     pipeline.execute(
         "INSERT INTO content_attempts (task_id, attempt, actor, cause, step, generated, tokens)"
         " VALUES ('t-1', 1, 'auto', 'automatic', 'ended', :generated, 500)",
-        generated=json.dumps({"tutorial": 1, "resources": 0, "quiz": 1}),
+        generated=json.dumps(counts(tutorial=1, quiz=1)),
     )
     answer = ask("POST", "/tasks/t-1/retry", {"dry_run": "true"})
     assert (answer.body["estimated_tokens"], answer.body["estimate_basis"]) == (250, "task")

@@ -12,7 +12,7 @@ from tests.integration.conftest import Send
 from tests.integration.test_content_check import ACCEPT, REJECT, checked
 from tests.integration.test_recoveries import finish, run_started, turn
 from tests.support.commits import Commits, How, ProcessDied, Strike, When
-from tests.support.factories import bundle_of, concept_ids
+from tests.support.factories import TYPES, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, services_for
 from tests.support.requests_to_api import request
 
@@ -93,15 +93,15 @@ def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
 @pytest.mark.parametrize(
     ("condition", "items"),
     [
-        ({"content_type": "quiz"}, {"tutorial": 0, "resources": 0, "quiz": 4}),
-        ({"roadmap_id": "r-1"}, {"tutorial": 2, "resources": 2, "quiz": 2}),
-        ({"model_id": "old", "content_type": "tutorial"}, {"tutorial": 4, "resources": 0, "quiz": 0}),
-        ({"prompt_version": "p1"}, {"tutorial": 0, "resources": 1, "quiz": 0}),
-        ({"generator": "product", "roadmap_id": "r-0"}, {"tutorial": 2, "resources": 2, "quiz": 2}),
-        ({"generated_before": "2020-01-01T00:00:00Z"}, {"tutorial": 1, "resources": 0, "quiz": 0}),
+        ({"content_type": "quiz"}, counts(quiz=4)),
+        ({"roadmap_id": "r-1"}, counts(2)),
+        ({"model_id": "old", "content_type": "tutorial"}, counts(tutorial=4)),
+        ({"prompt_version": "p1"}, counts(resources=1)),
+        ({"generator": "product", "roadmap_id": "r-0"}, counts(2)),
+        ({"generated_before": "2020-01-01T00:00:00Z"}, counts(tutorial=1)),
         (
             {"generated_after": "2020-01-01T00:00:00Z", "content_type": "tutorial"},
-            {"tutorial": 3, "resources": 0, "quiz": 0},
+            counts(tutorial=3),
         ),
     ],
 )
@@ -244,7 +244,7 @@ def test_what_a_check_refused_is_regenerated_until_it_is_accepted(
     preview = send("POST", "", {"regenerate": refused, "reason": "r", "dry_run": True}).body
     assert (preview["tasks"], preview["items"]["to_generate"]) == (
         1,
-        {"tutorial": 0, "resources": 0, "quiz": 1},
+        counts(quiz=1),
     )
     for other in ({"error_code": "Check.Other"}, refused | {"content_type": "tutorial"}):
         assert send("POST", "", {"regenerate": other, "reason": "r", "dry_run": True}).status == 422
@@ -260,7 +260,7 @@ def test_an_undo_waits_for_the_recovery_and_only_undoes_regenerations(
     assert send("POST", f"/{recovery_id}/cancel").status == 200
     run_started(pipeline)
     turn(pipeline, recovery_id)
-    assert undo(send, recovery_id)["restored"] == 6
+    assert undo(send, recovery_id)["restored"] == 2 * TYPES
     assert send("POST", "/rec-none/undo").status == 404
     other = send("POST", "", {"filter": {"task_ids": ["t-0"]}, "reason": "r"}).body["recovery_id"]
     assert send("POST", f"/{other}/undo").status == 409
@@ -286,12 +286,12 @@ def test_an_undo_that_is_interrupted_at_any_commit_restores_each_item_once(
             with commits.struck(Strike(commit, when, How.PROCESS)), pytest.raises(ProcessDied):
                 undo_recovery(*subject, Deadline.after(60))
     restored = len(pipeline.rows(restores))
-    assert 0 < restored < 12
+    assert 0 < restored < 4 * TYPES
     # After the list of tasks, the check of each restored item, and two reads of the next one.
     with commits.struck(Strike(1 + restored + 2, When.AFTER, How.CONNECTION)):
         undo(send, recovery_id)
     aside.dispose()
     assert commits.strikes == 21
-    assert undo(send, recovery_id)["restored"] == 12
+    assert undo(send, recovery_id)["restored"] == 4 * TYPES
     assert contents(pipeline) == before
-    assert len(pipeline.rows(restores)) == 12
+    assert len(pipeline.rows(restores)) == 4 * TYPES

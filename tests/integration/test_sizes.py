@@ -1,6 +1,7 @@
 """Limits of sizes: staged objects, responses of the API, and the history of a task's earlier attempts."""
 
 import json
+from math import ceil
 
 import pytest
 from sqlalchemy import event
@@ -13,7 +14,7 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.storage import bucket as storage
-from tests.support.factories import USER, bundle_of, concept_ids, resources
+from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, resources
 from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(3)
@@ -41,7 +42,7 @@ def test_staged_content_that_is_too_large_is_refused_unread_and_regenerated(
         return stored_object(body, metadata)
 
     monkeypatch.setattr(storage, "StoredObject", stored)
-    assert pipeline.run().missing == {"tutorial": 0, "resources": 1, "quiz": 0}
+    assert pipeline.run().missing == counts(resources=1)
     (failed,) = pipeline.task()["failed_concepts"]["items"]
     assert (failed["error_code"], failed["stage"]) == ("InvalidContent", "save")
     assert str(len(body)) in failed["reason"]
@@ -71,7 +72,9 @@ def test_a_response_fits_for_any_ids(pipeline: Pipeline) -> None:
     status = pipeline.status()
     assert len(json.dumps(json.dumps(status.model_dump(mode="json")))) < 4_000_000
     assert status.progress[ContentType.QUIZ].missing == 700
-    assert [item.concept_id for item in status.failed_items[::3]] == ids[: -(-len(status.failed_items) // 3)]
+    assert [item.concept_id for item in status.failed_items[::TYPES]] == (
+        ids[: ceil(len(status.failed_items) / TYPES)]
+    )
     seen: list[str] = []
     cursor = None
     while cursor is not None or not seen:
@@ -99,6 +102,6 @@ def test_a_status_reads_the_failures_of_the_last_attempt_and_old_ones_expire(pip
         "before_cursor_execute",
         lambda _c, _u, statement, *_: read.append(statement) if "content_failures" in statement else None,
     )
-    assert len(pipeline.status().failed_items) == 9
+    assert len(pipeline.status().failed_items) == 3 * TYPES
     (statement,) = read
     assert "attempt = " in statement

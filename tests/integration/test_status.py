@@ -12,7 +12,7 @@ from roadmap_content.roadmaps import framework_cache
 from roadmap_content.roadmaps import metadata as roadmaps
 from roadmap_content.roadmaps.framework import parse_framework
 from roadmap_content.tasks.failures import MAX_REASON
-from tests.support.factories import bundle_of, concept_ids, framework_of
+from tests.support.factories import TYPES, bundle_of, concept_ids, framework_of
 from tests.support.pipeline import Pipeline
 
 IDS = concept_ids(3)
@@ -100,6 +100,7 @@ def test_the_status_of_the_largest_task_fits_into_a_response(pipeline: Pipeline)
     pipeline.execute("UPDATE content_failures SET reason = :reason", reason="理" * MAX_REASON)
     status = pipeline.status()
     assert len(status.model_dump_json().encode()) < 6_000_000
-    assert [item.concept_id for item in status.failed_items[:6]] == [ids[0]] * 3 + [ids[1]] * 3
+    first = [item.concept_id for item in status.failed_items[: 2 * TYPES]]
+    assert first == [ids[0]] * TYPES + [ids[1]] * TYPES
     assert {progress.missing for progress in status.progress.values()} == {len(ids)}
     assert set(status.progress) == set(ContentType)

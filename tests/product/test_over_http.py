@@ -23,7 +23,7 @@ from roadmap_content.bundle import read_bundle
 from roadmap_content.client import Client
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import tutorial_key
-from tests.support.factories import USER, bundle_of, concept_ids, quiz
+from tests.support.factories import USER, bundle_of, concept_ids, counts, quiz
 
 BUCKET, PAGE = "products-own", "https://learn.example"
 OPERATOR = "u-operator"
@@ -264,5 +264,5 @@ def test_a_product_replaces_an_item_with_its_own(stack: LocalStack, target: Targ
     (newest, *_) = send(
         stack, "GET", "/api/v1/tasks/t-replace/attempts", token=their_token(stack), user_id=USER
     ).body["items"]
-    assert newest["generated"] == {"tutorial": 0, "resources": 0, "quiz": 0}
-    assert newest["saved"] == {"tutorial": 0, "resources": 0, "quiz": 1}
+    assert newest["generated"] == counts()
+    assert newest["saved"] == counts(quiz=1)
