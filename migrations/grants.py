@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, text
 
-from roadmap_content.content.registry import CONTENT_KINDS
-
 from . import VERSION_TABLE
 
 WRITES: Mapping[str, tuple[str, ...]] = {
@@ -34,11 +32,14 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_token_hours": ("INSERT", "UPDATE"),
     "execution_logs": ("INSERT",),
     "generation_tokens": ("INSERT", "UPDATE"),
+    "quiz_metadata": ("INSERT", "UPDATE"),
+    "resource_recommendation_metadata": ("INSERT", "UPDATE"),
     "roadmap_metadata": ("UPDATE",),
     "roadmap_tasks": ("UPDATE",),
-} | {kind.table: ("INSERT", "UPDATE") for kind in CONTENT_KINDS.values()}
+    "tutorial_metadata": ("INSERT", "UPDATE"),
+}
 """The privileges of the writer on each table, besides SELECT. Missing tables, such as optional ones of the
-product, are skipped.
+product, are skipped. Not read from the layer: a schema is also used with the layer of the release before.
 """
 
 READS = (*WRITES, "content_queue_weights", VERSION_TABLE)
