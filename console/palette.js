@@ -1,6 +1,6 @@
 // Ctrl-K: everything that has a name, by keyboard: views, filters of the list, tasks, recoveries.
 
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 import { ApiError, get } from "./api.js";
 import { html } from "./html.js";
 import { T } from "./language.js";
@@ -52,7 +52,7 @@ function Places({ session, sections, onClose }) {
   const [at, setAt] = useState(0);
   const wanted = text.trim();
   const input = useRef(/** @type {HTMLInputElement | null} */ (null));
-  useEffect(() => input.current?.focus(), []); // after the dialog has opened
+  useLayoutEffect(() => input.current?.focus(), []); // after the dialog has opened
   useEffect(() => {
     const abort = new AbortController();
     const timer = setTimeout(() => void search(wanted, session, abort.signal).then(setFound), wanted ? 200 : 0);

@@ -1,6 +1,6 @@
 // Components that several views share.
 
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 import { html } from "./html.js";
 import { T, ago, moment, number, percent } from "./language.js";
 import { loadModule, useLive } from "./live.js";
@@ -141,7 +141,8 @@ export const Link = ({ to, children, class: name, current }) =>
  */
 export function Dialog({ heading, wide = false, onClose, children }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
+  // Not after the page is painted: keys that are pressed before would be lost.
+  useLayoutEffect(() => {
     const opener = document.activeElement;
     element.current?.showModal();
     return () => {

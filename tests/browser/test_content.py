@@ -266,6 +266,16 @@ def open_palette(page: Page) -> None:
     expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
 
 
+def test_letters_typed_directly_after_ctrl_k_are_not_lost(console: Console) -> None:
+    """The next key is the next task of the page, on a slow machine before the page is painted."""
+    role = console.page.evaluate("""async () => {
+        dispatchEvent(new KeyboardEvent("keydown", { key: "k", ctrlKey: true }));
+        await new Promise((resume) => setTimeout(resume));
+        return document.activeElement.getAttribute("role");
+    }""")
+    assert role == "combobox"
+
+
 def test_everything_with_a_name_is_reached_by_keyboard(console: Console) -> None:
     page = console.page
     open_palette(page)
