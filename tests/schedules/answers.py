@@ -75,7 +75,9 @@ def broken_at_once(world: World, processes: Sequence[Process], before: Attempts)
 def _starts(world: World, processes: Sequence[Process], attempts: Attempts) -> Iterator[Broken]:
     started = accepted(processes)
     for attempt in started:
-        if attempts[attempt]["outcome"] == "superseded":
+        if attempt not in attempts:
+            yield Broken("I5", f"attempt {attempt} was accepted, and is not in the audit trail")
+        elif attempts[attempt]["outcome"] == "superseded":
             yield Broken("I5", f"attempt {attempt} was accepted, and another one has superseded it")
     for answer in (process.answer for process in processes):
         if isinstance(answer, AwaitRedriveResult) and answer.replan and answer.attempt is not None:
