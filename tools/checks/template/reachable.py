@@ -4,7 +4,8 @@ The code is fully typed, so its types identify the calls: `self._bucket.put(…)
 `self._client.put_object(…)` in it is an operation of S3. The types come from mypy. Symbols (functions,
 methods, classes, module variables) are the nodes of a graph; references in their definitions are its edges. A
 function reaches everything that is reachable from its `app.py`. The result may contain more than the function
-calls, but never less, except for calls by computed names. There is one such place: `_LOADED_BY_NAME`.
+calls, but never less, except for calls by computed names. Generators are loaded so (`_LOADED_BY_NAME`), and
+content types: their functions are reached as fields of `ContentKind`, and offline drafts ask no service.
 """
 
 import json
@@ -272,7 +273,8 @@ def reached_by(name: str) -> Reached:
     layer = sorted(_LAYER.glob("roadmap_content/**/*.py"))
     read = [*apps.values(), *layer, *sorted(REPOSITORY.glob("migrations/**/*.py"))]
     names = "\n".join(str(path.relative_to(REPOSITORY)) for path in read)
-    rules = [Path(__file__), REPOSITORY / "pyproject.toml", REPOSITORY / "requirements/dev.txt"]
+    locks = sorted([*REPOSITORY.glob("requirements/*.txt"), *REPOSITORY.glob("layers/*/requirements.txt")])
+    rules = [Path(__file__), REPOSITORY / "pyproject.toml", *locks]
 
     def analyse(directory: Path) -> None:
         analysis = _analyse(apps, layer)
