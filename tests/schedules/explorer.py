@@ -59,12 +59,8 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (
 """)
 
 
-@lru_cache(1_000)  # most rows are as they were before the schedule
-def _without_volatile(row: str) -> str:
-    return _VOLATILE.sub("", _TIME.sub("T", row))
-
-
 _WIDTH = 140
+"""The characters of a violation's lines."""
 
 ROUNDS = 4
 """Sweeps after which nothing is at work any more."""
@@ -114,6 +110,11 @@ class Violation:
                 "",
             ]
         )
+
+
+@lru_cache(1_000)  # most rows are as they were before the schedule
+def _without_volatile(row: str) -> str:
+    return _VOLATILE.sub("", _TIME.sub("T", row))
 
 
 @dataclass

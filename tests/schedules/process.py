@@ -47,7 +47,7 @@ LASTING = ("COMMIT", "PutObject", "CopyObject", "DeleteObject", "PutEvents", "St
 
 
 class Step(NamedTuple):
-    """A line of a trace: what a process did, and its number."""
+    """A line of a trace: a step of a process, by its number."""
 
     process: int
     label: str

@@ -32,7 +32,7 @@ DeployOptions = Callable[[Sequence[str | Path], Path], dict[str, Any]]
 
 @contextmanager
 def deploy_options(home: Path) -> Iterator[DeployOptions]:
-    """Reads what the SAM CLI understands of a `sam deploy` command line, with its configuration file.
+    """Reads the options that the SAM CLI finds in a `sam deploy` command line and its configuration file.
 
     One process reads all command lines: the SAM CLI's start takes seconds.
     """

@@ -20,7 +20,7 @@ FAULTS = {
     ', comment: "a task\'s status must not be an old one"': "",
     "id: CKV_AWS_18,": "id: CKV_AWS_21,",
 }
-"""Texts of the template, and what replaces them."""
+"""Texts of the template, and their replacements."""
 
 
 @pytest.fixture(scope="module")

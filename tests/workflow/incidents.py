@@ -41,7 +41,7 @@ def blocks_of(section: str, values: Mapping[str, str]) -> list[list[str]]:
 
 
 class Section:
-    """A section of the runbook, and who follows it: with `roadmap` and, in a clone, with `make`."""
+    """A section of the runbook, followed with `roadmap` and, in a clone, with `make`."""
 
     def __init__(self, roadmap: Roadmap, name: str, clone: Clone | None = None, **values: str) -> None:
         self._roadmap = roadmap

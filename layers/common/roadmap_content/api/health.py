@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from sqlalchemy import Connection, text
@@ -163,7 +163,7 @@ def read_health(services: Services, deadline: Deadline, *, by_hour: bool = False
     )
 
 
-def _read(connection: Connection, *, by_hour: bool) -> dict:  # type: ignore[type-arg]
+def _read(connection: Connection, *, by_hour: bool) -> dict[str, Any]:
     sweep = last_sweep(connection)
     return {
         "counts": count_by_status(connection),

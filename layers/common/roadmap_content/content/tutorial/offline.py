@@ -1,4 +1,4 @@
-"""Draft a tutorial without a model. It says that it is a draft."""
+"""Write a tutorial without a model, marked as a draft."""
 
 from ..outline import Outline, one_line
 from . import TutorialDraft
