@@ -126,6 +126,7 @@ lock: $(INSTALLED) ## Resolve the packages anew and write the lock files.
 		$(COMPILE) --constraint requirements/dev.txt --group $$group --output-file requirements/$$group.txt || exit; done
 	for group in audit client cloud faults lock operator peers pip runtime verify sam; do \
 		$(COMPILE) --group $$group --output-file requirements/$$group.txt || exit; done
+	$(RUN)/python -m release.lock_files requirements/*.txt $(LAYERS)
 
 COMPILE := $(RUN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
 # SQLAlchemy needs greenlet only for asyncio.
