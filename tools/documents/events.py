@@ -11,6 +11,8 @@ from roadmap_content.manifest import make_manifest
 from roadmap_content.roadmaps.framework import read_framework
 from roadmap_content.storage.keys import manifest_key
 
+from .layout import laid_out
+
 BATCH_SIZE = 10
 
 
@@ -31,7 +33,7 @@ def events_after_a_plan() -> dict[Path, str]:
         event: dict[str, Any] = json.loads(path.read_text())
         event["plan"] |= plan
         (event["lost"][0] if "lost" in event else event)["batch"] = batch
-        written[path] = json.dumps(event, indent=2) + "\n"
+        written[path] = laid_out(event)
     return written
 
 

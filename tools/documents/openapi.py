@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Tag
 from local_stack.builds import REPOSITORY
 from roadmap_content import __version__
 
+from .layout import laid_out
 from .openapi_examples import example_of
 from .openapi_page import PAGE, page_of
 
@@ -59,7 +60,7 @@ def openapi_document() -> str:
     whole["components"]["schemas"] = _plain(schemas)
     whole["paths"] = _plain(whole["paths"])
     _share(whole)
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    return laid_out(whole)
 
 
 def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,13 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield document["info"]["description"].strip()
     yield ""
+    yield "Several operations share these answers, and list only their numbers:"
+    yield ""
+    yield "| status | |"
+    yield "|---|---|"
+    for status, response in document["components"]["responses"].items():
+        yield f"| {status} | {response['description']} |"
+    yield ""
     for tag in document["tags"]:
         yield f"## {tag['name'].capitalize()}"
         yield ""
@@ -48,11 +55,14 @@ def _operation(document: dict[str, Any], method: str, path: str, operation: dict
         yield "|---|---|---|---|"
         yield from rows
         yield ""
-    yield "| status | |"
-    yield "|---|---|"
-    for status, response in operation["responses"].items():
-        yield f"| {status} | {resolved(document, response)['description']} |"
+    yield _answers(operation["responses"])
     yield ""
+
+
+def _answers(responses: dict[str, Any]) -> str:
+    own = [f"**{status}** {each['description']}" for status, each in responses.items() if "$ref" not in each]
+    shared = [status for status, each in responses.items() if "$ref" in each]
+    return "; ".join([*own, f"also {', '.join(shared)}"])
 
 
 def _parameters(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[str]:
