@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Collection
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 PLATFORMS = {"linux": ("x86_64", "aarch64"), "darwin": ("x86_64", "arm64")}
@@ -22,7 +22,7 @@ _PACKAGE = re.compile(r"^\S+==.*(?: \\\n    --hash=sha256:\w+)+\n", re.MULTILINE
 _HASH = re.compile(r" \\\n    --hash=sha256:(\w+)")
 
 
-def limited(lock: str, needed: Collection[str]) -> str:
+def limited(lock: str, needed: AbstractSet[str]) -> str:
     """A lock file with only the needed hashes, and without packages that have none of them."""
 
     def shorter(package: re.Match[str]) -> str:
