@@ -2,14 +2,13 @@
 
 import importlib
 
-from migrations import migrate
 from roadmap_content.aws.executions import Executions
 from tests.support.endpoint_calls import CALLS, DEPENDS, counted
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for
 from tests.support.requests_to_api import request
 
-from .many_tasks import database
+from .database import migrated_database
 from .report import arguments_of, finish
 from .result import Matrix, Result, Target, versions
 
@@ -93,8 +92,7 @@ def result_of(polling: int) -> Result:
 def main() -> None:
     """Count, show, and keep the result."""
     arguments = arguments_of(__doc__)
-    with database() as url:
-        migrate(url)
+    with migrated_database() as url:
         result = result_of(calls_of_polling(url))
     finish(result, short=arguments.short, room=0.0)
 

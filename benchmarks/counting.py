@@ -4,7 +4,6 @@ Real: the steps, PostgreSQL, the log lines and metrics. Emulated: S3 in memory, 
 (`tests/support/machine_model.py`). The offline generator stands for the model.
 """
 
-import json
 import logging
 import os
 import sys
@@ -15,15 +14,15 @@ from io import StringIO
 
 from sqlalchemy import event, text
 
+from documents.layout import laid_out
 from local_stack.builds import REPOSITORY
-from migrations import migrate
 from roadmap_content.runtime.log import logger
 from roadmap_content.storage.bucket import Bucket
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import S3, Pipeline, services_for
 
-from .many_tasks import database
+from .database import migrated_database
 
 SIZES = (30, 1_000)
 COUNTS = REPOSITORY / "benchmarks/counts.json"
@@ -84,11 +83,10 @@ def main() -> None:
     """Count runs, and write the result."""
     counts = {}
     for concepts in SIZES:
-        with database() as url:
-            migrate(url)
+        with migrated_database() as url:
             S3.create_bucket(Bucket="content")
             counts[str(concepts)] = count_run(url, concepts)
-    COUNTS.write_text(json.dumps(counts, indent=1) + "\n")
+    COUNTS.write_text(laid_out(counts))
     sys.stdout.write(COUNTS.read_text())
 
 

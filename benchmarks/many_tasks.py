@@ -5,27 +5,23 @@ and HTTP are not included. The server generates the rows. A tenth of the tasks i
 otherwise, and each has ten failures.
 """
 
-import argparse
 import importlib
-import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
-from local_stack.given_database import given_or_embedded
-from migrations import migrate
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
 from tests.support.requests_to_api import request
 
-from .report import finish
-from .result import Result, Series, Target, now, this_machine, versions
+from .database import migrated_database
+from .measuring import Trial, in_turn, seconds_of
+from .report import arguments_of, finish
+from .result import Result, Series, Target, versions
 
 SIZES = (1, 1_000, 1_000_000)
 MOST_TIMES, ACCEPTED_SECONDS = 3.0, 0.1
@@ -117,16 +113,6 @@ PROMISED = ("a page of 50 tasks", "the failure groups", "health")
 """The responses that an operator reads first. Their limit is `MOST_TIMES`, even if they are fast."""
 
 
-@contextmanager
-def database() -> Iterator[str]:
-    """The URL of an empty database."""
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-many-") as directory,
-        given_or_embedded(Path(directory), fsync=False) as server,
-    ):
-        yield server.url
-
-
 def seed(engine: Engine, url: str, tasks: int, console: Console) -> None:
     """Fill the tables."""
     for statement in SEED:
@@ -155,7 +141,7 @@ def measure(url: str, tasks: int, console: Console) -> dict[str, list[float]]:
         query = {"limit": "200"} | ({"cursor": cursor} if cursor else {})
         page = request(module, "GET", "/api/v1/tasks", query, roles="owner,operator")
         cursor = page.body["next_cursor"]
-    found = {}
+    trials: dict[str, Trial] = {}
     for name, (path, query) in ANSWERS.items():
         given = {
             key: {"<group>": group, "<cursor>": cursor}.get(value, value) if isinstance(value, str) else value
@@ -163,29 +149,25 @@ def measure(url: str, tasks: int, console: Console) -> dict[str, list[float]]:
         }
         # A single task has no failure and fills no page.
         given = {key: value for key, value in given.items() if value is not None}
-        seconds = []
-        for _ in range(ROUNDS):
-            started = time.perf_counter()
-            answer = request(module, "GET", f"/api/v1{path}", given, roles="owner,operator")
-            seconds.append(time.perf_counter() - started)
-            if answer.status != 200:
-                raise SystemExit(f"{name}: {answer}")
-        found[name] = seconds
+        trials[name] = partial(seconds_of, partial(_ask, module, path, given))
+    found = in_turn(trials, ROUNDS)
     services.engine.dispose()
     return found
 
 
+def _ask(module: Any, path: str, query: Mapping[str, Any]) -> None:  # noqa: ANN401 - the function's module
+    answer = request(module, "GET", f"/api/v1{path}", query, roles="owner,operator")
+    if answer.status != 200:
+        raise SystemExit(f"{path}: {answer}")
+
+
 def main() -> None:
     """Measure all sizes, show, and keep the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of tasks")
-    parser.add_argument("--short", action="store_true", help="keep nothing; fail where a limit is missed")
-    arguments = parser.parse_args()
+    arguments = arguments_of(__doc__, sizes=SIZES)
     console = Console(stderr=True)
     values: dict[str, dict[int, list[float]]] = {}
     for tasks in sorted(arguments.sizes):
-        with database() as url:
-            migrate(url)
+        with migrated_database() as url:
             for name, seconds in measure(url, tasks, console).items():
                 values.setdefault(name, {})[tasks] = seconds
     series = Series(
@@ -200,9 +182,7 @@ def main() -> None:
         name="many-tasks",
         title="Many tasks",
         about=ABOUT.strip(),
-        machine=this_machine(),
         versions=versions("SQLAlchemy", "pg8000"),
-        measured_at=now(),
         series=[series],
         targets=list(_targets(series, sorted(arguments.sizes))),
     )

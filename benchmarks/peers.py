@@ -1,4 +1,4 @@
-"""`python -m benchmarks.peers`: compare our pipeline with its peers and the replaced design.
+"""`python -m benchmarks.peers`: compare our pipeline with its peers.
 
 All get the same items and the same faults. The results do not depend on the speed of the machine: operations,
 commits, bytes and items are counted, and times are ratios in one run.
@@ -24,6 +24,7 @@ import boto3
 import psycopg
 from sqlalchemy import NullPool, create_engine, make_url, text
 
+from documents import prices
 from local_stack.builds import REPOSITORY
 from local_stack.environments import environment_python
 from local_stack.postgres_server import PostgresServer, binary, create_database
@@ -41,17 +42,7 @@ from .framework import framework_of
 from .object_server import ObjectServer
 from .report import show
 from .result import RESULTS, Matrix, Result, read_result, versions
-from .round_trips import RoundTrips
 from .stock import BATCH_SIZE, PLAN_SETTINGS
-
-
-class Price(NamedTuple):
-    """A unit price in dollars."""
-
-    dollars: float
-    unit: str
-    source: str
-
 
 CONCEPTS, FAULTED_CONCEPTS = 334, 10
 ROUNDS = 3
@@ -79,30 +70,28 @@ PostgreSQL, with one commit for each of its units. *Ours*: the four steps. Step 
 S3 is a server that outlives the worker. *Durable functions*: a generate step and a save step per item, or
 per batch of 25, in the test runner of the SDK, FLAT, `all_completed`; only connection errors are retried.
 *DBOS*: a queue, a workflow per item, or per batch of 25; a step generates, a datasource transaction saves.
-*One concept per iteration*: the plain Step Functions pattern, emulated. *The design replaced*: generates
-everything, then saves three concepts per transaction. The rows of the peers are plain upserts that refuse
-the id of another item; ours also locks and checks.
+*One concept per iteration*: the plain Step Functions pattern, emulated. The rows of the peers are plain
+upserts that refuse the id of another item; ours also locks and checks.
 
 *Operations*: transitions of Step Functions, operations of durable functions, recorded workflows and steps
-of DBOS. *Commits* and *WAL* include everything that the contestant did, by `pg_waldump`. *Round trips* are
-counted by a proxy in front of PostgreSQL; those of DBOS include its polling. *History*: bytes of the inputs
-and outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows of DBOS.
+of DBOS. *Commits* and *WAL* include everything that the contestant did, by `pg_waldump`. *History*: bytes of
+the inputs and outputs in the history of Step Functions, of the checkpoints of durable functions, of the rows
+of DBOS.
 """
 
 PRICES = {
-    "transitions": Price(25.00, "a million state transitions", "aws.amazon.com/step-functions/pricing"),
-    "operations": Price(8.00, "a million durable operations", "aws.amazon.com/lambda/pricing"),
-    "puts": Price(5.00, "a million S3 writes and listings", "aws.amazon.com/s3/pricing"),
-    "gets": Price(0.40, "a million S3 reads", "aws.amazon.com/s3/pricing"),
+    "transitions": prices.TRANSITION,
+    "operations": prices.DURABLE_OPERATION,
+    "puts": prices.PUT,
+    "gets": prices.GET,
 }
-PRICES_READ = "November 2025"
 
 COUNTS_ABOUT = f"""
 *Price*: the operations and the S3 requests of 1,000 items in us-east-1, without the time of Lambda, the
-tokens and the database: {
-    ", ".join(f"${price.dollars:g} for {price.unit} ({price.source})" for price in PRICES.values())
-}; as of {PRICES_READ}. DBOS writes its operations into the database: its price
-is that database's.
+tokens and the database. A million of each costs: {
+    ", ".join(f"{price.unit} ${price.dollars * 1e6:g} ({price.source})" for price in PRICES.values())
+}.
+DBOS writes its operations into the database: its price is that database's.
 """
 
 LIMITS_ABOUT = """
@@ -150,7 +139,6 @@ CONTESTANTS = {
     "DBOS, an item per workflow": Contestant("dbos_run", "item", "peers", None),
     "DBOS, 25 items per workflow": Contestant("dbos_run", "batch", "peers", None),
     "one concept per iteration": Contestant("plain_run", "iteration", "peers", "transitions"),
-    "the design replaced": Contestant("plain_run", "replaced", "peers", None),
 }
 
 _ROADMAP_ROW = text("""
@@ -199,8 +187,6 @@ class Trial:
         self.make_seconds = 0.0
         self.crash_at: int | None = None
         self.stop_at: int | None = None
-        self.proxy_port: int | None = None
-        """The port of PostgreSQL for the contestant, if its round trips are counted."""
         self.url = create_database(server.url, f"peer_{folder.name}", template="base")
         self._engine = create_engine(self.url, poolclass=NullPool)
         self._bucket = f"bucket-{folder.name}"
@@ -263,7 +249,7 @@ class Trial:
     def run(self, phase: str, meanwhile: threading.Thread | None = None) -> State:
         """Run a phase in a separate process; `meanwhile` ends before results are read."""
         job = {
-            "database_url": _plain(self.url, self.proxy_port),
+            "database_url": _plain(self.url),
             "folder": str(self.folder),
             "form": self.contestant.form,
             "phase": phase,
@@ -303,11 +289,9 @@ class Trial:
         return State(len(keys - rows), len(lines) - len(set(lines)), len(said ^ (rows & keys)), answer)
 
 
-def _plain(url: str, port: int | None = None) -> str:
-    """A URL without SQLAlchemy's name of a driver, with another port if one is given."""
-    given = make_url(url)
-    plain = given.set(drivername="postgresql", port=port or given.port)
-    return plain.render_as_string(hide_password=False)
+def _plain(url: str) -> str:
+    """A URL without SQLAlchemy's name of a driver."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _command(contestant: Contestant) -> list[str]:
@@ -374,12 +358,10 @@ def _limit_met(contestant: Contestant, operations_per_item: float, items: int) -
             return f"{EVENTS_OF_A_BATCH * batches:,} events: fits"
         case "durable_run", _:
             count, limit, unit = round(operations_per_item * items), MAX_DURABLE_OPERATIONS, "operations"
-        case "plain_run", "iteration":
+        case "plain_run", _:
             count, limit, unit = EVENTS_OF_A_CONCEPT * concepts, MAX_EVENTS, "events"
-        case "dbos_run", _:
-            return f"{operations_per_item * items:,.0f} rows"
         case _:
-            return "no limit but the process's time"
+            return f"{operations_per_item * items:,.0f} rows"
     return f"{count:,} {unit}: {'fits' if count <= limit else 'refused'}"
 
 
@@ -390,7 +372,6 @@ class Counts(NamedTuple):
     operations: int
     commits: int
     wal: int
-    round_trips: int
     puts: int
     gets: int
     history: int
@@ -402,10 +383,9 @@ class Counts(NamedTuple):
         part = 1_000 / self.items
         return [
             f"{self.operations * part:,.0f}",
-            f"${dollars / 1e6 * part:.4f}",
+            f"${dollars * part:.4f}",
             f"{self.commits * part:,.0f}",
             f"{self.wal / 1e6 * part:.2f} MB",
-            f"{self.round_trips * part:,.0f}",
             f"{(self.puts + self.gets) * part:,.0f}",
             f"{self.history / 1e3 * part:,.0f} kB",
         ]
@@ -418,13 +398,8 @@ class Counts(NamedTuple):
 def _clean(trial: Trial, server: PostgresServer, data: Path, objects: ObjectServer) -> Counts:
     """Counts of a run without a fault."""
     trial.prepare()
-    url = make_url(server.url)
     before, written = objects.requests.value, objects.writes.value
-    with (
-        RoundTrips(str(url.host), int(url.port or 5432)) as round_trips,
-        _counted_wal(server, data) as count,
-    ):
-        trial.proxy_port = round_trips.port
+    with _counted_wal(server, data) as count:
         state = trial.run_without_fault()
         commits, size = count()
     writes = objects.writes.value - written
@@ -433,7 +408,6 @@ def _clean(trial: Trial, server: PostgresServer, data: Path, objects: ObjectServ
         operations=state.answer["operations"],
         commits=commits,
         wal=size,
-        round_trips=round_trips.count,
         puts=writes,
         gets=objects.requests.value - before - writes,
         history=state.answer.get("bytes", 0),
@@ -587,7 +561,6 @@ def main() -> None:
                     "their price, with S3",
                     "commits",
                     "WAL",
-                    "round trips",
                     "S3 requests",
                     "history",
                 ],

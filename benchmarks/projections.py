@@ -37,6 +37,7 @@ from roadmap_content.storage.bucket import Bucket
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.task import read_task
 
+from .curriculum import concept_ids
 from .database import Database, own_database
 from .framework import framework_of
 from .measuring import in_turn, seconds_of
@@ -333,7 +334,7 @@ def ground_of(url: str, size: int) -> Ground:
     services.bucket = _Objects("none")
     services.executions = _Idle("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
     roadmap_id = "serverless-python-9b2c8d4e"
-    ids = [f"{roadmap_id}:c-{n // 100 + 1}-{n // 10 % 10 + 1}-{n % 10 + 1}" for n in range(size)]
+    ids = concept_ids(roadmap_id, size)
     return Ground(services, roadmap_id, ids, json.dumps(framework_of(ids)))
 
 

@@ -7,22 +7,21 @@ compute medians, ratios and noise again.
 import json
 import os
 import platform
-import re
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from math import log
 from pathlib import Path
+from typing import Any
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
+from documents.layout import laid_out
+
 from .measuring import Estimate, estimate, paired_ratio
 
 RESULTS = Path(__file__).parent / "results"
-
-_ROW = re.compile(r"\[[^\[\]{}]+\]")
-"""A list of values in an indented document, which is written on one line."""
 
 Values = dict[str, dict[int, list[float]]]
 """Contestant → size → the value of each round."""
@@ -132,8 +131,7 @@ class Result(_Part):
         """Store the result."""
         folder.mkdir(exist_ok=True)
         path = folder / f"{self.name}.json"
-        text = self.model_dump_json(indent=1)
-        path.write_text(_ROW.sub(lambda row: " ".join(row[0].split()), text) + "\n")
+        path.write_text(laid_out(_rounded(self.model_dump(mode="json"))))
         return path
 
     def over(self, older: "Result") -> "Result":
@@ -145,6 +143,18 @@ class Result(_Part):
     def line(self) -> str:
         """The document on one line."""
         return json.dumps(self.model_dump(mode="json"))
+
+
+def _rounded(node: Any) -> Any:  # noqa: ANN401 - JSON
+    """The document with at most six significant digits; a clock has no more."""
+    match node:
+        case float():
+            return float(f"{node:.6g}")
+        case dict():
+            return {key: _rounded(value) for key, value in node.items()}
+        case list():
+            return [_rounded(each) for each in node]
+    return node
 
 
 def read_results(folder: Path = RESULTS) -> list[Result]:
@@ -176,8 +186,3 @@ def versions(*packages: str) -> dict[str, str]:
     """The versions of Python and of the measured packages."""
     python = ".".join(map(str, sys.version_info[:3]))
     return {"Python": python} | {package: metadata.version(package) for package in packages}
-
-
-def now() -> str:
-    """The current time, for `Result.measured_at`."""
-    return datetime.now(UTC).isoformat(timespec="minutes")

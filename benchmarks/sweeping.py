@@ -4,7 +4,6 @@ The work is the same: a part of the tasks of the last hours is due. All other ta
 reached the longest pause between two checks. PostgreSQL counts what the sweep costs.
 """
 
-import argparse
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +11,15 @@ from datetime import UTC, datetime
 
 from sqlalchemy import NullPool, create_engine, text
 
-from migrations import migrate
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.tasks.checks import LONGEST_PAUSE
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import S3, Pipeline, services_for
 
-from .many_tasks import database
-from .report import amount, finish
-from .result import Matrix, Result, Target, now, this_machine, versions
+from .database import migrated_database
+from .report import amount, arguments_of, finish
+from .result import Matrix, Result, Target, versions
 
 SIZES = (10_000, 1_000_000)
 MOST_TIMES = 1.5
@@ -189,13 +187,9 @@ class Stack:
 
 def main() -> None:
     """Measure both sizes, show, and keep the result."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs=2, default=SIZES, help="numbers of finished tasks")
-    parser.add_argument("--short", action="store_true", help="keep nothing; fail where a limit is missed")
-    arguments = parser.parse_args()
+    arguments = arguments_of(__doc__, sizes=SIZES, number=2)
     few, many = sorted(arguments.sizes)
-    with database() as url:
-        migrate(url)
+    with migrated_database() as url:
         S3.create_bucket(Bucket="content")
         stack = Stack(url)
         costs = {size: stack.sweep_costs(size, DAY) for size in (few, many)}
@@ -205,9 +199,7 @@ def main() -> None:
         name="sweeping",
         title="The sweep",
         about=ABOUT.strip(),
-        machine=this_machine(),
         versions=versions("SQLAlchemy", "pg8000"),
-        measured_at=now(),
         matrices=[
             Matrix(
                 name="costs",

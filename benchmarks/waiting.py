@@ -7,8 +7,6 @@ are not included. Each learner has a task that waits in the queue, with a hundre
 import importlib
 import os
 import random
-import time
-from collections.abc import Callable
 from statistics import mode
 from typing import Any, NamedTuple
 from unittest import mock
@@ -17,7 +15,6 @@ from botocore.httpsession import URLLib3Session
 from rich.console import Console
 from sqlalchemy import Engine, create_engine, event, make_url, text
 
-from migrations import migrate
 from roadmap_content.api.change_list import POLL_SECONDS_AT_REST
 from roadmap_content.outbox import CHANGES
 from roadmap_content.postgres.engine import Credentials, open_engine
@@ -25,7 +22,8 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
 from tests.support.requests_to_api import request
 
-from .many_tasks import database
+from .database import migrated_database
+from .measuring import in_turn, seconds_of
 from .report import arguments_of, finish
 from .result import Result, Series, Target, versions
 
@@ -168,13 +166,13 @@ def measure(url: str, learners: int) -> Measured:
     module = importlib.import_module("functions.task_api.app")
     module.services = services  # type: ignore[attr-defined]
     people = Learners(services.engine, url)
-    contestants: dict[str, Callable[[], None]] = {"a poll": people.poll, "the floor": people.look_up}
-    found: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(ROUNDS):
-        for name, play in contestants.items():
-            started = time.perf_counter()
-            play()
-            found[name].append((time.perf_counter() - started) / POLLS)
+    found = in_turn(
+        {
+            "a poll": lambda: seconds_of(people.poll) / POLLS,
+            "the floor": lambda: seconds_of(people.look_up) / POLLS,
+        },
+        ROUNDS,
+    )
     statements = count_statements(services.engine, people)
     blocks = people.blocks()
     services.engine.dispose()
@@ -203,8 +201,7 @@ def main() -> None:
     values: dict[str, dict[int, list[float]]] = {}
     sizes = sorted(arguments.sizes)
     for learners in sizes:
-        with database() as url:
-            migrate(url)
+        with migrated_database() as url:
             measured = measure(url, learners)
             console.print(f"{learners} learners")
             for name, seconds in measured.seconds.items():

@@ -22,6 +22,7 @@ CHEAP_TOKENS_IN = Price(0.8e-6, "input token of a small model", "aws.amazon.com/
 CHEAP_TOKENS_OUT = Price(3.2e-6, "output token of a small model", "aws.amazon.com/bedrock/pricing", "2026-11")
 TRANSITION = Price(0.025e-3, "state transition", "aws.amazon.com/step-functions/pricing", "2026-11")
 INVOCATION = Price(0.20e-6, "invocation", "aws.amazon.com/lambda/pricing", "2025")
+DURABLE_OPERATION = Price(8.00e-6, "operation of a durable function", "aws.amazon.com/lambda/pricing", "2025")
 GB_SECOND = Price(0.0000133334, "GB-second on arm64", "aws.amazon.com/lambda/pricing", "2025")
 SNAPSHOT_GB_SECOND = Price(0.0000015046, "GB-second of a snapshot", "aws.amazon.com/lambda/pricing", "2025")
 PUT = Price(0.005e-3, "PUT, COPY or LIST", "aws.amazon.com/s3/pricing", "2025")

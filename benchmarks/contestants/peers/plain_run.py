@@ -1,10 +1,9 @@
-"""The plain Step Functions pattern, and the design that ours replaced.
+"""The plain Step Functions pattern.
 
-`iteration`: a Map with one concept per iteration and three branches; each generates and saves one item and
-catches its error. Step Functions is emulated: its state (the finished branches) is a file, a function that
-crashes is invoked again, and a caught error is final, so a retry is a new execution with the same input. An
-execution that failed as a whole is redriven: its finished branches are not run again. `replaced`: one process
-generates everything and saves three concepts per transaction; an error ends it.
+A Map with one concept per iteration and three branches; each generates and saves one item and catches its
+error. Step Functions is emulated: its state (the finished branches) is a file, and a function that crashes is
+invoked again. A caught error is final, so a retry is a new execution with the same input. An execution that
+failed as a whole is redriven: its finished branches are not run again.
 """
 
 import json
@@ -56,39 +55,14 @@ def _branch(job: Job, item: Item) -> str:
     raise AssertionError("the last try returns")
 
 
-def replaced(job: Job) -> None:
-    """Generate everything, then save three concepts per transaction; an error ends the task as failed."""
-    if job.phase not in ("run", "double"):  # the retry reads `framework_data`, which was not updated
-        job.answer(status="nothing to retry", saved=[], operations=0)
-        return
-    for item in job.items:
-        job.make(item)
-    saved: list[str] = []
-    for start in range(0, len(job.items), 9):
-        group = job.items[start : start + 9]
-        try:
-            save_and_commit(job.database_url, group)
-        except Exception:  # noqa: BLE001 - as in that design
-            job.answer(status="failed", saved=[], operations=0)
-            return
-        saved += [item.key for item in group]
-        if job.saved(len(group)):
-            die()
-        if job.stopped:
-            job.answer(status="failed", saved=[], operations=0)
-            return
-    job.answer(status="completed", saved=saved, operations=0)
-
-
 def main() -> None:
     """Run the job; for a double click, both runs at once."""
     asked = job()
-    run = {"iteration": one_concept_an_iteration, "replaced": replaced}[asked.form]
     if asked.phase == "double":
         with ThreadPoolExecutor() as pool:
-            list(pool.map(run, [asked, asked]))
+            list(pool.map(one_concept_an_iteration, [asked, asked]))
     else:
-        run(asked)
+        one_concept_an_iteration(asked)
 
 
 main()
