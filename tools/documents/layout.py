@@ -1,4 +1,4 @@
-"""The layout of generated JSON: whatever fits on a line is on one line, so that a schema can be read at a glance."""
+"""The layout of generated JSON: a value that fits on one line is on one line."""
 
 import json
 from typing import Any

@@ -1,8 +1,7 @@
 """Limit lock files to the platforms on which they are installed: `python -m release.lock_files FILE…`.
 
-uv writes the hash of every file of a package: also those for Windows, for PyPy, and for older versions of
-Python. uv itself decides which files are needed, as it does for `uv.lock`. The hashes of sources stay, so that
-other platforms build from them.
+uv writes the hash of every file of a package, also of those for Windows and for older versions of Python.
+Which files are needed is uv's decision, as for `uv.lock`. Hashes of sources stay: other platforms build them.
 """
 
 import re
