@@ -18,7 +18,7 @@ from roadmap_content.retries import automatic
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
-from roadmap_content.tasks.automatic import FIRST_PAUSE, due_tasks
+from roadmap_content.tasks.automatic import FIRST_PAUSE, due_attempts
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions
@@ -185,10 +185,10 @@ def test_a_plan_that_was_replaced_after_the_sweep_read_it_is_kept(
     pipeline.run()
     make_due(pipeline)
     with pipeline.engine.connect() as connection:
-        due = due_tasks(connection, 50)
+        due = due_attempts(connection, 50)
     pipeline.run()
     assert pause(pipeline) == FIRST_PAUSE
-    monkeypatch.setattr(automatic, "due_tasks", lambda *_: due)
+    monkeypatch.setattr(automatic, "due_attempts", lambda *_: due)
     sweep(pipeline)
     assert run_started(pipeline) == 0
     assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == [{"attempt": 2}]

@@ -159,6 +159,7 @@ def test_a_group_shows_the_recoveries_that_were_for_it(pipeline: Pipeline, send:
         ({"state": "resolved", "note": "n", "until_tasks": 5}, 422),
         ({"state": "ignored", "note": "n", "until_tasks": 0}, 422),
         ({"state": "ignored", "note": "n", "until": "soon"}, 422),
+        ({"state": "ignored", "note": "n", "until": "9999-12-31T23:00:00-02:00"}, 422),
         ({"state": "acknowledged", "note": "n"}, 404),
     ],
 )

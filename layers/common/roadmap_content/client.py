@@ -441,11 +441,12 @@ class Client:
 
         return self._read("GET", "/me", user_id, Identity)
 
-    def health(self, user_id: str) -> "Health":
-        """The state of the system."""
+    def health(self, user_id: str, *, by_hour: bool = False) -> "Health":
+        """The state of the system; with `by_hour`, also the attempts that ended, by hour and outcome."""
         from .api.health import Health
 
-        return self._read("GET", "/health", user_id, Health)
+        query = {"by_hour": "true"} if by_hour else {}
+        return Health.model_validate(self._request("GET", "/health", user_id, query).body)
 
     def origins(self, user_id: str) -> "OriginCounts":
         """The number of items per generator, model and prompt."""
@@ -494,8 +495,7 @@ class Client:
         """
         from .api.recovery_list import RecoveryAnswer
 
-        body = {"filter": dict(task_filter), "reason": reason, **limits}
-        body |= {} if regenerate is None else {"regenerate": dict(regenerate)}
+        body = _recovery_request(task_filter, reason, regenerate, limits)
         return self._read("POST", "/recoveries", user_id, RecoveryAnswer, body)
 
     def preview_recovery(
@@ -510,9 +510,7 @@ class Client:
         """Count the tasks and items that `create_recovery` would retry. Nothing is started."""
         from .api.recovery_list import RecoveryPreview
 
-        body = {"filter": dict(task_filter), "reason": reason, **limits}
-        body |= {} if regenerate is None else {"regenerate": dict(regenerate)}
-        body["dry_run"] = True
+        body = _recovery_request(task_filter, reason, regenerate, limits) | {"dry_run": True}
         return self._read("POST", "/recoveries", user_id, RecoveryPreview, body)
 
     def recoveries(self, user_id: str) -> Iterator["RecoveryAnswer"]:
@@ -622,6 +620,17 @@ def _retry_query(
     if regenerate:
         query["regenerate"] = "true"
     return query
+
+
+def _recovery_request(
+    task_filter: Mapping[str, Any],
+    reason: str,
+    regenerate: Mapping[str, Any] | None,
+    limits: Mapping[str, int],
+) -> dict[str, Any]:
+    """The request that creates a recovery."""
+    body = {"filter": dict(task_filter), "reason": reason, **limits}
+    return body if regenerate is None else body | {"regenerate": dict(regenerate)}
 
 
 def send(method: str, url: str, token: str, body: bytes | None = None) -> HttpAnswer:

@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 
 from ..contracts import Count, Payload
 from ..items import ContentType
+from ..postgres.times import utc
 from ..tasks.attempts import Cause, read_attempts
 from ..tasks.scope import scope_from
 from .cursors import decode_cursor, encode_cursor, integer
-from .times import utc
 
 _BEFORE_ALL = 2**31 - 1
 

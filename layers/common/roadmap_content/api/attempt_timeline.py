@@ -15,6 +15,7 @@ from ..errors import AttemptNotFoundError
 from ..events import DetailType
 from ..items import ContentType
 from ..outbox import RecordedEvent, events_of_attempt
+from ..postgres.times import utc
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -23,7 +24,6 @@ from ..tasks.attempts import read_attempts
 from ..tasks.task import read_task
 from ..timeline.axis import Audit, Axis, BatchSaved, axis_of
 from ..timeline.visits import History
-from .times import utc
 
 _TYPES = (DetailType.ATTEMPT_QUEUED, DetailType.ATTEMPT_STARTED, DetailType.BATCH_SAVED)
 

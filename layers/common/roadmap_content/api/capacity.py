@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from ..contracts import Count, Payload
 from ..errors import ContentError, InvalidRequestError
+from ..postgres.times import UtcTime
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -17,7 +18,6 @@ from ..tasks.admission import admit_waiting
 from ..tasks.capacity import change_capacity, latest_changes, read_capacity
 from ..tasks.queue import queue_by_class, queue_by_key
 from ..tasks.queue_policy import QueueClass, granted_batches
-from .times import UtcTime
 
 MOST_USERS = 100
 """Limit of the list of users, those with the most waiting attempts first."""
@@ -144,7 +144,7 @@ def set_capacity(services: Services, request: CapacityRequest, actor: str, deadl
         InvalidRequestError: the request changes nothing.
         DatabaseUnavailableError: nothing was changed, or the same request may be sent again.
     """
-    if request.slots is request.tokens_per_minute is request.stopped is None:
+    if all(change is None for change in (request.slots, request.tokens_per_minute, request.stopped)):
         raise InvalidRequestError("body: slots, tokens_per_minute or stopped is required")
 
     def change(connection: Connection) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from ..contracts import Payload
 from ..outbox import RecordedEvent, events_of_task
+from ..postgres.times import utc
 from ..tasks.task import Task, read_task
 from .cursors import decode_cursor, encode_cursor, integer
 from .sizes import first_that_fit
@@ -80,7 +81,7 @@ def list_changes(
     page = ChangePage(
         items=items, next_cursor=items[-1].cursor if items else after, status=task.status, more=more
     )
-    return Changes(page, 0 if more else pause_of(task, datetime.now(UTC).replace(tzinfo=None)))
+    return Changes(page, 0 if more else pause_of(task, datetime.now(UTC)))
 
 
 def pause_of(task: Task, now: datetime) -> int:
@@ -89,7 +90,7 @@ def pause_of(task: Task, now: datetime) -> int:
         return POLL_SECONDS_AT_REST
     if not task.is_waiting:
         return POLL_SECONDS
-    waited = (now - task.claimed_at).total_seconds()
+    waited = (now - utc(task.claimed_at)).total_seconds()
     return max(POLL_SECONDS, min(POLL_SECONDS_AT_REST, round(WAITING_SHARE * waited)))
 
 

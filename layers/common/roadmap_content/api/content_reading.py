@@ -15,13 +15,13 @@ from ..contracts import Payload
 from ..documents import Document
 from ..errors import InvalidRequestError, ItemNotFoundError
 from ..items import ContentType, Item
+from ..postgres.times import utc
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..storage.bucket import ObjectTooLargeError
 from ..storage.keys import encode
 from ..tasks.task import read_task
-from .times import utc
 
 MOST_TEXT_BYTES = 1_000_000
 """Bytes of a text that an answer contains. A Lambda response is limited to 6 MB, with escaping."""

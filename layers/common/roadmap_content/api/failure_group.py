@@ -1,18 +1,18 @@
 """`GET` and `PUT /api/v1/failures/{group_id}`: one failure group with its history, and its state."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 from sqlalchemy import Connection
 
 from ..contracts import Payload
+from ..postgres.times import UtcTime, naive_utc
 from ..recoveries.recovery import recoveries_of_group
 from ..tasks.group_listing import read_group
 from ..tasks.group_states import GroupState, change_group, group_changes
 from .failure_list import FailureGroup, group_fields
 from .recovery_list import RecoveryAnswer, describe
-from .times import UtcTime
 
 MOST_CHANGES = 50
 MOST_RECOVERIES = 20
@@ -103,9 +103,7 @@ def set_group_state(
     Raises:
         FailureGroupNotFoundError: there is no such group.
     """
-    until = request.until
-    if until is not None and until.tzinfo is not None:
-        until = until.astimezone(UTC).replace(tzinfo=None)
+    until = request.until and naive_utc(request.until)
     state = GroupState(request.state)
     change_group(connection, group_id, actor, state, request.note, until, request.until_tasks)
     return describe_group(connection, group_id)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 
 from ..contracts import Count, Payload
 from ..outbox import count_events_aside, count_waiting_events
+from ..postgres.times import utc
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
@@ -21,7 +22,6 @@ from ..tasks.queue import queue_by_class
 from ..tasks.sweeps import Sweep, last_sweep
 from ..tasks.task import MOST_STUCK, STUCK_AFTER, count_stuck_tasks
 from ..tasks.time_zone import contradicts, describe_offset, time_ahead
-from .times import utc
 
 SWEEP_OVERDUE = timedelta(minutes=20)
 """The time without a sweep that counts as overdue. The schedule is every five minutes.

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from ..content.rows import current_row
 from ..contracts import Count, Payload
 from ..items import ContentType, Item, Stage
+from ..postgres.times import utc
 from ..remedies import remedy_for
 from ..services import Services
 from ..storage.bucket import Bucket, ObjectTooLargeError
@@ -20,7 +21,6 @@ from ..tasks.failures import failures_of_item, refusals
 from ..tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
 from ..tasks.snapshot import TaskSnapshot
 from .origins import ItemOrigin
-from .times import utc
 
 MAX_REJECTED = 20
 

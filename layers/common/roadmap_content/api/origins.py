@@ -10,7 +10,7 @@ from ..content.origin_records import origin_of
 from ..content.rows import count_origins
 from ..contracts import Count, Payload
 from ..items import ContentType, Item
-from .times import utc
+from ..postgres.times import utc
 
 Generator = Annotated[
     str | None,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from ..contracts import Count, Payload
 from ..items import ContentType
+from ..postgres.times import UtcTime, naive_utc, utc
 from ..recoveries.control import require_recovery
 from ..recoveries.create import MAX_TASKS, Preview
 from ..recoveries.decisions import Limits, RecoveryState, TaskResult
@@ -19,7 +20,6 @@ from ..tasks.listing import TaskFilter
 from .cursors import decode_cursor, encode_cursor, integer, moment, text
 from .recovery_undo import TaskUndo, UndoCounts
 from .task_filter import task_filter_of
-from .times import UtcTime, naive_utc, utc
 
 Short = Annotated[str, Field(min_length=1, max_length=200)]
 Moment = Annotated[datetime | None, Field(description="ISO 8601; without a zone, UTC.")]

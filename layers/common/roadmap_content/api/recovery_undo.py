@@ -1,5 +1,6 @@
 """`POST /api/v1/recoveries/{recovery_id}/undo`: restore what the items had before a regeneration."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -113,7 +114,7 @@ class _TaskUndo:
 
     def process(self, before: Mapping[Item, str]) -> bool:
         """Restore the items and record the result; `False` if the time was up."""
-        restored = not_replaced = 0
+        results: Counter[Undone] = Counter()
         left_alone = []
         for item, revision in before.items():
             if self._deadline.remaining < UNDO_SECONDS:
@@ -125,9 +126,12 @@ class _TaskUndo:
             except ContentError as refusal:
                 left_alone.append(LeftAlone(**item._asdict(), reason=_reason(refusal)))
             else:
-                restored += done is Undone.RESTORED
-                not_replaced += done is Undone.NOT_REPLACED
-        report = TaskUndo(restored=restored, not_replaced=not_replaced, left_alone=left_alone)
+                results[done] += 1
+        report = TaskUndo(
+            restored=results[Undone.RESTORED],
+            not_replaced=results[Undone.NOT_REPLACED],
+            left_alone=left_alone,
+        )
         document = report.model_dump(mode="json")
         transact(
             self._services.engine,

@@ -21,6 +21,7 @@ from ..events import item_restored
 from ..items import ContentType, Item
 from ..outbox import record_events
 from ..postgres.sqlstate import is_transient
+from ..postgres.times import utc
 from ..postgres.transactions import diagnose, transact
 from ..roadmaps.metadata import load_framework, lock_roadmap
 from ..runtime.deadline import Deadline
@@ -31,7 +32,6 @@ from ..steps.projection import project_rows
 from ..storage.bucket import in_parallel
 from ..tasks.task import Task, lock_task, read_task
 from .origins import ItemOrigin
-from .times import utc
 
 
 class Revision(Payload):

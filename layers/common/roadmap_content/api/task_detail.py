@@ -8,13 +8,13 @@ from urllib.parse import quote
 from sqlalchemy import Connection
 
 from ..contracts import Count, Payload
+from ..postgres.times import utc
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..tasks.task import Task, read_extras, read_task
 from .callers import Caller
 from .status import TaskStatus, read_status
-from .times import utc
 
 _LOCAL_ACCOUNT = "000000000000"
 """The account of emulated clouds. AWS has none with this number."""

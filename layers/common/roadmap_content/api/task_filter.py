@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from ..items import ContentType
+from ..postgres.times import naive_utc
 from ..tasks.listing import TaskFilter
-from .times import naive_utc
 
 
 def task_filter_of(

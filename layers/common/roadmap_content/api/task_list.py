@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from ..contracts import Count, Payload
 from ..items import ContentType, Stage
+from ..postgres.times import utc
 from ..tasks.listing import Key, TaskFilter, count_tasks, read_page, select_tasks
 from ..tasks.next_actions import advice_for
 from .cursors import decode_cursor, encode_cursor, moment, text
-from .times import utc
 
 
 class ItemTotals(Payload):

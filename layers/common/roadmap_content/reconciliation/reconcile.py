@@ -26,6 +26,7 @@ from ..errors import (
     named,
 )
 from ..outbox import deliver_events, prune_events
+from ..postgres.times import utc
 from ..postgres.transactions import transact
 from ..recoveries.advance import advance_all
 from ..retries.automatic import start_due_attempts
@@ -187,7 +188,7 @@ def _report_queue(services: Services, deadline: Deadline) -> None:
         logger.warning("queue_not_reported", error_code=error.code, reason=str(error))
         return
     since = [
-        each.oldest_waiting_since.replace(tzinfo=UTC)
+        utc(each.oldest_waiting_since)
         for each in classes
         if each.queue_class == QueueClass.INTERACTIVE and each.oldest_waiting_since is not None
     ]

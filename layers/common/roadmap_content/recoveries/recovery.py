@@ -392,8 +392,11 @@ def claim_task(connection: Connection, recovery_id: str, task: WaitingTask, atte
         "attempt": attempt,
         "canary": state is RecoveryState.CANARY,
     }
-    if not allowed or connection.execute(CLAIM, parameters).rowcount == 0:
-        raise RecoveryStoppedError(f"recovery {recovery_id} is {state} and starts no task now")
+    stopped = RecoveryStoppedError(f"recovery {recovery_id} is {state} and starts no task now")
+    if not allowed:
+        raise stopped
+    if connection.execute(CLAIM, parameters).rowcount == 0:
+        raise stopped
     write_recovery(connection, recovery, state=state, next_start_at=start_at + interval(limits))
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from ..content.registry import CONTENT_KINDS
 from ..items import ContentType
 from ..tasks.listing import Selection
-from ..tasks.local_time import utc
+from ..tasks.local_time import instant
 from .recovery import Chosen
 
 
@@ -41,8 +41,8 @@ _CONDITIONS = {
     "generator": "o.generator = :item_generator",
     "model_id": "o.model_id = :item_model_id",
     "prompt_version": "o.prompt_version = :item_prompt_version",
-    "generated_after": f"{utc('item.generated_at')} >= CAST(:item_generated_after AS timestamp)",
-    "generated_before": f"{utc('item.generated_at')} < CAST(:item_generated_before AS timestamp)",
+    "generated_after": f"{instant('item.generated_at')} >= CAST(:item_generated_after AS timestamp)",
+    "generated_before": f"{instant('item.generated_at')} < CAST(:item_generated_before AS timestamp)",
     "roadmap_id": "c.roadmap_id = :item_roadmap_id",
     # A refusal before the current content was saved is over: this content was accepted.
     "error_code": """(EXISTS (SELECT FROM content_origins refused

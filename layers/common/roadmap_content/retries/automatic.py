@@ -14,7 +14,7 @@ from ..services import Services
 from ..tasks.attempts import AUTOMATIC, AttemptStart, Cause
 from ..tasks.automatic import (
     PlannedAttempt,
-    due_tasks,
+    due_attempts,
     forget_automatic_attempt,
     postpone_automatic_attempt,
 )
@@ -34,7 +34,7 @@ def start_due_attempts(services: Services, deadline: Deadline) -> int:
     """
     if not services.settings.automatic_attempts:
         return 0
-    due = transact(services.engine, lambda connection: due_tasks(connection, MOST_STARTED), deadline)
+    due = transact(services.engine, lambda connection: due_attempts(connection, MOST_STARTED), deadline)
     started = refused = 0
     for planned in due:
         if deadline.remaining < TASK_SECONDS + RESERVE:

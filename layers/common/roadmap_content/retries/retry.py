@@ -118,7 +118,9 @@ def _start_if_staged(services: Services, claimed: Task, items: Sequence[Item], d
 
     try:
         staged = Staging(services.bucket, claimed.roadmap_id or "").staged_among(items)
-        if len(staged) < len(items) or not staged.isdisjoint(transact(services.engine, refused, deadline)):
+        if len(staged) < len(items):
+            return False
+        if not staged.isdisjoint(transact(services.engine, refused, deadline)):
             return False
         return start_without_slot(services, claimed.task_id, claimed.attempt, deadline)
     except TransientError as error:

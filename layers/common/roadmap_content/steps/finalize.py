@@ -20,6 +20,7 @@ from ..errors import (
 from ..events import automatic_attempts_exhausted, task_finalized
 from ..items import ContentType, Failure, Item, count_by_type
 from ..outbox import record_events
+from ..postgres.times import utc
 from ..postgres.transactions import DataRefusedError, transact
 from ..roadmaps.metadata import load_framework, lock_roadmap
 from ..runtime.collection import collection_paused
@@ -32,9 +33,7 @@ from ..tasks.automatic import plan_automatic_attempt
 from ..tasks.claims import claim_to_record
 from ..tasks.current_failures import replace_current_failures
 from ..tasks.failure_groups import group_failures
-from ..tasks.failures import (
-    storable_text,
-)
+from ..tasks.failures import storable_text
 from ..tasks.group_states import call_a_person
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
 from ..tasks.queue import release
@@ -82,7 +81,7 @@ def finalize_task(request: FinalizeRequest, services: Services, deadline: Deadli
         run_end = RunEnd(
             error=request.error,
             explanations=explain_lost(services.bucket, plan.manifest, request.lost),
-            started_at=plan.claimed_at.replace(tzinfo=UTC),
+            started_at=utc(plan.claimed_at),
             execution_arn=request.execution.arn,
         )
         return count_outcome(finalize_attempt(services, task_id, plan.attempt, run_end, deadline), run_end)
@@ -142,11 +141,12 @@ def _record(
     task = read_task(connection, task_id)
     error = run_end.error
     try:
-        outcome, failed, changed = _stand(connection, task, attempt, run_end, project=project)
+        outcome, failed, changed = _account_and_project(connection, task, attempt, run_end, project=project)
     except (RoadmapNotFoundError, InvalidFrameworkError) as unreadable:
         outcome, failed, changed = unknown_outcome(), [], []
         error = StateError(error=unreadable.code, cause=str(unreadable))
-    if outcome.status == COMPLETED and task.execution_arn == run_end.execution_arn is not None:
+    is_of_the_task_s_run = run_end.execution_arn is not None and run_end.execution_arn == task.execution_arn
+    if outcome.status == COMPLETED and is_of_the_task_s_run:
         # Redriven over the API after its plan: nothing is left to do for the attempt claimed for the redrive.
         attempt = task.attempt
     changed += _differing(task, outcome)
@@ -189,18 +189,7 @@ def _record(
             report_outcome(services, connection, task, event, failed, outcome, message)
     needs_person = False
     if task.attempt == attempt:
-        groups = group_failures(outcome.failures)
-        rejected = (
-            rejected_since_saved(connection, task_id, task.roadmap_id) if task.has_rejected_contents else []
-        )
-        known = [*groups, *group_failures(rejected)]
-        before = replace_current_failures(connection, task_id, attempt, known)
-        if task.status == "processing":
-            automatic = services.settings.automatic_attempts
-            if not plan_automatic_attempt(connection, task_id, attempt, groups, before, automatic) and groups:
-                needs_person = call_a_person(connection, [group.key.group_id for group in groups])
-                event = automatic_attempts_exhausted(task_id, task.roadmap_id, attempt, groups[0].summary)
-                record_events(services, connection, [event])
+        needs_person = _record_what_remains(services, connection, task, outcome)
         if task.is_in_queue:
             release(connection, task_id, attempt)  # last: admission waits for the user's counter
     return FinalizeResult(
@@ -213,6 +202,29 @@ def _record(
         error=error,
         needs_person=needs_person,
     )
+
+
+def _record_what_remains(services: Services, connection: Connection, task: Task, outcome: Outcome) -> bool:
+    """Record the current failures of a task, and plan its next automatic attempt.
+
+    Returns whether a person is needed: there will be no such attempt, and somebody is to be called.
+    """
+    groups = group_failures(outcome.failures)
+    rejected = []
+    if task.has_rejected_contents:
+        rejected = rejected_since_saved(connection, task.task_id, task.roadmap_id)
+    known = [*groups, *group_failures(rejected)]
+    before = replace_current_failures(connection, task.task_id, task.attempt, known)
+    if task.status != "processing":
+        return False
+    limit = services.settings.automatic_attempts
+    is_planned = plan_automatic_attempt(connection, task.task_id, task.attempt, groups, before, limit)
+    if is_planned or not groups:
+        return False
+    needs_person = call_a_person(connection, [group.key.group_id for group in groups])
+    event = automatic_attempts_exhausted(task.task_id, task.roadmap_id, task.attempt, groups[0].summary)
+    record_events(services, connection, [event])
+    return needs_person
 
 
 def _differing(task: Task, outcome: Outcome) -> list[str]:
@@ -233,7 +245,7 @@ def _differing(task: Task, outcome: Outcome) -> list[str]:
     ]
 
 
-def _stand(
+def _account_and_project(
     connection: Connection, task: Task, attempt: int, run_end: RunEnd, *, project: bool
 ) -> tuple[Outcome, list[Failure], list[str]]:
     """Compute the outcome, record a failure for every missing item, and project `framework_data`.
@@ -265,7 +277,7 @@ def _duration(task: Task, attempt: int, run_end: RunEnd) -> float:
     recorded = task.recorded_summary
     if task.completed_at is not None and recorded.get("attempt") == attempt:
         return float(recorded["duration_seconds"])
-    started_at = run_end.started_at or task.claimed_at.replace(tzinfo=UTC)
+    started_at = run_end.started_at or utc(task.claimed_at)
     return max(0.0, (datetime.now(UTC) - started_at).total_seconds())
 
 

@@ -1,6 +1,7 @@
 """Plan: find the missing items and write the manifest."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -40,6 +41,19 @@ class PlanResult(Payload):
     batches: list[BatchReference]
 
 
+class _Selection(NamedTuple):
+    """The items of an attempt, read in one transaction."""
+
+    snapshot: TaskSnapshot
+    items: list[Item]
+    planned: dict[ContentType, int]
+    replaces: dict[Item, str]
+    """The current revision of each saved item that is to be replaced."""
+
+    refused: frozenset[Item]
+    """Items whose staged content was refused."""
+
+
 @collection_paused()
 def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -> PlanResult:
     """Claim an attempt, unless it was claimed before the execution was started, and plan the items of its
@@ -61,9 +75,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
     else:
         attempt = request.input.attempt
 
-    def read(
-        connection: Connection,
-    ) -> tuple[TaskSnapshot, list[Item], dict[ContentType, int], dict[Item, str], frozenset[Item]]:
+    def select(connection: Connection) -> _Selection:
         snapshot = read_snapshot(connection, require_open(connection, task_id, attempt, execution_arn))
         scope, _ = read_scope(connection, task_id, attempt)
         items = scope.select(snapshot.framework, snapshot.missing)
@@ -74,15 +86,16 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         replaces = {item: replaces[item] for item in items if item in replaces}
         planned = count_by_type(items)
         record_plan(connection, task_id, attempt, planned, replaces)
-        return snapshot, items, planned, replaces, refused_items(connection, task_id)
+        return _Selection(snapshot, items, planned, replaces, refused_items(connection, task_id))
 
-    (task, framework, _, _), items, planned, replaces, refused = transact(services.engine, read, deadline)
+    selection = transact(services.engine, select, deadline)
+    task, replaces = selection.snapshot.task, selection.replaces
     batch_size = services.settings.batch_size
     roadmap_id = task.roadmap_id or ""
     # Not for the items to replace: the staged content under their own key is the content that was saved.
-    to_save = [item for item in items if item not in replaces]
-    staged = _staged(Staging(services.bucket, roadmap_id), to_save, batch_size) - refused
-    manifest = make_manifest(framework, items, staged, batch_size, replaces)
+    to_save = [item for item in selection.items if item not in replaces]
+    staged = _staged(Staging(services.bucket, roadmap_id), to_save, batch_size) - selection.refused
+    manifest = make_manifest(selection.snapshot.framework, selection.items, staged, batch_size, replaces)
     key = manifest_key(task_id, attempt, manifest.body)
     services.bucket.put(key, manifest.body)
     confirmed = _confirm(services, task, manifest, deadline)
@@ -92,7 +105,7 @@ def plan_batches(request: PlanRequest, services: Services, deadline: Deadline) -
         attempt=attempt,
         claimed_at=task.claimed_at if confirmed is None else confirmed.admitted_at,
         manifest=key,
-        planned=planned,
+        planned=selection.planned,
     )
     logger.info(
         "batches_planned",

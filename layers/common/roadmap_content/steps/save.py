@@ -351,20 +351,8 @@ class Saver:
         in_parts: bool = False,
     ) -> list[Failure]:
         failures = self._without_saved(connection, failed)
-        if ready and not lock_roadmap(connection, self._plan.roadmap_id):
-            missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
-            failures += [_failure(entry.item, missing) for entry in ready]
-        elif ready and (reason := why_stopped(connection, self._plan.task_id, self._plan.attempt).ended):
-            cancelled = f"{reason} before the item was saved"
-            failures += [
-                Failure(entry.item, Stage.WORKFLOW, TaskCancelledError.code, cancelled, transient=False)
-                for entry in ready
-            ]
-        elif ready:
-            write = self._write_in_parts if in_parts else self._write
-            for kind in CONTENT_KINDS.values():
-                if of_kind := [entry for entry in ready if entry.item.content_type is kind.content_type]:
-                    failures += write(connection, kind, of_kind)
+        if ready:
+            failures += self._save_ready(connection, ready, in_parts=in_parts)
         plan = self._plan
         consequences = [failure for failure in failures if failure.stage is Stage.GENERATE]
         causes = [failure for failure in failures if failure.stage is not Stage.GENERATE]
@@ -377,6 +365,25 @@ class Saver:
         ]
         record_refused(connection, plan.roadmap_id, plan.task_id, plan.attempt, refused)
         self._report(connection, ready, failures)
+        return failures
+
+    def _save_ready(self, connection: Connection, ready: Sequence[Ready], *, in_parts: bool) -> list[Failure]:
+        """Save items under the lock of their roadmap. Return the failures: all, if the attempt has ended."""
+        if not lock_roadmap(connection, self._plan.roadmap_id):
+            missing = RoadmapNotFoundError(f"there is no roadmap {self._plan.roadmap_id!r}")
+            return [_failure(entry.item, missing) for entry in ready]
+        ended = why_stopped(connection, self._plan.task_id, self._plan.attempt).ended
+        if ended:
+            cancelled = f"{ended} before the item was saved"
+            return [
+                Failure(entry.item, Stage.WORKFLOW, TaskCancelledError.code, cancelled, transient=False)
+                for entry in ready
+            ]
+        write = self._write_in_parts if in_parts else self._write
+        failures: list[Failure] = []
+        for kind in CONTENT_KINDS.values():
+            if of_kind := [entry for entry in ready if entry.item.content_type is kind.content_type]:
+                failures += write(connection, kind, of_kind)
         return failures
 
     def _without_saved(self, connection: Connection, failed: Sequence[Failure]) -> list[Failure]:

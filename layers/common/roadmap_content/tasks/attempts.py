@@ -26,8 +26,6 @@ class Cause(StrEnum):
     CONSOLE_REDRIVE = "console_redrive"
     AUTOMATIC = "automatic"
     RECOVERY = "recovery"
-    ADOPTED = "adopted"
-    """The attempt is older than the audit trail."""
 
     @property
     def queue_class(self) -> QueueClass:

@@ -93,7 +93,7 @@ class PlannedAttempt(NamedTuple):
     """The attempt after which it was planned."""
 
 
-def due_tasks(connection: Connection, limit: int) -> list[PlannedAttempt]:
+def due_attempts(connection: Connection, limit: int) -> list[PlannedAttempt]:
     """The due automatic attempts, the longest overdue first."""
     return [PlannedAttempt(*row) for row in connection.execute(DUE, {"limit": limit})]
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from .failures import storable_text
-from .local_time import utc
+from .local_time import instant
 
 FIRST_PAUSE = timedelta(minutes=15)
 """The pause after the first check of a change, and after a check that failed."""
@@ -64,7 +64,7 @@ WHERE {_IS_CHECKED} ORDER BY c.next_check_at, t.task_id
 FINISHED = text(f"""
 SELECT t.task_id FROM roadmap_tasks t LEFT JOIN content_checks c ON c.task_id = t.task_id
 WHERE {_IS_CHECKED} AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
-ORDER BY coalesce(c.checked_at, {utc("t.updated_at")}), t.task_id LIMIT :limit
+ORDER BY coalesce(c.checked_at, {instant("t.updated_at")}), t.task_id LIMIT :limit
 """)
 
 RECORD = text("""

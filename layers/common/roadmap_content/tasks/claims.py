@@ -5,7 +5,7 @@ attempt in the task's row writes the task's status.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -25,6 +25,7 @@ from ..errors import (
 from ..events import attempt_queued, attempt_started
 from ..items import ContentType, count_by_type
 from ..outbox import record_events
+from ..postgres.times import utc
 from ..postgres.transactions import transact
 from ..roadmaps.metadata import load_framework
 from ..runtime.deadline import Deadline
@@ -144,7 +145,7 @@ def is_cancelled_since(task: Task, execution: Execution) -> bool:
         return False
     # Not `updated_at`: the outcome of the cancelled attempt is recorded later.
     cancelled_at = task.completed_at or task.updated_at
-    return cancelled_at.replace(tzinfo=UTC) > execution.requested_at
+    return utc(cancelled_at) > execution.requested_at
 
 
 def _has_ended(services: Services, task: Task, deadline: Deadline) -> bool:

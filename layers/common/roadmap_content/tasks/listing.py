@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from .local_time import WIDEST_SHIFT, local, utc
+from .local_time import WIDEST_SHIFT, instant, local
 
 MAX_COUNTED = 1_000
 """Totals are counted up to this number. For a larger total, PostgreSQL's estimate is returned, so that the
@@ -165,9 +165,9 @@ class Selection(NamedTuple):
 # The columns contain the local time of the database's owner; pages and filters are in UTC.
 _ROW = f"""
 SELECT t.task_id, t.roadmap_id, r.title, t.user_id, t.status, t.current_step, t.attempt,
-    {utc("t.updated_at")} AS updated_at,
-    {utc("t.created_at")} AS created_at,
-    {utc("t.completed_at")} AS completed_at,
+    {instant("t.updated_at")} AS updated_at,
+    {instant("t.created_at")} AS created_at,
+    {instant("t.completed_at")} AS completed_at,
     CAST(t.execution_summary AS text) AS execution_summary, f.groups, p.created_at AS position
 FROM page p JOIN roadmap_tasks t USING (task_id)
 LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id
@@ -273,7 +273,7 @@ def _updated(task_filter: TaskFilter) -> str:
             bound = f"CAST(:{name} AS timestamp)"
             conditions.append(f"t.updated_at {sign} {local(bound)} {wider} {WIDEST_SHIFT}")
             # In this form, the planner expects it to be true, and estimates the rows by the first condition.
-            conditions.append(f"nullif({utc('t.updated_at')} {sign} {bound}, false) IS NOT NULL")
+            conditions.append(f"nullif({instant('t.updated_at')} {sign} {bound}, false) IS NOT NULL")
     return " AND ".join(conditions)
 
 

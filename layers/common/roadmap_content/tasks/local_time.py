@@ -13,18 +13,18 @@ times have an index.
 """
 
 
-def utc(column: str) -> str:
+def instant(column: str) -> str:
     """The instant of a column, in UTC; the later one, if its local time occurs twice."""
     return f"timezone('UTC', timezone(content_time_zone(), {column}))"
 
 
-def local(instant: str) -> str:
+def local(moment: str) -> str:
     """The local time of an instant in UTC."""
-    return f"timezone(content_time_zone(), timezone('UTC', {instant}))"
+    return f"timezone(content_time_zone(), timezone('UTC', {moment}))"
 
 
-def earliest_utc(column: str) -> str:
+def earliest_instant(column: str) -> str:
     """The instant of a column, in UTC; the earlier one, if its local time occurs twice."""
     # The instant by the offset of the day before, if it has this local time.
-    earlier, later = f"({utc(f'{column} - {_DAY}')} + {_DAY})", utc(column)
+    earlier, later = f"({instant(f'{column} - {_DAY}')} + {_DAY})", instant(column)
     return f"CASE WHEN {local(earlier)} = {column} THEN least({earlier}, {later}) ELSE {later} END"

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from ..documents import UndecodableError, decode
 from ..errors import RoadmapLockedError, TaskNotFoundError
-from .local_time import earliest_utc, utc
+from .local_time import earliest_instant, instant
 from .queue_policy import QueueState
 
 # Times are stored in the zone of the database's owner, and read in UTC.
@@ -22,10 +22,10 @@ _READ = f"""
 SELECT task_id, user_id, roadmap_id, status, current_step, attempt, execution_arn, error_message,
     CAST(failed_concepts AS text) AS failed_concepts,
     CAST(execution_summary AS text) AS execution_summary,
-    {utc("created_at")} AS created_at, {utc("updated_at")} AS updated_at,
-    {utc("completed_at")} AS completed_at,
+    {instant("created_at")} AS created_at, {instant("updated_at")} AS updated_at,
+    {instant("completed_at")} AS completed_at,
     coalesce((SELECT a.claimed_at FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
-        AND a.attempt = roadmap_tasks.attempt), {utc("updated_at")}) AS claimed_at,
+        AND a.attempt = roadmap_tasks.attempt), {instant("updated_at")}) AS claimed_at,
     (SELECT q.state FROM content_queue q
         WHERE q.task_id = roadmap_tasks.task_id AND q.attempt = roadmap_tasks.attempt) AS queue_state,
     EXISTS (SELECT FROM content_attempts a WHERE a.task_id = roadmap_tasks.task_id
@@ -123,7 +123,7 @@ WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 
 # The time of a task's last change or event. An event is recorded for each claim, and for each item that is
 # saved or fails.
-_PROGRESSED_AT = f"""greatest({earliest_utc("t.updated_at")},
+_PROGRESSED_AT = f"""greatest({earliest_instant("t.updated_at")},
     (SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
     ORDER BY e.position DESC LIMIT 1))"""
 
@@ -138,8 +138,8 @@ _JUST_NOW = """BETWEEN timezone('utc', now()) - make_interval(secs => :starting)
 PROCESSING = text(f"""
 SELECT t.task_id FROM roadmap_tasks t
 WHERE t.status = 'processing' AND t.attempt > 0
-    AND NOT {utc("t.updated_at")} {_JUST_NOW}
-    AND NOT {earliest_utc("t.updated_at")} {_JUST_NOW}
+    AND NOT {instant("t.updated_at")} {_JUST_NOW}
+    AND NOT {earliest_instant("t.updated_at")} {_JUST_NOW}
     AND NOT {_IS_WAITING}
     AND t.task_id NOT IN (SELECT json_array_elements_text(CAST(:seen AS json)))
 ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
@@ -158,7 +158,7 @@ SELECT count(*) FROM (
 """)
 
 EXTRAS = text(f"""
-SELECT {utc("t.created_at")} AS created_at,
+SELECT {instant("t.created_at")} AS created_at,
     r.title, coalesce(g.tokens, 0) AS tokens
 FROM roadmap_tasks t
 LEFT JOIN roadmap_metadata r ON r.roadmap_id = t.roadmap_id

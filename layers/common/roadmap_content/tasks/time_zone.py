@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from .local_time import earliest_utc
+from .local_time import earliest_instant
 
 TOLERANCE = timedelta(minutes=5)
 """The difference between two clocks that proves nothing."""
@@ -21,7 +21,7 @@ STEP = timedelta(minutes=30)
 # interval `-00:00:01` as positive.
 AHEAD = text(f"""
 SELECT CAST(extract(epoch FROM max(
-    {earliest_utc("t.created_at")} - least(timezone('utc', now()), a.claimed_at)
+    {earliest_instant("t.created_at")} - least(timezone('utc', now()), a.claimed_at)
 )) AS double precision)
 FROM (SELECT task_id, created_at FROM roadmap_tasks ORDER BY created_at DESC, task_id DESC LIMIT 100) t
 LEFT JOIN content_attempts a ON a.task_id = t.task_id AND a.attempt = 1

@@ -1,4 +1,4 @@
-"""Convert between the times of requests and responses (with a zone) and of columns (UTC, without a zone)."""
+"""Convert between instants (with a zone) and the times of columns (UTC, without a zone)."""
 
 from datetime import UTC, datetime
 from typing import Annotated, overload
@@ -13,7 +13,7 @@ def utc(moment: datetime) -> datetime: ...
 @overload
 def utc(moment: datetime | None) -> datetime | None: ...
 def utc(moment: datetime | None) -> datetime | None:
-    """Convert a time from a column for a response."""
+    """The instant of a time from a column."""
     return None if moment is None else moment.replace(tzinfo=UTC)
 
 
