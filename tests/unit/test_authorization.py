@@ -133,7 +133,6 @@ def claim_or_reason(value: dict[str, object] | str) -> str:
     return value if isinstance(value, str) else next(iter(value))
 
 
-@KINDS
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -166,10 +165,9 @@ def claim_or_reason(value: dict[str, object] | str) -> str:
     ],
     ids=claim_or_reason,
 )
-def test_a_well_signed_token_with_wrong_claims_is_refused(
-    kind: str, keys: KeySource, changes: dict[str, object], reason: str
-) -> None:
-    assert refusal(signed(kind, claims(**changes)), keys) == reason
+def test_a_well_signed_token_with_wrong_claims_is_refused(changes: dict[str, object], reason: str) -> None:
+    for kind, keys in (("RS256", PUBLIC), ("ES256", PUBLIC), ("HS256", SHARED)):
+        assert refusal(signed(kind, claims(**changes)), keys) == reason
 
 
 @KINDS
@@ -182,12 +180,10 @@ def test_a_small_clock_skew_is_accepted(kind: str, keys: KeySource) -> None:
 @pytest.mark.parametrize(
     "algorithm", ["none", "None", "NONE", "nOnE", "", None, [], {}, ["HS256"], 7, "HS512", "PS256"]
 )
-@pytest.mark.parametrize("secret", [None, b"", SECRET.encode()], ids=["unsigned", "empty key", "signed"])
-def test_an_algorithm_of_another_key_type_is_refused(
-    keys: KeySource, algorithm: object, secret: bytes | None
-) -> None:
-    token = forged({"alg": algorithm, "typ": "JWT", "kid": "rsa"}, claims(), secret)
-    assert refusal(token, keys) == "AlgorithmNotAllowed"
+def test_an_algorithm_of_another_key_type_is_refused(keys: KeySource, algorithm: object) -> None:
+    for secret in (None, b"", SECRET.encode()):
+        token = forged({"alg": algorithm, "typ": "JWT", "kid": "rsa"}, claims(), secret)
+        assert refusal(token, keys) == "AlgorithmNotAllowed"
 
 
 def test_an_unsigned_token_is_refused() -> None:

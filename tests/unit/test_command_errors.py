@@ -122,29 +122,15 @@ def test_a_file_that_is_no_bundle_is_named(body: bytes, capsys: pytest.CaptureFi
     assert line.startswith("InvalidBundle: my.json is not ")
 
 
+OF_AN_ID = "status run retry redrive cancel watch attempts show logs explain recoveries pause resume"
+
+
 @pytest.mark.parametrize("given", ["a/b", "../..", "a b", "?x", "", "x" * 65])
-@pytest.mark.parametrize(
-    "command",
-    [
-        "status",
-        "run",
-        "retry",
-        "redrive",
-        "cancel",
-        "watch",
-        "attempts",
-        "show",
-        "logs",
-        "explain",
-        "recoveries",
-        "pause",
-        "resume",
-    ],
-)
-def test_an_id_that_would_be_another_path_of_the_api_is_refused(command: str, given: str) -> None:
-    arguments = [command, given, *(["quiz/c-1"] if command == "explain" else [])]
-    with pytest.raises(RefusedError, match="is not an id"):
-        CliRunner().invoke(app, arguments, catch_exceptions=False)
+def test_an_id_that_would_be_another_path_of_the_api_is_refused(given: str) -> None:
+    for command in OF_AN_ID.split():
+        arguments = [command, given, *(["quiz/c-1"] if command == "explain" else [])]
+        with pytest.raises(RefusedError, match="is not an id"):
+            CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
 def test_an_invalid_bundle_is_refused_with_the_place_of_an_example(

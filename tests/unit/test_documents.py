@@ -17,14 +17,12 @@ DOCUMENTS = sorted(
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(#[^)]*)?\)")
 
 
-def name_of(document: Path) -> str:
-    return str(document.relative_to(REPOSITORY))
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
-def test_every_link_refers_to_an_existing_file(document: Path) -> None:
-    targets = [match[1] for match in LINK.finditer(document.read_text())]
-    assert [target for target in targets if not (document.parent / target).exists()] == []
+def test_every_link_refers_to_an_existing_file() -> None:
+    targets = [
+        document.parent / match[1] for document in DOCUMENTS for match in LINK.finditer(document.read_text())
+    ]
+    assert len(targets) > 100
+    assert [target for target in targets if not target.exists()] == []
 
 
 ARCHITECTURE = (REPOSITORY / "docs/architecture.md").read_text()
@@ -34,15 +32,14 @@ LAYER = REPOSITORY / "layers/common/roadmap_content"
 TYPES_ADDED_LATER = {kind.table for each, kind in CONTENT_KINDS.items() if each not in PRODUCT_TYPES}
 
 
-@pytest.mark.parametrize("table", [table for table in READS if table not in TYPES_ADDED_LATER])
-def test_the_architecture_lists_the_writers_of_each_table(table: str) -> None:
-    data = ARCHITECTURE.split("## Data")[1].split("## Where the code is")[0]
-    assert f"`{table}`" in data
-
-
 def section(heading: str) -> str:
     """A section of the architecture page."""
     return ARCHITECTURE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+def test_the_architecture_lists_each_table() -> None:
+    data = section("Data")
+    assert [table for table in READS if f"`{table}`" not in data and table not in TYPES_ADDED_LATER] == []
 
 
 def test_every_invariant_that_is_cited_is_defined() -> None:
@@ -62,7 +59,7 @@ def test_the_architecture_names_modules_and_folders_that_exist() -> None:
     assert [name for name in folders if f"`{name}/`" not in ARCHITECTURE] == []
 
 
-@pytest.mark.parametrize("document", [REPOSITORY / "docs/deploy.md", CERTIFICATES / "README.md"], ids=name_of)
+@pytest.mark.parametrize("document", [REPOSITORY / "docs/deploy.md", CERTIFICATES / "README.md"])
 def test_certificates_are_downloaded_to_the_folder_that_connections_trust(document: Path) -> None:
     targets = re.findall(r"--output (\S+\.pem)", document.read_text())
     assert targets
