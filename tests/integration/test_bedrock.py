@@ -30,7 +30,6 @@ from roadmap_content.generation.budget import TaskBudget
 from roadmap_content.generation.generator import GenerationStoppedError, generator_named
 from roadmap_content.generation.learner import Learner
 from roadmap_content.generation.model import (
-    AnswerLostError,
     ModelBusyError,
 )
 from roadmap_content.items import ContentType, Item
@@ -201,15 +200,6 @@ def test_an_invalid_answer_is_sent_back_once_and_corrected(server: ConverseServe
     assert allowance.usage.total == total_tokens(server)
 
 
-@pytest.mark.parametrize("name", NOT_ACCEPTED)
-def test_a_second_invalid_answer_fails_with_its_reason(server: ConverseServer, name: str) -> None:
-    reply, fault = NOT_ACCEPTED[name]
-    server.behaviour = reply
-    with pytest.raises(InvalidContentError, match=fault):
-        ask(server)
-    assert len(server.calls) == 2
-
-
 @pytest.mark.parametrize("stop", ["content_filtered", "guardrail_intervened"])
 def test_an_answer_that_a_filter_stopped_is_not_retried(server: ConverseServer, stop: str) -> None:
     server.behaviour = lambda call: says(call, "Sorry.", stop)
@@ -222,13 +212,6 @@ def test_a_call_that_times_out_is_retried(server: ConverseServer) -> None:
     server.behaviour = lambda call: replace(answers(call), late=call.number == 1)
     assert ask(server, MODEL_TIMEOUT="1")
     assert len(server.calls) == 2
-
-
-def test_a_timeout_of_the_last_possible_try_is_transient(server: ConverseServer) -> None:
-    server.behaviour = lambda call: replace(answers(call), late=True)
-    with pytest.raises(AnswerLostError):
-        ask(server, MODEL_TIMEOUT="1", seconds=7.9)  # enough for one try
-    assert len(server.calls) == 1
 
 
 def test_a_response_that_is_not_json_counts_as_a_lost_answer(server: ConverseServer) -> None:
@@ -343,15 +326,6 @@ def test_finished_items_are_staged_at_once_and_late_items_fail_as_transient(
     server.calls.clear()
     assert generate(roadmap, request).generated == TYPES * len(late)
     assert {call.concept for call in server.calls} == {f"Concept {IDS.index(each) + 1}" for each in late}
-
-
-def test_no_call_is_made_if_its_timeout_exceeds_the_time_left(
-    roadmap: Pipeline, server: ConverseServer
-) -> None:
-    report = generate(roadmap, roadmap.requests(roadmap.plan())[0], seconds=20)
-    assert report.failed == 72
-    assert server.calls == []
-    assert {(row["error_code"], row["transient"]) for row in failures(roadmap)} == {("OutOfTime", True)}
 
 
 def test_generation_stops_at_the_budget_and_continues_after_it_is_raised(

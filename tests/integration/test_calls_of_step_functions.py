@@ -1,7 +1,6 @@
-"""Reads ask PostgreSQL only, and a scheduled sweep describes few executions: its quota is small."""
+"""A scheduled sweep describes few executions: their quota is small."""
 
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
@@ -12,7 +11,6 @@ from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.tasks.attempts import user_start
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions
-from tests.support.requests_to_api import Ask
 
 IDS = concept_ids(2)
 
@@ -33,38 +31,6 @@ class Counted(RecordedExecutions):
 def executions(pipeline: Pipeline) -> Counted:
     pipeline.services.executions = executions = Counted()
     return executions
-
-
-@pytest.mark.parametrize(
-    ("path", "query"),
-    [
-        ("/tasks", {}),
-        ("/tasks/t-1", {}),
-        ("/tasks/t-1/items", {}),
-        ("/tasks/t-1/items/quiz", {"concept_id": IDS[0]}),
-        ("/tasks/t-1/attempts", {}),
-        ("/tasks/t-1/changes", {}),
-        ("/tasks/t-1/content/quiz", {"concept_id": IDS[0]}),
-        ("/failures", {}),
-        ("/health", {}),
-    ],
-)
-def test_a_read_of_a_running_task_describes_no_execution(
-    pipeline: Pipeline,
-    executions: Counted,
-    ask: Ask,
-    path: str,
-    query: dict[str, Any],
-) -> None:
-    pipeline.load(bundle_of(IDS))
-    retry_task(pipeline.services, "t-1", USER, Deadline.after(60), user_start(USER))
-    pipeline.execute("UPDATE roadmap_tasks SET updated_at = updated_at - interval '1 hour'")
-    executions.described.clear()
-    reply = ask("GET", path, query, roles="operator")
-    assert reply.status == (404 if "content" in path else 200)
-    assert executions.described == []
-    if path == "/tasks/t-1":
-        assert (reply.body["live"], reply.body["actions"]["retry"]) == (True, False)
 
 
 def test_a_scheduled_sweep_describes_a_page_and_reaches_a_run_that_died(

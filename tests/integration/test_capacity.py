@@ -176,13 +176,6 @@ def test_a_malformed_change_is_refused(send: Send, body: dict[str, Any]) -> None
     assert send("GET").body["changes"] == []
 
 
-@pytest.mark.parametrize("roles", ["owner", "owner,viewer"])
-def test_only_an_operator_sees_and_changes_it(send: Send, roles: str) -> None:
-    assert send("GET", roles=roles).status == 403
-    assert send("PUT", {"stopped": True, "reason": "r"}, roles=roles).status == 403
-    assert send("GET").body["stopped"] is False
-
-
 class StoppingGenerator(OfflineGenerator):
     """Generates offline, and has generation stopped during its second item."""
 

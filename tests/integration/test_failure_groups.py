@@ -165,14 +165,3 @@ def test_a_group_shows_the_recoveries_that_were_for_it(pipeline: Pipeline, send:
 )
 def test_a_change_that_has_no_meaning_is_refused(send: Send, body: object, status: int) -> None:
     assert send("PUT", "/failures/00ff", body).status == status
-
-
-def test_who_may_see_and_change_a_group(pipeline: Pipeline, send: Send) -> None:
-    outage(pipeline)
-    path = f"/failures/{the_group(send)['group_id']}"
-    body = {"state": "acknowledged", "note": "n"}
-    viewer = {"user_id": "v", "roles": "owner,viewer"}
-    owner = {"user_id": "u", "roles": "owner"}
-    assert [send("GET", path, **who).status for who in (viewer, owner)] == [200, 403]
-    assert [send("PUT", path, body, **who).status for who in (viewer, owner)] == [403, 403]
-    assert the_group(send)["state"] == "new"

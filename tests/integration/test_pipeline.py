@@ -235,15 +235,6 @@ def test_a_batch_reads_only_the_refusals_of_its_own_items(pipeline: Pipeline) ->
     assert recalled.keys() == {Item(concept_id, ContentType.QUIZ) for concept_id in awkward}
 
 
-def test_a_user_request_that_is_nested_too_deep_does_not_prevent_generation(pipeline: Pipeline) -> None:
-    bundle = bundle_of(["a"])
-    del bundle["content"][0]["quiz"]
-    pipeline.load(bundle)
-    nested = "[" * 5_000 + "]" * 5_000
-    pipeline.execute("UPDATE roadmap_tasks SET user_request = CAST(:nested AS json)", nested=nested)
-    assert pipeline.run().complete
-
-
 def test_an_item_that_fails_neither_delays_nor_loses_the_others_of_its_concept(pipeline: Pipeline) -> None:
     class Failing(OfflineGenerator):
         def generate(self, concept: Concept, content_type: ContentType, *how: Any) -> Draft:
@@ -422,16 +413,6 @@ def test_a_violated_unique_constraint_of_the_product_is_named_and_the_id_is_kept
     assert {row["id"] for row in saved} == {content[kind.id_field] for content in contents.values()}
 
 
-def test_a_value_too_long_for_a_narrower_column_fails_only_its_item(pipeline: Pipeline) -> None:
-    pipeline.load(bundle_of(IDS))
-    pipeline.execute("ALTER TABLE tutorial_metadata ALTER COLUMN title TYPE varchar(40)")
-    content = tutorial(IDS[2], title="x" * 41)
-    pipeline.stage(Item(IDS[2], ContentType.TUTORIAL), json.dumps(content).encode())
-    assert pipeline.run().missing[ContentType.TUTORIAL] == 1
-    (item,) = pipeline.task()["failed_concepts"]["items"]
-    assert (item["concept_id"], item["error_code"]) == (IDS[2], "22001")
-
-
 def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(["a"]))
     planned = pipeline.plan()
@@ -490,14 +471,6 @@ def test_a_task_without_a_roadmap_is_left_to_the_product(pipeline: Pipeline) -> 
     assert result.error is not None
     assert result.error.error == "NotAtContentStageError"
     assert pipeline.task() == before
-
-
-def test_a_duplicate_concept_is_recorded_on_the_task(pipeline: Pipeline) -> None:
-    pipeline.load(bundle_of(["a"]))
-    framework = json.dumps(framework_of(["a", "b", "a"]))
-    pipeline.execute("UPDATE roadmap_metadata SET framework_data = CAST(:f AS json)", f=framework)
-    assert pipeline.run().status == "failed"
-    assert "concept_id 'a' occurs twice" in pipeline.task()["error_message"]
 
 
 def test_a_task_that_does_not_exist_ends_the_run_and_writes_nothing(pipeline: Pipeline) -> None:

@@ -99,26 +99,23 @@ def test_a_task_without_missing_items_is_finalized_at_once_by_a_retry(pipeline: 
     assert pipeline.task() == before
 
 
-@pytest.mark.parametrize(
-    "summary",
-    [
-        *("null", "[]", '"attempt"', "3", "[" * 5_000 + "]" * 5_000),
-        *('{"attempt": 0}', '{"attempt": 0, "duration_seconds": "long"}'),
-    ],
-    ids=["null", "array", "string", "number", "deep", "attempt", "text"],
-)
-def test_a_summary_of_the_product_does_not_prevent_a_retry(pipeline: Pipeline, summary: str) -> None:
+def test_a_summary_of_the_product_does_not_prevent_a_retry(pipeline: Pipeline) -> None:
     """An ORM writes Python's `None` into a json column as JSON `null`, which differs from SQL NULL."""
     pipeline.load(bundle_of(IDS))
     for request in pipeline.requests(pipeline.plan()):
         pipeline.save(request)
-    pipeline.execute(
-        "UPDATE roadmap_tasks SET status = 'failed', attempt = 0, execution_arn = NULL, completed_at = now(),"
-        " failed_concepts = CAST('null' AS json), execution_summary = CAST(:summary AS json)",
-        summary=summary,
-    )
-    assert retry(pipeline).status == "completed"
-    assert pipeline.task()["execution_summary"]["duration_seconds"] >= 0
+    for summary in (
+        *("null", "[]", '"attempt"', "3", "[" * 5_000 + "]" * 5_000),
+        *('{"attempt": 0}', '{"attempt": 0, "duration_seconds": "long"}'),
+    ):
+        pipeline.execute(
+            "UPDATE roadmap_tasks SET status = 'failed', attempt = 0, execution_arn = NULL,"
+            " completed_at = now(), failed_concepts = CAST('null' AS json),"
+            " execution_summary = CAST(:summary AS json)",
+            summary=summary,
+        )
+        assert retry(pipeline).status == "completed"
+        assert pipeline.task()["execution_summary"]["duration_seconds"] >= 0, summary
 
 
 def test_a_task_of_another_user_is_not_found(pipeline: Pipeline) -> None:
@@ -127,15 +124,15 @@ def test_a_task_of_another_user_is_not_found(pipeline: Pipeline) -> None:
         retry(pipeline, "somebody else")
 
 
-@pytest.mark.parametrize("status", ["processing", "cancelled", "partial_failure"])
-def test_a_task_whose_execution_runs_is_not_retried(pipeline: Pipeline, status: str) -> None:
+def test_a_task_whose_execution_runs_is_not_retried(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     pipeline.plan()
-    pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
     executions(pipeline).states["arn:run-1"] = ExecutionState.RUNNING
-    with pytest.raises(ClaimRefusedError) as caught:
-        retry(pipeline)
-    assert caught.value.attempt == 1
+    for status in ("processing", "cancelled", "partial_failure"):
+        pipeline.execute("UPDATE roadmap_tasks SET status = :status", status=status)
+        with pytest.raises(ClaimRefusedError) as caught:
+            retry(pipeline)
+        assert caught.value.attempt == 1
 
 
 @pytest.mark.parametrize("status", ["processing", "cancelled", "failed", "pending"])
@@ -169,23 +166,20 @@ def incomplete(pipeline: Pipeline) -> FinalizeResult:
     return pipeline.finalize(pipeline.plan())
 
 
-def awaiting(
-    outcome: FinalizeResult, *, planned: int, seen: int, arn: str = "arn:run-1"
-) -> AwaitRedriveRequest:
+def awaiting(outcome: FinalizeResult, *, planned: int, seen: int) -> AwaitRedriveRequest:
     return AwaitRedriveRequest(
         outcome=FinalizedOutcome(**outcome.model_dump(), planned_redrive_count=planned),
         execution=Execution(arn="arn:run-1", redrive_count=seen),
     )
 
 
-@pytest.mark.parametrize(("planned", "seen"), [(0, 0), (1, 1), (3, 3), (3, 2)])
-def test_an_execution_that_was_not_redriven_since_its_plan_fails(
-    pipeline: Pipeline, planned: int, seen: int
-) -> None:
+def test_an_execution_that_was_not_redriven_since_its_plan_fails(pipeline: Pipeline) -> None:
     outcome = incomplete(pipeline)
-    with pytest.raises(ContentIncomplete, match="missing: 30 tutorial, 30 resources, 30 quiz"):
-        await_redrive(awaiting(outcome, planned=planned, seen=seen), pipeline.services, Deadline.after(600))
-    assert pipeline.task()["attempt"] == 1
+    for planned, seen in ((0, 0), (1, 1), (3, 3), (3, 2)):
+        request = awaiting(outcome, planned=planned, seen=seen)
+        with pytest.raises(ContentIncomplete, match="missing: 30 tutorial, 30 resources, 30 quiz"):
+            await_redrive(request, pipeline.services, Deadline.after(600))
+        assert pipeline.task()["attempt"] == 1
 
 
 def test_a_redriven_run_claims_the_next_attempt_once(pipeline: Pipeline) -> None:
@@ -241,12 +235,12 @@ def test_the_end_of_an_execution_without_a_claim_is_recorded_for_the_task_in_its
     assert sweep(pipeline, detail=end).repairs == []
 
 
-@pytest.mark.parametrize("run_input", [None, "", "[]", '{"task_id": 7}', '{"task_id": "another"}'])
-def test_an_input_without_a_valid_task_is_ignored(pipeline: Pipeline, run_input: str | None) -> None:
+def test_an_input_without_a_valid_task_is_ignored(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
-    end = ExecutionEnd(execution_arn="arn:run-1", status="FAILED", input=run_input)
-    assert sweep(pipeline, detail=end).checked == 0
-    assert pipeline.task()["status"] == "pending"
+    for run_input in (None, "", "[]", '{"task_id": 7}', '{"task_id": "another"}'):
+        end = ExecutionEnd(execution_arn="arn:run-1", status="FAILED", input=run_input)
+        assert sweep(pipeline, detail=end).checked == 0
+        assert pipeline.task()["status"] == "pending"
 
 
 def test_a_task_that_was_cancelled_before_its_claim_stays_cancelled(pipeline: Pipeline) -> None:
@@ -484,7 +478,7 @@ def test_a_start_with_a_lost_response_is_not_repeated_as_another_attempt(pipelin
     assert executions(pipeline).started == [("t-1", 1)]
 
 
-@pytest.mark.parametrize("levels", [200, 930, 960, 1_000, 5_000])
+@pytest.mark.parametrize("levels", [200, 960, 5_000])
 def test_every_reader_refuses_a_framework_that_is_nested_too_deep(pipeline: Pipeline, levels: int) -> None:
     pipeline.load(bundle_of(IDS))
     nested = "[" * levels + "]" * levels

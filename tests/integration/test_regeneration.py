@@ -90,27 +90,19 @@ def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
     assert pipeline.status().status == "completed"
 
 
-@pytest.mark.parametrize(
-    ("condition", "items"),
-    [
-        ({"content_type": "quiz"}, counts(quiz=4)),
-        ({"roadmap_id": "r-1"}, counts(2)),
-        ({"model_id": "old", "content_type": "tutorial"}, counts(tutorial=4)),
-        ({"prompt_version": "p1"}, counts(resources=1)),
-        ({"generator": "product", "roadmap_id": "r-0"}, counts(2)),
-        ({"generated_before": "2020-01-01T00:00:00Z"}, counts(tutorial=1)),
-        (
-            {"generated_after": "2020-01-01T00:00:00Z", "content_type": "tutorial"},
-            counts(tutorial=3),
-        ),
-    ],
+CONDITIONS: tuple[tuple[dict[str, str], dict[str, int]], ...] = (
+    ({"content_type": "quiz"}, counts(quiz=4)),
+    ({"roadmap_id": "r-1"}, counts(2)),
+    ({"model_id": "old", "content_type": "tutorial"}, counts(tutorial=4)),
+    ({"prompt_version": "p1"}, counts(resources=1)),
+    ({"generator": "product", "roadmap_id": "r-0"}, counts(2)),
+    ({"generated_before": "2020-01-01T00:00:00Z"}, counts(tutorial=1)),
+    ({"generated_after": "2020-01-01T00:00:00Z", "content_type": "tutorial"}, counts(tutorial=3)),
 )
+
+
 def test_a_preview_counts_the_items_that_meet_every_condition(
-    pipeline: Pipeline,
-    send: Send,
-    roadmaps: dict[str, list[str]],
-    condition: dict[str, str],
-    items: dict[str, int],
+    pipeline: Pipeline, send: Send, roadmaps: dict[str, list[str]]
 ) -> None:
     pipeline.execute(
         "UPDATE content_origins SET prompt_version = 'p1'"
@@ -121,30 +113,23 @@ def test_a_preview_counts_the_items_that_meet_every_condition(
         "UPDATE tutorial_metadata SET generated_at = '2019-12-31 00:00' WHERE concept_id = :c",
         c=roadmaps["t-0"][0],
     )
-    body = {"regenerate": condition, "reason": "r", "dry_run": True}
-    preview = send("POST", "", body)
-    assert preview.status == 200, preview.body
-    assert preview.body["items"]["to_generate"] == items
-    assert preview.body["estimated_tokens"] == 500 * sum(items.values())
+    for condition, items in CONDITIONS:
+        preview = send("POST", "", {"regenerate": condition, "reason": "r", "dry_run": True})
+        assert preview.status == 200, preview.body
+        assert preview.body["items"]["to_generate"] == items, condition
+        assert preview.body["estimated_tokens"] == 500 * sum(items.values()), condition
+    for regenerated in ({}, {"model_id": "never"}, {"model": "old"}):
+        for dry_run in (True, False):
+            answer = send("POST", "", {"regenerate": regenerated, "reason": "r", "dry_run": dry_run})
+            assert answer.status == 422, answer.body
     assert pipeline.rows("SELECT * FROM content_recoveries") == []
-    recovery_id = regenerate(send, condition)
-    frozen = pipeline.rows("SELECT items FROM content_recovery_tasks WHERE recovery_id = :r", r=recovery_id)
-    assert preview.body["tasks"] == len(frozen)
-    found = {name: sum(len(row["items"].get(name, {})) for row in frozen) for name in items}
-    assert found == items
-
-
-@pytest.mark.parametrize("regenerate", [{}, {"model_id": "never"}, {"model": "old"}])
-def test_a_regeneration_without_items_or_conditions_is_refused(
-    pipeline: Pipeline,
-    send: Send,
-    roadmaps: dict[str, list[str]],
-    regenerate: dict[str, str],
-) -> None:
-    for dry_run in (True, False):
-        answer = send("POST", "", {"regenerate": regenerate, "reason": "r", "dry_run": dry_run})
-        assert answer.status == 422, answer.body
-    assert pipeline.rows("SELECT * FROM content_recoveries") == []
+    for condition, items in CONDITIONS:
+        recovery_id = regenerate(send, condition)
+        frozen = pipeline.rows(
+            "SELECT items FROM content_recovery_tasks WHERE recovery_id = :r", r=recovery_id
+        )
+        found = {name: sum(len(row["items"].get(name, {})) for row in frozen) for name in items}
+        assert found == items, condition
 
 
 def test_an_item_that_was_changed_before_its_turn_is_not_replaced(

@@ -18,7 +18,7 @@ from roadmap_content.events import Event, attempt_queued, attempt_started, batch
 from roadmap_content.timeline.axis import BatchOutcome, Phase, PhaseKind
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
-from tests.support.requests_to_api import Ask, Reply
+from tests.support.requests_to_api import Ask
 from tests.support.timed_run import TimedRun, moment
 
 ARN = "arn:aws:states:eu-central-1:1:execution:save-content:t-1-r1"
@@ -309,20 +309,6 @@ def test_an_attempt_in_the_queue_has_no_execution(pipeline: Pipeline, get: Get) 
     ((only,), path) = timeline.phases, timeline.longest_path
     assert (only.kind, only.started_at, only.ended_at) == (PhaseKind.QUEUED, moment(0), None)
     assert path == [only]
-
-
-def test_who_sees_a_task_sees_its_timeline(pipeline: Pipeline, ask: Ask, steps: StubbedSteps) -> None:
-    record_attempt(pipeline, 1, 0, 10)
-
-    def read(user: str | None, roles: str, attempt: int = 1) -> Reply:
-        return ask("GET", f"/tasks/t-1/attempts/{attempt}/timeline", user_id=user, roles=roles)
-
-    for user, roles in ((USER, "owner"), ("viewer", "owner,viewer"), ("operator", "owner,operator")):
-        steps.stubber.add_client_error("get_execution_history", "ExecutionDoesNotExist")
-        assert read(user, roles).status == 200
-    assert read("another", "owner").status == 404
-    assert read(None, "").status == 403
-    assert read(USER, "owner", attempt=2).body["error"] == "AttemptNotFound"
 
 
 def test_a_running_attempt_is_read_again_after_a_while(steps: StubbedSteps) -> None:

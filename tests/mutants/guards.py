@@ -1269,7 +1269,7 @@ MUTANTS = (
         "functions/recovery_api/app.py",
         old="    caller.require_operator()\n    set_capacity(",
         new="    set_capacity(",
-        tests=(f"{_CAPACITY}::test_only_an_operator_sees_and_changes_it",),
+        tests=("tests/integration/test_roles.py::test_permissions_per_role",),
     ),
     Mutant(
         "the link check",
