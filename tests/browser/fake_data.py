@@ -849,7 +849,7 @@ class Model:
                 {
                     "what": "failure_groups",
                     "text": "Groups of failures that are new or have come back: 4. "
-                    "Acknowledge, ignore or heal each.",
+                    "Acknowledge or ignore each, or start a recovery for it.",
                     "runbook": "docs/runbook.md#failure-groups",
                 },
             ],

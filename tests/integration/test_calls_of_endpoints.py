@@ -146,7 +146,9 @@ READS = [name for name, each in ENDPOINTS.items() if each.method == "GET" and "{
 
 
 @pytest.mark.parametrize("concepts", [2, 8])
-@pytest.mark.parametrize("operations", [READS, *([name] for name in ENDPOINTS if name not in READS)], ids=" ".join)
+@pytest.mark.parametrize(
+    "operations", [READS, *([name] for name in ENDPOINTS if name not in READS)], ids=" ".join
+)
 def test_the_calls_of_an_endpoint_are_those_that_are_stated(
     ask: Ask, pipeline: Pipeline, calls: Counted, operations: list[str], concepts: int
 ) -> None:

@@ -258,7 +258,7 @@ def attention_for(
             Attention(
                 what="failure_groups",
                 text=f"Groups of failures that are new or have come back: {ringing}. "
-                "Acknowledge, ignore or heal each.",
+                "Acknowledge or ignore each, or start a recovery for it.",
                 runbook="docs/runbook.md#failure-groups",
             )
         )

@@ -8,6 +8,7 @@ after a change, and then more and more rarely (`tasks/checks.py`).
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated
@@ -37,7 +38,7 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..steps.finalize import RunEnd, count_outcome, finalize_attempt
-from ..tasks.admission import admit_waiting, repair_starts
+from ..tasks.admission import admit_waiting, start_unconfirmed
 from ..tasks.capacity import read_capacity
 from ..tasks.checks import due_tasks, finished_tasks, forget_unchecked_tasks, plan_checks, record_check
 from ..tasks.claims import STARTING, claim_to_record, is_at_work
@@ -225,69 +226,88 @@ def _reconcile(request: ReconcileRequest, services: Services, deadline: Deadline
         prune_events(services, deadline)
         failures_checked_to = _forget_deleted_tasks(services, deadline)
         _plan_checks(services, deadline.within(deadline.remaining / 2))
-    repairs: list[Repair] = []
-    refused: dict[str, ContentError] = {}
-    checked = 0
-    finished = True
+    found = _check_tasks(request, services, deadline)
+    for task_id, error in found.refused.items():
+        logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
+        _record_refusal(services, task_id, error, deadline)
+    refusals = [
+        f"{task_id} ({error.code}: {error})"
+        for task_id, error in found.refused.items()
+        if not isinstance(error, RoadmapLockedError)
+    ]
+    if is_sweep:
+        emit({Metric.TASKS_REPAIRED: len(found.repairs)})
+        record = partial(
+            record_sweep,
+            checked=found.checked,
+            repaired=len(found.repairs),
+            refused=len(refusals),
+            finished=found.finished,
+            failures_checked_to=failures_checked_to,
+        )
+        _record_sweep(services, deadline, started, record)
+    logger.info(
+        "tasks_reconciled",
+        checked=found.checked,
+        repairs=len(found.repairs),
+        refusals=len(refusals),
+        locked=len(found.locked),
+        finished=found.finished,
+    )
+    if refusals:
+        raise NotReconciledError(f"{len(refusals)} of {found.checked} tasks, the first: {refusals[0]}")
+    return ReconcileResult(
+        checked=found.checked,
+        repairs=found.repairs,
+        locked=found.locked[:PAGE],
+        finished=found.finished,
+        dry_run=request.dry_run,
+    )
+
+
+@dataclass
+class _Checks:
+    """The checks of a sweep."""
+
+    checked: int = 0
+    repairs: list[Repair] = field(default_factory=list)
+    refused: dict[str, ContentError] = field(default_factory=dict)
+    """The errors of the tasks that could not be reconciled."""
+
+    finished: bool = True
+    """Whether there was time for all tasks."""
+
+    @property
+    def locked(self) -> list[str]:
+        """The tasks that other sessions hold locked."""
+        return [task_id for task_id, error in self.refused.items() if isinstance(error, RoadmapLockedError)]
+
+
+def _check_tasks(request: ReconcileRequest, services: Services, deadline: Deadline) -> _Checks:
+    """Reconcile each task while there is time. Locked ones are tried again: their locks may be released."""
+    found = _Checks()
     due: Iterable[str] = _tasks(request, services, deadline)
     for _ in range(TRIES):
         for task_id in due:
-            if checked and deadline.remaining < TASK_SECONDS:
-                finished = False
+            if found.checked and deadline.remaining < TASK_SECONDS:
+                found.finished = False
                 break
-            if task_id not in refused:
-                checked += 1
+            if task_id not in found.refused:
+                found.checked += 1
             try:
                 # An event concerns one task, so there is time to wait: a Save of the run may still hold the
                 # roadmap's lock.
                 limit = deadline if request.detail is not None else deadline.within(TASK_SECONDS)
                 repair = _reconcile_task(services, task_id, request, limit)
             except Exception as unnamed:  # noqa: BLE001 - one task must never stop the sweep
-                refused[task_id] = named(unnamed)
+                found.refused[task_id] = named(unnamed)
                 continue
-            refused.pop(task_id, None)
+            found.refused.pop(task_id, None)
             if repair is not None:
-                repairs.append(repair)
+                found.repairs.append(repair)
                 logger.warning("task_reconciled", dry_run=request.dry_run, **repair.model_dump(mode="json"))
-        # Tasks that were locked are tried again at the end: their locks may have been released.
-        due = [task_id for task_id, error in refused.items() if isinstance(error, RoadmapLockedError)]
-    still_locked = list(due)
-    for task_id, error in refused.items():
-        logger.error("task_not_reconciled", task_id=task_id, error_code=error.code, reason=str(error))
-        _record_refusal(services, task_id, error, deadline)
-    refusals = [
-        f"{task_id} ({error.code}: {error})"
-        for task_id, error in refused.items()
-        if not isinstance(error, RoadmapLockedError)
-    ]
-    if is_sweep:
-        emit({Metric.TASKS_REPAIRED: len(repairs)})
-        record = partial(
-            record_sweep,
-            checked=checked,
-            repaired=len(repairs),
-            refused=len(refusals),
-            finished=finished,
-            failures_checked_to=failures_checked_to,
-        )
-        _record_sweep(services, deadline, started, record)
-    logger.info(
-        "tasks_reconciled",
-        checked=checked,
-        repairs=len(repairs),
-        refusals=len(refusals),
-        locked=len(still_locked),
-        finished=finished,
-    )
-    if refusals:
-        raise NotReconciledError(f"{len(refusals)} of {checked} tasks, the first: {refusals[0]}")
-    return ReconcileResult(
-        checked=checked,
-        repairs=repairs,
-        locked=still_locked[:PAGE],
-        finished=finished,
-        dry_run=request.dry_run,
-    )
+        due = found.locked
+    return found
 
 
 def _was_stopped(end: ExecutionEnd, task: Task) -> bool:
@@ -322,15 +342,15 @@ def _free_slots(request: ReconcileRequest, services: Services, deadline: Deadlin
 
 def _start_what_is_due(services: Services, deadline: Deadline) -> None:
     """Start admitted attempts that have not started, claim due ones, and admit waiting ones."""
-    for start in (_repair, advance_all, start_due_attempts, admit_waiting):
+    for start in (_start_unconfirmed, advance_all, start_due_attempts, admit_waiting):
         try:
             start(services, deadline)
         except ContentError as error:
             logger.error("sweep_did_not_start", error_code=error.code, reason=str(error))
 
 
-def _repair(services: Services, deadline: Deadline) -> None:
-    for refused in repair_starts(services, deadline):
+def _start_unconfirmed(services: Services, deadline: Deadline) -> None:
+    for refused in start_unconfirmed(services, deadline):
         give_up_redrive(services, refused.task_id, refused.attempt, deadline)
 
 

@@ -28,7 +28,7 @@ from .queue import (
 )
 from .queue_policy import QueueState
 
-MOST_REPAIRED = 100
+MOST_UNCONFIRMED = 100
 """Maximum attempts per sweep that are started again."""
 
 
@@ -75,12 +75,12 @@ def start_without_slot(services: Services, task_id: str, attempt: int, deadline:
     return bool(admitted)
 
 
-def repair_starts(services: Services, deadline: Deadline) -> list[Unconfirmed]:
+def start_unconfirmed(services: Services, deadline: Deadline) -> list[Unconfirmed]:
     """Start admitted attempts without a confirmed start again; return those that cannot be redriven."""
     refused = []
     transact(services.engine, tidy_queue, deadline)
     found = transact(
-        services.engine, lambda connection: unconfirmed(connection, STARTING, MOST_REPAIRED), deadline
+        services.engine, lambda connection: unconfirmed(connection, STARTING, MOST_UNCONFIRMED), deadline
     )
     for one in found:
         if deadline.remaining < 2 * RESERVE:
