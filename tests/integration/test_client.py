@@ -1,8 +1,10 @@
-"""The product's client sends the requests of the API's contract, and reads its answers."""
+"""The product's client has every operation: it sends the documented request, and reads the answer."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,48 +13,85 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
+from documents.openapi_page import resolved
 from roadmap_content import client as client_module
 from roadmap_content.client import ApiRefusedError, ApiUnavailableError, Client
 from roadmap_content.errors import ContentError, InvalidRequestError, MissingSettingError
-from tests.support.factories import counts
 
-PREVIEW = {
-    "dry_run": True,
-    "task_id": "t-1",
-    "staged": counts(tutorial=1),
-    "to_generate": counts(quiz=2),
-    "total_items": 3,
-    "estimated_tokens": None,
-    "estimate_basis": "none",
-}
-STARTED = {
-    "success": True,
-    "recovery_type": "content_retry",
-    "task_id": "t-1",
-    "roadmap_id": "r-1",
-    "status": "processing",
-    "items_to_retry": counts(tutorial=1, quiz=2),
-    "total_items": 3,
-    "attempt": 2,
-    "execution_arn": "arn:aws:states:us-east-1:000000000000:execution:save:t-1-r2",
-    "message": "Attempt started for the missing items",
+DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
+OPERATIONS = {
+    operation["operationId"]: (method.upper(), path, operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
 }
 
+MACHINE = "arn:aws:states:us-east-1:000000000000:stateMachine:save"
+ITEM = ("t-1", "u-1", "c 1", "quiz")
+CALLS: Mapping[str, Callable[[Client], Any]] = {
+    "get_me": lambda client: client.me("u-1"),
+    "list_tasks": lambda client: next(client.tasks("u-1", status=["failed", "cancelled"], q="t-1")),
+    "get_task": lambda client: client.status("t-1", "u-1"),
+    "list_items": lambda client: next(client.items("t-1", "u-1", states_only=True)),
+    "get_item": lambda client: client.item(*ITEM),
+    "get_content": lambda client: client.content(*ITEM, revision_id="archive-1"),
+    "list_revisions": lambda client: client.revisions(*ITEM)[0],
+    "restore_revision": lambda client: client.restore(*ITEM, "archive-1", reason="r"),
+    "list_changes": lambda client: next(client.changes("t-1", "u-1", after="x")),
+    "list_attempts": lambda client: next(client.attempts("t-1", "u-1")),
+    "get_timeline": lambda client: client.timeline("t-1", "u-1", 2),
+    "list_failures": lambda client: next(client.failures("u-1", group_id="g")),
+    "get_failure_group": lambda client: client.failure_group("u-1", "1f0c6c8e2f3a4b5d"),
+    "change_failure_group": lambda client: client.change_failure_group(
+        "u-1", "1f0c6c8e2f3a4b5d", "ignored", "n", until_tasks=5
+    ),
+    "get_health": lambda client: client.health("u-1", by_hour=True),
+    "count_origins": lambda client: client.origins("u-1"),
+    "retry_task": lambda client: client.retry(
+        "t-1", "u-1", concept_id="c 1", regenerate=True, force_checkpoint=True, take_over=True, reason="r"
+    ),
+    "cancel_task": lambda client: client.cancel("t-1", "u-1", reason="r"),
+    "list_recoveries": lambda client: next(client.recoveries("u-1")),
+    "create_recovery": lambda client: client.create_recovery("u-1", {"q": "t"}, "r", canary=3),
+    "get_recovery": lambda client: client.recovery("u-1", "rec-1"),
+    "list_recovery_tasks": lambda client: next(client.recovery_tasks("u-1", "rec-1", result="waiting")),
+    "pause_recovery": lambda client: client.pause_recovery("u-1", "rec-1"),
+    "resume_recovery": lambda client: client.resume_recovery("u-1", "rec-1"),
+    "cancel_recovery": lambda client: client.cancel_recovery("u-1", "rec-1"),
+    "undo_recovery": lambda client: client.undo_recovery("u-1", "rec-1"),
+    "get_capacity": lambda client: client.capacity("u-1"),
+    "change_capacity": lambda client: client.change_capacity("u-1", "r", slots=2),
+}
 
-class Api(BaseHTTPRequestHandler):
-    """Answers a retry as the API does, and keeps each query."""
 
-    queries: list[dict[str, list[str]]]
+class DocumentedApi(BaseHTTPRequestHandler):
+    """Answers each request with the example of its operation, or of its preview, and keeps the requests."""
 
-    def do_POST(self) -> None:
-        query = parse_qs(urlsplit(self.path).query)
-        self.queries.append(query)
-        preview = query.get("dry_run") == ["true"]
-        body = json.dumps(PREVIEW if preview else STARTED).encode()
-        self.send_response(200 if preview else 202)
-        self.send_header("Content-Length", str(len(body)))
+    asked: list[tuple[str, dict[str, list[str]], Any]]
+
+    def answer(self) -> None:
+        """Find the operation of the request, and send its successful example."""
+        url = urlsplit(self.path)
+        found = [
+            (name, operation)
+            for name, (method, path, operation) in OPERATIONS.items()
+            if method == self.command and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), url.path)
+        ]
+        ((name, operation),) = found
+        length = int(self.headers.get("Content-Length") or 0)
+        query, body = parse_qs(url.query), json.loads(self.rfile.read(length)) if length else None
+        self.asked.append((name, query, body))
+        preview = "dry_run" in query or "dry_run" in (body or {})
+        statuses = sorted(status for status in operation["responses"] if status.startswith("2"))
+        status = statuses[0 if preview else -1]
+        schema = operation["responses"][status]["content"]["application/json"]["schema"]
+        model = schema.get("anyOf", [schema])[-1]["$ref"].rpartition("/")[2]
+        document = json.dumps(DOCUMENT["components"]["schemas"][model]["example"]).encode()
+        self.send_response(int(status))
+        self.send_header("Content-Length", str(len(document)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(document)
+
+    do_GET = do_POST = do_PUT = answer  # noqa: N815 - the names of http.server
 
     def log_message(self, *_: Any) -> None:
         """Print nothing."""
@@ -60,32 +99,42 @@ class Api(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def client() -> Iterator[Client]:
-    Api.queries = []
-    with HTTPServer(("127.0.0.1", 0), Api) as server:
+    DocumentedApi.asked = []
+    with HTTPServer(("127.0.0.1", 0), DocumentedApi) as server:
         Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        yield Client(
-            bucket="content",
-            state_machine_arn="arn:aws:states:us-east-1:000000000000:stateMachine:save",
-            api_url=f"http://127.0.0.1:{server.server_port}",
-            token=lambda user_id: f"token of {user_id}",
-        )
+        url = f"http://127.0.0.1:{server.server_port}"
+        yield Client(bucket="content", state_machine_arn=MACHINE, api_url=url, token=lambda user: user)
         server.shutdown()
 
 
-def test_a_preview_of_a_retry_starts_nothing_and_is_read(client: Client) -> None:
-    preview = client.preview_retry("t-1", "u-1", content_type="quiz", regenerate=True)
-    assert (preview.total_items, sum(preview.to_generate.values())) == (3, 2)
-    assert Api.queries == [
-        {"user_id": ["u-1"], "content_type": ["quiz"], "regenerate": ["true"], "dry_run": ["true"]}
-    ]
+def test_every_operation_has_a_method() -> None:
+    assert CALLS.keys() == OPERATIONS.keys()
 
 
-def test_a_retry_sends_the_parameters_of_the_endpoint(client: Client) -> None:
-    answer = client.retry("t-1", "u-1", concept_id="c 1", take_over=True, reason="because")
-    assert (answer.attempt, answer.total_items) == (2, 3)
-    assert Api.queries == [
-        {"user_id": ["u-1"], "concept_id": ["c 1"], "take_over": ["true"], "reason": ["because"]}
-    ]
+@pytest.mark.parametrize("name", CALLS)
+def test_a_method_sends_its_operation_and_reads_the_answer(client: Client, name: str) -> None:
+    answer = CALLS[name](client)
+    assert answer.model_dump()
+    ((asked, query, body),) = DocumentedApi.asked
+    assert asked == name
+    _, _, operation = OPERATIONS[name]
+    parameters = [resolved(DOCUMENT, each) for each in operation.get("parameters", [])]
+    assert query.keys() <= {each["name"] for each in parameters if each["in"] == "query"}
+    assert ("requestBody" in operation) == (body is not None)
+
+
+def test_a_preview_starts_nothing_and_is_read(client: Client) -> None:
+    retry = client.preview_retry("t-1", "u-1", content_type="quiz", regenerate=True)
+    recovery = client.preview_recovery("u-1", {"q": "t"}, "r")
+    assert min(retry.total_items, recovery.tasks) > 0
+    (_, query, _), (_, _, body) = DocumentedApi.asked
+    assert query == {
+        "user_id": ["u-1"],
+        "content_type": ["quiz"],
+        "regenerate": ["true"],
+        "dry_run": ["true"],
+    }
+    assert body == {"filter": {"q": "t"}, "reason": "r", "dry_run": True}
 
 
 def test_a_setting_that_is_not_set_is_named_with_the_command_that_sets_it() -> None:
@@ -113,7 +162,7 @@ def test_a_refused_start_is_not_reported_as_worth_repeating(
         stub.add_client_error("start_execution", code, "because", status)
         client = Client(
             bucket="content",
-            state_machine_arn="arn:aws:states:us-east-1:000000000000:stateMachine:save",
+            state_machine_arn=MACHINE,
             api_url="http://127.0.0.1",
             token=str,
             stepfunctions=stepfunctions,

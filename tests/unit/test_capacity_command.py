@@ -4,11 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from roadmap_command.main import app
-from roadmap_command.target import Target
 from roadmap_content.client import HttpAnswer
+from tests.unit.conftest import Roadmap
 
 CLASS = {
     "queue_class": "bulk",
@@ -40,22 +38,6 @@ class Api:
         return HttpAnswer(200, CAPACITY)
 
 
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Api:
-    there = Api()
-
-    class There:
-        def operator_api(self) -> Any:
-            return there
-
-    monkeypatch.setattr(Target, "named", lambda *_: There())
-    return there
-
-
-def roadmap(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["capacity", *arguments])
-
-
 @pytest.mark.parametrize(
     ("arguments", "change"),
     [
@@ -66,20 +48,25 @@ def roadmap(*arguments: str) -> Result:
         (["--resume", "--slots", "2"], {"stopped": False, "slots": 2, "reason": "no reason given"}),
     ],
 )
-def test_an_option_changes_only_what_it_names(api: Api, arguments: list[str], change: dict[str, Any]) -> None:
-    assert roadmap(*arguments).exit_code == 0
+def test_an_option_changes_only_what_it_names(
+    roadmap: Roadmap, arguments: list[str], change: dict[str, Any]
+) -> None:
+    api = Api()
+    assert roadmap(api, "capacity", *arguments).exit_code == 0
     assert api.requests == [("PUT", "/capacity", change)]
 
 
-def test_without_an_option_nothing_is_changed(api: Api) -> None:
-    shown = roadmap()
+def test_without_an_option_nothing_is_changed(roadmap: Roadmap) -> None:
+    api = Api()
+    shown = roadmap(api, "capacity")
     assert api.requests == [("GET", "/capacity", None)]
     assert "generation is stopped: the bill [1]; 4 slots, 400000 tokens a minute" in shown.stdout
     assert "user:u-1" in shown.stdout
-    assert json.loads(roadmap("--json").stdout) == CAPACITY
+    assert json.loads(roadmap(api, "capacity", "--json").stdout) == CAPACITY
 
 
-def test_a_contradiction_is_refused(api: Api) -> None:
-    assert roadmap("--stop", "the bill", "--resume").exit_code == 2
-    assert roadmap("--slots", "0").exit_code == 2
+def test_a_contradiction_is_refused(roadmap: Roadmap) -> None:
+    api = Api()
+    assert roadmap(api, "capacity", "--stop", "the bill", "--resume").exit_code == 2
+    assert roadmap(api, "capacity", "--slots", "0").exit_code == 2
     assert api.requests == []

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roadmap_content.api.callers import Caller, Role
 from roadmap_content.api.cursors import any_text, decode_cursor, encode_cursor, integer, moment, text
-from roadmap_content.api.errors import ForbiddenError, InvalidCursorError
+from roadmap_content.api.errors import InvalidCursorError
 from roadmap_content.errors import code_of
 from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.recoveries.decisions import (
@@ -309,19 +308,3 @@ def test_a_position_with_a_zone_is_refused() -> None:
 def test_any_text_is_a_cursor_or_refused(cursor: str) -> None:
     with suppress(InvalidCursorError):
         decode_cursor("list", cursor, integer)
-
-
-def test_the_permissions_of_roles() -> None:
-    owner = Caller("u", frozenset({Role.OWNER}))
-    viewer = Caller("v", frozenset({Role.OWNER, Role.VIEWER}))
-    operator = Caller("o", frozenset({Role.OWNER, Role.OPERATOR}))
-    assert (owner.reads_for(None), viewer.reads_for(None), operator.changes_for("u")) == ("u", None, "u")
-    assert (owner.actor, operator.actor) == ("user:u", "operator:o")
-    with pytest.raises(ForbiddenError):
-        owner.reads_for("v")
-    with pytest.raises(ForbiddenError):
-        viewer.changes_for("v")
-    with pytest.raises(ForbiddenError):
-        owner.require_sight()
-    with pytest.raises(ForbiddenError):
-        viewer.require_operator()

@@ -4,12 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from local_stack.errors import RefusedError
-from roadmap_command.main import app
-from roadmap_command.target import Target
 from roadmap_content.client import ApiUnavailableError, HttpAnswer
+from tests.unit.conftest import Roadmap
 
 STATES = {"pause": "paused", "resume": "running", "cancel": "cancelled"}
 
@@ -30,25 +28,16 @@ class Api:
         return HttpAnswer(200, {"recovery_id": recovery_id, "state": STATES[action], "counts": counts})
 
 
-def roadmap(api: Any, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
-    class There:
-        def operator_api(self) -> Any:
-            return api
-
-    monkeypatch.setattr(Target, "named", lambda *_: There())
-    return CliRunner().invoke(app, arguments, catch_exceptions=False)
-
-
 COMMANDS = [("pause", "rec-1"), ("resume", "rec-1"), ("cancel", "--recovery", "rec-1")]
 each_command = pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 
 
 @each_command
 def test_a_recovery_is_changed_and_its_new_state_is_printed(
-    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+    command: tuple[str, ...], roadmap: Roadmap
 ) -> None:
     api = Api()
-    result = roadmap(api, monkeypatch, *command)
+    result = roadmap(api, *command)
     assert api.requests == [("POST", f"/recoveries/rec-1/{command[0]}")]
     state = STATES[command[0]]
     assert result.stdout == f"recovery rec-1: {state}, 30 waiting and 2 running of 40 tasks\n"
@@ -56,49 +45,43 @@ def test_a_recovery_is_changed_and_its_new_state_is_printed(
 
 
 @each_command
-def test_json_is_the_recovery_and_nothing_else(
-    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    document = json.loads(roadmap(Api(), monkeypatch, *command, "--json").stdout)
+def test_json_is_the_recovery_and_nothing_else(command: tuple[str, ...], roadmap: Roadmap) -> None:
+    document = json.loads(roadmap(Api(), *command, "--json").stdout)
     assert (document["recovery_id"], document["state"]) == ("rec-1", STATES[command[0]])
 
 
 @each_command
-def test_a_recovery_that_has_ended_is_refused(
-    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recovery_that_has_ended_is_refused(command: tuple[str, ...], roadmap: Roadmap) -> None:
     with pytest.raises(RefusedError, match="409: recovery rec-1 is completed"):
-        roadmap(Api(ended=True), monkeypatch, *command)
+        roadmap(Api(ended=True), *command)
 
 
 @pytest.mark.parametrize("arguments", [(), ("t-1", "--recovery", "rec-1")], ids=["neither", "both"])
-def test_cancel_needs_either_a_task_or_a_recovery(
-    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cancel_needs_either_a_task_or_a_recovery(arguments: tuple[str, ...], roadmap: Roadmap) -> None:
     api = Api()
     with pytest.raises(RefusedError, match="name a task, or a recovery"):
-        roadmap(api, monkeypatch, "cancel", *arguments)
+        roadmap(api, "cancel", *arguments)
     assert api.requests == []
 
 
-def test_a_reason_is_not_dropped_silently(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reason_is_not_dropped_silently(roadmap: Roadmap) -> None:
     api = Api()
     with pytest.raises(RefusedError, match="not for a recovery"):
-        roadmap(api, monkeypatch, "cancel", "--recovery", "rec-1", "--reason", "why")
+        roadmap(api, "cancel", "--recovery", "rec-1", "--reason", "why")
     assert api.requests == []
 
 
-def test_an_answer_of_a_failed_api_is_shown_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_of_a_failed_api_is_shown_with_its_code(roadmap: Roadmap) -> None:
     class Failed:
         def send(self, *_: Any, **__: Any) -> HttpAnswer:
             return HttpAnswer(503, {"error": "DatabaseUnavailable", "message": "Service Unavailable"})
 
     with pytest.raises(ApiUnavailableError, match="503 DatabaseUnavailable: Service Unavailable"):
-        roadmap(Failed(), monkeypatch, "pause", "rec-1")
+        roadmap(Failed(), "pause", "rec-1")
 
 
 def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
-    monkeypatch: pytest.MonkeyPatch,
+    roadmap: Roadmap,
 ) -> None:
     counts = {"recovery_id": "rec-1", "restored": 5, "not_replaced": 0, "left_alone": 1}
     left = {"concept_id": "c-1", "content_type": "quiz", "reason": "ChangedSince"}
@@ -123,7 +106,7 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
             return HttpAnswer(200, answers[len(self.requests) - 1])
 
     api = Undoing()
-    result = roadmap(api, monkeypatch, "undo", "rec-1", "--json")
+    result = roadmap(api, "undo", "rec-1", "--json")
     assert result.exit_code == 1
     document = json.loads(result.stdout)
     assert (document["complete"], document["restored"]) == (True, 5)
@@ -132,7 +115,7 @@ def test_an_undo_is_repeated_until_it_is_complete_and_lists_what_was_left_alone(
     assert api.requests == [undo, undo, ("GET", "/recoveries/rec-1/tasks")]
 
 
-def test_a_regeneration_sends_its_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_regeneration_sends_its_conditions(roadmap: Roadmap) -> None:
     bodies = []
 
     class Previewing:
@@ -160,7 +143,7 @@ def test_a_regeneration_sends_its_conditions(monkeypatch: pytest.MonkeyPatch) ->
         "r",
     )
     options += ("--error", "Check.WrongKey")
-    result = roadmap(Previewing(), monkeypatch, "regenerate", *options)
+    result = roadmap(Previewing(), "regenerate", *options)
     assert result.exit_code == 0
     assert "3 to generate" in result.stdout
     (body,) = bodies

@@ -50,15 +50,6 @@ def test_the_release_is_written_into_functions_and_the_schema() -> None:
     assert template["Resources"]["Schema"]["Properties"]["Release"] == "unreleased"
 
 
-@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
-def test_each_environment_has_the_required_parameters_and_no_unknown_ones(environment: str) -> None:
-    given = overrides_in(REPOSITORY / "samconfig.toml", environment)
-    template = read_template(REPOSITORY / "template.yaml")
-    required = {name for name, parameter in template["Parameters"].items() if "Default" not in parameter}
-    assert required <= parameters_of(template, given).keys() & given.keys()
-    assert given.get("Generator") == "offline" or {"ModelId", "ModelArns"} <= given.keys()
-
-
 def test_placeholders_are_not_deployed(tmp_path: Path) -> None:
     with pytest.raises(ReleaseError, match="JwtIssuer, ModelId"):
         require_filled_in(

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from roadmap_command.commands import operate
-from roadmap_command.main import app
-from roadmap_command.target import Target
 from roadmap_content.client import HttpAnswer
+from tests.unit.conftest import Roadmap
 
 
 def task(status: str, saved: int, *, live: bool = False) -> dict[str, Any]:
@@ -29,36 +27,30 @@ class Api:
         return HttpAnswer(200, next(self._states, self._last))
 
 
-def watch(states: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Result:
-    class There:
-        api = Api(states)
-
-        def operator_api(self) -> Api:
-            return self.api
-
-    there = There()
-    monkeypatch.setattr(Target, "named", lambda *_: there)
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operate, "POLL_SECONDS", 0)
-    return CliRunner().invoke(app, ["watch", "t-1"], catch_exceptions=False)
 
 
-def test_a_run_that_has_not_claimed_its_attempt_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_has_not_claimed_its_attempt_yet_is_waited_for(roadmap: Roadmap) -> None:
     states = [task("pending", 0)] * 3 + [task("processing", 1, live=True), task("completed", 2)]
-    result = watch(states, monkeypatch)
+    result = roadmap(Api(states), "watch", "t-1")
     assert "attempt 1: completed, 2 of 2 items are saved" in result.stderr
     assert result.exit_code == 0
 
 
-def test_a_task_that_nobody_starts_is_not_waited_for_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_nobody_starts_is_not_waited_for_forever(
+    roadmap: Roadmap, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(operate, "PENDING_SECONDS", 0.05, raising=False)
-    result = watch([task("pending", 0)], monkeypatch)
+    result = roadmap(Api([task("pending", 0)]), "watch", "t-1")
     state, hint = result.stderr.splitlines()
     assert state == "attempt 0: pending, 0 of 2 items are saved"
     assert re.fullmatch(r"no attempt has started; start one with: \S+ run t-1", hint)
     assert result.exit_code == 1
 
 
-def test_a_task_with_missing_items_and_no_attempt_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = watch([task("partial_failure", 1), task("completed", 2)], monkeypatch)
+def test_a_task_with_missing_items_and_no_attempt_ends_at_once(roadmap: Roadmap) -> None:
+    result = roadmap(Api([task("partial_failure", 1), task("completed", 2)]), "watch", "t-1")
     assert "partial_failure, 1 of 2" in result.stderr
     assert result.exit_code == 1
