@@ -9,8 +9,6 @@ import pytest
 
 from roadmap_content.bundle import read_bundle
 from roadmap_content.content.registry import CONTENT_KINDS
-from roadmap_content.generation.generator import generator_named
-from roadmap_content.items import ContentType, Item
 from roadmap_content.product.concept_metadata import PRODUCT_TYPES
 from roadmap_content.roadmaps.framework import read_framework
 
@@ -48,14 +46,3 @@ def test_every_item_is_pending_and_has_every_field(concepts: list[dict[str, Any]
     pending = {key: "pending" if value == "failed" else value for key, value in missing.items()}
     for concept in concepts:
         assert {key: concept[key] for key in pending} == pending
-
-
-def test_the_offline_generator_fills_the_sample(document: dict[str, Any]) -> None:
-    generator = generator_named("offline")
-    framework = read_framework(document["roadmap"]["framework_data"])
-    made: set[Item] = set()
-    for item in framework.items():
-        draft = generator.generate(framework.concept(item.concept_id), item.content_type)
-        assert isinstance(draft, CONTENT_KINDS[item.content_type].draft)
-        made.add(item)
-    assert len(made) == len(framework.nodes) * len(ContentType)
