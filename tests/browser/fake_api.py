@@ -8,13 +8,12 @@ import base64
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
-from urllib.parse import parse_qs, unquote, urlsplit
+from contextlib import contextmanager
+from urllib.parse import unquote, urlsplit
 
 from functions.console import app as console
 from tests.browser.fake_data import SCENARIOS, Document, Model, at
+from tests.support.http_server import HttpServer, Reply, Request, json_reply
 
 
 def token_of(subject: str) -> str:
@@ -26,78 +25,48 @@ def token_of(subject: str) -> str:
     return f"{part({'alg': 'none'})}.{part({'sub': subject})}.x"
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers as the deployed API would, below `/prod`."""
+REQUESTS: list[str] = []
+"""The method and the target of each request."""
 
-    models: ClassVar[dict[str, Model]] = {}
-    requests: ClassVar[list[str]] = []
-    protocol_version = "HTTP/1.1"
-    # Headers and body are two packets: otherwise the second waits until the first is acknowledged.
-    disable_nagle_algorithm = True
+_MODELS: dict[str, Model] = {}
+"""The data of each subject."""
 
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
 
-    def do_GET(self) -> None:
-        """Answer a GET."""
-        self._answer("GET")
+def answer_request(request: Request) -> Reply:
+    """Answer as the deployed API would, below `/prod`."""
+    REQUESTS.append(f"{request.method} {request.target}")
+    path = urlsplit(request.target).path.removeprefix("/prod")
+    if path.startswith("/console"):
+        asset = path.removeprefix("/console").removeprefix("/")
+        event = {
+            "path": path,
+            "headers": dict(request.headers.items()),
+            "pathParameters": {"asset": asset} if asset else None,
+        }
+        answer = console.handler(event, None)
+        return Reply(answer["statusCode"], answer["body"].encode(), answer["headers"])
+    parts = [unquote(part) for part in path.removeprefix("/api/v1/").split("/")]
+    status, document = _permitted(request, parts)
+    return json_reply(document, status)
 
-    def do_POST(self) -> None:
-        """Answer a POST."""
-        self._answer("POST")
 
-    def do_PUT(self) -> None:
-        """Answer a PUT."""
-        self._answer("PUT")
-
-    def _answer(self, method: str) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.requests.append(f"{method} {self.path}")
-        url = urlsplit(self.path)
-        if url.path.startswith("/prod/console"):
-            rest = url.path.removeprefix("/prod/console").removeprefix("/")
-            event = {
-                "path": url.path.removeprefix("/prod"),
-                "headers": dict(self.headers.items()),
-                "pathParameters": {"asset": rest} if rest else None,
-            }
-            answer = console.handler(event, None)
-            self._send(answer["statusCode"], answer["headers"], answer["body"])
-            return
-        parts = [unquote(part) for part in url.path.removeprefix("/prod/api/v1/").split("/")]
-        document = json.loads(body) if body else {}
-        status, answer = self._api(method, parts, parse_qs(url.query), document)
-        self._send(status, {"Content-Type": "application/json"}, json.dumps(answer))
-
-    def _send(self, status: int, headers: Mapping[str, str], body: str) -> None:
-        content = body.encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        if status != 304:
-            self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if status != 304:
-            with suppress(ConnectionError):  # the page was closed meanwhile
-                self.wfile.write(content)
-
-    def _api(
-        self, method: str, parts: list[str], query: Mapping[str, list[str]], body: Document
-    ) -> tuple[int, Document]:
-        try:
-            payload = self.headers["Authorization"].split(".")[1]
-            subject = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"]
-        except (ValueError, KeyError, IndexError, AttributeError):
-            return 401, {"message": "Unauthorized"}
-        model = self.models.setdefault(subject, Model(subject))
-        if parts == ["me"]:
-            roles = ["owner", *model.scenario.roles] if model.scenario.roles != ("owner",) else ["owner"]
-            return 200, {"user_id": subject, "roles": roles, "expires_at": at(hours=-1)}
-        if model.scenario.fails is not None:
-            return model.scenario.fails, {"message": "not now"}
-        if method != "GET" and model.scenario.roles == ("viewer",):
-            return 403, refusal("Forbidden", "a viewer may not change anything")
-        return respond(model, method, parts, query, body)
+def _permitted(request: Request, parts: list[str]) -> tuple[int, Document]:
+    """The answer to the subject of the token."""
+    try:
+        payload = request.headers["Authorization"].split(".")[1]
+        subject = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"]
+    except (ValueError, KeyError, IndexError, AttributeError):
+        return 401, {"message": "Unauthorized"}
+    model = _MODELS.setdefault(subject, Model(subject))
+    if parts == ["me"]:
+        roles = ["owner", *model.scenario.roles] if model.scenario.roles != ("owner",) else ["owner"]
+        return 200, {"user_id": subject, "roles": roles, "expires_at": at(hours=-1)}
+    if model.scenario.fails is not None:
+        return model.scenario.fails, {"message": "not now"}
+    if request.method != "GET" and model.scenario.roles == ("viewer",):
+        return 403, refusal("Forbidden", "a viewer may not change anything")
+    body = json.loads(request.body) if request.body else {}
+    return respond(model, request.method, parts, request.query, body)
 
 
 def refusal(error: str, message: str) -> Document:
@@ -252,14 +221,8 @@ def matches(row: Document, query: Mapping[str, list[str]]) -> bool:
 @contextmanager
 def fake_api(port: int = 0) -> Iterator[str]:
     """Serve for the duration of the block; yields the base URL of the console and the API."""
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/prod"
-        finally:
-            server.shutdown()
-            thread.join()
+    with HttpServer(answer_request, port) as server:
+        yield f"{server.url}/prod"
 
 
 if __name__ == "__main__":

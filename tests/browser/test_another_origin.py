@@ -3,9 +3,7 @@
 import re
 import tempfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +18,7 @@ from roadmap_content.bundle import read_bundle
 from roadmap_content.runtime.deadline import Deadline
 from tests.browser.driver import DEADLINE_MS
 from tests.support.factories import USER, bundle_of, concept_ids
+from tests.support.http_server import HttpServer, Reply, Request
 
 ASK = """
 async ([url, method, token]) => {
@@ -42,27 +41,15 @@ async ([url, method, token]) => {
 PAGES = {"/": "<!doctype html><title>The product</title>", "/filling": FILLING_PAGE}
 
 
-class _Pages(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = PAGES.get(self.path, "").encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
 @pytest.fixture(scope="module")
 def origin() -> Iterator[str]:
     """The origin of the product's pages."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Pages)
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+
+    def page(request: Request) -> Reply:
+        return Reply(body=PAGES.get(request.path, "").encode(), headers={"Content-Type": "text/html"})
+
+    with HttpServer(page) as server:
+        yield server.url
 
 
 @pytest.fixture(scope="module")

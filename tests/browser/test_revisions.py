@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.driver import Console, Look, console_in
-from tests.browser.fake_api import Handler, token_of
+from tests.browser.fake_api import REQUESTS, token_of
 from tests.browser.fake_data import HOSTILE, Model, N, task_id
 
 COMPLETE = f"/tasks/{task_id(1)}"
@@ -126,14 +126,14 @@ def test_the_difference_of_a_line_is_its_words(console: Console) -> None:
 def test_a_revision_is_restored_after_a_confirmation_with_a_reason(console: Console) -> None:
     page = console.page
     revisions = open_revisions(console, "tutorial")
-    Handler.requests.clear()
+    REQUESTS.clear()
     revisions.nth(1).get_by_role("button", name="Compare with the current one").click()
     page.get_by_role("dialog").get_by_role("button", name="Restore…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("version 1")
     expect(dialog).to_contain_text("The tutorial gets its next version.")
     assert console.axe() == []
-    assert not [each for each in Handler.requests if each.startswith("POST")]
+    assert not [each for each in REQUESTS if each.startswith("POST")]
     dialog.get_by_label("Reason").fill("the new one is wrong")
     dialog.get_by_role("button", name="Restore", exact=True).click()
     expect(page.locator(".toast")).to_have_text("The revision is restored.")
@@ -144,7 +144,7 @@ def test_a_revision_is_restored_after_a_confirmation_with_a_reason(console: Cons
     expect(section.locator(".content")).to_contain_text("turns it into weights")
     expect(section.locator(".origin").first).to_contain_text("Restored contentarchive-7")
     expect(section.locator(".origin").first).to_contain_text("the new one is wrong")
-    (sent,) = [each for each in Handler.requests if each.startswith("POST")]
+    (sent,) = [each for each in REQUESTS if each.startswith("POST")]
     assert "/items/tutorial/revisions/archive-7/restore?" in sent
     assert "reason=the+new+one+is+wrong" in sent
 
@@ -199,14 +199,14 @@ def test_a_recovery_that_regenerated_is_undone_with_a_report(console: Console) -
     expect(page.locator(".facts")).to_contain_text(
         "Regenerates saved items. content type: quiz · prompt: en/quiz@3b0f6c1d92aa"
     )
-    Handler.requests.clear()
+    REQUESTS.clear()
     page.get_by_role("button", name="Undo…").click()
     expect(page.get_by_role("dialog")).to_contain_text("An item that was changed since is left alone.")
     assert console.axe() == []
-    assert not [each for each in Handler.requests if each.startswith("POST")]
+    assert not [each for each in REQUESTS if each.startswith("POST")]
     page.get_by_role("button", name="Undo the recovery").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
-    posted = [each for each in Handler.requests if each.startswith("POST")]
+    posted = [each for each in REQUESTS if each.startswith("POST")]
     assert posted == ["POST /prod/api/v1/recoveries/rec-2/undo"] * 2  # the first one's time was up
     report = page.locator("section", has=page.get_by_role("heading", name="Undo"))
     expect(report.locator(".tiles > div")).to_have_text(

@@ -1,32 +1,30 @@
 """Signing in, and the places where a token must never be."""
 
-import json
+import base64
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 import pytest
 from playwright.sync_api import Browser, Dialog, expect
 
 from functions.console import app
 from tests.browser.driver import Look, console_in
-from tests.browser.fake_api import Handler, token_of
+from tests.browser.fake_api import REQUESTS, token_of
+from tests.support.http_server import HttpServer, Reply, Request, json_reply
 
 
 def test_a_link_signs_in_and_its_token_is_in_no_request_and_not_in_the_address(
     browser: Browser, fake: str
 ) -> None:
     token = token_of("operator")
-    Handler.requests.clear()
+    REQUESTS.clear()
     with console_in(browser, fake) as console:
         console.open("/failures", token)
         expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
         assert console.page.url.endswith("/console/#/failures")
-        assert not [each for each in Handler.requests if token in each]
+        assert not [each for each in REQUESTS if token in each]
         assert console.page.evaluate("history.length") == 2  # about:blank, and the page
         console.page.reload()
         expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
@@ -94,106 +92,91 @@ def test_a_value_that_is_not_a_token_is_not_sent(browser: Browser, fake: str) ->
         assert len(console.requested) == before
 
 
-class Issuer(BaseHTTPRequestHandler):
+class Issuer:
     """An issuer with one client, which requires no password."""
 
-    challenge: str | None = None
-    accepts = True
+    def __init__(self) -> None:
+        self.accepts = True
+        self._challenge = ""
 
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
+    def answer(self, request: Request) -> Reply:
+        """The discovery document; the sign-in page, which redirects back immediately; the token endpoint."""
+        own = f"http://{request.headers['Host']}"
+        match request.path:
+            case "/.well-known/openid-configuration":
+                endpoints = {"authorization_endpoint": f"{own}/authorize", "token_endpoint": f"{own}/token"}
+                return _to_the_console(endpoints)
+            case "/authorize":
+                return self._redirect({name: values[0] for name, values in request.query.items()})
+            case _:
+                return self._exchange(parse_qs(request.body.decode()))
 
-    def do_GET(self) -> None:
-        """The discovery document, and the sign-in page, which redirects back immediately."""
-        url = urlsplit(self.path)
-        own = f"http://{self.headers['Host']}"
-        if url.path == "/.well-known/openid-configuration":
-            endpoints = {"authorization_endpoint": f"{own}/authorize", "token_endpoint": f"{own}/token"}
-            self._answer(200, endpoints)
-            return
-        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+    def _redirect(self, query: dict[str, str]) -> Reply:
         assert query["code_challenge_method"] == "S256"
         assert (query["client_id"], query["scope"], query["audience"]) == ("the-console", "openid ops", "api")
-        Issuer.challenge = query["code_challenge"]
-        answer = {"code": "a-code", "state": query["state"]} if self.accepts else {"error": "access_denied"}
-        self.send_response(302)
-        self.send_header(
-            "Location", f"{query['redirect_uri']}?{urlencode(answer | {'state': query['state']})}"
-        )
-        self.end_headers()
+        self._challenge = query["code_challenge"]
+        answer = {"code": "a-code"} if self.accepts else {"error": "access_denied"}
+        location = f"{query['redirect_uri']}?{urlencode(answer | {'state': query['state']})}"
+        return Reply(302, headers={"Location": location})
 
-    def do_POST(self) -> None:
+    def _exchange(self, body: dict[str, list[str]]) -> Reply:
         """Exchange the code, if the verifier is correct."""
-        body = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        import base64
-
         digest = sha256(body["code_verifier"][0].encode()).digest()
-        proven = base64.urlsafe_b64encode(digest).decode().rstrip("=") == Issuer.challenge
-        fitting = proven and body["code"] == ["a-code"]
-        self._answer(200 if fitting else 400, {"access_token": token_of("operator")} if fitting else {})
-
-    def _answer(self, status: int, document: dict[str, str]) -> None:
-        content = json.dumps(document).encode()
-        self.send_response(status)
-        self.send_header("Access-Control-Allow-Origin", "*")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        proven = base64.urlsafe_b64encode(digest).decode().rstrip("=") == self._challenge
+        if not proven or body["code"] != ["a-code"]:
+            return _to_the_console({}, 400)
+        return _to_the_console({"access_token": token_of("operator")})
 
 
-@contextmanager
-def served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+def _to_the_console(document: dict[str, str], status: int = 200) -> Reply:
+    return json_reply(document, status, Access_Control_Allow_Origin="*")
 
 
 @pytest.fixture
-def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with served(Issuer) as url:
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture
+def issuer_url(monkeypatch: pytest.MonkeyPatch, issuer: Issuer) -> Iterator[str]:
+    with HttpServer(issuer.answer) as server:
         for name, value in {
-            "JWT_ISSUER": url,
+            "JWT_ISSUER": server.url,
             "JWT_AUDIENCE": "api",
             "CONSOLE_CLIENT_ID": "the-console",
             "CONSOLE_SCOPE": "openid ops",
         }.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(app, "files", app.load())
-        monkeypatch.setattr(Issuer, "accepts", True)
-        yield url
+        yield server.url
 
 
-def test_an_issuer_signs_in_by_code_with_pkce(browser: Browser, fake: str, issuer: str) -> None:
+def test_an_issuer_signs_in_by_code_with_pkce(browser: Browser, fake: str, issuer_url: str) -> None:
     with console_in(browser, fake) as console:
         console.open("/failures?content_type=quiz")
         console.page.get_by_role("button", name="Sign in with your organisation").click()
         expect(console.page.get_by_role("heading", name="Failures")).to_be_visible()
         assert console.page.url.endswith("/console/#/failures?content_type=quiz")
-        assert [url for url in console.requested if url.startswith(issuer)]
+        assert [url for url in console.requested if url.startswith(issuer_url)]
         assert console.page.evaluate("sessionStorage.length") == 0  # the token is in memory
         console.page.reload()
         expect(console.page.get_by_role("heading", name="Sign in", exact=True)).to_be_visible()
 
 
-def test_a_refusal_of_the_issuer_shows_a_message(
-    browser: Browser, fake: str, issuer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Issuer, "accepts", False)
+@pytest.mark.usefixtures("issuer_url")
+def test_a_refusal_of_the_issuer_shows_a_message(browser: Browser, fake: str, issuer: Issuer) -> None:
+    issuer.accepts = False
     with console_in(browser, fake, Look("zh")) as console:
         console.open()
         console.page.get_by_role("button", name=re.compile("组织账号")).click()
         expect(console.page.get_by_role("alert")).to_contain_text("登录未完成")
 
 
-def test_a_sign_in_response_without_a_request_is_ignored(browser: Browser, fake: str, issuer: str) -> None:
+def test_a_sign_in_response_without_a_request_is_ignored(
+    browser: Browser, fake: str, issuer_url: str
+) -> None:
     with console_in(browser, fake) as console:
         console.page.goto(f"{fake}/console/?code=a-code&state=forged")
         expect(console.page.get_by_role("alert")).to_contain_text("The sign-in was not completed")
         assert "code=" not in console.page.url
-        assert not [url for url in console.requested if url.startswith(issuer)]
+        assert not [url for url in console.requested if url.startswith(issuer_url)]

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.driver import LOOKS, Console, Look, console_in
-from tests.browser.fake_api import Handler, token_of
+from tests.browser.fake_api import REQUESTS, token_of
 from tests.browser.fake_data import HOSTILE, LONG, RTL, task_id
 
 NARROW = Look(width=360)
@@ -254,11 +254,11 @@ def test_three_thousand_concepts_are_one_picture(console: Console) -> None:
 
 
 def test_polling_requests_only_states(console: Console) -> None:
-    Handler.requests.clear()
+    REQUESTS.clear()
     console.open(f"/tasks/{task_id(3)}", token_of("operator"))
     with console.page.expect_request(lambda request: "states_only=true" in request.url):
         pass
-    with_names = [each for each in Handler.requests if re.search(r"/items\?(?!.*states_only)", each)]
+    with_names = [each for each in REQUESTS if re.search(r"/items\?(?!.*states_only)", each)]
     assert len(with_names) == 1
 
 
@@ -409,12 +409,12 @@ def test_a_task_is_cancelled_after_a_confirmation_with_a_reason(console: Console
 
 def test_a_cancel_without_confirmation_changes_nothing(console: Console) -> None:
     page = console.page
-    Handler.requests.clear()
+    REQUESTS.clear()
     console.open(f"/tasks/{task_id(3)}", token_of("owner"))
     page.get_by_role("button", name="Cancel task").click()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    assert not [each for each in Handler.requests if each.startswith("POST")]
+    assert not [each for each in REQUESTS if each.startswith("POST")]
 
 
 def test_an_estimated_count_is_marked_as_an_estimate(console: Console) -> None:

@@ -10,23 +10,20 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple, Self
-from urllib.parse import unquote, urlsplit
+from typing import Any, NamedTuple
 
 from botocore.loaders import Loader
 from botocore.model import ServiceModel, Shape
 from botocore.validate import ParamValidator
 
-from local_stack.processes import HOST
 from roadmap_content.documents import Document
 from roadmap_content.errors import InvalidContentError
 from roadmap_content.generation.drafting import read_draft
 from roadmap_content.generation.generator import generator_named
 from roadmap_content.items import ContentType
 from roadmap_content.roadmaps.framework import concept_from
+from tests.support import http_server
 
 CONVERSE = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2")).operation_model(
     "Converse"
@@ -231,7 +228,7 @@ def _only_split(text: str, mark: str) -> tuple[str, str]:
 
 
 @dataclass
-class ConverseServer:
+class ConverseServer(http_server.HttpServer):
     """A running server. `behaviour` may be changed at any time; the recorded calls are kept."""
 
     behaviour: Behaviour = answers
@@ -249,14 +246,7 @@ class ConverseServer:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._seen: Counter[tuple[str, ContentType]] = Counter()
-        self._http = ThreadingHTTPServer((HOST, 0), self._handler())
-        self._http.daemon_threads = False  # so that close waits for them
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05})
-
-    @property
-    def url(self) -> str:
-        """The endpoint of `bedrock-runtime`."""
-        return f"http://{HOST}:{self._http.server_port}"
+        super().__init__(self._answer)
 
     def settings(self, **changes: str) -> dict[str, str]:
         """The settings of a generator that uses this server, including `AWS_ENDPOINT_URL_…`."""
@@ -275,46 +265,24 @@ class ConverseServer:
             **changes,
         }
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__exit__()
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                """Answer one call."""
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                reply, call = server._reply(self.path, body)
-                if reply.late:
-                    server._stopping.wait()
-                    return
-                server._count(call, reply)
-                raw = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
-                self.send_response(reply.status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(raw)))
-                if reply.error:
-                    self.send_header("x-amzn-ErrorType", reply.error)
-                with suppress(ConnectionError):  # the process of the function was killed
-                    self.end_headers()
-                    self.wfile.write(raw)
-
-            def log_message(self, *_: object) -> None:
-                """Log nothing."""
-
-        return Handler
+    def _answer(self, request: http_server.Request) -> http_server.Reply | None:
+        """Answer one call."""
+        reply, call = self._reply(request.path, request.body)
+        if reply.late:
+            self._stopping.wait()
+            return None
+        self._count(call, reply)
+        body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        error = {"x-amzn-ErrorType": reply.error} if reply.error else {}
+        return http_server.Reply(reply.status, body, {"Content-Type": "application/json"} | error)
 
     def _reply(self, path: str, body: bytes) -> tuple[Reply, Call | None]:
         request = json.loads(body)
-        model_id = unquote(urlsplit(path).path.removeprefix(_PREFIX).removesuffix(_SUFFIX))
+        model_id = path.removeprefix(_PREFIX).removesuffix(_SUFFIX)
         parameters = {"modelId": model_id, **request}
         faults = faults_of(parameters, CONVERSE.input_shape) or broken_rules(request)
         if faults:

@@ -1,12 +1,10 @@
 """A release is built once, and the real SAM CLI deploys its archive, with the settings of samconfig.toml."""
 
-import http.server
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -18,6 +16,7 @@ from release.artifact import pack, self_contained, unpack
 from release.configuration import CONFIGURATION, overrides_in
 from release.errors import ReleaseError
 from release.sam_cli import sam_command
+from tests.support.http_server import HttpServer, Reply, Request
 from tests.template.sam_cli import DeployOptions, run_sam
 
 TEMPLATE = """
@@ -74,27 +73,14 @@ class Uploads(NamedTuple):
 def uploads() -> Iterator[Uploads]:
     bodies: dict[str, bytes] = {}
 
-    class Bucket(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self._answer(200 if self.path in bodies else 404)
+    def answer(request: Request) -> Reply:
+        if request.method == "HEAD":
+            return Reply(200 if request.target in bodies else 404)
+        bodies[request.target] = request.body
+        return Reply()
 
-        def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            bodies[self.path] = body
-            self._answer(200)
-
-        def _answer(self, status: int) -> None:
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bucket) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Uploads(f"http://127.0.0.1:{server.server_port}", bodies)
-        server.shutdown()
+    with HttpServer(answer) as server:
+        yield Uploads(server.url, bodies)
 
 
 def test_sam_uploads_everything_from_the_archive(archive: Path, uploads: Uploads, tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """Faults of the product's check of contents, which Save asks. After the fault, it accepts everything."""
 
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tests.faults.matrix.check_server import Answer, Check, CheckServer, accept
 from tests.faults.matrix.declaration import Fault, Step
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import injects
+from tests.support.http_server import HttpServer, Reply, Request, json_reply
 
 CHECK_SECONDS = 1
 SAVE_SECONDS = 8
@@ -16,6 +17,26 @@ SAVE_SECONDS = 8
 
 MOST_ITEMS = 5
 """The items of the largest request, in place of Lambda's 6 MB."""
+
+
+Check = Callable[[list[Any]], Reply | None]
+"""Answers about items; `None` closes the connection."""
+
+
+def accept(items: list[Any]) -> Reply | None:
+    """Every item may be saved."""
+    return json_reply({"verdicts": [{"verdict": "accept"}] * len(items)})
+
+
+class CheckServer(HttpServer):
+    """A Lambda endpoint with one function, the check: `Invoke`, emulated from documentation."""
+
+    def __init__(self) -> None:
+        self.check: Check = accept
+        super().__init__(self._invoke)
+
+    def _invoke(self, request: Request) -> Reply | None:
+        return self.check(json.loads(request.body)["items"])
 
 
 @contextmanager
@@ -31,7 +52,7 @@ def _check(play: Play, check: Check) -> Iterator[None]:
     play.resources.enter_context(play.rig.reconfigured(play.line, SAVE_SECONDS, changes))
     struck = threading.Event()
 
-    def answer(items: list[Any]) -> Answer | None:
+    def answer(items: list[Any]) -> Reply | None:
         struck.set()
         return check(items)
 
@@ -61,9 +82,8 @@ def check_slow(play: Play) -> Iterator[None]:
 @injects(Fault.CHECK_CRASHES, Step.SAVE, what="the check raises an error, until the run is over")
 def check_crashes(play: Play) -> Iterator[None]:
     """A bad release of the check."""
-    failure = Answer(
-        {"errorType": "KeyError", "errorMessage": "'key'"}, headers=(("X-Amz-Function-Error", "Unhandled"),)
-    )
+    error = {"errorType": "KeyError", "errorMessage": "'key'"}
+    failure = json_reply(error, X_Amz_Function_Error="Unhandled")
     with _check(play, lambda _: failure):
         yield
 
@@ -82,10 +102,7 @@ def check_wrong(play: Play) -> Iterator[None]:
 )
 def check_too_large(play: Play) -> Iterator[None]:
     """The contents of a batch are larger than a request to Lambda may be."""
-    too_large = Answer(
-        {"Type": "User", "message": "Request must be smaller than 6291456 bytes"},
-        413,
-        (("X-Amzn-ErrorType", "RequestTooLargeException"),),
-    )
+    error = {"Type": "User", "message": "Request must be smaller than 6291456 bytes"}
+    too_large = json_reply(error, 413, X_Amzn_ErrorType="RequestTooLargeException")
     with _check(play, lambda items: too_large if len(items) > MOST_ITEMS else accept(items)):
         yield

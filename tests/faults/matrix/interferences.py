@@ -10,11 +10,13 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from tests.faults.matrix.declaration import Fault, Step
-from tests.faults.matrix.http_proxy import Forward, Reply, Request
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import injects
 from tests.faults.matrix.scripts import AtFirstStatement
+from tests.faults.matrix.start_faults import is_start
 from tests.support.evidence import TABLES
+from tests.support.http_proxy import Forward
+from tests.support.http_server import Reply, Request
 
 INTERFERENCES: Mapping[Fault, str] = {
     Fault.CANCELLED: "UPDATE roadmap_tasks SET status cancelled, with a message, once",
@@ -108,7 +110,7 @@ def _at_start(play: Play) -> Iterator[None]:
 
     def interfere(request: Request, forward: Forward) -> Reply | None:
         nonlocal struck
-        if request.target.endswith("StartExecution") and not struck:
+        if is_start(request) and not struck:
             struck = True
             _ACTS[play.cell.fault](play)
         return forward()

@@ -8,9 +8,10 @@ from sqlalchemy import text
 from roadmap_content.items import ContentType, Item
 from roadmap_content.storage.keys import staged_key
 from tests.faults.matrix.declaration import Step
-from tests.faults.matrix.http_proxy import Forward, Reply, Request
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import WRITES
+from tests.support.http_proxy import Forward
+from tests.support.http_server import Reply, Request
 
 DENIED = Reply(403, b"<Error><Code>AccessDenied</Code></Error>")
 

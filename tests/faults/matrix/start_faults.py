@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from local_stack.processes import becomes_true
 from tests.faults.matrix.clients import client_at, kill_client_at
 from tests.faults.matrix.declaration import Fault, Step
-from tests.faults.matrix.http_proxy import Forward, Reply, Request
 from tests.faults.matrix.play import Play
-from tests.faults.matrix.registry import (
-    INJECTORS,
-    Injector,
-)
+from tests.faults.matrix.registry import INJECTORS, Injector
+from tests.support.http_proxy import Forward
+from tests.support.http_server import Reply, Request, json_reply
 
 
 def starts(fault: Fault, what: str) -> Callable[[Callable[[Play, Request, Forward], Reply | None]], None]:
@@ -26,7 +24,7 @@ def starts(fault: Fault, what: str) -> Callable[[Callable[[Play, Request, Forwar
             struck = threading.Event()
 
             def script(request: Request, forward: Forward) -> Reply | None:
-                if request.target != "StartExecution":
+                if not is_start(request):
                     return forward()
                 struck.set()
                 return answer(play, request, forward)
@@ -43,8 +41,13 @@ def starts(fault: Fault, what: str) -> Callable[[Callable[[Play, Request, Forwar
     return register
 
 
+def is_start(request: Request) -> bool:
+    """Whether it is StartExecution, which a header names."""
+    return bool(request.headers["X-Amz-Target"].endswith(".StartExecution"))
+
+
 def _error(code: str) -> Reply:
-    return Reply(400, json.dumps({"__type": code, "message": "no"}).encode())
+    return json_reply({"__type": code, "message": "no"}, 400)
 
 
 @starts(Fault.EXCEPTION, "it is answered StateMachineDoesNotExist")

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from roadmap_content.items import ContentType, Item
 from roadmap_content.storage.keys import staged_key
 from tests.faults.matrix.declaration import Fault, Step
-from tests.faults.matrix.http_proxy import Forward, Reply, Request, Script
-from tests.faults.matrix.means import (
-    DENIED,
-)
+from tests.faults.matrix.means import DENIED
 from tests.faults.matrix.play import Play
 from tests.faults.matrix.registry import injects
+from tests.support.http_proxy import Forward, Script
+from tests.support.http_server import Reply, Request
 
 _GONE = Reply(404, b"<Error><Code>NoSuchKey</Code></Error>")
 _NO_BUCKET = Reply(404, b"<Error><Code>NoSuchBucket</Code></Error>")
