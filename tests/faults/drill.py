@@ -2,7 +2,7 @@
 `make drill SCENARIO=model` replaces what a model wrote (`tests/faults/model_change.py`).
 
 Real: PostgreSQL, the steps, the API's functions, the recovery and its rate. Emulated: S3 (in memory) and Step
-Functions (`tests/support/machine_model.py`); Lambda is this process. The last line of the output is one JSON
+Functions (`tests/support/runs.py`); Lambda is this process. The last line of the output is one JSON
 object.
 """
 
@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from sqlalchemy import make_url, text
 from local_stack.given_database import given_or_embedded
 from migrations import migrate
 from roadmap_command.load import load_bundle
-from roadmap_content.aws.executions import Executions, ExecutionState
 from roadmap_content.bundle import read_bundle
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts import RunInput
@@ -51,6 +51,7 @@ from tests.support.machine_model import Run, State, error_of
 from tests.support.memory_s3 import MemoryS3
 from tests.support.oracle import OracleOfOne
 from tests.support.requests_to_api import Reply, request
+from tests.support.runs import QueuedRuns
 
 CONCEPTS = 2
 WORKERS = 4
@@ -60,7 +61,6 @@ SETTINGS = {
     "BATCH_SIZE": "10",
     "MAX_CONCURRENCY": "5",
     "GENERATOR": "offline",
-    "STATE_MACHINE_ARN": "arn:aws:states:us-east-1:123456789012:stateMachine:save-content",
 }
 SWEEP_SECONDS = 1
 OUTAGES = ("a dead database", "a throttled model", "a bad release", "real poison")
@@ -108,59 +108,32 @@ class Generator:
         return draft
 
 
-class Machine(Executions):
-    """A fake Step Functions: executions run in threads, each with its own connection."""
+class Machine(QueuedRuns):
+    """Executions that threads run, each with its own connection."""
 
     def __init__(self, drill: "Drill") -> None:
-        super().__init__(SETTINGS["STATE_MACHINE_ARN"])
+        super().__init__()
         self._drill = drill
-        self._known: dict[str, str] = {}
-        self._lock = threading.Lock()
-        self._jobs: queue.SimpleQueue[tuple[str, str, int] | None] = queue.SimpleQueue()
+        self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(WORKERS)]
         for thread in self._threads:
             thread.start()
 
-    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        """Start an execution, once."""
-        with self._lock:
-            if execution_arn in self._known:
-                return
-            self._known[execution_arn] = "RUNNING"
-        self._jobs.put((execution_arn, task_id, attempt))
-
-    def state(self, execution_arn: str) -> ExecutionState:
-        """The state of the execution."""
-        status = self._known.get(execution_arn)
-        if status is None:
-            return ExecutionState.UNKNOWN
-        return ExecutionState.RUNNING if status == "RUNNING" else ExecutionState.OVER
-
     def end(self) -> None:
         """End the threads."""
-        for _ in self._threads:
-            self._jobs.put(None)
+        self._ended.set()
         for thread in self._threads:
             thread.join()
 
     def _work(self) -> None:
         services = self._drill.services()
         services.executions = self
-        while (job := self._jobs.get()) is not None:
-            arn, task_id, attempt = job
-            run_to_end(services, Run(arn, RunInput(task_id=task_id, attempt=attempt)))
-            with self._lock:
-                self._known[arn] = "OVER"
+        while not (self._ended.is_set() and self.waiting.empty()):
+            with suppress(queue.Empty):
+                run = self.waiting.get(timeout=0.1)
+                while run.running:
+                    run.advance(services)
         services.engine.dispose()
-
-
-def run_to_end(services: Services, run: Run, *, dead_database: bool = False) -> None:
-    """Run an execution until it succeeds or waits for a redrive."""
-    while run.going:
-        if dead_database and run.state is State.SAVE:
-            run.catch(error_of(DatabaseUnavailableError("no connection: the server is gone")))
-        else:
-            run.advance(services)
 
 
 class Drill:
@@ -233,8 +206,12 @@ class Drill:
             return [dict(row._mapping) for row in connection.execute(text(sql))]  # noqa: SLF001
 
     def run(self, run: Run, *, dead_database: bool = False) -> None:
-        """Run an execution to its end in this thread."""
-        run_to_end(self.own, run, dead_database=dead_database)
+        """Run an execution in this thread, until its outcome is recorded."""
+        while run.going:
+            if dead_database and run.state is State.SAVE:
+                run.catch(error_of(DatabaseUnavailableError("no connection: the server is gone")))
+            else:
+                run.advance(self.own)
 
     def ask(
         self,

@@ -13,12 +13,6 @@ from typing import Any
 from sqlalchemy import text
 
 from roadmap_content.aws.event_bus import Entry, EventBus, EventBusUnavailableError
-from roadmap_content.aws.executions import (
-    Executions,
-    ExecutionState,
-    ExecutionsUnavailableError,
-    NotRedrivableError,
-)
 from roadmap_content.contracts import BatchRequest, RunInput, StateError
 from roadmap_content.errors import ContentError
 from roadmap_content.generation.offline import OfflineGenerator
@@ -39,6 +33,7 @@ from tests.support.machine_model import Run, State
 from tests.support.memory_s3 import MemoryS3
 from tests.support.oracle import Oracle
 from tests.support.pipeline import Pipeline, services_for
+from tests.support.runs import Runs
 
 # Statements of one transaction, as the product writes them.
 PUBLISH = (
@@ -83,41 +78,6 @@ TABLES_IN_ORDER = (
     "content_saved_checks",
     "content_sweeps",
 )
-
-
-class Runs(Executions):
-    """A fake Step Functions client for the executions of a world."""
-
-    def __init__(self, runs: list[Run]) -> None:
-        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
-        self._runs = runs
-        self.throttled = False
-
-    def _find(self, arn: str) -> Run | None:
-        return next((run for run in self._runs if run.arn == arn), None)
-
-    def state(self, execution_arn: str) -> ExecutionState:
-        """The state of the execution."""
-        run = self._find(execution_arn)
-        if run is None:
-            return ExecutionState.UNKNOWN
-        if run.status == "SUCCEEDED":
-            return ExecutionState.SUCCEEDED
-        return ExecutionState.RUNNING if run.running else ExecutionState.OVER
-
-    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        """Start the run of an attempt once, unless throttled."""
-        if self.throttled:
-            raise ExecutionsUnavailableError("StartExecution: ThrottlingException")
-        if self._find(execution_arn) is None:
-            self._runs.append(Run(execution_arn, RunInput(task_id=task_id, attempt=attempt)))
-
-    def redrive(self, execution_arn: str) -> None:
-        """Continue from the failed state."""
-        run = self._find(execution_arn)
-        if run is None or run.status in ("RUNNING", "SUCCEEDED"):
-            raise NotRedrivableError(f"{execution_arn} is {run and run.status}")
-        run.redrive()
 
 
 class Bus(EventBus):

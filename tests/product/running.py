@@ -5,19 +5,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from local_stack.builds import REPOSITORY
-from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
-from roadmap_content.errors import ContentError
+from roadmap_content.contracts import RunInput
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, ReconcileResult, reconcile
 from roadmap_content.retries.retry import RetryAnswer, retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.services import Services
-from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
-from roadmap_content.steps.generate import generate_content
-from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.steps.save import save_batch
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from tests.support.factories import USER
+from tests.support.machine_model import Run
 
 
 def deadline() -> Deadline:
@@ -36,19 +32,12 @@ def retry(
 def run(services: Services, answer: RetryAnswer, *, after_plan: Callable[[], None] = lambda: None) -> None:
     """Run the execution of a retry to its end."""
     assert answer.execution_arn is not None
-    execution = Execution(arn=answer.execution_arn)
-    given = RunInput(task_id=answer.task_id, attempt=answer.attempt)
-    planned = plan_batches(PlanRequest(input=given, execution=execution), services, deadline())
+    execution = Run(answer.execution_arn, RunInput(task_id=answer.task_id, attempt=answer.attempt))
+    execution.step(services, deadline())
     after_plan()
-    for batch in planned.batches:
-        request = BatchRequest(plan=planned.plan, batch=batch, execution_arn=execution.arn)
-        try:
-            generate_content(request, services, deadline())
-        except ContentError as error:  # caught by the state machine, which continues with Save
-            caught = StateError(error=type(error).__name__, cause=str(error))
-            request = request.model_copy(update={"generate_error": caught})
-        save_batch(request, services, deadline())
-    finalize_task(FinalizeRequest(input=given, execution=execution, plan=planned.plan), services, deadline())
+    while execution.going:
+        execution.advance(services)
+    assert execution.outcome is not None, "Finalize failed"
 
 
 def heal(

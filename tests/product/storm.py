@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Empty
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -31,8 +31,6 @@ from local_stack.given_database import given_or_embedded
 from local_stack.postgres_server import create_database
 from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
-from roadmap_content.aws.executions import Executions, ExecutionState
-from roadmap_content.contracts import RunInput
 from roadmap_content.errors import ContentError
 from roadmap_content.items import ContentType
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
@@ -52,11 +50,11 @@ from tests.product.operations import OPERATIONS, perform
 from tests.product.product import NOW, Product
 from tests.support.evidence import Log
 from tests.support.factories import USER, framework_of
-from tests.support.machine_model import Run
 from tests.support.memory_s3 import MemoryS3
 from tests.support.oracle import Broken, OracleOfOne
 from tests.support.pipeline import services_for
 from tests.support.product_schema import FORMS
+from tests.support.runs import QueuedRuns
 
 ROADMAPS = 3
 CONCEPTS = 8
@@ -85,37 +83,11 @@ WHERE t.current_step = 'recovery_failed' AND a.ended_at IS NULL AND t.attempt > 
 """
 
 
-class Runs(Executions):
-    """Executions as threads: started ones wait in a queue."""
-
-    def __init__(self) -> None:
-        super().__init__("arn:aws:states:us-east-1:123456789012:stateMachine:save-content")
-        self.waiting: Queue[tuple[str, str, int]] = Queue()
-        self.states: dict[str, ExecutionState] = {}
-        self.stopped: set[str] = set()
-
-    def start(self, execution_arn: str, task_id: str, attempt: int) -> None:
-        """Queue an execution, at most once."""
-        if self.states.setdefault(execution_arn, ExecutionState.RUNNING) is ExecutionState.RUNNING:
-            self.waiting.put((execution_arn, task_id, attempt))
-
-    def state(self, execution_arn: str) -> ExecutionState:
-        """The state of an execution."""
-        return self.states.get(execution_arn, ExecutionState.UNKNOWN)
-
-    def stop(self, execution_arn: str) -> bool:
-        """Stop an execution between two steps."""
-        running = self.states.get(execution_arn) is ExecutionState.RUNNING
-        if running:
-            self.stopped.add(execution_arn)
-        return running
-
-
 class Storm:
     """All actors, and what they have seen."""
 
     def __init__(self, product: Product, services: Services, seed: int) -> None:
-        self.product, self.services, self.runs = product, services, Runs()
+        self.product, self.services, self.runs = product, services, QueuedRuns()
         services.executions = self.runs
         self.seed = seed
         self.over = threading.Event()
@@ -267,16 +239,15 @@ class Storm:
     def run_one(self, _dice: random.Random) -> None:
         """Run an execution to its end, unless it is stopped between two steps."""
         try:
-            execution_arn, task_id, attempt = self.runs.waiting.get(timeout=0.2)
+            run = self.runs.waiting.get(timeout=0.2)
         except Empty:
             return
-        run = Run(execution_arn, RunInput(task_id=task_id, attempt=attempt))
-        while run.going and execution_arn not in self.runs.stopped:
+        while run.running and run.arn not in self.runs.stopped:
             run.advance(self.services)
-        stopped = execution_arn in self.runs.stopped
-        self.runs.states[execution_arn] = ExecutionState.OVER
+        if stopped := run.arn in self.runs.stopped:
+            run.status = "ABORTED"
         self.counts["runs stopped" if stopped else "runs"] += 1
-        end = ExecutionEnd(execution_arn=execution_arn, status="ABORTED" if stopped else "FAILED")
+        end = ExecutionEnd(execution_arn=run.arn, status=run.status)
         self.ours("end of a run", lambda: reconcile(ReconcileRequest(detail=end), self.services, deadline()))
 
     def ours(self, name: str, act: Callable[[], object]) -> None:

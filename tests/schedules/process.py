@@ -19,13 +19,14 @@ from roadmap_content.errors import ContentError
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.storage.bucket import Bucket
 from tests.faults.recording import RecordingGenerator
-from tests.faults.world import Bus, Runs, Scene, World
+from tests.faults.world import Bus, Scene, World
 from tests.schedules.actors import Actor
 from tests.support.commits import ProcessDied
 from tests.support.evidence import Log
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import SETTINGS as DEFAULTS
 from tests.support.pipeline import services_for
+from tests.support.runs import Runs
 
 # A victim of a deadlock is the session that closes the cycle: the other one has looked for a cycle before,
 # and does so only once.
