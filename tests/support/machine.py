@@ -135,21 +135,12 @@ class Machine:
 
     @contextmanager
     def function_changed(self, logical_id: str, **changes: Any) -> Iterator[None]:
-        """Change the configuration of the running function version for the duration of the block."""
-        client = self.stack.client("lambda")
-        name = self.stack.functions[logical_id]
-        before = client.get_function_configuration(FunctionName=name)
-        live = client.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
-        client.update_function_configuration(FunctionName=name, **changes)
-        changed = client.publish_version(FunctionName=name)["Version"]
-        client.update_alias(FunctionName=name, Name="live", FunctionVersion=changed)
+        """Change the configuration of a function for the duration of the block."""
+        functions, name = self.stack.client("lambda"), self.stack.functions[logical_id]
+        before = functions.get_function_configuration(FunctionName=name)
         machine = PublishedMachine(self.client, self.stack.state_machine_arn)
-        definition = machine.definition
-        machine.redefine(definition.replace(f":{name}:{live}", f":{name}:{changed}"))
+        machine.change_function(functions, name, **changes)
         try:
             yield
         finally:
-            machine.redefine(definition)
-            client.update_alias(FunctionName=name, Name="live", FunctionVersion=live)
-            restored = {key: before[key] for key in changes}
-            client.update_function_configuration(FunctionName=name, **restored)
+            machine.change_function(functions, name, **{key: before[key] for key in changes})

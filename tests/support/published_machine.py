@@ -4,7 +4,10 @@ from typing import Any
 
 
 class PublishedMachine:
-    """A state machine whose executions are started with the alias `live`, or without one."""
+    """A state machine whose executions are started with the alias `live`, or without one.
+
+    Its definition names versions of functions, as a release does it.
+    """
 
     def __init__(self, client: Any, arn: str) -> None:
         self._client = client
@@ -25,3 +28,14 @@ class PublishedMachine:
                 {"stateMachineVersionArn": version["stateMachineVersionArn"], "weight": 100}
             ],
         )
+
+    def change_function(self, functions: Any, name: str, **configuration: Any) -> None:
+        """Publish a version of a function with another configuration, and let future executions use it.
+
+        `functions` is a client of Lambda.
+        """
+        functions.update_function_configuration(FunctionName=name, **configuration)
+        live = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
+        version = functions.publish_version(FunctionName=name)["Version"]
+        self.redefine(self.definition.replace(f":{name}:{live}", f":{name}:{version}"))
+        functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)

@@ -136,16 +136,9 @@ class Rig:
 
     def _configure(self, line: Line, timeout: int, environment: Mapping[str, str]) -> None:
         """Publish a version with this configuration, and let executions use it."""
-        name = line.function
-        self.functions.update_function_configuration(
-            FunctionName=name, Timeout=timeout, Environment={"Variables": environment}
-        )
-        live = self.functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
-        version = self.functions.publish_version(FunctionName=name)["Version"]
-        # As a release does it: the definition names versions of functions.
         machine = PublishedMachine(self.stepfunctions, self.stack.state_machine_arn)
-        machine.redefine(machine.definition.replace(f":{name}:{live}", f":{name}:{version}"))
-        self.functions.update_alias(FunctionName=name, Name="live", FunctionVersion=version)
+        changes = {"Timeout": timeout, "Environment": {"Variables": environment}}
+        machine.change_function(self.functions, line.function, **changes)
 
     @cached_property
     def functions(self) -> Any:
