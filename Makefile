@@ -171,19 +171,19 @@ mutants: $(INSTALLED) ## Remove each guard from a copy of the code; a test must 
 	$(RUN)/python -m tests.mutants
 
 restore-drill: $(INSTALLED) ## Restore a backup of the database with newer content in S3, and time it; ends with one JSON line.
-	$(RUN)/python -m tests.faults.restore
+	$(RUN)/python -m tests.faults.soak restore
 
 incidents: $(INSTALLED) ## Play the runbook's five incidents on the local stack, and follow its commands literally.
 	$(RUN)/python -m pytest tests/workflow/incidents.py
 
 drill: $(INSTALLED) ## Break 1,000 tasks in four ways and heal them with one recovery; ends with one JSON line (SCENARIO=model: replace what a model wrote).
-	$(RUN)/python -m tests.faults.drill $(SCENARIO)
+	$(RUN)/python -m tests.faults.soak $(or $(SCENARIO),outages)
 
 chaos: $(INSTALLED) ## 500 tasks while PostgreSQL and the functions are killed: about 10 minutes (CHAOS_TASKS=, CHAOS_SEED=).
-	$(RUN)/python -m tests.faults.chaos
+	$(RUN)/python -m tests.faults.soak chaos $(addprefix --tasks=,$(CHAOS_TASKS)) $(addprefix --seed=,$(CHAOS_SEED))
 
-crowd: $(INSTALLED) ## 100 roadmaps at once in the queue of a local stack: the stop switch, and kills, also of the API.
-	$(RUN)/python -m tests.faults.crowd
+crowd: $(INSTALLED) ## 100 roadmaps at once in the queue of a local stack: the stop switch, and kills, also of the API (CROWD_TASKS=).
+	$(RUN)/python -m tests.faults.soak crowd $(addprefix --tasks=,$(CROWD_TASKS))
 
 $(VENV)/.browser: $(INSTALLED) requirements/browser.txt
 	$(RUN)/python -m pip $(INSTALL) requirements/browser.txt

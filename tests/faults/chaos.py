@@ -1,66 +1,40 @@
-"""`python -m tests.faults.chaos`: run many tasks while PostgreSQL and function processes are killed; then
-check.
+"""`make chaos`: run many tasks while PostgreSQL and function processes are killed; then check.
 
-Uses the whole local stack: the real template, state machine, handlers, HTTP API and events, each function in
-separate processes, and PostgreSQL with fsync. In addition, backends of PostgreSQL are stopped for seconds,
-idle sessions hold locks on roadmaps, a trigger refuses rows with its own SQLSTATE, and some tasks contain
-values that Python cannot decode. During the faults, an operator creates a recovery of all tasks so far. After
-the faults, there is one sweep of Reconcile, the end of the recovery, and one retry of each task. Some tasks
-have been restored from a backup by then, and some are redriven at the same time. Then the oracle checks the
-invariants of each task, every row is compared with the staged content, and the recovery and the events are
-compared with the audit trail.
+In addition, backends of PostgreSQL are stopped for seconds, idle sessions hold locks on roadmaps, a trigger
+refuses rows with its own SQLSTATE, and some tasks contain values that Python cannot decode. During the
+faults, an operator creates a recovery of all tasks so far. After the faults, there is one sweep of Reconcile,
+the end of the recovery, and one retry of each task. Some tasks have been restored from a backup by then, and
+some are redriven at the same time. Then the oracle checks the invariants of each task, every row is compared
+with the staged content, and the recovery and the events are compared with the audit trail.
 
-The cloud is ministack instead of AWS. Its waits between retries are a hundredth of the configured ones. The
-minute after which the sweep counts an attempt as never started is simulated by changing `updated_at`.
+The minute after which the sweep counts an attempt as never started is simulated by changing `updated_at`.
 """
 
+import argparse
 import http.client
 import json
-import logging
 import os
 import random
 import secrets
 import signal
-import sys
-import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any
 
-import psutil
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack.cloud import DEFAULT_EVENT_BUS_ARN
-from local_stack.postgres_server import PostgresServer
-from local_stack.stack import LocalStack
-from roadmap_command.api_client import Answer, Api
-from roadmap_command.load import load_bundle
-from roadmap_command.target import Target
-from roadmap_content.aws.executions import Executions
-from roadmap_content.bundle import read_bundle
+from roadmap_command.api_client import Answer
 from roadmap_content.postgres.transactions import transact
-from roadmap_content.runtime.deadline import Deadline
-from tests.support.evidence import TYPES, Log
+from tests.faults.stack_soak import PromiseBrokenError, StackSoak, Subject, raise_first, soak
+from tests.support.evidence import TYPES
 from tests.support.factories import bundle_of, concept_ids
-from tests.support.oracle import Broken, Oracle, OracleOfOne
+from tests.support.soak import Found, console
 
-TASKS = int(os.environ.get("CHAOS_TASKS", "500"))
-SEED = int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6))
-SECONDS = 1_800
-"""Time limit of the soak, from the start of the stack to the result. A machine without other work needs a
-third of it.
-"""
-
+TASKS = 500
 CONCEPTS = 30
 AT_ONCE = 8
 BATCH_SIZE = 30
@@ -109,10 +83,6 @@ RESTORE = (
         failed_concepts = NULL, execution_summary = NULL, error_message = NULL WHERE task_id = :task_id""",
 )
 
-_POLL_SECONDS = 0.4
-_NEVER_STARTED_SECONDS = 5.0
-"""Seconds after which an attempt without an execution counts as never started."""
-
 FROM_STAGED = {
     "tutorial": ("tutorial_id", "title", "summary", "content_version", "estimated_completion_time"),
     "resources": ("id", "resources", "search_queries_used"),
@@ -146,83 +116,20 @@ ACCOUNTS = {
 SWEPT_AT = "2026-01-01T00:00:00Z"
 """The time of the sweep. Scheduled sweeps check finished tasks that have changed or are due."""
 
-console = Console(stderr=True, highlight=False)
-
-
-class TooLateError(Exception):
-    """The soak did not finish in time. The message contains the unfinished step."""
-
-
-class PromiseBrokenError(Exception):
-    """A check failed at the end of the soak. The message contains the failed checks."""
-
-
-@dataclass
-class Subject:
-    """One task of the soak."""
-
-    bundle: dict[str, Any]
-    staged: set[tuple[str, str]]
-
-    log: Log = field(default_factory=Log)
-    oracle: Oracle | None = None
-
-    @property
-    def task_id(self) -> str:
-        task_id: str = self.bundle["task"]["task_id"]
-        return task_id
-
-    @property
-    def user_id(self) -> str:
-        user_id: str = self.bundle["task"]["user_id"]
-        return user_id
-
 
 def subject(number: int, seed: int) -> Subject:
     """Task `number` of a seed. In every fifth task one item is not staged and must be generated."""
     roadmap_id = f"r-{number:04}"
     ids = concept_ids(CONCEPTS, roadmap_id)
     bundle = bundle_of(ids, roadmap_id=roadmap_id, task_id=f"t-{number:04}", user_id=f"user-{number % 7}")
-    staged = {(concept_id, kind) for concept_id in ids for kind in TYPES}
     if number % 5 == 0:
-        lacking = random.Random(f"{seed} {number}").choice(sorted(staged))  # noqa: S311 - to be repeated
-        entries = {entry["concept_id"]: entry for entry in bundle["content"]}
-        del entries[lacking[0]][lacking[1]]
-        staged -= {lacking}
-    return Subject(bundle, staged)
+        chance = random.Random(f"{seed} {number}")  # noqa: S311 - to be repeated
+        del chance.choice(bundle["content"])[chance.choice(TYPES)]
+    return Subject(bundle)
 
 
-class Whole(OracleOfOne):
-    """An oracle for one of many tasks. The bucket is listed once for all of them."""
-
-    listed: dict[str, dict[str, str]]
-
-    def objects(self) -> dict[str, str]:
-        """The objects of this task and its roadmap."""
-        return self.listed.get(self._roadmap_id, {}) | self.listed.get(self._task_id, {})
-
-
-class Soak:
-    """The soak of many tasks on one stack."""
-
-    def __init__(self, stack: LocalStack, deadline: Deadline, subjects: Sequence[Subject]) -> None:
-        assert isinstance(stack.database, PostgresServer)
-        self._stack, self._database, self._deadline = stack, stack.database, deadline
-        self._executions = Executions(stack.state_machine_arn)
-        self._stepfunctions = stack.client("stepfunctions")
-        self._s3 = stack.client("s3")
-        self._own = threading.local()
-        self._targets: list[Target] = []
-        self._subjects = subjects
-        self._chance = random.Random(SEED)  # noqa: S311 - to be repeated
-        self.counts: Counter[str] = Counter()
-        self._looking = threading.Lock()
-        """The oracles have one connection, for which a thread waits 5 seconds at most."""
-
-    def close(self) -> None:
-        """Close all connections."""
-        for target in self._targets:
-            target.engine.dispose()
+class Chaos(StackSoak):
+    """Faults, a pause, one sweep, one retry per task."""
 
     def run(self) -> list[str]:
         """Faults, a pause, one sweep, one retry per task; returns every failed check."""
@@ -237,11 +144,7 @@ class Soak:
                 broken = [*self._held(pool, "after the sweep", lambda oracle: oracle.at_any_time())]
                 self._retry_each(pool)
                 self._list_the_bucket()
-                broken += self._held(
-                    pool,
-                    "in the end",
-                    lambda oracle: [*oracle.at_any_time(), *oracle.healed(), *oracle.at_rest()],
-                )
+                broken += self._held_in_the_end(pool)
                 return broken + self._wrong_rows(pool) + self._wrong_accounts()
             except BaseException:
                 pool.shutdown(cancel_futures=True, wait=False)
@@ -266,14 +169,12 @@ class Soak:
             watcher.join()
             for holder in holders:
                 holder.join()
-        _raise_first(futures)
+        raise_first(futures)
 
     def _strike(self, holders: list[threading.Thread]) -> None:
         match self._chance.randrange(14):
             case 0 | 1:
-                self._database.kill()
-                self._database.start_again()
-                self.counts["PostgreSQL killed and started again"] += 1
+                self._kill_database("and started again")
             case 2:
                 self.counts["outages of all functions"] += 1
                 ends_at = time.monotonic() + OUTAGE_SECONDS
@@ -315,59 +216,15 @@ class Soak:
                 self.counts["roadmaps held for a while"] += 1
                 time.sleep(HOLD_SECONDS)
 
-    def _workers(self) -> list[psutil.Process]:
-        return [
-            child
-            for child in self._stack.cloud.process.children(recursive=True)
-            if "awslambdaric" in " ".join(_command(child))
-        ]
-
-    def _kill(self, worker: psutil.Process) -> None:
-        try:
-            worker.kill()
-        except psutil.NoSuchProcess:
-            return
-        self.counts["processes of functions killed"] += 1
-
     def _first_run(self, each: Subject) -> None:
-        load_bundle(read_bundle(each.bundle), self._target.engine, self._target.bucket, self._deadline)
+        self._load(each)
         if self._subjects.index(each) % 7 == 3:
             self._change(each, UNDECODABLE)
             self.counts["tasks with undecodable rows"] += 1
         attempt = self._begin(each)
         self.counts["first runs that ended " + self._follow(each, attempt)] += 1
-        if self._subjects.index(each) == TASKS // 2:
+        if self._subjects.index(each) == len(self._subjects) // 2:
             self._create_recovery()
-
-    def _begin(self, each: Subject) -> int:
-        """Send the user's first request until it is answered; return the attempt."""
-        for _ in self._tries(f"the API to begin {each.task_id}"):
-            answer = self._retry(each)
-            if answer is not None and answer.status in (202, 409):
-                return int(answer.body["attempt"])
-        raise AssertionError("the tries end only by an exception")
-
-    def _follow(self, each: Subject, attempt: int) -> str:
-        """Wait until the execution of an attempt is over; its status, or `never started`."""
-
-        def read(connection: Connection) -> str:
-            found = "SELECT execution_arn FROM content_attempts WHERE task_id = :task AND attempt = :attempt"
-            return connection.scalar(text(found), {"task": each.task_id, "attempt": attempt}) or ""
-
-        arn = transact(self._target.engine, read, self._deadline)  # PostgreSQL may be away
-        unknown_since: float | None = None
-        missing = self._stepfunctions.exceptions.ExecutionDoesNotExist
-        for _ in self._tries(f"the end of {arn}"):
-            try:
-                status: str = self._stepfunctions.describe_execution(executionArn=arn)["status"]
-            except missing:
-                unknown_since = unknown_since or time.monotonic()
-                if time.monotonic() - unknown_since > _NEVER_STARTED_SECONDS:
-                    return "never started"
-                continue
-            if status != "RUNNING":
-                return status
-        raise AssertionError("the tries end only by an exception")
 
     # After the faults.
 
@@ -428,7 +285,7 @@ class Soak:
     def _retry_each(self, pool: ThreadPoolExecutor) -> None:
         futures = [pool.submit(self._retry_once, each) for each in self._subjects]
         self._watch("one retry each", futures)
-        _raise_first(futures)
+        raise_first(futures)
 
     def _retry_once(self, each: Subject) -> None:
         """Retry once. Repeats the request if the API was too busy to accept it.
@@ -438,8 +295,7 @@ class Soak:
         number = self._subjects.index(each)
         if number % 11 == 5:
             self._change(each, *RESTORE)
-            assert each.oracle is not None
-            each.oracle.forget_attempts()
+            self._oracles[each.task_id].forget_attempts()
             self.counts["tasks restored from a backup"] += 1
         redrive: threading.Thread | None = None
         redriven: list[Answer | None] = []
@@ -472,49 +328,18 @@ class Soak:
 
     # The checks.
 
-    def _prepare_oracles(self) -> None:
-        self._list_the_bucket()
-        for each in self._subjects:
-            each.oracle = Whole(self._target.engine, self._s3, self._stack.bucket, each.bundle, each.log)
-
-    def _list_the_bucket(self) -> None:
-        listed: dict[str, dict[str, str]] = {}
-        pages = self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._stack.bucket)
-        for entry in (entry for page in pages for entry in page.get("Contents", [])):
-            parts = entry["Key"].split("/")
-            owner = parts[1] if parts[0] in ("staged", "rejected", "manifests") else parts[0]
-            listed.setdefault(owner, {})[entry["Key"]] = entry["ETag"]
-        Whole.listed = listed
-
-    def _held(
-        self, pool: ThreadPoolExecutor, when: str, ask: Callable[[Oracle], Iterable[Broken]]
-    ) -> list[str]:
-        """The broken invariants of each task."""
-
-        def hold(each: Subject) -> list[str]:
-            assert each.oracle is not None
-            with self._looking:
-                attempt = each.oracle.look().task["attempt"]
-                each.log.recorded.update(range(1, attempt + 1))  # the sweep has finalized all attempts
-                return [f"{each.task_id} {when}: {broken}" for broken in ask(each.oracle)]
-
-        futures = [pool.submit(hold, each) for each in self._subjects]
-        self._watch(f"the oracle, {when}", futures)
-        return [line for future in futures for line in future.result()]
-
     def _wrong_rows(self, pool: ThreadPoolExecutor) -> list[str]:
         """Rows that differ from the staged content, items without a row, and rows without a task."""
 
         def compare(each: Subject) -> list[str]:
-            assert each.oracle is not None
             with self._looking:
-                now = each.oracle.look()
+                now = self._oracles[each.task_id].look()
             staged = {entry["concept_id"]: entry for entry in each.bundle["content"]}
             wrong = [
                 f"{each.task_id}: the row of {concept_id}, {kind} is not what was staged"
                 for kind in TYPES
                 for concept_id, row in now.completed(kind).items()
-                if (concept_id, kind) in each.staged
+                if kind in staged[concept_id]
                 and any(row[key] != staged[concept_id][kind][key] for key in FROM_STAGED[kind])
             ]
             rows = sum(len(now.rows[kind]) for kind in TYPES)
@@ -539,54 +364,6 @@ class Soak:
             if self.counts[name]
         ]
 
-    # Helpers.
-
-    @property
-    def _target(self) -> Target:
-        """The target of this thread. An engine has only one connection."""
-        if not hasattr(self._own, "target"):
-            self._own.target = Target.local(self._stack)
-            self._targets.append(self._own.target)
-        target: Target = self._own.target
-        return target
-
-    def _retry(self, each: Subject, *, checkpoint: bool = False) -> Answer | None:
-        """Request a retry, or a redrive; `None` if there was no response."""
-        api: Api = self._target.api(each.user_id)
-        try:
-            return api.retry(each.task_id, force_checkpoint=str(checkpoint).lower())
-        except (OSError, http.client.HTTPException, json.JSONDecodeError):  # urllib's URLError is an OSError
-            return None
-
-    def _tries(self, what: str) -> Iterator[None]:
-        """Repeat until the time is up.
-
-        Raises:
-            TooLateError: the time is up.
-        """
-        while self._deadline.remaining > 0:
-            yield
-            time.sleep(_POLL_SECONDS)
-        raise TooLateError(f"the time was up while waiting for {what}")
-
-    def _watch(self, what: str, futures: list[Future[Any]], over: threading.Event | None = None) -> None:
-        """Show the progress until all are done or a check fails."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        try:
-            with Progress(*columns, console=console) as progress:
-                bar = progress.add_task(what, total=len(futures))
-                for future in as_completed(futures):
-                    progress.advance(bar)
-                    if future.exception() is not None:
-                        return
-        finally:
-            if over is not None:
-                over.set()
-
-    def _scalar(self, sql: str) -> int:
-        with self._target.engine.connect() as connection:
-            return int(connection.scalar(text(sql)) or 0)
-
     def _change(self, each: Subject, *statements: str) -> None:
         """Change the rows of a task, also if PostgreSQL is killed meanwhile."""
 
@@ -596,65 +373,14 @@ class Soak:
 
         transact(self._target.engine, change, self._deadline)
 
-    def _execute(self, sql: str) -> None:
-        with self._target.engine.begin() as connection:
-            connection.execute(text(sql))
 
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return []
-
-
-def _raise_first(futures: list[Future[None]]) -> None:
-    for future in futures:
-        if future.done() and not future.cancelled() and (error := future.exception()) is not None:
-            raise error
-
-
-def soaked(name: str, parameters: Mapping[str, str], make: Callable[[LocalStack, Deadline], Soak]) -> int:
-    """Run a soak on a new stack, print its counts and failed checks, and return the exit code."""
-    if os.environ.get("DATABASE_URL"):
-        console.print("[red]this kills its database: unset DATABASE_URL[/red]")
-        return 2
-    logging.disable()  # log records of the lost connections, which the faults cause on purpose
-    console.print(name)
-    started = time.monotonic()
-    deadline = Deadline.after(SECONDS)
-    counts: Counter[str] = Counter()
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="roadmap-soak-") as directory,
-            LocalStack.start(Path(directory), wait_scale=0.01, parameters=parameters) as stack,
-        ):
-            soak = make(stack, deadline)
-            counts = soak.counts
-            try:
-                broken = soak.run()
-            finally:
-                soak.close()
-    except (TooLateError, PromiseBrokenError) as error:
-        broken = [str(error)]
-    for what, count in sorted(counts.items()):
-        print(f"{count:7} {what}")  # noqa: T201
-    for line in broken[:100]:
-        print(line)  # noqa: T201
-    seconds = time.monotonic() - started
-    row_status = f"[red]{len(broken)} checks failed[/red]" if broken else "[green]all checks passed[/green]"
-    console.print(f"{row_status} {name}, {seconds:.0f} s")
-    return 1 if broken else 0
-
-
-def main() -> int:
-    """Run the soak; return the exit code."""
-    return soaked(
-        f"CHAOS_SEED={SEED} CHAOS_TASKS={TASKS}: {CONCEPTS} concepts each, {AT_ONCE} at a time",
+def play(options: argparse.Namespace) -> Found:
+    """Play the scenario on a new stack."""
+    tasks = options.tasks or TASKS
+    seed = options.seed if options.seed is not None else secrets.randbelow(10**6)
+    console.print(f"CHAOS_SEED={seed} CHAOS_TASKS={tasks}: {CONCEPTS} concepts each, {AT_ONCE} at a time")
+    subjects = [subject(number, seed) for number in range(tasks)]
+    return soak(
+        lambda stack, deadline: Chaos(stack, deadline, subjects, seed),
         {"BatchSize": str(BATCH_SIZE), "EventBusArn": DEFAULT_EVENT_BUS_ARN},
-        lambda stack, deadline: Soak(stack, deadline, [subject(number, SEED) for number in range(TASKS)]),
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

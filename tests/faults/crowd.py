@@ -1,4 +1,4 @@
-"""`python -m tests.faults.crowd`: 100 roadmaps at once wait in the queue of a whole local stack; then check.
+"""`make crowd`: 100 roadmaps at once wait in the queue of a whole local stack; then check.
 
 Nothing is staged: a slow model generates each item. One user asks for half of the roadmaps at first, fifty
 others for one each. While the requests arrive, the API's processes are killed, also between a claim and the
@@ -8,8 +8,8 @@ generation, PostgreSQL is killed meanwhile, and generation is resumed.
 The sweep is invoked every two seconds, and sees an admission of five seconds as one of a minute ago.
 """
 
+import argparse
 import statistics
-import sys
 import threading
 import time
 from collections import Counter
@@ -24,14 +24,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from local_stack.stack import LocalStack
-from roadmap_command.load import load_bundle
-from roadmap_content.bundle import read_bundle
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.tasks.queue_policy import granted_batches
-from tests.faults.chaos import Soak, Subject, soaked
+from tests.faults.stack_soak import StackSoak, Subject, soak
 from tests.support.converse_server import Call, ConverseServer, Reply, answers
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.machine import Machine
+from tests.support.soak import Found, console
 
 TASKS, CONCEPTS = 100, 3
 HEAVY = "user-heavy"
@@ -39,8 +38,8 @@ SLOTS = 4
 MODEL_SECONDS = 2.0
 AT_ONCE = 16
 
-STOP_AFTER, QUIET_SECONDS = 30, 4.0
-"""Generation is stopped after this number of tasks has ended, and counts as quiet after this time without a
+STOP_AFTER, QUIET_SECONDS = 0.3, 4.0
+"""Generation is stopped after this part of the tasks has ended, and counts as quiet after this time without a
 call of the model.
 """
 
@@ -69,10 +68,10 @@ def slowly(call: Call) -> Reply:
     return answers(call)
 
 
-def crowd_subject(number: int) -> Subject:
+def subject(number: int, tasks: int) -> Subject:
     """Task `number`, without content; its concepts have names of their own."""
     roadmap_id = f"r-{number:04}"
-    user_id = HEAVY if number < TASKS // 2 else f"user-{number}"
+    user_id = HEAVY if number < tasks // 2 else f"user-{number}"
     bundle: dict[str, Any] = bundle_of(
         concept_ids(CONCEPTS, roadmap_id),
         roadmap_id=roadmap_id,
@@ -83,14 +82,15 @@ def crowd_subject(number: int) -> Subject:
         for module in stage["modules"]:
             for concept in module["concepts"]:
                 concept["name"] = f"Concept {concept['concept_id']}"
-    return Subject(bundle | {"content": []}, set())
+    return Subject(bundle | {"content": []})
 
 
-class Crowd(Soak):
+class Crowd(StackSoak):
     """Many tasks that start at once, and wait for few slots."""
 
-    def __init__(self, stack: LocalStack, deadline: Deadline, model: ConverseServer) -> None:
-        super().__init__(stack, deadline, [crowd_subject(number) for number in range(TASKS)])
+    def __init__(self, stack: LocalStack, deadline: Deadline, model: ConverseServer, tasks: int) -> None:
+        super().__init__(stack, deadline, [subject(number, tasks) for number in range(tasks)])
+        self._tasks = tasks
         self._model = model
         self._most_granted = 0
         self._over = threading.Event()
@@ -111,21 +111,17 @@ class Crowd(Soak):
         try:
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 self._begin_all(pool)
-                self._until(lambda: self._scalar(ENDED) >= STOP_AFTER, "the first tasks to end")
+                self._until(lambda: self._scalar(ENDED) >= STOP_AFTER * self._tasks, "the first tasks to end")
                 self._stop_and_resume()
                 self._disturb()
-                self._until(lambda: self._scalar(ENDED) == TASKS, "all tasks to end")
+                self._until(lambda: self._scalar(ENDED) == self._tasks, "all tasks to end")
                 broken = self._unfair()
                 self._heal()
                 self._over.set()
                 sweeper.join()
                 self._target.invoke("ReconcileTaskFunction", {})
                 self._prepare_oracles()
-                return broken + self._held(
-                    pool,
-                    "in the end",
-                    lambda oracle: [*oracle.at_any_time(), *oracle.healed(), *oracle.at_rest()],
-                )
+                return broken + self._held_in_the_end(pool)
         finally:
             self._over.set()
             sweeper.join()
@@ -133,11 +129,11 @@ class Crowd(Soak):
     def _begin_all(self, pool: ThreadPoolExecutor) -> None:
         """Send all requests, while processes of the API are killed."""
         for each in self._subjects:
-            load_bundle(read_bundle(each.bundle), self._target.engine, self._target.bucket, self._deadline)
+            self._load(each)
         futures = [pool.submit(self._ask, each) for each in self._subjects]
         api = self._stack.functions["TaskApiFunction"]
         killed_at = 0
-        while (answered := sum(future.done() for future in futures)) < TASKS:
+        while (answered := sum(future.done() for future in futures)) < self._tasks:
             # By answers and not by seconds: a slow machine must have time to answer.
             if answered >= killed_at:
                 killed_at += ANSWERS_PER_KILL
@@ -177,9 +173,7 @@ class Crowd(Soak):
         self.counts["milliseconds from the stop to the last call of the model"] = round(
             (since - stopped_at) * 1_000
         )
-        self._database.kill()
-        self._database.start_again()
-        self.counts["PostgreSQL killed while generation was stopped"] += 1
+        self._kill_database("while generation was stopped")
         time.sleep(QUIET_SECONDS)
         self.counts["calls of the model while generation was stopped"] = len(self._model.calls) - calls
         self.counts["tasks that had ended at the stop"] = self._scalar(ENDED)
@@ -191,9 +185,7 @@ class Crowd(Soak):
             if workers := self._workers():
                 self._kill(self._chance.choice(workers))
             if number == KILLS // 2:
-                self._database.kill()
-                self._database.start_again()
-                self.counts["PostgreSQL killed and started again"] += 1
+                self._kill_database("and started again")
             time.sleep(0.5)
 
     def _unfair(self) -> list[str]:
@@ -256,15 +248,9 @@ class Crowd(Soak):
                 self.counts["sweeps"] += 1
 
 
-def main() -> int:
-    """Run the crowd; return the exit code."""
+def play(options: argparse.Namespace) -> Found:
+    """Play the scenario on a new stack."""
+    tasks = options.tasks or TASKS
+    console.print(f"{tasks} roadmaps of {CONCEPTS} concepts at once, {SLOTS} slots")
     with ConverseServer(slowly) as model:
-        return soaked(
-            f"{TASKS} roadmaps of {CONCEPTS} concepts at once, {SLOTS} slots",
-            {},
-            lambda stack, deadline: Crowd(stack, deadline, model),
-        )
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return soak(lambda stack, deadline: Crowd(stack, deadline, model, tasks), {})

@@ -1,9 +1,7 @@
-"""The drills: `make drill` breaks 1,000 tasks in four ways, and repairs them with one recovery;
-`make drill SCENARIO=model` replaces what a model wrote (`tests/faults/model_change.py`).
+"""`make drill`: 1,000 tasks are broken in four ways, and repaired with one recovery.
 
 Real: PostgreSQL, the steps, the API's functions, the recovery and its rate. Emulated: S3 (in memory) and Step
-Functions (`tests/support/runs.py`); Lambda is this process. The last line of the output is one JSON
-object.
+Functions (`tests/support/runs.py`); Lambda is this process.
 """
 
 import argparse
@@ -11,21 +9,16 @@ import importlib
 import json
 import queue
 import resource
-import sys
-import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from sqlalchemy import make_url, text
 
-from local_stack.given_database import given_or_embedded
 from migrations import migrate
 from roadmap_command.load import load_bundle
 from roadmap_content.bundle import read_bundle
@@ -39,12 +32,10 @@ from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.recoveries.advance import advance
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.log import logger
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.services import Services
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import staged_key
-from tests.faults import model_change
 from tests.support.evidence import Log
 from tests.support.factories import USER, bundle_of, concept_ids, quiz, resources
 from tests.support.machine_model import Run, State, error_of
@@ -52,6 +43,7 @@ from tests.support.memory_s3 import MemoryS3
 from tests.support.oracle import OracleOfOne
 from tests.support.requests_to_api import Reply, request
 from tests.support.runs import QueuedRuns
+from tests.support.soak import Found, console, own_server
 
 CONCEPTS = 2
 WORKERS = 4
@@ -65,7 +57,8 @@ SETTINGS = {
 SWEEP_SECONDS = 1
 OUTAGES = ("a dead database", "a throttled model", "a bad release", "real poison")
 ORACLE_SAMPLE = 100
-ZEROS = ("lost", "repeated_calls", "wrong_statuses", "unaccounted", *model_change.ZEROS)
+TASKS = 1_000
+ZEROS = ("lost", "repeated_calls", "wrong_statuses", "unaccounted")
 """The counts that must be 0."""
 
 SAVED = """
@@ -248,7 +241,7 @@ class Drill:
             broken = [*oracle.at_rest()]
             found += bool(broken)
             if broken:
-                Console(stderr=True).print(f"{task_id}: {broken[0]}")
+                console.print(f"{task_id}: {broken[0]}")
         return found
 
     def close(self) -> None:
@@ -332,55 +325,27 @@ def groups_table(drill: Drill) -> Table:
     return table
 
 
-def outages(url: str, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Break and heal; return the counts."""
-    drill = Drill(url, arguments.tasks or 1_000)
-    drill.load()
-    console.print(f"{len(drill.tasks)} tasks of {USER} are loaded")
-    drill.break_all()
-    counts = Counter(row["status"] for row in drill.rows("SELECT status FROM roadmap_tasks"))
-    console.print(f"after the outages: {dict(counts)}")
-    console.print(groups_table(drill))
-    recovery, seconds = heal(drill, arguments.rate, arguments.concurrency)
-    console.print(f"recovery {recovery['state']}: {recovery['counts']}")
-    found = verdict(drill, recovery, seconds, arguments.rate)
-    drill.close()
-    return found
+def wrong(counts: Mapping[str, Any], zeros: Sequence[str] = ZEROS) -> Found:
+    """The counts, and those that must be 0 and are not; all tasks must be healed."""
+    broken = [f"{counts[name]} {name.replace('_', ' ')}: must be 0" for name in zeros if counts[name]]
+    if counts["healed"] != counts["tasks"]:
+        broken.append("not all tasks were healed")
+    return Found(counts, broken)
 
 
-def new_model(url: str, arguments: argparse.Namespace, console: Console) -> dict[str, Any]:
-    """Replace what a model wrote; return the counts."""
-    with model_change.Author() as author:
-        drill = Drill(url, arguments.tasks or 200, SETTINGS | author.settings, author)
-        found = model_change.play(drill, author, console)
-        drill.close()
-    return found
-
-
-SCENARIOS = {"outages": outages, "model": new_model}
-
-
-def main() -> int:
-    """Play a scenario; return 0 if every count that must be 0 is 0."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("scenario", nargs="?", choices=SCENARIOS, default="outages")
-    parser.add_argument("--tasks", type=int, help="1,000 of outages, 200 of a model")
-    parser.add_argument("--rate", type=int, default=300, help="tasks a minute")
-    parser.add_argument("--concurrency", type=int, default=40)
-    arguments = parser.parse_args()
-    console = Console(stderr=True, width=160)
-    logger.setLevel("CRITICAL")  # a thousand failures are expected
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-drill-") as directory,
-        given_or_embedded(Path(directory), fsync=False) as server,
-    ):
+def play(options: argparse.Namespace) -> Found:
+    """Break and heal."""
+    with own_server("drill") as server:
         migrate(server.url)
-        found = SCENARIOS[arguments.scenario](server.url, arguments, console)
-    for name, value in found.items():
-        console.print(f"{name.replace('_', ' ')}: {value}" + (" (must be 0)" if name in ZEROS else ""))
-    sys.stdout.write(json.dumps(found) + "\n")
-    return 1 if any(found.get(name) for name in ZEROS) or found["healed"] != found["tasks"] else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        drill = Drill(server.url, options.tasks or TASKS)
+        drill.load()
+        console.print(f"{len(drill.tasks)} tasks of {USER} are loaded")
+        drill.break_all()
+        counts = Counter(row["status"] for row in drill.rows("SELECT status FROM roadmap_tasks"))
+        console.print(f"after the outages: {dict(counts)}")
+        console.print(groups_table(drill))
+        recovery, seconds = heal(drill, options.rate, options.concurrency)
+        console.print(f"recovery {recovery['state']}: {recovery['counts']}")
+        found = verdict(drill, recovery, seconds, options.rate)
+        drill.close()
+    return wrong(found)

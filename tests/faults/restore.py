@@ -1,97 +1,80 @@
-"""The restore drill: `make restore-drill` restores a backup of the database while S3 has newer content.
+"""`make restore-drill`: a backup of the database is restored while S3 has newer content.
 
-Real: PostgreSQL, whose files are copied while it is stopped, the functions and the API. Emulated: AWS. The
-last line of the output is one JSON object.
+Half of the tasks run before the backup, half after it. PostgreSQL's files are copied while it is stopped.
+After the restore, each of the newer tasks is retried: it must find its content in S3.
 """
 
 import argparse
-import json
 import subprocess
-import sys
-import tempfile
 import time
-from http import HTTPStatus
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from local_stack.postgres_server import PostgresServer
-from local_stack.stack import LocalStack
-from roadmap_command.load import load_bundle
-from roadmap_command.runs import follow_run, start_run
-from roadmap_command.target import Target
 from roadmap_command.task_reading import read_task_detail, retry_task
-from roadmap_content.bundle import read_bundle
-from roadmap_content.runtime.deadline import Deadline
+from tests.faults.stack_soak import StackSoak, Subject, soak
 from tests.support.factories import bundle_of, concept_ids
+from tests.support.soak import Found
 
-CONCEPTS = 10
+TASKS, CONCEPTS = 40, 10
+ZEROS = ("incomplete", "to_generate_again", "tokens")
+"""The counts that must be 0."""
 
 
-def drill(tasks: int) -> dict[str, Any]:
-    """Run half of the tasks, back up, run the other half, restore, and retry the tasks that are not in the
-    backup.
-    """
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-restore-") as folder,
-        LocalStack.start(Path(folder), wait_scale=0.01) as stack,
-    ):
-        database = stack.database
-        if not isinstance(database, PostgresServer):
-            sys.exit("unset DATABASE_URL: the drill copies the files of a server of its own")
-        target = Target.local(stack)
-        task_ids = [_load(target, number) for number in range(tasks)]
-        known, newer = task_ids[: tasks // 2], task_ids[tasks // 2 :]
-        _run(target, known)
-        backup = database.data_dir / "backup"
-        target.engine.dispose()
+def subject(number: int) -> Subject:
+    """Task `number`, with all of its content staged."""
+    roadmap_id = f"restore-{number}"
+    ids = concept_ids(CONCEPTS, roadmap_id)
+    return Subject(bundle_of(ids, roadmap_id=roadmap_id, task_id=f"restore-t-{number}"))
+
+
+class Restore(StackSoak):
+    """A database that is restored, and S3 that is not."""
+
+    def run(self) -> list[str]:
+        """Run one half, back up, run the other half, restore, and retry the tasks that the backup lacks."""
+        database = self._database
+        cluster, backup = database.data_dir / "cluster", database.data_dir / "backup"
+        half = len(self._subjects) // 2
+        known, newer = self._subjects[:half], self._subjects[half:]
+        for each in self._subjects:
+            self._load(each)
+        self._run(known)
+        self._target.engine.dispose()
         database.stop()
-        _copy(database.data_dir / "cluster", backup)
+        _copy(cluster, backup)
         database.start_again()
-        _run(target, newer)
-        target.engine.dispose()
+        self._run(newer)
+        self._target.engine.dispose()
         database.kill()
 
         began = time.monotonic()
-        _copy(backup, database.data_dir / "cluster")
+        _copy(backup, cluster)
         database.start_again()
         restored = time.monotonic()
-        to_generate = sum(_retry(target, task_id) for task_id in newer)
+        to_generate = sum(self._heal(each) for each in newer)
         recovered = time.monotonic()
-        statuses = [read_task_detail(target, task_id) for task_id in task_ids]
-        target.engine.dispose()
-    return {
-        "tasks": tasks,
-        "newer_than_the_backup": len(newer),
-        "incomplete": sum(task.status != "completed" for task in statuses),
-        "to_generate_again": to_generate,
-        "tokens": sum(task.tokens.used for task in statuses),
-        "restore_seconds": round(restored - began, 1),
-        "recover_seconds": round(recovered - restored, 1),
-    }
+        found = [read_task_detail(self._target, each.task_id) for each in self._subjects]
+        self.counts |= {
+            "tasks": len(found),
+            "newer_than_the_backup": len(newer),
+            "incomplete": sum(task.status != "completed" for task in found),
+            "to_generate_again": to_generate,
+            "tokens": sum(task.tokens.used for task in found),
+            "restore_seconds": round(restored - began, 1),
+            "recover_seconds": round(recovered - restored, 1),
+        }
+        return [f"{self.counts[name]} {name}" for name in ZEROS if self.counts[name]]
 
+    def _run(self, subjects: Sequence[Subject]) -> None:
+        attempts = [self._begin(each) for each in subjects]
+        for each, attempt in zip(subjects, attempts, strict=True):
+            self._follow(each, attempt)
 
-def _load(target: Target, number: int) -> str:
-    """A task with all of its content staged."""
-    roadmap_id, task_id = f"restore-{number}", f"restore-t-{number}"
-    bundle = bundle_of(concept_ids(CONCEPTS, roadmap_id), roadmap_id=roadmap_id, task_id=task_id)
-    load_bundle(read_bundle(bundle), target.engine, target.bucket, Deadline.after(60))
-    return task_id
-
-
-def _run(target: Target, task_ids: list[str]) -> None:
-    arns = [start_run(target.stepfunctions, target.state_machine_arn, task_id) for task_id in task_ids]
-    for arn in arns:
-        follow_run(target.stepfunctions, arn, lambda: None)
-
-
-def _retry(target: Target, task_id: str) -> int:
-    """Retry a task through the API, and wait; return the number of items to generate."""
-    preview = retry_task(target, task_id, dry_run="true")
-    answer = retry_task(target, task_id)
-    if answer["execution_arn"] is None:
-        sys.exit(f"{HTTPStatus.OK}: {answer['message']}")
-    follow_run(target.stepfunctions, answer["execution_arn"], lambda: None)
-    return sum(preview["to_generate"].values())
+    def _heal(self, each: Subject) -> int:
+        """Retry a task, and wait; return the number of items to generate."""
+        preview = retry_task(self._target, each.task_id, dry_run="true")
+        self._run([each])
+        return sum(preview["to_generate"].values())
 
 
 def _copy(source: Path, destination: Path) -> None:
@@ -100,14 +83,7 @@ def _copy(source: Path, destination: Path) -> None:
     subprocess.run(["cp", "-a", source, destination], check=True)
 
 
-def main() -> None:
-    """Run the drill; exit with 1 if a task is not complete, or an item must be generated again."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=40)
-    result = drill(parser.parse_args().tasks)
-    sys.stdout.write(json.dumps(result) + "\n")
-    sys.exit(1 if result["incomplete"] or result["to_generate_again"] or result["tokens"] else 0)
-
-
-if __name__ == "__main__":
-    main()
+def play(options: argparse.Namespace) -> Found:
+    """Play the scenario on a new stack."""
+    subjects = [subject(number) for number in range(options.tasks or TASKS)]
+    return soak(lambda stack, deadline: Restore(stack, deadline, subjects), {})

@@ -12,22 +12,18 @@ The steps run in this process, on a PostgreSQL server of their own; executions a
 """
 
 import argparse
-import json
 import random
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from queue import Empty
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from local_stack.given_database import given_or_embedded
 from local_stack.postgres_server import create_database
 from migrations import migrate, use_time_zone
 from roadmap_content.api.cancel import cancel_task
@@ -39,7 +35,6 @@ from roadmap_content.recoveries.create import create
 from roadmap_content.recoveries.decisions import Limits
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.runtime.log import logger
 from roadmap_content.services import Services
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import tutorial_key
@@ -55,6 +50,7 @@ from tests.support.oracle import Broken, OracleOfOne
 from tests.support.pipeline import services_for
 from tests.support.product_schema import FORMS
 from tests.support.runs import QueuedRuns
+from tests.support.soak import Found, end, own_server
 
 ROADMAPS = 3
 CONCEPTS = 8
@@ -400,11 +396,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 10**6)
     chosen = parser.parse_args()
-    logger.setLevel("CRITICAL")
-    with (
-        tempfile.TemporaryDirectory(prefix="roadmap-storm-") as directory,
-        given_or_embedded(Path(directory), fsync=False) as server,
-    ):
+    with own_server("storm") as server:
         product, services = prepare(create_database(server.url, f"storm_{chosen.seed}"))
         before = untouched(product)
         storm = Storm(product, services, chosen.seed)
@@ -425,9 +417,10 @@ def main() -> int:
         }
         services.engine.dispose()
         product.engine.dispose()
-    holds = not (storm.failures or ignored or broken) and result["foreign_rows_unchanged"]
-    sys.stdout.write(json.dumps(result | {"holds": holds}) + "\n")
-    return 0 if holds else 1
+    wrong = [*storm.failures, *map(str, ignored), *broken]
+    if not result["foreign_rows_unchanged"]:
+        wrong.append("rows changed that nobody asked to change")
+    return end(Found(result | {"holds": not wrong}, wrong))
 
 
 if __name__ == "__main__":

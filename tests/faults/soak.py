@@ -1,0 +1,41 @@
+"""`python -m tests.faults.soak SCENARIO`: load tasks, break what they need, heal, and check what must hold.
+
+| scenario | what breaks | who heals | runs in |
+|---|---|---|---|
+| chaos | PostgreSQL, the functions' processes, rows | a recovery, the sweep, one retry each | a local stack |
+| crowd | the API's processes, then all; generation is stopped | the sweep, one retry each | a local stack |
+| restore | the database is restored, S3 is not | one retry each | a local stack |
+| outages | database, model, release, contents | one recovery | this process |
+| model | model and prompt change | recoveries that regenerate, and an undo | this process |
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+
+from tests.faults import chaos, crowd, drill, model_change, restore
+from tests.support.soak import Found, end
+
+SCENARIOS: Mapping[str, Callable[[argparse.Namespace], Found]] = {
+    "chaos": chaos.play,
+    "crowd": crowd.play,
+    "restore": restore.play,
+    "outages": drill.play,
+    "model": model_change.play,
+}
+
+
+def main() -> int:
+    """Play a scenario; return the exit code."""
+    parser = argparse.ArgumentParser(prog="soak")
+    parser.add_argument("scenario", choices=SCENARIOS)
+    parser.add_argument("--tasks", type=int, help="the number of tasks, if not the scenario's own")
+    parser.add_argument("--seed", type=int, help="chaos: repeat the faults of a run")
+    parser.add_argument("--rate", type=int, default=300, help="outages: tasks a minute of the recovery")
+    parser.add_argument("--concurrency", type=int, default=40, help="outages: tasks of the recovery at once")
+    options = parser.parse_args()
+    return end(SCENARIOS[options.scenario](options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

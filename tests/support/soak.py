@@ -1,0 +1,49 @@
+"""What all soaks share: how one ends, and the server of one that runs in this process.
+
+A soak loads tasks, breaks what they need, heals them, and checks what must hold. The last line of its output
+is one JSON object with what it counted, and its exit code is 1 if something that must hold does not.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from local_stack.given_database import given_or_embedded
+from local_stack.postgres_server import Server
+from roadmap_content.runtime.log import logger
+
+console = Console(stderr=True, highlight=False, width=160)
+
+
+class Found(NamedTuple):
+    """What a soak has counted, and each thing that must hold and does not."""
+
+    counts: Mapping[str, Any]
+    broken: Sequence[str]
+
+
+def end(found: Found) -> int:
+    """Print what a soak has found; return the exit code."""
+    for name, value in found.counts.items():
+        console.print(f"{name.replace('_', ' ')}: {value}", markup=False)
+    for line in found.broken[:100]:
+        console.print(line, style="red", markup=False)
+    sys.stdout.write(json.dumps(found.counts) + "\n")
+    return 1 if found.broken else 0
+
+
+@contextmanager
+def own_server(name: str) -> Iterator[Server]:
+    """A PostgreSQL server for a soak in this process, without the log of the failures that it causes."""
+    logger.setLevel("CRITICAL")
+    with (
+        tempfile.TemporaryDirectory(prefix=f"roadmap-{name}-") as directory,
+        given_or_embedded(Path(directory), fsync=False) as server,
+    ):
+        yield server
