@@ -6,9 +6,7 @@ import os
 import pytest
 from rich.console import Console
 
-from tests.faults.matrix.play import Result
-from tests.faults.matrix.recoveries import RecoveryResult
-from tests.faults.matrix.report import DOCUMENT, Results, differences, render, show
+from tests.faults.matrix.report import DOCUMENT, REPORTED, Results, differences, is_complete, render, show
 from tests.faults.test_histories import HISTORIES, SEED
 from tests.support.fixtures import bucket_name, pipeline
 
@@ -19,16 +17,14 @@ _RESULTS = pytest.StashKey[Results]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Collect the results of the matrices, also from other workers."""
-    results = Results([], [])
+    results: Results = {matrix.name: [] for matrix in REPORTED}
     config.stash[_RESULTS] = results
 
     class Collector:
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
             for name, value in report.user_properties if report.when == "call" else ():
-                if name == "fault_cell":
-                    results.cells.append(Result(**json.loads(str(value))))
-                elif name == "recovery_cell":
-                    results.recoveries.append(RecoveryResult(**json.loads(str(value))))
+                if name in results:
+                    results[name].append(tuple(json.loads(str(value))))
 
     config.pluginmanager.register(Collector())
 
@@ -44,7 +40,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     results = session.config.stash[_RESULTS]
     if hasattr(session.config, "workerinput"):
         return
-    if results.complete and os.environ.get("FAULTS_REPORT") == "write":
+    if is_complete(results) and os.environ.get("FAULTS_REPORT") == "write":
         DOCUMENT.write_text(render(results))
     elif differences(results):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

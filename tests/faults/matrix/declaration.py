@@ -1,12 +1,10 @@
-"""The matrix: every step × every fault. A cell is run, or states why it is impossible or which other cell
-covers it.
-"""
+"""The matrix of the steps: their faults, and the cells that are impossible or covered by another one."""
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
 
 from roadmap_content.manifest import MAX_BATCHES
+from tests.faults.matrix import matrix
 
 
 class Step(StrEnum):
@@ -70,16 +68,7 @@ class Fault(StrEnum):
     CHECK_TOO_LARGE = "content check gets too much"
 
 
-class Cell(NamedTuple):
-    """One step with one fault."""
-
-    step: Step
-    fault: Fault
-
-    def __str__(self) -> str:
-        """The cell's name as one word, for pytest."""
-        return "-".join((*self.step.split(), *self.fault.replace("-", " ").split()))
-
+Cell = matrix.Cell[Step, Fault]
 
 MACHINE = (Step.PLAN, Step.GENERATE, Step.SAVE, Step.FINALIZE, Step.AWAIT_REDRIVE)
 """The steps that are states of the state machine."""
@@ -171,5 +160,4 @@ IMPOSSIBLE: Mapping[Cell, str] = {
     Cell(Step.START, Fault.LARGE_RESULT): "Its answer is an ARN.",
 }
 
-CELLS = [Cell(step, fault) for step in Step for fault in Fault]
-RUN = [cell for cell in CELLS if cell not in IMPOSSIBLE]
+STEPS = matrix.Matrix(Step, Fault, IMPOSSIBLE)

@@ -5,7 +5,6 @@ import threading
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,6 +19,7 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.storage.keys import staged_key
 from tests.faults.matrix.declaration import Cell, Fault, Step
+from tests.faults.matrix.matrix import Row
 from tests.faults.matrix.rig import Line, Rig
 from tests.faults.matrix.scripts import Gather
 from tests.support.evidence import TABLES, Log
@@ -27,19 +27,6 @@ from tests.support.factories import USER, bundle_of, quiz
 from tests.support.oracle import Oracle
 
 CONCEPTS = 4
-
-
-@dataclass(frozen=True)
-class Result:
-    """One row of the report."""
-
-    step: str
-    fault: str
-    injected: str
-    ended: str
-    saved: int
-    failed: int
-    healed: int
 
 
 class Play:
@@ -220,7 +207,7 @@ class Play:
         body = json.load(answer["Payload"])
         return str(body.get("errorType")) if "FunctionError" in answer else "answered"
 
-    def play(self, what: str, inject: "Callable[[Play], AbstractContextManager[None]]") -> Result:
+    def play(self, what: str, inject: "Callable[[Play], AbstractContextManager[None]]") -> Row:
         """Run the cell: the fault, its consequences, and the repair."""
         self.prepare()
         with inject(self):
@@ -238,7 +225,8 @@ class Play:
         if self.cell.fault is Fault.TWICE_AT_ONCE:
             answers.sort()  # either may be the first
         ended = "; ".join((*answers, status))
-        return Result(self.cell.step, self.cell.fault, what, ended, total - missing, missing, missing)
+        counts = (total - missing, missing, missing)  # `heal` saves what is missing, or raises
+        return self.cell.step, self.cell.fault, what, ended, *map(str, counts)
 
     # After the fault.
 

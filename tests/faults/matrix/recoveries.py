@@ -1,9 +1,9 @@
-"""The matrix of recoveries: every step of a recovery × every fault. A cell is run, or states why not."""
+"""The matrix of the steps of a recovery: their faults, and the cells that are impossible."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+
+from tests.faults.matrix import matrix
 
 
 class RecoveryStep(StrEnum):
@@ -45,32 +45,7 @@ class RecoveryFault(StrEnum):
     CANCELLED = "it is cancelled"
 
 
-class RecoveryCell(NamedTuple):
-    """One step with one fault."""
-
-    step: RecoveryStep
-    fault: RecoveryFault
-
-    def __str__(self) -> str:
-        """The cell's name as one word, for pytest."""
-        words = "".join(letter if letter.isalnum() else " " for letter in f"{self.step} {self.fault}")
-        return "-".join(words.split())
-
-
-@dataclass(frozen=True)
-class RecoveryResult:
-    """One row of the report."""
-
-    step: str
-    fault: str
-    injected: str
-    places: int
-    """The number of injections, each at another COMMIT of the step, in another recovery."""
-
-    recovery: str
-    task: str
-    attempts: str
-
+RecoveryCell = matrix.Cell[RecoveryStep, RecoveryFault]
 
 INJECTED: Mapping[RecoveryFault, str] = {
     RecoveryFault.KILLED_BEFORE: "the process ends before the COMMIT, and the step is not repeated",
@@ -117,15 +92,4 @@ RECOVERY_IMPOSSIBLE: Mapping[RecoveryCell, str] = {
     },
 }
 
-RECOVERY_CELLS = [RecoveryCell(step, fault) for step in RecoveryStep for fault in RecoveryFault]
-RECOVERY_RUN = [cell for cell in RECOVERY_CELLS if cell not in RECOVERY_IMPOSSIBLE]
-
-
-def reasons() -> Iterator[tuple[str, str, str]]:
-    """`(step, faults, reason)` of the cells that are not run."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for cell in RECOVERY_CELLS:
-        if reason := RECOVERY_IMPOSSIBLE.get(cell):
-            found.setdefault((cell.step, reason), []).append(cell.fault)
-    for (step, reason), faults in found.items():
-        yield step, ", ".join(faults), reason
+RECOVERIES = matrix.Matrix(RecoveryStep, RecoveryFault, RECOVERY_IMPOSSIBLE)

@@ -27,12 +27,12 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.listing import TaskFilter
 from tests.faults.matrix.database_proxy import DatabaseProxy
+from tests.faults.matrix.matrix import Row
 from tests.faults.matrix.recoveries import (
     INJECTED,
     RESTORING,
     RecoveryCell,
     RecoveryFault,
-    RecoveryResult,
     RecoveryStep,
 )
 from tests.faults.matrix.scripts import Refuse
@@ -337,7 +337,7 @@ class RecoveryPlay:
         return self.world.runs[-1]
 
 
-def play(scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> RecoveryResult:
+def play(scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> Row:
     """Run a cell at each COMMIT of its step."""
     found: list[tuple[str, str, str]] = []
     while True:
@@ -351,10 +351,8 @@ def play(scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell) -> RecoveryResu
         finally:
             recovery.close()
     assert found, f"{cell}: the fault was not injected"
-    recoveries, tasks, attempts = (" or ".join(dict.fromkeys(column)) for column in zip(*found, strict=True))
-    return RecoveryResult(
-        cell.step, cell.fault, INJECTED[cell.fault], len(found), recoveries, tasks, attempts
-    )
+    columns = (" or ".join(dict.fromkeys(column)) for column in zip(*found, strict=True))
+    return cell.step, cell.fault, INJECTED[cell.fault], str(len(found)), *columns
 
 
 def _said(state: str, result: str, reason: str | None) -> str:

@@ -2,22 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 
 import pytest
 from sqlalchemy import make_url
 
 from tests.faults.matrix.database_proxy import DatabaseProxy
-from tests.faults.matrix.recoveries import (
-    INJECTED,
-    RECOVERY_CELLS,
-    RECOVERY_IMPOSSIBLE,
-    RECOVERY_RUN,
-    RecoveryCell,
-    RecoveryFault,
-)
+from tests.faults.matrix.recoveries import INJECTED, RECOVERIES, RecoveryCell, RecoveryFault
 from tests.faults.matrix.recovery_play import play
-from tests.faults.matrix.selection import selected
 from tests.faults.world import Scene
 
 
@@ -38,14 +29,14 @@ def proxy(database_url: str) -> Iterator[DatabaseProxy]:
         yield proxy
 
 
-@pytest.mark.parametrize("cell", selected(RECOVERY_RUN), ids=str)
+@pytest.mark.parametrize("cell", RECOVERIES.selected(), ids=str)
 def test_cell(
     scene: Scene, proxy: DatabaseProxy, cell: RecoveryCell, record_property: Callable[[str, object], None]
 ) -> None:
-    record_property("recovery_cell", json.dumps(asdict(play(scene, proxy, cell))))
+    record_property("recovery_cell", json.dumps(play(scene, proxy, cell)))
 
 
 def test_every_cell_is_run_or_states_why_not() -> None:
     assert set(INJECTED) == set(RecoveryFault)
-    assert set(RECOVERY_IMPOSSIBLE) <= set(RECOVERY_CELLS)
-    assert all(reason.endswith(".") for reason in RECOVERY_IMPOSSIBLE.values())
+    assert set(RECOVERIES.impossible) <= set(RECOVERIES.cells)
+    assert all(reason.endswith(".") for reason in RECOVERIES.impossible.values())

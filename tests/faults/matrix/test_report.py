@@ -1,66 +1,67 @@
 """The document of the matrices matches the results."""
 
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.faults.matrix.declaration import CELLS, IMPOSSIBLE, RUN
-from tests.faults.matrix.play import Result
-from tests.faults.matrix.recoveries import INJECTED, RECOVERY_RUN, RecoveryResult, reasons
-from tests.faults.matrix.report import DOCUMENT, Results, differences, render
-from tests.faults.matrix.selection import AnyCell, sample
+from tests.faults.matrix.matrix import Matrix
+from tests.faults.matrix.report import DOCUMENT, REPORTED, Results, differences, render
 
-CELL_RESULTS = [Result(cell.step, cell.fault, "something", "SUCCEEDED; completed", 12, 0, 0) for cell in RUN]
-RECOVERY_RESULTS = [
-    RecoveryResult(
-        cell.step, cell.fault, INJECTED[cell.fault], 2, "completed: recovered", "completed", "none"
-    )
-    for cell in RECOVERY_RUN
-]
-RESULTS = Results(CELL_RESULTS, RECOVERY_RESULTS)
+RESULTS: Results = {
+    reported.name: [(cell.step, cell.fault, "something", "0", "1", "2", "3") for cell in reported.matrix.run]
+    for reported in REPORTED
+}
 
 
-def test_a_document_with_another_result_of_a_cell_is_stale(tmp_path: Path) -> None:
+def changed(name: str, results: Results = RESULTS) -> Results:
+    """The results with another last row of a matrix."""
+    *rows, last = results[name]
+    return {**results, name: [*rows, (*last[:-1], "otherwise")]}
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> Path:
+    """A document with the results."""
     document = tmp_path / "faults.md"
     assert differences(RESULTS, document)
     document.write_text(render(RESULTS, document))
-    assert differences(RESULTS._replace(cells=list(reversed(CELL_RESULTS))), document) == []
-    changed = RESULTS._replace(cells=[replace(CELL_RESULTS[0], saved=11), *CELL_RESULTS[1:]])
-    assert [line[0] for line in differences(changed, document)] == ["-", "+"]
-    changed = RESULTS._replace(recoveries=[*RECOVERY_RESULTS[1:], replace(RECOVERY_RESULTS[0], places=3)])
-    assert [line[0] for line in differences(changed, document)] == ["-", "+"]
+    return document
 
 
-def test_the_rows_of_a_part_of_a_matrix_are_compared(tmp_path: Path) -> None:
-    document = tmp_path / "faults.md"
-    document.write_text(render(RESULTS, document))
-    assert differences(Results(CELL_RESULTS[:2], RECOVERY_RESULTS[:2]), document) == []
-    changed = Results([replace(CELL_RESULTS[0], saved=11), CELL_RESULTS[1]], [])
-    assert [line[0] for line in differences(changed, document)] == ["+"]
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_document_with_another_result_of_a_cell_is_stale(document: Path, name: str) -> None:
+    assert differences({**RESULTS, name: RESULTS[name][::-1]}, document) == []
+    assert [line[0] for line in differences(changed(name), document)] == ["-", "+"]
 
 
-@pytest.mark.parametrize("cells", [RUN, RECOVERY_RUN], ids=["steps", "recoveries"])
-def test_a_sample_has_every_fault_and_every_step(cells: Sequence[AnyCell]) -> None:
-    chosen = sample(cells)
-    assert {cell.fault for cell in chosen} == {cell.fault for cell in cells}
-    assert {cell.step for cell in chosen} == {cell.step for cell in cells}
-    assert len(chosen) < len(cells) / 3
+@pytest.mark.parametrize("name", RESULTS)
+def test_the_rows_of_a_part_of_a_matrix_are_compared(document: Path, name: str) -> None:
+    part = {each: rows[-2:] for each, rows in RESULTS.items()}
+    assert differences(part, document) == []
+    assert [line[0] for line in differences(changed(name, part), document)] == ["+"]
 
 
-def test_a_matrix_that_was_not_run_keeps_its_part(tmp_path: Path) -> None:
-    document = tmp_path / "faults.md"
-    document.write_text(render(RESULTS, document))
-    other = [replace(result, saved=11) for result in CELL_RESULTS]
-    document.write_text(render(Results(other, []), document))
-    assert differences(Results([], RECOVERY_RESULTS), document) == []
-    assert differences(Results(other, RECOVERY_RESULTS), document) == []
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_matrix_that_was_not_run_keeps_its_part(document: Path, name: str) -> None:
+    other = changed(name)
+    document.write_text(
+        render({each: rows if each == name else [] for each, rows in other.items()}, document)
+    )
+    for run in (other, {**other, name: []}):
+        assert differences(run, document) == []
+
+
+@pytest.mark.parametrize("matrix", [reported.matrix for reported in REPORTED], ids=["steps", "recoveries"])
+def test_a_sample_has_every_fault_and_every_step(matrix: Matrix[Any, Any]) -> None:
+    chosen = matrix.sample()
+    assert {cell.fault for cell in chosen} == {cell.fault for cell in matrix.run}
+    assert {cell.step for cell in chosen} == {cell.step for cell in matrix.run}
+    assert len(chosen) < len(matrix.run) / 3
 
 
 def test_the_document_contains_every_cell() -> None:
     text = DOCUMENT.read_text()
-    assert all(f"| {cell.step} | {cell.fault} |" in text for cell in RUN)
-    assert all(f"| {cell.step} | {cell.fault} |" in text for cell in RECOVERY_RUN)
-    assert all(IMPOSSIBLE[cell] in text for cell in CELLS if cell in IMPOSSIBLE)
-    assert all(f"| {step} | {faults} | {reason} |" in text for step, faults, reason in reasons())
+    for reported in REPORTED:
+        assert all(f"| {cell.step} | {cell.fault} |" in text for cell in reported.matrix.run)
+        assert all(f"| {' | '.join(row)} |" in text for row in reported.matrix.not_run())
