@@ -336,6 +336,7 @@ export interface RecoveryTask {
 export interface Health {
   status: "ok" | "attention";
   stuck_tasks: number;
+  more_stuck_tasks: boolean;
   drifted_tasks: number;
   last_sweep: {
     at: string;

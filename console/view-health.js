@@ -41,7 +41,7 @@ export function HealthView() {
           }
         </div>
         <dl class="tiles health">
-          <${Tile} label=${T.health.stuck} help=${T.health.stuckHelp} value=${data.stuck_tasks} bad=${data.stuck_tasks > 0} />
+          <${Tile} label=${T.health.stuck} help=${T.health.stuckHelp} value=${data.stuck_tasks} more=${data.more_stuck_tasks} bad=${data.stuck_tasks > 0} />
           <${Tile} label=${T.health.drifted} help=${T.health.driftedHelp} value=${data.drifted_tasks} bad=${data.drifted_tasks > 0} />
           <${Tile} label=${T.health.deadLetters} help=${T.health.deadLettersHelp} value=${data.dead_letters} bad=${(data.dead_letters ?? 0) > 0} />
           <${Tile}
@@ -80,10 +80,10 @@ export function HealthView() {
   `;
 }
 
-/** @param {{ label: string, help?: string, value: number | null, bad?: boolean, to?: string }} props */
-const Tile = ({ label, help, value, bad, to }) => html`
+/** @param {{ label: string, help?: string, value: number | null, more?: boolean, bad?: boolean, to?: string }} props */
+const Tile = ({ label, help, value, more, bad, to }) => html`
   <div class=${bad ? "bad" : ""}>
-    <dd>${bad ? "▲ " : ""}${value === null ? T.unknown : to ? html`<${Link} to=${to}>${number(value)}<//>` : number(value)}</dd>
+    <dd>${bad ? "▲ " : ""}${value === null ? T.unknown : to ? html`<${Link} to=${to}>${number(value)}<//>` : number(value)}${more ? "+" : ""}</dd>
     <dt>${label}${help && html`<span class="meta block">${help}</span>`}</dt>
   </div>
 `;

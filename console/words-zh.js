@@ -605,7 +605,7 @@ export const zh = {
     sentences: {
       generation_stopped: ({ queue }) => `在运维恢复生成之前，不会开始新的尝试。原因：${queue.stopped_reason}`,
       time_zone: () => "最新任务的创建时间晚于所配置的时区：产品使用另一时区。请设置 DatabaseTimeZone。",
-      stuck_tasks: ({ stuck_tasks }) => `${stuck_tasks} 个进行中的任务半小时没有进展。巡检会记录已结束运行的结果；请查看其日志和队列。`,
+      stuck_tasks: ({ stuck_tasks, more_stuck_tasks }) => `${more_stuck_tasks ? "超过 " : ""}${stuck_tasks} 个进行中的任务半小时没有进展。巡检会记录已结束运行的结果；请查看其日志和队列。`,
       failure_groups: ({ failure_groups }) => `${(failure_groups?.new ?? 0) + (failure_groups?.regressed ?? 0)} 个失败分组新出现或再次出现。请确认、忽略或恢复。`,
       sweep_overdue: () => "20 分钟内没有巡检记录。请查看 ReconcileTaskFunction 的日志。",
       sweep_refused: ({ last_sweep }) => `最近一次巡检未能修正 ${last_sweep?.refused} 个任务，其 ID 见日志。`,

@@ -796,6 +796,7 @@ class Model:
         return {
             "status": "ok" if quiet else "attention",
             "stuck_tasks": 0 if quiet else 2,
+            "more_stuck_tasks": False,
             "drifted_tasks": 0,
             "last_sweep": None
             if quiet

@@ -228,6 +228,20 @@ def test_health_is_chinese_in_chinese_with_the_recorded_text_one_click_away(
         expect(console.page.locator(".note.warn")).to_contain_text("5 个先行任务中有 3 个失败。")
 
 
+@pytest.mark.parametrize(("language", "sentence"), [("en", "more than 100."), ("zh", "超过 100 个进行中")])
+def test_health_says_that_there_are_more_stuck_tasks_than_it_counts(
+    browser: Browser, fake: str, language: str, sentence: str
+) -> None:
+    attention = {"what": "stuck_tasks", "text": "Tasks without progress: more than 100.", "runbook": ""}
+    with console_in(browser, fake, Look(language)) as console:
+        body = Model("operator").health()
+        body |= {"stuck_tasks": 100, "more_stuck_tasks": True, "attention": [attention]}
+        console.page.route("**/health", lambda route: route.fulfill(json=body))
+        console.open("/health", token_of("operator"))
+        expect(console.page.locator(".note.warn")).to_contain_text(sentence)
+        expect(console.page.locator(".tiles")).to_contain_text("▲ 100+")
+
+
 def test_health_has_the_failures_of_all_groups_by_hour(browser: Browser, console: Console, fake: str) -> None:
     console.open("/health")
     trend = console.page.locator(".trend").filter(has_text="Failed items by hour")

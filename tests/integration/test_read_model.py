@@ -415,6 +415,33 @@ def test_health_counts_the_events_that_wait(pipeline: Pipeline, get: Get) -> Non
     assert get("/health").body["outbox_waiting"] == 0
 
 
+@pytest.mark.parametrize(("stuck", "shown", "more"), [(100, 100, False), (101, 100, True)])
+def test_health_counts_a_hundred_stuck_tasks_and_says_if_there_are_more(
+    pipeline: Pipeline, get: Get, stuck: int, shown: int, more: bool
+) -> None:
+    pipeline.execute(
+        "INSERT INTO roadmap_tasks (task_id, user_id, status, attempt, updated_at)"
+        " SELECT 't-' || n, 'u', 'processing', 1, timezone('utc', now()) - interval '1 hour'"
+        f" FROM generate_series(1, {stuck}) AS n"
+    )
+    health = get("/health").body
+    assert (health["stuck_tasks"], health["more_stuck_tasks"]) == (shown, more)
+    (text,) = (each["text"] for each in health["attention"] if each["what"] == "stuck_tasks")
+    assert ("more than 100" in text) == more
+
+
+def test_a_task_with_a_recent_event_is_not_stuck(pipeline: Pipeline, get: Get) -> None:
+    run_with_poison(pipeline, 0)
+    pipeline.execute(
+        "UPDATE roadmap_tasks SET status = 'processing', updated_at = updated_at - interval '1 hour'"
+    )
+    assert get("/health").body["stuck_tasks"] == 0
+    pipeline.execute("UPDATE content_events SET recorded_at = recorded_at - interval '1 hour'")
+    assert get("/health").body["stuck_tasks"] == 1
+    pipeline.execute("DELETE FROM content_events")
+    assert get("/health").body["stuck_tasks"] == 1
+
+
 def test_totals_above_a_thousand_are_marked_as_estimates(pipeline: Pipeline, get: Get) -> None:
     pipeline.execute(
         "INSERT INTO roadmap_tasks (task_id, user_id, status)"

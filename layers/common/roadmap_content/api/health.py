@@ -20,7 +20,7 @@ from ..tasks.group_states import RINGING_STATES, GroupState, count_groups
 from ..tasks.listing import Total, count_by_status
 from ..tasks.queue import queue_by_class
 from ..tasks.sweeps import Sweep, last_sweep
-from ..tasks.task import MOST_STUCK, STUCK_AFTER, count_stuck_tasks
+from ..tasks.task import STUCK_AFTER, count_stuck_tasks
 from ..tasks.time_zone import contradicts, describe_offset, time_ahead
 
 SWEEP_OVERDUE = timedelta(minutes=20)
@@ -29,6 +29,9 @@ SWEEP_OVERDUE = timedelta(minutes=20)
 For a stack without any sweep, the time starts with its first attempt: a sweep is not overdue before that, nor
 directly after the first deployment.
 """
+
+MOST_STUCK = 100
+"""Stuck tasks are counted up to this limit: each needs a look-up of its latest event."""
 
 MOST_WAITING = 10_000
 """The number of waiting events is counted up to this limit."""
@@ -88,6 +91,9 @@ class Health(Payload):
 
     status: Literal["ok", "attention"]
     stuck_tasks: Count
+    more_stuck_tasks: Annotated[
+        bool, Field(description="Whether there are more than `stuck_tasks`, which is counted up to 100.")
+    ] = False
     drifted_tasks: Count
     last_sweep: LastSweep | None
     dead_letters: int | None
@@ -117,13 +123,15 @@ class Health(Payload):
 def read_health(services: Services, deadline: Deadline, *, by_hour: bool = False) -> Health:
     """Read the state of the system; with `by_hour`, also the attempts that ended, by hour."""
     read = transact(services.reading_engine, partial(_read, by_hour=by_hour), deadline)
-    stuck: int = read["stuck"]
+    stuck = min(read["stuck"], MOST_STUCK)
+    more_stuck = read["stuck"] > MOST_STUCK
     dead_letters = services.dead_letters()
     sweep: Sweep | None = read["sweep"]
     counts: Mapping[str, Total] = read["counts"]
     queue: QueueHealth = read["queue"]
     attention = attention_for(
         stuck=stuck,
+        more_stuck=more_stuck,
         overdue=is_sweep_overdue(sweep, datetime.now(UTC), has_old_attempts=read["has_old_attempts"]),
         sweep=sweep,
         dead_letters=dead_letters,
@@ -136,6 +144,7 @@ def read_health(services: Services, deadline: Deadline, *, by_hour: bool = False
     return Health(
         status="attention" if attention else "ok",
         stuck_tasks=stuck,
+        more_stuck_tasks=more_stuck,
         drifted_tasks=0 if sweep is None else sweep.repaired,
         last_sweep=None
         if sweep is None
@@ -167,7 +176,7 @@ def _read(connection: Connection, *, by_hour: bool) -> dict[str, Any]:
     sweep = last_sweep(connection)
     return {
         "counts": count_by_status(connection),
-        "stuck": count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK),
+        "stuck": count_stuck_tasks(connection, STUCK_AFTER, MOST_STUCK + 1),
         "sweep": sweep,
         "has_old_attempts": sweep is None and claimed_before(connection, SWEEP_OVERDUE),
         "tokens": tokens_of_a_day(connection),
@@ -217,14 +226,16 @@ def attention_for(
     dead_letters: int | None,
     outbox: int,
     aside: int,
+    more_stuck: bool = False,
     ahead: timedelta = timedelta(0),
     stopped: str | None = None,
     ringing: int = 0,
 ) -> Sequence[Attention]:
     """The list of things that a person should check. No I/O.
 
-    `ahead` is the time by which the newest tasks are ahead of the clock; `stopped` the reason why generation
-    is stopped; `ringing` the number of failure groups that are new or have come back.
+    `more_stuck`: there are more stuck tasks than the number `stuck`. `ahead` is the time by which the newest
+    tasks are ahead of the clock; `stopped` the reason why generation is stopped; `ringing` the number of
+    failure groups that are new or have come back.
     """
     found = []
     if stopped is not None:
@@ -248,7 +259,8 @@ def attention_for(
         found.append(
             Attention(
                 what="stuck_tasks",
-                text=f"Tasks in processing without progress for half an hour: {stuck}. "
+                text=f"Tasks in processing without progress for half an hour: "
+                f"{'more than ' if more_stuck else ''}{stuck}. "
                 "The sweep records the outcome of runs that are over; read its log, and the queue.",
                 runbook="docs/runbook.md#a-task-stays-in-processing",
             )

@@ -48,7 +48,6 @@ from ..tasks.queue import ClassTotals, blocking, queue_by_class
 from ..tasks.queue_policy import QueueClass
 from ..tasks.sweeps import last_sweep, record_sweep
 from ..tasks.task import (
-    MOST_STUCK,
     STUCK_AFTER,
     Task,
     count_stuck_tasks,
@@ -82,6 +81,9 @@ TASK_SECONDS = 12.0
 
 STARTING_SECONDS = 60.0
 """The time limit of a sweep for starting due attempts, in seconds."""
+
+MOST_STUCK = 1_000
+"""Stuck tasks are counted up to this limit, for the alarm."""
 
 
 class ExecutionEnd(Payload):

@@ -123,9 +123,10 @@ WHERE execution_arn = :execution_arn OR (task_id = :task_id AND attempt = 0)
 
 # The time of a task's last change or event. An event is recorded for each claim, and for each item that is
 # saved or fails.
-_PROGRESSED_AT = f"""greatest({earliest_instant("t.updated_at")},
-    (SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
-    ORDER BY e.position DESC LIMIT 1))"""
+_LATEST_EVENT_AT = """(SELECT e.recorded_at FROM content_events e WHERE e.task_id = t.task_id
+    ORDER BY e.position DESC LIMIT 1)"""
+
+_PROGRESSED_AT = f"""greatest({earliest_instant("t.updated_at")}, {_LATEST_EVENT_AT})"""
 
 _IS_WAITING = """EXISTS (SELECT FROM content_queue q
     WHERE q.task_id = t.task_id AND q.attempt = t.attempt AND q.state = 'waiting')"""
@@ -146,14 +147,15 @@ ORDER BY {_PROGRESSED_AT}, t.task_id LIMIT :limit
 """)
 
 STUCK_AFTER = timedelta(minutes=30)
-MOST_STUCK = 1_000
-"""The number of stuck tasks is counted up to this limit."""
 
+# The columns of the row are compared first: tasks that changed recently need no look-up of an event.
 COUNT_STUCK = text(f"""
 SELECT count(*) FROM (
-    SELECT FROM roadmap_tasks t
+    SELECT FROM roadmap_tasks t,
+        (SELECT timezone('utc', now()) - make_interval(secs => :seconds) AS at) AS since
     WHERE t.status = 'processing' AND t.attempt > 0 AND NOT {_IS_WAITING}
-        AND {_PROGRESSED_AT} < timezone('utc', now()) - make_interval(secs => :seconds)
+        AND {earliest_instant("t.updated_at")} < since.at
+        AND coalesce({_LATEST_EVENT_AT} < since.at, true)
     LIMIT :limit) AS stuck
 """)
 
