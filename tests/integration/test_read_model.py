@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from migrations import use_time_zone
+from roadmap_content.api.health import MOST_STUCK
 from roadmap_content.api.item_map import ItemMap
 from roadmap_content.items import ContentType, Item
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
@@ -15,6 +16,7 @@ from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import ENDED_BY_HOUR, user_start
+from roadmap_content.tasks.task import COUNT_STUCK
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts, quiz
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
@@ -440,6 +442,27 @@ def test_a_task_with_a_recent_event_is_not_stuck(pipeline: Pipeline, get: Get) -
     assert get("/health").body["stuck_tasks"] == 1
     pipeline.execute("DELETE FROM content_events")
     assert get("/health").body["stuck_tasks"] == 1
+
+
+def test_health_looks_up_no_event_of_a_task_that_changed_recently(pipeline: Pipeline) -> None:
+    pipeline.execute(
+        "INSERT INTO roadmap_tasks (task_id, user_id, status, attempt, updated_at)"
+        " SELECT 't-' || n, 'u', 'processing', 1, timezone('utc', now()) FROM generate_series(1, 1000) AS n"
+    )
+    pipeline.execute("ANALYZE roadmap_tasks")
+    (row,) = pipeline.rows(
+        f"EXPLAIN (ANALYZE, FORMAT JSON) {COUNT_STUCK.text}", seconds=1_800, limit=MOST_STUCK + 1
+    )
+    look_ups = [
+        node["Actual Loops"]
+        for node in nodes_of(row["QUERY PLAN"][0]["Plan"])
+        if node.get("Relation Name") == "content_events"
+    ]
+    assert look_ups == [0]
+
+
+def nodes_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for part in plan.get("Plans", ()) for node in nodes_of(part))]
 
 
 def test_totals_above_a_thousand_are_marked_as_estimates(pipeline: Pipeline, get: Get) -> None:
