@@ -8,8 +8,11 @@ depend on statistics or on the size of tables requests a copy for itself.
 import secrets
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from unittest import mock
 
+import botocore.session
 import pytest
 from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, make_url
@@ -24,6 +27,9 @@ from tests.support.databases import ReusedDatabase, copied_database
 # No time limit per example, because no test asserts a duration.
 settings.register_profile("timeless", deadline=None)
 settings.load_profile("timeless")
+
+# Otherwise each session of boto3 reads the models of services again: 100 ms of processor time for a client.
+mock.patch.object(botocore.session, "create_loader", cache(botocore.session.create_loader)).start()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from tests.faults.recording import RecordingGenerator
 from tests.faults.world import Bus, Scene, World
 from tests.schedules.actors import Actor
 from tests.support.commits import ProcessDied
+from tests.support.endpoint_calls import operation_of
 from tests.support.evidence import Log
 from tests.support.memory_s3 import ObservedS3
 from tests.support.pipeline import SETTINGS as DEFAULTS
@@ -263,5 +264,4 @@ def _sql_label(statement: str) -> str:
 
 
 def _s3_label(request: str, asked: Mapping[str, Any]) -> str:
-    name = "".join(word.title() for word in request.split("_"))
-    return f"{name} {asked.get('Key', asked.get('Prefix', ''))}"
+    return f"{operation_of(request)} {asked.get('Key', asked.get('Prefix', ''))}"
