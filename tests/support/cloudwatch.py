@@ -101,9 +101,11 @@ def compiled(expression: str) -> CodeType:
     return compile(ast.fix_missing_locations(tree), "expression", "eval")
 
 
-def value_of(alarm: Mapping[str, Any], metrics: Metrics, end: int) -> float | None:
+def value_of(
+    alarm: Mapping[str, Any], queries: Mapping[str, Query], metrics: Metrics, end: int
+) -> float | None:
     """The value of an alarm's period that ends before a minute; `None` is missing data."""
-    values = {name: metrics.value(query, end) for name, query in queries_of(alarm).items()}
+    values = {name: metrics.value(query, end) for name, query in queries.items()}
     if "Metrics" not in alarm:
         return values["value"]
     (expression,) = (each["Expression"] for each in alarm["Metrics"] if "Expression" in each)
@@ -125,15 +127,22 @@ def value_of(alarm: Mapping[str, Any], metrics: Metrics, end: int) -> float | No
         return None  # of missing data
 
 
-def rings(alarm: Mapping[str, Any], metrics: Metrics, end: int, defaults: Mapping[str, float]) -> bool:
+def rings(
+    alarm: Mapping[str, Any],
+    queries: Mapping[str, Query],
+    metrics: Metrics,
+    end: int,
+    defaults: Mapping[str, float],
+) -> bool:
     """Whether an alarm is in ALARM after these minutes. `defaults` are the values of parameters."""
     threshold = alarm["Threshold"]
     if isinstance(threshold, dict):
         threshold = defaults[threshold["Ref"]]
     breaches = COMPARISONS[alarm["ComparisonOperator"]]
     missing = alarm["TreatMissingData"] == "breaching"
-    length = max(query.seconds for query in queries_of(alarm).values()) // 60
-    values = [value_of(alarm, metrics, end - number * length) for number in range(alarm["EvaluationPeriods"])]
+    length = max(query.seconds for query in queries.values()) // 60
+    ends = [end - number * length for number in range(alarm["EvaluationPeriods"])]
+    values = [value_of(alarm, queries, metrics, each) for each in ends]
     breaching = [missing if value is None else breaches(value, threshold) for value in values]
     needed: int = alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"])
     return breaching.count(True) >= needed
@@ -170,9 +179,12 @@ class Watch:
         """Each notification of a page: the minute after `first`, and the page."""
 
         metrics = Metrics(minutes)
+        queries = {name: queries_of(alarm) for name, alarm in alarms.items()}
         pending: dict[str, int] = {}
         for end in range(first, metrics.length + 1):
-            raised = {name for name, alarm in alarms.items() if rings(alarm, metrics, end, defaults)}
+            raised = {
+                name for name, alarm in alarms.items() if rings(alarm, queries[name], metrics, end, defaults)
+            }
             # A page that watches pages comes after them.
             for name, page in pages.items():
                 if follows(page, raised):

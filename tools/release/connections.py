@@ -1,6 +1,7 @@
 """The connections to the database that the functions of a deployment hold at most."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import NamedTuple
 
 from local_stack.builds import REPOSITORY
@@ -29,7 +30,12 @@ class Holder(NamedTuple):
 
 def holders(parameters: Mapping[str, str], template: Template | None = None) -> list[Holder]:
     """The functions of a deployment that can log in to the database, by default of our template."""
-    return list(_holders(template or read_template(TEMPLATE), parameters))
+    return list(_holders(template or _ours(), parameters))
+
+
+@cache
+def _ours() -> Template:
+    return read_template(TEMPLATE)
 
 
 def _holders(template: Template, parameters: Mapping[str, str]) -> Iterator[Holder]:
