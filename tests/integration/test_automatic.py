@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from roadmap_content.api.cancel import cancel_task
 from roadmap_content.aws.executions import ExecutionsUnavailableError
 from roadmap_content.content.kind import Draft
 from roadmap_content.contracts import RunInput, StateError
@@ -19,7 +20,7 @@ from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.automatic import FIRST_PAUSE, due_attempts
-from tests.support.factories import bundle_of, concept_ids
+from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions
 
@@ -157,6 +158,23 @@ def test_no_automatic_attempt_is_planned_if_a_person_is_needed(
     pipeline.run()
     assert pipeline.task()["status"] == "failed"
     assert pause(pipeline) is None
+
+
+@pytest.mark.parametrize("by", ["the API", "the product"])
+def test_a_task_that_is_cancelled_before_its_automatic_attempt_stays_cancelled(
+    pipeline: Pipeline, model: Failing, by: str
+) -> None:
+    model.error = ModelBusyError("throttled")
+    pipeline.run()
+    if by == "the API":
+        cancel_task(pipeline.services, pipeline.task_id, USER, Deadline.after(600), f"user:{USER}", None)
+    else:
+        pipeline.execute("UPDATE roadmap_tasks SET status = 'cancelled'")
+    make_due(pipeline)
+    sweep(pipeline)
+    assert run_started(pipeline) == 0
+    assert pipeline.task()["status"] == "cancelled"
+    assert pipeline.rows("SELECT attempt FROM content_automatic_attempts") == []
 
 
 def test_zero_disables_automatic_attempts(pipeline: Pipeline, model: Failing) -> None:

@@ -24,6 +24,7 @@ _RECOVERIES = "tests/integration/test_recoveries.py"
 _RESTART = "tests/product/test_restart.py"
 _SIBLINGS = "tests/product/test_siblings.py"
 _OWNERSHIP = "tests/product/test_ownership.py"
+_AUTOMATIC = "tests/integration/test_automatic.py"
 _CANCELLING = "tests/product/test_cancelling.py"
 _PAIRS = "tests/schedules/pairs.py"
 _SINGLE = "tests/product/test_single_items.py"
@@ -702,7 +703,10 @@ MUTANTS = (
         f"{_LAYER}/steps/generate.py",
         old="        if reasons.ended is not None:\n            raise TaskCancelledError(",
         new="        if False:\n            raise TaskCancelledError(",
-        tests=(f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",),
+        tests=(
+            f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",
+            f"{_PAIRS}::test_a_cancel_and_a_batch",
+        ),
     ),
     Mutant(
         "a cancellation",
@@ -710,7 +714,10 @@ MUTANTS = (
         f"{_LAYER}/steps/save.py",
         old="ended = why_stopped(connection, self._plan.task_id, self._plan.attempt).ended",
         new="ended = None",
-        tests=(f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",),
+        tests=(
+            f"{_CANCELLING}::test_a_task_cancelled_during_a_run_starts_no_further_item",
+            f"{_PAIRS}::test_a_cancel_and_a_batch",
+        ),
     ),
     Mutant(
         "a cancellation",
@@ -839,6 +846,7 @@ MUTANTS = (
         tests=(
             f"{_CANCELLING}::test_a_cancelled_regeneration_leaves_the_task_completed",
             f"{_CANCELLING}::test_generate_stops_after_a_regeneration_was_cancelled",
+            f"{_PAIRS}::test_a_cancel_and_a_batch",
         ),
     ),
     Mutant(
@@ -847,7 +855,10 @@ MUTANTS = (
         f"{_LAYER}/tasks/attempts.py",
         old="CASE outcome WHEN 'cancelled' THEN outcome ELSE :outcome END",
         new=":outcome",
-        tests=(f"{_CANCELLING}::test_a_cancelled_regeneration_leaves_the_task_completed",),
+        tests=(
+            f"{_CANCELLING}::test_a_cancelled_regeneration_leaves_the_task_completed",
+            f"{_PAIRS}::test_a_cancel_and_the_end_of_a_run",
+        ),
     ),
     Mutant(
         "a cancellation",
@@ -855,7 +866,26 @@ MUTANTS = (
         f"{_LAYER}/api/cancel.py",
         old='if not cancelled and task.status == "completed":',
         new='if not cancelled and task.status == "none":',
-        tests=(f"{_CANCELLING}::test_the_answer_of_a_cancel_that_came_too_late_is_what_happened",),
+        tests=(
+            f"{_CANCELLING}::test_the_answer_of_a_cancel_that_came_too_late_is_what_happened",
+            f"{_PAIRS}::test_a_cancel_and_the_end_of_a_run",
+        ),
+    ),
+    Mutant(
+        "a cancellation",
+        "a cancel of a completed task changes it",
+        f"{_LAYER}/tasks/task.py",
+        old="WHERE task_id = :task_id AND status NOT IN ('completed', 'cancelled')\n",
+        new="WHERE task_id = :task_id\n",
+        tests=(f"{_PAIRS}::test_a_cancel_and_the_end_of_a_run",),
+    ),
+    Mutant(
+        "a cancellation",
+        "a task is claimed between two statements of its cancellation",
+        f"{_LAYER}/api/cancel.py",
+        old="        lock_task(connection, task_id)  # a claim between",
+        new="        # a claim between",
+        tests=(f"{_PAIRS}::test_a_cancellation_and_a_claim",),
     ),
     Mutant(
         "a cancellation",
@@ -867,12 +897,13 @@ MUTANTS = (
     ),
     Mutant(
         "a cancellation",
-        "a task that is cancelled while its end is recorded is retried automatically",
-        f"{_LAYER}/tasks/automatic.py",
-        old=" AND status <> 'cancelled'\nON CONFLICT",
-        new="\nON CONFLICT",
+        "a cancelled task is retried automatically",
+        f"{_LAYER}/retries/retry.py",
+        old='if start.cause is Cause.AUTOMATIC and task.status == "cancelled":',
+        new="if False:",
         tests=(
-            f"{_CANCELLING}::test_a_task_that_is_cancelled_while_its_end_is_recorded_gets_no_automatic_attempt",
+            f"{_AUTOMATIC}::test_a_task_that_is_cancelled_before_its_automatic_attempt_stays_cancelled",
+            f"{_PAIRS}::test_a_cancellation_and_a_claim",
         ),
     ),
     Mutant(

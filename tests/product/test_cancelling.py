@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 
 from migrations import use_time_zone
 from roadmap_content.api.cancel import cancel_task
@@ -14,18 +13,17 @@ from roadmap_content.errors import NotCancellableError, TaskCancelledError, Task
 from roadmap_content.generation.generator import Generator
 from roadmap_content.items import ContentType
 from roadmap_content.retries.retry import RetryAnswer
-from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.finalize import FinalizeRequest, RunEnd, finalize_attempt, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.steps.save import save_batch
 from roadmap_content.tasks.scope import Scope
-from roadmap_content.tasks.task import Task, cancel_row, read_task
+from roadmap_content.tasks.task import lock_task
 from tests.product.operations import perform
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
 from tests.support.factories import USER
-from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions
+from tests.support.pipeline import Pipeline, RecordedExecutions
 
 pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
 
@@ -284,16 +282,16 @@ def test_a_retry_completes_a_cancelled_task_that_misses_nothing(pipeline: Pipeli
 def test_the_answer_of_a_cancel_that_came_too_late_is_what_happened(
     pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
-    """Finalize, or another cancel, commits between the read and the write."""
+    """Finalize, or another cancel, commits between the read and the lock."""
     adopted.roadmap("r-1", CONCEPTS[:1])
     adopted.task("t-1", "failed", roadmap_id="r-1")
     retry(pipeline.services)
 
-    def meanwhile(*arguments: Any) -> bool:
+    def meanwhile(*arguments: Any) -> None:
         adopted.execute(f"UPDATE roadmap_tasks SET status = '{status}'")
-        return cancel_row(*arguments)
+        lock_task(*arguments)
 
-    monkeypatch.setattr("roadmap_content.api.cancel.cancel_row", meanwhile)
+    monkeypatch.setattr("roadmap_content.api.cancel.lock_task", meanwhile)
     if status == "completed":
         with pytest.raises(NotCancellableError):
             cancel_task(pipeline.services, "t-1", USER, deadline(), f"user:{USER}", None)
@@ -314,24 +312,3 @@ def test_the_items_of_a_cancelled_run_fail_as_cancelled(pipeline: Pipeline, adop
 
     (task,) = adopted.rows("SELECT failed_concepts FROM roadmap_tasks")
     assert {item["error_code"] for item in task["failed_concepts"]["items"]} == {"Cancelled"}
-
-
-def test_a_task_that_is_cancelled_while_its_end_is_recorded_gets_no_automatic_attempt(
-    pipeline: Pipeline, adopted: Product, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pipeline.services.settings = Settings(SETTINGS | {"AUTOMATIC_ATTEMPTS": "3"})
-    adopted.roadmap("r-1", CONCEPTS[:1])
-    adopted.task("t-1", "failed", roadmap_id="r-1")
-    answer = retry(pipeline.services)
-    lost = StateError(error="Lambda.Unknown", cause="the run was lost")
-
-    def cancelled_after(connection: Connection, task_id: str) -> Task:
-        task = read_task(connection, task_id)
-        cancel(adopted)
-        return task
-
-    monkeypatch.setattr("roadmap_content.steps.finalize.read_task", cancelled_after)
-    finalize_attempt(pipeline.services, "t-1", answer.attempt, RunEnd(error=lost), deadline())
-
-    assert state_of(adopted) == CANCELLED
-    assert adopted.rows("SELECT 1 FROM content_automatic_attempts") == []

@@ -1,11 +1,13 @@
 """What must hold at once after a schedule, before anything heals: between answers, tasks and attempts."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from roadmap_content.api.cancel import CancelAnswer
 from roadmap_content.retries.retry import RetryAnswer
 from roadmap_content.steps.await_redrive import AwaitRedriveResult
+from roadmap_content.tasks.attempts import Cause
 from tests.faults.world import World
 from tests.schedules.process import Process
 from tests.support.oracle import Broken
@@ -13,6 +15,11 @@ from tests.support.oracle import Broken
 Attempts = Mapping[int, Mapping[str, Any]]
 """The rows of the audit trail, by number."""
 
+_WORK = re.compile(r"PutObject staged/|INSERT INTO (?!content_)\w+_metadata")
+"""The first step by which a batch generates or saves."""
+
+_SEES_CANCELLATIONS = ("SELECT roadmap_tasks", "SELECT guard FOR UPDATE")
+"""A batch that reads the task, or locks the roadmap to save, is told of a cancellation before it goes on."""
 
 _PLACES = """
 SELECT attempt, a.execution_arn, q.state, q.state = 'ended' AS left, a.ended_at IS NOT NULL AS over
@@ -45,6 +52,7 @@ def broken_at_once(world: World, processes: Sequence[Process], before: Attempts)
     """Compare the answers of the processes with the task, and its attempts with those before the schedule."""
     attempts, task = attempts_of(world), world.pipeline.task()
     yield from _starts(world, processes, attempts)
+    yield from _replaced_nothing(processes, attempts)
     if task["celery_task_id"] is None:
         yield from _status(world, processes, attempts, task)
     for attempt, row in attempts.items():
@@ -94,13 +102,42 @@ def _starts(world: World, processes: Sequence[Process], attempts: Attempts) -> I
         yield Broken("I5", "more than one execution was started", tuple(live))
 
 
+def broken_in_order(processes: Sequence[Process]) -> Iterator[Broken]:
+    """Compare the order of the steps with the answers: no batch goes on if it could see a cancellation."""
+    if accepted(processes):
+        return
+    cancelled = [process.ended_at for process in processes if _has_cancelled(process)]
+    for process in processes:
+        steps = list(zip(process.positions, process.steps, strict=True))
+        begun, work = next((step for step in steps if _WORK.match(step[1])), (0, ""))
+        seen = [at for at, label in steps if label in _SEES_CANCELLATIONS and at < begun]
+        if any(end is not None and end <= at for end in cancelled for at in seen):
+            yield Broken("I4", f"the task was cancelled, and {process.name} went on: {work}")
+
+
+def _has_cancelled(process: Process) -> bool:
+    return isinstance(process.answer, CancelAnswer) or process.answer == "cancelled"
+
+
+def _replaced_nothing(processes: Sequence[Process], attempts: Attempts) -> Iterator[Broken]:
+    for answer in (process.answer for process in processes):
+        if isinstance(answer, CancelAnswer) and answer.status == "completed":
+            outcome = attempts[answer.attempt]["outcome"]
+            if outcome != "cancelled":
+                yield Broken("I4", f"attempt {answer.attempt} was cancelled, and its outcome is {outcome}")
+
+
 def _status(
     world: World, processes: Sequence[Process], attempts: Attempts, task: Mapping[str, Any]
 ) -> Iterator[Broken]:
     status, message = task["status"], task["error_message"] or ""
-    now = attempts.get(task["attempt"], {"actor": "", "outcome": "none", "ended_at": None})
+    now = attempts.get(
+        task["attempt"], {"actor": "", "cause": Cause.RETRY, "outcome": "none", "ended_at": None}
+    )
     # A recovery retries what its operator has selected, also cancelled tasks.
-    by_request = bool(accepted(processes)) or now["actor"].startswith("recovery:")
+    by_request = (bool(accepted(processes)) and now["cause"] != Cause.AUTOMATIC) or now["actor"].startswith(
+        "recovery:"
+    )
     if "cancelled" in answered(processes) and not by_request:
         if status != "cancelled":
             yield Broken("I4", f"the task was cancelled, and is {status}")

@@ -21,7 +21,7 @@ from roadmap_content.steps import generate
 from roadmap_content.storage import bucket
 from tests.faults.world import Scene, World
 from tests.schedules.actors import ACTORS
-from tests.schedules.answers import accepted, answered, attempts_of, broken_at_once
+from tests.schedules.answers import accepted, answered, attempts_of, broken_at_once, broken_in_order
 from tests.schedules.process import LASTING, SETTINGS, Process, Serially, Step, sleep
 from tests.schedules.schedule import MOST_ACTORS, EndlessError, Schedule, Scheduler, Turn
 from tests.schedules.situations import SITUATIONS, bundle
@@ -242,7 +242,8 @@ class Explorer:
                 process.kill()
             return trace, [str(error)]
         trace += [Step(process.number, f"-> {process.ending()}") for process in self._processes]
-        return trace, [f"{process.name}: {process.fault!r}" for process in self._processes if process.fault]
+        faults = [f"{process.name}: {process.fault!r}" for process in self._processes if process.fault]
+        return trace, faults + [f"at once: {one}" for one in broken_in_order(self._processes)]
 
     def _reset(self) -> None:
         with self._admin.connect() as connection:

@@ -28,7 +28,11 @@ def test_a_start_that_was_not_confirmed(explorers: Explorers) -> None:
 
 
 def test_a_cancel_and_the_end_of_a_run(explorers: Explorers) -> None:
-    require(explorers, "at-work/cancel/finalize")
+    require(explorers, "at-work/cancel/finalize", "regenerating/cancel/finalize")
+
+
+def test_a_cancel_and_a_batch(explorers: Explorers) -> None:
+    require(explorers, "at-work/cancel/generate", "at-work/cancel/save", "regenerating/cancel/generate")
 
 
 def test_a_cancellation_and_a_claim(explorers: Explorers) -> None:
@@ -38,6 +42,8 @@ def test_a_cancellation_and_a_claim(explorers: Explorers) -> None:
         "arrived/plan/product-cancel",
         "arrived/cancel/plan",
         "redriven/cancel/await-redrive",
+        "replaced/cancel/regenerate",
+        "contended/automatic/cancel",
     )
 
 

@@ -92,6 +92,10 @@ class Process:
         self.services.event_bus = _Bus(world.log, self)
         self.steps: list[str] = []
         self._trace, self._free_steps = trace, 0
+        self.positions: list[int] = []
+        """Those of its steps in the trace."""
+        self.ended_at: int | None = None
+        """The length of the trace when its work had ended."""
         self.started: set[str] = set()
         """The executions that it has started or redriven."""
         self.answer: object = None
@@ -111,6 +115,7 @@ class Process:
             self.answer = "died"
         except Exception as error:  # noqa: BLE001 - reported as a violation
             self.fault = error
+        self.ended_at = len(self._trace)
         self.ended = True
         self._arrived.release()
 
@@ -129,6 +134,7 @@ class Process:
         self._free_steps -= 1
         self.sleeps = False
         self.steps.append(label)
+        self.positions.append(len(self._trace))
         self._trace.append(Step(self.number, f"{len(self.steps):2} {label}"))
 
     def let_go(self, steps: int) -> None:

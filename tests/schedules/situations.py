@@ -200,11 +200,11 @@ SITUATIONS = {
     "claimed": Situation(claimed, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
     "redriving": Situation(redriving, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
     "regenerating": Situation(
-        regenerating, ("cancel", "save", "finalize"), ("retry", "generate", "event", "sweep", *_PRODUCT)
+        regenerating, ("cancel", "generate", "save", "finalize"), ("retry", "event", "sweep", *_PRODUCT)
     ),
     "replaced": Situation(
         replaced,
-        ("restore", "regenerate", "edit"),
+        ("restore", "regenerate", "cancel", "edit"),
         ("save", "finalize", "event", "sweep", "redrive", *_PRODUCT[1:]),
     ),
     "waiting": Situation(
@@ -220,7 +220,7 @@ SITUATIONS = {
         several_tasks=True,
     ),
     "contended": Situation(
-        contended, ("automatic", "admit"), ("retry", "cancel", "sweep", *_PRODUCT), several_tasks=True
+        contended, ("automatic", "cancel", "admit"), ("retry", "sweep", *_PRODUCT), several_tasks=True
     ),
     "recovering": Situation(
         recovering, ("advance", "cancel-recovery", "retry", "cancel"), ("redrive", "sweep", *_PRODUCT)

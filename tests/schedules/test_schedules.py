@@ -27,6 +27,10 @@ from tests.schedules.schedule import InvalidScheduleError, Schedule
         "arrived/cancel/plan",
         "arrived/product-cancel/plan",
         "redriven/cancel.9/await-redrive",
+        # The automatic attempt of a task that its user had cancelled was started.
+        "contended/cancel/automatic",
+        # The task was claimed between two statements of the cancellation, which was answered with an error.
+        "replaced/cancel.2/regenerate",
     ],
 )
 def test_a_schedule_that_found_a_defect(explorers: Explorers, schedule: str) -> None:

@@ -19,7 +19,7 @@ from ..steps.finalize import RunEnd, finalize_attempt
 from ..tasks.attempts import cancel_attempt
 from ..tasks.queue import leave_queue
 from ..tasks.snapshot import read_snapshot
-from ..tasks.task import Task, cancel_row, lift_cancellation, read_task
+from ..tasks.task import Task, cancel_row, lift_cancellation, lock_task, read_task
 
 
 class CancelAnswer(Payload):
@@ -50,6 +50,7 @@ def cancel_task(
 
     def cancel(connection: Connection) -> tuple[Task, bool]:
         read_task(connection, task_id, user_id)
+        lock_task(connection, task_id)  # a claim between these statements would be answered as cancelled
         cancelled = cancel_row(
             connection, task_id, f"Cancelled by {actor}" + (f": {reason}" if reason else "")
         )

@@ -16,7 +16,7 @@ from ..aws.executions import ExecutionState, NotRedrivableError
 from ..content.registry import CONTENT_KINDS
 from ..content.rows import current_revisions
 from ..contracts import Count, Payload, StateError
-from ..errors import ClaimRefusedError, TransientError
+from ..errors import ClaimRefusedError, TaskCancelledError, TransientError
 from ..items import ContentType, Item, count_by_type
 from ..postgres.transactions import transact
 from ..roadmaps.framework import Framework
@@ -71,6 +71,7 @@ def retry_task(
         RoadmapNotFoundError, InvalidFrameworkError: there is no framework to compare the tables with.
         ItemNotFoundError: the roadmap has no such concept.
         ClaimRefusedError: an attempt is running for the task.
+        TaskCancelledError: the attempt is automatic, and the task was cancelled.
         NotAtContentStageError: the task has not reached content generation in the product.
         AtWorkElsewhereError: the product is processing a task of the roadmap, and `take_over` is not set.
         DatabaseUnavailableError: a retry may succeed.
@@ -80,6 +81,8 @@ def retry_task(
         services, services.engine, task_id, user_id, deadline, start.scope, take_over=take_over
     )
     task = snapshot.task
+    if start.cause is Cause.AUTOMATIC and task.status == "cancelled":
+        raise TaskCancelledError(f"task {task_id} was cancelled: only a request starts its next attempt")
     if not items:
         return _nothing_missing(services, task, deadline, is_complete=not snapshot.missing)
     execution_arn = services.executions.new_arn(task_id, task.attempt + 1)

@@ -21,7 +21,7 @@ SAME_REASON_LIMIT = 2
 PLAN = text("""
 INSERT INTO content_automatic_attempts AS known (task_id, attempt, due_at)
 SELECT task_id, attempt, timezone('utc', now()) + make_interval(secs => :pause)
-FROM roadmap_tasks WHERE task_id = :task_id AND attempt = :attempt AND status <> 'cancelled'
+FROM roadmap_tasks WHERE task_id = :task_id AND attempt = :attempt
 ON CONFLICT (task_id) DO UPDATE SET attempt = excluded.attempt, due_at = excluded.due_at
 WHERE known.attempt < excluded.attempt
 """)
