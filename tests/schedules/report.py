@@ -50,6 +50,13 @@ process share its connection, so their transactions do not overlap, and each han
 of its own: another order of the threads is another order of the items.
 `tests/integration/test_item_locks.py` runs two invocations of Generate with real threads.
 
+Two locks, which no schedule misses (`make schedules SCHEDULES=save`, or `sweep`, without them):
+
+- Save's lock of the roadmap. The triggers of the content tables take the same lock, in shared mode. Save
+  takes it because it must know whether the roadmap exists before any row is written.
+- The sweep's lock of a task. It keeps the sweep from waiting, not from writing: its writes compare the
+  attempt. `test_a_sweep_skips_locked_tasks_and_retries_them_at_its_end` notices its removal.
+
 More than one preemption, and more than two actors, are only sampled (`make schedules-long`).
 """
 
