@@ -66,8 +66,25 @@ def migrate_at_once(connection: Connection, revision: str = "head") -> None:
 
 def is_newer_than_this_code(revision: str | None) -> bool:
     """Whether a database has a revision of a later release, which this code does not have."""
-    head = ScriptDirectory(str(Path(__file__).parent)).get_current_head()
-    return revision is not None and head is not None and revision > head
+    return revision is not None and revision > latest_revision()
+
+
+def latest_revision() -> str:
+    """The revision of this code."""
+    head = _scripts().get_current_head()
+    assert head is not None  # noqa: S101 - the baseline exists
+    return head
+
+
+def writes_of_later_tables() -> dict[str, tuple[str, ...]]:
+    """The privileges of the writer, besides SELECT, on each table that was added after the baseline.
+
+    The migration that creates the table states them, in `WRITES`.
+    """
+    writes: dict[str, tuple[str, ...]] = {}
+    for script in _scripts().walk_revisions():
+        writes |= getattr(script.module, "WRITES", {})
+    return writes
 
 
 def use_time_zone(connection: Connection, time_zone: str) -> None:
@@ -109,6 +126,10 @@ def _upgrade(connection: Connection, revision: str) -> None:
             f"{BASELINE}: migrate it to {BASELINE} with an earlier release first"
         )
     command.upgrade(_configure(connection), revision)
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(Path(__file__).parent))
 
 
 def _configure(connection: Connection) -> Config:

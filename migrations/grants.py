@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, text
 
-from . import VERSION_TABLE
+from . import VERSION_TABLE, writes_of_later_tables
 
-WRITES: Mapping[str, tuple[str, ...]] = {
+_BASELINE_WRITES: Mapping[str, tuple[str, ...]] = {
     "concept_metadata": ("INSERT", "UPDATE"),
     "content_archive": ("INSERT",),
     "content_attempts": ("INSERT", "UPDATE"),
@@ -20,13 +20,11 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "content_failure_hours": ("INSERT", "UPDATE"),
     "content_failures": ("INSERT", "UPDATE", "DELETE"),
     "content_group_changes": ("INSERT",),
-    "content_model_tokens": ("INSERT", "UPDATE"),
     "content_origins": ("INSERT",),
     "content_queue": ("INSERT", "UPDATE", "DELETE"),
     "content_queue_keys": ("INSERT", "UPDATE"),
     "content_recoveries": ("INSERT", "UPDATE"),
     "content_recovery_tasks": ("INSERT", "UPDATE"),
-    "content_saved_checks": ("INSERT", "UPDATE"),
     "content_sweeps": ("INSERT", "DELETE"),
     "content_task_failures": ("INSERT", "DELETE"),  # UPDATE: a sweep locks rows
     "content_token_hours": ("INSERT", "UPDATE"),
@@ -38,6 +36,8 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "roadmap_tasks": ("UPDATE",),
     "tutorial_metadata": ("INSERT", "UPDATE"),
 }
+
+WRITES: Mapping[str, tuple[str, ...]] = {**_BASELINE_WRITES, **writes_of_later_tables()}
 """The privileges of the writer on each table, besides SELECT. Missing tables, such as optional ones of the
 product, are skipped. Not read from the layer: a schema is also used with the layer of the release before.
 """

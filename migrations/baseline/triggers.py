@@ -323,7 +323,7 @@ DECLARE
     former json;
     newest text;
 BEGIN
-    IF TG_OP = 'UPDATE' AND NOT ({changed}) OR {prepared} THEN
+    IF TG_OP = 'UPDATE' AND NOT ({changed}) OR {skipped} THEN
         RETURN NULL;
     END IF;
     former = to_json(OLD);
@@ -422,6 +422,9 @@ CONTENT = {
 }
 """The columns of each table with the content of an item. `json` has no operator for equality."""
 
+# A row that is deleted by a foreign key is deleted after the roadmap, whose former contents are deleted, too.
+ROADMAP_IS_DELETED = "NOT EXISTS (SELECT FROM roadmap_metadata r WHERE r.roadmap_id = OLD.roadmap_id)"
+
 WATCHED = ("roadmap_metadata", *(table for table, _ in TABLES.values()), "concept_metadata")
 
 REMOVE = """
@@ -461,7 +464,7 @@ def create_triggers(connection: Connection) -> None:
 
 
 def keep_content(
-    connection: Connection, noun: str, table: str, key: str, columns: Iterable[str], prepared: str = "false"
+    connection: Connection, noun: str, table: str, key: str, columns: Iterable[str], skipped: str = "false"
 ) -> None:
     """Create the triggers of a content table that archive former content.
 
@@ -471,13 +474,13 @@ def keep_content(
         table: its name.
         key: its primary key.
         columns: the columns with the content of an item.
-        prepared: a condition of rows without content.
+        skipped: a condition of rows that are not archived.
     """
     changed = " OR ".join(
         f"CAST(OLD.{column} AS text) IS DISTINCT FROM CAST(NEW.{column} AS text)" for column in columns
     )
     names = {"noun": noun, "table": table, "key": key}
-    connection.execute(text(KEEP.format(**names, changed=changed, prepared=prepared)))
+    connection.execute(text(KEEP.format(**names, changed=changed, skipped=skipped)))
 
 
 def watch_table(connection: Connection, table: str) -> None:

@@ -5,6 +5,9 @@ from alembic import op
 revision = "0026"
 down_revision = "0025"
 
+WRITES = {"content_saved_checks": ("INSERT", "UPDATE")}
+"""See `migrations.grants`."""
+
 
 def upgrade() -> None:
     op.execute("""

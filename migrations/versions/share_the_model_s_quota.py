@@ -5,6 +5,9 @@ from alembic import op
 revision = "0025"
 down_revision = "0024"
 
+WRITES = {"content_model_tokens": ("INSERT", "UPDATE")}
+"""See `migrations.grants`."""
+
 
 def upgrade() -> None:
     op.execute("""

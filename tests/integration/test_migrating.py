@@ -6,12 +6,20 @@ import pytest
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url, text
 
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
-from migrations import LOCK, VERSION_TABLE, current_revision, migrate, migrate_at_once
+from migrations import (
+    LOCK,
+    VERSION_TABLE,
+    current_revision,
+    latest_revision,
+    migrate,
+    migrate_at_once,
+)
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import SessionSource, Settings
 from roadmap_content.services import Services
 from roadmap_content.steps.migrate import MigrateRequest, MigrationRefusedError, migrate_database
+from tests.support.revisions import head_of
 
 
 class Database(Services):
@@ -51,13 +59,13 @@ def test_an_empty_database_is_migrated_once(empty_database_url: str) -> None:
     first = migrate_database(MigrateRequest(), database, Deadline.after(600))
     second = migrate_database(MigrateRequest(), database, Deadline.after(600))
     assert first.before is None
-    assert first.after == second.before == second.after == revision(empty_database_url) is not None
+    assert first.after == second.before == second.after == revision(empty_database_url) == head_of()
 
 
 def test_a_dry_run_lists_the_migrations_and_changes_nothing(empty_database_url: str) -> None:
     result = migrate_database(MigrateRequest(dry_run=True), Database(empty_database_url), Deadline.after(600))
     assert (result.before, result.dry_run) == (None, True)
-    assert result.after is not None
+    assert result.after == latest_revision() == head_of()
     assert revision(empty_database_url) is None
 
 

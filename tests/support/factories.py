@@ -7,6 +7,7 @@ from typing import Any
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType
+from roadmap_content.product.concept_metadata import PRODUCT_TYPES
 from roadmap_content.roadmaps.framework import Concept
 
 USER = "37107462-3e90-5814-abb7-48cfeaa6170a"
@@ -14,6 +15,11 @@ USER = "37107462-3e90-5814-abb7-48cfeaa6170a"
 
 TYPES = len(ContentType)
 """The number of items of a concept."""
+
+LATER_KINDS = [kind for each, kind in CONTENT_KINDS.items() if each not in PRODUCT_TYPES]
+"""The content types that were added to those of the product. Each has one row per item."""
+
+CONTENT_TABLES = tuple(kind.table for kind in CONTENT_KINDS.values())
 
 PENDING = {
     key: "pending" if key.endswith("_status") else value

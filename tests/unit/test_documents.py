@@ -66,15 +66,6 @@ def test_certificates_are_downloaded_to_the_folder_that_connections_trust(docume
     assert {(REPOSITORY / target).parent for target in targets} == {CERTIFICATES}
 
 
-def test_the_preview_of_a_migration_shows_the_latest_revision() -> None:
-    (shown,) = re.findall(r'"after": "(\d+)"', (REPOSITORY / "docs/deploy.md").read_text())
-    migrations = (file.read_text() for file in (REPOSITORY / "migrations/versions").glob("*.py"))
-    revisions = [
-        found[1] for text in migrations if (found := re.search(r'^revision = "(\d+)"$', text, re.MULTILINE))
-    ]
-    assert shown == max(revisions)
-
-
 def test_the_sections_of_the_runbook_that_alarms_refer_to_exist() -> None:
     titles = re.findall(r"^#+ +(.+)$", (REPOSITORY / "docs/runbook.md").read_text(), re.MULTILINE)
     anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
