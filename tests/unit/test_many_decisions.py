@@ -1,5 +1,6 @@
 """Pure decisions about many tasks: groups, balances, recoveries, automatic attempts, cursors."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from roadmap_content.api.cursors import any_text, decode_cursor, encode_cursor, integer, moment, text
 from roadmap_content.api.errors import InvalidCursorError
+from roadmap_content.api.task_list import ItemTotals, item_totals
 from roadmap_content.errors import code_of
 from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.recoveries.decisions import (
@@ -308,3 +310,24 @@ def test_a_position_with_a_zone_is_refused() -> None:
 def test_any_text_is_a_cursor_or_refused(cursor: str) -> None:
     with suppress(InvalidCursorError):
         decode_cursor("list", cursor, integer)
+
+
+COUNT = {"total": 3, "completed": 2, "failed": 1}
+
+
+@pytest.mark.parametrize(
+    ("summary", "totals"),
+    [
+        ({"tutorial": COUNT, "resources": COUNT, "quiz": COUNT}, ItemTotals(total=9, saved=6, missing=3)),
+        ({"quiz": COUNT, "attempt": 1}, ItemTotals(total=3, saved=2, missing=1)),  # of fewer types
+        ({"tutorial": COUNT, "quiz": {"total": 3}}, None),
+        ({"note": COUNT}, None),
+        ([], None),
+    ],
+)
+def test_the_totals_of_a_task_count_the_types_of_its_summary(summary: Any, totals: ItemTotals | None) -> None:
+    assert item_totals(json.dumps(summary)) == totals
+
+
+def test_a_summary_that_python_cannot_read_has_no_totals() -> None:
+    assert item_totals("9" * 5_000) is None

@@ -121,16 +121,19 @@ def item_totals(execution_summary: str | None) -> ItemTotals | None:
         return None
     if not isinstance(summary, Mapping):
         return None
-    counts = [summary.get(content_type) for content_type in ContentType]
-    match counts:
-        case [
-            {"total": int(), "completed": int(), "failed": int()},
-            {"total": int(), "completed": int(), "failed": int()},
-            {"total": int(), "completed": int(), "failed": int()},
-        ]:
-            total, saved, missing = (
-                sum(count[name] for count in counts if count) for name in ("total", "completed", "failed")
-            )
-            return ItemTotals(total=total, saved=saved, missing=missing)
+    # A task from before a type was added has no counts of it.
+    counts = [summary[content_type] for content_type in ContentType if content_type in summary]
+    if not counts or not all(map(_is_count, counts)):
+        return None
+    total, saved, missing = (
+        sum(count[name] for count in counts) for name in ("total", "completed", "failed")
+    )
+    return ItemTotals(total=total, saved=saved, missing=missing)
+
+
+def _is_count(value: object) -> bool:
+    match value:
+        case {"total": int(), "completed": int(), "failed": int()}:
+            return True
         case _:
-            return None
+            return False
