@@ -58,8 +58,11 @@ calls had taken when the last one started, of the quota until then; *before* is 
 quota.
 """
 
+TYPES = (ContentType.TUTORIAL, ContentType.RESOURCES, ContentType.QUIZ)
+"""The content types of the simulated roadmaps."""
+
 SECONDS = (35.0, 8.0, 15.0)
-"""Of an item, in the order of `ContentType`: tutorial, resources, quiz."""
+"""Of an item of each type."""
 
 PLAN, SAVE, FINALIZE = 2.0, 1.0, 2.0
 SLOTS = 10
@@ -88,17 +91,17 @@ _THROTTLED = next(
 def batches_of(concepts: int, seconds: tuple[float, ...] = SECONDS) -> tuple[float, ...]:
     """The seconds of each batch of a roadmap, as Plan makes them; `seconds` of an item by content type."""
     size = planned_batch_sizes(concepts, 0, BATCH_SIZE).generate
-    of_type = dict(zip(ContentType, seconds, strict=True))
+    of_type = dict(zip(TYPES, seconds, strict=True))
     batches = (concept_ids(concepts)[start : start + size] for start in range(0, concepts, size))
     return tuple(
-        seconds_of(generation_order([Item(*item) for item in product(ids, ContentType)]), of_type)
+        seconds_of(generation_order([Item(*item) for item in product(ids, TYPES)]), of_type)
         for ids in batches
     )
 
 
 def roadmaps_per_hour(slots: int, seconds: float) -> float:
     """The roadmaps per hour of slots that are always at work; `seconds` of any item."""
-    return slots * 3_600 / sum(batches_of(CONCEPTS, (seconds,) * len(ContentType)))
+    return slots * 3_600 / sum(batches_of(CONCEPTS, (seconds,) * len(TYPES)))
 
 
 @dataclass(eq=False)
@@ -129,7 +132,7 @@ class Run:
     def __post_init__(self) -> None:
         self.remaining = [seconds * self.factor for seconds in batches_of(self.concepts)]
         self.seconds = sum(self.remaining)
-        self.tokens = int(len(ContentType) * self.concepts * TOKENS_PER_ITEM * self.factor)
+        self.tokens = int(len(TYPES) * self.concepts * TOKENS_PER_ITEM * self.factor)
 
     @property
     def response(self) -> float:
@@ -233,7 +236,7 @@ class Queue:
     def claim(self, run: Run) -> Sequence[Run]:
         task_id = str(run.number)
         self._runs[task_id] = run
-        items = len(ContentType) * run.concepts
+        items = len(TYPES) * run.concepts
         work = work_of(items, run.concepts, BATCH_SIZE, MAX_CONCURRENCY)
         with self._engine.begin() as connection:
             connection.execute(TASK, {"id": task_id, "user": run.user})
@@ -242,7 +245,7 @@ class Queue:
             return self._started(queue.admit(connection, 100))
 
     def planned(self, run: Run) -> None:
-        items = len(ContentType) * run.concepts
+        items = len(TYPES) * run.concepts
         work = Work(items * TOKENS_PER_ITEM, min(MAX_CONCURRENCY, len(run.remaining)))
         with self._engine.begin() as connection:
             queue.confirm(connection, str(run.number), 1, work)

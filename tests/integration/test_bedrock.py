@@ -54,6 +54,7 @@ from tests.support.factories import TYPES, bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
 
 IDS = concept_ids(24)
+ITEMS = len(IDS) * TYPES
 ENGLISH = Concept("c-1", "Retries", "A retry repeats what may heal.", keywords=("backoff", "jitter"))
 MOST_OUTPUT = {each: ceil(8_000 * kind.output_share) for each, kind in CONTENT_KINDS.items()} | {
     ContentType.TUTORIAL: 8_000,
@@ -335,7 +336,7 @@ def test_generation_stops_at_the_budget_and_continues_after_it_is_raised(
     use(roadmap, server, TASK_TOKEN_BUDGET=str(budget))
     assert roadmap.run().status == "partial_failure"
     made = sum(server.accepted.values())
-    assert 0 < made < 72
+    assert 0 < made < ITEMS
     assert counted(roadmap) == total_tokens(server) <= budget
     reasons = {(row["error_code"], row["transient"]) for row in failures(roadmap)}
     assert reasons == {("TokenBudgetExhausted", False)}
@@ -344,7 +345,7 @@ def test_generation_stops_at_the_budget_and_continues_after_it_is_raised(
     use(roadmap, server)
     assert roadmap.run().status == "completed"
     assert set(server.accepted.values()) == {1}
-    assert len(server.calls) == 72
+    assert len(server.calls) == ITEMS
 
 
 def test_concurrent_invocations_share_the_budget(
@@ -395,7 +396,7 @@ def test_the_prompt_has_the_language_and_preferences_of_the_user(
         request=json.dumps({"user_id": "u", "preferences": preferences}),
     )
     generate(roadmap, roadmap.requests(roadmap.plan())[0])
-    assert len(server.calls) == 72
+    assert len(server.calls) == ITEMS
     for call in server.calls:
         assert "简体中文" in call.request["system"][0]["text"]
         assert call.data["learner_preferences"] == {"goal": preferences["goal"]}
@@ -479,8 +480,8 @@ def test_only_bulk_items_use_the_tier_for_them(
     planned = roadmap.plan()
     roadmap.execute("UPDATE content_queue SET class = :class", **{"class": class_})
     generate(roadmap, roadmap.requests(planned)[0])
-    assert len(server.calls) == 72
-    assert [call.request.get("serviceTier") for call in server.calls] == [sent] * 72
+    assert len(server.calls) == ITEMS
+    assert [call.request.get("serviceTier") for call in server.calls] == [sent] * ITEMS
 
 
 def test_a_batch_stays_within_the_model_s_quota(roadmap: Pipeline, server: ConverseServer) -> None:
@@ -488,8 +489,8 @@ def test_a_batch_stays_within_the_model_s_quota(roadmap: Pipeline, server: Conve
     server.behaviour = quota = Quota(1_000, 60_000, latency=0.05, burst=2.0)
     roadmap.execute("UPDATE content_capacity SET tokens_per_minute = 60 * 60000")
     report = generate(roadmap, roadmap.requests(roadmap.plan())[0])
-    assert (report.generated, report.failed) == (72, 0)
-    assert (quota.admitted, quota.throttled) == (72, 0)
+    assert (report.generated, report.failed) == (ITEMS, 0)
+    assert (quota.admitted, quota.throttled) == (ITEMS, 0)
 
 
 def test_a_stop_while_calls_wait_for_the_quota_lets_their_items_wait(
@@ -515,7 +516,7 @@ def test_a_call_that_waits_for_the_quota_until_its_time_is_up_is_not_made(
     use(roadmap, server, MODEL_TIMEOUT="1")
     roadmap.execute("UPDATE content_capacity SET tokens_per_minute = 60")
     report = generate(roadmap, roadmap.requests(roadmap.plan())[0], seconds=10)
-    assert (report.generated, report.failed) == (0, 72)
+    assert (report.generated, report.failed) == (0, ITEMS)
     assert server.calls == []
     recorded = {(failure["error_code"], failure["transient"]) for failure in failures(roadmap)}
     assert recorded == {("ModelThrottled", True), ("OutOfTime", True)}  # of those that waited, and the others

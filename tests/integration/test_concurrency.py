@@ -17,7 +17,7 @@ from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.save import save_batch
 from roadmap_content.storage.staging import Staging
 from tests.support.evidence import Log
-from tests.support.factories import bundle_of, concept_ids, tutorial
+from tests.support.factories import CONTENT_TABLES, TYPES, bundle_of, concept_ids, tutorial
 from tests.support.oracle import Oracle
 from tests.support.pipeline import S3, SETTINGS, Pipeline, services_for
 
@@ -55,8 +55,8 @@ def test_many_savers_of_the_same_batches_save_each_item_once(pipeline: Pipeline,
         services.engine.dispose()
         return saved
 
-    assert at_once(8, save_all) == [120] * 8
-    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+    assert at_once(8, save_all) == [40 * TYPES] * 8
+    for table in CONTENT_TABLES:
         assert pipeline.rows(f"SELECT count(*) AS n FROM {table}") == [{"n": 40}]
     assert pipeline.finalize(planned).complete
     require_invariants(pipeline, bundle)

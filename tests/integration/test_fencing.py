@@ -15,7 +15,7 @@ from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, PlanResult, plan_batches
 from roadmap_content.tasks.attempts import AttemptStart, Cause, user_start
-from tests.support.factories import USER, bundle_of, concept_ids, counts
+from tests.support.factories import CONTENT_TABLES, USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, RecordedExecutions
 
 IDS = concept_ids(3)
@@ -158,8 +158,9 @@ def test_an_attempt_without_a_recorded_end_is_counted_at_the_next_claim(pipeline
     planned = plan(pipeline, arn, 1)
     for request in requests_of(planned, arn):
         pipeline.save(request)
-    pipeline.execute("DELETE FROM resource_recommendation_metadata")
-    pipeline.execute("DELETE FROM quiz_metadata")
+    for table in CONTENT_TABLES:
+        if table != "tutorial_metadata":
+            pipeline.execute(f"DELETE FROM {table}")
     recorded(pipeline).states[arn] = ExecutionState.OVER
     assert retry(pipeline).attempt == 2
     (first,) = pipeline.rows("SELECT * FROM content_attempts WHERE attempt = 1")

@@ -70,7 +70,7 @@ def used(pipeline: Pipeline) -> Used:
                 found[current[0]].add(("s3:GetObject", arguments["CopySource"]["Key"]))
 
     bundle = bundle_of(concept_ids(12))
-    for part in ("tutorial", "resources", "quiz"):
+    for part in ContentType:
         del bundle["content"][1][part]  # to be generated
     pipeline.load(bundle)
     ids = [entry["concept_id"] for entry in bundle["content"]]

@@ -13,7 +13,7 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.roadmaps.framework import Concept
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.storage.keys import fingerprint
-from tests.support.factories import bundle_of, concept_ids
+from tests.support.factories import LATER_KINDS, bundle_of, concept_ids
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.requests_to_api import Ask
 
@@ -159,7 +159,7 @@ def test_current_items_and_refusals_are_counted_per_model_and_prompt(pipeline: P
         ("bedrock", "tutorial"): (1, 0),
         ("bedrock", "quiz"): (0, 1),
         (None, "resources"): (1, 0),
-    }
+    } | {(by, str(kind.content_type)): (1, 0) for by in ("product", "bedrock") for kind in LATER_KINDS}
     use_model(pipeline, Model())
     pipeline.run()
     assert counted(pipeline)["bedrock", "quiz"] == (1, 1)

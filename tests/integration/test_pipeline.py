@@ -20,6 +20,7 @@ from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key, tutorial_key
 from roadmap_content.tasks.failures import record_failures, refusals
 from tests.support.factories import (
+    CONTENT_TABLES,
     TYPES,
     bundle_of,
     concept_ids,
@@ -85,7 +86,7 @@ def test_a_run_without_faults_saves_everything_as_staged(pipeline: Pipeline) -> 
             "quiz_status": "completed",
             "quiz_id": entry["quiz"]["quiz_id"],
             "quiz_questions_count": 3,
-        }
+        } | pipeline.later_fields(concept_id)
     assert without_ours(pipeline.framework()) == without_ours(bundle["roadmap"]["framework_data"])
     task = pipeline.task()
     assert (task["status"], task["attempt"], task["failed_concepts"], task["error_message"]) == (
@@ -159,7 +160,7 @@ def test_staged_content_removed_before_save_is_generated_by_the_next_attempt(
     for request in pipeline.requests(planned):
         assert request.batch.staged
         report = generate_content(request, pipeline.services, Deadline.after(600))
-        assert (report.staged, report.generated) == (72, 0)
+        assert (report.staged, report.generated) == (len(IDS) * TYPES, 0)
         pipeline.save(request)
     assert pipeline.finalize(planned).missing[ContentType.QUIZ] == 1
     assert pipeline.run().status == "completed"
@@ -246,9 +247,9 @@ def test_an_item_that_fails_neither_delays_nor_loses_the_others_of_its_concept(p
     pipeline.load({**bundle_of(IDS[:3]), "content": []})
     (request,) = pipeline.requests(pipeline.plan())
     report = generate_content(request, pipeline.services, Deadline.after(600))
-    assert (report.generated, report.failed) == (8, 1)
+    assert (report.generated, report.failed) == (3 * TYPES - 1, 1)
     saved = pipeline.save(request)
-    assert (saved.saved, saved.failed) == (8, 1)
+    assert (saved.saved, saved.failed) == (3 * TYPES - 1, 1)
     for table in ("tutorial_metadata", "resource_recommendation_metadata"):
         assert pipeline.rows(f"SELECT 1 AS is_saved FROM {table} WHERE concept_id = :id", id=IDS[0])
     (failure,) = pipeline.rows("SELECT concept_id, content_type, stage, reason FROM content_failures")
@@ -307,11 +308,11 @@ def test_a_second_delivery_changes_nothing(pipeline: Pipeline) -> None:
     pipeline.load(bundle_of(IDS))
     planned = pipeline.plan()
     first = [pipeline.save(request) for request in pipeline.requests(planned)]
-    tables = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
-    before = [pipeline.rows(f"SELECT * FROM {table} ORDER BY concept_id") for table in tables]
+    before = [pipeline.rows(f"SELECT * FROM {table} ORDER BY concept_id") for table in CONTENT_TABLES]
     second = [pipeline.save(request) for request in pipeline.requests(planned)]
     assert first == second
-    assert [pipeline.rows(f"SELECT * FROM {table} ORDER BY concept_id") for table in tables] == before
+    after = [pipeline.rows(f"SELECT * FROM {table} ORDER BY concept_id") for table in CONTENT_TABLES]
+    assert after == before
 
 
 def test_only_the_highest_version_becomes_latest(pipeline: Pipeline) -> None:
@@ -418,7 +419,7 @@ def test_a_roadmap_deleted_during_the_run_leaves_its_content_staged(pipeline: Pi
     planned = pipeline.plan()
     pipeline.execute("DELETE FROM roadmap_metadata")
     reports = [pipeline.save(request) for request in pipeline.requests(planned)]
-    assert [(report.saved, report.failed) for report in reports] == [(0, 3)]
+    assert [(report.saved, report.failed) for report in reports] == [(0, TYPES)]
     assert {row["error_code"] for row in pipeline.rows("SELECT * FROM content_failures")} == {
         "RoadmapNotFound"
     }
@@ -501,7 +502,8 @@ def test_items_without_a_recorded_cause_get_the_failure_not_reported(pipeline: P
     pipeline.save(pipeline.requests(planned)[0])
     pipeline.finalize(planned)
     failures = pipeline.rows("SELECT * FROM content_failures")
-    assert len(failures) == 72 - planned.batches[0].total == 42
+    saved = 10  # concepts of the first batch
+    assert len(failures) == (len(IDS) - saved) * TYPES
     assert {(row["stage"], row["error_code"], row["transient"]) for row in failures} == {
         ("workflow", "NotReported", True)
     }
@@ -518,7 +520,7 @@ def test_a_first_execution_that_failed_before_its_claim_is_recorded(pipeline: Pi
     assert pipeline.task()["error_message"] == "DatabaseUnavailableError: no connection"
     assert [item["error_code"] for item in pipeline.task()["failed_concepts"]["items"]] == [
         "DatabaseUnavailable"
-    ] * 6
+    ] * (2 * TYPES)
     # Recorded again, the outcome is the same; the task is counted once.
     again = result.model_copy(update={"changed": [], "needs_person": False})
     assert pipeline.finalize(None, error=lost) == again
@@ -555,7 +557,7 @@ def test_an_older_attempt_does_not_overwrite_the_outcome_of_a_newer_one(pipeline
     pipeline.plan()
     before = pipeline.task()
     for request in pipeline.requests(old):
-        assert pipeline.save(request).saved == 5  # valid content of an older attempt is kept
+        assert pipeline.save(request).saved == 2 * TYPES - 1  # valid content of an older attempt is kept
     pipeline.finalize(old)
     assert pipeline.task() == before
     assert pipeline.concepts()["a"]["content_status"] == "completed"

@@ -11,7 +11,7 @@ from roadmap_content.content.kind import ContentKind, save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.rows import CURRENT_REVISIONS, current_revisions, current_row, current_rows
 from roadmap_content.items import Item
-from tests.support.factories import bundle_of, concept_ids
+from tests.support.factories import CONTENT_TABLES, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 
 SAVED, BATCH = 600, 20
@@ -22,8 +22,6 @@ MAX_ROWS_PER_CONCEPT = 5
 READ_IN_SCANS = text("""
 SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname <> 'roadmap_metadata'
 """)
-
-TABLES = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
 
 every_kind = pytest.mark.parametrize("kind", CONTENT_KINDS.values(), ids=CONTENT_KINDS)
 
@@ -43,7 +41,7 @@ def growing(pipeline: Pipeline) -> list[dict[str, Any]]:
     pipeline.load(bundle_of(neighbours, roadmap_id="r-0", task_id="t-0") | {"content": []})
     pipeline.load(bundle_of(ids) | {"content": []})
     content: list[dict[str, Any]] = bundle_of(ids)["content"]
-    for table in TABLES:
+    for table in CONTENT_TABLES:
         pipeline.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
     with pipeline.engine.begin() as connection:
         for kind in CONTENT_KINDS.values():
@@ -72,7 +70,7 @@ def test_triggers_read_no_rows_of_other_concepts(pipeline: Pipeline, kind: Conte
     """A session keeps the plans of its triggers. Those of this session are made while the table is empty."""
     pipeline.load(bundle_of(concept_ids(SAVED + BATCH)) | {"content": []})
     content = bundle_of(concept_ids(SAVED + BATCH))["content"]
-    for table in TABLES:
+    for table in CONTENT_TABLES:
         pipeline.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
     with pipeline.engine.begin() as connection:
         connection.execute(text("ANALYZE"))
@@ -142,7 +140,7 @@ def test_the_id_of_an_item_is_that_of_its_projected_row(pipeline: Pipeline, kind
 
 def _without_constraints(connection: Connection, kind: ContentKind) -> tuple[str, list[str]]:
     """Remove the uniqueness of an item's rows; return the table of a kind and its columns."""
-    (table,) = (name for name in TABLES if name in kind.saved_sql)
+    (table,) = (name for name in CONTENT_TABLES if name in kind.saved_sql)
     connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER USER"))
     indexes = connection.execute(
         text(

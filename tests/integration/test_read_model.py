@@ -186,17 +186,18 @@ def test_items_have_their_state_and_reason(pipeline: Pipeline, get: Get) -> None
     answer = get("/tasks/t-0/items")
     assert answer.status == 200, answer
     items = ItemMap.model_validate(answer.body)
-    assert items.states == "SSSSSRSSS"
-    assert items.reason_of == [(5, 0)]
+    second_quiz = TYPES + list(ContentType).index(ContentType.QUIZ)
+    assert items.states == "".join("R" if place == second_quiz else "S" for place in range(3 * TYPES))
+    assert items.reason_of == [(second_quiz, 0)]
     assert items.reasons[0].items == 1
     assert items.stages is not None
     assert [concept for stage in items.stages for module in stage.modules for concept in module.concepts] == [
         (concept_id, f"Concept {number}") for number, concept_id in enumerate(ids, 1)
     ]
     second = get("/tasks/t-0/items", {"limit": "1", "states_only": "true"})
-    assert (second.body["states"], second.body["stages"]) == ("SSS", None)
+    assert (second.body["states"], second.body["stages"]) == ("S" * TYPES, None)
     third = get("/tasks/t-0/items", {"limit": "1", "cursor": second.body["next_cursor"]})
-    assert third.body["states"] == "SSR"
+    assert third.body["states"] == items.states[TYPES : 2 * TYPES]
     assert (third.body["first_concept"], third.body["concepts"]) == (1, 3)
 
 
@@ -227,7 +228,8 @@ def test_staged_and_missing_items_are_distinguished(pipeline: Pipeline, get: Get
     for entry in bundle["content"][10:]:
         del entry["quiz"]
     pipeline.load(bundle)
-    assert get("/tasks/t-1/items").body["states"] == "TTT" * 10 + "TTM" * 20
+    without_quiz = "".join("M" if each is ContentType.QUIZ else "T" for each in ContentType)
+    assert get("/tasks/t-1/items").body["states"] == "T" * TYPES * 10 + without_quiz * 20
 
 
 def test_a_retry_can_be_limited_and_can_regenerate(pipeline: Pipeline, ask: Ask, get: Get) -> None:

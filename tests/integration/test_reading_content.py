@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from roadmap_content.api import content_reading
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType
 from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import tutorial_key
-from tests.support.factories import bundle_of, concept_ids, quiz, resources, tutorial
+from tests.support.factories import bundle_of, concept_ids, content_of, tutorial
 from tests.support.pipeline import Pipeline
 from tests.support.requests_to_api import Ask, Reply
 
@@ -35,21 +36,12 @@ def read(
     return ask("GET", path, query, headers=headers)
 
 
-@pytest.mark.parametrize(
-    ("content_type", "saved"),
-    [
-        ("tutorial", tutorial(FIRST)),
-        ("resources", resources(FIRST)),
-        ("quiz", quiz(FIRST)),
-    ],
-)
-def test_the_content_is_what_was_staged(
-    pipeline: Pipeline, ask: Ask, content_type: str, saved: dict[str, Any]
-) -> None:
+@pytest.mark.parametrize("content_type", ContentType)
+def test_the_content_is_what_was_staged(pipeline: Pipeline, ask: Ask, content_type: ContentType) -> None:
     assert read(ask, content_type).status == 404
     pipeline.run()
     reply = read(ask, content_type)
-    assert reply.body["content"] == saved
+    assert reply.body["content"] == content_of(content_type, FIRST)
     assert (reply.body["concept_id"], reply.body["content_type"]) == (FIRST, content_type)
 
 
@@ -61,8 +53,8 @@ def test_content_is_sent_once_until_it_changes(
     etag = read(ask, content_type).headers["ETag"]
     known = read(ask, content_type, etag=etag)
     assert (known.status, known.body, known.headers["ETag"]) == (304, None, etag)
-    table = {"tutorial": "tutorial", "resources": "resource_recommendation", "quiz": "quiz"}[content_type]
-    pipeline.execute(f"UPDATE {table}_metadata SET generated_at = generated_at + interval '1 s'")
+    table = CONTENT_KINDS[content_type].table
+    pipeline.execute(f"UPDATE {table} SET generated_at = generated_at + interval '1 s'")
     assert read(ask, content_type, etag=etag).status == 200
 
 

@@ -31,7 +31,7 @@ from roadmap_content.tasks.listing import TaskFilter
 from tests.integration.conftest import Send
 from tests.integration.test_concurrency import at_once
 from tests.support.commits import Commits
-from tests.support.factories import USER, bundle_of, concept_ids, counts
+from tests.support.factories import TYPES, USER, bundle_of, concept_ids, counts
 from tests.support.pipeline import SETTINGS, Pipeline, RecordedExecutions, services_for
 from tests.support.received_events import Received
 
@@ -557,7 +557,7 @@ def test_a_dry_run_starts_nothing(pipeline: Pipeline, send: Send) -> None:
     preview = send("POST", "", body)
     assert preview.status == 200, preview
     assert (preview.body["tasks"], preview.body["estimated_minutes"]) == (3, 1.5)
-    assert sum(sum(counts.values()) for counts in preview.body["items"].values()) == 18
+    assert sum(sum(counts.values()) for counts in preview.body["items"].values()) == 3 * 2 * TYPES
     assert started(pipeline) == []
     assert send("GET", "").body["items"] == []
 

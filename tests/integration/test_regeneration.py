@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from roadmap_content.api.recovery_undo import UNDO_SECONDS, undo_recovery
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType
 from roadmap_content.runtime.deadline import Deadline
 from tests.integration.conftest import Send
@@ -15,8 +16,6 @@ from tests.support.commits import Commits, How, ProcessDied, Strike, When
 from tests.support.factories import TYPES, bundle_of, concept_ids, counts
 from tests.support.pipeline import Pipeline, services_for
 from tests.support.requests_to_api import request
-
-TABLES = ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata")
 
 
 @pytest.fixture
@@ -79,12 +78,12 @@ def test_what_a_model_wrote_is_replaced_and_an_undo_brings_it_back(
 
     answer = undo(send, recovery_id)
 
-    counts = {"tasks_left": 0, "restored": 12, "not_replaced": 0, "left_alone": 0}
+    counts = {"tasks_left": 0, "restored": 4 * TYPES, "not_replaced": 0, "left_alone": 0}
     assert answer == {"recovery_id": recovery_id, "complete": True, **counts}
     assert send("GET", f"/{recovery_id}").body["undone"] == counts
     assert contents(pipeline) == before
     revisions = pipeline.rows("SELECT actor, reason FROM content_origins WHERE restored_from IS NOT NULL")
-    assert revisions == [{"actor": "operator:op", "reason": f"undo of {recovery_id}"}] * 12
+    assert revisions == [{"actor": "operator:op", "reason": f"undo of {recovery_id}"}] * (4 * TYPES)
     assert undo(send, recovery_id) == answer
     assert contents(pipeline) == before
     assert pipeline.status().status == "completed"
@@ -140,10 +139,10 @@ def test_an_item_that_was_changed_before_its_turn_is_not_replaced(
     before = contents(pipeline)
     for concept_id in changed:
         pipeline.execute("UPDATE tutorial_metadata SET summary = 'x' WHERE concept_id = :c", c=concept_id)
-        pipeline.execute("UPDATE quiz_metadata SET questions = '[]' WHERE concept_id = :c", c=concept_id)
-        pipeline.execute(
-            "UPDATE resource_recommendation_metadata SET resources = '[]' WHERE concept_id = :c", c=concept_id
-        )
+        for kind in CONTENT_KINDS.values():
+            if kind.content_type is not ContentType.TUTORIAL:
+                emptied = f"UPDATE {kind.table} SET {kind.revisions.columns[1]} = '[]' WHERE concept_id = :c"
+                pipeline.execute(emptied, c=concept_id)
     changed_contents = contents(pipeline)
     finish(pipeline, recovery_id)
     after = contents(pipeline)
@@ -172,11 +171,11 @@ def test_an_undo_leaves_items_alone_that_were_changed_since_and_lists_them(
 
     answer = undo(send, recovery_id)
 
-    assert (answer["restored"], answer["left_alone"]) == (11, 1)
+    assert (answer["restored"], answer["left_alone"]) == (4 * TYPES - 1, 1)
     item = ("t-1", concept_id, "quiz")
     assert contents(pipeline) == before | {item: {"questions": [], "total_questions": 4}}
     tasks = {task["task_id"]: task for task in send("GET", f"/{recovery_id}/tasks").body["items"]}
-    assert tasks["t-0"]["undone"] == {"restored": 6, "not_replaced": 0, "left_alone": []}
+    assert tasks["t-0"]["undone"] == {"restored": 2 * TYPES, "not_replaced": 0, "left_alone": []}
     assert tasks["t-1"]["undone"]["left_alone"] == [
         {"concept_id": concept_id, "content_type": "quiz", "reason": "ChangedSince"}
     ]
@@ -198,7 +197,7 @@ def test_items_that_a_regeneration_did_not_replace_are_still_failing(
     assert first["reason"].startswith("NotReported: ")
     assert contents(pipeline) == before
     answer = undo(send, recovery_id)
-    assert (answer["restored"], answer["not_replaced"], answer["left_alone"]) == (0, 6, 0)
+    assert (answer["restored"], answer["not_replaced"], answer["left_alone"]) == (0, 2 * TYPES, 0)
     assert contents(pipeline) == before
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.items import ContentType
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
@@ -18,11 +19,7 @@ from tests.support.requests_to_api import Ask, Reply
 IDS = concept_ids(2)
 FIRST = IDS[0]
 KINDS = pytest.mark.parametrize("kind", list(ContentType))
-TABLES = {
-    "tutorial": "tutorial_metadata",
-    "resources": "resource_recommendation_metadata",
-    "quiz": "quiz_metadata",
-}
+TABLES = {content_type: kind.table for content_type, kind in CONTENT_KINDS.items()}
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +46,7 @@ class Items:
         path = f"/tasks/t-1/content/{self.kind}"
         reply = self.ask("GET", path, {"concept_id": FIRST} | query)
         assert reply.status == 200, reply.body
-        identity = ("tutorial_id", "id", "quiz_id", "content_version")
+        identity = {CONTENT_KINDS[self.kind].id_field, "content_version"}
         return {name: value for name, value in reply.body["content"].items() if name not in identity}
 
     def restore(self, revision_id: str) -> Reply:
@@ -122,7 +119,11 @@ def test_a_repeated_restore_changes_nothing(pipeline: Pipeline, ask: Ask, kind: 
     assert items.revisions() == revisions
 
 
+# For a later type: an empty document, which follows the id.
 PRODUCT_WRITES = {
+    content_type: f"UPDATE {kind.table} SET {kind.revisions.columns[1]} = '[]' WHERE concept_id = :c"
+    for content_type, kind in CONTENT_KINDS.items()
+} | {
     ContentType.TUTORIAL: "UPDATE tutorial_metadata SET summary = 'theirs' WHERE concept_id = :c",
     ContentType.RESOURCES: (
         "UPDATE resource_recommendation_metadata SET resources = '[]' WHERE concept_id = :c"
@@ -161,7 +162,7 @@ def test_a_row_that_the_product_deletes_is_restored_and_the_task_is_complete_aga
     assert (answer.status, answer.body["restored"]) == (200, True)
     assert items.content() == before
     assert pipeline.status().status == "completed"
-    field = {"tutorial": "tutorial_id", "resources": "resources_id", "quiz": "quiz_id"}[kind]
+    field = f"{kind}_id"
     assert pipeline.concepts()[FIRST][field] == answer.body["content_id"]
 
 

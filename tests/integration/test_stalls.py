@@ -18,7 +18,7 @@ from roadmap_content.items import ContentType, Item
 from roadmap_content.postgres.engine import Credentials, open_engine
 from roadmap_content.postgres.transactions import RESERVE, transact
 from roadmap_content.runtime.deadline import Deadline
-from tests.support.factories import bundle_of
+from tests.support.factories import TYPES, bundle_of
 from tests.support.pipeline import Pipeline, services_for
 
 LOCKS = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
@@ -92,7 +92,7 @@ def test_a_stalled_statement_delays_save_but_loses_no_item(pipeline: Pipeline, d
         reports = [impatient.save(request) for request in requests]
     services.engine.dispose()
     assert stops == [pid]
-    assert [(report.saved, report.failed) for report in reports] == [(3, 0)]
+    assert [(report.saved, report.failed) for report in reports] == [(TYPES, 0)]
 
 
 def test_a_lock_that_could_not_be_released_ends_with_its_work(pipeline: Pipeline, database_url: str) -> None:

@@ -7,15 +7,20 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
-TYPES = ("tutorial", "resources", "quiz")
+from roadmap_content.content.registry import CONTENT_KINDS
 
-TABLES = {
+PRODUCT_TYPES = ("tutorial", "resources", "quiz")
+"""The content types of the product. What is expected of them does not depend on the registry."""
+
+TYPES = (*PRODUCT_TYPES, *(str(kind) for kind in CONTENT_KINDS if kind not in PRODUCT_TYPES))
+
+TABLES = {kind: (found.table, found.id_field) for kind, found in CONTENT_KINDS.items()} | {
     "tutorial": ("tutorial_metadata", "tutorial_id"),
     "resources": ("resource_recommendation_metadata", "id"),
     "quiz": ("quiz_metadata", "quiz_id"),
 }
 
-OURS = {
+OURS = {kind: tuple(found.project(None)) for kind, found in CONTENT_KINDS.items()} | {
     "tutorial": ("content_status", "tutorial_id", "content_ref", "content_version", "content_summary"),
     "resources": ("resources_status", "resources_id", "resources_count"),
     "quiz": ("quiz_status", "quiz_id", "quiz_questions_count"),

@@ -28,6 +28,7 @@ from tests.support.evidence import (
     LOOK_AT_ONE_OF_MANY,
     OTHER_CONCEPT_METADATA,
     OURS,
+    PRODUCT_TYPES,
     TABLES,
     TYPES,
     Item,
@@ -196,7 +197,7 @@ class Oracle:
         if now.concept_metadata is None:
             return
         known = {row["concept_id"]: row for row in now.concept_metadata}
-        completed = {kind: now.completed(kind) for kind in TYPES}
+        completed = {kind: now.completed(kind) for kind in PRODUCT_TYPES}
         for concept_id in now.concepts:
             row = known.get(concept_id)
             if row is None:
@@ -209,7 +210,7 @@ class Oracle:
             wanted: Row = {"overall_status": "completed" if all(ids.values()) else "partial_failed"}
             for kind, row_id in ids.items():
                 wanted |= {f"{kind}_status": "completed" if row_id else "failed", f"{kind}_id": row_id}
-            times = {f"{kind}_completed_at": ids[kind] is not None for kind in TYPES}
+            times = {f"{kind}_completed_at": ids[kind] is not None for kind in PRODUCT_TYPES}
             times["all_content_completed_at"] = all(ids.values())
             wrong = {key: row[key] for key, value in wanted.items() if row[key] != value}
             wrong |= {key: row[key] for key, is_set in times.items() if (row[key] is not None) != is_set}
@@ -534,9 +535,11 @@ def _unlike(node: Row, kind: str, row: Row | None) -> Row:
     elif kind == "resources":
         count = len(row["resources"])
         wanted = {status: "completed", row_id: row["id"], "resources_count": count}
-    else:
+    elif kind == "quiz":
         count = row["total_questions"]
         wanted = {status: "completed", row_id: row["quiz_id"], "quiz_questions_count": count}
+    else:
+        wanted = {status: "completed", row_id: row[TABLES[kind][1]]}
     return {
         key: node.get(key, "nothing")
         for key, value in wanted.items()

@@ -25,7 +25,7 @@ from roadmap_content.storage.keys import staged_key
 from roadmap_content.storage.staging import Staging
 from roadmap_content.tasks.task import read_task
 from roadmap_content.timeline.visits import History
-from tests.support.factories import USER
+from tests.support.factories import LATER_KINDS, USER
 from tests.support.machine_model import Run, State, batch_requests
 from tests.support.memory_s3 import MemoryS3
 
@@ -178,6 +178,15 @@ class Pipeline:
         sql = "SELECT framework_data FROM roadmap_metadata WHERE roadmap_id = :id"
         framework: dict[str, Any] = self.rows(sql, id=self.roadmap_id)[0]["framework_data"]
         return framework
+
+    def later_fields(self, concept_id: str) -> dict[str, Any]:
+        """A concept's fields in `framework_data` that belong to later content types, from their rows."""
+        return {
+            key: value
+            for kind in LATER_KINDS
+            for row in self.rows(f"SELECT * FROM {kind.table} WHERE concept_id = :id", id=concept_id)
+            for key, value in kind.project(row).items()
+        }
 
     def concepts(self) -> dict[str, dict[str, Any]]:
         """The roadmap's concepts, by id."""

@@ -12,6 +12,7 @@ from roadmap_content.contracts import BatchRequest, StateError, parse
 from roadmap_content.steps.finalize import FinalizeRequest
 from roadmap_content.steps.save import SaveReport
 from roadmap_content.tasks.queue_policy import OVERSUBSCRIPTION
+from tests.support.factories import TYPES
 from tests.support.simulated_run import run_of
 from tests.support.simulation import HISTORY_LIMIT, PAYLOAD_LIMIT, FailedError, Function
 
@@ -70,7 +71,7 @@ def test_finalize_receives_every_lost_batch_of_the_largest_run(generate: Functio
     broken = {"GenerateContentFunction": generate, "SaveBatchFunction": save}
     run = run_of(100_000, BATCH_SIZE, broken | {"FinalizeTaskFunction": finalize})
     assert received[0].error is None
-    assert sum(lost.batch.total for lost in received[0].lost) == 300_000
+    assert sum(lost.batch.total for lost in received[0].lost) == 100_000 * TYPES
     assert run.events < HISTORY_LIMIT - 100
     assert run.largest.size <= PAYLOAD_LIMIT
 
