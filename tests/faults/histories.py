@@ -27,8 +27,8 @@ from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from roadmap_content.tasks.task import read_task
 from tests.faults.world import Scene, World
 from tests.support.commits import How, Strike, When
-from tests.support.evidence import TYPES
-from tests.support.factories import USER, bundle_of, concept_ids, quiz, resources, tutorial
+from tests.support.evidence import TABLES, TYPES
+from tests.support.factories import USER, bundle_of, concept_ids, content_of, tutorial
 from tests.support.machine_model import Run
 from tests.support.pipeline import SETTINGS, Pipeline
 
@@ -90,11 +90,11 @@ STAGED: dict[str, Stage] = {
 
 
 def _valid(kind: str, concept_id: str) -> dict[str, Any]:
-    return {"tutorial": tutorial, "resources": resources, "quiz": quiz}[kind](concept_id)
+    return content_of(ContentType(kind), concept_id)
 
 
 def _id(kind: str) -> str:
-    return {"tutorial": "tutorial_id", "resources": "id", "quiz": "quiz_id"}[kind]
+    return TABLES[kind][1]
 
 
 class Histories(RuleBasedStateMachine):

@@ -13,6 +13,8 @@ import pytest
 
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server, create_database, drop_database
+from roadmap_content.content.kind import save_parameters
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Item
 from roadmap_content.runtime.settings import Settings
@@ -20,8 +22,8 @@ from roadmap_content.storage.bucket import Bucket
 from roadmap_content.storage.keys import fingerprint, rejected_key
 from tests.faults.poisons import ID_FIELDS, VALID, Heals, Poison, marked, poisons_of, with_id
 from tests.faults.recording import RecordingGenerator
-from tests.support.evidence import TABLES, TYPES, Log
-from tests.support.factories import bundle_of
+from tests.support.evidence import PRODUCT_TYPES, TABLES, TYPES, Log
+from tests.support.factories import bundle_of, content_of
 from tests.support.memory_s3 import MemoryS3
 from tests.support.oracle import Oracle
 from tests.support.pipeline import SETTINGS, Pipeline, services_for
@@ -141,7 +143,7 @@ class Case:
         self.pipeline.load(bundle)
         self.pipeline.bucket.put("saved.md", b"saved")
         for other in set(TYPES) - {kind}:
-            self.pipeline.execute(SAVED[other], roadmap_id=self.roadmap_id, ids=json.dumps(self.ids))
+            self._save(ContentType(other))
         self.bodies = {concept_id: poison.body(concept_id) for concept_id, poison in self.poisons.items()}
         for concept_id, body in self.bodies.items():
             self.pipeline.bucket.put(self._key(concept_id), body)
@@ -150,6 +152,14 @@ class Case:
         )
         self.oracle = Oracle(self.pipeline.engine, bench.s3.client, bucket, bundle, self.log)
         bench.services.generator = RecordingGenerator(OfflineGenerator(), self.log)
+
+    def _save(self, other: ContentType) -> None:
+        if other in SAVED:
+            self.pipeline.execute(SAVED[other], roadmap_id=self.roadmap_id, ids=json.dumps(self.ids))
+            return
+        to_row, save_sql = CONTENT_KINDS[other].to_row, CONTENT_KINDS[other].save_sql
+        rows = [to_row(self.roadmap_id, each, content_of(other, each)) for each in self.ids]
+        self.pipeline.execute(save_sql, **save_parameters(self.roadmap_id, rows))
 
     def _key(self, concept_id: str) -> str:
         return f"staged/{self.roadmap_id}/{self.kind}/{concept_id}.json"
@@ -249,7 +259,7 @@ def all_poisons(bench: Bench, kind: str) -> list[Poison]:
     return [*poisons_of(kind), *columns, *every_state, *taken]
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", PRODUCT_TYPES)
 def test_each_poison_alone(bench: Bench, kind: str, subtests: pytest.Subtests) -> None:
     for poison in all_poisons(bench, kind):
         with subtests.test(poison.name):
@@ -258,7 +268,7 @@ def test_each_poison_alone(bench: Bench, kind: str, subtests: pytest.Subtests) -
             bench.forget(case)
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", PRODUCT_TYPES)
 def test_one_to_ten_poisons_among_ten(bench: Bench, kind: str) -> None:
     poisons = all_poisons(bench, kind)
     sizes = cycle((10, 1, 9, 5))
@@ -275,7 +285,7 @@ def test_one_to_ten_poisons_among_ten(bench: Bench, kind: str) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 100, 199, 200])
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", PRODUCT_TYPES)
 def test_none_to_all_of_two_hundred(bench: Bench, kind: str, number: int) -> None:
     # An id of another owner is used by one item only: a second one would be a duplicate as well.
     several = [poison for poison in all_poisons(bench, kind) if poison.heals is Heals.GENERATED]
@@ -288,7 +298,7 @@ def test_none_to_all_of_two_hundred(bench: Bench, kind: str, number: int) -> Non
 
 
 @pytest.mark.parametrize("size", [10, 200])
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", PRODUCT_TYPES)
 def test_a_duplicate_id_in_a_batch_is_saved_for_the_first_item(bench: Bench, kind: str, size: int) -> None:
     same = with_id(kind, "the id of another item of the batch", f"one id for all {kind} {size}")
     case = bench.case(kind, [same] * size)
@@ -305,7 +315,7 @@ def test_a_duplicate_id_in_a_batch_is_saved_for_the_first_item(bench: Bench, kin
     bench.forget(case)
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", PRODUCT_TYPES)
 def test_an_id_of_another_concept_of_the_roadmap_is_refused(bench: Bench, kind: str) -> None:
     case = bench.case(kind, [None] * 10)
     case.run()
@@ -332,7 +342,7 @@ def test_an_id_of_another_concept_of_the_roadmap_is_refused(bench: Bench, kind: 
 
 
 @pytest.mark.parametrize("size", [1, 10, 200])
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", PRODUCT_TYPES)
 def test_content_refused_by_a_foreign_key_is_saved_unchanged_by_the_next_attempt(
     bench: Bench, kind: str, size: int
 ) -> None:

@@ -55,9 +55,7 @@ ON CONFLICT DO NOTHING
 """)
 
 TABLES_IN_ORDER = (
-    "tutorial_metadata",
-    "resource_recommendation_metadata",
-    "quiz_metadata",
+    *(table for table, _ in TABLES.values()),
     "content_attempts",
     "content_task_failures",
     "content_failure_groups",

@@ -1,7 +1,6 @@
 """The content that a learner reads: what was saved, of one's own roadmap, and not again if it is known."""
 
 import urllib.parse
-from typing import Any
 
 import pytest
 

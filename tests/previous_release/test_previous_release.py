@@ -19,6 +19,7 @@ from sqlalchemy import NullPool, create_engine, event
 
 from local_stack.builds import REPOSITORY, source_files
 from migrations import migrate_at_once
+from tests.support.revisions import head_of
 
 COMMIT = (REPOSITORY / "migrations/previous_release.txt").read_text().strip()
 
@@ -46,14 +47,6 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(directory, filter="data")
     return directory
-
-
-def head_of(folder: Path) -> str:
-    """The newest revision of migrations in a folder."""
-    declared = "\n".join(path.read_text() for path in (folder / "versions").glob("*.py"))
-    revisions: set[str] = set(re.findall(r'^revision = "(\w+)"', declared, re.MULTILINE))
-    (head,) = revisions - set(re.findall(r'^down_revision = "(\w+)"', declared, re.MULTILINE))
-    return head
 
 
 def statements_since(url: str, revision: str) -> list[str]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from tests.support.factories import USER, framework_of
+from roadmap_content.content.kind import save_parameters
+from tests.support.factories import LATER_KINDS, USER, content_of, framework_of
 
 NOW = "timezone('Asia/Shanghai', now())"
 """The product's clock: `timestamp without time zone` in Beijing time."""
@@ -103,7 +104,7 @@ class Product:
         )
 
     def complete(self, roadmap_id: str, concept_id: str, *, version: int = 1, suffix: str = "") -> None:
-        """All three rows of a concept, as the product's generators save them."""
+        """All rows of a concept: those that the product's generators save, and those of later types."""
         self.execute(
             "INSERT INTO tutorial_metadata VALUES "
             f"(:t, :c, :r, 'T', 'S', :u, 'completed', :v, true, 9, {NOW})",
@@ -126,6 +127,10 @@ class Product:
             c=concept_id,
             r=roadmap_id,
         )
+        for kind in LATER_KINDS:
+            if self.has(kind.table):
+                row = kind.to_row(roadmap_id, concept_id, content_of(kind.content_type, concept_id))
+                self.execute(kind.save_sql, **save_parameters(roadmap_id, [row]))
 
     def everything(self) -> dict[str, list[str]]:
         """Every row of every table of the product as text, to compare every character."""

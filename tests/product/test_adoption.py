@@ -12,11 +12,11 @@ from roadmap_content.content.kind import save_parameters
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.content.rows import current_rows, saved_concepts
 from roadmap_content.items import ContentType
+from roadmap_content.product.concept_metadata import PRODUCT_TYPES
 from roadmap_content.roadmaps.metadata import lock_roadmap
 from tests.product.operations import NEEDS, OPERATIONS, perform
 from tests.product.product import Product
-from tests.support import factories
-from tests.support.factories import USER
+from tests.support.factories import USER, content_of
 
 IDS = {
     "roadmap_id": "r-1",
@@ -112,7 +112,7 @@ def test_with_a_unique_version_three_operations_fail(product: Product) -> None:
 def save(product: Product, concept_id: str, content_type: ContentType, hold: threading.Event | None) -> None:
     """Save one item like Save; with `hold`, keep the transaction open until it is set."""
     kind = CONTENT_KINDS[content_type]
-    document = getattr(factories, content_type)(concept_id)
+    document = content_of(content_type, concept_id)
     with product.engine.begin() as connection:
         lock_roadmap(connection, "r-1")
         row = kind.to_row("r-1", concept_id, document)
@@ -143,7 +143,7 @@ def await_waiting(product: Product) -> None:
     pytest.fail("nobody waits")
 
 
-@pytest.mark.parametrize("content_type", ContentType)
+@pytest.mark.parametrize("content_type", PRODUCT_TYPES)
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_the_product_inserts_while_save_has_not_committed(
     adopted: Product, content_type: ContentType
@@ -155,7 +155,7 @@ def test_the_product_inserts_while_save_has_not_committed(
         with adopted.engine.begin() as connection:
             lock_roadmap(connection, "r-1")
             kind = CONTENT_KINDS[content_type]
-            row = kind.to_row("r-1", "r-1:c-1", getattr(factories, content_type)("r-1:c-1"))
+            row = kind.to_row("r-1", "r-1:c-1", content_of(content_type, "r-1:c-1"))
             connection.execute(text(kind.save_sql), save_parameters("r-1", [row]))
             saved.set()
             hold.wait(600)
@@ -176,7 +176,7 @@ def test_the_product_inserts_while_save_has_not_committed(
     require_one_current_row(adopted, content_type)
 
 
-@pytest.mark.parametrize("content_type", ContentType)
+@pytest.mark.parametrize("content_type", PRODUCT_TYPES)
 @pytest.mark.parametrize("form", ["create_all"], indirect=True)
 def test_save_runs_while_the_product_has_not_committed(adopted: Product, content_type: ContentType) -> None:
     adopted.roadmap("r-1", CONCEPTS)

@@ -8,6 +8,7 @@ import pytest
 from migrations import use_time_zone
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.aws.executions import ExecutionState
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import BatchRequest, Execution, RunInput, StateError
 from roadmap_content.errors import NotCancellableError, TaskCancelledError, TaskNotFoundError
 from roadmap_content.generation.generator import Generator
@@ -147,10 +148,7 @@ def test_a_roadmap_deleted_during_a_run_gets_no_further_content(pipeline: Pipeli
 
     assert adopted.rows("SELECT CAST(framework_data AS text) AS f FROM roadmap_metadata") == before
     for content_type in ContentType:
-        table = {"tutorial": "tutorial_metadata", "quiz": "quiz_metadata"}.get(
-            content_type, "resource_recommendation_metadata"
-        )
-        assert adopted.rows(f"SELECT 1 FROM {table}") == []
+        assert adopted.rows(f"SELECT 1 FROM {CONTENT_KINDS[content_type].table}") == []
 
 
 class DeletedMeanwhile:

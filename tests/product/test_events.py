@@ -197,7 +197,7 @@ def test_the_product_s_task_page_gets_its_entries(pipeline: Pipeline, adopted: P
         ("r-1:c-3", "concept_completed"),
         (None, "task_completed"),
     ]
-    assert rows[0]["details"]["completed_content"] == ["tutorial", "resources", "quiz"]
+    assert rows[0]["details"]["completed_content"] == list(ContentType)
     assert rows[0]["details"]["concept_name"] == "Concept 1"
     # The card of the page reads these.
     card = rows[-1]["details"]

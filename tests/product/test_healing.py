@@ -13,7 +13,7 @@ from roadmap_content.api.status import read_status
 from roadmap_content.tasks.task import read_task
 from tests.product.product import Product
 from tests.product.running import heal, sweep
-from tests.support.factories import USER, framework_of
+from tests.support.factories import CONTENT_TABLES, TYPES, USER, framework_of
 from tests.support.pipeline import Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 13)]
@@ -64,14 +64,14 @@ def test_one_post_repairs_the_state_of_the_bug_report(
 
     answer = heal(pipeline.services)
 
-    assert answer.total_items == 9
+    assert answer.total_items == 3 * TYPES
     (task,) = adopted.rows("SELECT * FROM roadmap_tasks")
     assert (task["status"], task["current_step"], task["failed_concepts"]) == ("completed", "completed", None)
     (roadmap,) = adopted.rows("SELECT framework_data FROM roadmap_metadata")
     for concept in concepts_of(roadmap["framework_data"]):
         assert concept["content_status"] == "completed"
         assert None not in (concept["tutorial_id"], concept["resources_id"], concept["quiz_id"])
-    for table in ("tutorial_metadata", "resource_recommendation_metadata", "quiz_metadata"):
+    for table in CONTENT_TABLES:
         assert set(before[table]) < set(adopted.everything()[table])
     require_concept_metadata_complete(adopted)
     assert heal(pipeline.services).status == "completed"

@@ -18,7 +18,7 @@ from roadmap_content.tasks.attempts import user_start
 from roadmap_content.tasks.listing import TaskFilter
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sql_of, sweep
-from tests.support.factories import USER, counts
+from tests.support.factories import TYPES, USER, counts
 from tests.support.pipeline import Pipeline
 
 pytestmark = pytest.mark.parametrize("form", ["create_all"], indirect=True)
@@ -58,7 +58,7 @@ def test_a_retry_is_refused_and_names_the_sibling(pipeline: Pipeline, adopted: P
 
 @pytest.mark.usefixtures("failed_retry")
 def test_take_over_starts_beside_the_sibling(pipeline: Pipeline) -> None:
-    assert retry(pipeline.services, "t-retry", take_over=True).total_items == 6
+    assert retry(pipeline.services, "t-retry", take_over=True).total_items == 2 * TYPES
 
 
 def test_announced_work_refuses_a_retry(pipeline: Pipeline, adopted: Product) -> None:
