@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from functions.console import app as console
 from tests.browser.fake_data import SCENARIOS, Document, Model, at
+from tests.support.factories import counts
 from tests.support.http_server import HttpServer, Reply, Request, json_reply
 
 
@@ -122,8 +123,8 @@ def respond(
                 return 200, {
                     "dry_run": True,
                     "task_id": name,
-                    "staged": {"tutorial": 1, "resources": 6, "quiz": 0},
-                    "to_generate": {"tutorial": 0, "resources": 0, "quiz": 1},
+                    "staged": counts(tutorial=1, resources=6),
+                    "to_generate": counts(quiz=1),
                     "total_items": 8,
                     "estimated_tokens": 4_100,
                     "estimate_basis": "task",
@@ -134,7 +135,7 @@ def respond(
                 "task_id": name,
                 "roadmap_id": "roadmap-9b2c8d4e",
                 "status": "processing",
-                "items_to_retry": {"tutorial": 1, "resources": 6, "quiz": 1},
+                "items_to_retry": counts(tutorial=1, resources=6, quiz=1),
                 "total_items": 8,
                 "attempt": 2,
                 "execution_arn": "arn:aws:states:eu-central-1:123456789012:execution:save-content:x-2",
@@ -170,8 +171,8 @@ def respond(
                     "dry_run": True,
                     "tasks": 200,
                     "items": {
-                        "staged": {"tutorial": 311, "resources": 240, "quiz": 96},
-                        "to_generate": {"tutorial": 12, "resources": 4, "quiz": 31},
+                        "staged": counts(tutorial=311, resources=240, quiz=96),
+                        "to_generate": counts(tutorial=12, resources=4, quiz=31),
                     },
                     "estimated_tokens": 140_000,
                     "estimated_minutes": 200 / body["rate_per_minute"],
@@ -184,8 +185,8 @@ def respond(
             return 200, model.recovery(int(name[4:]))
         case "POST", ["recoveries", name, "undo"]:
             model.undo_requests += 1
-            counts = model.undone()
-            return 200, {"recovery_id": name, "complete": not counts["tasks_left"], **counts}
+            undone = model.undone()
+            return 200, {"recovery_id": name, "complete": not undone["tasks_left"], **undone}
         case "POST", ["recoveries", name, action]:
             model.recovery_state = {"pause": "paused", "resume": "running", "cancel": "cancelled"}[action]
             return 200, model.recovery(0)

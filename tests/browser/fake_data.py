@@ -12,6 +12,7 @@ from roadmap_content.aws.executions import event_from
 from roadmap_content.items import ContentType
 from roadmap_content.timeline.axis import Audit, BatchSaved, axis_of
 from roadmap_content.timeline.visits import history_of
+from tests.support.factories import counts
 from tests.support.timed_run import TimedRun, moment
 
 TYPES = tuple(map(str, ContentType))
@@ -444,12 +445,14 @@ class Model:
                     ],
                     "search_queries_used": ["attention"],
                 }
-            case _:
+            case "quiz":
                 return {
                     "quiz_id": f"quiz-{concept}",
                     "questions": QUESTIONS,
                     "total_questions": len(QUESTIONS),
                 }
+            case _:
+                return {"id": f"{kind}-{concept}"}
 
     def history(self, kind: str, concept_id: str) -> list[tuple[Document, Document]]:
         """The revisions of an item with their contents, the current one first."""
@@ -459,7 +462,7 @@ class Model:
             quiz = now | {"questions": [QUESTIONS[0] | {"correct_answer": [1]}, QUESTIONS[1]]}
             links = now | {"resources": now.get("resources", [])[:1]}
             text = HOSTILE if self.scenario.hostile else OLDER_TUTORIAL
-            former = {"tutorial": now | {"markdown": text}, "quiz": quiz, "resources": links}[kind]
+            former = {"tutorial": now | {"markdown": text}, "quiz": quiz, "resources": links}.get(kind, now)
             versions = [2, 1] if kind == "tutorial" else [None, None]
             rows = [
                 (f"{kind}-{concept:08x}-5bdd", versions[0], None, ORIGIN | {"recorded_at": at(hours=4)}),
@@ -582,10 +585,10 @@ class Model:
                     "outcome": None
                     if attempt == last and row["status"] == "processing"
                     else (row["status"] if attempt == last else "partial_failure"),
-                    "planned": {"tutorial": 30, "resources": 30, "quiz": 30},
-                    "saved": {"tutorial": 29, "resources": 24, "quiz": 29},
-                    "failed": {"tutorial": 1, "resources": 6, "quiz": 1},
-                    "generated": {"tutorial": 4, "resources": 0, "quiz": 2},
+                    "planned": counts(30),
+                    "saved": counts(30, tutorial=29, resources=24, quiz=29),
+                    "failed": counts(tutorial=1, resources=6, quiz=1),
+                    "generated": counts(tutorial=4, quiz=2),
                     "tokens": 18_250 * attempt,
                     "scope": None,
                 }

@@ -93,13 +93,10 @@ def test_the_page_of_the_document_fills_itself(
     expect(page).to_have_title("completed")
     lessons = page.locator("#lessons > li").all_text_contents()
     assert sorted(lessons) == sorted(
-        line
-        for concept_id in ids
-        for line in (
-            f"{concept_id}, tutorial: About {concept_id}",
-            f"{concept_id}, resources: id,resources,search_queries_used",
-            f"{concept_id}, quiz: quiz_id,questions,total_questions",
-        )
+        f"{entry['concept_id']}, {kind}: " + (content["title"] if kind == "tutorial" else ",".join(content))
+        for entry in bundle["content"]
+        for kind, content in entry.items()
+        if kind != "concept_id"
     )
 
 

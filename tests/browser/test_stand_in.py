@@ -8,6 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from documents.openapi_page import resolved
+from roadmap_content.items import ContentType
 from tests.browser.fake_api import respond
 from tests.browser.fake_data import SCENARIOS, Model, task_id
 
@@ -19,14 +20,8 @@ REQUESTS: list[tuple[str, str, dict[str, list[str]], dict[str, Any]]] = [
     *[("GET", f"/tasks/{task_id(number)}", {}, {}) for number in range(7)],
     *[("GET", f"/tasks/{task_id(number)}/items", {}, {}) for number in (0, 3, 6)],
     ("GET", f"/tasks/{task_id(0)}/items", {"states_only": ["true"]}, {}),
-    *[
-        ("GET", f"/tasks/{task_id(0)}/items/{name}", {"concept_id": ["c-0"]}, {})
-        for name in ("tutorial", "quiz")
-    ],
-    *[
-        ("GET", f"/tasks/{task_id(0)}/content/{name}", {"concept_id": ["c-1"]}, {})
-        for name in ("tutorial", "resources", "quiz")
-    ],
+    *[("GET", f"/tasks/{task_id(0)}/items/{name}", {"concept_id": ["c-0"]}, {}) for name in ContentType],
+    *[("GET", f"/tasks/{task_id(0)}/content/{name}", {"concept_id": ["c-1"]}, {}) for name in ContentType],
     ("GET", f"/tasks/{task_id(0)}/changes", {}, {}),
     ("GET", f"/tasks/{task_id(0)}/attempts", {}, {}),
     *[("GET", f"/tasks/{task_id(0)}/attempts/{attempt}/timeline", {}, {}) for attempt in (1, 2)],

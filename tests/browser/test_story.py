@@ -13,6 +13,10 @@ from roadmap_command.demo import demo_bundle, load_the_report, run_with_faults, 
 from roadmap_command.target import Target
 from roadmap_content.bundle import Bundle
 from tests.browser.driver import Look, console_in
+from tests.support.factories import TYPES
+
+ITEMS = 30 * TYPES
+"""The items of the demo's roadmap."""
 
 SOMEBODY_ELSE = "an-owner-of-nothing"
 REASON = "seen in the console"
@@ -41,11 +45,11 @@ def test_the_demos_eight_items_are_shown_with_their_reasons_and_repaired(
         page.goto(stack.console_link(broken.task.user_id, scope=""))
         row = page.locator("tbody tr", has_text=broken.task.task_id)
         expect(row).to_contain_text("incomplete")
-        expect(row).to_contain_text("82/90")
+        expect(row).to_contain_text(f"{ITEMS - 8}/{ITEMS}")
         assert console.axe() == []
 
         row.get_by_role("link").click()
-        expect(page.locator(".saved")).to_contain_text("82 of 90 items saved")
+        expect(page.locator(".saved")).to_contain_text(f"{ITEMS - 8} of {ITEMS} items saved")
         reasons = page.locator(".reasons")
         for said in (
             "IdTaken",
@@ -64,7 +68,7 @@ def test_the_demos_eight_items_are_shown_with_their_reasons_and_repaired(
         page.get_by_role("button", name="Retry missing (8)").focus()
         page.keyboard.press("Enter")
         _start_after_the_preview(page, "Start the retry", missing=8)
-        expect(page.locator(".saved")).to_contain_text("90 of 90 items saved")
+        expect(page.locator(".saved")).to_contain_text(f"{ITEMS} of {ITEMS} items saved")
         expect(page.locator(".task-head")).to_contain_text("complete")
         expect(page.locator(".attempt")).to_have_count(2)
         expect(page.locator(".attempt").first).to_contain_text("retry")
@@ -81,10 +85,10 @@ def test_the_task_of_the_bug_report_is_repaired(
         page = console.page
         page.goto(stack.console_link(report.task.user_id, scope=""))
         console.open(f"/tasks/{report.task.task_id}")
-        expect(page.locator(".saved")).to_contain_text(f"已保存 {saved} / 90 项")
+        expect(page.locator(".saved")).to_contain_text(f"已保存 {saved} / {ITEMS} 项")
         page.locator(".task-actions .primary").click()
-        _start_after_the_preview(page, "开始", missing=90 - saved)  # its first attempt
-        expect(page.locator(".saved")).to_contain_text("已保存 90 / 90 项")
+        _start_after_the_preview(page, "开始", missing=ITEMS - saved)  # its first attempt
+        expect(page.locator(".saved")).to_contain_text(f"已保存 {ITEMS} / {ITEMS} 项")
         expect(page.locator(".task-head")).to_contain_text("已完成")
 
 

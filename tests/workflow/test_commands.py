@@ -13,7 +13,7 @@ from roadmap_command.target import Target, patient_lambda_client
 from roadmap_content.errors import ContentError, InvalidBundleError
 from roadmap_content.items import ContentType, Item
 from roadmap_content.storage.keys import tutorial_key
-from tests.support.factories import bundle_of, counts
+from tests.support.factories import TYPES, bundle_of, counts
 from tests.support.machine import Machine
 
 Roadmap = Callable[..., Result]
@@ -36,13 +36,13 @@ def test_invalid_and_unstaged_items_are_listed_before_a_run(machine: Machine, ro
     loaded = roadmap("load", "-", stdin=json.dumps(bundle))
     assert loaded.exit_code == 1
     assert f"quiz of {ids[0]}: content[0].quiz.value: total_questions is 99" in loaded.stderr
-    assert ": 4 items." in loaded.stderr
+    assert f": {2 * TYPES - 2} items." in loaded.stderr
 
     ran = roadmap("run", machine.task_id)
     assert ran.exit_code == 1
     assert (
-        "1 of 6 missing items is not staged: it will be generated (offline, in English or Chinese)."
-        in ran.stderr
+        f"1 of {2 * TYPES} missing items is not staged: "
+        "it will be generated (offline, in English or Chinese)." in ran.stderr
     )
     assert "total_questions is 99" in ran.stdout  # on one line, because the output is piped
     assert [line.split()[1:9:2] for line in ran.stdout.splitlines() if "│ resources" in line] == [
@@ -52,7 +52,7 @@ def test_invalid_and_unstaged_items_are_listed_before_a_run(machine: Machine, ro
     assert {name: each["generated"] for name, each in shown["progress"].items()} == counts(resources=1)
 
     again = roadmap("load", "-", "--json", stdin=json.dumps(bundle))
-    assert json.loads(again.stdout)["saved_already"] == 4
+    assert json.loads(again.stdout)["saved_already"] == 2 * TYPES - 2
 
 
 def test_a_second_run_is_refused_with_the_running_attempt(
@@ -75,7 +75,7 @@ def test_a_retry_can_be_limited_to_an_item_and_generate_a_saved_one_again(
     task = machine.task_id
 
     assert roadmap("retry", task, "--concept-id", ids[0], "--content-type", "quiz").exit_code == 1
-    assert "1 of 6 items are missing" in roadmap("status", task).stdout
+    assert f"1 of {2 * TYPES} items are missing" in roadmap("status", task).stdout
 
     again = ("retry", task, "--concept-id", ids[0], "--content-type", "tutorial", "--regenerate")
     preview = json.loads(roadmap(*again, "--dry-run", "--json").stdout)
@@ -128,7 +128,7 @@ def test_an_operator_needs_no_access_to_the_database(
         context.setattr(target.engine, "connect", unreachable)
         context.setattr(target.engine, "begin", unreachable)
         assert roadmap("run", machine.task_id).exit_code == 1
-        assert "1 of 6 items are missing" in roadmap("status", machine.task_id).stdout
+        assert f"1 of {2 * TYPES} items are missing" in roadmap("status", machine.task_id).stdout
         for command in (
             ("explain", machine.task_id, f"quiz/{ids[0]}"),
             ("show", machine.task_id),
