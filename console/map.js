@@ -14,7 +14,7 @@ import { PROBLEMS, STATES, outline } from "./marks.js";
 /** @typedef {{ stages: { name: string, modules: Module[] }[], concepts: Concept[], modules: Module[] }} Outline */
 
 /** The number of letters of a concept. */
-export const N = TYPES.length;
+export const TYPE_COUNT = TYPES.length;
 
 const NAMED = 30;
 const LABEL = 22;
@@ -76,7 +76,7 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
    * */
   const troubled = (index) =>
     TYPES.some((_, type) => {
-      const item = N * index + type;
+      const item = TYPE_COUNT * index + type;
       return reason === null ? PROBLEMS.includes(states[item] ?? "S") : reasonOf.get(item) === reason;
     });
 
@@ -157,13 +157,13 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
       setActive(index);
       const box = event.currentTarget.getBoundingClientRect();
       // Keyboard events have no position: use the first content type that is not saved.
-      const worst = STATES.map((state) => TYPES.findIndex((_, type) => states[N * index + type] === state)).find(
+      const worst = STATES.map((state) => TYPES.findIndex((_, type) => states[TYPE_COUNT * index + type] === state)).find(
         (type) => type >= 0,
       );
       const pointed = named
-        ? Math.floor((event.clientX - (box.right - N * 28)) / 28)
-        : Math.floor(((event.clientY - box.top) / box.height) * N);
-      const type = event.detail > 0 && pointed >= 0 && pointed < N ? pointed : (worst ?? 0);
+        ? Math.floor((event.clientX - (box.right - TYPE_COUNT * 28)) / 28)
+        : Math.floor(((event.clientY - box.top) / box.height) * TYPE_COUNT);
+      const type = event.detail > 0 && pointed >= 0 && pointed < TYPE_COUNT ? pointed : (worst ?? 0);
       onOpen(concept.id, TYPES[type] ?? TYPES[0]);
     },
     [tree, states, named, onOpen],
@@ -187,10 +187,10 @@ export function TaskMap({ outline: tree, states, reasonOf, reason, open, onOpen 
               <h3><bdi>${stage.name}</bdi></h3>
               <div class="modules" style=${{ gridTemplateColumns: `repeat(${columns}, ${moduleWidth}px)`, columnGap: `${GAP}px` }}>
                 ${stage.modules.map((module) => {
-                  const from = N * module.first;
-                  const to = from + N * module.concepts.length;
-                  const inside = current >= module.first && N * current < to;
-                  const opened = openIndex >= module.first && N * openIndex < to;
+                  const from = TYPE_COUNT * module.first;
+                  const to = from + TYPE_COUNT * module.concepts.length;
+                  const inside = current >= module.first && TYPE_COUNT * current < to;
+                  const opened = openIndex >= module.first && TYPE_COUNT * openIndex < to;
                   return html`<${ModuleView}
                     key=${module.first}
                     module=${module}
@@ -247,11 +247,11 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
     if (state === "S") saved += 1;
     if (PROBLEMS.includes(state)) problems += 1;
   }
-  const lineHeight = N * pitch + Math.round(pitch * 0.6);
+  const lineHeight = TYPE_COUNT * pitch + Math.round(pitch * 0.6);
   const lines = Math.ceil(size / perLine);
   const height = named ? size * 30 : lines * lineHeight;
   /** @param {number} item */
-  const dim = (item) => reason !== null && reasonOf.get(N * module.first + item) !== reason;
+  const dim = (item) => reason !== null && reasonOf.get(TYPE_COUNT * module.first + item) !== reason;
 
   return html`
     <section class="module" style=${{ containIntrinsicSize: `auto ${width}px auto ${height + 40}px` }}>
@@ -268,7 +268,7 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
   function rows() {
     return html`<div class="rows">
       ${module.concepts.map((concept, k) => {
-        const own = states.slice(N * k, N * k + N);
+        const own = states.slice(TYPE_COUNT * k, TYPE_COUNT * k + TYPE_COUNT);
         return html`
           <button
             type="button"
@@ -281,12 +281,12 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
             onClick=${(/** @type {MouseEvent} */ event) => onClick(concept.index, event)}
           >
             <bdi class="row-name">${concept.name}</bdi>
-            <svg width=${N * 28} height="28" viewBox="0 0 ${N * 28} 28" aria-hidden="true">
+            <svg width=${TYPE_COUNT * 28} height="28" viewBox="0 0 ${TYPE_COUNT * 28} 28" aria-hidden="true">
               ${TYPES.map((_, t) => {
                 const state = own[t] ?? "M";
                 return html`<path
                   key=${t}
-                  class="state-${state} ${dim(N * k + t) ? "dim" : ""}"
+                  class="state-${state} ${dim(TYPE_COUNT * k + t) ? "dim" : ""}"
                   fill-rule="evenodd"
                   d=${outline(state, 14 + 28 * t, 14, 7)}
                 />`;
@@ -305,9 +305,9 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
     for (let k = 0; k < size; k += 1) {
       const x = LABEL + (k % perLine) * pitch + pitch / 2;
       const top = Math.floor(k / perLine) * lineHeight;
-      for (let t = 0; t < N; t += 1) {
-        const state = states[N * k + t] ?? "M";
-        const key = dim(N * k + t) ? `${state} dim` : state;
+      for (let t = 0; t < TYPE_COUNT; t += 1) {
+        const state = states[TYPE_COUNT * k + t] ?? "M";
+        const key = dim(TYPE_COUNT * k + t) ? `${state} dim` : state;
         paths.set(key, (paths.get(key) ?? "") + outline(state, x, top + t * pitch + pitch / 2, r));
       }
     }
@@ -336,13 +336,13 @@ function drawModule({ module, states, reasonOf, reason, named, pitch, perLine, w
               data-index=${concept.index}
               tabindex=${active === concept.index ? 0 : -1}
               title=${concept.name.slice(0, 200)}
-              aria-label=${label(concept, states.slice(N * k, N * k + N))}
+              aria-label=${label(concept, states.slice(TYPE_COUNT * k, TYPE_COUNT * k + TYPE_COUNT))}
               aria-expanded=${open === concept.index}
               style=${{
                 left: `${LABEL + (k % perLine) * pitch}px`,
                 top: `${Math.floor(k / perLine) * lineHeight}px`,
                 width: `${pitch}px`,
-                height: `${N * pitch}px`,
+                height: `${TYPE_COUNT * pitch}px`,
               }}
               onClick=${(/** @type {MouseEvent} */ event) => onClick(concept.index, event)}
             ></button>

@@ -10,7 +10,7 @@ export function currentRoute() {
 }
 
 /** @param {string} hash @returns {Route} */
-export function parseRoute(hash) {
+function parseRoute(hash) {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   return { path: path.split("/").filter(Boolean).map(decoded), query: new URLSearchParams(query) };
 }

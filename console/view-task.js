@@ -8,7 +8,7 @@ import { html } from "./html.js";
 import { ItemDrawer } from "./item.js";
 import { T, duration, moment, number, percent } from "./language.js";
 import { useLive } from "./live.js";
-import { N, TaskMap } from "./map.js";
+import { TYPE_COUNT, TaskMap } from "./map.js";
 import { STATES } from "./marks.js";
 import { safeLink } from "./markdown.js";
 import { Actor, Age, Announce, Bar, Empty, ErrorNote, Id, Link, Loading, Mark, OnDemand, Pill, Reason, Text, sum, useTitle, useToast } from "./parts.js";
@@ -152,7 +152,7 @@ export function TaskView({ id, query, session }) {
           task=${found}
           concept=${concept}
           type=${openType}
-          states=${shown.states.slice(N * concept.index, N * concept.index + N)}
+          states=${shown.states.slice(TYPE_COUNT * concept.index, TYPE_COUNT * concept.index + TYPE_COUNT)}
           session=${session}
           acts=${acts && found.actions.narrow}
           changes=${changes}

@@ -476,7 +476,6 @@ export const en = {
       console_redrive: "redrive in Step Functions",
       automatic: "automatic retry",
       recovery: "recovery",
-      adopted: "adopted",
     },
     /** @type {Record<string, string>} */
     outcomes: {

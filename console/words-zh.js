@@ -408,7 +408,6 @@ export const zh = {
       console_redrive: "在 Step Functions 续跑",
       automatic: "自动重试",
       recovery: "批量恢复",
-      adopted: "接管",
     },
     outcomes: {
       completed: "已完成",
