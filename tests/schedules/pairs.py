@@ -32,7 +32,9 @@ def test_a_cancel_and_the_end_of_a_run(explorers: Explorers) -> None:
 
 
 def test_a_cancel_and_a_batch(explorers: Explorers) -> None:
-    require(explorers, "at-work/cancel/generate", "at-work/cancel/save", "regenerating/cancel/generate")
+    require(
+        explorers, "at-work/cancel/generate", "at-work/cancel/save-another", "regenerating/cancel/generate"
+    )
 
 
 def test_a_cancellation_and_a_claim(explorers: Explorers) -> None:
