@@ -16,6 +16,9 @@ from .builds import LOCAL, REPOSITORY, build_once, fingerprint
 INSTALL = ("install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes")
 """Pip's command for a lock file. The file is complete, so pip must not resolve (see the Makefile)."""
 
+_COMPILED = ("cloud", "runtime")
+"""Environments in which functions run. In the others, Python compiles only the modules that are imported."""
+
 _STDERR = 2  # standard output may be a document: `--json`
 
 Environment = Literal["audit", "client", "cloud", "faults", "operator", "peers", "runtime", "sam", "verify"]
@@ -32,7 +35,8 @@ def environment_python(name: Environment, base: Path | None = None) -> Path:
         # Without its own pip: the current environment's pip installs the packages.
         subprocess.run([base or sys.executable, "-m", "venv", "--without-pip", directory], check=True)
         pip = (sys.executable, "-m", "pip", "--python", directory / "bin/python")
-        subprocess.run([*pip, *INSTALL, "--requirement", lock], check=True)
+        install = INSTALL if name in _COMPILED else (*INSTALL, "--no-compile")
+        subprocess.run([*pip, *install, "--requirement", lock], check=True)
         subprocess.run([*pip, "check"], check=True, stdout=_STDERR)
 
     made_from = fingerprint(lock) if base is None else fingerprint(lock, str(base))
