@@ -17,7 +17,7 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.scope import Scope
 from tests.product.product import Product
 from tests.product.running import deadline, heal, retry, run, sweep
-from tests.support.factories import counts
+from tests.support.factories import TYPES, counts
 from tests.support.pipeline import SETTINGS, Pipeline
 from tests.support.received_events import Received
 
@@ -60,8 +60,8 @@ def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
     assert Counter(entry.detail_type for entry in bus.entries) == {
         DetailType.ATTEMPT_STARTED: 1,
         DetailType.CONCEPT_COMPLETED: 2,
-        DetailType.ITEM_SAVED: 6,
-        DetailType.BATCH_SAVED: 3,
+        DetailType.ITEM_SAVED: 2 * TYPES,
+        DetailType.BATCH_SAVED: TYPES,
         DetailType.TASK_FINALIZED: 1,
     }
     completed = bus.of(DetailType.CONCEPT_COMPLETED)

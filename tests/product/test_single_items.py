@@ -6,6 +6,7 @@ import pytest
 
 from migrations import use_time_zone
 from roadmap_content.api.preview import preview_retry
+from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import BatchRequest, Execution, RunInput
 from roadmap_content.errors import ItemNotFoundError, TransientError
 from roadmap_content.generation.generator import Generator
@@ -19,16 +20,12 @@ from roadmap_content.storage.keys import tutorial_key
 from roadmap_content.tasks.scope import Scope
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, sweep
-from tests.support.factories import USER, counts
+from tests.support.factories import TYPES, USER, counts
 from tests.support.pipeline import Pipeline
 
 CONCEPTS = [f"r-1:c-{number}" for number in range(1, 5)]
 CONCEPT = CONCEPTS[0]
-TABLES = {
-    ContentType.TUTORIAL: ("tutorial_metadata", "tutorial_id"),
-    ContentType.RESOURCES: ("resource_recommendation_metadata", "id"),
-    ContentType.QUIZ: ("quiz_metadata", "quiz_id"),
-}
+TABLES = {content_type: (kind.table, kind.id_field) for content_type, kind in CONTENT_KINDS.items()}
 
 
 class AwayError(TransientError):
@@ -141,7 +138,7 @@ class Steps:
     ("scope", "total"),
     [
         (Scope(CONCEPT, ContentType.QUIZ), 1),
-        (Scope(concept_id=CONCEPT), 3),
+        (Scope(concept_id=CONCEPT), TYPES),
         (Scope(content_type=ContentType.TUTORIAL), 4),
     ],
 )
@@ -161,13 +158,13 @@ def test_a_limited_retry_generates_its_part_and_keeps_the_other_failures(
     (task,) = adopted.rows("SELECT * FROM roadmap_tasks")
     assert task["status"] == "partial_failure"
     items = task["failed_concepts"]["items"]
-    assert len(items) == 12 - total
+    assert len(items) == 4 * TYPES - total
     assert {(item["error_code"], item["reason"]) for item in items} == {("ModelBusy", "too many requests")}
     last = audit(adopted)
     assert sum(last["planned"].values()) == sum(last["saved"].values()) == total
     assert sum(last["failed"].values()) == 0
     assert last["scope"] == scope.document
-    assert heal(pipeline.services).total_items == 12 - total
+    assert heal(pipeline.services).total_items == 4 * TYPES - total
     assert adopted.rows("SELECT status FROM roadmap_tasks") == [{"status": "completed"}]
 
 
