@@ -169,7 +169,10 @@ def test_saved_items_are_replaced_on_purpose_and_the_old_ones_kept(
     bundle["content"][0]["tutorial"]["markdown"] = "# Edited"
     bundle["content"][1]["quiz"]["questions"][0]["question"] = "Edited?"
 
-    assert "6 are saved already, not replaced" in roadmap("load", "-", stdin=json.dumps(bundle)).stderr
+    assert (
+        f"{2 * TYPES} are saved already, not replaced"
+        in roadmap("load", "-", stdin=json.dumps(bundle)).stderr
+    )
     replaced = roadmap("load", "-", "--replace", "--json", stdin=json.dumps(bundle))
     assert replaced.exit_code == 0, replaced.stderr
     assert json.loads(replaced.stdout) == {

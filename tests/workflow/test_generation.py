@@ -18,7 +18,7 @@ from tests.support.converse_server import (
     is_cut_off,
     says,
 )
-from tests.support.factories import bundle_of
+from tests.support.factories import TYPES, bundle_of
 from tests.support.machine import Machine
 
 CONCEPTS = 24
@@ -83,7 +83,7 @@ def test_one_retry_completes_a_run_in_which_a_fifth_of_the_items_failed(
         assert (first["status"], first["error"]) == ("FAILED", "ContentIncomplete")
         status = machine.status()
         assert status.status == "partial_failure"
-        assert sum(progress.saved for progress in status.progress.values()) == 72 - len(troubled)
+        assert sum(progress.saved for progress in status.progress.values()) == 24 * TYPES - len(troubled)
         assert {item.stage for item in status.failed_items} == {"generate"}
         assert {item.error_code for item in status.failed_items} == {
             "InvalidContent",
