@@ -73,7 +73,7 @@ def test_a_run_sends_events_of_its_start_its_concepts_and_its_end(
         jsonschema.validate(json.loads(entry.detail), schemas()[entry.detail_type])
         assert json.loads(entry.detail)["metadata"]["id"] == entry.event_id
     deliver_events(pipeline.services, deadline())
-    assert len(bus.entries) == 13
+    assert len(bus.entries) == 1 + 2 + 3 * TYPES + 1
 
 
 def test_missing_items_are_sent_as_events_with_their_reasons(

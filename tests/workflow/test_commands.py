@@ -178,7 +178,7 @@ def test_saved_items_are_replaced_on_purpose_and_the_old_ones_kept(
     assert json.loads(replaced.stdout) == {
         "task_id": machine.task_id,
         "staged": 0,
-        "saved_already": 6,
+        "saved_already": 2 * TYPES,
         "replaced": 2,
         "failed": 0,
         "invalid": [],
