@@ -9,9 +9,10 @@ from local_stack.builds import REPOSITORY
 
 NAMED_IN = (
     *("README.md", "README.zh.md", "CONTRIBUTING.md", "docs/releasing.md"),
-    *(".ci/run", ".github/workflows/ci.yml", ".github/workflows/nightly.yml"),
+    *(".github/workflows/ci.yml", ".github/workflows/nightly.yml"),
 )
-COMMAND = re.compile(r"(?:`|^|\$ |run: |part )(?:make )?(?<=make |part )([a-z-]+)", re.MULTILINE)
+COMMAND = re.compile(r"(?:`|^|\$ |run: )make ([a-z-]+)", re.MULTILINE)
+PARTS = re.compile(r"^(?:part|lane) ([a-z -]+)", re.MULTILINE)
 
 
 def defined() -> set[str]:
@@ -24,6 +25,11 @@ def test_every_make_target_exists(document: str) -> None:
     named = set(COMMAND.findall((REPOSITORY / document).read_text()))
     assert named
     assert named <= defined()
+
+
+def test_every_part_of_the_gate_exists() -> None:
+    parts = " ".join(PARTS.findall((REPOSITORY / ".ci/run").read_text())).split()
+    assert {"lint", "sam-local", "coverage", "faults"} <= {*parts} <= defined()
 
 
 def test_a_failed_part_of_the_nightly_run_hides_no_other_part() -> None:
