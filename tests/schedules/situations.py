@@ -187,8 +187,8 @@ SITUATIONS = {
     ),
     "stopped": Situation(
         stopped,
-        (*_CLAIMS, "sweep", "plan", "take-over"),
-        ("narrowed-retry", "regenerate", "retry-anyway", *_LATE[1:], *_PRODUCT[:1], *_PRODUCT[2:]),
+        (*_CLAIMS, "sweep", "plan"),
+        ("narrowed-retry", "regenerate", "retry-anyway", *_LATE[1:], *_PRODUCT),
     ),
     "failed": Situation(
         failed,
@@ -200,7 +200,7 @@ SITUATIONS = {
     "claimed": Situation(claimed, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
     "redriving": Situation(redriving, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
     "regenerating": Situation(
-        regenerating, ("cancel", "generate", "save", "finalize"), ("retry", "event", "sweep", *_PRODUCT)
+        regenerating, ("cancel", "save", "finalize"), ("retry", "generate", "event", "sweep", *_PRODUCT)
     ),
     "replaced": Situation(
         replaced,
