@@ -1,6 +1,5 @@
-"""A turn of a recovery fails at a COMMIT, and then its tasks change: every task gets a result (I9, I10).
+"""A recovery fails at each of its COMMITs while its tasks change: every task gets a result (I9, I10).
 
-One failure alone, at each COMMIT of each step, is the matrix of recoveries (`matrix/test_recoveries.py`).
 The database, the steps and the faults are real; the executions are a model (`tests/faults/world.py`).
 """
 
@@ -12,6 +11,7 @@ import pytest
 
 from roadmap_content.items import ContentType, Item
 from roadmap_content.recoveries.advance import advance
+from roadmap_content.recoveries.control import cancel, pause, resume
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
@@ -22,9 +22,8 @@ from tests.support.pipeline import SETTINGS
 
 IDS = concept_ids(2)
 ROUNDS = 6
-LOST = [Strike(commit, When.BEFORE, How.CONNECTION) for commit in (1, 2, 3)]
-TURNS = [(0, None), (1, None), (2, None), *product((1, 2), LOST)]
-"""The number of turns before the change, and how the last of them fails."""
+COMMITS = 5
+"""Advancing a recovery of two tasks has at most five COMMITs."""
 
 
 @pytest.fixture
@@ -73,6 +72,50 @@ def results(world: World) -> dict[str, str]:
     return {row["task_id"]: row["result"] for row in rows}
 
 
+strikes = [Strike(*each) for each in product(range(COMMITS), When, How)]
+
+
+@pytest.mark.parametrize("turn", [0, 1, 2])
+@pytest.mark.parametrize("strike", strikes, ids=str)
+def test_a_turn_may_fail_at_any_commit(world: World, strike: Strike, turn: int) -> None:
+    create(world)
+    for number in range(turn + 1):
+        take_a_turn(world, strike if number == turn else None)
+        for run in [run for run in world.runs if run.running] if number == 1 else []:
+            world.run_to_its_end(run)
+    finish(world)
+    assert results(world) == {"t-1": "recovered", "t-deleted": "refused"}
+    # The sweep starts an attempt that was claimed and never started; there is no other one.
+    later = world.pipeline.rows("SELECT actor, cause FROM content_attempts WHERE attempt > 1")
+    assert [(row["actor"].partition(":")[0], row["cause"]) for row in later] == [("recovery", "recovery")]
+    world.oracle.require(world.oracle.healed(), world.oracle.at_rest())
+
+
+@pytest.mark.parametrize("strike", strikes[:8], ids=str)
+def test_a_creation_may_fail_at_any_commit(world: World, strike: Strike) -> None:
+    ended = world.attempt(lambda: world.recover(canary=1, budget=None), strike)
+    if not world.pipeline.rows("SELECT recovery_id FROM content_recoveries"):
+        assert ended == "died"
+        world.recover(canary=1, budget=None)
+    finish(world)
+    assert results(world) == {"t-1": "recovered", "t-deleted": "refused"}
+
+
+@pytest.mark.parametrize("change", [pause, resume, cancel], ids=lambda change: change.__name__)
+@pytest.mark.parametrize("strike", strikes[:8], ids=str)
+def test_a_change_may_fail_at_any_commit(world: World, change: Callable[..., None], strike: Strike) -> None:
+    world.recover(canary=0, budget=None)
+    (recovery_id,) = world.recovery_ids()
+    if change is resume:
+        pause(world.services, recovery_id, world.deadline())
+    world.attempt(lambda: change(world.services, recovery_id, world.deadline()), strike)
+    take_a_turn(world)
+    resumed = world.attempt(lambda: resume(world.services, recovery_id, world.deadline()))
+    assert resumed in ("done", "RecoveryState")
+    finish(world)
+    assert set(results(world).values()) <= {"recovered", "refused"}
+
+
 def retry_meanwhile(world: World) -> None:
     world.attempt(lambda: retry_task(world.services, "t-1", USER, world.deadline(), user_start(USER)))
 
@@ -94,9 +137,10 @@ MEANWHILE: dict[str, tuple[Callable[[World], None], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("turns", "strike"), TURNS, ids=str)
+@pytest.mark.parametrize("turns", [0, 1, 2])
+@pytest.mark.parametrize("strike", [None, *strikes[4:16:4]], ids=str)
 @pytest.mark.parametrize("meanwhile", MEANWHILE)
-def test_a_task_may_change_meanwhile(world: World, meanwhile: str, turns: int, strike: Strike | None) -> None:
+def test_a_task_may_change_meanwhile(world: World, meanwhile: str, strike: Strike | None, turns: int) -> None:
     """The change is between the creation and the turns, with or without a crashed turn before it."""
     change, wanted = MEANWHILE[meanwhile]
     create(world)
