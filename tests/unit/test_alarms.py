@@ -250,14 +250,24 @@ def test_the_document_has_the_matrix() -> None:
     assert table() in (REPOSITORY / "docs/operations.md").read_text()
 
 
-def test_no_widgets_of_the_dashboard_overlap() -> None:
+def test_the_dashboard_answers_its_questions_from_top_to_bottom() -> None:
     (dashboard,) = of_type(STACK, "AWS::CloudWatch::Dashboard").values()
     widgets = json.loads(dashboard["DashboardBody"]["Fn::Sub"])["widgets"]
+    places = [(each["y"], each["x"]) for each in widgets]
+    assert places == sorted(places)
     covered = [
-        set(product(range(x, x + width), range(y, y + height)))
-        for x, y, width, height in (map(each.get, ("x", "y", "width", "height")) for each in widgets)
+        set(product(range(x, x + each["width"]), range(y, y + each["height"])))
+        for each, (y, x) in zip(widgets, places, strict=True)
     ]
-    assert sum(map(len, covered)) == len(set().union(*covered))
+    assert sum(map(len, covered)) == len(set().union(*covered)), "widgets overlap"
+    headings = [each["properties"]["markdown"] for each in widgets if each["type"] == "text"]
+    assert [heading.split(". ")[1] for heading in headings] == [
+        "Are users served?",
+        "What waits, and since when?",
+        "What fails, and why?",
+        "What does it cost?",
+        "What is at its limit?",
+    ]
 
 
 def test_events_that_fail_reach_the_queue_whatever_the_stack_is_called() -> None:
