@@ -215,6 +215,7 @@ class Play:
         self.reconcile_and_check()
         status, missing = self.status().status, self.missing()
         self.heal()
+        healed = missing - self.missing()
         if self.repeat is not None:
             self.reconcile_and_check(minutes=60)
             self.also(f"later: {self.repeat()}")
@@ -225,7 +226,7 @@ class Play:
         if self.cell.fault is Fault.TWICE_AT_ONCE:
             answers.sort()  # either may be the first
         ended = "; ".join((*answers, status))
-        counts = (total - missing, missing, missing)  # `heal` saves what is missing, or raises
+        counts = (total - missing, missing, healed)
         return self.cell.step, self.cell.fault, what, ended, *map(str, counts)
 
     # After the fault.
