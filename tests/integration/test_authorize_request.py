@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from roadmap_content.authorization.tokens import UnauthorizedError
 from roadmap_content.aws.secret import read_secret
 from roadmap_content.errors import InvalidPayloadError, MissingSettingError
 from roadmap_content.runtime.log import logger
+from tests.support.http_server import HttpServer, Reply, Request
 
 ROOT = Path(__file__).parents[2]
 EVENT = json.loads((ROOT / "events/authorize_request.json").read_text())
@@ -50,14 +50,11 @@ def public_jwk(key: Key, key_id: str) -> dict[str, Any]:
     return {**jwk, "kid": key_id, "use": "sig"}
 
 
-class KeyServer(ThreadingHTTPServer):
-    """An issuer's JWKS endpoint on loopback. Its response can be set, and its requests are counted."""
-
-    daemon_threads = True
+class KeyServer:
+    """An issuer's JWKS endpoint. Its response can be set, and its requests are counted."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), KeyRequest)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/jwks.json"
+        self.url = ""
         self.requests = 0
         self.status = 200
         self.body = b""
@@ -68,31 +65,19 @@ class KeyServer(ThreadingHTTPServer):
     def publish(self, **keys: Key) -> None:
         self.body = json.dumps({"keys": [public_jwk(key, key_id) for key_id, key in keys.items()]}).encode()
 
-
-class KeyRequest(BaseHTTPRequestHandler):
-    server: KeyServer
-
-    def do_GET(self) -> None:
-        self.server.requests += 1
-        self.server.answers.wait(10)  # longer than any client timeout
-        self.send_response(self.server.status)
-        self.send_header("Location", "/elsewhere")
-        self.end_headers()
-        self.wfile.write(self.server.body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Log nothing: the requests are counted instead."""
+    def answer(self, _request: Request) -> Reply:
+        self.requests += 1
+        self.answers.wait(10)  # longer than any client timeout
+        return Reply(self.status, self.body, {"Location": "/elsewhere"})
 
 
 @pytest.fixture
 def key_server() -> Iterator[KeyServer]:
-    with KeyServer() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.answers.set()
-        server.shutdown()
-        thread.join()
+    keys = KeyServer()
+    with HttpServer(keys.answer) as server:
+        keys.url = f"{server.url}/jwks.json"
+        yield keys
+        keys.answers.set()
 
 
 @pytest.fixture(autouse=True)

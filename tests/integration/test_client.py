@@ -3,9 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,6 +15,7 @@ from documents.openapi_page import resolved
 from roadmap_content import client as client_module
 from roadmap_content.client import ApiRefusedError, ApiUnavailableError, Client
 from roadmap_content.errors import ContentError, InvalidRequestError, MissingSettingError
+from tests.support.http_server import HttpServer, Reply, Request, json_reply
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 OPERATIONS = {
@@ -63,48 +62,40 @@ CALLS: Mapping[str, Callable[[Client], Any]] = {
 }
 
 
-class DocumentedApi(BaseHTTPRequestHandler):
+class DocumentedApi:
     """Answers each request with the example of its operation, or of its preview, and keeps the requests."""
 
-    asked: list[tuple[str, dict[str, list[str]], Any]]
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, list[str]], Any]] = []
 
-    def answer(self) -> None:
+    def answer(self, request: Request) -> Reply:
         """Find the operation of the request, and send its successful example."""
-        url = urlsplit(self.path)
+        path = urlsplit(request.target).path
         found = [
             (name, operation)
-            for name, (method, path, operation) in OPERATIONS.items()
-            if method == self.command and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), url.path)
+            for name, (method, template, operation) in OPERATIONS.items()
+            if method == request.method and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), path)
         ]
         ((name, operation),) = found
-        length = int(self.headers.get("Content-Length") or 0)
-        query, body = parse_qs(url.query), json.loads(self.rfile.read(length)) if length else None
-        self.asked.append((name, query, body))
-        preview = "dry_run" in query or "dry_run" in (body or {})
+        body = json.loads(request.body) if request.body else None
+        self.asked.append((name, request.query, body))
+        preview = "dry_run" in request.query or "dry_run" in (body or {})
         statuses = sorted(status for status in operation["responses"] if status.startswith("2"))
         status = statuses[0 if preview else -1]
         schema = operation["responses"][status]["content"]["application/json"]["schema"]
         model = schema.get("anyOf", [schema])[-1]["$ref"].rpartition("/")[2]
-        document = json.dumps(DOCUMENT["components"]["schemas"][model]["example"]).encode()
-        self.send_response(int(status))
-        self.send_header("Content-Length", str(len(document)))
-        self.end_headers()
-        self.wfile.write(document)
-
-    do_GET = do_POST = do_PUT = answer  # noqa: N815 - the names of http.server
-
-    def log_message(self, *_: Any) -> None:
-        """Print nothing."""
+        return json_reply(DOCUMENT["components"]["schemas"][model]["example"], int(status))
 
 
 @pytest.fixture
-def client() -> Iterator[Client]:
-    DocumentedApi.asked = []
-    with HTTPServer(("127.0.0.1", 0), DocumentedApi) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        yield Client(bucket="content", state_machine_arn=MACHINE, api_url=url, token=lambda user: user)
-        server.shutdown()
+def api() -> DocumentedApi:
+    return DocumentedApi()
+
+
+@pytest.fixture
+def client(api: DocumentedApi) -> Iterator[Client]:
+    with HttpServer(api.answer) as server:
+        yield Client(bucket="content", state_machine_arn=MACHINE, api_url=server.url, token=lambda user: user)
 
 
 def test_every_operation_has_a_method() -> None:
@@ -112,10 +103,12 @@ def test_every_operation_has_a_method() -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_method_sends_its_operation_and_reads_the_answer(client: Client, name: str) -> None:
+def test_a_method_sends_its_operation_and_reads_the_answer(
+    client: Client, api: DocumentedApi, name: str
+) -> None:
     answer = CALLS[name](client)
     assert answer.model_dump()
-    ((asked, query, body),) = DocumentedApi.asked
+    ((asked, query, body),) = api.asked
     assert asked == name
     _, _, operation = OPERATIONS[name]
     parameters = [resolved(DOCUMENT, each) for each in operation.get("parameters", [])]
@@ -123,11 +116,22 @@ def test_a_method_sends_its_operation_and_reads_the_answer(client: Client, name:
     assert ("requestBody" in operation) == (body is not None)
 
 
-def test_a_preview_starts_nothing_and_is_read(client: Client) -> None:
+def test_a_retry_sends_the_parameters_of_the_endpoint(client: Client, api: DocumentedApi) -> None:
+    client.retry("t-1", "u-1", concept_id="c 1", take_over=True, reason="because")
+    ((_, query, _),) = api.asked
+    assert query == {
+        "user_id": ["u-1"],
+        "concept_id": ["c 1"],
+        "take_over": ["true"],
+        "reason": ["because"],
+    }
+
+
+def test_a_preview_starts_nothing_and_is_read(client: Client, api: DocumentedApi) -> None:
     retry = client.preview_retry("t-1", "u-1", content_type="quiz", regenerate=True)
     recovery = client.preview_recovery("u-1", {"q": "t"}, "r")
     assert min(retry.total_items, recovery.tasks) > 0
-    (_, query, _), (_, _, body) = DocumentedApi.asked
+    (_, query, _), (_, _, body) = api.asked
     assert query == {
         "user_id": ["u-1"],
         "content_type": ["quiz"],
@@ -215,19 +219,6 @@ def test_changes_are_followed_over_an_outage_and_each_is_read_once(
 
 
 def test_an_answer_that_breaks_off_counts_as_no_answer() -> None:
-    class BreaksOff(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", "100")
-            self.end_headers()
-            self.wfile.write(b'{"items": [')
-
-        def log_message(self, *_: Any) -> None:
-            """Print nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), BreaksOff) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/api/v1/tasks/t-1"
-        with pytest.raises(ApiUnavailableError, match="IncompleteRead"):
-            client_module.send("GET", url, "token")
-        server.shutdown()
+    reply = Reply(body=b'{"items": [', headers={"Content-Length": "100"}, cut_after=11)
+    with HttpServer(lambda _: reply) as server, pytest.raises(ApiUnavailableError, match="IncompleteRead"):
+        client_module.send("GET", f"{server.url}/api/v1/tasks/t-1", "token")

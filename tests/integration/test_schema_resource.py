@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,34 +13,24 @@ from roadmap_content.steps.schema_resource import (
     answer_cloudformation,
     require_new_release,
 )
+from tests.support.http_server import HttpServer, Reply, Request
 
 
 class CloudFormation:
-    """A server that receives the responses."""
+    """Receives the responses, and answers with the given statuses."""
 
     def __init__(self, statuses: list[int]) -> None:
         self.answers: list[dict[str, Any]] = []
         self.content_types: list[str | None] = []
-        outer = self
+        self.url = ""
+        self._statuses = statuses
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_PUT(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status = statuses.pop(0)
-                if status == 200:
-                    outer.answers.append(json.loads(body))
-                    outer.content_types.append(self.headers["Content-Type"])
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Nothing."""
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}/answer"
+    def answer(self, request: Request) -> Reply:
+        status = self._statuses.pop(0)
+        if status == 200:
+            self.answers.append(json.loads(request.body))
+            self.content_types.append(request.headers["Content-Type"])
+        return Reply(status)
 
 
 @pytest.fixture
@@ -53,12 +41,9 @@ def statuses() -> list[int]:
 @pytest.fixture
 def cloudformation(statuses: list[int]) -> Iterator[CloudFormation]:
     double = CloudFormation(statuses)
-    thread = Thread(target=double.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield double
-    double.server.shutdown()
-    thread.join()
-    double.server.server_close()
+    with HttpServer(double.answer) as server:
+        double.url = f"{server.url}/answer"
+        yield double
 
 
 def request(
