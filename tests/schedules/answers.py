@@ -52,7 +52,7 @@ def broken_at_once(world: World, processes: Sequence[Process], before: Attempts)
     """Compare the answers of the processes with the task, and its attempts with those before the schedule."""
     attempts, task = attempts_of(world), world.pipeline.task()
     yield from _starts(world, processes, attempts)
-    yield from _replaced_nothing(processes, attempts)
+    yield from _cancelled_attempts(processes, attempts)
     if task["celery_task_id"] is None:
         yield from _status(world, processes, attempts, task)
     for attempt, row in attempts.items():
@@ -119,7 +119,7 @@ def _has_cancelled(process: Process) -> bool:
     return isinstance(process.answer, CancelAnswer) or process.answer == "cancelled"
 
 
-def _replaced_nothing(processes: Sequence[Process], attempts: Attempts) -> Iterator[Broken]:
+def _cancelled_attempts(processes: Sequence[Process], attempts: Attempts) -> Iterator[Broken]:
     for answer in (process.answer for process in processes):
         if isinstance(answer, CancelAnswer) and answer.status == "completed":
             outcome = attempts[answer.attempt]["outcome"]
