@@ -883,8 +883,8 @@ MUTANTS = (
         "a cancellation",
         "a task is claimed between two statements of its cancellation",
         f"{_LAYER}/api/cancel.py",
-        old="        lock_task(connection, task_id)  # a claim between",
-        new="        # a claim between",
+        old="        lock_task(connection, task_id)  # otherwise",
+        new="        # otherwise",
         tests=(f"{_PAIRS}::test_a_cancellation_and_a_claim",),
     ),
     Mutant(

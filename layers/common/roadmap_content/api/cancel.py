@@ -50,7 +50,7 @@ def cancel_task(
 
     def cancel(connection: Connection) -> tuple[Task, bool]:
         read_task(connection, task_id, user_id)
-        lock_task(connection, task_id)  # a claim between these statements would be answered as cancelled
+        lock_task(connection, task_id)  # otherwise a claim may come between these statements
         cancelled = cancel_row(
             connection, task_id, f"Cancelled by {actor}" + (f": {reason}" if reason else "")
         )
