@@ -1,7 +1,7 @@
 """`python -m benchmarks.sweeping`: the cost of a scheduled sweep, with few and with many finished tasks.
 
 The work is the same: a part of the tasks of the last hours is due. All other tasks ended long ago, and have
-reached the longest pause between two checks. PostgreSQL counts what the sweep costs.
+reached the longest pause between two checks. PostgreSQL counts the cost of the sweep.
 """
 
 import time

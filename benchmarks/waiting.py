@@ -1,4 +1,4 @@
-"""`python -m benchmarks.waiting`: what learners cost who wait for their lessons, `GET …/changes?after=`.
+"""`python -m benchmarks.waiting`: the cost of learners waiting for their lessons, `GET …/changes?after=`.
 
 A poll comes from the API's own function, in this process, with a separate PostgreSQL; authorization and HTTP
 are not included. Each learner has a task that waits in the queue, with a hundred changes that were read.
@@ -34,7 +34,7 @@ POLLS = 50
 
 ROUNDS = 45
 POLLING = 500
-"""The learners of whom the polls are taken."""
+"""The learners whose polls are taken."""
 
 MAX_TIMES, MAX_BLOCKS, MAX_STATEMENTS = 5.0, 8, 2
 

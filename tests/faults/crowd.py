@@ -96,7 +96,7 @@ class Crowd(StackSoak):
         self._over = threading.Event()
 
     def run(self) -> list[str]:
-        """Everything at once, the faults, the stop, and one retry of what is missing; every failed check."""
+        """All requests at once, the faults, the stop, and a retry of missing items; every failed check."""
         name = self._stack.functions["GenerateContentFunction"]
         found = self._stack.client("lambda").get_function_configuration(FunctionName=name)
         environment = {"Variables": found["Environment"]["Variables"] | self._model.settings()}
@@ -189,7 +189,7 @@ class Crowd(StackSoak):
             time.sleep(0.5)
 
     def _unfair(self) -> list[str]:
-        """Too many batches at work, a light user who waits like the heavy one, calls while stopped."""
+        """Too many batches at work, a light user waiting like the heavy one, calls while stopped."""
         with self._target.engine.connect() as connection:
             rows = connection.execute(text(WAITS)).all()
         light = [float(row.seconds) for row in rows if row.user_id != HEAVY]
@@ -208,7 +208,7 @@ class Crowd(StackSoak):
         return broken
 
     def _heal(self) -> None:
-        """Retry what the faults have left incomplete, once."""
+        """Retry the tasks that the faults have left incomplete, once."""
         left = [each for each in self._subjects if not self._is_complete(each)]
         self.counts["tasks that needed a retry"] = len(left)
         for each in left:

@@ -302,7 +302,7 @@ def play_rest(drill: Drill, author: Author) -> dict[str, int]:
 
 
 def count_wrong(drill: Drill, author: Author, names: Mapping[str, str]) -> dict[str, int]:
-    """Compare the tables with what the models have written."""
+    """Compare the tables with the answers of the models."""
     expected: Counter[tuple[str, str | None, bool, str]] = Counter()
     without_origin = 0
     for task_id, bundle in drill.bundles.items():
@@ -345,7 +345,7 @@ def count_wrong(drill: Drill, author: Author, names: Mapping[str, str]) -> dict[
 
 
 def play(options: argparse.Namespace) -> Found:
-    """Replace what a model wrote."""
+    """Replace the contents of a model."""
     with own_server("drill") as server, Author() as author:
         migrate(server.url)
         drill = Drill(server.url, options.tasks or TASKS, SETTINGS | author.settings, author)

@@ -1,6 +1,6 @@
-"""`python -m tests.faults.soak SCENARIO`: load tasks, break what they need, heal, and check what must hold.
+"""`python -m tests.faults.soak SCENARIO`: load tasks, break services, heal, and check the invariants.
 
-| scenario | what breaks | who heals | runs in |
+| scenario | breaks | healed by | runs in |
 |---|---|---|---|
 | chaos | PostgreSQL, the functions' processes, rows | a recovery, the sweep, one retry each | a local stack |
 | crowd | the API's processes, then all; generation is stopped | the sweep, one retry each | a local stack |

@@ -1,4 +1,4 @@
-"""Failure groups remember what was done about them; only new and regressed ones call a person."""
+"""Failure groups remember the decisions about them; only new and regressed ones call a person."""
 
 import json
 from collections.abc import Callable

@@ -93,7 +93,7 @@ class LinkCheck(ContentCheck):
 
 
 class Corrector(OfflineGenerator):
-    """A model that is told which links are dead, and names others."""
+    """A model that learns which links are dead, and names others."""
 
     def __init__(self, url: str) -> None:
         super().__init__()

@@ -103,7 +103,7 @@ def test_each_role_allows_the_objects_that_its_step_uses(used: Used) -> None:
 
 
 def test_the_run_uses_objects_of_every_kind(used: Used) -> None:
-    """Otherwise the other test would say nothing."""
+    """Otherwise the other test would prove nothing."""
     kinds = {
         function: {
             (action, "texts" if "/concepts/" in key else key.split("/")[0]) for action, key in requests

@@ -263,7 +263,7 @@ def test_generate_stops_after_a_regeneration_was_cancelled(
 
 
 def test_a_retry_completes_a_cancelled_task_that_misses_nothing(pipeline: Pipeline, adopted: Product) -> None:
-    """Its row says what its answer says."""
+    """Its row is as its answer."""
     run(pipeline.services, regenerating(pipeline, adopted))
     adopted.execute("UPDATE roadmap_tasks SET status = 'cancelled', error_message = 'Cancelled by the user'")
     sweep(pipeline.services)

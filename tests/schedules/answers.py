@@ -1,4 +1,4 @@
-"""What must hold at once after a schedule, before anything heals: between answers, tasks and attempts."""
+"""The rules that hold directly after a schedule, before anything heals, for answers, tasks and attempts."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _WORK = re.compile(r"PutObject staged/|INSERT INTO (?!content_)\w+_metadata")
 """The first step by which a batch generates or saves."""
 
 _SEES_CANCELLATIONS = ("SELECT roadmap_tasks", "SELECT guard FOR UPDATE")
-"""A batch that reads the task, or locks the roadmap to save, is told of a cancellation before it goes on."""
+"""A batch that reads the task, or locks the roadmap to save, sees a cancellation before it goes on."""
 
 _PLACES = """
 SELECT attempt, a.execution_arn, q.state, q.state = 'ended' AS left, a.ended_at IS NOT NULL AS over

@@ -68,7 +68,7 @@ ROUNDS = 4
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Replace what depends on threads and time. A pause gives the other process its turn."""
+    """Replace the uses of threads and time. A pause gives the other process its turn."""
     with ExitStack() as stack:
         for module, replaced in (
             (generate, {"ThreadPoolExecutor": Serially}),
@@ -163,9 +163,9 @@ class Explorer:
         self._processes: list[Process] = []
         """Those that play the present schedule."""
         self._states: dict[str, list[str]] = {}
-        """What is broken in each final state of the present pair."""
+        """The broken rules of each final state of the present pair."""
         self._ends: dict[str, list[Broken]] = {}
-        """What is broken after everything has ended, by the state before: pairs have many in common."""
+        """The broken rules after everything has ended, by the state before: pairs have many in common."""
 
     def close(self) -> None:
         """Close all connections."""

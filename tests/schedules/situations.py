@@ -172,7 +172,7 @@ class Situation(NamedTuple):
 
     @property
     def described(self) -> str:
-        """What has happened."""
+        """The events before the actors begin."""
         return " ".join((self.make.__doc__ or "").split())
 
 

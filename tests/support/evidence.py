@@ -10,7 +10,7 @@ from sqlalchemy import text
 from roadmap_content.content.registry import CONTENT_KINDS
 
 PRODUCT_TYPES = ("tutorial", "resources", "quiz")
-"""The content types of the product. What is expected of them does not depend on the registry."""
+"""The content types of the product. The expectations of them do not depend on the registry."""
 
 TYPES = (*PRODUCT_TYPES, *(str(kind) for kind in CONTENT_KINDS if kind not in PRODUCT_TYPES))
 

@@ -68,7 +68,7 @@ DISGUISES: Sequence[str] = (
 
 
 class _Listener(socketserver.ThreadingTCPServer):
-    """A server that answers as the path says, or only counts its connections."""
+    """A server that answers by the path, or only counts its connections."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -116,7 +116,7 @@ class _Answer(socketserver.BaseRequestHandler):
 
 
 class LinkWeb:
-    """The servers, and what they saw."""
+    """The servers, and their requests."""
 
     def __init__(self, folder: Path) -> None:
         self.over = Event()
@@ -212,7 +212,7 @@ class LinkWeb:
         return f"http://{host}:{self.port}/ok/secret"
 
     def answer(self, connection: socket.socket, path: str, fields: dict[str, str]) -> None:
-        """Answer as the path says; other pages are missing, in the way of their host."""
+        """Answer by the path; other pages are missing, in the way of their host."""
         kind, _, rest = path.lstrip("/").partition("/")
         if kind == "ok" and len(rest) == 32:  # an impossible page beside a good one
             kind = "404"

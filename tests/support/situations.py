@@ -247,7 +247,7 @@ BY_DESIGN: Mapping[str, Incident] = {
     "an operator stops generation": _stopped,
     "bulk attempts wait for hours": _changed(QueueWaiting=200),
 }
-"""What the system does as intended."""
+"""The intended behaviour of the system."""
 
 ALONE: Mapping[str, Incident] = {
     "DatabaseErrorsAlarm": database_down,

@@ -1,7 +1,7 @@
-"""What all soaks share: how one ends, and the server of one that runs in this process.
+"""The common part of all soaks: how one ends, and the server of one that runs in this process.
 
-A soak loads tasks, breaks what they need, heals them, and checks what must hold. The last line of its output
-is one JSON object with what it counted, and its exit code is 1 if something that must hold does not.
+A soak loads tasks, breaks their services, heals them, and checks the invariants. The last line of its output
+is one JSON object with its counts, and its exit code is 1 if an invariant is broken.
 """
 
 import json
@@ -22,14 +22,14 @@ console = Console(stderr=True, highlight=False, width=160)
 
 
 class Found(NamedTuple):
-    """What a soak has counted, and each thing that must hold and does not."""
+    """The counts of a soak, and each broken invariant."""
 
     counts: Mapping[str, Any]
     broken: Sequence[str]
 
 
 def end(found: Found) -> int:
-    """Print what a soak has found; return the exit code."""
+    """Print the result of a soak; return the exit code."""
     for name, value in found.counts.items():
         console.print(f"{name.replace('_', ' ')}: {value}", markup=False)
     for line in found.broken[:100]:

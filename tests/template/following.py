@@ -84,7 +84,7 @@ def _is_complete(command: str) -> bool:
 
 @contextmanager
 def aws_cli(folder: Path) -> Iterator[Path]:
-    """A folder with programs, of which only the AWS CLI does anything, and a log of what was called."""
+    """A folder with programs, of which only the AWS CLI does anything, and a log of the calls."""
     (folder / "bin").mkdir()
     address = str(folder / "socket")
     outputs = {

@@ -1,4 +1,4 @@
-"""What an operator is told: which page notifies in which situation, and which must not.
+"""The notifications of an operator: which page notifies in which situation, and which must not.
 
 CloudWatch is emulated from its documentation (`tests/support/cloudwatch.py`). The metrics and dimensions of
 AWS's services are those of their documentation; ours are those that the code writes.

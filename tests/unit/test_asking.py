@@ -1,4 +1,4 @@
-"""What the commands do while the API refuses requests at its limit, or does not respond."""
+"""The behaviour of the commands while the API refuses requests at its limit, or does not respond."""
 
 from typing import Any
 

@@ -47,7 +47,7 @@ class Stdin(io.StringIO):
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, stdin: bytes = b"") -> tuple[bytes, str]:
-    """Run `roadmap`; return what it wrote to stdout and to stderr."""
+    """Run `roadmap`; return its stdout and its stderr."""
     written, said = io.BytesIO(), io.StringIO()
     stdout = io.TextIOWrapper(written, "utf-8")
     monkeypatch.setattr(Stdin, "buffer", io.BytesIO(stdin))

@@ -40,7 +40,7 @@ def found() -> Iterator[Command]:
 
 
 def fault_of(command: Command) -> str | None:
-    """What is wrong with a command; `None` if nothing is."""
+    """The defect of a command; `None` if it has none."""
     name, *arguments = shlex.split(command.words, comments=True)
     parsed: Any = ROADMAP
     if name == "load":

@@ -55,7 +55,7 @@ def api(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unreliab
 
 @pytest.fixture
 def run(api: Unreliable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs one step of the product as a process; returns what it remembers."""
+    """Runs one step of the product as a process; returns its memory."""
     script = tmp_path / "roadmap"
     script.write_text(f"#!/bin/sh\necho '{command('token', USER).strip()}'\n")
     script.chmod(0o755)

@@ -11,7 +11,7 @@ StepT = TypeVar("StepT", bound=StrEnum)
 FaultT = TypeVar("FaultT", bound=StrEnum)
 
 Row = tuple[str, ...]
-"""The columns of the report of a cell: the step, the fault, what was injected, and the results."""
+"""The columns of the report of a cell: the step, the fault, the injection, and the results."""
 
 
 class Cell(NamedTuple, Generic[StepT, FaultT]):

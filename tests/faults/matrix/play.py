@@ -54,7 +54,7 @@ class Play:
         """Repeat the step an hour after the repair; return its result."""
 
         self.resources = ExitStack()
-        """What a fault has changed, and what stays so until the task is repaired."""
+        """The changes of a fault that stay until the task is repaired."""
 
         self._others: list[str] = []
 
@@ -301,7 +301,7 @@ class Play:
             connection.execute(text(sql), parameters)
 
     def forget(self) -> None:
-        """Undo what stayed changed; remove the task and its rows, so that it does not slow down the next
+        """Undo the changes that stayed; remove the task and its rows, so that it does not slow down the next
         cell.
         """
         self.resources.close()

@@ -1,4 +1,4 @@
-"""`roadmap group`: one failure group with its history, and what was decided about it, through the API."""
+"""`roadmap group`: one failure group with its history, and the decisions about it, through the API."""
 
 from typing import Annotated, Any
 from urllib.parse import quote

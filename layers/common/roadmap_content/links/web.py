@@ -38,11 +38,11 @@ _BAD_CERTIFICATE: Mapping[int, str] = {
 
 
 class DeadLinkError(Exception):
-    """No reader can open the page. The message says why."""
+    """No reader can open the page. The message has the reason."""
 
 
 class DoubtError(Exception):
-    """The page could not be read now. The message says why."""
+    """The page could not be read now. The message has the reason."""
 
 
 class Limits(NamedTuple):

@@ -226,7 +226,7 @@ class Chosen(NamedTuple):
 
 
 class UndoneCounts(NamedTuple):
-    """What the undo of a regeneration has done so far."""
+    """The results of the undo of a regeneration so far."""
 
     tasks_left: int
     restored: int
@@ -269,13 +269,13 @@ def read_tasks_to_undo(connection: Connection, recovery_id: str) -> Sequence[Any
 
 
 def record_undone(connection: Connection, recovery_id: str, task_id: str, report: Mapping[str, Any]) -> None:
-    """Record what an undo did to the items of a task."""
+    """Record the results of an undo for the items of a task."""
     parameters = {"recovery_id": recovery_id, "task_id": task_id, "report": json.dumps(report)}
     connection.execute(RECORD_UNDONE, parameters)
 
 
 def count_undone(connection: Connection, recovery_id: str) -> UndoneCounts:
-    """Count what the undo of a regeneration has done so far."""
+    """Count the results of the undo of a regeneration so far."""
     return UndoneCounts(*connection.execute(UNDONE, {"recovery_id": recovery_id}).one())
 
 
