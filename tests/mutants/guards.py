@@ -889,6 +889,22 @@ MUTANTS = (
     ),
     Mutant(
         "a cancellation",
+        "a cancel lifts a cancellation of the product",
+        f"{_LAYER}/api/cancel.py",
+        old="        if cancelled and is_open(",
+        new="        if is_open(",
+        tests=(f"{_PAIRS}::test_a_cancel_and_the_product",),
+    ),
+    Mutant(
+        "a cancellation",
+        "a cancel completes a task that the product has taken over",
+        f"{_LAYER}/api/cancel.py",
+        old="is_open(connection, task_id, task.attempt) and ",
+        new="",
+        tests=(f"{_PAIRS}::test_a_cancel_and_the_product",),
+    ),
+    Mutant(
+        "a cancellation",
         "the items of a cancelled run fail with the error of its end",
         f"{_LAYER}/steps/finalize.py",
         old='    if task.status == "cancelled":\n',

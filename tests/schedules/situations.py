@@ -197,8 +197,8 @@ SITUATIONS = {
     ),
     "arrived": Situation(arrived, ("plan", *_CLAIMS), ("sweep", "finalize", *_PRODUCT)),
     "redriven": Situation(redriven, ("await-redrive", *_CLAIMS), ("plan", "sweep", *_PRODUCT)),
-    "claimed": Situation(claimed, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
-    "redriving": Situation(redriving, (*_CLAIMS, "sweep", "admit"), ("retry-anyway", *_PRODUCT)),
+    "claimed": Situation(claimed, (*_CLAIMS, "admit"), ("sweep", "retry-anyway", *_PRODUCT)),
+    "redriving": Situation(redriving, (*_CLAIMS, "admit"), ("sweep", "retry-anyway", *_PRODUCT)),
     "regenerating": Situation(
         regenerating, ("cancel", "save", "finalize"), ("retry", "generate", "event", "sweep", *_PRODUCT)
     ),

@@ -31,6 +31,10 @@ from tests.schedules.schedule import InvalidScheduleError, Schedule
         "contended/cancel/automatic",
         # The task was claimed between two statements of the cancellation, which was answered with an error.
         "replaced/cancel.2/regenerate",
+        # The product's cancellation, which committed in between, was lifted: the task was completed.
+        "regenerating/cancel.1/product-cancel",
+        # The product had taken the task over in between. It was completed beside the product's work.
+        "replaced/cancel.1/take-over",
     ],
 )
 def test_a_schedule_that_found_a_defect(explorers: Explorers, schedule: str) -> None:

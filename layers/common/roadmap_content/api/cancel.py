@@ -16,7 +16,7 @@ from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
-from ..tasks.attempts import cancel_attempt
+from ..tasks.attempts import cancel_attempt, is_open
 from ..tasks.queue import leave_queue
 from ..tasks.snapshot import read_snapshot
 from ..tasks.task import Task, cancel_row, lift_cancellation, lock_task, read_task
@@ -57,7 +57,8 @@ def cancel_task(
         task = read_task(connection, task_id)
         if not cancelled and task.status == "completed":
             raise NotCancellableError(f"task {task_id} is completed")
-        if task.attempt and _misses_nothing(connection, task):
+        # A cancellation of the product stays, and so does one of its own work: without an open attempt.
+        if cancelled and is_open(connection, task_id, task.attempt) and _misses_nothing(connection, task):
             cancel_attempt(connection, task_id, task.attempt)
             lift_cancellation(connection, task_id, "completed")
         if cancelled:
