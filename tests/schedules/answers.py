@@ -85,7 +85,7 @@ def _starts(world: World, processes: Sequence[Process], attempts: Attempts) -> I
     for attempt in started:
         if attempt not in attempts:
             yield Broken("I5", f"attempt {attempt} was accepted, and is not in the audit trail")
-        elif attempts[attempt]["outcome"] == "superseded":
+        elif attempts[attempt]["outcome"] == "superseded" and "cancelled" not in answered(processes):
             yield Broken("I5", f"attempt {attempt} was accepted, and another one has superseded it")
     for answer in (process.answer for process in processes):
         if isinstance(answer, AwaitRedriveResult) and answer.replan and answer.attempt is not None:

@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -64,6 +65,11 @@ _WIDTH = 140
 
 ROUNDS = 4
 """Sweeps after which nothing is at work any more."""
+
+FRESH_SECONDS = 30
+"""The age of a situation after which it is made again. A minute after a claim, a sweep would start its
+execution again, and a schedule must not depend on the time that others took.
+"""
 
 
 @contextmanager
@@ -141,6 +147,8 @@ class Explorer:
 
     def __init__(self, database_url: str, situation: str) -> None:
         self._situation = situation
+        self.database_url = database_url
+        self.made_at = time.monotonic()
         made = SITUATIONS[situation]
         self._admin = create_engine(database_url, isolation_level="AUTOCOMMIT")
         self._scene = Scene(database_url, "content")
@@ -323,9 +331,14 @@ class Explorers:
 
     def __call__(self, situation: str) -> Explorer:
         """The explorer of a situation."""
-        if situation not in self._made:
-            self._made[situation] = Explorer(self._template.copied(), situation)
-        return self._made[situation]
+        made = self._made.get(situation)
+        if made is not None and time.monotonic() > made.made_at + FRESH_SECONDS:
+            made.close()
+            self._template.drop(made.database_url)
+            made = None
+        if made is None:
+            made = self._made[situation] = Explorer(self._template.copied(), situation)
+        return made
 
     def close(self) -> None:
         """Close all connections."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from local_stack.given_database import given_or_embedded
 from local_stack.postgres_server import create_database, drop_database
@@ -26,6 +26,10 @@ class Template(NamedTuple):
     def copied(self) -> str:
         """The URL of a new copy."""
         return create_database(self.server_url, f"{self.name}_{secrets.token_hex(4)}", template=self.name)
+
+    def drop(self, url: str) -> None:
+        """Drop a copy, before the end."""
+        drop_database(self.server_url, make_url(url).database or "")
 
 
 @contextmanager

@@ -51,6 +51,16 @@ def test_a_schedule_has_the_same_steps_and_the_same_end_each_time(explorers: Exp
     assert explorer.replay(schedule).trace == explorer.replay(schedule).trace
 
 
+def test_a_situation_is_made_again_before_its_time_has_passed(
+    explorers: Explorers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an old one, a sweep would start the execution of another task again."""
+    first = explorers("admissible")
+    assert explorers("admissible") is first
+    monkeypatch.setattr("tests.schedules.explorer.FRESH_SECONDS", -1)
+    assert explorers("admissible") is not first
+
+
 def test_a_sample_follows_from_its_seed(explorers: Explorers) -> None:
     explorer = explorers("failed")
     first, second = (
