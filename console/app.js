@@ -12,8 +12,6 @@ import { change, currentRoute, href, useRoute } from "./router.js";
 import { currentToken, finishSignIn, onSession, signOut, takeLink } from "./session.js";
 import { SignInView } from "./sign-in.js";
 import { FailuresView } from "./view-failures.js";
-import { HealthView } from "./view-health.js";
-import { RecoveriesView, RecoveryView } from "./view-recoveries.js";
 import { TaskView } from "./view-task.js";
 import { TasksView } from "./view-tasks.js";
 
@@ -148,10 +146,13 @@ function View({ route, section, session }) {
       return id === undefined ? html`<${TasksView} query=${query} session=${session} />` : html`<${TaskView} key=${id} id=${id} query=${query} session=${session} />`;
     case "failures":
       return html`<${FailuresView} query=${query} session=${session} />`;
+    // Loaded on demand, because owners never open them.
     case "recoveries":
-      return id === undefined ? html`<${RecoveriesView} />` : html`<${RecoveryView} key=${id} id=${id} query=${query} session=${session} />`;
+      return id === undefined
+        ? html`<${OnDemand} from="./view-recoveries.js" name="RecoveriesView" />`
+        : html`<${OnDemand} from="./view-recoveries.js" name="RecoveryView" key=${id} id=${id} query=${query} session=${session} />`;
     case "health":
-      return html`<${HealthView} />`;
+      return html`<${OnDemand} from="./view-health.js" name="HealthView" />`;
     case "runbook":
       return html`<div class="head"><h1 tabindex="-1">${T.health.runbook}</h1></div>
         <${OnDemand} from="./view-runbook.js" name="RunbookView" anchor=${id} />`;

@@ -11,7 +11,7 @@ from local_stack.stack import OPERATOR_SCOPE, VIEWER_SCOPE, LocalStack
 from roadmap_command.target import Target
 from tests.browser.driver import console_in
 
-BROKEN = 200
+BROKEN = 60
 LONG_MS = 900_000
 """The time limit for work of the whole stack. No test expects a duration."""
 
@@ -68,7 +68,7 @@ def test_a_viewer_sees_all_tasks_and_changes_none(browser: Browser, stack: Local
         assert console.axe() == []
 
 
-def test_an_operator_recovers_two_hundred_tasks_with_canary_pause_and_resume(
+def test_an_operator_recovers_many_tasks_with_canary_pause_and_resume(
     browser: Browser, stack: LocalStack, outage: int
 ) -> None:
     with console_in(browser, stack.api_url) as console:
