@@ -1,7 +1,7 @@
 """Fixtures: a database of the product, before and after adoption."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import pytest
 
@@ -9,6 +9,7 @@ from local_stack.postgres_server import Server
 from migrations import migrate
 from tests.product.product import Product
 from tests.support.databases import ReusedDatabase, copied_database
+from tests.support.engines import shared_engine
 from tests.support.fixtures import bucket_name
 from tests.support.pipeline import Pipeline, services_for
 from tests.support.product_schema import FORMS
@@ -25,7 +26,8 @@ def form(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def product(database_server: Server, form: str) -> Iterator[Product]:
     """The product on its own database, before the adoption."""
-    with copied_database(database_server.url) as (_, url), opened(url) as product:
+    with copied_database(database_server.url) as (_, url):
+        product = Product(url)
         product.install(FORMS[form])
         yield product
 
@@ -37,8 +39,9 @@ def adopted_databases(database_server: Server) -> Iterator[Mapping[str, ReusedDa
         templates = {}
         for form in FORMS:
             name, url = kept.enter_context(copied_database(database_server.url))
-            with opened(url) as product:
-                product.install(FORMS[form])
+            product = Product(url)
+            product.install(FORMS[form])
+            product.engine.dispose()  # only a database without sessions can be copied
             migrate(url)
             templates[form] = ReusedDatabase(database_server.url, name)
             kept.callback(templates[form].drop)
@@ -48,22 +51,13 @@ def adopted_databases(database_server: Server) -> Iterator[Mapping[str, ReusedDa
 @pytest.fixture
 def adopted(adopted_databases: Mapping[str, ReusedDatabase], form: str) -> Iterator[Product]:
     """The product's empty database after adoption."""
-    with opened(adopted_databases[form].url) as product:
-        yield product
+    yield Product(adopted_databases[form].url)
     adopted_databases[form].clear()
 
 
-@contextmanager
-def opened(url: str) -> Iterator[Product]:
-    """The product on a database."""
-    product = Product(url)
-    yield product
-    product.engine.dispose()
-
-
 @pytest.fixture
-def pipeline(adopted: Product, bucket_name: str) -> Iterator[Pipeline]:
+def pipeline(adopted: Product, bucket_name: str) -> Pipeline:
     """Our steps on the product's database."""
     services = services_for(adopted.url)
-    yield Pipeline(services)
-    services.engine.dispose()
+    services.engine = services.reading_engine = shared_engine(adopted.url)
+    return Pipeline(services)

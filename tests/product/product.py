@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy import Engine, text
 
 from roadmap_content.content.kind import save_parameters
+from tests.support.engines import shared_product_engine
 from tests.support.factories import LATER_KINDS, USER, content_of, framework_of
 
 NOW = "timezone('Asia/Shanghai', now())"
@@ -18,7 +19,7 @@ class Product:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.engine: Engine = create_engine(url, poolclass=NullPool)
+        self.engine: Engine = shared_product_engine(url)
 
     def execute(self, sql: str, **parameters: object) -> None:
         """Change the database."""

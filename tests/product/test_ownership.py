@@ -10,10 +10,10 @@ from roadmap_content.errors import (
     NotAtContentStageError,
     RoadmapNotFoundError,
 )
+from roadmap_content.reconciliation.checks import finished_tasks
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.plan import PlanRequest, plan_batches
-from roadmap_content.tasks.checks import finished_tasks
 from roadmap_content.tasks.task import processing_tasks
 from tests.product.product import NOW, Product
 from tests.product.running import deadline, heal, retry, run, sweep

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, create_engine, text
 
 from local_stack.postgres_server import create_database, drop_database
+from tests.support.engines import SHARED
 
 CATALOGS = (
     "pg_attrdef",
@@ -49,9 +50,11 @@ FROM pg_sequences
 """)
 
 # Work that a test has left behind would hold locks.
-_END_SESSIONS = """
-SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid()
+_END_SESSIONS = f"""
+SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity a
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND NOT (
+    application_name = '{SHARED}' AND state = 'idle'
+    AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND locktype = 'advisory'))
 """
 
 

@@ -1,12 +1,9 @@
 """Fixtures that several folders of tests use: the steps with a database and a bucket."""
 
-from collections.abc import Iterator
-
 import pytest
-from sqlalchemy import make_url
 
 from local_stack.database_roles import DatabaseRoles
-from roadmap_content.postgres.engine import Credentials, open_engine
+from tests.support.engines import shared_engine
 from tests.support.pipeline import S3, Pipeline, services_for
 
 
@@ -21,16 +18,12 @@ def bucket_name(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def pipeline(database_url: str, database_roles: DatabaseRoles, bucket_name: str) -> Iterator[Pipeline]:
+def pipeline(database_url: str, database_roles: DatabaseRoles, bucket_name: str) -> Pipeline:
     """The steps, with a migrated database and an empty bucket.
 
     The steps run as the writer and the reader; the test is the administrator.
     """
     services = services_for(database_roles.writer)
-    reader = Credentials.from_url(make_url(database_roles.reader))
-    services.reading_engine = open_engine(lambda: reader, tls=False)
-    administrator = Credentials.from_url(make_url(database_url))
-    pipeline = Pipeline(services, engine=open_engine(lambda: administrator, tls=False))
-    yield pipeline
-    for engine in (pipeline.engine, services.engine, services.reading_engine):
-        engine.dispose()
+    services.engine = shared_engine(database_roles.writer)
+    services.reading_engine = shared_engine(database_roles.reader)
+    return Pipeline(services, engine=shared_engine(database_url))
