@@ -26,14 +26,15 @@ from local_stack.builds import REPOSITORY
 from local_stack.template_file import default_of, read_template
 from roadmap_content.items import ContentType, Item
 from roadmap_content.manifest import generation_order, planned_batch_sizes
+from roadmap_content.queue import queue
+from roadmap_content.queue.capacity import granted_batches
+from roadmap_content.queue.places import QueuePlace, read_place
 from roadmap_content.runtime.log import logger
-from roadmap_content.tasks import queue, queue_places
-from roadmap_content.tasks.queue_policy import (
+from roadmap_content.tasks.work import (
     TOKENS_PER_ITEM,
     QueueClass,
     QueueState,
     Work,
-    granted_batches,
     work_of,
 )
 from tests.support.factories import concept_ids
@@ -262,7 +263,7 @@ class Queue:
             queue.lock_capacity(connection)
             return self._started(queue.admit(connection, 100))
 
-    def places(self, runs: Sequence[Run], time: float) -> dict[Run, queue_places.QueuePlace]:
+    def places(self, runs: Sequence[Run], time: float) -> dict[Run, QueuePlace]:
         """The places of the waiting ones of these runs, as a reader sees them now."""
         ended = [
             {"id": str(run.number), "ago": time - run.ended}
@@ -272,7 +273,7 @@ class Queue:
         with self._engine.begin() as connection:
             connection.execute(ENDED, {"ended": json.dumps(ended)})
         with self._engine.connect() as connection:
-            found = {run: queue_places.read_place(connection, str(run.number), 1) for run in runs}
+            found = {run: read_place(connection, str(run.number), 1) for run in runs}
         return {run: place for run, place in found.items() if place is not None}
 
     def _started(self, admitted: Sequence[queue.Admitted]) -> list[Run]:

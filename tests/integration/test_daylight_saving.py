@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, text
 
+from roadmap_content.reconciliation.checks import finished_tasks, record_check
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.checks import finished_tasks, record_check
 from roadmap_content.tasks.listing import TaskFilter, read_page, select_tasks
 from roadmap_content.tasks.task import count_stuck_tasks, processing_tasks, read_task
 from roadmap_content.tasks.time_zone import time_ahead

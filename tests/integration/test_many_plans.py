@@ -9,9 +9,9 @@ from sqlalchemy import NullPool, create_engine, event, text
 
 from local_stack.database_roles import DatabaseRoles
 from local_stack.postgres_server import Server
+from roadmap_content.failures.group_listing import read_groups
 from roadmap_content.tasks import listing
 from roadmap_content.tasks.attempts import claimed_before
-from roadmap_content.tasks.group_listing import read_groups
 from roadmap_content.tasks.listing import (
     MAX_COUNTED,
     Key,

@@ -13,6 +13,7 @@ from roadmap_content.api.cancel import cancel_task
 from roadmap_content.aws.executions import CANCELLED
 from roadmap_content.contracts import FinalizeResult
 from roadmap_content.errors import ContentError, DatabaseUnavailableError, StorageUnavailableError
+from roadmap_content.failures.group_states import GroupState, change_group
 from roadmap_content.generation.generator import GenerationStoppedError
 from roadmap_content.generation.model import ModelThrottledError
 from roadmap_content.items import ContentType
@@ -21,7 +22,6 @@ from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequ
 from roadmap_content.runtime.deadline import Deadline
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.handler import step_handler
-from roadmap_content.tasks.group_states import GroupState, change_group
 from tests.support.factories import TYPES, USER, bundle_of, counts
 from tests.support.pipeline import SETTINGS, Pipeline
 

@@ -10,6 +10,7 @@ from roadmap_content.content.kind import Draft
 from roadmap_content.content.registry import CONTENT_KINDS
 from roadmap_content.contracts import Execution, RunInput, StateError
 from roadmap_content.errors import ClaimRefusedError, InvalidContentError, StaleAttemptError
+from roadmap_content.failures.failures import record_failures, refusals
 from roadmap_content.generation.offline import OfflineGenerator
 from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.roadmaps.framework import Concept
@@ -18,7 +19,6 @@ from roadmap_content.runtime.settings import Settings
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import PlanRequest, plan_batches
 from roadmap_content.storage.keys import fingerprint, rejected_key, staged_key, tutorial_key
-from roadmap_content.tasks.failures import record_failures, refusals
 from tests.support.factories import (
     CONTENT_TABLES,
     TYPES,

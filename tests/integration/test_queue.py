@@ -8,14 +8,15 @@ import pytest
 from sqlalchemy import Connection, TextClause, event, make_url, text
 
 from roadmap_content.postgres.engine import Credentials, open_engine
+from roadmap_content.queue import queue
+from roadmap_content.queue.admission import admit_waiting
+from roadmap_content.queue.capacity import granted_batches
+from roadmap_content.queue.places import QueuePlace, read_place
 from roadmap_content.reconciliation.reconcile import ReconcileRequest, reconcile
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.deadline import Deadline
-from roadmap_content.tasks import queue, queue_places
-from roadmap_content.tasks.admission import admit_waiting
 from roadmap_content.tasks.attempts import user_start
-from roadmap_content.tasks.queue_places import QueuePlace
-from roadmap_content.tasks.queue_policy import QueueClass, QueueState, Work, granted_batches
+from roadmap_content.tasks.work import QueueClass, QueueState, Work
 from tests.integration.test_concurrency import at_once
 from tests.support.factories import USER, bundle_of, concept_ids
 from tests.support.pipeline import Pipeline, RecordedExecutions, services_for
@@ -511,7 +512,7 @@ WITHOUT_QUEUE = 10
 def place(pipeline: Pipeline, task: str) -> QueuePlace:
     """The place of a task's first attempt."""
     with pipeline.services.reading_engine.connect() as connection:
-        found = queue_places.read_place(connection, task, 1)
+        found = read_place(connection, task, 1)
     assert found is not None, f"{task} does not wait"
     return found
 

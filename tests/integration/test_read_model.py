@@ -341,7 +341,7 @@ def test_the_next_sweep_removes_a_deleted_task_from_the_groups(pipeline: Pipelin
 def test_each_sweep_checks_further_failures_for_deleted_tasks(
     pipeline: Pipeline, get: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roadmap_content.tasks.current_failures.MAX_CHECKED", 1)
+    monkeypatch.setattr("roadmap_content.failures.current.MAX_CHECKED", 1)
     for number in range(3):
         run_with_poison(pipeline, number)
     pipeline.execute("DELETE FROM roadmap_tasks WHERE task_id = 't-2'")

@@ -363,7 +363,7 @@ MUTANTS = (
     Mutant(
         "the claim of a redrive",
         "a redrive takes the claim of another one for its own",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/queue/claims.py",
         old="may_be_claimed = state is not QueueState.REDRIVING",
         new="may_be_claimed = True",
         tests=(f"{_PAIRS}::test_requests_to_start",),
@@ -371,7 +371,7 @@ MUTANTS = (
     Mutant(
         "the claim of a redrive",
         "between its claim and RedriveExecution, the execution counts as over",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/queue/claims.py",
         old="if task.queue_state in (QueueState.WAITING, QueueState.REDRIVING):",
         new="if task.queue_state == QueueState.WAITING:",
         tests=(f"{_PAIRS}::test_requests_to_start",),
@@ -379,7 +379,7 @@ MUTANTS = (
     Mutant(
         "the queue",
         "a retry replaces an attempt that waits",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/queue/claims.py",
         old="if task.queue_state in (QueueState.WAITING, QueueState.REDRIVING):",
         new="if task.queue_state == QueueState.REDRIVING:",
         tests=(f"{_PAIRS}::test_admissions",),
@@ -403,7 +403,7 @@ MUTANTS = (
     Mutant(
         "the fence of Plan",
         "a late Plan plans for an ended attempt",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/queue/claims.py",
         old="if services.executions.state(execution.arn) is not ExecutionState.RUNNING:",
         new="if services.executions.state(execution.arn) is None:",
         tests=(
@@ -414,7 +414,7 @@ MUTANTS = (
     Mutant(
         "the counts of a superseded attempt",
         "an attempt without a recorded end stays open",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/queue/claims.py",
         old="            for earlier in superseded:\n",
         new="            for earlier in superseded[:0]:\n",
         tests=(
@@ -425,7 +425,7 @@ MUTANTS = (
     Mutant(
         "the order of checks",
         "new tasks are checked before waiting ones",
-        f"{_LAYER}/tasks/checks.py",
+        f"{_LAYER}/reconciliation/checks.py",
         old="ORDER BY c.next_check_at, t.task_id",
         new="ORDER BY t.task_id",
         tests=(f"{_RECOVERY}::test_new_tasks_do_not_delay_waiting_tasks_of_a_sweep",),
@@ -457,7 +457,7 @@ MUTANTS = (
     Mutant(
         "the order of checks",
         "the pauses of an unchanged task stay short",
-        f"{_LAYER}/tasks/checks.py",
+        f"{_LAYER}/reconciliation/checks.py",
         old="least(2 * c.pause,",
         new="least(c.pause,",
         tests=(f"{_CHECKS}::test_the_pauses_of_an_unchanged_task_double_and_a_change_ends_them",),
@@ -497,7 +497,7 @@ MUTANTS = (
     Mutant(
         "the limits of size",
         "the failures of old attempts are kept forever",
-        f"{_LAYER}/tasks/failures.py",
+        f"{_LAYER}/failures/failures.py",
         old="if attempt > KEPT_ATTEMPTS:",
         new="if attempt < 0:",
         tests=(f"{_SIZES}::test_a_status_reads_the_failures_of_the_last_attempt_and_old_ones_expire",),
@@ -523,7 +523,7 @@ MUTANTS = (
     Mutant(
         "an attempt before its start",
         "an admitted attempt without an execution counts as over",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/queue/claims.py",
         old="return task.queue_state == QueueState.STARTING",
         new="return False",
         tests=(
@@ -542,7 +542,7 @@ MUTANTS = (
     Mutant(
         "an attempt before its start",
         "an execution that was started by hand claims beside it",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/queue/claims.py",
         old="    elif is_at_work(services.executions, task):\n        raise ClaimRefusedError",
         new="    elif False:\n        raise ClaimRefusedError",
         tests=(f"{_PAIRS}::test_a_request_and_an_execution_that_arrives",),
@@ -586,7 +586,7 @@ MUTANTS = (
     Mutant(
         "the product's tasks",
         "a sweep checks tasks that were never claimed: a single-concept retry, one of a deleted roadmap",
-        f"{_LAYER}/tasks/checks.py",
+        f"{_LAYER}/reconciliation/checks.py",
         old="'failed', 'cancelled') AND t.attempt > 0\n",
         new="'failed', 'cancelled')\n",
         tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_even_select_a_task_of_the_product",),
@@ -602,7 +602,7 @@ MUTANTS = (
     Mutant(
         "the product's tasks",
         "a sweep repairs a task of ours whose roadmap its user has deleted",
-        f"{_LAYER}/tasks/checks.py",
+        f"{_LAYER}/reconciliation/checks.py",
         old="r.roadmap_id = t.roadmap_id AND r.deleted_at IS NOT NULL",
         new="false",
         tests=(f"{_OWNERSHIP}::test_a_sweep_does_not_change_a_task_of_ours_that_the_product_is_processing",),
@@ -733,7 +733,7 @@ MUTANTS = (
     Mutant(
         "a cancellation",
         "a run that was started before the cancellation claims the task after it",
-        f"{_LAYER}/tasks/claims.py",
+        f"{_LAYER}/queue/claims.py",
         old="if is_cancelled_since(task, execution):",
         new="if is_cancelled_since(task, execution) and task.attempt < 0:",
         tests=(
@@ -965,7 +965,7 @@ MUTANTS = (
     Mutant(
         "the time for foreign text",
         "a reason of 500 letters is read 500 times",
-        f"{_LAYER}/tasks/failure_groups.py",
+        f"{_LAYER}/failures/groups.py",
         old='re.compile(r"[\\w./:@#-]+")',
         new='re.compile(r"[\\w./:@#-]*\\d[\\w./:@#-]*")',
         tests=("tests/unit/test_foreign_patterns.py::test_the_time_grows_with_the_text",),
@@ -1026,7 +1026,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the limit of the grants",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="    WHERE w.grants < c.most AND ",
         new="    WHERE ",
         tests=(f"{_QUEUE}::test_more_slots_admit_more_and_fewer_slots_take_none_away",),
@@ -1034,7 +1034,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "a user's next attempt is not admitted above the slots",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="AND (w.grants < c.slots OR NOT EXISTS (SELECT",
         new="AND (true OR NOT EXISTS (SELECT",
         tests=(f"{_QUEUE}::test_a_user_s_next_attempts_leave_the_capacity_above_the_slots_to_others",),
@@ -1042,7 +1042,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "a recovery's next attempt is not admitted above the slots",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="AND (w.grants < c.slots OR NOT (first.class = 'bulk' AND w.bulk))",
         new="",
         tests=(f"{_QUEUE}::test_a_recovery_leaves_the_capacity_above_the_slots_to_people",),
@@ -1050,7 +1050,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "an attempt counts before its execution has planned it",
-        f"{_LAYER}/tasks/queue_policy.py",
+        f"{_LAYER}/tasks/work.py",
         old="AT_WORK = (QueueState.STARTING, ",
         new="AT_WORK = (",
         tests=(f"{_QUEUE}::test_many_processes_admit_each_attempt_once",),
@@ -1058,7 +1058,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the switch that stops it",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old=" FROM content_capacity WHERE stopped_reason IS NULL",
         new=" FROM content_capacity",
         tests=(f"{_QUEUE}::test_a_stop_admits_nothing_and_its_end_admits_everybody",),
@@ -1066,7 +1066,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "interactive before bulk",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="first.class = 'interactive' DESC LIMIT 1",
         new="first.class = 'bulk' DESC LIMIT 1",
         tests=(f"{_QUEUE}::test_bulk_comes_after_interactive_and_one_bulk_attempt_is_always_at_work",),
@@ -1074,7 +1074,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "one bulk attempt is always at work",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="(first.class = 'bulk' AND NOT w.bulk) DESC, ",
         new="",
         tests=(f"{_QUEUE}::test_bulk_comes_after_interactive_and_one_bulk_attempt_is_always_at_work",),
@@ -1082,7 +1082,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the smallest counter first",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="ORDER BY k.charged, k.queue_key LIMIT 1",
         new="ORDER BY k.queue_key LIMIT 1",
         tests=(f"{_QUEUE}::test_users_share_the_capacity_by_tokens",),
@@ -1090,7 +1090,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the oldest attempt of a user first",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="ORDER BY q.enqueued_at, q.task_id LIMIT 1 FOR",
         new="ORDER BY q.task_id LIMIT 1 FOR",
         tests=(f"{_QUEUE}::test_the_attempts_of_a_user_are_admitted_in_the_order_of_their_claims",),
@@ -1098,7 +1098,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the charge",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="charged = k.charged + coalesce((SELECT tokens",
         new="charged = k.charged + 0 * coalesce((SELECT tokens",
         tests=(f"{_QUEUE}::test_users_share_the_capacity_by_tokens",),
@@ -1106,7 +1106,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the weight of a user",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old=f"{_WEIGHT}\n    FROM next_key",
         new="\n    FROM next_key",
         tests=(f"{_QUEUE}::test_a_weight_multiplies_the_share_of_a_user",),
@@ -1114,7 +1114,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the tenant as the key",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="coalesce('tenant:' || left(CAST(:tenant AS text), 200),",
         new="coalesce(left(CAST(:tenant AS text), 0) || NULL,",
         tests=(f"{_QUEUE}::test_a_tenant_replaces_the_user",),
@@ -1132,7 +1132,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "a new user starts at the largest counter",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="SELECT :class, e.queue_key, 1 + greatest(",
         new="SELECT :class, e.queue_key, 1 + 0 * greatest(",
         tests=(f"{_QUEUE}::test_new_users_do_not_starve_a_user_with_a_large_counter",),
@@ -1140,7 +1140,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "new users are served in the order of their arrival",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="SELECT :class, e.queue_key, 1 + greatest(",
         new="SELECT :class, e.queue_key, greatest(",
         tests=(
@@ -1150,7 +1150,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "a returning user starts at the largest counter",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="THEN known.charged ELSE greatest(known.charged, excluded.charged) END",
         new="THEN known.charged ELSE known.charged END",
         tests=(f"{_QUEUE}::test_a_user_who_returns_has_saved_no_credit",),
@@ -1158,7 +1158,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "a user who waits keeps the counter",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="charged = CASE WHEN known.waiting OR EXISTS",
         new="charged = CASE WHEN EXISTS",
         tests=(f"{_QUEUE}::test_a_second_attempt_does_not_raise_the_counter",),
@@ -1166,7 +1166,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "a user at work keeps the counter",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="q.queue_key = known.queue_key AND q.state IN ({_AT_WORK}))",
         new="q.queue_key = known.queue_key AND q.state = 'none')",
         tests=(f"{_QUEUE}::test_a_second_attempt_does_not_raise_the_counter",),
@@ -1174,7 +1174,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the end corrects the charge",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="k.charged + (a.tokens - r.estimated)",
         new="k.charged + 0 * (a.tokens - r.estimated)",
         tests=(f"{_QUEUE}::test_the_end_corrects_the_charge_once",),
@@ -1182,7 +1182,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the end corrects it once",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="WHERE (q.task_id, q.attempt) = (:task_id, :attempt) AND q.state <> 'ended'",
         new="WHERE (q.task_id, q.attempt) = (:task_id, :attempt)",
         tests=(f"{_QUEUE}::test_the_end_corrects_the_charge_once",),
@@ -1190,7 +1190,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the estimate of a generator that reports no tokens",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="(:task_id, :attempt) AND a.tokens > 0",
         new="(:task_id, :attempt)",
         tests=(f"{_QUEUE}::test_without_reported_tokens_the_estimate_stays",),
@@ -1198,7 +1198,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "an attempt that waited was not charged",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old=" AND NOT r.waited",
         new="",
         tests=(f"{_QUEUE}::test_a_waiting_attempt_that_ends_is_not_charged",),
@@ -1206,7 +1206,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the plan corrects the charge",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="charged = k.charged - c.less",
         new="charged = k.charged - 0 * c.less",
         tests=(f"{_QUEUE}::test_the_plan_corrects_the_estimate_and_frees_slots",),
@@ -1214,7 +1214,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "slots that a plan does not need",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="before.grants > q.grants AS freed",
         new="false AS freed",
         tests=(f"{_QUEUE}::test_the_plan_corrects_the_estimate_and_frees_slots",),
@@ -1222,7 +1222,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "only a waiting attempt leaves the queue",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="WHERE task_id = :task_id AND attempt = :attempt AND state = 'waiting'",
         new="WHERE task_id = :task_id AND attempt = :attempt AND state <> 'ended'",
         tests=(
@@ -1233,7 +1233,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "an attempt that leaves the queue while it is read is admitted",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="LIMIT 1 FOR UPDATE) AS oldest",
         new="LIMIT 1) AS oldest",
         tests=(f"{_PAIRS}::test_admissions",),
@@ -1241,7 +1241,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "a late plan gives an ended attempt its slots again",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="(q.task_id, q.attempt) AND q.state IN ({_AT_WORK})",
         new="(q.task_id, q.attempt)",
         tests=(f"{_PAIRS}::test_the_end_of_a_run_and_its_counts",),
@@ -1249,7 +1249,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "a superseded attempt keeps its slots",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="WHERE task_id = :task_id AND attempt < :attempt AND state <> 'ended'",
         new="WHERE task_id = :task_id AND attempt < 0",
         tests=(f"{_PAIRS}::test_a_late_end_and_the_next_attempt",),
@@ -1257,7 +1257,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the user after one whose attempts have left",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="> 0 AND (a.task_id IS NULL\n",
         new="> 0 AND (false\n",
         tests=(f"{_QUEUE}::test_an_attempt_that_left_the_queue_does_not_hold_up_the_next",),
@@ -1265,7 +1265,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the end of deleted tasks' attempts",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="    connection.execute(END_ORPHANS)\n",
         new="",
         tests=(f"{_QUEUE}::test_the_place_of_a_deleted_task_is_given_to_the_next",),
@@ -1273,7 +1273,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "staged work takes no slot",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="grants = 0, tokens = 0\n",
         new="grants = q.grants\n",
         tests=(f"{_QUEUE}::test_staged_content_is_saved_without_a_slot",),
@@ -1281,7 +1281,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the lock of a claim",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="WITH locked AS MATERIALIZED (SELECT FROM content_capacity FOR UPDATE),",
         new="WITH locked AS MATERIALIZED (SELECT FROM content_capacity),",
         tests=(f"{_PAIRS}::test_admissions",),
@@ -1289,7 +1289,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "the lock of an admission",
-        f"{_LAYER}/tasks/admission.py",
+        f"{_LAYER}/queue/admission.py",
         old="        lock_capacity(connection)\n",
         new="",
         tests=(f"{_PAIRS}::test_admissions",),
@@ -1459,7 +1459,7 @@ MUTANTS = (
     Mutant(
         "the model's quota",
         "each change is recorded",
-        f"{_LAYER}/tasks/capacity.py",
+        f"{_LAYER}/queue/capacity.py",
         old="        OR b.new_tokens_per_minute IS DISTINCT FROM b.tokens_per_minute\n",
         new="",
         tests=(
@@ -1477,7 +1477,7 @@ MUTANTS = (
     Mutant(
         "the admission",
         "executions are described each minute only while attempts wait",
-        f"{_LAYER}/tasks/queue.py",
+        f"{_LAYER}/queue/queue.py",
         old="    AND EXISTS (SELECT FROM content_queue w WHERE w.state = 'waiting')\n",
         new="",
         tests=(f"{_CAPACITY}::{_UNNOTICED}",),

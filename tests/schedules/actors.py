@@ -8,6 +8,7 @@ from sqlalchemy import text
 from roadmap_content.api.cancel import cancel_task
 from roadmap_content.api.revisions import list_revisions, restore_revision
 from roadmap_content.items import ContentType, Item
+from roadmap_content.queue.admission import admit_waiting
 from roadmap_content.reconciliation.finish import finish_run
 from roadmap_content.reconciliation.reconcile import ExecutionEnd, ReconcileRequest, reconcile
 from roadmap_content.recoveries import control
@@ -19,7 +20,6 @@ from roadmap_content.steps.await_redrive import AwaitRedriveRequest, AwaitRedriv
 from roadmap_content.steps.generate import generate_content
 from roadmap_content.steps.plan import plan_batches
 from roadmap_content.steps.save import save_batch
-from roadmap_content.tasks.admission import admit_waiting
 from roadmap_content.tasks.attempts import AUTOMATIC, AttemptStart, Cause, user_start
 from roadmap_content.tasks.scope import WHOLE_TASK, Scope
 from tests.faults.world import PUBLISH, World

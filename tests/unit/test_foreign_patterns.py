@@ -12,10 +12,10 @@ import pytest
 from roadmap_content.content.adopted_text import heading_in
 from roadmap_content.content.resources import _PUBLIC_HOST
 from roadmap_content.contracts import _ERROR_MESSAGE
+from roadmap_content.failures.groups import normalise_reason
 from roadmap_content.generation.learner import _LANGUAGE_TAG
 from roadmap_content.postgres.driver import _ZONE
 from roadmap_content.postgres.sqlstate import _IDENTIFIER
-from roadmap_content.tasks.failure_groups import normalise_reason
 
 SHORT, LONG = 500, 4_000
 MOST_GROWTH = 8 * 5

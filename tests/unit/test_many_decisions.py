@@ -15,6 +15,8 @@ from roadmap_content.api.cursors import any_text, decode_cursor, encode_cursor, 
 from roadmap_content.api.errors import InvalidCursorError
 from roadmap_content.api.task_list import ItemTotals, item_totals
 from roadmap_content.errors import code_of
+from roadmap_content.failures.automatic_attempts import FIRST_PAUSE, pause_before
+from roadmap_content.failures.groups import MAX_NORMALISED, group_failures, group_of, normalise_reason
 from roadmap_content.items import ContentType, Failure, Item, Stage
 from roadmap_content.recoveries.decisions import (
     BURST,
@@ -32,8 +34,6 @@ from roadmap_content.recoveries.decisions import (
     settle,
 )
 from roadmap_content.tasks.attempts import Cause, balance
-from roadmap_content.tasks.automatic import FIRST_PAUSE, pause_before
-from roadmap_content.tasks.failure_groups import MAX_NORMALISED, group_failures, group_of, normalise_reason
 from roadmap_content.tasks.listing import Key
 from roadmap_content.tasks.next_actions import NextAction, advice_for
 

@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from local_stack.builds import REPOSITORY
 from roadmap_content.client import Client
 from roadmap_content.errors import ContentError, InvalidRequestError
+from roadmap_content.failures.group_states import GroupState
 from roadmap_content.items import ContentType
-from roadmap_content.tasks.group_states import GroupState
 from roadmap_content.timeline.axis import BatchSpan
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from roadmap_content.api.status import FailedItem, TaskStatus
 from roadmap_content.items import ContentType
-from roadmap_content.tasks.queue_places import QueuePlace
+from roadmap_content.queue.places import QueuePlace
 
 _STYLES = {"completed": "green", "partial_failure": "yellow", "failed": "red", "cancelled": "dim"}
 _MOST_REASONS = 20

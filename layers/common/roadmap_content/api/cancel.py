@@ -12,12 +12,12 @@ from ..errors import InvalidFrameworkError, NotCancellableError, RoadmapNotFound
 from ..events import task_cancelled
 from ..outbox import record_events
 from ..postgres.transactions import transact
+from ..queue.queue import leave_queue
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
 from ..tasks.attempts import cancel_attempt, is_open
-from ..tasks.queue import leave_queue
 from ..tasks.snapshot import read_snapshot
 from ..tasks.task import Task, cancel_row, lift_cancellation, lock_task, read_task
 

@@ -11,13 +11,13 @@ from ..contracts import Count, Payload
 from ..errors import ContentError, InvalidRequestError
 from ..postgres.times import UtcTime
 from ..postgres.transactions import transact
+from ..queue.admission import admit_waiting
+from ..queue.capacity import change_capacity, granted_batches, latest_changes, read_capacity
+from ..queue.queue import queue_by_class, queue_by_key
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
-from ..tasks.admission import admit_waiting
-from ..tasks.capacity import change_capacity, latest_changes, read_capacity
-from ..tasks.queue import queue_by_class, queue_by_key
-from ..tasks.queue_policy import QueueClass, granted_batches
+from ..tasks.work import QueueClass
 
 MOST_USERS = 100
 """Limit of the list of users, those with the most waiting attempts first."""

@@ -7,10 +7,10 @@ from pydantic import ConfigDict, Field, model_validator
 from sqlalchemy import Connection
 
 from ..contracts import Payload
+from ..failures.group_listing import read_group
+from ..failures.group_states import GroupState, change_group, group_changes
 from ..postgres.times import UtcTime, naive_utc
 from ..recoveries.recovery import recoveries_of_group
-from ..tasks.group_listing import read_group
-from ..tasks.group_states import GroupState, change_group, group_changes
 from .failure_list import FailureGroup, group_fields
 from .recovery_list import RecoveryAnswer, describe
 

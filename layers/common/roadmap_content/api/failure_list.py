@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ..contracts import Count, Payload
+from ..failures.group_listing import read_groups
+from ..failures.group_states import GroupState
 from ..items import ContentType, Stage
 from ..postgres.times import utc
-from ..tasks.group_listing import read_groups
-from ..tasks.group_states import GroupState
 from ..tasks.listing import TaskFilter
 from ..tasks.next_actions import NextAction, advice_for
 from .cursors import decode_cursor, encode_cursor, integer, text

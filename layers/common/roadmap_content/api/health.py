@@ -9,17 +9,17 @@ from pydantic import Field
 from sqlalchemy import Connection, text
 
 from ..contracts import Count, Payload
+from ..failures.group_states import RINGING_STATES, GroupState, count_groups
 from ..outbox import count_events_aside, count_waiting_events
 from ..postgres.times import utc
 from ..postgres.transactions import transact
+from ..queue.capacity import read_capacity
+from ..queue.queue import queue_by_class
+from ..reconciliation.sweeps import Sweep, last_sweep
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..tasks.attempts import claimed_before, ended_by_hour, tokens_of_a_day
-from ..tasks.capacity import read_capacity
-from ..tasks.group_states import RINGING_STATES, GroupState, count_groups
 from ..tasks.listing import Total, count_by_status
-from ..tasks.queue import queue_by_class
-from ..tasks.sweeps import Sweep, last_sweep
 from ..tasks.task import STUCK_AFTER, count_stuck_tasks
 from ..tasks.time_zone import contradicts, describe_offset, time_ahead
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from ..content.rows import current_row
 from ..contracts import Count, Payload
+from ..failures.failures import failures_of_item, refusals
 from ..items import ContentType, Item, Stage
 from ..postgres.times import utc
 from ..remedies import remedy_for
@@ -17,7 +18,6 @@ from ..services import Services
 from ..storage.bucket import Bucket, ObjectTooLargeError
 from ..storage.keys import rejected_prefix, staged_key
 from ..storage.staging import Staging
-from ..tasks.failures import failures_of_item, refusals
 from ..tasks.next_actions import Advice, NextAction, action_of, advice, advice_for
 from ..tasks.snapshot import TaskSnapshot
 from .origins import ItemOrigin

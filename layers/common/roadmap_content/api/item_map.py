@@ -5,9 +5,9 @@ from itertools import groupby, islice
 from typing import NamedTuple
 
 from ..contracts import Count, Payload
+from ..failures.groups import GroupKey, group_of
 from ..items import ContentType, Failure, Item, RecordedFailure, Stage
 from ..roadmaps.framework import Framework
-from ..tasks.failure_groups import GroupKey, group_of
 from ..tasks.next_actions import NextAction, advice_for
 from ..tasks.scope import WHOLE_TASK, Scope
 from ..tasks.snapshot import TaskSnapshot

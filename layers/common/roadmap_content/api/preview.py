@@ -8,6 +8,7 @@ from sqlalchemy.sql.elements import TextClause
 
 from ..content.rows import current_revisions
 from ..contracts import Count, Payload
+from ..failures.failures import refusals, refused_items
 from ..items import ContentType, Item, RecordedFailure, count_by_type
 from ..postgres.transactions import transact
 from ..remedies import Remedy, remedy_for, remedy_of_code
@@ -17,7 +18,6 @@ from ..services import Services
 from ..storage.bucket import in_parallel
 from ..storage.staging import Staging
 from ..tasks.attempts import COST
-from ..tasks.failures import refusals, refused_items
 from ..tasks.scope import WHOLE_TASK, Scope
 
 Basis = Literal["task", "roadmap", "none"]

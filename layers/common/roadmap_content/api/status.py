@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 from ..content.rows import saved_concepts
 from ..contracts import Count, Payload
 from ..errors import InvalidFrameworkError, RoadmapNotFoundError
+from ..failures.failures import failures_of_attempt
 from ..items import ContentType, Failure, Item, Stage, count_by_type
 from ..postgres.times import utc
+from ..queue.places import QueuePlace, read_place
 from ..roadmaps.framework import missing_items
 from ..roadmaps.framework_cache import FrameworkCache
 from ..tasks.attempts import generated_by
-from ..tasks.failures import failures_of_attempt
-from ..tasks.queue_places import QueuePlace, read_place
 from ..tasks.task import Task
 from .sizes import first_that_fit
 

@@ -2,13 +2,13 @@
 
 from sqlalchemy import Connection
 
+from ..failures.failures import latest_failures
 from ..items import Item, RecordedFailure
 from ..postgres.transactions import transact
 from ..runtime.deadline import Deadline
 from ..services import Services
 from ..storage.staging import Staging
 from ..tasks.attempts import read_scope
-from ..tasks.failures import latest_failures
 from ..tasks.scope import Scope
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import read_task

@@ -5,12 +5,12 @@ from sqlalchemy import Connection
 from ..contracts import FinalizeResult
 from ..errors import ContentError
 from ..postgres.transactions import transact
+from ..queue.admission import admit_waiting
 from ..recoveries.advance import advance_if_possible
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import FinalizeRequest, finalize_task
-from ..tasks.admission import admit_waiting
 from ..tasks.attempts import actor_of, recovery_of
 from ..tasks.task import read_task
 

@@ -23,6 +23,7 @@ from ..content.saved_checks import (
 from ..content.verdicts import Rejected, read_answer
 from ..documents import MAX_STAGED
 from ..errors import ContentCheckFailedError, named
+from ..failures.failures import storable_text
 from ..postgres.transactions import transact
 from ..roadmaps.metadata import lock_roadmap_at_once
 from ..runtime.deadline import Deadline
@@ -30,7 +31,6 @@ from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
 from ..storage.bucket import ObjectTooLargeError
-from ..tasks.failures import storable_text
 from ..tasks.ownership import is_at_work_elsewhere, is_ours
 from ..tasks.task import ProductWork, Task, lock_task_at_once, read_product_work, read_task
 

@@ -26,9 +26,14 @@ from ..errors import (
     TransientError,
     named,
 )
+from ..failures.current import forget_deleted_tasks
 from ..outbox import deliver_events, prune_events
 from ..postgres.times import utc
 from ..postgres.transactions import transact
+from ..queue.admission import admit_waiting, start_unconfirmed
+from ..queue.capacity import read_capacity
+from ..queue.claims import STARTING, claim_to_record, is_at_work
+from ..queue.queue import ClassTotals, blocking, queue_by_class
 from ..recoveries.advance import advance_all
 from ..retries.automatic import start_due_attempts
 from ..retries.retry import give_up_redrive
@@ -38,15 +43,7 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..steps.finalize import RunEnd, count_outcome, finalize_attempt
-from ..tasks.admission import admit_waiting, start_unconfirmed
-from ..tasks.capacity import read_capacity
-from ..tasks.checks import due_tasks, finished_tasks, forget_unchecked_tasks, plan_checks, record_check
-from ..tasks.claims import STARTING, claim_to_record, is_at_work
-from ..tasks.current_failures import forget_deleted_tasks
 from ..tasks.ownership import is_at_work_elsewhere, is_ours
-from ..tasks.queue import ClassTotals, blocking, queue_by_class
-from ..tasks.queue_policy import QueueClass
-from ..tasks.sweeps import last_sweep, record_sweep
 from ..tasks.task import (
     STUCK_AFTER,
     Task,
@@ -57,8 +54,11 @@ from ..tasks.task import (
     read_task,
     tasks_of_execution,
 )
+from ..tasks.work import QueueClass
+from .checks import due_tasks, finished_tasks, forget_unchecked_tasks, plan_checks, record_check
 from .finish import start_next
 from .recheck import recheck
+from .sweeps import last_sweep, record_sweep
 
 PAGE = 100
 """Tasks per page. A sweep continues with the next page while it has time.

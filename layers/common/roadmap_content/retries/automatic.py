@@ -6,18 +6,18 @@ from functools import partial
 from sqlalchemy import Connection
 
 from ..errors import ClaimRefusedError, ContentError, TransientError
+from ..failures.automatic_attempts import (
+    PlannedAttempt,
+    due_attempts,
+    forget_automatic_attempt,
+    postpone_automatic_attempt,
+)
 from ..postgres.transactions import RESERVE, transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..tasks.attempts import AUTOMATIC, AttemptStart, Cause
-from ..tasks.automatic import (
-    PlannedAttempt,
-    due_attempts,
-    forget_automatic_attempt,
-    postpone_automatic_attempt,
-)
 from .retry import retry_task
 
 MOST_STARTED = 50

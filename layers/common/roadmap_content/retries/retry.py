@@ -17,24 +17,24 @@ from ..content.registry import CONTENT_KINDS
 from ..content.rows import current_revisions
 from ..contracts import Count, Payload, StateError
 from ..errors import ClaimRefusedError, TaskCancelledError, TransientError
+from ..failures.failures import refused_items
 from ..items import ContentType, Item, count_by_type
 from ..postgres.transactions import transact
+from ..queue.admission import redrive_claimed, start_admitted, start_without_slot
+from ..queue.claims import claim, is_at_work
+from ..queue.places import QueuePlace
 from ..roadmaps.framework import Framework
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..steps.finalize import RunEnd, finalize_attempt
 from ..storage.staging import Staging
-from ..tasks.admission import redrive_claimed, start_admitted, start_without_slot
 from ..tasks.attempts import AttemptStart, Cause
-from ..tasks.claims import claim, is_at_work
-from ..tasks.failures import refused_items
 from ..tasks.ownership import why_not_startable
-from ..tasks.queue_places import QueuePlace
-from ..tasks.queue_policy import Work, work_of
 from ..tasks.scope import Scope
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import Task, lift_cancellation, read_product_work, read_task
+from ..tasks.work import Work, work_of
 
 
 class RetryAnswer(Payload):

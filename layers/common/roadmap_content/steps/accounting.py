@@ -6,17 +6,17 @@ from sqlalchemy import Connection
 
 from ..contracts import BatchReference, Payload, StateError
 from ..errors import StorageUnavailableError, TaskCancelledError, code_of
-from ..items import Failure, Item, Stage
-from ..manifest import read_batch
-from ..runtime.log import logger
-from ..storage.bucket import Bucket
-from ..tasks.failures import (
+from ..failures.failures import (
     expire_failures,
     failures_of_attempt,
     latest_failures,
     record_failures,
     withdraw_failures,
 )
+from ..items import Failure, Item, Stage
+from ..manifest import read_batch
+from ..runtime.log import logger
+from ..storage.bucket import Bucket
 from ..tasks.scope import WHOLE_TASK, Scope
 
 _UNEXPLAINED = StateError(error="NotReported", cause="the attempt ended without a result for this item")

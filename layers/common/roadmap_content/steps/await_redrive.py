@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 from ..contracts import Count, Execution, FinalizeResult, Payload, TaskId
 from ..errors import ContentIncomplete
 from ..postgres.transactions import transact
+from ..queue.claims import claim_in_run, is_unfinished
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
 from ..tasks.attempts import CONSOLE, AttemptStart, Cause
-from ..tasks.claims import claim_in_run, is_unfinished
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import read_task
 

@@ -18,10 +18,17 @@ from ..errors import (
     TaskNotFoundError,
 )
 from ..events import automatic_attempts_exhausted, task_finalized
+from ..failures.automatic_attempts import plan_automatic_attempt
+from ..failures.current import replace_current_failures
+from ..failures.failures import storable_text
+from ..failures.group_states import call_a_person
+from ..failures.groups import group_failures
 from ..items import ContentType, Failure, Item, count_by_type
 from ..outbox import record_events
 from ..postgres.times import utc
 from ..postgres.transactions import DataRefusedError, transact
+from ..queue.claims import claim_to_record
+from ..queue.queue import release
 from ..roadmaps.metadata import load_framework, lock_roadmap
 from ..runtime.collection import collection_paused
 from ..runtime.deadline import Deadline
@@ -29,14 +36,7 @@ from ..runtime.log import logger
 from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..tasks.attempts import close_attempt, generated_by, is_open, read_scope
-from ..tasks.automatic import plan_automatic_attempt
-from ..tasks.claims import claim_to_record
-from ..tasks.current_failures import replace_current_failures
-from ..tasks.failure_groups import group_failures
-from ..tasks.failures import storable_text
-from ..tasks.group_states import call_a_person
 from ..tasks.outcome import COMPLETED, Outcome, compute_outcome, unknown_outcome
-from ..tasks.queue import release
 from ..tasks.task import Task, read_task, record_outcome
 from .accounting import CANCELLED, LostBatch, account_for, explain_lost
 from .projection import project_rows

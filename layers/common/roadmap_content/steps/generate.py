@@ -22,6 +22,7 @@ from ..errors import (
     TaskCancelledError,
     TransientError,
 )
+from ..failures.failures import record_failures, refusals
 from ..generation.allowance import Allowance, Usage
 from ..generation.budget import TaskBudget
 from ..generation.generator import GenerationStoppedError, OutOfTimeError
@@ -32,6 +33,7 @@ from ..items import ContentType, Failure, Item, RecordedFailure, Stage, count_by
 from ..manifest import read_batch
 from ..origin import Origin
 from ..postgres.transactions import RESERVE, transact
+from ..queue.claims import require_open
 from ..remedies import Remedy, remedy_for
 from ..roadmaps.framework import Concept
 from ..runtime.deadline import Deadline
@@ -42,8 +44,6 @@ from ..storage.bucket import PARALLEL
 from ..storage.keys import tutorial_key
 from ..storage.staging import Staging
 from ..tasks.attempts import add_generated
-from ..tasks.claims import require_open
-from ..tasks.failures import record_failures, refusals
 from ..tasks.task import StopReasons, read_user_request, why_stopped
 
 _IDS = uuid.UUID("6f4f5f0e-7d8a-5b42-9a53-6a1f0a3f5c11")

@@ -7,9 +7,13 @@ from sqlalchemy import Connection
 
 from ..content.rows import current_revisions
 from ..contracts import BatchReference, Execution, Payload, Plan, RunInput
+from ..failures.failures import refused_items
 from ..items import ContentType, Item, count_by_type
 from ..manifest import Manifest, make_manifest
 from ..postgres.transactions import transact
+from ..queue.admission import admit_waiting
+from ..queue.claims import claim_in_run, require_open
+from ..queue.queue import Confirmation, confirm
 from ..runtime.collection import collection_paused
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
@@ -17,14 +21,10 @@ from ..runtime.metrics import Metric, emit
 from ..services import Services
 from ..storage.keys import manifest_key
 from ..storage.staging import Staging
-from ..tasks.admission import admit_waiting
 from ..tasks.attempts import CONSOLE, AttemptStart, Cause, read_scope, record_plan
-from ..tasks.claims import claim_in_run, require_open
-from ..tasks.failures import refused_items
-from ..tasks.queue import Confirmation, confirm
-from ..tasks.queue_policy import TOKENS_PER_ITEM, Work
 from ..tasks.snapshot import TaskSnapshot, read_snapshot
 from ..tasks.task import Task, read_task
+from ..tasks.work import TOKENS_PER_ITEM, Work
 
 
 class PlanRequest(Payload):

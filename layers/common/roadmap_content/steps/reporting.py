@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from ..events import Event, concept_failed
+from ..failures.failures import times_of_failures
 from ..items import ContentType, Failure
 from ..outbox import record_events
 from ..product.execution_logs import concept_failed_entry, task_finished_entry, write_log
 from ..services import Services
-from ..tasks.failures import times_of_failures
 from ..tasks.outcome import Outcome
 from ..tasks.task import Task
 

@@ -35,6 +35,7 @@ from ..errors import (
     VersionTakenError,
 )
 from ..events import batch_saved, concept_completed, item_failed, item_saved
+from ..failures.failures import record_failures
 from ..items import ContentType, Failure, Item, Stage, count_by_type
 from ..manifest import read_batch
 from ..origin import Origin
@@ -51,7 +52,6 @@ from ..services import Services
 from ..storage.bucket import ObjectTooLargeError, in_parallel
 from ..storage.keys import fingerprint
 from ..storage.staging import Staging, fingerprint_of_large
-from ..tasks.failures import record_failures
 from ..tasks.task import why_stopped
 
 PORTION = 64

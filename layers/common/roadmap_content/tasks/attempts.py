@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, text
 
 from ..items import ContentType, Item
-from .queue_policy import QueueClass
 from .scope import WHOLE_TASK, Scope, decode_revisions, encode_revisions, scope_from
+from .work import QueueClass
 
 
 class Cause(StrEnum):

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from ..documents import UndecodableError, decode
 from ..errors import RoadmapLockedError, TaskNotFoundError
 from .local_time import earliest_instant, instant
-from .queue_policy import QueueState
+from .work import QueueState
 
 # Times are stored in the zone of the database's owner, and read in UTC.
 _READ = f"""

@@ -30,7 +30,7 @@ from ..postgres.transactions import transact
 from ..roadmaps.metadata import load_framework
 from ..runtime.deadline import Deadline
 from ..services import Services
-from .attempts import (
+from ..tasks.attempts import (
     CONSOLE,
     AttemptStart,
     Cause,
@@ -38,11 +38,11 @@ from .attempts import (
     open_attempt,
     read_scope,
 )
-from .ownership import why_not_startable
+from ..tasks.ownership import why_not_startable
+from ..tasks.task import Task, claim_row, read_product_work, read_task
+from ..tasks.work import NOTHING, QueueState, Work
+from .places import QueuePlace, read_place
 from .queue import Admitted, admit, enqueue
-from .queue_places import QueuePlace, read_place
-from .queue_policy import NOTHING, QueueState, Work
-from .task import Task, claim_row, read_product_work, read_task
 
 STARTING = timedelta(seconds=60)
 """The age at which a sweep looks at a task in `processing`, and starts an admitted attempt again."""

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from ..errors import FailureGroupNotFoundError
+from ..tasks.listing import TaskFilter, task_conditions
 from .group_states import WITH_STATE, GroupState
-from .listing import TaskFilter, task_conditions
 
 # Reads the stored sums, not the failures.
 _SUMS = f"SELECT * FROM ({WITH_STATE}) AS w WHERE items > 0"

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from .queue_policy import AT_WORK, OVERSUBSCRIPTION, QueueClass, QueueState, Work
+from ..tasks.work import AT_WORK, QueueClass, QueueState, Work
+from .capacity import OVERSUBSCRIPTION
 
 _AT_WORK = ", ".join(f"'{state}'" for state in AT_WORK)
 

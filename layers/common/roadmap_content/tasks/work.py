@@ -1,21 +1,10 @@
-"""Decisions of the queue: classes, states, and the size of an attempt's work. No I/O."""
+"""The class and the state of an attempt in the queue, and the size of its work. No I/O."""
 
 from enum import StrEnum
 from math import ceil
 from typing import NamedTuple
 
 from ..manifest import planned_batch_sizes
-
-OVERSUBSCRIPTION = 1.3
-"""Granted batches per slot, at most. A run does not always have all of them at work, because its last ones
-end one by one. The reserved concurrency of Generate stays the hard limit.
-"""
-
-
-def granted_batches(slots: int) -> int:
-    """The limit of the sum of the grants for users without an attempt at work. For others, it is `slots`."""
-    return ceil(slots * OVERSUBSCRIPTION)
-
 
 TOKENS_PER_ITEM = 2_500
 """The estimate of an item to generate. Only the relation between users matters; the end corrects it."""

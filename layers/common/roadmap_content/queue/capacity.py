@@ -6,9 +6,15 @@ They are one row, `content_capacity`, and take effect at once, without a deploym
 
 from collections.abc import Sequence
 from datetime import datetime
+from math import ceil
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
+
+OVERSUBSCRIPTION = 1.3
+"""Granted batches per slot, at most. A run does not always have all of them at work, because its last ones
+end one by one. The reserved concurrency of Generate stays the hard limit.
+"""
 
 READ = text("SELECT slots, tokens_per_minute, stopped_reason, changed_by, changed_at FROM content_capacity")
 
@@ -44,6 +50,11 @@ SELECT changed_at, actor, reason, slots_before, slots, tokens_per_minute_before,
     stopped_before, stopped
 FROM content_capacity_changes ORDER BY change_id DESC LIMIT :limit
 """)
+
+
+def granted_batches(slots: int) -> int:
+    """The limit of the sum of the grants for users without an attempt at work. For others, it is `slots`."""
+    return ceil(slots * OVERSUBSCRIPTION)
 
 
 class Capacity(NamedTuple):

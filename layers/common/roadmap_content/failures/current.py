@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from .failure_groups import TaskFailures, hour_of
 from .failures import storable_text
+from .groups import TaskFailures, hour_of
 
 READ = text("""
 SELECT group_id, attempt, error_code, stage, content_type, reason, transient, items, first_seen, last_seen

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from .attempts import Cause, latest_attempts
-from .failure_groups import TaskFailures
+from ..tasks.attempts import Cause, latest_attempts
+from .groups import TaskFailures
 
 FIRST_PAUSE = timedelta(minutes=5)
 """The pause before the first automatic attempt. Each further pause is twice as long."""

@@ -12,8 +12,8 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from .failures import storable_text
-from .local_time import instant
+from ..failures.failures import storable_text
+from ..tasks.local_time import instant
 
 FIRST_PAUSE = timedelta(minutes=15)
 """The pause after the first check of a change, and after a check that failed."""

@@ -15,6 +15,7 @@ from ..postgres.transactions import RESERVE, transact
 from ..runtime.deadline import Deadline
 from ..runtime.log import logger
 from ..services import Services
+from ..tasks.work import QueueState
 from .claims import MOST_ADMITTED, STARTING, record_admissions
 from .queue import (
     Admitted,
@@ -26,7 +27,6 @@ from .queue import (
     tidy_queue,
     unconfirmed,
 )
-from .queue_policy import QueueState
 
 MOST_UNCONFIRMED = 100
 """Maximum attempts per sweep that are started again."""
