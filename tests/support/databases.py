@@ -49,7 +49,7 @@ SELECT format('SELECT setval(%L, %s, %L)',
 FROM pg_sequences
 """)
 
-# Work that a test has left behind would hold locks.
+# Work that a test has left behind would hold locks. An idle shared session can hold only advisory ones.
 _END_SESSIONS = f"""
 SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity a
 WHERE datname = current_database() AND pid <> pg_backend_pid() AND NOT (

@@ -57,7 +57,7 @@ def cancel_task(
         task = read_task(connection, task_id)
         if not cancelled and task.status == "completed":
             raise NotCancellableError(f"task {task_id} is completed")
-        # A cancellation of the product stays, and so does one of its own work: without an open attempt.
+        # Otherwise the product has cancelled the task, or its own work is cancelled, and the task stays so.
         if cancelled and is_open(connection, task_id, task.attempt) and _misses_nothing(connection, task):
             cancel_attempt(connection, task_id, task.attempt)
             lift_cancellation(connection, task_id, "completed")
