@@ -327,13 +327,14 @@ class Oracle:
         granted = sum(row["grants"] for row in now.admitted[:-1])
         if now.admitted and now.admitted[-1]["grants"] and granted >= limit:
             yield Broken("I12", f"{granted} of {limit} were granted, and another was admitted")
+        if now.task["status"] == "cancelled" or now.task.get("celery_task_id") is not None:
+            # If the process of a cancellation dies, the sweep records the end of the attempt, and after the
+            # product's own work if that has begun.
+            return
         ended = {row["attempt"] for row in now.attempts if row["ended_at"] is not None}
         for row in now.queue:
             current = row["attempt"] == now.task["attempt"] and row["attempt"] not in ended
-            # If the process of a cancellation dies, the sweep records the end of the attempt, and after the
-            # product's own work if that has begun.
-            is_ours = now.task["status"] != "cancelled" and now.task.get("celery_task_id") is None
-            if current and row["state"] == "ended" and is_ours:
+            if current and row["state"] == "ended":
                 yield Broken("I12", f"attempt {row['attempt']} left the queue and has no end")
 
     def _i12_at_rest(self, now: TaskSnapshot) -> Iterator[Broken]:

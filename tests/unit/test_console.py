@@ -196,11 +196,16 @@ def test_vendored_files_match_their_recorded_hashes() -> None:
             assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest, name
 
 
-def needed_to_start(name: str = "app.js") -> set[str]:
-    """A module and the modules that it imports, without those that are loaded on demand."""
-    imported = re.findall(r"""^import\b[^;]*?["']\./([^"']+)["'];""", app.files.files[name], re.MULTILINE)
-    folder = Path(name).parent
-    return {name}.union(*(needed_to_start(str(folder / other)) for other in imported))
+def needed_to_start() -> set[str]:
+    """`app.js` and the modules that it imports, directly or not, without those that are loaded on demand."""
+    found, left = set[str](), ["app.js"]
+    while left:
+        name = left.pop()
+        found.add(name)
+        text = app.files.files[name]
+        imported = re.findall(r"""^import\b[^;]*?["']\./([^"']+)["'];""", text, re.MULTILINE)
+        left += {str(Path(name).parent / other) for other in imported} - found
+    return found
 
 
 def test_the_first_view_is_small_over_the_wire() -> None:
