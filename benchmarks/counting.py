@@ -52,7 +52,7 @@ def logged() -> Iterator[StringIO]:
 
 
 def count_run(url: str, concepts: int) -> dict[str, int]:
-    """A run that generates and saves every item: what it asks of S3, PostgreSQL, the logs and EventBridge."""
+    """A run that generates and saves every item: its requests to S3, PostgreSQL, the logs and EventBridge."""
     services = services_for(url)
     asked: Counter[str] = Counter()
     services.bucket = Bucket(

@@ -4,7 +4,7 @@
 model wrote, and is undone; then a recovery under a budget replaces it. A learner reads all the time. The new
 model refuses to write some quizzes for a while, which a recovery of that error replaces at last.
 
-Beside what `tests/faults/drill.py` lists: the model is a Converse server, emulated from documentation.
+Beside the list of `tests/faults/drill.py`: the model is a Converse server, emulated from documentation.
 """
 
 import argparse
@@ -192,7 +192,7 @@ class Learner(threading.Thread):
 def source(
     author: Author, names: Mapping[str, str], item: Item, content: Mapping[str, Any]
 ) -> Written | None:
-    """The content of which every field is what was read; `None` if there is none."""
+    """The content whose every field is as it was read; `None` if there is none."""
     return next(
         (
             written

@@ -1,4 +1,4 @@
-"""Every endpoint makes the same number of calls of AWS, whatever the size of the roadmap."""
+"""The number of an endpoint's calls of AWS does not depend on the size of the roadmap."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""The content that a learner reads: what was saved, of one's own roadmap, and not again if it is known."""
+"""The content that a learner reads: saved items of one's own roadmap, and not again if it is known."""
 
 import urllib.parse
 

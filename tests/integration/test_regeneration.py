@@ -1,4 +1,4 @@
-"""A recovery replaces what an old model or prompt wrote, and an undo restores the former content."""
+"""A recovery replaces contents of an old model or prompt, and an undo restores the former content."""
 
 import importlib
 from typing import Any
@@ -31,7 +31,7 @@ def roadmaps(pipeline: Pipeline) -> dict[str, list[str]]:
 
 
 def contents(pipeline: Pipeline) -> dict[tuple[str, str, str], Any]:
-    """What a learner reads: the content of every item, with the texts of tutorials, without ids."""
+    """The content of every item as a learner reads it: with the texts of tutorials, without ids."""
     task_api = importlib.import_module("functions.task_api.app")
     task_api.__dict__["services"] = pipeline.services
     found = {}

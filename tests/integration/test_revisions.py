@@ -1,4 +1,4 @@
-"""Whatever replaces an item's content keeps the former one, and a restore makes it current again."""
+"""Each replacement of an item's content keeps the former one, and a restore makes it current again."""
 
 from typing import Any
 

@@ -80,7 +80,7 @@ WHERE t.current_step = 'recovery_failed' AND a.ended_at IS NULL AND t.attempt > 
 
 
 class Storm:
-    """All actors, and what they have seen."""
+    """All actors, and their observations."""
 
     def __init__(self, product: Product, services: Services, seed: int) -> None:
         self.product, self.services, self.runs = product, services, QueuedRuns()

@@ -63,7 +63,7 @@ class Query(NamedTuple):
 
 
 def key_of(metric: Mapping[str, Any]) -> str:
-    """The name of a metric and what distinguishes it from others, such as `Errors SaveBatchFunction`."""
+    """The name of a metric and its distinguishing dimension, such as `Errors SaveBatchFunction`."""
     names = ("FunctionName", "content_type")
     values = [each["Value"] for each in metric["Dimensions"] if each["Name"] in names]
     texts = [value["Ref"] if isinstance(value, dict) else value for value in values]

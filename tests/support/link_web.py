@@ -1,6 +1,6 @@
 """A web of links with known faults, on 127.0.0.2, beside servers on private addresses that nobody may ask.
 
-The names end with `.links.web`. The path of a URL says how the server answers.
+The names end with `.links.web`. The path of a URL determines the answer.
 """
 
 import socket

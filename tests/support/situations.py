@@ -212,7 +212,7 @@ def _no_sweep(values: Values, _minute: int) -> None:
 
 
 def _stopped(values: Values, minute: int) -> None:
-    """Gauges of what waits are 0 while an operator has stopped generation; Generate's errors are excused."""
+    """Gauges of waits are 0 while an operator has stopped generation; Generate's errors are excused."""
     if "TasksStuck" in values:
         values |= {"QueueOldestSeconds": 0, "TasksStuck": 0}
     calls = values.get("Invocations GenerateContentFunction", 0)

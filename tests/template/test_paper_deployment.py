@@ -1,4 +1,4 @@
-"""A stranger deploys on paper: docs/deploy.md is followed line by line, and names what it asks for.
+"""A stranger deploys on paper: docs/deploy.md is followed line by line, and names its prerequisites.
 
 A shell and the real AWS CLI follow the commands. Where the page says `make preflight` and `make deploy`,
 samconfig.toml is filled in with the values that the page asks for, a prepared account is read, and the real

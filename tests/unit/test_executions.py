@@ -1,4 +1,4 @@
-"""What a task's row may contain in place of an execution's ARN."""
+"""The values that a task's row may contain in place of an execution's ARN."""
 
 from roadmap_content.aws.executions import Executions, ExecutionState
 

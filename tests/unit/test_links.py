@@ -134,7 +134,7 @@ def test_a_resource_is_removed_if_enough_remain() -> None:
 
 
 class Context:
-    """What the handler reads of a context."""
+    """The fields of a context that the handler reads."""
 
     function_name = memory_limit_in_mb = invoked_function_arn = aws_request_id = "local"
 

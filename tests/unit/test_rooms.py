@@ -61,7 +61,7 @@ def strings_outside_of_codes(tree: ast.AST) -> Iterator[str]:
 
 
 def test_a_code_is_stated_by_its_error_type_alone() -> None:
-    """Otherwise a change of the code would silently change what recovers from the error."""
+    """Otherwise a change of the code would silently change the way to recover from the error."""
     modules = {
         str(path.relative_to(LAYER)): ast.parse(path.read_text())
         for path in LAYER.rglob("*.py")

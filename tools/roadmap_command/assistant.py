@@ -68,7 +68,7 @@ class Assistant:
         return _rows(self.client.failures(self.user_id, **filters))
 
     def get_failure_group(self, group_id: str) -> dict[str, Any]:
-        """One failure group: its state, what operators decided about it, and its recoveries."""
+        """One failure group: its state, the decisions of operators about it, and its recoveries."""
         return _data(self.client.failure_group(self.user_id, group_id))
 
     def list_tasks(

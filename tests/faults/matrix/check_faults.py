@@ -13,7 +13,7 @@ from tests.support.http_server import HttpServer, Reply, Request, json_reply
 
 CHECK_SECONDS = 1
 SAVE_SECONDS = 8
-"""The timeout of Save, in seconds: time for the check, and to record what it could not check."""
+"""The timeout of Save, in seconds: time for the check, and to record the contents that it could not check."""
 
 MOST_ITEMS = 5
 """The items of the largest request, in place of Lambda's 6 MB."""

@@ -71,7 +71,7 @@ def killed_after(play: Play) -> Iterator[None]:
 
 @contextmanager
 def _without_concurrency(play: Play) -> Iterator[Callable[[], None]]:
-    """Leave the step's function no concurrency; yields what ends it before the block does."""
+    """Leave the step's function no concurrency; yields a function that ends it before the block does."""
     functions, name = play.rig.functions, play.line.function
 
     def end() -> None:
@@ -105,7 +105,7 @@ THROTTLES = 12
 )
 def throttled_for_a_while(play: Play) -> Iterator[None]:
     """A run waits for six hours, and a cell cannot: `tests/unit/test_limits.py` simulates a throttle that
-    does not end, and `timed_out` is what comes of it.
+    does not end, and `timed_out` is its result.
     """
 
     def wait() -> None:

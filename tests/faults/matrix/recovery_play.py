@@ -151,7 +151,7 @@ class RecoveryPlay:
         return {row["concept_id"]: row["questions"] for row in rows}
 
     def _repeat_restore(self) -> None:
-        """The request is repeated without a fault: what the items had before is current again."""
+        """The request is repeated without a fault: the former contents of the items are current again."""
         self.world.delete_roadmap(deleted=False)
         self.act()
         if (self.cell.step, self.cell.fault) == (RecoveryStep.UNDO, RecoveryFault.ROADMAP_DELETED):

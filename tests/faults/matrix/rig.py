@@ -3,7 +3,7 @@
 Each step has its own database role and its own proxies to the database, S3 and Step Functions. A deployment
 could be configured in the same way: a secret, endpoints and a timeout per function. The state machine is the
 one that is shipped, with every retrier as it is. Only times are shorter: functions have seconds, sessions
-tenths of seconds, and what the state machine waits before a retry takes a thousandth of the time.
+tenths of seconds, and the waits of the state machine before a retry takes a thousandth of the time.
 """
 
 import json
