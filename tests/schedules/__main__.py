@@ -9,9 +9,9 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import combinations_with_replacement, islice
+from itertools import combinations_with_replacement, groupby, islice
 from random import Random
 from typing import NamedTuple
 
@@ -74,13 +74,23 @@ def _explore(meeting: Meeting) -> Explored:
     return explorer.sample(meeting.actors, Random(meeting.seed), _DRAWN)  # noqa: S311 - not a secret
 
 
+def _explore_all(meetings: Sequence[Meeting]) -> list[Explored]:
+    return [_explore(meeting) for meeting in meetings]
+
+
 def explored(
     template: Template, wanted: Iterable[Meeting], sampled: Iterator[Meeting], seconds: float
 ) -> Iterator[tuple[Meeting, Explored]]:
-    """Explore pairs in two processes, then samples for some time; their results in order."""
+    """Explore pairs in two processes, then samples for some time. The results are in a fixed order.
+
+    The pairs of a situation are explored by one process, because many of their final states are the same. The
+    situations with the most pairs come first, so that both processes end at about the same time.
+    """
     with ProcessPoolExecutor(PROCESSES, initializer=_begin, initargs=(template,)) as pool:
-        chosen = list(wanted)
-        yield from zip(chosen, pool.map(_explore, chosen), strict=True)
+        situations = [tuple(group) for _, group in groupby(wanted, lambda pair: pair.situation)]
+        situations.sort(key=len, reverse=True)
+        for meetings, found in zip(situations, pool.map(_explore_all, situations), strict=True):
+            yield from zip(meetings, found, strict=True)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             chosen = list(islice(sampled, 4 * PROCESSES))
