@@ -1,7 +1,6 @@
 """Memory stays constant over 1,000 invocations of save and finalize, and unchanged rows are not written."""
 
 import gc
-import io
 import logging
 import sys
 from collections.abc import Callable
@@ -18,7 +17,6 @@ from roadmap_content.steps import handler as handlers
 from roadmap_content.steps.finalize import FinalizeRequest, finalize_task
 from roadmap_content.steps.handler import Handler, step_handler
 from roadmap_content.steps.save import save_batch
-from roadmap_content.storage.bucket import Bucket
 from tests.support.factories import bundle_of, concept_ids
 from tests.support.pipeline import Pipeline
 
@@ -38,29 +36,11 @@ class Context(LambdaContext):
         return 60_000
 
 
-class RememberedObjects:
-    """An S3 client that caches all objects, so that the S3 emulator does not dominate the measurement."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-        self._answers: dict[str, tuple[bytes, Any]] = {}
-
-    def get_object(self, **arguments: Any) -> dict[str, Any]:
-        name = repr(sorted(arguments.items()))
-        if name not in self._answers:
-            answer = self._client.get_object(**arguments)
-            self._answers[name] = answer["Body"].read(), answer
-        body, answer = self._answers[name]
-        return {**answer, "Body": io.BytesIO(body)}
-
-
 @pytest.fixture
 def handler_of(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Handler]:
     """Creates a step's handler with the test's services."""
-    remembered = RememberedObjects(pipeline.bucket._client)  # noqa: SLF001 - replaces the client
 
     def make(*step: Any) -> Handler:
-        pipeline.services.bucket = Bucket(pipeline.bucket.name, remembered)  # type: ignore[arg-type]
         monkeypatch.setattr(handlers, "Services", lambda: pipeline.services)
         # pytest keeps every logged line in memory.
         monkeypatch.setattr(logging.getLogger(logger.name), "disabled", True)
