@@ -40,16 +40,14 @@ STEAL := --numprocesses 2 --dist worksteal
 # The tests of a file run in one process, because they share a stack.
 BY_FILE := --numprocesses 2 --dist loadfile
 
-FAST := tests/unit tests/integration tests/mutants tests/schedules
-
-test: $(INSTALLED) ## Run the fast tests: unit, integration on PostgreSQL, and schedules that found a defect.
-	$(RUN)/python -m pytest $(STEAL) $(FAST)
+test: $(INSTALLED) ## Run the fast tests: unit, and integration on PostgreSQL.
+	$(RUN)/python -m pytest $(STEAL) -m "not nightly and not slow" tests/unit tests/integration tests/mutants
 
 workflow: $(INSTALLED) ## Run the whole system on the local cloud; and test PostgreSQL's server and the local cloud itself.
 	$(RUN)/python -m pytest $(BY_FILE) tests/workflow
 
-coverage: $(INSTALLED) ## Run the tests of `test` and `workflow`, and print the coverage of the layer; fails below its floor.
-	$(RUN)/python -m pytest $(STEAL) $(FAST) --cov --cov-report= --cov-fail-under=0
+coverage: $(INSTALLED) ## Run the tests of `test`, the slow ones too, and of `workflow`, and print the coverage of the layer; fails below its floor.
+	$(RUN)/python -m pytest $(STEAL) tests/unit tests/integration tests/mutants tests/schedules --cov --cov-report= --cov-fail-under=0
 	$(RUN)/python -m pytest $(BY_FILE) tests/workflow --cov --cov-append --cov-report=term
 
 package: $(INSTALLED) ## Build the wheel, install it in a new environment, and use it from another folder.

@@ -96,13 +96,7 @@ class Functions:
         self._python = environment_python("runtime")
         self._layers = build_layers()
         self._stack = stack
-        client = stack.client("lambda")
-        self._variables = {
-            logical_id: client.get_function_configuration(FunctionName=stack.functions[logical_id])[
-                "Environment"
-            ]["Variables"]
-            for logical_id in self._resources
-        }
+        self._variables = stack.variables()
 
     def run(self, logical_id: str, event: object, common: Path | None = None) -> Measured:
         """Import a function and invoke it once, with the common layer or with another one in its place."""
@@ -226,6 +220,8 @@ def _events(functions: Functions, stack: LocalStack, bundle: Bundle) -> dict[str
         "AuthorizeRequestFunction": authorizer_event
         | {"authorizationToken": f"Bearer {stack.token(user_id)}"},
         "TaskApiFunction": api_event,
+        "RecoveryApiFunction": json.loads((REPOSITORY / "events/recovery_api.json").read_bytes()),
+        "ConsoleFunction": json.loads((REPOSITORY / "events/console.json").read_bytes()),
         "MigrateDatabaseFunction": {"dry_run": False},
     }
 

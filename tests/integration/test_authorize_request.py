@@ -354,6 +354,7 @@ def test_an_unreachable_issuer_is_a_server_error(environment: pytest.MonkeyPatch
     assert_server_error(rsa_token(), "JWT_JWKS_URL", logs)
 
 
+@pytest.mark.slow
 def test_an_issuer_that_hangs_is_not_called_at_every_request(
     public_keys: KeyServer, clock: Clock, logs: Logs
 ) -> None:

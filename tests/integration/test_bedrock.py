@@ -277,6 +277,7 @@ def counted(pipeline: Pipeline) -> int:
     return sum(row["tokens"] for row in pipeline.rows("SELECT tokens FROM generation_tokens"))
 
 
+@pytest.mark.slow
 def test_only_the_failed_half_of_a_batch_is_generated_again(
     roadmap: Pipeline, server: ConverseServer
 ) -> None:
@@ -308,6 +309,7 @@ def test_only_the_failed_half_of_a_batch_is_generated_again(
     assert counted(roadmap) == total_tokens(server)
 
 
+@pytest.mark.slow
 def test_finished_items_are_staged_at_once_and_late_items_fail_as_transient(
     roadmap: Pipeline, server: ConverseServer
 ) -> None:
@@ -329,6 +331,7 @@ def test_finished_items_are_staged_at_once_and_late_items_fail_as_transient(
     assert {call.concept for call in server.calls} == {f"Concept {IDS.index(each) + 1}" for each in late}
 
 
+@pytest.mark.slow
 def test_generation_stops_at_the_budget_and_continues_after_it_is_raised(
     roadmap: Pipeline, server: ConverseServer
 ) -> None:
@@ -379,6 +382,7 @@ def test_concurrent_invocations_share_the_budget(
         each.engine.dispose()
 
 
+@pytest.mark.slow
 def test_a_lost_answer_stays_counted(roadmap: Pipeline, server: ConverseServer) -> None:
     use(roadmap, server, MODEL_TIMEOUT="1")
     server.behaviour = lambda call: replace(answers(call), late=True)
@@ -402,6 +406,7 @@ def test_the_prompt_has_the_language_and_preferences_of_the_user(
         assert call.data["learner_preferences"] == {"goal": preferences["goal"]}
 
 
+@pytest.mark.slow
 def test_tokens_are_counted_per_item(
     roadmap: Pipeline,
     server: ConverseServer,
@@ -465,6 +470,7 @@ def assert_strict(schema: Any) -> None:
     assert not {"minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"} & schema.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tier", "class_", "sent"),
     [
@@ -484,6 +490,7 @@ def test_only_bulk_items_use_the_tier_for_them(
     assert [call.request.get("serviceTier") for call in server.calls] == [sent] * ITEMS
 
 
+@pytest.mark.slow
 def test_a_batch_stays_within_the_model_s_quota(roadmap: Pipeline, server: ConverseServer) -> None:
     """The server refuses as Bedrock does; without the quota, most of the calls are refused."""
     server.behaviour = quota = Quota(1_000, 60_000, latency=0.05, burst=2.0)
@@ -510,6 +517,7 @@ def test_a_stop_while_calls_wait_for_the_quota_lets_their_items_wait(
     assert failures(roadmap) == []
 
 
+@pytest.mark.slow
 def test_a_call_that_waits_for_the_quota_until_its_time_is_up_is_not_made(
     roadmap: Pipeline, server: ConverseServer
 ) -> None:

@@ -129,6 +129,7 @@ def test_a_write_of_the_product_does_not_wait_for_a_check(pipeline: Pipeline) ->
     assert len(sweep(pipeline).repairs) == 1
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_sweep_follows_the_work_and_not_the_past(database_url: str, bucket_name: str) -> None:
     stack = Stack(database_url)
     work = Work(ended=4, pauses=2)

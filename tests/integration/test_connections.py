@@ -208,6 +208,7 @@ def refusals(monkeypatch: pytest.MonkeyPatch) -> list[Metric]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("starts", [200, pytest.param(1_000, marks=pytest.mark.nightly)])
 def test_a_burst_of_starts_waits_and_loses_no_task(
     environments: dict[str, list[Services]], pipeline: Pipeline, refusals: list[Metric], starts: int

@@ -41,6 +41,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LinkWeb]:
         yield running
 
 
+@pytest.mark.slow
 def test_each_of_1000_links_is_judged_as_it_is_and_no_private_address_is_requested(
     web: LinkWeb,
 ) -> None:
@@ -125,6 +126,7 @@ def checked(pipeline: Pipeline, web: LinkWeb, least_resources: int = 3, **settin
     return link_check
 
 
+@pytest.mark.slow
 def test_no_dead_link_of_1000_is_saved_and_no_live_one_is_dropped(pipeline: Pipeline, web: LinkWeb) -> None:
     known = known_links(web)
     # Slow ones together; the others mixed, so that most lists have dead links, and some too many of them.

@@ -164,6 +164,7 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(inner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task_filter",
     [
@@ -224,6 +225,7 @@ PAGES: Sequence[tuple[TaskFilter, str]] = (
 """Filters, and the tasks that they select. The seeding takes longer than a case: all cases share it."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_a_page_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pipeline) -> None:
     """The matching tasks are the oldest ones. The pages together list each of them, once and in order."""

@@ -91,6 +91,7 @@ def test_the_sums_follow_every_outcome(pipeline: Pipeline, get: Get) -> None:
     assert hours == [{"items": 1}]
 
 
+@pytest.mark.slow
 def test_the_sums_are_those_of_the_rows_after_concurrent_outcomes(
     pipeline: Pipeline, database_url: str
 ) -> None:

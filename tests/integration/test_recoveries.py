@@ -198,6 +198,7 @@ def test_the_canary_stops_if_its_tasks_fail_whatever_for(
     assert (recovery["counts"]["still_failing"], recovery["counts"]["refused"]) == (2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("many", "good"), [(50, 15), pytest.param(200, 119, marks=pytest.mark.nightly)])
 def test_the_breaker_pauses_a_recovery_whose_tasks_begin_to_fail_and_a_resume_goes_on_with_the_same_list(
     pipeline: Pipeline, send: Send, create: Callable[..., str], many: int, good: int
@@ -251,6 +252,7 @@ def test_the_breaker_pauses_again_if_the_tasks_since_the_resume_fail(
     assert [state["counts"]["still_failing"] for state in states] == [2, 4, 6]
 
 
+@pytest.mark.slow
 def test_the_breaker_pauses_at_the_same_failure_group_and_names_it(
     pipeline: Pipeline, send: Send, create: Callable[..., str]
 ) -> None:
@@ -599,6 +601,7 @@ SELECT 't-' || n, 'u', 'failed', 'r-' || n, 1 FROM generate_series(1, :tasks) AS
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [300, pytest.param(MAX_TASKS, marks=pytest.mark.nightly)])
 def test_a_recovery_has_a_limited_number_of_tasks(
     pipeline: Pipeline, send: Send, monkeypatch: pytest.MonkeyPatch, most: int

@@ -21,6 +21,8 @@ from roadmap_content.runtime.deadline import Deadline
 from tests.support.factories import TYPES, bundle_of
 from tests.support.pipeline import Pipeline, services_for
 
+pytestmark = pytest.mark.slow
+
 LOCKS = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
 
 

@@ -12,6 +12,8 @@ from tests.schedules.explorer import Explorers
 from tests.schedules.pairs import require
 from tests.schedules.schedule import InvalidScheduleError, Schedule
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "schedule",

@@ -98,7 +98,10 @@ def test_the_slowest_items_are_generated_first_after_the_first_concept() -> None
     assert order == [*SLOWEST_FIRST, *(each for each in SLOWEST_FIRST for _ in range(9))]
 
 
-@pytest.mark.parametrize(("concepts", "share"), [*product([1, 24, 1_000], [0, 2, 1]), (100_000, 2)])
+@pytest.mark.parametrize(
+    ("concepts", "share"),
+    [*product([1, 24, 1_000], [0, 2, 1]), pytest.param(100_000, 2, marks=pytest.mark.slow)],
+)
 def test_the_number_of_batches_is_bounded_for_any_size(concepts: int, share: int) -> None:
     """Nothing staged, every second item, everything: a mixed roadmap has batches of both kinds."""
     framework = read_framework(framework_of(concept_ids(concepts)))
