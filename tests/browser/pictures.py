@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def take_the_demo(browser: Browser, stack: LocalStack, folder: Path) -> None:
-    """The demo's task after its first run: eight items are missing, one is open."""
+    """The demo's task after its first run; one of its missing items is open."""
     target, bundle = Target.local(stack), demo_bundle()
     run_with_faults(target, stack.database_url, bundle)
     load_the_report(target, the_report(bundle))
