@@ -82,15 +82,18 @@ def broken_at_once(world: World, processes: Sequence[Process], before: Attempts)
 
 def _starts(world: World, processes: Sequence[Process], attempts: Attempts) -> Iterator[Broken]:
     started = accepted(processes)
+    # A cancelled attempt has no outcome until its execution has ended. A retry before that supersedes it.
+    was_cancelled = "cancelled" in answered(processes)
+    allowed = {"cancelled", "superseded"} if was_cancelled else {"cancelled"}
     for attempt in started:
         if attempt not in attempts:
             yield Broken("I5", f"attempt {attempt} was accepted, and is not in the audit trail")
-        elif attempts[attempt]["outcome"] == "superseded" and "cancelled" not in answered(processes):
+        elif attempts[attempt]["outcome"] == "superseded" and not was_cancelled:
             yield Broken("I5", f"attempt {attempt} was accepted, and another one has superseded it")
     for answer in (process.answer for process in processes):
         if isinstance(answer, AwaitRedriveResult) and answer.replan and answer.attempt is not None:
             row = attempts[answer.attempt]
-            if row["ended_at"] is not None and row["outcome"] != "cancelled":
+            if row["ended_at"] is not None and row["outcome"] not in allowed:
                 yield Broken(
                     "I5", f"attempt {answer.attempt} was ended, and its execution goes on to plan it"
                 )
