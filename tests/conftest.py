@@ -10,15 +10,16 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import botocore.session
 import pytest
 from hypothesis import settings
-from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy import Engine, NullPool, create_engine, event, make_url
 
 from local_stack.database_roles import DatabaseRoles, create_roles, drop_roles
-from local_stack.given_database import given_or_embedded
+from local_stack.given_database import given_or_embedded, given_server
 from local_stack.postgres_server import Server
 from migrations import migrate
 from migrations.grants import grant_access
@@ -30,6 +31,15 @@ settings.load_profile("timeless")
 
 # Otherwise each session of boto3 reads the models of services again: 100 ms of processor time for a client.
 mock.patch.object(botocore.session, "create_loader", cache(botocore.session.create_loader)).start()
+
+
+@event.listens_for(Engine, "do_connect")
+def _connect_without_tls(
+    _dialect: object, _record: object, _arguments: object, parameters: dict[str, Any]
+) -> None:
+    """Otherwise the driver reads the machine's certificates for each connection to our own server: 5 ms."""
+    if given_server() is None:
+        parameters.setdefault("ssl_context", False)
 
 
 @pytest.fixture(scope="session")

@@ -449,6 +449,7 @@ def test_wrong_signatures_wait_for_nothing_and_cause_a_read_a_second_at_most(
     assert clock.slept == 0
 
 
+@pytest.mark.slow
 # Each rotation is a request to the emulated Secrets Manager.
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(steps=st.lists(st.sampled_from(["rotate", "current", "previous", "wrong", "wait"]), max_size=12))

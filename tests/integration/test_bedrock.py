@@ -209,6 +209,7 @@ def test_an_answer_that_a_filter_stopped_is_not_retried(server: ConverseServer, 
     assert len(server.calls) == 1
 
 
+@pytest.mark.slow
 def test_a_call_that_times_out_is_retried(server: ConverseServer) -> None:
     server.behaviour = lambda call: replace(answers(call), late=call.number == 1)
     assert ask(server, MODEL_TIMEOUT="1")
@@ -391,6 +392,7 @@ def test_a_lost_answer_stays_counted(roadmap: Pipeline, server: ConverseServer) 
     assert counted(roadmap) > sum(MOST_OUTPUT[call.content_type] for call in server.calls)
 
 
+@pytest.mark.slow
 def test_the_prompt_has_the_language_and_preferences_of_the_user(
     roadmap: Pipeline, server: ConverseServer
 ) -> None:
@@ -500,6 +502,7 @@ def test_a_batch_stays_within_the_model_s_quota(roadmap: Pipeline, server: Conve
     assert (quota.admitted, quota.throttled) == (ITEMS, 0)
 
 
+@pytest.mark.slow
 def test_a_stop_while_calls_wait_for_the_quota_lets_their_items_wait(
     roadmap: Pipeline, server: ConverseServer
 ) -> None:

@@ -131,6 +131,7 @@ def test_two_invocations_of_a_batch_generate_each_item_once(
     assert sum(report.failed for report in reports) == 0
 
 
+@pytest.mark.slow
 def test_an_item_locked_until_the_deadline_fails_as_transient(pipeline: Pipeline, other: Pipeline) -> None:
     ids = concept_ids(2)
     request = request_for_quizzes(pipeline, ids)

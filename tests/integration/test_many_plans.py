@@ -26,6 +26,8 @@ from roadmap_content.tasks.listing import (
 from tests.support.databases import copied_database
 from tests.support.pipeline import Pipeline, services_for
 
+pytestmark = pytest.mark.slow
+
 TASKS = 20_000
 PAGE = 50
 A_PAGE = 12 * PAGE
@@ -164,7 +166,6 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(inner)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "task_filter",
     [
@@ -225,7 +226,6 @@ PAGES: Sequence[tuple[TaskFilter, str]] = (
 """Filters, and the tasks that they select. The seeding takes longer than a case: all cases share it."""
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_a_page_has_a_constant_limit_on_the_rows_that_it_reads(old_matches: Pipeline) -> None:
     """The matching tasks are the oldest ones. The pages together list each of them, once and in order."""

@@ -365,6 +365,7 @@ def test_a_task_with_a_locked_roadmap_is_left_for_the_next_sweep(
     patient.engine.dispose()
 
 
+@pytest.mark.slow
 def test_the_end_of_a_run_is_recorded_when_its_blocked_save_releases_its_locks(
     pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_generated_content_that_is_too_large_is_not_staged(pipeline: Pipeline) -
     assert not pipeline.staging().holds(Item("a", ContentType.QUIZ))
 
 
+@pytest.mark.slow
 def test_a_response_fits_for_any_ids(pipeline: Pipeline) -> None:
     """Ids of 860 characters become 6 kB each, because the body is JSON inside JSON."""
     ids = [f"{number:04}{'漢' * 850}" for number in range(700)]

@@ -91,6 +91,7 @@ def test_a_dead_idle_connection_is_replaced_without_an_error(engine: Engine, oth
     assert transact(engine, values, Deadline.after(RESERVE)) == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_deadlock_is_retried(engine: Engine, other: Engine) -> None:
     both = threading.Barrier(2, timeout=600)
     tries = {1: 0, 2: 0}
