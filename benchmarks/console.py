@@ -6,13 +6,13 @@ A real Chromium loads the page from the console's function; the API's function a
 import gzip
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Request, sync_playwright
 from sqlalchemy import text
 
 from checks.console.machine import chromium
@@ -162,8 +162,10 @@ def measure(sizes: Sequence[int], rounds: int) -> Result:
         playwright = undo.enter_context(sync_playwright())
         browser = playwright.chromium.launch(executable_path=chromium())
         undo.callback(browser.close)
+        requested: set[str] = set()
         drawn = in_turn(
-            {str(size): _drawing(browser, url, database) for size, database in databases.items()}, rounds
+            {str(size): _drawing(browser, url, database, requested) for size, database in databases.items()},
+            rounds,
         )
         version = databases[few].version()
         chromium_version = browser.version
@@ -175,7 +177,7 @@ def measure(sizes: Sequence[int], rounds: int) -> Result:
         base="console",
         values={"console": {size: drawn[str(size)] for size in sizes}},
     )
-    sizes_sent = sent_bytes()
+    sizes_sent = _sent_bytes(requested)
     total = sum(sizes_sent.values()) / 1000
     ratio = sorted(large / small for small, large in zip(drawn[str(few)], drawn[str(many)], strict=True))[
         rounds // 2
@@ -198,22 +200,23 @@ def measure(sizes: Sequence[int], rounds: int) -> Result:
     )
 
 
-def sent_bytes() -> dict[str, int]:
-    """The bytes of each file of the first view, as API Gateway would send them."""
+def _sent_bytes(requested: Iterable[str]) -> dict[str, int]:
+    """The bytes of each file of the console that was requested, by path, as API Gateway would send them."""
     smallest = read_template(REPOSITORY / "template.yaml")["Resources"]["TasksApi"]["Properties"][
         "MinimumCompressionSize"
     ]
-    files = {"index.html": console.files.page} | {
-        name: body for name, body in console.files.files.items() if not name.endswith((".txt", ".md"))
+    files = {"": console.files.page} | {
+        f"{console.files.digest}/{name}": body for name, body in console.files.files.items()
     }
-    return {
-        name: len(gzip.compress(body.encode(), 6)) if len(body.encode()) >= smallest else len(body.encode())
-        for name, body in files.items()
-    }
+    sent = {}
+    for path in requested:
+        body = files[path].encode()
+        sent[path] = len(gzip.compress(body, 6)) if len(body) >= smallest else len(body)
+    return sent
 
 
-def _of(sizes: dict[str, int], prefix: str) -> float:
-    return sum(size for name, size in sizes.items() if name.startswith(prefix)) / 1000
+def _of(sizes: dict[str, int], folder: str) -> float:
+    return sum(size for path, size in sizes.items() if f"/{folder}" in path) / 1000
 
 
 def _fill(database: Database, tasks: int) -> None:
@@ -223,15 +226,23 @@ def _fill(database: Database, tasks: int) -> None:
     database.administer(["VACUUM ANALYZE", "CHECKPOINT"])
 
 
-def _drawing(browser: Browser, url: str, database: Database) -> Callable[[], float]:
+def _drawing(browser: Browser, url: str, database: Database, requested: set[str]) -> Callable[[], float]:
+    """Draws the first view. Adds the console's paths that the page requests to `requested`."""
+    start = f"{url}/console/"
+
+    def note(request: Request) -> None:
+        if request.url.startswith(start):
+            requested.add(request.url.partition("#")[0].removeprefix(start))
+
     def draw() -> float:
         task_api.services.engine = task_api.services.reading_engine = database.engine
         context = browser.new_context()
         try:
             context.add_init_script(WATCH)
             page = context.new_page()
+            page.on("request", note)
             page.set_default_timeout(DEADLINE_MS)
-            page.goto(f"{url}/console/#token={TOKEN}")
+            page.goto(f"{start}#token={TOKEN}")
             page.locator("tbody tr").first.wait_for()
             milliseconds: Any = page.evaluate("window.drawn")
             return float(milliseconds) / 1000
