@@ -82,17 +82,17 @@ def broken_at_once(world: World, processes: Sequence[Process], before: Attempts)
 
 def _starts(world: World, processes: Sequence[Process], attempts: Attempts) -> Iterator[Broken]:
     started = accepted(processes)
-    # A cancelled attempt has no outcome until its execution has ended. A retry before that supersedes it.
-    was_cancelled = "cancelled" in answered(processes)
-    allowed = {"cancelled", "superseded"} if was_cancelled else {"cancelled"}
     for attempt in started:
         if attempt not in attempts:
             yield Broken("I5", f"attempt {attempt} was accepted, and is not in the audit trail")
-        elif attempts[attempt]["outcome"] == "superseded" and not was_cancelled:
+        elif attempts[attempt]["outcome"] == "superseded" and not _was_cancelled(processes, attempt):
             yield Broken("I5", f"attempt {attempt} was accepted, and another one has superseded it")
     for answer in (process.answer for process in processes):
         if isinstance(answer, AwaitRedriveResult) and answer.replan and answer.attempt is not None:
             row = attempts[answer.attempt]
+            allowed = (
+                ("cancelled", "superseded") if _was_cancelled(processes, answer.attempt) else ("cancelled",)
+            )
             if row["ended_at"] is not None and row["outcome"] not in allowed:
                 yield Broken(
                     "I5", f"attempt {answer.attempt} was ended, and its execution goes on to plan it"
@@ -103,6 +103,16 @@ def _starts(world: World, processes: Sequence[Process], attempts: Attempts) -> I
     live = [run.arn for run in world.runs if run.running and run.arn in arns]
     if len(live) > 1:
         yield Broken("I5", "more than one execution was started", tuple(live))
+
+
+def _was_cancelled(processes: Sequence[Process], attempt: int) -> bool:
+    """Whether a cancel of this attempt was answered, or the product has cancelled the task.
+
+    Such an attempt has no outcome until its execution has ended. A retry before that supersedes it.
+    """
+    answers = [process.answer for process in processes]
+    ours = [answer.attempt for answer in answers if isinstance(answer, CancelAnswer)]
+    return attempt in ours or "cancelled" in answers
 
 
 def broken_in_order(processes: Sequence[Process]) -> Iterator[Broken]:

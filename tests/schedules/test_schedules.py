@@ -37,6 +37,8 @@ pytestmark = pytest.mark.slow
         "regenerating/cancel.1/product-cancel",
         # The product had taken the task over in between. It was completed beside the product's work.
         "replaced/cancel.1/take-over",
+        # The rule was wrong: a cancelled attempt may be superseded before its execution has ended.
+        "redriven/await-redrive/cancel/redrive",
     ],
 )
 def test_a_schedule_that_found_a_defect(explorers: Explorers, schedule: str) -> None:
