@@ -111,7 +111,7 @@ def own_database() -> Iterator[Database]:
 
 @contextmanager
 def migrated_database() -> Iterator[str]:
-    """The URL of an empty, migrated database without fsync: for what is counted, or mostly reads."""
+    """The URL of an empty, migrated database without fsync: for counts, and for work that mostly reads."""
     with (
         tempfile.TemporaryDirectory(prefix="roadmap-benchmark-") as folder,
         given_or_embedded(Path(folder), fsync=False) as server,

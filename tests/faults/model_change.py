@@ -42,7 +42,7 @@ OLD, NEW = "example.model-1", "example.model-2"
 TASKS, CONCEPTS = 200, 2
 CANARY = 10
 REVISION = "\nAsk for reasons, not for names.\n"
-"""What the changed prompt of quizzes asks for, too."""
+"""The request that the changed prompt of quizzes adds."""
 
 ZEROS = (
     *outages.ZEROS,

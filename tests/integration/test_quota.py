@@ -48,7 +48,7 @@ class Bucket:
         return ModelQuota(self.engine, settings, Deadline.after(60), lambda: self.now)
 
     def started_within(self, quota: ModelQuota, seconds: int, need: Need = NEED) -> float | None:
-        """The seconds after which a call starts that waits as long as it is told to; `None`: it does not."""
+        """The seconds after which a call starts that may wait for some seconds; `None`: it does not."""
         began = self.now
         while quota.begin(need) is None:
             if self.now - began > seconds:

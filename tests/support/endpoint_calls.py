@@ -56,7 +56,7 @@ DEPENDS: Mapping[str, str] = {
     "resume_recovery": "as `create_recovery`",
     "undo_recovery": "a HeadObject for each tutorial that it restores",
 }
-"""What the number of calls depends on, if it is not a constant."""
+"""The causes of calls, if their number is not a constant."""
 
 ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "GetExecutionHistory": {"events": []},

@@ -1,4 +1,4 @@
-"""What the metrics are on a good day and in incidents: for the alarms.
+"""The metrics on a good day and in incidents: for the alarms.
 
 The numbers of a good day follow from the number of tasks; the effect of an incident on each metric is an
 assumption, written from the code: which metric does it write, and for how many of the tasks, requests and

@@ -1,7 +1,7 @@
 """Follow the commands of a document in a real shell with the real AWS CLI.
 
 `aws_cli.py` answers the CLI's requests with the shapes of their operations, and sends none to AWS. So a test
-shows that a shell and the CLI accept each command, what it would send, and that its `--query` selects
+shows that a shell and the CLI accept each command, the request of each, and that its `--query` selects
 something. The CLI is version 1, which is on PyPI; options of version 2 are left out. Other programs are
 recorded, and do nothing.
 """

@@ -1,4 +1,4 @@
-"""The decisions of the link check: which addresses are public, how URLs are read, what is a link."""
+"""The decisions of the link check: which addresses are public, how URLs are read, which of them are links."""
 
 import json
 

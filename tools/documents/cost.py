@@ -67,7 +67,7 @@ COUNTS = REPOSITORY / "benchmarks/counts.json"
 
 
 class Counts(NamedTuple):
-    """What a run asks of each service. Measured: `python -m benchmarks.counting`."""
+    """The requests of a run to each service. Measured: `python -m benchmarks.counting`."""
 
     gets: int
     puts: int

@@ -27,7 +27,7 @@ _ABOUT_ENTRIES = frozenset({"ValidationException", "ValidationError", "Serializa
 
 
 class EventBusUnavailableError(TransientError):
-    """A request failed, whatever its events."""
+    """A request failed for another reason than its events."""
 
     code = "EventBusUnavailable"
 

@@ -1,4 +1,4 @@
-"""Decide what the undo of a regeneration does to an item. No I/O."""
+"""Decide the effect of an undo of a regeneration on an item. No I/O."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Undone(StrEnum):
-    """What the undo of a regeneration does to an item."""
+    """The effect of an undo of a regeneration on an item."""
 
     RESTORE = "restore"
     RESTORED = "restored"

@@ -269,7 +269,7 @@ class Saver:
         return self._validated(ready.item, new, ready.content_fingerprint, ready.size)
 
     def _unchecked(self, validated: Validated, error: ContentCheckFailedError) -> Validated | Failure:
-        """What becomes of content about which the check has not answered."""
+        """The result for content about which the check has not answered."""
         item = validated.ready.item
         passes = self._services.settings.saves_unchecked_content
         logger.warning("content_not_checked", item=item, reason=str(error), passes=passes)

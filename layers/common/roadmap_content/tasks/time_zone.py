@@ -1,4 +1,4 @@
-"""The time zone of the product's timestamps, which have none: what contradicts a configured zone.
+"""The time zone of the product's timestamps, which have none: rows that contradict a configured zone.
 
 A row that was created in the future of a zone proves that the zone is wrong. The reverse proves nothing: if
 the configured zone is ahead of the product's, its new rows only look old.
