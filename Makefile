@@ -141,11 +141,11 @@ FAULTS_SEED ?= $(shell date +%s)
 # Three processes on two cores, because the cells of the matrix mostly wait.
 FAULTS := $(RUN)/python -m pytest --numprocesses 3 --dist worksteal tests/faults
 
-# `make faults FAULTS_CELLS=sample` runs a cell of each fault and of each step, in place of all cells.
+# `make faults FAULTS_CELLS=sample` runs a cell of each fault and of each step, in place of all cells, and 80 histories.
 export FAULTS_CELLS
 
 faults: $(INSTALLED) ## Produce every failure: the oracle, poison, 200 histories, and the matrix as a table.
-	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=200 $(FAULTS)
+	FAULTS_SEED=$(FAULTS_SEED) FAULTS_HISTORIES=$(if $(filter sample,$(FAULTS_CELLS)),80,200) $(FAULTS)
 
 faults-report: $(INSTALLED) ## Run the fault matrices and write their results to docs/faults.md.
 	FAULTS_CELLS=all FAULTS_REPORT=write $(FAULTS)/matrix/test_matrix.py tests/faults/matrix/test_recoveries.py
@@ -243,5 +243,5 @@ nightly: ## What depends on the machine or takes long. A failed part does not st
 		echo "make $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 	test -z "$$failed" || { echo "Failed:$$failed" >&2; exit 1; }
 
-nightly-tests: $(INSTALLED) ## Run the tests that depend on the versions of packages.
-	$(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package
+nightly-tests: $(VENV)/.browser ## Run the tests that depend on the versions of packages, and the other looks of the console.
+	$(RUN)/python -m pytest -m nightly tests/unit tests/integration tests/package tests/browser

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import product
+from itertools import product, starmap
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from checks.console.machine import chromium
@@ -32,11 +33,21 @@ class Look(NamedTuple):
         return f"{self.language}-{self.theme}-{self.width}"
 
 
-LOOKS = [
-    *[Look(*each) for each in product(("en", "zh"), ("light", "dark"), (360, 1440))],
+SAMPLE = [
     Look("en", "light", 768),  # a tablet: cards, and a drawer at the side
+    Look("en", "dark", 360),
+    Look("zh", "light", 1440),
     Look("zh", "dark", 900),
 ]
+LOOKS = [
+    *SAMPLE,
+    *[
+        pytest.param(look, marks=pytest.mark.nightly)
+        for look in starmap(Look, product(("en", "zh"), ("light", "dark"), (360, 1440)))
+        if look not in SAMPLE
+    ],
+]
+"""Each language with each theme, at a width of its own; nightly, also at those of a phone and of a desk."""
 
 
 @dataclass

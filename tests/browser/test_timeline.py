@@ -48,7 +48,7 @@ def timeline_of(console: Console, attempt: int) -> Locator:
     return console.page.locator(".attempt").nth(3 - attempt).locator(".timeline")
 
 
-@pytest.mark.parametrize("look", [*LOOKS, Look("en", "light", 1600), Look("zh", "dark", 1600)], ids=str)
+@pytest.mark.parametrize("look", [*LOOKS, Look("en", "light", 1600)], ids=str)
 def test_400_batches_are_readable(browser: Browser, fake: str, look: Look) -> None:
     with console_in(browser, fake, look) as console:
         open_task(console)
@@ -145,7 +145,7 @@ def test_400_batches_take_less_than_twice_the_work_of_10(browser: Browser, fake:
 
         def spent() -> float:
             metrics = devtools.send("Performance.getMetrics")["metrics"]
-            return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+            return float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
 
         times: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(DRAWS):

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from tests.faults.matrix.report import DOCUMENT, REPORTED, Results, differences, is_complete, render, show
+from tests.faults.sampling import IS_SAMPLE
 from tests.faults.test_histories import HISTORIES, SEED
 from tests.support.fixtures import bucket_name, pipeline
 
@@ -30,8 +31,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> str:
-    """Print the seed, so that a run can be repeated."""
-    return f"FAULTS_SEED={SEED} FAULTS_HISTORIES={HISTORIES}"
+    """Print the seed, so that a run can be repeated, and whether cells are left out."""
+    return f"FAULTS_SEED={SEED} FAULTS_HISTORIES={HISTORIES} FAULTS_CELLS={'sample' if IS_SAMPLE else 'all'}"
 
 
 @pytest.hookimpl(tryfirst=True)

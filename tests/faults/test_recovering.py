@@ -15,6 +15,7 @@ from roadmap_content.recoveries.control import cancel, pause, resume
 from roadmap_content.retries.retry import retry_task
 from roadmap_content.runtime.settings import Settings
 from roadmap_content.tasks.attempts import user_start
+from tests.faults.sampling import cells
 from tests.faults.world import Scene, World
 from tests.support.commits import How, Strike, When
 from tests.support.factories import USER, bundle_of, concept_ids
@@ -75,8 +76,7 @@ def results(world: World) -> dict[str, str]:
 strikes = [Strike(*each) for each in product(range(COMMITS), When, How)]
 
 
-@pytest.mark.parametrize("turn", [0, 1, 2])
-@pytest.mark.parametrize("strike", strikes, ids=str)
+@pytest.mark.parametrize(("strike", "turn"), cells(strikes, range(3)), ids=str)
 def test_a_turn_may_fail_at_any_commit(world: World, strike: Strike, turn: int) -> None:
     create(world)
     for number in range(turn + 1):
@@ -137,11 +137,14 @@ MEANWHILE: dict[str, tuple[Callable[[World], None], set[str]]] = {
 }
 
 
-@pytest.mark.parametrize("turns", [0, 1, 2])
-@pytest.mark.parametrize("strike", [None, *strikes[4:16:4]], ids=str)
-@pytest.mark.parametrize("meanwhile", MEANWHILE)
-def test_a_task_may_change_meanwhile(world: World, meanwhile: str, strike: Strike | None, turns: int) -> None:
+@pytest.mark.parametrize(
+    ("interference", "turns"), cells(product(MEANWHILE, [None, *strikes[4:16:4]]), range(3)), ids=str
+)
+def test_a_task_may_change_meanwhile(
+    world: World, interference: tuple[str, Strike | None], turns: int
+) -> None:
     """The change is between the creation and the turns, with or without a crashed turn before it."""
+    meanwhile, strike = interference
     change, wanted = MEANWHILE[meanwhile]
     create(world)
     for number in range(turns):

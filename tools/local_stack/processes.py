@@ -22,7 +22,11 @@ HOST = "127.0.0.1"
 # is down may be given the same port as its source port; it then connects to itself and blocks the server.
 _PORTS = range(15_000, 32_000)
 
-_POLL_SECONDS = 0.01
+_SHORTEST_PAUSE = 0.01
+_LONGEST_PAUSE = 0.1
+_PAUSE_SHARE = 0.2
+"""A pause between polls, as a share of the wait so far: a condition is noticed late by that share at most."""
+
 _LAST_LINES = 30
 
 
@@ -104,12 +108,13 @@ def listens_on(process: psutil.Process, port: int) -> bool:
 
 
 def becomes_true(happened: Callable[[], bool], deadline_seconds: float) -> bool:
-    """Poll until a condition is true; return whether it became true in time."""
-    deadline = time.monotonic() + deadline_seconds
+    """Poll until a condition is true, less and less often; return whether it became true in time."""
+    began = time.monotonic()
     while not happened():
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > deadline_seconds:
             return False
-        time.sleep(_POLL_SECONDS)
+        time.sleep(min(max(_SHORTEST_PAUSE, waited * _PAUSE_SHARE), _LONGEST_PAUSE))
     return True
 
 

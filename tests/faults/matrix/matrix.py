@@ -1,11 +1,12 @@
 """A matrix: every step × every fault. A cell is run, or states why not."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Generic, NamedTuple, TypeVar
+
+from tests.faults.sampling import IS_SAMPLE
 
 StepT = TypeVar("StepT", bound=StrEnum)
 FaultT = TypeVar("FaultT", bound=StrEnum)
@@ -56,7 +57,7 @@ class Matrix(Generic[StepT, FaultT]):
 
     def selected(self) -> list[Cell[StepT, FaultT]]:
         """The cells that are run; with `FAULTS_CELLS=sample`, a sample for the merge gate."""
-        return self.sample() if os.environ.get("FAULTS_CELLS") == "sample" else self.run
+        return self.sample() if IS_SAMPLE else self.run
 
     def sample(self) -> list[Cell[StepT, FaultT]]:
         """One cell of each fault, at varying steps, and one of each step that would be left out; in order."""
