@@ -48,7 +48,10 @@ def timeline_of(console: Console, attempt: int) -> Locator:
     return console.page.locator(".attempt").nth(3 - attempt).locator(".timeline")
 
 
-@pytest.mark.parametrize("look", [*LOOKS, Look("en", "light", 1600)], ids=str)
+WIDE = [Look("en", "light", 1600), pytest.param(Look("zh", "dark", 1600), marks=pytest.mark.nightly)]
+
+
+@pytest.mark.parametrize("look", [*LOOKS, *WIDE], ids=str)
 def test_400_batches_are_readable(browser: Browser, fake: str, look: Look) -> None:
     with console_in(browser, fake, look) as console:
         open_task(console)
