@@ -1,6 +1,5 @@
 """Decisions and repairs of retry, redrive and reconcile, without a state machine."""
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -444,13 +443,11 @@ def test_a_sweep_skips_locked_tasks_and_retries_them_at_its_end(
         "UPDATE roadmap_tasks SET status = 'processing', attempt = 1, updated_at = now() - interval '2 hours'"
         " + make_interval(secs => CAST(right(task_id, 2) AS integer))"
     )
-    started = time.monotonic()
     with pipeline.engine.begin() as holder:
         holder.execute(text("SELECT FROM roadmap_metadata WHERE roadmap_id < 'r-20' FOR UPDATE"))
         holder.execute(text("SELECT FROM roadmap_tasks WHERE task_id BETWEEN 't-20' AND 't-24' FOR UPDATE"))
         result = sweep(swept)
     assert result.locked == [f"t-{number:02}" for number in range(25)]
-    assert time.monotonic() - started < 60
     found = pipeline.rows("SELECT task_id FROM roadmap_tasks WHERE status = 'failed'")
     assert [row["task_id"] for row in found] == ["t-25"]
     named = pipeline.rows("SELECT DISTINCT error_code FROM content_checks WHERE error_code IS NOT NULL")

@@ -151,6 +151,9 @@ def _status(
     by_request = (bool(accepted(processes)) and now["cause"] != Cause.AUTOMATIC) or now["actor"].startswith(
         "recovery:"
     )
+    if status == "completed":  # a retry completes a cancelled task if no item is missing
+        answers = [process.answer for process in processes]
+        by_request |= any(isinstance(each, RetryAnswer) and each.status == status for each in answers)
     if "cancelled" in answered(processes) and not by_request:
         if status != "cancelled":
             yield Broken("I4", f"the task was cancelled, and is {status}")
