@@ -1,4 +1,4 @@
-"""What the merge gate runs of the cells, with `FAULTS_CELLS=sample`; other runs leave out nothing."""
+"""The sample of the cells for the merge gate, with `FAULTS_CELLS=sample`; other runs leave out nothing."""
 
 import os
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ IS_SAMPLE = os.environ.get("FAULTS_CELLS") == "sample"
 
 
 def cells(rows: Iterable[RowT], columns: Iterable[ColumnT]) -> list[tuple[RowT, ColumnT]]:
-    """Every row with every column; in a sample a third of them, which has every row and every column."""
+    """Every row with every one of three columns; in a sample, every row with one column, in turn."""
     return [
         (row, column)
         for (number, row), (other, column) in product(enumerate(rows), enumerate(columns))

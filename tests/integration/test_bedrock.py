@@ -433,7 +433,7 @@ def test_a_generator_without_its_settings_names_the_missing_one(
 
 
 def test_strict_tools_prevent_refusals_for_the_shape(server: ConverseServer) -> None:
-    """Emulated from documentation: with `strict`, what the model writes matches the schema in the request."""
+    """Emulated from documentation: with `strict`, the model's output matches the schema in the request."""
 
     def careless(call: Call) -> Reply:
         valid = valid_output(call)

@@ -119,7 +119,7 @@ class Quota:
     """A behaviour: answers after a model's latency, within quotas of requests and of tokens.
 
     As Bedrock documents it, a call takes its input and its `maxTokens` when it is admitted. At its end, its
-    input and `burndown` times its output replace them. If the quota does not hold what a call takes first, it
+    input and `burndown` times its output replace them. If the quota does not hold the first amount, the call
     is refused immediately, and nothing is charged. Each quota is a token bucket that holds `burst` seconds'
     worth. That is emulated: Bedrock documents its quotas per minute, not how it counts within a minute.
     """

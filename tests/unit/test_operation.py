@@ -1,4 +1,4 @@
-"""What users and operators rely on in the deployed stacks, seen by its effect where that can be computed."""
+"""Guarantees of the deployed stacks for users and operators, each seen by its effect if it is computable."""
 
 import re
 from fnmatch import fnmatchcase

@@ -75,7 +75,7 @@ _VALUES: Mapping[str, object] = {
     "version": 1,
     "what": "dead_letters",
 }
-"""The values of fields by their names, where the type alone would not show what a field contains."""
+"""The values of fields by their names, where the type alone would not show the content."""
 
 
 def example_of(schema: Schema, schemas: Mapping[str, Schema], name: str = "") -> Any:  # noqa: ANN401 - JSON

@@ -43,7 +43,7 @@ def named(error: Exception) -> ContentError:
 
 
 def code_of(type_name: str) -> str:
-    """The code of the error type with this class name, which is what Lambda and Step Functions report.
+    """The code of the error type with this class name, which Lambda and Step Functions report.
 
     Any other name, such as `States.Timeout`, is returned as it is.
     """

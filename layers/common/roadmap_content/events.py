@@ -1,4 +1,4 @@
-"""Events: what is sent when an attempt, an item or a task has changed. No I/O.
+"""Events: the messages about changed attempts, items and tasks. No I/O.
 
 An event's id is derived from the change that it reports, so that a repeated step records it once, and a state
 that comes back is reported again.

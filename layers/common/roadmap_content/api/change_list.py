@@ -1,4 +1,4 @@
-"""`GET /api/v1/tasks/{task_id}/changes`: what happened to a task, in order, each change once.
+"""`GET /api/v1/tasks/{task_id}/changes`: the changes of a task, in order, each once.
 
 The feed reads the outbox, whether or not an event bus is configured: one index lookup, and no request to AWS.
 """

@@ -28,7 +28,7 @@ _NOT_STRICT = frozenset({"minLength", "maxLength", "pattern", "minimum", "maximu
 
 
 def strict_schema(node: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """A schema in the subset that a strict tool accepts. `read_draft` checks what it does not express."""
+    """A schema in the subset that a strict tool accepts. `read_draft` checks the rest."""
     match node:
         case {"type": "object", "properties": dict(properties)}:
             strict = {name: strict_schema(each) for name, each in properties.items()}
